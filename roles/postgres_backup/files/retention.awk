@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+#
+# What retention says of each backup on a volume, newest first, one JSON object a line.
+#
+# Input, sorted by `LC_ALL=C sort -r`, so that all lines of a backup stand together and the newest backup is first:
+#   <backup> TAB B TAB <bytes>            a regular file with a backup's name
+#   <backup> TAB S TAB <line>             the first line of its sidecar <backup>.sha256
+#   <backup> TAB D TAB <line>             <backup>.damaged exists; one more such line may hold its first line
+#   <backup> TAB K                        <backup>.keep exists
+# Variables: prefix (of the names), now (seconds since 1970), keep_last, keep_daily, keep_weekly, keep_monthly,
+# keep_yearly (whole numbers), keep_within (as the user wrote it) and within_seconds, orphans (a file that gets
+# the names of backups that are gone but left a sidecar).
+#
+# Must run unchanged under mawk, gawk and busybox awk: no {n} intervals, "%.0f" for every large number.
+
+BEGIN { FS = "\t"; count = 0; current = "" }
+
+$1 != current { finish(); start($1) }
+$2 == "B" { is_file = 1; bytes = $3 }
+$2 == "S" { sidecar = rest() }
+$2 == "D" { is_damaged = 1; if (rest() != "") damage = rest() }
+$2 == "K" { is_pinned = 1 }
+
+END {
+    finish()
+    choose()
+    for (i = 1; i <= count; i++) print_backup(i)
+}
+
+function rest() { return substr($0, length($1) + length($2) + 3) }
+
+function start(backup) {
+    current = backup
+    is_file = 0; is_damaged = 0; is_pinned = 0
+    bytes = 0; sidecar = ""; damage = ""
+}
+
+function finish(    epoch, hash) {
+    if (current == "") return
+    epoch = created_epoch(current)
+    if (epoch == "") return
+    if (!is_file) {
+        if (orphans != "" && (sidecar != "" || is_damaged)) print current > orphans
+        return
+    }
+    count++
+    name[count] = current
+    created[count] = epoch
+    size[count] = bytes
+    pinned[count] = is_pinned
+    future[count] = (epoch > now + 300)
+    hash = substr(sidecar, 1, 64)
+    state[count] = "unchecked"
+    sha256[count] = ""
+    if (length(hash) == 64 && hash ~ /^[0-9a-f]+$/ && substr(sidecar, 65) == "  " current) {
+        state[count] = "complete"
+        sha256[count] = hash
+    } else if (is_damaged) {
+        state[count] = "damaged"
+        reason_damaged[count] = damage
+    }
+}
+
+# The rules of keeping. Backups are numbered from the newest (1) to the oldest (count).
+function choose(    i, newest, taken, day, week, month, year, stamp, kept_slots, oldest_kept) {
+    newest = 0
+    oldest_kept = ""
+    for (i = 1; i <= count; i++) {
+        why[i] = ""
+        if (pinned[i]) add(i, "kept by hand")
+        if (future[i]) { add(i, "dated in the future"); continue }
+        if (state[i] != "complete") continue
+        if (!newest) newest = i
+        if (pinned[i]) { oldest_kept = created[i]; continue }
+        taken++
+        stamp = substr(name[i], length(prefix) + 2)
+        day = substr(stamp, 1, 10); month = substr(stamp, 1, 7); year = substr(stamp, 1, 4)
+        week = iso_week(year + 0, substr(stamp, 6, 2) + 0, substr(stamp, 9, 2) + 0)
+        if (taken <= keep_last) add(i, "last")
+        if (!(("d" day) in seen)) { seen["d" day] = 1; if (++days <= keep_daily) add(i, "daily " day) }
+        if (!(("w" week) in seen)) { seen["w" week] = 1; if (++weeks <= keep_weekly) add(i, "weekly " week) }
+        if (!(("m" month) in seen)) { seen["m" month] = 1; if (++months <= keep_monthly) add(i, "monthly " month) }
+        if (!(("y" year) in seen)) { seen["y" year] = 1; if (++years <= keep_yearly) add(i, "yearly " year) }
+        if (within_seconds > 0 && created[i] >= created[newest] - within_seconds) add(i, "within " keep_within)
+        if (why[i] == "" && i == newest) add(i, "newest complete")
+        if (why[i] != "") { kept_slots++; oldest_kept = created[i] }
+    }
+    for (i = 1; i <= count; i++) {
+        verdict[i] = "keep"
+        if (why[i] != "") continue
+        if (state[i] == "complete") {
+            verdict[i] = "delete"; add(i, "no rule keeps it")
+        } else if (newest && kept_slots >= keep_last && created[i] < oldest_kept) {
+            verdict[i] = "delete"; add(i, state[i] " and older than every kept backup")
+        } else {
+            add(i, state[i] == "damaged" ? "damaged: " reason_damaged[i] : "unchecked")
+        }
+    }
+}
+
+function add(i, reason) { why[i] = why[i] (why[i] == "" ? "" : ",") json(reason) }
+
+function print_backup(i,    stamp, iso) {
+    stamp = substr(name[i], length(prefix) + 2)
+    iso = substr(stamp, 1, 10) "T" substr(stamp, 12, 2) ":" substr(stamp, 14, 2) ":" substr(stamp, 16, 2) "Z"
+    printf "{\"type\":\"backup\",\"name\":%s,\"created\":\"%s\",\"size_bytes\":%.0f,\"sha256\":%s,", \
+        json(name[i]), iso, size[i], sha256[i] == "" ? "null" : "\"" sha256[i] "\""
+    printf "\"state\":\"%s\",\"verdict\":\"%s\",\"reasons\":[%s]}\n", state[i], verdict[i], why[i]
+}
+
+# Seconds since 1970 of the time in a backup's name, or "" where the name holds no time that exists.
+function created_epoch(backup,    stamp, y, m, d, h, mi, s) {
+    if (substr(backup, 1, length(prefix) + 1) != prefix "-") return ""
+    stamp = substr(backup, length(prefix) + 2)
+    if (stamp !~ /^[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]-[0-9][0-9][0-9][0-9][0-9][0-9]\.sql\.gz$/) return ""
+    y = substr(stamp, 1, 4) + 0; m = substr(stamp, 6, 2) + 0; d = substr(stamp, 9, 2) + 0
+    h = substr(stamp, 12, 2) + 0; mi = substr(stamp, 14, 2) + 0; s = substr(stamp, 16, 2) + 0
+    if (y < 1 || m < 1 || m > 12 || d < 1 || d > days_in_month(y, m) || h > 23 || mi > 59 || s > 59) return ""
+    return civil_days(y, m, d) * 86400 + h * 3600 + mi * 60 + s
+}
+
+function is_leap(y) { return (y % 4 == 0 && y % 100 != 0) || y % 400 == 0 }
+
+function days_in_month(y, m) {
+    if (m == 2) return is_leap(y) ? 29 : 28
+    return (m == 4 || m == 6 || m == 9 || m == 11) ? 30 : 31
+}
+
+# Days since 1970-01-01 of a proleptic Gregorian date (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms",
+# days_from_civil, for years from 1 on).
+function civil_days(y, m, d,    era, yoe, doy) {
+    if (m <= 2) y--
+    era = int(y / 400)
+    yoe = y - era * 400
+    doy = int((153 * (m + (m > 2 ? -3 : 9)) + 2) / 5) + d - 1
+    return era * 146097 + yoe * 365 + int(yoe / 4) - int(yoe / 100) + doy - 719468
+}
+
+# ISO 8601 week: the week belongs to the year that holds its Thursday.
+function iso_week(y, m, d,    days, weekday, thursday, year) {
+    days = civil_days(y, m, d)
+    weekday = (days + 3) % 7
+    if (weekday < 0) weekday += 7
+    thursday = days - weekday + 3
+    year = y
+    if (thursday < civil_days(y, 1, 1)) year--
+    else if (thursday >= civil_days(y + 1, 1, 1)) year++
+    return sprintf("%04d-W%02d", year, int((thursday - civil_days(year, 1, 1)) / 7) + 1)
+}
+
+# The caller has replaced control characters and whatever is not ASCII.
+function json(text,    i, c, out) {
+    if (text !~ /["\\]/) return "\"" text "\""
+    for (i = 1; i <= length(text); i++) {
+        c = substr(text, i, 1)
+        out = out ((c == "\"" || c == "\\") ? "\\" : "") c
+    }
+    return "\"" out "\""
+}
