@@ -329,9 +329,12 @@ decompress() {
     esac
 }
 
-# read_to_end: decompresses standard input to its end; leaves the last bytes in `end` and dd's count in `count.err`.
+# read_to_end: decompresses standard input to its end; leaves the last bytes in `end` and the number of all in `count`.
 read_to_end() {
-    stage check decompress | stage count dd bs=65536 | stage end tail -c 64 >"$work/end"
+    mkfifo "$work/count.fifo" || exit 1
+    stage count wc -c <"$work/count.fifo" >"$work/count" &
+    stage check decompress | stage text tee "$work/count.fifo" | stage end tail -c 64 >"$work/end"
+    wait
 }
 
 # step_dump PARTIAL: dump → compressor → partial, hashed and decompressed beside it.
@@ -389,13 +392,14 @@ listing() (
     pattern="$POSTGRES_BACKUP_NAME-$digits$digits-$digits-$digits-$digits$digits$digits.sql.gz"
     cd "$POSTGRES_BACKUP_DIR" || return 1
     # A file that vanishes meanwhile is no error: another run's retention may be at work. A sidecar is one short line.
+    # One find for each kind: busybox runs no `-exec +` inside parentheses.
     {
-        find . -maxdepth 1 \( -type f -name "$pattern" -exec stat -c "%n${TAB}B${TAB}%s" {} + \) \
-            -o \( -type f -name "$pattern.sha256" -size -2 -exec grep -H -m 1 '' {} + \) \
-            -o \( -name "$pattern.damaged" -exec printf "%s:${NEWLINE}" {} + -type f -size -20 -exec grep -H -m 1 '' {} + \) \
-            -o \( -name "$pattern.keep" -exec printf "%s:${NEWLINE}" {} + \) 2>/dev/null
-        :
-    } | tr '\000-\010\013-\037\177-\377' '[?*]' |
+        find . -maxdepth 1 -type f -name "$pattern" -exec stat -c "%n${TAB}B${TAB}%s" {} +
+        find . -maxdepth 1 -type f -name "$pattern.sha256" -size -2 -exec grep -H -m 1 '' {} +
+        find . -maxdepth 1 -type f -name "$pattern.damaged" -size -20 -exec grep -H -m 1 '' {} +
+        find . -maxdepth 1 -name "$pattern.damaged" -exec printf "%s:${NEWLINE}" {} +
+        find . -maxdepth 1 -name "$pattern.keep" -exec printf "%s:${NEWLINE}" {} +
+    } 2>/dev/null | tr '\000-\010\013-\037\177-\377' '[?*]' |
         sed -n -e 's/^\.\///' \
             -e "s/^\([^:]*\.sql\.gz\)\.sha256:/\1${TAB}S${TAB}/" \
             -e "s/^\([^:]*\.sql\.gz\)\.damaged:/\1${TAB}D${TAB}/" \
@@ -681,7 +685,7 @@ HEADER
 # the volume is the cause: a broken pipe (SIGPIPE) or our own SIGTERM is a consequence.
 explain_dump() {
     cause=
-    for name in write compress check hash split count end dump; do
+    for name in write compress check hash split count text end dump; do
         status=$(stage_status_of "$name")
         case $status in
             0 | "$SIGPIPE_STATUS" | "$SIGTERM_STATUS" | none) ;;
@@ -689,7 +693,7 @@ explain_dump() {
         esac
     done
     if [ -z "$cause" ]; then
-        for name in write compress check hash split count end dump; do
+        for name in write compress check hash split count text end dump; do
             [ "$(stage_status_of "$name")" = 0 ] || fail "the dump was cut off" \
                 "$name ended $(status_in_words "$(stage_status_of "$name")")" "Something killed its processes: look at the pod's events and the node's log."
         done
@@ -701,7 +705,7 @@ explain_dump() {
         write | split) fail_write "$message" ;;
         dump) fail "pg_dumpall failed" "$message" "$(postgres_advice "$message")" ;;
         compress) fail "the compressor $compressor failed" "$message" "Its memory limit may be too small (postgres_backup_resources), or the program is broken: try another postgres_backup_compressor." ;;
-        check | count | end) fail "the compressed dump cannot be read back" "$message" "The compressor $compressor wrote something that is not gzip: try another postgres_backup_compressor." ;;
+        check | count | text | end) fail "the compressed dump cannot be read back" "$message" "The compressor $compressor wrote something that is not gzip: try another postgres_backup_compressor." ;;
         *) fail "the dump could not be hashed" "$message" "Look at the message; the image's sha256sum may be broken." ;;
     esac
 }
@@ -811,9 +815,9 @@ dump() {
         "Look for a wrapper around pg_dumpall in the image, and at postgres_backup_extra_args."
     sha256=$(cut -c 1-64 "$work/hash")
     bytes=$(stat -c %s "$partial")
-    uncompressed_bytes=$(sed -n 's/^\([0-9][0-9]*\) bytes.*/\1/p' "$work/count.err")
+    uncompressed_bytes=$(tr -d ' \n' <"$work/count")
     end_step dump
-    log "dumped: $(human_bytes "${uncompressed_bytes:-0}") of SQL, $(human_bytes "$bytes") compressed, flushed to the volume; the dump is whole"
+    log "dumped: $(human_bytes "$uncompressed_bytes") of SQL, $(human_bytes "$bytes") compressed, flushed to the volume; the dump is whole"
 }
 
 # is_whole_dump: whether the text that was decompressed last ends as a whole dump does.
