@@ -11,7 +11,7 @@
 set -u
 LC_ALL=C
 export LC_ALL
-VERSION=1.0.0
+VERSION=0.1.0
 TAB=$(printf '\t')
 case $0 in
     /*) SCRIPT=$0 ;;
@@ -93,11 +93,7 @@ json_field() {
 
 # ------------------------------------------------------------------------------------------------------- configuration
 
-config_error() {
-    printf 'postgres-backup: %s\n' "$1" >&2
-    if [ -n "${work:-}" ] && [ "$command" = run ]; then fail_with 2 "wrong configuration" "$1" "Correct the variable and run it again."; fi
-    exit 2
-}
+config_error() { fail_with 2 "wrong configuration" "$1" "Correct the variable and run it again."; }
 
 is_whole_number() {
     case $1 in '' | *[!0-9]* | ??????????*) return 1 ;; esac
@@ -224,7 +220,7 @@ require_tools() {
     for program in "$@"; do
         command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
     done
-    [ -z "$missing" ] || config_error "the image lacks these programs that a backup needs:$missing; set postgres_backup_image to one that has them"
+    [ -z "$missing" ] || fail_with 2 "the image lacks programs" "missing:$missing" "Set postgres_backup_image to one that has them."
 }
 
 # ------------------------------------------------------------------------------------------ processes of the long steps
@@ -267,6 +263,8 @@ run_group() {
     step_group=$group
     wait "$step_group"
     step_status=$?
+    # Nothing of it may outlive it.
+    kill -KILL "-$step_group" 2>/dev/null
     step_group=
     return "$step_status"
 }
@@ -813,6 +811,8 @@ dump() {
     [ "$step_status" -eq 0 ] || fail "the dump was cut off" "its processes ended $(status_in_words "$step_status")" "Look at the messages above."
     is_whole_dump || fail "the dump is not whole" "pg_dumpall ended with status 0, but its text does not end as a whole dump does ('-- PostgreSQL database cluster dump complete')" \
         "Look for a wrapper around pg_dumpall in the image, and at postgres_backup_extra_args."
+    remarks=$(stage_message_of dump)
+    [ -z "$remarks" ] || warn "pg_dumpall remarked: $remarks"
     sha256=$(cut -c 1-64 "$work/hash")
     bytes=$(stat -c %s "$partial")
     uncompressed_bytes=$(tr -d ' \n' <"$work/count")
