@@ -1,0 +1,76 @@
+"""Run other programs; a failing one becomes an error that shows the end of its output."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from devcluster.errors import ClusterError
+
+_TAIL_LINES = 25
+
+
+def tail(text: str, lines: int = _TAIL_LINES) -> str:
+    """Return the last lines of a text."""
+    return "\n".join(text.rstrip().splitlines()[-lines:])
+
+
+def tail_of_file(path: Path, lines: int = _TAIL_LINES) -> str:
+    """Return the last lines of a file, or nothing where there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 64 * 1024))
+            return tail(file.read().decode(errors="replace"), lines)
+    except FileNotFoundError:
+        return ""
+
+
+def run(
+    arguments: Sequence[str | Path],
+    *,
+    environment: Mapping[str, str] | None = None,
+    directory: Path | None = None,
+    advice: str = "",
+) -> str:
+    """Run a program to its end and return its standard output.
+
+    :param environment: variables to set besides those of this process.
+    :raises ClusterError: when it cannot be started or its exit status is not 0.
+    """
+    result = attempt(arguments, environment=environment, directory=directory)
+    if result.returncode != 0:
+        command = " ".join(str(argument) for argument in arguments)
+        raise ClusterError(
+            f"expected `{command}` to succeed, but its exit status was {result.returncode}",
+            advice,
+            tail(result.stdout + result.stderr),
+        )
+    return result.stdout
+
+
+def attempt(
+    arguments: Sequence[str | Path],
+    *,
+    environment: Mapping[str, str] | None = None,
+    directory: Path | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end and return what became of it, whatever its exit status."""
+    try:
+        return subprocess.run(
+            [str(argument) for argument in arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **environment} if environment else None,
+            cwd=directory,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise ClusterError(
+            f"expected the program {arguments[0]} to be installed, but it was not found",
+            "install it, or run dev/cluster/up, which installs what the cluster needs",
+        ) from error

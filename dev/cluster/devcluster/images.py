@@ -1,0 +1,266 @@
+"""The container images, as one archive that containerd imports: no registry, no engine.
+
+The archive is an OCI image layout. The images share the layer of the root filesystem.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import platform
+import tarfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from devcluster import golang
+from devcluster.cache import Cache, key
+from devcluster.progress import step
+from devcluster.rootfs import RootFilesystem, make_rootfs, rootfs_key
+from devcluster.settings import SOURCES
+
+PAUSE = "localhost/pause:1"
+BITNAMI = "localhost/postgresql:18-bitnami"
+BITNAMI_IGZIP = "localhost/postgresql:18-bitnami-igzip"
+DEBIAN = "localhost/postgresql:18-debian"
+
+_ROOTFS = "postgresql-18"
+_SCRIPTS = SOURCES / "images"
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_SERVER_PROGRAMS = "usr/lib/postgresql/18/bin"
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+@dataclass(frozen=True)
+class Images:
+    """The archive, and which image (name → digest of its manifest) it holds."""
+
+    archive: Path
+    digests: dict[str, str]
+
+
+def images_key(pause: golang.Program) -> str:
+    """Return the hash of everything that the images are made from."""
+    return key([Path(__file__), _SCRIPTS, rootfs_key(_ROOTFS), pause.key])
+
+
+def make_images(cache: Cache, pause: golang.Program) -> Images:
+    """Return the images, made if they are missing."""
+
+    def make(folder: Path) -> None:
+        rootfs = make_rootfs(cache, _ROOTFS)
+        program = pause.build(cache)
+        with step("making the container images (a few seconds the first time)"):
+            with tarfile.open(folder / "images.tar", "w") as archive:
+                digests = _write_images(_Layout(archive), rootfs, program)
+            (folder / "digests.json").write_text(json.dumps(digests, indent=1), encoding="utf-8")
+
+    folder = cache.entry("images", images_key(pause), make)
+    digests = json.loads((folder / "digests.json").read_text(encoding="utf-8"))
+    return Images(folder / "images.tar", digests)
+
+
+def _write_images(layout: _Layout, rootfs: RootFilesystem, pause: Path) -> dict[str, str]:
+    base = layout.add_file(rootfs.layer)
+    bitnami = layout.add(_bitnami_layer(rootfs))
+    bitnami_configuration = {
+        "User": "1001",
+        "Env": [
+            f"PATH=/opt/bitnami/postgresql/bin:{_SYSTEM_PATH}",
+            "HOME=/",
+            "LANG=en_US.UTF-8",
+            "LANGUAGE=en_US:en",
+            "NSS_WRAPPER_LIB=/opt/bitnami/common/lib/libnss_wrapper.so",
+            "PGDATA=/bitnami/postgresql/data",
+        ],
+        "Entrypoint": ["/opt/bitnami/scripts/postgresql/entrypoint.sh"],
+        "Cmd": ["/opt/bitnami/scripts/postgresql/run.sh"],
+        "ExposedPorts": {"5432/tcp": {}},
+        "Volumes": {"/bitnami/postgresql": {}},
+    }
+    debian_configuration = {
+        "Env": [
+            f"PATH={_SYSTEM_PATH}:/{_SERVER_PROGRAMS}",
+            "LANG=en_US.utf8",
+            "PG_MAJOR=18",
+            "PGDATA=/var/lib/postgresql/18/docker",
+        ],
+        "Entrypoint": ["docker-entrypoint.sh"],
+        "Cmd": ["postgres"],
+        "ExposedPorts": {"5432/tcp": {}},
+        "StopSignal": "SIGINT",
+        "Volumes": {"/var/lib/postgresql": {}},
+    }
+    images = (
+        (PAUSE, {"User": "65535:65535", "Entrypoint": ["/pause"]}, [layout.add(_pause_layer(pause))]),
+        (BITNAMI, bitnami_configuration, [base, bitnami]),
+        (BITNAMI_IGZIP, bitnami_configuration, [base, bitnami, layout.add(_folder_layer(rootfs.igzip))]),
+        (DEBIAN, debian_configuration, [base, layout.add(_debian_layer())]),
+    )
+    for name, configuration, layers in images:
+        layout.add_image(name, configuration, layers)
+    return layout.finish()
+
+
+# Layers
+
+
+class _Layer:
+    """A tar archive in memory that is the same whenever it is made of the same things."""
+
+    def __init__(self) -> None:
+        self._buffer = io.BytesIO()
+        self._tar = tarfile.open(fileobj=self._buffer, mode="w")
+
+    def folder(self, name: str, mode: int = 0o755, owner: int = 0, group: int = 0) -> None:
+        entry = tarfile.TarInfo(name)
+        entry.type, entry.mode, entry.uid, entry.gid = tarfile.DIRTYPE, mode, owner, group
+        self._tar.addfile(entry)
+
+    def link(self, name: str, target: str) -> None:
+        entry = tarfile.TarInfo(name)
+        entry.type, entry.linkname = tarfile.SYMTYPE, target
+        self._tar.addfile(entry)
+
+    def file(self, name: str, content: bytes, mode: int) -> None:
+        entry = tarfile.TarInfo(name)
+        entry.size, entry.mode = len(content), mode
+        self._tar.addfile(entry, io.BytesIO(content))
+
+    def content(self) -> bytes:
+        self._tar.close()
+        return self._buffer.getvalue()
+
+
+def _pause_layer(pause: Path) -> bytes:
+    layer = _Layer()
+    layer.file("pause", pause.read_bytes(), 0o755)
+    return layer.content()
+
+
+def _bitnami_layer(rootfs: RootFilesystem) -> bytes:
+    layer = _Layer()
+    for folder in ("opt/bitnami", "opt/bitnami/common", "opt/bitnami/common/lib", "opt/bitnami/postgresql"):
+        layer.folder(folder)
+    (wrapper,) = rootfs.root.glob("usr/lib/*/libnss_wrapper.so")
+    layer.link("opt/bitnami/common/lib/libnss_wrapper.so", f"/{wrapper.relative_to(rootfs.root)}")
+    layer.folder("opt/bitnami/postgresql/bin")
+    for program in sorted((rootfs.root / _SERVER_PROGRAMS).iterdir()):
+        layer.link(f"opt/bitnami/postgresql/bin/{program.name}", f"/{_SERVER_PROGRAMS}/{program.name}")
+    layer.folder("opt/bitnami/scripts")
+    layer.folder("opt/bitnami/scripts/postgresql")
+    for script in ("entrypoint.sh", "run.sh"):
+        layer.file(f"opt/bitnami/scripts/postgresql/{script}", (_SCRIPTS / "bitnami" / script).read_bytes(), 0o755)
+    layer.folder("bitnami")
+    layer.folder("bitnami/postgresql", 0o775, owner=1001)
+    # Bitnami's own build of PostgreSQL has its sockets in /tmp.
+    layer.link("run/postgresql", "/tmp")
+    return layer.content()
+
+
+def _debian_layer() -> bytes:
+    layer = _Layer()
+    script = (_SCRIPTS / "debian/docker-entrypoint.sh").read_bytes()
+    layer.file("usr/local/bin/docker-entrypoint.sh", script, 0o755)
+    layer.folder("run/postgresql", 0o3777, 999, 999)
+    layer.folder("var/lib/postgresql", 0o1777, 999, 999)
+    return layer.content()
+
+
+def _folder_layer(folder: Path) -> bytes:
+    layer = _Layer()
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink():
+            layer.link(name, str(path.readlink()))
+        elif path.is_dir():
+            # A link in the root filesystem (/lib) must not be replaced: only folders below /usr are there.
+            layer.folder(name)
+        else:
+            layer.file(name, path.read_bytes(), path.stat().st_mode & 0o777)
+    return layer.content()
+
+
+# The image layout
+
+
+@dataclass(frozen=True)
+class _Blob:
+    digest: str
+    size: int
+
+    def descriptor(self, kind: str) -> dict[str, Any]:
+        return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": self.digest, "size": self.size}
+
+
+class _Layout:
+    """Writes an OCI image layout into a tar archive."""
+
+    def __init__(self, archive: tarfile.TarFile) -> None:
+        self._archive = archive
+        self._manifests: list[dict[str, Any]] = []
+        self._written: set[str] = set()
+
+    def add(self, content: bytes) -> _Blob:
+        """Add a blob from memory."""
+        blob = _Blob(f"sha256:{hashlib.sha256(content).hexdigest()}", len(content))
+        if blob.digest not in self._written:
+            self._written.add(blob.digest)
+            self._write(f"blobs/{blob.digest.replace(':', '/')}", content)
+        return blob
+
+    def add_file(self, path: Path) -> _Blob:
+        """Add a blob from a file."""
+        with path.open("rb") as file:
+            blob = _Blob(f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}", path.stat().st_size)
+            file.seek(0)
+            entry = tarfile.TarInfo(f"blobs/{blob.digest.replace(':', '/')}")
+            entry.size, entry.mode = blob.size, 0o644
+            self._archive.addfile(entry, file)
+        self._written.add(blob.digest)
+        return blob
+
+    def add_image(self, name: str, configuration: dict[str, Any], layers: Iterable[_Blob]) -> None:
+        """Add an image made of layers that were added before (uncompressed: their digest is their diff id)."""
+        layers = list(layers)
+        document = {
+            "architecture": _architecture(),
+            "os": "linux",
+            "config": configuration,
+            "rootfs": {"type": "layers", "diff_ids": [layer.digest for layer in layers]},
+            "history": [{"created_by": f"layer {layer.digest[7:19]}"} for layer in layers],
+        }
+        manifest = self.add(
+            _json(
+                {
+                    "schemaVersion": 2,
+                    "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                    "config": self.add(_json(document)).descriptor("config.v1+json"),
+                    "layers": [layer.descriptor("layer.v1.tar") for layer in layers],
+                }
+            )
+        )
+        annotations = {"io.containerd.image.name": name}
+        self._manifests.append({**manifest.descriptor("manifest.v1+json"), "annotations": annotations})
+
+    def finish(self) -> dict[str, str]:
+        """Write the index; return the digest of each image."""
+        self._write("index.json", _json({"schemaVersion": 2, "manifests": self._manifests}))
+        self._write("oci-layout", _json({"imageLayoutVersion": "1.0.0"}))
+        return {entry["annotations"]["io.containerd.image.name"]: entry["digest"] for entry in self._manifests}
+
+    def _write(self, name: str, content: bytes) -> None:
+        entry = tarfile.TarInfo(name)
+        entry.size, entry.mode = len(content), 0o644
+        self._archive.addfile(entry, io.BytesIO(content))
+
+
+def _json(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, sort_keys=True).encode()
+
+
+def _architecture() -> str:
+    machine = platform.machine()
+    return _ARCHITECTURES.get(machine, machine)

@@ -1,0 +1,126 @@
+"""Root filesystems with a PostgreSQL server and client, made from Debian's packages."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from devcluster import commands, debian
+from devcluster.cache import Cache, key
+from devcluster.errors import ClusterError
+from devcluster.progress import step
+
+_SUITES = {"15": "bookworm", "17": "trixie", "18": "sid"}
+NAMES = tuple(f"postgresql-{version}" for version in _SUITES)
+
+_PREPARE = r"""
+set -eu
+root=$1
+# The same user id as in the PostgreSQL project's own image; the package keeps an existing user.
+echo 'postgres:x:999:999:PostgreSQL administrator:/var/lib/postgresql:/bin/bash' >> "$root/etc/passwd"
+echo 'postgres:x:999:' >> "$root/etc/group"
+# The package must not make a database cluster while it is installed.
+mkdir -p "$root/etc/postgresql-common"
+echo 'create_main_cluster = false' > "$root/etc/postgresql-common/createcluster.conf"
+"""
+
+_FINISH = r"""
+set -eu
+root=$1
+chroot "$root" localedef --inputfile=en_US --charmap=UTF-8 en_US.UTF-8
+# igzip is kept apart from the root filesystem: some images have it and some do not.
+APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get --yes --download-only --no-install-recommends install isal
+mkdir "$IGZIP"
+for package in "$root"/var/cache/apt/archives/*isal*.deb; do
+    dpkg-deb --extract "$package" "$IGZIP"
+done
+rm -rf "$IGZIP/usr/share"
+"""
+
+# Documentation, manuals and translations: a third of the size.
+_LEFT_OUT = ("doc", "info", "locale", "man")
+
+
+@dataclass(frozen=True)
+class RootFilesystem:
+    """One root filesystem in the cache."""
+
+    folder: Path
+
+    @property
+    def root(self) -> Path:
+        """The unpacked root filesystem, for chroot."""
+        return self.folder / "root"
+
+    @property
+    def layer(self) -> Path:
+        """The same as it was when it was made, as an uncompressed tar archive without devices."""
+        return self.folder / "layer.tar"
+
+    @property
+    def igzip(self) -> Path:
+        """The files of the packages that bring igzip, to lay over the root filesystem."""
+        return self.folder / "igzip"
+
+
+def rootfs_key(name: str) -> str:
+    """Return the hash of what a root filesystem is made from."""
+    return key([Path(__file__), name])
+
+
+def install_tools() -> None:
+    """Install what :func:`make_rootfs` needs on this machine."""
+    debian.check_machine()
+    debian.install(debian.TOOLS)
+
+
+def make_rootfs(cache: Cache, name: str) -> RootFilesystem:
+    """Return a root filesystem, made if it is missing."""
+    suite = _suite(name)
+
+    def make(folder: Path) -> None:
+        result = RootFilesystem(folder)
+        with step(f"making the root filesystem {name} from Debian {suite} (half a minute the first time)"):
+            prepare, finish = folder / "prepare.sh", folder / "finish.sh"
+            prepare.write_text(_PREPARE, encoding="utf-8")
+            finish.write_text(_FINISH, encoding="utf-8")
+            address = debian.repository()
+            commands.run(
+                ["mmdebstrap", "--mode=root", "--variant=minbase", "--quiet"]
+                + [f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in _LEFT_OUT]
+                # localedef reads its sources there.
+                + ["--dpkgopt=path-include=/usr/share/locale/locale.alias"]
+                # Lists of unstable are dated often and served from caches.
+                + ['--aptopt=Acquire::Check-Valid-Until "false"', '--aptopt=Acquire::Retries "3"']
+                + [f"--include={','.join(_packages(name))}"]
+                + [f'--essential-hook=sh "{prepare}" "$1"', f'--customize-hook=sh "{finish}" "$1"']
+                + [suite, str(result.root)]
+                + ([f"deb {address} {suite} main"] if address else []),
+                environment={"IGZIP": str(result.igzip), "TMPDIR": str(folder)},
+                advice="check that this machine's package sources can be reached (apt-get update)",
+            )
+            # This machine's name server is no part of it.
+            (result.root / "etc/resolv.conf").write_text("", encoding="utf-8")
+            prepare.unlink()
+            finish.unlink()
+            commands.run(
+                ["tar", "--create", "--file", result.layer, "--directory", result.root, "--sort=name"]
+                + ["--numeric-owner", "--xattrs", "--one-file-system", "--anchored", "--no-wildcards-match-slash"]
+                + ["--exclude=./dev/*", "."]
+            )
+            # What a chroot needs besides; bind mounts are its user's own business.
+            shutil.copy("/etc/hosts", result.root / "etc/hosts")
+
+    return RootFilesystem(cache.entry(name, rootfs_key(name), make))
+
+
+def _suite(name: str) -> str:
+    version = name.removeprefix("postgresql-")
+    if name not in NAMES:
+        raise ClusterError(f"expected one of {', '.join(NAMES)}, found {name!r}")
+    return _SUITES[version]
+
+
+def _packages(name: str) -> tuple[str, ...]:
+    return (name, "libnss-wrapper", "locales", "mawk")

@@ -1,0 +1,60 @@
+"""The cluster's state as a person reads it."""
+
+from __future__ import annotations
+
+from devcluster import commands, health, machine
+from devcluster.api import Api
+from devcluster.errors import ClusterError
+from devcluster.objects import STORAGE_CLASSES
+from devcluster.settings import API_PORT, Settings
+
+
+def render(settings: Settings, kubernetes_version: str) -> str:
+    """Return the lines that ``status`` prints."""
+    process = machine.find(settings)
+    lines = [f"cluster     {settings.full_name}: {'running' if process else 'not running'}"]
+    if process:
+        lines += _running(settings, process)
+    else:
+        lines.append(f"kubernetes  {kubernetes_version} (dev/cluster/up starts it)")
+    lines.append(f"cache       {_size(settings.cache)} in {settings.cache}")
+    found = health.problems(settings)
+    lines.append("health      " + ("good" if not found else "NOT GOOD"))
+    lines += [f"            - {problem}" for problem in found]
+    return "\n".join(lines)
+
+
+def _running(settings: Settings, process: int) -> list[str]:
+    lines = [
+        f"supervisor  process {process}",
+        f"API server  https://{settings.node_address}:{API_PORT}",
+        f"KUBECONFIG  {settings.kubeconfig}",
+        f"kubectl     {settings.programs}/kubectl",
+        f"logs        {settings.logs}",
+        f"state       {_size(settings.state)} in {settings.state}",
+        f"classes     {', '.join(STORAGE_CLASSES)}",
+    ]
+    try:
+        node = health.node(Api.of(settings)).get("status", {})
+    except ClusterError as error:
+        lines.append(f"node        unknown: {error.message}")
+    else:
+        ready = [item["status"] for item in node.get("conditions", []) if item["type"] == "Ready"]
+        facts = node.get("nodeInfo", {})
+        lines.append(
+            f"node        {'ready' if ready == ['True'] else 'NOT READY'}, Kubernetes {facts.get('kubeletVersion')},"
+            f" {facts.get('containerRuntimeVersion')}, {facts.get('osImage')}, Linux {facts.get('kernelVersion')}"
+        )
+        names = [name for image in node.get("images", []) for name in image.get("names", []) if "@" not in name]
+        lines.append(f"images      {', '.join(sorted(names)) or 'none yet'}")
+    lines.append("components")
+    for name, component in health.supervised(settings).items():
+        state = "running" if component["pid"] else "NOT RUNNING"
+        ended = f", {component['restarts']} restarts, last end: {component['last_end']}" if component["restarts"] else ""
+        lines.append(f"  {name:<24}{state}{ended}")
+    return lines
+
+
+def _size(folder: object) -> str:
+    result = commands.attempt(["du", "--summarize", "--human-readable", "--one-file-system", str(folder)])
+    return result.stdout.split("\t", 1)[0] or "0"

@@ -1,0 +1,6 @@
+#!/bin/bash
+# The server itself, after entrypoint.sh has prepared its data folder.
+set -o errexit -o nounset -o pipefail
+
+exec postgres -D "$PGDATA" -p "${POSTGRESQL_PORT_NUMBER:-5432}" \
+    -c "listen_addresses=*" -c "unix_socket_directories=/tmp" "$@"

@@ -1,0 +1,3 @@
+module homelab.example/postgres-backup/cluster/pause
+
+go 1.26.0
