@@ -1012,13 +1012,14 @@ prune() {
     open_volume
     if [ "$dry_run" = true ]; then planned_names >"$work/deleted"; else delete_planned; fi
     awk -v dry_run="$dry_run" '
-        FNR == NR && !listing { is_deleted[$0] = 1; next }
+        BEGIN { printf "{\"type\":\"prune\",\"dry_run\":%s,\"deleted\":[", dry_run }
+        !listing { is_deleted[$0] = 1; next }
         match($0, /"name":"[^"]*"/) && (substr($0, RSTART + 8, RLENGTH - 9) in is_deleted) {
-            names = names (names == "" ? "" : ",") substr($0, RSTART + 7, RLENGTH - 7)
+            printf "%s%s", (some++ ? "," : ""), substr($0, RSTART + 7, RLENGTH - 7)
             match($0, /"size_bytes":[0-9]+/)
             freed += substr($0, RSTART + 13, RLENGTH - 13)
         }
-        END { printf "{\"type\":\"prune\",\"dry_run\":%s,\"deleted\":[%s],\"freed_bytes\":%.0f}\n", dry_run, names, freed }
+        END { printf "],\"freed_bytes\":%.0f}\n", freed }
     ' "$work/deleted" listing=1 "$work/listing"
     if [ "$dry_run" = false ] && [ -n "$not_deleted" ]; then
         fail "not everything could be deleted" "still there:$not_deleted" "$ADVICE_PERMISSION"
