@@ -1,3 +1,6 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
 """A small client of the API server, with the administrator's certificate and the standard library only."""
 
 from __future__ import annotations
@@ -9,8 +12,8 @@ from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any
 
-from devcluster.errors import ClusterError
-from devcluster.settings import API_PORT, Settings
+from .errors import ClusterError
+from .settings import API_PORT, Settings
 
 _TIMEOUT_SECONDS = 10.0
 _PATHS = {
@@ -75,7 +78,7 @@ class Api:
             status, answer = self._exchange(method, path, body, kind)
         except (OSError, HTTPException) as error:
             raise ClusterError(f"expected the API server to answer {method} {path}, but: {error}") from error
-        if status >= 400 and status != 404 or (status == 404 and method == "PATCH"):
+        if status >= 400 and (status != 404 or method == "PATCH"):
             detail = answer.decode(errors="replace")
             raise ClusterError(f"expected {method} {path} to succeed, but its status was {status}", detail=detail)
         return status, answer

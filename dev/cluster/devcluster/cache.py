@@ -1,3 +1,6 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
 """Things that take long to make, kept outside of the checkout under a hash of what they are made from.
 
 An entry is made in a folder of its own and gets its name only when it is whole, so that an interrupted

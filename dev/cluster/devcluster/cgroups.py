@@ -1,3 +1,6 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
 """The cluster's own cgroup in every hierarchy (cgroup v1, v2 or both)."""
 
 from __future__ import annotations
@@ -6,8 +9,8 @@ import os
 import time
 from pathlib import Path
 
-from devcluster.errors import ClusterError
-from devcluster.settings import Settings
+from .errors import ClusterError
+from .settings import Settings
 
 
 def make(settings: Settings) -> None:
@@ -23,7 +26,7 @@ def remove(settings: Settings) -> None:
         for folder in remaining:
             for path, _, _ in os.walk(folder, topdown=False):
                 try:
-                    os.rmdir(path)
+                    Path(path).rmdir()
                 except OSError as error:
                     # Processes that were killed a moment ago are still counted for a moment.
                     if time.monotonic() > deadline:

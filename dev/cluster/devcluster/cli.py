@@ -1,17 +1,20 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
 """The commands in ``dev/cluster/``."""
 
 from __future__ import annotations
 
 import argparse
-import os
+import subprocess
 import sys
 from collections.abc import Callable
 
-from devcluster import golang, health, lifecycle, machine, rootfs, status, volumes
-from devcluster.cache import Cache
-from devcluster.errors import ClusterError
-from devcluster.progress import say
-from devcluster.settings import Settings, from_environment
+from . import golang, health, lifecycle, machine, rootfs, status, volumes
+from .cache import Cache
+from .errors import ClusterError
+from .progress import say
+from .settings import Settings, from_environment
 
 
 def _up(settings: Settings) -> int:
@@ -89,7 +92,7 @@ def _enter(settings: Settings) -> int:
     options = parser.parse_args()
     machine.require_root()
     command = machine.inside(settings, options.command or ["/bin/bash"])
-    os.execvp(command[0], command)
+    return subprocess.run(command, check=False).returncode
 
 
 _COMMANDS: dict[str, Callable[[Settings], int]] = {

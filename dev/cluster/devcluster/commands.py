@@ -1,3 +1,6 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
 """Run other programs; a failing one becomes an error that shows the end of its output."""
 
 from __future__ import annotations
@@ -7,7 +10,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from devcluster.errors import ClusterError
+from .errors import ClusterError
 
 _TAIL_LINES = 25
 
@@ -61,8 +64,7 @@ def attempt(
         return subprocess.run(
             [str(argument) for argument in arguments],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             env={**os.environ, **environment} if environment else None,
             cwd=directory,
             text=True,

@@ -1,3 +1,6 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
 """The cluster's processes: how each is started, on what it waits, and its configuration file."""
 
 from __future__ import annotations
@@ -8,8 +11,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from devcluster import images
-from devcluster.settings import API_PORT, DOMAIN, NODE_NAME, PROVISIONER, READY_PORT, Settings
+from . import images
+from .settings import API_PORT, DOMAIN, NODE_NAME, PROVISIONER, READY_PORT, Settings
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
@@ -192,8 +195,8 @@ disabled_plugins = [
   disable_apparmor = true
   restrict_oom_score_adj = true
   [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "{built.debian / 'usr/lib/cni'}"
-    conf_dir = "{settings.configuration / 'cni'}"
+    bin_dir = "{built.debian / "usr/lib/cni"}"
+    conf_dir = "{settings.configuration / "cni"}"
   [plugins."io.containerd.grpc.v1.cri".containerd]
     snapshotter = "overlayfs"
     default_runtime_name = "runc"

@@ -1,14 +1,17 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
 """The images in the cluster's containerd."""
 
 from __future__ import annotations
 
 import time
 
-from devcluster import commands, machine
-from devcluster.components import CONTAINERD_SOCKET, Built
-from devcluster.errors import ClusterError
-from devcluster.images import Images
-from devcluster.settings import Settings
+from . import commands, machine
+from .components import CONTAINERD_SOCKET, Built
+from .errors import ClusterError
+from .images import Images
+from .settings import Settings
 
 _START_SECONDS = 60.0
 

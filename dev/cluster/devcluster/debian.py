@@ -1,3 +1,6 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
 """Debian packages: installed on the machine, or only unpacked into the cache.
 
 containerd, etcd and their like are unpacked, not installed: installing them would start their services,
@@ -12,10 +15,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from devcluster import commands
-from devcluster.cache import Cache, key
-from devcluster.errors import ClusterError
-from devcluster.progress import say
+from . import commands
+from .cache import Cache, key
+from .errors import ClusterError
+from .progress import say
 
 TOOLS = (
     "ca-certificates",

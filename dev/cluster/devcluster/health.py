@@ -1,3 +1,6 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
 """Is the cluster healthy, and if not, why not."""
 
 from __future__ import annotations
@@ -7,11 +10,11 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from devcluster import machine, network
-from devcluster.api import Api
-from devcluster.errors import ClusterError
-from devcluster.objects import STORAGE_CLASSES
-from devcluster.settings import NODE_NAME, READY_PORT, Settings
+from . import machine, network
+from .api import Api
+from .errors import ClusterError
+from .objects import STORAGE_CLASSES
+from .settings import NODE_NAME, READY_PORT, Settings
 
 
 def supervised(settings: Settings) -> dict[str, dict[str, Any]]:

@@ -1,3 +1,6 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
 """The container images, as one archive that containerd imports: no registry, no engine.
 
 The archive is an OCI image layout. The images share the layer of the root filesystem.
@@ -9,17 +12,18 @@ import hashlib
 import io
 import json
 import platform
+import re
 import tarfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from devcluster import golang
-from devcluster.cache import Cache, key
-from devcluster.progress import step
-from devcluster.rootfs import RootFilesystem, make_rootfs, rootfs_key
-from devcluster.settings import SOURCES
+from . import golang
+from .cache import Cache, key
+from .progress import step
+from .rootfs import RootFilesystem, make_rootfs, rootfs_key
+from .settings import SOURCES
 
 PAUSE = "localhost/pause:1"
 BITNAMI = "localhost/postgresql:18-bitnami"
@@ -73,7 +77,6 @@ def _write_images(layout: _Layout, rootfs: RootFilesystem, pause: Path) -> dict[
             "LANG=en_US.UTF-8",
             "LANGUAGE=en_US:en",
             "NSS_WRAPPER_LIB=/opt/bitnami/common/lib/libnss_wrapper.so",
-            "PGDATA=/bitnami/postgresql/data",
         ],
         "Entrypoint": ["/opt/bitnami/scripts/postgresql/entrypoint.sh"],
         "Cmd": ["/opt/bitnami/scripts/postgresql/run.sh"],
@@ -97,7 +100,7 @@ def _write_images(layout: _Layout, rootfs: RootFilesystem, pause: Path) -> dict[
         (PAUSE, {"User": "65535:65535", "Entrypoint": ["/pause"]}, [layout.add(_pause_layer(pause))]),
         (BITNAMI, bitnami_configuration, [base, bitnami]),
         (BITNAMI_IGZIP, bitnami_configuration, [base, bitnami, layout.add(_folder_layer(rootfs.igzip))]),
-        (DEBIAN, debian_configuration, [base, layout.add(_debian_layer())]),
+        (DEBIAN, debian_configuration, [base, layout.add(_debian_layer(rootfs))]),
     )
     for name, configuration, layers in images:
         layout.add_image(name, configuration, layers)
@@ -112,7 +115,7 @@ class _Layer:
 
     def __init__(self) -> None:
         self._buffer = io.BytesIO()
-        self._tar = tarfile.open(fileobj=self._buffer, mode="w")
+        self._tar = tarfile.TarFile(fileobj=self._buffer, mode="w")
 
     def folder(self, name: str, mode: int = 0o755, owner: int = 0, group: int = 0) -> None:
         entry = tarfile.TarInfo(name)
@@ -156,12 +159,16 @@ def _bitnami_layer(rootfs: RootFilesystem) -> bytes:
     layer.folder("bitnami")
     layer.folder("bitnami/postgresql", 0o775, owner=1001)
     # Bitnami's own build of PostgreSQL has its sockets in /tmp.
-    layer.link("run/postgresql", "/tmp")
+    layer.link("run/postgresql", "/tmp")  # noqa: S108 - a path inside of the image
     return layer.content()
 
 
-def _debian_layer() -> bytes:
+def _debian_layer(rootfs: RootFilesystem) -> bytes:
     layer = _Layer()
+    # What initdb makes a data folder's configuration from; the server in a container listens to all.
+    sample = rootfs.root / "usr/share/postgresql/18/postgresql.conf.sample"
+    text = re.sub(r"(?m)^#?listen_addresses = '\w+'", "listen_addresses = '*'", sample.read_text(encoding="utf-8"))
+    layer.file(sample.relative_to(rootfs.root).as_posix(), text.encode(), 0o644)
     script = (_SCRIPTS / "debian/docker-entrypoint.sh").read_bytes()
     layer.file("usr/local/bin/docker-entrypoint.sh", script, 0o755)
     layer.folder("run/postgresql", 0o3777, 999, 999)

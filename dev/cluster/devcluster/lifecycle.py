@@ -1,15 +1,18 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
 """Bring the cluster up, heal it, take it down."""
 
 from __future__ import annotations
 
 import json
 import time
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from devcluster import (
+from . import (
     cgroups,
     commands,
     components,
@@ -21,16 +24,15 @@ from devcluster import (
     network,
     objects,
     pki,
-    supervisor,
 )
-from devcluster.api import Api
-from devcluster.cache import Cache, exclusive, key, remove
-from devcluster.components import Built
-from devcluster.errors import ClusterError
-from devcluster.golang import Program
-from devcluster.images import Images, make_images
-from devcluster.progress import say, step
-from devcluster.settings import API_PORT, Settings
+from .api import Api
+from .cache import Cache, exclusive, key, remove
+from .components import Built
+from .errors import ClusterError
+from .golang import Program
+from .images import Images, make_images
+from .progress import say, step
+from .settings import API_PORT, Settings
 
 _START_SECONDS = 180.0
 _HEAL_SECONDS = 60.0
@@ -99,7 +101,7 @@ class _Prepared:
         debian.install(debian.TOOLS)
         pause = self.programs["pause"]
         with ThreadPoolExecutor() as pool:
-            jobs = [
+            jobs: list[Future[object]] = [
                 pool.submit(self._build, "kubernetes", "provisioner"),
                 pool.submit(self._build, "coredns"),
                 pool.submit(debian.unpacked, self.cache),
@@ -119,13 +121,13 @@ class _Prepared:
 
 def _fingerprint(settings: Settings, built: Built) -> str:
     """Return a hash of what the running cluster is made of (the images can be replaced while it runs)."""
-    modules = (cgroups, network, pki, supervisor)
+    sources = [Path(__file__).with_name(f"{name}.py") for name in ("cgroups", "network", "pki", "supervisor")]
     return key(
         [
             json.dumps([component.as_json() for component in components.components(settings, built)]),
             json.dumps(components.configuration_files(settings, built)),
             json.dumps(objects.initial_objects(settings)),
-            *(Path(module.__file__) for module in modules),
+            *sources,
         ]
     )
 

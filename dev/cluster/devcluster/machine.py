@@ -1,3 +1,6 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
 """The cluster as a process on the machine: find it, start it, end it, run something inside it.
 
 The cluster is one process (the supervisor) in namespaces of its own, and everything below it. It is found by
@@ -14,9 +17,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from devcluster import commands, supervisor
-from devcluster.errors import ClusterError
-from devcluster.settings import Settings
+from . import commands, supervisor
+from .errors import ClusterError
+from .settings import Settings
 
 _SUPERVISOR = Path(supervisor.__file__).resolve()
 
@@ -58,8 +61,10 @@ def start(settings: Settings) -> int:
     with log.open("w", encoding="utf-8") as output:
         # The process that stays behind here only waits for its child, the supervisor.
         outer = subprocess.Popen(
-            ["unshare", "--pid", "--fork", "--mount", "--propagation", "slave", "--net", "--ipc"]
-            + [sys.executable, "-I", "-B", str(_SUPERVISOR), str(settings.state)],
+            [
+                *("unshare", "--pid", "--fork", "--mount", "--propagation", "slave", "--net", "--ipc"),
+                *(sys.executable, "-I", "-B", str(_SUPERVISOR), str(settings.state)),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -103,4 +108,4 @@ def inside(settings: Settings, arguments: Sequence[str | Path]) -> list[str]:
     process = find(settings)
     if process is None:
         raise ClusterError("expected the cluster to run", "run dev/cluster/up")
-    return ["nsenter", f"--target={process}", "--mount", "--net", "--pid", "--ipc", "--"] + [str(a) for a in arguments]
+    return ["nsenter", f"--target={process}", "--mount", "--net", "--pid", "--ipc", "--", *map(str, arguments)]

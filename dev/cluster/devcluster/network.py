@@ -1,3 +1,6 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
 """The veth pair between the machine and the cluster's network namespace."""
 
 from __future__ import annotations
@@ -5,9 +8,9 @@ from __future__ import annotations
 import json
 from ipaddress import IPv4Network
 
-from devcluster import commands, machine
-from devcluster.errors import ClusterError
-from devcluster.settings import Settings
+from . import commands, machine
+from .errors import ClusterError
+from .settings import Settings
 
 _INNER_LINK = "uplink"
 

@@ -1,10 +1,13 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
 """What the cluster holds from its start: DNS service, storage classes, and the components' permissions."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from devcluster.settings import PROVISIONER, Settings
+from .settings import PROVISIONER, Settings
 
 STORAGE_CLASSES = ("nfs-client", "nfs-client-retain", "nfs-client-wait")
 

@@ -1,3 +1,6 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
 """Certificates of the cluster, made anew for each cluster with openssl."""
 
 from __future__ import annotations
@@ -9,11 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from devcluster import commands
-from devcluster.settings import API_PORT, DOMAIN, NODE_NAME, Settings
+from . import commands
+from .settings import API_PORT, DOMAIN, NODE_NAME, Settings
 
-_DAYS = "3650"
-_NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc")
+_KEY = ("-pkeyopt", "ec_paramgen_curve:P-256")
+_NEW = ("openssl", "req", "-x509", "-newkey", "ec", *_KEY, "-noenc", "-days", "3650")
 
 
 @dataclass(frozen=True)
@@ -49,13 +52,15 @@ def make_pki(settings: Settings) -> None:
     folder = settings.pki
     folder.mkdir(mode=0o700)
     commands.run(
-        ["openssl", "req", "-x509", *_NEW_KEY, "-subj", "/CN=homelab-postgres-backup-cluster", "-days", _DAYS]
-        # Python's ssl module is strict about keyUsage from 3.13 on.
-        + ["-addext", "keyUsage=critical,keyCertSign,cRLSign,digitalSignature"]
-        + ["-keyout", folder / "ca.key", "-out", folder / "ca.crt"]
+        [
+            *(*_NEW, "-subj", "/CN=homelab-postgres-backup-cluster"),
+            # Python's ssl module is strict about keyUsage from 3.13 on.
+            *("-addext", "keyUsage=critical,keyCertSign,cRLSign,digitalSignature"),
+            *("-keyout", folder / "ca.key", "-out", folder / "ca.crt"),
+        ]
     )
     private = folder / "service-accounts.key"
-    commands.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", private])
+    commands.run(["openssl", "genpkey", "-algorithm", "EC", *_KEY, "-out", private])
     commands.run(["openssl", "pkey", "-in", private, "-pubout", "-out", folder / "service-accounts.pub"])
     api_server = Certificate(
         "apiserver",
@@ -92,10 +97,11 @@ def _sign(folder: Path, certificate: Certificate) -> None:
         purposes.append("serverAuth")
         extensions += ["-addext", f"subjectAltName={','.join(certificate.server_names)}"]
     commands.run(
-        ["openssl", "req", "-x509", *_NEW_KEY, "-subj", certificate.subject, "-days", _DAYS]
-        + ["-CA", folder / "ca.crt", "-CAkey", folder / "ca.key"]
-        + [*extensions, "-addext", f"extendedKeyUsage={','.join(purposes)}"]
-        + ["-keyout", folder / f"{certificate.name}.key", "-out", folder / f"{certificate.name}.crt"]
+        [
+            *(*_NEW, "-subj", certificate.subject, "-CA", folder / "ca.crt", "-CAkey", folder / "ca.key"),
+            *(*extensions, "-addext", f"extendedKeyUsage={','.join(purposes)}"),
+            *("-keyout", folder / f"{certificate.name}.key", "-out", folder / f"{certificate.name}.crt"),
+        ]
     )
 
 

@@ -1,3 +1,6 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
 """One line for each step, with the seconds since the start, and a sign of life in long ones."""
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ def step(text: str) -> Iterator[None]:
 
     def beat() -> None:
         while not done.wait(_HEARTBEAT_SECONDS):
-            say(f"  ... still {text.split(' (')[0]} ({time.monotonic() - begun:.0f} s)")
+            say(f"  ... still {text.partition(' (')[0]} ({time.monotonic() - begun:.0f} s)")
 
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()
@@ -37,4 +40,4 @@ def step(text: str) -> Iterator[None]:
         thread.join()
     taken = time.monotonic() - begun
     if taken >= 1:
-        say(f"  done: {text.split(' (')[0]} ({taken:.1f} s)")
+        say(f"  done: {text.partition(' (')[0]} ({taken:.1f} s)")

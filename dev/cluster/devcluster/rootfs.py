@@ -1,3 +1,6 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
 """Root filesystems with a PostgreSQL server and client, made from Debian's packages."""
 
 from __future__ import annotations
@@ -6,10 +9,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from devcluster import commands, debian
-from devcluster.cache import Cache, key
-from devcluster.errors import ClusterError
-from devcluster.progress import step
+from . import commands, debian
+from .cache import Cache, key
+from .errors import ClusterError
+from .progress import step
 
 _SUITES = {"15": "bookworm", "17": "trixie", "18": "sid"}
 NAMES = tuple(f"postgresql-{version}" for version in _SUITES)
@@ -87,16 +90,20 @@ def make_rootfs(cache: Cache, name: str) -> RootFilesystem:
             finish.write_text(_FINISH, encoding="utf-8")
             address = debian.repository()
             commands.run(
-                ["mmdebstrap", "--mode=root", "--variant=minbase", "--quiet"]
-                + [f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in _LEFT_OUT]
-                # localedef reads its sources there.
-                + ["--dpkgopt=path-include=/usr/share/locale/locale.alias"]
-                # Lists of unstable are dated often and served from caches.
-                + ['--aptopt=Acquire::Check-Valid-Until "false"', '--aptopt=Acquire::Retries "3"']
-                + [f"--include={','.join(_packages(name))}"]
-                + [f'--essential-hook=sh "{prepare}" "$1"', f'--customize-hook=sh "{finish}" "$1"']
-                + [suite, str(result.root)]
-                + ([f"deb {address} {suite} main"] if address else []),
+                [
+                    *("mmdebstrap", "--mode=root", "--variant=minbase", "--quiet"),
+                    *(f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in _LEFT_OUT),
+                    # Part of the package libc-bin, and read by localedef.
+                    "--dpkgopt=path-include=/usr/share/locale/locale.alias",
+                    # The repository's own machines may serve a list of unstable that is some days old.
+                    '--aptopt=Acquire::Check-Valid-Until "false"',
+                    '--aptopt=Acquire::Retries "3"',
+                    f"--include={','.join(_packages(name))}",
+                    f'--essential-hook=sh "{prepare}" "$1"',
+                    f'--customize-hook=sh "{finish}" "$1"',
+                    *(suite, result.root),
+                    *([f"deb {address} {suite} main"] if address else []),
+                ],
                 environment={"IGZIP": str(result.igzip), "TMPDIR": str(folder)},
                 advice="check that this machine's package sources can be reached (apt-get update)",
             )
@@ -105,9 +112,10 @@ def make_rootfs(cache: Cache, name: str) -> RootFilesystem:
             prepare.unlink()
             finish.unlink()
             commands.run(
-                ["tar", "--create", "--file", result.layer, "--directory", result.root, "--sort=name"]
-                + ["--numeric-owner", "--xattrs", "--one-file-system", "--anchored", "--no-wildcards-match-slash"]
-                + ["--exclude=./dev/*", "."]
+                [
+                    *("tar", "--create", "--file", result.layer, "--directory", result.root),
+                    *("--sort=name", "--numeric-owner", "--xattrs", "--one-file-system", "--exclude=./dev/*", "."),
+                ]
             )
             # What a chroot needs besides; bind mounts are its user's own business.
             shutil.copy("/etc/hosts", result.root / "etc/hosts")

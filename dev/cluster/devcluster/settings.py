@@ -1,3 +1,6 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
 """Names, paths and addresses of one cluster: the only place that knows them."""
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
-from devcluster.errors import ClusterError
+from .errors import ClusterError
 
 SOURCES = Path(__file__).resolve().parent.parent
 """The folder that holds these sources."""

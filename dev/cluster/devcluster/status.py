@@ -1,12 +1,15 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
 """The cluster's state as a person reads it."""
 
 from __future__ import annotations
 
-from devcluster import commands, health, machine
-from devcluster.api import Api
-from devcluster.errors import ClusterError
-from devcluster.objects import STORAGE_CLASSES
-from devcluster.settings import API_PORT, Settings
+from . import commands, health, machine
+from .api import Api
+from .errors import ClusterError
+from .objects import STORAGE_CLASSES
+from .settings import API_PORT, Settings
 
 
 def render(settings: Settings, kubernetes_version: str) -> str:
@@ -50,8 +53,9 @@ def _running(settings: Settings, process: int) -> list[str]:
     lines.append("components")
     for name, component in health.supervised(settings).items():
         state = "running" if component["pid"] else "NOT RUNNING"
-        ended = f", {component['restarts']} restarts, last end: {component['last_end']}" if component["restarts"] else ""
-        lines.append(f"  {name:<24}{state}{ended}")
+        if component["restarts"]:
+            state += f", {component['restarts']} restarts, last end: {component['last_end']}"
+        lines.append(f"  {name:<24}{state}")
     return lines
 
 

@@ -1,6 +1,9 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
 """The cluster's first process: PID 1 of its process namespace.
 
-Started by :mod:`devcluster.machine` in a process, mount and network namespace of its own. It prepares these,
+Started by :mod:`.machine` in a process, mount and network namespace of its own. It prepares these,
 starts the components, starts again what ends, and reaps what is orphaned. When it ends, however it ends, the
 kernel ends every process of the cluster and with them go the mounts, the network and the veth.
 """
@@ -19,7 +22,6 @@ import time
 from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 _TICK_SECONDS = 0.1
@@ -113,7 +115,7 @@ class Supervisor:
         # A signal writes into this pipe, which ends the wait below.
         wake, signalled = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(signalled)
-        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
         while not self._stopping:
             self._reap()
             for process in self.processes:
@@ -124,7 +126,7 @@ class Supervisor:
             if select.select([wake], [], [], _TICK_SECONDS if self._waiting() else _IDLE_SECONDS)[0]:
                 os.read(wake, 4096)
 
-    def _stop(self, number: int, frame: FrameType | None) -> None:
+    def _stop(self, *_: object) -> None:
         self._stopping = True
 
     def _waiting(self) -> bool:
@@ -149,8 +151,9 @@ class Supervisor:
         process.failures_in_a_row = 1 if lived > _STEADY_SECONDS else process.failures_in_a_row + 1
         reason = f"signal {-code}" if code < 0 else f"exit status {code}"
         process.last_end = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {reason} after {lived:.0f} s"
-        pause = 0.0 if process.failures_in_a_row == 1 else min(2.0 ** (process.failures_in_a_row - 2), _LONGEST_PAUSE_SECONDS)
-        process.not_before = time.monotonic() + pause
+        if process.failures_in_a_row > 1:
+            pause = min(2.0 ** (process.failures_in_a_row - 2), _LONGEST_PAUSE_SECONDS)
+            process.not_before = time.monotonic() + pause
         self._log(process, f"--- ended: {process.last_end} ---\n")
 
     def _may_start(self, process: _Process) -> bool:
@@ -224,15 +227,11 @@ class Supervisor:
 
 
 def _connects(address: str) -> bool:
-    if address.startswith("/"):
-        family, target = socket.AF_UNIX, address
-    else:
-        host, port = address.rsplit(":", 1)
-        family, target = socket.AF_INET, (host, int(port))
-    with socket.socket(family) as probe:
+    host, _, port = address.rpartition(":")
+    with socket.socket(socket.AF_INET if host else socket.AF_UNIX) as probe:
         probe.settimeout(1)
         try:
-            probe.connect(target)
+            probe.connect((host, int(port)) if host else address)
         except OSError:
             return False
     return True

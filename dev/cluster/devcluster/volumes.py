@@ -1,3 +1,6 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
 """Volumes of a fixed size: a tmpfs in the cluster's mount namespace, and a PersistentVolume for it."""
 
 from __future__ import annotations
@@ -7,11 +10,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from devcluster import commands, machine
-from devcluster.api import Api
-from devcluster.errors import ClusterError
-from devcluster.objects import small_volume
-from devcluster.settings import Settings
+from . import commands, machine
+from .api import Api
+from .errors import ClusterError
+from .objects import small_volume
+from .settings import Settings
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _SIZE = re.compile(r"([1-9][0-9]*)([KMG])i?")
@@ -60,9 +63,10 @@ def remove_volume(settings: Settings, name: str) -> None:
         while (remaining := _get(api, name)) is not None:
             if time.monotonic() > deadline:
                 claim = remaining["spec"].get("claimRef", {})
+                user = f"{claim.get('namespace')}/{claim.get('name')}"
                 raise ClusterError(
-                    f"expected the volume {name} to go, but the claim {claim.get('namespace')}/{claim.get('name')} uses it",
-                    "delete the pods and the claim; the volume goes by itself then, and its mount with this command again",
+                    f"expected the volume {name} to go, but the claim {user} still uses it",
+                    "delete the pods and the claim, then run this command again",
                 )
             time.sleep(0.2)
     if _mounted(settings, folder):

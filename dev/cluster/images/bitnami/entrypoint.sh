@@ -1,4 +1,7 @@
 #!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+#
 # Entrypoint with the outward behaviour of Bitnami's PostgreSQL image: any user id, also one without a
 # passwd entry; a read-only root filesystem with a writable /tmp; other commands are run as they are.
 # The data folder lies in a volume, it is not one itself (/bitnami/postgresql is the volume).

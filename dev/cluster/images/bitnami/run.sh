@@ -1,4 +1,7 @@
 #!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+#
 # The server itself, after entrypoint.sh has prepared its data folder.
 set -o errexit -o nounset -o pipefail
 

@@ -1,4 +1,7 @@
 #!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+#
 # Entrypoint with the outward behaviour of the PostgreSQL project's own image: started as root it goes on
 # as the user postgres, and it also starts as any other user id.
 set -o errexit -o nounset -o pipefail

@@ -1,3 +1,6 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
 // Command coredns is CoreDNS with the few plugins that a cluster without a way out needs.
 package main
 

@@ -1,3 +1,6 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
 // Command pause holds a pod's namespaces: it waits for the signal that ends the pod, and reaps
 // children that it inherits in pods with a shared process namespace.
 package main

@@ -1,3 +1,6 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
 // Command kubernetes holds every Kubernetes program of the development cluster in one binary and
 // picks one by its own name (a link called kubectl) or by its first argument. One link step instead
 // of six, and the packages they share are loaded from disk once.

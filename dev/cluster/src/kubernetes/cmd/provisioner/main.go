@@ -1,3 +1,6 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
 // Command provisioner makes volumes the way an NFS subdirectory provisioner does: one folder below a
 // shared directory for each claim, mode 0777, the same on every node, so that claims bind at once.
 // They are hostPath volumes; the kubelet does not apply an fsGroup to those, as it does not to NFS.
