@@ -102,7 +102,7 @@ is_whole_number() {
 # whole_number NAME DEFAULT: sets the variable NAME, refusing anything but a whole number of at most nine digits.
 whole_number() {
     eval "value=\${$1:-$2}"
-    is_whole_number "$value" || config_error "$1: expected a whole number from 0 on, found '$value'"
+    is_whole_number "$value" || config_error "$1: expected a whole number from 0 to 999999999, found '$value'"
     # Without its leading zeros, which arithmetic would take for octal.
     eval "$1=\$((1\$value - 1$(printf '%s' "$value" | tr '0-9' '0000000000')))"
 }

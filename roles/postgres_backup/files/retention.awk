@@ -76,7 +76,7 @@ function choose(    i, newest, taken, day, week, month, year, stamp, kept_slots,
         taken++
         stamp = substr(name[i], length(prefix) + 2)
         day = substr(stamp, 1, 10); month = substr(stamp, 1, 7); year = substr(stamp, 1, 4)
-        week = iso_week(year + 0, substr(stamp, 6, 2) + 0, substr(stamp, 9, 2) + 0)
+        week = iso_week(number(year), number(substr(stamp, 6, 2)), number(substr(stamp, 9, 2)))
         if (taken <= keep_last) add(i, "last")
         if (!(("d" day) in seen)) { seen["d" day] = 1; if (++days <= keep_daily) add(i, "daily " day) }
         if (!(("w" week) in seen)) { seen["w" week] = 1; if (++weeks <= keep_weekly) add(i, "weekly " week) }
@@ -114,11 +114,14 @@ function created_epoch(backup,    stamp, y, m, d, h, mi, s) {
     if (substr(backup, 1, length(prefix) + 1) != prefix "-") return ""
     stamp = substr(backup, length(prefix) + 2)
     if (stamp !~ /^[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]-[0-9][0-9][0-9][0-9][0-9][0-9]\.sql\.gz$/) return ""
-    y = substr(stamp, 1, 4) + 0; m = substr(stamp, 6, 2) + 0; d = substr(stamp, 9, 2) + 0
-    h = substr(stamp, 12, 2) + 0; mi = substr(stamp, 14, 2) + 0; s = substr(stamp, 16, 2) + 0
+    y = number(substr(stamp, 1, 4)); m = number(substr(stamp, 6, 2)); d = number(substr(stamp, 9, 2))
+    h = number(substr(stamp, 12, 2)); mi = number(substr(stamp, 14, 2)); s = number(substr(stamp, 16, 2))
     if (y < 1 || m < 1 || m > 12 || d < 1 || d > days_in_month(y, m) || h > 23 || mi > 59 || s > 59) return ""
     return civil_days(y, m, d) * 86400 + h * 3600 + mi * 60 + s
 }
+
+# busybox awk takes a leading zero for octal.
+function number(digits) { sub(/^0+/, "", digits); return digits + 0 }
 
 function is_leap(y) { return (y % 4 == 0 && y % 100 != 0) || y % 400 == 0 }
 
@@ -149,12 +152,13 @@ function iso_week(y, m, d,    days, weekday, thursday, year) {
     return sprintf("%04d-W%02d", year, int((thursday - civil_days(year, 1, 1)) / 7) + 1)
 }
 
-# The caller has replaced control characters and whatever is not ASCII.
+# The caller has replaced control characters and whatever is not ASCII, but for tabs.
 function json(text,    i, c, out) {
-    if (text !~ /["\\]/) return "\"" text "\""
+    if (text !~ /["\\\t]/) return "\"" text "\""
     for (i = 1; i <= length(text); i++) {
         c = substr(text, i, 1)
-        out = out ((c == "\"" || c == "\\") ? "\\" : "") c
+        if (c == "\t") out = out "\\t"
+        else out = out ((c == "\"" || c == "\\") ? "\\" : "") c
     }
     return "\"" out "\""
 }
