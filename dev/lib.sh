@@ -4,6 +4,7 @@
 #
 # What quickstart, test and bench share; sourced by them with `root` set to the checkout.
 
+: "${root:?set it to the checkout}"
 started_seconds=$SECONDS
 
 say() { printf '[%4d s] %s\n' $((SECONDS - started_seconds)) "$*"; }

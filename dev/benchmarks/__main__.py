@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""Run one benchmark and print its figures."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from . import backup
+from .figures import as_json, as_table
+
+BENCHMARKS = {"backup": backup.measure}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="dev/bench", description=__doc__)
+    parser.add_argument("name", choices=sorted(BENCHMARKS))
+    parser.add_argument("--json", action="store_true", help="print the figures for programs")
+    arguments = parser.parse_args()
+    figures = BENCHMARKS[arguments.name](lambda text: print(text, file=sys.stderr, flush=True))
+    print(as_json(figures) if arguments.json else as_table(figures))
+    return 0 if all(figure.is_met for figure in figures) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
