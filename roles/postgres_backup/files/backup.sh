@@ -945,20 +945,25 @@ retain() {
     [ -z "$not_deleted" ] || warn "retention could not delete:$not_deleted"
 }
 
+# planned: what retention would delete, a line of name and bytes each.
+planned() {
+    sed -n 's/^{"type":"backup","name":"\([^"]*\)",.*"size_bytes":\([0-9]*\),.*"verdict":"delete".*/\1 \2/p' "$work/listing"
+}
+
 # delete_planned: deletes what $work/listing says, the backup before its sidecar, and the sidecars of backups gone.
-# $work/deleted gets the names; sets `deleted` (their number) and `not_deleted` (names).
+# $work/deleted gets a line of name and bytes each; sets `deleted` (their number) and `not_deleted` (names).
 delete_planned() {
     deleted=0 not_deleted=
-    planned_names >"$work/planned"
+    planned >"$work/planned"
     : >"$work/deleted"
-    while IFS= read -r name <&3; do
+    while IFS=' ' read -r name bytes_freed <&3; do
         file=$POSTGRES_BACKUP_DIR/$name
         # Somebody may have asked to keep it since the volume was listed.
         [ ! -e "$file.keep" ] || continue
         if rm -f "$file" 2>/dev/null; then
             rm -f "$file.sha256" "$file.damaged" 2>/dev/null
             deleted=$((deleted + 1))
-            printf '%s\n' "$name" >>"$work/deleted"
+            printf '%s %s\n' "$name" "$bytes_freed" >>"$work/deleted"
             log "deleted $name"
         else
             not_deleted="$not_deleted $name"
@@ -973,8 +978,6 @@ delete_planned() {
         fi
     done 3<"$work/orphans"
 }
-
-planned_names() { sed -n 's/.*"name":"\([^"]*\)".*"verdict":"delete".*/\1/p' "$work/listing"; }
 
 # open_volume: what list and prune need before they start.
 open_volume() {
@@ -1010,17 +1013,12 @@ prune() {
     esac
     read_configuration
     open_volume
-    if [ "$dry_run" = true ]; then planned_names >"$work/deleted"; else delete_planned; fi
+    if [ "$dry_run" = true ]; then planned >"$work/deleted"; else delete_planned; fi
     awk -v dry_run="$dry_run" '
         BEGIN { printf "{\"type\":\"prune\",\"dry_run\":%s,\"deleted\":[", dry_run }
-        !listing { is_deleted[$0] = 1; next }
-        match($0, /"name":"[^"]*"/) && (substr($0, RSTART + 8, RLENGTH - 9) in is_deleted) {
-            printf "%s%s", (some++ ? "," : ""), substr($0, RSTART + 7, RLENGTH - 7)
-            match($0, /"size_bytes":[0-9]+/)
-            freed += substr($0, RSTART + 13, RLENGTH - 13)
-        }
+        { printf "%s\"%s\"", (NR > 1 ? "," : ""), $1; freed += $2 }
         END { printf "],\"freed_bytes\":%.0f}\n", freed }
-    ' "$work/deleted" listing=1 "$work/listing"
+    ' "$work/deleted"
     if [ "$dry_run" = false ] && [ -n "$not_deleted" ]; then
         fail "not everything could be deleted" "still there:$not_deleted" "$ADVICE_PERMISSION"
     fi
