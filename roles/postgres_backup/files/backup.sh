@@ -446,7 +446,7 @@ last_run() {
     last_run_file=$POSTGRES_BACKUP_DIR/last-run.json
     last_run_text=
     if [ -f "$last_run_file" ] && [ ! -L "$last_run_file" ]; then
-        last_run_text=$(head -c 65536 "$last_run_file" 2>/dev/null | tr -d '\000')
+        last_run_text=$(utf8 "$(head -c 65536 "$last_run_file" 2>/dev/null | tr -d '\000')")
     fi
     case $last_run_text in
         *"$NEWLINE"*) ;;
@@ -945,9 +945,9 @@ retain() {
     [ -z "$not_deleted" ] || warn "retention could not delete:$not_deleted"
 }
 
-# planned: what retention would delete, a line of name and bytes each.
+# planned: what retention would delete, a line of name and bytes each, the oldest first.
 planned() {
-    sed -n 's/^{"type":"backup","name":"\([^"]*\)",.*"size_bytes":\([0-9]*\),.*"verdict":"delete".*/\1 \2/p' "$work/listing"
+    sed -n 's/^{"type":"backup","name":"\([^"]*\)",.*"size_bytes":\([0-9]*\),.*"verdict":"delete".*/\1 \2/p' "$work/listing" | sort
 }
 
 # delete_planned: deletes what $work/listing says, the backup before its sidecar, and the sidecars of backups gone.
@@ -960,7 +960,9 @@ delete_planned() {
         file=$POSTGRES_BACKUP_DIR/$name
         # Somebody may have asked to keep it since the volume was listed.
         [ ! -e "$file.keep" ] || continue
-        if rm -f "$file" 2>/dev/null; then
+        rm -f "$file" 2>/dev/null
+        # Another run's retention may have been faster: that is no failure.
+        if [ ! -e "$file" ] && [ ! -L "$file" ]; then
             rm -f "$file.sha256" "$file.damaged" 2>/dev/null
             deleted=$((deleted + 1))
             printf '%s %s\n' "$name" "$bytes_freed" >>"$work/deleted"
