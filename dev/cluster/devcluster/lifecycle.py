@@ -164,12 +164,13 @@ def _fingerprint_path(settings: Settings) -> Path:
 
 def _start(settings: Settings, prepared: _Prepared, fingerprint: str) -> None:
     with step(f"starting the cluster {settings.full_name}"):
+        network.refuse_taken_addresses(settings)
         _write_state(settings, prepared.built)
         containers.provide(settings, prepared.store())
         cgroups.make(settings)
         process = machine.start(settings)
-        network.connect(settings, process)
         try:
+            network.connect(settings, process)
             with ThreadPoolExecutor() as pool:
                 loading = pool.submit(_load_images, settings, prepared)
                 _wait_for_api(settings)

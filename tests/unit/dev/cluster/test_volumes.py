@@ -11,7 +11,10 @@ from dev.cluster.devcluster.errors import ClusterError
 from dev.cluster.devcluster.volumes import quantity
 
 
-@pytest.mark.parametrize(("size", "expected"), [("16M", "16Mi"), ("16Mi", "16Mi"), ("512K", "512Ki"), ("2G", "2Gi")])
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [("16M", "16Mi"), ("16Mi", "16Mi"), ("512K", "512Ki"), ("2G", "2Gi"), ("1024M", "1Gi"), ("1536M", "1536Mi")],
+)
 def test_quantity(size: str, expected: str) -> None:
     assert quantity(size) == expected
 
