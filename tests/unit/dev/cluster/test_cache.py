@@ -79,7 +79,7 @@ def test_a_failed_entry_leaves_nothing(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     with pytest.raises(RuntimeError):
         cache.entry("name", "key", fail)
-    assert not cache.has("name", "key")
+    assert not cache.path("name", "key").exists()
     assert [path.name for path in (tmp_path / "name").iterdir()] == [".lock"]
 
 
