@@ -49,8 +49,12 @@ def test_a_claim_that_cannot_be_changed_is_refused_clearly(
 
 def test_a_size_in_another_form_is_no_change(ansible: Ansible, home: dict[str, Any]) -> None:
     assert ansible.site(**home).status == 0
-    same = ansible.site("--check", storage_size="10240Mi", resources={"requests": {"cpu": "0.1", "memory": "0.125Gi"},
-                        "limits": {"memory": "0.5Gi"}}, **home)
+    same = ansible.site(
+        "--check",
+        storage_size="10240Mi",
+        resources={"requests": {"cpu": "0.1", "memory": "0.125Gi"}, "limits": {"memory": "0.5Gi"}},
+        **home,
+    )
     assert (same.status, same.changed) == (0, 0), same.output
     assert "WARNING]" not in same.output
 

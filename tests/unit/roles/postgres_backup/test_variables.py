@@ -294,8 +294,8 @@ def test_a_server_outside_the_cluster_needs_an_image() -> None:
 
 def test_all_broken_variables_are_named_at_once() -> None:
     messages = refusals(postgres_backup_port=0, postgres_backup_schedule="never", postgres_backup_storage_size="big")
-    assert [message.partition(":")[0] for message in messages] == [
+    assert {message.partition(":")[0] for message in messages} == {
         "postgres_backup_schedule",
         "postgres_backup_port",
         "postgres_backup_storage_size",
-    ]
+    }
