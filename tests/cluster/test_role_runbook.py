@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""Sample data, and every command of the runbook in its order, on a server that loses everything in between."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import Server, bring_server_up, new_namespace
+from .kube import Ansible, get, kubectl, must_get
+
+OWN_NAME = "nightly"
+
+
+@pytest.fixture
+def own(ansible: Ansible) -> Iterator[Server]:
+    """A server of its own, in a namespace of its own, for a test that breaks it."""
+    namespace = new_namespace("runbook")
+    yield bring_server_up(ansible, namespace)
+    kubectl("delete", "namespace", namespace, "--wait=false")
+
+
+def psql(server: Server, statement: str, database: str = "postgres") -> str:
+    program = 'PGPASSWORD=$(cat "$POSTGRES_PASSWORD_FILE") exec psql -X -h 127.0.0.1 -U postgres -At -d "$1" -c "$2"'
+    where = ("-n", server.namespace, "postgres-postgresql-0")
+    return kubectl("exec", *where, "--", "sh", "-c", program, "sh", database, statement).strip()
+
+
+class Runbook:
+    """The shell blocks of the page, by the heading they stand under, run by one shell after the other."""
+
+    def __init__(self, path: Path, folder: Path) -> None:
+        self.blocks: dict[str, list[str]] = {}
+        heading = ""
+        for part in re.split(r"^(## [^\n]*|```sh\n.*?^```)$", path.read_text(), flags=re.MULTILINE | re.DOTALL):
+            if part.startswith("## "):
+                heading = part.removeprefix("## ")
+            elif part.startswith("```sh"):
+                self.blocks.setdefault(heading, []).append(part.removeprefix("```sh\n").removesuffix("```"))
+        self.folder = folder
+        self.variables = ""
+
+    def run(self, heading: str, number: int = 0) -> str:
+        """Runs one block as a person pastes it. It is taken off the page: what is left at the end was not run."""
+        block = self.blocks[heading][number]
+        self.blocks[heading][number] = ""
+        program = (
+            f'set -eu\n{self.variables}\n{block}\nprintf \'\\nbackup=%s database=%s\' "${{backup-}}" "${{database-}}"'
+        )
+        shell = ["bash", "-o", "pipefail", "-c", program]
+        done = subprocess.run(shell, cwd=self.folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
+        output, _, self.variables = done.stdout.rpartition("\n")
+        return output
+
+    @property
+    def left(self) -> list[str]:
+        return [block for blocks in self.blocks.values() for block in blocks if block]
+
+
+def lose_everything(server: Server) -> None:
+    """A fresh server in the place of the old one, with the same password."""
+    where = ("-n", server.namespace)
+    kubectl("scale", "statefulset", "postgres-postgresql", "--replicas=0", *where)
+    kubectl("wait", "--for=delete", "pod/postgres-postgresql-0", "--timeout=60s", *where)
+    kubectl("delete", "pvc", "data-postgres-postgresql-0", *where)
+    kubectl("scale", "statefulset", "postgres-postgresql", "--replicas=1", *where)
+    kubectl("rollout", "status", "statefulset/postgres-postgresql", "--timeout=120s", *where)
+
+
+def create_sample_data(ansible: Ansible, server: Server) -> None:
+    here: dict[str, Any] = {"postgres_backup_namespace": server.namespace}
+    sample = "homelab.postgres_backup.sample_data"
+    checked = ansible(sample, "--check", "-vvv", **here)
+    assert (checked.status, checked.changed) == (0, 1), checked.output
+    assert psql(server, "SELECT count(*) FROM pg_database WHERE datname = 'backup_test'") == "0"
+    made = ansible(sample, "-vvv", **here)
+    assert (made.status, made.changed) == (0, 1), made.output
+    assert "Edsger" in made.output
+    again = ansible(sample, **here)
+    assert (again.status, again.changed) == (0, 0), again.output
+    assert "(5 rows)" in again.output
+    assert server.password not in checked.output + made.output
+
+
+def make_it_harder(server: Server) -> None:
+    """What a restore by hand could trip over: settings of a database, roles and their grants, odd text in rows."""
+    psql(server, "ALTER DATABASE backup_test SET work_mem = '8MB'")
+    roles = "CREATE ROLE app LOGIN; CREATE ROLE team; GRANT team TO app; ALTER TABLE users OWNER TO app"
+    psql(server, roles, "backup_test")
+    psql(server, "UPDATE users SET name = E'back\\\\slash\\n\\\\connect tab\\t' WHERE id = 1", "backup_test")
+
+
+def install(ansible: Ansible, server: Server) -> Runbook:
+    """Installs under a name of its own, with a page of other hands in the runbooks' folder."""
+    folder = ansible.folder / "docs" / "runbooks"
+    folder.mkdir(parents=True)
+    (folder / "postgres-setup.md").write_text("# PostgreSQL\n\nMine.\n")
+    play = ansible.site(name=OWN_NAME, namespace=server.namespace)
+    assert play.status == 0, play.output
+    setup = (folder / "postgres-setup.md").read_text()
+    assert setup.startswith("# PostgreSQL\n\nMine.\n")
+    assert "[postgres-backup.md](postgres-backup.md)" in setup
+    text = (folder / "postgres-backup.md").read_text()
+    assert not re.search(r"`postgres-backup`|cronjob[ /]postgres-backup| -n data\b", text)
+    return Runbook(folder / "postgres-backup.md", ansible.folder)
+
+
+def rows(server: Server, database: str = "backup_test") -> str:
+    return psql(server, "TABLE users; TABLE transactions", database)
+
+
+def databases(server: Server) -> set[str]:
+    return set(psql(server, "SELECT datname FROM pg_database").split())
+
+
+def back_up_and_verify(page: Runbook) -> None:
+    assert "Complete" in page.run("Run one now, and watch it")
+    listed = [json.loads(line) for line in page.run("See what is on the volume").splitlines() if line.startswith("{")]
+    assert [line["type"] for line in listed] == ["backup", "volume"]
+    assert listed[0]["state"] == "complete"
+    in_pod = "Work with the files inside the cluster"
+    assert ".sql.gz.sha256" in page.run(in_pod, 0)
+    assert page.run(in_pod, 1).strip() == listed[0]["name"]
+    verified = page.run("Verify by hand", 0)
+    assert f"{listed[0]['name']}: OK" in verified
+    assert "-- PostgreSQL database cluster dump complete" in verified
+    assert "postgres" in page.run("Verify by hand", 1)
+    page.run("What is kept")
+
+
+def restore_everything(page: Runbook, server: Server) -> None:
+    before = rows(server)
+    page.run("Restore everything", 0)
+    assert must_get("cronjob", OWN_NAME, server.namespace)["spec"]["suspend"] is True
+    lose_everything(server)
+    assert "backup_test" not in databases(server)
+    page.run("Restore everything", 1)
+    assert rows(server) == before
+    assert (
+        psql(server, "SELECT pg_get_userbyid(relowner) FROM pg_class WHERE relname = 'users'", "backup_test") == "app"
+    )
+    assert psql(server, "SELECT roleid::regrole FROM pg_auth_members WHERE member = 'app'::regrole") == "team"
+    # The same without Kubernetes, which this machine has no server for.
+    assert page.blocks["Restore everything"].pop(2).startswith("gzip -dc ")
+    page.run("Restore everything", 2)
+    assert must_get("cronjob", OWN_NAME, server.namespace)["spec"]["suspend"] is False
+
+
+def restore_one_database_and_go_back(page: Runbook, server: Server) -> None:
+    before = rows(server)
+    psql(server, "DELETE FROM transactions", "backup_test")
+    damaged = rows(server)
+    page.run("Restore one database", 0)
+    assert rows(server, "backup_test_restored") == before
+    assert rows(server) == damaged
+    page.run("Restore one database", 1)
+    assert rows(server) == before
+    page.run("Go back", 0)
+    assert rows(server) == damaged
+    page.run("Go back", 1)
+    assert get("job", "backup-reader", server.namespace) is None
+
+
+def test_each_command_of_the_runbook_does_what_it_says(ansible: Ansible, own: Server) -> None:
+    create_sample_data(ansible, own)
+    make_it_harder(own)
+    page = install(ansible, own)
+    back_up_and_verify(page)
+    restore_everything(page, own)
+    restore_one_database_and_go_back(page, own)
+    assert page.left == []
