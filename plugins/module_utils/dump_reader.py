@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 from .contents import Contents, Database, Header, Table
 from .encodings import codec_of, decode

@@ -7,7 +7,7 @@ No message holds a row of data, a statement's text or a password.
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 
 class BackupError(Exception):

@@ -6,19 +6,20 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta, timezone
-from typing import Optional
 
 from .errors import ExpectationError
 
 _NAME = re.compile(r"(?P<prefix>.+)-(?P<time>[0-9]{4}-[0-9]{2}-[0-9]{2}-[0-9]{6})\.sql\.gz")
-_TIME_FORMAT = "%Y-%m-%d-%H%M%S"
+_NAME_TIME_FORMAT = "%Y-%m-%d-%H%M%S"
+# How times are shown, and how the script writes them.
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 _DURATION = re.compile(r"([0-9]{1,6})([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 def backup_name(prefix: str, started: datetime) -> str:
     """The file name of a backup: its CronJob's name and the UTC time when the run started."""
-    return f"{prefix}-{started.astimezone(timezone.utc).strftime(_TIME_FORMAT)}.sql.gz"
+    return f"{prefix}-{started.astimezone(timezone.utc).strftime(_NAME_TIME_FORMAT)}.sql.gz"
 
 
 def time_in_name(name: str) -> datetime | None:
@@ -27,7 +28,7 @@ def time_in_name(name: str) -> datetime | None:
     if found is None:
         return None
     try:
-        return datetime.strptime(found["time"], _TIME_FORMAT).replace(tzinfo=timezone.utc)
+        return datetime.strptime(found["time"], _NAME_TIME_FORMAT).replace(tzinfo=timezone.utc)
     except ValueError:
         return None
 
@@ -35,7 +36,7 @@ def time_in_name(name: str) -> datetime | None:
 def parse_time(text: str) -> datetime | None:
     """A time as the script writes it, such as `2026-11-22T02:00:00Z`; None for anything else."""
     try:
-        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
+        return datetime.strptime(text, TIME_FORMAT).replace(tzinfo=timezone.utc)
     except ValueError:
         return None
 

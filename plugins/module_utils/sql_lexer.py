@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from enum import Enum
 from re import Pattern
-from typing import Optional, Protocol, Tuple
+from typing import Protocol
 
 from .encodings import canonical_encoding
 
