@@ -53,13 +53,25 @@ class Api:
             status, body = self._exchange("GET", "/readyz?verbose")
         except (OSError, HTTPException) as error:
             return f"the API server does not answer ({error})"
-        failing = [line for line in body.decode(errors="replace").splitlines() if line.startswith("[-]")]
-        return "" if status == 200 else "; ".join(failing) or f"the API server answers with status {status}"
+        if status == 200:
+            return ""
+        lines = body.decode(errors="replace").splitlines()
+        failing = [line.removeprefix("[-]").split()[0] for line in lines if line.startswith("[-]")]
+        return (
+            f"the API server is not ready (status {status}; {len(failing)} checks fail: {', '.join(failing[:3])} ...)"
+        )
 
     def get(self, path: str) -> dict[str, Any] | None:
         """Return an object or a list; None where there is none."""
         status, body = self._request("GET", path)
         return None if status == 404 else _object(body)
+
+    def check(self, path: str) -> None:
+        """Ask for something that is not an object.
+
+        :raises ClusterError: when the answer is not a good one.
+        """
+        self._request("GET", path)
 
     def delete(self, path: str) -> None:
         """Delete an object; one that is not there is no error."""

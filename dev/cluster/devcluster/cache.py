@@ -75,10 +75,6 @@ class Cache:
         """Return where an entry lies once it is made."""
         return self.folder / name / entry_key
 
-    def has(self, name: str, entry_key: str) -> bool:
-        """Say whether an entry is there."""
-        return self.path(name, entry_key).is_dir()
-
     def entry(self, name: str, entry_key: str, make: Callable[[Path], None]) -> Path:
         """Return an entry's folder; ``make`` fills an empty folder with it where it is missing.
 

@@ -120,6 +120,9 @@ def components(settings: Settings, built: Built) -> tuple[Component, ...]:
             f"--root-ca-file={pki / 'ca.crt'}",
             f"--service-account-private-key-file={pki / 'service-accounts.key'}",
             "--use-service-account-credentials=true",
+            # Forty controllers ask for their service account at the start; the usual limit costs seconds.
+            "--kube-api-qps=300",
+            "--kube-api-burst=600",
             f"--cluster-signing-cert-file={pki / 'ca.crt'}",
             f"--cluster-signing-key-file={pki / 'ca.key'}",
             "--leader-elect=false",

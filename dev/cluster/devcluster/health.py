@@ -53,6 +53,12 @@ def _cluster_problems(api: Api) -> list[str]:
     ready = conditions.get("Ready", {"status": "Unknown", "message": "it has not registered"})
     if ready["status"] != "True":
         found.append(f"the node is not ready: {ready['message']}")
+    else:
+        # The condition says how it was a while ago; this asks the kubelet, through the API server.
+        try:
+            api.check(f"/api/v1/nodes/{NODE_NAME}/proxy/healthz")
+        except ClusterError as error:
+            found.append(f"the kubelet is not healthy: {error.message}")
     for name in STORAGE_CLASSES:
         if api.get(f"/apis/storage.k8s.io/v1/storageclasses/{name}") is None:
             found.append(f"the storage class {name} is missing")

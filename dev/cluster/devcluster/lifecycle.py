@@ -49,7 +49,10 @@ def up(settings: Settings) -> None:
         prepared.make()
         fingerprint = _fingerprint(settings, prepared.built)
         running = machine.find(settings) is not None
-        if running and _recorded_fingerprint(settings) != fingerprint:
+        recorded = _recorded_fingerprint(settings)
+        if running and not recorded:
+            say("an earlier up did not finish: starting again")
+        elif running and recorded != fingerprint:
             say("the sources have changed since the cluster was started: rebuilding it, what was in it is lost")
         elif running:
             if _heal(settings, prepared):
@@ -99,24 +102,37 @@ class _Prepared:
     def make(self) -> None:
         """Install and build what is missing. Packages come over the network while programs are compiled."""
         debian.install(debian.TOOLS)
-        pause = self.programs["pause"]
         with ThreadPoolExecutor() as pool:
             jobs: list[Future[object]] = [
                 pool.submit(self._build, "kubernetes", "provisioner"),
                 pool.submit(self._build, "coredns"),
-                pool.submit(debian.unpacked, self.cache),
-                pool.submit(make_images, self.cache, pause),
+                pool.submit(self._make_store),
             ]
+            failures = []
             for job in as_completed(jobs):
-                job.result()
+                try:
+                    job.result()
+                except ClusterError as error:
+                    failures.append(error)
+                    say(f"failed: {error.message} (the other builds go on: the next up needs them too)")
+        if failures:
+            raise failures[0]
 
     def _build(self, *names: str) -> None:
         for name in names:
             self.programs[name].build(self.cache)
 
+    def _make_store(self) -> None:
+        debian.unpacked(self.cache)
+        self.store()
+
     def images(self) -> Images:
-        """Return the images, which :meth:`make` has made."""
+        """Return the images."""
         return make_images(self.cache, self.programs["pause"])
+
+    def store(self) -> Path:
+        """Return the containerd store that holds them."""
+        return containers.make_store(self.cache, self.built.debian, self.images())
 
 
 def _fingerprint(settings: Settings, built: Built) -> str:
@@ -148,11 +164,13 @@ def _fingerprint_path(settings: Settings) -> Path:
 
 def _start(settings: Settings, prepared: _Prepared, fingerprint: str) -> None:
     with step(f"starting the cluster {settings.full_name}"):
+        network.refuse_taken_addresses(settings)
         _write_state(settings, prepared.built)
+        containers.provide(settings, prepared.store())
         cgroups.make(settings)
         process = machine.start(settings)
-        network.connect(settings, process)
         try:
+            network.connect(settings, process)
             with ThreadPoolExecutor() as pool:
                 loading = pool.submit(_load_images, settings, prepared)
                 _wait_for_api(settings)
@@ -221,8 +239,8 @@ def _write_state(settings: Settings, built: Built) -> None:
 
 
 def _load_images(settings: Settings, prepared: _Prepared) -> None:
-    if containers.load(settings, prepared.built, prepared.images()):
-        say("  the images are loaded")
+    if containers.load(settings, prepared.built.debian, prepared.images()):
+        say("  the images are imported")
 
 
 def _wait_for_api(settings: Settings) -> None:

@@ -45,7 +45,6 @@ def connected(settings: Settings) -> bool:
 def connect(settings: Settings, process: int) -> None:
     """Make the veth pair into the network namespace of a process, anew if there is one."""
     disconnect(settings)
-    refuse_taken_addresses(settings)
     link = settings.host_link
     commands.run(["ip", "link", "add", link, "type", "veth", "peer", "name", _INNER_LINK, "netns", str(process)])
     commands.run(machine.inside(settings, ["ip", "link", "set", _INNER_LINK, "master", "cluster0", "up"]))

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,8 +116,8 @@ def make_rootfs(cache: Cache, name: str) -> RootFilesystem:
                     *("--sort=name", "--numeric-owner", "--xattrs", "--one-file-system", "--exclude=./dev/*", "."),
                 ]
             )
-            # What a chroot needs besides; bind mounts are its user's own business.
-            shutil.copy("/etc/hosts", result.root / "etc/hosts")
+            # For a chroot; in a container the kubelet writes this file.
+            (result.root / "etc/hosts").write_text("127.0.0.1 localhost\n::1 localhost\n", encoding="utf-8")
 
     return RootFilesystem(cache.entry(name, rootfs_key(name), make))
 

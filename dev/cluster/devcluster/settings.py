@@ -78,6 +78,11 @@ class Settings:
         return self.state / "etc"
 
     @property
+    def containerd(self) -> Path:
+        """containerd's store, which is /var/lib/containerd inside the cluster's mount namespace."""
+        return self.state / "var-lib/containerd"
+
+    @property
     def volumes(self) -> Path:
         """Folders of the dynamic volumes, as on an NFS server's export."""
         return self.state / "volumes"

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from . import commands, health, machine
 from .api import Api
 from .errors import ClusterError
@@ -59,6 +61,6 @@ def _running(settings: Settings, process: int) -> list[str]:
     return lines
 
 
-def _size(folder: object) -> str:
-    result = commands.attempt(["du", "--summarize", "--human-readable", "--one-file-system", str(folder)])
+def _size(folder: Path) -> str:
+    result = commands.attempt(["du", "--summarize", "--human-readable", "--one-file-system", folder])
     return result.stdout.split("\t", 1)[0] or "0"

@@ -30,6 +30,14 @@ _LONGEST_PAUSE_SECONDS = 10.0
 _STEADY_SECONDS = 60.0
 _LOG_CHECK_SECONDS = 60.0
 _LOG_LIMIT_BYTES = 64 * 1024 * 1024
+_KERNEL_SETTINGS = {
+    "kernel/keys/root_maxbytes": "25000000",
+    "kernel/keys/root_maxkeys": "1000000",
+    "kernel/panic": "10",
+    "kernel/panic_on_oops": "1",
+    "vm/overcommit_memory": "1",
+    "vm/panic_on_oom": "0",
+}
 
 
 # The namespaces
@@ -45,6 +53,7 @@ def prepare_mounts(state: Path, kept: list[Path]) -> None:
     _run("mount", "-t", "proc", "proc", "/proc")
     _run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run")
     Path("/run/lock").mkdir()
+    _shield_kernel_settings()
     stash = Path("/run/stash")
     for number, path in enumerate(kept):
         (stash / str(number)).mkdir(parents=True)
@@ -60,6 +69,19 @@ def prepare_mounts(state: Path, kept: list[Path]) -> None:
     # What happens to the machine's mounts is seen in here (the namespace was made a slave of the machine's);
     # what is mounted in here from now on is not seen there, but in the containers.
     _run("mount", "--make-rshared", "/")
+
+
+def _shield_kernel_settings() -> None:
+    """Show the kubelet the kernel settings that it wants, so that it does not change the machine's.
+
+    They hold for the whole machine, whatever the namespace.
+    """
+    for name, wanted in _KERNEL_SETTINGS.items():
+        setting = Path("/proc/sys", name)
+        if setting.exists():
+            shown = Path("/run", name.replace("/", "-"))
+            shown.write_text(wanted, encoding="ascii")
+            _run("mount", "--bind", shown, setting)
 
 
 def prepare_network(network: dict[str, str]) -> None:

@@ -22,11 +22,14 @@ _REMOVAL_SECONDS = 30.0
 
 
 def quantity(size: str) -> str:
-    """Return a size such as ``16M`` (mebibytes, as mount reads it) as a Kubernetes quantity."""
+    """Return a size such as ``16M`` (mebibytes, as mount reads it) as a Kubernetes quantity in canonical form."""
     match = _SIZE.fullmatch(size)
     if match is None:
         raise ClusterError(f"expected a size such as 512K, 16M or 1G, found {size!r}")
-    return f"{match[1]}{match[2]}i"
+    number, unit = int(match[1]), match[2]
+    while number % 1024 == 0 and unit != "G":
+        number, unit = number // 1024, {"K": "M", "M": "G"}[unit]
+    return f"{number}{unit}i"
 
 
 def make_volume(settings: Settings, name: str, size: str) -> None:
@@ -40,13 +43,13 @@ def make_volume(settings: Settings, name: str, size: str) -> None:
         same = existing["spec"]["capacity"]["storage"] == capacity
         if same and existing["status"].get("phase") in ("Pending", "Available", "Bound"):
             return
-        remove_volume(settings, name)
+    # Also where only the PersistentVolume was deleted: what is on the mount is not wanted any more.
+    remove_volume(settings, name)
     folder = settings.small_volumes / name
-    folder.mkdir(exist_ok=True)
-    if not _mounted(settings, folder):
-        # mount reads 16M as mebibytes.
-        options = f"size={capacity.removesuffix('i')},mode=0777"
-        commands.run(machine.inside(settings, ["mount", "-t", "tmpfs", "-o", options, f"volume-{name}", folder]))
+    folder.mkdir()
+    # mount reads 16M as mebibytes.
+    options = f"size={capacity.removesuffix('i')},mode=0777"
+    commands.run(machine.inside(settings, ["mount", "-t", "tmpfs", "-o", options, f"volume-{name}", folder]))
     api.apply([small_volume(name, capacity, str(folder))])
 
 

@@ -142,6 +142,7 @@ read_configuration() {
     : "${POSTGRES_BACKUP_SSLMODE:=}" "${POSTGRES_BACKUP_SSLROOTCERT:=}"
     : "${POSTGRES_BACKUP_COMPRESSOR:=auto}"
     : "${POSTGRES_BACKUP_FILE_MODE:=0640}"
+    file_mode=0600 # until it is known to be right
     : "${POSTGRES_BACKUP_KEEP_WITHIN:=}"
     : "${POSTGRES_BACKUP_TIME_LIMIT:=6h}"
     : "${POSTGRES_BACKUP_LOCK_TIMEOUT:=15m}"
@@ -173,13 +174,18 @@ read_configuration() {
     fi
     [ "$command" = run ] || return 0
 
+    case $POSTGRES_BACKUP_FILE_MODE in
+        0[67][0-7][0-7] | [67][0-7][0-7]) file_mode=$POSTGRES_BACKUP_FILE_MODE ;;
+        *) config_error "POSTGRES_BACKUP_FILE_MODE: expected an octal mode such as 0640 that lets the owner read and write, found '$POSTGRES_BACKUP_FILE_MODE'" ;;
+    esac
     [ -n "$POSTGRES_BACKUP_HOST" ] || config_error "POSTGRES_BACKUP_HOST: expected the server's host name, found nothing"
     case $POSTGRES_BACKUP_PORT in
-        '' | *[!0-9]* | ??????*) config_error "POSTGRES_BACKUP_PORT: expected a port number, found '$POSTGRES_BACKUP_PORT'" ;;
+        '' | 0* | *[!0-9]* | ??????*) config_error "POSTGRES_BACKUP_PORT: expected a port number, found '$POSTGRES_BACKUP_PORT'" ;;
     esac
-    case $POSTGRES_BACKUP_FILE_MODE in
-        0[0-7][0-7][0-7] | [0-7][0-7][0-7]) ;;
-        *) config_error "POSTGRES_BACKUP_FILE_MODE: expected an octal mode such as 0640, found '$POSTGRES_BACKUP_FILE_MODE'" ;;
+    [ "$POSTGRES_BACKUP_PORT" -le 65535 ] || config_error "POSTGRES_BACKUP_PORT: expected a port number up to 65535, found '$POSTGRES_BACKUP_PORT'"
+    case $POSTGRES_BACKUP_SSLMODE in
+        '' | disable | allow | prefer | require | verify-ca | verify-full) ;;
+        *) config_error "POSTGRES_BACKUP_SSLMODE: expected disable, allow, prefer, require, verify-ca or verify-full, found '$POSTGRES_BACKUP_SSLMODE'" ;;
     esac
     case $POSTGRES_BACKUP_COMPRESSOR in
         auto | igzip | pigz | gzip) ;;
@@ -446,7 +452,7 @@ last_run() {
     last_run_file=$POSTGRES_BACKUP_DIR/last-run.json
     last_run_text=
     if [ -f "$last_run_file" ] && [ ! -L "$last_run_file" ]; then
-        last_run_text=$(head -c 65536 "$last_run_file" 2>/dev/null | tr -d '\000')
+        last_run_text=$(utf8 "$(head -c 65536 "$last_run_file" 2>/dev/null | tr -d '\000')")
     fi
     case $last_run_text in
         *"$NEWLINE"*) ;;
@@ -465,7 +471,7 @@ write_last_run() {
     last_run_partial=$POSTGRES_BACKUP_DIR/.last-run.json.$POSTGRES_BACKUP_POD
     if printf '%s\n' "$1" 2>/dev/null >"$last_run_partial" && sync "$last_run_partial" 2>/dev/null &&
         [ "$(cat "$last_run_partial" 2>/dev/null)" = "$1" ] &&
-        { chmod "$POSTGRES_BACKUP_FILE_MODE" "$last_run_partial" 2>/dev/null || :; } && mv -f "$last_run_partial" "$POSTGRES_BACKUP_DIR/last-run.json" 2>/dev/null; then
+        { chmod "$file_mode" "$last_run_partial" 2>/dev/null || :; } && mv -f "$last_run_partial" "$POSTGRES_BACKUP_DIR/last-run.json" 2>/dev/null; then
         return 0
     fi
     rm -f "$last_run_partial" 2>/dev/null
@@ -559,8 +565,11 @@ fail_with() {
 }
 
 report_older_backups() {
-    older=
-    if [ -n "${keep_within_seconds:-}" ] && listing >"$work/listing" 2>/dev/null; then older=$(newest_complete "$work/listing"); fi
+    if [ "$can_list" = no ] || ! listing >"$work/listing" 2>/dev/null; then
+        log "  Nothing was deleted."
+        return 0
+    fi
+    older=$(newest_complete "$work/listing")
     if [ -n "$older" ]; then
         log "  Older backups are untouched; the newest complete one is ${older% *} ($(human_bytes "${older#* }"))."
     else
@@ -742,7 +751,7 @@ fail_write() {
 run() {
     step=prepare step_began=$(now_epoch) step_seconds='' step_group='' watch_group='' partial=''
     started=$(now_iso) attempts=1 reason=null last_reason=null recovered_from=null warnings='' deleted=0 skipped='[]'
-    final_name='' sha256='' bytes='' uncompressed_bytes='' server_version='' client_version='' read_mode=''
+    final_name='' sha256='' bytes='' uncompressed_bytes='' server_version='' client_version='' read_mode='' can_list=no
     work=$(mktemp -d "${TMPDIR:-/tmp}/postgres-backup.XXXXXX") || {
         echo "postgres-backup: no temporary folder in ${TMPDIR:-/tmp}: mount a writable one there" >&2
         exit 2
@@ -753,8 +762,8 @@ run() {
     trap 'on_signal HUP' HUP
     trap 'on_signal USR1' USR1
     trap clean_up EXIT
-    require_tools psql pg_dumpall awk cut dd find grep gzip head mkfifo sed sha256sum sort stat sync tail tee touch tr
     read_configuration
+    require_tools psql pg_dumpall awk cut dd find grep gzip head mkfifo sed sha256sum sort stat sync tail tee touch tr
     time_of_name=$(date -u +%Y-%m-%d-%H%M%S)
 
     prepare
@@ -784,6 +793,7 @@ run() {
 
 prepare() {
     check_volume
+    can_list=yes
     take_over_earlier_attempt
     remove_stale_partials
     umask 077
@@ -851,7 +861,7 @@ read_back() {
 
 # publish: sidecar, then rename. The sidecar reserves the name: two runs in one second end up as two backups.
 publish() {
-    chmod "$POSTGRES_BACKUP_FILE_MODE" "$partial" 2>/dev/null || warn "the volume does not let a file's mode be set to $POSTGRES_BACKUP_FILE_MODE"
+    chmod "$file_mode" "$partial" 2>/dev/null || warn "the volume does not let a file's mode be set to $file_mode"
     candidate=$POSTGRES_BACKUP_NAME-$time_of_name.sql.gz
     tries=0
     while :; do
@@ -869,7 +879,7 @@ publish() {
         rm -f "$sidecar" 2>/dev/null
         fail_write "${message:-the sidecar could not be written: No space left}"
     fi
-    chmod "$POSTGRES_BACKUP_FILE_MODE" "$sidecar" 2>/dev/null || :
+    chmod "$file_mode" "$sidecar" 2>/dev/null || :
     # A hard link refuses an existing name; where the file system has none, a rename.
     if ln "$partial" "$POSTGRES_BACKUP_DIR/$candidate" 2>/dev/null; then
         rm -f "$partial"
@@ -945,20 +955,27 @@ retain() {
     [ -z "$not_deleted" ] || warn "retention could not delete:$not_deleted"
 }
 
+# planned: what retention would delete, a line of name and bytes each, the oldest first.
+planned() {
+    sed -n 's/^{"type":"backup","name":"\([^"]*\)",.*"size_bytes":\([0-9]*\),.*"verdict":"delete".*/\1 \2/p' "$work/listing" | sort
+}
+
 # delete_planned: deletes what $work/listing says, the backup before its sidecar, and the sidecars of backups gone.
-# $work/deleted gets the names; sets `deleted` (their number) and `not_deleted` (names).
+# $work/deleted gets a line of name and bytes each; sets `deleted` (their number) and `not_deleted` (names).
 delete_planned() {
     deleted=0 not_deleted=
-    planned_names >"$work/planned"
+    planned >"$work/planned"
     : >"$work/deleted"
-    while IFS= read -r name <&3; do
+    while IFS=' ' read -r name bytes_freed <&3; do
         file=$POSTGRES_BACKUP_DIR/$name
         # Somebody may have asked to keep it since the volume was listed.
         [ ! -e "$file.keep" ] || continue
-        if rm -f "$file" 2>/dev/null; then
+        rm -f "$file" 2>/dev/null
+        # Another run's retention may have been faster: that is no failure.
+        if [ ! -e "$file" ] && [ ! -L "$file" ]; then
             rm -f "$file.sha256" "$file.damaged" 2>/dev/null
             deleted=$((deleted + 1))
-            printf '%s\n' "$name" >>"$work/deleted"
+            printf '%s %s\n' "$name" "$bytes_freed" >>"$work/deleted"
             log "deleted $name"
         else
             not_deleted="$not_deleted $name"
@@ -973,8 +990,6 @@ delete_planned() {
         fi
     done 3<"$work/orphans"
 }
-
-planned_names() { sed -n 's/.*"name":"\([^"]*\)".*"verdict":"delete".*/\1/p' "$work/listing"; }
 
 # open_volume: what list and prune need before they start.
 open_volume() {
@@ -1000,41 +1015,35 @@ list() {
         "$POSTGRES_BACKUP_KEEP_YEARLY" "$(json "$POSTGRES_BACKUP_KEEP_WITHIN")" "${last:-null}"
 }
 
-# prune [--dry-run]
+# prune DRY_RUN: true or false.
 prune() {
-    dry_run=false
-    case ${1-} in
-        '') ;;
-        --dry-run) dry_run=true ;;
-        *) usage >&2; exit 2 ;;
-    esac
+    dry_run=$1
     read_configuration
     open_volume
-    if [ "$dry_run" = true ]; then planned_names >"$work/deleted"; else delete_planned; fi
+    if [ "$dry_run" = true ]; then planned >"$work/deleted"; else delete_planned; fi
     awk -v dry_run="$dry_run" '
         BEGIN { printf "{\"type\":\"prune\",\"dry_run\":%s,\"deleted\":[", dry_run }
-        !listing { is_deleted[$0] = 1; next }
-        match($0, /"name":"[^"]*"/) && (substr($0, RSTART + 8, RLENGTH - 9) in is_deleted) {
-            printf "%s%s", (some++ ? "," : ""), substr($0, RSTART + 7, RLENGTH - 7)
-            match($0, /"size_bytes":[0-9]+/)
-            freed += substr($0, RSTART + 13, RLENGTH - 13)
-        }
+        { printf "%s\"%s\"", (NR > 1 ? "," : ""), $1; freed += $2 }
         END { printf "],\"freed_bytes\":%.0f}\n", freed }
-    ' "$work/deleted" listing=1 "$work/listing"
+    ' "$work/deleted"
     if [ "$dry_run" = false ] && [ -n "$not_deleted" ]; then
         fail "not everything could be deleted" "still there:$not_deleted" "$ADVICE_PERMISSION"
     fi
 }
 
 command=${1-}
-case $command in
+case "$*" in
     run) run ;;
     list) list ;;
-    prune) shift; prune "$@" ;;
-    _dump) step_dump "$2" ;;
-    _read_back) step_read_back "$2" ;;
-    _check) step_check "$2" ;;
-    _watch) step_watch "$2" "$3" "$4" ;;
+    prune) prune false ;;
+    'prune --dry-run') prune true ;;
     help | --help | -h) usage ;;
-    *) usage >&2; exit 2 ;;
+    '_dump '?*) step_dump "$2" ;;
+    '_read_back '?*) step_read_back "$2" ;;
+    '_check '?*) step_check "$2" ;;
+    '_watch '?*) step_watch "$2" "$3" "$4" ;;
+    *)
+        usage >&2
+        exit 2
+        ;;
 esac

@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""The objects that the role makes of its variables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from .rendering import ROLE, cronjob, environment, evaluate, objects
+
+QUANTITIES = [
+    ("10Gi", "10Gi"),
+    ("10240Mi", "10Gi"),
+    ("1024Gi", "1Ti"),
+    ("0.5Gi", "512Mi"),
+    ("1.5Gi", "1536Mi"),
+    ("1025Mi", "1025Mi"),
+    ("100m", "100m"),
+    ("0.1", "100m"),
+    ("1000m", "1"),
+    ("1500m", "1500m"),
+    (1, "1"),
+    (2.5, "2500m"),
+    ("1000", "1k"),
+    ("1000G", "1T"),
+    ("1500", "1500"),
+]
+
+
+def pod(**variables: Any) -> dict[str, Any]:
+    spec: dict[str, Any] = cronjob(**variables)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    return spec
+
+
+@pytest.mark.parametrize(("given", "canonical"), QUANTITIES)
+def test_quantities_are_written_as_the_api_server_writes_them(given: str | float, canonical: str) -> None:
+    (claim, *_) = objects(postgres_backup_storage_size=given)
+    assert claim["spec"]["resources"]["requests"]["storage"] == canonical
+
+
+def test_the_objects_of_the_defaults() -> None:
+    assert [(made["kind"], made["metadata"]["name"]) for made in objects()] == [
+        ("PersistentVolumeClaim", "postgres-backup"),
+        ("ConfigMap", "postgres-backup-script"),
+        ("ServiceAccount", "postgres-backup"),
+        ("CronJob", "postgres-backup"),
+    ]
+
+
+def test_every_object_has_the_labels_and_its_namespace() -> None:
+    for made in objects(postgres_backup_network_policy=True, postgres_backup_namespace="db"):
+        assert made["metadata"]["namespace"] == "db"
+        assert made["metadata"]["labels"] == {
+            "app.kubernetes.io/name": "postgres",
+            "app.kubernetes.io/instance": "postgres-backup",
+            "app.kubernetes.io/component": "backup",
+            "app.kubernetes.io/part-of": "home-lab",
+        }
+
+
+def test_the_config_map_holds_the_script_to_the_byte() -> None:
+    (config_map,) = (made for made in objects() if made["kind"] == "ConfigMap")
+    assert config_map["data"] == {name: (ROLE / "files" / name).read_text() for name in ("backup.sh", "retention.awk")}
+
+
+def test_the_schedule_of_the_defaults() -> None:
+    spec = cronjob()["spec"]
+    job = spec.pop("jobTemplate")["spec"]
+    assert spec == {
+        "schedule": "0 2 * * *",
+        "timeZone": "Etc/UTC",
+        "suspend": False,
+        "concurrencyPolicy": "Forbid",
+        "startingDeadlineSeconds": 36000,
+        "successfulJobsHistoryLimit": 3,
+        "failedJobsHistoryLimit": 3,
+    }
+    assert (job["backoffLimit"], job["ttlSecondsAfterFinished"]) == (3, 86400)
+    assert 82800 < job["activeDeadlineSeconds"] < 86400
+
+
+def test_the_pod_passes_the_restricted_standard_with_a_read_only_root() -> None:
+    spec = pod()
+    (container,) = spec["containers"]
+    assert spec["securityContext"] == {
+        "runAsNonRoot": True,
+        "runAsUser": 1001,
+        "fsGroup": 1001,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert (spec["automountServiceAccountToken"], spec["enableServiceLinks"]) == (False, False)
+    assert spec["restartPolicy"] == "OnFailure"
+
+
+def test_the_platform_may_assign_the_user() -> None:
+    context = pod(postgres_backup_run_as_user=None)["securityContext"]
+    assert context == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+
+
+def test_no_password_but_a_reference_is_in_the_environment() -> None:
+    variables = environment(postgres_backup_secret_name="elsewhere", postgres_backup_secret_key="key")  # noqa: S106
+    assert variables["PGPASSWORD"] == {"secretKeyRef": {"name": "elsewhere", "key": "key"}}
+
+
+def test_the_environment_of_the_defaults() -> None:
+    variables = environment()
+    del variables["PGPASSWORD"], variables["POSTGRES_BACKUP_POD"], variables["POSTGRES_BACKUP_JOB"]
+    assert variables == {
+        "POSTGRES_BACKUP_NAME": "postgres-backup",
+        "POSTGRES_BACKUP_DIR": "/backups",
+        "POSTGRES_BACKUP_EXPECTED_MOUNT": "any",
+        "POSTGRES_BACKUP_HOST": "postgres-postgresql.data.svc.cluster.local",
+        "POSTGRES_BACKUP_PORT": "5432",
+        "POSTGRES_BACKUP_USER": "postgres",
+        "POSTGRES_BACKUP_DATABASE": "postgres",
+        "POSTGRES_BACKUP_COMPRESSOR": "auto",
+        "POSTGRES_BACKUP_FILE_MODE": "0640",
+        "POSTGRES_BACKUP_KEEP_LAST": "7",
+        "POSTGRES_BACKUP_KEEP_DAILY": "7",
+        "POSTGRES_BACKUP_KEEP_WEEKLY": "0",
+        "POSTGRES_BACKUP_KEEP_MONTHLY": "0",
+        "POSTGRES_BACKUP_KEEP_YEARLY": "0",
+        "POSTGRES_BACKUP_TIME_LIMIT": "6h",
+    }
+
+
+def test_kubernetes_expands_nothing_in_the_values() -> None:
+    variables = environment(
+        postgres_backup_user="$(POSTGRES_BACKUP_DIR)$$",
+        postgres_backup_extra_args=["--exclude-database=a$b", "--no-comments"],
+    )
+    assert variables["POSTGRES_BACKUP_USER"] == "$$(POSTGRES_BACKUP_DIR)$$$$"
+    assert variables["POSTGRES_BACKUP_EXTRA_ARGS"] == "--exclude-database=a$$b\n--no-comments"
+
+
+def test_values_that_came_as_text_from_the_command_line() -> None:
+    made = objects(
+        postgres_backup_suspend="yes",
+        postgres_backup_backoff_limit="5",
+        postgres_backup_run_as_user="999",
+        postgres_backup_network_policy="false",
+        postgres_backup_port="5433",
+    )
+    assert [each["kind"] for each in made].count("NetworkPolicy") == 0
+    spec = made[-1]["spec"]
+    assert spec["suspend"] is True
+    assert spec["jobTemplate"]["spec"]["backoffLimit"] == 5
+    assert spec["jobTemplate"]["spec"]["template"]["spec"]["securityContext"]["fsGroup"] == 999
+
+
+@pytest.mark.parametrize("name", ["123", "null", "true", "0x1f", "1e3"])
+def test_a_name_that_yaml_takes_for_something_else_stays_a_name(name: str) -> None:
+    for made in objects(postgres_backup_name=name, postgres_backup_namespace=name):
+        assert made["metadata"]["namespace"] == name
+        assert made["metadata"]["labels"]["app.kubernetes.io/instance"] == name
+
+
+def test_an_nfs_share_gets_a_volume_that_only_its_claim_can_have() -> None:
+    nfs = {"server": "nas.lan", "path": "/volume1/backups/", "mount_options": ["nfsvers=4.1", "hard"]}
+    volume, claim, *_ = objects(postgres_backup_nfs=nfs, postgres_backup_namespace="db", postgres_backup_claim_name="c")
+    assert volume["metadata"]["name"] == "db-c"
+    assert volume["spec"] == {
+        "accessModes": ["ReadWriteOnce"],
+        "capacity": {"storage": "10Gi"},
+        "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": "c", "namespace": "db"},
+        "mountOptions": ["nfsvers=4.1", "hard"],
+        "nfs": {"server": "nas.lan", "path": "/volume1/backups"},
+        "persistentVolumeReclaimPolicy": "Retain",
+        "storageClassName": "",
+    }
+    assert (claim["spec"]["storageClassName"], claim["spec"]["volumeName"]) == ("", "db-c")
+    assert environment(postgres_backup_nfs=nfs)["POSTGRES_BACKUP_EXPECTED_MOUNT"] == "nas.lan:/volume1/backups"
+
+
+@pytest.mark.parametrize(("kind", "source"), [("secret", "secretName"), ("config_map", "name")])
+def test_a_ca_is_mounted(kind: str, source: str) -> None:
+    given = {"postgres_backup_ssl_ca": {kind: "server-ca"}, "postgres_backup_sslmode": "verify-full"}
+    volume = {v["name"]: v for v in pod(**given)["volumes"]}["ca"]
+    assert volume["secret" if kind == "secret" else "configMap"][source] == "server-ca"
+    assert environment(**given)["POSTGRES_BACKUP_SSLROOTCERT"] == "/etc/postgres-backup/ca/ca.crt"
+    assert environment(**given)["POSTGRES_BACKUP_SSLMODE"] == "verify-full"
+
+
+def test_what_pods_can_be_given() -> None:
+    spec = pod(
+        postgres_backup_node_selector={"nas": "true"},
+        postgres_backup_tolerations=[{"key": "nas", "operator": "Exists"}],
+        postgres_backup_affinity={"nodeAffinity": {}},
+        postgres_backup_image_pull_secrets=["pull"],
+        postgres_backup_image="other:1",
+        postgres_backup_image_pull_policy="Always",
+        postgres_backup_resources={"limits": {"cpu": 0.5}},
+    )
+    (container,) = spec["containers"]
+    assert spec["nodeSelector"] == {"nas": "true"}
+    assert spec["tolerations"] == [{"key": "nas", "operator": "Exists"}]
+    assert spec["affinity"] == {"nodeAffinity": {}}
+    assert spec["imagePullSecrets"] == [{"name": "pull"}]
+    assert (container["image"], container["imagePullPolicy"]) == ("other:1", "Always")
+    assert container["resources"] == {"limits": {"cpu": "500m"}}
+
+
+def test_a_persons_labels_are_on_the_pods_and_only_there() -> None:
+    made = cronjob(postgres_backup_pod_labels={"client": "true"}, postgres_backup_pod_annotations={"a": "b"})
+    template = made["spec"]["jobTemplate"]["spec"]["template"]["metadata"]
+    assert template["labels"]["client"] == "true"
+    assert template["labels"]["app.kubernetes.io/component"] == "backup"
+    assert template["annotations"] == {"a": "b"}
+    assert "client" not in made["metadata"]["labels"]
+
+
+def test_the_policy_of_the_pods_lets_them_reach_the_server_and_dns() -> None:
+    (policy,) = (m for m in objects(postgres_backup_network_policy=True) if m["kind"] == "NetworkPolicy")
+    dns, server = policy["spec"]["egress"]
+    assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    assert "ingress" not in policy["spec"]
+    assert {(port["protocol"], port["port"]) for port in dns["ports"]} == {("UDP", 53), ("TCP", 53)}
+    assert server["to"][0]["podSelector"] == {"matchLabels": {"app": "db"}}
+    assert server["ports"] == [{"protocol": "TCP", "port": 5432}]
+
+
+def test_the_policy_of_the_server_lets_only_these_pods_in() -> None:
+    (policy,) = (m for m in objects(postgres_backup_server_network_policy=True) if m["kind"] == "NetworkPolicy")
+    assert policy["spec"]["podSelector"] == {"matchLabels": {"app": "db"}}
+    (rule,) = policy["spec"]["ingress"]
+    assert rule["from"][0]["podSelector"]["matchLabels"] == {
+        "app.kubernetes.io/instance": "postgres-backup",
+        "app.kubernetes.io/component": "backup",
+    }
+
+
+HOSTS = [
+    ("db", "data/db"),
+    ("db.other", "other/db"),
+    ("db.other.svc", "other/db"),
+    ("db.other.svc.cluster.local.", "other/db"),
+    ("db.other.svc.home.lan", "other/db"),
+]
+
+
+@pytest.mark.parametrize(("host", "service"), HOSTS)
+def test_the_service_behind_a_host(host: str, service: str) -> None:
+    assert evaluate("{{ __postgres_backup_host_is_service }}", postgres_backup_host=host) is True
+    assert evaluate("{{ __postgres_backup_service }}", postgres_backup_host=host) == service
+
+
+@pytest.mark.parametrize("host", ["db.example.org", "10.0.0.1", "fd00::1"])
+def test_a_host_that_is_no_service(host: str) -> None:
+    assert evaluate("{{ __postgres_backup_host_is_service }}", postgres_backup_host=host) is False
+
+
+RETENTION = [
+    ({}, "the last 7, the newest of each of the latest 7 days"),
+    ({"keep_last": 0, "keep_daily": 0, "keep_yearly": 1}, "the newest of each of the latest year"),
+    ({"keep_last": 3, "keep_daily": 0, "keep_within": "14d"}, "the last 3, all within 14d of the newest"),
+]
+
+
+@pytest.mark.parametrize(("policy", "text"), RETENTION)
+def test_what_is_kept_in_words(policy: dict[str, Any], text: str) -> None:
+    given = {f"postgres_backup_{name}": value for name, value in policy.items()}
+    assert evaluate("{{ __postgres_backup_retention_text }}", **given) == text

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""What a person sees who runs site.yml with wrong variables: no cluster is needed, or touched, for that."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[4]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Any:
+    collections = tmp_path / "collections" / "ansible_collections" / "homelab"
+    collections.mkdir(parents=True)
+    (collections / "postgres_backup").symlink_to(CHECKOUT)
+    there = os.environ.get("ANSIBLE_COLLECTIONS_PATH", "")
+
+    def run(*arguments: str, **variables: Any) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {
+            "ANSIBLE_COLLECTIONS_PATH": f"{tmp_path / 'collections'}:{there}".rstrip(":"),
+            "ANSIBLE_NOCOLOR": "1",
+            "KUBECONFIG": str(tmp_path / "no-cluster"),
+        }
+        return subprocess.run(
+            [
+                Path(sys.executable).with_name("ansible-playbook"),
+                "homelab.postgres_backup.site",
+                "-e",
+                json.dumps(variables),
+                *arguments,
+            ],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+def test_it_names_each_wrong_variable_and_stops_there(site: Any) -> None:
+    done = site(postgres_backup_schedule="at night", postgres_backup_keep_last=-1)
+    assert done.returncode != 0
+    assert "postgres_backup_schedule: expected five cron fields" in done.stderr + done.stdout
+    assert "postgres_backup_keep_last: expected a number from 0" in done.stderr + done.stdout
+    assert "kube-config" not in done.stderr + done.stdout
+
+
+WRONG_TYPES = {
+    "postgres_backup_keep_daily": "many",
+    "postgres_backup_compressor": "zstd",
+    "postgres_backup_state": "gone",
+    "postgres_backup_suspend": "perhaps",
+    "postgres_backup_sslmode": "on",
+    "postgres_backup_access_mode": "ReadOnlyMany",
+    "postgres_backup_nfs": {"host": "nas"},
+}
+
+
+def test_a_wrong_type_or_choice_is_named_too(site: Any) -> None:
+    done = site(**WRONG_TYPES)
+    assert done.returncode != 0
+    message = (done.stderr + done.stdout).partition("argument_spec_data")[0]
+    for name in WRONG_TYPES:
+        assert name in message
+
+
+def test_good_variables_go_on_to_the_cluster(site: Any) -> None:
+    done = site()
+    assert done.returncode != 0
+    assert "kube-config" in done.stderr + done.stdout

@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""Which values of the variables are refused, by a message that names the variable."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from .rendering import render
+
+IMAGE = "registry.example/postgresql:18"
+
+REFUSED: list[tuple[str, Any]] = [
+    *[
+        ("postgres_backup_name", name)
+        for name in ["", "Upper", "a_b", "-a", "a-", "a.b", "a b", "a\n", "ä", "a/b", "a" * 53]
+    ],
+    *[("postgres_backup_namespace", name) for name in ["", "Data", "a.b", "a" * 64, "data\n"]],
+    *[
+        ("postgres_backup_schedule", schedule)
+        for schedule in [
+            "",
+            "daily",
+            "@dayly",
+            "0 2 * *",
+            "0 2 * * * *",
+            "60 2 * * *",
+            "0 24 * * *",
+            "0 2 0 * *",
+            "0 2 32 * *",
+            "0 2 * 13 *",
+            "0 2 * 0 *",
+            "0 2 * * 7",
+            "*/0 * * * *",
+            "0 2 30 2 *",
+            "0 2 31 4 *",
+            "0 2 31 02 ?",
+            "-1 2 * * *",
+            "0,, 2 * * *",
+            "0 2 * * monday",
+            "TZ=UTC 0 2 * * *",
+            "0 2 * * *\n",
+            "0 2 * * * # nightly",
+        ]
+    ],
+    *[
+        ("postgres_backup_time_zone", zone)
+        for zone in ["", "Local", "local", "Europe/", "/UTC", "../etc/passwd", "Etc UTC"]
+    ],
+    *[
+        ("postgres_backup_starting_deadline", text)
+        for text in ["", "0h", "10", "5s", "59s", "1.5h", "-1h", "10 h", "1h30m"]
+    ],
+    *[("postgres_backup_time_limit", text) for text in ["", "24h", "1d", "0s", "6", "six", "1381m", "82801s"]],
+    *[("postgres_backup_job_ttl", text) for text in ["", "1", "1y", "0d", "99999999d", "999999w"]],
+    *[("postgres_backup_bind_timeout", text) for text in ["", "2", "2w", "0s"]],
+    *[
+        (f"postgres_backup_{name}", number)
+        for name in ["backoff_limit", "successful_jobs_history", "failed_jobs_history"]
+        for number in [-1, "-1", 100000, True]
+    ],
+    *[
+        ("postgres_backup_host", host)
+        for host in ["", "a b", "/var/run/postgresql", "host:", "a\n", "-a", "a;b", "h" * 254]
+    ],
+    *[("postgres_backup_port", port) for port in [0, -1, 65536, "70000", True]],
+    *[(f"postgres_backup_{name}", text) for name in ["user", "database"] for text in ["", "a\nb", "a\n", "\x00"]],
+    *[("postgres_backup_secret_name", name) for name in ["", "A", "a_b", "a/b", "a..b", ".a", "a" * 254, "a\n"]],
+    *[("postgres_backup_secret_key", key) for key in ["", "a b", "a/b", "k" * 254, "a\n"]],
+    *[
+        ("postgres_backup_ssl_ca", value)
+        for value in [
+            "secret=a",
+            {"key": "ca.crt"},
+            {"secret": "a", "config_map": "b"},
+            {"secret": "A"},
+            {"secret": "a", "key": "../x"},
+            {"config_map": ""},
+        ]
+    ],
+    *[
+        ("postgres_backup_extra_args", value)
+        for value in [
+            "--no-comments",
+            [""],
+            ["--no-comments\n--clean"],
+            ["-f/tmp/x"],
+            ["--file=/tmp/x"],
+            ["--file"],
+            ["-h", "elsewhere"],
+            ["--password"],
+            ["-Uroot"],
+            ["--dbname=x"],
+            [1],
+            [["--clean"]],
+        ]
+    ],
+    *[
+        ("postgres_backup_file_mode", mode)
+        for mode in ["", "640", 416, "0o640", "0440", "0240", "u=rw", "0648", "00640"]
+    ],
+    *[
+        (f"postgres_backup_keep_{rule}", number)
+        for rule in ["last", "daily", "weekly", "monthly", "yearly"]
+        for number in [-1, "-7", 100001, False]
+    ],
+    *[("postgres_backup_keep_within", text) for text in ["14", "0d", "-1d", "1.5d", "two weeks", "1d ", "14d\n"]],
+    *[("postgres_backup_claim_name", name) for name in ["", "A", "a_b", "a/b"]],
+    *[("postgres_backup_storage_class", name) for name in ["NFS", "a_b", "a b", "nfs\n"]],
+    *[
+        ("postgres_backup_storage_size", size)
+        for size in ["", "0", "0Gi", "10GB", "10gi", "-1Gi", "ten", "10 Gi", "1.2345Gi", "100m", "1e3", "Gi"]
+    ],
+    *[("postgres_backup_volume_name", name) for name in ["A", "a_b"]],
+    *[
+        ("postgres_backup_nfs", value)
+        for value in [
+            "server=nas path=/x",
+            {"server": "nas"},
+            {"path": "/x"},
+            {"server": "nas", "path": "x"},
+            {"server": "", "path": "/x"},
+            {"server": "nas:/x", "path": "/x"},
+            {"server": "nas", "path": "/x/../y"},
+            {"server": "nas", "path": "/x\n"},
+            {"server": "nas", "path": "/x", "mount_options": "hard"},
+        ]
+    ],
+    *[("postgres_backup_image", image) for image in ["a b", "a\n", "a\tb"]],
+    *[("postgres_backup_image_pull_secrets", value) for value in ["secret", ["A"], [""], [{"name": "a"}]]],
+    *[("postgres_backup_run_as_user", user) for user in [0, -1, "root", "", 2147483648, 1.5]],
+    *[("postgres_backup_fs_group", group) for group in [-1, "users", "", 2147483648]],
+    *[
+        ("postgres_backup_resources", value)
+        for value in [
+            "cpu=1",
+            {"cpu": "1"},
+            {"requests": "1"},
+            {"requests": {"cpu": "lots"}},
+            {"limits": {"memory": "512MB"}},
+            {"limits": {"memory": "0"}},
+            {"limits": {"memory": "-1Gi"}},
+        ]
+    ],
+    *[("postgres_backup_node_selector", value) for value in ["a=b", ["a"], {"gpu": True}, {"n": 1}]],
+    *[("postgres_backup_tolerations", value) for value in ["a", {"key": "a"}, ["a"]]],
+    *[("postgres_backup_affinity", value) for value in ["a", [{"podAffinity": {}}]]],
+    *[
+        ("postgres_backup_pod_labels", value)
+        for value in ["a=b", {"a": 1}, {"app.kubernetes.io/component": "x"}, {"app.kubernetes.io/instance": "x"}]
+    ],
+    *[("postgres_backup_pod_annotations", value) for value in ["a=b", {"a": 1}, {"a": None}]],
+]
+
+ACCEPTED: list[tuple[str, Any]] = [
+    *[("postgres_backup_name", name) for name in ["a", "0", "db-1", "a" * 52]],
+    ("postgres_backup_namespace", "a" * 63),
+    *[
+        ("postgres_backup_schedule", schedule)
+        for schedule in [
+            "0 2 * * *",
+            "*/15 * * * *",
+            "0 2-6/2 * * mon-fri",
+            "0,30 02 1,15 JAN,jul ?",
+            "0 2 29 2 *",
+            "0 2 30 2 1",
+            "0  2  *  *  0",
+            "@daily",
+            "@Weekly",
+            "@every 12h30m",
+        ]
+    ],
+    *[
+        ("postgres_backup_time_zone", zone)
+        for zone in ["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+12"]
+    ],
+    *[("postgres_backup_starting_deadline", text) for text in ["1m", "60s", "10h", "1w"]],
+    *[("postgres_backup_time_limit", text) for text in ["1s", "23h", "1380m"]],
+    *[("postgres_backup_backoff_limit", number) for number in [0, 3, "3"]],
+    ("postgres_backup_failed_jobs_history", 0),
+    *[
+        ("postgres_backup_host", host)
+        for host in [
+            "db",
+            "db.data",
+            "db.data.svc",
+            "db.data.svc.cluster.local.",
+            "10.0.0.1",
+            "fd00::1",
+            "db.example.org",
+        ]
+    ],
+    *[("postgres_backup_port", port) for port in [1, "5432", 65535]],
+    *[("postgres_backup_user", name) for name in ["postgres", "My-Admin", "o'neil $(x)"]],
+    *[("postgres_backup_ssl_ca", value) for value in [{"secret": "a"}, {"config_map": "a", "key": "root.pem"}]],
+    ("postgres_backup_extra_args", ["--exclude-database=scratch*", "--no-comments", "--lock-wait-timeout", "5min"]),
+    *[("postgres_backup_file_mode", mode) for mode in ["0600", "0640", "0644", "0770"]],
+    ("postgres_backup_keep_last", 0),
+    ("postgres_backup_keep_weekly", "4"),
+    *[("postgres_backup_keep_within", text) for text in ["36h", "14d", "2w"]],
+    ("postgres_backup_storage_class", ""),
+    *[("postgres_backup_storage_size", size) for size in ["10Gi", "1.5Ti", "500M", 1073741824, "10240Mi"]],
+    *[
+        ("postgres_backup_nfs", value)
+        for value in [
+            {"server": "nas.lan", "path": "/volume1/backups/"},
+            {"server": "fd00::1", "path": "/", "mount_options": ["nfsvers=4.1"]},
+        ]
+    ],
+    ("postgres_backup_run_as_user", None),
+    ("postgres_backup_run_as_user", "999"),
+    ("postgres_backup_fs_group", None),
+    ("postgres_backup_fs_group", 0),
+    *[("postgres_backup_resources", value) for value in [{}, {"limits": {"cpu": 1.5, "memory": "1Gi"}}]],
+    ("postgres_backup_tolerations", [{"key": "nas", "operator": "Exists"}]),
+    ("postgres_backup_pod_labels", {"postgres-postgresql-client": "true", "app.kubernetes.io/part-of": "lab"}),
+]
+
+
+def refusals(**variables: Any) -> list[str]:
+    variables.setdefault("postgres_backup_image", IMAGE)
+    return render("refused-variables.j2", **variables).strip().splitlines()
+
+
+Case = tuple[str, Any]
+
+
+def rounds(cases: list[Case]) -> list[list[Case]]:
+    """All cases in as few rounds as possible, each with at most one value of a variable: a rendering takes its time."""
+    made: list[list[Case]] = []
+    seen: Counter[str] = Counter()
+    for name, value in cases:
+        if seen[name] == len(made):
+            made.append([])
+        made[seen[name]].append((name, value))
+        seen[name] += 1
+    return made
+
+
+@functools.cache
+def refused_in_round(number: int) -> list[str]:
+    return refusals(**dict(rounds(REFUSED)[number]))
+
+
+def in_rounds(cases: list[Case]) -> Iterator[tuple[int, str, Any]]:
+    for number, cases_of_round in enumerate(rounds(cases)):
+        for name, value in cases_of_round:
+            yield number, name, value
+
+
+def test_the_defaults_are_accepted() -> None:
+    assert refusals(postgres_backup_image="") == []
+
+
+@pytest.mark.parametrize(("number", "name", "value"), list(in_rounds(REFUSED)))
+def test_a_bad_value_is_refused_by_a_message_that_names_the_variable(number: int, name: str, value: Any) -> None:
+    messages = [line for line in refused_in_round(number) if line.startswith(f"{name}: expected ")]
+    assert len(messages) == 1
+    assert messages[0].endswith(f"; found {json.dumps(value)}") or name == "postgres_backup_image"
+
+
+@pytest.mark.parametrize("cases", rounds(ACCEPTED))
+def test_good_values_are_accepted(cases: list[Case]) -> None:
+    assert refusals(**dict(cases)) == []
+
+
+def test_a_policy_that_keeps_nothing_is_refused() -> None:
+    (message,) = refusals(postgres_backup_keep_last=0, postgres_backup_keep_daily="0")
+    assert message.startswith("postgres_backup_keep_last: expected something to keep")
+    assert refusals(postgres_backup_keep_last=0, postgres_backup_keep_daily=0, postgres_backup_keep_within="7d") == []
+
+
+@pytest.mark.parametrize("mode", ["verify-ca", "verify-full"])
+def test_checking_the_server_needs_something_to_check_against(mode: str) -> None:
+    (message,) = refusals(postgres_backup_sslmode=mode)
+    assert message.startswith("postgres_backup_sslmode: expected another mode, or postgres_backup_ssl_ca as well")
+    assert refusals(postgres_backup_sslmode=mode, postgres_backup_ssl_ca={"secret": "ca"}) == []
+
+
+def test_a_server_outside_the_cluster_needs_an_image() -> None:
+    (message,) = refusals(postgres_backup_host="db.example.org", postgres_backup_image="")
+    assert message.startswith("postgres_backup_image: expected an image with pg_dumpall")
+    assert refusals(postgres_backup_host="10.0.0.1", postgres_backup_image="")
+    assert refusals(postgres_backup_host="db.other.svc", postgres_backup_image="") == []
+
+
+def test_all_broken_variables_are_named_at_once() -> None:
+    messages = refusals(postgres_backup_port=0, postgres_backup_schedule="never", postgres_backup_storage_size="big")
+    assert [message.partition(":")[0] for message in messages] == [
+        "postgres_backup_schedule",
+        "postgres_backup_port",
+        "postgres_backup_storage_size",
+    ]
