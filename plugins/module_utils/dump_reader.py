@@ -206,8 +206,8 @@ class DumpReader:
                     self._bytes,
                 )
             return IncompleteDumpError(
-                f"the dump's last lines, after '{expected.decode()}' at byte {self._end_offset}, are not as they should "
-                "be: it was cut off or changed. Take another backup",
+                f"the dump's last lines, after '{expected.decode()}' at byte {self._end_offset}, are not as they "
+                "should be: it was cut off or changed. Take another backup",
                 self._bytes,
             )
         return None

@@ -88,7 +88,7 @@ class _Isal:
         """As _Zlib's."""
         try:
             text: bytes = self._inflate.decompress(data, TEXT_BYTES)
-        except (igzip_lib.IsalError, EOFError) as error:
+        except (igzip_lib.IsalError, EOFError) as error:  # type: ignore[misc]  # isal's stub calls it an instance
             raise ValueError(str(error)) from error
         return text
 
@@ -310,8 +310,8 @@ class GzipReader:
             if magic != _MAGIC[: len(magic)]:
                 if member:
                     raise TrailingDataError(
-                        f"after the end of the gzip data, at byte {start} of the file, follows something that is neither "
-                        "gzip nor zeros. Was something appended to the file? Take another copy",
+                        f"after the end of the gzip data, at byte {start} of the file, follows something that is "
+                        "neither gzip nor zeros. Was something appended to the file? Take another copy",
                         text_bytes,
                         start,
                     )
@@ -364,8 +364,8 @@ def _empty(items: queue.Queue[Any]) -> None:
 
 def _truncated(text_bytes: int, offset: int) -> TruncatedGzipError:
     return TruncatedGzipError(
-        f"the file is cut off: expected more gzip data, found the file's end at byte {offset}, after {text_bytes} bytes "
-        "of text. Copy it again, or take another backup",
+        f"the file is cut off: expected more gzip data, found the file's end at byte {offset}, after {text_bytes} "
+        "bytes of text. Copy it again, or take another backup",
         text_bytes,
         offset,
     )

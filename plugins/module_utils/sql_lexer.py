@@ -90,7 +90,7 @@ def _simple(strings: bytes, levels: int) -> bytes:
     return pattern
 
 
-# With standard_conforming_strings a backslash means nothing, unless a letter (or the & of U&'') stands before the quote.
+# With standard_conforming_strings a backslash means nothing, unless a letter (or the & of U&'') is before the quote.
 _STANDARD_STRINGS = rb"(?<![A-Za-z&])'[^']*'|(?<=[A-Za-z&])'[^'\\]*'(?!')"
 _ESCAPE_STRINGS = rb"'[^'\\]*'"
 _DEEP = 3
@@ -103,7 +103,8 @@ class _Patterns:
         self.statement = re.compile(_simple(strings, _DEEP) + rb";")
         self.values = _simple(strings, 2)
         self.one_row = re.compile(
-            rb"(INSERT INTO [^'\"$;\\/()\-]*(?:\"[^\"\\]*\"[^'\"$;\\/()\-]*)*(?:\([^'$;\\/()]*\)[^'\"$;\\/()\-]*)?VALUES \()"
+            rb"(INSERT INTO [^'\"$;\\/()\-]*(?:\"[^\"\\]*\"[^'\"$;\\/()\-]*)*"
+            + rb"(?:\([^'$;\\/()]*\)[^'\"$;\\/()\-]*)?VALUES \()"
             + self.values
             + rb"\)(?: ON CONFLICT DO NOTHING)?;\n"
         )

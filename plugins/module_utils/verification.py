@@ -9,12 +9,13 @@ import os
 import stat
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import BinaryIO
 
 from . import expectations
 from .contents import Contents
 from .dump_reader import DumpReader
-from .errors import BackupError, DumpError, GzipError, SidecarError, UnreadableError
+from .errors import DumpError, GzipError, SidecarError, UnreadableError
 from .expectations import Expectations, Facts, Failure
 from .gzip_reader import GzipReader
 from .names import parse_time, time_in_name
@@ -38,10 +39,10 @@ def open_backup(path: str) -> BinaryIO:
     """The file, opened for reading; raises UnreadableError for everything that is not a readable regular file."""
     try:
         # Opening a fifo would wait for a writer.
-        mode = os.stat(path).st_mode  # noqa: PTH116 - the path may be bytes that are no text
+        mode = Path(path).stat().st_mode
         if not stat.S_ISREG(mode):
             raise UnreadableError(f"{path} is {_kind(mode)}: expected a backup file")
-        return open(path, "rb", buffering=0)  # noqa: PTH123 - as above
+        return Path(path).open("rb", buffering=0)
     except OSError as error:
         raise UnreadableError(_why(path, error)) from error
 
@@ -77,7 +78,7 @@ def expected_sha256(path: str, given: str | None, sidecar: str) -> tuple[str | N
     beside = path + SUFFIX
     try:
         with open_backup(beside) as stream:
-            return parse_sidecar(stream.read(LIMIT_BYTES), os.path.basename(path)), "sidecar"
+            return parse_sidecar(stream.read(LIMIT_BYTES), Path(path).name), "sidecar"
     except OSError as error:
         raise SidecarError(f"the sidecar {_why(beside, error)}") from error
     except UnreadableError as error:
@@ -112,7 +113,7 @@ def verify(path: str, expected: Expectations, now: datetime, sha256: str | None,
             ),
         )
     created = parse_time(contents.header.started) if contents.header and contents.header.started else None
-    facts = Facts(size_bytes=size, created=created or time_in_name(os.path.basename(path)), now=now)
+    facts = Facts(size_bytes=size, created=created or time_in_name(Path(path).name), now=now)
     failures += expectations.check(expected, facts, contents)
     return Verification(
         path=path,
@@ -140,8 +141,4 @@ def _read(reader: GzipReader, dump: DumpReader, failures: list[Failure]) -> Cont
         return dump.finish()
     except DumpError as error:
         failures.append(Failure(error.check, str(error)))
-        assert isinstance(error.partial, Contents)
-        return error.partial
-
-
-__all__ = ["BackupError", "Verification", "expected_sha256", "open_backup", "verify"]
+        return dump.contents()

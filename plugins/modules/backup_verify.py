@@ -10,8 +10,8 @@ module: backup_verify
 short_description: Read a local PostgreSQL backup without restoring it
 version_added: 0.1.0
 description:
-  - Reads a gzip-compressed plain dump of C(pg_dumpall) or C(pg_dump) once, to its last byte, and tells whether it is whole and what
-    is in it - roles, databases, and the rows of every table.
+  - Reads a gzip-compressed plain dump of C(pg_dumpall) or C(pg_dump) once, to its last byte, and tells whether it is
+    whole and what is in it - roles, databases, and the rows of every table.
   - Reads the text as C(psql) does, so that no row, name or function body can pass for something else.
   - Runs on any host with Python 3.9, such as a NAS, without a database.
 requirements:
@@ -51,7 +51,8 @@ options:
     type: int
   max_age:
     description:
-      - The greatest age of the backup, such as V(26h) or V(7d) - one whole number with one of the units V(s), V(m), V(h), V(d), V(w).
+      - The greatest age of the backup, such as V(26h) or V(7d) - one whole number with one of the units V(s), V(m),
+        V(h), V(d), V(w).
       - The time is that in the backup's header, else that in its name.
     type: str
   databases:
@@ -87,8 +88,8 @@ options:
         type: int
   compare_to:
     description:
-      - An older RV(contents). It is a failure when databases, tables or roles of it are gone, or when a table lost more rows
-        than O(max_row_loss_percent) allows.
+      - An older RV(contents). It is a failure when databases, tables or roles of it are gone, or when a table lost more
+        rows than O(max_row_loss_percent) allows.
     type: dict
   max_row_loss_percent:
     description:
@@ -97,8 +98,8 @@ options:
     default: 50
   contents_dest:
     description:
-      - A file on the same host to write RV(contents) to, as JSON. It is left alone when the verification fails, so that it can serve
-        as the next O(compare_to).
+      - A file on the same host to write RV(contents) to, as JSON. It is left alone when the verification fails, so that
+        it can serve as the next O(compare_to).
     type: path
 extends_documentation_fragment:
   - homelab.postgres_backup.attributes
@@ -150,7 +151,8 @@ sha256:
   type: str
   returned: when the file could be read
 sha256_compared_with:
-  description: Where the sha256 that it was compared with came from - V(sha256), V(sidecar), or null when there was none.
+  description: Where the sha256 that it was compared with came from - V(sha256), V(sidecar), or null when there was
+    none.
   type: str
   returned: when the file could be read
 created:
@@ -177,16 +179,16 @@ failures:
   returned: always
   contains:
     check:
-      description: What was checked - V(file), V(gzip), V(dump), V(sha256), V(sidecar), V(size), V(age), V(kind), V(databases),
-        V(tables) or V(drift).
+      description: What was checked - V(file), V(gzip), V(dump), V(sha256), V(sidecar), V(size), V(age), V(kind),
+        V(databases), V(tables) or V(drift).
       type: str
     message:
       description: What was expected, what was found and what to do.
       type: str
 contents:
   description:
-    - What the dump holds, as far as it could be read. Offsets are bytes of the uncompressed text; a database's body begins after the
-      last C(\connect) of its section and is what a restore under another name needs.
+    - What the dump holds, as far as it could be read. Offsets are bytes of the uncompressed text; a database's body
+      begins after the last C(\connect) of its section and is what a restore under another name needs.
     - RV(contents.databases[].settings) are those of the databases, and may be secret where somebody put a secret there.
   type: dict
   returned: when the file could be read
@@ -222,10 +224,10 @@ import os
 import tempfile
 import time
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import BackupError
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.expectations import (
     Expectations,
@@ -280,8 +282,7 @@ def write_contents(module: AnsibleModule, path: str, contents: dict[str, Any]) -
     """Write the file when it differs; returns `changed` and, when asked for, `diff`."""
     text = json.dumps(contents, indent=2, ensure_ascii=False) + "\n"
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
-            before = stream.read()
+        before = Path(path).read_text(encoding="utf-8", errors="surrogateescape")
     except FileNotFoundError:
         before = ""
     result: dict[str, Any] = {"changed": before != text}
