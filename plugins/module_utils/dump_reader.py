@@ -22,7 +22,7 @@ from .sql_lexer import SqlLexer
 _MARKERS = re.compile(
     rb"^(?:--\r?\n)?-- (?:PostgreSQL database (?:cluster )?dump(?: complete)?"
     rb"|Database \"[^\r\n]*\" dump"
-    rb"|Dumped (?:from database|by pg_dump) version [^\r\n]*)\r?$",
+    rb"|Dumped (?:from database|by pg_dump) version [^\r\n]*)\r?(?=\n)",
     re.MULTILINE,
 )
 _CLUSTER, _CLUSTER_END = b"-- PostgreSQL database cluster dump", b"-- PostgreSQL database cluster dump complete"
@@ -32,8 +32,8 @@ _SECTION = b'-- Database "'
 # What follows the last marker, to the text's end.
 _TAIL = b"\n--\n\n"
 _TAIL_UNRESTRICT = re.compile(rb"\n--\n\n\\unrestrict [A-Za-z0-9]+\n\n")
+_TAIL_UNRESTRICT_BEGUN = re.compile(rb"\n--\n\n(?:\\(?:[a-z]{0,10}|unrestrict [A-Za-z0-9]*\n?))?")
 _TAIL_BYTES = 4096
-_UNRESTRICT_BYTES = 256
 _CUSTOM_FORMAT = b"PGDMP"
 _TAR_MAGIC = b"ustar"
 
@@ -128,6 +128,7 @@ class DumpReader:
         self._sections: list[_Section] = []
         self._section: _Section | None = None
         self._key: bytes | None = None  # of \restrict
+        self._was_restricted = False
         self._target: tuple[bytes, bytes] | None = None  # whose COPY data is being read
         self._block_rows = 0
         self._end: int | None = None  # where the last marker's line ends
@@ -197,20 +198,25 @@ class DumpReader:
         length = self._bytes - self._end
         tail = self._last[-length:] if 0 < length <= len(self._last) else b""
         tail = tail.replace(b"\r\n", b"\n")
-        is_whole = bool(_TAIL_UNRESTRICT.fullmatch(tail)) or tail == _TAIL
-        if not is_whole or (self._kind == "database" and self._key is not None):
-            if length <= len(_TAIL) + _UNRESTRICT_BYTES and not tail.strip(b"-\n").strip():
-                return IncompleteDumpError(
-                    f"the dump is cut off in its last lines: expected '--' and an empty line after "
-                    f"'{expected.decode()}', found the end of the text at byte {self._bytes}. Take another backup",
-                    self._bytes,
-                )
+        if self._kind == "database" and self._was_restricted:
+            is_whole, is_begun = _TAIL_UNRESTRICT.fullmatch(tail), _TAIL_UNRESTRICT_BEGUN.fullmatch(tail)
+            if is_whole and self._key is None:
+                return None
+        else:
+            is_begun = tail != _TAIL and _TAIL.startswith(tail)
+            if tail == _TAIL:
+                return None
+        if is_begun or _TAIL.startswith(tail):
             return IncompleteDumpError(
-                f"the dump's last lines, after '{expected.decode()}' at byte {self._end_offset}, are not as they "
-                "should be: it was cut off or changed. Take another backup",
+                f"the dump is cut off in its last lines, after '{expected.decode()}': found the end of the text at "
+                f"byte {self._bytes}, expected a few bytes more. Take another backup",
                 self._bytes,
             )
-        return None
+        return TextAfterDumpError(
+            f"the dump's last lines are not those that pg_dump writes after '{expected.decode()}' at byte "
+            f"{self._end_offset}: something was appended or changed. Take another copy",
+            self._end,
+        )
 
     def _what_instead(self) -> str:
         if self._begin.startswith(_CUSTOM_FORMAT):
@@ -332,6 +338,7 @@ class DumpReader:
             self._after_end(offset)
         elif name == b"restrict":
             self._key = rest.strip()
+            self._was_restricted = True
         elif name in (b"connect", b"c"):
             self._connect(_arguments(rest), offset, end)
         elif name == b"encoding":

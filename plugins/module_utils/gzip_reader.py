@@ -303,7 +303,7 @@ class GzipReader:
         while True:
             start = source.offset
             magic = source.peek()
-            if member and (not magic or _is_padding(magic, source)):
+            if member and (not magic or _is_padding(magic, source, text_bytes)):
                 return
             if not magic:
                 raise NotGzipError("the file is empty: expected gzip. Take another copy", 0, 0)
@@ -371,7 +371,7 @@ def _truncated(text_bytes: int, offset: int) -> TruncatedGzipError:
     )
 
 
-def _is_padding(begin: bytes, source: _Source) -> bool:
+def _is_padding(begin: bytes, source: _Source, text_bytes: int) -> bool:
     """Whether all from `begin` on is zeros, which tapes and some file systems add."""
     if begin.strip(b"\0"):
         return False
@@ -384,7 +384,7 @@ def _is_padding(begin: bytes, source: _Source) -> bool:
             raise TrailingDataError(
                 f"after the end of the gzip data, at byte {start} of the file, follow zeros and then something else. "
                 "Was something appended to the file? Take another copy",
-                0,
+                text_bytes,
                 start,
             )
 

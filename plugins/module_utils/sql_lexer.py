@@ -191,6 +191,7 @@ class SqlLexer:
         self._rows = -1  # -1: VALUES has not come yet
         self._escapes = False
         self._tag = b""
+        self._floor = 0  # no word begins before this place: a dollar-quoted string ended here
         self._depth = 0
         self._outer = _State.TEXT  # what a comment is in
         # of COPY data
@@ -242,12 +243,13 @@ class SqlLexer:
             self._undecided = b""
         if self._position == len(self._buffer) and self._state is _State.COPY:
             self._base += len(self._buffer)
-            self._position = 0
+            self._position = self._floor = 0
             self._buffer = self._lexed = chunk
         else:
             self._save_head(keep)
             self._base += keep
             self._position -= keep
+            self._floor = max(0, self._floor - keep)
             left = self._buffer[keep:]
             is_masked = self._lexed is not self._buffer
             left_lexed = self._lexed[keep:] if is_masked else left
@@ -506,15 +508,15 @@ class SqlLexer:
     def _begin_string(self, quote: int) -> bool:
         """At a quote: what stands before it says how the string is read (psqlscan.l, xestart, xusstart, …)."""
         lexed = self._lexed
-        before = lexed[quote - 1 : quote].upper() if quote else b""
-        alone = quote < 2 or lexed[quote - 2] not in _IDENTIFIER_SET
+        before = lexed[quote - 1 : quote].upper() if quote > self._floor else b""
+        alone = quote - 2 < self._floor or lexed[quote - 2] not in _IDENTIFIER_SET
         self._escapes = not self._standard_strings
         if before == b"E" and alone:
             self._escapes = True
         elif before in (b"B", b"X") and alone:
             self._escapes = False
-        elif before == b"&" and lexed[max(0, quote - 2) : quote - 1].upper() == b"U":
-            self._escapes = self._escapes and quote > 2 and lexed[quote - 3] in _IDENTIFIER_SET
+        elif before == b"&" and lexed[max(self._floor, quote - 2) : quote - 1].upper() == b"U":
+            self._escapes = self._escapes and quote - 3 >= self._floor and lexed[quote - 3] in _IDENTIFIER_SET
         self._position = quote + 1
         self._state = _State.STRING
         return True
@@ -523,12 +525,12 @@ class SqlLexer:
         """At a dollar sign: where to go on; below 0 when more text is needed."""
         lexed = self._lexed
         first = dollar
-        while first and lexed[first - 1] in _IDENTIFIER_SET and dollar - first < _WORD_BYTES:
+        while first > self._floor and lexed[first - 1] in _IDENTIFIER_SET and dollar - first < _WORD_BYTES:
             first -= 1
-        # An identifier may hold dollar signs, but cannot begin with a digit.
-        while first < dollar and lexed[first] in b"0123456789":
+        # An identifier may hold dollar signs and digits, but cannot begin with one.
+        while first < dollar and lexed[first] in b"$0123456789":
             first += 1
-        if first < dollar and lexed[first] != 36:
+        if first < dollar:
             return dollar + 1
         found = _DOLLAR.match(lexed, dollar)
         if found is not None:
@@ -595,7 +597,7 @@ class SqlLexer:
         if end < 0:
             self._position = max(self._position, len(self._lexed) - len(self._tag) + 1)
             return False
-        self._position = end + len(self._tag)
+        self._position = self._floor = end + len(self._tag)
         self._state = _State.TEXT
         return True
 

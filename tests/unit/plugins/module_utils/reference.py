@@ -112,7 +112,7 @@ class ReferenceLexer:
         self.handler.command(text[start:end], start, after)
         return after
 
-    def statement(self, text: bytes, start: int) -> int:
+    def statement(self, text: bytes, start: int) -> int:  # noqa: PLR0912, PLR0915 - plain words, one after the other
         at = start
         parens = begins = 0
         rows: int | None = None
@@ -219,9 +219,7 @@ def comment_end(text: bytes, at: int) -> int:
 def string_end(text: bytes, quote: int, escapes: bool) -> int:
     at = quote + 1
     while at < len(text):
-        if escapes and text[at : at + 1] == b"\\":
-            at += 2
-        elif text[at : at + 2] == b"''":
+        if (escapes and text[at : at + 1] == b"\\") or text[at : at + 2] == b"''":
             at += 2
         elif text[at : at + 1] == b"'":
             return at + 1

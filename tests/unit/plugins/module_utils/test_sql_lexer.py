@@ -24,7 +24,7 @@ PIECES = [
     *(b"E'", b"e'", b"xE'", b"U&'", b"u&'", b"xU&'", b'U&"', b"B'1'", b"x'ff'", b"N'", b"&", b"U"),
     *(b"--", b"-", b"- ", b"/*", b"*/", b"/", b"*", b"/**/", b"@/*", b"--\n", b"-- c\n", b"\r", b"\f"),
     *(b";", b";\n", b"(", b")", b",", b"\n", b" ", b"a", b"1", b".", b"\xc3\xa9", b"_", b"\0"),
-    *(b"BEGIN", b" BEGIN ATOMIC ", b" CASE ", b" END ", b"end", b"beginx", b"CREATE FUNCTION f() "),
+    *(b" BEGIN", b" BEGIN ATOMIC ", b" CASE ", b" END ", b" end", b" beginx", b"CREATE FUNCTION f() "),
     *(b"CREATE OR REPLACE\nPROCEDURE p", b"create table t (", b"ALTER TABLE t OWNER TO x;\n"),
     *(b"COPY t (a) FROM stdin;\n", b"COPY t (a) FROM stdin;", b"\\.\n", b"\n\\.\n", b"\\.\r\n", b"\\.", b"\\.x\n"),
     *(b"\\connect a\n", b"\\;", b"\\:", b"row\t\\N\n", b"\n\n"),
@@ -189,9 +189,7 @@ def test_any_text_as_the_reference_reads_it(text: bytes, size: int) -> None:
         (b"", b" \n" * 500, b"SELECT 1;\n"),
     ],
 )
-def test_nothing_long_is_kept(
-    monkeypatch: pytest.MonkeyPatch, begin: bytes, middle: bytes, end: bytes
-) -> None:
+def test_nothing_long_is_kept(monkeypatch: pytest.MonkeyPatch, begin: bytes, middle: bytes, end: bytes) -> None:
     monkeypatch.setattr(sql_lexer, "HEAD_BYTES", 4096)
     monkeypatch.setattr(sql_lexer, "LINE_BYTES", 2048)
     recorder = Recorder()
