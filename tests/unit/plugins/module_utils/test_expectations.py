@@ -60,7 +60,10 @@ def test_met(expected: Expectations) -> None:
         (Expectations(kind="database"), "kind: this is another kind of dump: expected a dump of one database"),
         (Expectations(databases=("shop",)), "databases: the database 'shop' is missing: found 'app', 'postgres'"),
         (Expectations(tables=(TableExpectation("app", "x"),)), "tables: the table public.x in the database 'app' is"),
-        (Expectations(tables=(TableExpectation("no", "users"),)), "tables: the table public.users in the database 'no'"),
+        (
+            Expectations(tables=(TableExpectation("no", "users"),)),
+            "tables: the table public.users in the database 'no'",
+        ),
         (
             Expectations(tables=(TableExpectation("app", "users", rows=4),)),
             "tables: the table public.users in the database 'app' has another number of rows: expected 4, found 3",
@@ -136,7 +139,9 @@ def test_what_is_gone() -> None:
 
 def test_a_message_does_not_grow_without_end() -> None:
     many = tuple(Table("public", f"t{number}", 1) for number in range(1000))
-    (message,) = drift(Contents(complete=True, databases=(database("app", *many),)), replace(CONTENTS, databases=(APP,)))
+    (message,) = drift(
+        Contents(complete=True, databases=(database("app", *many),)), replace(CONTENTS, databases=(APP,))
+    )
     assert "and 980 more" in message
     assert len(message) < 1000
 

@@ -245,7 +245,8 @@ def test_reading_is_not_slow_in_the_number_of_tables(backup: Path) -> None:
 
     def seconds(number: int) -> float:
         tables = b"".join(
-            b"CREATE TABLE public.t%d (a text DEFAULT 'x'::text);\n\nCOPY public.t%d (a) FROM stdin;\n1\n\\.\n" % (each, each)
+            b"CREATE TABLE public.t%d (a text DEFAULT 'x'::text);\n\nCOPY public.t%d (a) FROM stdin;\n1\n\\.\n"
+            % (each, each)
             for each in range(number)
         )
         backup.write_bytes(gzip.compress(TEXT[:at] + tables + TEXT[at:], 1))
