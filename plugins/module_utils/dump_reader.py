@@ -25,6 +25,7 @@ _MARKERS = re.compile(
     rb"|Dumped (?:from database|by pg_dump) version [^\r\n]*)\r?(?=\n)",
     re.MULTILINE,
 )
+_HINTS = (b"-- PostgreSQL database ", b'-- Database "', b"-- Dumped ")
 _CLUSTER, _CLUSTER_END = b"-- PostgreSQL database cluster dump", b"-- PostgreSQL database cluster dump complete"
 _DATABASE, _DATABASE_END = b"-- PostgreSQL database dump", b"-- PostgreSQL database dump complete"
 _FROM, _BY = b"-- Dumped from database version ", b"-- Dumped by pg_dump version "
@@ -114,7 +115,7 @@ class DumpReader:
     """Feed it text, then `finish`, which gives the contents or says what is wrong."""
 
     def __init__(self) -> None:
-        self._lexer = SqlLexer(self, _MARKERS)
+        self._lexer = SqlLexer(self, _MARKERS, _HINTS)
         self._bytes = 0
         self._begin = b""
         self._last = b""

@@ -166,10 +166,14 @@ class _State(Enum):
 class SqlLexer:
     """Feed it chunks, then `finish`; it calls the handler."""
 
-    def __init__(self, handler: Handler, comments: Pattern[bytes]) -> None:
-        """`comments` finds, in text between statements, the comments to be reported; it matches whole lines."""
+    def __init__(self, handler: Handler, comments: Pattern[bytes], hints: tuple[bytes, ...] = (b"",)) -> None:
+        """`comments` finds, in text between statements, the comments to be reported; it matches whole lines.
+
+        Each of them holds one of the `hints`: where none is found, the slower pattern is not tried.
+        """
         self._handler = handler
         self._comments = comments
+        self._hints = hints
         self._buffer = b""
         self._lexed = b""  # the buffer, masked where the client encoding asks for it
         self._base = 0  # the offset of the buffer's first byte
@@ -307,7 +311,6 @@ class SqlLexer:
 
     def _between(self) -> bool:
         """Blanks, comments and simple statements; False when more text is needed."""
-        handler = self._handler
         while True:
             lexed, position = self._lexed, self._position
             found = _GAP.match(lexed, position)
@@ -320,8 +323,11 @@ class SqlLexer:
                 if lexed[end : end + 2] == b"--":
                     end = size
             if end - position > 4:  # more than blank lines
-                for comment in self._comments.finditer(self._buffer, position, end):
-                    handler.comment(comment[0], self._base + comment.start())
+                buffer = self._buffer
+                for hint in self._hints:
+                    if buffer.find(hint, position, end) >= 0:
+                        self._report(position, end)
+                        break
             self._position = end
             if end == size:
                 return False
@@ -335,12 +341,15 @@ class SqlLexer:
             if self._state is not _State.BETWEEN:
                 return True
 
+    def _report(self, start: int, end: int) -> None:
+        for comment in self._comments.finditer(self._buffer, start, end):
+            self._handler.comment(comment[0], self._base + comment.start())
+
     def _long_gap(self, position: int, end: int) -> bool:
         """The text ends in blanks or comments: wait for more of it, but do not keep too much. Returns False."""
         if len(self._lexed) - position <= LINE_BYTES:
             return False
-        for comment in self._comments.finditer(self._buffer, position, end):
-            self._handler.comment(comment[0], self._base + comment.start())
+        self._report(position, end)
         self._position = end
         if len(self._lexed) - end > LINE_BYTES:
             self._outer = _State.BETWEEN
