@@ -22,7 +22,7 @@ from tests.script.programs import REPOSITORY
 
 from .figures import Figure
 
-ROUNDS = 5
+ROUNDS = 3
 TEXT_BYTES = 1_100_000_000
 TABLES = 100_000
 LINE_BYTES = 500_000_000

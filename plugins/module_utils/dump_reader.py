@@ -200,13 +200,12 @@ class DumpReader:
         tail = self._last[-length:] if 0 < length <= len(self._last) else b""
         tail = tail.replace(b"\r\n", b"\n")
         if self._kind == "database" and self._was_restricted:
-            is_whole, is_begun = _TAIL_UNRESTRICT.fullmatch(tail), _TAIL_UNRESTRICT_BEGUN.fullmatch(tail)
-            if is_whole and self._key is None:
-                return None
+            is_whole = self._key is None and _TAIL_UNRESTRICT.fullmatch(tail) is not None
+            is_begun = _TAIL_UNRESTRICT_BEGUN.fullmatch(tail) is not None
         else:
-            is_begun = tail != _TAIL and _TAIL.startswith(tail)
-            if tail == _TAIL:
-                return None
+            is_whole, is_begun = tail == _TAIL, False
+        if is_whole:
+            return None
         if is_begun or _TAIL.startswith(tail):
             return IncompleteDumpError(
                 f"the dump is cut off in its last lines, after '{expected.decode()}': found the end of the text at "

@@ -77,9 +77,11 @@ def test_client_encodings(pair: Pair, encoding: str, form: str) -> None:
         # They lack the words of the database kanji.
         word = {"BIG5": "功能", "UHC": "똽똽", "JOHAB": "가나"}[encoding]
         name = f"words_{encoding.lower()}_{form}"
+        # pg_dump 15 cannot look up a table whose name has characters of JOHAB.
+        table = "words" if encoding == "JOHAB" else word
         pair.full.sql(f"CREATE DATABASE {name} STRATEGY file_copy;")
         pair.full.sql(
-            f"CREATE TABLE {word} (a text DEFAULT '{word}'); INSERT INTO {word} VALUES ('{word}'';'), (E'\\\\{word}');",
+            f"CREATE TABLE {table} (a text DEFAULT '{word}'); INSERT INTO {table} VALUES ('{word}'';'), (E'\\\\{word}');",
             name,
         )
     else:
@@ -139,11 +141,12 @@ def test_a_body_fills_another_database_and_nothing_else(pair: Pair) -> None:
     with pair.empty() as server:
         assert contents.globals_span is not None
         truth.feed(server, text[: sum(contents.globals_span)], "postgres", stop=False)
+        awaited = truth.everything(server)
         for number, database in enumerate(contents.databases):
-            before = truth.everything(server)
             other = f"other {number}"
             encoding = f"ENCODING '{database.encoding}' LOCALE '{database.locale}'" if database.encoding else ""
             server.sql(f"CREATE DATABASE {quoted(other)} TEMPLATE template0 {encoding} STRATEGY file_copy;")
             end = database.offset_bytes + database.length_bytes
             truth.feed(server, text[database.body_offset_bytes : end], other)
-            assert truth.everything(server) == {**before, other: expected[str(database.name)]}
+            awaited[other] = expected[str(database.name)]
+        assert truth.everything(server) == awaited
