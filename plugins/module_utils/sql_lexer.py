@@ -68,6 +68,8 @@ _ROUTINE = re.compile(
     + rb"])",
     re.I,
 )
+# What may become one of these with more text.
+_BEGUN = re.compile(rb"(?:CREATE|INSERT)(?:[ \t\n\r\f]+(?:OR|REPLACE))*[ \t\n\r\f]*[A-Z]{0,9}\Z", re.IGNORECASE)
 _DOLLAR = re.compile(rb"\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$")
 _DOLLAR_BEGUN = re.compile(rb"\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\Z")
 _COMMENT = re.compile(rb"/\*|\*/")
@@ -405,8 +407,10 @@ class SqlLexer:
     def _begin_statement(self, start: int) -> bool:
         """A statement that is not simple, or not all there."""
         lexed = self._lexed
-        if len(lexed) - start < _START_BYTES and not self._final:
-            return False
+        if not self._final:
+            size = len(lexed) - start
+            if size < _START_BYTES or (size < LINE_BYTES and _BEGUN.match(lexed, start)):
+                return False
         self._state = _State.TEXT
         self._offset = self._base + start
         self._head = bytearray()

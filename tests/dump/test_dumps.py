@@ -81,7 +81,8 @@ def test_client_encodings(pair: Pair, encoding: str, form: str) -> None:
         table = "words" if encoding == "JOHAB" else word
         pair.full.sql(f"CREATE DATABASE {name} STRATEGY file_copy;")
         pair.full.sql(
-            f"CREATE TABLE {table} (a text DEFAULT '{word}'); INSERT INTO {table} VALUES ('{word}'';'), (E'\\\\{word}');",
+            f"CREATE TABLE {table} (a text DEFAULT '{word}');"
+            f"INSERT INTO {table} VALUES ('{word}'';'), (E'\\\\{word}');",
             name,
         )
     else:

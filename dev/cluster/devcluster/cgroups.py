@@ -12,10 +12,13 @@ from pathlib import Path
 from .errors import ClusterError
 from .settings import Settings
 
+_CONTROLLERS = {"cpu", "cpuset", "hugetlb", "io", "memory", "pids"}
+
 
 def make(settings: Settings) -> None:
     """Make the cgroup below which the kubelet makes those of the pods."""
     for folder in _folders(settings):
+        _pass_on_controllers(folder.parent)
         folder.mkdir(exist_ok=True)
 
 
@@ -35,6 +38,23 @@ def remove(settings: Settings) -> None:
                             f"see which processes are in it: cat {path}/cgroup.procs",
                         ) from error
         time.sleep(0.05)
+
+
+def _pass_on_controllers(root: Path) -> None:
+    """Let the cgroups below a v2 hierarchy's root have the controllers; in v1 they have them anyway."""
+    available = root / "cgroup.controllers"
+    if not available.exists():
+        return
+    control = root / "cgroup.subtree_control"
+    wanted = _CONTROLLERS & set(available.read_text(encoding="ascii").split())
+    wanted -= set(control.read_text(encoding="ascii").split())
+    try:
+        control.write_text(" ".join(f"+{name}" for name in sorted(wanted)), encoding="ascii")
+    except OSError as error:
+        raise ClusterError(
+            f"expected to be able to enable the cgroup controllers {', '.join(sorted(wanted))} in {root} ({error})",
+            "check that this is a machine or virtual machine of its own, not a container",
+        ) from error
 
 
 def _folders(settings: Settings) -> list[Path]:

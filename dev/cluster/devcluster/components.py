@@ -69,6 +69,7 @@ def components(settings: Settings, built: Built) -> tuple[Component, ...]:
                 "--listen-peer-urls=http://127.0.0.1:2380",
                 # The data need not outlive the machine.
                 "--unsafe-no-fsync",
+                "--logger=zap",
                 "--log-level=warn",
                 "--auto-compaction-retention=1",
             ),
@@ -88,6 +89,11 @@ def components(settings: Settings, built: Built) -> tuple[Component, ...]:
             "--authorization-mode=Node,RBAC",
             "--enable-admission-plugins=NodeRestriction",
             f"--client-ca-file={pki / 'ca.crt'}",
+            f"--requestheader-client-ca-file={pki / 'front-proxy-ca.crt'}",
+            "--requestheader-allowed-names=front-proxy-client",
+            "--requestheader-username-headers=X-Remote-User",
+            "--requestheader-group-headers=X-Remote-Group",
+            "--requestheader-extra-headers-prefix=X-Remote-Extra-",
             f"--tls-cert-file={pki / 'apiserver.crt'}",
             f"--tls-private-key-file={pki / 'apiserver.key'}",
             f"--kubelet-certificate-authority={pki / 'ca.crt'}",
@@ -97,6 +103,8 @@ def components(settings: Settings, built: Built) -> tuple[Component, ...]:
             f"--service-account-issuer=https://kubernetes.default.svc.{DOMAIN}",
             f"--service-account-key-file={pki / 'service-accounts.pub'}",
             f"--service-account-signing-key-file={pki / 'service-accounts.key'}",
+            # Wants an etcd that tells how far a watch has come; Debian 12's does not.
+            "--feature-gates=SizeBasedListCostEstimate=false",
             "--profiling=false",
             "--v=0",
             after_socket="127.0.0.1:2379",

@@ -107,5 +107,5 @@ def inside(settings: Settings, arguments: Sequence[str | Path]) -> list[str]:
     """Return the command line that runs something in the cluster's namespaces."""
     process = find(settings)
     if process is None:
-        raise ClusterError("expected the cluster to run", "run dev/cluster/up")
+        raise ClusterError("expected the cluster to run, but it does not", "run dev/cluster/up")
     return ["nsenter", f"--target={process}", "--mount", "--net", "--pid", "--ipc", "--", *map(str, arguments)]

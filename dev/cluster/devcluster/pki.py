@@ -51,14 +51,11 @@ def make_pki(settings: Settings) -> None:
     """Make the certificate authority, every certificate, and the kubeconfigs."""
     folder = settings.pki
     folder.mkdir(mode=0o700)
-    commands.run(
-        [
-            *(*_NEW, "-subj", "/CN=homelab-postgres-backup-cluster"),
-            # Python's ssl module is strict about keyUsage from 3.13 on.
-            *("-addext", "keyUsage=critical,keyCertSign,cRLSign,digitalSignature"),
-            *("-keyout", folder / "ca.key", "-out", folder / "ca.crt"),
-        ]
-    )
+    _make_authority(folder, "ca")
+    # For API servers behind the API server. There are none, but every component that asks who a request is from
+    # wants to know this authority, and fills its log when there is none.
+    _make_authority(folder, "front-proxy-ca")
+    (folder / "front-proxy-ca.key").unlink()
     private = folder / "service-accounts.key"
     commands.run(["openssl", "genpkey", "-algorithm", "EC", *_KEY, "-out", private])
     commands.run(["openssl", "pkey", "-in", private, "-pubout", "-out", folder / "service-accounts.pub"])
@@ -88,6 +85,17 @@ def make_pki(settings: Settings) -> None:
     for certificate in (kubelet, *COMPONENTS):
         _write_kubeconfig(settings, certificate, folder / f"{certificate.name}.kubeconfig")
     _write_kubeconfig(settings, ADMINISTRATOR, settings.kubeconfig)
+
+
+def _make_authority(folder: Path, name: str) -> None:
+    commands.run(
+        [
+            *(*_NEW, "-subj", f"/CN=homelab-postgres-backup-cluster {name}"),
+            # Python's ssl module is strict about keyUsage from 3.13 on.
+            *("-addext", "keyUsage=critical,keyCertSign,cRLSign,digitalSignature"),
+            *("-keyout", folder / f"{name}.key", "-out", folder / f"{name}.crt"),
+        ]
+    )
 
 
 def _sign(folder: Path, certificate: Certificate) -> None:

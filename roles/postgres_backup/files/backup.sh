@@ -466,17 +466,28 @@ last_run() {
     esac
 }
 
-# write_last_run JSON: replaces last-run.json whole or not at all.
-write_last_run() {
-    last_run_partial=$POSTGRES_BACKUP_DIR/.last-run.json.$POSTGRES_BACKUP_POD
-    if printf '%s\n' "$1" 2>/dev/null >"$last_run_partial" && sync "$last_run_partial" 2>/dev/null &&
-        [ "$(cat "$last_run_partial" 2>/dev/null)" = "$1" ] &&
-        { chmod "$file_mode" "$last_run_partial" 2>/dev/null || :; } && mv -f "$last_run_partial" "$POSTGRES_BACKUP_DIR/last-run.json" 2>/dev/null; then
-        return 0
-    fi
-    rm -f "$last_run_partial" 2>/dev/null
+# write_text FILE TEXT: one line, flushed and read back; on failure `message` says why. tee, since a shell's own printf
+# may call a full volume an "I/O error".
+write_text() {
+    message=$( { printf '%s\n' "$2" | tee "$1" >/dev/null && sync "$1"; } 2>&1) || return 1
+    [ "$(cat "$1" 2>/dev/null)" = "$2" ] && return 0
+    message="No space left on device: $1 was cut"
     return 1
 }
+
+# replace_text FILE TEXT: the same, whole or not at all.
+replace_text() {
+    text_partial=${1%/*}/.${1##*/}.$POSTGRES_BACKUP_POD
+    if write_text "$text_partial" "$2" && { chmod "$file_mode" "$text_partial" 2>/dev/null || :; } &&
+        message=$(mv -f "$text_partial" "$1" 2>&1); then
+        return 0
+    fi
+    rm -f "$text_partial" 2>/dev/null
+    return 1
+}
+
+# write_last_run JSON
+write_last_run() { replace_text "$POSTGRES_BACKUP_DIR/last-run.json" "$1"; }
 
 # check_volume: refuses a directory that is missing, not the expected mount, not readable or (run, prune) not writable.
 check_volume() {
@@ -643,7 +654,8 @@ take_over_earlier_attempt() {
 remove_stale_partials() {
     find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name ".$POSTGRES_BACKUP_NAME-*.sql.gz.$POSTGRES_BACKUP_POD.partial" \
         -o \( -name ".$POSTGRES_BACKUP_NAME-*.sql.gz.*.partial" -mmin +1440 \) \) -exec rm -f {} + 2>/dev/null
-    find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f -name '.last-run.json.*' -mmin +1440 -exec rm -f {} + 2>/dev/null
+    find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name '.last-run.json.*' -o -name ".$POSTGRES_BACKUP_NAME-*.sql.gz.sha256.*" \
+        -o -name ".$POSTGRES_BACKUP_NAME-*.sql.gz.damaged.*" \) -mmin +1440 -exec rm -f {} + 2>/dev/null
 }
 
 # ask_server: sets what the header and the result say of the server.
@@ -797,11 +809,7 @@ prepare() {
     take_over_earlier_attempt
     remove_stale_partials
     umask 077
-    if ! write_last_run "$(result running)"; then
-        message=$( { : >"$POSTGRES_BACKUP_DIR/.last-run.json.$POSTGRES_BACKUP_POD"; } 2>&1)
-        rm -f "$POSTGRES_BACKUP_DIR/.last-run.json.$POSTGRES_BACKUP_POD" 2>/dev/null
-        fail_write "${message:-No space left for last-run.json}"
-    fi
+    write_last_run "$(result running)" || fail_write "$message"
     listing >"$work/listing" || fail "the volume cannot be listed" "find or awk failed" "Look at the messages above."
     last_backup=$(newest_complete "$work/listing")
     free=$(free_bytes)
@@ -875,9 +883,9 @@ publish() {
         [ "$tries" -lt 60 ] || fail "no free name for the backup" "$candidate and the $tries seconds before it are taken" "Look at the files on the volume."
         candidate=$POSTGRES_BACKUP_NAME-$(next_second "${candidate#"$POSTGRES_BACKUP_NAME-"}").sql.gz
     done
-    if ! message=$( { printf '%s\n' "$line" >"$sidecar" && sync "$sidecar"; } 2>&1) || [ "$(cat "$sidecar" 2>/dev/null)" != "$line" ]; then
+    if ! write_text "$sidecar" "$line"; then
         rm -f "$sidecar" 2>/dev/null
-        fail_write "${message:-the sidecar could not be written: No space left}"
+        fail_write "$message"
     fi
     chmod "$file_mode" "$sidecar" 2>/dev/null || :
     # A hard link refuses an existing name; where the file system has none, a rename.
@@ -931,13 +939,17 @@ check_unchecked() {
             *) warn "$unchecked could not be checked: gzip ended $(status_in_words "$(stage_status_of check)")"; continue ;;
         esac
         if [ -n "$damage" ]; then
-            (set -C; printf '%s (checked %s)\n' "$damage" "$(now_iso)" >"$file.damaged") 2>/dev/null
+            replace_text "$file.damaged" "$damage (checked $(now_iso))" || warn "$unchecked could not be marked as damaged: $message"
             warn "$unchecked is damaged: $damage"
-        elif (set -C; printf '%s  %s\n' "$(cut -c 1-64 "$work/hash")" "$unchecked" >"$file.sha256") 2>/dev/null; then
-            sync "$file.sha256" 2>/dev/null || :
-            log "$unchecked is whole; it has a sidecar now"
+        elif [ -e "$file.sha256" ] && [ ! -f "$file.sha256" ]; then
+            warn "no sidecar could be written for $unchecked: $unchecked.sha256 is no file"
         else
-            warn "no sidecar could be written for $unchecked"
+            [ ! -e "$file.sha256" ] || warn "the sidecar of $unchecked did not name it and is replaced"
+            if replace_text "$file.sha256" "$(cut -c 1-64 "$work/hash")  $unchecked"; then
+                log "$unchecked is whole; it has a sidecar now"
+            else
+                warn "no sidecar could be written for $unchecked: $message"
+            fi
         fi
     done 3<"$work/unchecked"
     end_step check_unchecked

@@ -237,6 +237,12 @@ def test_the_partial_contents_are_what_was_read() -> None:
     assert {table.name: table.rows for table in found.databases[2].tables} == {"t": 2, "z": 0, "b": 1}
 
 
+def test_a_marker_in_an_open_section_is_not_the_end() -> None:
+    """pg_dump before 17.6 wrote names with newlines as they are into its comments (CVE-2025-8715)."""
+    forged = with_sql(b"--\n-- Name: a\n" + FOOTER + b'--\n-- Database "b" dump\n--\n\n')
+    assert [database.name for database in read(forged).databases] == [d.name for d in read(CLUSTER).databases]
+
+
 def test_while_restricted_no_other_command_counts() -> None:
     text = with_sql(b"\\connect postgres\n\\encoding SJIS\n\\restrict x\n")
     assert read(text).databases[2].body_offset_bytes == read(CLUSTER).databases[2].body_offset_bytes

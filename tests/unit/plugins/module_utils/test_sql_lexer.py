@@ -27,6 +27,7 @@ PIECES = [
     *(b" BEGIN", b" BEGIN ATOMIC ", b" CASE ", b" END ", b" end", b" beginx", b"CREATE FUNCTION f() "),
     *(b"CREATE OR REPLACE\nPROCEDURE p", b"create table t (", b"ALTER TABLE t OWNER TO x;\n"),
     *(b"COPY t (a) FROM stdin;\n", b"COPY t (a) FROM stdin;", b"\\.\n", b"\n\\.\n", b"\\.\r\n", b"\\.", b"\\.x\n"),
+    *(b"SELECT " + b" " * 64, b"INSERT INTO t VALUES" + b" " * 64 + b"("),
     *(b"\\connect a\n", b"\\;", b"\\:", b"row\t\\N\n", b"\n\n"),
     *(b"INSERT INTO t VALUES (", b"INSERT INTO t (a) VALUES\n\t(", b"VALUES ", b"1, 'a'", b"'b;'", b");\n", b"),\n\t("),
     *(b"INSERT INTO t DEFAULT VALUES;\n", b"INSERT INTO t VALUES (1, 'x');\n", b" ON CONFLICT DO NOTHING"),
@@ -74,10 +75,11 @@ def statements(text: bytes) -> list[bytes]:
         (b"SELECT $a$;$b$;$a$; x;", [b"SELECT $a$;$b$;$a$;", b"x;"]),
         (b"SELECT $a$ $$ $a$; x;", [b"SELECT $a$ $$ $a$;", b"x;"]),
         (b"SELECT a$b$; x;", [b"SELECT a$b$;", b"x;"]),
+        (b"SELECT $a$x$a$E'\\';'; x;", [b"SELECT $a$x$a$E'\\';';", b"x;"]),
+        (b"SELECT $a$x$a$1$a$;$a$; x;", [b"SELECT $a$x$a$1$a$;$a$;", b"x;"]),
         (b"SELECT $1; x;", [b"SELECT $1;", b"x;"]),
         (b"SELECT /* ; /* ; */ ; */ 1; x;", [b"SELECT /* ; /* ; */ ; */ 1;", b"x;"]),
         (b"SELECT 1 -- ;\n; x;", [b"SELECT 1 -- ;\n;", b"x;"]),
-        (b"/* before */ SELECT 1;", [b"SELECT 1;"]),
         (b"CREATE RULE r DO (a; b); x;", [b"CREATE RULE r DO (a; b);", b"x;"]),
         (b"CREATE FUNCTION f() BEGIN ATOMIC a; b; END; x;", [b"CREATE FUNCTION f() BEGIN ATOMIC a; b; END;", b"x;"]),
         (
@@ -88,7 +90,10 @@ def statements(text: bytes) -> list[bytes]:
         (b'CREATE FUNCTION "begin"(); x;', [b'CREATE FUNCTION "begin"();', b"x;"]),
     ],
 )
-def test_statements_end_where_psql_ends_them(text: bytes, expected: list[bytes]) -> None:
+@pytest.mark.parametrize("blanks", [b" ", b" " * 70], ids=["short", "long"])
+def test_statements_end_where_psql_ends_them(text: bytes, expected: list[bytes], blanks: bytes) -> None:
+    # The beginning of a statement is not cut: only a longer one is, everywhere.
+    text, expected = text.replace(b" ", blanks, 1), [expected[0].replace(b" ", blanks, 1), *expected[1:]]
     assert statements(text) == expected
     for size in range(1, len(text)):
         assert [event[1] for event in by_lexer(cut(text, size)) if event[0] == "statement"] == expected, size
@@ -130,6 +135,10 @@ def test_copy_data_ends_at_its_marker(text: bytes, rows: int) -> None:
 def test_rows_of_inserts(text: bytes, rows: int) -> None:
     assert sum(event[2] for event in by_lexer([text]) if event[0] == "inserted") == rows
     assert by_lexer([text]) == by_reference(text)
+
+
+def test_a_comment_before_a_statement_is_none_of_its_text() -> None:
+    assert statements(b"/* before */ SELECT 1; /* a *//* b */\nx;") == [b"SELECT 1;", b"x;"]
 
 
 def test_commands_are_one_line_each() -> None:

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""A real cluster, one PostgreSQL for all tests, and a namespace for each.
+
+Without a cluster the tests fail; they are not skipped.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .kube import CHECKOUT, Ansible, apply, kubectl, must_get
+
+SERVER_NAMESPACE = "role-tests-server"
+RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+
+
+@dataclass(frozen=True)
+class Server:
+    """The PostgreSQL that all tests share; none of them changes anything in it."""
+
+    namespace: str
+    password: str
+
+    @property
+    def host(self) -> str:
+        return f"postgres-postgresql.{self.namespace}.svc.cluster.local"
+
+
+def new_namespace(prefix: str = "role") -> str:
+    name = f"{prefix}-{uuid.uuid4().hex[:8]}"
+    apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": RESTRICTED}}, how="create")
+    return name
+
+
+def secret(namespace: str, password: str, name: str = "postgres-postgresql", key: str = "postgres-password") -> Any:
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": namespace},
+        "stringData": {key: password},
+    }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cluster() -> None:
+    if not os.environ.get("KUBECONFIG"):
+        pytest.fail(
+            "expected KUBECONFIG to name a cluster, found nothing: `. dev/env` after dev/cluster/up", pytrace=False
+        )
+    kubectl("get", "--raw", "/readyz")
+
+
+@pytest.fixture(scope="session")
+def collections(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("collections")
+    (path / "ansible_collections" / "homelab").mkdir(parents=True)
+    (path / "ansible_collections" / "homelab" / "postgres_backup").symlink_to(CHECKOUT)
+    return path
+
+
+def bring_server_up(ansible: Ansible, namespace: str) -> Server:
+    play = ansible(str(CHECKOUT / "dev" / "postgresql.yml"), postgresql_namespace=namespace)
+    assert play.status == 0, play.output
+    data = must_get("secret", "postgres-postgresql", namespace)["data"]
+    return Server(namespace, base64.b64decode(data["postgres-password"]).decode())
+
+
+@pytest.fixture(scope="session")
+def server(collections: Path, tmp_path_factory: pytest.TempPathFactory) -> Server:
+    """One server for all workers: the first one makes it."""
+    folder = tmp_path_factory.mktemp("server")
+    lock = tmp_path_factory.getbasetemp().parent / "role-tests-server.lock"
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        return bring_server_up(Ansible(folder, collections), SERVER_NAMESPACE)
+
+
+@pytest.fixture
+def ansible(tmp_path: Path, collections: Path) -> Ansible:
+    return Ansible(tmp_path, collections)
+
+
+@pytest.fixture
+def namespace(server: Server) -> Iterator[str]:
+    """An empty namespace that enforces `restricted`, with the shared server's password."""
+    name = new_namespace()
+    apply(secret(name, server.password))
+    yield name
+    kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def home(namespace: str, server: Server) -> dict[str, Any]:
+    """The variables that every installation here has: its own namespace, and the shared server."""
+    return {"namespace": namespace, "host": server.host}

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""kubectl and ansible-playbook, for tests on a real cluster."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+NAME = "postgres-backup"
+
+
+def kubectl(*arguments: str, stdin: str | None = None, check: bool = True) -> str:
+    done = subprocess.run(["kubectl", *arguments], input=stdin, capture_output=True, text=True, check=False)
+    if check and done.returncode != 0:
+        raise AssertionError(f"kubectl {' '.join(arguments)}: {done.stderr or done.stdout}")
+    return done.stdout
+
+
+def get(kind: str, name: str, namespace: str | None = None) -> dict[str, Any] | None:
+    """The object, or None where there is none."""
+    where = ["-n", namespace] if namespace else []
+    text = kubectl("get", kind, name, *where, "-o", "json", "--ignore-not-found")
+    found: dict[str, Any] | None = json.loads(text) if text.strip() else None
+    return found
+
+
+def must_get(kind: str, name: str, namespace: str | None = None) -> dict[str, Any]:
+    found = get(kind, name, namespace)
+    assert found is not None, f"expected {kind} {namespace}/{name}, found none"
+    return found
+
+
+def names(kind: str, namespace: str) -> set[str]:
+    return {
+        item["metadata"]["name"] for item in json.loads(kubectl("get", kind, "-n", namespace, "-o", "json"))["items"]
+    }
+
+
+def apply(*objects: Mapping[str, Any], how: str = "apply") -> None:
+    kubectl(how, "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+
+
+def job_ends(job: str, namespace: str, seconds: int = 90) -> str:
+    """`Complete` or `Failed`."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        conditions = must_get("job", job, namespace).get("status", {}).get("conditions", [])
+        for condition in conditions:
+            if condition["type"] in {"Complete", "Failed"} and condition["status"] == "True":
+                return str(condition["type"])
+        time.sleep(0.5)
+    description = kubectl("describe", "pod", "-n", namespace, "-l", f"batch.kubernetes.io/job-name={job}")
+    raise AssertionError(f"the Job {job} did not end within {seconds} s:\n{description}")
+
+
+def run_cronjob(namespace: str, cronjob: str = NAME, job: str = "manual-backup") -> dict[str, Any]:
+    """Runs the CronJob once by hand, and returns the result in its log."""
+    kubectl("create", "job", f"--from=cronjob/{cronjob}", job, "-n", namespace)
+    state = job_ends(job, namespace)
+    log = kubectl("logs", f"job/{job}", "-n", namespace)
+    assert state == "Complete", log
+    # Its log and its result are two streams, which Kubernetes mixes.
+    result: dict[str, Any] = json.loads(next(line for line in log.splitlines() if line.startswith("{")))
+    return result
+
+
+def run_in_volume(namespace: str, command: str, cronjob: str = NAME, job: str = "look") -> str:
+    """What a shell command prints in a pod like the backup's own."""
+    made = json.loads(
+        kubectl("create", "job", f"--from=cronjob/{cronjob}", job, "-n", namespace, "--dry-run=client", "-o", "json")
+    )
+    container = made["spec"]["template"]["spec"]["containers"][0]
+    container["command"], container["args"] = ["/bin/sh", "-ec"], [command]
+    apply(made, how="create")
+    state = job_ends(job, namespace)
+    log = kubectl("logs", f"job/{job}", "-n", namespace)
+    kubectl("delete", "job", job, "-n", namespace)
+    assert state == "Complete", log
+    return log
+
+
+@dataclass(frozen=True)
+class Play:
+    """A playbook's run, as a person sees it."""
+
+    status: int
+    output: str
+
+    @property
+    def changed(self) -> int:
+        return self._recap("changed")
+
+    @property
+    def failed(self) -> int:
+        return self._recap("failed")
+
+    @property
+    def summary(self) -> list[str]:
+        """The lines that the play ends with."""
+        _, _, rest = self.output.rpartition('"msg": [')
+        text, _, _ = rest.partition("\n    ]")
+        lines: list[str] = json.loads(f"[{text}]")
+        return lines
+
+    def _recap(self, name: str) -> int:
+        match = re.search(rf"^localhost .*\b{name}=(\d+)", self.output, re.MULTILINE)
+        assert match, self.output
+        return int(match[1])
+
+
+@dataclass(frozen=True)
+class Ansible:
+    """Runs this collection's playbooks in a folder of its own."""
+
+    folder: Path
+    collections: Path
+
+    def __call__(self, playbook: str, *arguments: str, env: Mapping[str, str] | None = None, **variables: Any) -> Play:
+        there = os.environ.get("ANSIBLE_COLLECTIONS_PATH", "")
+        environment = os.environ | {
+            "ANSIBLE_COLLECTIONS_PATH": f"{self.collections}:{there}".rstrip(":"),
+            "ANSIBLE_LOCALHOST_WARNING": "false",
+            "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_DEPRECATION_WARNINGS": "false",
+            **(env or {}),
+        }
+        program = Path(sys.executable).with_name("ansible-playbook")
+        done = subprocess.run(
+            [program, playbook, "-e", json.dumps(variables), *arguments],
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        return Play(done.returncode, done.stdout)
+
+    def site(self, *arguments: str, env: Mapping[str, str] | None = None, **variables: Any) -> Play:
+        """Runs site.yml, variables without their prefix."""
+        given = {f"postgres_backup_{name}": value for name, value in variables.items()}
+        return self("homelab.postgres_backup.site", *arguments, env=env, **given)

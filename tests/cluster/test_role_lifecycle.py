@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""Install, look, run, run again, remove: what site.yml does to a cluster, and what it says of that."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from .conftest import Server, secret
+from .kube import NAME, Ansible, apply, get, kubectl, must_get, names, run_cronjob, run_in_volume
+
+PVC, CRONJOB = Path("applications/postgres/backup-pvc.yaml"), Path("applications/postgres/backup-cronjob.yaml")
+README, RUNBOOK = Path("applications/postgres/README.md"), Path("docs/runbooks/postgres-backup.md")
+
+
+def everything_in(namespace: str) -> set[str]:
+    kinds = "persistentvolumeclaims,configmaps,serviceaccounts,cronjobs,jobs,networkpolicies"
+    return set(kubectl("get", kinds, "-n", namespace, "-o", "name").split())
+
+
+def written_objects(folder: Path) -> list[dict[str, Any]]:
+    return [made for path in (PVC, CRONJOB) for made in yaml.safe_load_all((folder / path).read_text()) if made]
+
+
+def is_part(part: Any, whole: Any) -> bool:
+    """Whether everything in `part` is in `whole`, which may have more keys: the API server fills in defaults."""
+    if isinstance(part, dict):
+        return isinstance(whole, dict) and all(is_part(value, whole.get(key)) for key, value in part.items())
+    if isinstance(part, list):
+        return isinstance(whole, list) and len(part) == len(whole) and all(map(is_part, part, whole))
+    return bool(part == whole)
+
+
+def test_from_nothing_to_nothing(ansible: Ansible, home: dict[str, Any], namespace: str, server: Server) -> None:
+    before = everything_in(namespace)
+
+    checked = ansible.site("--check", "--diff", "-vvv", **home)
+    assert checked.status == 0, checked.output
+    assert checked.changed > 0
+    assert '+        "name": "postgres-backup",' in checked.output
+    assert "backup-cronjob.yaml" in checked.output
+    assert everything_in(namespace) == before
+    assert list(ansible.folder.iterdir()) == []
+
+    first = ansible.site("--diff", "-vvv", **home)
+    assert first.status == 0, first.output
+    assert must_get("pvc", NAME, namespace)["status"]["phase"] == "Bound"
+    assert any(line.startswith("WARNING: whoever deletes the claim") for line in first.summary)
+    assert any("kubectl create job --from=cronjob/postgres-backup" in line for line in first.summary)
+    live = {path: (ansible.folder / path).read_text() for path in (PVC, CRONJOB, README, RUNBOOK)}
+
+    second = ansible.site("-vvv", **home)
+    assert (second.status, second.changed) == (0, 0), second.output
+    assert {path: (ansible.folder / path).read_text() for path in live} == live
+
+    for made in written_objects(ansible.folder):
+        assert is_part(made, must_get(made["kind"], made["metadata"]["name"], namespace)), made["kind"]
+    manifests = ansible.folder / "applications" / "postgres"
+    assert (
+        subprocess.run(["kubectl", "diff", "-f", manifests], capture_output=True, text=True, check=False).stdout == ""
+    )
+
+    result = run_cronjob(namespace)
+    assert result["state"] == "succeeded"
+    assert "OK" in run_in_volume(namespace, f"cd /backups && gzip -t {result['backup']} && sha256sum -c *.sha256")
+    folder = must_get("pv", must_get("pvc", NAME, namespace)["spec"]["volumeName"])["spec"]["hostPath"]["path"]
+    assert folder in live[RUNBOOK]
+
+    encoded = base64.b64encode(server.password.encode()).decode()
+    events = kubectl("get", "events", "-n", namespace, "-o", "yaml")
+    logs = kubectl("logs", "job/manual-backup", "-n", namespace)
+    for text in (checked.output, first.output, second.output, events, logs, *live.values()):
+        assert server.password not in text
+        assert encoded not in text
+
+    gone = ansible.site(state="absent", **home)
+    assert gone.status == 0, gone.output
+    assert gone.changed > 0
+    assert everything_in(namespace) == before | {f"persistentvolumeclaim/{NAME}"}
+    assert all((ansible.folder / path).exists() for path in live)
+    assert any(line.startswith("Kept: the claim") for line in gone.summary)
+
+    again = ansible.site("--diff", **home)
+    assert again.status == 0, again.output
+    assert run_in_volume(namespace, "ls /backups").split().count(result["backup"]) == 1
+
+    deleted = ansible.site(state="absent", delete_data=True, **home)
+    assert deleted.status == 0, deleted.output
+    assert everything_in(namespace) == before
+    assert not any((ansible.folder / path).exists() for path in (PVC, CRONJOB, RUNBOOK))
+    assert "Backup & Recovery" not in (ansible.folder / README).read_text()
+    nothing = ansible.site(state="absent", delete_data=True, **home)
+    assert (nothing.status, nothing.changed) == (0, 0), nothing.output
+
+
+def environment(namespace: str, cronjob: str = NAME) -> dict[str, Any]:
+    spec = must_get("cronjob", cronjob, namespace)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    return {entry["name"]: entry.get("value") for entry in spec["containers"][0]["env"]}
+
+
+def test_a_change_comes_and_what_is_taken_away_goes(ansible: Ansible, home: dict[str, Any], namespace: str) -> None:
+    with_more: dict[str, Any] = {
+        "extra_args": ["--no-comments"],
+        "network_policy": True,
+        "node_selector": {"kubernetes.io/os": "linux"},
+        "pod_annotations": {"note": "one"},
+        "keep_within": "14d",
+    }
+    assert ansible.site(**home, **with_more).status == 0
+    assert NAME in names("networkpolicy", namespace)
+    assert environment(namespace)["POSTGRES_BACKUP_EXTRA_ARGS"] == "--no-comments"
+    assert "NetworkPolicy" in (ansible.folder / CRONJOB).read_text()
+
+    files = {path: (ansible.folder / path).read_text() for path in (PVC, CRONJOB, README, RUNBOOK)}
+    checked = ansible.site("--check", "--diff", schedule="30 3 * * *", **home)
+    assert checked.status == 0, checked.output
+    assert checked.changed > 0
+    assert '+        "schedule": "30 3 * * *"' in checked.output
+    assert "POSTGRES_BACKUP_EXTRA_ARGS" in checked.output
+    assert NAME in names("networkpolicy", namespace)
+    assert environment(namespace)["POSTGRES_BACKUP_EXTRA_ARGS"] == "--no-comments"
+    assert {path: (ansible.folder / path).read_text() for path in files} == files
+
+    assert ansible.site(schedule="30 3 * * *", **home).status == 0
+    assert not {"POSTGRES_BACKUP_EXTRA_ARGS", "POSTGRES_BACKUP_KEEP_WITHIN"} & set(environment(namespace))
+    assert names("networkpolicy", namespace) == set()
+    cronjob = must_get("cronjob", NAME, namespace)
+    assert cronjob["spec"]["schedule"] == "30 3 * * *"
+    template = cronjob["spec"]["jobTemplate"]["spec"]["template"]
+    assert "nodeSelector" not in template["spec"]
+    assert "annotations" not in template["metadata"]
+    assert "NetworkPolicy" not in (ansible.folder / CRONJOB).read_text()
+    assert ansible.site(schedule="30 3 * * *", **home).changed == 0
+
+
+def test_what_somebody_changed_by_hand_is_put_right(ansible: Ansible, home: dict[str, Any], namespace: str) -> None:
+    assert ansible.site(**home).status == 0
+    pod = '{"spec":{"jobTemplate":{"spec":{"template":{"spec":{%s}}}}}}'
+    init = '"initContainers":[{"name":"init","image":"other:1"}]'
+    kubectl("patch", "cronjob", NAME, "-n", namespace, "--type=merge", "-p", pod % init)
+    kubectl("delete", "configmap", f"{NAME}-script", "-n", namespace)
+    kubectl("label", "cronjob", NAME, "-n", namespace, "somebody=else")
+
+    assert ansible.site(**home).changed > 0
+    cronjob = must_get("cronjob", NAME, namespace)
+    assert "initContainers" not in cronjob["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert cronjob["metadata"]["labels"]["somebody"] == "else"
+    assert get("configmap", f"{NAME}-script", namespace) is not None
+    assert ansible.site(**home).changed == 0
+
+
+def test_under_other_names(ansible: Ansible, namespace: str, server: Server) -> None:
+    name = "b" * 52
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": f"db-{namespace}", "namespace": server.namespace},
+        "spec": {
+            "selector": {"app.kubernetes.io/name": "postgresql", "app.kubernetes.io/component": "primary"},
+            "ports": [{"name": "db", "port": 15432, "targetPort": "tcp-postgresql"}],
+        },
+    }
+    apply(service, secret(namespace, server.password, name="db-login", key="pass.word"))
+    try:
+        play = ansible.site(
+            name=name,
+            namespace=namespace,
+            host=f"db-{namespace}.{server.namespace}.svc",
+            port=15432,
+            secret_name="db-login",  # noqa: S106
+            secret_key="pass.word",  # noqa: S106
+            claim_name="dumps.nas",
+            manifest_dir="k8s/db",
+            runbook_dir="",
+        )
+        assert play.status == 0, play.output
+        result = run_cronjob(namespace, name, "by-hand")
+        assert result["backup"].startswith(f"{name}-20")
+    finally:
+        kubectl("delete", "service", f"db-{namespace}", "-n", server.namespace)
+    assert (ansible.folder / "k8s" / "db" / "backup-cronjob.yaml").exists()
+    assert not (ansible.folder / "docs").exists()
+    for made in everything_in(namespace):
+        assert not made.endswith("/postgres-backup")
+
+
+def test_two_installations_in_one_play(ansible: Ansible, namespace: str, server: Server) -> None:
+    """The second must not take what the first found for its own."""
+    playbook = ansible.folder / "two.yml"
+    role = "homelab.postgres_backup.postgres_backup"
+    play = {
+        "hosts": "localhost",
+        "connection": "local",
+        "gather_facts": False,
+        "roles": [
+            {"role": role, "vars": {"postgres_backup_name": name, "postgres_backup_runbook_dir": name}}
+            for name in ("one", "two")
+        ],
+    }
+    playbook.write_text(json.dumps([play]))
+    given: dict[str, Any] = {"postgres_backup_namespace": namespace, "postgres_backup_host": server.host}
+    assert ansible(str(playbook), **given).status == 0
+    again = ansible(str(playbook), **given)
+    assert (again.status, again.changed) == (0, 0), again.output
+    for name in ("one", "two"):
+        volume = must_get("pvc", name, namespace)["spec"]["volumeName"]
+        assert f"PersistentVolume `{volume}`" in (ansible.folder / name / "postgres-backup.md").read_text()
+
+
+IMAGES = [
+    ("localhost/postgresql:18-bitnami", None),
+    ("localhost/postgresql:18-debian", 1001),
+    ("localhost/postgresql:18-debian", 54321),
+]
+
+
+@pytest.mark.parametrize(("image", "user"), IMAGES)
+def test_it_runs_as_any_user(
+    ansible: Ansible, home: dict[str, Any], namespace: str, image: str, user: int | None
+) -> None:
+    play = ansible.site(image=image, run_as_user=user, suspend=True, **home)
+    assert play.status == 0, play.output
+    assert any(line.startswith("Next run: none") for line in play.summary)
+    assert run_cronjob(namespace)["state"] == "succeeded"

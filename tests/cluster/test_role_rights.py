@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""A user who may do little: what may not be read is skipped with a note, what may not be written is refused first."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from .kube import Ansible, apply, kubectl, names
+
+
+@pytest.fixture
+def limited(namespace: str, tmp_path: Path) -> dict[str, str]:
+    """Credentials, in kubernetes.core's own environment variables, for objects of one namespace only, without secrets."""
+    kinds = {"": ["configmaps", "serviceaccounts", "persistentvolumeclaims"], "batch": ["cronjobs"]}
+    apply(
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "limited", "namespace": namespace}},
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "Role",
+            "metadata": {"name": "limited", "namespace": namespace},
+            "rules": [{"apiGroups": [group], "resources": which, "verbs": ["*"]} for group, which in kinds.items()],
+        },
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": "limited", "namespace": namespace},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "limited"},
+            "subjects": [{"kind": "ServiceAccount", "name": "limited", "namespace": namespace}],
+        },
+    )
+    config = yaml.safe_load(Path(os.environ["KUBECONFIG"]).read_text())
+    token = kubectl("create", "token", "limited", "-n", namespace).strip()
+    config["users"] = [{"name": config["contexts"][0]["context"]["user"], "user": {"token": token}}]
+    path = tmp_path / "limited.kubeconfig"
+    path.write_text(yaml.safe_dump(config))
+    return {"K8S_AUTH_KUBECONFIG": str(path), "KUBECONFIG": "/nonexistent"}
+
+
+def test_what_may_not_be_read_is_skipped_with_a_note(
+    ansible: Ansible, home: dict[str, Any], namespace: str, limited: dict[str, str]
+) -> None:
+    unknown = ansible.site(env=limited, **home)
+    assert unknown.status != 0
+    assert "postgres_backup_image: expected to learn the image from the pods behind the service" in unknown.output
+
+    image = {"image": "localhost/postgresql:18-bitnami", "misspelt": True}
+    first = ansible.site(env=limited, **image, **home)
+    assert first.status == 0, first.output
+    notes = "\n".join(first.summary)
+    for note in (
+        f"Not checked: the Secret {namespace}/postgres-postgresql, which this user may not read.",
+        "Not checked: the storage class nfs-client, since this user may not read storage classes.",
+        "Not known: where the files lie and whether they outlive the claim, since this user may not read volumes.",
+        "Not removed: NetworkPolicies of an earlier run, if there are any, since this user may not read them.",
+        "Not variables of this role, so without effect on it: postgres_backup_misspelt",
+    ):
+        assert note in notes
+    second = ansible.site(env=limited, **image, **home)
+    assert (second.status, second.changed) == (0, 0), second.output
+
+
+def test_what_may_not_be_written_is_refused_before_anything(
+    ansible: Ansible, home: dict[str, Any], namespace: str, limited: dict[str, str]
+) -> None:
+    kubectl("delete", "role", "limited", "-n", namespace)
+    kubectl("create", "role", "limited", "-n", namespace, "--verb=*", "--resource=persistentvolumeclaims,configmaps")
+    play = ansible.site(env=limited, image="localhost/postgresql:18-bitnami", **home)
+    assert play.status != 0
+    assert "expected the right to put CronJob postgres-backup into the cluster" in play.output, play.output
+    assert names("pvc", namespace) == set()

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""The volume: provisioned or an NFS share, bound at once or later, protected, and what cannot be changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .kube import NAME, Ansible, get, kubectl, must_get, run_cronjob
+
+
+def test_a_claim_that_cannot_be_changed_is_refused_clearly(
+    ansible: Ansible, home: dict[str, Any], namespace: str
+) -> None:
+    assert ansible.site(storage_class="nfs-client-retain", **home).status == 0
+    claim = f"{namespace}/{NAME}"
+    cases: list[tuple[dict[str, Any], str]] = [
+        (
+            {},
+            "postgres_backup_storage_class: expected nfs-client-retain, "
+            f"the class of the claim {claim}, found nfs-client.",
+        ),
+        (
+            {"nfs": {"server": "nas", "path": "/x"}},
+            f"postgres_backup_nfs: expected nfs-client-retain, the class of the claim {claim}, found none.",
+        ),
+        (
+            {"storage_class": "nfs-client-retain", "storage_size": "5Gi"},
+            f"postgres_backup_storage_size: expected at least 10Gi, the size of the claim {claim}, found 5Gi.",
+        ),
+        (
+            {"storage_class": "nfs-client-retain", "storage_size": "20Gi"},
+            f"postgres_backup_storage_size: expected 10Gi, the size of the claim {claim}, found 20Gi. "
+            "Its storage class does not let claims grow",
+        ),
+        (
+            {"storage_class": "nfs-client-retain", "access_mode": "ReadWriteMany"},
+            f"postgres_backup_access_mode: expected ReadWriteOnce, the access mode of the claim {claim}, "
+            "found ReadWriteMany.",
+        ),
+    ]
+    before = must_get("cronjob", NAME, namespace)
+    for variables, message in cases:
+        play = ansible.site(schedule="59 23 * * *", **variables, **home)
+        assert play.status != 0
+        assert message in play.output, play.output
+        assert must_get("cronjob", NAME, namespace) == before
+
+
+def test_a_size_in_another_form_is_no_change(ansible: Ansible, home: dict[str, Any]) -> None:
+    assert ansible.site(**home).status == 0
+    same = ansible.site("--check", storage_size="10240Mi", resources={"requests": {"cpu": "0.1", "memory": "0.125Gi"},
+                        "limits": {"memory": "0.5Gi"}}, **home)
+    assert (same.status, same.changed) == (0, 0), same.output
+    assert "WARNING]" not in same.output
+
+
+def test_protecting_the_volume(ansible: Ansible, home: dict[str, Any], namespace: str) -> None:
+    def policy() -> str:
+        volume = must_get("pv", must_get("pvc", NAME, namespace)["spec"]["volumeName"])
+        return str(volume["spec"]["persistentVolumeReclaimPolicy"])
+
+    unprotected = ansible.site(**home)
+    assert any("reclaim policy is Delete" in line for line in unprotected.summary)
+    assert policy() == "Delete"
+    checked = ansible.site("--check", protect_volume=True, **home)
+    assert (checked.status, checked.changed, policy()) == (0, 2, "Delete"), checked.output
+    protected = ansible.site(protect_volume=True, **home)
+    assert policy() == "Retain"
+    assert not any("reclaim policy" in line for line in protected.summary)
+    assert ansible.site(protect_volume=True, **home).changed == 0
+
+    volume = must_get("pvc", NAME, namespace)["spec"]["volumeName"]
+    deleted = ansible.site(state="absent", delete_data=True, **home)
+    assert any("has the reclaim policy Retain: the backups still lie at" in line for line in deleted.summary)
+    assert must_get("pv", volume)["status"]["phase"] == "Released"
+    kubectl("delete", "pv", volume)
+
+
+def test_a_class_that_waits_for_a_consumer(ansible: Ansible, home: dict[str, Any], namespace: str) -> None:
+    first = ansible.site(storage_class="nfs-client-wait", **home)
+    assert first.status == 0, first.output
+    assert must_get("pvc", NAME, namespace)["status"]["phase"] == "Pending"
+    assert ansible.site(storage_class="nfs-client-wait", **home).changed == 0
+    run_cronjob(namespace)
+    assert must_get("pvc", NAME, namespace)["status"]["phase"] == "Bound"
+
+
+def test_a_class_whose_provisioner_is_not_there(ansible: Ansible, home: dict[str, Any], namespace: str) -> None:
+    nobody = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "provisioner": "example.org/nobody"}
+    from .kube import apply  # noqa: PLC0415
+
+    apply({**nobody, "metadata": {"name": f"nobody-{namespace}"}})
+    try:
+        play = ansible.site(storage_class=f"nobody-{namespace}", bind_timeout="4s", **home)
+    finally:
+        kubectl("delete", "storageclass", f"nobody-{namespace}")
+    assert play.status != 0
+    assert f"The claim {namespace}/{NAME} got no volume within 4s: expected Bound, found Pending." in play.output
+    assert "example.org/nobody" in play.output
+
+
+def test_an_nfs_share_without_a_provisioner(ansible: Ansible, home: dict[str, Any], namespace: str) -> None:
+    """The cluster's kernel has no NFS, so no pod can mount it; the objects are real."""
+    volume = f"{namespace}-{NAME}"
+    nfs: dict[str, Any] = {"nfs": {"server": "nas.lan", "path": "/volume1/postgres-backup"}}
+    first = ansible.site(**nfs, **home)
+    assert first.status == 0, first.output
+    assert must_get("pvc", NAME, namespace)["spec"]["volumeName"] == volume
+    assert any(line.endswith("Bound, at nas.lan:/volume1/postgres-backup") for line in first.summary)
+    runbook = (ansible.folder / "docs" / "runbooks" / "postgres-backup.md").read_text()
+    assert "| `nas.lan:/volume1/postgres-backup` |" in runbook
+    second = ansible.site(**nfs, **home)
+    assert (second.status, second.changed) == (0, 0), second.output
+
+    moved = ansible.site(nfs={"server": "nas2.lan", "path": "/x"}, **home)
+    assert moved.status != 0
+    assert f"postgres_backup_nfs: expected the share of the volume {volume} that is there" in moved.output
+
+    # A volume whose claim was deleted waits for that very claim; it must be given to the new one.
+    kubectl("delete", "pvc", NAME, "-n", namespace)
+    again = ansible.site(**nfs, **home)
+    assert again.status == 0, again.output
+    assert must_get("pvc", NAME, namespace)["status"]["phase"] == "Bound"
+
+    gone = ansible.site(state="absent", **nfs, **home)
+    assert gone.status == 0, gone.output
+    assert must_get("pv", volume)["status"]["phase"] == "Bound"
+    deleted = ansible.site(state="absent", delete_data=True, **nfs, **home)
+    assert any("still lie at nas.lan:/volume1/postgres-backup" in line for line in deleted.summary)
+    assert get("pv", volume) is None

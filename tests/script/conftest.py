@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
+"""Fixtures of the tests of backup.sh and retention.awk outside Kubernetes.
+
+They need root: for users that nothing else has, for volumes of a fixed size, and for a server that is not root's.
+Nothing is skipped: a shell, an awk or a PostgreSQL that is missing fails the tests that need it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from . import combinations, sample
+from .combinations import Combination
+from .programs import DEFAULT_VERSION, REPOSITORY, Programs, root_filesystem, wrap
+from .sandbox import Sandbox
+from .server import Server
+from .workspace import Workspace
+
+FILES = ("backup.sh", "retention.awk")
+# Another folder with the two files: for a changed copy that the tests should find fault with.
+FILES_VARIABLE = "SCRIPT_TESTS_FILES"
+
+MakeSandbox = Callable[[], Sandbox]
+
+
+@pytest.fixture(scope="session")
+def workspace() -> Iterator[Workspace]:
+    if os.geteuid() != 0:
+        pytest.fail("tests/script need root (own user ids, tmpfs volumes): run them with sudo", pytrace=False)
+    space = Workspace()
+    try:
+        yield space
+    finally:
+        space.close()
+
+
+@pytest.fixture(scope="session")
+def script(workspace: Workspace) -> Path:
+    """The script where a user without a name can read it, mounted read-only as far as its mode can say."""
+    source = Path(os.environ.get(FILES_VARIABLE) or REPOSITORY / "roles" / "postgres_backup" / "files")
+    folder = workspace.directory("script")
+    for name in FILES:
+        shutil.copy(source / name, folder / name)
+        (folder / name).chmod(0o444)
+    return folder / "backup.sh"
+
+
+@pytest.fixture(scope="session")
+def paths(workspace: Workspace) -> Callable[[Combination], list[Path]]:
+    """The PATH of each combination, made once."""
+    made: dict[Combination, list[Path]] = {}
+
+    def path_of(combination: Combination) -> list[Path]:
+        if combination not in made:
+            made[combination] = combinations.make_path(combination, workspace.directory(f"path-{combination}"))
+        return made[combination]
+
+    return path_of
+
+
+@pytest.fixture(params=combinations.ALL, ids=str)
+def combination(request: pytest.FixtureRequest) -> Combination:
+    """Every shell with every awk."""
+    chosen = request.param
+    assert isinstance(chosen, Combination)
+    return chosen
+
+
+@pytest.fixture
+def make_sandbox(
+    workspace: Workspace, combination: Combination, paths: Callable[[Combination], list[Path]], script: Path
+) -> MakeSandbox:
+    return lambda: Sandbox(workspace, combination, paths(combination), script)
+
+
+@pytest.fixture
+def offline(make_sandbox: MakeSandbox) -> Sandbox:
+    """A sandbox without a server: for `list`, `prune` and what is refused before a connection."""
+    return make_sandbox()
+
+
+@pytest.fixture(scope="session")
+def postgresql(workspace: Workspace) -> Programs:
+    version = os.environ.get("SCRIPT_TESTS_POSTGRESQL", DEFAULT_VERSION)
+    return wrap(workspace.show(root_filesystem(version)), version, workspace.directory("postgresql"))
+
+
+@pytest.fixture(scope="session")
+def template(workspace: Workspace, postgresql: Programs) -> Server:
+    """An empty data directory to copy; never started."""
+    return Server(postgresql, workspace.directory("template", mode=0o777)).create()
+
+
+@pytest.fixture(scope="session")
+def server(workspace: Workspace, template: Server) -> Iterator[Server]:
+    """The server with the sample data, which no test changes."""
+    with template.clone(workspace.directory("server", mode=0o777)) as running:
+        sample.fill(running)
+        yield running
+
+
+@pytest.fixture
+def fresh_server(workspace: Workspace, template: Server) -> Iterator[Server]:
+    """An empty server of the test's own: to change, to stop, to kill."""
+    directory = workspace.directory("fresh-server", mode=0o777)
+    with template.clone(directory) as running:
+        yield running
+    workspace.remove(directory)
+
+
+@pytest.fixture
+def sandbox(make_sandbox: MakeSandbox, server: Server) -> Sandbox:
+    """A sandbox with the sample server."""
+    made = make_sandbox()
+    made.server = server
+    return made

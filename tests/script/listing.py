@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
+"""A volume's content as a value: made by Hypothesis, put on a real directory, judged by the model."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from pathlib import Path
+
+from . import retention_model as model
+from .volume import HOUR, backup_name
+
+Json = dict[str, object]
+
+
+class Sidecar(Enum):
+    """What may lie beside a backup as `.sha256`: its text, and whether that makes the backup complete."""
+
+    EXACT = ("{hash}  {name}\n", True)
+    NO_NEWLINE = ("{hash}  {name}", True)
+    MORE_LINES = ("{hash}  {name}\nsomething else\n", True)
+    NONE = (None, False)
+    EMPTY = ("", False)
+    OTHER_NAME = ("{hash}  x{name}\n", False)
+    LONGER_NAME = ("{hash}  {name}.old\n", False)
+    IN_FOLDER = ("{hash}  ./{name}\n", False)
+    ONE_SPACE = ("{hash} {name}\n", False)
+    THREE_SPACES = ("{hash}   {name}\n", False)
+    TAB = ("{hash}\t{name}\n", False)
+    BINARY_MARK = ("{hash} *{name}\n", False)
+    SHORT_HASH = ("{hash:.63}  {name}\n", False)
+    LONG_HASH = ("{hash}0  {name}\n", False)
+    NO_HASH = ("{name}\n", False)
+    NOT_HEX = ("g{hash:.63}  {name}\n", False)
+    INDENTED = (" {hash}  {name}\n", False)
+    TRAILING_SPACE = ("{hash}  {name} \n", False)
+    DOS = ("{hash}  {name}\r\n", False)
+    ESCAPED = ("\\{hash}  {name}\n", False)
+    SECOND_LINE = ("rubbish\n{hash}  {name}\n", False)
+    EMPTY_FIRST_LINE = ("\n{hash}  {name}\n", False)
+    ZEROS = ("\0" * 100, False)
+    FOLDER = ("folder", False)
+    FIFO = ("fifo", False)
+    LINK = ("{hash}  {name}\n", False)
+
+    @property
+    def text(self) -> str:
+        text: str | None = self.value[0]
+        return text or ""
+
+    @property
+    def complete(self) -> bool:
+        complete: bool = self.value[1]
+        return complete
+
+
+@dataclass(frozen=True)
+class Item:
+    """One backup on the volume. A number is a moment relative to now, in seconds."""
+
+    when: datetime | int
+    sidecar: Sidecar = Sidecar.EXACT
+    damage: str | None = None
+    pinned: bool = False
+    size: int = 20
+
+    def created(self, now: datetime) -> datetime:
+        return now + timedelta(seconds=self.when) if isinstance(self.when, int) else self.when
+
+    @property
+    def state(self) -> model.State:
+        if self.sidecar.complete:
+            return model.State.COMPLETE
+        return model.State.UNCHECKED if self.damage is None else model.State.DAMAGED
+
+    def hash(self) -> str:
+        return f"{self.size:02x}" * 32
+
+
+class Kind(Enum):
+    """What a directory entry can be."""
+
+    FILE = "file"
+    FOLDER = "folder"
+    LINK = "link"
+    FIFO = "fifo"
+
+
+@dataclass(frozen=True)
+class Other:
+    """An entry that is no backup: foreign, or a sidecar without its backup."""
+
+    name: bytes
+    kind: Kind = Kind.FILE
+    age: int = 0
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Everything on a volume."""
+
+    prefix: str
+    items: tuple[Item, ...] = ()
+    others: tuple[Other, ...] = ()
+    policy: model.Policy = field(default=model.DEFAULT_POLICY)
+
+    def environment(self) -> dict[str, str | None]:
+        policy = self.policy
+        return {
+            "POSTGRES_BACKUP_NAME": self.prefix,
+            "POSTGRES_BACKUP_KEEP_LAST": str(policy.keep_last),
+            "POSTGRES_BACKUP_KEEP_DAILY": str(policy.keep_daily),
+            "POSTGRES_BACKUP_KEEP_WEEKLY": str(policy.keep_weekly),
+            "POSTGRES_BACKUP_KEEP_MONTHLY": str(policy.keep_monthly),
+            "POSTGRES_BACKUP_KEEP_YEARLY": str(policy.keep_yearly),
+            "POSTGRES_BACKUP_KEEP_WITHIN": policy.keep_within,
+        }
+
+
+_IRREGULAR = (Sidecar.FOLDER, Sidecar.FIFO, Sidecar.LINK)
+
+
+def _make(path: bytes, kind: Kind, age: int, now: datetime) -> None:
+    if kind is Kind.FOLDER:
+        os.mkdir(path)
+    elif kind is Kind.LINK:
+        os.symlink(b"/etc/hostname", path)
+    elif kind is Kind.FIFO:
+        os.mkfifo(path)
+    else:
+        with open(path, "wb") as stream:
+            stream.write(b"foreign " + os.path.basename(path))
+    when = now.timestamp() - age
+    os.utime(path, (when, when), follow_symlinks=False)
+
+
+def _make_sidecar(path: Path, item: Item, name: str) -> None:
+    if item.sidecar is Sidecar.NONE:
+        return
+    text = item.sidecar.text.format(hash=item.hash(), name=name)
+    if item.sidecar is Sidecar.FOLDER:
+        path.mkdir()
+    elif item.sidecar is Sidecar.FIFO:
+        os.mkfifo(path)
+    elif item.sidecar is Sidecar.LINK:
+        target = path.parent / f"target-of-{name}"
+        target.write_text(text)
+        path.symlink_to(target.name)
+    else:
+        path.write_bytes(text.encode())
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A listing that lies on a real directory, and what must become of it."""
+
+    listing: Listing
+    now: datetime
+    names: dict[str, Item]
+    verdicts: dict[str, model.Verdict]
+    orphans: frozenset[str]
+    # Sidecars of deleted backups that are no regular files: the specification leaves them open.
+    tolerated: frozenset[str]
+
+    @property
+    def deleted(self) -> set[str]:
+        return {name for name, verdict in self.verdicts.items() if not verdict.keep}
+
+    @property
+    def removed(self) -> set[str]:
+        """Every entry that `prune` removes."""
+        beside = {name + suffix for name in self.deleted for suffix in (".sha256", ".damaged")}
+        return self.deleted | beside | self.orphans
+
+    def lines(self) -> list[Json]:
+        """The backup lines that `list` and `prune` print."""
+        created = {name: item.created(self.now) for name, item in self.names.items()}
+        return [
+            {
+                "type": "backup",
+                "name": name,
+                "created": f"{created[name].year:04d}-{created[name]:%m-%dT%H:%M:%SZ}",
+                "size_bytes": item.size,
+                "sha256": item.hash() if item.state is model.State.COMPLETE else None,
+                "state": item.state.value,
+                "verdict": "keep" if self.verdicts[name].keep else "delete",
+                "reasons": list(self.verdicts[name].reasons),
+            }
+            for name, item in sorted(self.names.items(), key=lambda pair: created[pair[0]], reverse=True)
+        ]
+
+
+def place(listing: Listing, volume: Path, now: datetime) -> Placed:
+    """Put a listing on an empty directory. Of two entries with one name the first wins."""
+    names: dict[str, Item] = {}
+    for item in listing.items:
+        try:
+            name = backup_name(listing.prefix, item.created(now))
+        except OverflowError:
+            continue
+        if names.setdefault(name, item) is not item:
+            continue
+        (volume / name).write_bytes(b"x" * item.size)
+        _make_sidecar(volume / f"{name}.sha256", item, name)
+        if item.damage is not None:
+            (volume / f"{name}.damaged").write_text(f"{item.damage}\nmore\n", encoding="utf-8")
+        if item.pinned:
+            (volume / f"{name}.keep").touch()
+    made: list[Other] = []
+    for other in listing.others:
+        path = os.path.join(os.fsencode(volume), other.name)
+        if os.path.lexists(path) or _belongs_to(other, names):
+            continue
+        _make(path, other.kind, other.age, now)
+        made.append(other)
+    orphans = frozenset(os.fsdecode(other.name) for other in made if _is_aged_orphan(listing.prefix, other, volume))
+    keys = {
+        name: model.Backup(item.created(now), item.state, item.pinned, item.damage or "")
+        for name, item in names.items()
+    }
+    judged = model.judge(keys.values(), listing.policy, now)
+    odd = frozenset(f"{name}.sha256" for name, item in names.items() if item.sidecar in _IRREGULAR)
+    verdicts = {name: judged[key] for name, key in keys.items()}
+    return Placed(listing, now, names, verdicts, orphans, odd)
+
+
+def _belongs_to(other: Other, names: dict[str, Item]) -> bool:
+    """Whether an entry would lie beside a backup as its sidecar."""
+    backup, _, suffix = os.fsdecode(other.name).rpartition(".")
+    return suffix in ("sha256", "damaged", "keep") and backup in names
+
+
+def _is_aged_orphan(prefix: str, other: Other, volume: Path) -> bool:
+    """A sidecar of ours, an hour old, whose backup is gone."""
+    name = os.fsdecode(other.name)
+    backup, _, suffix = name.rpartition(".")
+    if other.kind is not Kind.FILE or other.age <= HOUR or suffix not in ("sha256", "damaged"):
+        return False
+    if not is_backup_name(prefix, backup):
+        return False
+    return not os.path.lexists(volume / backup)
+
+
+def is_backup_name(prefix: str, name: str) -> bool:
+    """Whether a name is a backup's, by writing the time that it seems to hold and comparing."""
+    digits = name.removeprefix(f"{prefix}-").removesuffix(".sql.gz")
+    try:
+        moment = datetime.strptime(digits, "%Y-%m-%d-%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return False
+    return backup_name(prefix, moment) == name

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
+"""Real PostgreSQL servers on loopback, with a password, each in a directory of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from .programs import Programs
+from .workspace import SERVER_UID, die_with_parent
+
+HOST = "127.0.0.1"
+SUPERUSER = "postgres"
+# Everything that a shell, a .pgpass file, a connection string or JSON could trip over.
+PASSWORD = 'it\'s $HOME "quoted" `id` \\\\ %s :pass*word= é\\'
+
+_CONFIGURATION = """
+listen_addresses = '127.0.0.1'
+unix_socket_directories = ''
+fsync = off
+full_page_writes = off
+synchronous_commit = off
+shared_buffers = 32MB
+max_connections = 40
+autovacuum = off
+# What a script must not lean on: the server's own time zone and way of writing dates.
+timezone = '<+0545>-05:45'
+datestyle = 'SQL, DMY'
+"""
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _start_as_server(command: list[str], output: IO[bytes]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command,
+        user=SERVER_UID,
+        group=SERVER_UID,
+        extra_groups=[],
+        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"},
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        preexec_fn=die_with_parent,  # noqa: PLW1509 - no threads here
+    )
+
+
+class Server:
+    """One PostgreSQL server; its data directory is made by `create` or copied by `clone`."""
+
+    def __init__(self, programs: Programs, directory: Path) -> None:
+        self.programs = programs
+        self.directory = directory
+        self.data = directory / "data"
+        self._log = directory / "server.log"
+        self.port = 0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def create(self) -> Self:
+        """Make a new, empty data directory."""
+        password_file = self.directory / "password"
+        password_file.write_text(f"{PASSWORD}\n")
+        password_file.chmod(0o644)
+        initdb = [str(self.programs.path("initdb")), "-D", str(self.data), "-U", SUPERUSER, f"--pwfile={password_file}"]
+        initdb += ["-A", "scram-sha-256", "--no-sync", "--encoding=UTF8", "--locale=C"]
+        with open(self._log, "wb") as log:
+            status = _start_as_server(initdb, log).wait()
+        assert status == 0, self._log.read_text(errors="replace")
+        with open(self.data / "postgresql.conf", "a") as configuration:
+            configuration.write(_CONFIGURATION)
+        return self
+
+    def clone(self, directory: Path) -> Server:
+        """A server, not started, on a copy of this one's data; this one must not be running."""
+        assert self._process is None
+        shutil.copytree(self.data, directory / "data", symlinks=True)
+        for folder, _, files in os.walk(directory / "data"):
+            for path in [folder, *(os.path.join(folder, name) for name in files)]:
+                os.chown(path, SERVER_UID, SERVER_UID)
+        return Server(self.programs, directory)
+
+    def start(self) -> Self:
+        for _ in range(5):
+            self.port = self.port or _free_port()
+            with open(self._log, "ab") as log:
+                command = [str(self.programs.path("postgres")), "-D", str(self.data), "-p", str(self.port)]
+                self._process = _start_as_server(command, log)
+            deadline = time.monotonic() + 60
+            while time.monotonic() < deadline and self._process.poll() is None:
+                if self._ready():
+                    return self
+                time.sleep(0.02)
+            self.stop()
+            self.port = 0
+        raise AssertionError(f"no server: {self._log.read_text(errors='replace')[-2000:]}")
+
+    def _ready(self) -> bool:
+        return self._psql(["-c", "SELECT 1"], "postgres", None).returncode == 0
+
+    def stop(self) -> None:
+        """The immediate shutdown: quick, and the next start recovers."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(signal.SIGQUIT)
+            self._process.wait()
+            self._process = None
+
+    def kill(self) -> None:
+        """kill -9 of the server and of every process that serves a client."""
+        assert self._process is not None
+        pid = self._process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for victim in [pid, *(int(child) for child in children)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(victim, signal.SIGKILL)
+        self._process.wait()
+        self._process = None
+        # Its System V segment is the one thing that a killed server leaves in the kernel.
+        segment = (self.data / "postmaster.pid").read_text().splitlines()[6].split()[1]
+        subprocess.run(["ipcrm", "-m", segment], check=False)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def environment(self) -> dict[str, str]:
+        """libpq's variables for the superuser."""
+        return {
+            "PATH": "/usr/bin:/bin",
+            "PGHOST": HOST,
+            "PGPORT": str(self.port),
+            "PGUSER": SUPERUSER,
+            "PGPASSWORD": PASSWORD,
+            "PGCLIENTENCODING": "UTF8",
+        }
+
+    def _psql(self, arguments: list[str], database: str, text: str | None) -> subprocess.CompletedProcess[str]:
+        command = [str(self.programs.path("psql")), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
+        name = database.replace("\\", "\\\\").replace("'", "\\'")
+        command += ["-d", f"dbname='{name}'", *arguments]
+        return subprocess.run(command, env=self.environment(), input=text, capture_output=True, text=True, check=False)
+
+    def sql(self, text: str, database: str = "postgres") -> str:
+        """Run SQL as the superuser; rows come back as unaligned lines."""
+        result = self._psql(["-f", "-"], database, text)
+        assert result.returncode == 0, f"{result.stderr}\n{text[:500]}"
+        return result.stdout.strip("\n")
+
+    def load(self, dump: bytes) -> list[str]:
+        """Feed a whole dump to psql, as the runbook does; returns the errors."""
+        command = [str(self.programs.path("psql")), "-X", "-q", "-d", "postgres"]
+        result = subprocess.run(command, env=self.environment(), input=dump, capture_output=True, check=False)
+        return [line for line in result.stderr.decode().splitlines() if "ERROR" in line or "FATAL" in line]
+
+    @contextlib.contextmanager
+    def locked(self, table: str, database: str) -> Iterator[None]:
+        """Hold a lock that no dump gets past."""
+        holder = subprocess.Popen(
+            [str(self.programs.path("psql")), "-X", "-q", "-A", "-t", "-d", database],
+            env=self.environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert holder.stdin is not None and holder.stdout is not None
+        holder.stdin.write(f"BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE; SELECT 'locked';\n")
+        holder.stdin.flush()
+        try:
+            assert holder.stdout.readline().strip() == "locked"
+            yield
+        finally:
+            holder.kill()
+            holder.communicate()

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
+"""Runs that are ended from outside, and what their retries say."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+
+import pytest
+
+from .combinations import ONE_PER_SHELL
+from .sandbox import Json, Sandbox
+from .test_server_faults import assert_failed, fill_volume
+from .volume import snapshot, without
+from .workspace import kill_all, processes_of
+
+few = pytest.mark.parametrize("combination", ONE_PER_SHELL, ids=str)
+UNREACHABLE = {"POSTGRES_BACKUP_PORT": "1"}
+WRONG_PASSWORD = {"PGPASSWORD": "not it"}
+
+
+def _record(sandbox: Sandbox) -> Json:
+    assert sandbox.last_run is not None
+    return sandbox.last_run
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda sent: sent.name)
+def test_a_signal_in_the_middle(sandbox: Sandbox, sent: signal.Signals) -> None:
+    """The end of a pod: no process and no partial stay, and the reason is written."""
+    assert sandbox.server is not None
+    before = fill_volume(sandbox)
+    with sandbox.server.locked("users", "app"):
+        process = sandbox.start("run")
+        sandbox.wait_until(lambda: any("pg_dump " in c for c in processes_of(sandbox.uid).values()), "pg_dump", process)
+        outcome = sandbox.terminate(process, sent)
+    assert outcome.code in (1, 128 + sent)
+    sandbox.assert_nothing_left()
+    assert without(snapshot(sandbox.volume), "last-run.json") == before
+    assert _record(sandbox)["state"] == "failed"
+    assert sandbox.termination == _record(sandbox)
+    assert sent.name.removeprefix("SIG") in outcome.log or "terminat" in outcome.log or "interrupt" in outcome.log
+
+
+@few
+def test_a_signal_to_every_process_at_once(sandbox: Sandbox) -> None:
+    """As a terminal's Ctrl-C or some runtimes do it."""
+    assert sandbox.server is not None
+    before = fill_volume(sandbox)
+    with sandbox.server.locked("users", "app"):
+        process = sandbox.start("run")
+        sandbox.wait_until(lambda: any("pg_dump " in c for c in processes_of(sandbox.uid).values()), "pg_dump", process)
+        for pid in processes_of(sandbox.uid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        outcome = sandbox.finish(process)
+    assert outcome.code != 0
+    sandbox.assert_nothing_left()
+    assert without(snapshot(sandbox.volume), "last-run.json") == before
+    assert _record(sandbox)["state"] == "failed"
+
+
+@few
+def test_a_compressor_that_is_killed(sandbox: Sandbox) -> None:
+    """As the kernel does it when memory is short."""
+    assert sandbox.server is not None
+    before = fill_volume(sandbox)
+    with sandbox.server.locked("users", "app"):
+        process = sandbox.start("run", env={"POSTGRES_BACKUP_COMPRESSOR": "gzip"})
+        sandbox.wait_until(lambda: bool(_compressors(sandbox)), "the compressor", process)
+        for pid in _compressors(sandbox):
+            os.kill(pid, signal.SIGKILL)
+    assert_failed(sandbox, sandbox.finish(process), before)
+
+
+def _compressors(sandbox: Sandbox) -> list[int]:
+    commands = processes_of(sandbox.uid).items()
+    return [
+        pid
+        for pid, command in commands
+        if command.startswith("gzip ") and " -d" not in command and " -c" in command + " -c"
+    ]
+
+
+def test_killed_in_the_middle_and_started_again(sandbox: Sandbox) -> None:
+    """SIGKILL leaves a partial and a record `running`; the restarted pod removes the one and counts the other."""
+    assert sandbox.server is not None
+    before = fill_volume(sandbox, 3)
+    with sandbox.server.locked("users", "app"):
+        process = sandbox.start("run")
+        sandbox.wait_until(lambda: bool(sandbox.partials()), "a partial", process)
+        process.kill()
+        kill_all(sandbox.uid)
+        sandbox.finish(process)
+    for path in sandbox.tmp.iterdir():
+        shutil.rmtree(path)
+    assert _record(sandbox)["state"] == "running"
+    assert _record(sandbox)["attempts"] == 1
+    assert without(snapshot(sandbox.volume), "last-run.json", *(p.name for p in sandbox.partials())) == before
+    listed = sandbox.run("list")
+    assert listed.check().result["last_run"]["state"] == "running"
+    result = sandbox.run("run").check().result
+    assert result["attempts"] == 2
+    assert sandbox.partials() == []
+    after = snapshot(sandbox.volume)
+    assert before.items() <= after.items()
+
+
+def test_the_first_reason_survives_the_retries(sandbox: Sandbox) -> None:
+    """Same Job, same pod: the server's refusal came first; that it was unreachable later does not hide it."""
+    before = fill_volume(sandbox)
+    first = sandbox.run("run", env=WRONG_PASSWORD)
+    assert_failed(sandbox, first, before, "password authentication failed")
+    assert _record(sandbox)["attempts"] == 1
+    second = sandbox.run("run", env=UNREACHABLE).check(1)
+    assert _record(sandbox)["attempts"] == 2
+    assert "password authentication failed" in _record(sandbox)["reason"]
+    assert "refused" in second.log
+    third = sandbox.run("run").check().result
+    assert third["state"] == "succeeded"
+    assert third["attempts"] == 3
+
+
+@few
+def test_an_attempt_that_is_ended_does_not_overwrite_the_first_reason(sandbox: Sandbox) -> None:
+    """A Job that gives up may start one more attempt and end it at once."""
+    assert sandbox.server is not None
+    before = fill_volume(sandbox)
+    sandbox.run("run", env=WRONG_PASSWORD).check(1)
+    with sandbox.server.locked("users", "app"):
+        process = sandbox.start("run")
+        sandbox.wait_until(lambda: bool(sandbox.partials()), "a partial", process)
+        assert "password authentication failed" in str(_record(sandbox))
+        sandbox.terminate(process)
+    sandbox.assert_nothing_left()
+    assert "password authentication failed" in _record(sandbox)["reason"]
+    assert _record(sandbox)["state"] == "failed"
+    assert without(snapshot(sandbox.volume), "last-run.json") == before
+
+
+@few
+def test_another_pod_of_the_same_job_counts_on(sandbox: Sandbox) -> None:
+    """After an eviction the Job makes a new pod."""
+    sandbox.run("run", env=WRONG_PASSWORD).check(1)
+    sandbox.run("run", env={**UNREACHABLE, "POSTGRES_BACKUP_POD": "another"}).check(1)
+    assert _record(sandbox)["attempts"] == 2
+    assert "password authentication failed" in _record(sandbox)["reason"]
+
+
+def test_another_job_begins_anew(sandbox: Sandbox) -> None:
+    sandbox.run("run", env=WRONG_PASSWORD).check(1)
+    other = {"POSTGRES_BACKUP_POD": "other-1", "POSTGRES_BACKUP_JOB": "other"}
+    sandbox.run("run", env={**UNREACHABLE, **other}).check(1)
+    record = _record(sandbox)
+    assert record["attempts"] == 1
+    assert record["job"] == "other"
+    assert "password authentication failed" not in record["reason"]
+
+
+@few
+def test_without_a_job_every_run_is_the_first(sandbox: Sandbox) -> None:
+    """Run by hand outside Kubernetes there is no Job to count for."""
+    by_hand = {"POSTGRES_BACKUP_POD": "", "POSTGRES_BACKUP_JOB": ""}
+    sandbox.run("run", env={**WRONG_PASSWORD, **by_hand}).check(1)
+    sandbox.run("run", env={**UNREACHABLE, **by_hand}).check(1)
+    assert _record(sandbox)["attempts"] == 1
+    sandbox.run("run", env=by_hand).check()
+
+
+@few
+def test_the_time_limit_ends_every_process(sandbox: Sandbox) -> None:
+    assert sandbox.server is not None
+    before = fill_volume(sandbox)
+    sandbox.shim(
+        "pg_dumpall",
+        'case " $* " in *" --version "*|*" -V "*) exec $real "$@";; esac; trap "" TERM INT HUP; exec /bin/sleep 60',
+    )
+    outcome = sandbox.run("run", env={"POSTGRES_BACKUP_TIME_LIMIT": "2s"}, timeout=60)
+    assert_failed(sandbox, outcome, before, "2s")
+
+
+@few
+@pytest.mark.parametrize("content", [b"", b"{", b"\0" * 40, b'{"state":"failed"}\n', b"[]\n"], ids=repr)
+def test_a_record_that_is_rubbish_is_no_obstacle(sandbox: Sandbox, content: bytes) -> None:
+    (sandbox.volume / "last-run.json").write_bytes(content)
+    os.chown(sandbox.volume / "last-run.json", sandbox.uid, sandbox.uid)
+    assert sandbox.run("run").check().result["attempts"] == 1

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
+"""Retention on real directories against the reference model, with every shell and awk.
+
+Each combination draws other examples, from a fixed seed: a failure comes back on the next run.
+SCRIPT_TESTS_EXAMPLES sets how many. SCRIPT_TESTS_SHRINK=1 lets Hypothesis look for the smallest volume that fails,
+which takes minutes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hypothesis import HealthCheck, Phase, given, note, seed, settings
+
+from . import combinations
+from .combinations import Combination
+from .listing import Listing, Placed, place
+from .sandbox import Sandbox
+from .strategies import listings
+from .volume import Entry, give, snapshot, without
+
+EXAMPLES = int(os.environ.get("SCRIPT_TESTS_EXAMPLES", "60"))
+PROFILE = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+    report_multiple_bugs=False,
+    phases=(Phase.generate, Phase.shrink) if os.environ.get("SCRIPT_TESTS_SHRINK") else (Phase.generate,),
+)
+
+
+def _empty(volume: Path, uid: int) -> None:
+    shutil.rmtree(volume)
+    volume.mkdir()
+    os.chown(volume, uid, uid)
+
+
+def _compare_lines(sandbox: Sandbox, placed: Placed, found: list[dict[str, object]]) -> None:
+    expected = placed.lines()
+    assert [line["name"] for line in found] == [line["name"] for line in expected]
+    for line, wanted in zip(found, expected, strict=True):
+        assert line == wanted, f"under {sandbox.combination}"
+
+
+def _compare_plan(placed: Placed, plan: dict[str, object], *, dry_run: bool) -> None:
+    assert plan["dry_run"] is dry_run
+    named = plan["deleted"]
+    assert isinstance(named, list) and len(set(named)) == len(named)
+    assert set(named) - placed.removed - placed.tolerated == set()
+    assert {name for name in named if name in placed.names} == placed.deleted
+    assert plan["freed_bytes"] == sum(placed.names[name].size for name in placed.deleted)
+
+
+def _compare_volume(placed: Placed, before: dict[bytes, Entry], after: dict[bytes, Entry]) -> None:
+    expected = without(before, *placed.removed, *placed.tolerated)
+    assert without(after, *placed.tolerated) == expected
+
+
+def check(sandbox: Sandbox, listing: Listing) -> None:
+    """`prune --dry-run` says what the model says and does nothing; `prune` does it, and nothing else."""
+    _empty(sandbox.volume, sandbox.uid)
+    placed = place(listing, sandbox.volume, datetime.now(UTC).replace(microsecond=0))
+    give(sandbox.volume, sandbox.uid)
+    environment = listing.environment()
+    before = snapshot(sandbox.volume)
+
+    dry = sandbox.run("prune", "--dry-run", env=environment).check()
+    note(f"log of the dry run:\n{dry.log}")
+    _compare_lines(sandbox, placed, dry.backups)
+    _compare_plan(placed, dry.result, dry_run=True)
+    assert snapshot(sandbox.volume) == before
+
+    real = sandbox.run("prune", env=environment).check()
+    _compare_lines(sandbox, placed, real.backups)
+    _compare_plan(placed, real.result, dry_run=False)
+    _compare_volume(placed, before, snapshot(sandbox.volume))
+
+    again = sandbox.run("prune", env=environment).check()
+    assert [name for name in again.result["deleted"] if name in placed.names] == []
+    _compare_volume(placed, before, snapshot(sandbox.volume))
+
+
+def test_prune_does_what_the_model_says(offline: Sandbox, combination: Combination) -> None:
+    @seed(combinations.ALL.index(combination))
+    @PROFILE
+    @given(listings())
+    def matches(listing: Listing) -> None:
+        check(offline, listing)
+
+    matches()

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
+"""Files of another script: a run checks them once they have not changed for an hour, and then counts them."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import subprocess
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from .combinations import ONE_PER_SHELL
+from .sandbox import Sandbox
+from .server import Server
+from .volume import DUMP, END, HOUR, backup_name, give, put, put_backup, sidecar_line, snapshot
+
+OLD = datetime(2025, 6, 1, 2, tzinfo=UTC)
+NAME = "postgres-backup-2025-06-01-020000.sql.gz"
+few = pytest.mark.parametrize("combination", ONE_PER_SHELL, ids=str)
+
+
+def plain_backup(server: Server, path: Path) -> None:
+    """`pg_dumpall | gzip > file`, as the script does it that people use today."""
+    dump = subprocess.run(
+        [server.programs.path("pg_dumpall")], env=server.environment(), check=True, capture_output=True
+    )
+    path.write_bytes(gzip.compress(dump.stdout))
+
+
+def _age(path: Path, seconds: float) -> None:
+    when = time.time() - seconds
+    os.utime(path, (when, when))
+
+
+def _states(sandbox: Sandbox) -> dict[str, tuple[str, list[str]]]:
+    return {line["name"]: (line["state"], line["reasons"]) for line in sandbox.run("list").check().backups}
+
+
+def test_a_plain_backup_becomes_complete_without_a_change(sandbox: Sandbox, server: Server) -> None:
+    path = sandbox.volume / NAME
+    plain_backup(server, path)
+    _age(path, HOUR + 60)
+    give(sandbox.volume, sandbox.uid)
+    before = snapshot(sandbox.volume)[NAME.encode()]
+    assert _states(sandbox)[NAME] == ("unchecked", ["unchecked"])
+    sandbox.run("run").check()
+    assert snapshot(sandbox.volume)[NAME.encode()] == before
+    assert Path(f"{path}.sha256").read_text() == sidecar_line(NAME, path.read_bytes())
+    assert _states(sandbox)[NAME][0] == "complete"
+
+
+def test_it_is_left_alone_for_an_hour(sandbox: Sandbox, server: Server) -> None:
+    path = sandbox.volume / NAME
+    plain_backup(server, path)
+    _age(path, HOUR - 120)
+    give(sandbox.volume, sandbox.uid)
+    sandbox.run("run").check()
+    assert _states(sandbox)[NAME] == ("unchecked", ["unchecked"])
+    assert not Path(f"{path}.sha256").exists()
+
+
+def _cut(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def _without_trailer(content: bytes) -> bytes:
+    return content[:-4]
+
+
+def _flipped(content: bytes) -> bytes:
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 0xFF]) + content[middle + 1 :]
+
+
+def _shorter_dump(content: bytes) -> bytes:
+    """A whole gzip file of a dump that was killed: `gzip -t` is content with it."""
+    return gzip.compress(gzip.decompress(content)[:-200])
+
+
+def _last_line_only_almost(content: bytes) -> bytes:
+    return gzip.compress(gzip.decompress(content).removesuffix(END) + END[:-4])
+
+
+def _more_after_the_end(content: bytes) -> bytes:
+    return gzip.compress(gzip.decompress(content) + b"SELECT 1;\n")
+
+
+def _no_gzip(content: bytes) -> bytes:
+    return gzip.decompress(content)
+
+
+def _empty(content: bytes) -> bytes:
+    return content[:0]
+
+
+def _gzip_of_nothing(content: bytes) -> bytes:
+    return gzip.compress(content[:0])
+
+
+def _zeros(content: bytes) -> bytes:
+    return bytes(len(content))
+
+
+DAMAGES = [
+    _cut, _without_trailer, _flipped, _shorter_dump, _last_line_only_almost, _more_after_the_end, _no_gzip, _empty,
+    _gzip_of_nothing, _zeros,
+]  # fmt: skip
+
+
+@few
+def test_a_damaged_one_is_called_so_and_never_counts(sandbox: Sandbox, server: Server) -> None:
+    """All kinds in one run, each with a reason of its own, unchanged, and without a sidecar."""
+    names = {}
+    for number, damage in enumerate(DAMAGES):
+        name = backup_name(sandbox.name, OLD + timedelta(days=number))
+        path = sandbox.volume / name
+        plain_backup(server, path)
+        path.write_bytes(damage(path.read_bytes()))
+        _age(path, 2 * HOUR)
+        names[name] = damage.__name__
+    give(sandbox.volume, sandbox.uid)
+    before = snapshot(sandbox.volume)
+    sandbox.run("run").check()
+    after = snapshot(sandbox.volume)
+    assert before.items() <= after.items()
+    states = _states(sandbox)
+    for name, damage_name in names.items():
+        state, (reason,) = states[name]
+        assert (state, damage_name) == ("damaged", damage_name)
+        assert reason.startswith("damaged: ")
+        assert len(reason) > len("damaged: ") + 5
+        assert not (sandbox.volume / f"{name}.sha256").exists()
+        stored = (sandbox.volume / f"{name}.damaged").read_text().splitlines()[0]
+        assert reason == f"damaged: {stored}"
+
+
+def test_several_members_in_one_file_are_fine(sandbox: Sandbox) -> None:
+    path = put(sandbox.volume / NAME, gzip.compress(DUMP[:40]) + gzip.compress(DUMP[40:]), 2 * HOUR)
+    give(sandbox.volume, sandbox.uid)
+    sandbox.run("run").check()
+    assert _states(sandbox)[path.name][0] == "complete"
+
+
+@pytest.mark.parametrize("sidecar", ["rubbish\n", "", f"{'a' * 64}  other.sql.gz\n"], ids=["rubbish", "empty", "other"])
+@few
+def test_a_sidecar_that_does_not_name_it_proves_nothing(sandbox: Sandbox, sidecar: str) -> None:
+    path = put_backup(sandbox.volume, NAME, sidecar=False, age=2 * HOUR)
+    put(Path(f"{path}.sha256"), sidecar, 2 * HOUR)
+    give(sandbox.volume, sandbox.uid)
+    sandbox.run("run").check()
+    assert _states(sandbox)[NAME][0] == "complete"
+    assert Path(f"{path}.sha256").read_text() == sidecar_line(NAME, path.read_bytes())
+
+
+def test_unchecked_ones_take_no_slot_and_go_once_seven_newer_are_complete(sandbox: Sandbox) -> None:
+    """Young files without sidecar: older than every kept backup they go, between kept ones they stay."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    old = [backup_name(sandbox.name, now - timedelta(days=day)) for day in (100, 101)]
+    between = backup_name(sandbox.name, now - timedelta(days=3, hours=1))
+    for name in [*old, between]:
+        put_backup(sandbox.volume, name, sidecar=False)
+    for day in range(1, 6):
+        put_backup(sandbox.volume, backup_name(sandbox.name, now - timedelta(days=day)))
+    give(sandbox.volume, sandbox.uid)
+    assert sandbox.run("run").check().result["deleted"] == 0
+    result = sandbox.run("run").check().result
+    assert result["deleted"] == 2
+    names = {path.name for path in sandbox.backup_files()}
+    assert between in names
+    assert not names & set(old)
+
+
+def test_a_volume_of_plain_backups_is_taken_over_without_losing_one(sandbox: Sandbox, server: Server) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    names = [backup_name(sandbox.name, now - timedelta(days=day)) for day in range(1, 7)]
+    plain_backup(server, sandbox.volume / names[0])
+    for name in names[1:]:
+        (sandbox.volume / name).write_bytes((sandbox.volume / names[0]).read_bytes())
+    for name in names:
+        _age(sandbox.volume / name, 2 * HOUR)
+    give(sandbox.volume, sandbox.uid)
+    result = sandbox.run("run").check().result
+    assert result["deleted"] == 0
+    states = _states(sandbox)
+    assert {states[name][0] for name in names} == {"complete"}
+    assert len(states) == 7
