@@ -243,8 +243,14 @@ def test_a_marker_in_an_open_section_is_not_the_end() -> None:
     assert [database.name for database in read(forged).databases] == [d.name for d in read(CLUSTER).databases]
 
 
+def test_only_the_sections_own_database_is_altered() -> None:
+    text = with_sql(b"ALTER DATABASE other OWNER TO r;\nALTER DATABASE other SET work_mem TO 1;\n")
+    assert read(text).databases[2].owner == "postgres"
+    assert read(text).databases[2].settings == read(CLUSTER).databases[2].settings
+
+
 def test_while_restricted_no_other_command_counts() -> None:
-    text = with_sql(b"\\connect postgres\n\\encoding SJIS\n\\restrict x\n")
+    text = with_sql(b"\\unrestrict x\n\\connect postgres\n\\encoding SJIS\n\\restrict x\n")
     assert read(text).databases[2].body_offset_bytes == read(CLUSTER).databases[2].body_offset_bytes
 
 

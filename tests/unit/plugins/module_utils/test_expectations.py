@@ -28,7 +28,12 @@ def database(name: str | None, *tables: Table) -> Database:
 
 
 APP = database("app", Table("public", "users", 3), Table("other", "users", 0), Table("public", "big", 100))
-CONTENTS = Contents(complete=True, kind="cluster", roles=("postgres", "app"), databases=(APP, database("postgres")))
+CONTENTS = Contents(
+    complete=True,
+    kind="cluster",
+    roles=("postgres", "app"),
+    databases=(APP, database("postgres", Table("public", "x", 1))),
+)
 
 
 def messages(expected: Expectations, contents: Contents = CONTENTS, facts: Facts = FACTS) -> list[str]:
