@@ -77,11 +77,17 @@ _KINDS = {
 }
 
 
+def require_usable(expected: Expectations) -> None:
+    """Raise ExpectationError for what no backup can meet as it is written, before anything is read."""
+    if expected.compare_to is not None:
+        _Older.parse(expected.compare_to)
+
+
 def check(expected: Expectations, facts: Facts, contents: Contents) -> list[Failure]:
     """Everything that is not as expected; empty when all is well.
 
     What the contents cannot tell because they were not read to the end is left out: that is a failure of its own.
-    Raises ExpectationError when `compare_to` is no contents.
+    Raises ExpectationError as require_usable does.
     """
     return [
         *_check_size(expected, facts),

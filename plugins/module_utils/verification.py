@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,11 +16,14 @@ from typing import BinaryIO
 from . import expectations
 from .contents import Contents
 from .dump_reader import DumpReader
-from .errors import DumpError, GzipError, SidecarError, UnreadableError
+from .errors import DumpError, ExpectationError, GzipError, SidecarError, UnreadableError
 from .expectations import Expectations, Facts, Failure
 from .gzip_reader import GzipReader
 from .names import parse_time, time_in_name
 from .sidecar import LIMIT_BYTES, SUFFIX, parse_sidecar
+
+
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,9 @@ def verify(path: str, expected: Expectations, now: datetime, sha256: str | None,
     Raises UnreadableError when there is nothing to read, ExpectationError for expectations that nothing can meet;
     everything else is a failure in the result.
     """
+    expectations.require_usable(expected)
+    if sha256 is not None and _SHA256.fullmatch(sha256) is None:
+        raise ExpectationError(f"sha256: expected 64 hexadecimal digits, found '{sha256}'")
     failures: list[Failure] = []
     wanted = source = None
     with open_backup(path) as stream:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from plugins.module_utils.errors import UnreadableError
+from plugins.module_utils.errors import ExpectationError, UnreadableError
 from plugins.module_utils.expectations import Expectations
 from plugins.module_utils.verification import Verification, verify
 
@@ -82,6 +82,14 @@ def test_a_bad_sidecar(backup: Path, sidecar: str) -> None:
     path.unlink()
     path.mkdir()
     assert checks(found(backup, sidecar)) == ["sidecar"]
+
+
+def test_what_no_backup_can_meet_is_said_before_reading(backup: Path) -> None:
+    backup.write_bytes(b"")
+    with pytest.raises(ExpectationError, match="expected 64 hexadecimal digits, found 'abc'"):
+        found(backup, sha256="abc")
+    with pytest.raises(ExpectationError, match="compare_to"):
+        verify(str(backup), Expectations(compare_to={}), NOW, None, "auto")
 
 
 def test_a_missing_sidecar(backup: Path) -> None:
