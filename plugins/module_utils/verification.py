@@ -22,7 +22,6 @@ from .gzip_reader import GzipReader
 from .names import parse_time, time_in_name
 from .sidecar import LIMIT_BYTES, SUFFIX, parse_sidecar
 
-
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 
