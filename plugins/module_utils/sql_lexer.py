@@ -74,8 +74,9 @@ _DOLLAR = re.compile(rb"\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$")
 _DOLLAR_BEGUN = re.compile(rb"\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\Z")
 _COMMENT = re.compile(rb"/\*|\*/")
 _LINE_END = re.compile(rb"[\n\r]")
-_VALUES = re.compile(rb"(?<![" + _WORD + rb"])VALUES[" + _SPACE + rb"]*\Z", re.I)
-_DEFAULT_VALUES = re.compile(rb"DEFAULT[" + _SPACE + rb"]+VALUES[" + _SPACE + rb"]*(?:;|\Z)", re.I)
+_BLANKS = b" \t\n\r\f"
+_VALUES = re.compile(rb"(?<![" + _WORD + rb"])VALUES\Z", re.I)
+_DEFAULT = re.compile(rb"DEFAULT\Z", re.I)
 _INSERT = re.compile(rb"INSERT[" + _SPACE + rb"]+INTO(?![" + _WORD + rb"])", re.I)
 
 
@@ -373,6 +374,8 @@ class SqlLexer:
                 return False
             rows = 1
             if single[1] != self._prefix:
+                if single[1].upper().count(b"VALUES") > 1:  # in a name, or where it does not belong
+                    return False
                 self._prefix, self._streak = single[1], 0
             self._streak += 1
             if self._streak >= _RUN_AFTER:
@@ -515,7 +518,7 @@ class SqlLexer:
         """A parenthesis opens at the outer level of an INSERT."""
         if self._rows >= 0:
             self._rows += 1
-        elif _VALUES.search(self._head_text(start)[-_WORD_BYTES:]):
+        elif _before_blanks(_VALUES, self._head_text(start)):
             self._rows = 1
 
     def _begin_string(self, quote: int) -> bool:
@@ -561,8 +564,9 @@ class SqlLexer:
         self._state = _State.BETWEEN
         self._prefix, self._streak = b"", 0
         rows = max(self._rows, 0)
-        if self._is_insert and self._rows < 0 and _DEFAULT_VALUES.search(text[-_WORD_BYTES:]):
-            rows = 1
+        if self._is_insert and self._rows < 0:
+            values = _before_blanks(_VALUES, text[:-1])
+            rows = int(bool(values) and bool(_before_blanks(_DEFAULT, values)))
         self._head = bytearray()
         if self._handler.statement(text, self._offset, rows):
             self._state = _State.COPY_LINE
@@ -714,6 +718,13 @@ class SqlLexer:
         self._handler.copied(self._buffer.count(b"\n", start, marker), True)
         self._mask_rest()
         return True
+
+
+def _before_blanks(word: Pattern[bytes], text: bytes) -> bytes:
+    """What stands before that word at the text's end, where only blanks may follow; empty when it is not there."""
+    text = text.rstrip(_BLANKS)
+    found = word.search(text, max(0, len(text) - _WORD_BYTES))
+    return text[: found.start()] if found else b""
 
 
 def _marker_length(buffer: bytes, start: int) -> int | None:

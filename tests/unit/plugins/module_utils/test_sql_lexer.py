@@ -127,6 +127,8 @@ def test_copy_data_ends_at_its_marker(text: bytes, rows: int) -> None:
         (b"INSERT INTO t OVERRIDING SYSTEM VALUE VALUES\n\t(1),\n\t(2),\n\t(3) ON CONFLICT DO NOTHING;\n", 3),
         (b"INSERT INTO t DEFAULT VALUES;\n", 1),
         (b'INSERT INTO "VALUES (" VALUES (1);\n', 1),
+        (b"INSERT INTO t VALUES" + b" " * 200 + b"(1);\n", 1),
+        (b"INSERT INTO t DEFAULT" + b" " * 200 + b"VALUES" + b"\n" * 200 + b";\n", 1),
         (b"INSERT INTO t VALUES (B'101', E'\\\\', U&'x');\n", 1),
         (b"INSERT INTO t VALUES (1, 'a\nINSERT INTO t VALUES (9);\n');\n" * 200, 200),
         (b"INSERT INTO t VALUES (1, 'x');\n" * 100 + b"INSERT INTO t VALUES (E'\\'', 2);\n" * 100, 200),
