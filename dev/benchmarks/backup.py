@@ -176,7 +176,7 @@ def measure(say: Say) -> list[Figure]:
         space = Workspace()
         stack.callback(space.close)
         figures = _lists(space, say)
-        programs = wrap(root_filesystem(DEFAULT_VERSION), DEFAULT_VERSION, space.directory("postgresql"))
+        programs = wrap(space.show(root_filesystem(DEFAULT_VERSION)), DEFAULT_VERSION, space.directory("postgresql"))
         server = stack.enter_context(Server(programs, space.directory("server", mode=0o777)).create())
         say("making 1.1 GB of data")
         server.sql("CREATE DATABASE bench")

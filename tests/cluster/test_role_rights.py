@@ -16,7 +16,7 @@ from .kube import Ansible, apply, kubectl, names
 
 @pytest.fixture
 def limited(namespace: str, tmp_path: Path) -> dict[str, str]:
-    """Credentials, in kubernetes.core's own environment variables, for objects of one namespace only, without secrets."""
+    """Credentials, in kubernetes.core's own environment variables, for objects of one namespace, no secrets."""
     kinds = {"": ["configmaps", "serviceaccounts", "persistentvolumeclaims"], "batch": ["cronjobs"]}
     apply(
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "limited", "namespace": namespace}},

@@ -24,7 +24,11 @@ IMAGE = "localhost/postgresql:18-bitnami"
 def plain_script(namespace: str, host: str, claim: str) -> list[dict[str, Any]]:
     """What a careful person writes by hand: other names, other labels, a helper of its own."""
     restricted = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-    container = {"image": IMAGE, "securityContext": restricted, "volumeMounts": [{"name": "nas", "mountPath": "/backups"}]}
+    container = {
+        "image": IMAGE,
+        "securityContext": restricted,
+        "volumeMounts": [{"name": "nas", "mountPath": "/backups"}],
+    }
     return [
         {
             "apiVersion": "v1",
@@ -106,7 +110,7 @@ def test_it_is_taken_over(ansible: Ansible, home: dict[str, Any], namespace: str
         assert names("pvc", namespace) == {"pgdump"}
         checked = ansible.site("--check", "--diff", claim_name="pgdump", **home)
         assert checked.status == 0, checked.output
-        assert '-' in checked.output and '"initContainers"' in checked.output
+        assert "-" in checked.output and '"initContainers"' in checked.output
         assert must_get("cronjob", NAME, namespace)["spec"] == old["spec"]
 
     first = ansible.site(claim_name="pgdump", **home)
@@ -121,7 +125,17 @@ def test_it_is_taken_over(ansible: Ansible, home: dict[str, Any], namespace: str
     assert job["metadata"]["ownerReferences"][0]["uid"] == new["metadata"]["uid"]
 
     text = json.dumps(new["spec"])
-    for trace in ("pgdump-", "dumper", "nodeSelector", "initContainers", "second", '"by"', "runAsGroup", "nas", "PGHOST"):
+    for trace in (
+        "pgdump-",
+        "dumper",
+        "nodeSelector",
+        "initContainers",
+        "second",
+        '"by"',
+        "runAsGroup",
+        "nas",
+        "PGHOST",
+    ):
         assert trace not in text, trace
     template = new["spec"]["jobTemplate"]["spec"]["template"]
     assert "app" not in template["metadata"]["labels"]

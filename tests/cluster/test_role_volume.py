@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .kube import NAME, Ansible, get, kubectl, must_get, run_cronjob
+from .kube import NAME, Ansible, apply, get, kubectl, must_get, names, run_cronjob
 
 
 def test_a_claim_that_cannot_be_changed_is_refused_clearly(
@@ -47,10 +47,22 @@ def test_a_claim_that_cannot_be_changed_is_refused_clearly(
         assert must_get("cronjob", NAME, namespace) == before
 
 
+def test_another_claim_on_purpose(ansible: Ansible, home: dict[str, Any], namespace: str) -> None:
+    assert ansible.site(**home).status == 0
+    moved = ansible.site(claim_name="roomier", **home)
+    assert moved.status == 0, moved.output
+    assert any(line.startswith(f"The backups were on the claim {NAME} until now.") for line in moved.summary)
+    assert {NAME, "roomier"} <= names("pvc", namespace)
+
+
 def test_a_size_in_another_form_is_no_change(ansible: Ansible, home: dict[str, Any]) -> None:
     assert ansible.site(**home).status == 0
-    same = ansible.site("--check", storage_size="10240Mi", resources={"requests": {"cpu": "0.1", "memory": "0.125Gi"},
-                        "limits": {"memory": "0.5Gi"}}, **home)
+    same = ansible.site(
+        "--check",
+        storage_size="10240Mi",
+        resources={"requests": {"cpu": "0.1", "memory": "0.125Gi"}, "limits": {"memory": "0.5Gi"}},
+        **home,
+    )
     assert (same.status, same.changed) == (0, 0), same.output
     assert "WARNING]" not in same.output
 
@@ -88,7 +100,6 @@ def test_a_class_that_waits_for_a_consumer(ansible: Ansible, home: dict[str, Any
 
 def test_a_class_whose_provisioner_is_not_there(ansible: Ansible, home: dict[str, Any], namespace: str) -> None:
     nobody = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "provisioner": "example.org/nobody"}
-    from .kube import apply  # noqa: PLC0415
 
     apply({**nobody, "metadata": {"name": f"nobody-{namespace}"}})
     try:

@@ -34,7 +34,7 @@ MakeSandbox = Callable[[], Sandbox]
 def workspace() -> Iterator[Workspace]:
     if os.geteuid() != 0:
         pytest.fail("tests/script need root (own user ids, tmpfs volumes): run them with sudo", pytrace=False)
-    space = Workspace()
+    space = Workspace(memory="4g")
     try:
         yield space
     finally:

@@ -34,6 +34,7 @@ synchronous_commit = off
 shared_buffers = 32MB
 max_connections = 40
 autovacuum = off
+jit = off
 # What a script must not lean on: the server's own time zone and way of writing dates.
 timezone = '<+0545>-05:45'
 datestyle = 'SQL, DMY'

@@ -99,10 +99,10 @@ def _remove_abandoned() -> None:
 class Workspace:
     """Directories that other users may enter, made for one test process and removed at its end.
 
-    They lie in memory, so that a busy disk does not slow the tests; `on_disk` gives one that does not.
+    In memory on demand, so that a busy disk does not slow the tests; `on_disk` gives one that is not.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, memory: str = "") -> None:
         _remove_abandoned()
         self.owner = os.getpid()
         self.uid = script_uid(self.owner)
@@ -110,12 +110,14 @@ class Workspace:
         self.root.chmod(0o755)
         (self.root / OWNER_FILE).write_text(f"{self.owner} {_start_time(self.owner)}\n")
         self._serial = 0
-        self._memory = self.on_disk("memory")
-        self.mount_tmpfs(self._memory, "4g")
+        self._usual = self.root
+        if memory:
+            self._usual = self.on_disk("memory")
+            self.mount_tmpfs(self._usual, memory)
 
     def directory(self, label: str, uid: int | None = None, mode: int = 0o755) -> Path:
         """A new, empty directory."""
-        return self._make(self._memory, label, uid, mode)
+        return self._make(self._usual, label, uid, mode)
 
     def on_disk(self, label: str, uid: int | None = None, mode: int = 0o755) -> Path:
         """The same on the disk, where reading past the cache is possible."""

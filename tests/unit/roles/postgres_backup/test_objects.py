@@ -128,6 +128,7 @@ def test_the_environment_of_the_defaults() -> None:
         "POSTGRES_BACKUP_KEEP_WEEKLY": "0",
         "POSTGRES_BACKUP_KEEP_MONTHLY": "0",
         "POSTGRES_BACKUP_KEEP_YEARLY": "0",
+        "POSTGRES_BACKUP_LOCK_TIMEOUT": "15m",
         "POSTGRES_BACKUP_TIME_LIMIT": "6h",
     }
 

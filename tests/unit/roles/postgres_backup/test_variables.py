@@ -57,6 +57,7 @@ REFUSED: list[tuple[str, Any]] = [
         ("postgres_backup_starting_deadline", text)
         for text in ["", "0h", "10", "5s", "59s", "1.5h", "-1h", "10 h", "1h30m"]
     ],
+    *[("postgres_backup_lock_timeout", text) for text in ["", "0s", "24h", "soon"]],
     *[("postgres_backup_time_limit", text) for text in ["", "24h", "1d", "0s", "6", "six", "1381m", "82801s"]],
     *[("postgres_backup_job_ttl", text) for text in ["", "1", "1y", "0d", "99999999d", "999999w"]],
     *[("postgres_backup_bind_timeout", text) for text in ["", "2", "2w", "0s"]],
@@ -181,6 +182,7 @@ ACCEPTED: list[tuple[str, Any]] = [
         for zone in ["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+12"]
     ],
     *[("postgres_backup_starting_deadline", text) for text in ["1m", "60s", "10h", "1w"]],
+    *[("postgres_backup_lock_timeout", text) for text in ["1s", "23h"]],
     *[("postgres_backup_time_limit", text) for text in ["1s", "23h", "1380m"]],
     *[("postgres_backup_backoff_limit", number) for number in [0, 3, "3"]],
     ("postgres_backup_failed_jobs_history", 0),
@@ -292,8 +294,8 @@ def test_a_server_outside_the_cluster_needs_an_image() -> None:
 
 def test_all_broken_variables_are_named_at_once() -> None:
     messages = refusals(postgres_backup_port=0, postgres_backup_schedule="never", postgres_backup_storage_size="big")
-    assert [message.partition(":")[0] for message in messages] == [
+    assert {message.partition(":")[0] for message in messages} == {
         "postgres_backup_schedule",
         "postgres_backup_port",
         "postgres_backup_storage_size",
-    ]
+    }
