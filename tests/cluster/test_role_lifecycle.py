@@ -216,7 +216,6 @@ def test_two_installations_in_one_play(ansible: Ansible, namespace: str, server:
 
 IMAGES = [
     ("localhost/postgresql:18-bitnami", None),
-    ("localhost/postgresql:18-debian", 1001),
     ("localhost/postgresql:18-debian", 54321),
 ]
 

@@ -35,34 +35,28 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"namespace": "no-such-namespace"},
         ["postgres_backup_namespace: expected a namespace that exists, found none named no-such-namespace."],
     ),
-    "secret": (
-        {"secret_name": "no-such-secret"},
-        ["postgres_backup_secret_name: expected the Secret {namespace}/no-such-secret with the server's password"],
-    ),
-    "key": (
-        {"secret_key": "no-such-key"},
+    "secret, pod and CA": (
+        {"secret_name": "no-such-secret", "host": "deaf", "ssl_ca": {"secret": "no-such-ca"}},
         [
-            "postgres_backup_secret_key: expected the key no-such-key in the Secret {namespace}/postgres-postgresql, "
-            "found postgres-password."
-        ],
-    ),
-    "service and CA": (
-        {"host": "no-such-service", "ssl_ca": {"secret": "no-such-ca"}},
-        [
-            "postgres_backup_host: expected the service {namespace}/no-such-service behind no-such-service, found no ",
+            "postgres_backup_secret_name: expected the Secret {namespace}/no-such-secret with the server's password",
+            "postgres_backup_host: expected a ready pod behind the service {namespace}/deaf, found no pods.",
             "postgres_backup_ssl_ca: expected the Secret {namespace}/no-such-ca with the CA certificate, found none.",
         ],
     ),
-    "port and key of the CA": (
-        {"port": 5433, "ssl_ca": {"config_map": "kube-root-ca.crt", "key": "other"}},
+    "keys and port": (
+        {"secret_key": "no-key", "port": 5433, "ssl_ca": {"config_map": "kube-root-ca.crt", "key": "other"}},
         [
+            "postgres_backup_secret_key: expected the key no-key in the Secret {namespace}/postgres-postgresql, "
+            "found postgres-password.",
             "postgres_backup_port: expected the service {server}/postgres-postgresql to serve port 5433, found ",
             "postgres_backup_ssl_ca: expected the key other in the ConfigMap {namespace}/kube-root-ca.crt, found ",
         ],
     ),
-    "pod": (
-        {"host": "deaf"},
-        ["postgres_backup_host: expected a ready pod behind the service {namespace}/deaf, found no pods."],
+    "service": (
+        {"host": "no-such-service"},
+        [
+            "postgres_backup_host: expected the service {namespace}/no-such-service behind no-such-service, found no ",
+        ],
     ),
     "selector": (
         {"host": "bare"},

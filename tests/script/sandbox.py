@@ -17,7 +17,7 @@ from typing import Any
 
 from .combinations import Combination, program
 from .server import HOST, PASSWORD, SUPERUSER, Server
-from .workspace import Workspace, kill_all, processes_of
+from .workspace import Workspace, default_signals, kill_all, processes_of
 
 Json = dict[str, Any]
 
@@ -146,6 +146,7 @@ class Sandbox:
             stderr=subprocess.PIPE,
             text=True,
             encoding="utf-8",
+            preexec_fn=default_signals,  # noqa: PLW1509 - no threads here
         )
 
     @staticmethod

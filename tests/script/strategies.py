@@ -16,7 +16,7 @@ from .volume import HOUR, backup_name
 PREFIXES = ("postgres-backup", "pg.backup", "a", "backup-2026", "x-2026-01-01-000000.sql.gz")
 
 # Days around which calendars are strange.
-_ANCHORS = [
+ANCHORS = [
     datetime(1, 1, 2, tzinfo=UTC),
     datetime(1600, 2, 29, 12, tzinfo=UTC),
     datetime(1900, 3, 1, tzinfo=UTC),
@@ -54,7 +54,7 @@ _DAMAGES = [
 @st.composite
 def _absolute_moments(draw: st.DrawFn) -> list[datetime]:
     """A history going back from a strange day, in steps that stay in, or leave, a second, a day, a week, a year."""
-    moment = draw(st.sampled_from(_ANCHORS)) + timedelta(seconds=draw(st.sampled_from([0, 1, 86399, 86400, 5 * 86400])))
+    moment = draw(st.sampled_from(ANCHORS)) + timedelta(seconds=draw(st.sampled_from([0, 1, 86399, 86400, 5 * 86400])))
     moments = [moment]
     for step in draw(st.lists(st.sampled_from(_STEPS), min_size=draw(st.sampled_from([0, 4, 9])), max_size=16)):
         try:
@@ -87,7 +87,7 @@ def _items(draw: st.DrawFn) -> list[Item]:
     return items
 
 
-_IMPOSSIBLE = [
+IMPOSSIBLE = [
     "2026-02-30-000000", "2026-02-29-000000", "1900-02-29-000000", "2024-13-01-000000", "2024-00-10-000000",
     "2024-04-31-000000", "2024-01-00-000000", "2024-01-01-240000", "2024-01-01-006000", "2024-01-01-000060",
     "2016-12-31-235960", "20240101-000000", "2024-1-1-000000", "2024-01-01-00000", "2024-01-01-0000000",
@@ -96,26 +96,28 @@ _IMPOSSIBLE = [
 ]  # fmt: skip
 
 
+def near_names(prefix: str, moment: datetime) -> list[str]:
+    """Names that are nearly a backup's."""
+    near = backup_name(prefix, moment)
+    stem = near.removesuffix(".sql.gz")
+    return [
+        f"{near}\n", f"\n{near}", f"a\n{near}", f"{near}\n{near}", f" {near}", f"{near} ", f"-{near}", f"--{near}",
+        f"x{near}", f"{near}.sha256 ", f"{near}.sha256\n", f"{near}.old", f"{near}.gz", f".{near}",
+        f".{near}.pod.partial", f"{stem}.sql", f"{stem}.sql.gzip", f"{stem}.SQL.GZ", f"{stem}Xsql.gz",
+        f"{stem}.sqlXgz", near.replace("-", "_"), near.upper(), f"{near}.keep.sha256",
+        f"{near}.sha256.sha256", f"{near}.damaged.keep", f"{near}.deleted",
+    ]  # fmt: skip
+
+
 @st.composite
 def _foreign_names(draw: st.DrawFn, prefix: str) -> bytes:
     """A name that is not a backup's, most of them nearly."""
-    moment = draw(st.sampled_from(_ANCHORS))
-    near = backup_name(prefix, moment)
-    stem = near.removesuffix(".sql.gz")
+    moment = draw(st.sampled_from(ANCHORS))
     name = draw(
         st.one_of(
-            st.sampled_from(_IMPOSSIBLE).map(lambda time: f"{prefix}-{time}.sql.gz"),
-            st.sampled_from(_IMPOSSIBLE).map(lambda time: f"{prefix}-{time}.sql.gz.sha256"),
-            st.sampled_from(
-                [
-                    f"{near}\n", f"\n{near}", f"a\n{near}", f"{near}\n{near}", f" {near}", f"{near} ", f"-{near}",
-                    f"--{near}",
-                    f"x{near}", f"{near}.sha256 ", f"{near}.sha256\n", f"{near}.old", f"{near}.gz", f".{near}",
-                    f".{near}.pod.partial", f"{stem}.sql", f"{stem}.sql.gzip", f"{stem}.SQL.GZ", f"{stem}Xsql.gz",
-                    f"{stem}.sqlXgz", near.replace("-", "_"), near.upper(), f"{near}.keep", f"{near}.keep.sha256",
-                    f"{near}.sha256.sha256", f"{near}.damaged.keep", f"{near}.deleted",
-                ]
-            ),
+            st.sampled_from(IMPOSSIBLE).map(lambda time: f"{prefix}-{time}.sql.gz"),
+            st.sampled_from(IMPOSSIBLE).map(lambda time: f"{prefix}-{time}.sql.gz.sha256"),
+            st.sampled_from(near_names(prefix, moment)),
             st.sampled_from(
                 [f"{prefix}-test", f"{prefix}2", f"my-{prefix}", prefix[:-1], f"{prefix}-", prefix.replace(".", "X")]
             )
@@ -144,11 +146,11 @@ def _others(draw: st.DrawFn, prefix: str) -> list[Other]:
         elif choice == "orphan":
             suffix = draw(st.sampled_from([".sha256", ".damaged", ".keep"]))
             others.append(
-                Other((backup_name(prefix, draw(st.sampled_from(_ANCHORS))) + suffix).encode(), Kind.FILE, age)
+                Other((backup_name(prefix, draw(st.sampled_from(ANCHORS))) + suffix).encode(), Kind.FILE, age)
             )
         else:
             kind = draw(st.sampled_from([Kind.FOLDER, Kind.LINK, Kind.FIFO]))
-            name = backup_name(prefix, draw(st.sampled_from(_ANCHORS)) + timedelta(hours=5)).encode()
+            name = backup_name(prefix, draw(st.sampled_from(ANCHORS)) + timedelta(hours=5)).encode()
             others.append(Other(name, kind, age))
             if draw(st.booleans()):
                 others.append(Other(name + b".sha256", Kind.FILE, age))
@@ -167,9 +169,13 @@ policies = st.builds(model.Policy, _counts, _counts, _counts, _counts, _counts, 
 )
 
 
+# So much of every rule that each backup shows the period that it stands for.
+EVERY_RULE = model.Policy(1, 40, 40, 40, 40, "90d")
+
+
 @st.composite
 def listings(draw: st.DrawFn) -> Listing:
     """Any volume under any policy."""
     prefix = draw(st.sampled_from(PREFIXES))
-    policy = draw(st.one_of(st.just(model.DEFAULT_POLICY), policies))
+    policy = draw(st.one_of(st.just(model.DEFAULT_POLICY), st.just(EVERY_RULE), policies, policies))
     return Listing(prefix, tuple(draw(_items())), tuple(draw(_others(prefix))), policy)

@@ -12,17 +12,20 @@ from __future__ import annotations
 
 import os
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 
-from hypothesis import HealthCheck, Phase, given, note, seed, settings
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from . import combinations
+from . import retention_model as model
 from .combinations import Combination
-from .listing import Listing, Placed, place
+from .listing import Item, Listing, Other, Placed, Sidecar, place
 from .sandbox import Sandbox
-from .strategies import listings
-from .volume import Entry, give, snapshot, without
+from .strategies import ANCHORS, EVERY_RULE, IMPOSSIBLE, listings, near_names
+from .volume import HOUR, Entry, give, snapshot, without
 
 EXAMPLES = int(os.environ.get("SCRIPT_TESTS_EXAMPLES", "60"))
 PROFILE = settings(
@@ -71,7 +74,6 @@ def check(sandbox: Sandbox, listing: Listing) -> None:
     before = snapshot(sandbox.volume)
 
     dry = sandbox.run("prune", "--dry-run", env=environment).check()
-    note(f"log of the dry run:\n{dry.log}")
     _compare_lines(sandbox, placed, dry.backups)
     _compare_plan(placed, dry.result, dry_run=True)
     assert snapshot(sandbox.volume) == before
@@ -94,3 +96,42 @@ def test_prune_does_what_the_model_says(offline: Sandbox, combination: Combinati
         check(offline, listing)
 
     matches()
+
+
+def _on(moments: list[datetime], policy: model.Policy, others: list[Other] | None = None) -> Listing:
+    return Listing("postgres-backup", tuple(Item(moment) for moment in moments), tuple(others or ()), policy)
+
+
+_STRANGE_DAYS = [
+    day + timedelta(seconds=step) for day in ANCHORS for step in (-86400, -1, 0, 1, 86400, 3 * 86400, 6 * 86400)
+]
+_TRAPS = {
+    "every strange day, all shown": _on(_STRANGE_DAYS, EVERY_RULE),
+    "every strange day, few kept": _on(_STRANGE_DAYS, model.Policy(1, 2, 3, 4, 5, "1h")),
+    "weeks only": _on(_STRANGE_DAYS, model.Policy(keep_weekly=9)),
+    "every sidecar": Listing(
+        "postgres-backup",
+        tuple(
+            Item(ANCHORS[-1] - timedelta(days=number), sidecar, damage)
+            for number, (sidecar, damage) in enumerate(product(Sidecar, (None, "ends early")))
+        ),
+        policy=model.Policy(keep_last=3),
+    ),
+    "dates that do not exist, and names that are nearly ours": _on(
+        ANCHORS[4:6],
+        model.DEFAULT_POLICY,
+        [
+            Other(name.encode(), age=2 * HOUR)
+            for name in [
+                *(f"postgres-backup-{time}.sql.gz{suffix}" for time in IMPOSSIBLE for suffix in ("", ".sha256")),
+                *near_names("postgres-backup", ANCHORS[5]),
+            ]
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("trap", _TRAPS)
+def test_what_chance_may_miss(offline: Sandbox, trap: str) -> None:
+    """Whole lists of what is strange, in one volume each."""
+    check(offline, _TRAPS[trap])

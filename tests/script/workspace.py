@@ -52,6 +52,12 @@ def kill_all(uid: int) -> None:
         time.sleep(0.02)
 
 
+def default_signals() -> None:
+    """For preexec_fn: what a shell's background job, or nohup, ignores cannot be trapped by a shell below it."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def die_with_parent() -> None:
     """For preexec_fn: the kernel stops the process (SIGQUIT: PostgreSQL's immediate shutdown) when pytest dies."""
     pr_set_pdeathsig = 1
