@@ -41,7 +41,7 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
     with ExitStack() as stack:
         space = Workspace()
         stack.callback(space.close)
-        programs = wrap(root_filesystem(version), version, space.directory("postgresql"))
+        programs = wrap(space.show(root_filesystem(version)), version, space.directory("postgresql"))
         template = Server(programs, space.directory("template", mode=0o777)).create()
         full = stack.enter_context(template.clone(space.directory("full", mode=0o777)))
         hostile.fill(full, space.directory("spaces", mode=0o777))
