@@ -7,10 +7,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import backup
+from . import backup, verify
 from .figures import as_json, as_table
 
-BENCHMARKS = {"backup": backup.measure}
+BENCHMARKS = {"backup": backup.measure, "verify": verify.measure}
 
 
 def main() -> int:

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""What a dump holds, as values; `to_dict` gives what modules return and write as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a run wrote before pg_dumpall's text; a line that is missing or not understood gives None."""
+
+    collection_version: str
+    started: str | None = None
+    server: str | None = None
+    server_version: str | None = None
+    pg_dumpall_version: str | None = None
+    bootstrap_superuser: str | None = None
+    databases_skipped: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**self.__dict__, "databases_skipped": list(self.databases_skipped)}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that the dump creates or has rows of."""
+
+    schema: str
+    name: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database's section of the dump.
+
+    `owner`, `encoding`, `locale_provider`, `locale` and `create_options` are those of its CREATE DATABASE and ALTER
+    DATABASE … OWNER, None or empty where the dump has none (`postgres` and `template1` exist already). `settings`
+    maps names to the SQL text after TO. Offsets and lengths are bytes of uncompressed text; the body begins after the
+    section's last \\connect and ends with the section.
+    """
+
+    name: str | None
+    offset_bytes: int
+    body_offset_bytes: int
+    length_bytes: int
+    rows: int
+    owner: str | None = None
+    encoding: str | None = None
+    locale_provider: str | None = None
+    locale: str | None = None
+    create_options: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
+    role_settings: tuple[dict[str, str], ...] = ()
+    tables: tuple[Table, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            **self.__dict__,
+            "role_settings": list(self.role_settings),
+            "tables": [dict(table.__dict__) for table in self.tables],
+        }
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What was read of a dump; `complete` only when it was read to its proper end.
+
+    `kind` is `cluster` (pg_dumpall), `globals` (pg_dumpall without databases), `database` (pg_dump) or None.
+    """
+
+    complete: bool = False
+    kind: str | None = None
+    header: Header | None = None
+    server_version: str | None = None
+    pg_dump_version: str | None = None
+    roles: tuple[str, ...] = ()
+    tablespaces: tuple[str, ...] = ()
+    uncompressed_bytes: int = 0
+    rows: int = 0
+    globals_span: tuple[int, int] | None = None
+    databases: tuple[Database, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The `contents` of modules: only JSON's types."""
+        shown = {name: value for name, value in self.__dict__.items() if name != "globals_span"}
+        shown["header"] = self.header.to_dict() if self.header else None
+        shown["roles"], shown["tablespaces"] = list(self.roles), list(self.tablespaces)
+        shown["globals"] = None
+        if self.globals_span:
+            shown["globals"] = {"offset_bytes": self.globals_span[0], "length_bytes": self.globals_span[1]}
+        shown["databases"] = [database.to_dict() for database in self.databases]
+        return shown

@@ -1,0 +1,543 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""Text chunks of a dump to its contents.
+
+What pg_dumpall and pg_dump write in their plain format (src/bin/pg_dump/pg_dumpall.c, pg_dump.c,
+pg_backup_archiver.c, dumputils.c of PostgreSQL 12 to 19), as psql would understand it: the lexer tells apart what is
+a statement, a command or a comment and what only looks like one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from .contents import Contents, Database, Header, Table
+from .encodings import codec_of, decode
+from .errors import DumpError, IncompleteDumpError, MoreThanOneDumpError, NotADumpError, TextAfterDumpError
+from .sql_lexer import SqlLexer
+
+# The comments between statements that say where one is (the line of dashes before them belongs to them).
+_MARKERS = re.compile(
+    rb"^(?:--\r?\n)?-- (?:PostgreSQL database (?:cluster )?dump(?: complete)?"
+    rb"|Database \"[^\r\n]*\" dump"
+    rb"|Dumped (?:from database|by pg_dump) version [^\r\n]*)\r?(?=\n)",
+    re.MULTILINE,
+)
+_HINTS = (b"-- PostgreSQL database ", b'-- Database "', b"-- Dumped ")
+_CLUSTER, _CLUSTER_END = b"-- PostgreSQL database cluster dump", b"-- PostgreSQL database cluster dump complete"
+_DATABASE, _DATABASE_END = b"-- PostgreSQL database dump", b"-- PostgreSQL database dump complete"
+_FROM, _BY = b"-- Dumped from database version ", b"-- Dumped by pg_dump version "
+_SECTION = b'-- Database "'
+# What follows the last marker, to the text's end.
+_TAIL = b"\n--\n\n"
+_TAIL_UNRESTRICT = re.compile(rb"\n--\n\n\\unrestrict [A-Za-z0-9]+\n\n")
+_TAIL_UNRESTRICT_BEGUN = re.compile(rb"\n--\n\n(?:\\(?:[a-z]{0,10}|unrestrict [A-Za-z0-9]*\n?))?")
+_TAIL_BYTES = 4096
+_CUSTOM_FORMAT = b"PGDMP"
+_TAR_MAGIC = b"ustar"
+
+_HEADER = re.compile(rb"-- Backup made by homelab\.postgres_backup (\S+)\n((?:-- [^\n]+\n)*)--\n")
+_HEADER_BYTES = 1 << 20
+
+_IDENTIFIER = rb'(?:"(?:[^"]|"")*"|[^\s"();.,]+)'
+_QUALIFIED = rb"\s+(" + _IDENTIFIER + rb")(?:\.(" + _IDENTIFIER + rb"))?"
+_COPY = re.compile(rb"COPY" + _QUALIFIED + rb"\s*(?:\((?:[^\"()]|\"[^\"]*\")*\))?\s*FROM\s+STDIN\b", re.IGNORECASE)
+_COPY_FROM_STDIN = re.compile(rb"\bFROM\s+STDIN\b", re.IGNORECASE)
+_QUOTED_OR_COMMENT = re.compile(rb"'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|/\*.*?\*/", re.DOTALL)
+_INSERT = re.compile(rb"INSERT\s+INTO" + _QUALIFIED, re.IGNORECASE)
+_CREATE_TABLE = re.compile(rb"CREATE\s+(?:UNLOGGED\s+)?TABLE(?:\s+IF\s+NOT\s+EXISTS)?" + _QUALIFIED)
+_CREATE_ROLE = re.compile(rb"CREATE\s+(?:ROLE|USER)\s+(" + _IDENTIFIER + rb")\s*;")
+_CREATE_TABLESPACE = re.compile(rb"CREATE\s+TABLESPACE\s+(" + _IDENTIFIER + rb")")
+_CREATE_DATABASE = re.compile(rb"CREATE\s+DATABASE\s+(" + _IDENTIFIER + rb")(.*)", re.DOTALL)
+_STRING = rb"(E?'(?:[^'\\]|''|\\.)*'|" + _IDENTIFIER + rb"|-?\d+)"
+_OPTION = re.compile(rb"([A-Z_]+)\s*=\s*" + _STRING, re.DOTALL)
+_ALTER_DATABASE = re.compile(rb"ALTER\s+DATABASE\s+(" + _IDENTIFIER + rb")\s+(.*);\Z", re.DOTALL)
+_ALTER_ROLE_IN = re.compile(
+    rb"ALTER\s+ROLE\s+(" + _IDENTIFIER + rb")\s+IN\s+DATABASE\s+(" + _IDENTIFIER + rb")\s+(.*);\Z", re.DOTALL
+)
+_OWNER = re.compile(rb"OWNER\s+TO\s+(" + _IDENTIFIER + rb")")
+_SETTING = re.compile(rb"SET\s+(" + _IDENTIFIER + rb"(?:\." + _IDENTIFIER + rb")*)\s+(?:TO|=)\s+(.*)", re.DOTALL)
+_PROPERTY = re.compile(rb"(CONNECTION LIMIT|IS_TEMPLATE|ALLOW_CONNECTIONS)\s*=?\s*(\S+)")
+_SET = re.compile(rb"SET\s+(client_encoding|standard_conforming_strings)\s*(?:=|TO)\s*'?([^';]*)'?\s*;", re.IGNORECASE)
+_COMMAND = re.compile(rb"\\([^\s\\]+)\s*(.*)", re.DOTALL)
+_ARGUMENT = re.compile(rb"\s*(\"(?:[^\"]|\"\")*\"|'(?:[^'\\]|''|\\.)*'|[^\s\\\"']+)")
+_CONNECTION_NAME = re.compile(rb"(?:^|\s)dbname\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s\\]|\\.)*))")
+
+
+class _Section:
+    """A database while it is being read."""
+
+    def __init__(self, offset: int) -> None:
+        self.offset = offset
+        self.end: int | None = None
+        self.body_offset: int | None = None
+        self.name: str | None = None
+        self.is_open = False  # between pg_dump's first and last comment
+        self.was_open = False
+        self.owner: str | None = None
+        self.create_options: dict[str, str] = {}
+        self.settings: dict[str, str] = {}
+        self.role_settings: list[dict[str, str]] = []
+        self.tables: dict[tuple[bytes, bytes], int] = {}
+        self.codecs: dict[tuple[bytes, bytes], str] = {}
+
+    def to_database(self, text_bytes: int) -> Database:
+        end = text_bytes if self.end is None else self.end
+        options = self.create_options
+        tables = tuple(
+            Table(
+                _name(schema, self.codecs.get((schema, name), "utf-8")),
+                _name(name, self.codecs.get((schema, name), "utf-8")),
+                rows,
+            )
+            for (schema, name), rows in self.tables.items()
+        )
+        return Database(
+            name=self.name,
+            offset_bytes=self.offset,
+            body_offset_bytes=self.offset if self.body_offset is None else self.body_offset,
+            length_bytes=end - self.offset,
+            rows=sum(self.tables.values()),
+            owner=self.owner,
+            encoding=options.get("encoding"),
+            locale_provider=options.get("locale_provider"),
+            locale=options.get("locale", options.get("lc_collate")),
+            create_options=dict(options),
+            settings=dict(self.settings),
+            role_settings=tuple(self.role_settings),
+            tables=tables,
+        )
+
+
+class DumpReader:
+    """Feed it text, then `finish`, which gives the contents or says what is wrong."""
+
+    def __init__(self) -> None:
+        self._lexer = SqlLexer(self, _MARKERS, _HINTS)
+        self._bytes = 0
+        self._begin = b""
+        self._last = b""
+        self._codec = "utf-8"
+        self._kind: str | None = None
+        self._globals_offset = 0
+        self._server_version: str | None = None
+        self._pg_dump_version: str | None = None
+        self._roles: list[str] = []
+        self._tablespaces: list[str] = []
+        self._sections: list[_Section] = []
+        self._section: _Section | None = None
+        self._key: bytes | None = None  # of \restrict
+        self._was_restricted = False
+        self._target: tuple[bytes, bytes] | None = None  # whose COPY data is being read
+        self._block_rows = 0
+        self._end: int | None = None  # where the last marker's line ends
+        self._end_offset = 0  # where its comment begins
+        self._second: DumpError | None = None
+        self._complete = False
+
+    # -------------------------------------------------------------------------------------------------------- feeding
+
+    def feed(self, chunk: bytes) -> None:
+        """Read on: any number of bytes."""
+        if len(self._begin) < _HEADER_BYTES and not self._bytes > _HEADER_BYTES:
+            self._begin += chunk[: _HEADER_BYTES - len(self._begin)]
+        self._bytes += len(chunk)
+        self._last = chunk[-_TAIL_BYTES:] if len(chunk) >= _TAIL_BYTES else (self._last + chunk)[-_TAIL_BYTES:]
+        if self._second is None:
+            self._lexer.feed(chunk)
+
+    def finish(self) -> Contents:
+        """The contents, when the text is one whole dump; else raises a DumpError that carries what was read of it."""
+        if self._second is None:
+            self._lexer.finish()
+        error = self._second or self._judge()
+        if error is not None:
+            error.partial = self.contents()
+            raise error
+        self._complete = True
+        return self.contents()
+
+    def contents(self) -> Contents:
+        """What was read so far."""
+        databases = tuple(section.to_database(self._bytes) for section in self._sections)
+        kind = self._kind
+        if kind == "cluster" and not databases and self._end is not None:
+            kind = "globals"
+        span = None
+        if self._kind == "cluster":
+            end = (
+                databases[0].offset_bytes if databases else (self._end_offset if self._end is not None else self._bytes)
+            )
+            span = (self._globals_offset, end - self._globals_offset)
+        return Contents(
+            complete=self._complete,
+            kind=kind,
+            header=_read_header(self._begin),
+            server_version=self._server_version,
+            pg_dump_version=self._pg_dump_version,
+            roles=tuple(self._roles),
+            tablespaces=tuple(self._tablespaces),
+            uncompressed_bytes=self._bytes,
+            rows=sum(database.rows for database in databases),
+            globals_span=span,
+            databases=databases,
+        )
+
+    def _judge(self) -> DumpError | None:
+        """What keeps the text from being one whole dump."""
+        if self._kind is None:
+            return NotADumpError(f"this is no plain dump of pg_dumpall or pg_dump: {self._what_instead()}", 0)
+        expected = _CLUSTER_END if self._kind == "cluster" else _DATABASE_END
+        if self._end is None:
+            return IncompleteDumpError(
+                f"the dump is cut off: expected '{expected.decode()}' as its end, found the end of the text at byte "
+                f"{self._bytes}, {self._position()}. The program that wrote it did not finish: take another backup",
+                self._bytes,
+            )
+        length = self._bytes - self._end
+        tail = self._last[-length:] if 0 < length <= len(self._last) else b""
+        tail = tail.replace(b"\r\n", b"\n")
+        if self._kind == "database" and self._was_restricted:
+            is_whole = self._key is None and _TAIL_UNRESTRICT.fullmatch(tail) is not None
+            is_begun = _TAIL_UNRESTRICT_BEGUN.fullmatch(tail) is not None
+        else:
+            is_whole, is_begun = tail == _TAIL, False
+        if is_whole:
+            return None
+        if is_begun or _TAIL.startswith(tail):
+            return IncompleteDumpError(
+                f"the dump is cut off in its last lines, after '{expected.decode()}': found the end of the text at "
+                f"byte {self._bytes}, expected a few bytes more. Take another backup",
+                self._bytes,
+            )
+        return TextAfterDumpError(
+            f"the dump's last lines are not those that pg_dump writes after '{expected.decode()}' at byte "
+            f"{self._end_offset}: something was appended or changed. Take another copy",
+            self._end,
+        )
+
+    def _what_instead(self) -> str:
+        if self._begin.startswith(_CUSTOM_FORMAT):
+            return "found pg_dump's custom format, which pg_restore reads; dump with --format=plain"
+        if self._begin[257:262] == _TAR_MAGIC:
+            return "found a tar archive; expected the SQL text itself"
+        if not self._bytes:
+            return "the text is empty: the program that should have written it failed"
+        if self._begin.startswith(b"\x1f\x8b"):
+            return "found gzip data within gzip data; decompress it once"
+        return f"expected a comment '{_CLUSTER.decode()}' or '{_DATABASE.decode()}', found none"
+
+    def _position(self) -> str:
+        """Where in the dump the text ends, in words, without any of it."""
+        section = self._section
+        if section is None:
+            place = "among the roles and other globals"
+        elif section.name is None:
+            place = "in a database"
+        else:
+            place = f"in the database '{section.name}'"
+        if self._target is not None:
+            name = ".".join(_name(part, self._codec) for part in self._target)
+            place += f", in the rows of {name} (after {self._block_rows} of them)"
+        else:
+            place += f", {self._lexer.where}"
+        return place
+
+    # --------------------------------------------------------------------------------------------------- as a handler
+
+    def comment(self, line: bytes, offset: int) -> None:  # noqa: PLR0912 - one branch for each marker
+        """A marker between statements."""
+        text = line.rstrip(b"\r")
+        dashes = text.find(b"\n") + 1
+        text = text[dashes:]
+        end = offset + len(line)
+        section = self._section
+        is_open = section is not None and section.is_open
+        if text == _CLUSTER:
+            if self._kind is None:
+                self._kind, self._globals_offset = "cluster", offset
+            else:
+                self._more(offset)
+        elif text == _DATABASE:
+            self._database_begins(offset)
+        elif text == _DATABASE_END:
+            if section is not None and is_open:
+                section.is_open = False
+                if self._kind == "database":
+                    self._ended(offset, end)
+        elif text == _CLUSTER_END:
+            if self._kind == "cluster" and not is_open:
+                self._ended(offset, end)
+        elif text.startswith(_SECTION):
+            if self._kind == "cluster" and not is_open and self._end is None:
+                self._begin_section(offset).name = decode(text[len(_SECTION) : -len(b'" dump')], self._codec)
+        elif text.startswith(_FROM) and is_open and self._server_version is None:
+            self._server_version = decode(text[len(_FROM) :], "utf-8")
+        elif text.startswith(_BY) and is_open and self._pg_dump_version is None:
+            self._pg_dump_version = decode(text[len(_BY) :], "utf-8")
+
+    def _database_begins(self, offset: int) -> None:
+        section = self._section
+        if self._end is not None or (section is not None and section.is_open):
+            self._more(offset)
+            return
+        if self._kind is None:
+            self._kind = "database"
+        if section is None or section.was_open:
+            if self._kind == "database" and section is not None:
+                self._more(offset)
+                return
+            section = self._begin_section(offset)
+        section.is_open = section.was_open = True
+
+    def _begin_section(self, offset: int) -> _Section:
+        if self._section is not None:
+            self._section.end = offset
+        self._section = _Section(offset)
+        self._sections.append(self._section)
+        self._key = None
+        return self._section
+
+    def _ended(self, offset: int, end: int) -> None:
+        if self._end is None:
+            self._end, self._end_offset = end, offset
+            if self._kind == "cluster" and self._section is not None:
+                self._section.end = offset
+
+    def _more(self, offset: int) -> None:
+        if self._second is None:
+            self._second = MoreThanOneDumpError(
+                f"more than one dump is in the file: another begins at byte {offset} of the text. Expected one: "
+                "was a dump appended to another, or did two write to the same file?",
+                offset,
+            )
+
+    def _after_end(self, offset: int) -> None:
+        if self._second is None:
+            self._second = TextAfterDumpError(
+                f"something follows the dump's end at byte {offset} of the text: expected nothing. "
+                "Was something appended to the file? Take another copy",
+                offset,
+            )
+
+    def command(self, line: bytes, offset: int, end: int) -> None:
+        """A backslash command. Between \\restrict and \\unrestrict psql refuses all others (command.c)."""
+        found = _COMMAND.match(line)
+        if found is None:
+            return
+        name, rest = found[1], found[2]
+        if name == b"unrestrict":
+            if rest.strip() == self._key:
+                self._key = None
+            return
+        if self._key is not None:
+            return
+        if self._end is not None:
+            self._after_end(offset)
+        elif name == b"restrict":
+            self._key = rest.strip()
+            self._was_restricted = True
+        elif name in (b"connect", b"c"):
+            self._connect(_arguments(rest), offset, end)
+        elif name == b"encoding":
+            arguments = _arguments(rest)
+            if arguments:
+                self._lexer.set_encoding(decode(arguments[0], "utf-8"))
+
+    def _connect(self, arguments: list[bytes], offset: int, end: int) -> None:
+        positional = [argument for argument in arguments if not argument.startswith(b"-reuse-previous=")]
+        self._lexer.set_standard_strings(True)
+        self._lexer.set_encoding("UTF8")
+        if self._kind is None or not positional:
+            return
+        section = self._section
+        # Before version 12 nothing but \connect separates the databases.
+        if self._kind == "cluster" and (section is None or (section.was_open and not section.is_open)):
+            section = self._begin_section(offset)
+        if section is None:
+            return
+        name = positional[0]
+        if b"=" in name:
+            in_string = _CONNECTION_NAME.search(name)
+            if in_string is None:
+                return
+            raw = in_string[1] if in_string[1] is not None else in_string[2]
+            name = re.sub(rb"\\(.)", rb"\1", raw, flags=re.DOTALL)
+        if not section.create_options:
+            section.name = decode(name, self._codec)
+        section.body_offset = end
+
+    def copied(self, rows: int, ended: bool) -> None:
+        """Rows of COPY data."""
+        self._block_rows += rows
+        if self._target is not None and self._section is not None:
+            self._section.tables[self._target] += rows
+        if ended:
+            self._target = None
+
+    def statement(self, text: bytes, offset: int, rows: int) -> bool:
+        """A statement; returns whether COPY data follows."""
+        first = text[:6].upper()
+        if self._end is not None:
+            self._after_end(offset)
+        if first[:4] == b"COPY":
+            return self._copy(text)
+        if first == b"INSERT":
+            found = _INSERT.match(text)
+            if found is not None:
+                self._add_rows(self._table(found), rows)
+        elif first == b"CREATE":
+            self._create(text)
+        elif first[:5] == b"ALTER":
+            self._alter(text)
+        elif first[:3] == b"SET":
+            self._set(text)
+        return False
+
+    def _copy(self, text: bytes) -> bool:
+        found = _COPY.match(text)
+        if found is None:
+            return _COPY_FROM_STDIN.search(_QUOTED_OR_COMMENT.sub(b" ", text)) is not None
+        self._target = self._table(found)
+        self._block_rows = 0
+        self._add_rows(self._target, 0)
+        return True
+
+    def _table(self, found: re.Match[bytes]) -> tuple[bytes, bytes]:
+        """Schema and name as written; pg_dump names the schema always."""
+        first, second = found[1], found[2]
+        return (b"public", first) if second is None else (first, second)
+
+    def _add_rows(self, table: tuple[bytes, bytes], rows: int) -> None:
+        section = self._section
+        if section is None:
+            return
+        section.tables[table] = section.tables.get(table, 0) + rows
+        if self._codec != "utf-8":
+            section.codecs[table] = self._codec
+
+    def _create(self, text: bytes) -> None:
+        section = self._section
+        if section is None:
+            role = _CREATE_ROLE.match(text)
+            if role is not None:
+                self._roles.append(_name(role[1], self._codec))
+                return
+            tablespace = _CREATE_TABLESPACE.match(text)
+            if tablespace is not None:
+                self._tablespaces.append(_name(tablespace[1], self._codec))
+            return
+        table = _CREATE_TABLE.match(text)
+        if table is not None:
+            self._add_rows(self._table(table), 0)
+            return
+        database = _CREATE_DATABASE.match(text)
+        if database is not None and not section.create_options:
+            section.name = _name(database[1], self._codec)
+            for option in _OPTION.finditer(database[2]):
+                section.create_options[option[1].decode().lower()] = _value(option[2], self._codec)
+
+    def _alter(self, text: bytes) -> None:
+        section = self._section
+        if section is None or section.name is None:
+            return
+        database = _ALTER_DATABASE.match(text)
+        if database is not None:
+            if _name(database[1], self._codec) != section.name:
+                return
+            what = database[2]
+            owner, setting, a_property = _OWNER.match(what), _SETTING.match(what), _PROPERTY.match(what)
+            if owner is not None:
+                section.owner = _name(owner[1], self._codec)
+            elif setting is not None:
+                section.settings[_name(setting[1], self._codec)] = decode(setting[2], self._codec)
+            elif a_property is not None:
+                section.create_options[a_property[1].decode().lower().replace(" ", "_")] = _value(
+                    a_property[2], self._codec
+                )
+            return
+        role = _ALTER_ROLE_IN.match(text)
+        if role is not None and _name(role[2], self._codec) == section.name:
+            setting = _SETTING.match(role[3])
+            if setting is not None:
+                section.role_settings.append(
+                    {
+                        "role": _name(role[1], self._codec),
+                        "name": _name(setting[1], self._codec),
+                        "value": decode(setting[2], self._codec),
+                    }
+                )
+
+    def _set(self, text: bytes) -> None:
+        found = _SET.match(text)
+        if found is None:
+            return
+        value = decode(found[2], "utf-8").strip()
+        if found[1].lower() == b"client_encoding":
+            self._codec = codec_of(value)
+            self._lexer.set_encoding(value)
+        else:
+            self._lexer.set_standard_strings(value.lower() not in ("off", "false", "0", "no"))
+
+
+def _name(identifier: bytes, codec: str) -> str:
+    """A quoted or plain identifier as the name that it stands for (each part of a qualified setting is plain)."""
+    text = decode(identifier, codec)
+    if text[:1] == '"' and text[-1:] == '"' and len(text) > 1:
+        return text[1:-1].replace('""', '"')
+    return text
+
+
+def _value(literal: bytes, codec: str) -> str:
+    """An option's value: the string that a literal stands for, or the word itself."""
+    text = decode(literal, codec)
+    if text[:2] == "E'":
+        return re.sub(r"\\(.)|''", lambda found: found[1] or "'", text[2:-1], flags=re.DOTALL)
+    if text[:1] == "'":
+        return text[1:-1].replace("''", "'")
+    return _name(literal, codec)
+
+
+def _arguments(text: bytes) -> list[bytes]:
+    """The arguments of a backslash command (psqlscanslash.l): quoted ones without their quotes."""
+    found = []
+    for argument in _ARGUMENT.findall(text):
+        if argument[:1] == b'"':
+            found.append(argument[1:-1].replace(b'""', b'"'))
+        elif argument[:1] == b"'":
+            found.append(re.sub(rb"\\(.)|''", lambda part: part[1] or b"'", argument[1:-1], flags=re.DOTALL))
+        else:
+            found.append(argument)
+    return found
+
+
+def _read_header(begin: bytes) -> Header | None:
+    """The header of a run (backup.sh, write_header), only as the very first text."""
+    found = _HEADER.match(begin)
+    if found is None:
+        return None
+    values: dict[str, Any] = {}
+    for line in found[2].decode("utf-8", "backslashreplace").splitlines():
+        name, colon, value = line[3:].partition(": ")
+        if colon:
+            try:
+                values[name] = json.loads(value)
+            except ValueError:
+                values[name] = value
+    skipped = values.get("databases skipped")
+
+    def text(name: str) -> str | None:
+        value = values.get(name)
+        return value if isinstance(value, str) else None
+
+    return Header(
+        collection_version=found[1].decode("utf-8", "backslashreplace"),
+        started=text("started"),
+        server=text("server"),
+        server_version=text("server version"),
+        pg_dumpall_version=text("pg_dumpall version"),
+        bootstrap_superuser=text("bootstrap superuser"),
+        databases_skipped=tuple(str(name) for name in skipped) if isinstance(skipped, list) else (),
+    )

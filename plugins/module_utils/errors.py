@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""What can be wrong with a backup, as exceptions that say what was expected, what was found and what to do.
+
+No message holds a row of data, a statement's text or a password.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class BackupError(Exception):
+    """The base of every error of this collection's core.
+
+    `check` is the word under which a module reports the failure; `partial` is what was known when it happened
+    (a `Contents`, or nothing).
+    """
+
+    check = "backup"
+
+    def __init__(self, message: str, partial: Any | None = None) -> None:
+        super().__init__(message)
+        self.partial = partial
+
+
+class UnreadableError(BackupError):
+    """The file cannot be opened or read."""
+
+    check = "file"
+
+
+class GzipError(BackupError):
+    """The file is not one whole gzip stream (RFC 1952).
+
+    `good_bytes` counts the text, `good_compressed_bytes` the compressed bytes, up to which the data was good.
+    """
+
+    check = "gzip"
+
+    def __init__(self, message: str, good_bytes: int, good_compressed_bytes: int) -> None:
+        super().__init__(message)
+        self.good_bytes = good_bytes
+        self.good_compressed_bytes = good_compressed_bytes
+
+
+class NotGzipError(GzipError):
+    """The file does not begin as gzip does."""
+
+
+class TruncatedGzipError(GzipError):
+    """The file ends in the middle of a gzip member."""
+
+
+class CorruptGzipError(GzipError):
+    """What should be compressed data, or a member's header, is not."""
+
+
+class BadChecksumError(GzipError):
+    """A member's text has another CRC-32 than its trailer says."""
+
+
+class BadLengthError(GzipError):
+    """A member's text has another length than its trailer says."""
+
+
+class TrailingDataError(GzipError):
+    """After the last member comes something else than zeros."""
+
+
+class DumpError(BackupError):
+    """The text is not one whole dump; `offset_bytes` is the place in the text that tells."""
+
+    check = "dump"
+
+    def __init__(self, message: str, offset_bytes: int, partial: Any | None = None) -> None:
+        super().__init__(message, partial)
+        self.offset_bytes = offset_bytes
+
+
+class NotADumpError(DumpError):
+    """The text is not what pg_dumpall or pg_dump write in their plain format."""
+
+
+class IncompleteDumpError(DumpError):
+    """The text ends before the dump does."""
+
+
+class MoreThanOneDumpError(DumpError):
+    """A second dump begins in the same file."""
+
+
+class TextAfterDumpError(DumpError):
+    """Something that is no part of a dump follows its end."""
+
+
+class SidecarError(BackupError):
+    """The sidecar cannot be used: unreadable, not one line of sha256sum's, or naming another file."""
+
+    check = "sidecar"
+
+
+class ExpectationError(BackupError):
+    """An expectation that nothing can meet, as it is written."""
+
+    check = "expectation"

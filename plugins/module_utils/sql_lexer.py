@@ -1,0 +1,737 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""Split the text of a dump as psql does: into statements, backslash commands, COPY data and comments between them.
+
+The rules are those of PostgreSQL's src/fe_utils/psqlscan.l (statements), src/bin/psql/mainloop.c (commands, what
+ends a line) and src/bin/psql/copy.c (COPY data). Text comes in chunks of any size, and is never kept: a statement or
+row may be larger than memory.
+
+Most of a dump is COPY data, for which one search and one count per chunk do; most statements are simple, and one
+regular expression takes each whole. Everything else goes through the slow path, a state machine that can be
+interrupted at any byte.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from re import Pattern
+from typing import Protocol
+
+from .encodings import canonical_encoding
+
+# What is kept of a statement: the longest column list there can be (1,600 columns with names of 63 characters of up to
+# four bytes, each doubled and quoted, is less), so that every COPY is understood.
+HEAD_BYTES = 1 << 20
+# No comment of interest, and no backslash command, is longer.
+LINE_BYTES = 1 << 16
+# Bytes before the position that are kept for looking back.
+_CONTEXT = 3
+# A word that may mean something together with what follows is at most this long.
+_WORD_BYTES = 64
+# So much of a statement is there before it is looked at: `CREATE OR REPLACE PROCEDURE` with room for blanks.
+_START_BYTES = 64
+# Text in an encoding whose characters hold ASCII bytes is masked in pieces of this size.
+_MASKED_PIECE_BYTES = 1 << 14
+# A table's INSERTs are counted in bulk from this many on.
+_RUN_AFTER = 32
+_RUN_BYTES = 1 << 16
+
+_SPACE = b" \\t\\n\\r\\f"
+_WORD = b"A-Za-z0-9_$\\x80-\\xff"
+_GAP = re.compile(rb"[" + _SPACE + rb"]*(?:--[^\n\r]*[\n\r][" + _SPACE + rb"]*)*")
+_WORD_BYTES_SET = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_$&-/*") | frozenset(
+    range(128, 256)
+)
+_IDENTIFIER_SET = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_$") | frozenset(
+    range(128, 256)
+)
+_STOP = re.compile(rb"['\"$;\\()]|--|/\*")
+# psql counts BEGIN, CASE and END only in a statement that creates a function or procedure (psqlscan.l, {identifier}).
+_STOP_IN_ROUTINE = re.compile(
+    _STOP.pattern
+    + rb"|(?<!["
+    + _WORD
+    + rb"])(?:[bB][eE][gG][iI][nN]|[cC][aA][sS][eE]|[eE][nN][dD])(?!["
+    + _WORD
+    + rb"])"
+)
+_ROUTINE = re.compile(
+    rb"CREATE["
+    + _SPACE
+    + rb"]+(?:OR["
+    + _SPACE
+    + rb"]+REPLACE["
+    + _SPACE
+    + rb"]+)?(?:FUNCTION|PROCEDURE)(?!["
+    + _WORD
+    + rb"])",
+    re.I,
+)
+# What may become one of these with more text.
+_BEGUN = re.compile(rb"(?:CREATE|INSERT)(?:[ \t\n\r\f]+(?:OR|REPLACE))*[ \t\n\r\f]*[A-Z]{0,9}\Z", re.IGNORECASE)
+_DOLLAR = re.compile(rb"\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$")
+_DOLLAR_BEGUN = re.compile(rb"\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\Z")
+_COMMENT = re.compile(rb"/\*|\*/")
+_LINE_END = re.compile(rb"[\n\r]")
+_BLANKS = b" \t\n\r\f"
+_VALUES = re.compile(rb"(?<![" + _WORD + rb"])VALUES\Z", re.I)
+_DEFAULT = re.compile(rb"DEFAULT\Z", re.I)
+_INSERT = re.compile(rb"INSERT[" + _SPACE + rb"]+INTO(?![" + _WORD + rb"])", re.I)
+
+
+def _simple(strings: bytes, levels: int) -> bytes:
+    """A pattern for text without surprises, in parentheses at most so many levels deep.
+
+    Each alternative begins with a byte that no other can match, so that a failing match takes linear time.
+    """
+    plain = rb"[^'\"$;\\/()\-]*"
+    atoms = strings + rb"|\"[^\"\\]*\"|-(?!-)|/(?!\*)"
+    pattern = plain + rb"(?:(?:" + atoms + rb")" + plain + rb")*"
+    for _ in range(levels):
+        pattern = plain + rb"(?:(?:" + atoms + rb"|\(" + pattern + rb"\))" + plain + rb")*"
+    return pattern
+
+
+# With standard_conforming_strings a backslash means nothing, unless a letter (or the & of U&'') is before the quote.
+_STANDARD_STRINGS = rb"(?<![A-Za-z&])'[^']*'|(?<=[A-Za-z&])'[^'\\]*'(?!')"
+_ESCAPE_STRINGS = rb"'[^'\\]*'"
+_DEEP = 3
+
+
+class _Patterns:
+    """The patterns that depend on standard_conforming_strings."""
+
+    def __init__(self, strings: bytes) -> None:
+        self.statement = re.compile(_simple(strings, _DEEP) + rb";")
+        self.values = _simple(strings, 2)
+        self.one_row = re.compile(
+            rb"(INSERT INTO [^'\"$;\\/()\-]*(?:\"[^\"\\]*\"[^'\"$;\\/()\-]*)*"
+            + rb"(?:\([^'$;\\/()]*\)[^'\"$;\\/()\-]*)?VALUES \()"
+            + self.values
+            + rb"\)(?: ON CONFLICT DO NOTHING)?;\n"
+        )
+
+
+_PATTERNS = {True: _Patterns(_STANDARD_STRINGS), False: _Patterns(_ESCAPE_STRINGS)}
+
+# Encodings in which a byte below 0x80 can be part of a longer character (src/common/wchar.c). A server cannot have
+# them, but `pg_dump -E` writes them. What matches here is masked before it is looked at, as psql does.
+_TWO_BYTES = rb"[\x80-\xff][^\n]"
+_MASKS = {
+    "SJIS": rb"[\x80-\xa0\xe0-\xff][^\n]",
+    "SHIFTJIS2004": rb"[\x80-\xa0\xe0-\xff][^\n]",
+    "BIG5": _TWO_BYTES,
+    "GBK": _TWO_BYTES,
+    "UHC": _TWO_BYTES,
+    "JOHAB": rb"\x8f[^\n]{2}|[\x80-\x8e\x90-\xff][^\n]",
+    "GB18030": rb"[\x80-\xff][\x30-\x39][^\n]{2}|[\x80-\xff][^\n\x30-\x39]",
+}
+_INCOMPLETE = {
+    "JOHAB": re.compile(rb"\x8f[^\n]?\Z|[\x80-\xfe]\Z"),
+    "GB18030": re.compile(rb"[\x80-\xfe](?:[0-9][^\n]?)?\Z"),
+}
+_INCOMPLETE_PAIR = re.compile(rb"[\x80-\xfe]\Z")
+
+
+class Handler(Protocol):
+    """Who is told what was found. Offsets are bytes from the beginning of the text."""
+
+    def comment(self, line: bytes, offset: int) -> None:
+        """A comment between statements that the lexer was asked to report."""
+
+    def statement(self, text: bytes, offset: int, rows: int) -> bool:
+        """A whole statement, its first HEAD_BYTES; `rows` is how many rows it has after VALUES.
+
+        Several INSERTs that begin the same may come as one. Returns whether COPY data follows.
+        """
+
+    def command(self, line: bytes, offset: int, end: int) -> None:
+        """A backslash command, the first LINE_BYTES of its line; the next line begins at `end`."""
+
+    def copied(self, rows: int, ended: bool) -> None:
+        """So many more rows of COPY data; `ended` when its end marker was reached."""
+
+
+class _State(Enum):
+    BETWEEN = "between statements"
+    TEXT = "in a statement"
+    STRING = "in a string"
+    IDENTIFIER = "in a quoted identifier"
+    DOLLAR = "in a dollar-quoted string"
+    COMMENT = "in a comment"
+    LINE_COMMENT = "in a comment's line"
+    COMMAND = "in a backslash command"
+    COPY_LINE = "in the line of a COPY statement"
+    COPY = "in COPY data"
+
+
+class SqlLexer:
+    """Feed it chunks, then `finish`; it calls the handler."""
+
+    def __init__(self, handler: Handler, comments: Pattern[bytes], hints: tuple[bytes, ...] = (b"",)) -> None:
+        """`comments` finds, in text between statements, the comments to be reported; it matches whole lines.
+
+        Each of them holds one of the `hints`: where none is found, the slower pattern is not tried.
+        """
+        self._handler = handler
+        self._comments = comments
+        self._hints = hints
+        self._buffer = b""
+        self._lexed = b""  # the buffer, masked where the client encoding asks for it
+        self._base = 0  # the offset of the buffer's first byte
+        self._position = 0
+        self._undecided = b""  # the beginning of a character
+        self._is_stale = False  # whether the rest of the buffer is to be masked anew
+        self._state = _State.BETWEEN
+        self._final = False
+        self._encoding = ""
+        self._standard_strings = True
+        # of the statement that is being read
+        self._offset = 0
+        self._head = bytearray()
+        self._head_from = 0
+        self._parens = 0
+        self._begins = 0
+        self._is_routine = False
+        self._is_insert = False
+        self._rows = -1  # -1: VALUES has not come yet
+        self._escapes = False
+        self._tag = b""
+        self._floor = 0  # no word begins before this place: a dollar-quoted string ended here
+        self._depth = 0
+        self._outer = _State.TEXT  # what a comment is in
+        # of COPY data
+        self._line_begins = False
+        # of INSERTs that begin the same
+        self._prefix = b""
+        self._streak = 0
+        self._run: tuple[Pattern[bytes], bytes] = (re.compile(b""), b"")
+
+    # ------------------------------------------------------------------------------------------------- for the handler
+
+    @property
+    def where(self) -> str:
+        """What the lexer is in the middle of, in words."""
+        return self._state.value
+
+    def set_standard_strings(self, on: bool) -> None:
+        """standard_conforming_strings, from the next statement on."""
+        self._standard_strings = on
+        self._prefix, self._streak = b"", 0
+
+    def set_encoding(self, name: str) -> None:
+        """client_encoding, from the next statement on."""
+        canonical = canonical_encoding(name)
+        self._encoding = canonical if canonical in _MASKS else ""
+        self._is_stale = True
+        self._prefix, self._streak = b"", 0
+
+    # -------------------------------------------------------------------------------------------------------- feeding
+
+    def feed(self, chunk: bytes) -> None:
+        """Read on."""
+        if not self._encoding:
+            self._add(chunk)
+            return
+        for start in range(0, len(chunk), _MASKED_PIECE_BYTES):
+            self._add(chunk[start : start + _MASKED_PIECE_BYTES])
+
+    def finish(self) -> None:
+        """The text is at its end."""
+        self._final = True
+        self._add(b"")
+
+    def _add(self, chunk: bytes) -> None:
+        """Put a chunk behind what is left of the buffer, and read."""
+        keep = self._position - _CONTEXT if self._position > _CONTEXT else 0
+        if self._undecided:
+            chunk = self._undecided + chunk
+            self._undecided = b""
+        if self._position == len(self._buffer) and self._state is _State.COPY:
+            self._base += len(self._buffer)
+            self._position = self._floor = 0
+            self._buffer = self._lexed = chunk
+        else:
+            self._save_head(keep)
+            self._base += keep
+            self._position -= keep
+            self._floor = max(0, self._floor - keep)
+            left = self._buffer[keep:]
+            is_masked = self._lexed is not self._buffer
+            left_lexed = self._lexed[keep:] if is_masked else left
+            if self._encoding and self._state is not _State.COPY:
+                chunk, masked = self._mask(chunk)
+                self._buffer, self._lexed = left + chunk, left_lexed + masked
+            elif is_masked:
+                self._buffer, self._lexed = left + chunk, left_lexed + chunk
+            else:
+                self._buffer = self._lexed = left + chunk
+        self._read()
+
+    def _mask(self, data: bytes) -> tuple[bytes, bytes]:
+        """Whole characters of the data, and the same with every longer character as bytes 0xff.
+
+        psql does so in psqlscan_prepare_buffer() of psqlscan.l. The beginning of a character waits for its rest.
+        """
+        masked = re.sub(_MASKS[self._encoding], lambda found: b"\xff" * len(found[0]), data)
+        incomplete = _INCOMPLETE.get(self._encoding, _INCOMPLETE_PAIR).search(masked, max(0, len(masked) - 3))
+        if incomplete and not self._final:
+            self._undecided = data[incomplete.start() :]
+            return data[: incomplete.start()], masked[: incomplete.start()]
+        return data, masked
+
+    def _mask_rest(self) -> None:
+        """When the encoding changed, or COPY data ended: mask the rest of the buffer anew, or no longer."""
+        if not self._is_stale:
+            return
+        self._is_stale = False
+        rest, self._undecided = self._buffer[self._position :] + self._undecided, b""
+        if self._encoding:
+            rest, masked = self._mask(rest)
+            self._buffer = self._buffer[: self._position] + rest
+            self._lexed = self._lexed[: self._position] + masked
+        elif self._lexed is not self._buffer:
+            self._buffer = self._lexed = self._buffer[: self._position] + rest
+
+    # -------------------------------------------------------------------------------------------------------- reading
+
+    def _read(self) -> None:
+        steps = {
+            _State.BETWEEN: self._between,
+            _State.TEXT: self._text,
+            _State.STRING: self._string,
+            _State.IDENTIFIER: self._identifier,
+            _State.DOLLAR: self._dollar,
+            _State.COMMENT: self._comment,
+            _State.LINE_COMMENT: self._line_comment,
+            _State.COMMAND: self._command,
+            _State.COPY_LINE: self._copy_line,
+            _State.COPY: self._copy,
+        }
+        while steps[self._state]():
+            pass
+
+    def _between(self) -> bool:
+        """Blanks, comments and simple statements; False when more text is needed."""
+        while True:
+            lexed, position = self._lexed, self._position
+            found = _GAP.match(lexed, position)
+            assert found is not None  # the pattern matches nothing, too
+            end = found.end()
+            size = len(lexed)
+            if end == size or (lexed[end] == 45 and not lexed[end + 1 : end + 2].strip(b"-")):  # 45: '-'
+                if not self._final:
+                    return self._long_gap(position, end)
+                if lexed[end : end + 2] == b"--":
+                    end = size
+            if end - position > 4:  # more than blank lines
+                buffer = self._buffer
+                for hint in self._hints:
+                    if buffer.find(hint, position, end) >= 0:
+                        self._report(position, end)
+                        break
+            self._position = end
+            if end == size:
+                return False
+            if lexed[end] == 92:  # a backslash
+                self._outer = _State.BETWEEN
+                self._state = _State.COMMAND
+                return True
+            simple = _PATTERNS[self._standard_strings].statement.match(lexed, end)
+            if simple is None or not self._simple_statement(end, simple.end()):
+                return self._begin_statement(end)
+            if self._state is not _State.BETWEEN:
+                return True
+
+    def _report(self, start: int, end: int) -> None:
+        for comment in self._comments.finditer(self._buffer, start, end):
+            self._handler.comment(comment[0], self._base + comment.start())
+
+    def _long_gap(self, position: int, end: int) -> bool:
+        """The text ends in blanks or comments: wait for more of it, but do not keep too much. Returns False."""
+        if len(self._lexed) - position <= LINE_BYTES:
+            return False
+        self._report(position, end)
+        self._position = end
+        if len(self._lexed) - end > LINE_BYTES:
+            self._outer = _State.BETWEEN
+            self._state = _State.LINE_COMMENT
+            return True
+        return False
+
+    def _simple_statement(self, start: int, end: int) -> bool:
+        """Tell of a statement that one pattern matched; False when it needs the slow path after all."""
+        text = self._buffer[start:end]
+        rows = 0
+        first = text[:6].upper()
+        if first == b"CREATE":
+            if _ROUTINE.match(text):
+                return False
+        elif first == b"INSERT":
+            single = _PATTERNS[self._standard_strings].one_row.match(self._lexed, start)
+            if single is None:
+                return False
+            rows = 1
+            if single[1] != self._prefix:
+                if single[1].upper().count(b"VALUES") > 1:  # in a name, or where it does not belong
+                    return False
+                self._prefix, self._streak = single[1], 0
+            self._streak += 1
+            if self._streak >= _RUN_AFTER:
+                more, end = self._count_run(end)
+                rows += more
+        self._position = end
+        if self._handler.statement(text, self._base + start, rows):
+            self._state = _State.COPY_LINE
+        self._mask_rest()
+        return True
+
+    def _count_run(self, start: int) -> tuple[int, int]:
+        """How many INSERTs that begin as the last ones did follow at once, and where they end.
+
+        They are removed from a copy of the text: when nothing is left, nothing else was between them.
+        """
+        prefix = self._prefix
+        if self._run[1] != prefix:
+            values = _PATTERNS[self._standard_strings].values
+            self._run = (re.compile(rb"\n" + re.escape(prefix) + values + rb"\)(?: ON CONFLICT DO NOTHING)?;"), prefix)
+        end = self._lexed.rfind(b";\n" + prefix, start, start + _RUN_BYTES) + 1
+        if end - start < len(prefix):
+            return 0, start
+        left, number = self._run[0].subn(b"", self._lexed[start:end])
+        if left:
+            self._streak = 0
+            return 0, start
+        return number, end
+
+    # ------------------------------------------------------------------------------------- the slow path: a statement
+
+    def _begin_statement(self, start: int) -> bool:
+        """A statement that is not simple, or not all there."""
+        lexed = self._lexed
+        if not self._final:
+            size = len(lexed) - start
+            if size < _START_BYTES or (size < LINE_BYTES and _BEGUN.match(lexed, start)):
+                return False
+        self._state = _State.TEXT
+        self._offset = self._base + start
+        self._head = bytearray()
+        self._head_from = start
+        self._parens = self._begins = 0
+        self._is_routine = _ROUTINE.match(lexed, start) is not None
+        self._is_insert = _INSERT.match(lexed, start) is not None
+        self._rows = -1
+        return True
+
+    def _save_head(self, until: int) -> None:
+        """Keep the statement's text up to a place in the buffer that is about to go."""
+        if self._state in (_State.BETWEEN, _State.COPY, _State.COPY_LINE):
+            return
+        room = HEAD_BYTES - len(self._head)
+        if room > 0 and until > self._head_from:
+            self._head += self._buffer[self._head_from : min(until, self._head_from + room)]
+        self._head_from = max(self._head_from, until) - until
+
+    def _head_text(self, until: int = -1) -> bytes:
+        """The statement so far, up to a place in the buffer."""
+        until = self._position if until < 0 else until
+        room = max(0, HEAD_BYTES - len(self._head))
+        return bytes(self._head) + self._buffer[self._head_from : min(until, self._head_from + room)]
+
+    def _limit(self) -> int:
+        """Where to stop looking: a word at the end may go on in the next chunk."""
+        size = len(self._lexed)
+        if self._final:
+            return size
+        limit = size
+        lowest = max(self._position, size - _WORD_BYTES)
+        while limit > lowest and self._lexed[limit - 1] in _WORD_BYTES_SET:
+            limit -= 1
+        return limit
+
+    def _text(self) -> bool:  # noqa: PLR0911, PLR0912 - one branch for each byte that means something
+        lexed = self._lexed
+        search = (_STOP_IN_ROUTINE if self._is_routine else _STOP).search
+        limit = self._limit()
+        while True:
+            found = search(lexed, self._position, limit)
+            if found is None:
+                self._position = limit
+                return False
+            start, end = found.span()
+            first = lexed[start]
+            if first == 39:  # '
+                return self._begin_string(start)
+            if first == 34:  # "
+                self._position = end
+                self._state = _State.IDENTIFIER
+                return True
+            if first == 40:  # (
+                if self._parens == 0 and self._is_insert:
+                    self._open_row(start)
+                self._parens += 1
+            elif first == 41:  # )
+                self._parens = max(0, self._parens - 1)
+            elif first == 59:  # ;
+                if self._parens == 0 and self._begins == 0:
+                    self._end_statement(end)
+                    return True
+            elif first == 36:  # $
+                after = self._begin_dollar(start)
+                if after < 0:
+                    return False
+                end = after
+            elif first == 92:  # a backslash
+                if end == len(lexed) and not self._final:
+                    self._position = start
+                    return False
+                if lexed[end : end + 1] in (b";", b":"):
+                    end += 1
+                else:
+                    self._position = start
+                    self._outer = _State.TEXT
+                    self._state = _State.COMMAND
+                    return True
+            elif first in (45, 47):  # - or /
+                self._position = end
+                # A comment before the statement is none of its text.
+                is_begun = bool(self._head) or self._head_from < start
+                self._outer = _State.TEXT if is_begun else _State.BETWEEN
+                self._depth = 0
+                self._state = _State.LINE_COMMENT if first == 45 else _State.COMMENT
+                return True
+            elif self._parens == 0:
+                self._count_begin(found[0].lower())
+            self._position = end
+            if self._state is not _State.TEXT:
+                return True
+
+    def _count_begin(self, word: bytes) -> None:
+        """BEGIN ATOMIC … END, with CASE … END inside."""
+        if word == b"begin" or (word == b"case" and self._begins):
+            self._begins += 1
+        elif word == b"end" and self._begins:
+            self._begins -= 1
+
+    def _open_row(self, start: int) -> None:
+        """A parenthesis opens at the outer level of an INSERT."""
+        if self._rows >= 0:
+            self._rows += 1
+        elif _before_blanks(_VALUES, self._head_text(start)):
+            self._rows = 1
+
+    def _begin_string(self, quote: int) -> bool:
+        """At a quote: what stands before it says how the string is read (psqlscan.l, xestart, xusstart, …)."""
+        lexed = self._lexed
+        before = lexed[quote - 1 : quote].upper() if quote > self._floor else b""
+        alone = quote - 2 < self._floor or lexed[quote - 2] not in _IDENTIFIER_SET
+        self._escapes = not self._standard_strings
+        if before == b"E" and alone:
+            self._escapes = True
+        elif before in (b"B", b"X") and alone:
+            self._escapes = False
+        elif before == b"&" and lexed[max(self._floor, quote - 2) : quote - 1].upper() == b"U":
+            self._escapes = self._escapes and quote - 3 >= self._floor and lexed[quote - 3] in _IDENTIFIER_SET
+        self._position = quote + 1
+        self._state = _State.STRING
+        return True
+
+    def _begin_dollar(self, dollar: int) -> int:
+        """At a dollar sign: where to go on; below 0 when more text is needed."""
+        lexed = self._lexed
+        first = dollar
+        while first > self._floor and lexed[first - 1] in _IDENTIFIER_SET and dollar - first < _WORD_BYTES:
+            first -= 1
+        # An identifier may hold dollar signs and digits, but cannot begin with one.
+        while first < dollar and lexed[first] in b"$0123456789":
+            first += 1
+        if first < dollar:
+            return dollar + 1
+        found = _DOLLAR.match(lexed, dollar)
+        if found is not None:
+            self._tag = found[0]
+            self._state = _State.DOLLAR
+            return found.end()
+        if not self._final and _DOLLAR_BEGUN.match(lexed, dollar) and len(lexed) - dollar < LINE_BYTES:
+            self._position = dollar
+            return -1
+        return dollar + 1
+
+    def _end_statement(self, end: int) -> None:
+        text = self._head_text(end)
+        self._position = end
+        self._state = _State.BETWEEN
+        self._prefix, self._streak = b"", 0
+        rows = max(self._rows, 0)
+        if self._is_insert and self._rows < 0:
+            values = _before_blanks(_VALUES, text[:-1])
+            rows = int(bool(values) and bool(_before_blanks(_DEFAULT, values)))
+        self._head = bytearray()
+        if self._handler.statement(text, self._offset, rows):
+            self._state = _State.COPY_LINE
+        self._mask_rest()
+
+    def _string(self) -> bool:
+        lexed, position = self._lexed, self._position
+        size = len(lexed)
+        while True:
+            end = lexed.find(b"'", position)
+            if self._escapes:
+                backslash = lexed.find(b"\\", position, end if end >= 0 else size)
+                if backslash >= 0:
+                    if backslash + 1 >= size:
+                        self._position = size if self._final else backslash
+                        return False
+                    position = backslash + 2
+                    continue
+            if end < 0:
+                self._position = size
+                return False
+            if end + 1 == size and not self._final:
+                self._position = end
+                return False
+            position = end + 1
+            if lexed[position : position + 1] == b"'":
+                position += 1
+                continue
+            self._position = position
+            self._state = _State.TEXT
+            return True
+
+    def _identifier(self) -> bool:
+        # A doubled quote closes and opens again, which comes to the same.
+        end = self._lexed.find(b'"', self._position)
+        if end < 0:
+            self._position = len(self._lexed)
+            return False
+        self._position = end + 1
+        self._state = _State.TEXT
+        return True
+
+    def _dollar(self) -> bool:
+        end = self._lexed.find(self._tag, self._position)
+        if end < 0:
+            self._position = max(self._position, len(self._lexed) - len(self._tag) + 1)
+            return False
+        self._position = self._floor = end + len(self._tag)
+        self._state = _State.TEXT
+        return True
+
+    def _comment(self) -> bool:
+        """In a comment of C's kind, which nests."""
+        while True:
+            found = _COMMENT.search(self._lexed, self._position)
+            if found is None:
+                self._position = max(self._position, len(self._lexed) - (1 if self._lexed[-1:] in (b"/", b"*") else 0))
+                return False
+            self._position = found.end()
+            if found[0] == b"/*":
+                self._depth += 1
+            elif self._depth:
+                self._depth -= 1
+            else:
+                self._state = self._outer
+                return True
+
+    def _line_comment(self) -> bool:
+        found = _LINE_END.search(self._lexed, self._position)
+        if found is None:
+            self._position = len(self._lexed)
+            return False
+        self._position = found.end()
+        self._state = self._outer
+        return True
+
+    # ----------------------------------------------------------------------------------------- commands and COPY data
+
+    def _command(self) -> bool:
+        end = self._lexed.find(b"\n", self._position)
+        if end < 0:
+            if not self._final:
+                if len(self._lexed) - self._position > LINE_BYTES:
+                    self._state = _State.LINE_COMMENT  # no command of a dump's: pass over it
+                    return True
+                return False
+            end = len(self._lexed)
+        after = min(end + 1, len(self._lexed))
+        start = self._position
+        self._position = after
+        self._state = self._outer
+        self._handler.command(
+            self._buffer[start : min(end, start + LINE_BYTES)], self._base + start, self._base + after
+        )
+        self._mask_rest()
+        return True
+
+    def _copy_line(self) -> bool:
+        """COPY data begins with the line after the statement's."""
+        end = self._lexed.find(b"\n", self._position)
+        if end < 0:
+            self._position = len(self._lexed)
+            return False
+        self._position = end + 1
+        self._line_begins = True
+        self._is_stale = bool(self._encoding)
+        self._state = _State.COPY
+        return True
+
+    def _copy(self) -> bool:
+        r"""Count rows up to the line `\.` (handleCopyIn() in copy.c; it may end in \r\n)."""
+        buffer, start = self._buffer, self._position
+        size = len(buffer)
+        if start == size:
+            return False
+        marker = -1
+        if self._line_begins and buffer[start] == 92:  # a backslash
+            length = _marker_length(buffer, start)
+            if length:
+                return self._end_copy(start, start, length)
+            if length is None and not self._final:
+                return False
+        # A search for one byte is many times as fast as one for three.
+        marker = buffer.find(b"\\", start)
+        while marker >= 0:
+            marker = buffer.find(b"\n\\.", max(start, marker - 1))
+            if marker < 0:
+                break
+            length = _marker_length(buffer, marker + 1)
+            if length:
+                return self._end_copy(start, marker + 1, length)
+            if length is None and not self._final:
+                break
+            marker += 2
+        # What may be the beginning of the marker waits for the rest.
+        end = size
+        if marker >= 0:
+            end = marker + 1
+        elif not self._final and buffer.endswith(b"\n\\", start):
+            end = size - 1
+        self._handler.copied(buffer.count(b"\n", start, end), False)
+        self._line_begins = buffer[end - 1] == 10
+        self._position = end
+        return False
+
+    def _end_copy(self, start: int, marker: int, length: int) -> bool:
+        self._position = marker + length
+        self._state = _State.BETWEEN
+        self._handler.copied(self._buffer.count(b"\n", start, marker), True)
+        self._mask_rest()
+        return True
+
+
+def _before_blanks(word: Pattern[bytes], text: bytes) -> bytes:
+    """What stands before that word at the text's end, where only blanks may follow; empty when it is not there."""
+    text = text.rstrip(_BLANKS)
+    found = word.search(text, max(0, len(text) - _WORD_BYTES))
+    return text[: found.start()] if found else b""
+
+
+def _marker_length(buffer: bytes, start: int) -> int | None:
+    r"""The length of the line `\.` at this place with its end, 0 when it is another line, None when it is cut off."""
+    piece = buffer[start : start + 4]
+    if piece[:3] == b"\\.\n":
+        return 3
+    if piece == b"\\.\r\n":
+        return 4
+    return None if b"\\.\r\n".startswith(piece) or b"\\.\n".startswith(piece) else 0

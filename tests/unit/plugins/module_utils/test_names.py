@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plugins.module_utils.errors import ExpectationError
+from plugins.module_utils.names import backup_name, format_duration, parse_duration, parse_time, time_in_name
+
+MOMENT = datetime(2026, 11, 22, 2, 3, 4, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("name", "time"),
+    [
+        ("postgres-backup-2026-11-22-020304.sql.gz", MOMENT),
+        ("a-2026-11-22-020304.sql.gz", MOMENT),
+        ("postgres-backup-2026-02-30-020304.sql.gz", None),
+        ("postgres-backup-2026-11-22-250304.sql.gz", None),
+        ("postgres-backup-2026-11-22.sql.gz", None),
+        ("postgres-backup-2026-11-22-020304.sql.gz.sha256", None),
+        ("-2026-11-22-020304.sql.gz", None),
+        ("", None),
+    ],
+)
+def test_time_in_name(name: str, time: datetime | None) -> None:
+    assert time_in_name(name) == time
+
+
+@given(st.datetimes(datetime(1971, 1, 1), datetime(2100, 1, 1)), st.from_regex("[a-z][a-z0-9-]{0,9}", fullmatch=True))
+def test_a_name_holds_its_time(moment: datetime, prefix: str) -> None:
+    moment = moment.replace(microsecond=0, tzinfo=UTC)
+    assert time_in_name(backup_name(prefix, moment)) == moment
+
+
+def test_names_are_in_utc() -> None:
+    local = MOMENT.astimezone(timezone(timedelta(hours=5, minutes=45)))
+    assert backup_name("p", local) == "p-2026-11-22-020304.sql.gz"
+
+
+@pytest.mark.parametrize(("text", "time"), [("2026-11-22T02:03:04Z", MOMENT), ("2026-11-22", None), ("", None)])
+def test_parse_time(text: str, time: datetime | None) -> None:
+    assert parse_time(text) == time
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("1s", 1), ("90m", 5400), ("26h", 93600), ("7d", 604800), ("2w", 1209600), ("999999s", 999999)],
+)
+def test_durations(text: str, seconds: int) -> None:
+    assert parse_duration(text).total_seconds() == seconds
+
+
+@pytest.mark.parametrize("text", ["", "7", "d", "-1d", "1.5h", "0h", "1 h", "1000000s", "1y", "1h30m", "\u0661h"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(ExpectationError, match="expected a duration such as 90m, 26h or 7d"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0s"), (45, "45s"), (12_000, "3h 20m"), (93_600, "1d 2h"), (86_401, "1d 1s")]
+)
+def test_durations_for_people(seconds: int, text: str) -> None:
+    assert format_duration(timedelta(seconds=seconds)) == text

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""The module as Ansible runs it, on this machine's Python and on Python 3.9, and the playbook for people."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[4]
+DUMPS = ROOT / "tests" / "unit" / "plugins" / "module_utils" / "dumps"
+TEXT = (DUMPS / "18-all.sql").read_bytes()
+NAME = "postgres-backup-2026-11-22-020000.sql.gz"
+MODULE = "homelab.postgres_backup.backup_verify"
+
+Verify = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def collections(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("collections")
+    (folder / "ansible_collections" / "homelab").mkdir(parents=True)
+    (folder / "ansible_collections" / "homelab" / "postgres_backup").symlink_to(ROOT)
+    return folder
+
+
+def run(collections: Path, command: list[str]) -> subprocess.CompletedProcess[str]:
+    environment = {
+        **os.environ,
+        "ANSIBLE_COLLECTIONS_PATH": str(collections),
+        "ANSIBLE_LOCALHOST_WARNING": "False",
+        "ANSIBLE_INVENTORY_UNPARSED_WARNING": "False",
+        "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_HOME": str(collections / "home"),
+        "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+    }
+    program = Path(sys.executable).with_name(command[0])
+    return subprocess.run(
+        [str(program), *command[1:]], env=environment, cwd=collections, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture
+def verify(collections: Path, tmp_path: Path) -> Verify:
+    """Run the module with options; its result as Ansible got it."""
+
+    def call(*extra: str, python: str = sys.executable, **options: Any) -> dict[str, Any]:
+        tree = tmp_path / "tree"
+        command = ["ansible", "localhost", "-c", "local", "-m", MODULE, "-a", json.dumps(options), "--tree", str(tree)]
+        done = run(collections, [*command, "-e", f"ansible_python_interpreter={python}", *extra])
+        assert (tree / "localhost").exists(), done.stdout + done.stderr
+        result: dict[str, Any] = json.loads((tree / "localhost").read_text())
+        assert "Traceback" not in done.stdout + done.stderr + json.dumps(result)
+        # What --tree leaves out.
+        return {**result, "failed": done.returncode != 0, "shown": done.stdout}
+
+    return call
+
+
+@pytest.fixture
+def backup(tmp_path: Path) -> Path:
+    path = tmp_path / NAME
+    path.write_bytes(gzip.compress(TEXT))
+    path.with_name(f"{NAME}.sha256").write_text(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {NAME}\n")
+    return path
+
+
+def python39() -> str:
+    """A Python 3.9 with nothing installed but itself."""
+    names = ["python3.9", *(str(path) for path in sorted(Path.home().glob(".pyenv/versions/3.9.*/bin/python3.9")))]
+    for name in names:
+        found = shutil.which(name)
+        if found and subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode == 0:
+            return found
+    pytest.fail(
+        "expected a Python 3.9, found none: put python3.9 on PATH, or install one with `pyenv install 3.9`",
+        pytrace=False,
+    )
+
+
+def test_a_whole_backup(verify: Verify, backup: Path) -> None:
+    result = verify(
+        path=str(backup),
+        databases=["app", "postgres"],
+        tables=[{"database": "app", "name": "t", "rows": 2}, {"database": "app", "name": "z", "min_rows": 1}],
+        min_size_bytes=100,
+        max_age="500w",
+    )
+    assert (result["failures"], result["failed"]) == ([], False)
+    assert (result["changed"], result["sha256_compared_with"], result["reader"]) == (False, "sidecar", "isal")
+    assert (result["created"], result["size_bytes"]) == ("2026-11-22T02:00:00Z", backup.stat().st_size)
+    assert result["sha256"] == hashlib.sha256(backup.read_bytes()).hexdigest()
+    assert result["duration_seconds"] >= 0
+    contents = result["contents"]
+    assert (contents["complete"], contents["rows"]) == (True, 4)
+    assert contents["databases"][2]["tables"][0] == {"schema": "public", "name": "b", "rows": 1}
+    assert set(contents["globals"]) == {"offset_bytes", "length_bytes"}
+
+
+def test_on_python_39_alone(verify: Verify, backup: Path) -> None:
+    result = verify(path=str(backup), python=python39())
+    assert result["failed"] is False
+    assert result["failures"] == []
+    assert result["reader"] == "zlib"
+    assert result["contents"]["rows"] == 4
+
+
+def test_every_failure_and_the_contents(verify: Verify, backup: Path) -> None:
+    result = verify(
+        path=str(backup), databases=["gone"], tables=[{"database": "app", "name": "t", "rows": 7}], min_size_bytes=10**9
+    )
+    assert result["failed"] is True
+    assert [failure["check"] for failure in result["failures"]] == ["size", "databases", "tables"]
+    assert all(failure["message"] in result["msg"] for failure in result["failures"])
+    assert result["contents"]["complete"] is True
+
+
+def test_damage(verify: Verify, backup: Path) -> None:
+    backup.write_bytes(backup.read_bytes()[:-500])
+    result = verify(path=str(backup))
+    assert [failure["check"] for failure in result["failures"]] == ["sha256", "gzip"]
+    assert result["contents"]["complete"] is False
+    assert [database["name"] for database in result["contents"]["databases"]][:1] == ["template1"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"path": "/nowhere/x.sql.gz"}, "/nowhere/x.sql.gz does not exist"),
+        ({"path": "/"}, "/ is a directory"),
+        ({"path": "/dev/null"}, "/dev/null is a device"),
+        ({"max_age": "a day"}, "expected a duration"),
+        ({"compare_to": {"a": 1}}, "compare_to is not what this module returned"),
+        ({"contents_dest": "/nowhere/contents.json"}, "/nowhere"),
+        ({"tables": [{"database": "a", "name": "b", "rows": 1, "min_rows": 1}]}, "mutually exclusive"),
+    ],
+)
+def test_what_cannot_be_done(verify: Verify, backup: Path, options: dict[str, Any], message: str) -> None:
+    result = verify(**{"path": str(backup), **options})
+    assert result["failed"] is True
+    assert message in result["msg"]
+
+
+def test_contents_are_written_and_compared(verify: Verify, backup: Path, tmp_path: Path) -> None:
+    dest = tmp_path / "contents.json"
+    checked = verify("--check", "--diff", path=str(backup), contents_dest=str(dest))
+    assert (checked["changed"], dest.exists()) == (True, False)
+    assert '+  "complete": true' in checked["shown"]
+    written = verify(path=str(backup), contents_dest=str(dest))
+    assert (written["changed"], json.loads(dest.read_text())) == (True, written["contents"])
+    assert verify(path=str(backup), contents_dest=str(dest))["changed"] is False
+    older = json.loads(dest.read_text())
+    assert verify(path=str(backup), compare_to=older, max_row_loss_percent=0)["failures"] == []
+    backup.write_bytes(gzip.compress(TEXT.replace(b"1\tx\n", b"")))
+    drifted = verify(
+        path=str(backup), compare_to=older, max_row_loss_percent=10, sidecar="ignore", contents_dest=str(dest)
+    )
+    assert "'app: public.t (2 to 1)'" in drifted["msg"]
+    assert json.loads(dest.read_text()) == older
+
+
+def playbook(collections: Path, backup: Path, *extra: str) -> subprocess.CompletedProcess[str]:
+    return run(collections, ["ansible-playbook", "homelab.postgres_backup.verify", "-e", f"backup={backup}", *extra])
+
+
+def test_the_playbook_prints_a_table(collections: Path, backup: Path) -> None:
+    done = playbook(collections, backup)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = [line.strip().strip('",') for line in done.stdout.splitlines()]
+    assert any(line.split()[:3] == ["app", "3", "4"] for line in lines), done.stdout
+    assert any(line.split()[:3] == ["total", "3", "4"] for line in lines)
+    assert "verdict whole, sha256 as in its sidecar" in done.stdout
+
+
+def test_the_playbook_fails_with_the_reasons(collections: Path, backup: Path) -> None:
+    backup.write_bytes(backup.read_bytes()[:-9])
+    done = playbook(collections, backup)
+    assert done.returncode != 0
+    assert "the file is cut off" in done.stdout
+    assert "verdict not as expected" in done.stdout
+    missing = playbook(collections, backup.with_name("none.sql.gz"))
+    assert missing.returncode != 0
+    assert "does not exist" in missing.stdout
+
+
+def test_the_documentation_is_ansibles(collections: Path) -> None:
+    done = run(collections, ["ansible-doc", "--json", MODULE])
+    assert done.returncode == 0, done.stderr
+    documented = json.loads(done.stdout)[MODULE]
+    assert set(documented["doc"]["attributes"]) == {"check_mode", "diff_mode", "idempotent"}
+    assert documented["examples"]
+    assert documented["return"]
