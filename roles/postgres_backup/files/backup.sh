@@ -466,10 +466,13 @@ last_run() {
     esac
 }
 
-# write_text FILE TEXT: one line, flushed and read back; on failure `message` says why. tee, since a shell's own printf
-# may call a full volume an "I/O error".
+# write_text FILE TEXT: one line, flushed and read back; on failure `message` says why. dd, since a shell's own printf
+# and busybox's tee may call a full volume an "I/O error".
 write_text() {
-    message=$( { printf '%s\n' "$2" | tee "$1" >/dev/null && sync "$1"; } 2>&1) || return 1
+    if ! message=$(printf '%s\n' "$2" | dd of="$1" bs=65536 conv=fsync 2>&1); then
+        message=$(printf '%s\n' "$message" | grep -v -e ' records in$' -e ' records out$' -e ' bytes.* copied')
+        return 1
+    fi
     [ "$(cat "$1" 2>/dev/null)" = "$2" ] && return 0
     message="No space left on device: $1 was cut"
     return 1
