@@ -174,8 +174,8 @@ def test_under_other_names(ansible: Ansible, namespace: str, server: Server) -> 
             namespace=namespace,
             host=f"db-{namespace}.{server.namespace}.svc",
             port=15432,
-            secret_name="db-login",  # noqa: S106
-            secret_key="pass.word",  # noqa: S106
+            secret_name="db-login",  # noqa: S106 - a name, no password
+            secret_key="pass.word",  # noqa: S106 - a name, no password
             claim_name="dumps.nas",
             manifest_dir="k8s/db",
             runbook_dir="",

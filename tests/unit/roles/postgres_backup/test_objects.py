@@ -106,7 +106,7 @@ def test_the_platform_may_assign_the_user() -> None:
 
 
 def test_no_password_but_a_reference_is_in_the_environment() -> None:
-    variables = environment(postgres_backup_secret_name="elsewhere", postgres_backup_secret_key="key")  # noqa: S106
+    variables = environment(postgres_backup_secret_name="elsewhere", postgres_backup_secret_key="key")  # noqa: S106 - a name, no password
     assert variables["PGPASSWORD"] == {"secretKeyRef": {"name": "elsewhere", "key": "key"}}
 
 
