@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""A run of site.yml that changes nothing, against a play with as many bare kubernetes.core.k8s tasks; on dev/cluster."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.cluster.kube import CHECKOUT, Ansible, kubectl
+
+from .figures import Figure
+
+ROUNDS = 7
+CALLS = 6  # of a run that changes nothing: tests/cluster/test_role_speed.py holds the number
+NAMESPACE = "bench-role"
+Say = Callable[[str], None]
+
+
+def use_cluster(say: Say) -> None:
+    """Brings dev/cluster up and lets this process use it, whatever KUBECONFIG said before."""
+    say("bringing the cluster up")
+    up = str(CHECKOUT / "dev" / "cluster" / "up")
+    subprocess.run([up], stdout=subprocess.DEVNULL, check=True)
+    script = 'eval "$("$0" --print-env)"; printf "%s\\n%s" "$KUBECONFIG" "$PATH"'
+    found = subprocess.run(["bash", "-c", script, up], capture_output=True, text=True, check=True).stdout
+    os.environ["KUBECONFIG"], os.environ["PATH"] = found.split("\n")
+    os.environ["ANSIBLE_COLLECTIONS_PATH"] = str(CHECKOUT / ".ansible" / "collections")
+
+
+def _bare(folder: Path) -> Path:
+    task: dict[str, Any] = {
+        "kubernetes.core.k8s": {
+            "apply": True,
+            "definition": {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": "bare", "namespace": NAMESPACE},
+                "data": {"key": "value"},
+            },
+        }
+    }
+    play = {"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": [task] * CALLS}
+    path = folder / "bare.yml"
+    path.write_text(yaml.dump([play], Dumper=_NoAliases))
+    return path
+
+
+class _NoAliases(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def measure(say: Say) -> list[Figure]:
+    """The one figure of the role."""
+    use_cluster(say)
+    with tempfile.TemporaryDirectory(prefix="postgres-backup-bench.") as name:
+        folder = Path(name)
+        ansible = Ansible(folder, CHECKOUT / ".ansible" / "collections")
+        bare = str(_bare(folder))
+        works = {
+            "site.yml": lambda: ansible.site(namespace=NAMESPACE),
+            "bare tasks": lambda: ansible(bare),
+        }
+        try:
+            say("bringing a PostgreSQL up")
+            made = ansible(str(CHECKOUT / "dev" / "postgresql.yml"), postgresql_namespace=NAMESPACE)
+            if made.status != 0:
+                raise SystemExit(made.output)
+            for work in works.values():
+                work()
+            taken: dict[str, list[float]] = {name: [] for name in works}
+            for number in range(ROUNDS):
+                for name, work in works.items():
+                    began = time.monotonic()
+                    play = work()
+                    taken[name].append(time.monotonic() - began)
+                    if play.status != 0 or play.changed != 0:
+                        raise SystemExit(f"{name}: expected a run that changes nothing, found:\n{play.output}")
+                    say(f"round {number + 1} of {ROUNDS}: {name}: {taken[name][-1]:.2f} s")
+        finally:
+            kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")
+    site, tasks = (statistics.median(taken[name]) for name in works)
+    return [Figure("site.yml, nothing to change", site, "s", 1.5, f"{CALLS} bare k8s tasks", tasks)]
