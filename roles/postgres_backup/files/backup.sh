@@ -8,6 +8,8 @@
 # from the environment; the password is libpq's PGPASSWORD. The script starts its long steps as `sh <itself> _step` in
 # process groups of their own, so that a signal or the time limit ends every process of a step.
 
+# stage() calls functions by name:
+# shellcheck disable=SC2329
 set -u
 LC_ALL=C
 export LC_ALL
@@ -227,6 +229,23 @@ require_tools() {
         command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
     done
     [ -z "$missing" ] || fail_with 2 "the image lacks programs" "missing:$missing" "Set postgres_backup_image to one that has them."
+}
+
+# make_work_folder: sets `work`, a temporary folder of this process's own, and takes copies of the script's two files
+# into it: Kubernetes replaces a mounted ConfigMap while a run is at work, and a new retention.awk must not meet an old
+# backup.sh. (This shell itself holds the old file open, and reads nothing after the line that started the run.)
+make_work_folder() {
+    work=
+    if ! found=$(mktemp -d "${TMPDIR:-/tmp}/postgres-backup.XXXXXX" 2>&1); then
+        fail_with 2 "no temporary folder" "$found" "Mount a folder at ${TMPDIR:-/tmp} that this user id ($(id -u)) may write to."
+    fi
+    work=$found
+    export work
+    trap clean_up EXIT
+    if ! found=$(cp "$SCRIPT" "$work/backup.sh" 2>&1 && cp "${SCRIPT%/*}/retention.awk" "$work/retention.awk" 2>&1); then
+        fail_with 2 "the script could not be copied to $work" "$found" "Keep backup.sh and retention.awk in one folder, and room in ${TMPDIR:-/tmp}."
+    fi
+    SCRIPT=$work/backup.sh
 }
 
 # ------------------------------------------------------------------------------------------ processes of the long steps
@@ -767,18 +786,13 @@ run() {
     step=prepare step_began=$(now_epoch) step_seconds='' step_group='' watch_group='' partial=''
     started=$(now_iso) attempts=1 reason=null last_reason=null recovered_from=null warnings='' deleted=0 skipped='[]'
     final_name='' sha256='' bytes='' uncompressed_bytes='' server_version='' client_version='' read_mode='' can_list=no
-    work=$(mktemp -d "${TMPDIR:-/tmp}/postgres-backup.XXXXXX") || {
-        echo "postgres-backup: no temporary folder in ${TMPDIR:-/tmp}: mount a writable one there" >&2
-        exit 2
-    }
-    export work
     trap 'on_signal TERM' TERM
     trap 'on_signal INT' INT
     trap 'on_signal HUP' HUP
     trap 'on_signal USR1' USR1
-    trap clean_up EXIT
     read_configuration
-    require_tools psql pg_dumpall awk cut dd find grep gzip head mkfifo sed sha256sum sort stat sync tail tee touch tr
+    require_tools psql pg_dumpall awk cp cut dd find grep gzip head mkfifo mktemp sed sha256sum sort stat sync tail tee touch tr
+    make_work_folder
     time_of_name=$(date -u +%Y-%m-%d-%H%M%S)
 
     prepare
@@ -1008,11 +1022,9 @@ delete_planned() {
 
 # open_volume: what list and prune need before they start.
 open_volume() {
-    require_tools awk cut find grep head sed sort stat tail tr
+    require_tools awk cp cut find grep head mktemp sed sort stat tail tr
     check_volume
-    work=$(mktemp -d "${TMPDIR:-/tmp}/postgres-backup.XXXXXX") || { echo "postgres-backup: no temporary folder in ${TMPDIR:-/tmp}" >&2; exit 2; }
-    export work
-    trap clean_up EXIT
+    make_work_folder
     trap 'exit 143' TERM
     trap 'exit 130' INT
     listing "$work/orphans" >"$work/listing" || fail "the volume cannot be listed" "find or awk failed" "Look at the messages above."
@@ -1061,4 +1073,4 @@ case "$*" in
         usage >&2
         exit 2
         ;;
-esac
+esac; exit # on one line: a shell reads its script as it goes, and the file may be another one by now
