@@ -414,9 +414,10 @@ step_watch() {
 
 # --------------------------------------------------------------------------------------------------------- the volume
 
-# listing: prints each backup with its verdict, newest first, as retention.awk defines; $1, when given, is a file that
-# gets the names of backups that are gone but left a sidecar.
+# listing: prints each backup with its verdict, newest first, as retention.awk defines. $work/plan gets what retention
+# would delete, $work/orphans the names of backups that are gone but left a sidecar.
 listing() (
+    : >"$work/plan" && : >"$work/orphans" || return 1
     digits='[0-9][0-9]'
     pattern="$POSTGRES_BACKUP_NAME-$digits$digits-$digits-$digits-$digits$digits$digits.sql.gz"
     cd "$POSTGRES_BACKUP_DIR" || return 1
@@ -439,7 +440,7 @@ listing() (
             -v keep_last="$POSTGRES_BACKUP_KEEP_LAST" -v keep_daily="$POSTGRES_BACKUP_KEEP_DAILY" \
             -v keep_weekly="$POSTGRES_BACKUP_KEEP_WEEKLY" -v keep_monthly="$POSTGRES_BACKUP_KEEP_MONTHLY" \
             -v keep_yearly="$POSTGRES_BACKUP_KEEP_YEARLY" -v keep_within="$POSTGRES_BACKUP_KEEP_WITHIN" \
-            -v within_seconds="$keep_within_seconds" -v orphans="${1:-}" -f "${SCRIPT%/*}/retention.awk"
+            -v within_seconds="$keep_within_seconds" -v plan="$work/plan" -v orphans="$work/orphans" -f "${SCRIPT%/*}/retention.awk"
 )
 
 # newest_complete LISTING: the name of the newest complete backup, and its bytes, or nothing.
@@ -979,21 +980,15 @@ retain() {
         warn "retention was left out: this machine's clock differs from the server's by $clock_difference seconds; set the clocks right"
         return 0
     fi
-    listing "$work/orphans" >"$work/listing" || { warn "retention was left out: the volume could not be listed"; return 0; }
+    listing >"$work/listing" || { warn "retention was left out: the volume could not be listed"; return 0; }
     delete_planned
     [ -z "$not_deleted" ] || warn "retention could not delete:$not_deleted"
 }
 
-# planned: what retention would delete, a line of name and bytes each, the oldest first.
-planned() {
-    sed -n 's/^{"type":"backup","name":"\([^"]*\)",.*"size_bytes":\([0-9]*\),.*"verdict":"delete".*/\1 \2/p' "$work/listing" | sort
-}
-
-# delete_planned: deletes what $work/listing says, the backup before its sidecar, and the sidecars of backups gone.
+# delete_planned: deletes what $work/plan says, the backup before its sidecar, and the sidecars of backups gone.
 # $work/deleted gets a line of name and bytes each; sets `deleted` (their number) and `not_deleted` (names).
 delete_planned() {
     deleted=0 not_deleted=
-    planned >"$work/planned"
     : >"$work/deleted"
     while IFS=' ' read -r name bytes_freed <&3; do
         file=$POSTGRES_BACKUP_DIR/$name
@@ -1009,7 +1004,7 @@ delete_planned() {
         else
             not_deleted="$not_deleted $name"
         fi
-    done 3<"$work/planned"
+    done 3<"$work/plan"
     [ -s "$work/orphans" ] || return 0
     while IFS= read -r name <&3; do
         file=$POSTGRES_BACKUP_DIR/$name
@@ -1027,7 +1022,7 @@ open_volume() {
     make_work_folder
     trap 'exit 143' TERM
     trap 'exit 130' INT
-    listing "$work/orphans" >"$work/listing" || fail "the volume cannot be listed" "find or awk failed" "Look at the messages above."
+    listing >"$work/listing" || fail "the volume cannot be listed" "find or awk failed" "Look at the messages above."
     cat "$work/listing"
 }
 
@@ -1047,12 +1042,12 @@ prune() {
     dry_run=$1
     read_configuration
     open_volume
-    if [ "$dry_run" = true ]; then planned >"$work/deleted"; else delete_planned; fi
+    if [ "$dry_run" = true ]; then planned=$work/plan; else planned=$work/deleted; delete_planned; fi
     awk -v dry_run="$dry_run" '
         BEGIN { printf "{\"type\":\"prune\",\"dry_run\":%s,\"deleted\":[", dry_run }
         { printf "%s\"%s\"", (NR > 1 ? "," : ""), $1; freed += $2 }
         END { printf "],\"freed_bytes\":%.0f}\n", freed }
-    ' "$work/deleted"
+    ' "$planned"
     if [ "$dry_run" = false ] && [ -n "$not_deleted" ]; then
         fail "not everything could be deleted" "still there:$not_deleted" "$ADVICE_PERMISSION"
     fi
