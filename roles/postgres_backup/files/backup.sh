@@ -366,6 +366,19 @@ read_to_end() {
     fi
 }
 
+# step_ask: what the header and the result say of the server. A group, so that a server that accepts the connection and
+# then says nothing does not keep the run from its time limit.
+step_ask() {
+    PGCLIENTENCODING=UTF8 psql --no-psqlrc --no-password --tuples-only --no-align --quiet \
+        --dbname="$POSTGRES_BACKUP_DATABASE" --set=ON_ERROR_STOP=1 \
+        --command="SELECT current_setting('server_version')" \
+        --command="SELECT current_setting('server_version_num')" \
+        --command="SELECT floor(extract(epoch FROM clock_timestamp()))" \
+        --command="SELECT to_json(rolname::text) FROM pg_catalog.pg_roles WHERE oid = 10" \
+        --command="SELECT coalesce(json_agg(datname::text ORDER BY datname), '[]') FROM pg_catalog.pg_database WHERE NOT datallowconn AND datname <> 'template0'" \
+        >"$work/answers" 2>"$work/psql.err"
+}
+
 # step_dump PARTIAL: dump → compressor → partial, hashed and decompressed beside it.
 # The partial is written by dd, which reports a full volume and flushes the file to the server.
 step_dump() {
@@ -683,23 +696,13 @@ remove_stale_partials() {
 
 # ask_server: sets what the header and the result say of the server.
 ask_server() {
-    answers=$(PGCLIENTENCODING=UTF8 psql --no-psqlrc --no-password --tuples-only --no-align --quiet \
-        --dbname="$POSTGRES_BACKUP_DATABASE" --set=ON_ERROR_STOP=1 \
-        --command="SELECT current_setting('server_version')" \
-        --command="SELECT current_setting('server_version_num')" \
-        --command="SELECT floor(extract(epoch FROM clock_timestamp()))" \
-        --command="SELECT to_json(rolname::text) FROM pg_catalog.pg_roles WHERE oid = 10" \
-        --command="SELECT coalesce(json_agg(datname::text ORDER BY datname), '[]') FROM pg_catalog.pg_database WHERE NOT datallowconn AND datname <> 'template0'" \
-        2>"$work/psql.err")
-    psql_status=$?
+    run_group _ask
     answered=$(now_epoch)
-    if [ "$psql_status" -ne 0 ]; then
+    if [ "$step_status" -ne 0 ]; then
         message=$(head -n 6 "$work/psql.err")
-        fail "the server does not answer" "${message:-psql ended with status $psql_status}" "$(postgres_advice "$message")"
+        fail "the server does not answer" "${message:-psql ended $(status_in_words "$step_status")}" "$(postgres_advice "$message")"
     fi
-    { IFS= read -r server_version; IFS= read -r server_version_num; IFS= read -r server_epoch; IFS= read -r superuser; IFS= read -r skipped; } <<ANSWERS
-$answers
-ANSWERS
+    { IFS= read -r server_version; IFS= read -r server_version_num; IFS= read -r server_epoch; IFS= read -r superuser; IFS= read -r skipped; } <"$work/answers"
     # Names in an SQL_ASCII database may be in any encoding.
     superuser=$(utf8 "$superuser") skipped=$(utf8 "$skipped")
     client_version=$(pg_dumpall --version 2>/dev/null | sed -n 's/^pg_dumpall (PostgreSQL) \([^ ]*\).*/\1/p')
@@ -1060,6 +1063,7 @@ case "$*" in
     prune) prune false ;;
     'prune --dry-run') prune true ;;
     help | --help | -h) usage ;;
+    _ask) step_ask ;;
     '_dump '?*) step_dump "$2" ;;
     '_read_back '?*) step_read_back "$2" ;;
     '_check '?*) step_check "$2" ;;
