@@ -630,6 +630,11 @@ clean_up() {
 }
 
 on_signal() {
+    # Half published is neither kept nor failed: publish() looks at what came meanwhile.
+    if [ "$publishing" = yes ]; then
+        pending_signal=$1
+        return 0
+    fi
     case $1 in
         USR1) fail "the run took longer than its time limit of $POSTGRES_BACKUP_TIME_LIMIT" "it was in the step: $step" \
             "Find out what it waited for (a lock, a slow volume), or raise postgres_backup_time_limit." ;;
@@ -789,6 +794,7 @@ fail_write() {
 run() {
     step=prepare step_began=$(now_epoch) step_seconds='' step_group='' watch_group='' partial=''
     started=$(now_iso) attempts=1 reason=null last_reason=null recovered_from=null warnings='' deleted=0 skipped='[]'
+    publishing=no pending_signal=''
     final_name='' sha256='' bytes='' uncompressed_bytes='' server_version='' client_version='' read_mode='' can_list=no
     trap 'on_signal TERM' TERM
     trap 'on_signal INT' INT
@@ -893,6 +899,7 @@ publish() {
     chmod "$file_mode" "$partial" 2>/dev/null || warn "the volume does not let a file's mode be set to $file_mode"
     candidate=$POSTGRES_BACKUP_NAME-$time_of_name.sql.gz
     tries=0
+    publishing=yes
     while :; do
         if [ ! -e "$POSTGRES_BACKUP_DIR/$candidate" ] && [ ! -L "$POSTGRES_BACKUP_DIR/$candidate" ]; then
             sidecar=$POSTGRES_BACKUP_DIR/$candidate.sha256
@@ -909,6 +916,11 @@ publish() {
         fail_write "$message"
     fi
     chmod "$file_mode" "$sidecar" 2>/dev/null || :
+    if [ -n "$pending_signal" ]; then
+        rm -f "$sidecar" 2>/dev/null
+        publishing=no
+        on_signal "$pending_signal"
+    fi
     # A hard link refuses an existing name; where the file system has none, a rename.
     if ln "$partial" "$POSTGRES_BACKUP_DIR/$candidate" 2>/dev/null; then
         rm -f "$partial"
@@ -919,6 +931,8 @@ publish() {
     partial=
     sync "$POSTGRES_BACKUP_DIR" 2>/dev/null || :
     final_name=$candidate
+    publishing=no
+    [ -z "$pending_signal" ] || on_signal "$pending_signal"
     end_step publish
     log "published as $final_name with its sidecar"
 }
