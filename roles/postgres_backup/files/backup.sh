@@ -160,6 +160,9 @@ read_configuration() {
     case $POSTGRES_BACKUP_POD in
         *[!a-zA-Z0-9._-]*) config_error "POSTGRES_BACKUP_POD: expected a pod's name, found '$POSTGRES_BACKUP_POD'" ;;
     esac
+    case $POSTGRES_BACKUP_JOB in
+        *[!a-zA-Z0-9._-]*) config_error "POSTGRES_BACKUP_JOB: expected a Job's name, found '$POSTGRES_BACKUP_JOB'" ;;
+    esac
     case $POSTGRES_BACKUP_DIR in
         /*) ;;
         *) config_error "POSTGRES_BACKUP_DIR: expected an absolute path, found '$POSTGRES_BACKUP_DIR'" ;;
@@ -692,8 +695,11 @@ take_over_earlier_attempt() {
     fi
 }
 
+# remove_stale_partials: those of this pod's earlier attempts, of earlier pods of this Job (evicted, say: such a pod is
+# dead or about to be), and whatever is a day old.
 remove_stale_partials() {
     find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name ".$POSTGRES_BACKUP_NAME-*.sql.gz.$POSTGRES_BACKUP_POD.partial" \
+        -o -name ".$POSTGRES_BACKUP_NAME-*.sql.gz.${POSTGRES_BACKUP_JOB:-/}-?????.partial" \
         -o \( -name ".$POSTGRES_BACKUP_NAME-*.sql.gz.*.partial" -mmin +1440 \) \) -exec rm -f {} + 2>/dev/null
     find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name '.last-run.json.*' -o -name ".$POSTGRES_BACKUP_NAME-*.sql.gz.sha256.*" \
         -o -name ".$POSTGRES_BACKUP_NAME-*.sql.gz.damaged.*" \) -mmin +1440 -exec rm -f {} + 2>/dev/null
