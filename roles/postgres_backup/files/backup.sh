@@ -651,6 +651,10 @@ on_signal() {
 # postgres_advice MESSAGE: what a person can do about an error of psql or pg_dumpall.
 postgres_advice() {
     case $1 in
+        *'certificate'* | *'does not support SSL'* | *'SSL error'*)
+            echo "Check postgres_backup_sslmode and the CA that it is checked with (postgres_backup_ssl_ca)." ;;
+        *'no pg_hba.conf entry'*)
+            echo "The server's pg_hba.conf does not let this user in from here, or not with this postgres_backup_sslmode." ;;
         *'password authentication failed'* | *'no password supplied'*)
             echo "The password in the secret is not the server's: compare postgres_backup_secret_name and postgres_backup_secret_key with the server's own." ;;
         *'could not translate host name'*)
@@ -663,12 +667,13 @@ postgres_advice() {
             echo "A whole backup needs to read everything: let postgres_backup_user be a superuser." ;;
         *'newline or carriage return'*)
             echo "pg_dumpall refuses that name: rename the database or role (ALTER ... RENAME TO)." ;;
-        *'server closed the connection'* | *'terminating connection'* | *'connection to server was lost'*)
+        *'server closed the connection'* | *'terminating connection'* | *'connection to server was lost'* | *'SSL SYSCALL error'* | *'SSL connection has been closed'*)
             echo "PostgreSQL went away during the dump: look at its log (restart, out of memory, crash)." ;;
         *'server version'*)
             echo "Use an image whose pg_dumpall is as new as the server (postgres_backup_image)." ;;
-        *SSL* | *certificate*)
-            echo "Check postgres_backup_sslmode and the CA that it is checked with." ;;
+        *'by SIGKILL'* | 'pg_dumpall: error: pg_dump failed'* | 'pg_dumpall: error: pg_dump was terminated'*)
+            # pg_dump itself left no word.
+            echo "Something killed it; when it was memory, raise the limit in postgres_backup_resources: pg_dump holds a whole row, several times over." ;;
         *) echo "Read the message above; it is PostgreSQL's own." ;;
     esac
 }
@@ -762,7 +767,10 @@ explain_dump() {
         return 0
     fi
     message=$(stage_message_of "$cause")
-    : "${message:=$cause ended $(status_in_words "$status")}"
+    # Of what was killed nothing but the shell's "Killed" may be there.
+    if [ -z "$message" ] || [ "$status" = 137 ]; then
+        message="$cause ended $(status_in_words "$status")${message:+: $message}"
+    fi
     case $cause in
         write | split) fail_write "$message" ;;
         dump) fail "pg_dumpall failed" "$message" "$(postgres_advice "$message")" ;;
