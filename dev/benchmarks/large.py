@@ -14,11 +14,21 @@ from tests.script.programs import DEFAULT_VERSION, root_filesystem, wrap
 from tests.script.server import Server
 from tests.script.workspace import Workspace
 
-from .backup import DATA, ROWS, RUN, Say, peak_memory, run_environment, seconds
+from .backup import DATA, FILES, ROWS, Say, peak_memory, seconds
 from .figures import Figure
 
+RUN = ["sh", str(FILES / "backup.sh"), "run"]
 DATABASES = 1000
 GROWTH = 5  # times the data of the benchmark `backup`, which is 1.1 GB of text
+
+
+def _environment(server: Server, volume: Path) -> dict[str, str]:
+    return {
+        **server.environment(),
+        "PATH": f"{server.programs.bin}:/usr/bin:/bin",
+        "POSTGRES_BACKUP_DIR": str(volume),
+        "POSTGRES_BACKUP_HOST": "127.0.0.1",
+    }
 
 
 def _only_backup(volume: Path) -> Path:
@@ -32,7 +42,7 @@ def _many(server: Server, space: Workspace, say: Say) -> list[Figure]:
         server.sql(f"CREATE DATABASE many_{number} STRATEGY file_copy")
         server.sql("CREATE TABLE t AS SELECT generate_series(1, 10) AS i", f"many_{number}")
     say("dumping them without a check, then with all")
-    environment = run_environment(server, space.directory("many"))
+    environment = _environment(server, space.directory("many"))
     plain = seconds(["sh", "-c", "pg_dumpall > /dev/null"], environment)
     proven = seconds(RUN, environment)
     with gzip.open(_only_backup(Path(environment["POSTGRES_BACKUP_DIR"]))) as dump:
@@ -49,7 +59,7 @@ def _big(server: Server, space: Workspace, say: Say) -> list[Figure]:
     figures = []
     for compressor in ("gzip", "igzip"):
         volume = space.directory(compressor)
-        environment = {**run_environment(server, volume), "POSTGRES_BACKUP_COMPRESSOR": compressor}
+        environment = {**_environment(server, volume), "POSTGRES_BACKUP_COMPRESSOR": compressor}
         began = time.monotonic()
         peak = peak_memory(RUN, environment)
         say(f"{compressor}: {time.monotonic() - began:.0f} s, {_only_backup(volume).stat().st_size / 1e9:.2f} GB")

@@ -116,7 +116,7 @@ def test_killed_in_the_middle_and_started_again(sandbox: Sandbox) -> None:
 _STEPS = {
     "prepare": ("psql", "*"),
     "dump": ("pg_dumpall", "--no-password*"),
-    "read_back": ("dd", "if=*/.*"),
+    "read_back": ("dd", "if=*/.* of=/dev/null *"),
     "publish": ("ln", "*"),
 }
 _HOLD = """case "$*" in {arguments})
@@ -130,7 +130,7 @@ def _held_at(sandbox: Sandbox, step: str) -> tuple[subprocess.Popen[str], Path]:
     """A run that waits in this step until there is a file `go` in the folder that comes with it."""
     gate = sandbox.workspace.directory("gate", sandbox.uid)
     program, arguments = _STEPS[step]
-    sandbox.shim(program, _HOLD.format(arguments=arguments, gate=gate))
+    sandbox.shim(program, _HOLD.format(arguments=arguments.replace(" ", "\\ "), gate=gate))
     process = sandbox.start("run")
     sandbox.wait_until((gate / "reached").exists, step, process)
     return process, gate / "go"
