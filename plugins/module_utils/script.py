@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 FILES = {
-    "backup.sh": r"""#!/bin/sh
+    "backup.sh": r'''#!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
@@ -693,7 +693,7 @@ on_signal() {
 # postgres_advice MESSAGE: what a person can do about an error of psql or pg_dumpall.
 postgres_advice() {
     case $1 in
-        *'certificate'* | *'does not support SSL'* | *'SSL error'*)
+        *'certificate'*)
             echo "Check postgres_backup_sslmode and the CA that it is checked with (postgres_backup_ssl_ca)." ;;
         *'no pg_hba.conf entry'*)
             echo "The server's pg_hba.conf does not let this user in from here, or not with this postgres_backup_sslmode." ;;
@@ -703,17 +703,18 @@ postgres_advice() {
             echo "Check postgres_backup_host: the cluster's DNS does not know that name." ;;
         *'Connection refused'* | *'timeout expired'* | *'No route to host'* | *'Network is unreachable'* | *'starting up'* | *'shutting down'*)
             echo "Check that PostgreSQL runs and that its service has a ready pod (kubectl get pods), and postgres_backup_host and postgres_backup_port." ;;
-        *'lock timeout'*)
+        *'lock timeout'* | *'statement timeout'*'LOCK TABLE'*) # the second is what pg_dump makes of its --lock-wait-timeout
             echo "Another session holds a lock (see pg_locks and pg_stat_activity): end it, or raise postgres_backup_lock_timeout." ;;
         *'permission denied'* | *'must be superuser'*)
             echo "A whole backup needs to read everything: let postgres_backup_user be a superuser." ;;
         *'newline or carriage return'*)
             echo "pg_dumpall refuses that name: rename the database or role (ALTER ... RENAME TO)." ;;
-        *'server closed the connection'* | *'terminating connection'* | *'connection to server was lost'* | *'SSL SYSCALL error'* | *'SSL connection has been closed'*)
+        *'server closed the connection'* | *'terminating connection'* | *'connection to server was lost'* | *'unexpected eof'* | *'SSL SYSCALL error'* | *'SSL connection has been closed'*)
             echo "PostgreSQL went away during the dump: look at its log (restart, out of memory, crash)." ;;
+        *SSL*) echo "Check postgres_backup_sslmode, and the server's ssl settings." ;;
         *'server version'*)
             echo "Use an image whose pg_dumpall is as new as the server (postgres_backup_image)." ;;
-        *'by SIGKILL'* | 'pg_dumpall: error: pg_dump failed'* | 'pg_dumpall: error: pg_dump was terminated'*)
+        *'by SIGKILL'* | *'Killed'*'pg_dump failed'* | 'pg_dumpall: error: pg_dump failed'* | 'pg_dumpall: error: pg_dump was terminated'*)
             # pg_dump itself left no word.
             echo "Something killed it; when it was memory, raise the limit in postgres_backup_resources: pg_dump holds a whole row, several times over." ;;
         *) echo "Read the message above; it is PostgreSQL's own." ;;
@@ -1142,8 +1143,8 @@ case "$*" in
         exit 2
         ;;
 esac; exit # on one line: a shell reads its script as it goes, and the file may be another one by now
-""",
-    "retention.awk": r"""# SPDX-License-Identifier: GPL-3.0-or-later
+''',
+    "retention.awk": r'''# SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
 # What retention says of each backup on a volume, newest first, one JSON object a line.
@@ -1314,6 +1315,6 @@ function json(text,    i, c, out) {
     }
     return "\"" out "\""
 }
-""",
+''',
 }
 VERSION = next(line[8:] for line in FILES["backup.sh"].splitlines() if line.startswith("VERSION="))

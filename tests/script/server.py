@@ -187,6 +187,11 @@ class Server:
         result = subprocess.run(command, env=self.environment(), input=dump, capture_output=True, check=False)
         return [line for line in result.stderr.decode().splitlines() if "ERROR" in line or "FATAL" in line]
 
+    @property
+    def waits_for_a_lock(self) -> bool:
+        """Whether some session does."""
+        return self.sql("SELECT count(*) FROM pg_locks WHERE NOT granted;") != "0"
+
     @contextlib.contextmanager
     def locked(self, table: str, database: str) -> Iterator[None]:
         """Hold a lock that no dump gets past."""

@@ -225,12 +225,12 @@ def test_pg_dump_is_killed(sandbox: Sandbox, server: Server) -> None:
     before = fill_volume(sandbox)
     with server.locked("users", "app"):
         process = sandbox.start("run")
-        sandbox.wait_until(lambda: bool(_dumping(sandbox)), "pg_dump", process)
+        sandbox.wait_until(lambda: server.waits_for_a_lock, "pg_dump waits for the lock", process)
         for pid in _dumping(sandbox):
             os.kill(pid, signal.SIGKILL)
         outcome = sandbox.finish(process)
     assert_failed(sandbox, outcome, before, "pg_dump")
-    assert "postgres_backup_resources" in outcome.log
+    assert "postgres_backup_resources" in outcome.log, outcome.log
 
 
 def _dumping(sandbox: Sandbox) -> list[int]:
@@ -242,7 +242,7 @@ def test_the_patience_for_a_lock(sandbox: Sandbox, server: Server) -> None:
     before = fill_volume(sandbox)
     with server.locked("users", "app"):
         outcome = sandbox.run("run", env={"POSTGRES_BACKUP_LOCK_TIMEOUT": "1s"})
-    assert_failed(sandbox, outcome, before, "lock timeout")
+    assert_failed(sandbox, outcome, before, "LOCK TABLE")
     assert "postgres_backup_lock_timeout" in outcome.log
 
 
