@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 FILES = {
-    "backup.sh": r'''#!/bin/sh
+    "backup.sh": r"""#!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
@@ -1143,8 +1143,8 @@ case "$*" in
         exit 2
         ;;
 esac; exit # on one line: a shell reads its script as it goes, and the file may be another one by now
-''',
-    "retention.awk": r'''# SPDX-License-Identifier: GPL-3.0-or-later
+""",
+    "retention.awk": r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
 # What retention says of each backup on a volume, newest first, one JSON object a line.
@@ -1315,6 +1315,6 @@ function json(text,    i, c, out) {
     }
     return "\"" out "\""
 }
-''',
+""",
 }
 VERSION = next(line[8:] for line in FILES["backup.sh"].splitlines() if line.startswith("VERSION="))
