@@ -7,10 +7,16 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import backup, large, role, verify
+from . import backup, large, modules, role, verify
 from .figures import as_json, as_table
 
-BENCHMARKS = {"backup": backup.measure, "large": large.measure, "role": role.measure, "verify": verify.measure}
+BENCHMARKS = {
+    "backup": backup.measure,
+    "large": large.measure,
+    "modules": modules.measure,
+    "role": role.measure,
+    "verify": verify.measure,
+}
 
 
 def main() -> int:

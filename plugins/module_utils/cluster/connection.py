@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
-from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from ..errors import ClusterError, ForbiddenError, NotFoundError
 
@@ -15,7 +16,6 @@ try:
     import urllib3
     from ansible_collections.kubernetes.core.plugins.module_utils.k8s.client import get_api_client
     from ansible_collections.kubernetes.core.plugins.module_utils.k8s.exceptions import CoreException
-    from kubernetes.client import BatchV1Api, CoreV1Api, StorageV1Api
     from kubernetes.client.exceptions import ApiException
 except ImportError:  # the module says so: module_support.py
     pass
@@ -38,7 +38,7 @@ class Connection:
         before = socket.getdefaulttimeout()
         socket.setdefaulttimeout(CONNECT_SECONDS / 2)
         try:
-            client = get_api_client(module).client.client
+            client = get_api_client(module).client
         except CoreException as error:
             raise ClusterError(f"{error}. Look at `kubeconfig` and `context` (kubectl config get-contexts)") from error
         except ApiException as error:
@@ -47,13 +47,18 @@ class Connection:
             raise _unreachable(error) from error
         finally:
             socket.setdefaulttimeout(before)
-        self.core = CoreV1Api(client)
-        self.batch = BatchV1Api(client)
-        self.storage = StorageV1Api(client)
+        self._client = client
 
-    def call(self, what: str, method: Callable[..., Any], *arguments: Any, **options: Any) -> Object:
-        """The API server's answer; `what` names the object in error messages, `method` is one of the client's."""
-        response = self.open(what, method, *arguments, _request_timeout=(CONNECT_SECONDS, READ_SECONDS), **options)
+    @property
+    def core(self) -> Any:
+        """The generated CoreV1Api, for what needs it: importing its models takes longer than most of our calls."""
+        from kubernetes.client import CoreV1Api  # noqa: PLC0415
+
+        return CoreV1Api(self._client.client)
+
+    def call(self, what: str, path: str, method: str = "GET", body: Object | None = None, **query: Any) -> Object:
+        """The API server's answer; `what` names the object in error messages, `path` is the API's own."""
+        response = self._open(what, path, method, body, READ_SECONDS, query)
         try:
             found: Object = json.loads(response.data)
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -62,10 +67,17 @@ class Connection:
             response.release_conn()
         return found
 
-    def open(self, what: str, method: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        """The same, as the urllib3 response: the caller reads it, and knows how long to wait."""
+    def _open(self, what: str, path: str, method: str, body: Object | None, seconds: int, query: Object) -> Any:  # noqa: PLR0917
+        """The same, as the urllib3 response: the caller reads it."""
+        given = {key: str(value).lower() if isinstance(value, bool) else value for key, value in query.items() if value}
         try:
-            return method(*arguments, _preload_content=False, **options)
+            return self._client.request(
+                method,
+                f"{path}?{urlencode(given)}" if given else path,
+                body=body,
+                serialize=False,
+                _request_timeout=(CONNECT_SECONDS, seconds),
+            )
         except ApiException as error:
             raise _api_error(error, what) from error
         except (OSError, urllib3.exceptions.HTTPError) as error:
@@ -76,89 +88,82 @@ class Connection:
     def cronjob(self, namespace: str, name: str) -> Object:
         """The CronJob; when it is not there, the error names those that are."""
         try:
-            return self.call(f"the CronJob '{namespace}/{name}'", self.batch.read_namespaced_cron_job, name, namespace)
+            return self.call(f"the CronJob '{namespace}/{name}'", _path("batch/v1", namespace, "cronjobs", name))
         except NotFoundError as error:
             raise NotFoundError(f"{error}. {self._others(namespace)}") from error
 
     def _others(self, namespace: str) -> str:
         try:
-            self.call("", self.core.read_namespace, namespace)
+            self.call("the namespace", f"/api/v1/namespaces/{quote(namespace)}")
         except NotFoundError:
             return f"There is no namespace '{namespace}': look at `namespace`, `context` and `kubeconfig`"
         except ClusterError:
             pass  # many may not read namespaces
         try:
-            found = self.call("", self.batch.list_namespaced_cron_job, namespace)
+            found = self.call("the CronJobs", _path("batch/v1", namespace, "cronjobs"))
         except ClusterError:
             return "Look at `namespace` and `name`"
         names = ", ".join(sorted(item["metadata"]["name"] for item in found["items"]))
         return f"CronJobs in that namespace: {names or 'none'}. Look at `namespace` and `name`"
 
     def job(self, namespace: str, name: str) -> Object:
-        return self.call(f"the Job '{namespace}/{name}'", self.batch.read_namespaced_job, name, namespace)
+        return self.call(f"the Job '{namespace}/{name}'", _path("batch/v1", namespace, "jobs", name))
 
     def jobs(self, namespace: str) -> list[Object]:
-        found = self.call(f"the Jobs in '{namespace}'", self.batch.list_namespaced_job, namespace)
-        return [*found["items"]]
+        return [*self.call(f"the Jobs in '{namespace}'", _path("batch/v1", namespace, "jobs"))["items"]]
 
     def create_job(self, job: Object) -> Object:
-        metadata = job["metadata"]
-        what = f"the Job '{metadata['namespace']}/{metadata['name']}'"
-        return self.call(what, self.batch.create_namespaced_job, metadata["namespace"], job)
+        namespace, name = job["metadata"]["namespace"], job["metadata"]["name"]
+        return self.call(f"the Job '{namespace}/{name}'", _path("batch/v1", namespace, "jobs"), "POST", job)
 
     def delete_job(self, namespace: str, name: str) -> None:
         """The Job and its pods, in the background; none is no error."""
-        options = {"propagationPolicy": "Background"}
-        try:
-            what = f"the Job '{namespace}/{name}'"
-            self.call(what, self.batch.delete_namespaced_job, name, namespace, body=options)
-        except NotFoundError:
-            pass
+        what = f"the Job '{namespace}/{name}'"
+        with contextlib.suppress(NotFoundError):
+            self.call(what, _path("batch/v1", namespace, "jobs", name), "DELETE", propagationPolicy="Background")
 
     def pods_of_job(self, namespace: str, job: str) -> list[Object]:
         """Oldest first."""
-        selector = f"batch.kubernetes.io/job-name={job}"
-        found = self.call(
-            f"the pods in '{namespace}'", self.core.list_namespaced_pod, namespace, label_selector=selector
-        )
-        return sorted(found["items"], key=lambda pod: pod["metadata"]["creationTimestamp"])
+        pods = self.pods(namespace, f"batch.kubernetes.io/job-name={job}")
+        return sorted(pods, key=lambda pod: pod["metadata"]["creationTimestamp"])
 
     def pods(self, namespace: str, selector: str = "") -> list[Object]:
-        found = self.call(
-            f"the pods in '{namespace}'", self.core.list_namespaced_pod, namespace, label_selector=selector
-        )
+        found = self.call(f"the pods in '{namespace}'", _path("v1", namespace, "pods"), labelSelector=selector)
         return [*found["items"]]
+
+    def claim(self, namespace: str, name: str) -> Object:
+        return self.call(f"the claim '{namespace}/{name}'", _path("v1", namespace, "persistentvolumeclaims", name))
+
+    def volume(self, name: str) -> Object:
+        return self.call(f"the volume '{name}'", f"/api/v1/persistentvolumes/{quote(name)}")
+
+    def service(self, namespace: str, name: str) -> Object:
+        return self.call(f"the service '{namespace}/{name}'", _path("v1", namespace, "services", name))
+
+    def config_map(self, namespace: str, name: str) -> Object:
+        return self.call(f"the ConfigMap '{namespace}/{name}'", _path("v1", namespace, "configmaps", name))
 
     def events(self, namespace: str, kind: str, name: str) -> list[Object]:
         """The events about an object; none where the user may not read them."""
         selector = f"involvedObject.kind={kind},involvedObject.name={name}"
         try:
-            found = self.call("the events", self.core.list_namespaced_event, namespace, field_selector=selector)
+            return [*self.call("the events", _path("v1", namespace, "events"), fieldSelector=selector)["items"]]
         except ForbiddenError:
             return []
-        return [*found["items"]]
 
-    def log(  # noqa: PLR0917  # as the API has them
-        self,
-        namespace: str,
-        pod: str,
-        container: str,
-        follow: bool = False,
-        previous: bool = False,
-        stamps: bool = False,
-    ) -> Any:
-        """A container's log as a stream of bytes (a urllib3 response), with the kubelet's times before the lines."""
-        return self.open(
-            f"the log of the pod '{namespace}/{pod}'",
-            self.core.read_namespaced_pod_log,
-            pod,
-            namespace,
-            container=container,
-            follow=follow,
-            previous=previous,
-            timestamps=stamps,
-            _request_timeout=(CONNECT_SECONDS, FOLLOW_SECONDS if follow else READ_SECONDS),
+    def log(self, namespace: str, pod: str, container: str, **options: bool) -> Any:
+        """A container's log as a stream of bytes (a urllib3 response); options: `follow`, `previous`, `timestamps`."""
+        path = f"{_path('v1', namespace, 'pods', pod)}/log"
+        seconds = FOLLOW_SECONDS if options.get("follow") else READ_SECONDS
+        return self._open(
+            f"the log of the pod '{namespace}/{pod}'", path, "GET", None, seconds, {"container": container, **options}
         )
+
+
+def _path(version: str, namespace: str, kind: str, name: str = "") -> str:
+    """The API's path of an object, or of all of its kind (Kubernetes API concepts, "Resource URIs")."""
+    group = f"apis/{version}" if "/" in version else f"api/{version}"
+    return f"/{group}/namespaces/{quote(namespace)}/{kind}" + (f"/{quote(name)}" if name else "")
 
 
 def _api_error(error: Any, what: str) -> ClusterError:

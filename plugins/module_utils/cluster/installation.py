@@ -41,17 +41,15 @@ def volume(connection: Connection, there: BackupMount, namespace: str, source: s
     notes: list[str] = []
     nfs = there.volume.get("nfs")
     if there.claim is not None:
-        core = connection.core
         try:
-            what = f"the claim '{namespace}/{there.claim}'"
-            claim = connection.call(what, core.read_namespaced_persistent_volume_claim, there.claim, namespace)
+            claim = connection.claim(namespace, there.claim)
             found["class"] = claim["spec"].get("storageClassName")
             capacity = claim.get("status", {}).get("capacity", {}).get("storage")
             if capacity:
                 found["capacity_bytes"] = int(parse_quantity(capacity))  # type: ignore[no-untyped-call]
             name = claim["spec"].get("volumeName", "")
-            persistent = connection.call(f"the volume '{name}'", core.read_persistent_volume, name) if name else {}
-            nfs = persistent.get("spec", {}).get("nfs")
+            if name:
+                nfs = connection.volume(name)["spec"].get("nfs")
         except (ForbiddenError, NotFoundError) as error:
             notes.append(str(error))
     if nfs is not None:
@@ -92,8 +90,7 @@ def _server_image(connection: Connection, cronjob: Object, there: BackupMount) -
     if match is None:
         return None
     namespace = match["namespace"] or cronjob["metadata"]["namespace"]
-    what = f"the service '{namespace}/{match['name']}'"
-    service = connection.call(what, connection.core.read_namespaced_service, match["name"], namespace)
+    service = connection.service(namespace, match["name"])
     selector = service["spec"].get("selector") or {}
     wanted = int(settings.get("POSTGRES_BACKUP_PORT", "5432"))
     port = next((port for port in service["spec"].get("ports", []) if port["port"] == wanted), None)
@@ -114,9 +111,7 @@ def _script_version(connection: Connection, cronjob: Object, _there: BackupMount
         name = each.get("configMap", {}).get("name")
         if name is None:
             continue
-        namespace = cronjob["metadata"]["namespace"]
-        what = f"the ConfigMap '{namespace}/{name}'"
-        data = connection.call(what, connection.core.read_namespaced_config_map, name, namespace).get("data", {})
+        data = connection.config_map(cronjob["metadata"]["namespace"], name).get("data", {})
         match = _VERSION.search(data.get("backup.sh", ""))
         if match is not None:
             return match[1]

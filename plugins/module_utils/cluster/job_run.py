@@ -116,7 +116,8 @@ class JobRun:
     def _copy_log(self, pod: str, is_previous: bool) -> None:
         # A pod that is gone, or a kubelet that does not answer, ends the copy; the Job's state is what counts.
         with contextlib.suppress(ClusterError, OSError):
-            response = self._connection.log(self._namespace, pod, self._container, not is_previous, is_previous, True)
+            follow = {"previous": True} if is_previous else {"follow": True}
+            response = self._connection.log(self._namespace, pod, self._container, timestamps=True, **follow)
             with contextlib.suppress(Exception), contextlib.closing(response):
                 for line in split_lines(response.stream(4096)):
                     self._add(pod, line)

@@ -129,11 +129,8 @@ class Reader:
             return None
         connection = self._connection
         try:
-            what = f"the claim '{self.namespace}/{claim}'"
-            modes = connection.call(
-                what, connection.core.read_namespaced_persistent_volume_claim, claim, self.namespace
-            )
-            if any(mode.endswith("Many") for mode in modes["spec"]["accessModes"]):
+            modes = connection.claim(self.namespace, claim)["spec"]["accessModes"]
+            if any(mode.endswith("Many") for mode in modes):
                 return None
             pods = connection.pods(self.namespace)
         except (ForbiddenError, NotFoundError):
