@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""backup.sh against the plain pipe that checks nothing: with PostgreSQL 18 on this machine, outside Kubernetes."""
+"""backup.sh against the plain pipe that checks nothing: in the image's root filesystem, with the server beside it."""
 
 from __future__ import annotations
 
@@ -103,21 +103,36 @@ def _fill(directory: Path) -> None:
         moment += timedelta(hours=23)
 
 
+def image(space: Workspace) -> Path:
+    """The root filesystem of the image with igzip, with this machine's devices, the script and an empty volume."""
+    layer = root_filesystem(DEFAULT_VERSION)
+    upper, root = space.directory("upper"), space.directory("image")
+    space.mount_tmpfs(upper, "64m")
+    for name in ("upper", "work"):
+        (upper / name).mkdir()
+    options = f"lowerdir={layer.parent / 'igzip'}:{layer},upperdir={upper / 'upper'},workdir={upper / 'work'}"
+    subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, str(root)], check=True)
+    mounts = {"dev": Path("/dev"), "proc": Path("/proc"), "backups": space.on_disk("volume"), "script": FILES}
+    for name, source in mounts.items():
+        (root / name).mkdir(exist_ok=True)
+        subprocess.run(["mount", "--bind", str(source), str(root / name)], check=True)
+    return root
+
+
 def _runs(server: Server, space: Workspace, say: Say) -> list[Figure]:
-    volume = space.directory("volume")
-    plain = space.directory("plain") / "plain.sql.gz"
     environment = {
         **server.environment(),
-        "PATH": f"{server.programs.bin}:/usr/bin:/bin",
-        "POSTGRES_BACKUP_DIR": str(volume),
+        "PATH": f"/usr/lib/postgresql/{DEFAULT_VERSION}/bin:/usr/sbin:/usr/bin:/bin",
+        "POSTGRES_BACKUP_DIR": "/backups",
         "POSTGRES_BACKUP_HOST": "127.0.0.1",
         "POSTGRES_BACKUP_KEEP_LAST": "1",
         "POSTGRES_BACKUP_KEEP_DAILY": "0",
     }
-    run = ["sh", str(FILES / "backup.sh"), "run"]
+    inside = ["chroot", str(image(space)), "sh"]
+    run = [*inside, "/script/backup.sh", "run"]
 
     def pipe(compressor: str) -> list[str]:
-        return ["sh", "-c", f"pg_dumpall {compressor} > {plain}"]
+        return [*inside, "-c", f"pg_dumpall {compressor} > /backups/plain"]
 
     commands: dict[str, tuple[list[str], dict[str, str]]] = {
         "run, gzip": (run, {**environment, "POSTGRES_BACKUP_COMPRESSOR": "gzip"}),
@@ -125,7 +140,7 @@ def _runs(server: Server, space: Workspace, say: Say) -> list[Figure]:
         "pg_dumpall | gzip": (pipe("| gzip"), environment),
         "pg_dumpall | gzip -1": (pipe("| gzip -1"), environment),
         "pg_dumpall | igzip": (pipe("| igzip -c"), environment),
-        "pg_dumpall": (["sh", "-c", "pg_dumpall > /dev/null"], environment),
+        "pg_dumpall": ([*inside, "-c", "pg_dumpall > /dev/null"], environment),
     }
     taken: dict[str, list[float]] = {name: [] for name in commands}
     for number in range(ROUNDS):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""A run of site.yml that changes nothing, against a play with as many bare kubernetes.core.k8s tasks; on dev/cluster."""
+"""A run of site.yml that changes nothing against a play with as many bare kubernetes.core.k8s tasks, on dev/cluster."""
 
 from __future__ import annotations
 
@@ -55,15 +55,15 @@ def _bare(folder: Path) -> Path:
 
 
 class _NoAliases(yaml.SafeDumper):
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  # PyYAML calls it so
         return True
 
 
 def measure(say: Say) -> list[Figure]:
     """The one figure of the role."""
     use_cluster(say)
-    with tempfile.TemporaryDirectory(prefix="postgres-backup-bench.") as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory(prefix="postgres-backup-bench.") as made:
+        folder = Path(made)
         ansible = Ansible(folder, CHECKOUT / ".ansible" / "collections")
         bare = str(_bare(folder))
         works = {
@@ -72,9 +72,9 @@ def measure(say: Say) -> list[Figure]:
         }
         try:
             say("bringing a PostgreSQL up")
-            made = ansible(str(CHECKOUT / "dev" / "postgresql.yml"), postgresql_namespace=NAMESPACE)
-            if made.status != 0:
-                raise SystemExit(made.output)
+            server = ansible(str(CHECKOUT / "dev" / "postgresql.yml"), postgresql_namespace=NAMESPACE)
+            if server.status != 0:
+                raise SystemExit(server.output)
             for work in works.values():
                 work()
             taken: dict[str, list[float]] = {name: [] for name in works}

@@ -136,3 +136,41 @@ class ChangedError(FetchError):
 
 class DamagedError(FetchError):
     """The bytes came as they are on the volume, and are no whole backup; `partial` holds what was found of them."""
+
+
+class ListingError(BackupError):
+    """The volume's listing cannot be used; `partial` is the text that came instead."""
+
+    check = "volume"
+
+
+class ClusterError(BackupError):
+    """Kubernetes did not do what was asked; `check` says what it was about."""
+
+    check = "cluster"
+
+
+class NotFoundError(ClusterError):
+    """The object is not there."""
+
+
+class ForbiddenError(ClusterError):
+    """The user may not do that."""
+
+
+class TemplateError(BackupError):
+    """A CronJob from which no Job of ours can be made."""
+
+    check = "cronjob"
+
+
+class StuckError(ClusterError):
+    """A pod that will not start however long one waits."""
+
+    check = "pod"
+
+
+class WaitTimeoutError(ClusterError):
+    """Something took longer than the user allowed."""
+
+    check = "timeout"

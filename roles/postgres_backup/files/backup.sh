@@ -347,25 +347,59 @@ read_to_end() {
     fi
 }
 
-# step_dump PARTIAL: dump → compressor → partial, hashed and decompressed beside it.
+# follow FILE: prints the file as it grows, until $work/written says that its writer has ended.
+follow() {
+    blocks=0 has_ended=no
+    while [ "$has_ended" = no ]; do
+        if [ -e "$work/written" ]; then
+            has_ended=yes
+            copy_blocks "$1" "$blocks" || return
+        else
+            grown=$(($(stat -c %s "$1" 2>/dev/null || echo 0) / 1048576))
+            if [ "$grown" -gt "$blocks" ]; then
+                copy_blocks "$1" "$blocks" "count=$((grown - blocks))" || return
+                blocks=$grown
+            else
+                sleep 0.2 2>/dev/null || sleep 1
+            fi
+        fi
+    done
+}
+
+# copy_blocks FILE SKIP [OPERAND]: some of the file's blocks of 1 MiB; messages only where it fails.
+copy_blocks() {
+    dd if="$1" bs=1048576 skip="$2" ${3:+"$3"} 2>"$work/follow.dd"
+    copy_status=$?
+    [ "$copy_status" -eq 0 ] || cat "$work/follow.dd" >&2
+    return "$copy_status"
+}
+
+# step_dump PARTIAL: dump → compressor → partial, hashed on the way, then read back from the server. Beside it the
+# partial is decompressed as it grows: from the file, so that the dump need not wait for its check.
 # The partial is written by dd, which reports a full volume and flushes the file to the server.
 step_dump() {
-    mkfifo "$work/hash.fifo" "$work/check.fifo" || exit 1
+    mkfifo "$work/hash.fifo" || exit 1
     stage hash sha256sum <"$work/hash.fifo" >"$work/hash" &
-    read_to_end <"$work/check.fifo" &
-    stage dump dump_text | stage compress compress | stage split tee "$work/hash.fifo" "$work/check.fifo" |
+    # What checks must not slow down what it checks.
+    if command -v nice >/dev/null 2>&1; then nice -n 19 sh "$SCRIPT" _follow "$1" & else step_follow "$1" & fi
+    stage dump dump_text | stage compress compress | stage split tee "$work/hash.fifo" |
         stage write dd ibs=65536 obs=1048576 conv=notrunc,fsync of="$1"
+    now_epoch >"$work/written"
+    if [ "$(stage_status_of dump)$(stage_status_of compress)$(stage_status_of write)" = 000 ]; then read_from_server "$1"; fi
     wait
 }
 
-# step_read_back FILE: the hash of what the server has, read past this machine's page cache where the system allows.
-step_read_back() {
+# step_follow PARTIAL: decompresses the partial as it grows.
+step_follow() { stage follow follow "$1" | read_to_end; }
+
+# read_from_server FILE: the hash of what the server has, read past this machine's page cache where the system allows.
+read_from_server() {
     if dd if="$1" of=/dev/null bs=4096 count=1 iflag=direct 2>/dev/null; then
         echo direct >"$work/read_mode"
-        stage read dd if="$1" bs=1048576 iflag=direct | stage hash sha256sum >"$work/hash"
+        stage read dd if="$1" bs=1048576 iflag=direct | stage read_hash sha256sum >"$work/found_hash"
     else
         echo cached >"$work/read_mode"
-        stage read dd if="$1" bs=1048576 | stage hash sha256sum >"$work/hash"
+        stage read dd if="$1" bs=1048576 | stage read_hash sha256sum >"$work/found_hash"
     fi
 }
 
@@ -545,9 +579,9 @@ warn() {
     warnings="$warnings${warnings:+,}$(json "$1")"
 }
 
-# end_step NAME: notes the seconds since the last step ended.
+# end_step NAME [EPOCH]: notes the seconds since the last step ended; EPOCH is when this one did, without it now.
 end_step() {
-    step_now=$(now_epoch)
+    step_now=${2:-$(now_epoch)}
     step_seconds="$step_seconds${step_seconds:+,}\"$1\":$((step_now - step_began))"
     step_began=$step_now
 }
@@ -597,6 +631,7 @@ clean_up() {
 }
 
 on_signal() {
+    if [ "$step" = dump ] && [ -e "$work/written" ]; then step=read_back; fi
     case $1 in
         USR1) fail "the run took longer than its time limit of $POSTGRES_BACKUP_TIME_LIMIT" "it was in the step: $step" \
             "Find out what it waited for (a lock, a slow volume), or raise postgres_backup_time_limit." ;;
@@ -713,7 +748,7 @@ HEADER
 # the volume is the cause: a broken pipe (SIGPIPE) or our own SIGTERM is a consequence.
 explain_dump() {
     cause=
-    for name in write compress check hash split count text end dump; do
+    for name in write follow compress check hash split count text end dump; do
         status=$(stage_status_of "$name")
         case $status in
             0 | "$SIGPIPE_STATUS" | "$SIGTERM_STATUS" | none) ;;
@@ -721,7 +756,7 @@ explain_dump() {
         esac
     done
     if [ -z "$cause" ]; then
-        for name in write compress check hash split count end dump; do
+        for name in write follow compress check hash split count end dump; do
             [ "$(stage_status_of "$name")" = 0 ] || fail "the dump was cut off" \
                 "$name ended $(status_in_words "$(stage_status_of "$name")")" "Something killed its processes: look at the pod's events and the node's log."
         done
@@ -730,7 +765,7 @@ explain_dump() {
     message=$(stage_message_of "$cause")
     : "${message:=$cause ended $(status_in_words "$status")}"
     case $cause in
-        write | split) fail_write "$message" ;;
+        write | follow | split) fail_write "$message" ;;
         dump) fail "pg_dumpall failed" "$message" "$(postgres_advice "$message")" ;;
         compress) fail "the compressor $compressor failed" "$message" "Its memory limit may be too small (postgres_backup_resources), or the program is broken: try another postgres_backup_compressor." ;;
         check | count | text | end) fail "the compressed dump cannot be read back" "$message" "The compressor $compressor wrote something that is not gzip: try another postgres_backup_compressor." ;;
@@ -843,7 +878,7 @@ dump() {
     sha256=$(cut -c 1-64 "$work/hash")
     bytes=$(stat -c %s "$partial")
     uncompressed_bytes=$(tr -d ' \n' <"$work/count")
-    end_step dump
+    end_step dump "$(cat "$work/written")"
     log "dumped: $(human_bytes "$uncompressed_bytes") of SQL, $(human_bytes "$bytes") compressed, flushed to the volume; the dump is whole"
 }
 
@@ -852,15 +887,14 @@ is_whole_dump() {
     case $(tr '\000' '?' <"$work/end"; echo x) in *"${DUMP_END}x") ;; *) return 1 ;; esac
 }
 
+# read_back: what the last part of the step found.
 read_back() {
-    clear_stages
-    run_group _read_back "$partial"
     read_mode=$(cat "$work/read_mode" 2>/dev/null)
-    for name in read hash; do
+    for name in read read_hash; do
         [ "$(stage_status_of "$name")" = 0 ] || fail "the backup cannot be read back from the volume" \
             "$(stage_message_of "$name"; status_in_words "$(stage_status_of "$name")")" "Look at the storage behind the volume."
     done
-    found_hash=$(cut -c 1-64 "$work/hash")
+    found_hash=$(cut -c 1-64 "$work/found_hash")
     [ "$found_hash" = "$sha256" ] || fail "the volume does not hold what was written" \
         "sha256 $sha256 was written, $found_hash was read back" "The storage is not reliable, or somebody changed the file: check disk, memory and network of the NAS."
     end_step read_back
@@ -1054,7 +1088,7 @@ case "$*" in
     'prune --dry-run') prune true ;;
     help | --help | -h) usage ;;
     '_dump '?*) step_dump "$2" ;;
-    '_read_back '?*) step_read_back "$2" ;;
+    '_follow '?*) step_follow "$2" ;;
     '_check '?*) step_check "$2" ;;
     '_watch '?*) step_watch "$2" "$3" "$4" ;;
     *)

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""What the API server knows of an installation: its schedule, its volume, its server's image, its script."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from typing import Any
+
+from ..errors import ClusterError, ForbiddenError, NotFoundError
+from ..health import Installation
+from ..job_templates import BackupMount, backup_mount, pod_spec, variables
+from .connection import Connection, Object
+
+with contextlib.suppress(ImportError):  # the module says so: module_support.py
+    from kubernetes.utils.quantity import parse_quantity
+
+_VERSION = re.compile(r"^VERSION=(\S+)$", re.MULTILINE)
+_SERVICE = re.compile(r"(?P<name>[a-z0-9-]+)(\.(?P<namespace>[a-z0-9-]+)(\.svc(\..*)?)?)?")
+
+
+def schedule(cronjob: Object) -> dict[str, Any]:
+    """When it runs; times are the API server's (RFC 3339, UTC)."""
+    spec, status = cronjob["spec"], cronjob.get("status", {})
+    return {
+        "cron": spec["schedule"],
+        "time_zone": spec.get("timeZone"),
+        "suspended": bool(spec.get("suspend")),
+        "last_schedule_time": status.get("lastScheduleTime"),
+        "last_successful_time": status.get("lastSuccessfulTime"),
+    }
+
+
+def volume(connection: Connection, there: BackupMount, namespace: str, source: str | None) -> tuple[Object, list[str]]:
+    """The volume as Kubernetes has it, with notes about what this user may not read.
+
+    `source` is what the pods have mounted there, such as `192.168.2.2:/volume1/k8s-data/x`.
+    """
+    found: Object = {"claim": there.claim, "class": None, "capacity_bytes": None, "nfs_server": None, "nfs_path": None}
+    notes: list[str] = []
+    nfs = there.volume.get("nfs")
+    if there.claim is not None:
+        core = connection.core
+        try:
+            what = f"the claim '{namespace}/{there.claim}'"
+            claim = connection.call(what, core.read_namespaced_persistent_volume_claim, there.claim, namespace)
+            found["class"] = claim["spec"].get("storageClassName")
+            capacity = claim.get("status", {}).get("capacity", {}).get("storage")
+            if capacity:
+                found["capacity_bytes"] = int(parse_quantity(capacity))  # type: ignore[no-untyped-call]
+            name = claim["spec"].get("volumeName", "")
+            persistent = connection.call(f"the volume '{name}'", core.read_persistent_volume, name) if name else {}
+            nfs = persistent.get("spec", {}).get("nfs")
+        except (ForbiddenError, NotFoundError) as error:
+            notes.append(str(error))
+    if nfs is not None:
+        found |= {"nfs_server": nfs["server"], "nfs_path": nfs["path"]}
+    elif source is not None and ":/" in source:
+        server, _, path = source.partition(":/")
+        found |= {"nfs_server": server.strip("[]"), "nfs_path": f"/{path}"}
+    return found, notes
+
+
+def installation(connection: Connection, cronjob: Object, directory: str | None) -> tuple[Installation, list[str]]:
+    """The CronJob as it stands, with notes about what this user may not read."""
+    there = backup_mount(cronjob, directory)
+    notes: list[str] = []
+    found: dict[str, str | None] = {"server_image": None, "script_version": None}
+    for key, look in (("server_image", _server_image), ("script_version", _script_version)):
+        try:
+            found[key] = look(connection, cronjob, there)
+        except NotFoundError:
+            pass
+        except ClusterError as error:
+            notes.append(str(error))
+    return (
+        Installation(
+            is_suspended=bool(cronjob["spec"].get("suspend")),
+            image=there.container["image"],
+            server_image=found["server_image"],
+            script_version=found["script_version"],
+        ),
+        notes,
+    )
+
+
+def _server_image(connection: Connection, cronjob: Object, there: BackupMount) -> str | None:
+    """The image of the container that serves the port of the service that the backup dumps."""
+    settings = variables(there.container)
+    match = _SERVICE.fullmatch(settings.get("POSTGRES_BACKUP_HOST", ""))
+    if match is None:
+        return None
+    namespace = match["namespace"] or cronjob["metadata"]["namespace"]
+    what = f"the service '{namespace}/{match['name']}'"
+    service = connection.call(what, connection.core.read_namespaced_service, match["name"], namespace)
+    selector = service["spec"].get("selector") or {}
+    wanted = int(settings.get("POSTGRES_BACKUP_PORT", "5432"))
+    port = next((port for port in service["spec"].get("ports", []) if port["port"] == wanted), None)
+    if not selector or port is None:
+        return None
+    target = port.get("targetPort", wanted)
+    for pod in connection.pods(namespace, ",".join(f"{key}={text}" for key, text in selector.items())):
+        for container in pod["spec"]["containers"]:
+            for own in container.get("ports", []):
+                if target in {own.get("name"), own["containerPort"]}:
+                    return str(container["image"])
+    return None
+
+
+def _script_version(connection: Connection, cronjob: Object, _there: BackupMount) -> str | None:
+    """The version of the script in the ConfigMap that the CronJob mounts."""
+    for each in pod_spec(cronjob).get("volumes", []):
+        name = each.get("configMap", {}).get("name")
+        if name is None:
+            continue
+        namespace = cronjob["metadata"]["namespace"]
+        what = f"the ConfigMap '{namespace}/{name}'"
+        data = connection.call(what, connection.core.read_namespaced_config_map, name, namespace).get("data", {})
+        match = _VERSION.search(data.get("backup.sh", ""))
+        if match is not None:
+            return match[1]
+    return None

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""One judgement of an installation: everything about it that a person should know of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from .catalog import COMPLETE, DAMAGED, UNCHECKED, Catalog
+from .expectations import Failure
+from .names import format_duration
+
+# A backup that is smaller than this share of the one before lost something.
+_SHRUNK = 0.5
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A CronJob as it stands in the cluster.
+
+    `image` is its own, `server_image` the one of the server's pods and `script_version` the version of the script that
+    it runs: None where they are not known.
+    """
+
+    is_suspended: bool
+    image: str
+    server_image: str | None
+    script_version: str | None
+
+
+def problems(
+    installation: Installation, catalog: Catalog, now: datetime, max_age: timedelta, own_version: str
+) -> list[Failure]:
+    """Everything that is not well, the gravest first; `own_version` is that of the script that the modules carry."""
+    return [
+        *_backups(catalog, now, max_age),
+        *_last_run(catalog.last_run),
+        *_schedule(installation, own_version),
+        *_space(catalog),
+        *_files(catalog),
+    ]
+
+
+def _backups(catalog: Catalog, now: datetime, max_age: timedelta) -> Iterator[Failure]:
+    newest = catalog.newest()
+    if newest is None:
+        yield Failure(
+            "backup",
+            f"expected a complete backup, found none among {len(catalog.backups)} files. Run one: "
+            "ansible-playbook homelab.postgres_backup.backup_now",
+        )
+        return
+    age = now - newest.created
+    if age > max_age:
+        yield Failure(
+            "age",
+            f"expected a complete backup younger than {format_duration(max_age)}, found {newest.name}, which is "
+            f"{format_duration(age)} old. Look at the last run and at the schedule",
+        )
+    complete = [backup for backup in catalog.backups if backup.state == COMPLETE and not backup.is_future]
+    if len(complete) > 1 and newest.size_bytes < _SHRUNK * complete[1].size_bytes:
+        yield Failure(
+            "size",
+            f"expected about the size of the backup before, found {newest.name} with {newest.size_bytes} bytes after "
+            f"{complete[1].name} with {complete[1].size_bytes}. Verify it (backup_verify with compare_to)",
+        )
+
+
+def _last_run(last_run: dict[str, Any] | None) -> Iterator[Failure]:
+    if last_run is None:
+        return
+    state = last_run.get("state")
+    if state in {"failed", "interrupted"}:
+        reason = last_run.get("reason") or "it ended before it could write its result"
+        yield Failure("last_run", f"the last run, started {last_run.get('started')}, {_ENDED[state]}: {reason}")
+    skipped = last_run.get("skipped_databases") or []
+    if skipped:
+        yield Failure(
+            "databases",
+            f"expected every database in the backup, found that {_some(skipped)} allow no connections and are left out "
+            "(ALTER DATABASE … ALLOW_CONNECTIONS true, or drop them)",
+        )
+
+
+_ENDED = {"failed": "failed", "interrupted": "was interrupted"}
+
+
+def _schedule(installation: Installation, own_version: str) -> Iterator[Failure]:
+    if installation.is_suspended:
+        yield Failure(
+            "schedule", "the CronJob is suspended: no backup will be made until postgres_backup_suspend is false"
+        )
+    server = installation.server_image
+    if server is not None and server != installation.image:
+        yield Failure(
+            "image",
+            f"expected the server's own image {server}, found {installation.image}. Run site.yml again, or set "
+            "postgres_backup_image if that is meant",
+        )
+    if installation.script_version is not None and _older(installation.script_version, own_version):
+        yield Failure(
+            "script",
+            f"expected the script of version {own_version} in the cluster, found {installation.script_version}. Run "
+            "site.yml again",
+        )
+
+
+def _older(version: str, than: str) -> bool:
+    try:
+        return [int(part) for part in version.split(".")] < [int(part) for part in than.split(".")]
+    except ValueError:
+        return True
+
+
+def _space(catalog: Catalog) -> Iterator[Failure]:
+    newest = catalog.newest()
+    if newest is not None and catalog.free_bytes < newest.size_bytes:
+        yield Failure(
+            "space",
+            f"expected room for another backup of {newest.size_bytes} bytes, found {catalog.free_bytes} bytes free. "
+            "Make room, enlarge the volume, or keep fewer",
+        )
+
+
+def _files(catalog: Catalog) -> Iterator[Failure]:
+    kinds = (
+        ("unchecked", [backup.name for backup in catalog.backups if backup.state == UNCHECKED], _UNCHECKED),
+        ("damaged", [backup.name for backup in catalog.backups if backup.state == DAMAGED], _DAMAGED),
+        ("future", [backup.name for backup in catalog.backups if backup.is_future], _FUTURE),
+    )
+    for check, found, advice in kinds:
+        if found:
+            yield Failure(check, f"expected only complete backups, found {check}: {_some(found)}. {advice}")
+
+
+_UNCHECKED = "The next run checks them once they have not changed for an hour"
+_DAMAGED = "Do not rely on them; the file with .damaged added says why"
+_FUTURE = "Their names lie ahead of the clock: set the clocks right"
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""What the modules that meet the cluster share: their options, and errors mapped to `fail_json` in one place."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+from .cluster.connection import Connection
+from .cluster.reader import ReaderSettings
+from .errors import BackupError
+from .names import parse_duration
+
+try:
+    from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
+    from ansible_collections.kubernetes.core.plugins.module_utils.k8s.core import AnsibleK8SModule
+
+    KUBERNETES_CORE_ERROR = None
+except ImportError:
+    AUTH_ARG_SPEC = {}
+    KUBERNETES_CORE_ERROR = traceback.format_exc()
+
+CLUSTER_ARGUMENTS: dict[str, Any] = {
+    **AUTH_ARG_SPEC,
+    "namespace": {"type": "str", "default": "data"},
+    "name": {"type": "str", "default": "postgres-backup"},
+    "directory": {"type": "str"},
+    "stuck_timeout": {"type": "str", "default": "30s"},
+}
+
+Result = dict[str, Any]
+
+
+def seconds(text: str) -> float:
+    """A duration as users write it, in seconds; raises ExpectationError."""
+    return parse_duration(text).total_seconds()
+
+
+def reader_settings(parameters: dict[str, Any]) -> ReaderSettings:
+    return ReaderSettings(stuck_seconds=seconds(parameters["stuck_timeout"]))
+
+
+def run_module(arguments: dict[str, Any], work: Callable[[Any, Connection], Result], **options: Any) -> None:
+    """Make the module, connect, work, and end: with the result, or with what BackupError says.
+
+    `work` gets the module and the connection; a key `failed` in its result ends the module as failed.
+    """
+    if KUBERNETES_CORE_ERROR is not None:
+        bare = AnsibleModule(argument_spec={}, supports_check_mode=True)
+        message = missing_required_lib(
+            "the collection kubernetes.core", url="https://galaxy.ansible.com/kubernetes/core"
+        )
+        bare.fail_json(msg=message, exception=KUBERNETES_CORE_ERROR)
+    module = AnsibleK8SModule(
+        module_class=AnsibleModule,
+        check_pyyaml=False,
+        argument_spec={**CLUSTER_ARGUMENTS, **arguments},
+        supports_check_mode=True,
+        **options,
+    )
+    try:
+        result = work(module, Connection(module))
+    except BackupError as error:
+        module.fail_json(msg=str(error), check=error.check)
+    except OSError as error:
+        where = error.filename or "this machine"
+        module.fail_json(msg=f"{where}: {error.strerror}. Look at the path, its permissions and its room", check="file")
+    if result.get("failed"):
+        module.fail_json(**result)
+    module.exit_json(**result)

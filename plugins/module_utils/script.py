@@ -1,0 +1,1273 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""The script that runs in the cluster, as the modules carry it. Made by dev/embed-script: do not edit."""
+
+from __future__ import annotations
+
+FILES = {
+    "backup.sh": r"""#!/bin/sh
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+#
+# PostgreSQL backups that are proven: see usage() below and the collection's README.
+#
+# POSIX sh with the tools that PostgreSQL images have (Debian's or busybox's), nothing else. The configuration comes
+# from the environment; the password is libpq's PGPASSWORD. The script starts its long steps as `sh <itself> _step` in
+# process groups of their own, so that a signal or the time limit ends every process of a step.
+
+set -u
+LC_ALL=C
+export LC_ALL
+VERSION=0.1.0
+TAB=$(printf '\t')
+case $0 in
+    /*) SCRIPT=$0 ;;
+    *) SCRIPT=$PWD/$0 ;;
+esac
+NEWLINE='
+'
+# How pg_dumpall ends a whole dump (src/bin/pg_dump/pg_dumpall.c, main()).
+DUMP_END="-- PostgreSQL database cluster dump complete${NEWLINE}--${NEWLINE}${NEWLINE}"
+# How far two clocks may differ, and how far ahead a backup may be dated.
+CLOCK_TOLERANCE_SECONDS=300
+# A live run touches last-run.json each minute; one that did not for so long was interrupted.
+HEARTBEAT_MINUTES=5
+TERMINATION_MESSAGE_BYTES=4096
+SIGPIPE_STATUS=141
+SIGTERM_STATUS=143
+
+usage() {
+    cat <<'TEXT'
+usage: backup.sh run               make a backup, prove it, then apply retention
+       backup.sh list              one JSON object a line: each backup with its verdict, then the volume
+       backup.sh prune [--dry-run] apply retention now, or show what it would delete
+Configuration: POSTGRES_BACKUP_* environment variables, named as the variables of the role homelab.postgres_backup.
+TEXT
+}
+
+# ---------------------------------------------------------------------------------------------------- words for people
+
+now_iso() { date -u +%Y-%m-%dT%H:%M:%SZ; }
+
+now_epoch() { date +%s; }
+
+log() { printf '%s %s\n' "$(now_iso)" "$1" >&2; }
+
+# human_bytes BYTES
+human_bytes() {
+    awk -v n="$1" 'BEGIN {
+        split("bytes KiB MiB GiB TiB", unit, " ")
+        for (i = 1; n >= 1024 && i < 5; i++) n /= 1024
+        printf (i == 1 ? "%.0f %s" : "%.1f %s"), n, unit[i]
+    }'
+}
+
+# ------------------------------------------------------------------------------------------------------------- JSON
+
+# json TEXT: TEXT as a JSON string (RFC 8259). Control characters, and bytes that are not UTF-8, become question marks.
+json() {
+    case $1 in
+        *[!\ -~]*) json_text=$(utf8 "$1") ;;
+        *) json_text=$1 ;;
+    esac
+    case $json_text in
+        *[\"\\]* | *"$NEWLINE"*)
+            json_text=$(printf '%s\n' "$json_text" | sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' | awk '{ printf "%s%s", (NR > 1 ? "\\n" : ""), $0 }') ;;
+    esac
+    printf '"%s"' "$json_text"
+}
+
+# utf8 TEXT: TEXT without control characters; in a line that is not UTF-8 (RFC 3629) only ASCII is left.
+utf8() {
+    printf '%s\n' "$1" | tr '\011' ' ' | tr '\001-\010\013-\037\177' '[?*]' | awk '
+        BEGIN {
+            tail = "[\200-\277]"
+            valid = "^([\001-\177]|[\302-\337]" tail "|\340[\240-\277]" tail "|[\341-\354\356\357]" tail tail \
+                "|\355[\200-\237]" tail "|\360[\220-\277]" tail tail "|[\361-\363]" tail tail tail \
+                "|\364[\200-\217]" tail tail ")*$"
+        }
+        $0 !~ valid { gsub(/[\200-\377]/, "?") }
+        { print }'
+}
+
+# json_or_null TEXT
+json_or_null() { if [ -n "$1" ]; then json "$1"; else printf null; fi; }
+
+# json_field NAME JSON: the raw value of a string, number or null in a flat JSON object that this script wrote.
+json_field() {
+    printf '%s\n' "$2" | sed -nE "s/^(\{|.*[,{])\"$1\":(\"([^\"\\\\]|\\\\.)*\"|[0-9]+|null).*/\2/p"
+}
+
+# ------------------------------------------------------------------------------------------------------- configuration
+
+config_error() { fail_with 2 "wrong configuration" "$1" "Correct the variable and run it again."; }
+
+is_whole_number() {
+    case $1 in '' | *[!0-9]* | ??????????*) return 1 ;; esac
+}
+
+# whole_number NAME DEFAULT: sets the variable NAME, refusing anything but a whole number of at most nine digits.
+whole_number() {
+    eval "value=\${$1:-$2}"
+    is_whole_number "$value" || config_error "$1: expected a whole number from 0 to 999999999, found '$value'"
+    # Without its leading zeros, which arithmetic would take for octal.
+    eval "$1=\$((1\$value - 1$(printf '%s' "$value" | tr '0-9' '0000000000')))"
+}
+
+# seconds_of NAME VALUE: prints the seconds of a duration such as 36h or 14d.
+seconds_of() {
+    number=${2%?}
+    case $2 in
+        *s) unit=1 ;;
+        *m) unit=60 ;;
+        *h) unit=3600 ;;
+        *d) unit=86400 ;;
+        *w) unit=604800 ;;
+        *) number= ;;
+    esac
+    case $number in '' | *[!0-9]* | 0* | ???????*) number= ;; esac
+    [ -n "$number" ] || return 1
+    printf '%s' $((number * unit))
+}
+
+# duration NAME: refuses what is not a duration; the empty string is one of no length. Sets `seconds`.
+duration() {
+    eval "value=\${$1}"
+    seconds=0
+    [ -n "$value" ] || return 0
+    seconds=$(seconds_of "$1" "$value") ||
+        config_error "$1: expected a duration such as 90m, 36h or 14d (one number of at most six digits, one unit of s m h d w), found '$value'"
+}
+
+read_configuration() {
+    : "${POSTGRES_BACKUP_NAME:=postgres-backup}"
+    : "${POSTGRES_BACKUP_DIR:=/backups}"
+    : "${POSTGRES_BACKUP_HOST:=${PGHOST:-}}"
+    : "${POSTGRES_BACKUP_PORT:=${PGPORT:-5432}}"
+    : "${POSTGRES_BACKUP_USER:=${PGUSER:-postgres}}"
+    : "${POSTGRES_BACKUP_DATABASE:=postgres}"
+    : "${POSTGRES_BACKUP_SSLMODE:=}" "${POSTGRES_BACKUP_SSLROOTCERT:=}"
+    : "${POSTGRES_BACKUP_COMPRESSOR:=auto}"
+    : "${POSTGRES_BACKUP_FILE_MODE:=0640}"
+    file_mode=0600 # until it is known to be right
+    : "${POSTGRES_BACKUP_KEEP_WITHIN:=}"
+    : "${POSTGRES_BACKUP_TIME_LIMIT:=6h}"
+    : "${POSTGRES_BACKUP_LOCK_TIMEOUT:=15m}"
+    : "${POSTGRES_BACKUP_EXTRA_ARGS:=}"
+    : "${POSTGRES_BACKUP_EXPECTED_MOUNT:=}"
+    : "${POSTGRES_BACKUP_JOB:=}"
+    : "${POSTGRES_BACKUP_POD:=$(uname -n)-$$}"
+    : "${POSTGRES_BACKUP_TERMINATION_LOG:=/dev/termination-log}"
+
+    case $POSTGRES_BACKUP_NAME in
+        [!a-z0-9]* | *[!a-z0-9.-]* | *[!a-z0-9]) config_error "POSTGRES_BACKUP_NAME: expected a Kubernetes name (lower case letters, digits, dashes), found '$POSTGRES_BACKUP_NAME'" ;;
+    esac
+    case $POSTGRES_BACKUP_POD in
+        *[!a-zA-Z0-9._-]*) config_error "POSTGRES_BACKUP_POD: expected a pod's name, found '$POSTGRES_BACKUP_POD'" ;;
+    esac
+    case $POSTGRES_BACKUP_DIR in
+        /*) ;;
+        *) config_error "POSTGRES_BACKUP_DIR: expected an absolute path, found '$POSTGRES_BACKUP_DIR'" ;;
+    esac
+    whole_number POSTGRES_BACKUP_KEEP_LAST 7
+    whole_number POSTGRES_BACKUP_KEEP_DAILY 7
+    whole_number POSTGRES_BACKUP_KEEP_WEEKLY 0
+    whole_number POSTGRES_BACKUP_KEEP_MONTHLY 0
+    whole_number POSTGRES_BACKUP_KEEP_YEARLY 0
+    duration POSTGRES_BACKUP_KEEP_WITHIN
+    keep_within_seconds=$seconds
+    if [ "$((POSTGRES_BACKUP_KEEP_LAST + POSTGRES_BACKUP_KEEP_DAILY + POSTGRES_BACKUP_KEEP_WEEKLY + POSTGRES_BACKUP_KEEP_MONTHLY + POSTGRES_BACKUP_KEEP_YEARLY + keep_within_seconds))" -eq 0 ]; then
+        config_error "POSTGRES_BACKUP_KEEP_LAST, _DAILY, _WEEKLY, _MONTHLY, _YEARLY and _WITHIN: this policy keeps nothing; expected at least one of them above 0"
+    fi
+    [ "$command" = run ] || return 0
+
+    case $POSTGRES_BACKUP_FILE_MODE in
+        0[67][0-7][0-7] | [67][0-7][0-7]) file_mode=$POSTGRES_BACKUP_FILE_MODE ;;
+        *) config_error "POSTGRES_BACKUP_FILE_MODE: expected an octal mode such as 0640 that lets the owner read and write, found '$POSTGRES_BACKUP_FILE_MODE'" ;;
+    esac
+    [ -n "$POSTGRES_BACKUP_HOST" ] || config_error "POSTGRES_BACKUP_HOST: expected the server's host name, found nothing"
+    case $POSTGRES_BACKUP_PORT in
+        '' | 0* | *[!0-9]* | ??????*) config_error "POSTGRES_BACKUP_PORT: expected a port number, found '$POSTGRES_BACKUP_PORT'" ;;
+    esac
+    [ "$POSTGRES_BACKUP_PORT" -le 65535 ] || config_error "POSTGRES_BACKUP_PORT: expected a port number up to 65535, found '$POSTGRES_BACKUP_PORT'"
+    case $POSTGRES_BACKUP_SSLMODE in
+        '' | disable | allow | prefer | require | verify-ca | verify-full) ;;
+        *) config_error "POSTGRES_BACKUP_SSLMODE: expected disable, allow, prefer, require, verify-ca or verify-full, found '$POSTGRES_BACKUP_SSLMODE'" ;;
+    esac
+    case $POSTGRES_BACKUP_COMPRESSOR in
+        auto | igzip | pigz | gzip) ;;
+        *) config_error "POSTGRES_BACKUP_COMPRESSOR: expected auto, igzip, pigz or gzip, found '$POSTGRES_BACKUP_COMPRESSOR'" ;;
+    esac
+    duration POSTGRES_BACKUP_TIME_LIMIT
+    time_limit_seconds=$seconds
+    duration POSTGRES_BACKUP_LOCK_TIMEOUT
+    lock_timeout_ms=$((seconds * 1000))
+    choose_compressor
+
+    PGHOST=$POSTGRES_BACKUP_HOST PGPORT=$POSTGRES_BACKUP_PORT PGUSER=$POSTGRES_BACKUP_USER
+    # kubectl create secret --from-file keeps the file's last newline; libpq would send it.
+    PGPASSWORD=${PGPASSWORD:-}
+    PGPASSWORD=${PGPASSWORD%"$NEWLINE"}
+    : "${PGCONNECT_TIMEOUT:=30}"
+    export PGHOST PGPORT PGUSER PGPASSWORD PGCONNECT_TIMEOUT
+    if [ -n "$POSTGRES_BACKUP_SSLMODE" ]; then PGSSLMODE=$POSTGRES_BACKUP_SSLMODE; export PGSSLMODE; fi
+    if [ -n "$POSTGRES_BACKUP_SSLROOTCERT" ]; then PGSSLROOTCERT=$POSTGRES_BACKUP_SSLROOTCERT; export PGSSLROOTCERT; fi
+    export POSTGRES_BACKUP_DIR POSTGRES_BACKUP_DATABASE POSTGRES_BACKUP_EXTRA_ARGS lock_timeout_ms
+}
+
+choose_compressor() {
+    case $POSTGRES_BACKUP_COMPRESSOR in
+        auto) set -- igzip pigz gzip ;;
+        *) set -- "$POSTGRES_BACKUP_COMPRESSOR" ;;
+    esac
+    compressor=
+    for program; do
+        if command -v "$program" >/dev/null 2>&1; then compressor=$program; break; fi
+    done
+    [ -n "$compressor" ] || config_error "POSTGRES_BACKUP_COMPRESSOR: the image has none of: $*; use an image that has it, or auto"
+    export compressor
+}
+
+require_tools() {
+    missing=
+    for program in "$@"; do
+        command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
+    done
+    [ -z "$missing" ] || fail_with 2 "the image lacks programs" "missing:$missing" "Set postgres_backup_image to one that has them."
+}
+
+# ------------------------------------------------------------------------------------------ processes of the long steps
+
+# start_group STEP [ARGUMENT ...]: runs a step of this script in the background, in a process group of its own where
+# the image has setsid, and sets `group` to it.
+start_group() {
+    if command -v setsid >/dev/null 2>&1; then
+        own_group=yes setsid sh "$SCRIPT" "$@" &
+    else
+        own_group=no sh "$SCRIPT" "$@" &
+    fi
+    group=$!
+}
+
+# end_group GROUP: every process of the group ends, by SIGKILL where SIGTERM does not do.
+end_group() {
+    [ -n "$1" ] || return 0
+    # The group may not be there yet (setsid not reached).
+    kill -TERM "-$1" 2>/dev/null || kill -TERM "$1" 2>/dev/null || return 0
+    wait "$1" 2>/dev/null
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        kill -0 "-$1" 2>/dev/null || return 0
+        sleep 0.2 2>/dev/null || sleep 1
+    done
+    kill -KILL "-$1" 2>/dev/null || :
+}
+
+# end_watch: the watching group has nothing to put in order.
+end_watch() {
+    [ -n "${watch_group:-}" ] || return 0
+    kill -KILL "-$watch_group" 2>/dev/null || kill -KILL "$watch_group" 2>/dev/null || :
+    wait "$watch_group" 2>/dev/null
+    watch_group=
+}
+
+# run_group STEP [ARGUMENT ...]: a step in a group, waited for; a signal meanwhile ends it (see on_signal).
+run_group() {
+    start_group "$@"
+    step_group=$group
+    wait "$step_group"
+    step_status=$?
+    # Nothing of it may outlive it.
+    kill -KILL "-$step_group" 2>/dev/null
+    step_group=
+    return "$step_status"
+}
+
+# stage NAME COMMAND...: one process of a step; its exit status and messages go to files. A missing status file means
+# that it failed. The first one to fail ends the others at once.
+stage() {
+    stage_name=$1
+    shift
+    "$@" 2>"$work/$stage_name.err"
+    stage_status=$?
+    printf '%s\n' "$stage_status" >"$work/$stage_name.status"
+    if [ "$stage_status" -ne 0 ] && [ "${own_group:-no}" = yes ]; then
+        # The stages behind it see its end of file and the ones before it a broken pipe; what hangs is ended.
+        { sleep 2; kill -TERM 0; } >/dev/null 2>&1 &
+    fi
+    return "$stage_status"
+}
+
+stage_status_of() {
+    if [ -s "$work/$1.status" ]; then cat "$work/$1.status"; else echo none; fi
+}
+
+stage_message_of() {
+    if [ -s "$work/$1.err" ]; then
+        grep -v -e ' records in$' -e ' records out$' -e ' bytes.* copied' "$work/$1.err" | head -n 6 | cut -c 1-400
+    fi
+}
+
+clear_stages() { rm -f "$work"/*.status "$work"/*.err "$work"/*.fifo; }
+
+# ---------------------------------------------------------------------------------------------- steps that run in groups
+
+# dump_text: the header and pg_dumpall's text on standard output.
+dump_text() {
+    cat "$work/header" || return 1
+    # A connection string for what has no environment variable: notice a server that vanished without a word.
+    set -- --no-password --database="$POSTGRES_BACKUP_DATABASE" \
+        --dbname="keepalives_idle=60 keepalives_interval=15 keepalives_count=8" --lock-wait-timeout="$lock_timeout_ms"
+    while IFS= read -r argument; do
+        if [ -n "$argument" ]; then set -- "$@" "$argument"; fi
+    done <<ARGUMENTS
+$POSTGRES_BACKUP_EXTRA_ARGS
+ARGUMENTS
+    pg_dumpall "$@"
+}
+
+compress() {
+    case $compressor in
+        igzip) igzip -c ;;
+        pigz) pigz -1 -c ;;
+        *) gzip -1 -c ;;
+    esac
+}
+
+decompress() {
+    case $compressor in
+        igzip) igzip -d -c ;;
+        *) gzip -d -c ;;
+    esac
+}
+
+# read_to_end: decompresses standard input to its end; leaves the last bytes in `end` and the number of all in `count`.
+# dd counts at a tenth of the cost of a tee and a wc, where it tells (busybox's may not).
+read_to_end() {
+    if dd if=/dev/null of=/dev/null 2>&1 | grep -q '^0 bytes'; then
+        stage check decompress | stage count dd bs=65536 | stage end tail -c 64 >"$work/end"
+        sed -n 's/^\([0-9][0-9]*\) bytes .*/\1/p' "$work/count.err" >"$work/count"
+    else
+        mkfifo "$work/count.fifo" || exit 1
+        stage count wc -c <"$work/count.fifo" >"$work/count" &
+        stage check decompress | stage text tee "$work/count.fifo" | stage end tail -c 64 >"$work/end"
+        wait
+    fi
+}
+
+# follow FILE: prints the file as it grows, until $work/written says that its writer has ended.
+follow() {
+    blocks=0 has_ended=no
+    while [ "$has_ended" = no ]; do
+        if [ -e "$work/written" ]; then
+            has_ended=yes
+            copy_blocks "$1" "$blocks" || return
+        else
+            grown=$(($(stat -c %s "$1" 2>/dev/null || echo 0) / 1048576))
+            if [ "$grown" -gt "$blocks" ]; then
+                copy_blocks "$1" "$blocks" "count=$((grown - blocks))" || return
+                blocks=$grown
+            else
+                sleep 0.2 2>/dev/null || sleep 1
+            fi
+        fi
+    done
+}
+
+# copy_blocks FILE SKIP [OPERAND]: some of the file's blocks of 1 MiB; messages only where it fails.
+copy_blocks() {
+    dd if="$1" bs=1048576 skip="$2" ${3:+"$3"} 2>"$work/follow.dd"
+    copy_status=$?
+    [ "$copy_status" -eq 0 ] || cat "$work/follow.dd" >&2
+    return "$copy_status"
+}
+
+# step_dump PARTIAL: dump → compressor → partial, hashed on the way, then read back from the server. Beside it the
+# partial is decompressed as it grows: from the file, so that the dump need not wait for its check.
+# The partial is written by dd, which reports a full volume and flushes the file to the server.
+step_dump() {
+    mkfifo "$work/hash.fifo" || exit 1
+    stage hash sha256sum <"$work/hash.fifo" >"$work/hash" &
+    # What checks must not slow down what it checks.
+    if command -v nice >/dev/null 2>&1; then nice -n 19 sh "$SCRIPT" _follow "$1" & else step_follow "$1" & fi
+    stage dump dump_text | stage compress compress | stage split tee "$work/hash.fifo" |
+        stage write dd ibs=65536 obs=1048576 conv=notrunc,fsync of="$1"
+    now_epoch >"$work/written"
+    if [ "$(stage_status_of dump)$(stage_status_of compress)$(stage_status_of write)" = 000 ]; then read_from_server "$1"; fi
+    wait
+}
+
+# step_follow PARTIAL: decompresses the partial as it grows.
+step_follow() { stage follow follow "$1" | read_to_end; }
+
+# read_from_server FILE: the hash of what the server has, read past this machine's page cache where the system allows.
+read_from_server() {
+    if dd if="$1" of=/dev/null bs=4096 count=1 iflag=direct 2>/dev/null; then
+        echo direct >"$work/read_mode"
+        stage read dd if="$1" bs=1048576 iflag=direct | stage read_hash sha256sum >"$work/found_hash"
+    else
+        echo cached >"$work/read_mode"
+        stage read dd if="$1" bs=1048576 | stage read_hash sha256sum >"$work/found_hash"
+    fi
+}
+
+# step_check FILE: reads a backup that another script made: its hash and its end.
+step_check() {
+    mkfifo "$work/check.fifo" || exit 1
+    read_to_end <"$work/check.fifo" &
+    stage read dd if="$1" bs=1048576 | stage split tee "$work/check.fifo" | stage hash sha256sum >"$work/hash"
+    wait
+}
+
+# step_watch MAIN SECONDS PARTIAL: shows that the run lives, and ends it by SIGUSR1 at its time limit.
+step_watch() {
+    watched=0
+    while :; do
+        pause=$(($2 - watched))
+        [ "$pause" -le 60 ] || pause=60
+        if [ "$pause" -le 0 ]; then kill -USR1 "$1"; exit 0; fi
+        sleep "$pause"
+        watched=$((watched + pause))
+        kill -0 "$1" 2>/dev/null || exit 0
+        [ ! -e "$POSTGRES_BACKUP_DIR/last-run.json" ] || touch "$POSTGRES_BACKUP_DIR/last-run.json" 2>/dev/null
+        bytes=$(stat -c %s "$3" 2>/dev/null) && [ "$watched" -lt "$2" ] &&
+            log "still running after $((watched / 60)) min; $(human_bytes "$bytes") written"
+    done
+}
+
+# --------------------------------------------------------------------------------------------------------- the volume
+
+# listing: prints each backup with its verdict, newest first, as retention.awk defines; $1, when given, is a file that
+# gets the names of backups that are gone but left a sidecar.
+listing() (
+    digits='[0-9][0-9]'
+    pattern="$POSTGRES_BACKUP_NAME-$digits$digits-$digits-$digits-$digits$digits$digits.sql.gz"
+    cd "$POSTGRES_BACKUP_DIR" || return 1
+    # A file that vanishes meanwhile is no error: another run's retention may be at work. A sidecar is one short line.
+    # One find for each kind: busybox runs no `-exec +` inside parentheses.
+    {
+        find . -maxdepth 1 -type f -name "$pattern" -exec stat -c "%n${TAB}B${TAB}%s" {} +
+        find . -maxdepth 1 -type f -name "$pattern.sha256" -size -2 -exec grep -H -m 1 '' {} +
+        find . -maxdepth 1 -type f -name "$pattern.damaged" -size -20 -exec grep -H -m 1 '' {} +
+        find . -maxdepth 1 -name "$pattern.damaged" -exec printf "%s:${NEWLINE}" {} +
+        find . -maxdepth 1 -name "$pattern.keep" -exec printf "%s:${NEWLINE}" {} +
+    } 2>/dev/null | tr '\000-\010\013-\037\177-\377' '[?*]' |
+        sed -n -e 's/^\.\///' \
+            -e "s/^\([^:]*\.sql\.gz\)\.sha256:/\1${TAB}S${TAB}/" \
+            -e "s/^\([^:]*\.sql\.gz\)\.damaged:/\1${TAB}D${TAB}/" \
+            -e "s/^\([^:]*\.sql\.gz\)\.keep:.*/\1${TAB}K/" \
+            -e "/^[^:$TAB]*\.sql\.gz${TAB}[BSDK]/p" |
+        sort -r |
+        awk -v prefix="$POSTGRES_BACKUP_NAME" -v now="$(now_epoch)" \
+            -v keep_last="$POSTGRES_BACKUP_KEEP_LAST" -v keep_daily="$POSTGRES_BACKUP_KEEP_DAILY" \
+            -v keep_weekly="$POSTGRES_BACKUP_KEEP_WEEKLY" -v keep_monthly="$POSTGRES_BACKUP_KEEP_MONTHLY" \
+            -v keep_yearly="$POSTGRES_BACKUP_KEEP_YEARLY" -v keep_within="$POSTGRES_BACKUP_KEEP_WITHIN" \
+            -v within_seconds="$keep_within_seconds" -v orphans="${1:-}" -f "${SCRIPT%/*}/retention.awk"
+)
+
+# newest_complete LISTING: the name of the newest complete backup, and its bytes, or nothing.
+newest_complete() {
+    sed -n -e '/dated in the future/d' \
+        -e 's/.*"name":"\([^"]*\)".*"size_bytes":\([0-9]*\).*"state":"complete".*/\1 \2/p' "$1" | head -n 1
+}
+
+free_bytes() { stat -f -c '%a %S' "$POSTGRES_BACKUP_DIR" | awk '{ printf "%.0f", $1 * $2 }'; }
+
+volume_bytes() { stat -f -c '%b %S' "$POSTGRES_BACKUP_DIR" | awk '{ printf "%.0f", $1 * $2 }'; }
+
+# mount_source: what is mounted at the backup directory, or nothing when it is no mount point (proc_pid_mounts(5)).
+mount_source() {
+    [ -r /proc/self/mounts ] || return 0
+    DIR="$POSTGRES_BACKUP_DIR" awk '
+        function decode(text) {
+            gsub(/\\040/, " ", text); gsub(/\\011/, "\t", text); gsub(/\\134/, "\\", text)
+            return text
+        }
+        BEGIN { dir = ENVIRON["DIR"]; while (length(dir) > 1 && dir ~ /\/$/) dir = substr(dir, 1, length(dir) - 1) }
+        decode($2) == dir { source = decode($1) }
+        END { printf "%s", source }' /proc/self/mounts
+}
+
+# last_run: the content of last-run.json where it is what a run wrote; a `running` that nobody keeps alive is shown as
+# interrupted.
+last_run() {
+    last_run_file=$POSTGRES_BACKUP_DIR/last-run.json
+    last_run_text=
+    if [ -f "$last_run_file" ] && [ ! -L "$last_run_file" ]; then
+        last_run_text=$(utf8 "$(head -c 65536 "$last_run_file" 2>/dev/null | tr -d '\000')")
+    fi
+    case $last_run_text in
+        *"$NEWLINE"*) ;;
+        '{"state":"running",'*'}')
+            if [ -n "$(find "$last_run_file" -mmin +$HEARTBEAT_MINUTES 2>/dev/null)" ]; then
+                last_run_text="{\"state\":\"interrupted\",${last_run_text#'{"state":"running",'}"
+            fi
+            printf '%s' "$last_run_text"
+            ;;
+        '{"state":'*'}') printf '%s' "$last_run_text" ;;
+    esac
+}
+
+# write_text FILE TEXT: one line, flushed and read back; on failure `message` says why. dd, since a shell's own printf
+# and busybox's tee may call a full volume an "I/O error".
+write_text() {
+    if ! message=$(printf '%s\n' "$2" | dd of="$1" bs=65536 conv=fsync 2>&1); then
+        message=$(printf '%s\n' "$message" | grep -v -e ' records in$' -e ' records out$' -e ' bytes.* copied')
+        return 1
+    fi
+    [ "$(cat "$1" 2>/dev/null)" = "$2" ] && return 0
+    message="No space left on device: $1 was cut"
+    return 1
+}
+
+# replace_text FILE TEXT: the same, whole or not at all.
+replace_text() {
+    text_partial=${1%/*}/.${1##*/}.$POSTGRES_BACKUP_POD
+    if write_text "$text_partial" "$2" && { chmod "$file_mode" "$text_partial" 2>/dev/null || :; } &&
+        message=$(mv -f "$text_partial" "$1" 2>&1); then
+        return 0
+    fi
+    rm -f "$text_partial" 2>/dev/null
+    return 1
+}
+
+# write_last_run JSON
+write_last_run() { replace_text "$POSTGRES_BACKUP_DIR/last-run.json" "$1"; }
+
+# check_volume: refuses a directory that is missing, not the expected mount, not readable or (run, prune) not writable.
+check_volume() {
+    [ -d "$POSTGRES_BACKUP_DIR" ] || fail "the backup volume is not there" "$POSTGRES_BACKUP_DIR is no directory" \
+        "Check the volume claim and its mount."
+    source=$(mount_source)
+    case $POSTGRES_BACKUP_EXPECTED_MOUNT in
+        '') ;;
+        any) [ -n "$source" ] || fail "the backup volume is not mounted" \
+            "$POSTGRES_BACKUP_DIR is an ordinary folder, no mount point" \
+            "Check the volume: a backup written here would be lost with the pod." ;;
+        *) [ "${source%/}" = "${POSTGRES_BACKUP_EXPECTED_MOUNT%/}" ] || fail "the backup volume is not the expected one" \
+            "expected ${POSTGRES_BACKUP_EXPECTED_MOUNT} at $POSTGRES_BACKUP_DIR, found ${source:-no mount}" \
+            "Mount the right volume, or change postgres_backup_nfs." ;;
+    esac
+    [ -r "$POSTGRES_BACKUP_DIR" ] && [ -x "$POSTGRES_BACKUP_DIR" ] || fail "the backup volume cannot be read" \
+        "$(ls -ld "$POSTGRES_BACKUP_DIR"), this runs as $(id)" "$ADVICE_PERMISSION"
+}
+
+ADVICE_PERMISSION="Let this user id write to the folder (on the NAS: the share's permissions and its squash setting), or set postgres_backup_run_as_user to the folder's owner."
+
+# ------------------------------------------------------------------------------------------------- the result of a run
+
+# result STATE: the run's JSON object; at most the given number of bytes where possible.
+result() {
+    printf '{"state":"%s","job":%s,"pod":%s,"attempts":%s,"started":"%s","finished":%s' "$1" \
+        "$(json_or_null "$POSTGRES_BACKUP_JOB")" "$(json "$POSTGRES_BACKUP_POD")" "$attempts" "$started" \
+        "$(if [ "$1" = running ]; then printf null; else json "$(now_iso)"; fi)"
+    printf ',"reason":%s,"last_reason":%s,"recovered_from":%s' "$reason" "$last_reason" "$recovered_from"
+    printf ',"backup":%s,"bytes":%s,"sha256":%s,"uncompressed_bytes":%s' "$(json_or_null "$final_name")" \
+        "${bytes:-null}" "$(json_or_null "$sha256")" "${uncompressed_bytes:-null}"
+    printf ',"seconds":{%s},"server_version":%s,"client_version":%s,"compressor":%s,"read_back":%s' "$step_seconds" \
+        "$(json_or_null "$server_version")" "$(json_or_null "$client_version")" "$(json_or_null "${compressor:-}")" \
+        "$(json_or_null "$read_mode")"
+    printf ',"skipped_databases":%s,"deleted":%s,"warnings":[%s],"script_version":"%s"}' "$skipped" "$deleted" "$warnings" "$VERSION"
+}
+
+# write_termination_message JSON STATE: what Kubernetes shows as the container's last words, 4,096 bytes at most.
+write_termination_message() {
+    message=$1
+    if [ ${#message} -gt "$TERMINATION_MESSAGE_BYTES" ]; then
+        skipped='[]' warnings='"cut: see last-run.json on the volume"'
+        message=$(result "$2")
+    fi
+    if [ -e "$POSTGRES_BACKUP_TERMINATION_LOG" ]; then
+        printf '%s' "$message" 2>/dev/null >"$POSTGRES_BACKUP_TERMINATION_LOG" || :
+    fi
+}
+
+warn() {
+    log "WARNING: $1"
+    warnings="$warnings${warnings:+,}$(json "$1")"
+}
+
+# end_step NAME [EPOCH]: notes the seconds since the last step ended; EPOCH is when this one did, without it now.
+end_step() {
+    step_now=${2:-$(now_epoch)}
+    step_seconds="$step_seconds${step_seconds:+,}\"$1\":$((step_now - step_began))"
+    step_began=$step_now
+}
+
+# fail WHAT FOUND ADVICE: ends a run that failed, or a list or prune that cannot be done.
+fail() { fail_with 1 "$@"; }
+
+fail_with() {
+    trap '' TERM INT HUP USR1
+    exit_status=$1 what=$2 found=$3 advice=$4
+    end_group "${step_group:-}"
+    end_watch
+    if [ "$command" = run ]; then
+        [ -z "$partial" ] || rm -f "$partial" 2>/dev/null
+        this_reason=$(json "$(printf '%s: %s' "$what" "$found" | head -c 1500)")
+        if [ "$reason" = null ]; then reason=$this_reason; else last_reason=$this_reason; fi
+        if [ -z "$final_name" ]; then sha256='' bytes='' uncompressed_bytes=''; fi
+        failed_result=$(result failed)
+        write_last_run "$failed_result" || log "last-run.json could not be written: the volume does not allow it"
+        printf '%s\n' "$failed_result"
+        write_termination_message "$failed_result" failed
+    fi
+    log "FAILED: $what"
+    printf '%s\n' "$found" | while IFS= read -r line; do log "  found: $line"; done
+    log "  what to do: $advice"
+    if [ "$command" = run ]; then report_older_backups; fi
+    clean_up
+    exit "$exit_status"
+}
+
+report_older_backups() {
+    if [ "$can_list" = no ] || ! listing >"$work/listing" 2>/dev/null; then
+        log "  Nothing was deleted."
+        return 0
+    fi
+    older=$(newest_complete "$work/listing")
+    if [ -n "$older" ]; then
+        log "  Older backups are untouched; the newest complete one is ${older% *} ($(human_bytes "${older#* }"))."
+    else
+        log "  Nothing was deleted. No complete backup was found on the volume."
+    fi
+}
+
+clean_up() {
+    [ -z "${work:-}" ] || rm -rf "$work"
+    work=
+}
+
+on_signal() {
+    if [ "$step" = dump ] && [ -e "$work/written" ]; then step=read_back; fi
+    case $1 in
+        USR1) fail "the run took longer than its time limit of $POSTGRES_BACKUP_TIME_LIMIT" "it was in the step: $step" \
+            "Find out what it waited for (a lock, a slow volume), or raise postgres_backup_time_limit." ;;
+        *) fail "the run was ended from outside (SIG$1)" "it was in the step: $step" \
+            "Somebody or something stopped the pod: a deletion, an eviction, a node that shut down. Kubernetes tries again where the Job allows it." ;;
+    esac
+}
+
+# ------------------------------------------------------------------------------------------------------------- run
+
+# postgres_advice MESSAGE: what a person can do about an error of psql or pg_dumpall.
+postgres_advice() {
+    case $1 in
+        *'password authentication failed'* | *'no password supplied'*)
+            echo "The password in the secret is not the server's: compare postgres_backup_secret_name and postgres_backup_secret_key with the server's own." ;;
+        *'could not translate host name'*)
+            echo "Check postgres_backup_host: the cluster's DNS does not know that name." ;;
+        *'Connection refused'* | *'timeout expired'* | *'No route to host'* | *'Network is unreachable'* | *'starting up'* | *'shutting down'*)
+            echo "Check that PostgreSQL runs and that its service has a ready pod (kubectl get pods), and postgres_backup_host and postgres_backup_port." ;;
+        *'lock timeout'*)
+            echo "Another session holds a lock (see pg_locks and pg_stat_activity): end it, or raise postgres_backup_lock_timeout." ;;
+        *'permission denied'* | *'must be superuser'*)
+            echo "A whole backup needs to read everything: let postgres_backup_user be a superuser." ;;
+        *'newline or carriage return'*)
+            echo "pg_dumpall refuses that name: rename the database or role (ALTER ... RENAME TO)." ;;
+        *'server closed the connection'* | *'terminating connection'* | *'connection to server was lost'*)
+            echo "PostgreSQL went away during the dump: look at its log (restart, out of memory, crash)." ;;
+        *'server version'*)
+            echo "Use an image whose pg_dumpall is as new as the server (postgres_backup_image)." ;;
+        *SSL* | *certificate*)
+            echo "Check postgres_backup_sslmode and the CA that it is checked with." ;;
+        *) echo "Read the message above; it is PostgreSQL's own." ;;
+    esac
+}
+
+# take_over_earlier_attempt: what last-run.json tells of an earlier attempt of this Job, or of a run that was cut off.
+take_over_earlier_attempt() {
+    attempts=1 reason=null last_reason=null recovered_from=null
+    earlier=$(last_run)
+    [ -n "$earlier" ] || return 0
+    earlier_state=$(json_field state "$earlier")
+    earlier_job=$(json_field job "$earlier")
+    earlier_attempts=$(json_field attempts "$earlier")
+    if [ -n "$POSTGRES_BACKUP_JOB" ] && [ "$earlier_job" = "$(json "$POSTGRES_BACKUP_JOB")" ] && [ "$earlier_state" != '"succeeded"' ]; then
+        is_whole_number "$earlier_attempts" || earlier_attempts=1
+        attempts=$((earlier_attempts + 1))
+        reason=$(json_field reason "$earlier")
+        case $reason in
+            '"'*) ;;
+            *) reason=$(json "attempt $earlier_attempts was interrupted before it could write its result (killed, out of memory, or the node went away)") ;;
+        esac
+        log "attempt $attempts of this Job; the first failed: $reason"
+    elif [ "$earlier_state" = '"interrupted"' ]; then
+        warn "the run before this one (job $earlier_job, started $(json_field started "$earlier")) was interrupted before it could write its result"
+    fi
+}
+
+remove_stale_partials() {
+    find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name ".$POSTGRES_BACKUP_NAME-*.sql.gz.$POSTGRES_BACKUP_POD.partial" \
+        -o \( -name ".$POSTGRES_BACKUP_NAME-*.sql.gz.*.partial" -mmin +1440 \) \) -exec rm -f {} + 2>/dev/null
+    find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name '.last-run.json.*' -o -name ".$POSTGRES_BACKUP_NAME-*.sql.gz.sha256.*" \
+        -o -name ".$POSTGRES_BACKUP_NAME-*.sql.gz.damaged.*" \) -mmin +1440 -exec rm -f {} + 2>/dev/null
+}
+
+# ask_server: sets what the header and the result say of the server.
+ask_server() {
+    answers=$(PGCLIENTENCODING=UTF8 psql --no-psqlrc --no-password --tuples-only --no-align --quiet \
+        --dbname="$POSTGRES_BACKUP_DATABASE" --set=ON_ERROR_STOP=1 \
+        --command="SELECT current_setting('server_version')" \
+        --command="SELECT current_setting('server_version_num')" \
+        --command="SELECT floor(extract(epoch FROM clock_timestamp()))" \
+        --command="SELECT to_json(rolname::text) FROM pg_catalog.pg_roles WHERE oid = 10" \
+        --command="SELECT coalesce(json_agg(datname::text ORDER BY datname), '[]') FROM pg_catalog.pg_database WHERE NOT datallowconn AND datname <> 'template0'" \
+        2>"$work/psql.err")
+    psql_status=$?
+    answered=$(now_epoch)
+    if [ "$psql_status" -ne 0 ]; then
+        message=$(head -n 6 "$work/psql.err")
+        fail "the server does not answer" "${message:-psql ended with status $psql_status}" "$(postgres_advice "$message")"
+    fi
+    { IFS= read -r server_version; IFS= read -r server_version_num; IFS= read -r server_epoch; IFS= read -r superuser; IFS= read -r skipped; } <<ANSWERS
+$answers
+ANSWERS
+    # Names in an SQL_ASCII database may be in any encoding.
+    superuser=$(utf8 "$superuser") skipped=$(utf8 "$skipped")
+    client_version=$(pg_dumpall --version 2>/dev/null | sed -n 's/^pg_dumpall (PostgreSQL) \([^ ]*\).*/\1/p')
+    client_major=${client_version%%[!0-9]*}
+    if ! is_whole_number "$client_major" || ! is_whole_number "$server_version_num"; then
+        fail "the versions cannot be compared" "pg_dumpall says '$client_version', the server '$server_version'" \
+            "Use an image with PostgreSQL's own pg_dumpall."
+    fi
+    if [ "$client_major" -lt $((server_version_num / 10000)) ]; then
+        fail "pg_dumpall is older than the server" "pg_dumpall $client_version, server $server_version" \
+            "Use an image of the server's major version: unset postgres_backup_image, or set it to one of PostgreSQL $((server_version_num / 10000))."
+    fi
+    clock_difference=$((answered - server_epoch))
+}
+
+write_header() {
+    cat >"$work/header" <<HEADER
+-- Backup made by homelab.postgres_backup $VERSION
+-- started: $started
+-- server: $(json "$POSTGRES_BACKUP_HOST:$POSTGRES_BACKUP_PORT")
+-- server version: $(json "$server_version")
+-- pg_dumpall version: $(json "$client_version")
+-- bootstrap superuser: $superuser
+-- databases skipped: $skipped
+--
+
+HEADER
+}
+
+# explain_dump: ends the run with the cause when a process of the dump failed. Of several failures the one nearest to
+# the volume is the cause: a broken pipe (SIGPIPE) or our own SIGTERM is a consequence.
+explain_dump() {
+    cause=
+    for name in write follow compress check hash split count text end dump; do
+        status=$(stage_status_of "$name")
+        case $status in
+            0 | "$SIGPIPE_STATUS" | "$SIGTERM_STATUS" | none) ;;
+            *) cause=$name; break ;;
+        esac
+    done
+    if [ -z "$cause" ]; then
+        for name in write follow compress check hash split count end dump; do
+            [ "$(stage_status_of "$name")" = 0 ] || fail "the dump was cut off" \
+                "$name ended $(status_in_words "$(stage_status_of "$name")")" "Something killed its processes: look at the pod's events and the node's log."
+        done
+        return 0
+    fi
+    message=$(stage_message_of "$cause")
+    : "${message:=$cause ended $(status_in_words "$status")}"
+    case $cause in
+        write | follow | split) fail_write "$message" ;;
+        dump) fail "pg_dumpall failed" "$message" "$(postgres_advice "$message")" ;;
+        compress) fail "the compressor $compressor failed" "$message" "Its memory limit may be too small (postgres_backup_resources), or the program is broken: try another postgres_backup_compressor." ;;
+        check | count | text | end) fail "the compressed dump cannot be read back" "$message" "The compressor $compressor wrote something that is not gzip: try another postgres_backup_compressor." ;;
+        *) fail "the dump could not be hashed" "$message" "Look at the message; the image's sha256sum may be broken." ;;
+    esac
+}
+
+status_in_words() {
+    case $1 in
+        none) echo "without a status (it was killed)" ;;
+        "$SIGPIPE_STATUS") echo "by SIGPIPE" ;;
+        "$SIGTERM_STATUS") echo "by SIGTERM" ;;
+        137) echo "by SIGKILL (status 137; often: out of memory)" ;;
+        *) echo "with status $1" ;;
+    esac
+}
+
+# fail_write MESSAGE: the volume did not take the partial.
+fail_write() {
+    case $1 in
+        *'No space left'* | *'quota exceeded'*)
+            [ -z "$partial" ] || rm -f "$partial" 2>/dev/null
+            fail "the backup volume is full" "$1 (without this run $(human_bytes "$(free_bytes)") of $(human_bytes "$(volume_bytes)") are free)" \
+                "Make room or enlarge the volume (postgres_backup_storage_size, the share's quota), or keep fewer backups (postgres_backup_keep_*)." ;;
+        *'Permission denied'* | *'Operation not permitted'*)
+            fail "the backup volume cannot be written" "$1; $(ls -ld "$POSTGRES_BACKUP_DIR" 2>&1), this runs as $(id)" "$ADVICE_PERMISSION" ;;
+        *'Read-only file system'*)
+            fail "the backup volume is read-only" "$1" "Mount it read-write; a file system with errors is often switched to read-only by its server." ;;
+        *) fail "the backup volume failed" "$1" "Look at the storage behind the volume and its connection: the file could not be written." ;;
+    esac
+}
+
+run() {
+    step=prepare step_began=$(now_epoch) step_seconds='' step_group='' watch_group='' partial=''
+    started=$(now_iso) attempts=1 reason=null last_reason=null recovered_from=null warnings='' deleted=0 skipped='[]'
+    final_name='' sha256='' bytes='' uncompressed_bytes='' server_version='' client_version='' read_mode='' can_list=no
+    work=$(mktemp -d "${TMPDIR:-/tmp}/postgres-backup.XXXXXX") || {
+        echo "postgres-backup: no temporary folder in ${TMPDIR:-/tmp}: mount a writable one there" >&2
+        exit 2
+    }
+    export work
+    trap 'on_signal TERM' TERM
+    trap 'on_signal INT' INT
+    trap 'on_signal HUP' HUP
+    trap 'on_signal USR1' USR1
+    trap clean_up EXIT
+    read_configuration
+    require_tools psql pg_dumpall awk cut dd find grep gzip head mkfifo sed sha256sum sort stat sync tail tee touch tr
+    time_of_name=$(date -u +%Y-%m-%d-%H%M%S)
+
+    prepare
+    step=dump
+    dump
+    step=read_back
+    read_back
+    step=publish
+    publish
+    step=check_unchecked
+    check_unchecked
+    step=retention
+    retain
+    end_step retention
+
+    end_watch
+    # A signal after this point finds a finished run.
+    trap '' TERM INT HUP USR1
+    recovered_from=$reason reason=null last_reason=null
+    succeeded=$(result succeeded)
+    write_last_run "$succeeded" || warn "last-run.json could not be written"
+    write_termination_message "$succeeded" succeeded
+    log "OK: $final_name, $(human_bytes "$bytes"), proven whole; deleted by retention: $deleted"
+    printf '%s\n' "$succeeded"
+    clean_up
+}
+
+prepare() {
+    check_volume
+    can_list=yes
+    take_over_earlier_attempt
+    remove_stale_partials
+    umask 077
+    write_last_run "$(result running)" || fail_write "$message"
+    listing >"$work/listing" || fail "the volume cannot be listed" "find or awk failed" "Look at the messages above."
+    last_backup=$(newest_complete "$work/listing")
+    free=$(free_bytes)
+    if [ -n "$last_backup" ] && [ "$(awk -v free="$free" -v need="${last_backup#* }" 'BEGIN { print (free < need) }')" = 1 ]; then
+        fail "the backup volume has too little room" "$(human_bytes "$free") free, the last backup took $(human_bytes "${last_backup#* }")" \
+            "Make room or enlarge the volume (postgres_backup_storage_size, the share's quota), or keep fewer backups (postgres_backup_keep_*)."
+    fi
+    partial=$POSTGRES_BACKUP_DIR/.$POSTGRES_BACKUP_NAME-$time_of_name.sql.gz.$POSTGRES_BACKUP_POD.partial
+    start_group _watch "$$" "$time_limit_seconds" "$partial"
+    watch_group=$group
+    ask_server
+    write_header
+    message=$( { (set -C; : >"$partial"); } 2>&1) || fail_write "${message:-the partial could not be created}"
+    log "server $PGHOST:$PGPORT, PostgreSQL $server_version; pg_dumpall $client_version; compressor $compressor; $(human_bytes "$free") free"
+    end_step prepare
+}
+
+dump() {
+    log "dumping every database to ${partial##*/}"
+    clear_stages
+    run_group _dump "$partial"
+    explain_dump
+    [ "$step_status" -eq 0 ] || fail "the dump was cut off" "its processes ended $(status_in_words "$step_status")" "Look at the messages above."
+    is_whole_dump || fail "the dump is not whole" "pg_dumpall ended with status 0, but its text does not end as a whole dump does ('-- PostgreSQL database cluster dump complete')" \
+        "Look for a wrapper around pg_dumpall in the image, and at postgres_backup_extra_args."
+    remarks=$(stage_message_of dump)
+    [ -z "$remarks" ] || warn "pg_dumpall remarked: $remarks"
+    sha256=$(cut -c 1-64 "$work/hash")
+    bytes=$(stat -c %s "$partial")
+    uncompressed_bytes=$(tr -d ' \n' <"$work/count")
+    end_step dump "$(cat "$work/written")"
+    log "dumped: $(human_bytes "$uncompressed_bytes") of SQL, $(human_bytes "$bytes") compressed, flushed to the volume; the dump is whole"
+}
+
+# is_whole_dump: whether the text that was decompressed last ends as a whole dump does.
+is_whole_dump() {
+    case $(tr '\000' '?' <"$work/end"; echo x) in *"${DUMP_END}x") ;; *) return 1 ;; esac
+}
+
+# read_back: what the last part of the step found.
+read_back() {
+    read_mode=$(cat "$work/read_mode" 2>/dev/null)
+    for name in read read_hash; do
+        [ "$(stage_status_of "$name")" = 0 ] || fail "the backup cannot be read back from the volume" \
+            "$(stage_message_of "$name"; status_in_words "$(stage_status_of "$name")")" "Look at the storage behind the volume."
+    done
+    found_hash=$(cut -c 1-64 "$work/found_hash")
+    [ "$found_hash" = "$sha256" ] || fail "the volume does not hold what was written" \
+        "sha256 $sha256 was written, $found_hash was read back" "The storage is not reliable, or somebody changed the file: check disk, memory and network of the NAS."
+    end_step read_back
+    case $read_mode in
+        direct) log "read back from the server, past this machine's cache: the hash is equal" ;;
+        *) log "read back (this file system does not allow reading past the cache): the hash is equal" ;;
+    esac
+}
+
+# publish: sidecar, then rename. The sidecar reserves the name: two runs in one second end up as two backups.
+publish() {
+    chmod "$file_mode" "$partial" 2>/dev/null || warn "the volume does not let a file's mode be set to $file_mode"
+    candidate=$POSTGRES_BACKUP_NAME-$time_of_name.sql.gz
+    tries=0
+    while :; do
+        if [ ! -e "$POSTGRES_BACKUP_DIR/$candidate" ] && [ ! -L "$POSTGRES_BACKUP_DIR/$candidate" ]; then
+            sidecar=$POSTGRES_BACKUP_DIR/$candidate.sha256
+            line="$sha256  $candidate"
+            if message=$( (set -C; : >"$sidecar") 2>&1); then break; fi
+            [ -e "$sidecar" ] || fail_write "${message:-the sidecar could not be created}"
+        fi
+        tries=$((tries + 1))
+        [ "$tries" -lt 60 ] || fail "no free name for the backup" "$candidate and the $tries seconds before it are taken" "Look at the files on the volume."
+        candidate=$POSTGRES_BACKUP_NAME-$(next_second "${candidate#"$POSTGRES_BACKUP_NAME-"}").sql.gz
+    done
+    if ! write_text "$sidecar" "$line"; then
+        rm -f "$sidecar" 2>/dev/null
+        fail_write "$message"
+    fi
+    chmod "$file_mode" "$sidecar" 2>/dev/null || :
+    # A hard link refuses an existing name; where the file system has none, a rename.
+    if ln "$partial" "$POSTGRES_BACKUP_DIR/$candidate" 2>/dev/null; then
+        rm -f "$partial"
+    elif [ -e "$POSTGRES_BACKUP_DIR/$candidate" ] || ! message=$(mv "$partial" "$POSTGRES_BACKUP_DIR/$candidate" 2>&1); then
+        rm -f "$sidecar" 2>/dev/null
+        fail_write "${message:-$candidate appeared while the run was at work}"
+    fi
+    partial=
+    sync "$POSTGRES_BACKUP_DIR" 2>/dev/null || :
+    final_name=$candidate
+    end_step publish
+    log "published as $final_name with its sidecar"
+}
+
+# next_second TIME.sql.gz: the name's time one second later.
+next_second() {
+    stamp=${1%.sql.gz}
+    clock=${stamp##*-}
+    day=${stamp%-*}
+    epoch=$(date -u -d "$day $(printf %s "$clock" | sed 's/\(..\)\(..\)\(..\)/\1:\2:\3/')" +%s)
+    date -u -d "@$((epoch + 1))" +%Y-%m-%d-%H%M%S
+}
+
+# check_unchecked: backups that another script made, unchanged for an hour, become complete or damaged.
+check_unchecked() {
+    listing >"$work/listing" || return 0
+    sed -n '/"state":"unchecked"/s/.*"name":"\([^"]*\)".*/\1/p' "$work/listing" >"$work/unchecked"
+    while IFS= read -r unchecked <&3; do
+        file=$POSTGRES_BACKUP_DIR/$unchecked
+        [ -n "$(find "$file" -mmin +60 2>/dev/null)" ] || continue
+        log "checking $unchecked, which has no sidecar"
+        before=$(stat -c '%s %Y' "$file" 2>/dev/null) || continue
+        clear_stages
+        run_group _check "$file"
+        case $(stage_status_of read) in
+            0 | "$SIGPIPE_STATUS") ;; # what decompresses may end early where it finds damage
+            *) warn "$unchecked could not be read: $(stage_message_of read)"; continue ;;
+        esac
+        if [ "$(stat -c '%s %Y' "$file" 2>/dev/null)" != "$before" ]; then
+            warn "$unchecked changed while it was checked; the next run tries again"
+            continue
+        fi
+        damage=
+        case $(stage_status_of check) in
+            0)
+                [ "$(stage_status_of hash)" = 0 ] || { warn "$unchecked could not be hashed: $(stage_message_of hash)"; continue; }
+                is_whole_dump || damage="it does not end as a whole pg_dumpall dump does" ;;
+            1 | 2) damage="gzip cannot read it: $(stage_message_of check | head -n 1)" ;;
+            *) warn "$unchecked could not be checked: gzip ended $(status_in_words "$(stage_status_of check)")"; continue ;;
+        esac
+        if [ -n "$damage" ]; then
+            replace_text "$file.damaged" "$damage (checked $(now_iso))" || warn "$unchecked could not be marked as damaged: $message"
+            warn "$unchecked is damaged: $damage"
+        elif [ -e "$file.sha256" ] && [ ! -f "$file.sha256" ]; then
+            warn "no sidecar could be written for $unchecked: $unchecked.sha256 is no file"
+        else
+            [ ! -e "$file.sha256" ] || warn "the sidecar of $unchecked did not name it and is replaced"
+            if replace_text "$file.sha256" "$(cut -c 1-64 "$work/hash")  $unchecked"; then
+                log "$unchecked is whole; it has a sidecar now"
+            else
+                warn "no sidecar could be written for $unchecked: $message"
+            fi
+        fi
+    done 3<"$work/unchecked"
+    end_step check_unchecked
+}
+
+# ----------------------------------------------------------------------------------------------------------- retention
+
+retain() {
+    if [ "$clock_difference" -gt "$CLOCK_TOLERANCE_SECONDS" ] || [ "$clock_difference" -lt "-$CLOCK_TOLERANCE_SECONDS" ]; then
+        warn "retention was left out: this machine's clock differs from the server's by $clock_difference seconds; set the clocks right"
+        return 0
+    fi
+    listing "$work/orphans" >"$work/listing" || { warn "retention was left out: the volume could not be listed"; return 0; }
+    delete_planned
+    [ -z "$not_deleted" ] || warn "retention could not delete:$not_deleted"
+}
+
+# planned: what retention would delete, a line of name and bytes each, the oldest first.
+planned() {
+    sed -n 's/^{"type":"backup","name":"\([^"]*\)",.*"size_bytes":\([0-9]*\),.*"verdict":"delete".*/\1 \2/p' "$work/listing" | sort
+}
+
+# delete_planned: deletes what $work/listing says, the backup before its sidecar, and the sidecars of backups gone.
+# $work/deleted gets a line of name and bytes each; sets `deleted` (their number) and `not_deleted` (names).
+delete_planned() {
+    deleted=0 not_deleted=
+    planned >"$work/planned"
+    : >"$work/deleted"
+    while IFS=' ' read -r name bytes_freed <&3; do
+        file=$POSTGRES_BACKUP_DIR/$name
+        # Somebody may have asked to keep it since the volume was listed.
+        [ ! -e "$file.keep" ] || continue
+        rm -f "$file" 2>/dev/null
+        # Another run's retention may have been faster: that is no failure.
+        if [ ! -e "$file" ] && [ ! -L "$file" ]; then
+            rm -f "$file.sha256" "$file.damaged" 2>/dev/null
+            deleted=$((deleted + 1))
+            printf '%s %s\n' "$name" "$bytes_freed" >>"$work/deleted"
+            log "deleted $name"
+        else
+            not_deleted="$not_deleted $name"
+        fi
+    done 3<"$work/planned"
+    [ -s "$work/orphans" ] || return 0
+    while IFS= read -r name <&3; do
+        file=$POSTGRES_BACKUP_DIR/$name
+        if [ ! -e "$file" ] && [ ! -L "$file" ]; then
+            # A fresh sidecar may belong to a run that is about to publish.
+            find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name "$name.sha256" -o -name "$name.damaged" \) -mmin +60 -exec rm -f {} + 2>/dev/null
+        fi
+    done 3<"$work/orphans"
+}
+
+# open_volume: what list and prune need before they start.
+open_volume() {
+    require_tools awk cut find grep head sed sort stat tail tr
+    check_volume
+    work=$(mktemp -d "${TMPDIR:-/tmp}/postgres-backup.XXXXXX") || { echo "postgres-backup: no temporary folder in ${TMPDIR:-/tmp}" >&2; exit 2; }
+    export work
+    trap clean_up EXIT
+    trap 'exit 143' TERM
+    trap 'exit 130' INT
+    listing "$work/orphans" >"$work/listing" || fail "the volume cannot be listed" "find or awk failed" "Look at the messages above."
+    cat "$work/listing"
+}
+
+list() {
+    read_configuration
+    open_volume
+    last=$(last_run)
+    printf '{"type":"volume","path":%s,"source":%s,"size_bytes":%s,"free_bytes":%s,"script_version":"%s",' \
+        "$(json "$POSTGRES_BACKUP_DIR")" "$(json_or_null "$(mount_source)")" "$(volume_bytes)" "$(free_bytes)" "$VERSION"
+    printf '"policy":{"keep_last":%s,"keep_daily":%s,"keep_weekly":%s,"keep_monthly":%s,"keep_yearly":%s,"keep_within":%s},"last_run":%s}\n' \
+        "$POSTGRES_BACKUP_KEEP_LAST" "$POSTGRES_BACKUP_KEEP_DAILY" "$POSTGRES_BACKUP_KEEP_WEEKLY" "$POSTGRES_BACKUP_KEEP_MONTHLY" \
+        "$POSTGRES_BACKUP_KEEP_YEARLY" "$(json "$POSTGRES_BACKUP_KEEP_WITHIN")" "${last:-null}"
+}
+
+# prune DRY_RUN: true or false.
+prune() {
+    dry_run=$1
+    read_configuration
+    open_volume
+    if [ "$dry_run" = true ]; then planned >"$work/deleted"; else delete_planned; fi
+    awk -v dry_run="$dry_run" '
+        BEGIN { printf "{\"type\":\"prune\",\"dry_run\":%s,\"deleted\":[", dry_run }
+        { printf "%s\"%s\"", (NR > 1 ? "," : ""), $1; freed += $2 }
+        END { printf "],\"freed_bytes\":%.0f}\n", freed }
+    ' "$work/deleted"
+    if [ "$dry_run" = false ] && [ -n "$not_deleted" ]; then
+        fail "not everything could be deleted" "still there:$not_deleted" "$ADVICE_PERMISSION"
+    fi
+}
+
+command=${1-}
+case "$*" in
+    run) run ;;
+    list) list ;;
+    prune) prune false ;;
+    'prune --dry-run') prune true ;;
+    help | --help | -h) usage ;;
+    '_dump '?*) step_dump "$2" ;;
+    '_follow '?*) step_follow "$2" ;;
+    '_check '?*) step_check "$2" ;;
+    '_watch '?*) step_watch "$2" "$3" "$4" ;;
+    *)
+        usage >&2
+        exit 2
+        ;;
+esac
+""",
+    "retention.awk": r"""# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+#
+# What retention says of each backup on a volume, newest first, one JSON object a line.
+#
+# Input, sorted by `LC_ALL=C sort -r`, so that all lines of a backup stand together and the newest backup is first:
+#   <backup> TAB B TAB <bytes>            a regular file with a backup's name
+#   <backup> TAB S TAB <line>             the first line of its sidecar <backup>.sha256
+#   <backup> TAB D TAB <line>             <backup>.damaged exists; one more such line may hold its first line
+#   <backup> TAB K                        <backup>.keep exists
+# Variables: prefix (of the names), now (seconds since 1970), keep_last, keep_daily, keep_weekly, keep_monthly,
+# keep_yearly (whole numbers), keep_within (as the user wrote it) and within_seconds, orphans (a file that gets
+# the names of backups that are gone but left a sidecar).
+#
+# Must run unchanged under mawk, gawk and busybox awk: no {n} intervals, "%.0f" for every large number.
+
+BEGIN { FS = "\t"; count = 0; current = "" }
+
+$1 != current { finish(); start($1) }
+$2 == "B" { is_file = 1; bytes = $3 }
+$2 == "S" { sidecar = rest() }
+$2 == "D" { is_damaged = 1; if (rest() != "") damage = rest() }
+$2 == "K" { is_pinned = 1 }
+
+END {
+    finish()
+    choose()
+    for (i = 1; i <= count; i++) print_backup(i)
+}
+
+function rest() { return substr($0, length($1) + length($2) + 3) }
+
+function start(backup) {
+    current = backup
+    is_file = 0; is_damaged = 0; is_pinned = 0
+    bytes = 0; sidecar = ""; damage = ""
+}
+
+function finish(    epoch, hash) {
+    if (current == "") return
+    epoch = created_epoch(current)
+    if (epoch == "") return
+    if (!is_file) {
+        if (orphans != "" && (sidecar != "" || is_damaged)) print current > orphans
+        return
+    }
+    count++
+    name[count] = current
+    created[count] = epoch
+    size[count] = bytes
+    pinned[count] = is_pinned
+    future[count] = (epoch > now + 300)
+    hash = substr(sidecar, 1, 64)
+    state[count] = "unchecked"
+    sha256[count] = ""
+    if (length(hash) == 64 && hash ~ /^[0-9a-f]+$/ && substr(sidecar, 65) == "  " current) {
+        state[count] = "complete"
+        sha256[count] = hash
+    } else if (is_damaged) {
+        state[count] = "damaged"
+        reason_damaged[count] = damage
+    }
+}
+
+# The rules of keeping. Backups are numbered from the newest (1) to the oldest (count).
+function choose(    i, newest, taken, day, week, month, year, stamp, kept_slots, oldest_kept) {
+    newest = 0
+    oldest_kept = ""
+    for (i = 1; i <= count; i++) {
+        why[i] = ""
+        if (pinned[i]) add(i, "kept by hand")
+        if (future[i]) { add(i, "dated in the future"); continue }
+        if (state[i] != "complete") continue
+        if (!newest) newest = i
+        if (pinned[i]) { oldest_kept = created[i]; continue }
+        taken++
+        stamp = substr(name[i], length(prefix) + 2)
+        day = substr(stamp, 1, 10); month = substr(stamp, 1, 7); year = substr(stamp, 1, 4)
+        week = iso_week(number(year), number(substr(stamp, 6, 2)), number(substr(stamp, 9, 2)))
+        if (taken <= keep_last) add(i, "last")
+        if (!(("d" day) in seen)) { seen["d" day] = 1; if (++days <= keep_daily) add(i, "daily " day) }
+        if (!(("w" week) in seen)) { seen["w" week] = 1; if (++weeks <= keep_weekly) add(i, "weekly " week) }
+        if (!(("m" month) in seen)) { seen["m" month] = 1; if (++months <= keep_monthly) add(i, "monthly " month) }
+        if (!(("y" year) in seen)) { seen["y" year] = 1; if (++years <= keep_yearly) add(i, "yearly " year) }
+        if (within_seconds > 0 && created[i] >= created[newest] - within_seconds) add(i, "within " keep_within)
+        if (why[i] == "" && i == newest) add(i, "newest complete")
+        if (why[i] != "") { kept_slots++; oldest_kept = created[i] }
+    }
+    for (i = 1; i <= count; i++) {
+        verdict[i] = "keep"
+        if (why[i] != "") continue
+        if (state[i] == "complete") {
+            verdict[i] = "delete"; add(i, "no rule keeps it")
+        } else if (newest && kept_slots >= keep_last && created[i] < oldest_kept) {
+            verdict[i] = "delete"; add(i, state[i] " and older than every kept backup")
+        } else {
+            add(i, state[i] == "damaged" ? "damaged: " reason_damaged[i] : "unchecked")
+        }
+    }
+}
+
+function add(i, reason) { why[i] = why[i] (why[i] == "" ? "" : ",") json(reason) }
+
+function print_backup(i,    stamp, iso) {
+    stamp = substr(name[i], length(prefix) + 2)
+    iso = substr(stamp, 1, 10) "T" substr(stamp, 12, 2) ":" substr(stamp, 14, 2) ":" substr(stamp, 16, 2) "Z"
+    printf "{\"type\":\"backup\",\"name\":%s,\"created\":\"%s\",\"size_bytes\":%.0f,\"sha256\":%s,", \
+        json(name[i]), iso, size[i], sha256[i] == "" ? "null" : "\"" sha256[i] "\""
+    printf "\"state\":\"%s\",\"verdict\":\"%s\",\"reasons\":[%s]}\n", state[i], verdict[i], why[i]
+}
+
+# Seconds since 1970 of the time in a backup's name, or "" where the name holds no time that exists.
+function created_epoch(backup,    stamp, y, m, d, h, mi, s) {
+    if (substr(backup, 1, length(prefix) + 1) != prefix "-") return ""
+    stamp = substr(backup, length(prefix) + 2)
+    if (stamp !~ /^[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]-[0-9][0-9][0-9][0-9][0-9][0-9]\.sql\.gz$/) return ""
+    y = number(substr(stamp, 1, 4)); m = number(substr(stamp, 6, 2)); d = number(substr(stamp, 9, 2))
+    h = number(substr(stamp, 12, 2)); mi = number(substr(stamp, 14, 2)); s = number(substr(stamp, 16, 2))
+    if (y < 1 || m < 1 || m > 12 || d < 1 || d > days_in_month(y, m) || h > 23 || mi > 59 || s > 59) return ""
+    return civil_days(y, m, d) * 86400 + h * 3600 + mi * 60 + s
+}
+
+# busybox awk takes a leading zero for octal.
+function number(digits) { sub(/^0+/, "", digits); return digits + 0 }
+
+function is_leap(y) { return (y % 4 == 0 && y % 100 != 0) || y % 400 == 0 }
+
+function days_in_month(y, m) {
+    if (m == 2) return is_leap(y) ? 29 : 28
+    return (m == 4 || m == 6 || m == 9 || m == 11) ? 30 : 31
+}
+
+# Days since 1970-01-01 of a proleptic Gregorian date (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms",
+# days_from_civil, for years from 1 on).
+function civil_days(y, m, d,    era, yoe, doy) {
+    if (m <= 2) y--
+    era = int(y / 400)
+    yoe = y - era * 400
+    doy = int((153 * (m + (m > 2 ? -3 : 9)) + 2) / 5) + d - 1
+    return era * 146097 + yoe * 365 + int(yoe / 4) - int(yoe / 100) + doy - 719468
+}
+
+# ISO 8601 week: the week belongs to the year that holds its Thursday.
+function iso_week(y, m, d,    days, weekday, thursday, year) {
+    days = civil_days(y, m, d)
+    weekday = (days + 3) % 7
+    if (weekday < 0) weekday += 7
+    thursday = days - weekday + 3
+    year = y
+    if (thursday < civil_days(y, 1, 1)) year--
+    else if (thursday >= civil_days(y + 1, 1, 1)) year++
+    return sprintf("%04d-W%02d", year, int((thursday - civil_days(year, 1, 1)) / 7) + 1)
+}
+
+# The caller has replaced control characters and whatever is not ASCII, but for tabs.
+function json(text,    i, c, out) {
+    if (text !~ /["\\\t]/) return "\"" text "\""
+    for (i = 1; i <= length(text); i++) {
+        c = substr(text, i, 1)
+        if (c == "\t") out = out "\\t"
+        else out = out ((c == "\"" || c == "\\") ? "\\" : "") c
+    }
+    return "\"" out "\""
+}
+""",
+}
+VERSION = next(line[8:] for line in FILES["backup.sh"].splitlines() if line.startswith("VERSION="))

@@ -1,0 +1,208 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""The module backup_job; the run itself is followed in module_utils/cluster/job_run.py."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: backup_job
+short_description: Make sure that a good backup exists
+version_added: 0.1.0
+description:
+  - Runs a CronJob's backup now, as C(kubectl create job --from=cronjob/…) does, and waits for it.
+  - With O(max_age), does nothing when the newest complete backup is younger.
+  - Attaches to a run in progress, scheduled or manual, instead of starting a second one.
+options:
+  max_age:
+    description:
+      - How old the newest complete backup may be for nothing to be done, such as V(26h) or V(7d).
+      - Without it a backup is made in every case.
+    type: str
+  wait:
+    description:
+      - Whether to wait for the run's end.
+    type: bool
+    default: true
+  wait_timeout:
+    description:
+      - How long to wait; the run goes on when it is over.
+    type: str
+    default: 7h
+extends_documentation_fragment:
+  - homelab.postgres_backup.attributes
+  - homelab.postgres_backup.cluster
+  - kubernetes.core.k8s_auth_options
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+    details: What is made is a backup, whose content is not known before.
+  idempotent:
+    support: partial
+    details: With O(max_age).
+author:
+  - The homelab.postgres_backup developers (@homelab)
+"""
+
+EXAMPLES = r"""
+- name: A backup now
+  homelab.postgres_backup.backup_job:
+
+- name: A backup from the last day, before an upgrade
+  homelab.postgres_backup.backup_job:
+    namespace: data
+    name: postgres-backup
+    max_age: 24h
+"""
+
+RETURN = r"""
+job:
+  description: The Job that was made or attached to; null when none was needed.
+  type: str
+  returned: always
+attached:
+  description: Whether it was in progress already.
+  type: bool
+  returned: always
+newest:
+  description: The backup that was new enough; null when O(max_age) was not given or a run was needed.
+  type: dict
+  returned: always
+result:
+  description:
+    - What the run said of itself - its state, the backup's name, size and sha256, seconds per step, and the reason
+      when it failed. Null for a CronJob that does not run this collection's script, or when O(wait) is false.
+  type: dict
+  returned: always
+  sample:
+    state: succeeded
+    backup: postgres-backup-2026-11-22-020000.sql.gz
+    bytes: 1048576
+    uncompressed_bytes: 10485760
+    sha256: 2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824
+log:
+  description: The run's log, all attempts; its last 200 lines.
+  type: list
+  elements: str
+  returned: always
+"""
+
+import secrets
+from datetime import datetime, timezone
+from typing import Any
+
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.catalog import Catalog, parse_listing
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.connection import Connection
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.job_run import JobEnd, JobRun
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.reader import Reader
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.diagnosis import job_end
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import StuckError
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.job_templates import (
+    ReaderRequest,
+    backup_mount,
+    is_ours,
+    job_name,
+    manual_job,
+)
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
+    reader_settings,
+    run_module,
+    seconds,
+)
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.names import parse_duration
+
+ARGUMENTS = {
+    "max_age": {"type": "str"},
+    "wait": {"type": "bool", "default": True},
+    "wait_timeout": {"type": "str", "default": "7h"},
+}
+LOG_LINES = 200
+NOTHING: dict[str, Any] = {"job": None, "attached": False, "newest": None, "result": None, "log": []}
+
+
+def in_progress(connection: Connection, cronjob: dict[str, Any]) -> str | None:
+    """The oldest unfinished Job of the CronJob."""
+    found = [
+        job
+        for job in connection.jobs(cronjob["metadata"]["namespace"])
+        if any(owner["uid"] == cronjob["metadata"]["uid"] for owner in job["metadata"].get("ownerReferences", []))
+        and job_end(job) is None
+        and "deletionTimestamp" not in job["metadata"]
+        and not job["spec"].get("suspend")
+    ]
+    found.sort(key=lambda job: job["metadata"]["creationTimestamp"])
+    return found[0]["metadata"]["name"] if found else None
+
+
+def read_catalog(module: Any, connection: Connection, cronjob: dict[str, Any]) -> Catalog:
+    request = ReaderRequest(directory=module.params["directory"])
+    with Reader(connection, cronjob, request, reader_settings(module.params)) as reader:
+        return parse_listing(reader.listing())
+
+
+def follow(module: Any, connection: Connection, cronjob: dict[str, Any], job: str, is_own: bool) -> dict[str, Any]:
+    """The rest of the result once the Job has ended; `failed` and `msg` when it did not end well."""
+    parameters = module.params
+    container = backup_mount(cronjob, parameters["directory"]).container["name"]
+    run = JobRun(connection, parameters["namespace"], job, container)
+    try:
+        end = run.wait(seconds(parameters["wait_timeout"]), seconds(parameters["stuck_timeout"]))
+    except StuckError:
+        if is_own:
+            connection.delete_job(parameters["namespace"], job)
+        raise
+    result = end.result
+    if result is None and is_ours(cronjob):
+        # The Job, or its pod, was gone before it could be heard: the volume knows.
+        last = read_catalog(module, connection, cronjob).last_run
+        result = last if last is not None and last.get("job") == job else None
+    log = list(end.log[-LOG_LINES:])
+    found: dict[str, Any] = {"result": result, "log": log}
+    succeeded = end.state == "Complete" or (end.state == "Gone" and (result or {}).get("state") == "succeeded")
+    if not succeeded:
+        found |= {"failed": True, "changed": True, "msg": failure(parameters["namespace"], job, end, result)}
+    return found
+
+
+def failure(namespace: str, job: str, end: JobEnd, result: dict[str, Any] | None) -> str:
+    tail = "\n".join(line for line in end.log[-12:] if not line.startswith("{"))
+    reason = (result or {}).get("reason") or "the run left no reason"
+    return (
+        f"the backup failed: expected the Job '{namespace}/{job}' to complete, found {end.state.lower()} "
+        f"({end.reason}). Reason: {reason}" + (f"\nIts log ended:\n{tail}" if tail else "")
+    )
+
+
+def ensure(module: Any, connection: Connection) -> dict[str, Any]:
+    """The module's result."""
+    parameters = module.params
+    max_age = parse_duration(parameters["max_age"]) if parameters["max_age"] else None
+    for name in ("wait_timeout", "stuck_timeout"):
+        seconds(parameters[name])
+    cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
+    job = in_progress(connection, cronjob)
+    attached = job is not None
+    if max_age is not None:
+        now = datetime.now(timezone.utc)
+        newest = read_catalog(module, connection, cronjob).newest()
+        if newest is not None and now - newest.created <= max_age:
+            return {**NOTHING, "changed": False, "newest": newest.to_dict(now)}
+    if job is None:
+        token = f"{datetime.now(timezone.utc):%Y%m%d%H%M%S}-{secrets.token_hex(2)}"
+        job = job_name(parameters["name"], "manual", token)
+        if not module.check_mode:
+            connection.create_job(manual_job(cronjob, job))
+    found = {**NOTHING, "changed": True, "job": job, "attached": attached}
+    if parameters["wait"] and not module.check_mode:
+        found.update(follow(module, connection, cronjob, job, is_own=not attached))
+    return found
+
+
+def main() -> None:
+    run_module(ARGUMENTS, ensure)
+
+
+if __name__ == "__main__":
+    main()

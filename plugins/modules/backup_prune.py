@@ -1,0 +1,102 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""The module backup_prune."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: backup_prune
+short_description: Apply retention to the backups now
+version_added: 0.1.0
+description:
+  - Deletes what the CronJob's own policy no longer keeps, as its next successful run would.
+  - In check mode nothing is deleted, and the volume is mounted read-only.
+extends_documentation_fragment:
+  - homelab.postgres_backup.attributes
+  - homelab.postgres_backup.cluster
+  - kubernetes.core.k8s_auth_options
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+author:
+  - The homelab.postgres_backup developers (@homelab)
+"""
+
+EXAMPLES = r"""
+- name: See what retention would delete
+  homelab.postgres_backup.backup_prune:
+  check_mode: true
+  diff: true
+
+- name: Apply it
+  homelab.postgres_backup.backup_prune:
+"""
+
+RETURN = r"""
+deleted:
+  description: Names of the backups that were deleted, or in check mode would be; oldest first.
+  type: list
+  elements: str
+  returned: always
+freed_bytes:
+  description: Their size.
+  type: int
+  returned: always
+backups:
+  description: Every backup that was on the volume, newest first, with its verdict and the reasons, as in
+    M(homelab.postgres_backup.backup_info).
+  type: list
+  elements: dict
+  returned: always
+"""
+
+from datetime import datetime, timezone
+from typing import Any
+
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.catalog import parse_plan
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.connection import Connection
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.reader import Reader
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.job_templates import ReaderRequest
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import reader_settings, run_module
+
+
+def prune(module: Any, connection: Connection) -> dict[str, Any]:
+    """The module's result."""
+    parameters = module.params
+    cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
+    words = ("prune", "--dry-run") if module.check_mode else ("prune",)
+    request = ReaderRequest(words, directory=parameters["directory"], writes=not module.check_mode)
+    with Reader(connection, cronjob, request, reader_settings(parameters)) as reader:
+        plan = parse_plan(reader.listing())
+    now = datetime.now(timezone.utc)
+    result: dict[str, Any] = {
+        "changed": bool(plan.deleted),
+        "deleted": list(plan.deleted),
+        "freed_bytes": plan.freed_bytes,
+        "backups": [backup.to_dict(now) for backup in plan.backups],
+    }
+    if module._diff:
+        gone = set(plan.deleted)
+        before = [f"{backup.name}  {', '.join(backup.reasons)}\n" for backup in plan.backups]
+        after = [line for line, backup in zip(before, plan.backups) if backup.name not in gone]
+        header = f"backups of {parameters['namespace']}/{parameters['name']}"
+        result["diff"] = {
+            "before_header": header,
+            "after_header": header,
+            "before": "".join(before),
+            "after": "".join(after),
+        }
+    return result
+
+
+def main() -> None:
+    run_module({}, prune)
+
+
+if __name__ == "__main__":
+    main()
