@@ -447,9 +447,10 @@ def test_two_at_once(fetch: Fetch, big: bytes) -> None:
 def component(name: str) -> int:
     """Its process id in the cluster."""
     shown = subprocess.run(
-        [CHECKOUT / "dev" / "cluster" / "enter", "ps", "-eo", "pid,args"], capture_output=True, text=True, check=True
+        [CHECKOUT / "dev" / "cluster" / "enter", "ps", "-wweo", "pid,args"], capture_output=True, text=True, check=True
     ).stdout
-    found = [line.split()[0] for line in shown.splitlines() if name in line.split()[1:3]]
+    words = [line.split()[:3] for line in shown.splitlines()]
+    found = [pid for pid, *command in words if name in {Path(word).name for word in command}]
     assert len(found) == 1, shown
     return int(found[0])
 
