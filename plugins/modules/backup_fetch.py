@@ -201,11 +201,11 @@ ARGUMENTS: dict[str, Any] = {
 
 
 def mode_of(text: str) -> int:
-    """The permissions; raises ExpectationError for what is no octal number of three digits, or four with a zero."""
-    digits = text[1:] if len(text) == 4 and text[0] == "0" else text
-    if len(digits) != 3 or not set(digits) <= set("01234567"):
+    """The permissions; raises ExpectationError."""
+    # YAML reads 0640 without quotes as 416: only the leading zero tells what was meant.
+    if len(text) != 4 or text[0] != "0" or not set(text) <= set("01234567"):
         raise ExpectationError(f"mode: expected an octal number in quotes such as '0640', found '{text}'")
-    return int(digits, 8)
+    return int(text, 8)
 
 
 def choose(catalog: Catalog, name: str | None) -> tuple[Backup, str | None]:

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from .conftest import Server, new_namespace
-from .kube import CHECKOUT, NAME, Ansible, kubectl, names, run_cronjob
+from .kube import CHECKOUT, NAME, Ansible, apply, kubectl, names, run_cronjob
 from .volumes import install, volume_folder
 
 MODULE = "homelab.postgres_backup.backup_fetch"
@@ -286,17 +286,57 @@ def test_no_backup_and_a_wrong_name(fetch: Fetch, volume: Path) -> None:
     require_no_reader(fetch.namespace)
 
 
+def role(namespace: str, *more: dict[str, list[str]]) -> dict[str, Any]:
+    """What a user needs who fetches."""
+    rules = [
+        {"apiGroups": ["batch"], "resources": ["cronjobs"], "verbs": ["get"]},
+        {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "delete"]},
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
+        {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
+        *more,
+    ]
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": "fetch", "namespace": namespace},
+        "rules": rules,
+    }
+
+
+def test_a_user_with_few_rights(fetch: Fetch, volume: Path) -> None:
+    """Also commands run in that user's name: impersonation is a header that the kubernetes client forgets there."""
+    put(volume, of_day(1))
+    subject = {"kind": "User", "name": "fetcher", "apiGroup": "rbac.authorization.k8s.io"}
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "fetch", "namespace": fetch.namespace},
+        "roleRef": {"kind": "Role", "name": "fetch", "apiGroup": "rbac.authorization.k8s.io"},
+        "subjects": [subject],
+    }
+    apply(role(fetch.namespace), binding)
+    refused = fetch(impersonate_user="fetcher")
+    assert refused["failed"] and "Expected the right to get and create pods/exec" in refused["msg"], refused
+    assert "fetcher" in refused["msg"]
+    assert fetch.here == set()
+    exec_rule = {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get", "create"]}
+    apply(role(fetch.namespace, exec_rule))
+    done = fetch(impersonate_user="fetcher")
+    assert (done["failed"], done["changed"]) == (False, True), done
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"dest": "/nowhere/x"}, "/nowhere does not exist: expected a directory"),
         ({"mode": "u=rw"}, "expected an octal number in quotes such as '0640'"),
+        ({"mode": 0o640}, "expected an octal number in quotes such as '0640', found '416'"),
         ({"timeout": "soon"}, "expected a duration"),
         ({"dest": "/tmp/one-file.gz", "keep_local": 3}, "keep_local"),
         ({"keep_local": 0}, "keep_local"),
         ({"retries": -1}, "retries"),
     ],
-    ids=["no-directory", "mode", "timeout", "keep-local-of-a-file", "keep-none", "retries"],
+    ids=["no-directory", "mode", "mode-without-quotes", "timeout", "keep-local-of-a-file", "keep-none", "retries"],
 )
 def test_what_cannot_be_done(fetch: Fetch, volume: Path, options: dict[str, Any], message: str) -> None:
     put(volume, of_day(1))

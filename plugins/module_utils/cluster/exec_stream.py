@@ -16,6 +16,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,8 @@ from ..websocket_frames import CLOSE, PING, PONG, Control, FrameError, FramePars
 
 try:
     from kubernetes.client.exceptions import ApiException
-    from kubernetes.stream import stream
+    from kubernetes.stream import stream, ws_client
+    from websocket import WebSocket, WebSocketException
 except ImportError:
     HAS_KUBERNETES = False  # nobody has a client to give here then
 else:
@@ -111,7 +113,7 @@ class _Stream:
         websocket = _connect(self._container, self._command)
         try:
             yield from self._receive(websocket)
-        except (FrameError, OSError, _websocket_error()) as error:
+        except (FrameError, OSError, WebSocketException) as error:
             if not self._has_status:
                 raise self._lost(str(error) or type(error).__name__) from error
         finally:
@@ -211,13 +213,6 @@ def _exit_status(status: dict[str, Any]) -> int | None:
     return None
 
 
-def _websocket_error() -> type[Exception]:
-    from websocket import WebSocketException  # noqa: PLC0415  # comes with kubernetes
-
-    error: type[Exception] = WebSocketException
-    return error
-
-
 def _connect(container: Container, command: list[str]) -> Any:
     """The connection, its handshake done; the kubernetes client would wait for that without end."""
     result: list[Any] = []
@@ -251,19 +246,37 @@ def _handshake(container: Container, command: list[str]) -> Any:
     client = copy.copy(container.core.api_client)
     client.default_headers = {**client.default_headers, "sec-websocket-protocol": _PROTOCOL}
     core = type(container.core)(client)
-    return stream(
-        core.connect_get_namespaced_pod_exec,
-        container.pod,
-        container.namespace,
-        container=container.name,
-        command=command,
-        stdin=False,
-        stdout=True,
-        stderr=True,
-        tty=False,
-        _preload_content=False,
-        binary=True,
-    ).sock
+    with _in_the_name_of(client.default_headers):
+        return stream(
+            core.connect_get_namespaced_pod_exec,
+            container.pod,
+            container.namespace,
+            container=container.name,
+            command=command,
+            stdin=False,
+            stdout=True,
+            stderr=True,
+            tty=False,
+            _preload_content=False,
+            binary=True,
+        ).sock
+
+
+@contextmanager
+def _in_the_name_of(headers: dict[str, str]) -> Iterator[None]:
+    """Have the headers that impersonate a user sent too: kubernetes.stream forgets them, and acts as somebody else."""
+    own = [f"{name}: {text}" for name, text in headers.items() if name.lower().startswith("impersonate-")]
+
+    class Impersonating(WebSocket):
+        def connect(self, url: str, **options: Any) -> None:
+            super().connect(url, **{**options, "header": [*options["header"], *own]})  # type: ignore[no-untyped-call]
+
+    module: Any = ws_client
+    module.WebSocket = Impersonating if own else WebSocket
+    try:
+        yield
+    finally:
+        module.WebSocket = WebSocket
 
 
 def _refusal(container: Container, error: Any) -> BackupError:
@@ -283,8 +296,8 @@ def _refusal(container: Container, error: Any) -> BackupError:
         # 404: no such pod; 500: its container does not run, or the kubelet cannot be reached.
         return LostError(f"no stream from {container.shown}: {message}")
     return RefusedError(
-        f"a command in {container.shown} is refused ({status}): {message}. Expected the right to create pods/exec in "
-        f"the namespace {container.namespace}",
+        f"a command in {container.shown} is refused ({status}): {message}. Expected the right to get and create "
+        f"pods/exec in the namespace {container.namespace}",
         status,
     )
 

@@ -234,7 +234,7 @@ def status_error(status: int, body: bytes) -> Exception:
 def test_refusals() -> None:
     forbidden = json.dumps({"message": 'pods "reader-x" is forbidden: User "u" cannot create pods/exec'}).encode()
     with pytest.raises(
-        RefusedError, match=r"refused \(403\): pods .* Expected the right to create pods/exec"
+        RefusedError, match=r"refused \(403\): pods .* Expected the right to get and create pods/exec"
     ) as caught:
         read(refused(status_error(403, forbidden)))
     assert caught.value.status == 403
