@@ -28,7 +28,7 @@ from .volumes import install, volume_folder
 MODULE = "homelab.postgres_backup.backup_fetch"
 DUMP = CHECKOUT / "tests" / "unit" / "plugins" / "module_utils" / "dumps" / "18-all.sql"
 BACKUP = gzip.compress(DUMP.read_bytes(), mtime=0)
-BIG_BYTES = 400_000_000
+BIG_BYTES = 300_000_000
 STARTED_BYTES = 20_000_000
 
 
