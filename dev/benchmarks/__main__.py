@@ -7,10 +7,16 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import backup, fetch, role, verify
+from . import backup, fetch, large, role, verify
 from .figures import as_json, as_table
 
-BENCHMARKS = {"backup": backup.measure, "fetch": fetch.measure, "role": role.measure, "verify": verify.measure}
+BENCHMARKS = {
+    "backup": backup.measure,
+    "fetch": fetch.measure,
+    "large": large.measure,
+    "role": role.measure,
+    "verify": verify.measure,
+}
 
 
 def main() -> int:

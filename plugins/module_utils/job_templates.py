@@ -96,7 +96,7 @@ def backup_mount(cronjob: Mapping[str, Any], directory: str | None = None) -> Ba
     if found and (directory is not None or is_ours(cronjob)):
         # The innermost mount is the one that holds the folder.
         return max(found, key=lambda mount: len(mount.mount["mountPath"]))
-    if len(found) == 1:
+    if len({(mount.volume["name"], mount.directory) for mount in found}) == 1:
         return found[0]
     paths = ", ".join(sorted(mount.directory for mount in found)) or "none"
     wanted = f"one mounted volume that holds {directory or 'the backups'}"

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,26 +127,66 @@ class Ansible:
     collections: Path
 
     def __call__(self, playbook: str, *arguments: str, env: Mapping[str, str] | None = None, **variables: Any) -> Play:
-        there = os.environ.get("ANSIBLE_COLLECTIONS_PATH", "")
-        environment = os.environ | {
-            "ANSIBLE_COLLECTIONS_PATH": f"{self.collections}:{there}".rstrip(":"),
-            "ANSIBLE_LOCALHOST_WARNING": "false",
-            "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
-            "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_DEPRECATION_WARNINGS": "false",
-            **(env or {}),
-        }
         program = Path(sys.executable).with_name("ansible-playbook")
         done = subprocess.run(
             [program, playbook, "-e", json.dumps(variables), *arguments],
             cwd=self.folder,
-            env=environment,
+            env=self._environment(env),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
         )
         return Play(done.returncode, done.stdout)
+
+    def module(
+        self, module: str, /, *arguments: str, env: Mapping[str, str] | None = None, **options: Any
+    ) -> dict[str, Any]:
+        """A module's result as Ansible got it, with `failed`, and `shown`: what a person sees."""
+        tree = self.folder / f"tree-{uuid.uuid4().hex[:8]}"
+        done = self.start(module, *arguments, "--tree", str(tree), env=env, **options)
+        output, _ = done.communicate()
+        found = tree / "localhost"
+        assert found.exists(), output
+        result: dict[str, Any] = json.loads(found.read_text())
+        return {"failed": done.returncode != 0, "msg": "", "shown": output, **result}
+
+    def start(
+        self, module: str, /, *arguments: str, env: Mapping[str, str] | None = None, **options: Any
+    ) -> subprocess.Popen[str]:
+        """The same, begun: a process group of its own."""
+        program = Path(sys.executable).with_name("ansible")
+        return subprocess.Popen(
+            [
+                program,
+                "localhost",
+                "-c",
+                "local",
+                "-m",
+                f"homelab.postgres_backup.{module}",
+                "-a",
+                json.dumps(options),
+                *arguments,
+            ],
+            cwd=self.folder,
+            env=self._environment(env),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def _environment(self, more: Mapping[str, str] | None) -> dict[str, str]:
+        there = os.environ.get("ANSIBLE_COLLECTIONS_PATH", "")
+        return os.environ | {
+            "ANSIBLE_COLLECTIONS_PATH": f"{self.collections}:{there}".rstrip(":"),
+            "ANSIBLE_LOCALHOST_WARNING": "false",
+            "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
+            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_DEPRECATION_WARNINGS": "false",
+            **(more or {}),
+        }
 
     def site(self, *arguments: str, env: Mapping[str, str] | None = None, **variables: Any) -> Play:
         """Runs site.yml, variables without their prefix."""

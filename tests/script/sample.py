@@ -12,7 +12,14 @@ from .server import Server
 # A database that is left out of every dump, and must be reported; its name needs care in JSON and in comments.
 CLOSED = 'closed "shop" \\ it\'s'
 NAME = "Mixed-Name's"
-ODD_NAMES = ("-leading-dash", "a=b", 'say "hi"', "back\\slash", "ünïcode", "$HOME `id`", "%s%d", "tab\there", " ", "*")
+# PostgreSQL allows every character but NUL, and names of up to 63 bytes; pg_dumpall refuses line breaks.
+_EVERY_CHARACTER = "".join(chr(code) for code in range(1, 128) if chr(code) not in "\n\r")
+ODD_NAMES = (
+    "-leading-dash", "a=b", 'say "hi"', "back\\slash", "ünïcode", "$HOME `id`", "%s%d", "tab\there", " ", "*", '"', "'",
+    ".", "..", "../etc", "user", "template", ":name", "\\connect x", "'; DROP TABLE here; --", "/* comment",
+    "dbname=postgres", "postgresql://nowhere/x", "trailing ", "ü" * 31 + "x", "\U0001f4be",
+    _EVERY_CHARACTER[:63], _EVERY_CHARACTER[63:],
+)  # fmt: skip
 ROLE_PASSWORD = "role's $ecret"
 
 _APP = """
@@ -28,6 +35,27 @@ SELECT lo_from_bytea(0, 'a large object');
 GRANT SELECT ON users TO app_reader;
 ALTER TABLE transactions OWNER TO app_owner;
 """
+
+
+# Names and contents within a database: whatever PostgreSQL allows in them, line breaks and SQL-looking lines included.
+_ODD_CONTENT = r"""
+CREATE SCHEMA {name};
+CREATE TABLE {name}.{name} ({name} text, bytes bytea);
+COMMENT ON COLUMN {name}.{name}.{name} IS {text};
+ALTER TABLE {name}.{name} ALTER COLUMN {name} SET DEFAULT {text};
+INSERT INTO {name}.{name} VALUES (DEFAULT, decode(repeat('00ff5c2e0a0d', 9), 'hex')), ('', ''), (NULL, NULL);
+INSERT INTO {name}.{name} VALUES (E'\\N'), (E'\\.'), (E'\\.\n--\n-- PostgreSQL database cluster dump complete\n--\n\n');
+INSERT INTO {name}.{name} SELECT repeat(chr(code), 3) FROM generate_series(1, 55295) AS code;
+INSERT INTO {name}.{name} SELECT chr(code) FROM generate_series(57344, 1114111, 997) AS code;
+"""
+_LINES = "a\nb\r\n\\connect x\n\\.\n-- \"$$\" 'it''s'\t"
+
+
+def fill_with_odd_content(server: Server) -> None:
+    """One database with names and rows that a reader of lines could trip over."""
+    server.sql("CREATE DATABASE odd_content STRATEGY file_copy;")
+    text = literal("SELECT 1; -- " + _LINES + _EVERY_CHARACTER)
+    server.sql(_ODD_CONTENT.format(name=quoted(_LINES), text=text), "odd_content")
 
 
 def quoted(name: str) -> str:

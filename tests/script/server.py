@@ -114,22 +114,36 @@ class Server:
     def _ready(self) -> bool:
         return self._psql(["-c", "SELECT 1"], "postgres", None).returncode == 0
 
-    def stop(self) -> None:
-        """The immediate shutdown: quick, and the next start recovers."""
+    def stop(self, shutdown: signal.Signals = signal.SIGQUIT) -> None:
+        """The immediate shutdown: quick, and the next start recovers. SIGINT is the fast one."""
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
-                self._process.send_signal(signal.SIGQUIT)
+                self._process.send_signal(shutdown)
             self._process.wait()
             self._process = None
+
+    def _signal_all(self, sent: signal.Signals) -> None:
+        """A signal to the server and to every process that serves a client."""
+        assert self._process is not None
+        pid = self._process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for process in [pid, *(int(child) for child in children)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, sent)
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """The kernel still accepts connections, and nobody answers: as on a machine whose disk hangs."""
+        self._signal_all(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._signal_all(signal.SIGCONT)
 
     def kill(self) -> None:
         """kill -9 of the server and of every process that serves a client."""
         assert self._process is not None
-        pid = self._process.pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        for victim in [pid, *(int(child) for child in children)]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(victim, signal.SIGKILL)
+        self._signal_all(signal.SIGKILL)
         self._process.wait()
         self._process = None
         # Its System V segment is the one thing that a killed server leaves in the kernel.
@@ -172,6 +186,11 @@ class Server:
         command = [str(self.programs.path("psql")), "-X", "-q", "-d", "postgres"]
         result = subprocess.run(command, env=self.environment(), input=dump, capture_output=True, check=False)
         return [line for line in result.stderr.decode().splitlines() if "ERROR" in line or "FATAL" in line]
+
+    @property
+    def waits_for_a_lock(self) -> bool:
+        """Whether some session does."""
+        return self.sql("SELECT count(*) FROM pg_locks WHERE NOT granted;") != "0"
 
     @contextlib.contextmanager
     def locked(self, table: str, database: str) -> Iterator[None]:

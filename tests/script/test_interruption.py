@@ -9,13 +9,16 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
+import time
+from pathlib import Path
 
 import pytest
 
 from .combinations import ONE_PER_SHELL
 from .sandbox import Json, Sandbox
-from .test_server_faults import assert_failed, fill_volume
-from .volume import snapshot, without
+from .test_server_faults import assert_explains, assert_failed, fill_volume, newest
+from .volume import give, put, snapshot, without
 from .workspace import kill_all, processes_of
 
 few = pytest.mark.parametrize("combination", ONE_PER_SHELL, ids=str)
@@ -107,6 +110,95 @@ def test_killed_in_the_middle_and_started_again(sandbox: Sandbox) -> None:
     assert sandbox.partials() == []
     after = snapshot(sandbox.volume)
     assert before.items() <= after.items()
+
+
+# A call of each step that the step cannot do without, and a pattern of its arguments.
+_STEPS = {
+    "prepare": ("psql", "*"),
+    "dump": ("pg_dumpall", "--no-password*"),
+    "read_back": ("dd", "if=*/.* of=/dev/null *"),
+    "publish": ("ln", "*"),
+}
+_HOLD = """case "$*" in {arguments})
+    : >{gate}/reached
+    while [ ! -e {gate}/go ]; do /bin/sleep 0.02; done ;;
+esac
+exec $real "$@\""""
+
+
+def _held_at(sandbox: Sandbox, step: str) -> tuple[subprocess.Popen[str], Path]:
+    """A run that waits in this step until there is a file `go` in the folder that comes with it."""
+    gate = sandbox.workspace.directory("gate", sandbox.uid)
+    program, arguments = _STEPS[step]
+    sandbox.shim(program, _HOLD.format(arguments=arguments.replace(" ", "\\ "), gate=gate))
+    process = sandbox.start("run")
+    sandbox.wait_until((gate / "reached").exists, step, process)
+    return process, gate / "go"
+
+
+@few
+@pytest.mark.parametrize("step", _STEPS)
+def test_ended_at_each_step_then_the_retry(sandbox: Sandbox, step: str) -> None:
+    """SIGTERM: the reason names the step. What is being published when it comes is published, and said to be."""
+    before = fill_volume(sandbox, 3)
+    process, go = _held_at(sandbox, step)
+    process.send_signal(signal.SIGTERM)
+    if step == "publish":
+        time.sleep(0.1)
+        go.touch()
+    outcome = sandbox.finish(process).check(1)
+    sandbox.assert_nothing_left()
+    record = _record(sandbox)
+    assert record == sandbox.termination == outcome.result
+    assert "SIGTERM" in record["reason"] and f"in the step: {step}" in record["reason"]
+    published = {record["backup"], f"{record['backup']}.sha256"} if step == "publish" else set()
+    assert without(snapshot(sandbox.volume), "last-run.json", *published) == before
+    assert {path.name for path in sandbox.backup_files()} - {os.fsdecode(name) for name in before} == {
+        name for name in published if name.endswith(".gz")
+    }
+    assert_explains(outcome.log, record["backup"] or newest(before))
+    go.touch()
+    result = sandbox.run("run").check().result
+    assert result["attempts"] == 2
+    assert "SIGTERM" in result["recovered_from"]
+    assert before.items() <= snapshot(sandbox.volume).items()
+
+
+@few
+@pytest.mark.parametrize("step", _STEPS)
+def test_killed_at_each_step_then_the_retry(sandbox: Sandbox, step: str) -> None:
+    """SIGKILL of everything: nothing can be said or put in order but by the next attempt."""
+    before = fill_volume(sandbox, 3)
+    process, go = _held_at(sandbox, step)
+    process.kill()
+    kill_all(sandbox.uid)
+    sandbox.finish(process)
+    for path in sandbox.tmp.iterdir():
+        shutil.rmtree(path)
+    assert _record(sandbox)["state"] == "running"
+    assert before.items() <= snapshot(sandbox.volume).items()
+    assert (
+        sandbox.backup_files()
+        == sorted(sandbox.volume / os.fsdecode(name) for name in before if name.endswith(b"gz"))[::-1]
+    )
+    go.touch()
+    result = sandbox.run("run").check().result
+    assert result["attempts"] == 2
+    assert "attempt 1 was interrupted" in result["recovered_from"]
+    assert sandbox.partials() == []
+    assert before.items() <= snapshot(sandbox.volume).items()
+
+
+@few
+def test_the_next_pod_of_a_job_removes_the_partial_of_the_one_before(sandbox: Sandbox) -> None:
+    """After an eviction without mercy. Another Job's pod may be at work: its partial is none of our business."""
+    base, job = f".{sandbox.name}-2026-01-01-020000.sql.gz", sandbox.environment()["POSTGRES_BACKUP_JOB"]
+    for pod in (f"{job}-vwxyz", f"{job}0-vwxyz", f"{job}-by-hand-vwxyz", "vwxyz"):
+        put(sandbox.volume / f"{base}.{pod}.partial", b"half")
+    give(sandbox.volume, sandbox.uid)
+    sandbox.run("run").check()
+    assert f"{base}.{job}-vwxyz.partial" not in {path.name for path in sandbox.partials()}
+    assert len(sandbox.partials()) == 3
 
 
 def test_the_first_reason_survives_the_retries(sandbox: Sandbox) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -21,8 +22,8 @@ from . import sample
 from .combinations import ONE_PER_SHELL, Combination, program
 from .sandbox import Json, Outcome, Sandbox
 from .server import HOST, SUPERUSER, Server
-from .volume import END, backup_name, created, give, put_backup, snapshot
-from .workspace import Workspace
+from .volume import END, backup_name, created, give, put_backup, snapshot, without
+from .workspace import SERVER_UID, Workspace
 
 # What no awk has a part in.
 few = pytest.mark.parametrize("combination", ONE_PER_SHELL, ids=str)
@@ -72,10 +73,11 @@ def good(good_runs: dict[Combination, GoodRun], combination: Combination, sandbo
 
 @pytest.fixture(scope="session")
 def odd_server(workspace: Workspace, template: Server) -> Iterator[Server]:
-    """Databases with every odd name that PostgreSQL allows in a dump."""
+    """Databases with every odd name, and one with every odd content, that PostgreSQL allows in a dump."""
     with template.clone(workspace.directory("odd-server", mode=0o777)) as running:
         for number, name in enumerate(sample.ODD_NAMES):
             sample.create_database(running, name, rows=number)
+        sample.fill_with_odd_content(running)
         yield running
 
 
@@ -155,12 +157,53 @@ def test_a_restore_gives_back_every_role_table_and_row(
 
 
 @few
-def test_odd_database_names(sandbox: Sandbox, odd_server: Server, template: Server, workspace: Workspace) -> None:
+def test_odd_names_and_contents(sandbox: Sandbox, odd_server: Server, template: Server, workspace: Workspace) -> None:
     sandbox.server = odd_server
     sandbox.run("run").check()
     with template.clone(workspace.directory("restored", mode=0o777)) as restored:
         assert len(restored.load(_dump(_only_backup(sandbox)))) == 1
         assert sample.contents(restored) == sample.contents(odd_server)
+
+
+@few
+def test_tablespaces(sandbox: Sandbox, fresh_server: Server, template: Server, workspace: Workspace) -> None:
+    sandbox.server = fresh_server
+    place = workspace.directory("tablespace", SERVER_UID)
+    where = "SELECT spcname, pg_tablespace_location(oid), spcacl FROM pg_tablespace ORDER BY 1;"
+    held = "SELECT relname FROM pg_class JOIN pg_tablespace t ON t.oid = reltablespace WHERE spcname = 'Fast disk';"
+    fresh_server.sql(f'CREATE TABLESPACE "Fast disk" LOCATION {sample.literal(str(place))};')
+    fresh_server.sql('GRANT CREATE ON TABLESPACE "Fast disk" TO PUBLIC;')
+    fresh_server.sql('CREATE TABLE held TABLESPACE "Fast disk" AS SELECT 1 AS one;')
+    expected = fresh_server.sql(where), fresh_server.sql(held)
+    sandbox.run("run").check()
+    fresh_server.stop()
+    for left in place.iterdir():
+        shutil.rmtree(left)
+    with template.clone(workspace.directory("restored", mode=0o777)) as restored:
+        assert len(restored.load(_dump(_only_backup(sandbox)))) == 1
+        assert (restored.sql(where), restored.sql(held)) == expected
+        assert expected[1] == "held"
+
+
+@few
+def test_a_run_and_prunes_at_once(sandbox: Sandbox) -> None:
+    """Whoever comes first deletes; nobody fails, and what the policy keeps is there."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    names = [backup_name(sandbox.name, now - timedelta(days=day)) for day in range(1, 31)]
+    for name in names:
+        put_backup(sandbox.volume, name)
+    give(sandbox.volume, sandbox.uid)
+    run = sandbox.start("run")
+    prunes = []
+    while run.poll() is None:
+        prunes.append(sandbox.finish(sandbox.start("prune")).check())
+    result = sandbox.finish(run).check().result
+    sandbox.assert_nothing_left()
+    assert len(prunes) > 1
+    kept = [result["backup"], *names[:6]]
+    assert sorted(path.name for path in sandbox.volume.iterdir()) == sorted(
+        ["last-run.json", *kept, *(f"{name}.sha256" for name in kept)]
+    )
 
 
 def test_seven_are_kept_after_eight_runs(sandbox: Sandbox) -> None:
@@ -352,6 +395,40 @@ def test_many_skipped_databases_are_cut_in_the_termination_message_only(sandbox:
     assert sandbox.last_run == outcome.result
     assert sandbox.termination["state"] == "succeeded"
     assert sandbox.termination["backup"] == outcome.result["backup"]
+
+
+@few
+def test_the_script_is_replaced_in_the_middle(sandbox: Sandbox) -> None:
+    """As an upgrade does it to a mounted ConfigMap: the run goes on with what it began with."""
+    folder = sandbox.workspace.directory("replaced")
+    rules = Path(shutil.copy(sandbox.script.parent / "retention.awk", folder))
+    sandbox.script = Path(shutil.copy(sandbox.script, folder))
+    now = datetime.now(UTC).replace(microsecond=0)
+    for day in range(1, 12):
+        put_backup(sandbox.volume, backup_name(sandbox.name, now - timedelta(days=day)))
+    give(sandbox.volume, sandbox.uid)
+    assert sandbox.server is not None
+    with sandbox.server.locked("users", "app"):
+        process = sandbox.start("run")
+        sandbox.wait_until(lambda: bool(sandbox.partials()), "a partial", process)
+        sandbox.script.write_text("echo replaced; exit 9\n" * 9999)
+        rules.write_text("BEGIN { exit 9 }\n")
+    outcome = sandbox.finish(process).check()
+    assert "replaced" not in outcome.out + outcome.log
+    assert outcome.result["deleted"] == 5
+
+
+@few
+def test_no_temporary_folder(sandbox: Sandbox) -> None:
+    """Before anything can be done; said wherever it can be said."""
+    put_backup(sandbox.volume, backup_name(sandbox.name, datetime(2026, 1, 1, tzinfo=UTC)))
+    give(sandbox.volume, sandbox.uid)
+    before = snapshot(sandbox.volume)
+    outcome = sandbox.run("run", env={"TMPDIR": "/no/such/folder"}).check(2)
+    assert sandbox.last_run == sandbox.termination == outcome.result
+    assert "temporary folder" in outcome.result["reason"]
+    assert "what to do: Mount a folder at /no/such/folder" in outcome.log
+    assert without(snapshot(sandbox.volume), "last-run.json") == before
 
 
 @few

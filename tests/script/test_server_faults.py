@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,10 +15,11 @@ import pytest
 
 from . import sample
 from .combinations import ONE_PER_SHELL
+from .programs import Programs, root_filesystem, wrap
 from .sandbox import Outcome, Sandbox
 from .server import PASSWORD, Server
 from .volume import Entry, backup_name, give, put_backup, snapshot, without
-from .workspace import Workspace
+from .workspace import Workspace, processes_of
 
 few = pytest.mark.parametrize("combination", ONE_PER_SHELL, ids=str)
 
@@ -44,12 +47,21 @@ def assert_failed(sandbox: Sandbox, outcome: Outcome, before: dict[bytes, Entry]
     for word in words:
         assert word.lower() in last_run["reason"].lower(), last_run["reason"]
         assert word.lower() in outcome.log.lower(), outcome.log
-    for name in ("untouched", _newest(before)):
-        assert name in outcome.log, f"the log does not say {name}:\n{outcome.log}"
+    assert_explains(outcome.log, newest(before))
     assert PASSWORD not in outcome.log + outcome.out
 
 
-def _newest(before: dict[bytes, Entry]) -> str:
+def assert_explains(log: str, newest: str) -> None:
+    """What a tired person reads: what failed, what was found, what to do, and that the older backups are there."""
+    lines = [line.partition(" ")[2] for line in log.splitlines()]
+    (failed,) = (number for number, line in enumerate(lines) if line.startswith("FAILED: "))
+    *found, advice, older = lines[failed + 1 :]
+    assert found and all(line.startswith("  found: ") for line in found), log
+    assert advice.startswith("  what to do: "), log
+    assert older.startswith(f"  Older backups are untouched; the newest complete one is {newest} ("), log
+
+
+def newest(before: dict[bytes, Entry]) -> str:
     return max(name.decode() for name in before if name.endswith(b".sql.gz"))
 
 
@@ -110,6 +122,30 @@ def test_client_older_than_the_server(sandbox: Sandbox) -> None:
     assert_failed(sandbox, sandbox.run("run"), before, "17", "18")
 
 
+@pytest.fixture(scope="session", params=["15", "17"])
+def older(request: pytest.FixtureRequest, workspace: Workspace) -> Programs:
+    version = str(request.param)
+    return wrap(workspace.show(root_filesystem(version)), version, workspace.directory(f"postgresql-{version}"))
+
+
+@few
+def test_pg_dumpall_of_an_older_major_version(sandbox: Sandbox, server: Server, older: Programs) -> None:
+    before = fill_volume(sandbox)
+    path = sandbox.environment()["PATH"].replace(str(server.programs.bin), str(older.bin))
+    outcome = sandbox.run("run", env={"PATH": path})
+    assert_failed(sandbox, outcome, before, "older than the server", f"pg_dumpall {older.major}.", "server 18.")
+    assert "postgres_backup_image" in outcome.log
+
+
+def test_a_server_that_accepts_and_then_says_nothing(sandbox: Sandbox, fresh_server: Server) -> None:
+    """In the first question, before there is a dump that could be ended: the time limit holds there too."""
+    sandbox.server = fresh_server
+    before = fill_volume(sandbox)
+    with fresh_server.frozen():
+        outcome = sandbox.run("run", env={"POSTGRES_BACKUP_TIME_LIMIT": "2s"})
+    assert_failed(sandbox, outcome, before, "2s", "prepare")
+
+
 @few
 @pytest.mark.parametrize("missing", ["pg_dumpall", "psql"])
 def test_a_client_program_is_missing(sandbox: Sandbox, missing: str) -> None:
@@ -159,7 +195,7 @@ def _partial_bytes(sandbox: Sandbox) -> int:
 
 
 @few
-@pytest.mark.parametrize("how", ["kill", "stop"])
+@pytest.mark.parametrize("how", ["kill", "immediate", "fast"])
 def test_server_dies_in_the_middle(sandbox: Sandbox, big_server: Server, how: str) -> None:
     sandbox.server = big_server
     before = fill_volume(sandbox)
@@ -168,7 +204,7 @@ def test_server_dies_in_the_middle(sandbox: Sandbox, big_server: Server, how: st
     if how == "kill":
         big_server.kill()
     else:
-        big_server.stop()
+        big_server.stop({"immediate": signal.SIGQUIT, "fast": signal.SIGINT}[how])
     assert_failed(sandbox, sandbox.finish(process), before, "pg_dump")
 
 
@@ -181,6 +217,33 @@ def test_a_session_is_ended_in_the_middle(sandbox: Sandbox, big_server: Server) 
     sandbox.wait_until(lambda: _partial_bytes(sandbox) > 200_000, "the dump is under way", process)
     big_server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pg_dump';")
     assert_failed(sandbox, sandbox.finish(process), before, "pg_dump")
+
+
+@few
+def test_pg_dump_is_killed(sandbox: Sandbox, server: Server) -> None:
+    """As the kernel does it when memory is short: it leaves no word, so the log says what is likely."""
+    before = fill_volume(sandbox)
+    with server.locked("users", "app"):
+        process = sandbox.start("run")
+        sandbox.wait_until(lambda: server.waits_for_a_lock, "pg_dump waits for the lock", process)
+        for pid in _dumping(sandbox):
+            os.kill(pid, signal.SIGKILL)
+        outcome = sandbox.finish(process)
+    assert_failed(sandbox, outcome, before, "pg_dump")
+    assert "postgres_backup_resources" in outcome.log, outcome.log
+
+
+def _dumping(sandbox: Sandbox) -> list[int]:
+    return [pid for pid, command in processes_of(sandbox.uid).items() if "pg_dump " in command]
+
+
+@few
+def test_the_patience_for_a_lock(sandbox: Sandbox, server: Server) -> None:
+    before = fill_volume(sandbox)
+    with server.locked("users", "app"):
+        outcome = sandbox.run("run", env={"POSTGRES_BACKUP_LOCK_TIMEOUT": "1s"})
+    assert_failed(sandbox, outcome, before, "LOCK TABLE")
+    assert "postgres_backup_lock_timeout" in outcome.log
 
 
 def test_a_lock_that_is_never_released(sandbox: Sandbox, server: Server) -> None:
@@ -239,7 +302,7 @@ _LIARS = {
 def test_a_dump_that_is_not_whole(sandbox: Sandbox, lie: str) -> None:
     before = fill_volume(sandbox)
     sandbox.shim("pg_dumpall", _VERSION + _LIARS[lie])
-    words = ["out of cheese"] if "cheese" in _LIARS[lie] else []
+    words = {"a message and exit 3": ["out of cheese"], "whole, but killed": ["SIGKILL", "out of memory"]}.get(lie, [])
     assert_failed(sandbox, sandbox.run("run"), before, "dump", *words)
 
 

@@ -8,6 +8,8 @@
 # from the environment; the password is libpq's PGPASSWORD. The script starts its long steps as `sh <itself> _step` in
 # process groups of their own, so that a signal or the time limit ends every process of a step.
 
+# stage() calls functions by name:
+# shellcheck disable=SC2329
 set -u
 LC_ALL=C
 export LC_ALL
@@ -158,6 +160,9 @@ read_configuration() {
     case $POSTGRES_BACKUP_POD in
         *[!a-zA-Z0-9._-]*) config_error "POSTGRES_BACKUP_POD: expected a pod's name, found '$POSTGRES_BACKUP_POD'" ;;
     esac
+    case $POSTGRES_BACKUP_JOB in
+        *[!a-zA-Z0-9._-]*) config_error "POSTGRES_BACKUP_JOB: expected a Job's name, found '$POSTGRES_BACKUP_JOB'" ;;
+    esac
     case $POSTGRES_BACKUP_DIR in
         /*) ;;
         *) config_error "POSTGRES_BACKUP_DIR: expected an absolute path, found '$POSTGRES_BACKUP_DIR'" ;;
@@ -227,6 +232,23 @@ require_tools() {
         command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
     done
     [ -z "$missing" ] || fail_with 2 "the image lacks programs" "missing:$missing" "Set postgres_backup_image to one that has them."
+}
+
+# make_work_folder: sets `work`, a temporary folder of this process's own, and takes copies of the script's two files
+# into it: Kubernetes replaces a mounted ConfigMap while a run is at work, and a new retention.awk must not meet an old
+# backup.sh. (This shell itself holds the old file open, and reads nothing after the line that started the run.)
+make_work_folder() {
+    work=
+    if ! found=$(mktemp -d "${TMPDIR:-/tmp}/postgres-backup.XXXXXX" 2>&1); then
+        fail_with 2 "no temporary folder" "$found" "Mount a folder at ${TMPDIR:-/tmp} that this user id ($(id -u)) may write to."
+    fi
+    work=$found
+    export work
+    trap clean_up EXIT
+    if ! found=$(cp "$SCRIPT" "$work/backup.sh" 2>&1 && cp "${SCRIPT%/*}/retention.awk" "$work/retention.awk" 2>&1); then
+        fail_with 2 "the script could not be copied to $work" "$found" "Keep backup.sh and retention.awk in one folder, and room in ${TMPDIR:-/tmp}."
+    fi
+    SCRIPT=$work/backup.sh
 }
 
 # ------------------------------------------------------------------------------------------ processes of the long steps
@@ -347,6 +369,19 @@ read_to_end() {
     fi
 }
 
+# step_ask: what the header and the result say of the server. A group, so that a server that accepts the connection and
+# then says nothing does not keep the run from its time limit.
+step_ask() {
+    PGCLIENTENCODING=UTF8 psql --no-psqlrc --no-password --tuples-only --no-align --quiet \
+        --dbname="$POSTGRES_BACKUP_DATABASE" --set=ON_ERROR_STOP=1 \
+        --command="SELECT current_setting('server_version')" \
+        --command="SELECT current_setting('server_version_num')" \
+        --command="SELECT floor(extract(epoch FROM clock_timestamp()))" \
+        --command="SELECT to_json(rolname::text) FROM pg_catalog.pg_roles WHERE oid = 10" \
+        --command="SELECT coalesce(json_agg(datname::text ORDER BY datname), '[]') FROM pg_catalog.pg_database WHERE NOT datallowconn AND datname <> 'template0'" \
+        >"$work/answers" 2>"$work/psql.err"
+}
+
 # follow FILE: prints the file as it grows, until $work/written says that its writer has ended.
 follow() {
     blocks=0 has_ended=no
@@ -429,9 +464,10 @@ step_watch() {
 
 # --------------------------------------------------------------------------------------------------------- the volume
 
-# listing: prints each backup with its verdict, newest first, as retention.awk defines; $1, when given, is a file that
-# gets the names of backups that are gone but left a sidecar.
+# listing: prints each backup with its verdict, newest first, as retention.awk defines. $work/plan gets what retention
+# would delete, $work/orphans the names of backups that are gone but left a sidecar.
 listing() (
+    : >"$work/plan" && : >"$work/orphans" || return 1
     digits='[0-9][0-9]'
     pattern="$POSTGRES_BACKUP_NAME-$digits$digits-$digits-$digits-$digits$digits$digits.sql.gz"
     cd "$POSTGRES_BACKUP_DIR" || return 1
@@ -454,7 +490,7 @@ listing() (
             -v keep_last="$POSTGRES_BACKUP_KEEP_LAST" -v keep_daily="$POSTGRES_BACKUP_KEEP_DAILY" \
             -v keep_weekly="$POSTGRES_BACKUP_KEEP_WEEKLY" -v keep_monthly="$POSTGRES_BACKUP_KEEP_MONTHLY" \
             -v keep_yearly="$POSTGRES_BACKUP_KEEP_YEARLY" -v keep_within="$POSTGRES_BACKUP_KEEP_WITHIN" \
-            -v within_seconds="$keep_within_seconds" -v orphans="${1:-}" -f "${SCRIPT%/*}/retention.awk"
+            -v within_seconds="$keep_within_seconds" -v plan="$work/plan" -v orphans="$work/orphans" -f "${SCRIPT%/*}/retention.awk"
 )
 
 # newest_complete LISTING: the name of the newest complete backup, and its bytes, or nothing.
@@ -631,6 +667,11 @@ clean_up() {
 }
 
 on_signal() {
+    # Half published is neither kept nor failed: publish() looks at what came meanwhile.
+    if [ "$publishing" = yes ]; then
+        pending_signal=$1
+        return 0
+    fi
     if [ "$step" = dump ] && [ -e "$work/written" ]; then step=read_back; fi
     case $1 in
         USR1) fail "the run took longer than its time limit of $POSTGRES_BACKUP_TIME_LIMIT" "it was in the step: $step" \
@@ -645,24 +686,30 @@ on_signal() {
 # postgres_advice MESSAGE: what a person can do about an error of psql or pg_dumpall.
 postgres_advice() {
     case $1 in
+        *'certificate'*)
+            echo "Check postgres_backup_sslmode and the CA that it is checked with (postgres_backup_ssl_ca)." ;;
+        *'no pg_hba.conf entry'*)
+            echo "The server's pg_hba.conf does not let this user in from here, or not with this postgres_backup_sslmode." ;;
         *'password authentication failed'* | *'no password supplied'*)
             echo "The password in the secret is not the server's: compare postgres_backup_secret_name and postgres_backup_secret_key with the server's own." ;;
         *'could not translate host name'*)
             echo "Check postgres_backup_host: the cluster's DNS does not know that name." ;;
         *'Connection refused'* | *'timeout expired'* | *'No route to host'* | *'Network is unreachable'* | *'starting up'* | *'shutting down'*)
             echo "Check that PostgreSQL runs and that its service has a ready pod (kubectl get pods), and postgres_backup_host and postgres_backup_port." ;;
-        *'lock timeout'*)
+        *'lock timeout'* | *'statement timeout'*'LOCK TABLE'*) # the second is what pg_dump makes of its --lock-wait-timeout
             echo "Another session holds a lock (see pg_locks and pg_stat_activity): end it, or raise postgres_backup_lock_timeout." ;;
         *'permission denied'* | *'must be superuser'*)
             echo "A whole backup needs to read everything: let postgres_backup_user be a superuser." ;;
         *'newline or carriage return'*)
             echo "pg_dumpall refuses that name: rename the database or role (ALTER ... RENAME TO)." ;;
-        *'server closed the connection'* | *'terminating connection'* | *'connection to server was lost'*)
+        *'server closed the connection'* | *'terminating connection'* | *'connection to server was lost'* | *'unexpected eof'* | *'SSL SYSCALL error'* | *'SSL connection has been closed'*)
             echo "PostgreSQL went away during the dump: look at its log (restart, out of memory, crash)." ;;
+        *SSL*) echo "Check postgres_backup_sslmode, and the server's ssl settings." ;;
         *'server version'*)
             echo "Use an image whose pg_dumpall is as new as the server (postgres_backup_image)." ;;
-        *SSL* | *certificate*)
-            echo "Check postgres_backup_sslmode and the CA that it is checked with." ;;
+        *'by SIGKILL'* | *'Killed'*'pg_dump failed'* | 'pg_dumpall: error: pg_dump failed'* | 'pg_dumpall: error: pg_dump was terminated'*)
+            # pg_dump itself left no word.
+            echo "Something killed it; when it was memory, raise the limit in postgres_backup_resources: pg_dump holds a whole row, several times over." ;;
         *) echo "Read the message above; it is PostgreSQL's own." ;;
     esac
 }
@@ -689,8 +736,11 @@ take_over_earlier_attempt() {
     fi
 }
 
+# remove_stale_partials: those of this pod's earlier attempts, of earlier pods of this Job (evicted, say: such a pod is
+# dead or about to be), and whatever is a day old.
 remove_stale_partials() {
     find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name ".$POSTGRES_BACKUP_NAME-*.sql.gz.$POSTGRES_BACKUP_POD.partial" \
+        -o -name ".$POSTGRES_BACKUP_NAME-*.sql.gz.${POSTGRES_BACKUP_JOB:-/}-?????.partial" \
         -o \( -name ".$POSTGRES_BACKUP_NAME-*.sql.gz.*.partial" -mmin +1440 \) \) -exec rm -f {} + 2>/dev/null
     find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name '.last-run.json.*' -o -name ".$POSTGRES_BACKUP_NAME-*.sql.gz.sha256.*" \
         -o -name ".$POSTGRES_BACKUP_NAME-*.sql.gz.damaged.*" \) -mmin +1440 -exec rm -f {} + 2>/dev/null
@@ -698,23 +748,13 @@ remove_stale_partials() {
 
 # ask_server: sets what the header and the result say of the server.
 ask_server() {
-    answers=$(PGCLIENTENCODING=UTF8 psql --no-psqlrc --no-password --tuples-only --no-align --quiet \
-        --dbname="$POSTGRES_BACKUP_DATABASE" --set=ON_ERROR_STOP=1 \
-        --command="SELECT current_setting('server_version')" \
-        --command="SELECT current_setting('server_version_num')" \
-        --command="SELECT floor(extract(epoch FROM clock_timestamp()))" \
-        --command="SELECT to_json(rolname::text) FROM pg_catalog.pg_roles WHERE oid = 10" \
-        --command="SELECT coalesce(json_agg(datname::text ORDER BY datname), '[]') FROM pg_catalog.pg_database WHERE NOT datallowconn AND datname <> 'template0'" \
-        2>"$work/psql.err")
-    psql_status=$?
+    run_group _ask
     answered=$(now_epoch)
-    if [ "$psql_status" -ne 0 ]; then
+    if [ "$step_status" -ne 0 ]; then
         message=$(head -n 6 "$work/psql.err")
-        fail "the server does not answer" "${message:-psql ended with status $psql_status}" "$(postgres_advice "$message")"
+        fail "the server does not answer" "${message:-psql ended $(status_in_words "$step_status")}" "$(postgres_advice "$message")"
     fi
-    { IFS= read -r server_version; IFS= read -r server_version_num; IFS= read -r server_epoch; IFS= read -r superuser; IFS= read -r skipped; } <<ANSWERS
-$answers
-ANSWERS
+    { IFS= read -r server_version; IFS= read -r server_version_num; IFS= read -r server_epoch; IFS= read -r superuser; IFS= read -r skipped; } <"$work/answers"
     # Names in an SQL_ASCII database may be in any encoding.
     superuser=$(utf8 "$superuser") skipped=$(utf8 "$skipped")
     client_version=$(pg_dumpall --version 2>/dev/null | sed -n 's/^pg_dumpall (PostgreSQL) \([^ ]*\).*/\1/p')
@@ -763,7 +803,10 @@ explain_dump() {
         return 0
     fi
     message=$(stage_message_of "$cause")
-    : "${message:=$cause ended $(status_in_words "$status")}"
+    # Of what was killed nothing but the shell's "Killed" may be there.
+    if [ -z "$message" ] || [ "$status" = 137 ]; then
+        message="$cause ended $(status_in_words "$status")${message:+: $message}"
+    fi
     case $cause in
         write | follow | split) fail_write "$message" ;;
         dump) fail "pg_dumpall failed" "$message" "$(postgres_advice "$message")" ;;
@@ -801,19 +844,15 @@ fail_write() {
 run() {
     step=prepare step_began=$(now_epoch) step_seconds='' step_group='' watch_group='' partial=''
     started=$(now_iso) attempts=1 reason=null last_reason=null recovered_from=null warnings='' deleted=0 skipped='[]'
+    publishing=no pending_signal=''
     final_name='' sha256='' bytes='' uncompressed_bytes='' server_version='' client_version='' read_mode='' can_list=no
-    work=$(mktemp -d "${TMPDIR:-/tmp}/postgres-backup.XXXXXX") || {
-        echo "postgres-backup: no temporary folder in ${TMPDIR:-/tmp}: mount a writable one there" >&2
-        exit 2
-    }
-    export work
     trap 'on_signal TERM' TERM
     trap 'on_signal INT' INT
     trap 'on_signal HUP' HUP
     trap 'on_signal USR1' USR1
-    trap clean_up EXIT
     read_configuration
-    require_tools psql pg_dumpall awk cut dd find grep gzip head mkfifo sed sha256sum sort stat sync tail tee touch tr
+    require_tools psql pg_dumpall awk cp cut dd find grep gzip head mkfifo mktemp sed sha256sum sort stat sync tail tee touch tr
+    make_work_folder
     time_of_name=$(date -u +%Y-%m-%d-%H%M%S)
 
     prepare
@@ -909,6 +948,7 @@ publish() {
     chmod "$file_mode" "$partial" 2>/dev/null || warn "the volume does not let a file's mode be set to $file_mode"
     candidate=$POSTGRES_BACKUP_NAME-$time_of_name.sql.gz
     tries=0
+    publishing=yes
     while :; do
         if [ ! -e "$POSTGRES_BACKUP_DIR/$candidate" ] && [ ! -L "$POSTGRES_BACKUP_DIR/$candidate" ]; then
             sidecar=$POSTGRES_BACKUP_DIR/$candidate.sha256
@@ -925,6 +965,11 @@ publish() {
         fail_write "$message"
     fi
     chmod "$file_mode" "$sidecar" 2>/dev/null || :
+    if [ -n "$pending_signal" ]; then
+        rm -f "$sidecar" 2>/dev/null
+        publishing=no
+        on_signal "$pending_signal"
+    fi
     # A hard link refuses an existing name; where the file system has none, a rename.
     if ln "$partial" "$POSTGRES_BACKUP_DIR/$candidate" 2>/dev/null; then
         rm -f "$partial"
@@ -935,6 +980,8 @@ publish() {
     partial=
     sync "$POSTGRES_BACKUP_DIR" 2>/dev/null || :
     final_name=$candidate
+    publishing=no
+    [ -z "$pending_signal" ] || on_signal "$pending_signal"
     end_step publish
     log "published as $final_name with its sidecar"
 }
@@ -999,21 +1046,15 @@ retain() {
         warn "retention was left out: this machine's clock differs from the server's by $clock_difference seconds; set the clocks right"
         return 0
     fi
-    listing "$work/orphans" >"$work/listing" || { warn "retention was left out: the volume could not be listed"; return 0; }
+    listing >"$work/listing" || { warn "retention was left out: the volume could not be listed"; return 0; }
     delete_planned
     [ -z "$not_deleted" ] || warn "retention could not delete:$not_deleted"
 }
 
-# planned: what retention would delete, a line of name and bytes each, the oldest first.
-planned() {
-    sed -n 's/^{"type":"backup","name":"\([^"]*\)",.*"size_bytes":\([0-9]*\),.*"verdict":"delete".*/\1 \2/p' "$work/listing" | sort
-}
-
-# delete_planned: deletes what $work/listing says, the backup before its sidecar, and the sidecars of backups gone.
+# delete_planned: deletes what $work/plan says, the backup before its sidecar, and the sidecars of backups gone.
 # $work/deleted gets a line of name and bytes each; sets `deleted` (their number) and `not_deleted` (names).
 delete_planned() {
     deleted=0 not_deleted=
-    planned >"$work/planned"
     : >"$work/deleted"
     while IFS=' ' read -r name bytes_freed <&3; do
         file=$POSTGRES_BACKUP_DIR/$name
@@ -1029,7 +1070,7 @@ delete_planned() {
         else
             not_deleted="$not_deleted $name"
         fi
-    done 3<"$work/planned"
+    done 3<"$work/plan"
     [ -s "$work/orphans" ] || return 0
     while IFS= read -r name <&3; do
         file=$POSTGRES_BACKUP_DIR/$name
@@ -1042,14 +1083,12 @@ delete_planned() {
 
 # open_volume: what list and prune need before they start.
 open_volume() {
-    require_tools awk cut find grep head sed sort stat tail tr
+    require_tools awk cp cut find grep head mktemp sed sort stat tail tr
     check_volume
-    work=$(mktemp -d "${TMPDIR:-/tmp}/postgres-backup.XXXXXX") || { echo "postgres-backup: no temporary folder in ${TMPDIR:-/tmp}" >&2; exit 2; }
-    export work
-    trap clean_up EXIT
+    make_work_folder
     trap 'exit 143' TERM
     trap 'exit 130' INT
-    listing "$work/orphans" >"$work/listing" || fail "the volume cannot be listed" "find or awk failed" "Look at the messages above."
+    listing >"$work/listing" || fail "the volume cannot be listed" "find or awk failed" "Look at the messages above."
     cat "$work/listing"
 }
 
@@ -1069,12 +1108,12 @@ prune() {
     dry_run=$1
     read_configuration
     open_volume
-    if [ "$dry_run" = true ]; then planned >"$work/deleted"; else delete_planned; fi
+    if [ "$dry_run" = true ]; then planned=$work/plan; else planned=$work/deleted; delete_planned; fi
     awk -v dry_run="$dry_run" '
         BEGIN { printf "{\"type\":\"prune\",\"dry_run\":%s,\"deleted\":[", dry_run }
         { printf "%s\"%s\"", (NR > 1 ? "," : ""), $1; freed += $2 }
         END { printf "],\"freed_bytes\":%.0f}\n", freed }
-    ' "$work/deleted"
+    ' "$planned"
     if [ "$dry_run" = false ] && [ -n "$not_deleted" ]; then
         fail "not everything could be deleted" "still there:$not_deleted" "$ADVICE_PERMISSION"
     fi
@@ -1087,6 +1126,7 @@ case "$*" in
     prune) prune false ;;
     'prune --dry-run') prune true ;;
     help | --help | -h) usage ;;
+    _ask) step_ask ;;
     '_dump '?*) step_dump "$2" ;;
     '_follow '?*) step_follow "$2" ;;
     '_check '?*) step_check "$2" ;;
@@ -1095,4 +1135,4 @@ case "$*" in
         usage >&2
         exit 2
         ;;
-esac
+esac; exit # on one line: a shell reads its script as it goes, and the file may be another one by now

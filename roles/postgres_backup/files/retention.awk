@@ -9,8 +9,9 @@
 #   <backup> TAB D TAB <line>             <backup>.damaged exists; one more such line may hold its first line
 #   <backup> TAB K                        <backup>.keep exists
 # Variables: prefix (of the names), now (seconds since 1970), keep_last, keep_daily, keep_weekly, keep_monthly,
-# keep_yearly (whole numbers), keep_within (as the user wrote it) and within_seconds, orphans (a file that gets
-# the names of backups that are gone but left a sidecar).
+# keep_yearly (whole numbers), keep_within (as the user wrote it) and within_seconds, plan (a file that gets what is to
+# be deleted, the oldest first: name, space, bytes), orphans (one that gets the names of backups that are gone but left a
+# sidecar).
 #
 # Must run unchanged under mawk, gawk and busybox awk: no {n} intervals, "%.0f" for every large number.
 
@@ -26,6 +27,7 @@ END {
     finish()
     choose()
     for (i = 1; i <= count; i++) print_backup(i)
+    for (i = count; i > 0 && plan != ""; i--) if (verdict[i] == "delete") printf "%s %.0f\n", name[i], size[i] > plan
 }
 
 function rest() { return substr($0, length($1) + length($2) + 3) }
@@ -62,7 +64,8 @@ function finish(    epoch, hash) {
     }
 }
 
-# The rules of keeping. Backups are numbered from the newest (1) to the oldest (count).
+# The rules of keeping. Backups are numbered from the newest (1) to the oldest (count), so that all of a period stand
+# together. What no rule asks for any more is not worked out: volumes of ten thousand backups are listed in a second.
 function choose(    i, newest, taken, day, week, month, year, stamp, kept_slots, oldest_kept) {
     newest = 0
     oldest_kept = ""
@@ -75,13 +78,17 @@ function choose(    i, newest, taken, day, week, month, year, stamp, kept_slots,
         if (pinned[i]) { oldest_kept = created[i]; continue }
         taken++
         stamp = substr(name[i], length(prefix) + 2)
-        day = substr(stamp, 1, 10); month = substr(stamp, 1, 7); year = substr(stamp, 1, 4)
-        week = iso_week(number(year), number(substr(stamp, 6, 2)), number(substr(stamp, 9, 2)))
         if (taken <= keep_last) add(i, "last")
-        if (!(("d" day) in seen)) { seen["d" day] = 1; if (++days <= keep_daily) add(i, "daily " day) }
-        if (!(("w" week) in seen)) { seen["w" week] = 1; if (++weeks <= keep_weekly) add(i, "weekly " week) }
-        if (!(("m" month) in seen)) { seen["m" month] = 1; if (++months <= keep_monthly) add(i, "monthly " month) }
-        if (!(("y" year) in seen)) { seen["y" year] = 1; if (++years <= keep_yearly) add(i, "yearly " year) }
+        day = substr(stamp, 1, 10)
+        if (days < keep_daily && day != last_day) { last_day = day; days++; add(i, "daily " day) }
+        if (weeks < keep_weekly) {
+            week = iso_week(number(substr(stamp, 1, 4)), number(substr(stamp, 6, 2)), number(substr(stamp, 9, 2)))
+            if (week != last_week) { last_week = week; weeks++; add(i, "weekly " week) }
+        }
+        month = substr(stamp, 1, 7)
+        if (months < keep_monthly && month != last_month) { last_month = month; months++; add(i, "monthly " month) }
+        year = substr(stamp, 1, 4)
+        if (years < keep_yearly && year != last_year) { last_year = year; years++; add(i, "yearly " year) }
         if (within_seconds > 0 && created[i] >= created[newest] - within_seconds) add(i, "within " keep_within)
         if (why[i] == "" && i == newest) add(i, "newest complete")
         if (why[i] != "") { kept_slots++; oldest_kept = created[i] }

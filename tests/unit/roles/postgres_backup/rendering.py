@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible.parsing.dataloader import DataLoader  # type: ignore[import-untyped]  # ansible-core ships no types
-from ansible.plugins.loader import init_plugin_loader  # type: ignore[import-untyped]  # ansible-core ships no types
-from ansible.template import Templar, trust_as_template  # type: ignore[import-untyped]  # ansible-core ships no types
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import init_plugin_loader
+from ansible.template import Templar, trust_as_template
 
 ROLE = Path(__file__).resolve().parents[4] / "roles" / "postgres_backup"
 

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""A run on the cluster that goes wrong: what Kubernetes shows, what the volume says, and what the retries make of it.
+
+What needs no Kubernetes (faults of the server, the dump, the compressor and most of the volume's) is in tests/script.
+These tests look at the node's processes and folders, so they need root and dev/cluster.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.script.volume import Entry
+
+from .conftest import Server, new_namespace, secret
+from .gate import STEPS, Json, Place, install, wait_until
+from .kube import CHECKOUT, Ansible, apply, job_ends, kubectl, must_get, run_cronjob, run_in_volume
+from .test_role_lifecycle import written_objects
+
+Install = Callable[..., Place]
+ALWAYS = {"last-run.json"}
+INTERRUPTED = "attempt 1 was interrupted"
+
+
+@pytest.fixture(scope="module")
+def written(server: Server, collections: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Json]]:
+    """The objects of an installation as site.yml writes them, for every test's own namespace."""
+    namespace = new_namespace("faults")
+    apply(secret(namespace, server.password))
+    ansible = Ansible(tmp_path_factory.mktemp("faults"), collections)
+    play = ansible.site(namespace=namespace, host=server.host)
+    assert play.status == 0, play.output
+    yield written_objects(ansible.folder)
+    kubectl("delete", "namespace", namespace, "--wait=false")
+
+
+@pytest.fixture
+def installed(written: list[Json], namespace: str) -> Install:
+    return partial(install, written, namespace)
+
+
+def failed_because(job: str, namespace: str) -> str:
+    assert job_ends(job, namespace) == "Failed"
+    conditions = must_get("job", job, namespace)["status"]["conditions"]
+    return str(next(condition["reason"] for condition in conditions if condition["type"] == "Failed"))
+
+
+def assert_explains(log: str, newest: str) -> None:
+    """What a tired person reads: what failed, what was found, what to do, and that the older backups are there."""
+    text = "\n".join(line.partition(" ")[2] for line in log.splitlines() if not line.startswith("{"))
+    shape = r"^FAILED: .+\n(  found: .*\n)+  what to do: .+\n  Older backups are untouched; the newest complete one is "
+    assert re.search(shape + re.escape(newest) + r" \([\d.]+ \w+\)\.$", text, re.MULTILINE), log
+
+
+# The pod cannot start.
+
+GONE: dict[str, tuple[list[str], str]] = {
+    "secret": (["delete", "secret", "postgres-postgresql"], 'secret "postgres-postgresql" not found'),
+    "key": (
+        ["patch", "secret", "postgres-postgresql", "--type=json", "-p", '[{"op": "remove", "path": "/data"}]'],
+        "couldn't find key postgres-password in Secret",
+    ),
+}
+
+
+@pytest.mark.parametrize("gone", GONE)
+def test_the_password_is_gone_after_the_installation(
+    installed: Install, written: list[Json], namespace: str, gone: str
+) -> None:
+    """No script runs, so Kubernetes must say it; the Job's deadline, here a short one, makes it a failed Job."""
+    (deadline,) = (
+        made["spec"]["jobTemplate"]["spec"]["activeDeadlineSeconds"] for made in written if made["kind"] == "CronJob"
+    )
+    assert 0 < deadline < 86400
+    there = installed(job={"activeDeadlineSeconds": 6})
+    before = there.fill(10)
+    command, message = GONE[gone]
+    kubectl(*command, "-n", namespace)
+    there.start()
+    wait_until(lambda: "waiting" in there.container().get("state", {}), "the pod is there")
+    wait_until(lambda: message in str(there.container().get("state")), message)
+    assert there.container()["state"]["waiting"]["reason"] == "CreateContainerConfigError"
+    assert failed_because("one", namespace) == "DeadlineExceeded"
+    assert there.new_since(before) == set()
+
+
+# The pod is ended.
+
+
+def assert_recovered(there: Place, before: dict[bytes, Entry], reason: str, leftovers: set[str]) -> None:
+    """The Job's second attempt made a backup, and tells why the first one failed."""
+    assert job_ends("one", there.namespace) == "Complete"
+    record = there.last_run
+    assert (record["state"], record["attempts"]) == ("succeeded", 2)
+    assert reason in record["recovered_from"]
+    backup = record["backup"]
+    assert there.new_since(before) == {backup, f"{backup}.sha256"} | ALWAYS | leftovers
+    assert "OK" in run_in_volume(there.namespace, f"cd /backups && gzip -t {backup} && sha256sum -c {backup}.sha256")
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_killed_at_each_step(installed: Install, step: str) -> None:
+    """SIGKILL leaves a partial and the state `running`; the pod's next attempt removes the one, tells the other."""
+    there = installed()
+    before = there.fill(3)
+    there.stop_at(step)
+    there.start()
+    there.wait_for_gate()
+    there.signal_container(signal.SIGKILL)
+    # The sidecar comes before its backup; without one it means nothing, and retention removes it after an hour.
+    orphans = {name for name in there.new_since(before) if name.endswith(".sha256")}
+    assert len(orphans) == (1 if step == "publish" else 0)
+    there.stop_nowhere()
+    assert_recovered(there, before, INTERRUPTED, orphans)
+
+
+@pytest.mark.parametrize("frozen", [False, True], ids=["evicted", "evicted while frozen"])
+def test_another_pod_goes_on(installed: Install, frozen: bool) -> None:
+    """An evicted pod says why. One that cannot (its share hangs, say) is killed; the Job's next pod tidies up."""
+    there = installed()
+    before = there.fill(3)
+    there.stop_at("dump")
+    there.start()
+    there.wait_for_gate()
+    if frozen:
+        there.signal_container(signal.SIGSTOP)
+        there.evict(gracePeriodSeconds=1)
+    else:
+        there.evict()
+    there.stop_nowhere()
+    assert_recovered(there, before, INTERRUPTED if frozen else "the run was ended from outside (SIGTERM)", set())
+
+
+def test_the_first_reason_survives_the_retries(installed: Install) -> None:
+    """Killed first, refused later; Kubernetes gives up, and may have begun one attempt more."""
+    there = installed(job={"backoffLimit": 2})
+    before = there.fill(10)
+    there.stop_at("dump")
+    there.start()
+    there.wait_for_gate()
+    there.stop_at("prepare", "echo 'psql: error: FATAL:  the database system is starting up' >&2; exit 2")
+    there.signal_container(signal.SIGKILL)
+    assert failed_because("one", there.namespace) == "BackoffLimitExceeded"
+    wait_until(lambda: not there.pods(), "the Job's pod is gone")
+    record = there.last_run
+    assert record["state"] == "failed"
+    assert record["attempts"] in (2, 3)
+    assert INTERRUPTED in record["reason"]
+    assert "the server does not answer" in record["last_reason"]
+    assert there.new_since(before) == ALWAYS
+
+
+def test_a_run_that_nobody_keeps_alive_is_called_interrupted(installed: Install) -> None:
+    """By `list` at once, and by the next Job's run, which removes no partial of another Job that may be at work."""
+    there = installed()
+    before = there.fill(3)
+    there.stop_at("dump")
+    there.start()
+    there.wait_for_gate()
+    there.signal_container(signal.SIGSTOP)
+    kubectl("delete", "job", "one", "-n", there.namespace, "--cascade=orphan")
+    kubectl("delete", "pod", "--all", "-n", there.namespace, "--grace-period=1")
+    there.stop_nowhere()
+    left = there.new_since(before)
+    assert there.last_run["state"] == "running"
+    five_minutes_ago = time.time() - 301
+    os.utime(there.volume / "last-run.json", (five_minutes_ago,) * 2)
+    listed = run_in_volume(there.namespace, "exec /bin/sh /opt/postgres-backup/backup.sh list")
+    assert json.loads(listed.splitlines()[-1])["last_run"]["state"] == "interrupted"
+    result = run_cronjob(there.namespace)
+    assert result["attempts"] == 1
+    assert "was interrupted before it could write its result" in result["warnings"][0]
+    assert there.new_since(before) == left | {result["backup"], f"{result['backup']}.sha256"}
+
+
+def test_out_of_memory(installed: Install) -> None:
+    """A row that does not fit, read by a real client: the kernel kills it, or (cgroup v2) the whole container."""
+    limited = {"resources": {"limits": {"memory": "64Mi"}}}
+    there = installed(job={"backoffLimit": 2}, container=limited)
+    before = there.fill(10)
+    there.stop_at("dump", "exec psql -d postgres -Atc \"SELECT repeat('x', 300000000)\"")
+    there.start()
+    wait_until(lambda: "OOMKilled" in str(there.container()), "Kubernetes calls it OOMKilled")
+    assert failed_because("one", there.namespace) == "BackoffLimitExceeded"
+    wait_until(lambda: not there.pods(), "the Job's pod is gone")
+    assert there.last_run["state"] == "failed"
+    assert "out of memory" in there.last_run["reason"]
+    assert there.new_since(before) == ALWAYS
+
+
+# The volume.
+
+
+@pytest.fixture
+def small_volume() -> Iterator[str]:
+    """A volume of one megabyte that really fills up."""
+    name = f"faults-{uuid.uuid4().hex[:8]}"
+    tool = CHECKOUT / "dev" / "cluster" / "volume"
+    subprocess.run([tool, name, "1M"], check=True, capture_output=True)
+    yield name
+    subprocess.run([tool, "--remove", name], check=True, capture_output=True)
+
+
+NEWEST = "postgres-backup-2026-01-02-020000.sql.gz"
+# One megabyte holds two backups; then pg_dumpall writes four that do not compress.
+FILL = f"""cd /backups
+for name in postgres-backup-2026-01-01-020000.sql.gz {NEWEST}; do
+    echo 'SELECT 1;' | gzip >$name
+    sha256sum $name >$name.sha256
+done
+mkdir gate
+echo '{STEPS["dump"]}' >gate/stop
+echo 'head -c 3000000 /dev/urandom | base64; exit 0' >gate/order"""
+LOOK = """cd /backups
+rm -f gate/reached
+find . -type f ! -name last-run.json -exec stat -c '%n %i %s %y %a' {} + -exec sha256sum {} + | sort"""
+
+
+def test_the_volume_is_full(small_volume: str, installed: Install) -> None:
+    request = {"requests": {"storage": "1Mi"}}
+    there = installed(
+        job={"backoffLimit": 2}, claim={"storageClassName": "", "volumeName": small_volume, "resources": request}
+    )
+    run_in_volume(there.namespace, FILL)
+    before = run_in_volume(there.namespace, LOOK)
+    there.start()
+    message, log = there.first_failure()
+    failed = json.loads(message)
+    assert failed["state"] == "failed"
+    assert failed["reason"].startswith("the backup volume is full: ")
+    assert "No space left on device" in failed["reason"]
+    assert_explains(log, NEWEST)
+    assert failed_because("one", there.namespace) == "BackoffLimitExceeded"
+    wait_until(lambda: not there.pods(), "the Job's pod is gone")
+    record = json.loads(run_in_volume(there.namespace, "cat /backups/last-run.json"))
+    assert (record["state"], record["reason"]) == ("failed", failed["reason"])
+    assert run_in_volume(there.namespace, LOOK) == before
+    # The volume goes when nobody uses it any more.
+    kubectl("delete", "cronjob,job,pvc", "--all", "-n", there.namespace)
