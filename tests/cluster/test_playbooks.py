@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""The playbooks for people: one installation after another, and an inventory of five in one play."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from .conftest import Server, new_namespace, secret
+from .kube import CHECKOUT, Ansible, apply, kubectl
+
+PLAYBOOKS = "homelab.postgres_backup"
+
+
+@pytest.fixture
+def namespaces(server: Server) -> Iterator[list[str]]:
+    made = [new_namespace("many") for _ in range(5)]
+    apply(*(secret(name, server.password) for name in made))
+    yield made
+    kubectl("delete", "namespace", *made, "--wait=false")
+
+
+def test_five_installations_in_one_play(ansible: Ansible, server: Server, namespaces: list[str]) -> None:
+    hosts = {f"pg{number}": {"postgres_backup_namespace": name} for number, name in enumerate(namespaces)}
+    group = {"vars": {"ansible_connection": "local", "postgres_backup_host": server.host}, "hosts": hosts}
+    inventory = ansible.folder / "inventory.yml"
+    inventory.write_text(yaml.safe_dump({"postgres": group}))
+    more = ("-i", str(inventory), "-e", "postgres_backup_hosts=postgres", "--forks", "5")
+
+    site = ansible(f"{PLAYBOOKS}.site", *more)
+    assert site.status == 0, site.output
+    assert {path.parent.name for path in ansible.folder.glob("applications/*/backup-pvc.yaml")} == set(hosts)
+    assert len(list(ansible.folder.glob("docs/runbooks/*/postgres-backup.md"))) == 5
+
+    verify = ansible(f"{PLAYBOOKS}.verify", *more)
+    assert verify.status == 0, verify.output
+    fetched = {path.parent.name for path in ansible.folder.glob("backups/*/postgres-backup-*.sql.gz")}
+    assert fetched == set(hosts)
+    assert verify.output.count('"healthy yes"') == 5
+
+    again = ansible(f"{PLAYBOOKS}.verify", *more)
+    assert again.status == 0, again.output
+    assert re.findall(r"^pg\d .*\bchanged=(\d+)", again.output, re.MULTILINE) == ["0"] * 5
+
+
+def test_one_installation(ansible: Ansible, home: dict[str, Any], namespace: str) -> None:
+    here = {"postgres_backup_namespace": namespace}
+    assert ansible.site(**home).status == 0
+
+    now = ansible(f"{PLAYBOOKS}.backup_now", **here)
+    assert now.status == 0, now.output
+    assert re.search(r'"backup    postgres-backup-[-0-9]+\.sql\.gz"', now.output), now.output
+    fresh = ansible(f"{PLAYBOOKS}.backup_now", max_age="1h", **here)
+    assert (fresh.status, fresh.changed) == (0, 0)
+    assert "young enough, nothing was done" in fresh.output
+
+    shown = ansible(f"{PLAYBOOKS}.retention", **here)
+    assert (shown.status, shown.changed) == (0, 0)
+    assert '"1 backups, 0 would be deleted (0.00 Bytes)"' in shown.output, shown.output
+
+    kubectl("patch", "cronjob", "postgres-backup", "-n", namespace, "-p", '{"spec":{"suspend":true}}')
+    verify = ansible(f"{PLAYBOOKS}.verify", **here)
+    assert verify.status != 0
+    assert "the CronJob is suspended" in verify.output
+    assert '"healthy no"' in verify.output
+
+
+def test_one_block_of_credentials(ansible: Ansible, namespace: str) -> None:
+    play = {
+        "hosts": "localhost",
+        "gather_facts": False,
+        "module_defaults": {"group/homelab.postgres_backup.k8s": {"context": "no-such-context"}},
+        "tasks": [
+            {"homelab.postgres_backup.backup_info": {"namespace": namespace}, "ignore_errors": True},
+            {"homelab.postgres_backup.backup_fetch": {"dest": "/nowhere"}, "ignore_errors": True},
+            {"kubernetes.core.k8s_info": {"kind": "Namespace", "api_version": "v1"}, "ignore_errors": True},
+        ],
+    }
+    path = ansible.folder / "play.yml"
+    path.write_text(yaml.safe_dump([play]))
+    found = ansible(str(path))
+    assert found.output.count("Expected object with name no-such-context") >= 3, found.output
+
+
+def test_the_readme_names_the_playbooks() -> None:
+    readme = (CHECKOUT / "README.md").read_text()
+    named = set(re.findall(r"homelab\.postgres_backup\.(site|verify|backup_now|retention)\b", readme))
+    assert named == {"site", "verify", "backup_now", "retention"}
