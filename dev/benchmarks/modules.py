@@ -56,7 +56,7 @@ def _readers_start() -> float:
     batch.create_namespaced_job(NAMESPACE, job)
     while True:
         pods = core.list_namespaced_pod(NAMESPACE, label_selector="batch.kubernetes.io/job-name=start").items
-        if any(pod.status.phase == "Succeeded" for pod in pods):
+        if any(pod.status is not None and pod.status.phase == "Succeeded" for pod in pods):
             break
         time.sleep(0.02)
     seconds = time.monotonic() - began
@@ -83,7 +83,7 @@ def _measure(folder: Path, say: Say) -> list[Figure]:
     ):
         if play.status != 0:
             raise SystemExit(play.output)
-    names = {"namespace": NAMESPACE, "name": NAME}
+    names: dict[str, Any] = {"namespace": NAMESPACE, "name": NAME}
     made = ansible.module("backup_job", **names)
     fetched = ansible.module("backup_fetch", dest=str(folder), **names)
     if made["failed"] or fetched["failed"]:

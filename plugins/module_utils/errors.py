@@ -106,6 +106,38 @@ class ExpectationError(BackupError):
     check = "expectation"
 
 
+class DestinationError(BackupError):
+    """A file cannot be put where it was asked to be."""
+
+    check = "dest"
+
+
+class BusyError(DestinationError):
+    """Another fetch to the same destination is going on."""
+
+
+class FetchError(BackupError):
+    """A backup could not be brought here."""
+
+    check = "fetch"
+
+
+class LostError(FetchError):
+    """The connection or the pod was lost: worth another try."""
+
+
+class GoneError(FetchError):
+    """The backup is no longer on the volume."""
+
+
+class ChangedError(FetchError):
+    """The backup is not, or no longer, what the volume's listing said."""
+
+
+class DamagedError(FetchError):
+    """The bytes came as they are on the volume, and are no whole backup; `partial` holds what was found of them."""
+
+
 class ListingError(BackupError):
     """The volume's listing cannot be used; `partial` is the text that came instead."""
 

@@ -33,6 +33,12 @@ def time_in_name(name: str) -> datetime | None:
         return None
 
 
+def prefix_in_name(name: str) -> str | None:
+    """What stands before the time in a backup's file name (no path), its CronJob's name; None for another name."""
+    found = _NAME.fullmatch(name)
+    return found["prefix"] if found else None
+
+
 def parse_time(text: str) -> datetime | None:
     """A time as the script writes it, such as `2026-11-22T02:00:00Z`; None for anything else."""
     try:

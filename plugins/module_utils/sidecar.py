@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 from .errors import SidecarError
@@ -13,6 +14,14 @@ SUFFIX = ".sha256"
 LIMIT_BYTES = 8192
 # A backslash before the hash says that the name is escaped; the second blank is an asterisk in binary mode.
 _LINE = re.compile(rb"(?P<escaped>\\?)(?P<sha256>[0-9a-fA-F]{64}) [ *](?P<name>[^\n]+)\n?")
+_ESCAPED = re.compile(r"\\([\\nr])")
+_MEANT = {"\\": "\\", "n": "\n", "r": "\r"}
+
+
+def format_sidecar(sha256: str, backup: str) -> bytes:
+    """What the sidecar of the file `backup` (its name, no path) holds, as sha256sum writes it."""
+    name = backup.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+    return os.fsencode(f"{'' if name == backup else chr(92)}{sha256}  {name}\n")
 
 
 def parse_sidecar(data: bytes, backup: str) -> str:
@@ -30,7 +39,7 @@ def parse_sidecar(data: bytes, backup: str) -> str:
         )
     name = found["name"].decode("utf-8", "backslashreplace")
     if found["escaped"]:
-        name = name.replace("\\n", "\n").replace("\\\\", "\\")
+        name = _ESCAPED.sub(lambda found: _MEANT[found[1]], name)
     if "/" in name:
         raise SidecarError(
             f"the sidecar names the path '{name}': expected the bare name '{backup}'. It says nothing about the file "

@@ -107,15 +107,15 @@ def verify(path: str, expected: Expectations, now: datetime, sha256: str | None,
             wanted, source = expected_sha256(path, sha256, sidecar)
         except SidecarError as error:
             failures.append(Failure(error.check, str(error)))
-        reader, dump = GzipReader(stream), DumpReader()
-        contents = _read(reader, dump, failures)
-    if wanted is not None and reader.sha256 != wanted and reader.sha256 is not None:
+        found, contents, damage = read_backup(stream)
+    failures += damage
+    if wanted is not None and found != wanted and found is not None:
         failures.insert(
             0,
             Failure(
                 "sha256",
                 f"the file is not the one that was made: expected the sha256 {wanted} ({_SOURCES[str(source)]}), found "
-                f"{reader.sha256}. Copy it again; if the copy on the volume differs too, take another backup",
+                f"{found}. Copy it again; if the copy on the volume differs too, take another backup",
             ),
         )
     created = parse_time(contents.header.started) if contents.header and contents.header.started else None
@@ -124,7 +124,7 @@ def verify(path: str, expected: Expectations, now: datetime, sha256: str | None,
     return Verification(
         path=path,
         size_bytes=size,
-        sha256=reader.sha256,
+        sha256=found,
         expected_sha256_from=source,
         created=facts.created,
         contents=contents,
@@ -133,6 +133,17 @@ def verify(path: str, expected: Expectations, now: datetime, sha256: str | None,
 
 
 _SOURCES = {"sha256": "given", "sidecar": "in its sidecar"}
+
+
+def read_backup(stream: BinaryIO) -> tuple[str | None, Contents, list[Failure]]:
+    """The sha256, the contents as far as they can be read, and what is wrong with them.
+
+    The hash is None when the stream could not be read to its end.
+    """
+    reader, dump = GzipReader(stream), DumpReader()
+    failures: list[Failure] = []
+    contents = _read(reader, dump, failures)
+    return reader.sha256, contents, failures
 
 
 def _read(reader: GzipReader, dump: DumpReader, failures: list[Failure]) -> Contents:

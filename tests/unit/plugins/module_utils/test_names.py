@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugins.module_utils.errors import ExpectationError
-from plugins.module_utils.names import backup_name, format_duration, parse_duration, parse_time, time_in_name
+from plugins.module_utils.names import (
+    backup_name,
+    format_duration,
+    parse_duration,
+    parse_time,
+    prefix_in_name,
+    time_in_name,
+)
 
 MOMENT = datetime(2026, 11, 22, 2, 3, 4, tzinfo=UTC)
 
@@ -66,3 +73,9 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 )
 def test_durations_for_people(seconds: int, text: str) -> None:
     assert format_duration(timedelta(seconds=seconds)) == text
+
+
+def test_the_prefix_is_what_stands_before_the_time() -> None:
+    assert prefix_in_name("postgres-backup-2026-11-22-020000.sql.gz") == "postgres-backup"
+    assert prefix_in_name("a-2026-11-22-020000-2026-11-23-020000.sql.gz") == "a-2026-11-22-020000"
+    assert prefix_in_name("postgres-backup.sql.gz") is None
