@@ -16,6 +16,8 @@ from .names import TIME_FORMAT, parse_time
 COMPLETE, UNCHECKED, DAMAGED = "complete", "unchecked", "damaged"
 # What retention.awk says of a backup whose name lies ahead of the clock.
 _FUTURE = "dated in the future"
+# The script shows that file's content as it is.
+_LAST_RUN = ',"last_run":'
 
 
 @dataclass(frozen=True)
@@ -77,14 +79,23 @@ def _objects(lines: Iterable[str]) -> tuple[list[dict[str, Any]], list[str]]:
     messages: list[str] = []
     for line in lines:
         if line.startswith('{"type":'):
-            try:
-                objects.append(json.loads(line))
+            found = _parsed(line)
+            if found is not None:
+                objects.append(found)
                 continue
-            except ValueError:
-                pass
         if line.strip():
             messages.append(line)
     return objects, messages
+
+
+def _parsed(line: str) -> dict[str, Any] | None:
+    for text in (line, line.partition(_LAST_RUN)[0] + _LAST_RUN + "null}"):
+        try:
+            found: dict[str, Any] = json.loads(text)
+        except ValueError:
+            continue  # somebody else's last-run.json must not hide the backups
+        return found
+    return None
 
 
 def parse_listing(lines: Iterable[str]) -> Catalog:
@@ -123,16 +134,22 @@ class Plan:
 
 
 def parse_plan(lines: Iterable[str]) -> Plan:
-    """The plan that the script's lines describe; raises ListingError when it did not come to its end."""
+    """The plan that the script's lines describe.
+
+    Raises ListingError when it did not come to its end; `partial` is the Plan of what was deleted, where one is known.
+    """
     objects, messages = _objects(lines)
     found = next((found for found in objects if found["type"] == "prune"), None)
-    if found is None or any("FAILED" in message for message in messages):
-        text = "\n".join(messages[-20:])
+    text = "\n".join(messages[-20:])
+    if found is None:
         raise ListingError(
             f"retention could not be applied: expected its result, found {text or 'nothing'}. Look at the volume", text
         )
     backups = tuple(_backup(found) for found in objects if found["type"] == "backup")
-    return Plan(backups, tuple(found["deleted"]), found["freed_bytes"])
+    plan = Plan(backups, tuple(found["deleted"]), found["freed_bytes"])
+    if any("FAILED" in message for message in messages):
+        raise ListingError(f"retention was applied in part, {len(plan.deleted)} deleted: {text}", plan)
+    return plan
 
 
 def _backup(found: dict[str, Any]) -> Backup:

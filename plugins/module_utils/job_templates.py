@@ -23,7 +23,7 @@ READER_TTL_SECONDS = 120
 # How long a reader may take besides the time that it stays.
 READER_DEADLINE_SECONDS = 600
 # Where the script works in the reader's pod.
-_SCRATCH = "/tmp"  # noqa: S108  # in the pod, an emptyDir of its own
+_SCRATCH = "/reader-scratch"
 _PREFIX = "POSTGRES_BACKUP_"
 # The files travel in variables: the namespace needs no ConfigMap, and any image's shell can write them.
 _BOOT = f"""umask 077
@@ -116,7 +116,7 @@ def job_name(cronjob: str, kind: str, token: str) -> str:
 def manual_job(cronjob: Mapping[str, Any], name: str) -> Object:
     """The Job that `kubectl create job --from=cronjob/…` makes (kubectl/pkg/cmd/create/create_job.go)."""
     template = cronjob["spec"]["jobTemplate"]
-    metadata = template.get("metadata", {})
+    metadata = template.get("metadata") or {}
     owner = {
         "apiVersion": "batch/v1",
         "kind": "CronJob",
@@ -130,8 +130,8 @@ def manual_job(cronjob: Mapping[str, Any], name: str) -> Object:
         "metadata": {
             "name": name,
             "namespace": cronjob["metadata"]["namespace"],
-            "annotations": {**metadata.get("annotations", {}), INSTANTIATE: "manual"},
-            "labels": dict(metadata.get("labels", {})),
+            "annotations": {**(metadata.get("annotations") or {}), INSTANTIATE: "manual"},
+            "labels": dict(metadata.get("labels") or {}),
             "ownerReferences": [owner],
         },
         "spec": copy.deepcopy(template["spec"]),
@@ -160,7 +160,9 @@ def reader_job(cronjob: Mapping[str, Any], name: str, script: Mapping[str, str],
     """
     there = backup_mount(cronjob, request.directory)
     template = cronjob["spec"]["jobTemplate"]["spec"]["template"]
-    labels = {**(template.get("metadata") or {}).get("labels", {}), COMPONENT: "reader"}
+    metadata = template.get("metadata") or {}
+    labels = {**(metadata.get("labels") or {}), COMPONENT: "reader"}
+    annotations = dict(metadata.get("annotations") or {})
     spec = copy.deepcopy(dict(template["spec"]))
     for key in ("initContainers", "ephemeralContainers", "activeDeadlineSeconds"):
         spec.pop(key, None)
@@ -182,7 +184,7 @@ def reader_job(cronjob: Mapping[str, Any], name: str, script: Mapping[str, str],
             "backoffLimit": 0,
             "activeDeadlineSeconds": request.stay_seconds + READER_DEADLINE_SECONDS,
             "ttlSecondsAfterFinished": READER_TTL_SECONDS,
-            "template": {"metadata": {"labels": dict(labels)}, "spec": spec},
+            "template": {"metadata": {"labels": dict(labels), "annotations": annotations}, "spec": spec},
         },
     }
 

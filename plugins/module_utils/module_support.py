@@ -4,15 +4,18 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import traceback
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from .cluster.connection import Connection
 from .cluster.reader import ReaderSettings
-from .errors import BackupError
+from .errors import BackupError, ExpectationError
 from .names import parse_duration
 
 try:
@@ -35,13 +38,21 @@ CLUSTER_ARGUMENTS: dict[str, Any] = {
 Result = dict[str, Any]
 
 
-def seconds(text: str) -> float:
-    """A duration as users write it, in seconds; raises ExpectationError."""
-    return parse_duration(text).total_seconds()
+def duration(parameters: dict[str, Any], name: str) -> timedelta:
+    """The option `name`, a duration as users write it; raises ExpectationError, which names the option."""
+    try:
+        return parse_duration(parameters[name])
+    except ExpectationError as error:
+        raise ExpectationError(f"{name}: {error}") from error
+
+
+def seconds(parameters: dict[str, Any], name: str) -> float:
+    """The same in seconds."""
+    return duration(parameters, name).total_seconds()
 
 
 def reader_settings(parameters: dict[str, Any]) -> ReaderSettings:
-    return ReaderSettings(stuck_seconds=seconds(parameters["stuck_timeout"]))
+    return ReaderSettings(stuck_seconds=seconds(parameters, "stuck_timeout"))
 
 
 def run_module(arguments: dict[str, Any], work: Callable[[Any, Connection], Result], **options: Any) -> None:
@@ -50,11 +61,12 @@ def run_module(arguments: dict[str, Any], work: Callable[[Any, Connection], Resu
     `work` gets the module and the connection; a key `failed` in its result ends the module as failed.
     """
     if KUBERNETES_CORE_ERROR is not None:
-        bare = AnsibleModule(argument_spec={}, supports_check_mode=True)
+        # Without its options, no module can be made that takes what the user gave.
         message = missing_required_lib(
             "the collection kubernetes.core", url="https://galaxy.ansible.com/kubernetes/core"
         )
-        bare.fail_json(msg=message, exception=KUBERNETES_CORE_ERROR)
+        print(json.dumps({"failed": True, "msg": message, "exception": KUBERNETES_CORE_ERROR}))
+        sys.exit(1)
     module = AnsibleK8SModule(
         module_class=AnsibleModule,
         check_pyyaml=False,

@@ -296,8 +296,8 @@ def fetch(module: Any, connection: Connection) -> dict[str, Any]:
     for name, least in (("keep_local", 1), ("retries", 0)):
         if parameters[name] is not None and parameters[name] < least:
             raise ExpectationError(f"{name}: expected at least {least}, found {parameters[name]}")
-    patience = Patience(parameters["retries"], deadline=time.monotonic() + seconds(parameters["timeout"]))
-    silence = seconds(parameters["silence_timeout"])
+    patience = Patience(parameters["retries"], deadline=time.monotonic() + seconds(parameters, "timeout"))
+    silence = seconds(parameters, "silence_timeout")
     cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
     # A reader that was too short for a large file is followed by one that stays longer.
     stays = chain(_STAY_SECONDS, repeat(_STAY_SECONDS[-1]))

@@ -131,8 +131,11 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.in
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.reader import Reader
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.health import problems
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.job_templates import ReaderRequest, backup_mount
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import reader_settings, run_module
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.names import parse_duration
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
+    duration,
+    reader_settings,
+    run_module,
+)
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.script import VERSION
 
 ARGUMENTS = {"max_age": {"type": "str", "default": "26h"}}
@@ -141,7 +144,7 @@ ARGUMENTS = {"max_age": {"type": "str", "default": "26h"}}
 def look(module: Any, connection: Connection) -> dict[str, Any]:
     """The module's result."""
     parameters = module.params
-    max_age = parse_duration(parameters["max_age"])
+    max_age = duration(parameters, "max_age")
     cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
     request = ReaderRequest(directory=parameters["directory"])
     with Reader(connection, cronjob, request, reader_settings(parameters)) as reader:

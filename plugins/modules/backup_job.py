@@ -89,6 +89,7 @@ log:
   returned: always
 """
 
+import contextlib
 import secrets
 from datetime import datetime, timezone
 from typing import Any
@@ -98,7 +99,11 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.co
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.job_run import JobEnd, JobRun
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.reader import Reader
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.diagnosis import job_end
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import StuckError
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import (
+    BackupError,
+    ClusterError,
+    StuckError,
+)
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.job_templates import (
     ReaderRequest,
     backup_mount,
@@ -107,11 +112,11 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.job_templa
     manual_job,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
+    duration,
     reader_settings,
     run_module,
     seconds,
 )
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.names import parse_duration
 
 ARGUMENTS = {
     "max_age": {"type": "str"},
@@ -145,24 +150,25 @@ def read_catalog(module: Any, connection: Connection, cronjob: dict[str, Any]) -
 def follow(module: Any, connection: Connection, cronjob: dict[str, Any], job: str, is_own: bool) -> dict[str, Any]:
     """The rest of the result once the Job has ended; `failed` and `msg` when it did not end well."""
     parameters = module.params
-    container = backup_mount(cronjob, parameters["directory"]).container["name"]
-    run = JobRun(connection, parameters["namespace"], job, container)
+    namespace = parameters["namespace"]
+    run = JobRun(connection, namespace, job, backup_mount(cronjob, parameters["directory"]).container["name"])
     try:
-        end = run.wait(seconds(parameters["wait_timeout"]), seconds(parameters["stuck_timeout"]))
-    except StuckError:
-        if is_own:
-            connection.delete_job(parameters["namespace"], job)
-        raise
+        end = run.wait(seconds(parameters, "wait_timeout"), seconds(parameters, "stuck_timeout"))
+    except ClusterError as error:
+        if is_own and isinstance(error, StuckError):
+            with contextlib.suppress(ClusterError):
+                connection.delete_job(namespace, job)
+        return {"failed": True, "msg": str(error), "check": error.check, "log": [*run.log[-LOG_LINES:]]}
     result = end.result
     if result is None and is_ours(cronjob):
-        # The Job, or its pod, was gone before it could be heard: the volume knows.
-        last = read_catalog(module, connection, cronjob).last_run
-        result = last if last is not None and last.get("job") == job else None
-    log = list(end.log[-LOG_LINES:])
-    found: dict[str, Any] = {"result": result, "log": log}
+        # The Job, or its pod, was gone before it could be heard: the volume knows, where it can be read.
+        with contextlib.suppress(BackupError):
+            last = read_catalog(module, connection, cronjob).last_run
+            result = last if last is not None and last.get("job") == job else None
+    found: dict[str, Any] = {"result": result, "log": [*end.log[-LOG_LINES:]]}
     succeeded = end.state == "Complete" or (end.state == "Gone" and (result or {}).get("state") == "succeeded")
     if not succeeded:
-        found |= {"failed": True, "changed": True, "msg": failure(parameters["namespace"], job, end, result)}
+        found |= {"failed": True, "msg": failure(namespace, job, end, result)}
     return found
 
 
@@ -175,20 +181,32 @@ def failure(namespace: str, job: str, end: JobEnd, result: dict[str, Any] | None
     )
 
 
+def young_enough(module: Any, connection: Connection, cronjob: dict[str, Any]) -> dict[str, Any] | None:
+    """The newest complete backup when it is younger than max_age."""
+    if not module.params["max_age"]:
+        return None
+    max_age = duration(module.params, "max_age")
+    newest = read_catalog(module, connection, cronjob).newest()
+    now = datetime.now(timezone.utc)
+    return newest.to_dict(now) if newest is not None and now - newest.created <= max_age else None
+
+
 def ensure(module: Any, connection: Connection) -> dict[str, Any]:
     """The module's result."""
     parameters = module.params
-    max_age = parse_duration(parameters["max_age"]) if parameters["max_age"] else None
-    for name in ("wait_timeout", "stuck_timeout"):
-        seconds(parameters[name])
+    for name in ("max_age", "wait_timeout", "stuck_timeout"):
+        if parameters[name]:
+            seconds(parameters, name)
     cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
+    before = in_progress(connection, cronjob)
+    newest = young_enough(module, connection, cronjob)
     job = in_progress(connection, cronjob)
+    if newest is None and before is not None and job != before:
+        # It ended while the volume was read.
+        newest = young_enough(module, connection, cronjob)
+    if newest is not None:
+        return {**NOTHING, "changed": False, "newest": newest}
     attached = job is not None
-    if max_age is not None:
-        now = datetime.now(timezone.utc)
-        newest = read_catalog(module, connection, cronjob).newest()
-        if newest is not None and now - newest.created <= max_age:
-            return {**NOTHING, "changed": False, "newest": newest.to_dict(now)}
     if job is None:
         token = f"{datetime.now(timezone.utc):%Y%m%d%H%M%S}-{secrets.token_hex(2)}"
         job = job_name(parameters["name"], "manual", token)

@@ -58,9 +58,10 @@ backups:
 from datetime import datetime, timezone
 from typing import Any
 
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.catalog import parse_plan
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.catalog import Plan, parse_plan
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.connection import Connection
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.reader import Reader
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import ListingError
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.job_templates import ReaderRequest
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import reader_settings, run_module
 
@@ -71,10 +72,17 @@ def prune(module: Any, connection: Connection) -> dict[str, Any]:
     cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
     words = ("prune", "--dry-run") if module.check_mode else ("prune",)
     request = ReaderRequest(words, directory=parameters["directory"], writes=not module.check_mode)
+    failure: dict[str, Any] = {}
     with Reader(connection, cronjob, request, reader_settings(parameters)) as reader:
-        plan = parse_plan(reader.listing())
+        try:
+            plan = parse_plan(reader.listing())
+        except ListingError as error:
+            if not isinstance(error.partial, Plan):
+                raise
+            plan, failure = error.partial, {"failed": True, "msg": str(error)}
     now = datetime.now(timezone.utc)
     result: dict[str, Any] = {
+        **failure,
         "changed": bool(plan.deleted),
         "deleted": list(plan.deleted),
         "freed_bytes": plan.freed_bytes,

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from .conftest import Server, new_namespace, secret
-from .kube import CHECKOUT, Ansible, apply, kubectl
+from .kube import CHECKOUT, Ansible, apply, kubectl, names
 
 PLAYBOOKS = "homelab.postgres_backup"
 
@@ -49,8 +49,13 @@ def test_five_installations_in_one_play(ansible: Ansible, server: Server, namesp
 
 
 def test_one_installation(ansible: Ansible, home: dict[str, Any], namespace: str) -> None:
-    here = {"postgres_backup_namespace": namespace}
+    here: dict[str, Any] = {"postgres_backup_namespace": namespace}
     assert ansible.site(**home).status == 0
+
+    would = ansible(f"{PLAYBOOKS}.verify", "--check", **here)
+    assert would.status == 0, would.output
+    assert not list(ansible.folder.glob("backups*"))
+    assert not [name for name in names("job", namespace) if "-manual-" in name]
 
     now = ansible(f"{PLAYBOOKS}.backup_now", **here)
     assert now.status == 0, now.output

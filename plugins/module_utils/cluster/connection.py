@@ -61,6 +61,8 @@ class Connection:
         response = self._open(what, path, method, body, READ_SECONDS, query)
         try:
             found: Object = json.loads(response.data)
+        except ValueError as error:
+            raise ClusterError(f"{what}: the API server's answer is no JSON. Is there a proxy before it?") from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise _unreachable(error) from error
         finally:
@@ -87,6 +89,8 @@ class Connection:
 
     def cronjob(self, namespace: str, name: str) -> Object:
         """The CronJob; when it is not there, the error names those that are."""
+        if not namespace or not name:
+            raise NotFoundError("`namespace` and `name`: expected those of a CronJob, found nothing")
         try:
             return self.call(f"the CronJob '{namespace}/{name}'", _path("batch/v1", namespace, "cronjobs", name))
         except NotFoundError as error:
@@ -94,7 +98,7 @@ class Connection:
 
     def _others(self, namespace: str) -> str:
         try:
-            self.call("the namespace", f"/api/v1/namespaces/{quote(namespace)}")
+            self.call("the namespace", f"/api/v1/namespaces/{quote(namespace, safe='')}")
         except NotFoundError:
             return f"There is no namespace '{namespace}': look at `namespace`, `context` and `kubeconfig`"
         except ClusterError:
@@ -135,7 +139,7 @@ class Connection:
         return self.call(f"the claim '{namespace}/{name}'", _path("v1", namespace, "persistentvolumeclaims", name))
 
     def volume(self, name: str) -> Object:
-        return self.call(f"the volume '{name}'", f"/api/v1/persistentvolumes/{quote(name)}")
+        return self.call(f"the volume '{name}'", f"/api/v1/persistentvolumes/{quote(name, safe='')}")
 
     def service(self, namespace: str, name: str) -> Object:
         return self.call(f"the service '{namespace}/{name}'", _path("v1", namespace, "services", name))
@@ -151,19 +155,25 @@ class Connection:
         except ForbiddenError:
             return []
 
-    def log(self, namespace: str, pod: str, container: str, **options: bool) -> Any:
-        """A container's log as a stream of bytes (a urllib3 response); options: `follow`, `previous`, `timestamps`."""
+    def log(self, namespace: str, pod: str, container: str, seconds: int = FOLLOW_SECONDS, **options: bool) -> Any:
+        """A container's log as a stream of bytes (a urllib3 response); options: `follow`, `previous`, `timestamps`.
+
+        `seconds` is how long it may be silent.
+        """
         path = f"{_path('v1', namespace, 'pods', pod)}/log"
-        seconds = FOLLOW_SECONDS if options.get("follow") else READ_SECONDS
         return self._open(
             f"the log of the pod '{namespace}/{pod}'", path, "GET", None, seconds, {"container": container, **options}
         )
 
 
+def _quoted(name: str) -> str:
+    return quote(name, safe="")
+
+
 def _path(version: str, namespace: str, kind: str, name: str = "") -> str:
     """The API's path of an object, or of all of its kind (Kubernetes API concepts, "Resource URIs")."""
     group = f"apis/{version}" if "/" in version else f"api/{version}"
-    return f"/{group}/namespaces/{quote(namespace)}/{kind}" + (f"/{quote(name)}" if name else "")
+    return f"/{group}/namespaces/{quote(namespace, safe='')}/{kind}" + (f"/{quote(name, safe='')}" if name else "")
 
 
 def _api_error(error: Any, what: str) -> ClusterError:

@@ -16,6 +16,8 @@ from .connection import Connection, Object
 with contextlib.suppress(ImportError):  # the module says so: module_support.py
     from kubernetes.utils.quantity import parse_quantity
 
+# The role sets it where postgres_backup_image is set.
+IMAGE_ANNOTATION = "postgres-backup.homelab/image"
 _VERSION = re.compile(r"^VERSION=(\S+)$", re.MULTILINE)
 _SERVICE = re.compile(r"(?P<name>[a-z0-9-]+)(\.(?P<namespace>[a-z0-9-]+)(\.svc(\..*)?)?)?")
 
@@ -84,7 +86,12 @@ def installation(connection: Connection, cronjob: Object, directory: str | None)
 
 
 def _server_image(connection: Connection, cronjob: Object, there: BackupMount) -> str | None:
-    """The image of the container that serves the port of the service that the backup dumps."""
+    """The image of the container that serves the port of the service that the backup dumps.
+
+    None where somebody chose the backup's image: then it need not be the server's.
+    """
+    if (cronjob["metadata"].get("annotations") or {}).get(IMAGE_ANNOTATION) == "chosen":
+        return None
     settings = variables(there.container)
     match = _SERVICE.fullmatch(settings.get("POSTGRES_BACKUP_HOST", ""))
     if match is None:
@@ -92,7 +99,8 @@ def _server_image(connection: Connection, cronjob: Object, there: BackupMount) -
     namespace = match["namespace"] or cronjob["metadata"]["namespace"]
     service = connection.service(namespace, match["name"])
     selector = service["spec"].get("selector") or {}
-    wanted = int(settings.get("POSTGRES_BACKUP_PORT", "5432"))
+    text = settings.get("POSTGRES_BACKUP_PORT") or "5432"
+    wanted = int(text) if text.isdigit() else 0
     port = next((port for port in service["spec"].get("ports", []) if port["port"] == wanted), None)
     if not selector or port is None:
         return None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..diagnosis import job_end, job_failure
-from ..errors import ClusterError, NotFoundError, WaitTimeoutError
+from ..errors import ClusterError, ForbiddenError, NotFoundError, StuckError, WaitTimeoutError
 from .connection import Connection, Object
 from .pod_watch import PodWatch
 from .reader import split_lines
@@ -20,6 +20,9 @@ from .reader import split_lines
 _POLL_SECONDS = 0.4
 # How long the last lines of a log may take after the Job has ended.
 _LAST_LINES_SECONDS = 10
+# How long the API server may be away.
+_PATIENCE_SECONDS = 60
+_Attempt = tuple[str, int]  # the pod's name, and how often its container was started before
 
 
 @dataclass(frozen=True)
@@ -47,83 +50,121 @@ class JobRun:
         self._lock = threading.Lock()
         self._seen: set[str] = set()
         self._lines: list[str] = []
-        self._followers: dict[tuple[str, int], threading.Thread] = {}
+        self._followers: dict[_Attempt, threading.Thread] = {}
+        self._ended_attempts: set[_Attempt] = set()
+        self._heard_to_end: set[_Attempt] = set()
         self._last_words: str | None = None
 
-    def wait(self, timeout_seconds: float, stuck_seconds: float) -> JobEnd:
-        """The Job's end; raises StuckError when its pod will not start, WaitTimeoutError when it takes longer."""
-        watch = PodWatch(self._connection, self._namespace, self._name, stuck_seconds)
-        deadline = time.monotonic() + timeout_seconds
-        while time.monotonic() < deadline:
-            try:
-                job = self._connection.job(self._namespace, self._name)
-            except NotFoundError:
-                return self._ended("Gone", "the Job was deleted before its end was seen")
-            state = job_end(job)
-            # The pods are looked at once more after the end: a short run may have been missed.
-            pods = self._connection.pods_of_job(self._namespace, self._name) if state else watch.look()
-            for pod in pods:
-                self._follow(pod)
-            if state is not None:
-                return self._ended(state, None if state == "Complete" else job_failure(job))
-            time.sleep(_POLL_SECONDS)
-        raise WaitTimeoutError(
-            f"the Job '{self._namespace}/{self._name}' did not end: expected its end within {timeout_seconds:.0f} s. "
-            f"It goes on: kubectl logs -f -n {self._namespace} job/{self._name}",
-            self._log(),
-        )
-
-    def _ended(self, state: str, reason: str | None) -> JobEnd:
-        deadline = time.monotonic() + _LAST_LINES_SECONDS
-        for follower in self._followers.values():
-            follower.join(max(0.0, deadline - time.monotonic()))
-        log = self._log()
-        return JobEnd(state, reason, self._result(log), log)
-
-    def _log(self) -> tuple[str, ...]:
+    @property
+    def log(self) -> tuple[str, ...]:
+        """The lines of all attempts so far."""
         with self._lock:
             return tuple(self._lines)
 
-    def _result(self, log: tuple[str, ...]) -> dict[str, Any] | None:
-        """The script's own result: the last in the log, else its termination message."""
-        for text in [*reversed(log), self._last_words or ""]:
+    def wait(self, timeout_seconds: float, stuck_seconds: float) -> JobEnd:
+        """The Job's end; raises StuckError when its pod will not start, WaitTimeoutError when it takes longer.
+
+        An API server that is away for less than a minute is waited for; longer is a ClusterError.
+        """
+        watch = PodWatch(self._connection, self._namespace, self._name, stuck_seconds)
+        deadline = time.monotonic() + timeout_seconds
+        trouble_since: float | None = None
+        while time.monotonic() < deadline:
+            try:
+                end = self._look(watch)
+            except (StuckError, ForbiddenError):
+                raise
+            except ClusterError:
+                trouble_since = trouble_since or time.monotonic()
+                if time.monotonic() - trouble_since > _PATIENCE_SECONDS:
+                    raise
+                time.sleep(1)
+                continue
+            trouble_since = None
+            if end is not None:
+                return end
+            time.sleep(_POLL_SECONDS)
+        raise WaitTimeoutError(
+            f"the Job '{self._namespace}/{self._name}' did not end: expected its end within {timeout_seconds:.0f} s. "
+            f"It goes on: kubectl logs -f -n {self._namespace} job/{self._name}"
+        )
+
+    def _look(self, watch: PodWatch) -> JobEnd | None:
+        try:
+            job = self._connection.job(self._namespace, self._name)
+        except NotFoundError:
+            return self._ended("Gone", "the Job was deleted before its end was seen")
+        state = job_end(job)
+        # The pods are looked at once more after the end: a short run may have been missed.
+        for pod in self._connection.pods_of_job(self._namespace, self._name) if state else watch.look():
+            self._follow(pod)
+        if state is None:
+            return None
+        return self._ended(state, None if state == "Complete" else job_failure(job))
+
+    def _ended(self, state: str, reason: str | None) -> JobEnd:
+        deadline = time.monotonic() + _LAST_LINES_SECONDS
+        for follower in [*self._followers.values()]:
+            follower.join(max(0.0, deadline - time.monotonic()))
+        log = self.log
+        return JobEnd(state, reason, self._result(log, state), log)
+
+    def _result(self, log: tuple[str, ...], state: str) -> dict[str, Any] | None:
+        """The script's own result: the last that agrees with the Job's end, from the log or the termination message."""
+        wanted = {"Complete": "succeeded", "Failed": "failed"}.get(state)
+        for text in (*reversed(log), self._last_words or ""):
             if text.startswith('{"state":'):
                 with contextlib.suppress(ValueError):
                     found: dict[str, Any] = json.loads(text)
-                    return found
+                    if wanted in {None, found["state"]}:
+                        return found
         return None
 
     def _follow(self, pod: Object) -> None:
-        """Start to follow every attempt of the pod's container that is not followed yet."""
-        for status in pod.get("status", {}).get("containerStatuses", []):
+        """Follow every attempt of the pod's container that was not heard to its end."""
+        for status in pod.get("status", {}).get("containerStatuses") or []:
             if status["name"] != self._container:
                 continue
-            attempt = status["restartCount"]
-            ended = [status[key]["terminated"] for key in ("lastState", "state") if "terminated" in status.get(key, {})]
-            self._last_words = next(
-                (each["message"] for each in reversed(ended) if each.get("message")), self._last_words
-            )
-            if "waiting" in status.get("state", {}):
-                attempt -= 1  # the one before is what there is a log of
-            name = pod["metadata"]["name"]
-            if attempt < 0 or (name, attempt) in self._followers:
-                continue
-            is_previous = "waiting" in status.get("state", {})
-            follower = threading.Thread(target=self._copy_log, args=(name, is_previous), daemon=True)
-            self._followers[name, attempt] = follower
-            follower.start()
+            name, attempt = pod["metadata"]["name"], status["restartCount"]
+            state, last = status.get("state") or {}, status.get("lastState") or {}
+            ended = [each["terminated"] for each in (state, last) if each.get("terminated")]
+            self._last_words = next((each["message"] for each in ended if each.get("message")), self._last_words)
+            if "waiting" in state and not ended:
+                continue  # nothing has run yet
+            if "running" not in state:
+                self._ended_attempts.add((name, attempt))
+            self._start((name, attempt), previous=False)
+            if attempt and "waiting" not in state:
+                # While it waits to be started again, "previous" is the attempt above.
+                self._ended_attempts.add((name, attempt - 1))
+                self._start((name, attempt - 1), previous=True)
 
-    def _copy_log(self, pod: str, is_previous: bool) -> None:
-        # A pod that is gone, or a kubelet that does not answer, ends the copy; the Job's state is what counts.
-        with contextlib.suppress(ClusterError, OSError):
-            follow = {"previous": True} if is_previous else {"follow": True}
-            response = self._connection.log(self._namespace, pod, self._container, timestamps=True, **follow)
-            with contextlib.suppress(Exception), contextlib.closing(response):
+    def _start(self, attempt: _Attempt, previous: bool) -> None:
+        follower = self._followers.get(attempt)
+        if attempt in self._heard_to_end or (follower is not None and follower.is_alive()):
+            return
+        follower = threading.Thread(target=self._copy_log, args=(attempt, previous), daemon=True)
+        self._followers[attempt] = follower
+        follower.start()
+
+    def _copy_log(self, attempt: _Attempt, previous: bool) -> None:
+        """A stream that broke off is taken up again as long as the Job is watched; the Job's state is what counts."""
+        had_ended = attempt in self._ended_attempts
+        options = {"previous": True} if previous else {"follow": True}
+        try:
+            response = self._connection.log(self._namespace, attempt[0], self._container, timestamps=True, **options)
+            with contextlib.closing(response):
                 for line in split_lines(response.stream(4096)):
-                    self._add(pod, line)
+                    self._add(attempt[0], line)
+        except NotFoundError:
+            had_ended = True  # the pod is gone
+        except Exception:  # whatever a broken connection brings
+            return
+        if had_ended:
+            self._heard_to_end.add(attempt)
 
     def _add(self, pod: str, stamped: str) -> None:
-        """One line with the kubelet's time before it: an attempt that is followed twice is counted once."""
+        """One line with the kubelet's time before it: an attempt that is read twice is counted once."""
         _, _, line = stamped.partition(" ")
         with self._lock:
             if (key := f"{pod} {stamped}") not in self._seen:

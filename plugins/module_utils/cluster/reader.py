@@ -13,10 +13,13 @@ from types import TracebackType
 from typing import Any
 
 from ..errors import ClusterError, ForbiddenError, NotFoundError, WaitTimeoutError
-from ..job_templates import READER_CONTAINER, ReaderRequest, backup_mount, job_name, reader_job
+from ..job_templates import READER_CONTAINER, READER_DEADLINE_SECONDS, ReaderRequest, backup_mount, job_name, reader_job
 from ..script import FILES
 from .connection import Connection, Object
 from .pod_watch import PodWatch
+
+with contextlib.suppress(ImportError):  # the module says so: module_support.py
+    import urllib3
 
 _POLL_SECONDS = 0.15
 _LAST_LINE = '{"type":"volume"'
@@ -112,12 +115,15 @@ class Reader:
     def _read_log(self) -> list[str]:
         """What the script printed, to its end; a reader that stays has not ended then."""
         lines: list[str] = []
-        response = self._connection.log(self.namespace, self.pod, self.container, follow=True)
+        seconds = self._request.stay_seconds + READER_DEADLINE_SECONDS
+        response = self._connection.log(self.namespace, self.pod, self.container, seconds, follow=True)
         try:
             for line in split_lines(response.stream(65536)):
                 lines.append(line)
                 if self._request.stay_seconds and line.startswith(_LAST_LINE):
                     break
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ClusterError(f"the log of the reader's pod broke off: {error}. Run it again") from error
         finally:
             response.close()
         return lines

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from plugins.module_utils.catalog import parse_listing, parse_plan
+from plugins.module_utils.catalog import Plan, parse_listing, parse_plan
 from plugins.module_utils.errors import ListingError
 
 VOLUME = {
@@ -83,19 +83,26 @@ def test_a_listing_that_is_none(lines: list[str], words: str) -> None:
         parse_listing(lines)
 
 
+def test_a_last_run_of_another_hand_hides_no_backup() -> None:
+    broken = json.dumps(VOLUME, separators=(",", ":")).replace('"last_run":null', '"last_run":{"state":"succeeded",}')
+    catalog = parse_listing([line(22), broken])
+    assert (len(catalog.backups), catalog.last_run) == (1, None)
+
+
 def test_a_plan() -> None:
     gone = "postgres-backup-2026-11-01-020000.sql.gz"
     plan = parse_plan([line(22), json.dumps({"type": "prune", "dry_run": True, "deleted": [gone], "freed_bytes": 7})])
     assert (plan.deleted, plan.freed_bytes, len(plan.backups)) == ((gone,), 7, 1)
 
 
-@pytest.mark.parametrize(
-    "lines",
-    [
-        [line(22)],
-        ["FAILED: not everything could be deleted", '{"type":"prune","dry_run":false,"deleted":[],"freed_bytes":0}'],
-    ],
-)
-def test_a_plan_that_is_none(lines: list[str]) -> None:
+def test_a_plan_that_is_none() -> None:
     with pytest.raises(ListingError, match="could not be applied"):
-        parse_plan(lines)
+        parse_plan([line(22)])
+
+
+def test_a_plan_that_was_applied_in_part() -> None:
+    done = '{"type":"prune","dry_run":false,"deleted":["a"],"freed_bytes":1}'
+    with pytest.raises(ListingError, match="in part, 1 deleted: x FAILED: still there") as caught:
+        parse_plan([done, "x FAILED: still there"])
+    assert isinstance(caught.value.partial, Plan)
+    assert caught.value.partial.deleted == ("a",)

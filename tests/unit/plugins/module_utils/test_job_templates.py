@@ -50,7 +50,8 @@ def cronjob(**container: Any) -> dict[str, Any]:
             {"name": "script", "configMap": {"name": "c"}},
         ],
     }
-    template = {"metadata": {"labels": {"app.kubernetes.io/component": "backup", "team": "a"}}, "spec": spec}
+    labels = {"app.kubernetes.io/component": "backup", "team": "a"}
+    template = {"metadata": {"labels": labels, "annotations": {"mesh": "no"}}, "spec": spec}
     job = {
         "metadata": {"labels": {"l": "1"}, "annotations": {"a": "2"}},
         "spec": {"backoffLimit": 3, "template": template},
@@ -97,6 +98,7 @@ def test_a_reader() -> None:
     assert given == before
     assert "ownerReferences" not in job["metadata"]
     assert job["metadata"]["labels"] == {"app.kubernetes.io/component": "reader", "team": "a"}
+    assert job["spec"]["template"]["metadata"]["annotations"] == {"mesh": "no"}
     spec = job["spec"]["template"]["spec"]
     assert (job["spec"]["backoffLimit"], spec["restartPolicy"]) == (0, "Never")
     assert job["spec"]["activeDeadlineSeconds"] == 660
@@ -177,6 +179,12 @@ def test_two_containers_with_the_same_volume() -> None:
     spec = given["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     spec["containers"].append({**spec["containers"][0], "name": "helper"})
     assert backup_mount(given).container["name"] == "backup"
+
+
+def test_a_volume_mounted_where_others_have_scratch() -> None:
+    job = reader_job(plain(("data", "/tmp")), "r", SCRIPT, ReaderRequest())
+    paths = [mount["mountPath"] for mount in job["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]]
+    assert len(set(paths)) == len(paths) == 2
 
 
 @pytest.mark.parametrize("name", ["postgres-backup", "a" * 52, "a" * 63, f"{'a' * 40}.{'b' * 20}"])

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""A Job followed through faults that a real cluster shows too rarely: a fake connection whose streams break."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from plugins.module_utils.cluster import job_run
+from plugins.module_utils.cluster.job_run import JobRun
+from plugins.module_utils.errors import ClusterError, NotFoundError
+
+RUNNING: dict[str, Any] = {"running": {}}
+
+
+def ended(message: str = "") -> dict[str, Any]:
+    return {"terminated": {"message": message}}
+
+
+def result(state: str) -> str:
+    return json.dumps({"state": state}, separators=(",", ":"))
+
+
+def pod(state: dict[str, Any], restarts: int = 0, last: dict[str, Any] | None = None) -> dict[str, Any]:
+    container = {"name": "backup", "restartCount": restarts, "state": state, "lastState": last or {}}
+    return {
+        "metadata": {"name": "p", "creationTimestamp": "2026-11-22T02:00:00Z"},
+        "status": {"phase": "Running", "containerStatuses": [container]},
+    }
+
+
+def job(kind: str | None = None) -> dict[str, Any]:
+    return {"status": {"conditions": [{"type": kind, "status": "True"}] if kind else []}}
+
+
+class Log:
+    """A log stream: its lines, and whether it breaks after them."""
+
+    def __init__(self, *lines: str, breaks: bool = False) -> None:
+        self._lines, self._breaks = lines, breaks
+
+    def stream(self, _: int) -> Iterator[bytes]:
+        for number, line in enumerate(self._lines):
+            yield f"2026-11-22T02:00:{number:02d}Z {line}\n".encode()
+        if self._breaks:
+            raise OSError("connection reset")
+
+    def close(self) -> None:
+        pass
+
+
+class Fake:
+    """A connection that answers with what comes next; errors are raised. The last answer is repeated."""
+
+    def __init__(self, jobs: list[Any], pods: list[Any], logs: dict[bool, list[Any]]) -> None:
+        self._answers = {"job": jobs, "pods": pods, "log": logs.get(False, []), "previous": logs.get(True, [])}
+
+    def _next(self, name: str) -> Any:
+        answers = self._answers[name]
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def job(self, *_: str) -> Any:
+        return self._next("job")
+
+    def pods_of_job(self, *_: str) -> Any:
+        return self._next("pods")
+
+    def events(self, *_: str) -> Any:
+        return []
+
+    def log(self, *_: Any, previous: bool = False, **__: Any) -> Any:
+        return self._next("previous" if previous else "log")
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_run, "_POLL_SECONDS", 0.02)
+
+
+def follow(fake: Fake) -> job_run.JobEnd:
+    run: Any = JobRun(fake, "data", "j", "backup")  # type: ignore[arg-type]
+    end: job_run.JobEnd = run.wait(20, 10)
+    return end
+
+
+def test_a_stream_that_breaks_is_taken_up_again() -> None:
+    fake = Fake(
+        [job(), job(), job(), job("Complete")],
+        [[pod(RUNNING)], [pod(RUNNING)], [pod(RUNNING)], [pod(ended())]],
+        {False: [Log("one", breaks=True), Log("one", "two", breaks=True), Log("one", "two", result("succeeded"))]},
+    )
+    end = follow(fake)
+    assert (end.state, end.log) == ("Complete", ("one", "two", result("succeeded")))
+    assert end.result == {"state": "succeeded"}
+
+
+def test_an_earlier_attempts_failure_is_not_the_result() -> None:
+    fake = Fake(
+        [job(), job("Complete")],
+        [[pod(RUNNING)], [pod(ended(result("succeeded")), 1, ended(result("failed")))]],
+        {False: [Log(result("failed")), Log("second", breaks=True)], True: [Log(result("failed"))]},
+    )
+    assert follow(fake).result == {"state": "succeeded"}
+
+
+def test_nothing_agrees_with_the_jobs_end() -> None:
+    fake = Fake([job("Complete")], [[pod(ended())]], {False: [Log(result("failed"))]})
+    assert follow(fake).result is None
+
+
+def test_the_attempt_before_is_read_too() -> None:
+    fake = Fake(
+        [job("Failed")],
+        [[pod(ended(), 1, ended())]],
+        {False: [Log("second", result("failed"))], True: [Log("first")]},
+    )
+    assert set(follow(fake).log) == {"first", "second", result("failed")}
+
+
+def test_an_api_server_that_is_away_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    away = ClusterError("the API server cannot be reached")
+    fake = Fake([job(), away, away, job("Complete")], [[pod(ended())]], {False: [Log("one")]})
+    assert follow(fake).state == "Complete"
+
+
+def test_an_api_server_that_stays_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_run, "_PATIENCE_SECONDS", 0)
+    with pytest.raises(ClusterError, match="cannot be reached"):
+        follow(Fake([ClusterError("the API server cannot be reached")], [[]], {}))
+
+
+def test_a_job_that_is_gone() -> None:
+    fake = Fake([job(), NotFoundError("gone")], [[pod(RUNNING)]], {False: [Log("one", result("failed"))]})
+    end = follow(fake)
+    assert (end.state, end.result) == ("Gone", {"state": "failed"})
