@@ -167,6 +167,10 @@ def test_a_job_that_is_deleted_meanwhile(ansible: Ansible, installed: dict[str, 
     assert "was deleted before its end was seen" in output
 
 
+def _named(name: str, namespace: str) -> dict[str, str]:
+    return {"name": name, "namespace": namespace}
+
+
 STUCK: dict[str, tuple[list[tuple[str, str, Any]], tuple[str, ...]]] = {
     "image": ([("replace", "/containers/0/image", "localhost/none:1")], ("Image", "postgres_backup_image")),
     "secret": (
@@ -175,6 +179,10 @@ STUCK: dict[str, tuple[list[tuple[str, str, Any]], tuple[str, ...]]] = {
     ),
     "node": ([("add", "/nodeSelector", {"disk": "none"})], ("Unschedulable", "node selector")),
     "claim": ([("replace", "/volumes/0/persistentVolumeClaim/claimName", "none")], ('"none" not found',)),
+    "unbound": (
+        [("replace", "/volumes/0/persistentVolumeClaim/claimName", "unbound")],
+        ("unbound", "PersistentVolumeClaim"),
+    ),
     "account": ([("replace", "/serviceAccountName", "none")], ("FailedCreate", 'serviceaccount "none" not found')),
 }
 
@@ -183,6 +191,20 @@ STUCK: dict[str, tuple[list[tuple[str, str, Any]], tuple[str, ...]]] = {
 def test_a_pod_that_will_not_start(ansible: Ansible, installed: dict[str, Any], fault: str) -> None:
     namespace = installed["namespace"]
     operations, words = STUCK[fault]
+    if fault == "unbound":
+        spec = {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "1Gi"}},
+            "storageClassName": "none",
+        }
+        apply(
+            {
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "metadata": _named("unbound", namespace),
+                "spec": spec,
+            }
+        )
     patch(namespace, *operations)
     began = time.monotonic()
     found = ansible.module("backup_job", stuck_timeout="8s", **installed)
