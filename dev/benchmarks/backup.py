@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import statistics
 import subprocess
@@ -45,6 +46,12 @@ def seconds(command: list[str], environment: dict[str, str]) -> float:
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr}")
     return time.monotonic() - began
+
+
+def _busy_seconds() -> float:
+    """How long all processors have worked since the machine started, waiting left out (proc_stat(5))."""
+    user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
 def _resident_bytes(root_pid: int) -> int:
@@ -144,9 +151,12 @@ def _runs(server: Server, space: Workspace, say: Say) -> list[Figure]:
         "pg_dumpall": ([*inside, "-c", "pg_dumpall > /dev/null"], environment),
     }
     taken: dict[str, list[float]] = {name: [] for name in commands}
+    worked: dict[str, list[float]] = {name: [] for name in commands}
     for number in range(ROUNDS):
         for name, (command, variables) in commands.items():
+            before = _busy_seconds()
             taken[name].append(seconds(command, variables))
+            worked[name].append(_busy_seconds() - before)
             say(f"round {number + 1} of {ROUNDS}: {name}: {taken[name][-1]:.2f} s")
     median = {name: statistics.median(values) for name, values in taken.items()}
 
@@ -159,7 +169,14 @@ def _runs(server: Server, space: Workspace, say: Say) -> list[Figure]:
         against("run, igzip", "pg_dumpall | gzip", 0.38),
         against("run, gzip", "pg_dumpall | gzip -1", 1.3),
         against("run, igzip", "pg_dumpall | igzip", 1.3),
-        Figure("pg_dumpall > /dev/null (the floor)", median["pg_dumpall"], "s"),
+        Figure(
+            "run, igzip: its processor time over all cores (its floor)",
+            statistics.median(worked["run, igzip"]) / (os.cpu_count() or 1),
+            "s",
+            compared_with="pg_dumpall | igzip",
+            compared_to=median["pg_dumpall | igzip"],
+        ),
+        Figure("pg_dumpall > /dev/null", median["pg_dumpall"], "s"),
         Figure("memory of the run besides pg_dumpall", peak / 2**20, "MiB", 64),
     ]
 
