@@ -5,12 +5,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -18,12 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.kube import CHECKOUT, apply, kubectl
+from tests.cluster.kube import CHECKOUT, Ansible, apply, kubectl
 from tests.cluster.volumes import BACKUPS, IMAGE, install, volume_folder
 
 from .figures import Figure
 from .role import use_cluster
-from .verify import _in_one_table, _write
+from .verify import in_one_table, write
 
 ROUNDS = 5
 TRIES = 3
@@ -31,7 +28,6 @@ TEXT_BYTES = 1_100_000_000
 LEAST_BYTES = 250_000_000
 NAMESPACE = "bench-fetch"
 NAME = "postgres-backup-2026-11-22-020000.sql.gz"
-MODULE = "homelab.postgres_backup.backup_fetch"
 
 Say = Callable[[str], None]
 
@@ -63,20 +59,11 @@ def _pod() -> None:
 
 def _run_module(folder: Path, **options: Any) -> dict[str, Any]:
     """The module's result, as Ansible runs it."""
-    tree = folder / "tree"
-    given = json.dumps({"namespace": NAMESPACE, "name": "postgres-backup", "dest": str(folder / NAME), **options})
-    command = ["ansible", "localhost", "-c", "local", "-m", MODULE, "-a", given, "--tree", str(tree)]
-    environment = {
-        **os.environ,
-        "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".ansible" / "collections"),
-        "ANSIBLE_HOME": str(folder / "home"),
-        "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-    }
-    program = str(Path(sys.executable).with_name(command[0]))
-    done = subprocess.run([program, *command[1:]], env=environment, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise SystemExit(f"{MODULE} failed:\n{done.stdout}{done.stderr}")
-    result: dict[str, Any] = json.loads((tree / "localhost").read_text())
+    ansible = Ansible(folder, CHECKOUT / ".ansible" / "collections")
+    names = {"namespace": NAMESPACE, "name": "postgres-backup", "dest": str(folder / NAME)}
+    result = ansible.module("backup_fetch", **{**names, **options})
+    if result["failed"]:
+        raise SystemExit(f"backup_fetch failed:\n{result['shown']}")
     return result
 
 
@@ -139,7 +126,7 @@ def _measure(folder: Path, say: Say) -> list[Figure]:
     install(NAMESPACE)
     there = volume_folder(NAMESPACE) / NAME
     say("writing the backup")
-    _write(there, _in_one_table(TEXT_BYTES))
+    write(there, in_one_table(TEXT_BYTES))
     size = there.stat().st_size
     if size < LEAST_BYTES:
         raise SystemExit(f"expected a backup of at least {LEAST_BYTES} bytes, found {size}")

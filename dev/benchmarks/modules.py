@@ -51,7 +51,7 @@ def _readers_start() -> float:
     )
     job = json.loads(text)
     job["spec"]["template"]["spec"]["containers"][0] |= {"command": ["true"], "args": []}
-    config.load_kube_config(os.environ["KUBECONFIG"])  # type: ignore[no-untyped-call]
+    config.load_kube_config(os.environ["KUBECONFIG"])  # type: ignore[no-untyped-call]  # the client's
     batch, core = client.BatchV1Api(), client.CoreV1Api()
     began = time.monotonic()
     batch.create_namespaced_job(NAMESPACE, job)

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from tests.cluster.kube import CHECKOUT, Ansible, kubectl
+from tests.cluster.kube import CHECKOUT, Ansible, Play, kubectl
 
 from .figures import Figure
 
@@ -66,7 +66,7 @@ def measure(say: Say) -> list[Figure]:
         folder = Path(made)
         ansible = Ansible(folder, CHECKOUT / ".ansible" / "collections")
         bare = str(_bare(folder))
-        works = {
+        works: dict[str, Callable[[], Play]] = {
             "site.yml": lambda: ansible.site(namespace=NAMESPACE),
             "bare tasks": lambda: ansible(bare),
         }

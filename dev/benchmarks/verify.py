@@ -67,7 +67,7 @@ def _rows(begin: int, number: int) -> bytes:
     )
 
 
-def _in_one_table(text_bytes: int) -> Iterator[bytes]:
+def in_one_table(text_bytes: int) -> Iterator[bytes]:
     before, after = _around(COPY_LINE, keep=True)
     yield before
     written = begin = 0
@@ -119,7 +119,7 @@ def _around(mark: bytes, keep: bool) -> tuple[bytes, bytes]:
     return text[:at], text[at:]
 
 
-def _write(path: Path, pieces: Iterator[bytes]) -> int:
+def write(path: Path, pieces: Iterator[bytes]) -> int:
     """Compress as the backup's run does; returns the bytes of text."""
     written = 0
     with path.open("wb") as output, subprocess.Popen(["igzip", "-c"], stdin=subprocess.PIPE, stdout=output) as igzip:
@@ -202,13 +202,13 @@ def measure(say: Say) -> list[Figure]:
 def _measure(folder: Path, say: Say) -> list[Figure]:
     one, many, small, line = (folder / f"{name}.sql.gz" for name in ("one", "many", "small", "line"))
     say("writing the dumps")
-    text = _write(one, _in_one_table(TEXT_BYTES))
-    text_of_many = _write(many, _in_many_tables(rows=80))
-    text_of_small = _write(small, _in_many_tables(rows=1))
+    text = write(one, in_one_table(TEXT_BYTES))
+    text_of_many = write(many, _in_many_tables(rows=80))
+    text_of_small = write(small, _in_many_tables(rows=1))
     same, tiny = folder / "same.sql.gz", folder / "tiny.sql.gz"
-    _write(same, _in_one_table(text_of_many))
-    _write(tiny, _in_one_table(text_of_small))
-    _write(line, _with_one_line(LINE_BYTES))
+    write(same, in_one_table(text_of_many))
+    write(tiny, in_one_table(text_of_small))
+    write(line, _with_one_line(LINE_BYTES))
     command, environment = _ansible(one, folder / "home")
     works: dict[str, Callable[[], float]] = {
         "igzip -t": lambda: _seconds(["igzip", "-t", str(one)]),

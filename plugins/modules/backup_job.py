@@ -198,7 +198,7 @@ def ensure(module: Any, connection: Connection) -> dict[str, Any]:
         if parameters[name]:
             seconds(parameters, name)
     cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
-    before = in_progress(connection, cronjob)
+    before = in_progress(connection, cronjob) if parameters["max_age"] else None
     newest = young_enough(module, connection, cronjob)
     job = in_progress(connection, cronjob)
     if newest is None and before is not None and job != before:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from .kube import CHECKOUT, Ansible, apply, kubectl, must_get
 
@@ -49,6 +50,29 @@ def secret(namespace: str, password: str, name: str = "postgres-postgresql", key
         "metadata": {"name": name, "namespace": namespace},
         "stringData": {key: password},
     }
+
+
+def credentials(name: str, role: dict[str, Any], folder: Path) -> dict[str, str]:
+    """A user with this Role and no more, in kubernetes.core's own environment variables."""
+    namespace = role["metadata"]["namespace"]
+    group = "rbac.authorization.k8s.io"
+    apply(
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}},
+        role,
+        {
+            "apiVersion": f"{group}/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": name, "namespace": namespace},
+            "roleRef": {"apiGroup": group, "kind": "Role", "name": role["metadata"]["name"]},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
+        },
+    )
+    config = yaml.safe_load(Path(os.environ["KUBECONFIG"]).read_text())
+    token = kubectl("create", "token", name, "-n", namespace).strip()
+    config["users"] = [{"name": config["contexts"][0]["context"]["user"], "user": {"token": token}}]
+    path = folder / f"{name}.kubeconfig"
+    path.write_text(yaml.safe_dump(config))
+    return {"K8S_AUTH_KUBECONFIG": str(path), "KUBECONFIG": "/nonexistent"}
 
 
 @pytest.fixture(scope="session", autouse=True)

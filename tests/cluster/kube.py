@@ -131,7 +131,7 @@ class Ansible:
         done = subprocess.run(
             [program, playbook, "-e", json.dumps(variables), *arguments],
             cwd=self.folder,
-            env=self._environment(env),
+            env=self.environment(env),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -155,28 +155,24 @@ class Ansible:
         self, module: str, /, *arguments: str, env: Mapping[str, str] | None = None, **options: Any
     ) -> subprocess.Popen[str]:
         """The same, begun: a process group of its own."""
-        program = Path(sys.executable).with_name("ansible")
         return subprocess.Popen(
-            [
-                program,
-                "localhost",
-                "-c",
-                "local",
-                "-m",
-                f"homelab.postgres_backup.{module}",
-                "-a",
-                json.dumps(options),
-                *arguments,
-            ],
+            self.command(module, *arguments, **options),
             cwd=self.folder,
-            env=self._environment(env),
+            env=self.environment(env),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
         )
 
-    def _environment(self, more: Mapping[str, str] | None) -> dict[str, str]:
+    @staticmethod
+    def command(module: str, /, *arguments: str, **options: Any) -> list[str]:
+        """The program and its arguments that run a module."""
+        program = str(Path(sys.executable).with_name("ansible"))
+        name = f"homelab.postgres_backup.{module}"
+        return [program, "localhost", "-c", "local", "-m", name, "-a", json.dumps(options), *arguments]
+
+    def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         there = os.environ.get("ANSIBLE_COLLECTIONS_PATH", "")
         return os.environ | {
             "ANSIBLE_COLLECTIONS_PATH": f"{self.collections}:{there}".rstrip(":"),

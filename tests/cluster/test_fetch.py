@@ -12,7 +12,6 @@ import random
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,7 +24,6 @@ from .conftest import Server, new_namespace
 from .kube import CHECKOUT, NAME, Ansible, apply, kubectl, names, run_cronjob
 from .volumes import install, volume_folder
 
-MODULE = "homelab.postgres_backup.backup_fetch"
 DUMP = CHECKOUT / "tests" / "unit" / "plugins" / "module_utils" / "dumps" / "18-all.sql"
 BACKUP = gzip.compress(DUMP.read_bytes(), mtime=0)
 BIG_BYTES = 300_000_000
@@ -117,21 +115,11 @@ class Fetch:
         if (tree / "localhost").exists():
             (tree / "localhost").unlink()
         given = {"namespace": self.namespace, "name": NAME, "dest": str(self.dest), **options}
-        command = [str(Path(sys.executable).with_name("ansible")), "localhost", "-c", "local", "-m", MODULE]
-        command += ["-a", json.dumps(given), "--tree", str(tree), *extra]
+        ansible = Ansible(self.folder, self.collections)
+        command = ansible.command("backup_fetch", "--tree", str(tree), *extra, **given)
         if within:
             command = ["unshare", "--mount", "sh", "-ec", f"{within}\nexec {shlex.join(command)}"]
-        environment = {
-            **os.environ,
-            "ANSIBLE_COLLECTIONS_PATH": f"{self.collections}:{os.environ.get('ANSIBLE_COLLECTIONS_PATH', '')}".rstrip(
-                ":"
-            ),
-            "ANSIBLE_LOCALHOST_WARNING": "false",
-            "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
-            "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_HOME": str(self.folder / "home"),
-            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-        }
+        environment = ansible.environment({"ANSIBLE_HOME": str(self.folder / "home")})
         process = subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=self.folder
         )

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from .conftest import credentials
 from .kube import CHECKOUT, NAME, Ansible, apply, kubectl, must_get, names, run_in_volume
 from .test_role_takeover import plain_script
 
@@ -234,24 +235,7 @@ def minimal(namespace: str, tmp_path: Path) -> dict[str, str]:
     """Credentials of a user with the documented Role and no more."""
     role = yaml.safe_load((CHECKOUT / "docs" / "minimal-role.yaml").read_text())
     role["metadata"]["namespace"] = namespace
-    account = {"kind": "ServiceAccount", "name": "operator", "namespace": namespace}
-    apply(
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "operator", "namespace": namespace}},
-        role,
-        {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "RoleBinding",
-            "metadata": {"name": "operator", "namespace": namespace},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role["metadata"]["name"]},
-            "subjects": [account],
-        },
-    )
-    config = yaml.safe_load(Path(os.environ["KUBECONFIG"]).read_text())
-    token = kubectl("create", "token", "operator", "-n", namespace).strip()
-    config["users"] = [{"name": config["contexts"][0]["context"]["user"], "user": {"token": token}}]
-    path = tmp_path / "minimal.kubeconfig"
-    path.write_text(yaml.safe_dump(config))
-    return {"K8S_AUTH_KUBECONFIG": str(path), "KUBECONFIG": "/nonexistent"}
+    return credentials("operator", role, tmp_path)
 
 
 def test_the_documented_role_is_enough(ansible: Ansible, installed: dict[str, Any], minimal: dict[str, str]) -> None:

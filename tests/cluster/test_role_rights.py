@@ -4,42 +4,26 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from .kube import Ansible, apply, kubectl, names
+from .conftest import credentials
+from .kube import Ansible, kubectl, names
 
 
 @pytest.fixture
 def limited(namespace: str, tmp_path: Path) -> dict[str, str]:
     """Credentials, in kubernetes.core's own environment variables, for objects of one namespace, no secrets."""
     kinds = {"": ["configmaps", "serviceaccounts", "persistentvolumeclaims"], "batch": ["cronjobs"]}
-    apply(
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "limited", "namespace": namespace}},
-        {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "Role",
-            "metadata": {"name": "limited", "namespace": namespace},
-            "rules": [{"apiGroups": [group], "resources": which, "verbs": ["*"]} for group, which in kinds.items()],
-        },
-        {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "RoleBinding",
-            "metadata": {"name": "limited", "namespace": namespace},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "limited"},
-            "subjects": [{"kind": "ServiceAccount", "name": "limited", "namespace": namespace}],
-        },
-    )
-    config = yaml.safe_load(Path(os.environ["KUBECONFIG"]).read_text())
-    token = kubectl("create", "token", "limited", "-n", namespace).strip()
-    config["users"] = [{"name": config["contexts"][0]["context"]["user"], "user": {"token": token}}]
-    path = tmp_path / "limited.kubeconfig"
-    path.write_text(yaml.safe_dump(config))
-    return {"K8S_AUTH_KUBECONFIG": str(path), "KUBECONFIG": "/nonexistent"}
+    role = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": "limited", "namespace": namespace},
+        "rules": [{"apiGroups": [group], "resources": which, "verbs": ["*"]} for group, which in kinds.items()],
+    }
+    return credentials("limited", role, tmp_path)
 
 
 def test_what_may_not_be_read_is_skipped_with_a_note(

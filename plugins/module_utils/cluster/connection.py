@@ -69,7 +69,7 @@ class Connection:
             response.release_conn()
         return found
 
-    def _open(self, what: str, path: str, method: str, body: Object | None, seconds: int, query: Object) -> Any:  # noqa: PLR0917
+    def _open(self, what: str, path: str, method: str, body: Object | None, seconds: int, query: Object) -> Any:  # noqa: PLR0917  # as a request has them
         """The same, as the urllib3 response: the caller reads it."""
         given = {key: str(value).lower() if isinstance(value, bool) else value for key, value in query.items() if value}
         try:

@@ -48,7 +48,7 @@ def volume(connection: Connection, there: BackupMount, namespace: str, source: s
             found["class"] = claim["spec"].get("storageClassName")
             capacity = claim.get("status", {}).get("capacity", {}).get("storage")
             if capacity:
-                found["capacity_bytes"] = int(parse_quantity(capacity))  # type: ignore[no-untyped-call]
+                found["capacity_bytes"] = int(parse_quantity(capacity))  # type: ignore[no-untyped-call]  # the client's
             name = claim["spec"].get("volumeName", "")
             if name:
                 nfs = connection.volume(name)["spec"].get("nfs")
