@@ -172,7 +172,6 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors imp
     FetchError,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.fetching import Readers, VolumeFile
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.job_templates import ReaderRequest
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
     reader_settings,
     run_module,
@@ -187,6 +186,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.transfer i
     transfer,
     what_is_here,
 )
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.volume_jobs import ReaderRequest
 
 _SHOWN = 10
 # A reader that nobody deletes ends by itself after this time; a fetch that takes longer goes on with another one.

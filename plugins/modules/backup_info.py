@@ -130,13 +130,14 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.in
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.reader import Reader
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.health import problems
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.job_templates import ReaderRequest, backup_mount
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.job_templates import backup_mount
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
     duration,
     reader_settings,
     run_module,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.script import VERSION
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.volume_jobs import ReaderRequest
 
 ARGUMENTS = {"max_age": {"type": "str", "default": "26h"}}
 

@@ -105,7 +105,6 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors imp
     StuckError,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.job_templates import (
-    ReaderRequest,
     backup_mount,
     is_ours,
     job_name,
@@ -117,6 +116,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_sup
     run_module,
     seconds,
 )
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.volume_jobs import ReaderRequest
 
 ARGUMENTS = {
     "max_age": {"type": "str"},

@@ -62,8 +62,8 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.catalog im
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.connection import Connection
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.reader import Reader
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import ListingError
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.job_templates import ReaderRequest
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import reader_settings, run_module
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.volume_jobs import ReaderRequest
 
 
 def prune(module: Any, connection: Connection) -> dict[str, Any]:

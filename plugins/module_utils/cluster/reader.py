@@ -13,8 +13,9 @@ from types import TracebackType
 from typing import Any
 
 from ..errors import ClusterError, ForbiddenError, NotFoundError, WaitTimeoutError
-from ..job_templates import READER_CONTAINER, READER_DEADLINE_SECONDS, ReaderRequest, backup_mount, job_name, reader_job
+from ..job_templates import backup_mount, job_name
 from ..script import FILES
+from ..volume_jobs import READER, READER_DEADLINE_SECONDS, ReaderRequest, reader_job
 from .connection import Connection, Object
 from .pod_watch import PodWatch
 
@@ -52,7 +53,7 @@ class Reader:
         self._request = request or ReaderRequest()
         self._settings = settings or ReaderSettings()
         self.namespace: str = cronjob["metadata"]["namespace"]
-        self.container = READER_CONTAINER
+        self.container = READER
         self.directory = backup_mount(cronjob, self._request.directory).directory
         self.job = ""
         self.pod = ""
@@ -60,7 +61,7 @@ class Reader:
 
     def __enter__(self) -> Reader:
         request = replace(self._request, node=self._request.node or self._node())
-        name = job_name(self._cronjob["metadata"]["name"], "reader", secrets.token_hex(3))
+        name = job_name(self._cronjob["metadata"]["name"], READER, secrets.token_hex(3))
         made = self._connection.create_job(reader_job(self._cronjob, name, FILES, request))
         self.job = made["metadata"]["name"]
         try:
