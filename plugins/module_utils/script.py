@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 FILES = {
-    "backup.sh": r"""#!/bin/sh
+    "backup.sh": r'''#!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
@@ -1143,8 +1143,8 @@ case "$*" in
         exit 2
         ;;
 esac; exit # on one line: a shell reads its script as it goes, and the file may be another one by now
-""",
-    "retention.awk": r"""# SPDX-License-Identifier: GPL-3.0-or-later
+''',
+    "retention.awk": r'''# SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
 # What retention says of each backup on a volume, newest first, one JSON object a line.
@@ -1315,6 +1315,197 @@ function json(text,    i, c, out) {
     }
     return "\"" out "\""
 }
-""",
+''',
+    "feeding.sh": r'''# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+#
+# A backup's text on its way to psql, for drill.sh and restore.sh; read by backup.sh.
+# shellcheck shell=sh
+# shellcheck disable=SC2154 # `work` is backup.sh's
+
+# expand_text: decompresses standard input by the fastest program that the image has.
+expand_text() {
+    if command -v igzip >/dev/null 2>&1; then igzip -d -c
+    elif command -v pigz >/dev/null 2>&1; then pigz -d -c
+    else gzip -d -c; fi
+}
+
+# take BYTES: copies exactly so many bytes of standard input, and reads none beyond. (head reads more than it copies.)
+take() {
+    blocks=$(($1 / 1048576)) rest=$(($1 % 1048576))
+    [ "$blocks" -eq 0 ] || dd bs=1048576 count="$blocks" iflag=fullblock 2>/dev/null || return 1
+    [ "$rest" -eq 0 ] || dd bs="$rest" count=1 iflag=fullblock 2>/dev/null
+}
+
+# connection DATABASE [PARAMETER ...]: a connection string (libpq, "Keyword/Value Connection Strings").
+connection() {
+    connection_database=$(printf '%s' "$1" | sed -e 's/[\\'"'"']/\\&/g')
+    shift
+    printf "dbname='%s' %s" "$connection_database" "$*"
+}
+
+# feed_psql DATABASE [PARAMETER ...]: SQL from standard input; ends at the first error.
+# Its messages must be shown by psql_error only: they may hold rows.
+feed_psql() {
+    psql --no-psqlrc --no-password --no-align --tuples-only --set=ON_ERROR_STOP=1 --set=VERBOSITY=verbose \
+        --dbname="$(connection "$@")"
+}
+
+# psql_error FILE: the first error in what psql said with VERBOSITY=verbose, in one line, without a value of a row:
+# those stand in the texts of SQLSTATE classes 22 (data exception) and 42601 (syntax error), in what functions raise
+# (P0001), and in DETAIL, LINE and CONTEXT (PostgreSQL documentation, appendix A, and src/backend/utils/error/elog.c).
+psql_error() {
+    awk '
+        found && /^CONTEXT:  COPY [^:]*, line [0-9]+/ {
+            match($0, /COPY [^:]*, line [0-9]+(, column [^:]*)?/)
+            context = " (" substr($0, RSTART, RLENGTH) ")"
+        }
+        found && /^(SCHEMA|TABLE|CONSTRAINT) NAME:  / {
+            split($0, part, ":  ")
+            names = names (names == "" ? "" : ", ") tolower(substr($0, 1, index($0, " ") - 1)) " " part[2]
+        }
+        !found && (match($0, /(ERROR|FATAL|PANIC):  [0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z]: /) || match($0, /(error|ERROR|FATAL|PANIC): /)) {
+            found = 1
+            text = substr($0, RSTART)
+            state = text ~ /^[A-Z]+:  [0-9A-Z]....: / ? substr(text, index(text, ":") + 3, 5) : ""
+            if (state == "P0001") sub(/: .*/, ": " state ": a function raised an exception", text)
+            if (state ~ /^22/ || state == "42601") { gsub(/"[^"]*"/, "\"...\"", text); sub(/"[^"]*$/, "\"...", text) }
+            gsub(/:  /, ": ", text)
+        }
+        END { if (found) print text context (names == "" ? "" : " [" names "]") }
+    ' "$1" | cut -c 1-600
+}
+''',
+    "globals.awk": r'''# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+#
+# The globals at the beginning of a pg_dumpall text: its statements up to the first database.
+# (src/bin/pg_dump/pg_dumpall.c: dumpRoles, dumpRoleMembership, dumpTablespaces; standard_conforming_strings is on.)
+#
+#   mode=facts     prints `bytes N` (how long they are), `encoding NAME`, `superuser NAME` (a role with every right,
+#                  preferably postgres), `tablespaces N`; -v copy=FILE gets the text itself
+#   mode=restore   prints them for a server of its own: without the CREATE ROLE of $SUPERUSER, which exists, and with
+#                  tablespaces inside of the data folder (allow_in_place_tablespaces)
+#   mode=roles     prints what makes the roles named in the file -v wanted=FILE, one a line
+
+BEGIN {
+    superuser = ENVIRON["SUPERUSER"] # awk -v would read its backslashes
+    if (wanted != "") while ((getline role < wanted) > 0) is_wanted[role] = 1
+    whole = 0
+}
+
+# Between statements.
+statement == "" && quote == "" {
+    if ($0 ~ /^\\connect / || $0 == "-- PostgreSQL database cluster dump complete") { whole = 1; exit }
+    if ($0 == "" || $0 ~ /^--/ || $0 ~ /^\\/) {
+        keep($0)
+        if (mode == "restore") print
+        next
+    }
+}
+
+{
+    keep($0)
+    statement = statement (statement == "" ? "" : "\n") $0
+    scan($0)
+    if (quote == "" && $0 ~ /;$/) { end_statement(statement); statement = "" }
+}
+
+END {
+    if (mode == "facts") {
+        printf "whole %d\nbytes %.0f\nencoding %s\ntablespaces %d\n", whole, bytes, encoding, tablespaces
+        if (found_superuser != "") printf "superuser %s\n", found_superuser
+    }
+}
+
+function keep(line) {
+    bytes += length(line) + 1
+    if (copy != "") print line > copy
+}
+
+# scan LINE: carries `quote` to the line's end: empty, a quotation mark, an apostrophe, or E for an escape string.
+function scan(line, at) {
+    while (line != "") {
+        if (quote == "") {
+            at = match(line, /["']|--/)
+            if (!at || substr(line, at, 1) == "-") return
+            quote = substr(line, at, 1)
+            if (quote == "'" && substr(line, 1, at) ~ /(^|[^A-Za-z0-9_$"])[Ee]'$/) quote = "E"
+            line = substr(line, at + 1)
+        } else if (quote == "E") {
+            at = match(line, /[\\']/)
+            if (!at) return
+            if (substr(line, at, 1) == "\\" || substr(line, at, 2) == "''") line = substr(line, at + 2)
+            else { quote = ""; line = substr(line, at + 1) }
+        } else {
+            at = index(line, quote)
+            if (!at) return
+            if (substr(line, at, 2) == quote quote) line = substr(line, at + 2)
+            else { quote = ""; line = substr(line, at + 1) }
+        }
+    }
+}
+
+# identifier TEXT: the name at its beginning, unquoted; sets `behind` to what follows.
+function identifier(text, name, at) {
+    if (substr(text, 1, 1) != "\"") {
+        at = match(text, /[ ;,]/)
+        behind = at ? substr(text, at) : ""
+        return at ? substr(text, 1, at - 1) : text
+    }
+    name = ""
+    text = substr(text, 2)
+    while ((at = index(text, "\"")) && substr(text, at, 2) == "\"\"") {
+        name = name substr(text, 1, at)
+        text = substr(text, at + 2)
+    }
+    behind = substr(text, at + 1)
+    return name substr(text, 1, at - 1)
+}
+
+# named TEXT KEYWORDS: the name behind the keywords at the text's beginning; no name where it begins otherwise.
+function named(text, keywords) {
+    return index(text, keywords) == 1 ? identifier(substr(text, length(keywords) + 1)) : ""
+}
+
+function end_statement(text, role) {
+    if (mode == "facts") {
+        if (match(text, /^SET client_encoding = '[^']*'/)) encoding = substr(text, 24, RLENGTH - 24)
+        if (text ~ /^CREATE TABLESPACE /) tablespaces++
+        role = named(text, "ALTER ROLE ")
+        if (role != "" && behind ~ /^ WITH SUPERUSER .* REPLICATION BYPASSRLS/ && (found_superuser == "" || role == "postgres"))
+            found_superuser = role
+    } else if (mode == "restore") {
+        if (named(text, "CREATE ROLE ") == superuser && behind == ";") return
+        if (named(text, "DROP ROLE ") == superuser || named(text, "DROP ROLE IF EXISTS ") == superuser) return
+        if (text ~ /^CREATE TABLESPACE /) sub(/ LOCATION E?'([^']|'')*';$/, " LOCATION '';", text)
+        print text
+    } else if (mode == "roles") {
+        role = named(text, "CREATE ROLE ")
+        if (role == "") role = named(text, "ALTER ROLE ")
+        if (role == "") role = named(text, "COMMENT ON ROLE ")
+        if (role == "" && text ~ /^GRANT /) {
+            role = member(text)
+            # The grantor of the source need not exist here, nor have the right.
+            sub(/ GRANTED BY ("([^"]|"")*"|[^ ;"]*);$/, ";", text)
+        }
+        if (role != "" && (role in is_wanted)) print text
+    }
+}
+
+# member TEXT: who gets the membership of `GRANT role TO member …`.
+function member(text) {
+    named(text, "GRANT ")
+    return index(behind, " TO ") == 1 ? identifier(substr(behind, 5)) : ""
+}
+''',
+    "drill.sh": r'''# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+# shellcheck shell=sh
+''',
+    "restore.sh": r'''# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+# shellcheck shell=sh
+''',
 }
 VERSION = next(line[8:] for line in FILES["backup.sh"].splitlines() if line.startswith("VERSION="))
