@@ -98,22 +98,20 @@ def sections(dump: bytes) -> str:
     return "\n".join(f"{each.offset_bytes} {each.length_bytes}" for each in reader.finish().databases)
 
 
-@pytest.mark.parametrize("processors", [1, 2, 3, 64])
+@pytest.mark.parametrize("processors", [1, 2, 3])
 def test_parts_side_by_side_restore_the_same(rehearsal: Rehearsal, dump: bytes, processors: int) -> None:
     rehearsal.put(dump)
     rehearsal.shim("nproc", f"echo {processors}")
     # What went through psql, and through how many.
-    rehearsal.shim(
-        "psql",
-        'case $* in *--set=ON_ERROR_STOP=1*"dbname=\'postgres\'"*) echo >>"$TMPDIR/psql" ;; esac; exec "$real" "$@"',
-    )
+    matched = """*--set=ON_ERROR_STOP=1*"dbname='postgres'"*"""
+    rehearsal.shim("psql", f'case $* in {matched}) echo >>$TMPDIR/psql ;; esac\nexec $real "$@"')
     process = rehearsal.start("drill", env={"POSTGRES_BACKUP_DRILL_SECTIONS": sections(dump)})
     outcome = rehearsal.finish(process).check()
     started = len((rehearsal.tmp / "psql").read_text().splitlines())
     (rehearsal.tmp / "psql").unlink()
     rehearsal.assert_nothing_left()
     # One for the globals, one that counts the database postgres, the rest restored.
-    assert started - 2 == min(processors, 4)
+    assert started - 2 == processors
     assert counted(outcome)["app"]["public", "filler"] == 2000
     assert outcome.result["copied_rows"] == outcome.result["rows"]
 
@@ -148,7 +146,7 @@ def test_a_superuser_of_another_name(
         server.sql("CREATE ROLE a; CREATE ROLE b; GRANT a TO b;")
         server.sql("CREATE TABLE t AS SELECT 1 AS a;")
         text = dump_of(server)
-    header = f"-- Backup made by homelab.postgres_backup 1\n-- bootstrap superuser: {json.dumps(name)}\n--\n\n"
+    header = f"-- Backup made by homelab.postgres_backup 1\n-- bootstrap superuser: {json.dumps(name, ensure_ascii=False)}\n--\n\n"
     rehearsal.put((header.encode() if has_header else b"") + text)
     assert database(run(rehearsal).check(), "postgres")["rows"] == 1
 
@@ -157,7 +155,6 @@ def test_tablespaces_and_settings(rehearsal: Rehearsal, fresh_server: Server) ->
     space = rehearsal.workspace.directory("space", SERVER_UID)
     fresh_server.sql(f"CREATE TABLESPACE {quoted('a space')} LOCATION {literal(str(space))};")
     fresh_server.sql(f"CREATE TABLE t TABLESPACE {quoted('a space')} AS SELECT generate_series(1, 9) AS a;")
-    fresh_server.sql("CREATE DATABASE app STRATEGY file_copy; ALTER DATABASE app SET statement_timeout = 1;")
     fresh_server.sql("ALTER ROLE postgres SET row_security = off;")
     fresh_server.sql("ALTER DATABASE postgres SET default_transaction_read_only = on;")
     rehearsal.put(dump_of(fresh_server))

@@ -212,7 +212,7 @@ make_server() {
     esac
     export encoding image_major POSTGRES_BACKUP_DRILL_SETTINGS superuser
     run_group _drill_initdb
-    [ "$step_status" -eq 0 ] || fail "initdb failed" "$(grep -v -e '^$' -e '^The files' -e '^This user' "$work/initdb.err" | tail -n 4)" \
+    [ "$step_status" -eq 0 ] || fail "initdb failed" "$(grep -E '(FATAL|error|hint|detail): ' "$work/initdb.err" | head -n 4 | cut -c 1-400)" \
         "Look at its message: does the folder have room, and does this user id ($(id -u)) have an entry in /etc/passwd?"
     check_hash
     start_group _drill_server
