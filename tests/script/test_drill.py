@@ -146,7 +146,8 @@ def test_a_superuser_of_another_name(
         server.sql("CREATE ROLE a; CREATE ROLE b; GRANT a TO b;")
         server.sql("CREATE TABLE t AS SELECT 1 AS a;")
         text = dump_of(server)
-    header = f"-- Backup made by homelab.postgres_backup 1\n-- bootstrap superuser: {json.dumps(name, ensure_ascii=False)}\n--\n\n"
+    shown = json.dumps(name, ensure_ascii=False)
+    header = f"-- Backup made by homelab.postgres_backup 1\n-- bootstrap superuser: {shown}\n--\n\n"
     rehearsal.put((header.encode() if has_header else b"") + text)
     assert database(run(rehearsal).check(), "postgres")["rows"] == 1
 
