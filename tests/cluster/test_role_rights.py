@@ -49,7 +49,7 @@ def test_what_may_not_be_read_is_skipped_with_a_note(
         f"Not checked: the Secret {namespace}/postgres-postgresql, which this user may not read.",
         "Not checked: the storage class nfs-client, since this user may not read storage classes.",
         "Not known: where the files lie and whether they outlive the claim, since this user may not read volumes.",
-        "Not removed: NetworkPolicies of an earlier run, if there are any, since this user may not read or delete them.",
+        "Not removed: NetworkPolicies of an earlier run, if there are any: this user may not read or delete them.",
         "Not variables of this role, so without effect on it: postgres_backup_misspelt",
     ):
         assert note in notes

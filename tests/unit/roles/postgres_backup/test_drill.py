@@ -173,7 +173,7 @@ def test_what_is_not_asked_for_is_removed() -> None:
 
 def refused(*errors: str | None) -> list[str]:
     made = objects(**SCHEDULED)
-    checked = [{"error": {"msg": text}} if text else {"result": {}} for text in errors]
+    checked: list[dict[str, Any]] = [{"error": {"msg": text}} if text else {"result": {}} for text in errors]
     padding: list[dict[str, Any]] = [{"result": {}}] * (len(made) - len(checked))
     nothing: dict[str, Any] = {}
     text = render(
