@@ -23,8 +23,8 @@ from .sandbox import Sandbox
 from .server import Server
 from .workspace import Workspace
 
-FILES = ("backup.sh", "retention.awk")
-# Another folder with the two files: for a changed copy that the tests should find fault with.
+FILES = ("backup.sh", "retention.awk", "feeding.sh", "globals.awk", "drill.sh", "restore.sh")
+# Another folder with the files: for a changed copy that the tests should find fault with.
 FILES_VARIABLE = "SCRIPT_TESTS_FILES"
 
 MakeSandbox = Callable[[], Sandbox]

@@ -36,6 +36,7 @@ usage() {
 usage: backup.sh run               make a backup, prove it, then apply retention
        backup.sh list              one JSON object a line: each backup with its verdict, then the volume
        backup.sh prune [--dry-run] apply retention now, or show what it would delete
+       backup.sh drill             restore a backup into a PostgreSQL that is thrown away, and count every row
 Configuration: POSTGRES_BACKUP_* environment variables, named as the variables of the role homelab.postgres_backup.
 TEXT
 }
@@ -234,8 +235,8 @@ require_tools() {
     [ -z "$missing" ] || fail_with 2 "the image lacks programs" "missing:$missing" "Set postgres_backup_image to one that has them."
 }
 
-# make_work_folder: sets `work`, a temporary folder of this process's own, and takes copies of the script's two files
-# into it: Kubernetes replaces a mounted ConfigMap while a run is at work, and a new retention.awk must not meet an old
+# make_work_folder: sets `work`, a temporary folder of this process's own, and takes copies of the script's files
+# ($script_files) into it: Kubernetes replaces a mounted ConfigMap while a run is at work, and a new retention.awk must not meet an old
 # backup.sh. (This shell itself holds the old file open, and reads nothing after the line that started the run.)
 make_work_folder() {
     work=
@@ -245,9 +246,11 @@ make_work_folder() {
     work=$found
     export work
     trap clean_up EXIT
-    if ! found=$(cp "$SCRIPT" "$work/backup.sh" 2>&1 && cp "${SCRIPT%/*}/retention.awk" "$work/retention.awk" 2>&1); then
-        fail_with 2 "the script could not be copied to $work" "$found" "Keep backup.sh and retention.awk in one folder, and room in ${TMPDIR:-/tmp}."
-    fi
+    for script_file in $script_files; do
+        if ! found=$(cp "${SCRIPT%/*}/$script_file" "$work/$script_file" 2>&1); then
+            fail_with 2 "the script could not be copied to $work" "$found" "Keep $script_files in one folder, and room in ${TMPDIR:-/tmp}."
+        fi
+    done
     SCRIPT=$work/backup.sh
 }
 
@@ -536,6 +539,23 @@ last_run() {
     esac
 }
 
+# last_drill: the content of last-drill.json where a drill wrote it; a `running` of long ago was interrupted.
+last_drill() {
+    drill_file=$POSTGRES_BACKUP_DIR/last-drill.json
+    [ -f "$drill_file" ] && [ ! -L "$drill_file" ] || return 0
+    drill_text=$(utf8 "$(head -c 65536 "$drill_file" 2>/dev/null | tr -d '\000')")
+    case $drill_text in
+        *"$NEWLINE"*) ;;
+        '{"state":"running","operation":"drill",'*'}')
+            duration POSTGRES_BACKUP_TIME_LIMIT
+            if [ -n "$(find "$drill_file" -mmin "+$((seconds / 60 + 10))" 2>/dev/null)" ]; then
+                drill_text="{\"state\":\"interrupted\",${drill_text#'{"state":"running",'}"
+            fi
+            printf '%s' "$drill_text" ;;
+        '{"state":"'*'","operation":"drill",'*'}') printf '%s' "$drill_text" ;;
+    esac
+}
+
 # write_text FILE TEXT: one line, flushed and read back; on failure `message` says why. dd, since a shell's own printf
 # and busybox's tee may call a full volume an "I/O error".
 write_text() {
@@ -640,6 +660,7 @@ fail_with() {
         printf '%s\n' "$failed_result"
         write_termination_message "$failed_result" failed
     fi
+    if [ "$command" = drill ]; then drill_failed; fi
     log "FAILED: $what"
     printf '%s\n' "$found" | while IFS= read -r line; do log "  found: $line"; done
     log "  what to do: $advice"
@@ -1096,11 +1117,12 @@ list() {
     read_configuration
     open_volume
     last=$(last_run)
+    rehearsed=$(last_drill)
     printf '{"type":"volume","path":%s,"source":%s,"size_bytes":%s,"free_bytes":%s,"script_version":"%s",' \
         "$(json "$POSTGRES_BACKUP_DIR")" "$(json_or_null "$(mount_source)")" "$(volume_bytes)" "$(free_bytes)" "$VERSION"
-    printf '"policy":{"keep_last":%s,"keep_daily":%s,"keep_weekly":%s,"keep_monthly":%s,"keep_yearly":%s,"keep_within":%s},"last_run":%s}\n' \
+    printf '"policy":{"keep_last":%s,"keep_daily":%s,"keep_weekly":%s,"keep_monthly":%s,"keep_yearly":%s,"keep_within":%s},"last_drill":%s,"last_run":%s}\n' \
         "$POSTGRES_BACKUP_KEEP_LAST" "$POSTGRES_BACKUP_KEEP_DAILY" "$POSTGRES_BACKUP_KEEP_WEEKLY" "$POSTGRES_BACKUP_KEEP_MONTHLY" \
-        "$POSTGRES_BACKUP_KEEP_YEARLY" "$(json "$POSTGRES_BACKUP_KEEP_WITHIN")" "${last:-null}"
+        "$POSTGRES_BACKUP_KEEP_YEARLY" "$(json "$POSTGRES_BACKUP_KEEP_WITHIN")" "${rehearsed:-null}" "${last:-null}"
 }
 
 # prune DRY_RUN: true or false.
@@ -1120,17 +1142,38 @@ prune() {
 }
 
 command=${1-}
+script_files='backup.sh retention.awk'
+case $command in
+    drill | _drill_*)
+        script_files="$script_files feeding.sh globals.awk drill.sh"
+        # shellcheck source=roles/postgres_backup/files/feeding.sh
+        . "${SCRIPT%/*}/feeding.sh"
+        # shellcheck source=roles/postgres_backup/files/drill.sh
+        . "${SCRIPT%/*}/drill.sh"
+        ;;
+esac
 case "$*" in
     run) run ;;
     list) list ;;
     prune) prune false ;;
     'prune --dry-run') prune true ;;
+    drill) drill ;;
     help | --help | -h) usage ;;
     _ask) step_ask ;;
     '_dump '?*) step_dump "$2" ;;
     '_follow '?*) step_follow "$2" ;;
     '_check '?*) step_check "$2" ;;
     '_watch '?*) step_watch "$2" "$3" "$4" ;;
+    _drill_prepare) drill_prepare ;;
+    _drill_record) drill_record ;;
+    '_drill_facts '?*) step_drill_facts "$2" ;;
+    '_drill_hash '?*) step_drill_hash "$2" ;;
+    _drill_initdb) step_drill_initdb ;;
+    _drill_server) step_drill_server ;;
+    _drill_globals) step_drill_globals ;;
+    _drill_restore) step_drill_restore ;;
+    _drill_count) step_drill_count ;;
+    '_drill_watch '?*) step_drill_watch "$2" "$3" "$4" "$5" ;;
     *)
         usage >&2
         exit 2

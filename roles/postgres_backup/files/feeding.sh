@@ -21,6 +21,7 @@ take() {
 
 # connection DATABASE [PARAMETER ...]: a connection string (libpq, "Keyword/Value Connection Strings").
 connection() {
+    # shellcheck disable=SC1003 # a backslash before each backslash and apostrophe
     connection_database=$(printf '%s' "$1" | sed -e 's/[\\'"'"']/\\&/g')
     shift
     printf "dbname='%s' %s" "$connection_database" "$*"
@@ -51,9 +52,11 @@ psql_error() {
             text = substr($0, RSTART)
             state = text ~ /^[A-Z]+:  [0-9A-Z]....: / ? substr(text, index(text, ":") + 3, 5) : ""
             if (state == "P0001") sub(/: .*/, ": " state ": a function raised an exception", text)
-            if (state ~ /^22/ || state == "42601") { gsub(/"[^"]*"/, "\"...\"", text); sub(/"[^"]*$/, "\"...", text) }
+            if (state ~ /^22/ || state == "42601") { gsub(/"[^"]*"/, "...", text); sub(/".*/, "...", text) }
             gsub(/:  /, ": ", text)
         }
+        # psql says of a command that it does not know no more than this.
+        !found && /^invalid command / { found = 1; text = substr($0, 1, 60) }
         END { if (found) print text context (names == "" ? "" : " [" names "]") }
     ' "$1" | cut -c 1-600
 }

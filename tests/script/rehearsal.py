@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
+"""`backup.sh drill` as in its pod: a passwd file of its own, no credentials, a folder for the data."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from .programs import Programs
+from .sandbox import Json, Outcome, Sandbox
+from .volume import give
+from .workspace import default_signals
+
+NAME = "postgres-backup-2026-11-22-020000.sql.gz"
+# What a drill must never get.
+CREDENTIALS = ("PGPASSWORD", "POSTGRES_BACKUP_HOST", "POSTGRES_BACKUP_PORT", "POSTGRES_BACKUP_USER")
+_ENTER = """mount --bind "$1" /etc/passwd && user=$2 && shift 2 || exit
+exec setpriv --reuid "$user" --regid "$user" --clear-groups "$@"
+"""
+
+
+class Rehearsal(Sandbox):
+    """A sandbox for drills, with PostgreSQL's programs and no server."""
+
+    programs: Programs
+
+    @classmethod
+    def of(cls, sandbox: Sandbox, programs: Programs) -> Rehearsal:
+        made = cls(sandbox.workspace, sandbox.combination, sandbox._path, sandbox.script)
+        made.programs = programs
+        made.data = made.workspace.directory("drill", made.uid)
+        made.passwd = made.workspace.directory("passwd") / "passwd"
+        made.passwd.write_text(f"root:x:0:0::/:/bin/sh\ndrill:x:{made.uid}:{made.uid}::/:/bin/false\n")
+        return made
+
+    data: Path
+    passwd: Path
+
+    def environment(self) -> dict[str, str]:
+        values = {name: value for name, value in super().environment().items() if name not in CREDENTIALS}
+        return values | {
+            "PATH": f"{values['PATH']}:{self.programs.bin}",
+            "LANG": "C.UTF-8",
+            "POSTGRES_BACKUP_DRILL_DATA": str(self.data),
+        }
+
+    def start(self, *arguments: str, env: Mapping[str, str | None] | None = None) -> subprocess.Popen[str]:
+        values = {name: value for name, value in (self.environment() | dict(env or {})).items() if value is not None}
+        shell = next(part / "sh" for part in self._path if (part / "sh").exists())
+        enter = ["unshare", "--mount", "sh", "-c", _ENTER, "sh", str(self.passwd), str(self.uid)]
+        # The script's PATH need not have these.
+        command = [*enter, "env", "-i", *(f"{name}={value}" for name, value in values.items())]
+        return subprocess.Popen(
+            [*command, str(shell), str(self.script), *arguments],
+            cwd="/",
+            umask=0o022,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            preexec_fn=default_signals,  # noqa: PLW1509 - no threads here
+        )
+
+    def put(self, dump: bytes, name: str = NAME, sidecar: bool = True) -> Path:
+        """A backup on the volume; `dump` is its text."""
+        return self.put_compressed(gzip.compress(dump, 1), name, sidecar)
+
+    def put_compressed(self, data: bytes, name: str = NAME, sidecar: bool = True) -> Path:
+        path = self.volume / name
+        path.write_bytes(data)
+        if sidecar:
+            (self.volume / f"{name}.sha256").write_text(f"{hashlib.sha256(data).hexdigest()}  {name}\n")
+        give(self.volume, self.uid)
+        return path
+
+    def assert_nothing_left(self) -> None:
+        super().assert_nothing_left()
+        assert not list(self.data.iterdir()), f"left of the throwaway server: {list(self.data.iterdir())}"
+
+
+def counted(outcome: Outcome) -> dict[str, dict[tuple[str, str], int]]:
+    """Each database's tables, those of extensions left out, with their rows."""
+    found: dict[str, dict[tuple[str, str], int]] = {}
+    tables: dict[tuple[str, str], int] = {}
+    for line in outcome.objects:
+        if line.get("type") == "database":
+            tables = found.setdefault(_text(line["name_hex"]), {})
+        elif line.get("type") == "table" and not line.get("extension"):
+            tables[_text(line["schema_hex"]), _text(line["name_hex"])] = line["rows"]
+    return found
+
+
+def database(outcome: Outcome, name: str) -> Json:
+    (line,) = (line for line in outcome.of_type("database") if _text(line["name_hex"]) == name)
+    return line
+
+
+def _text(hexadecimal: str) -> str:
+    return bytes.fromhex(hexadecimal).decode("utf-8", "backslashreplace")

@@ -1,0 +1,375 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
+"""`backup.sh drill`: what restores, what does not, and that nothing is left of either."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from . import server as server_module
+from .combinations import ONE_PER_SHELL
+from .programs import Programs
+from .rehearsal import NAME, Rehearsal, counted, database
+from .sample import literal, quoted
+from .sandbox import Outcome, Sandbox
+from .server import Server
+from .volume import snapshot
+from .workspace import SERVER_UID, Workspace, processes_of
+
+pytestmark = pytest.mark.parametrize("combination", ONE_PER_SHELL, ids=str)
+
+
+def dump_of(server: Server, *arguments: str, program: str = "pg_dumpall") -> bytes:
+    command = [str(server.programs.path(program)), *arguments]
+    done = subprocess.run(command, env=server.environment(), capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
+
+
+@pytest.fixture
+def rehearsal(offline: Sandbox, postgresql: Programs) -> Rehearsal:
+    return Rehearsal.of(offline, postgresql)
+
+
+@pytest.fixture(scope="module")
+def dump(server: Server) -> bytes:
+    """The sample server's."""
+    return dump_of(server)
+
+
+@pytest.fixture(scope="module")
+def small(template: Server, workspace: Workspace) -> bytes:
+    """A dump with one table of one database, for what ends early."""
+    with template.clone(workspace.directory("small", mode=0o777)) as server:
+        server.sql("CREATE DATABASE app STRATEGY file_copy;")
+        server.sql("CREATE TABLE numbers AS SELECT generate_series(1, 1000) AS n;", "app")
+        return dump_of(server)
+
+
+def assert_failed(rehearsal: Rehearsal, outcome: Outcome, *words: str) -> None:
+    """It says why, and leaves the volume and this machine as they were."""
+    outcome.check(1)
+    assert outcome.result["state"] == "failed"
+    assert rehearsal.termination == outcome.result
+    for word in words:
+        assert word.lower() in outcome.result["reason"].lower(), outcome.result["reason"]
+        assert word.lower() in outcome.log.lower(), outcome.log
+    assert re.search(r"what to do: \S", outcome.log)
+
+
+def run(rehearsal: Rehearsal, **env: str) -> Outcome:
+    before = snapshot(rehearsal.volume)
+    outcome = rehearsal.run("drill", env={f"POSTGRES_BACKUP_{name.upper()}": value for name, value in env.items()})
+    assert snapshot(rehearsal.volume) == before
+    return outcome
+
+
+def test_every_row_of_the_sample_server_is_counted(rehearsal: Rehearsal, server: Server, dump: bytes) -> None:
+    rehearsal.put(dump)
+    outcome = run(rehearsal).check()
+    names = server.sql("SELECT to_json(datname::text) FROM pg_database WHERE datallowconn;").splitlines()
+    found = counted(outcome)
+    assert found.keys() == {json.loads(name) for name in names}
+    assert found["app"]["public", "users"] == 3
+    assert found["app"]["public", "transactions"] == 5
+    assert found["app"]["public", "filler"] == 2000
+    result = outcome.result
+    assert result["rows"] == sum(sum(tables.values()) for tables in found.values()) == result["copied_rows"]
+    assert (result["databases"], result["tables"]) == (len(found), sum(map(len, found.values())))
+    assert (result["backup"], result["state"], result["reason"]) == (NAME, "succeeded", None)
+    assert result["seconds"].keys() == {"prepare", "initdb", "globals", "restore", "count"}
+
+
+def test_inserts_are_counted_too(rehearsal: Rehearsal, server: Server) -> None:
+    rehearsal.put(dump_of(server, "--rows-per-insert=7"))
+    found = database(run(rehearsal).check(), "app")
+    assert found["copied_rows"] == found["rows"] == 3 + 5 + 5 + 2000
+
+
+def test_clean_dumps_restore(rehearsal: Rehearsal, server: Server) -> None:
+    rehearsal.put(dump_of(server, "--clean", "--if-exists"))
+    run(rehearsal).check()
+
+
+@pytest.mark.parametrize("has_header", [True, False])
+def test_a_superuser_of_another_name(
+    rehearsal: Rehearsal, postgresql: Programs, has_header: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "The Böss, x"
+    monkeypatch.setattr(server_module, "SUPERUSER", name)
+    directory = rehearsal.workspace.directory("boss", mode=0o777)
+    with Server(postgresql, directory).create() as server:
+        server.sql("CREATE ROLE a; CREATE ROLE b; GRANT a TO b;")
+        server.sql("CREATE TABLE t AS SELECT 1 AS a;")
+        text = dump_of(server)
+    header = f"-- Backup made by homelab.postgres_backup 1\n-- bootstrap superuser: {json.dumps(name)}\n--\n\n"
+    rehearsal.put((header.encode() if has_header else b"") + text)
+    assert database(run(rehearsal).check(), "postgres")["rows"] == 1
+
+
+def test_tablespaces_and_settings(rehearsal: Rehearsal, fresh_server: Server) -> None:
+    space = rehearsal.workspace.directory("space", SERVER_UID)
+    fresh_server.sql(f"CREATE TABLESPACE {quoted('a space')} LOCATION {literal(str(space))};")
+    fresh_server.sql(f"CREATE TABLE t TABLESPACE {quoted('a space')} AS SELECT generate_series(1, 9) AS a;")
+    fresh_server.sql("ALTER DATABASE postgres SET statement_timeout = 1; ALTER ROLE postgres SET row_security = off;")
+    fresh_server.sql("ALTER DATABASE postgres SET default_transaction_read_only = on;")
+    rehearsal.put(dump_of(fresh_server))
+    # The settings are a file of settings: apostrophes and backslashes too.
+    settings = "max_connections = 7\ncluster_name = it's \\ here"
+    assert database(run(rehearsal, drill_settings=settings).check(), "postgres")["rows"] == 9
+
+
+def test_an_extension_and_its_own_rows(rehearsal: Rehearsal, fresh_server: Server) -> None:
+    fresh_server.sql("CREATE EXTENSION hstore; CREATE TABLE h AS SELECT 'a=>1'::hstore AS h;")
+    rehearsal.put(dump_of(fresh_server))
+    assert database(run(rehearsal).check(), "postgres")["rows"] == 1
+
+
+def test_the_newest_complete_backup_is_taken(rehearsal: Rehearsal, small: bytes) -> None:
+    rehearsal.put(b"rubbish", NAME.replace("-22-", "-23-"), sidecar=False)
+    rehearsal.put(small)
+    rehearsal.put(b"rubbish", NAME.replace("-22-", "-20-"))
+    assert run(rehearsal).check().result["backup"] == NAME
+
+
+def test_one_without_sidecar_is_read_to_its_end(rehearsal: Rehearsal, small: bytes) -> None:
+    rehearsal.put(small, sidecar=False)
+    assert run(rehearsal, drill_backup=NAME).check().result["sha256"]
+    rehearsal.put(small[: small.index(b"-- PostgreSQL database cluster dump complete")], sidecar=False)
+    assert_failed(rehearsal, run(rehearsal, drill_backup=NAME), "not whole")
+
+
+# What must not be called good.
+
+
+def damaged(data: bytes, how: str) -> bytes:
+    middle = len(data) // 2
+    return {
+        "flipped": data[:middle] + bytes([data[middle] ^ 255]) + data[middle + 1 :],
+        "cut": data[:middle],
+        "cut early": data[:100],
+        "appended": data + b"x",
+    }[how]
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut", "cut early", "appended"])
+def test_a_file_that_is_not_what_its_sidecar_says(rehearsal: Rehearsal, small: bytes, how: str) -> None:
+    path = rehearsal.put(small)
+    path.write_bytes(damaged(path.read_bytes(), how))
+    assert_failed(rehearsal, run(rehearsal), "not what its sidecar says")
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut"])
+def test_a_damaged_file_whose_sidecar_agrees(rehearsal: Rehearsal, small: bytes, how: str) -> None:
+    path = rehearsal.put(small)
+    rehearsal.put_compressed(damaged(path.read_bytes(), how))
+    outcome = run(rehearsal)
+    assert outcome.code == 1 and outcome.result["state"] == "failed", outcome.log
+
+
+def test_one_marked_as_damaged(rehearsal: Rehearsal, small: bytes) -> None:
+    path = rehearsal.put(small, sidecar=False)
+    path.with_name(f"{NAME}.damaged").write_text("gzip cannot read it\n")
+    assert_failed(rehearsal, run(rehearsal, drill_backup=NAME), "is damaged", "gzip cannot read it")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"", "no dump of a whole cluster"),
+        (b"SELECT 1;\n", "no dump of a whole cluster"),
+        (b"--\n-- PostgreSQL database dump\n--\n\nSET a = 1;\n", "no dump of a whole cluster"),
+        (b"--\n-- PostgreSQL database cluster dump\n--\n\nCREATE ROLE a;\n", "cut off"),
+    ],
+)
+def test_foreign_files(rehearsal: Rehearsal, text: bytes, words: str) -> None:
+    rehearsal.put(text)
+    assert_failed(rehearsal, run(rehearsal), words)
+
+
+def test_a_backup_that_is_not_there(rehearsal: Rehearsal) -> None:
+    assert_failed(rehearsal, run(rehearsal), "no complete backup")
+    assert_failed(rehearsal, run(rehearsal, drill_backup=NAME), "not on the volume")
+
+
+@pytest.mark.parametrize("has_header", [True, False])
+def test_a_server_older_than_the_dump(rehearsal: Rehearsal, small: bytes, has_header: bool) -> None:
+    if has_header:
+        text = b'-- Backup made by homelab.postgres_backup 1\n-- server version: "99.1"\n--\n\n' + small
+    else:
+        text = re.sub(rb"(Dumped from database version )\S+", rb"\g<1>99.1", small)
+    rehearsal.put(text)
+    assert_failed(rehearsal, run(rehearsal), "older than the dump", "99.1")
+
+
+def edited(small: bytes, before: bytes, statement: bytes) -> bytes:
+    assert small.count(before) == 1
+    return small.replace(before, statement + before)
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        (b"CREATE EXTENSION nothing_like_it;\n", ("nothing_like_it", "not available")),
+        (b"CREATE TABLE public.numbers (n integer);\n", ("already exists",)),
+        (b"CREATE COLLATION public.c (provider = libc, locale = 'xx_XX.utf8');\n", ("locale",)),
+        (b"SELECT no_such_function();\n", ("no_such_function",)),
+        (b"\\nonsense\n", ("nonsense",)),
+        (b"\\connect nowhere\n", ("nowhere",)),
+    ],
+)
+def test_what_postgresql_refuses(rehearsal: Rehearsal, small: bytes, statement: bytes, words: tuple[str, ...]) -> None:
+    text = re.sub(rb"\n\\(un)?restrict [^\n]*", b"", small)
+    rehearsal.put(edited(text, b"CREATE TABLE public.numbers", statement))
+    outcome = run(rehearsal)
+    assert_failed(rehearsal, outcome, "does not restore" if b"TABLE" not in statement else "already", *words)
+
+
+def test_no_row_and_no_password_is_shown(rehearsal: Rehearsal, small: bytes) -> None:
+    row = edited(small, b"1\n2\n3\n", b"the secret row\n")
+    password = edited(small, b"ALTER ROLE postgres", b"ALTER ROLE postgres PASSWORD 'the secret' nonsense;\n")
+    for text, words in ((row, "line 1"), (password, "42601")):
+        rehearsal.put(text)
+        outcome = run(rehearsal)
+        assert_failed(rehearsal, outcome, words)
+        assert "secret" not in outcome.out + outcome.log
+
+
+def test_rows_that_are_lost_on_the_way(rehearsal: Rehearsal, small: bytes) -> None:
+    lost = b"DELETE FROM public.numbers WHERE n = 7;\n\n--\n-- PostgreSQL database dump complete"
+    head, found, tail = small.partition(b"\\connect app")
+    text = re.sub(rb"\n\\(un)?restrict [^\n]*", b"", found + tail)
+    rehearsal.put(head + text.replace(b"--\n-- PostgreSQL database dump complete", lost, 1))
+    assert_failed(rehearsal, run(rehearsal), "not every row", "1000", "999")
+
+
+def test_more_data_than_there_may_be(rehearsal: Rehearsal, small: bytes) -> None:
+    rehearsal.put(small.replace(b"1\n2\n3\n", b"".join(b"%d\n" % n for n in range(3_000_000)), 1))
+    outcome = run(rehearsal, drill_size_limit=str(60 << 20))
+    assert_failed(rehearsal, outcome, "more room", "60.0 MiB")
+    assert "size_limit" in outcome.log
+
+
+def test_the_time_limit(rehearsal: Rehearsal, small: bytes) -> None:
+    text = re.sub(rb"\n\\(un)?restrict [^\n]*", b"", small)
+    rehearsal.put(edited(text, b"CREATE TABLE public.numbers", b"SELECT pg_sleep(60);\n"))
+    assert_failed(rehearsal, run(rehearsal, time_limit="2s"), "time limit of 2s", "restore")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ("shared_preload_libraries = no_such_library", "no_such_library"),
+        ("no_such_setting = 1", "no_such_setting"),
+    ],
+)
+def test_settings_that_no_server_takes(rehearsal: Rehearsal, small: bytes, settings: str, words: str) -> None:
+    rehearsal.put(small)
+    assert_failed(rehearsal, run(rehearsal, drill_settings=settings), "does not start", words)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("DRILL_SETTINGS", "include /etc/passwd"),
+        ("DRILL_BACKUP", "../x"),
+        ("DRILL_SIZE_LIMIT", "10Gi"),
+        ("TIME_LIMIT", "soon"),
+    ],
+)
+def test_wrong_configuration(rehearsal: Rehearsal, small: bytes, variable: str, value: str) -> None:
+    rehearsal.put(small)
+    outcome = rehearsal.run("drill", env={f"POSTGRES_BACKUP_{variable}": value}).check(2)
+    assert f"POSTGRES_BACKUP_{variable}: expected" in outcome.result["reason"]
+
+
+def test_no_passwd_entry(rehearsal: Rehearsal, small: bytes) -> None:
+    rehearsal.put(small)
+    rehearsal.passwd.write_text("root:x:0:0::/:/bin/sh\n")
+    assert_failed(rehearsal, run(rehearsal), "initdb failed")
+    rehearsal.run("_drill_prepare_", env={}).check(2)
+
+
+# Ended in the middle.
+
+
+def sleeping(rehearsal: Rehearsal, small: bytes) -> subprocess.Popen[str]:
+    """A drill that is in the middle of a restore."""
+    text = re.sub(rb"\n\\(un)?restrict [^\n]*", b"", small)
+    rehearsal.put(edited(text, b"CREATE TABLE public.numbers", b"SELECT pg_sleep(60);\n"))
+    process = rehearsal.start("drill")
+    rehearsal.wait_until(lambda: is_asleep(rehearsal), "the statement in the middle", process)
+    return process
+
+
+def is_asleep(rehearsal: Rehearsal) -> bool:
+    return any("app [local] SELECT" in command for command in processes_of(rehearsal.uid).values())
+
+
+def test_ended_in_the_middle(rehearsal: Rehearsal, small: bytes) -> None:
+    process = sleeping(rehearsal, small)
+    outcome = rehearsal.terminate(process)
+    assert_failed(rehearsal, outcome, "SIGTERM", "restore")
+    rehearsal.assert_nothing_left()
+
+
+def test_the_throwaway_server_is_killed(rehearsal: Rehearsal, small: bytes) -> None:
+    process = sleeping(rehearsal, small)
+    for pid, command in processes_of(rehearsal.uid).items():
+        if "/pgdata" in command and "postgres" in command.split()[0]:
+            os.kill(pid, signal.SIGKILL)
+    began = time.monotonic()
+    outcome = rehearsal.finish(process)
+    assert_failed(rehearsal, outcome, "ended in the middle")
+    assert time.monotonic() - began < 30
+
+
+# The schedule: a result for another container, and its record on the volume.
+
+
+def test_the_record_on_the_volume(rehearsal: Rehearsal, small: bytes) -> None:
+    env = as_scheduled(rehearsal)
+    result = Path(env["POSTGRES_BACKUP_DRILL_RESULT"])
+    rehearsal.put(small)
+    rehearsal.run("_drill_prepare", env=env).check()
+    assert f":x:{rehearsal.uid}:" in (result.parent / "passwd").read_text()
+    assert last_drill(rehearsal)["state"] == "running"
+    rehearsal.run("drill", env=env).check()
+    assert last_drill(rehearsal)["state"] == "running"
+    rehearsal.run("_drill_record", env=env).check()
+    assert last_drill(rehearsal) == json.loads(result.read_text())
+    assert (last_drill(rehearsal)["state"], last_drill(rehearsal)["rows"]) == ("succeeded", 1000)
+    (rehearsal.volume / NAME).write_bytes(b"x")
+    rehearsal.run("drill", env=env).check(0)
+    rehearsal.run("_drill_record", env=env).check(1)
+    assert (last_drill(rehearsal)["state"], last_drill(rehearsal)["backup"]) == ("failed", NAME)
+    result.write_text("anything\n")
+    assert "left no result" in rehearsal.run("_drill_record", env=env).check(1).log
+
+
+def test_a_drill_that_left_no_word_was_interrupted(rehearsal: Rehearsal) -> None:
+    rehearsal.run("_drill_prepare", env=as_scheduled(rehearsal)).check()
+    assert last_drill(rehearsal)["state"] == "running"
+    long_ago = time.time() - 21 * 60
+    os.utime(rehearsal.volume / "last-drill.json", (long_ago, long_ago))
+    assert last_drill(rehearsal)["state"] == "interrupted"
+
+
+def as_scheduled(rehearsal: Rehearsal) -> dict[str, str]:
+    scratch = rehearsal.workspace.directory("scratch", rehearsal.uid)
+    return {"POSTGRES_BACKUP_DRILL_RESULT": str(scratch / "result.json"), "TMPDIR": str(scratch)}
+
+
+def last_drill(rehearsal: Rehearsal) -> dict[str, object]:
+    """As `list` shows it."""
+    found: dict[str, object] = rehearsal.run("list").check().of_type("volume")[0]["last_drill"]
+    return found
