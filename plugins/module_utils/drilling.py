@@ -21,8 +21,8 @@ DATA = "/drill"
 _DATA_VOLUME = "postgres-backup-drill"
 # How long the Job may last besides the time that the script allows itself: to be scheduled, and to start.
 START_SECONDS = 600
-# As PostgreSQL names settings (src/backend/utils/misc/guc.c, valid_custom_variable_name).
-_SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)*")
+# As PostgreSQL names settings (src/backend/utils/misc/guc.c, valid_custom_variable_name), without the rare $.
+_SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
