@@ -261,20 +261,19 @@ def run(module: Any, connection: Connection, cronjob: dict[str, Any], request: D
     parameters = module.params
     name = job_name(parameters["name"], DRILL, secrets.token_hex(3))
     job = volume_job(cronjob, name, FILES, drill_work(request, name))
-    with signals_raise():
+    try:
+        connection.create_job(job)
+        follower = JobRun(connection, parameters["namespace"], name, PREPARE, DRILL)
+        limit = seconds(parameters, "timeout") + START_SECONDS + 60
         try:
-            connection.create_job(job)
-            follower = JobRun(connection, parameters["namespace"], name, PREPARE, DRILL)
-            limit = seconds(parameters, "timeout") + START_SECONDS + 60
-            try:
-                return follower.wait(limit, seconds(parameters, "stuck_timeout"))
-            except ClusterError as error:
-                error.partial = follower.log
-                raise
-        finally:
-            # It ends by itself too: a cluster that is gone now must not hide what happened before.
-            with contextlib.suppress(ClusterError):
-                connection.delete_job(parameters["namespace"], name)
+            return follower.wait(limit, seconds(parameters, "stuck_timeout"))
+        except ClusterError as error:
+            error.partial = follower.log
+            raise
+    finally:
+        # It ends by itself too: a cluster that is gone now must not hide what happened before.
+        with contextlib.suppress(ClusterError):
+            connection.delete_job(parameters["namespace"], name)
 
 
 def told(log: tuple[str, ...]) -> list[str]:
@@ -318,7 +317,13 @@ def judge(end: JobEnd, expected: Expected | None) -> dict[str, Any]:
 
 
 def drill(module: Any, connection: Connection) -> dict[str, Any]:
-    """The module's result."""
+    """The module's result; what it started in the cluster goes also when a signal ends it."""
+    with signals_raise():
+        return rehearse(module, connection)
+
+
+def rehearse(module: Any, connection: Connection) -> dict[str, Any]:
+    """The same without regard to signals."""
     parameters = module.params
     expected = Expected.parse(parameters["contents"]) if parameters["contents"] is not None else None
     names = ("backup", "size_limit", "in_memory", "settings", "superuser", "timeout", "directory")

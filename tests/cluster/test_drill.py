@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from .conftest import credentials
 from .kube import CHECKOUT, NAME, Ansible, job_ends, kill_all, kubectl, must_get, names, run_cronjob
 from .volumes import install, volume_folder
 
@@ -194,6 +196,16 @@ def drill_pod(namespace: str, component: str = "drill") -> dict[str, Any]:
                 return found
         time.sleep(0.3)
     raise AssertionError(kubectl("describe", "pod", "-n", namespace))
+
+
+def test_the_documented_role_is_enough(ansible: Ansible, namespace: str, folder: Path, tmp_path: Path) -> None:
+    assert (folder / BACKUP).exists()
+    role = yaml.safe_load((CHECKOUT / "docs" / "minimal-role.yaml").read_text())
+    role["metadata"]["namespace"] = namespace
+    operator = credentials("operator", role, tmp_path)
+    found = ansible.module("restore_drill", env=operator, namespace=namespace, backup=BACKUP)
+    assert not found["failed"], found["msg"]
+    nothing_stays(namespace)
 
 
 def test_ansible_is_ended_in_the_middle(ansible: Ansible, namespace: str, folder: Path) -> None:
