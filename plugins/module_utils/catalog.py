@@ -16,8 +16,8 @@ from .names import TIME_FORMAT, parse_time
 COMPLETE, UNCHECKED, DAMAGED = "complete", "unchecked", "damaged"
 # What retention.awk says of a backup whose name lies ahead of the clock.
 _FUTURE = "dated in the future"
-# The script shows that file's content as it is.
-_LAST_RUN = ',"last_run":'
+# The script shows the content of these files as it is, in this order, at the end of its last line.
+_LAST_DRILL, _LAST_RUN = ',"last_drill":', ',"last_run":'
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ class Catalog:
     """Every backup on a volume, newest first, and what the script says of the volume itself.
 
     `source` is what is mounted there (`server:/path` for NFS), None where nothing is; `policy` has the script's
-    `keep_*` settings; `last_run` is the content of last-run.json, None where no run left one.
+    `keep_*` settings; `last_run` is the content of last-run.json, None where no run left one, and `last_drill` that of
+    last-drill.json.
     """
 
     backups: tuple[Backup, ...]
@@ -64,6 +65,7 @@ class Catalog:
     free_bytes: int
     policy: dict[str, Any]
     last_run: dict[str, Any] | None
+    last_drill: dict[str, Any] | None = None
 
     def newest(self, state: str = COMPLETE) -> Backup | None:
         """The newest backup in that state that is not dated in the future."""
@@ -89,11 +91,18 @@ def _objects(lines: Iterable[str]) -> tuple[list[dict[str, Any]], list[str]]:
 
 
 def _parsed(line: str) -> dict[str, Any] | None:
-    for text in (line, line.partition(_LAST_RUN)[0] + _LAST_RUN + "null}"):
+    before_run, _, run = line.partition(_LAST_RUN)
+    before_drill = before_run.partition(_LAST_DRILL)[0]
+    for text in (
+        line,
+        f"{before_run}{_LAST_RUN}null}}",
+        f"{before_drill}{_LAST_RUN}{run}",
+        f"{before_drill}{_LAST_RUN}null}}",
+    ):
         try:
             found: dict[str, Any] = json.loads(text)
         except ValueError:
-            continue  # somebody else's last-run.json must not hide the backups
+            continue  # somebody else's last-run.json or last-drill.json must not hide the backups
         return found
     return None
 
@@ -119,6 +128,7 @@ def parse_listing(lines: Iterable[str]) -> Catalog:
             free_bytes=volume["free_bytes"],
             policy=volume["policy"],
             last_run=volume["last_run"],
+            last_drill=volume.get("last_drill"),
         )
     except (KeyError, TypeError) as error:
         raise ListingError(f"the backup volume's listing is not of this version: {error!r}") from error

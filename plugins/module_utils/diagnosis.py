@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""Why a pod does not start, in words: from its status and its events, as the Kubernetes API has them."""
+"""Why a pod does not start, or was ended, in words: from its status and its events, as the Kubernetes API has them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _UNSCHEDULABLE_ADVICE = "Look at the claim, the nodes' room and the pod's reques
 
 @dataclass(frozen=True)
 class Waiting:
-    """What a pod waits for: Kubernetes' own `reason` and `message`, and what a person can do."""
+    """What a pod waits for, or was ended by: Kubernetes' own `reason` and `message`, and what a person can do."""
 
     reason: str
     message: str
@@ -71,6 +71,30 @@ def why_event(events: Iterable[Mapping[str, Any]]) -> Waiting | None:
 
 def _text(found: Mapping[str, Any]) -> str:
     return str(found.get("message") or "no message").strip().rstrip(".")
+
+
+# What ended a pod from outside (kubernetes pkg/kubelet/eviction, pod/v1 ContainerStateTerminated).
+_KILLED_ADVICE = {
+    "Evicted": "Give it more room (size_limit), or find a node that has it",
+    "OOMKilled": "Raise the CronJob's memory limit (postgres_backup_resources)",
+    "NodeShutdown": "Run it again when the node is back",
+    "Terminated": "Run it again when the node is back",
+}
+
+
+def why_killed(pod: Mapping[str, Any]) -> Waiting | None:
+    """Why Kubernetes ended a pod, or the kernel one of its containers; None where nobody did."""
+    status = pod.get("status", {})
+    if status.get("phase") == "Failed" and status.get("reason"):
+        advice = _KILLED_ADVICE.get(status["reason"], "Look at the pod's node")
+        return Waiting(status["reason"], _text(status), advice)
+    for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
+        for state in (container.get("state") or {}, container.get("lastState") or {}):
+            ended = state.get("terminated") or {}
+            if ended.get("reason") == "OOMKilled":
+                message = f"the container '{container['name']}' needed more memory than its limit"
+                return Waiting("OOMKilled", message, _KILLED_ADVICE["OOMKilled"])
+    return None
 
 
 def job_end(job: Mapping[str, Any]) -> str | None:

@@ -174,3 +174,9 @@ class WaitTimeoutError(ClusterError):
     """Something took longer than the user allowed."""
 
     check = "timeout"
+
+
+class DrillError(BackupError):
+    """A rehearsed restore that failed, or of which too little was heard."""
+
+    check = "drill"

@@ -11,11 +11,22 @@ from typing import Any
 
 from .catalog import COMPLETE, DAMAGED, UNCHECKED, Catalog
 from .expectations import Failure
-from .names import format_duration
+from .names import format_duration, parse_time
 
 # A backup that is smaller than this share of the one before lost something.
 _SHRUNK = 0.5
 _NAMED = 5
+# How far the clocks of the control plane and of a node may differ.
+_CLOCK_TOLERANCE = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class DrillSchedule:
+    """The CronJob of the drills: `last_time` is when it last started one (UTC), `is_active` whether one is going on."""
+
+    is_suspended: bool
+    last_time: datetime | None
+    is_active: bool
 
 
 @dataclass(frozen=True)
@@ -23,13 +34,14 @@ class Installation:
     """A CronJob as it stands in the cluster.
 
     `image` is its own, `server_image` the one of the server's pods and `script_version` the version of the script that
-    it runs: None where they are not known.
+    it runs: None where they are not known. `drill` is None where no drills are scheduled.
     """
 
     is_suspended: bool
     image: str
     server_image: str | None
     script_version: str | None
+    drill: DrillSchedule | None = None
 
 
 def problems(
@@ -39,6 +51,7 @@ def problems(
     return [
         *_backups(catalog, now, max_age),
         *_last_run(catalog.last_run),
+        *_drill(installation.drill, catalog),
         *_schedule(installation, own_version),
         *_space(catalog),
         *_files(catalog),
@@ -87,6 +100,38 @@ def _last_run(last_run: dict[str, Any] | None) -> Iterator[Failure]:
 
 
 _ENDED = {"failed": "failed", "interrupted": "was interrupted"}
+
+
+def _drill(scheduled: DrillSchedule | None, catalog: Catalog) -> Iterator[Failure]:
+    """What is wrong with the rehearsed restores.
+
+    One by hand is a problem only while the backup that it failed for is the newest: nobody promised another.
+    """
+    last = catalog.last_drill or {}
+    state, newest = last.get("state"), catalog.newest()
+    is_of_newest = newest is not None and last.get("backup") == newest.name
+    if state in _ENDED and (scheduled is not None or (state == "failed" and is_of_newest)):
+        reason = last.get("reason") or "it ended before it could write its result"
+        of = f" of {last['backup']}" if last.get("backup") else ""
+        yield Failure(
+            "drill", f"the last rehearsed restore{of}, started {last.get('started')}, {_ENDED[state]}: {reason}"
+        )
+    if scheduled is None:
+        return
+    if scheduled.is_suspended:
+        yield Failure(
+            "drill", "the drill's CronJob is suspended: no restore is rehearsed until postgres_backup_suspend is false"
+        )
+    due = scheduled.last_time
+    if due is None or scheduled.is_active:
+        return
+    started = parse_time(str(last.get("started")))
+    if started is None or started < due - _CLOCK_TOLERANCE:
+        yield Failure(
+            "drill",
+            f"a rehearsed restore was due at {due:%Y-%m-%d %H:%M} UTC: expected its outcome on the volume, found "
+            f"{f'one of {started:%Y-%m-%d %H:%M} UTC' if started else 'none'}. Look at the drill's Job and its pod",
+        )
 
 
 def _schedule(installation: Installation, own_version: str) -> Iterator[Failure]:

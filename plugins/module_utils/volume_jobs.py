@@ -22,8 +22,9 @@ TTL_SECONDS = 120
 READER_DEADLINE_SECONDS = 600
 # Where the script works in the pod.
 SCRATCH = "/postgres-backup-scratch"
-_SCRATCH_VOLUME = "postgres-backup-scratch"
-_PREPARE = "prepare"
+SCRATCH_VOLUME = "postgres-backup-scratch"
+# The name of the first container, where there is one.
+PREPARE = "prepare"
 
 
 @dataclass(frozen=True)
@@ -103,11 +104,11 @@ def volume_job(cronjob: Mapping[str, Any], name: str, script: Mapping[str, str],
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": work.grace_seconds,
-        "volumes": [*volumes, {"name": _SCRATCH_VOLUME, "emptyDir": {"sizeLimit": "64Mi"}}, *work.volumes],
+        "volumes": [*volumes, {"name": SCRATCH_VOLUME, "emptyDir": {"sizeLimit": "64Mi"}}, *work.volumes],
         "containers": [{**container, "volumeMounts": [*container["volumeMounts"], *work.own_mounts]}],
     }
     if work.prepare:
-        spec["initContainers"] = [{**container, "name": _PREPARE, "args": list(work.prepare)}]
+        spec["initContainers"] = [{**container, "name": PREPARE, "args": list(work.prepare)}]
     if work.node is not None:
         _bind_to_node(spec, work.node)
     return {
@@ -138,7 +139,7 @@ def _container(there: BackupMount, cronjob: str, script: Mapping[str, str], work
         "volumeMounts": [
             mount,
             *(copy.deepcopy(others) if work.credentials else []),
-            {"name": _SCRATCH_VOLUME, "mountPath": SCRATCH},
+            {"name": SCRATCH_VOLUME, "mountPath": SCRATCH},
             *work.mounts,
         ],
     }

@@ -57,8 +57,8 @@ problems:
   returned: always
   contains:
     check:
-      description: What it is about - V(backup), V(age), V(size), V(last_run), V(databases), V(schedule), V(image),
-        V(script), V(space), V(unchecked), V(damaged) or V(future).
+      description: What it is about - V(backup), V(age), V(size), V(last_run), V(drill), V(databases), V(schedule),
+        V(image), V(script), V(space), V(unchecked), V(damaged) or V(future).
       type: str
     message:
       description: What was expected, what was found and what to do.
@@ -83,6 +83,25 @@ newest:
   returned: always
 last_run:
   description: What the last run said of itself; null when none left a word.
+  type: dict
+  returned: always
+last_drill:
+  description:
+    - How the last scheduled rehearsal of a restore went; null when there was none.
+    - Where drills are scheduled, RV(healthy) needs it to have succeeded, and each that was due to have left its
+      outcome. Otherwise one that failed counts only while its backup is the newest.
+  type: dict
+  returned: always
+  sample:
+    state: succeeded
+    backup: postgres-backup-2026-11-22-020000.sql.gz
+    started: "2026-11-22T04:00:03Z"
+    finished: "2026-11-22T04:00:21Z"
+    databases: 3
+    tables: 40
+    rows: 1000
+drill_schedule:
+  description: When restores are rehearsed, as RV(schedule); null when they are not (C(postgres_backup_drill_schedule)).
   type: dict
   returned: always
 schedule:
@@ -124,6 +143,7 @@ from typing import Any
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.catalog import parse_listing
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.connection import Connection
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.installation import (
+    drill_cronjob,
     installation,
     schedule,
     volume,
@@ -151,7 +171,8 @@ def look(module: Any, connection: Connection) -> dict[str, Any]:
     with Reader(connection, cronjob, request, reader_settings(parameters)) as reader:
         catalog = parse_listing(reader.listing())
     there = backup_mount(cronjob, parameters["directory"])
-    state, notes = installation(connection, cronjob, parameters["directory"])
+    drill, drill_notes = drill_cronjob(connection, cronjob)
+    state, notes = installation(connection, cronjob, parameters["directory"], drill)
     disk, more_notes = volume(connection, there, parameters["namespace"], catalog.source)
     now = datetime.now(timezone.utc)
     found = problems(state, catalog, now, max_age, VERSION)
@@ -163,10 +184,12 @@ def look(module: Any, connection: Connection) -> dict[str, Any]:
         "backups": [backup.to_dict(now) for backup in catalog.backups],
         "newest": newest.to_dict(now) if newest else None,
         "last_run": catalog.last_run,
+        "last_drill": catalog.last_drill,
+        "drill_schedule": schedule(drill) if drill is not None else None,
         "schedule": schedule(cronjob),
         "volume": {**disk, "size_bytes": catalog.size_bytes, "free_bytes": catalog.free_bytes},
         "policy": catalog.policy,
-        "notes": [*notes, *more_notes],
+        "notes": [*drill_notes, *notes, *more_notes],
     }
 
 

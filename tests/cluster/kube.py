@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -88,6 +89,23 @@ def run_in_volume(namespace: str, command: str, cronjob: str = NAME, job: str = 
     kubectl("delete", "job", job, "-n", namespace)
     assert state == "Complete", log
     return log
+
+
+def kill_all(process: subprocess.Popen[str]) -> None:
+    """Kills a process and all that it started: Ansible's workers are in sessions of their own."""
+    parents = {int(path.name): _parent(path) for path in Path("/proc").iterdir() if path.name.isdigit()}
+    family = [process.pid]
+    for pid in family:
+        family += [child for child, parent in parents.items() if parent == pid]
+    for pid in family:
+        os.kill(pid, signal.SIGKILL)
+
+
+def _parent(process: Path) -> int:
+    try:
+        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ import json
 import os
 import random
 import shlex
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +20,7 @@ from typing import Any
 import pytest
 
 from .conftest import Server, new_namespace
-from .kube import CHECKOUT, NAME, Ansible, apply, kubectl, names, run_cronjob
+from .kube import CHECKOUT, NAME, Ansible, apply, kill_all, kubectl, names, run_cronjob
 from .volumes import install, volume_folder
 
 DUMP = CHECKOUT / "tests" / "unit" / "plugins" / "module_utils" / "dumps" / "18-all.sql"
@@ -77,20 +76,8 @@ class Running:
 
     def kill(self) -> None:
         """Ansible and all that it started, at once: its workers are in sessions of their own."""
-        parents = {int(path.name): _parent(path) for path in Path("/proc").iterdir() if path.name.isdigit()}
-        family = [self.process.pid]
-        for pid in family:
-            family += [child for child, parent in parents.items() if parent == pid]
-        for pid in family:
-            os.kill(pid, signal.SIGKILL)
+        kill_all(self.process)
         self.process.communicate()
-
-
-def _parent(process: Path) -> int:
-    try:
-        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
-    except OSError:
-        return 0
 
 
 @dataclass

@@ -17,6 +17,7 @@ from .conftest import Server, secret
 from .kube import NAME, Ansible, apply, get, kubectl, must_get, names, run_cronjob, run_in_volume
 
 PVC, CRONJOB = Path("applications/postgres/backup-pvc.yaml"), Path("applications/postgres/backup-cronjob.yaml")
+DRILL = f"{NAME}-drill"
 README, RUNBOOK = Path("applications/postgres/README.md"), Path("docs/runbooks/postgres-backup.md")
 
 
@@ -80,6 +81,8 @@ def test_from_nothing_to_nothing(ansible: Ansible, home: dict[str, Any], namespa
         assert server.password not in text
         assert encoded not in text
 
+    assert ansible.site(drill_schedule="@weekly", **home).status == 0
+    assert names("cronjob", namespace) == {NAME, DRILL}
     gone = ansible.site(state="absent", **home)
     assert gone.status == 0, gone.output
     assert gone.changed > 0
@@ -112,11 +115,17 @@ def test_a_change_comes_and_what_is_taken_away_goes(ansible: Ansible, home: dict
         "node_selector": {"kubernetes.io/os": "linux"},
         "pod_annotations": {"note": "one"},
         "keep_within": "14d",
+        "drill_schedule": "0 4 * * 0",
     }
     assert ansible.site(**home, **with_more).status == 0
-    assert NAME in names("networkpolicy", namespace)
+    assert names("networkpolicy", namespace) == {NAME, DRILL}
+    assert must_get("cronjob", DRILL, namespace)["spec"]["schedule"] == "0 4 * * 0"
+    again = ansible.site(**home, **with_more)
+    assert (again.status, again.changed) == (0, 0), again.output
+    assert any(line.startswith("Restores are rehearsed by the schedule 0 4 * * 0") for line in again.summary)
+    kubectl("create", "job", f"--from=cronjob/{DRILL}", "a-drill", "-n", namespace)
     assert environment(namespace)["POSTGRES_BACKUP_EXTRA_ARGS"] == "--no-comments"
-    assert "NetworkPolicy" in (ansible.folder / CRONJOB).read_text()
+    assert f"name: {DRILL}" in (ansible.folder / CRONJOB).read_text()
 
     files = {path: (ansible.folder / path).read_text() for path in (PVC, CRONJOB, README, RUNBOOK)}
     checked = ansible.site("--check", "--diff", schedule="30 3 * * *", **home)
@@ -124,19 +133,24 @@ def test_a_change_comes_and_what_is_taken_away_goes(ansible: Ansible, home: dict
     assert checked.changed > 0
     assert '+        "schedule": "30 3 * * *"' in checked.output
     assert "POSTGRES_BACKUP_EXTRA_ARGS" in checked.output
-    assert NAME in names("networkpolicy", namespace)
+    assert names("networkpolicy", namespace) == {NAME, DRILL}
+    assert names("cronjob", namespace) == {NAME, DRILL}
     assert environment(namespace)["POSTGRES_BACKUP_EXTRA_ARGS"] == "--no-comments"
     assert {path: (ansible.folder / path).read_text() for path in files} == files
 
     assert ansible.site(schedule="30 3 * * *", **home).status == 0
     assert not {"POSTGRES_BACKUP_EXTRA_ARGS", "POSTGRES_BACKUP_KEEP_WITHIN"} & set(environment(namespace))
-    assert names("networkpolicy", namespace) == set()
+    assert names("networkpolicy", namespace) == {DRILL}
+    assert names("cronjob", namespace) == {NAME}
+    kubectl("wait", "--for=delete", "job/a-drill", "-n", namespace, "--timeout=60s")
     cronjob = must_get("cronjob", NAME, namespace)
     assert cronjob["spec"]["schedule"] == "30 3 * * *"
     template = cronjob["spec"]["jobTemplate"]["spec"]["template"]
     assert "nodeSelector" not in template["spec"]
     assert "annotations" not in template["metadata"]
-    assert "NetworkPolicy" not in (ansible.folder / CRONJOB).read_text()
+    written = [(made["kind"], made["metadata"]["name"]) for made in written_objects(ansible.folder)]
+    assert ("NetworkPolicy", DRILL) in written
+    assert not {("NetworkPolicy", NAME), ("CronJob", DRILL)} & set(written)
     assert ansible.site(schedule="30 3 * * *", **home).changed == 0
 
 

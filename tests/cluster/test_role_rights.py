@@ -10,18 +10,26 @@ from typing import Any
 import pytest
 
 from .conftest import credentials
-from .kube import Ansible, kubectl, names
+from .kube import NAME, Ansible, kubectl, names
 
 
 @pytest.fixture
 def limited(namespace: str, tmp_path: Path) -> dict[str, str]:
-    """Credentials, in kubernetes.core's own environment variables, for objects of one namespace, no secrets."""
+    """Credentials, in kubernetes.core's own environment variables, for objects of one namespace, no secrets.
+
+    Of NetworkPolicies no other than the drills' can be read.
+    """
     kinds = {"": ["configmaps", "serviceaccounts", "persistentvolumeclaims"], "batch": ["cronjobs"]}
+    policies = {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"]}
     role = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "Role",
         "metadata": {"name": "limited", "namespace": namespace},
-        "rules": [{"apiGroups": [group], "resources": which, "verbs": ["*"]} for group, which in kinds.items()],
+        "rules": [
+            *({"apiGroups": [group], "resources": which, "verbs": ["*"]} for group, which in kinds.items()),
+            {**policies, "verbs": ["create"]},
+            {**policies, "verbs": ["get", "patch"], "resourceNames": [f"{NAME}-drill"]},
+        ],
     }
     return credentials("limited", role, tmp_path)
 
@@ -41,7 +49,7 @@ def test_what_may_not_be_read_is_skipped_with_a_note(
         f"Not checked: the Secret {namespace}/postgres-postgresql, which this user may not read.",
         "Not checked: the storage class nfs-client, since this user may not read storage classes.",
         "Not known: where the files lie and whether they outlive the claim, since this user may not read volumes.",
-        "Not removed: NetworkPolicies of an earlier run, if there are any, since this user may not read them.",
+        "Not removed: NetworkPolicies of an earlier run, if there are any: this user may not read or delete them.",
         "Not variables of this role, so without effect on it: postgres_backup_misspelt",
     ):
         assert note in notes

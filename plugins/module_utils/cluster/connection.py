@@ -96,6 +96,13 @@ class Connection:
         except NotFoundError as error:
             raise NotFoundError(f"{error}. {self._others(namespace)}") from error
 
+    def cronjob_if_any(self, namespace: str, name: str) -> Object | None:
+        """The CronJob; None when it is not there."""
+        try:
+            return self.call(f"the CronJob '{namespace}/{name}'", _path("batch/v1", namespace, "cronjobs", name))
+        except NotFoundError:
+            return None
+
     def _others(self, namespace: str) -> str:
         try:
             self.call("the namespace", f"/api/v1/namespaces/{quote(namespace, safe='')}")

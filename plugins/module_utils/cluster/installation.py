@@ -9,8 +9,9 @@ import re
 from typing import Any
 
 from ..errors import ClusterError, ForbiddenError, NotFoundError
-from ..health import Installation
+from ..health import DrillSchedule, Installation
 from ..job_templates import BackupMount, backup_mount, pod_spec, variables
+from ..names import parse_time
 from .connection import Connection, Object
 
 with contextlib.suppress(ImportError):  # the module says so: module_support.py
@@ -32,6 +33,25 @@ def schedule(cronjob: Object) -> dict[str, Any]:
         "last_schedule_time": status.get("lastScheduleTime"),
         "last_successful_time": status.get("lastSuccessfulTime"),
     }
+
+
+def drill_cronjob(connection: Connection, cronjob: Object) -> tuple[Object | None, list[str]]:
+    """The CronJob of the drills as the role names it, None where there is none; with notes as below."""
+    metadata = cronjob["metadata"]
+    try:
+        return connection.cronjob_if_any(metadata["namespace"], f"{metadata['name']}-drill"), []
+    except ForbiddenError as error:
+        return None, [str(error)]
+
+
+def drill_schedule(cronjob: Object) -> DrillSchedule:
+    """What of the drills' CronJob the installation's health depends on."""
+    status = cronjob.get("status", {})
+    return DrillSchedule(
+        is_suspended=bool(cronjob["spec"].get("suspend")),
+        last_time=parse_time(status.get("lastScheduleTime") or ""),
+        is_active=bool(status.get("active")),
+    )
 
 
 def volume(connection: Connection, there: BackupMount, namespace: str, source: str | None) -> tuple[Object, list[str]]:
@@ -62,8 +82,10 @@ def volume(connection: Connection, there: BackupMount, namespace: str, source: s
     return found, notes
 
 
-def installation(connection: Connection, cronjob: Object, directory: str | None) -> tuple[Installation, list[str]]:
-    """The CronJob as it stands, with notes about what this user may not read."""
+def installation(
+    connection: Connection, cronjob: Object, directory: str | None, drill: Object | None = None
+) -> tuple[Installation, list[str]]:
+    """The CronJob as it stands, and that of its drills, with notes about what this user may not read."""
     there = backup_mount(cronjob, directory)
     notes: list[str] = []
     found: dict[str, str | None] = {"server_image": None, "script_version": None}
@@ -80,6 +102,7 @@ def installation(connection: Connection, cronjob: Object, directory: str | None)
             image=there.container["image"],
             server_image=found["server_image"],
             script_version=found["script_version"],
+            drill=drill_schedule(drill) if drill is not None else None,
         ),
         notes,
     )

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""A backup's Job, watched to its end, with its log followed so that it outlives the pod."""
+"""A Job of the backup's or ours, watched to its end, with its log followed so that it outlives the pod."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from ..diagnosis import job_end, job_failure
+from ..diagnosis import Waiting, job_end, job_failure, why_killed
 from ..errors import ClusterError, ForbiddenError, NotFoundError, StuckError, WaitTimeoutError
 from .connection import Connection, Object
 from .pod_watch import PodWatch
@@ -22,7 +22,7 @@ _POLL_SECONDS = 0.4
 _LAST_LINES_SECONDS = 10
 # How long the API server may be away.
 _PATIENCE_SECONDS = 60
-_Attempt = tuple[str, int]  # the pod's name, and how often its container was started before
+_Attempt = tuple[str, str, int]  # the names of pod and container, and how often it was started before
 
 
 @dataclass(frozen=True)
@@ -30,23 +30,24 @@ class JobEnd:
     """How a Job ended: `state` is Complete, Failed or Gone; `reason` is Kubernetes' word for a failure.
 
     `result` is what the script said of its run (None where no script of ours ran, or nothing was heard of it), `log`
-    the lines of all attempts.
+    the lines of all attempts, and `killed` what ended a pod of it from outside, where something did.
     """
 
     state: str
     reason: str | None
     result: dict[str, Any] | None
     log: tuple[str, ...]
+    killed: Waiting | None = None
 
 
 class JobRun:
-    """Follows one Job; `container` is the one whose log counts."""
+    """Follows one Job; `containers` are those of its pod whose logs count, in the order in which they run."""
 
-    def __init__(self, connection: Connection, namespace: str, name: str, container: str) -> None:
+    def __init__(self, connection: Connection, namespace: str, name: str, *containers: str) -> None:
         self._connection = connection
         self._namespace = namespace
         self._name = name
-        self._container = container
+        self._containers = containers
         self._lock = threading.Lock()
         self._seen: set[str] = set()
         self._lines: list[str] = []
@@ -54,6 +55,7 @@ class JobRun:
         self._ended_attempts: set[_Attempt] = set()
         self._heard_to_end: set[_Attempt] = set()
         self._last_words: str | None = None
+        self._killed: Waiting | None = None
 
     @property
     def log(self) -> tuple[str, ...]:
@@ -107,7 +109,7 @@ class JobRun:
         for follower in [*self._followers.values()]:
             follower.join(max(0.0, deadline - time.monotonic()))
         log = self.log
-        return JobEnd(state, reason, self._result(log, state), log)
+        return JobEnd(state, reason, self._result(log, state), log, self._killed)
 
     def _result(self, log: tuple[str, ...], state: str) -> dict[str, Any] | None:
         """The script's own result: the last that agrees with the Job's end, from the log or the termination message."""
@@ -121,23 +123,25 @@ class JobRun:
         return None
 
     def _follow(self, pod: Object) -> None:
-        """Follow every attempt of the pod's container that was not heard to its end."""
-        for status in pod.get("status", {}).get("containerStatuses") or []:
-            if status["name"] != self._container:
+        """Follow every attempt of the pod's containers that was not heard to its end."""
+        self._killed = why_killed(pod) or self._killed
+        there = pod.get("status", {})
+        for status in [*(there.get("initContainerStatuses") or []), *(there.get("containerStatuses") or [])]:
+            if status["name"] not in self._containers:
                 continue
-            name, attempt = pod["metadata"]["name"], status["restartCount"]
+            name, attempt = (pod["metadata"]["name"], status["name"]), status["restartCount"]
             state, last = status.get("state") or {}, status.get("lastState") or {}
             ended = [each["terminated"] for each in (state, last) if each.get("terminated")]
             self._last_words = next((each["message"] for each in ended if each.get("message")), self._last_words)
             if "waiting" in state and not ended:
                 continue  # nothing has run yet
             if "running" not in state:
-                self._ended_attempts.add((name, attempt))
-            self._start((name, attempt), previous=False)
+                self._ended_attempts.add((*name, attempt))
+            self._start((*name, attempt), previous=False)
             if attempt and "waiting" not in state:
                 # While it waits to be started again, "previous" is the attempt above.
-                self._ended_attempts.add((name, attempt - 1))
-                self._start((name, attempt - 1), previous=True)
+                self._ended_attempts.add((*name, attempt - 1))
+                self._start((*name, attempt - 1), previous=True)
 
     def _start(self, attempt: _Attempt, previous: bool) -> None:
         follower = self._followers.get(attempt)
@@ -152,9 +156,9 @@ class JobRun:
         had_ended = attempt in self._ended_attempts
         options = {"previous": True} if previous else {"follow": True}
         try:
-            response = self._connection.log(self._namespace, attempt[0], self._container, timestamps=True, **options)
+            response = self._connection.log(self._namespace, attempt[0], attempt[1], timestamps=True, **options)
             with contextlib.closing(response):
-                for line in split_lines(response.stream(4096)):
+                for line in split_lines(response.stream(65536)):
                     self._add(attempt[0], line)
         except NotFoundError:
             had_ended = True  # the pod is gone

@@ -60,7 +60,8 @@ class Reader:
         self._lines: list[str] = []
 
     def __enter__(self) -> Reader:
-        request = replace(self._request, node=self._request.node or self._node())
+        node = self._request.node or node_of_volume(self._connection, self._cronjob, self._request.directory)
+        request = replace(self._request, node=node)
         name = job_name(self._cronjob["metadata"]["name"], READER, secrets.token_hex(3))
         made = self._connection.create_job(reader_job(self._cronjob, name, FILES, request))
         self.job = made["metadata"]["name"]
@@ -129,21 +130,22 @@ class Reader:
             response.close()
         return lines
 
-    def _node(self) -> str | None:
-        """Where the volume is in use, when only one node can mount it."""
-        claim = backup_mount(self._cronjob, self._request.directory).claim
-        if claim is None:
+
+def node_of_volume(connection: Connection, cronjob: Object, directory: str | None) -> str | None:
+    """Where the CronJob's volume is in use, when only one node can mount it."""
+    claim = backup_mount(cronjob, directory).claim
+    if claim is None:
+        return None
+    namespace = cronjob["metadata"]["namespace"]
+    try:
+        modes = connection.claim(namespace, claim)["spec"]["accessModes"]
+        if any(mode.endswith("Many") for mode in modes):
             return None
-        connection = self._connection
-        try:
-            modes = connection.claim(self.namespace, claim)["spec"]["accessModes"]
-            if any(mode.endswith("Many") for mode in modes):
-                return None
-            pods = connection.pods(self.namespace)
-        except (ForbiddenError, NotFoundError):
-            return None  # a claim that is not there is what the pod's own status tells
-        users = (pod for pod in pods if pod["status"].get("phase") in {"Running", "Pending"} and _uses(pod, claim))
-        return next((pod["spec"]["nodeName"] for pod in users if pod["spec"].get("nodeName")), None)
+        pods = connection.pods(namespace)
+    except (ForbiddenError, NotFoundError):
+        return None  # a claim that is not there is what the pod's own status tells
+    users = (pod for pod in pods if pod["status"].get("phase") in {"Running", "Pending"} and _uses(pod, claim))
+    return next((pod["spec"]["nodeName"] for pod in users if pod["spec"].get("nodeName")), None)
 
 
 def _uses(pod: Object, claim: str) -> bool:

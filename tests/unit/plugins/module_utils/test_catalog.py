@@ -89,6 +89,29 @@ def test_a_last_run_of_another_hand_hides_no_backup() -> None:
     assert (len(catalog.backups), catalog.last_run) == (1, None)
 
 
+DRILL = '{"state":"succeeded","backup":"b"}'
+RUN = '{"state":"failed","reason":"x"}'
+
+
+@pytest.mark.parametrize(
+    ("drill", "run", "states"),
+    [
+        (DRILL, RUN, ("succeeded", "failed")),
+        ("null", RUN, (None, "failed")),
+        ('{"state":', RUN, (None, "failed")),
+        (DRILL, '{"state":', ("succeeded", None)),
+        ('{"state":', '{"state":', (None, None)),
+    ],
+)
+def test_the_last_drill(drill: str, run: str, states: tuple[str | None, str | None]) -> None:
+    text = json.dumps(VOLUME, separators=(",", ":")).replace(
+        ',"last_run":null', f',"last_drill":{drill},"last_run":{run}'
+    )
+    catalog = parse_listing([line(22), text])
+    assert ((catalog.last_drill or {}).get("state"), (catalog.last_run or {}).get("state")) == states
+    assert len(catalog.backups) == 1
+
+
 def test_a_plan() -> None:
     gone = "postgres-backup-2026-11-01-020000.sql.gz"
     plan = parse_plan([line(22), json.dumps({"type": "prune", "dry_run": True, "deleted": [gone], "freed_bytes": 7})])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from plugins.module_utils.diagnosis import job_end, job_failure, why_event, why_waiting
+from plugins.module_utils.diagnosis import job_end, job_failure, why_event, why_killed, why_waiting
 
 
 def pod(state: dict[str, Any] | None = None, scheduled: str = "True") -> dict[str, Any]:
@@ -71,3 +71,26 @@ def test_a_jobs_failure() -> None:
     failed = {"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "message": "too long."}
     assert job_failure({"status": {"conditions": [failed]}}) == "DeadlineExceeded: too long"
     assert job_failure({}) == "no reason was given"
+
+
+EVICTED = {"phase": "Failed", "reason": "Evicted", "message": "Usage of EmptyDir volume exceeds the limit. "}
+OOM = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
+ERROR = {"terminated": {"reason": "Error", "exitCode": 1}}
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        ({"phase": "Running"}, None),
+        ({"phase": "Failed", "containerStatuses": [{"name": "drill", "state": ERROR}]}, None),
+        (EVICTED, "Evicted"),
+        ({"phase": "Failed", "containerStatuses": [{"name": "drill", "state": OOM}]}, "OOMKilled"),
+        ({"containerStatuses": [{"name": "drill", "state": {"running": {}}, "lastState": OOM}]}, "OOMKilled"),
+        ({"phase": "Failed", "initContainerStatuses": [{"name": "prepare", "state": OOM}]}, "OOMKilled"),
+        ({"phase": "Failed", "reason": "NodeLost"}, "NodeLost"),
+    ],
+)
+def test_what_ended_a_pod_from_outside(status: dict[str, Any], reason: str | None) -> None:
+    why = why_killed({"status": status})
+    assert (why and why.reason) == reason
+    assert why is None or str(why).startswith(f"{reason}: ")

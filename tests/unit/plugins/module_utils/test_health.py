@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from plugins.module_utils.catalog import Backup, Catalog
-from plugins.module_utils.health import Installation, problems
+from plugins.module_utils.health import DrillSchedule, Installation, problems
 
 NOW = datetime(2026, 11, 22, 3, tzinfo=UTC)
 SOUND = Installation(is_suspended=False, image="pg:18", server_image="pg:18", script_version="1.2.0")
@@ -22,8 +22,10 @@ def backup(hours: float = 1, state: str = "complete", size: int = 100, reasons: 
     return Backup(f"b-{hours}", created, size, "a" * 64 if state == "complete" else None, state, "keep", reasons)
 
 
-def catalog(*backups: Backup, free: int = 1000, last_run: dict[str, Any] | None = None) -> Catalog:
-    return Catalog(backups, "/backups", None, 10_000, free, {}, last_run)
+def catalog(
+    *backups: Backup, free: int = 1000, last_run: dict[str, Any] | None = None, last_drill: dict[str, Any] | None = None
+) -> Catalog:
+    return Catalog(backups, "/backups", None, 10_000, free, {}, last_run, last_drill)
 
 
 def checks(installation: Installation, found: Catalog) -> list[str]:
@@ -90,3 +92,40 @@ def test_a_message_names_few_of_many() -> None:
     many = catalog(backup(), *(backup(10 + number, "unchecked") for number in range(30)))
     (problem,) = problems(SOUND, many, NOW, timedelta(hours=26), "1.2.0")
     assert "and 25 more" in problem.message
+
+
+DUE = NOW - timedelta(hours=1)
+SCHEDULED = DrillSchedule(is_suspended=False, last_time=DUE, is_active=False)
+
+
+def outcome(state: str = "succeeded", minutes_after_due: float = 0.1, of: str = "b-1") -> dict[str, Any]:
+    started = DUE + timedelta(minutes=minutes_after_due)
+    return {"state": state, "started": f"{started:%Y-%m-%dT%H:%M:%SZ}", "reason": None, "backup": of}
+
+
+@pytest.mark.parametrize(
+    ("drill", "last", "words"),
+    [
+        (SCHEDULED, outcome(), []),
+        (SCHEDULED, outcome("running"), []),
+        (SCHEDULED, outcome("failed"), ["failed: it ended before"]),
+        (SCHEDULED, outcome("interrupted"), ["was interrupted"]),
+        (SCHEDULED, outcome("failed", of="b-of-last-week"), ["of b-of-last-week"]),
+        (SCHEDULED, None, ["found none"]),
+        (SCHEDULED, {"state": "succeeded"}, ["found none"]),
+        (SCHEDULED, outcome(minutes_after_due=-4), []),
+        (SCHEDULED, outcome(minutes_after_due=-60), ["found one of 2026-11-22 01:00 UTC"]),
+        (SCHEDULED, outcome("failed", -60), ["failed", "was due at 2026-11-22 02:00 UTC"]),
+        (replace(SCHEDULED, is_active=True), outcome(minutes_after_due=-60), []),
+        (replace(SCHEDULED, last_time=None), None, []),
+        (replace(SCHEDULED, is_suspended=True), outcome(), ["is suspended"]),
+        (None, None, []),
+        (None, outcome("failed"), ["failed"]),
+        (None, outcome("failed", of="b-of-last-week"), []),
+        (None, outcome("interrupted"), []),
+    ],
+)
+def test_drills(drill: DrillSchedule | None, last: dict[str, Any] | None, words: list[str]) -> None:
+    found = problems(replace(SOUND, drill=drill), catalog(backup(), last_drill=last), NOW, timedelta(hours=26), "1.2.0")
+    assert [problem.check for problem in found] == ["drill"] * len(words)
+    assert all(word in problem.message for word, problem in zip(words, found, strict=True))

@@ -142,3 +142,23 @@ def test_a_job_that_is_gone() -> None:
     fake = Fake([job(), NotFoundError("gone")], [[pod(RUNNING)]], {False: [Log("one", result("failed"))]})
     end = follow(fake)
     assert (end.state, end.result) == ("Gone", {"state": "failed"})
+
+
+def test_a_first_container_that_fails_is_heard_too() -> None:
+    made = pod({"waiting": {"reason": "PodInitializing"}})
+    first = {"name": "prepare", "restartCount": 0, "state": ended()}
+    made["status"] |= {"phase": "Failed", "reason": "Evicted", "initContainerStatuses": [first]}
+    fake = Fake([job("Failed")], [[made]], {False: [Log("no room", result("failed"))]})
+    run: Any = JobRun(fake, "data", "j", "prepare", "backup")  # type: ignore[arg-type]
+    end: job_run.JobEnd = run.wait(20, 10)
+    assert (end.log[0], end.result) == ("no room", {"state": "failed"})
+    assert end.killed is not None and end.killed.reason == "Evicted"
+
+
+def test_a_hundred_thousand_lines() -> None:
+    lines = [f'{{"type":"table","schema_hex":"7075626c6963","name_hex":"{number:08x}"}}' for number in range(100_000)]
+    fake = Fake([job(), job("Complete")], [[pod(RUNNING)], [pod(ended())]], {False: [Log(*lines, result("succeeded"))]})
+    began = time.monotonic()
+    end = follow(fake)
+    assert end.log == (*lines, result("succeeded"))
+    assert time.monotonic() - began < 10

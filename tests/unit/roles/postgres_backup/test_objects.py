@@ -45,24 +45,27 @@ def test_the_objects_of_the_defaults() -> None:
         ("PersistentVolumeClaim", "postgres-backup"),
         ("ConfigMap", "postgres-backup-script"),
         ("ServiceAccount", "postgres-backup"),
+        ("NetworkPolicy", "postgres-backup-drill"),
         ("CronJob", "postgres-backup"),
     ]
 
 
 def test_every_object_has_the_labels_and_its_namespace() -> None:
-    for made in objects(postgres_backup_network_policy=True, postgres_backup_namespace="db"):
+    all_of_them = {"postgres_backup_network_policy": True, "postgres_backup_drill_schedule": "@weekly"}
+    for made in objects(postgres_backup_namespace="db", **all_of_them):
         assert made["metadata"]["namespace"] == "db"
         assert made["metadata"]["labels"] == {
             "app.kubernetes.io/name": "postgres",
             "app.kubernetes.io/instance": "postgres-backup",
-            "app.kubernetes.io/component": "backup",
+            "app.kubernetes.io/component": "drill" if made["metadata"]["name"].endswith("-drill") else "backup",
             "app.kubernetes.io/part-of": "home-lab",
         }
 
 
 def test_the_config_map_holds_the_script_to_the_byte() -> None:
     (config_map,) = (made for made in objects() if made["kind"] == "ConfigMap")
-    assert config_map["data"] == {name: (ROLE / "files" / name).read_text() for name in ("backup.sh", "retention.awk")}
+    files = ("backup.sh", "retention.awk", "feeding.sh", "globals.awk", "drill.sh")
+    assert config_map["data"] == {name: (ROLE / "files" / name).read_text() for name in files}
 
 
 def test_the_schedule_of_the_defaults() -> None:
@@ -150,7 +153,7 @@ def test_values_that_came_as_text_from_the_command_line() -> None:
         postgres_backup_network_policy="false",
         postgres_backup_port="5433",
     )
-    assert [each["kind"] for each in made].count("NetworkPolicy") == 0
+    assert [each["kind"] for each in made].count("NetworkPolicy") == 1
     spec = made[-1]["spec"]
     assert spec["suspend"] is True
     assert spec["jobTemplate"]["spec"]["backoffLimit"] == 5
@@ -218,8 +221,12 @@ def test_a_persons_labels_are_on_the_pods_and_only_there() -> None:
     assert "client" not in made["metadata"]["labels"]
 
 
+def policies(**variables: Any) -> dict[str, dict[str, Any]]:
+    return {made["metadata"]["name"]: made for made in objects(**variables) if made["kind"] == "NetworkPolicy"}
+
+
 def test_the_policy_of_the_pods_lets_them_reach_the_server_and_dns() -> None:
-    (policy,) = (m for m in objects(postgres_backup_network_policy=True) if m["kind"] == "NetworkPolicy")
+    policy = policies(postgres_backup_network_policy=True)["postgres-backup"]
     dns, server = policy["spec"]["egress"]
     assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
     assert "ingress" not in policy["spec"]
@@ -229,7 +236,7 @@ def test_the_policy_of_the_pods_lets_them_reach_the_server_and_dns() -> None:
 
 
 def test_the_policy_of_the_server_lets_only_these_pods_in() -> None:
-    (policy,) = (m for m in objects(postgres_backup_server_network_policy=True) if m["kind"] == "NetworkPolicy")
+    policy = policies(postgres_backup_server_network_policy=True)["postgres-backup-server"]
     assert policy["spec"]["podSelector"] == {"matchLabels": {"app": "db"}}
     (rule,) = policy["spec"]["ingress"]
     assert rule["from"][0]["podSelector"]["matchLabels"] == {

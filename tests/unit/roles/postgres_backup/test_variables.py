@@ -19,7 +19,7 @@ IMAGE = "registry.example/postgresql:18"
 REFUSED: list[tuple[str, Any]] = [
     *[
         ("postgres_backup_name", name)
-        for name in ["", "Upper", "a_b", "-a", "a-", "a.b", "a b", "a\n", "ä", "a/b", "a" * 53]
+        for name in ["", "Upper", "a_b", "-a", "a-", "a.b", "a b", "a\n", "ä", "a/b", "a" * 53, "a-drill"]
     ],
     *[("postgres_backup_namespace", name) for name in ["", "Data", "a.b", "a" * 64, "data\n"]],
     *[
@@ -112,6 +112,12 @@ REFUSED: list[tuple[str, Any]] = [
         for number in [-1, "-7", 100001, False]
     ],
     *[("postgres_backup_keep_within", text) for text in ["14", "0d", "-1d", "1.5d", "two weeks", "1d ", "14d\n"]],
+    *[("postgres_backup_drill_schedule", schedule) for schedule in ["weekly", "0 2 * *", "0 2 30 2 *", "@weekly\n"]],
+    *[("postgres_backup_drill_size_limit", size) for size in ["", "0", "10GB", "100m", "lots"]],
+    *[
+        ("postgres_backup_drill_settings", value)
+        for value in ["a=b", ["a"], {"a b": 1}, {"a\n": 1}, {"a": "x\ny"}, {"a": ["x"]}, {"a": None}, {"": "x"}]
+    ],
     *[("postgres_backup_claim_name", name) for name in ["", "A", "a_b", "a/b"]],
     *[("postgres_backup_storage_class", name) for name in ["NFS", "a_b", "a b", "nfs\n"]],
     *[
@@ -206,6 +212,12 @@ ACCEPTED: list[tuple[str, Any]] = [
     ("postgres_backup_keep_last", 0),
     ("postgres_backup_keep_weekly", "4"),
     *[("postgres_backup_keep_within", text) for text in ["36h", "14d", "2w"]],
+    *[("postgres_backup_drill_schedule", schedule) for schedule in ["", "0 4 * * 0", "@weekly"]],
+    *[("postgres_backup_drill_size_limit", size) for size in ["500M", "1.5Ti", 1073741824]],
+    *[
+        ("postgres_backup_drill_settings", value)
+        for value in [{}, {"shared_preload_libraries": "a,b", "jit": False, "cron.x": 3, "x": 0.5}]
+    ],
     ("postgres_backup_storage_class", ""),
     *[("postgres_backup_storage_size", size) for size in ["10Gi", "1.5Ti", "500M", 1073741824, "10240Mi"]],
     *[
@@ -283,6 +295,13 @@ def test_checking_the_server_needs_something_to_check_against(mode: str) -> None
     (message,) = refusals(postgres_backup_sslmode=mode)
     assert message.startswith("postgres_backup_sslmode: expected another mode, or postgres_backup_ssl_ca as well")
     assert refusals(postgres_backup_sslmode=mode, postgres_backup_ssl_ca={"secret": "ca"}) == []
+
+
+def test_the_name_of_an_installation_with_drills_is_shorter() -> None:
+    (message,) = refusals(postgres_backup_name="a" * 47, postgres_backup_drill_schedule="@weekly")
+    assert message.startswith("postgres_backup_drill_schedule: expected ")
+    assert "at most 46 characters" in message
+    assert refusals(postgres_backup_name="a" * 46, postgres_backup_drill_schedule="@weekly") == []
 
 
 def test_a_server_outside_the_cluster_needs_an_image() -> None:

@@ -1,0 +1,401 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""Restores rehearsed on a real cluster: what is restored, what is refused, and that nothing stays."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from .conftest import credentials
+from .kube import CHECKOUT, NAME, Ansible, job_ends, kill_all, kubectl, must_get, names, run_cronjob
+from .volumes import install, volume_folder
+
+DUMPS = CHECKOUT / "tests" / "unit" / "plugins" / "module_utils" / "dumps"
+DUMP = (DUMPS / "18-all.sql").read_text()
+DRILL = f"{NAME}-drill"
+BACKUP = f"{NAME}-2026-11-20-020000.sql.gz"
+IMAGES = [
+    ("localhost/postgresql:18-bitnami", 1001),
+    ("localhost/postgresql:18-bitnami-igzip", 1001),
+    ("localhost/postgresql:18-debian", 54321),
+]
+HEADER = """-- Backup made by homelab.postgres_backup 0.1.0
+-- started: 2026-11-20T02:00:00Z
+-- server: "db:5432"
+-- server version: "{version}"
+-- pg_dumpall version: "{version}"
+-- bootstrap superuser: {superuser}
+-- databases skipped: []
+--
+
+"""
+
+
+def owned_by(superuser: str) -> str:
+    """The dump as from a server whose bootstrap superuser has that name."""
+    text = HEADER.format(version="18.6", superuser=json.dumps(superuser)) + DUMP
+    for before in ("ROLE ", "OWNER TO "):
+        text = text.replace(f"{before}postgres", f'{before}"{superuser}"')
+    return text
+
+
+def with_statement(statement: str) -> str:
+    """The dump with one more statement in the database `app`."""
+    begin = DUMP.index("COPY public.b (x) FROM stdin;")
+    return f"{DUMP[:begin]}{statement}\n\n{DUMP[begin:]}"
+
+
+def put(folder: Path, text: str = DUMP, name: str = BACKUP) -> str:
+    """A complete backup on the volume; returns its sha256."""
+    data = gzip.compress(text.encode(), mtime=0)
+    (folder / name).write_bytes(data)
+    (folder / name).chmod(0o644)
+    sha256 = hashlib.sha256(data).hexdigest()
+    (folder / f"{name}.sha256").write_text(f"{sha256}  {name}\n")
+    return sha256
+
+
+@pytest.fixture
+def folder(namespace: str) -> Path:
+    """The folder behind the volume of a CronJob made by hand, which has one backup."""
+    install(namespace)
+    path = volume_folder(namespace)
+    put(path)
+    return path
+
+
+@pytest.fixture
+def drill(ansible: Ansible, namespace: str) -> Callable[..., dict[str, Any]]:
+    """Runs the module, and sees to it that it leaves nothing behind."""
+
+    def run(*arguments: str, **options: Any) -> dict[str, Any]:
+        before = names("configmap", namespace)
+        result = ansible.module("restore_drill", *arguments, namespace=namespace, **options)
+        assert "Traceback" not in result["shown"], result["shown"]
+        nothing_stays(namespace)
+        assert names("configmap", namespace) == before
+        return result
+
+    return run
+
+
+def nothing_stays(namespace: str) -> None:
+    for kind in ("job", "pod"):
+        kubectl("wait", "--for=delete", kind, "-l", "app.kubernetes.io/component", "-n", namespace, "--timeout=60s")
+        assert not names(kind, namespace)
+
+
+def contents_of(ansible: Ansible, namespace: str) -> dict[str, Any]:
+    here = ansible.folder / "here"
+    here.mkdir(exist_ok=True)
+    found = ansible.module("backup_fetch", namespace=namespace, dest=f"{here}/", verify=True)
+    assert not found["failed"], found["msg"]
+    contents: dict[str, Any] = found["contents"]
+    return contents
+
+
+def template(namespace: str, image: str, user: int) -> None:
+    base = "/spec/jobTemplate/spec/template/spec"
+    steps = [
+        {"op": "replace", "path": f"{base}/containers/0/image", "value": image},
+        {"op": "replace", "path": f"{base}/securityContext/runAsUser", "value": user},
+    ]
+    kubectl("patch", "cronjob", NAME, "-n", namespace, "--type=json", "-p", json.dumps(steps))
+
+
+Drill = Callable[..., dict[str, Any]]
+
+
+@pytest.mark.parametrize("image_and_user", IMAGES)
+def test_a_backup_restores_to_what_it_holds(
+    ansible: Ansible, namespace: str, folder: Path, drill: Drill, image_and_user: tuple[str, int]
+) -> None:
+    sha256 = put(folder, owned_by("the boss"))
+    template(namespace, *image_and_user)
+    found = drill(contents=contents_of(ansible, namespace), sha256=sha256.upper())
+    assert not found["failed"], found["msg"]
+    assert (found["changed"], found["compared"], found["failures"]) == (False, True, [])
+    assert (found["backup"], found["sha256"]) == (BACKUP, sha256)
+    assert found["server_version"].startswith("18.")
+    databases = {each["name"]: each for each in found["databases"]}
+    assert databases["app"] == {"name": "app", "tables": 3, "rows": 4, "copied_rows": 4}
+    assert "Mixed-Name's" in databases
+    assert (found["tables"], found["rows"]) == (3, 4)
+    assert found["seconds"].keys() >= {"restore", "count"}
+    assert not any(line.startswith("{") for line in found["log"])
+
+
+@pytest.mark.parametrize("options", [{}, {"in_memory": True, "size_limit": "256Mi"}, {"settings": {"jit": False}}])
+def test_without_contents_the_rows_copied_are_the_proof(folder: Path, drill: Drill, options: dict[str, Any]) -> None:
+    assert (folder / BACKUP).exists()
+    found = drill(backup=BACKUP, **options)
+    assert not found["failed"], found["msg"]
+    assert (found["compared"], found["rows"]) == (False, 4)
+
+
+def test_what_is_not_as_the_contents_say(ansible: Ansible, namespace: str, folder: Path, drill: Drill) -> None:
+    assert (folder / BACKUP).exists()
+    contents = contents_of(ansible, namespace)
+    app = next(database for database in contents["databases"] if database["name"] == "app")
+    app["tables"][0]["rows"] += 1
+    del app["tables"][1]
+    contents["databases"].append({"name": "gone", "tables": []})
+    found = drill(contents=contents)
+    assert found["failed"]
+    assert sorted(failure["check"] for failure in found["failures"]) == ["databases", "rows", "tables"]
+    assert "the database 'gone': expected it, found none" in found["msg"]
+
+
+def test_check_mode_restores_nothing(folder: Path, drill: Drill) -> None:
+    sha256 = put(folder, name=f"{NAME}-2026-11-21-020000.sql.gz")
+    found = drill("--check")
+    assert (found["failed"], found["changed"], found["rows"]) == (False, False, 0)
+    assert (found["backup"], found["sha256"]) == (f"{NAME}-2026-11-21-020000.sql.gz", sha256)
+
+
+def test_the_pod_has_no_credentials(ansible: Ansible, home: dict[str, Any], namespace: str) -> None:
+    """Not even where the backup's own pod has them."""
+    assert ansible.site(**home).status == 0
+    put(volume_folder(namespace), with_statement("SELECT pg_sleep(600);"))
+    running = ansible.start("restore_drill", namespace=namespace, timeout="20m")
+    try:
+        pod = drill_pod(namespace)
+        text = json.dumps(pod["spec"])
+        assert not any(word in text for word in ("secretKeyRef", "secretRef", '"secret"', "PGPASSWORD"))
+        environment = kubectl("exec", pod["metadata"]["name"], "-c", "drill", "-n", namespace, "--", "env")
+        assert "PASSWORD" not in environment
+        mounts = kubectl("exec", pod["metadata"]["name"], "-c", "drill", "-n", namespace, "--", "cat", "/proc/mounts")
+        backups = next(line for line in mounts.splitlines() if " /backups " in line)
+        assert backups.split()[3].split(",")[0] == "ro"
+        assert "serviceaccount" not in mounts
+    finally:
+        running.send_signal(signal.SIGTERM)
+        running.communicate(timeout=60)
+    nothing_stays(namespace)
+
+
+def drill_pod(namespace: str, component: str = "drill") -> dict[str, Any]:
+    """The drill's pod once its container runs."""
+    deadline = time.monotonic() + 60
+    selector = f"app.kubernetes.io/component={component}"
+    while time.monotonic() < deadline:
+        for pod in json.loads(kubectl("get", "pod", "-l", selector, "-n", namespace, "-o", "json"))["items"]:
+            statuses = pod["status"].get("containerStatuses", [])
+            if any(status["name"] == "drill" and "running" in status["state"] for status in statuses):
+                found: dict[str, Any] = pod
+                return found
+        time.sleep(0.3)
+    raise AssertionError(kubectl("describe", "pod", "-n", namespace))
+
+
+def test_the_documented_role_is_enough(ansible: Ansible, namespace: str, folder: Path, tmp_path: Path) -> None:
+    assert (folder / BACKUP).exists()
+    role = yaml.safe_load((CHECKOUT / "docs" / "minimal-role.yaml").read_text())
+    role["metadata"]["namespace"] = namespace
+    operator = credentials("operator", role, tmp_path)
+    found = ansible.module("restore_drill", env=operator, namespace=namespace, backup=BACKUP)
+    assert not found["failed"], found["msg"]
+    nothing_stays(namespace)
+
+
+def test_ansible_is_ended_in_the_middle(ansible: Ansible, namespace: str, folder: Path) -> None:
+    put(folder, with_statement("SELECT pg_sleep(600);"))
+    running = ansible.start("restore_drill", namespace=namespace)
+    drill_pod(namespace)
+    running.send_signal(signal.SIGTERM)
+    running.communicate(timeout=60)
+    nothing_stays(namespace)
+
+
+def test_ansible_is_killed_in_the_middle(ansible: Ansible, namespace: str, folder: Path) -> None:
+    put(folder, with_statement("SELECT pg_sleep(8);"))
+    running = ansible.start("restore_drill", namespace=namespace)
+    drill_pod(namespace)
+    kill_all(running)
+    running.communicate()
+    (job,) = names("job", namespace)
+    assert job_ends(job, namespace) == "Complete"
+    spec = must_get("job", job, namespace)["spec"]
+    assert spec["activeDeadlineSeconds"] <= 6 * 3600 + 600
+    assert spec["ttlSecondsAfterFinished"] <= 300
+    # What Kubernetes does then, sooner.
+    kubectl("patch", "job", job, "-n", namespace, "-p", '{"spec":{"ttlSecondsAfterFinished":1}}')
+    nothing_stays(namespace)
+
+
+def newer_version(text: str) -> str:
+    header = HEADER.format(version="19.1", superuser='"postgres"')
+    return header + text.replace("Dumped from database version 18.6", "Dumped from database version 19.1")
+
+
+FAULTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "sql": (with_statement("SELECT no_such_function();"), ("no_such_function",)),
+    "extension": (with_statement("CREATE EXTENSION no_such_extension;"), ("no_such_extension",)),
+    "version": (newer_version(DUMP), ("19", "18")),
+    "cut": (DUMP[: len(DUMP) // 2], ("end",)),
+    "foreign": ("CREATE TABLE t (x integer);\n", ("dump",)),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_backup_that_does_not_restore(folder: Path, drill: Drill, fault: str) -> None:
+    text, words = FAULTS[fault]
+    put(folder, text)
+    found = drill()
+    assert found["failed"]
+    assert all(word in found["msg"] for word in words), found["msg"]
+    assert found["changed"] is False
+
+
+def test_rows_that_vanish_while_they_are_restored(folder: Path, drill: Drill) -> None:
+    begin = DUMP.index("COPY public.z")
+    put(folder, DUMP[:begin] + "TRUNCATE public.b;\n\n" + DUMP[begin:])
+    found = drill()
+    assert found["failed"]
+    assert "rows" in found["msg"], found["msg"]
+
+
+def test_a_damaged_backup(folder: Path, drill: Drill) -> None:
+    sha256 = put(folder)
+    data = bytearray((folder / BACKUP).read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    (folder / BACKUP).write_bytes(data)
+    found = drill(sha256=sha256)
+    assert found["failed"]
+    assert BACKUP in found["msg"], found["msg"]
+
+
+def test_a_tampered_backup_with_a_sidecar_of_its_own(folder: Path, drill: Drill) -> None:
+    sha256 = put(folder)
+    other = put(folder, with_statement("SELECT 1;"))
+    found = drill(sha256=sha256)
+    assert found["failed"]
+    assert sha256 in found["msg"] and other in found["msg"]
+    assert "Nothing was restored" in found["msg"]
+
+
+def test_a_backup_that_is_larger_than_the_limit(folder: Path, drill: Drill) -> None:
+    put(folder, with_statement("CREATE TABLE public.big AS SELECT repeat('x', 100) FROM generate_series(1, 3000000);"))
+    found = drill(size_limit="80Mi")
+    assert found["failed"]
+    assert "limit" in found["msg"].lower(), found["msg"]
+
+
+def test_a_drill_that_takes_too_long(folder: Path, drill: Drill) -> None:
+    put(folder, with_statement("SELECT pg_sleep(600);"))
+    found = drill(timeout="8s")
+    assert found["failed"]
+    assert "8s" in found["msg"] or "time" in found["msg"], found["msg"]
+
+
+def test_what_is_not_there(namespace: str, folder: Path, drill: Drill) -> None:
+    name = f"{NAME}-2020-01-01-000000.sql.gz"
+    assert name in drill(backup=name)["msg"]
+    for path in folder.iterdir():
+        path.unlink()
+    assert "complete" in drill()["msg"]
+    kubectl("patch", "cronjob", NAME, "-n", namespace, "--type=json", "-p", NO_IMAGE)
+    began = time.monotonic()
+    assert "Image" in drill(stuck_timeout="8s")["msg"]
+    assert time.monotonic() - began < 60
+
+
+NO_IMAGE = json.dumps(
+    [{"op": "replace", "path": "/spec/jobTemplate/spec/template/spec/containers/0/image", "value": "localhost/none:1"}]
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"size_limit": "ten"}, "size_limit: expected a size"),
+        ({"timeout": "soon"}, "timeout: expected a duration"),
+        ({"settings": {"a b": 1}}, "settings: expected names"),
+        ({"contents": {"x": 1}}, "contents: expected what backup_fetch"),
+        ({"stuck_timeout": "x"}, "stuck_timeout: expected a duration"),
+        ({"backup": "../x"}, "backup: expected the name"),
+    ],
+)
+def test_wrong_options_start_nothing(ansible: Ansible, namespace: str, options: dict[str, Any], words: str) -> None:
+    found = ansible.module("restore_drill", namespace=namespace, **options)
+    assert found["failed"]
+    assert words in found["msg"]
+    assert not names("job", namespace)
+
+
+def test_the_scheduled_drill(ansible: Ansible, home: dict[str, Any], namespace: str) -> None:
+    assert ansible.site(drill_schedule="0 4 * * 0", **home).status == 0
+    options: dict[str, Any] = {"namespace": namespace, "name": NAME}
+    backup = run_cronjob(namespace)["backup"]
+    before = ansible.module("backup_info", **options)
+    assert (before["healthy"], before["last_drill"]) == (True, None), before["problems"]
+    assert before["drill_schedule"]["cron"] == "0 4 * * 0"
+
+    kubectl("create", "job", f"--from=cronjob/{DRILL}", "by-hand", "-n", namespace)
+    assert job_ends("by-hand", namespace, 120) == "Complete", kubectl("logs", "job/by-hand", "-n", namespace)
+    folder = volume_folder(namespace)
+    written = json.loads((folder / "last-drill.json").read_text())
+    assert (written["state"], written["backup"]) == ("succeeded", backup)
+    after = ansible.module("backup_info", **options)
+    assert (after["healthy"], after["last_drill"]["state"]) == (True, "succeeded"), after["problems"]
+    assert after["last_drill"]["databases"] >= 1
+
+    put(folder, with_statement("SELECT no_such_function();"), name=f"{NAME}-{time.strftime('%Y-%m-%d-%H%M%S')}.sql.gz")
+    kubectl("create", "job", f"--from=cronjob/{DRILL}", "bad", "-n", namespace)
+    assert job_ends("bad", namespace, 180) == "Failed"
+    bad = ansible.module("backup_info", **options)
+    (problem,) = (problem for problem in bad["problems"] if problem["check"] == "drill")
+    assert "no_such_function" in problem["message"]
+    assert bad["healthy"] is False
+
+
+def test_the_playbook(ansible: Ansible, namespace: str, folder: Path) -> None:
+    assert (folder / BACKUP).exists()
+    given: dict[str, Any] = {"postgres_backup_namespace": namespace}
+    play = ansible("homelab.postgres_backup.drill", **given)
+    assert play.status == 0, play.output
+    assert play.changed == 0
+    assert '"verdict  restored, every table as in the backup"' in play.output
+    nothing_stays(namespace)
+    assert list(ansible.folder.iterdir()) == []
+
+    quick = ansible("homelab.postgres_backup.drill", compare=False, **given)
+    assert quick.status == 0, quick.output
+    assert "every row counted that COPY reported" in quick.output
+
+    checked = ansible("homelab.postgres_backup.drill", "--check", **given)
+    assert checked.status == 0, checked.output
+    assert f"{BACKUP}, which would be restored" in checked.output
+
+    put(folder, with_statement("SELECT no_such_function();"))
+    bad = ansible("homelab.postgres_backup.drill", **given)
+    assert bad.status != 0
+    assert "no_such_function" in bad.output
+
+
+def test_the_playbook_with_contents_that_were_kept(ansible: Ansible, namespace: str, folder: Path) -> None:
+    assert (folder / BACKUP).exists()
+    contents = contents_of(ansible, namespace)
+    kept = ansible.folder / "contents.json"
+    kept.write_text(json.dumps(contents))
+    given: dict[str, Any] = {"postgres_backup_namespace": namespace, "postgres_backup_drill_contents": "contents.json"}
+    play = ansible("homelab.postgres_backup.drill", **given)
+    assert play.status == 0, play.output
+    assert "every table as in the backup" in play.output
+
+    contents["databases"][-1]["tables"].append({"schema": "public", "name": "gone", "rows": 1})
+    kept.write_text(json.dumps(contents))
+    play = ansible("homelab.postgres_backup.drill", **given)
+    assert play.status != 0
+    assert "1 differences" in play.output
+    assert "the table public.gone" in play.output

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""What is asked of a drill's Job, and what is made of its end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from plugins.module_utils.diagnosis import Waiting
+from plugins.module_utils.drilling import FILES, DrillRequest, drill_work, failure_reason, settings_text
+from plugins.module_utils.errors import ExpectationError
+from plugins.module_utils.script import FILES as SCRIPT
+from plugins.module_utils.sizes import parse_size
+from plugins.module_utils.volume_jobs import volume_job
+
+from .cronjobs import cronjob
+
+
+def spec_of(**request: Any) -> dict[str, Any]:
+    work = drill_work(DrillRequest(**request), "d-1")
+    spec: dict[str, Any] = volume_job(cronjob(), "d-1", SCRIPT, work)["spec"]
+    return spec
+
+
+def test_the_job_of_the_defaults() -> None:
+    job = spec_of()
+    spec = job["template"]["spec"]
+    (prepare,), (drill,) = spec["initContainers"], spec["containers"]
+    assert (job["backoffLimit"], job["activeDeadlineSeconds"], spec["restartPolicy"]) == (0, 6 * 3600 + 600, "Never")
+    assert (prepare["name"], prepare["args"]) == ("prepare", ["_drill_prepare"])
+    assert (drill["name"], drill["args"]) == ("drill", ["drill"])
+    volumes = {volume["name"]: volume for volume in spec["volumes"]}
+    assert volumes["postgres-backup-drill"]["emptyDir"] == {"sizeLimit": "10Gi"}
+    mounts = {mount["mountPath"]: mount for mount in drill["volumeMounts"]}
+    assert mounts["/drill"]["name"] == "postgres-backup-drill"
+    assert mounts["/backups"]["readOnly"] is True
+    passwd = mounts["/etc/passwd"]
+    assert (passwd["name"], passwd["subPath"], passwd["readOnly"]) == ("postgres-backup-scratch", "passwd", True)
+    assert "/etc/passwd" not in {mount["mountPath"] for mount in prepare["volumeMounts"]}
+
+
+def test_no_container_gets_a_credential() -> None:
+    spec = spec_of()["template"]["spec"]
+    for container in (*spec["initContainers"], *spec["containers"]):
+        assert "envFrom" not in container
+        assert all(entry.keys() == {"name", "value"} for entry in container["env"])
+        assert not any("PASSWORD" in entry["name"] for entry in container["env"])
+    assert {volume["name"] for volume in spec["volumes"]} == {
+        "backups",
+        "postgres-backup-scratch",
+        "postgres-backup-drill",
+    }
+
+
+def test_what_the_script_is_told() -> None:
+    settings = {"shared_preload_libraries": "a,b", "jit": False, "work_mem": "64MB", "x.y": 3}
+    spec = spec_of(backup="b", size_limit="1.5Gi", in_memory=True, settings=settings, superuser="$(x)", timeout="90m")
+    (container,) = spec["template"]["spec"]["containers"]
+    told = {entry["name"]: entry["value"] for entry in container["env"]}
+    assert told["POSTGRES_BACKUP_DRILL_BACKUP"] == "b"
+    assert told["POSTGRES_BACKUP_DRILL_SIZE_LIMIT"] == str(3 * 2**29)
+    assert told["POSTGRES_BACKUP_DRILL_SUPERUSER"] == "$$(x)"
+    assert told["POSTGRES_BACKUP_DRILL_DATA"] == "/drill"
+    assert told["POSTGRES_BACKUP_TIME_LIMIT"] == "90m"
+    assert told["POSTGRES_BACKUP_JOB"] == "d-1"
+    assert told["POSTGRES_BACKUP_DRILL_SETTINGS"].splitlines() == [
+        "shared_preload_libraries = a,b",
+        "jit = off",
+        "work_mem = 64MB",
+        "x.y = 3",
+    ]
+    assert spec["template"]["spec"]["volumes"][-1]["emptyDir"] == {"sizeLimit": "1.5Gi", "medium": "Memory"}
+    assert {f"FILE_{name.upper().replace('.', '_')}" for name in FILES} <= told.keys()
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        ({"backup": ""}, "backup: expected a name"),
+        ({"backup": "a\nb"}, "backup: expected a name in one line"),
+        ({"backup": "../x"}, "backup: expected the name of a backup on the volume"),
+        ({"superuser": "a\n"}, "superuser: "),
+        ({"size_limit": "ten"}, "size_limit: expected a size above 0"),
+        ({"size_limit": "0"}, "size_limit: "),
+        ({"size_limit": "100m"}, "size_limit: "),
+        ({"timeout": "soon"}, "timeout: expected a duration"),
+        ({"settings": {"a b": 1}}, "settings: expected names of PostgreSQL's settings"),
+        ({"settings": {"a\n": 1}}, "settings: expected names"),
+        ({"settings": {"": 1}}, "settings: expected names"),
+        ({"settings": {"a": "x\nfsync = on"}}, "settings: expected the value of a in one line"),
+        ({"settings": {"a": ["x"]}}, "settings: expected one value for a, found list"),
+        ({"settings": {"a": None}}, "settings: expected one value for a, found NoneType"),
+    ],
+)
+def test_options_that_are_refused(request_: dict[str, Any], words: str) -> None:
+    with pytest.raises(ExpectationError, match=words):
+        drill_work(DrillRequest(**request_), "d-1")
+
+
+def test_a_refused_value_is_not_shown() -> None:
+    with pytest.raises(ExpectationError) as caught:
+        settings_text({"a": "secret\n"})
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("10Gi", 10 * 2**30), ("500M", 500_000_000), ("1024", 1024), ("0.5Ki", 512), ("1.001", 2), ("2Ti", 2**41)],
+)
+def test_sizes(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+KILLED = Waiting("Evicted", "Usage of EmptyDir volume exceeds the limit", "Give it more room (size_limit)")
+
+
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        (("Failed", "BackoffLimitExceeded: x", {"reason": "line 3: no such role"}, KILLED), "line 3: no such role"),
+        (("Failed", "BackoffLimitExceeded: x", None, KILLED), "Kubernetes ended its pod: Evicted: Usage of"),
+        (("Failed", "DeadlineExceeded: too long", None, None), "longer than its timeout"),
+        (("Gone", "the Job was deleted", None, None), "was deleted before its end"),
+        (("Failed", "BackoffLimitExceeded: x", {"reason": None}, None), "left no reason"),
+    ],
+)
+def test_why_it_failed(end: Any, words: str) -> None:
+    assert words in failure_reason(*end)

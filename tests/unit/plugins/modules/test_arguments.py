@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""What the modules that meet the cluster say of their options is what they take."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[4]
+CLUSTER = "homelab.postgres_backup.cluster"
+
+
+def assigned(path: Path) -> dict[str, Any]:
+    """The module's constants that are literals: importing it needs Ansible's own way of finding collections."""
+    found = {}
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            target, value = node.targets[0].id, node.value
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
+            target, value = node.target.id, node.value
+        else:
+            continue
+        try:
+            found[target] = ast.literal_eval(value)
+        except ValueError:
+            continue
+    return found
+
+
+def documentation(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(assigned(path)["DOCUMENTATION"])
+    return found
+
+
+MODULES = [
+    path
+    for path in sorted((ROOT / "plugins" / "modules").glob("*.py"))
+    if CLUSTER in documentation(path).get("extends_documentation_fragment", [])
+]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_the_options_are_those_that_are_documented(path: Path) -> None:
+    arguments = assigned(path).get("ARGUMENTS", {})
+    options = documentation(path).get("options", {})
+    assert {
+        name: {key: one for key, one in option.items() if key != "description"} for name, option in options.items()
+    } == arguments
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_everything_returned_and_every_attribute_is_described(path: Path) -> None:
+    returned = yaml.safe_load(assigned(path)["RETURN"])
+    assert all(each.keys() >= {"description", "type", "returned"} for each in returned.values())
+    assert documentation(path)["attributes"].keys() == {"check_mode", "diff_mode", "idempotent"}
+
+
+def test_they_are_in_the_action_group() -> None:
+    (_, *names) = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text())["action_groups"]["k8s"]
+    assert names == [path.stem for path in MODULES]

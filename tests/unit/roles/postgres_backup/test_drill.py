@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""The objects that rehearse restores: what their pods are given, and above all what not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from .rendering import cronjob, evaluate, objects, render
+
+SCHEDULED = {"postgres_backup_drill_schedule": "0 4 * * 0"}
+DRILL = "postgres-backup-drill"
+
+
+def drill(**variables: Any) -> dict[str, Any]:
+    (made,) = (
+        each
+        for each in objects(**SCHEDULED, **variables)
+        if each["kind"] == "CronJob" and each["metadata"]["labels"]["app.kubernetes.io/component"] == "drill"
+    )
+    return made
+
+
+def pod(**variables: Any) -> dict[str, Any]:
+    spec: dict[str, Any] = drill(**variables)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    return spec
+
+
+def containers(**variables: Any) -> dict[str, dict[str, Any]]:
+    spec = pod(**variables)
+    return {each["name"]: each for each in (*spec["initContainers"], *spec["containers"])}
+
+
+def environment(container: dict[str, Any]) -> dict[str, Any]:
+    return {entry["name"]: entry.get("value", entry.get("valueFrom")) for entry in container["env"]}
+
+
+@pytest.mark.parametrize("scheduled", [{}, SCHEDULED])
+def test_its_network_policy_is_always_made(scheduled: dict[str, Any]) -> None:
+    (policy,) = (made for made in objects(**scheduled) if made["kind"] == "NetworkPolicy")
+    assert policy["metadata"]["name"] == DRILL
+    assert policy["spec"] == {
+        "podSelector": {
+            "matchLabels": {
+                "app.kubernetes.io/instance": "postgres-backup",
+                "app.kubernetes.io/component": "drill",
+            }
+        },
+        "policyTypes": ["Ingress", "Egress"],
+    }
+
+
+def test_without_a_schedule_there_is_no_drill() -> None:
+    assert [made["metadata"]["name"] for made in objects() if made["kind"] == "CronJob"] == ["postgres-backup"]
+
+
+def test_its_schedule() -> None:
+    made = drill(postgres_backup_suspend=True, postgres_backup_time_zone="Europe/Berlin")
+    backup = cronjob(postgres_backup_suspend=True, postgres_backup_time_zone="Europe/Berlin")
+    spec, job = made["spec"], made["spec"].pop("jobTemplate")["spec"]
+    others = backup["spec"]
+    del others["jobTemplate"]
+    assert spec == {**others, "schedule": "0 4 * * 0"}
+    assert (spec["suspend"], spec["timeZone"], spec["concurrencyPolicy"]) == (True, "Europe/Berlin", "Forbid")
+    assert (job["backoffLimit"], job["template"]["spec"]["restartPolicy"]) == (1, "Never")
+    assert (job["activeDeadlineSeconds"], job["ttlSecondsAfterFinished"]) == (85800, 86400)
+
+
+def test_the_pod_is_like_the_backups() -> None:
+    given = {
+        "postgres_backup_node_selector": {"nas": "true"},
+        "postgres_backup_tolerations": [{"key": "nas", "operator": "Exists"}],
+        "postgres_backup_affinity": {"nodeAffinity": {}},
+        "postgres_backup_image_pull_secrets": ["pull"],
+        "postgres_backup_image": "other:1",
+        "postgres_backup_resources": {"limits": {"cpu": 0.5}},
+        "postgres_backup_pod_annotations": {"a": "b"},
+        "postgres_backup_pod_labels": {"client": "true"},
+    }
+    backup = cronjob(**given)["spec"]["jobTemplate"]["spec"]["template"]
+    made = drill(**given)["spec"]["jobTemplate"]["spec"]["template"]
+    own = {"initContainers", "containers", "volumes", "restartPolicy"}
+    assert {key: value for key, value in made["spec"].items() if key not in own} == {
+        key: value for key, value in backup["spec"].items() if key not in own
+    }
+    component = {"app.kubernetes.io/component": "drill"}
+    assert made["metadata"] == {**backup["metadata"], "labels": {**backup["metadata"]["labels"], **component}}
+    (theirs,) = backup["spec"]["containers"]
+    for container in (*made["spec"]["initContainers"], *made["spec"]["containers"]):
+        for key in ("image", "imagePullPolicy", "command", "securityContext", "resources"):
+            assert container[key] == theirs[key], key
+
+
+def test_no_credential_and_no_server_is_in_the_pod() -> None:
+    spec = pod(postgres_backup_ssl_ca={"secret": "ca"}, postgres_backup_sslmode="require")
+    text = json.dumps(spec)
+    assert not any(word in text for word in ("secret", "PGPASSWORD", "postgres-postgresql", "PASSWORD"))
+    for container in (*spec["initContainers"], *spec["containers"]):
+        assert "envFrom" not in container
+        sources = [entry["valueFrom"].keys() for entry in container["env"] if "valueFrom" in entry]
+        assert all(keys == {"fieldRef"} for keys in sources)
+        assert not {"POSTGRES_BACKUP_HOST", "POSTGRES_BACKUP_USER"} & set(environment(container))
+    assert (spec["automountServiceAccountToken"], spec["enableServiceLinks"]) == (False, False)
+    assert [volume["name"] for volume in spec["volumes"]] == ["backups", "script", "tmp", "drill"]
+
+
+def test_only_the_containers_around_it_write_to_the_volume() -> None:
+    made = containers()
+    assert {name: container["args"] for name, container in made.items()} == {
+        "prepare": ["_drill_prepare"],
+        "drill": ["drill"],
+        "record": ["_drill_record"],
+    }
+    mounts = {name: {each["mountPath"]: each for each in container["volumeMounts"]} for name, container in made.items()}
+    assert [mounts[name]["/backups"].get("readOnly", False) for name in made] == [False, True, False]
+    assert mounts["drill"]["/etc/passwd"] == {
+        "name": "tmp",
+        "mountPath": "/etc/passwd",
+        "subPath": "passwd",
+        "readOnly": True,
+    }
+    for name in ("prepare", "record"):
+        assert not {"/etc/passwd", "/drill"} & mounts[name].keys()
+
+
+def test_what_the_script_is_told() -> None:
+    settings = {"shared_preload_libraries": "a,$(b)", "jit": False, "x.y": 3}
+    for container in containers(
+        postgres_backup_drill_settings=settings,
+        postgres_backup_drill_size_limit="1.5Gi",
+        postgres_backup_time_limit="90m",
+    ).values():
+        told = environment(container)
+        assert told["POSTGRES_BACKUP_DRILL_SETTINGS"].splitlines() == [
+            "shared_preload_libraries = a,$$(b)",
+            "jit = off",
+            "x.y = 3",
+        ]
+        assert told["POSTGRES_BACKUP_DRILL_SIZE_LIMIT"] == str(3 * 2**29)
+        assert (told["TMPDIR"], told["POSTGRES_BACKUP_TIME_LIMIT"]) == ("/tmp", "90m")
+        assert told["POSTGRES_BACKUP_DRILL_RESULT"].startswith("/tmp/")
+
+
+@pytest.mark.parametrize(
+    ("size", "size_bytes"),
+    [("10Gi", 10 * 2**30), ("500M", 500_000_000), (1024, 1024), ("0.5Ki", 512), ("1.001", 2)],
+)
+def test_the_size_limit_in_bytes(size: str | int, size_bytes: int) -> None:
+    told = environment(containers(postgres_backup_drill_size_limit=size)["drill"])
+    assert told["POSTGRES_BACKUP_DRILL_SIZE_LIMIT"] == str(size_bytes)
+
+
+@pytest.mark.parametrize(("in_memory", "medium"), [(False, {}), ("true", {"medium": "Memory"})])
+def test_where_its_data_is(in_memory: bool | str, medium: dict[str, str]) -> None:
+    volume = pod(postgres_backup_drill_in_memory=in_memory)["volumes"][-1]
+    assert volume == {"name": "drill", "emptyDir": {"sizeLimit": "10Gi", **medium}}
+
+
+def names(unwanted: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    return [(each["kind"], each["metadata"]["name"]) for each in unwanted]
+
+
+def test_what_is_not_asked_for_is_removed() -> None:
+    expression = "{{ __postgres_backup_unwanted }}"
+    policy = ("NetworkPolicy", "postgres-backup")
+    server = ("NetworkPolicy", "postgres-backup-server")
+    assert names(evaluate(expression)) == [("CronJob", DRILL), policy, server]
+    assert names(evaluate(expression, postgres_backup_network_policy=True, **SCHEDULED)) == [server]
+
+
+def refused(*errors: str | None) -> list[str]:
+    made = objects(**SCHEDULED)
+    checked: list[dict[str, Any]] = [{"error": {"msg": text}} if text else {"result": {}} for text in errors]
+    padding: list[dict[str, Any]] = [{"result": {}}] * (len(made) - len(checked))
+    nothing: dict[str, Any] = {}
+    text = render(
+        "refused-objects.j2",
+        __postgres_backup_objects=made,
+        __postgres_backup_checked=[*padding, *checked],
+        __postgres_backup_replacement=nothing,
+        __postgres_backup_claim_info=nothing,
+        __postgres_backup_class_info=nothing,
+        **SCHEDULED,
+    )
+    return [line for line in text.splitlines() if line]
+
+
+def test_what_the_api_server_refuses_is_said_with_the_drills_own_variable() -> None:
+    (line,) = refused("spec.schedule: Invalid value", None)
+    assert line.startswith("postgres_backup_drill_schedule: the API server refuses it")
+    (line,) = refused("spec.volumes[3].emptyDir.sizeLimit: Invalid value", None)
+    assert line.startswith("postgres_backup_drill_size_limit: ")
+
+
+def test_what_is_wrong_with_both_cronjobs_is_said_once() -> None:
+    (line,) = refused("spec.tolerations: Invalid value", "spec.tolerations: Invalid value")
+    assert line.startswith("postgres_backup_tolerations: the API server refuses it")
