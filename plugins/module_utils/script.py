@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 FILES = {
-    "backup.sh": r'''#!/bin/sh
+    "backup.sh": r"""#!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
@@ -1186,8 +1186,8 @@ case "$*" in
         exit 2
         ;;
 esac; exit # on one line: a shell reads its script as it goes, and the file may be another one by now
-''',
-    "retention.awk": r'''# SPDX-License-Identifier: GPL-3.0-or-later
+""",
+    "retention.awk": r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
 # What retention says of each backup on a volume, newest first, one JSON object a line.
@@ -1358,8 +1358,8 @@ function json(text,    i, c, out) {
     }
     return "\"" out "\""
 }
-''',
-    "feeding.sh": r'''# SPDX-License-Identifier: GPL-3.0-or-later
+""",
+    "feeding.sh": r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
 # A backup's text on its way to psql, for drill.sh and restore.sh; read by backup.sh.
@@ -1421,8 +1421,8 @@ psql_error() {
         END { if (found) print text context (names == "" ? "" : " [" names "]") }
     ' "$1" | cut -c 1-600
 }
-''',
-    "globals.awk": r'''# SPDX-License-Identifier: GPL-3.0-or-later
+""",
+    "globals.awk": r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
 # The globals at the beginning of a pg_dumpall text: its statements up to the first database.
@@ -1544,8 +1544,8 @@ function member(text) {
     named(text, "GRANT ")
     return index(behind, " TO ") == 1 ? identifier(substr(behind, 5)) : ""
 }
-''',
-    "drill.sh": r'''# SPDX-License-Identifier: GPL-3.0-or-later
+""",
+    "drill.sh": r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
 # `backup.sh drill`: a backup restored into a PostgreSQL that is thrown away, and every row counted. Read by backup.sh.
@@ -1975,8 +1975,9 @@ report_database() {
         $1 == "ENCODING" { encoding = $2; next }
         NF == 4 {
             line[++count] = sprintf("{\"type\":\"table\",\"schema_hex\":\"%s\",\"name_hex\":\"%s\",\"rows\":%s%s}", $2, $3, $4, $1 == "e" ? ",\"extension\":true" : "")
+            tables++
             if ($1 == "e") extension += $4
-            else { tables++; rows += $4 }
+            else rows += $4
         }
         END {
             printf "{\"type\":\"database\",\"name_hex\":\"%s\",\"encoding\":\"%s\",\"tables\":%d,\"rows\":%.0f,\"copied_rows\":%.0f,\"extension_rows\":%.0f}\n",
@@ -2110,10 +2111,10 @@ write_last_drill() {
     check_volume
     replace_text "$POSTGRES_BACKUP_DIR/last-drill.json" "$1" || fail "last-drill.json cannot be written" "$message" "$ADVICE_PERMISSION"
 }
-''',
-    "restore.sh": r'''# SPDX-License-Identifier: GPL-3.0-or-later
+""",
+    "restore.sh": r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 # shellcheck shell=sh
-''',
+""",
 }
 VERSION = next(line[8:] for line in FILES["backup.sh"].splitlines() if line.startswith("VERSION="))

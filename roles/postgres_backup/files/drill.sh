@@ -428,8 +428,9 @@ report_database() {
         $1 == "ENCODING" { encoding = $2; next }
         NF == 4 {
             line[++count] = sprintf("{\"type\":\"table\",\"schema_hex\":\"%s\",\"name_hex\":\"%s\",\"rows\":%s%s}", $2, $3, $4, $1 == "e" ? ",\"extension\":true" : "")
+            tables++
             if ($1 == "e") extension += $4
-            else { tables++; rows += $4 }
+            else rows += $4
         }
         END {
             printf "{\"type\":\"database\",\"name_hex\":\"%s\",\"encoding\":\"%s\",\"tables\":%d,\"rows\":%.0f,\"copied_rows\":%.0f,\"extension_rows\":%.0f}\n",
