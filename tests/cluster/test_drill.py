@@ -294,6 +294,18 @@ def test_a_backup_that_is_larger_than_the_limit(folder: Path, drill: Drill) -> N
     assert "limit" in found["msg"].lower(), found["msg"]
 
 
+def test_a_pod_that_has_too_little_memory(namespace: str, folder: Path, drill: Drill) -> None:
+    put(folder, with_statement("SET work_mem = '2GB'; SELECT count(DISTINCT g) FROM generate_series(1, 9000000) AS g;"))
+    limits = {"limits": {"memory": "256Mi"}}
+    path = "/spec/jobTemplate/spec/template/spec/containers/0/resources"
+    steps = [{"op": "add", "path": path, "value": limits}]
+    kubectl("patch", "cronjob", NAME, "-n", namespace, "--type=json", "-p", json.dumps(steps))
+    found = drill()
+    assert found["failed"]
+    # The kernel ends the server's process, or the whole container: the script or Kubernetes says so.
+    assert "memory" in found["msg"] and "postgres_backup_resources" in found["msg"], found["msg"]
+
+
 def test_a_drill_that_takes_too_long(folder: Path, drill: Drill) -> None:
     put(folder, with_statement("SELECT pg_sleep(600);"))
     found = drill(timeout="8s")
