@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .drill_report import ALWAYS_THERE
 from .errors import ExpectationError
 from .job_templates import PREFIX
 from .names import parse_duration
@@ -30,7 +31,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 class DrillRequest:
     """What to rehearse, and with what: `backup` is None for the newest complete one, `superuser` for the backup's own.
 
-    `size_limit` is a Kubernetes quantity, `timeout` a duration; `node` is where the pod must run.
+    `size_limit` is a Kubernetes quantity, `timeout` a duration; `node` is where the pod must run; `sections` are the
+    offset and length in bytes of each database's section of the text, where they are known of this very backup.
     """
 
     backup: str | None = None
@@ -41,6 +43,18 @@ class DrillRequest:
     timeout: str = "6h"
     directory: str | None = None
     node: str | None = None
+    sections: tuple[tuple[int, int], ...] = ()
+
+
+def sections(contents: Mapping[str, Any]) -> tuple[tuple[int, int], ...]:
+    """Where a dump may be cut into parts that are restored side by side: offset and length of each database's section.
+
+    None in a dump of `pg_dumpall --clean`, which drops and makes the databases that every session begins in.
+    """
+    found = contents["databases"]
+    if any(each["name"] in ALWAYS_THERE and each["create_options"] for each in found):
+        return ()
+    return tuple((int(each["offset_bytes"]), int(each["length_bytes"])) for each in found)
 
 
 def drill_work(request: DrillRequest, job: str) -> VolumeWork:
@@ -64,6 +78,7 @@ def drill_work(request: DrillRequest, job: str) -> VolumeWork:
             f"{PREFIX}DRILL_BACKUP": request.backup or "",
             f"{PREFIX}DRILL_SUPERUSER": request.superuser or "",
             f"{PREFIX}DRILL_SETTINGS": settings_text(request.settings),
+            f"{PREFIX}DRILL_SECTIONS": "\n".join(f"{offset} {length}" for offset, length in request.sections),
             f"{PREFIX}DRILL_DATA": DATA,
             f"{PREFIX}DRILL_SIZE_LIMIT": str(limit),
             f"{PREFIX}TIME_LIMIT": request.timeout,

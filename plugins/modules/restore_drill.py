@@ -32,6 +32,8 @@ options:
   sha256:
     description:
       - The sha256 that the backup must have. With another one, nothing is restored.
+      - With it O(contents) are known to be of this very backup, and tell where its databases lie - they are restored
+        side by side then, on as many processors as there are.
     type: str
   size_limit:
     description:
@@ -147,6 +149,10 @@ seconds:
   type: dict
   returned: always
   sample: {prepare: 0, initdb: 1, globals: 0, restore: 9, count: 1}
+duration_seconds:
+  description: From the Job's creation to its end, the start of its pod included.
+  type: float
+  returned: when the Job came to its end
 compared:
   description: Whether what was restored was compared with O(contents).
   type: bool
@@ -177,6 +183,7 @@ log:
 
 import contextlib
 import secrets
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -195,6 +202,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.drilling i
     DrillRequest,
     drill_work,
     failure_reason,
+    sections,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import ClusterError, DrillError
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.interruption import signals_raise
@@ -337,13 +345,16 @@ def rehearse(module: Any, connection: Connection) -> dict[str, Any]:
             known = {"backup": backup.name, "sha256": backup.sha256, "msg": f"{backup.name} would be rehearsed"}
             return {**NOTHING, **known}
         request = replace(request, backup=backup.name)
+        if expected is not None:
+            request = replace(request, sections=sections(parameters["contents"]))
     request = replace(request, node=node_of_volume(connection, cronjob, parameters["directory"]))
+    began = time.monotonic()
     try:
         end = run(module, connection, cronjob, request)
     except ClusterError as error:
         log = told(error.partial) if isinstance(error.partial, tuple) else []
         return {**NOTHING, "failed": True, "msg": str(error), "check": error.check, "log": log}
-    found = judge(end, expected)
+    found = {**judge(end, expected), "duration_seconds": round(time.monotonic() - began, 3)}
     wanted = (parameters["sha256"] or "").lower()
     if wanted and found["sha256"] not in {None, wanted}:
         message = f"sha256: expected {wanted}, found that a backup of {found['sha256']} was restored"

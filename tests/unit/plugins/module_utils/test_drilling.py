@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from plugins.module_utils.diagnosis import Waiting
-from plugins.module_utils.drilling import FILES, DrillRequest, drill_work, failure_reason, settings_text
+from plugins.module_utils.drilling import FILES, DrillRequest, drill_work, failure_reason, sections, settings_text
 from plugins.module_utils.errors import ExpectationError
 from plugins.module_utils.script import FILES as SCRIPT
 from plugins.module_utils.sizes import parse_size
@@ -128,3 +128,20 @@ KILLED = Waiting("Evicted", "Usage of EmptyDir volume exceeds the limit", "Give 
 )
 def test_why_it_failed(end: Any, words: str) -> None:
     assert words in failure_reason(*end)
+
+
+def database(name: str, offset: int, **options: str) -> dict[str, Any]:
+    return {"name": name, "offset_bytes": offset, "length_bytes": 10, "create_options": options}
+
+
+def test_sections_are_where_the_databases_lie() -> None:
+    contents = {"databases": [database("template1", 5), database("app", 15, encoding="UTF8"), database("postgres", 25)]}
+    found = sections(contents)
+    assert found == ((5, 10), (15, 10), (25, 10))
+    (container,) = spec_of(sections=found)["template"]["spec"]["containers"]
+    (text,) = (each["value"] for each in container["env"] if each["name"] == "POSTGRES_BACKUP_DRILL_SECTIONS")
+    assert text == "5 10\n15 10\n25 10"
+
+
+def test_a_dump_that_makes_postgres_anew_is_not_cut() -> None:
+    assert sections({"databases": [database("app", 5), database("postgres", 15, encoding="UTF8")]}) == ()
