@@ -24,6 +24,7 @@ _DATA_VOLUME = "postgres-backup-drill"
 START_SECONDS = 600
 # As PostgreSQL names settings (src/backend/utils/misc/guc.c, valid_custom_variable_name), without the rare $.
 _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
+_VARIABLE_BYTES = 32 * 4096 - 100
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -49,12 +50,19 @@ class DrillRequest:
 def sections(contents: Mapping[str, Any]) -> tuple[tuple[int, int], ...]:
     """Where a dump may be cut into parts that are restored side by side: offset and length of each database's section.
 
-    None in a dump of `pg_dumpall --clean`, which drops and makes the databases that every session begins in.
+    None in a dump of `pg_dumpall --clean`, which drops and makes the databases that every session begins in. Raises
+    ExpectationError where the contents do not say it.
     """
-    found = contents["databases"]
-    if any(each["name"] in ALWAYS_THERE and each["create_options"] for each in found):
-        return ()
-    return tuple((int(each["offset_bytes"]), int(each["length_bytes"])) for each in found)
+    try:
+        found = contents["databases"]
+        if any(each["name"] in ALWAYS_THERE and each["create_options"] for each in found):
+            return ()
+        return tuple((int(each["offset_bytes"]), int(each["length_bytes"])) for each in found)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ExpectationError(
+            f"contents: expected where each database lies, found no usable {error}. Pass a whole 'contents', such as a "
+            "file of contents_dest"
+        ) from error
 
 
 def drill_work(request: DrillRequest, job: str) -> VolumeWork:
@@ -78,7 +86,7 @@ def drill_work(request: DrillRequest, job: str) -> VolumeWork:
             f"{PREFIX}DRILL_BACKUP": request.backup or "",
             f"{PREFIX}DRILL_SUPERUSER": request.superuser or "",
             f"{PREFIX}DRILL_SETTINGS": settings_text(request.settings),
-            f"{PREFIX}DRILL_SECTIONS": "\n".join(f"{offset} {length}" for offset, length in request.sections),
+            f"{PREFIX}DRILL_SECTIONS": _sections_text(request.sections),
             f"{PREFIX}DRILL_DATA": DATA,
             f"{PREFIX}DRILL_SIZE_LIMIT": str(limit),
             f"{PREFIX}TIME_LIMIT": request.timeout,
@@ -94,6 +102,12 @@ def drill_work(request: DrillRequest, job: str) -> VolumeWork:
         # initdb refuses a user id that no passwd entry names.
         own_mounts=({"name": SCRATCH_VOLUME, "mountPath": "/etc/passwd", "subPath": "passwd", "readOnly": True},),
     )
+
+
+def _sections_text(parts: tuple[tuple[int, int], ...]) -> str:
+    """A line for each; nothing, which only costs time, where they do not fit into a variable (execve(2))."""
+    text = "\n".join(f"{offset} {length}" for offset, length in parts)
+    return text if len(text) < _VARIABLE_BYTES else ""
 
 
 def _named(option: str, parse: Any, text: str) -> Any:

@@ -22,11 +22,15 @@ _CLOCK_TOLERANCE = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class DrillSchedule:
-    """The CronJob of the drills: `last_time` is when it last started one (UTC), `is_active` whether one is going on."""
+    """The CronJob of the drills: `last_time` is when it last started one (UTC), `is_active` whether one is going on.
+
+    `last_success` is when the last Job that succeeded ended.
+    """
 
     is_suspended: bool
     last_time: datetime | None
     is_active: bool
+    last_success: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,12 @@ def _drill(scheduled: DrillSchedule | None, catalog: Catalog) -> Iterator[Failur
             "drill",
             f"a rehearsed restore was due at {due:%Y-%m-%d %H:%M} UTC: expected its outcome on the volume, found "
             f"{f'one of {started:%Y-%m-%d %H:%M} UTC' if started else 'none'}. Look at the drill's Job and its pod",
+        )
+    elif state == "running" and (scheduled.last_success is None or scheduled.last_success < due):
+        yield Failure(
+            "drill",
+            f"the rehearsed restore of {due:%Y-%m-%d %H:%M} UTC ended without an outcome: expected its pod to come to "
+            "its end, found that its Job failed. Was it out of memory (postgres_backup_resources), or evicted?",
         )
 
 

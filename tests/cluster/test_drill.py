@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from .conftest import credentials
+from .conftest import Server, credentials
 from .kube import CHECKOUT, NAME, Ansible, job_ends, kill_all, kubectl, must_get, names, run_cronjob
 from .volumes import install, volume_folder
 
@@ -163,17 +163,20 @@ def test_check_mode_restores_nothing(folder: Path, drill: Drill) -> None:
     assert (found["backup"], found["sha256"]) == (f"{NAME}-2026-11-21-020000.sql.gz", sha256)
 
 
-def test_the_pod_has_no_credentials(ansible: Ansible, home: dict[str, Any], namespace: str) -> None:
+def test_the_pod_has_no_credentials(ansible: Ansible, home: dict[str, Any], namespace: str, server: Server) -> None:
     """Not even where the backup's own pod has them."""
     assert ansible.site(**home).status == 0
     put(volume_folder(namespace), with_statement("SELECT pg_sleep(600);"))
     running = ansible.start("restore_drill", namespace=namespace, timeout="20m")
     try:
         pod = drill_pod(namespace)
-        text = json.dumps(pod["spec"])
-        assert not any(word in text for word in ("secretKeyRef", "secretRef", '"secret"', "PGPASSWORD"))
+        containers = [*pod["spec"]["initContainers"], *pod["spec"]["containers"]]
+        entries = [entry for container in containers for entry in container["env"]]
+        assert all("valueFrom" not in entry and "PASSWORD" not in entry["name"] for entry in entries)
+        assert not any("envFrom" in container for container in containers)
+        assert not any("secret" in volume for volume in pod["spec"]["volumes"])
         environment = kubectl("exec", pod["metadata"]["name"], "-c", "drill", "-n", namespace, "--", "env")
-        assert "PASSWORD" not in environment
+        assert server.password not in environment
         mounts = kubectl("exec", pod["metadata"]["name"], "-c", "drill", "-n", namespace, "--", "cat", "/proc/mounts")
         backups = next(line for line in mounts.splitlines() if " /backups " in line)
         assert backups.split()[3].split(",")[0] == "ro"
@@ -289,6 +292,18 @@ def test_a_backup_that_is_larger_than_the_limit(folder: Path, drill: Drill) -> N
     found = drill(size_limit="80Mi")
     assert found["failed"]
     assert "limit" in found["msg"].lower(), found["msg"]
+
+
+def test_a_pod_that_has_too_little_memory(namespace: str, folder: Path, drill: Drill) -> None:
+    put(folder, with_statement("SET work_mem = '2GB'; SELECT count(DISTINCT g) FROM generate_series(1, 9000000) AS g;"))
+    limits = {"limits": {"memory": "256Mi"}}
+    path = "/spec/jobTemplate/spec/template/spec/containers/0/resources"
+    steps = [{"op": "add", "path": path, "value": limits}]
+    kubectl("patch", "cronjob", NAME, "-n", namespace, "--type=json", "-p", json.dumps(steps))
+    found = drill()
+    assert found["failed"]
+    # The kernel ends the server's process, or the whole container: the script or Kubernetes says so.
+    assert "memory" in found["msg"] and "postgres_backup_resources" in found["msg"], found["msg"]
 
 
 def test_a_drill_that_takes_too_long(folder: Path, drill: Drill) -> None:

@@ -51,6 +51,7 @@ def drill_schedule(cronjob: Object) -> DrillSchedule:
         is_suspended=bool(cronjob["spec"].get("suspend")),
         last_time=parse_time(status.get("lastScheduleTime") or ""),
         is_active=bool(status.get("active")),
+        last_success=parse_time(status.get("lastSuccessfulTime") or ""),
     )
 
 

@@ -143,5 +143,18 @@ def test_sections_are_where_the_databases_lie() -> None:
     assert text == "5 10\n15 10\n25 10"
 
 
+def test_more_sections_than_a_variable_can_hold_are_left_out() -> None:
+    many = tuple((10**9 + number, 1000) for number in range(10_000))
+    work = drill_work(DrillRequest(sections=many), "d")
+    assert work.variables["POSTGRES_BACKUP_DRILL_SECTIONS"] == ""
+    assert drill_work(DrillRequest(sections=many[:1000]), "d").variables["POSTGRES_BACKUP_DRILL_SECTIONS"]
+
+
+@pytest.mark.parametrize("contents", [{}, {"databases": [{"name": "app"}]}, {"databases": [{"name": "postgres"}]}])
+def test_contents_that_do_not_say_where_the_databases_lie(contents: dict[str, Any]) -> None:
+    with pytest.raises(ExpectationError, match="contents: expected where each database lies"):
+        sections(contents)
+
+
 def test_a_dump_that_makes_postgres_anew_is_not_cut() -> None:
     assert sections({"databases": [database("app", 5), database("postgres", 15, encoding="UTF8")]}) == ()

@@ -107,7 +107,10 @@ def outcome(state: str = "succeeded", minutes_after_due: float = 0.1, of: str = 
     ("drill", "last", "words"),
     [
         (SCHEDULED, outcome(), []),
-        (SCHEDULED, outcome("running"), []),
+        (replace(SCHEDULED, is_active=True), outcome("running"), []),
+        (SCHEDULED, outcome("running"), ["ended without an outcome"]),
+        (replace(SCHEDULED, last_success=DUE - timedelta(days=7)), outcome("running"), ["ended without an outcome"]),
+        (replace(SCHEDULED, last_success=DUE + timedelta(minutes=1)), outcome("running"), []),
         (SCHEDULED, outcome("failed"), ["failed: it ended before"]),
         (SCHEDULED, outcome("interrupted"), ["was interrupted"]),
         (SCHEDULED, outcome("failed", of="b-of-last-week"), ["of b-of-last-week"]),
