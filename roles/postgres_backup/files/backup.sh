@@ -1131,6 +1131,11 @@ case "$*" in
     '_follow '?*) step_follow "$2" ;;
     '_check '?*) step_check "$2" ;;
     '_watch '?*) step_watch "$2" "$3" "$4" ;;
+    _restore | '_restore_step '?*)
+        # shellcheck source=roles/postgres_backup/files/restore.sh
+        . "${SCRIPT%/*}/restore.sh"
+        if [ $# -eq 1 ]; then restore; else restore_step "$2"; fi
+        ;;
     *)
         usage >&2
         exit 2
