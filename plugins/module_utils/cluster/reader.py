@@ -60,7 +60,7 @@ class Reader:
         self._lines: list[str] = []
 
     def __enter__(self) -> Reader:
-        request = replace(self._request, node=self._request.node or self._node())
+        request = replace(self._request, node=self._request.node or self.node())
         name = job_name(self._cronjob["metadata"]["name"], READER, secrets.token_hex(3))
         made = self._connection.create_job(reader_job(self._cronjob, name, FILES, request))
         self.job = made["metadata"]["name"]
@@ -129,7 +129,7 @@ class Reader:
             response.close()
         return lines
 
-    def _node(self) -> str | None:
+    def node(self) -> str | None:
         """Where the volume is in use, when only one node can mount it."""
         claim = backup_mount(self._cronjob, self._request.directory).claim
         if claim is None:
