@@ -34,13 +34,35 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Property:
+    """A statement about the database itself: its text before and after the database's name, which is left out.
+
+    With a quoted name between the two it is the same statement for another database, to be run in a session on that
+    one, with any client_encoding: pg_dump writes names of roles as the bytes that they are in the shared catalogs,
+    which are decoded in the section's encoding here. A new name that is not ASCII can be used only with UTF8.
+    Where the statement grants as another role, SET and RESET SESSION AUTHORIZATION are part of the text. `after` is
+    None when the statement is too long to be kept (HEAD_BYTES in sql_lexer.py). Offset and length are the statement's
+    own, in bytes of uncompressed text, from its first word to its semicolon.
+    """
+
+    before: str
+    after: str | None
+    offset_bytes: int
+    length_bytes: int
+
+
+@dataclass(frozen=True)
 class Database:
     """A database's section of the dump.
 
     `owner`, `encoding`, `locale_provider`, `locale` and `create_options` are those of its CREATE DATABASE and ALTER
-    DATABASE … OWNER, None or empty where the dump has none (`postgres` and `template1` exist already). `settings`
-    maps names to the SQL text after TO. Offsets and lengths are bytes of uncompressed text; the body begins after the
-    section's last \\connect and ends with the section.
+    DATABASE … OWNER, None or empty where the dump has none (`postgres` and `template1` exist already); the options
+    `connection_limit` and `is_template` come from ALTER DATABASE, and are among the properties, too. `settings`
+    maps names to the SQL text after TO. `properties` are in the order of the text; those at or after
+    `body_offset_bytes` are part of the body, and would change the database that has the section's name now. `roles`
+    are those that the section's statements name and the dump creates (all, where it creates none), in the order of
+    their first use. Offsets and lengths are bytes of uncompressed text; the body begins after the section's last
+    \\connect and ends with the section.
     """
 
     name: str | None
@@ -55,12 +77,16 @@ class Database:
     create_options: dict[str, str] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
     role_settings: tuple[dict[str, str], ...] = ()
+    properties: tuple[Property, ...] = ()
+    roles: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return {
             **self.__dict__,
             "role_settings": list(self.role_settings),
+            "properties": [dict(each.__dict__) for each in self.properties],
+            "roles": list(self.roles),
             "tables": [dict(table.__dict__) for table in self.tables],
         }
 

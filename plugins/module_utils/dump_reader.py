@@ -16,6 +16,7 @@ from typing import Any
 from .contents import Contents, Database, Header, Table
 from .encodings import codec_of, decode
 from .errors import DumpError, IncompleteDumpError, MoreThanOneDumpError, NotADumpError, TextAfterDumpError
+from .section_statements import SectionStatements
 from .sql_lexer import SqlLexer
 
 # The comments between statements that say where one is (the line of dashes before them belongs to them).
@@ -51,8 +52,11 @@ _CREATE_TABLE = re.compile(rb"CREATE\s+(?:UNLOGGED\s+)?TABLE(?:\s+IF\s+NOT\s+EXI
 _CREATE_ROLE = re.compile(rb"CREATE\s+(?:ROLE|USER)\s+(" + _IDENTIFIER + rb")\s*;")
 _CREATE_TABLESPACE = re.compile(rb"CREATE\s+TABLESPACE\s+(" + _IDENTIFIER + rb")")
 _CREATE_DATABASE = re.compile(rb"CREATE\s+DATABASE\s+(" + _IDENTIFIER + rb")(.*)", re.DOTALL)
-_STRING = rb"(E?'(?:[^'\\]|''|\\.)*'|" + _IDENTIFIER + rb"|-?\d+)"
-_OPTION = re.compile(rb"([A-Z_]+)\s*=\s*" + _STRING, re.DOTALL)
+_OPTION_NAME = rb"([A-Z_]+)\s*=\s*"
+_OPTIONS = {
+    True: re.compile(_OPTION_NAME + rb"(E'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|" + _IDENTIFIER + rb"|-?\d+)", re.DOTALL),
+    False: re.compile(_OPTION_NAME + rb"(E?'(?:[^'\\]|''|\\.)*'|" + _IDENTIFIER + rb"|-?\d+)", re.DOTALL),
+}  # by standard_conforming_strings
 _ALTER_DATABASE = re.compile(rb"ALTER\s+DATABASE\s+(" + _IDENTIFIER + rb")\s+(.*);\Z", re.DOTALL)
 _ALTER_ROLE_IN = re.compile(
     rb"ALTER\s+ROLE\s+(" + _IDENTIFIER + rb")\s+IN\s+DATABASE\s+(" + _IDENTIFIER + rb")\s+(.*);\Z", re.DOTALL
@@ -80,10 +84,12 @@ class _Section:
         self.create_options: dict[str, str] = {}
         self.settings: dict[str, str] = {}
         self.role_settings: list[dict[str, str]] = []
+        self.statements = SectionStatements()
         self.tables: dict[tuple[bytes, bytes], int] = {}
         self.codecs: dict[tuple[bytes, bytes], str] = {}
 
-    def to_database(self, text_bytes: int) -> Database:
+    def to_database(self, text_bytes: int, roles: dict[bytes, str] | None) -> Database:
+        """What was read; `roles` are those of the dump, by their bytes."""
         end = text_bytes if self.end is None else self.end
         options = self.create_options
         tables = tuple(
@@ -107,6 +113,8 @@ class _Section:
             create_options=dict(options),
             settings=dict(self.settings),
             role_settings=tuple(self.role_settings),
+            properties=tuple(self.statements.properties),
+            roles=self.statements.roles(roles),
             tables=tables,
         )
 
@@ -120,11 +128,12 @@ class DumpReader:
         self._begin = b""
         self._last = b""
         self._codec = "utf-8"
+        self._standard_strings = True
         self._kind: str | None = None
         self._globals_offset = 0
         self._server_version: str | None = None
         self._pg_dump_version: str | None = None
-        self._roles: list[str] = []
+        self._roles: dict[bytes, str] = {}
         self._tablespaces: list[str] = []
         self._sections: list[_Section] = []
         self._section: _Section | None = None
@@ -161,7 +170,8 @@ class DumpReader:
 
     def contents(self) -> Contents:
         """What was read so far."""
-        databases = tuple(section.to_database(self._bytes) for section in self._sections)
+        roles = self._roles if self._kind == "cluster" else None
+        databases = tuple(section.to_database(self._bytes, roles) for section in self._sections)
         kind = self._kind
         if kind == "cluster" and not databases and self._end is not None:
             kind = "globals"
@@ -177,7 +187,7 @@ class DumpReader:
             header=_read_header(self._begin),
             server_version=self._server_version,
             pg_dump_version=self._pg_dump_version,
-            roles=tuple(self._roles),
+            roles=tuple(self._roles.values()),
             tablespaces=tuple(self._tablespaces),
             uncompressed_bytes=self._bytes,
             rows=sum(database.rows for database in databases),
@@ -348,7 +358,7 @@ class DumpReader:
 
     def _connect(self, arguments: list[bytes], offset: int, end: int) -> None:
         positional = [argument for argument in arguments if not argument.startswith(b"-reuse-previous=")]
-        self._lexer.set_standard_strings(True)
+        self._set_standard_strings(True)
         self._lexer.set_encoding("UTF8")
         if self._kind is None or not positional:
             return
@@ -368,6 +378,7 @@ class DumpReader:
         if not section.create_options:
             section.name = decode(name, self._codec)
         section.body_offset = end
+        section.statements.connected()
 
     def copied(self, rows: int, ended: bool) -> None:
         """Rows of COPY data."""
@@ -390,11 +401,22 @@ class DumpReader:
                 self._add_rows(self._table(found), rows)
         elif first == b"CREATE":
             self._create(text)
-        elif first[:5] == b"ALTER":
-            self._alter(text)
-        elif first[:3] == b"SET":
-            self._set(text)
+        else:
+            if first == b"ALTER ":
+                if text[6:9] in (b"DAT", b"ROL"):
+                    self._alter(text)
+            elif first[:3] == b"SET":
+                self._set(text)
+            if self._section is not None:
+                self._read_section(self._section, text, offset)
         return False
+
+    def _read_section(self, section: _Section, text: bytes, offset: int) -> None:
+        """What a statement says of its section's database, and the roles that it names."""
+        about = section.statements.read(text, self._codec)
+        if about is not None and _name(about[about.lastindex or 0], self._codec) == section.name:
+            length = self._lexer.end - offset
+            section.statements.add_property(about, offset, length, self._codec, self._standard_strings)
 
     def _copy(self, text: bytes) -> bool:
         found = _COPY.match(text)
@@ -423,7 +445,7 @@ class DumpReader:
         if section is None:
             role = _CREATE_ROLE.match(text)
             if role is not None:
-                self._roles.append(_name(role[1], self._codec))
+                self._roles[_bytes(role[1])] = _name(role[1], self._codec)
                 return
             tablespace = _CREATE_TABLESPACE.match(text)
             if tablespace is not None:
@@ -433,11 +455,13 @@ class DumpReader:
         if table is not None:
             self._add_rows(self._table(table), 0)
             return
-        database = _CREATE_DATABASE.match(text)
-        if database is not None and not section.create_options:
+        database = None if section.create_options else _CREATE_DATABASE.match(text)
+        if database is not None:
             section.name = _name(database[1], self._codec)
-            for option in _OPTION.finditer(database[2]):
-                section.create_options[option[1].decode().lower()] = _value(option[2], self._codec)
+            for option in _OPTIONS[self._standard_strings].finditer(database[2]):
+                value = option[2] if self._standard_strings else re.sub(rb"\A'", b"E'", option[2])
+                section.create_options[option[1].decode().lower()] = _value(value, self._codec)
+        section.statements.read(text, self._codec)
 
     def _alter(self, text: bytes) -> None:
         section = self._section
@@ -479,7 +503,11 @@ class DumpReader:
             self._codec = codec_of(value)
             self._lexer.set_encoding(value)
         else:
-            self._lexer.set_standard_strings(value.lower() not in ("off", "false", "0", "no"))
+            self._set_standard_strings(value.lower() not in ("off", "false", "0", "no"))
+
+    def _set_standard_strings(self, on: bool) -> None:
+        self._standard_strings = on
+        self._lexer.set_standard_strings(on)
 
 
 def _name(identifier: bytes, codec: str) -> str:
@@ -488,6 +516,11 @@ def _name(identifier: bytes, codec: str) -> str:
     if text[:1] == '"' and text[-1:] == '"' and len(text) > 1:
         return text[1:-1].replace('""', '"')
     return text
+
+
+def _bytes(identifier: bytes) -> bytes:
+    """The bytes of the name that a quoted or plain identifier stands for."""
+    return identifier[1:-1].replace(b'""', b'"') if identifier[:1] == b'"' else identifier
 
 
 def _value(literal: bytes, codec: str) -> str:

@@ -215,6 +215,11 @@ class SqlLexer:
         """What the lexer is in the middle of, in words."""
         return self._state.value
 
+    @property
+    def end(self) -> int:
+        """Where the statement ends that the handler is being told of, also when it was too long for all of its text."""
+        return self._base + self._position
+
     def set_standard_strings(self, on: bool) -> None:
         """standard_conforming_strings, from the next statement on."""
         self._standard_strings = on

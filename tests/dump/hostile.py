@@ -13,7 +13,19 @@ from tests.script.workspace import SERVER_UID
 
 LONG = "n" * 63
 DATABASES = ("app", "Mixed-Name's", "-leading", 'sp ace "q" \\ b', "ünï", "d" * 63, "a=b", "empty")
-ODD_ROLES = ('role "q"', "role\nCREATE ROLE forged;", "-r", "role;")
+ODD_ROLES = (
+    'role "q"', "role\nCREATE ROLE forged;", "-r", "role;", 'a TO "-r', "b OWNER TO c", "PUBLIC", "rölle", "r" * 63,
+    "in policies, only", "mapped FOR", "default FOR ROLE", "given by default", "with settings", "of a column",
+    "of a large object", "of nothing", "user",
+)  # fmt: skip
+# Databases that need more than an encoding to be made again, and PostgreSQL's first version that has such.
+LOCALES = {
+    "mixed locales": "LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'",
+    "icu": "LOCALE_PROVIDER icu ICU_LOCALE 'de-u-kn' LOCALE 'C'",
+    "rules": r"LOCALE_PROVIDER icu ICU_LOCALE 'und' LOCALE 'C' ICU_RULES '& z < ''LOCALE = x'' & y < ''\'''",
+    "builtin": "LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LOCALE 'C'",
+}
+SINCE = {"rules": 16, "builtin": 17}
 ODD_TABLES = (
     'quo"te',
     "new\nline",
@@ -99,6 +111,27 @@ SELECT lo_from_bytea(0, 'COPY x FROM stdin;'), lo_from_bytea(0, convert_to(repea
 ALTER TABLE parent ADD CONSTRAINT ";" CHECK (a::text <> E'\\n\\\\.\\n');
 """
 
+_RIGHTS = """
+GRANT SELECT (a), UPDATE (a, b) ON many TO "of a column" WITH GRANT OPTION;
+SET SESSION AUTHORIZATION "of a column"; GRANT SELECT (a) ON many TO "b OWNER TO c", PUBLIC;
+RESET SESSION AUTHORIZATION;
+ALTER TABLE backslashes OWNER TO "b OWNER TO c";
+ALTER TABLE parent ADD CONSTRAINT " OWNER TO ""role;""\" CHECK (' OWNER TO "of nothing"; ' <> a::text);
+GRANT USAGE ON SCHEMA "Sch""ema;" TO "a TO ""-r" WITH GRANT OPTION;
+REVOKE ALL ON FUNCTION atomic(int) FROM PUBLIC; GRANT ALL ON FUNCTION atomic(int) TO "PUBLIC", "role;";
+CREATE FUNCTION "of TO ""of nothing""\"(" TO ""of nothing""\" int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+GRANT ALL ON FUNCTION "of TO ""of nothing""\"(int) TO "user";
+SELECT lo_create(4711); ALTER LARGE OBJECT 4711 OWNER TO "of a large object";
+GRANT SELECT ON LARGE OBJECT 4711 TO "role;";
+CREATE POLICY "p TO ""of nothing""\" ON many AS RESTRICTIVE FOR SELECT TO "in policies, only", "rölle" USING (a > 0);
+CREATE POLICY all_of_them ON many USING (b <> ' TO "of nothing"');
+ALTER TABLE many ENABLE ROW LEVEL SECURITY;
+CREATE USER MAPPING FOR PUBLIC SERVER files; CREATE USER MAPPING FOR "mapped FOR" SERVER files;
+GRANT USAGE ON FOREIGN SERVER files TO "-r";
+ALTER DEFAULT PRIVILEGES FOR ROLE "default FOR ROLE" IN SCHEMA public GRANT SELECT ON TABLES TO "given by default";
+ALTER DEFAULT PRIVILEGES FOR ROLE "-r" REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+"""
+
 
 def fill(server: Server, directory: Path) -> None:
     """Make the databases; `directory` gets a tablespace."""
@@ -120,6 +153,7 @@ def fill(server: Server, directory: Path) -> None:
     server.sql('ALTER ROLE "role ""q""" IN DATABASE app SET work_mem TO \'9MB\';')
     _odd_tables(server)
     server.sql(_APP, "app")
+    server.sql(_RIGHTS, "app")
     fake = literal(FAKE)
     server.sql(
         "SET check_function_bodies = off;"
@@ -143,6 +177,35 @@ def fill(server: Server, directory: Path) -> None:
         "CREATE FUNCTION \"ソ\"() RETURNS text LANGUAGE sql AS $$ SELECT '表''; COPY x FROM stdin;' $$;"
         "COMMENT ON TABLE \"表能\" IS E'能\\\\ソ'';';",
         "kanji",
+    )
+    for name, options in LOCALES.items():
+        if int(server.programs.major) >= SINCE.get(name, 0):
+            server.sql(
+                f"CREATE DATABASE {quoted(name)} TEMPLATE template0 {options}"
+                ' TABLESPACE "table space" STRATEGY file_copy;'
+            )
+    for name in (*DATABASES, "sql_ascii", "latin1", "kanji", "icu"):
+        _properties(server, name)
+    server.sql("COMMENT ON DATABASE empty IS " + literal(FAKE * 300) + ";")
+    server.sql('ALTER DATABASE "Mixed-Name\'s" IS_TEMPLATE true; ALTER DATABASE "a=b" CONNECTION LIMIT 0;')
+    # Bytes that are no text: only a session on that database can name them.
+    server.sql(
+        r"COMMENT ON DATABASE sql_ascii IS E'\xff''\\\xfe\\ü;'; ALTER DATABASE sql_ascii SET x.y TO E'\xff\\';",
+        "sql_ascii",
+    )
+    server.sql(r"COMMENT ON DATABASE latin1 IS 'ünï\'; ALTER DATABASE latin1 SET x.y TO E'ü\\''';", "latin1")
+
+
+def _properties(server: Server, name: str) -> None:
+    """What PostgreSQL keeps of a database outside of it, some of it granted by another role than its owner."""
+    database = quoted(name)
+    server.sql(
+        f"REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC;"
+        f'GRANT CONNECT, CREATE ON DATABASE {database} TO "role ""q""" WITH GRANT OPTION;'
+        f'SET SESSION AUTHORIZATION "role ""q"""; GRANT CREATE ON DATABASE {database} TO "rölle", "role;";'
+        f"RESET SESSION AUTHORIZATION;"
+        f"ALTER DATABASE {database} SET search_path TO {database}, public;"
+        f'ALTER ROLE "with settings" IN DATABASE {database} SET x.y TO {literal(FAKE + name)};'
     )
 
 

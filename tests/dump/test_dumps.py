@@ -4,13 +4,18 @@
 
 from __future__ import annotations
 
+import os
+import re
+
 import pytest
 
 from plugins.module_utils.contents import Contents, Database
 from plugins.module_utils.dump_reader import DumpReader
-from tests.script.sample import quoted
+from tests.script.sample import literal, quoted
+from tests.script.server import SUPERUSER, Server
+from tests.script.workspace import SERVER_UID
 
-from . import truth
+from . import hostile, truth
 from .conftest import Pair
 
 FORMS = {
@@ -118,15 +123,24 @@ def test_the_statements_own_options(pair: Pair) -> None:
     assert databases["app"].role_settings == ({"role": 'role "q"', "name": "work_mem", "value": "'9MB'"},)
 
 
+def moved(text: bytes, pair: Pair) -> bytes:
+    """The dump with its tablespace in another place, as the other server is on the same machine."""
+    directory = pair.workspace.directory("space", mode=0o777)
+    os.chown(directory, SERVER_UID, SERVER_UID)
+    text, number = re.subn(rb"( LOCATION )'[^']*'", rb"\1'" + bytes(directory) + b"'", text)
+    assert number == 1
+    return text
+
+
 @pytest.mark.parametrize("form", ["plain", "inserts"])
 def test_sections_recreate_their_databases(pair: Pair, form: str) -> None:
-    text = truth.dump(pair.full, "pg_dumpall", *FORMS[form])
+    text = moved(truth.dump(pair.full, "pg_dumpall", *FORMS[form]), pair)
     contents = read(text)
     expected = truth.everything(pair.full)
     with pair.empty() as server:
         assert contents.globals_span is not None
         start, length = contents.globals_span
-        # The bootstrap superuser exists; the tablespace's place is taken by the other server.
+        # The bootstrap superuser exists.
         truth.feed(server, text[start : start + length], "postgres", stop=False)
         for database in contents.databases:
             section = text[database.offset_bytes : database.offset_bytes + database.length_bytes]
@@ -135,19 +149,74 @@ def test_sections_recreate_their_databases(pair: Pair, form: str) -> None:
         assert truth.everything(server) == expected
 
 
-def test_a_body_fills_another_database_and_nothing_else(pair: Pair) -> None:
-    text = truth.dump(pair.full, "pg_dumpall")
+@pytest.mark.parametrize("form", FORMS)
+def test_roles_are_those_that_postgresql_says_are_used(pair: Pair, form: str) -> None:
+    contents = read(truth.dump(pair.full, "pg_dumpall", *FORMS[form]))
+    for database in contents.databases:
+        assert set(database.roles) - {SUPERUSER} == truth.used_roles(pair.full, str(database.name)), database.name
+        assert len(set(database.roles)) == len(database.roles)
+    (app,) = (database for database in contents.databases if database.name == "app")
+    assert SUPERUSER in app.roles
+    assert set(hostile.ODD_ROLES) - set(app.roles) == {"of nothing", "role\nCREATE ROLE forged;", "r" * 63}
+
+
+def test_roles_of_one_databases_dump(pair: Pair) -> None:
+    (database,) = read(truth.dump(pair.full, "pg_dump", "--create", "app")).databases
+    assert set(database.roles) - {SUPERUSER} == truth.used_roles(pair.full, "app")
+    (database,) = read(truth.dump(pair.full, "pg_dump", "--use-set-session-authorization", "kanji")).databases
+    assert database.roles == (SUPERUSER,)
+
+
+@pytest.mark.parametrize("form", ["plain", "clean", "quoted", "standard_conforming_strings=off"])
+def test_a_database_comes_back_under_another_name_and_the_first_stays(pair: Pair, form: str) -> None:
+    environment = {} if form in FORMS else {"PGOPTIONS": f"-c {form}"}
+    text = moved(truth.dump(pair.full, "pg_dumpall", *FORMS.get(form, ()), **environment), pair)
     contents = read(text)
-    expected = truth.everything(pair.full)
     with pair.empty() as server:
-        assert contents.globals_span is not None
-        truth.feed(server, text[: sum(contents.globals_span)], "postgres", stop=False)
-        awaited = truth.everything(server)
+        # The roles and databases that every server has exist.
+        truth.feed(server, text, "postgres", stop=False)
+        rows = truth.everything(server)
+        states = {name: truth.properties(server, name) for name in rows}
+        assert rows == truth.everything(pair.full)
+        assert states == {name: truth.properties(pair.full, name) for name in rows}
         for number, database in enumerate(contents.databases):
-            other = f"other {number}"
-            encoding = f"ENCODING '{database.encoding}' LOCALE '{database.locale}'" if database.encoding else ""
-            server.sql(f"CREATE DATABASE {quoted(other)} TEMPLATE template0 {encoding} STRATEGY file_copy;")
-            end = database.offset_bytes + database.length_bytes
-            truth.feed(server, text[database.body_offset_bytes : end], other)
-            awaited[other] = expected[str(database.name)]
-        assert truth.everything(server) == awaited
+            # A session on a database of another encoding could not name it with other letters.
+            name, other = str(database.name), f'other "{number}"'
+            restore(server, text, database, other)
+            rows[other] = rows[name]
+            if database.create_options:
+                states[other] = states[name]
+            else:
+                assert database.properties == ()
+                states[other] = truth.properties(server, other)
+        assert truth.everything(server) == rows
+        assert {name: truth.properties(server, name) for name in rows} == states
+
+
+_NAMES = ("template", "locale_provider", "tablespace")
+_NOT_OF_CREATE = ("connection_limit", "is_template")
+
+
+def restore(server: Server, text: bytes, database: Database, name: str) -> None:
+    """Bring a database back under another name with nothing but what its contents say."""
+    options = " ".join(
+        f"{option} = {quoted(value) if option in _NAMES else literal(value)}"
+        for option, value in {"template": "template0", **database.create_options}.items()
+        if option not in _NOT_OF_CREATE
+    )
+    server.sql(f"CREATE DATABASE {quoted(name)} {options};")
+    body, start = b"", database.body_offset_bytes
+    statements = {True: "", False: ""}
+    for each in database.properties:
+        end = each.offset_bytes + each.length_bytes
+        assert text[end - 1 : end] == b";"
+        assert each.after is not None
+        is_in_body = each.offset_bytes >= database.body_offset_bytes
+        statements[is_in_body] += f"{each.before}{quoted(name)}{each.after}\n"
+        if is_in_body:
+            body += text[start : each.offset_bytes]
+            start = end
+    body += text[start : database.offset_bytes + database.length_bytes]
+    server.sql(statements[False], name)
+    truth.feed(server, body, name)
+    server.sql(statements[True], name)

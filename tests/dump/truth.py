@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import subprocess
 
+from tests.script.sample import literal
 from tests.script.server import Server
 
 Tables = dict[tuple[str, str], int]
@@ -18,6 +19,28 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_toast'
     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e');
 """
+# Of what a dump of this database names. Extensions are dumped without their owner, and their members not at all.
+_USED_ROLES = """
+SELECT s.refobjid FROM pg_shdepend s, pg_database d
+WHERE d.datname = current_database() AND s.refclassid = 'pg_authid'::regclass
+    AND (s.dbid = d.oid AND s.classid <> 'pg_extension'::regclass
+        OR s.classid = 'pg_database'::regclass AND s.objid = d.oid)
+    AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = s.classid AND e.objid = s.objid AND e.deptype = 'e')
+UNION SELECT setrole FROM pg_db_role_setting, pg_database d
+    WHERE d.oid = setdatabase AND d.datname = current_database() AND setrole <> 0
+UNION SELECT unnest(ARRAY[a.grantor, a.grantee]) FROM pg_database d, aclexplode(d.datacl) a
+    WHERE d.datname = current_database();
+"""
+# The catalogs that these lie in are shared by databases of every encoding.
+_PROPERTIES = """
+SELECT json_build_array(d.datdba::regrole, d.datconnlimit, d.datistemplate, d.datallowconn,
+    (SELECT json_agg(a::text ORDER BY a::text) FROM unnest(d.datacl) a),
+    pg_encoding_to_char(d.encoding), d.datcollate, d.datctype, t.spcname, to_json(d)->>'datlocprovider',
+    to_json(d)->>'daticulocale', to_json(d)->>'datlocale', to_json(d)->>'daticurules',
+    md5(shobj_description(d.oid, 'pg_database')),
+    (SELECT json_agg(json_build_array(s.setrole::regrole, md5(s.setconfig::text)) ORDER BY s.setrole::regrole::text)
+        FROM pg_db_role_setting s WHERE s.setdatabase = d.oid))::text
+FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace WHERE d.datname = """
 
 
 def databases(server: Server) -> list[str]:
@@ -29,6 +52,26 @@ def databases(server: Server) -> list[str]:
 def roles(server: Server) -> set[str]:
     lines = server.sql("SELECT to_json(rolname::text) FROM pg_roles WHERE rolname !~ '^pg_';").splitlines()
     return {str(json.loads(line)) for line in lines}
+
+
+def used_roles(server: Server, database: str) -> set[str]:
+    """Whom a database and what is in it belong to, and who has rights or settings there.
+
+    Not the bootstrap superuser, of whom PostgreSQL keeps no record (it is pinned, IsPinnedObject() in catalog.c), and
+    not the predefined roles, which every server has.
+    """
+    numbers = ",".join(server.sql(_USED_ROLES, database).split())
+    names = server.sql(
+        f"SELECT to_json(rolname::text) FROM pg_roles WHERE oid = ANY ('{{{numbers}}}'::oid[])"
+        " AND oid <> 10 AND rolname !~ '^pg_';"
+    )
+    return {str(json.loads(line)) for line in names.splitlines()}
+
+
+def properties(server: Server, database: str) -> list[object]:
+    """Owner, rights, limits, locale, comment and settings of a database."""
+    found: list[object] = json.loads(server.sql(_PROPERTIES + literal(database) + ";"))
+    return found
 
 
 def tables(server: Server, database: str) -> Tables:
