@@ -8,6 +8,7 @@ together.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -21,11 +22,13 @@ from .errors import ExpectationError
 NAME_BYTES = 63
 # Linux takes no longer string into a program's environment (execve(2), MAX_ARG_STRLEN).
 VARIABLE_BYTES = 131_000
+# The setting that a temporary database has until it is finished; the value tells for which name it was made. Unlike
+# the comment, which the dump may bring its own of, it can go in the transaction that gives the name.
+MARK = "postgres_backup.unfinished_restore"
 # What must be set before the body may need it; the rest must not hold up or open the database while it is restored.
 _EARLY = re.compile(r"\s+(?:RE)?SET\s", re.IGNORECASE)
 _ALTER = re.compile(r"ALTER\s+(?:DATABASE|ROLE)\s", re.IGNORECASE)
-# Shared settings that are given in the same transaction as the name: until then our own hold.
-_WITH_NAME = re.compile(r"COMMENT\s+ON\s+DATABASE\s", re.IGNORECASE)
+# What is given in the same transaction as the name: until then our own limit holds.
 _LIMITS = re.compile(r"\s+(?:CONNECTION\s+LIMIT|IS_TEMPLATE|ALLOW_CONNECTIONS)\b", re.IGNORECASE)
 _NAME_OPTIONS = ("tablespace", "locale_provider")
 _TEXT_OPTIONS = ("encoding", "locale", "lc_collate", "lc_ctype", "icu_locale", "icu_rules", "builtin_locale")
@@ -81,12 +84,16 @@ def plan_restore(request: RestoreRequest) -> RestorePlan:
     temporary = cut_name(plain, f"_restoring_{request.token}")
     old = cut_name(target, f"_before_restore_{request.now.astimezone(timezone.utc):%Y%m%d%H%M%S}")
     statements = _Statements(database, temporary)
-    mark = f'Unfinished restore of "{target}" by homelab.postgres_backup'
-    comment = f"{mark}, token {request.token}; the next restore of that database drops it"
+    mark = hashlib.sha256(target.encode("utf-8", "replace")).hexdigest()
+    comment = (
+        f'Unfinished restore of "{target}" by homelab.postgres_backup. The next restore of that database drops it, '
+        f"once nobody is connected (its setting {MARK})"
+    )
     head = database["body_offset_bytes"] - database["offset_bytes"]
     created = database.get("create_options") or {}
     quoted = quote_name(temporary)
-    swap = [f"COMMENT ON DATABASE {quoted} IS NULL;", f"ALTER DATABASE {quoted} CONNECTION LIMIT -1;", *statements.last]
+    late = [f"COMMENT ON DATABASE {quoted} IS NULL;", *statements.late]
+    swap = [f"ALTER DATABASE {quoted} RESET {MARK};", f"ALTER DATABASE {quoted} CONNECTION LIMIT -1;", *statements.last]
     variables = {
         "CHECK": _word(request.check),
         "BACKUP": request.backup,
@@ -107,11 +114,12 @@ def plan_restore(request: RestoreRequest) -> RestorePlan:
         "SECTION": f"{database['offset_bytes']} {head}",
         "PIECES": "\n".join(f"{offset} {length}" for offset, length in pieces(database)),
         "ROWS": str(database["rows"]),
-        "MARK": mark,
-        "MARK_SQL": f"COMMENT ON DATABASE {quoted} IS {quote_text(comment)};",
+        "MARK": f"{MARK}={mark}",
+        "MARK_SQL": f"ALTER DATABASE {quoted} SET {MARK} TO '{mark}';\n"
+        f"COMMENT ON DATABASE {quoted} IS {quote_text(comment)};",
         "CREATE_SQL": create_statement(database, temporary),
         "BEFORE_SQL": "\n".join(statements.early),
-        "AFTER_SQL": "\n".join(statements.late),
+        "AFTER_SQL": "\n".join(late),
         "SWAP_SQL": "\n".join(swap),
         "AWAY_SQL": f"ALTER DATABASE {quote_name(target)} RENAME TO {quote_name(old)};",
         "RENAME_SQL": f"ALTER DATABASE {quoted} RENAME TO {quote_name(target)};",
@@ -145,7 +153,7 @@ class _Statements:
                 )
                 continue
             statement = f"{before}{quote_name(temporary)}{after}"
-            if _WITH_NAME.match(before) or (_ALTER.match(before) and _LIMITS.match(after)):
+            if _ALTER.match(before) and _LIMITS.match(after):
                 self.last.append(statement)
             elif found["offset_bytes"] < body and _ALTER.match(before) and _EARLY.match(after):
                 self.early.append(statement)

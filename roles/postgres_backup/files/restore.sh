@@ -233,7 +233,8 @@ question_server() {
 drop_leftovers() {
     quiet_psql "$maintenance" --set=mark="$RESTORE_MARK" >"$work/leftovers" 2>"$work/psql.err" <<'SQL' || warn "what an earlier restore left could not be dropped: $(psql_error "$work/psql.err")"
 CREATE TEMPORARY TABLE leftovers AS SELECT datname FROM pg_catalog.pg_database d
-    WHERE left(shobj_description(oid, 'pg_database'), length(:'mark')) = :'mark'
+    JOIN pg_catalog.pg_db_role_setting s ON setdatabase = d.oid AND setrole = 0
+    WHERE :'mark' = ANY (setconfig)
         AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a WHERE a.datid = d.oid);
 SELECT format('DROP DATABASE %I', datname) FROM leftovers
 \gexec

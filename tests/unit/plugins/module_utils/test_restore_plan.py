@@ -82,13 +82,16 @@ def test_a_plan() -> None:
         "ALTER DATABASE \"other_restoring_t0\" SET work_mem TO '8MB';",
         "ALTER ROLE a IN DATABASE \"other_restoring_t0\" SET x.y TO 'z';",
     ]
-    assert variable(plan, "AFTER_SQL") == 'GRANT CREATE ON DATABASE "other_restoring_t0" TO a;'
+    assert variable(plan, "AFTER_SQL").splitlines() == [
+        'COMMENT ON DATABASE "other_restoring_t0" IS NULL;',
+        "COMMENT ON DATABASE \"other_restoring_t0\" IS 'SET work';",
+        'GRANT CREATE ON DATABASE "other_restoring_t0" TO a;',
+    ]
     # The limit and the mark hold until the name is given.
     assert variable(plan, "SWAP_SQL").splitlines() == [
-        'COMMENT ON DATABASE "other_restoring_t0" IS NULL;',
+        'ALTER DATABASE "other_restoring_t0" RESET postgres_backup.unfinished_restore;',
         'ALTER DATABASE "other_restoring_t0" CONNECTION LIMIT -1;',
         'ALTER DATABASE "other_restoring_t0" CONNECTION LIMIT = 5;',
-        "COMMENT ON DATABASE \"other_restoring_t0\" IS 'SET work';",
     ]
     assert variable(plan, "RENAME_SQL") == 'ALTER DATABASE "other_restoring_t0" RENAME TO "other";'
     assert variable(plan, "AWAY_SQL") == 'ALTER DATABASE "other" RENAME TO "other_before_restore_20261122030405";'
@@ -165,7 +168,7 @@ def test_a_statement_that_is_too_long_is_left_out_and_told() -> None:
         ({"contents": contents(create_options={"locale": "\udcff"})}, ("CREATE_SQL", "UTF-8")),
         (
             {"contents": contents(properties=[a_property("COMMENT ON DATABASE ", "x" * 131_000, 400)])},
-            ("SWAP_SQL", "too long"),
+            ("AFTER_SQL", "too long"),
         ),
     ],
 )
