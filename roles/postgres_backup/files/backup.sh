@@ -1151,6 +1151,13 @@ case $command in
         # shellcheck source=roles/postgres_backup/files/drill.sh
         . "${SCRIPT%/*}/drill.sh"
         ;;
+    _restore | _restore_step)
+        script_files="$script_files feeding.sh globals.awk restore.sh"
+        # shellcheck source=roles/postgres_backup/files/feeding.sh
+        . "${SCRIPT%/*}/feeding.sh"
+        # shellcheck source=roles/postgres_backup/files/restore.sh
+        . "${SCRIPT%/*}/restore.sh"
+        ;;
 esac
 case "$*" in
     run) run ;;
@@ -1174,6 +1181,8 @@ case "$*" in
     _drill_restore) step_drill_restore ;;
     _drill_count) step_drill_count ;;
     '_drill_watch '?*) step_drill_watch "$2" "$3" "$4" "$5" ;;
+    _restore) restore ;;
+    '_restore_step '?*) restore_step "$2" ;;
     *)
         usage >&2
         exit 2

@@ -1,0 +1,377 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+# ruff: noqa: S608 - the tests make SQL: that is their work
+"""restore_database and playbooks/restore.yml against a live server with hostile databases, on a real cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.dump import hostile
+from tests.script.sample import literal, quoted
+
+from .conftest import Server, bring_server_up, credentials, new_namespace
+from .kube import CHECKOUT, NAME, Ansible, kubectl, must_get, names
+from .volumes import volume_folder
+
+POD = "postgres-postgresql-0"
+
+
+class Programs:
+    """Of the server's image, as far as tests/dump/hostile.py asks."""
+
+    major = "18"
+
+
+@dataclass(frozen=True)
+class Live:
+    """The server in its pod, with the methods that tests/dump/hostile.py needs, and a backup of it as fetched."""
+
+    server: Server
+    fetched: dict[str, Any]
+    programs: Programs = field(default_factory=Programs)
+
+    def command(self, *words: str) -> list[str]:
+        login = ("env", f"PGPASSWORD={self.server.password}", "PGUSER=postgres", "PGHOST=127.0.0.1")
+        return ["kubectl", "exec", "-i", POD, "-n", self.server.namespace, "--", *login, *words]
+
+    def run(self, *words: str, stdin: str = "") -> str:
+        done = subprocess.run(self.command(*words), input=stdin.encode(), capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr.decode(errors="replace") + stdin[:500]
+        return done.stdout.decode(errors="surrogateescape")
+
+    def sql(self, text: str, database: str = "postgres") -> str:
+        if text.startswith("CREATE TABLESPACE"):
+            # The pod has no folder for it.
+            text = f"SET allow_in_place_tablespaces = on; {text.partition('LOCATION')[0]} LOCATION '';"
+        escaped = database.replace("\\", "\\\\").replace("'", "\\'")
+        words = ("psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-", "-d", f"dbname='{escaped}'")
+        return self.run("env", "PGCLIENTENCODING=UTF8", *words, stdin=text).strip("\n")
+
+    def text_of(self, database: str) -> str:
+        escaped = database.replace("\\", "\\\\").replace("'", "\\'")
+        return self.run("pg_dump", "--restrict-key=key", f"--dbname=dbname='{escaped}'")
+
+    def state(self) -> str:
+        """Every database with its properties, and every role."""
+        return self.sql(
+            "SELECT oid, datname, datdba::regrole, datconnlimit, datallowconn, datistemplate, datacl,"
+            " shobj_description(oid, 'pg_database') FROM pg_database ORDER BY oid;"
+            "SELECT setdatabase, setrole, setconfig FROM pg_db_role_setting ORDER BY 1, 2;"
+            "SELECT rolname, rolpassword FROM pg_authid ORDER BY 1;"
+        )
+
+    def shape(self, database: str) -> str:
+        return self.sql(
+            "SELECT datdba::regrole, encoding, datlocprovider, datcollate, datctype, datistemplate, datconnlimit,"
+            " datacl, shobj_description(d.oid, 'pg_database'), (SELECT json_agg(json_build_array("
+            "setrole::regrole::text, setconfig) ORDER BY setrole) FROM pg_db_role_setting WHERE setdatabase = d.oid)"
+            f" FROM pg_database d WHERE datname = {literal(database)};"
+        )
+
+    def drop(self, *databases: str) -> None:
+        for name in databases:
+            self.sql(f"DROP DATABASE IF EXISTS {quoted(name)} WITH (FORCE);")
+
+    @contextlib.contextmanager
+    def session(self, database: str) -> Iterator[None]:
+        """Somebody who stays connected."""
+        words = ("env", "PGAPPNAME=the pool", "psql", "-X", "-d", database, "-c", "SELECT pg_sleep(300)")
+        process = subprocess.Popen(self.command(*words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        question = f"SELECT count(*) FROM pg_stat_activity WHERE datname = {literal(database)};"
+        try:
+            wait_until(lambda: self.sql(question) != "0")
+            yield
+        finally:
+            self.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'the pool';")
+            process.kill()
+            process.communicate()
+
+    def waits(self) -> bool:
+        """Whether a restore has filled its temporary database and waits for that somebody."""
+        return self.sql("SELECT count(*) FROM pg_database WHERE datname LIKE '%\\_restoring\\_%';") == "1"
+
+    def options(self, **more: Any) -> dict[str, Any]:
+        fetched = self.fetched
+        given = {name: fetched[name] for name in ("backup", "sha256", "contents")}
+        return {"namespace": self.server.namespace, "name": NAME, **given, **more}
+
+    def entry(self, name: str) -> dict[str, Any]:
+        return next(each for each in self.fetched["contents"]["databases"] if each["name"] == name)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.3)
+
+
+def restores(namespace: str) -> set[str]:
+    return {name for name in names("job", namespace) if "-restore-" in name}
+
+
+@pytest.fixture(scope="module")
+def live(collections: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """A server of these tests' own, its installation, and a fetched backup."""
+    folder = tmp_path_factory.mktemp("restore")
+    ansible = Ansible(folder, collections)
+    namespace = new_namespace("restore")
+    server = bring_server_up(ansible, namespace)
+    empty = Live(server, {})
+    spaces = folder / "spaces"
+    spaces.mkdir()
+    hostile.fill(empty, spaces)  # type: ignore[arg-type]
+    empty.sql(
+        'GRANT CREATE ON DATABASE app TO "role;"; REVOKE ALL ON DATABASE app FROM PUBLIC;'
+        "ALTER DATABASE app CONNECTION LIMIT 7;"
+    )
+    play = ansible.site(namespace=namespace)
+    assert play.status == 0, play.output
+    made = ansible.module("backup_job", namespace=namespace)
+    assert not made["failed"], made["msg"]
+    dest = folder / "here"
+    dest.mkdir()
+    fetched = ansible.module("backup_fetch", namespace=namespace, dest=f"{dest}/", verify=True)
+    assert not fetched["failed"], fetched["msg"]
+    yield Live(server, fetched)
+    kubectl("delete", "namespace", namespace, "--wait=false")
+
+
+@pytest.fixture
+def untouched(live: Live) -> Iterator[Live]:
+    """The server, whose databases are the same ones afterwards."""
+    before = live.state()
+    yield live
+    assert live.state() == before
+    assert not restores(live.server.namespace)
+
+
+def test_every_database_beside_the_live_one(ansible: Ansible, untouched: Live) -> None:
+    for number, database in enumerate(untouched.fetched["contents"]["databases"]):
+        name, new = database["name"], f'other {number} "q" $(x) $HOME'
+        done = ansible.module("restore_database", **untouched.options(database=name, new_name=new))
+        assert not done["failed"], done["msg"]
+        assert (done["changed"], done["rows"], done["replaced"]) == (True, database["rows"], None)
+        assert untouched.text_of(new) == untouched.text_of(name), name
+        if name not in ("postgres", "template1"):
+            assert untouched.shape(new) == untouched.shape(name)
+        untouched.drop(new)
+
+
+@pytest.mark.parametrize("name", ["app", 'sp ace "q" \\ b', "ünï", "d" * 63, "latin1"])
+def test_a_database_in_the_live_ones_place(ansible: Ansible, live: Live, name: str) -> None:
+    text, shape = live.text_of(name), live.shape(name)
+    live.sql("CREATE TABLE added_since (a int);", name)
+    changed = live.text_of(name)
+    options = live.options(database=name, replace=True)
+    would = ansible.module("restore_database", "--check", "--diff", **options)
+    assert not would["failed"], would["msg"]
+    assert "_before_restore_20" in would["replaced"]
+    assert f"+{would['replaced']}" in would["shown"]
+    assert live.text_of(name) == changed
+
+    done = ansible.module("restore_database", **options)
+    assert not done["failed"], done["msg"]
+    assert (live.text_of(name), live.shape(name)) == (text, shape)
+    assert live.text_of(done["replaced"]) == changed
+    live.drop(done["replaced"])
+
+
+def test_an_existing_name_is_refused(ansible: Ansible, untouched: Live) -> None:
+    for check in ([], ["--check"]):
+        found = ansible.module("restore_database", *check, **untouched.options(database="app"))
+        assert found["failed"]
+        assert "the database exists: 'app'" in found["msg"]
+
+
+def test_a_backup_that_was_changed(ansible: Ansible, untouched: Live) -> None:
+    path = volume_folder(untouched.server.namespace) / untouched.fetched["backup"]
+    data = path.read_bytes()
+    for other in (data[:-100], data[:500] + bytes([data[500] ^ 4]) + data[501:]):
+        path.write_bytes(other)
+        try:
+            found = ansible.module("restore_database", **untouched.options(database="app", new_name="x"))
+        finally:
+            path.write_bytes(data)
+        assert found["failed"]
+        assert "is not the one that was verified" in found["msg"]
+
+
+def test_missing_roles(ansible: Ansible, live: Live) -> None:
+    contents = json.loads(json.dumps(live.fetched["contents"]))
+    next(each for each in contents["databases"] if each["name"] == "app")["roles"] += ["nobody's", "no one"]
+    before = live.state()
+    found = ansible.module("restore_database", **{**live.options(database="app", new_name="x"), "contents": contents})
+    assert found["failed"]
+    assert "roles are missing on the server" in found["msg"] and "nobody's" in found["msg"] and "no one" in found["msg"]
+    assert live.state() == before
+
+
+def test_a_connection_that_does_not_go(ansible: Ansible, untouched: Live) -> None:
+    options = untouched.options(database="app", replace=True, connections_timeout="3s")
+    with untouched.session("app"):
+        found = ansible.module("restore_database", **options)
+    assert found["failed"]
+    assert "connections do not leave" in found["msg"] and "the pool" in found["msg"]
+
+
+def test_a_connection_that_is_ended(ansible: Ansible, live: Live) -> None:
+    with live.session("app"):
+        options = live.options(database="app", replace=True, terminate_connections=True)
+        done = ansible.module("restore_database", **options)
+    assert not done["failed"], done["msg"]
+    live.drop(done["replaced"])
+
+
+@contextlib.contextmanager
+def waiting(ansible: Ansible, live: Live, **more: Any) -> Iterator[subprocess.Popen[str]]:
+    """A restore that is filled and waits for somebody to leave."""
+    options = live.options(**{"database": "app", "replace": True, "connections_timeout": "10m", **more})
+    with live.session("app"):
+        process = ansible.start("restore_database", **options)
+        try:
+            wait_until(lambda: process.poll() is not None or live.waits())
+            assert process.poll() is None, process.communicate()[0]
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_a_second_restore_to_the_same_name(ansible: Ansible, untouched: Live) -> None:
+    with waiting(ansible, untouched) as process:
+        found = ansible.module("restore_database", **untouched.options(database="empty", new_name="app", replace=True))
+        assert found["failed"]
+        assert "another restore to 'app' is at work" in found["msg"]
+        # Looking at it is no restore.
+        would = ansible.module("restore_database", "--check", **untouched.options(database="app", replace=True))
+        assert not would["failed"], would["msg"]
+        for job in restores(untouched.server.namespace):
+            kubectl("delete", "job", job, "-n", untouched.server.namespace)
+        output, _ = process.communicate(timeout=120)
+        assert "SIGTERM" in output or "deleted" in output, output
+    wait_until(lambda: not untouched.waits())
+
+
+def modules_below(pid: int) -> list[int]:
+    """The processes that Ansible started, itself included."""
+    table = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout.split()
+    parents = dict(zip(map(int, table[::2]), map(int, table[1::2]), strict=True))
+    family = [pid]
+    for each in family:
+        family += [child for child, parent in parents.items() if parent == each]
+    return family
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT], ids=lambda sent: sent.name)
+def test_ansible_is_interrupted(ansible: Ansible, untouched: Live, sent: signal.Signals) -> None:
+    """The Job is deleted, and its pod drops what it made."""
+    with waiting(ansible, untouched) as process:
+        for pid in reversed(modules_below(process.pid)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, sent)
+        process.communicate(timeout=60)
+        wait_until(lambda: not restores(untouched.server.namespace))
+        wait_until(lambda: not untouched.waits())
+
+
+def test_ansible_is_killed(ansible: Ansible, live: Live) -> None:
+    """Then the Job goes on to its end, or to its deadline."""
+    with waiting(ansible, live) as process:
+        for pid in modules_below(process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        (job,) = restores(live.server.namespace)
+        assert must_get("job", job, live.server.namespace)["spec"]["activeDeadlineSeconds"] == 6 * 3600
+    kubectl("wait", "--for=condition=complete", f"job/{job}", "-n", live.server.namespace, "--timeout=90s")
+    old = live.sql("SELECT datname FROM pg_database WHERE datname LIKE 'app\\_before\\_restore\\_%';")
+    assert live.text_of("app") == live.text_of(old)
+    live.drop(old)
+    kubectl("delete", "job", job, "-n", live.server.namespace)
+
+
+def test_the_pod_is_killed(ansible: Ansible, untouched: Live) -> None:
+    """Nobody can clean up: the next restore does."""
+    namespace = untouched.server.namespace
+    with waiting(ansible, untouched) as process:
+        kubectl(
+            "delete", "pod", "-n", namespace, "-l", "app.kubernetes.io/component=restore", "--grace-period=0", "--force"
+        )
+        output, _ = process.communicate(timeout=150)
+        assert "the restore failed" in output, output
+    if untouched.waits():  # the kubelet may have let it end by itself
+        done = ansible.module("restore_database", **untouched.options(database="app", replace=True))
+        assert not done["failed"], done["msg"]
+        assert "dropped what an earlier restore left" in done["shown"]
+        # As it was: the databases' ids are compared.
+        untouched.drop("app")
+        untouched.sql(f"ALTER DATABASE {quoted(done['replaced'])} RENAME TO app;")
+
+
+def test_it_takes_too_long(ansible: Ansible, untouched: Live) -> None:
+    with untouched.session("app"):
+        options = untouched.options(database="app", replace=True, connections_timeout="10m", timeout="20s")
+        found = ansible.module("restore_database", **options)
+    assert found["failed"]
+    assert "it took longer than `timeout`" in found["msg"], found["msg"]
+    wait_until(lambda: not untouched.waits())
+
+
+def test_the_documented_role_is_enough(ansible: Ansible, untouched: Live, tmp_path: Path) -> None:
+    role = yaml.safe_load((CHECKOUT / "docs" / "minimal-role.yaml").read_text())
+    role["metadata"]["namespace"] = untouched.server.namespace
+    few = credentials("operator", role, tmp_path)
+    done = ansible.module("restore_database", env=few, **untouched.options(database="empty", new_name="beside"))
+    assert not done["failed"], done["msg"]
+    untouched.drop("beside")
+
+
+def test_nothing_secret_is_in_the_job(ansible: Ansible, untouched: Live) -> None:
+    with waiting(ansible, untouched) as process:
+        (job,) = restores(untouched.server.namespace)
+        made = json.dumps(must_get("job", job, untouched.server.namespace))
+        log = kubectl("logs", f"job/{job}", "-n", untouched.server.namespace)
+        password = untouched.sql("SELECT rolpassword FROM pg_authid WHERE rolname = '-r';")
+        assert password.startswith("SCRAM")
+        assert password not in made + log
+        assert untouched.server.password not in made + log
+        assert "tab\there" not in log
+        for pid in reversed(modules_below(process.pid)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        process.communicate(timeout=60)
+    wait_until(lambda: not untouched.waits() and not restores(untouched.server.namespace))
+
+
+def test_the_playbook(ansible: Ansible, live: Live) -> None:
+    given = {"postgres_backup_namespace": live.server.namespace, "postgres_restore_database": "app"}
+    given |= {"postgres_restore_new_name": "", "postgres_restore_replace": "yes"}
+    before = live.state()
+    stopped = ansible("homelab.postgres_backup.restore", **given)
+    assert stopped.status != 0
+    assert "Nothing was done" in stopped.output, stopped.output
+    would = ansible("homelab.postgres_backup.restore", "--check", **given)
+    assert would.status == 0, would.output
+    assert live.state() == before
+
+    done = ansible("homelab.postgres_backup.restore", postgres_restore_confirmed=True, **given)
+    assert done.status == 0, done.output
+    assert done.changed == 1
+    steps = [line.strip() for line in done.summary if "ALTER DATABASE" in line]
+    assert len(steps) == 2, done.summary
+    live.sql("".join(steps))
+    live.drop("app_restored")
+    assert live.state() == before
