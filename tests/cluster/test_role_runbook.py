@@ -95,6 +95,7 @@ def make_it_harder(server: Server) -> None:
     psql(server, "ALTER DATABASE backup_test SET work_mem = '8MB'")
     roles = "CREATE ROLE app LOGIN; CREATE ROLE team; GRANT team TO app; ALTER TABLE users OWNER TO app"
     psql(server, roles, "backup_test")
+    psql(server, "GRANT CREATE ON DATABASE backup_test TO app")
     psql(server, "UPDATE users SET name = E'back\\\\slash\\n\\\\connect tab\\t' WHERE id = 1", "backup_test")
 
 
@@ -158,10 +159,20 @@ def restore_one_database_and_go_back(page: Runbook, server: Server) -> None:
     before = rows(server)
     psql(server, "DELETE FROM transactions", "backup_test")
     damaged = rows(server)
-    page.run("Restore one database", 0)
+    # The backup has rights on the database, which were taken since: no restore beside it brings them back.
+    psql(server, "REVOKE ALL ON DATABASE backup_test FROM app")
+    rights = psql(server, "SELECT datacl FROM pg_database WHERE datname = 'backup_test'")
+    page.run("Rehearse a restore")
+    page.run("Restore one database")
     assert rows(server, "backup_test_restored") == before
+    assert psql(server, "SHOW work_mem", "backup_test_restored") == "8MB"
     assert rows(server) == damaged
-    page.run("Restore one database", 1)
+    psql(server, "DROP DATABASE backup_test_restored")
+    page.run("Restore one database by hand", 0)
+    assert rows(server, "backup_test_restored") == before
+    assert psql(server, "SELECT datacl FROM pg_database WHERE datname = 'backup_test'") == rights
+    assert rows(server) == damaged
+    page.run("Restore one database by hand", 1)
     assert rows(server) == before
     page.run("Go back", 0)
     assert rows(server) == damaged
