@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 FILES = {
-    "backup.sh": r'''#!/bin/sh
+    "backup.sh": r"""#!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
@@ -1195,8 +1195,8 @@ case "$*" in
         exit 2
         ;;
 esac; exit # on one line: a shell reads its script as it goes, and the file may be another one by now
-''',
-    "retention.awk": r'''# SPDX-License-Identifier: GPL-3.0-or-later
+""",
+    "retention.awk": r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
 # What retention says of each backup on a volume, newest first, one JSON object a line.
@@ -1367,8 +1367,8 @@ function json(text,    i, c, out) {
     }
     return "\"" out "\""
 }
-''',
-    "feeding.sh": r'''# SPDX-License-Identifier: GPL-3.0-or-later
+""",
+    "feeding.sh": r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
 # A backup's text on its way to psql, for drill.sh and restore.sh; read by backup.sh.
@@ -1430,8 +1430,8 @@ psql_error() {
         END { if (found) print text context (names == "" ? "" : " [" names "]") }
     ' "$1" | cut -c 1-600
 }
-''',
-    "globals.awk": r'''# SPDX-License-Identifier: GPL-3.0-or-later
+""",
+    "globals.awk": r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
 # The globals at the beginning of a pg_dumpall text: its statements up to the first database.
@@ -1553,8 +1553,8 @@ function member(text) {
     named(text, "GRANT ")
     return index(behind, " TO ") == 1 ? identifier(substr(behind, 5)) : ""
 }
-''',
-    "drill.sh": r'''# SPDX-License-Identifier: GPL-3.0-or-later
+""",
+    "drill.sh": r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
 # `backup.sh drill`: a backup restored into a PostgreSQL that is thrown away, and every row counted. Read by backup.sh.
@@ -1832,13 +1832,13 @@ restore_databases() {
     clear_stages
     text_parts "$(nproc 2>/dev/null || echo 1)" >"$work/parts"
     run_group _drill_restore
-    while read -r part part_offset part_bytes <&3; do
-        # The decompressor's own failure is the cause, psql's a consequence.
-        case $(stage_status_of "expand$part") in
-            0 | "$SIGPIPE_STATUS" | "$SIGTERM_STATUS") ;;
-            *) fail "the backup cannot be decompressed" "$backup: $(stage_message_of "expand$part")" "It is damaged: rehearse another one." ;;
-        esac
-    done 3<"$work/parts"
+    # The decompressor's own failure is the cause, psql's a consequence.
+    case $(stage_status_of expand) in
+        0 | none | "$SIGPIPE_STATUS" | "$SIGTERM_STATUS") ;;
+        *) fail "the backup cannot be decompressed" "$backup: $(stage_message_of expand)" "It is damaged: rehearse another one." ;;
+    esac
+    [ ! -e "$work/short" ] || fail "the backup cannot be read to its end" "$backup: no database begins where one should" \
+        "It is damaged, or the contents are another backup's: rehearse another one."
     # Of several failures the first is the cause: its part ended the others.
     while read -r part part_offset part_bytes <&3; do
         case $(stage_status_of "feed$part") in
@@ -1869,7 +1869,8 @@ text_parts() {
 
 step_drill_restore() {
     while read -r part part_offset part_bytes <&3; do
-        stage "expand$part" expand_text <"$file" 3<&- | stage "feed$part" feed_part "$part_offset" "$part_bytes" 3<&- |
+        if [ "$part_bytes" -eq 0 ]; then stage expand expand_text; else expand_text 2>/dev/null; fi <"$file" 3<&- |
+            stage "feed$part" feed_part "$part_offset" "$part_bytes" 3<&- |
             count_copied >"$work/copied.$part" 3<&- &
     done 3<"$work/parts"
     wait
@@ -1878,15 +1879,17 @@ step_drill_restore() {
     done <"$work/parts"
 }
 
-# feed_part OFFSET BYTES: that part of the text on standard input, through one psql.
+# feed_part OFFSET BYTES: that part of the text on standard input, through one psql; with 0 bytes to the text's end.
 feed_part() {
     take "$globals_bytes" | cmp -s - "$data/globals.sql" || { echo 'error: the file changed' >&2; return 1; }
     take $(($1 - globals_bytes)) >/dev/null
     if [ "$2" -eq 0 ]; then
         feed_psql postgres
-    else
-        take "$2" | feed_psql postgres
+        return
     fi
+    take "$2" | feed_psql postgres || return
+    # The text went on as far as this part does, where the next one begins.
+    head -c 64 | head -n 2 | grep -q '^-- Database "' || { : >"$work/short"; return 1; }
 }
 
 # count_copied: from psql's command tags, the rows that each database got: "ROWS NAME" a line.
@@ -2120,8 +2123,8 @@ write_last_drill() {
     check_volume
     replace_text "$POSTGRES_BACKUP_DIR/last-drill.json" "$1" || fail "last-drill.json cannot be written" "$message" "$ADVICE_PERMISSION"
 }
-''',
-    "restore.sh": r'''# SPDX-License-Identifier: GPL-3.0-or-later
+""",
+    "restore.sh": r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
 # `backup.sh _restore`: one database out of a backup on the volume into the live server. The module restore_database
@@ -2583,6 +2586,6 @@ SQL
     done
     return 1
 }
-''',
+""",
 }
 VERSION = next(line[8:] for line in FILES["backup.sh"].splitlines() if line.startswith("VERSION="))

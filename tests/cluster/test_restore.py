@@ -357,7 +357,7 @@ def test_nothing_secret_is_in_the_job(ansible: Ansible, untouched: Live) -> None
 
 
 def test_the_playbook(ansible: Ansible, live: Live) -> None:
-    given = {"postgres_backup_namespace": live.server.namespace, "postgres_restore_database": "app"}
+    given: dict[str, Any] = {"postgres_backup_namespace": live.server.namespace, "postgres_restore_database": "app"}
     given |= {"postgres_restore_new_name": "", "postgres_restore_replace": "yes"}
     before = live.state()
     stopped = ansible("homelab.postgres_backup.restore", **given)

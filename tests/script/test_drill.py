@@ -116,6 +116,19 @@ def test_parts_side_by_side_restore_the_same(rehearsal: Rehearsal, dump: bytes, 
     assert outcome.result["copied_rows"] == outcome.result["rows"]
 
 
+def test_a_part_that_ends_long_before_the_file(rehearsal: Rehearsal, fresh_server: Server) -> None:
+    """Its decompressor is stopped in the middle, which is no failure."""
+    for name in ("first", "second"):
+        fresh_server.sql(f"CREATE DATABASE {name} STRATEGY file_copy;")
+        fresh_server.sql("CREATE TABLE numbers AS SELECT generate_series(1, 200000) AS n;", name)
+    dump = dump_of(fresh_server)
+    rehearsal.put(dump)
+    rehearsal.shim("nproc", "echo 2")
+    outcome = run(rehearsal, drill_sections=sections(dump)).check()
+    assert outcome.result["rows"] == 400_000
+    assert "Terminated" not in outcome.log
+
+
 def test_sections_of_another_backup(rehearsal: Rehearsal, dump: bytes) -> None:
     rehearsal.put(dump)
     rehearsal.shim("nproc", "echo 2")

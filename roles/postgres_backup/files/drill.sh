@@ -276,13 +276,13 @@ restore_databases() {
     clear_stages
     text_parts "$(nproc 2>/dev/null || echo 1)" >"$work/parts"
     run_group _drill_restore
-    while read -r part part_offset part_bytes <&3; do
-        # The decompressor's own failure is the cause, psql's a consequence.
-        case $(stage_status_of "expand$part") in
-            0 | "$SIGPIPE_STATUS" | "$SIGTERM_STATUS") ;;
-            *) fail "the backup cannot be decompressed" "$backup: $(stage_message_of "expand$part")" "It is damaged: rehearse another one." ;;
-        esac
-    done 3<"$work/parts"
+    # The decompressor's own failure is the cause, psql's a consequence.
+    case $(stage_status_of expand) in
+        0 | none | "$SIGPIPE_STATUS" | "$SIGTERM_STATUS") ;;
+        *) fail "the backup cannot be decompressed" "$backup: $(stage_message_of expand)" "It is damaged: rehearse another one." ;;
+    esac
+    [ ! -e "$work/short" ] || fail "the backup cannot be read to its end" "$backup: no database begins where one should" \
+        "It is damaged, or the contents are another backup's: rehearse another one."
     # Of several failures the first is the cause: its part ended the others.
     while read -r part part_offset part_bytes <&3; do
         case $(stage_status_of "feed$part") in
@@ -313,7 +313,8 @@ text_parts() {
 
 step_drill_restore() {
     while read -r part part_offset part_bytes <&3; do
-        stage "expand$part" expand_text <"$file" 3<&- | stage "feed$part" feed_part "$part_offset" "$part_bytes" 3<&- |
+        if [ "$part_bytes" -eq 0 ]; then stage expand expand_text; else expand_text 2>/dev/null; fi <"$file" 3<&- |
+            stage "feed$part" feed_part "$part_offset" "$part_bytes" 3<&- |
             count_copied >"$work/copied.$part" 3<&- &
     done 3<"$work/parts"
     wait
@@ -322,15 +323,17 @@ step_drill_restore() {
     done <"$work/parts"
 }
 
-# feed_part OFFSET BYTES: that part of the text on standard input, through one psql.
+# feed_part OFFSET BYTES: that part of the text on standard input, through one psql; with 0 bytes to the text's end.
 feed_part() {
     take "$globals_bytes" | cmp -s - "$data/globals.sql" || { echo 'error: the file changed' >&2; return 1; }
     take $(($1 - globals_bytes)) >/dev/null
     if [ "$2" -eq 0 ]; then
         feed_psql postgres
-    else
-        take "$2" | feed_psql postgres
+        return
     fi
+    take "$2" | feed_psql postgres || return
+    # The text went on as far as this part does, where the next one begins.
+    head -c 64 | head -n 2 | grep -q '^-- Database "' || { : >"$work/short"; return 1; }
 }
 
 # count_copied: from psql's command tags, the rows that each database got: "ROWS NAME" a line.
