@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from plugins.module_utils.dump_reader import DumpReader
+from tests.dump import hostile, truth
 
 from . import server as server_module
 from .combinations import ONE_PER_SHELL
@@ -89,6 +90,38 @@ def test_every_row_of_the_sample_server_is_counted(rehearsal: Rehearsal, server:
     assert (result["databases"], result["tables"]) == (len(found), sum(map(len, found.values())))
     assert (result["backup"], result["state"], result["reason"]) == (NAME, "succeeded", None)
     assert result["seconds"].keys() == {"prepare", "initdb", "globals", "restore", "count"}
+
+
+# Between the restore and the count: what pg_dump says of the restored database.
+_DUMP_TOO = r"""
+if [ -n "${database-}" ]; then
+    escaped=$(printf %s "$database" | sed -e "s/[\\\\']/\\\\&/g")
+    name=$(printf %s "$database" | od -An -tx1 | tr -d ' \n')
+    env -u PGCLIENTENCODING -u PGOPTIONS pg_dump --restrict-key=key --dbname="dbname='$escaped'" >"$DUMPS/$name" || exit
+fi
+exec $real "$@"
+"""
+
+
+@pytest.mark.parametrize("by_parts", [False, True])
+def test_hostile_databases_are_restored_to_the_letter(
+    rehearsal: Rehearsal, fresh_server: Server, by_parts: bool
+) -> None:
+    hostile.fill(fresh_server, rehearsal.workspace.directory("spaces", mode=0o777))
+    text = truth.dump(fresh_server, "pg_dumpall")
+    rehearsal.put(text)
+    rehearsal.shim("nproc", "echo 2")
+    rehearsal.shim("psql", _DUMP_TOO)
+    dumps = rehearsal.workspace.directory("dumps", rehearsal.uid)
+    env = {"DUMPS": str(dumps), "POSTGRES_BACKUP_DRILL_SECTIONS": sections(text) if by_parts else ""}
+    outcome = rehearsal.run("drill", env=env).check()
+    restored = {bytes.fromhex(path.name).decode(): path.read_bytes() for path in dumps.iterdir()}
+    assert restored.keys() == set(truth.databases(fresh_server))
+    for name, found in restored.items():
+        escaped = name.replace("\\", "\\\\").replace("'", "\\'")
+        assert found == truth.dump(fresh_server, "pg_dump", "--restrict-key=key", f"--dbname=dbname='{escaped}'"), name
+        if name not in {"sql_ascii", "latin1"}:
+            assert counted(outcome)[name] == truth.tables(fresh_server, name)
 
 
 def sections(dump: bytes) -> str:
