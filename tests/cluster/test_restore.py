@@ -84,7 +84,8 @@ class Live:
 
     def drop(self, *databases: str) -> None:
         for name in databases:
-            self.sql(f"DROP DATABASE IF EXISTS {quoted(name)} WITH (FORCE);")
+            self.sql(f"ALTER DATABASE {quoted(name)} IS_TEMPLATE false;")
+            self.sql(f"DROP DATABASE {quoted(name)} WITH (FORCE);")
 
     @contextlib.contextmanager
     def session(self, database: str) -> Iterator[None]:

@@ -448,6 +448,23 @@ def test_a_connection_that_goes_in_time(offline: Sandbox, shop: Live) -> None:
     assert plan.old in names(shop.server)
 
 
+@few
+def test_a_signal_while_it_waits(offline: Sandbox, shop: Live) -> None:
+    """It counts, although the connection goes at the same moment."""
+    prepare(offline, shop.server, shop.backup)
+    before = state_of(shop.server)
+    plan = plan_restore(request_of(shop.backup, "shop", replace=True, wait_seconds=60))
+    with connected(shop.server, "shop") as session:
+        process = offline.start("_restore", env=dict(plan.variables))
+        filled = f"SELECT count(*) FROM pg_database WHERE datname = '{plan.temporary}';"
+        offline.wait_until(lambda: shop.server.sql(filled) == "1", "the temporary database", process)
+        time.sleep(2.5)
+        process.send_signal(signal.SIGTERM)
+        session.kill()
+        outcome = offline.finish(process)
+    assert_failed(outcome, shop.server, before, "ended from outside", "swap")
+
+
 @one
 def test_a_prepared_transaction(offline: Sandbox, workspace: Workspace, template: Server) -> None:
     directory = workspace.directory("prepared", mode=0o777)
