@@ -119,8 +119,12 @@ def test_the_statements_own_options(pair: Pair) -> None:
     assert databases["sql_ascii"].encoding == "SQL_ASCII"
     assert (databases["app"].locale_provider, databases["app"].locale) == ("libc", "C")
     assert databases["app"].settings["work_mem"] == "'8MB'"
-    assert set(databases["app"].settings) == {"work_mem", "x.y"}
-    assert databases["app"].role_settings == ({"role": 'role "q"', "name": "work_mem", "value": "'9MB'"},)
+    assert set(databases["app"].settings) == {"work_mem", "x.y", "search_path"}
+    assert {"role": 'role "q"', "name": "work_mem", "value": "'9MB'"} in databases["app"].role_settings
+    assert {(each["role"], each["name"]) for each in databases["app"].role_settings} == {
+        ('role "q"', "work_mem"),
+        ("with settings", "x.y"),
+    }
 
 
 def moved(text: bytes, pair: Pair) -> bytes:

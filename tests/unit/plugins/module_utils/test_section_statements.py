@@ -105,12 +105,15 @@ def test_what_is_none(statement: str) -> None:
 def test_a_grant_by_another_than_the_owner_stays_one() -> None:
     found = section(
         dump(
-            "",
-            body='SET SESSION AUTHORIZATION b;\nGRANT ALL ON DATABASE app TO "user";\nRESET SESSION AUTHORIZATION;\n'
-            "GRANT ALL ON DATABASE app TO b;\nSET SESSION AUTHORIZATION 'rölle';\nREVOKE ALL ON DATABASE app FROM b;\n",
+            "SET SESSION AUTHORIZATION app;\n",
+            body="GRANT TEMPORARY ON DATABASE app TO b;\n"
+            'SET SESSION AUTHORIZATION b;\nGRANT ALL ON DATABASE app TO "user";\nRESET SESSION AUTHORIZATION;\n'
+            "GRANT ALL ON DATABASE app TO b;\n"
+            "SET SESSION AUTHORIZATION app;\nSET SESSION AUTHORIZATION 'rölle';\nREVOKE ALL ON DATABASE app FROM b;\n",
         )
     )
     assert [(each.before, each.after) for each in found.properties] == [
+        ("GRANT TEMPORARY ON DATABASE ", " TO b;"),
         (
             "SET SESSION AUTHORIZATION b;\nGRANT ALL ON DATABASE ",
             ' TO "user";\nRESET SESSION AUTHORIZATION;',
@@ -118,7 +121,7 @@ def test_a_grant_by_another_than_the_owner_stays_one() -> None:
         ("GRANT ALL ON DATABASE ", " TO b;"),
         ("REVOKE ALL ON DATABASE ", " FROM b;"),
     ]
-    assert found.roles == ("b", "user", "rölle")
+    assert found.roles == ("app", "b", "user", "rölle")
 
 
 def test_a_statement_that_is_too_long_is_located() -> None:
@@ -156,6 +159,8 @@ def test_a_statement_that_is_too_long_is_located() -> None:
         ("SET SESSION AUTHORIZATION DEFAULT;", ()),
         ("ALTER ROLE b IN DATABASE app SET work_mem TO '1MB';", ("b",)),
         ("ALTER TABLE t OWNER TO b;\nGRANT ALL ON t TO app;\nALTER TABLE u OWNER TO b;", ("b", "app")),
+        ('ALTER TABLE t OWNER TO b;\nALTER TABLE t OWNER TO app;\nALTER TABLE t OWNER TO "to";', ("b", "app", "to")),
+        ('GRANT ALL ON t TO b;\nGRANT ALL ON t TO app;\nREVOKE ALL ON t FROM "to";', ("b", "app", "to")),
         ("CREATE VIEW v AS SELECT ' OWNER TO b;';\nCOMMENT ON VIEW v IS ' TO b;';", ()),
     ],
 )
@@ -212,7 +217,7 @@ def test_strings_mean_the_same_everywhere(text: bytes, standard: bool, expected:
 
 @pytest.mark.parametrize("standard", [True, False])
 def test_options_of_create_database(standard: bool) -> None:
-    rules = r"'& z < ''LOCALE = x'' & y < ''\'''" if standard else r"'& z < ''LOCALE = x'' & y < ''\\'''"
+    rules = r"'& z < ''LOCALE = x'' & y < \'" if standard else r"'& z < ''LOCALE = x'' & y < \\'"
     text = dump("").replace(
         b'CREATE DATABASE "app" WITH TEMPLATE = template0;',
         f"SET standard_conforming_strings = {'on' if standard else 'off'};\n"
@@ -226,6 +231,6 @@ def test_options_of_create_database(standard: bool) -> None:
         "lc_collate": "C",
         "lc_ctype": "C.UTF-8",
         "icu_locale": "und",
-        "icu_rules": r"& z < 'LOCALE = x' & y < '\'",
+        "icu_rules": "& z < 'LOCALE = x' & y < \\",
         "tablespace": 'table "space',
     }
