@@ -29,6 +29,7 @@ from plugins.module_utils.restore_plan import RestorePlan, RestoreRequest, plan_
 from tests.dump import hostile, truth
 
 from .combinations import ONE_PER_SHELL
+from .conftest import FILES_VARIABLE
 from .programs import REPOSITORY, root_filesystem, wrap
 from .sample import literal, quoted
 from .sandbox import Outcome, Sandbox
@@ -49,9 +50,10 @@ one = pytest.mark.parametrize("combination", ONE_PER_SHELL[:1], ids=str)
 @pytest.fixture(scope="session")
 def script(workspace: Workspace) -> Path:
     """The script with what a restore needs."""
+    source = Path(os.environ.get(FILES_VARIABLE) or REPOSITORY / "roles" / "postgres_backup" / "files")
     folder = workspace.directory("restore-script")
     for name in FILES:
-        shutil.copy(REPOSITORY / "roles" / "postgres_backup" / "files" / name, folder / name)
+        shutil.copy(source / name, folder / name)
         (folder / name).chmod(0o444)
     return folder / "backup.sh"
 
@@ -366,13 +368,13 @@ def test_a_missing_tablespace(offline: Sandbox, live: Live, empty: Server) -> No
 @few
 def test_an_error_in_the_middle_shows_no_row(offline: Sandbox, fresh_server: Server, empty: Server) -> None:
     backup = with_roles(fresh_server)
-    text = gzip.decompress(backup.data).replace(f"42\t{SECRET_ROW} 42\n".encode(), f"xx\t{SECRET_ROW} 42\n".encode())
+    text = gzip.decompress(backup.data).replace(f"42\t{SECRET_ROW} 42\n".encode(), f"42\t{SECRET_ROW} 42\tx\n".encode())
     broken = replace(backup, data=gzip.compress(text, 1))
     prepare(offline, empty, broken)
     empty.sql('CREATE ROLE readers; CREATE ROLE "the owner\'s";')
     before = state_of(empty)
     outcome = restore(offline, plan_restore(request_of(broken, "shop")))
-    assert_failed(outcome, empty, before, "the restore stopped at an error", "22P02", "COPY goods, line 42")
+    assert_failed(outcome, empty, before, "the restore stopped at an error", "22P04", "COPY goods, line 42")
     assert SECRET_ROW not in outcome.out + outcome.log
 
 
@@ -444,6 +446,23 @@ def test_a_connection_that_goes_in_time(offline: Sandbox, shop: Live) -> None:
         session.kill()
         offline.finish(process).check()
     assert plan.old in names(shop.server)
+
+
+@few
+def test_a_signal_while_it_waits(offline: Sandbox, shop: Live) -> None:
+    """It counts, although the connection goes at the same moment."""
+    prepare(offline, shop.server, shop.backup)
+    before = state_of(shop.server)
+    plan = plan_restore(request_of(shop.backup, "shop", replace=True, wait_seconds=60))
+    with connected(shop.server, "shop") as session:
+        process = offline.start("_restore", env=dict(plan.variables))
+        filled = f"SELECT count(*) FROM pg_database WHERE datname = '{plan.temporary}';"
+        offline.wait_until(lambda: shop.server.sql(filled) == "1", "the temporary database", process)
+        time.sleep(2.5)
+        process.send_signal(signal.SIGTERM)
+        session.kill()
+        outcome = offline.finish(process)
+    assert_failed(outcome, shop.server, before, "ended from outside", "swap")
 
 
 @one

@@ -24,6 +24,7 @@ from .reader import node_of_volume
 # How long the pod may take to drop what it made, also where the server has to come back first.
 GRACE_SECONDS = 90
 SCRIPT_FILES = ("backup.sh", "retention.awk", "feeding.sh", "globals.awk", "restore.sh")
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 _PREFIX = "postgres-backup.homelab"
 _CRONJOB, _TARGET = f"{_PREFIX}/cronjob", f"{_PREFIX}/restore-target"
 
@@ -40,7 +41,7 @@ def run_restore(
 ) -> tuple[str, JobEnd]:  # fmt: skip
     """The Job's name and end. `target` is the database that only one restore at a time may make; None in check mode.
 
-    Raises ClusterError: StuckError for a pod that does not start, InterruptedRestoreError on SIGTERM. Whatever ends
+    Raises ClusterError: StuckError for a pod that does not start, InterruptedRestoreError on a signal. Whatever ends
     this early deletes the Job, and its pod drops what it made. One whose API server cannot be reached goes on.
     """
     namespace, owner = cronjob["metadata"]["namespace"], cronjob["metadata"]["name"]
@@ -61,8 +62,8 @@ def run_restore(
         job["metadata"]["annotations"] = {_CRONJOB: owner, _TARGET: target}
         _refuse_second(_rivals(connection, job), namespace, target)
     with _interruptible():
-        created = connection.create_job(job)
         try:
+            created = connection.create_job(job)
             if target is not None:
                 # Two that began at once see each other now; the older one goes on.
                 older = [rival for rival in _rivals(connection, created) if _age(rival) < _age(created)]
@@ -92,15 +93,17 @@ class _StopError(BaseException):
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
-    """SIGTERM and SIGHUP as exceptions, so that the Job can be deleted; Ctrl-C is one already."""
+    """Signals as exceptions, so that the Job can be deleted; the second one that Ansible sends must not hinder that."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(_number: int, _frame: Any) -> None:
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
         raise _StopError
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, stop) for number in _SIGNALS}
     try:
         yield
     finally:

@@ -389,6 +389,7 @@ swap() {
     while :; do
         busy=
         if [ "$exists" = yes ] && [ "$RESTORE_TERMINATE" = no ]; then busy=$(in_the_way); fi
+        [ -z "$pending_signal" ] || on_signal "$pending_signal"
         if [ -z "$busy" ]; then
             try_swap && break
             message=$(psql_error "$work/psql.err" 2>/dev/null)
@@ -399,7 +400,6 @@ swap() {
                     fail "the databases could not be renamed" "${message:-psql ended $(status_in_words "$(stage_status_of psql)")}" "$(restore_advice "$message")" ;;
             esac
         fi
-        [ -z "$pending_signal" ] || on_signal "$pending_signal"
         if [ "$(now_epoch)" -ge "$swap_deadline" ]; then
             fail "connections do not leave the database that is to be replaced" "${busy:-sessions that come and go} in '$RESTORE_TARGET'" \
                 "End them, or set terminate_connections; a prepared transaction ends by COMMIT PREPARED or ROLLBACK PREPARED."

@@ -148,6 +148,13 @@ def test_pieces_around_what_is_left_out() -> None:
     assert pieces(database) == [(305, 790)]
 
 
+def test_what_stands_in_the_body_is_run_after_it() -> None:
+    setting = a_property("ALTER DATABASE ", " SET search_path TO x;", 500)
+    plan = plan_restore(request(contents=contents(properties=[setting])))
+    assert variable(plan, "BEFORE_SQL") == ""
+    assert variable(plan, "AFTER_SQL").endswith('ALTER DATABASE "shop_restoring_t0" SET search_path TO x;')
+
+
 def test_a_statement_that_is_too_long_is_left_out_and_told() -> None:
     plan = plan_restore(request(contents=contents(properties=[a_property("COMMENT ON DATABASE ", None, 400)])))
     assert "byte 400" in plan.warnings[0]
