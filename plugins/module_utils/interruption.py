@@ -6,21 +6,36 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import threading
 from collections.abc import Iterator
 from types import FrameType
 
-# Ansible passes on what it gets itself (ansible/executor/process/worker.py); SIGINT is Python's KeyboardInterrupt.
-_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+# Ansible passes on what it gets itself, more than once (ansible/executor/process/worker.py).
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+
+class InterruptedBySignal(BaseException):
+    """Somebody ended Ansible."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+    def __str__(self) -> str:
+        return signal.Signals(self.number).name
 
 
 @contextlib.contextmanager
 def signals_raise() -> Iterator[None]:
-    """Inside, SIGTERM and SIGHUP raise SystemExit with the status that a shell gives a process that they ended."""
+    """Inside, the first SIGTERM, SIGHUP or SIGINT raises InterruptedBySignal; later ones do not hinder the removal."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python handles signals in the main one only
+        return
 
     def leave(number: int, _: FrameType | None) -> None:
         for each in _SIGNALS:
-            signal.signal(each, signal.SIG_IGN)  # a second one must not stop the removal
-        raise SystemExit(128 + number)
+            signal.signal(each, signal.SIG_IGN)
+        raise InterruptedBySignal(number)
 
     before = {number: signal.signal(number, leave) for number in _SIGNALS}
     try:

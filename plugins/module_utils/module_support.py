@@ -16,6 +16,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from .cluster.connection import Connection
 from .cluster.reader import ReaderSettings
 from .errors import BackupError, ExpectationError
+from .interruption import InterruptedBySignal
 from .names import parse_duration
 
 try:
@@ -78,6 +79,8 @@ def run_module(arguments: dict[str, Any], work: Callable[[Any, Connection], Resu
         result = work(module, Connection(module))
     except BackupError as error:
         module.fail_json(msg=str(error), check=error.check)
+    except InterruptedBySignal as error:
+        module.fail_json(msg=f"ended by {error}; what was started in the cluster is removed", check="interrupted")
     except OSError as error:
         where = error.filename or "this machine"
         module.fail_json(msg=f"{where}: {error.strerror}. Look at the path, its permissions and its room", check="file")

@@ -35,6 +35,7 @@ CLOCK_TOLERANCE_SECONDS=300
 # A live run touches last-run.json each minute; one that did not for so long was interrupted.
 HEARTBEAT_MINUTES=5
 TERMINATION_MESSAGE_BYTES=4096
+in_step=no caught_signal='' # see catch_signal
 SIGPIPE_STATUS=141
 SIGTERM_STATUS=143
 
@@ -274,12 +275,22 @@ start_group() {
     group=$!
 }
 
+# collect PID: waits for the end of a child that was told to end. bash collects its children by itself, and a `wait` for
+# one that is collected already waits for any other one instead, without end.
+collect() {
+    if [ -n "${BASH_VERSION:-}" ]; then
+        while kill -0 "$1" 2>/dev/null; do sleep 0.1; done
+    else
+        wait "$1" 2>/dev/null
+    fi
+}
+
 # end_group GROUP: every process of the group ends, by SIGKILL where SIGTERM does not do.
 end_group() {
     [ -n "$1" ] || return 0
     # The group may not be there yet (setsid not reached).
     kill -TERM "-$1" 2>/dev/null || kill -TERM "$1" 2>/dev/null || return 0
-    wait "$1" 2>/dev/null
+    collect "$1"
     for _ in 1 2 3 4 5 6 7 8 9 10; do
         kill -0 "-$1" 2>/dev/null || return 0
         sleep 0.2 2>/dev/null || sleep 1
@@ -291,20 +302,46 @@ end_group() {
 end_watch() {
     [ -n "${watch_group:-}" ] || return 0
     kill -KILL "-$watch_group" 2>/dev/null || kill -KILL "$watch_group" 2>/dev/null || :
-    wait "$watch_group" 2>/dev/null
+    collect "$watch_group"
     watch_group=
 }
 
-# run_group STEP [ARGUMENT ...]: a step in a group, waited for; a signal meanwhile ends it (see on_signal).
+# run_group STEP [ARGUMENT ...]: a step in a group, waited for; a signal meanwhile ends it (see catch_signal).
 run_group() {
     start_group "$@"
     step_group=$group
-    wait "$step_group"
-    step_status=$?
+    wait_for_step
     # Nothing of it may outlive it.
     kill -KILL "-$step_group" 2>/dev/null
     step_group=
     return "$step_status"
+}
+
+# wait_for_step: waits for $step_group; sets `step_status`. What a signal asks for meanwhile is done behind it.
+wait_for_step() {
+    in_step=yes
+    wait "$step_group"
+    step_status=$?
+    in_step=no
+    [ -z "$caught_signal" ] || on_signal "$caught_signal"
+}
+
+# catch_signal NAME: the trap. While a step is waited for it only ends the step: no `wait` within another one.
+catch_signal() {
+    if [ "$in_step" = yes ]; then
+        caught_signal=$1
+        kill -TERM "-$step_group" 2>/dev/null || kill -TERM "$step_group" 2>/dev/null || :
+    else
+        on_signal "$1"
+    fi
+}
+
+# catch_signals NAME ...
+catch_signals() {
+    for signal_name in "$@"; do
+        # shellcheck disable=SC2064 # the name of this signal
+        trap "catch_signal $signal_name" "$signal_name"
+    done
 }
 
 # stage NAME COMMAND...: one process of a step; its exit status and messages go to files. A missing status file means
@@ -653,7 +690,7 @@ end_step() {
 fail() { fail_with 1 "$@"; }
 
 fail_with() {
-    trap '' TERM INT HUP USR1
+    trap '' TERM INT HUP USR1 USR2
     exit_status=$1 what=$2 found=$3 advice=$4
     end_group "${step_group:-}"
     end_watch
@@ -874,10 +911,7 @@ run() {
     started=$(now_iso) attempts=1 reason=null last_reason=null recovered_from=null warnings='' deleted=0 skipped='[]'
     publishing=no pending_signal=''
     final_name='' sha256='' bytes='' uncompressed_bytes='' server_version='' client_version='' read_mode='' can_list=no
-    trap 'on_signal TERM' TERM
-    trap 'on_signal INT' INT
-    trap 'on_signal HUP' HUP
-    trap 'on_signal USR1' USR1
+    catch_signals TERM INT HUP USR1
     read_configuration
     require_tools psql pg_dumpall awk cp cut dd find grep gzip head mkfifo mktemp sed sha256sum sort stat sync tail tee touch tr
     make_work_folder
@@ -1441,11 +1475,13 @@ psql_error() {
 #                  preferably postgres), `tablespaces N`; -v copy=FILE gets the text itself
 #   mode=restore   prints them for a server of its own: without the CREATE ROLE of $SUPERUSER, which exists, and with
 #                  tablespaces inside of the data folder (allow_in_place_tablespaces)
-#   mode=roles     prints what makes the roles named in the file -v wanted=FILE, one a line
+#   mode=roles     prints what makes the roles named in the file -v wanted=FILE, one a line; memberships only in these
+#                  and in those of the file -v existing=FILE; the others go to -v left_out=FILE
 
 BEGIN {
     superuser = ENVIRON["SUPERUSER"] # awk -v would read its backslashes
-    if (wanted != "") while ((getline role < wanted) > 0) is_wanted[role] = 1
+    if (wanted != "") while ((getline role < wanted) > 0) is_wanted[role] = is_there[role] = 1
+    if (existing != "") while ((getline role < existing) > 0) is_there[role] = 1
     whole = 0
 }
 
@@ -1548,10 +1584,13 @@ function end_statement(text, role) {
     }
 }
 
-# member TEXT: who gets the membership of `GRANT role TO member …`.
-function member(text) {
-    named(text, "GRANT ")
-    return index(behind, " TO ") == 1 ? identifier(substr(behind, 5)) : ""
+# member TEXT: who gets the membership of `GRANT role TO member …`, where there is such a role.
+function member(text, role) {
+    role = named(text, "GRANT ")
+    if (index(behind, " TO ") != 1) return ""
+    text = identifier(substr(behind, 5))
+    if ((text in is_wanted) && !(role in is_there)) { print role > left_out; return "" }
+    return text
 }
 """,
     "drill.sh": r"""# SPDX-License-Identifier: GPL-3.0-or-later
@@ -1628,19 +1667,17 @@ drill() {
     started=$(now_iso) reason=null warnings='' backup='' bytes='' sha256='' server_version=''
     databases=0 tables=0 rows=0 copied_rows=0
     : "${POSTGRES_BACKUP_DRILL_RESULT:=}"
-    for drill_signal in TERM INT HUP USR1 USR2; do
-        # shellcheck disable=SC2064 # the name of this signal
-        trap "drill_on_signal $drill_signal" "$drill_signal"
-    done
+    catch_signals TERM INT HUP USR1 USR2
     read_configuration
     read_drill_configuration
     require_tools awk cmp cut dd du find grep gzip head initdb mkfifo mktemp postgres psql sed sha256sum sort stat tail tr
     make_work_folder
     check_volume
     choose_backup
-    PGHOST=$work PGPORT=5432 PGDATABASE=postgres PGCLIENTENCODING=SQL_ASCII
-    unset PGPASSWORD PGPASSFILE PGSERVICE PGSSLMODE PGOPTIONS
-    export PGHOST PGPORT PGDATABASE PGCLIENTENCODING data file sha256 POSTGRES_BACKUP_DRILL_SECTIONS
+    PGHOST=$work PGPORT=5432 PGDATABASE=postgres
+    # The server would read the last of these too (src/backend/utils/misc/guc.c, InitializeGUCOptionsFromEnvironment).
+    unset PGPASSWORD PGPASSFILE PGSERVICE PGSSLMODE PGOPTIONS PGCLIENTENCODING
+    export PGHOST PGPORT PGDATABASE data file sha256 POSTGRES_BACKUP_DRILL_SECTIONS
     start_group _drill_watch "$$" "$time_limit_seconds" "$data" "$POSTGRES_BACKUP_DRILL_SIZE_LIMIT"
     watch_group=$group
     mkdir -m 0700 "$data" 2>"$work/mkdir.err" || fail "no folder for the data" "$(cat "$work/mkdir.err")" \
@@ -1745,8 +1782,11 @@ step_drill_hash() {
 
 # check_hash: ends the drill where the file is not what its sidecar says, or is not whole.
 check_hash() {
-    [ -z "$hash_group" ] || wait "$hash_group"
-    hash_group=
+    if [ -n "$hash_group" ]; then
+        step_group=$hash_group
+        wait_for_step
+        step_group='' hash_group=''
+    fi
     [ -e "$work/hashed" ] && [ "$(stage_status_of hash)" = 0 ] || fail "the backup cannot be read from the volume" \
         "$backup: $(stage_message_of hash)" "Look at the storage behind the volume."
     found_hash=$(cut -c 1-64 "$work/hash")
@@ -1848,6 +1888,9 @@ restore_databases() {
     done 3<"$work/parts"
     [ "$step_status" -eq 0 ] || drill_sql_failed feed1 "the backup does not restore"
     cat "$work"/copied.* >"$work/copied"
+    # What was restored faster than the watch looks.
+    used=$(folder_bytes "$data")
+    [ "$POSTGRES_BACKUP_DRILL_SIZE_LIMIT" -eq 0 ] || [ "${used:-0}" -le "$POSTGRES_BACKUP_DRILL_SIZE_LIMIT" ] || too_large "$used"
     [ "$(stat -c %s "$file" 2>/dev/null)" = "$bytes" ] || fail "the backup changed while it was restored" "$backup" "Rehearse it again."
 }
 
@@ -1939,7 +1982,7 @@ drill_advice() {
 
 # count_rows: every table of every database, as JSON lines; sets `databases`, `tables`, `rows` and `copied_rows`.
 count_rows() {
-    psql --no-psqlrc --no-password --no-align --tuples-only --quiet \
+    PGCLIENTENCODING=SQL_ASCII psql --no-psqlrc --no-password --no-align --tuples-only --quiet \
         --command='SELECT datname FROM pg_catalog.pg_database WHERE datallowconn ORDER BY datname' >"$work/databases" 2>"$work/list.err" ||
         fail "the restored databases cannot be listed" "$(psql_error "$work/list.err")" "Look at the message."
     while IFS= read -r database <&3; do
@@ -2016,7 +2059,7 @@ step_drill_watch() {
         sleep "$DRILL_PAUSE_SECONDS"
         kill -0 "$1" 2>/dev/null || exit 0
         looked=$(now_epoch)
-        used=$(du -sk "$3" 2>/dev/null | awk '{ printf "%.0f", $1 * 1024 }')
+        used=$(folder_bytes "$3")
         looked=$(($(now_epoch) - looked))
         watched=$((watched + DRILL_PAUSE_SECONDS + looked))
         if [ "$4" -gt 0 ] && [ "${used:-0}" -gt "$4" ]; then
@@ -2034,16 +2077,25 @@ step_drill_watch() {
     kill -USR1 "$1"
 }
 
-drill_on_signal() {
+# In place of backup.sh's own, which tells of a run.
+on_signal() {
     case $1 in
         USR1) fail "the drill took longer than its time limit of $POSTGRES_BACKUP_TIME_LIMIT" "it was in the step: $step" \
             "Raise postgres_backup_time_limit (the module's option timeout), or give the pod more processor." ;;
-        USR2) fail "the backup's data need more room than the drill may take" \
-            "$(human_bytes "$(cat "$work/used")") so far, at most $(human_bytes "$POSTGRES_BACKUP_DRILL_SIZE_LIMIT")" \
-            "Raise postgres_backup_drill_size_limit (the module's option size_limit), where the node has that room." ;;
+        USR2) too_large "$(cat "$work/used")" ;;
         *) fail "the drill was ended from outside (SIG$1)" "it was in the step: $step" \
             "Somebody or something stopped the pod: a deletion, an eviction, a node that shut down." ;;
     esac
+}
+
+# folder_bytes FOLDER: the room that it takes.
+folder_bytes() { du -sk "$1" 2>/dev/null | awk '{ printf "%.0f", $1 * 1024 }'; }
+
+# too_large BYTES
+too_large() {
+    fail "the backup's data need more room than the drill may take" \
+        "$(human_bytes "$1") so far, at most $(human_bytes "$POSTGRES_BACKUP_DRILL_SIZE_LIMIT")" \
+        "Raise postgres_backup_drill_size_limit (the module's option size_limit), where the node has that room."
 }
 
 # end_drill: nothing is left.
@@ -2143,9 +2195,7 @@ restore() {
     step=prepare step_began=$(now_epoch) step_seconds='' step_group='' warnings=''
     reason=null replaced='' created_roles='[]' rows=null databases=null pending_signal='' made=no answered=no exists=no
     maintenance=postgres
-    trap 'on_signal TERM' TERM
-    trap 'on_signal INT' INT
-    trap 'on_signal HUP' HUP
+    catch_signals TERM INT HUP
     # It connects as a run does.
     command=run
     read_configuration
@@ -2369,6 +2419,9 @@ run_roles() {
     quiet_psql "$maintenance" --set=roles="$missing_roles" >"$work/wanted" <<'SQL' || return 1
 SELECT name FROM json_array_elements_text(:'roles') AS name WHERE name !~ E'[\n\r]';
 SQL
+    quiet_psql "$maintenance" >"$work/existing" <<'SQL' || return 1
+SELECT rolname FROM pg_catalog.pg_roles;
+SQL
     encoding=$(globals facts | sed -n 's/^encoding //p')
     # In a variable: passwords go into no file, and half of it would leave half a role.
     statements=$(globals roles) || return 1
@@ -2380,7 +2433,8 @@ SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM json_array_elements_tex
 SQL
 }
 
-globals() { expand_text <"$file" 2>/dev/null | head -c "$RESTORE_GLOBALS_BYTES" | awk -v mode="$1" -v wanted="$work/wanted" -f "${SCRIPT%/*}/globals.awk"; }
+globals() { expand_text <"$file" 2>/dev/null | head -c "$RESTORE_GLOBALS_BYTES" | awk -v mode="$1" -v wanted="$work/wanted" -v existing="$work/existing" \
+        -v left_out="$work/left_out" -f "${SCRIPT%/*}/globals.awk"; }
 
 # roles_there: which of the missing ones there are now.
 roles_there() {
@@ -2398,6 +2452,7 @@ make_roles() {
         "$(listed "$still_missing")" "Create them by hand."
     created_roles=$missing_roles
     log "created roles: $(listed "$created_roles")"
+    [ ! -s "$work/left_out" ] || warn "the server has no roles of these names, so nobody became their member: $(utf8 "$(sort -u "$work/left_out" | tr '\n' ' ')")"
     end_step roles
 }
 

@@ -142,6 +142,10 @@ seconds:
   type: dict
   returned: always
   sample: {prepare: 2, create: 1, restore: 40, swap: 0}
+duration_seconds:
+  description: From the Job's creation to its end, the start of its pod included.
+  type: float
+  returned: when the Job came to its end
 job:
   description: The Job that did it; it is deleted already.
   type: str
@@ -154,6 +158,7 @@ log:
 """
 
 import secrets
+import time
 from datetime import datetime, timezone
 from typing import Any
 
@@ -201,6 +206,7 @@ def restore(module: Any, connection: Connection) -> dict[str, Any]:
     for warning in plan.warnings:
         module.warn(warning)
     cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
+    began = time.monotonic()
     job, end = run_restore(
         connection,
         cronjob,
@@ -210,7 +216,7 @@ def restore(module: Any, connection: Connection) -> dict[str, Any]:
         timeout_seconds=timeout,
         stuck_seconds=stuck,
     )
-    return result_of(module, plan, job, end)
+    return {**result_of(module, plan, job, end), "duration_seconds": round(time.monotonic() - began, 3)}
 
 
 def result_of(module: Any, plan: RestorePlan, job: str, end: JobEnd) -> dict[str, Any]:

@@ -317,6 +317,7 @@ def with_roles(server: Server) -> Backup:
     server.sql(
         f'CREATE ROLE readers; CREATE ROLE "the owner\'s" LOGIN PASSWORD {literal(ROLE_PASSWORD)} CONNECTION LIMIT 3;'
         "GRANT readers TO \"the owner's\"; CREATE ROLE other PASSWORD 'other';"
+        'CREATE ROLE "a group"; GRANT "a group" TO "the owner\'s";'
     )
     server.sql('CREATE DATABASE shop OWNER "the owner\'s" STRATEGY file_copy;')
     server.sql(
@@ -353,6 +354,7 @@ def test_missing_roles(offline: Sandbox, fresh_server: Server, empty: Server) ->
         == "readers"
     )
     assert "SCRAM" not in outcome.out + outcome.log
+    assert any("nobody became their member: a group" in warning for warning in outcome.result["warnings"])
     assert text_of(empty, "shop") == text_of(fresh_server, "shop")
     assert empty.sql("SELECT count(*) FROM pg_roles WHERE rolname = 'other';") == "0"
 

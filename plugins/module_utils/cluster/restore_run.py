@@ -4,16 +4,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import secrets
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from typing import Any
 
 from ..diagnosis import job_end
 from ..errors import ClusterError, StuckError, WaitTimeoutError
+from ..interruption import InterruptedBySignal, signals_raise
 from ..job_templates import job_name
 from ..script import FILES
 from ..volume_jobs import COMPONENT, RESTORE, VolumeWork, volume_job
@@ -24,7 +20,6 @@ from .reader import node_of_volume
 # How long the pod may take to drop what it made, also where the server has to come back first.
 GRACE_SECONDS = 90
 SCRIPT_FILES = ("backup.sh", "retention.awk", "feeding.sh", "globals.awk", "restore.sh")
-_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 _PREFIX = "postgres-backup.homelab"
 _CRONJOB, _TARGET = f"{_PREFIX}/cronjob", f"{_PREFIX}/restore-target"
 
@@ -61,7 +56,7 @@ def run_restore(
     if target is not None:
         job["metadata"]["annotations"] = {_CRONJOB: owner, _TARGET: target}
         _refuse_second(_rivals(connection, job), namespace, target)
-    with _interruptible():
+    with signals_raise():
         try:
             created = connection.create_job(job)
             if target is not None:
@@ -77,7 +72,7 @@ def run_restore(
             raise
         except BaseException as error:
             _delete(connection, namespace, name)
-            if isinstance(error, _StopError):
+            if isinstance(error, InterruptedBySignal):
                 raise InterruptedRestoreError(
                     f"the restore was interrupted: its Job '{namespace}/{name}' is deleted, and its pod drops what it "
                     "made. The databases that were there are as they were, unless the last step was done already"
@@ -85,30 +80,6 @@ def run_restore(
             raise
     _delete(connection, namespace, name)
     return name, end
-
-
-class _StopError(BaseException):
-    """A signal that ends Ansible."""
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Signals as exceptions, so that the Job can be deleted; the second one that Ansible sends must not hinder that."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(_number: int, _frame: Any) -> None:
-        for number in _SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
-        raise _StopError
-
-    before = {number: signal.signal(number, stop) for number in _SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _rivals(connection: Connection, job: Object) -> list[Object]:

@@ -28,6 +28,7 @@ CLOCK_TOLERANCE_SECONDS=300
 # A live run touches last-run.json each minute; one that did not for so long was interrupted.
 HEARTBEAT_MINUTES=5
 TERMINATION_MESSAGE_BYTES=4096
+in_step=no caught_signal='' # see catch_signal
 SIGPIPE_STATUS=141
 SIGTERM_STATUS=143
 
@@ -267,12 +268,22 @@ start_group() {
     group=$!
 }
 
+# collect PID: waits for the end of a child that was told to end. bash collects its children by itself, and a `wait` for
+# one that is collected already waits for any other one instead, without end.
+collect() {
+    if [ -n "${BASH_VERSION:-}" ]; then
+        while kill -0 "$1" 2>/dev/null; do sleep 0.1; done
+    else
+        wait "$1" 2>/dev/null
+    fi
+}
+
 # end_group GROUP: every process of the group ends, by SIGKILL where SIGTERM does not do.
 end_group() {
     [ -n "$1" ] || return 0
     # The group may not be there yet (setsid not reached).
     kill -TERM "-$1" 2>/dev/null || kill -TERM "$1" 2>/dev/null || return 0
-    wait "$1" 2>/dev/null
+    collect "$1"
     for _ in 1 2 3 4 5 6 7 8 9 10; do
         kill -0 "-$1" 2>/dev/null || return 0
         sleep 0.2 2>/dev/null || sleep 1
@@ -284,20 +295,46 @@ end_group() {
 end_watch() {
     [ -n "${watch_group:-}" ] || return 0
     kill -KILL "-$watch_group" 2>/dev/null || kill -KILL "$watch_group" 2>/dev/null || :
-    wait "$watch_group" 2>/dev/null
+    collect "$watch_group"
     watch_group=
 }
 
-# run_group STEP [ARGUMENT ...]: a step in a group, waited for; a signal meanwhile ends it (see on_signal).
+# run_group STEP [ARGUMENT ...]: a step in a group, waited for; a signal meanwhile ends it (see catch_signal).
 run_group() {
     start_group "$@"
     step_group=$group
-    wait "$step_group"
-    step_status=$?
+    wait_for_step
     # Nothing of it may outlive it.
     kill -KILL "-$step_group" 2>/dev/null
     step_group=
     return "$step_status"
+}
+
+# wait_for_step: waits for $step_group; sets `step_status`. What a signal asks for meanwhile is done behind it.
+wait_for_step() {
+    in_step=yes
+    wait "$step_group"
+    step_status=$?
+    in_step=no
+    [ -z "$caught_signal" ] || on_signal "$caught_signal"
+}
+
+# catch_signal NAME: the trap. While a step is waited for it only ends the step: no `wait` within another one.
+catch_signal() {
+    if [ "$in_step" = yes ]; then
+        caught_signal=$1
+        kill -TERM "-$step_group" 2>/dev/null || kill -TERM "$step_group" 2>/dev/null || :
+    else
+        on_signal "$1"
+    fi
+}
+
+# catch_signals NAME ...
+catch_signals() {
+    for signal_name in "$@"; do
+        # shellcheck disable=SC2064 # the name of this signal
+        trap "catch_signal $signal_name" "$signal_name"
+    done
 }
 
 # stage NAME COMMAND...: one process of a step; its exit status and messages go to files. A missing status file means
@@ -646,7 +683,7 @@ end_step() {
 fail() { fail_with 1 "$@"; }
 
 fail_with() {
-    trap '' TERM INT HUP USR1
+    trap '' TERM INT HUP USR1 USR2
     exit_status=$1 what=$2 found=$3 advice=$4
     end_group "${step_group:-}"
     end_watch
@@ -867,10 +904,7 @@ run() {
     started=$(now_iso) attempts=1 reason=null last_reason=null recovered_from=null warnings='' deleted=0 skipped='[]'
     publishing=no pending_signal=''
     final_name='' sha256='' bytes='' uncompressed_bytes='' server_version='' client_version='' read_mode='' can_list=no
-    trap 'on_signal TERM' TERM
-    trap 'on_signal INT' INT
-    trap 'on_signal HUP' HUP
-    trap 'on_signal USR1' USR1
+    catch_signals TERM INT HUP USR1
     read_configuration
     require_tools psql pg_dumpall awk cp cut dd find grep gzip head mkfifo mktemp sed sha256sum sort stat sync tail tee touch tr
     make_work_folder

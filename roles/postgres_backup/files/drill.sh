@@ -72,19 +72,17 @@ drill() {
     started=$(now_iso) reason=null warnings='' backup='' bytes='' sha256='' server_version=''
     databases=0 tables=0 rows=0 copied_rows=0
     : "${POSTGRES_BACKUP_DRILL_RESULT:=}"
-    for drill_signal in TERM INT HUP USR1 USR2; do
-        # shellcheck disable=SC2064 # the name of this signal
-        trap "drill_on_signal $drill_signal" "$drill_signal"
-    done
+    catch_signals TERM INT HUP USR1 USR2
     read_configuration
     read_drill_configuration
     require_tools awk cmp cut dd du find grep gzip head initdb mkfifo mktemp postgres psql sed sha256sum sort stat tail tr
     make_work_folder
     check_volume
     choose_backup
-    PGHOST=$work PGPORT=5432 PGDATABASE=postgres PGCLIENTENCODING=SQL_ASCII
-    unset PGPASSWORD PGPASSFILE PGSERVICE PGSSLMODE PGOPTIONS
-    export PGHOST PGPORT PGDATABASE PGCLIENTENCODING data file sha256 POSTGRES_BACKUP_DRILL_SECTIONS
+    PGHOST=$work PGPORT=5432 PGDATABASE=postgres
+    # The server would read the last of these too (src/backend/utils/misc/guc.c, InitializeGUCOptionsFromEnvironment).
+    unset PGPASSWORD PGPASSFILE PGSERVICE PGSSLMODE PGOPTIONS PGCLIENTENCODING
+    export PGHOST PGPORT PGDATABASE data file sha256 POSTGRES_BACKUP_DRILL_SECTIONS
     start_group _drill_watch "$$" "$time_limit_seconds" "$data" "$POSTGRES_BACKUP_DRILL_SIZE_LIMIT"
     watch_group=$group
     mkdir -m 0700 "$data" 2>"$work/mkdir.err" || fail "no folder for the data" "$(cat "$work/mkdir.err")" \
@@ -189,8 +187,11 @@ step_drill_hash() {
 
 # check_hash: ends the drill where the file is not what its sidecar says, or is not whole.
 check_hash() {
-    [ -z "$hash_group" ] || wait "$hash_group"
-    hash_group=
+    if [ -n "$hash_group" ]; then
+        step_group=$hash_group
+        wait_for_step
+        step_group='' hash_group=''
+    fi
     [ -e "$work/hashed" ] && [ "$(stage_status_of hash)" = 0 ] || fail "the backup cannot be read from the volume" \
         "$backup: $(stage_message_of hash)" "Look at the storage behind the volume."
     found_hash=$(cut -c 1-64 "$work/hash")
@@ -292,6 +293,9 @@ restore_databases() {
     done 3<"$work/parts"
     [ "$step_status" -eq 0 ] || drill_sql_failed feed1 "the backup does not restore"
     cat "$work"/copied.* >"$work/copied"
+    # What was restored faster than the watch looks.
+    used=$(folder_bytes "$data")
+    [ "$POSTGRES_BACKUP_DRILL_SIZE_LIMIT" -eq 0 ] || [ "${used:-0}" -le "$POSTGRES_BACKUP_DRILL_SIZE_LIMIT" ] || too_large "$used"
     [ "$(stat -c %s "$file" 2>/dev/null)" = "$bytes" ] || fail "the backup changed while it was restored" "$backup" "Rehearse it again."
 }
 
@@ -383,7 +387,7 @@ drill_advice() {
 
 # count_rows: every table of every database, as JSON lines; sets `databases`, `tables`, `rows` and `copied_rows`.
 count_rows() {
-    psql --no-psqlrc --no-password --no-align --tuples-only --quiet \
+    PGCLIENTENCODING=SQL_ASCII psql --no-psqlrc --no-password --no-align --tuples-only --quiet \
         --command='SELECT datname FROM pg_catalog.pg_database WHERE datallowconn ORDER BY datname' >"$work/databases" 2>"$work/list.err" ||
         fail "the restored databases cannot be listed" "$(psql_error "$work/list.err")" "Look at the message."
     while IFS= read -r database <&3; do
@@ -460,7 +464,7 @@ step_drill_watch() {
         sleep "$DRILL_PAUSE_SECONDS"
         kill -0 "$1" 2>/dev/null || exit 0
         looked=$(now_epoch)
-        used=$(du -sk "$3" 2>/dev/null | awk '{ printf "%.0f", $1 * 1024 }')
+        used=$(folder_bytes "$3")
         looked=$(($(now_epoch) - looked))
         watched=$((watched + DRILL_PAUSE_SECONDS + looked))
         if [ "$4" -gt 0 ] && [ "${used:-0}" -gt "$4" ]; then
@@ -478,16 +482,25 @@ step_drill_watch() {
     kill -USR1 "$1"
 }
 
-drill_on_signal() {
+# In place of backup.sh's own, which tells of a run.
+on_signal() {
     case $1 in
         USR1) fail "the drill took longer than its time limit of $POSTGRES_BACKUP_TIME_LIMIT" "it was in the step: $step" \
             "Raise postgres_backup_time_limit (the module's option timeout), or give the pod more processor." ;;
-        USR2) fail "the backup's data need more room than the drill may take" \
-            "$(human_bytes "$(cat "$work/used")") so far, at most $(human_bytes "$POSTGRES_BACKUP_DRILL_SIZE_LIMIT")" \
-            "Raise postgres_backup_drill_size_limit (the module's option size_limit), where the node has that room." ;;
+        USR2) too_large "$(cat "$work/used")" ;;
         *) fail "the drill was ended from outside (SIG$1)" "it was in the step: $step" \
             "Somebody or something stopped the pod: a deletion, an eviction, a node that shut down." ;;
     esac
+}
+
+# folder_bytes FOLDER: the room that it takes.
+folder_bytes() { du -sk "$1" 2>/dev/null | awk '{ printf "%.0f", $1 * 1024 }'; }
+
+# too_large BYTES
+too_large() {
+    fail "the backup's data need more room than the drill may take" \
+        "$(human_bytes "$1") so far, at most $(human_bytes "$POSTGRES_BACKUP_DRILL_SIZE_LIMIT")" \
+        "Raise postgres_backup_drill_size_limit (the module's option size_limit), where the node has that room."
 }
 
 # end_drill: nothing is left.

@@ -8,11 +8,13 @@
 #                  preferably postgres), `tablespaces N`; -v copy=FILE gets the text itself
 #   mode=restore   prints them for a server of its own: without the CREATE ROLE of $SUPERUSER, which exists, and with
 #                  tablespaces inside of the data folder (allow_in_place_tablespaces)
-#   mode=roles     prints what makes the roles named in the file -v wanted=FILE, one a line
+#   mode=roles     prints what makes the roles named in the file -v wanted=FILE, one a line; memberships only in these
+#                  and in those of the file -v existing=FILE; the others go to -v left_out=FILE
 
 BEGIN {
     superuser = ENVIRON["SUPERUSER"] # awk -v would read its backslashes
-    if (wanted != "") while ((getline role < wanted) > 0) is_wanted[role] = 1
+    if (wanted != "") while ((getline role < wanted) > 0) is_wanted[role] = is_there[role] = 1
+    if (existing != "") while ((getline role < existing) > 0) is_there[role] = 1
     whole = 0
 }
 
@@ -115,8 +117,11 @@ function end_statement(text, role) {
     }
 }
 
-# member TEXT: who gets the membership of `GRANT role TO member …`.
-function member(text) {
-    named(text, "GRANT ")
-    return index(behind, " TO ") == 1 ? identifier(substr(behind, 5)) : ""
+# member TEXT: who gets the membership of `GRANT role TO member …`, where there is such a role.
+function member(text, role) {
+    role = named(text, "GRANT ")
+    if (index(behind, " TO ") != 1) return ""
+    text = identifier(substr(behind, 5))
+    if ((text in is_wanted) && !(role in is_there)) { print role > left_out; return "" }
+    return text
 }

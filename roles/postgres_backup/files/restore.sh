@@ -17,9 +17,7 @@ restore() {
     step=prepare step_began=$(now_epoch) step_seconds='' step_group='' warnings=''
     reason=null replaced='' created_roles='[]' rows=null databases=null pending_signal='' made=no answered=no exists=no
     maintenance=postgres
-    trap 'on_signal TERM' TERM
-    trap 'on_signal INT' INT
-    trap 'on_signal HUP' HUP
+    catch_signals TERM INT HUP
     # It connects as a run does.
     command=run
     read_configuration
@@ -243,6 +241,9 @@ run_roles() {
     quiet_psql "$maintenance" --set=roles="$missing_roles" >"$work/wanted" <<'SQL' || return 1
 SELECT name FROM json_array_elements_text(:'roles') AS name WHERE name !~ E'[\n\r]';
 SQL
+    quiet_psql "$maintenance" >"$work/existing" <<'SQL' || return 1
+SELECT rolname FROM pg_catalog.pg_roles;
+SQL
     encoding=$(globals facts | sed -n 's/^encoding //p')
     # In a variable: passwords go into no file, and half of it would leave half a role.
     statements=$(globals roles) || return 1
@@ -254,7 +255,8 @@ SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM json_array_elements_tex
 SQL
 }
 
-globals() { expand_text <"$file" 2>/dev/null | head -c "$RESTORE_GLOBALS_BYTES" | awk -v mode="$1" -v wanted="$work/wanted" -f "${SCRIPT%/*}/globals.awk"; }
+globals() { expand_text <"$file" 2>/dev/null | head -c "$RESTORE_GLOBALS_BYTES" | awk -v mode="$1" -v wanted="$work/wanted" -v existing="$work/existing" \
+        -v left_out="$work/left_out" -f "${SCRIPT%/*}/globals.awk"; }
 
 # roles_there: which of the missing ones there are now.
 roles_there() {
@@ -272,6 +274,7 @@ make_roles() {
         "$(listed "$still_missing")" "Create them by hand."
     created_roles=$missing_roles
     log "created roles: $(listed "$created_roles")"
+    [ ! -s "$work/left_out" ] || warn "the server has no roles of these names, so nobody became their member: $(utf8 "$(sort -u "$work/left_out" | tr '\n' ' ')")"
     end_step roles
 }
 
