@@ -134,9 +134,9 @@ def _measure(folder: Path, say: Say) -> list[Figure]:
     options = {"backup": BACKUP, "sha256": sha256, "contents": contents.to_dict()}
     ansible = Ansible(folder, CHECKOUT / ".ansible" / "collections")
 
-    def module(name: str, image: str, **more: Any) -> float:
+    def module(name: str, image: str, *arguments: str, **more: Any) -> float:
         apply(_cronjob(IMAGES[image]))
-        result = ansible.module(name, namespace=NAMESPACE, name=NAME, **{**options, **more})
+        result = ansible.module(name, *arguments, namespace=NAMESPACE, name=NAME, **{**options, **more})
         if result["failed"]:
             raise SystemExit(f"{name} failed:\n{result['msg']}")
         return float(result["duration_seconds"])
@@ -151,12 +151,16 @@ def _measure(folder: Path, say: Say) -> list[Figure]:
         _drop("two_restored")
         return module("restore_database", "igzip", database="two", new_name="two_restored")
 
+    def nothing() -> float:
+        return module("restore_database", "igzip", "--check", database="two", replace=True)
+
     works: dict[str, Callable[[], float]] = {
         "gunzip | psql": whole,
         "drill, igzip": lambda: module("restore_drill", "igzip"),
         "drill, gzip": lambda: module("restore_drill", "gzip"),
         "drill, igzip, without contents": lambda: module("restore_drill", "igzip", contents=None, sha256=None),
         "restore_database": one,
+        "restore_database, check mode": nothing,
     }
     taken: dict[str, list[float]] = {name: [] for name in works}
     for number in range(ROUNDS):
@@ -173,4 +177,5 @@ def _measure(folder: Path, say: Say) -> list[Figure]:
         against("drill, gzip", "the same, image with gzip only", None),
         against("drill, igzip, without contents", "the same with igzip, one database after the other", None),
         against("restore_database", "restore_database, one of three equal databases", 0.5),
+        Figure("the same in check mode (its floor: pod, hash, questions)", median["restore_database, check mode"], "s"),
     ]
