@@ -276,21 +276,25 @@ start_group() {
 }
 
 # collect PID: waits for the end of a child that was told to end. bash collects its children by itself, and a `wait` for
-# one that is collected already waits for any other one instead, without end.
+# one that is collected already waits for any other one instead, without end. It would also tell of one that was killed.
+# shellcheck disable=SC3044 # bash has it
 collect() {
     if [ -n "${BASH_VERSION:-}" ]; then
-        while kill -0 "$1" 2>/dev/null; do sleep 0.1; done
+        disown "$1"
+        while kill -0 "$1"; do sleep 0.1; done
     else
-        wait "$1" 2>/dev/null
+        wait "$1"
     fi
 }
 
 # end_group GROUP: every process of the group ends, by SIGKILL where SIGTERM does not do.
 end_group() {
     [ -n "$1" ] || return 0
-    # The group may not be there yet (setsid not reached).
-    kill -TERM "-$1" 2>/dev/null || kill -TERM "$1" 2>/dev/null || return 0
-    collect "$1"
+    {
+        # The group may not be there yet (setsid not reached).
+        kill -TERM "-$1" || kill -TERM "$1" || return 0
+        collect "$1"
+    } 2>/dev/null
     for _ in 1 2 3 4 5 6 7 8 9 10; do
         kill -0 "-$1" 2>/dev/null || return 0
         sleep 0.2 2>/dev/null || sleep 1
@@ -301,8 +305,10 @@ end_group() {
 # end_watch: the watching group has nothing to put in order.
 end_watch() {
     [ -n "${watch_group:-}" ] || return 0
-    kill -KILL "-$watch_group" 2>/dev/null || kill -KILL "$watch_group" 2>/dev/null || :
-    collect "$watch_group"
+    {
+        kill -KILL "-$watch_group" || kill -KILL "$watch_group" || :
+        collect "$watch_group"
+    } 2>/dev/null
     watch_group=
 }
 
