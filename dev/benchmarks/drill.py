@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import hashlib
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +17,7 @@ from tests.cluster.volumes import BACKUPS, claim, cronjob, volume_folder
 
 from .backup import DATA, ROWS
 from .figures import Figure
-from .role import use_cluster
+from .role import workplace
 
 ROUNDS = 3
 DATABASES = ("one", "two", "three")
@@ -106,14 +105,8 @@ def _drop(*names: str) -> None:
 
 def measure(say: Say) -> list[Figure]:
     """All figures of restoring."""
-    use_cluster(say)
-    kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
-    kubectl("create", "namespace", NAMESPACE)
-    try:
-        with tempfile.TemporaryDirectory(prefix="postgres-backup-bench.") as folder:
-            return _measure(Path(folder), say)
-    finally:
-        kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+    with workplace(NAMESPACE, say) as folder:
+        return _measure(folder, say)
 
 
 def _measure(folder: Path, say: Say) -> list[Figure]:

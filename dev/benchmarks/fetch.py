@@ -8,7 +8,6 @@ import hashlib
 import os
 import shutil
 import statistics
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from tests.cluster.kube import CHECKOUT, Ansible, apply, kubectl
 from tests.cluster.volumes import BACKUPS, IMAGE, install, volume_folder
 
 from .figures import Figure
-from .role import use_cluster
+from .role import workplace
 from .verify import in_one_table, write
 
 ROUNDS = 5
@@ -112,14 +111,8 @@ def _line(path: Path, name: str) -> float:
 
 def measure(say: Say) -> list[Figure]:
     """All figures of fetching."""
-    use_cluster(say)
-    kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
-    kubectl("create", "namespace", NAMESPACE)
-    try:
-        with tempfile.TemporaryDirectory(prefix="postgres-backup-bench.") as folder:
-            return _measure(Path(folder), say)
-    finally:
-        kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+    with workplace(NAMESPACE, say) as folder:
+        return _measure(folder, say)
 
 
 def _measure(folder: Path, say: Say) -> list[Figure]:

@@ -9,7 +9,8 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,19 @@ def use_cluster(say: Say) -> None:
     found = subprocess.run(["bash", "-c", script, up], capture_output=True, text=True, check=True).stdout
     os.environ["KUBECONFIG"], os.environ["PATH"] = found.split("\n")
     os.environ["ANSIBLE_COLLECTIONS_PATH"] = str(CHECKOUT / ".ansible" / "collections")
+
+
+@contextmanager
+def workplace(namespace: str, say: Say) -> Iterator[Path]:
+    """An empty namespace of dev/cluster and a folder, both of which go at the end."""
+    use_cluster(say)
+    kubectl("delete", "namespace", namespace, "--ignore-not-found")
+    kubectl("create", "namespace", namespace)
+    try:
+        with tempfile.TemporaryDirectory(prefix="postgres-backup-bench.") as folder:
+            yield Path(folder)
+    finally:
+        kubectl("delete", "namespace", namespace, "--wait=false")
 
 
 def _bare(folder: Path) -> Path:
