@@ -14,7 +14,7 @@ from .errors import ExpectationError
 from .job_templates import PREFIX
 from .names import parse_duration
 from .sizes import parse_size
-from .volume_jobs import DRILL, SCRATCH_VOLUME, VolumeWork
+from .volume_jobs import DRILL, VolumeWork
 
 FILES = ("backup.sh", "retention.awk", "feeding.sh", "globals.awk", "drill.sh")
 # Where the throwaway server has its data.
@@ -22,6 +22,10 @@ DATA = "/drill"
 _DATA_VOLUME = "postgres-backup-drill"
 # How long the Job may last besides the time that the script allows itself: to be scheduled, and to start.
 START_SECONDS = 600
+# What is restored in one transaction: enough text to gain by it (below wal_skip_threshold PostgreSQL writes WAL all the
+# same), and not more tables than a fifth of the locks that the throwaway server has room for (drill.sh).
+_LEAST_BYTES_IN_A_TRANSACTION = 4 * 1024**2
+_MOST_TABLES_IN_A_TRANSACTION = 5000
 # As PostgreSQL names settings (src/backend/utils/misc/guc.c, valid_custom_variable_name), without the rare $.
 _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _VARIABLE_BYTES = 32 * 4096 - 100
@@ -33,7 +37,8 @@ class DrillRequest:
     """What to rehearse, and with what: `backup` is None for the newest complete one, `superuser` for the backup's own.
 
     `size_limit` is a Kubernetes quantity, `timeout` a duration; `node` is where the pod must run; `sections` are the
-    offset and length in bytes of each database's section of the text, where they are known of this very backup.
+    offset, length and body's offset in bytes of each database's section of the text, where they are known of this very
+    backup.
     """
 
     backup: str | None = None
@@ -44,11 +49,13 @@ class DrillRequest:
     timeout: str = "6h"
     directory: str | None = None
     node: str | None = None
-    sections: tuple[tuple[int, int], ...] = ()
+    sections: tuple[tuple[int, int, int], ...] = ()
 
 
-def sections(contents: Mapping[str, Any]) -> tuple[tuple[int, int], ...]:
-    """Where a dump may be cut into parts that are restored side by side: offset and length of each database's section.
+def sections(contents: Mapping[str, Any]) -> tuple[tuple[int, int, int], ...]:
+    """Where a dump may be cut into parts that are restored side by side: each database's section.
+
+    Its offset, its length, and where its body begins if that is to be restored in one transaction, else 0.
 
     None in a dump of `pg_dumpall --clean`, which drops and makes the databases that every session begins in. Raises
     ExpectationError where the contents do not say it.
@@ -57,12 +64,18 @@ def sections(contents: Mapping[str, Any]) -> tuple[tuple[int, int], ...]:
         found = contents["databases"]
         if any(each["name"] in ALWAYS_THERE and each["create_options"] for each in found):
             return ()
-        return tuple((int(each["offset_bytes"]), int(each["length_bytes"])) for each in found)
+        return tuple((int(each["offset_bytes"]), int(each["length_bytes"]), _in_a_transaction(each)) for each in found)
     except (KeyError, TypeError, ValueError) as error:
         raise ExpectationError(
             f"contents: expected where each database lies, found no usable {error}. Pass a whole 'contents', such as a "
             "file of contents_dest"
         ) from error
+
+
+def _in_a_transaction(database: Mapping[str, Any]) -> int:
+    gains = int(database["length_bytes"]) >= _LEAST_BYTES_IN_A_TRANSACTION
+    fits = len(database["tables"]) <= _MOST_TABLES_IN_A_TRANSACTION
+    return int(database["body_offset_bytes"]) if gains and fits else 0
 
 
 def drill_work(request: DrillRequest, job: str) -> VolumeWork:
@@ -77,7 +90,6 @@ def drill_work(request: DrillRequest, job: str) -> VolumeWork:
     return VolumeWork(
         kind=DRILL,
         words=("drill",),
-        prepare=("_drill_prepare",),
         files=FILES,
         deadline_seconds=int(seconds) + START_SECONDS,
         directory=request.directory,
@@ -100,13 +112,13 @@ def drill_work(request: DrillRequest, job: str) -> VolumeWork:
         ),
         mounts=({"name": _DATA_VOLUME, "mountPath": DATA},),
         # initdb refuses a user id that no passwd entry names.
-        own_mounts=({"name": SCRATCH_VOLUME, "mountPath": "/etc/passwd", "subPath": "passwd", "readOnly": True},),
+        passwd=True,
     )
 
 
-def _sections_text(parts: tuple[tuple[int, int], ...]) -> str:
+def _sections_text(parts: tuple[tuple[int, int, int], ...]) -> str:
     """A line for each; nothing, which only costs time, where they do not fit into a variable (execve(2))."""
-    text = "\n".join(f"{offset} {length}" for offset, length in parts)
+    text = "\n".join(" ".join(map(str, each)) for each in parts)
     return text if len(text) < _VARIABLE_BYTES else ""
 
 

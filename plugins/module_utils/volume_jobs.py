@@ -23,8 +23,12 @@ READER_DEADLINE_SECONDS = 600
 # Where the script works in the pod.
 SCRATCH = "/postgres-backup-scratch"
 SCRATCH_VOLUME = "postgres-backup-scratch"
-# The name of the first container, where there is one.
+# The first container, where there is one: its name and its words.
 PREPARE = "prepare"
+_PREPARE_WORDS = ("_drill_prepare",)
+# Where a pod's user id is known, its passwd file is an annotation of the pod.
+_USER_FILE = "postgres-backup.homelab/passwd"
+_USER_VOLUME = "postgres-backup-user"
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,8 @@ class VolumeWork:
     `files` are those of the script's that it needs; `directory` is the folder that holds the backups where the CronJob
     does not say it; `writes` mounts the volume writable; `node` is where the pod must run; `variables` are added to the
     CronJob's own POSTGRES_BACKUP_*; `credentials` leaves the container the rest of its environment and its mounts;
-    `prepare` are the words of a first container; `volumes` and `mounts` are added to the pod and to its containers, and
-    `own_mounts` to the one that works; a reader stays for `stay_seconds` so that more can be read.
+    `volumes` and `mounts` are added to the pod and to its containers; `passwd` gives the container a passwd file that
+    names its user id; a reader stays for `stay_seconds` so that more can be read.
     """
 
     kind: str
@@ -49,10 +53,9 @@ class VolumeWork:
     node: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
     credentials: bool = False
-    prepare: tuple[str, ...] = ()
+    passwd: bool = False
     volumes: tuple[Object, ...] = ()
     mounts: tuple[Object, ...] = ()
-    own_mounts: tuple[Object, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,10 +108,10 @@ def volume_job(cronjob: Mapping[str, Any], name: str, script: Mapping[str, str],
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": work.grace_seconds,
         "volumes": [*volumes, {"name": SCRATCH_VOLUME, "emptyDir": {"sizeLimit": "64Mi"}}, *work.volumes],
-        "containers": [{**container, "volumeMounts": [*container["volumeMounts"], *work.own_mounts]}],
+        "containers": [container],
     }
-    if work.prepare:
-        spec["initContainers"] = [{**container, "name": PREPARE, "args": list(work.prepare)}]
+    if work.passwd:
+        annotations |= _add_passwd(spec, container)
     if work.node is not None:
         _bind_to_node(spec, work.node)
     return {
@@ -122,6 +125,28 @@ def volume_job(cronjob: Mapping[str, Any], name: str, script: Mapping[str, str],
             "template": {"metadata": {"labels": dict(labels), "annotations": annotations}, "spec": spec},
         },
     }
+
+
+def _add_passwd(spec: Object, container: Object) -> dict[str, str]:
+    """A passwd file for the container, whose user id the image need not know; returns the pod's annotations for it.
+
+    A user id that nobody has set is known in the pod only: there a first container writes the file, a second's work.
+    """
+    identity = {**(spec.get("securityContext") or {}), **(container.get("securityContext") or {})}
+    mount = {"mountPath": "/etc/passwd", "subPath": "passwd", "readOnly": True}
+    if identity.get("runAsUser") is None:
+        spec["initContainers"] = [{**container, "name": PREPARE, "args": list(_PREPARE_WORDS)}]
+        mounts, annotations = {"name": SCRATCH_VOLUME, **mount}, {}
+    else:
+        user, group = int(identity["runAsUser"]), int(identity.get("runAsGroup") or 0)
+        lines = ("root:x:0:0:root:/:/bin/false", f"postgres-drill:x:{user}:{group}:PostgreSQL:/:/bin/false")
+        annotations = {_USER_FILE: "".join(f"{line}\n" for line in lines)}
+        # (Kubernetes documentation, "Expose Pod Information to Containers Through Files".)
+        item = {"path": "passwd", "fieldRef": {"fieldPath": f"metadata.annotations['{_USER_FILE}']"}}
+        spec["volumes"] = [*spec["volumes"], {"name": _USER_VOLUME, "downwardAPI": {"items": [item]}}]
+        mounts = {"name": _USER_VOLUME, **mount}
+    spec["containers"] = [{**container, "volumeMounts": [*container["volumeMounts"], mounts]}]
+    return annotations
 
 
 def _container(there: BackupMount, cronjob: str, script: Mapping[str, str], work: VolumeWork) -> Object:

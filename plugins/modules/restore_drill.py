@@ -274,7 +274,7 @@ def run(module: Any, connection: Connection, cronjob: dict[str, Any], request: D
         follower = JobRun(connection, parameters["namespace"], name, PREPARE, DRILL)
         limit = seconds(parameters, "timeout") + START_SECONDS + 60
         try:
-            return follower.wait(limit, seconds(parameters, "stuck_timeout"))
+            return follower.wait(limit, seconds(parameters, "stuck_timeout"), last_word=True)
         except ClusterError as error:
             error.partial = follower.log
             raise

@@ -134,10 +134,11 @@ def test_hostile_databases_are_restored_to_the_letter(
 
 
 def sections(dump: bytes) -> str:
-    """As the module gives them, from the backup's contents."""
+    """As the module gives them, from the backup's contents; every body in one transaction, however small."""
     reader = DumpReader()
     reader.feed(dump)
-    return "\n".join(f"{each.offset_bytes} {each.length_bytes}" for each in reader.finish().databases)
+    databases = reader.finish().databases
+    return "\n".join(f"{each.offset_bytes} {each.length_bytes} {each.body_offset_bytes}" for each in databases)
 
 
 @pytest.mark.parametrize("processors", [1, 2, 3])
@@ -174,9 +175,24 @@ def test_a_part_that_ends_long_before_the_file(rehearsal: Rehearsal, fresh_serve
 def test_sections_of_another_backup(rehearsal: Rehearsal, dump: bytes) -> None:
     rehearsal.put(dump)
     rehearsal.shim("nproc", "echo 2")
-    wrong = "\n".join(f"{int(line.split()[0]) + 10} 5000" for line in sections(dump).splitlines())
+    wrong = "\n".join(f"{int(line.split()[0]) + 10} 5000 0" for line in sections(dump).splitlines())
     outcome = run(rehearsal, drill_sections=wrong)
     assert outcome.code == 1 and outcome.result["state"] == "failed"
+
+
+def test_what_no_transaction_can_hold_is_restored_without(rehearsal: Rehearsal, fresh_server: Server) -> None:
+    """More locks than there is room for; and a statement that refuses to be in a transaction."""
+    fresh_server.sql("CREATE DATABASE many STRATEGY file_copy;")
+    fresh_server.sql("SELECT lo_create(n) FROM generate_series(1, 3000) AS n;", "many")
+    dump = dump_of(fresh_server)
+    for text, settings, code in (
+        (dump, "max_locks_per_transaction = 10\nmax_connections = 5", "53200"),
+        (dump.replace(b"-- PostgreSQL database dump complete", b"VACUUM;\n--"), "", "25001"),
+    ):
+        rehearsal.put(text)
+        outcome = run(rehearsal, drill_sections=sections(text), drill_settings=settings).check()
+        assert f": {code}: " in outcome.log and "once more without" in outcome.log
+        assert "many" in counted(outcome)
 
 
 def test_inserts_are_counted_too(rehearsal: Rehearsal, server: Server) -> None:

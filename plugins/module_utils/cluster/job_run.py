@@ -18,6 +18,8 @@ from .pod_watch import PodWatch
 from .reader import split_lines
 
 _POLL_SECONDS = 0.4
+_OTHER_STREAM_SECONDS = 0.1
+_SUCCEEDED = '{"state":"succeeded",'
 # How long the last lines of a log may take after the Job has ended.
 _LAST_LINES_SECONDS = 10
 # How long the API server may be away.
@@ -56,6 +58,7 @@ class JobRun:
         self._heard_to_end: set[_Attempt] = set()
         self._last_words: str | None = None
         self._killed: Waiting | None = None
+        self._succeeded = threading.Event()
 
     @property
     def log(self) -> tuple[str, ...]:
@@ -63,10 +66,11 @@ class JobRun:
         with self._lock:
             return tuple(self._lines)
 
-    def wait(self, timeout_seconds: float, stuck_seconds: float) -> JobEnd:
+    def wait(self, timeout_seconds: float, stuck_seconds: float, *, last_word: bool = False) -> JobEnd:
         """The Job's end; raises StuckError when its pod will not start, WaitTimeoutError when it takes longer.
 
-        An API server that is away for less than a minute is waited for; longer is a ClusterError.
+        With `last_word` the script's own word that it succeeded is its end: Kubernetes takes a second or two to say the
+        same. An API server that is away for less than a minute is waited for; longer is a ClusterError.
         """
         watch = PodWatch(self._connection, self._namespace, self._name, stuck_seconds)
         deadline = time.monotonic() + timeout_seconds
@@ -85,7 +89,12 @@ class JobRun:
             trouble_since = None
             if end is not None:
                 return end
-            time.sleep(_POLL_SECONDS)
+            if last_word and self._succeeded.wait(_POLL_SECONDS):
+                # What it wrote to its other stream just before.
+                time.sleep(_OTHER_STREAM_SECONDS)
+                return JobEnd("Complete", None, self._result(self.log, "Complete"), self.log, self._killed)
+            if not last_word:
+                time.sleep(_POLL_SECONDS)
         raise WaitTimeoutError(
             f"the Job '{self._namespace}/{self._name}' did not end: expected its end within {timeout_seconds:.0f} s. "
             f"It goes on: kubectl logs -f -n {self._namespace} job/{self._name}"
@@ -174,3 +183,5 @@ class JobRun:
             if (key := f"{pod} {stamped}") not in self._seen:
                 self._seen.add(key)
                 self._lines.append(line)
+        if line.startswith(_SUCCEEDED):
+            self._succeeded.set()

@@ -64,7 +64,7 @@ def run_restore(
                 older = [rival for rival in _rivals(connection, created) if _age(rival) < _age(created)]
                 _refuse_second(older, namespace, target)
             end = JobRun(connection, namespace, name, RESTORE).wait(
-                timeout_seconds + GRACE_SECONDS + stuck_seconds, stuck_seconds
+                timeout_seconds + GRACE_SECONDS + stuck_seconds, stuck_seconds, last_word=True
             )
         except ClusterError as error:
             if isinstance(error, (StuckError, WaitTimeoutError)) or error.check == "busy":

@@ -24,6 +24,7 @@ full_page_writes = off
 wal_level = minimal
 max_wal_senders = 0
 archive_mode = off
+wal_init_zero = off
 wal_buffers = 16MB
 max_wal_size = 2GB
 checkpoint_timeout = 1d
@@ -60,8 +61,8 @@ read_drill_configuration() {
     : "${POSTGRES_BACKUP_TIME_LIMIT:=6h}"
     duration POSTGRES_BACKUP_TIME_LIMIT
     time_limit_seconds=$seconds
-    bad=$(printf '%s\n' "$POSTGRES_BACKUP_DRILL_SECTIONS" | grep -v -E '^([0-9]{1,15} [0-9]{1,15})?$' | head -n 1)
-    [ -z "$bad" ] || config_error "POSTGRES_BACKUP_DRILL_SECTIONS: expected lines of an offset and a length in bytes, found '$bad'"
+    bad=$(printf '%s\n' "$POSTGRES_BACKUP_DRILL_SECTIONS" | grep -v -E '^([0-9]{1,15} [0-9]{1,15} [0-9]{1,15})?$' | head -n 1)
+    [ -z "$bad" ] || config_error "POSTGRES_BACKUP_DRILL_SECTIONS: expected lines of an offset, a length and the body's offset in bytes, found '$bad'"
     bad=$(printf '%s\n' "$POSTGRES_BACKUP_DRILL_SETTINGS" | grep -v -E '^ *([A-Za-z_][A-Za-z0-9_.]* *=.*)?$' | head -n 1)
     [ -z "$bad" ] || config_error "POSTGRES_BACKUP_DRILL_SETTINGS: expected lines of the form name = value, found '$bad'"
     data=$POSTGRES_BACKUP_DRILL_DATA/postgres-backup-drill.$$
@@ -70,7 +71,7 @@ read_drill_configuration() {
 drill() {
     step=prepare step_began=$(now_epoch) step_seconds='' step_group='' watch_group='' server_group='' data=''
     started=$(now_iso) reason=null warnings='' backup='' bytes='' sha256='' server_version=''
-    databases=0 tables=0 rows=0 copied_rows=0
+    databases=0 tables=0 rows=0 copied_rows=0 in_transactions=yes hash_checked=no
     : "${POSTGRES_BACKUP_DRILL_RESULT:=}"
     catch_signals TERM INT HUP USR1 USR2
     read_configuration
@@ -102,8 +103,9 @@ drill() {
     count_rows
     end_step count
     end_drill
-    drill_ends succeeded
     log "OK: $backup restores: $databases databases, $tables tables, $rows rows, all counted"
+    # The last word: whoever follows the log waits for nothing behind it.
+    drill_ends succeeded
     clean_up
 }
 
@@ -187,6 +189,7 @@ step_drill_hash() {
 
 # check_hash: ends the drill where the file is not what its sidecar says, or is not whole.
 check_hash() {
+    [ "$hash_checked" = no ] || return 0
     if [ -n "$hash_group" ]; then
         step_group=$hash_group
         wait_for_step
@@ -203,6 +206,7 @@ check_hash() {
         fail "the backup is not what its sidecar says" "$backup: sha256 $found_hash, its sidecar says $sha256" \
             "It was damaged or changed after it was made: look at the storage, and rehearse another one."
     fi
+    hash_checked=yes
 }
 
 # make_server: the throwaway server, started and ready.
@@ -276,6 +280,7 @@ step_drill_globals() {
 restore_databases() {
     clear_stages
     text_parts "$(nproc 2>/dev/null || echo 1)" >"$work/parts"
+    export in_transactions
     run_group _drill_restore
     # The decompressor's own failure is the cause, psql's a consequence.
     case $(stage_status_of expand) in
@@ -285,13 +290,18 @@ restore_databases() {
     [ ! -e "$work/short" ] || fail "the backup cannot be read to its end" "$backup: no database begins where one should" \
         "It is damaged, or the contents are another backup's: rehearse another one."
     # Of several failures the first is the cause: its part ended the others.
+    failed=
     while read -r part part_offset part_bytes <&3; do
         case $(stage_status_of "feed$part") in
             0 | none | "$SIGTERM_STATUS") ;;
-            *) drill_sql_failed "feed$part" "the backup does not restore" ;;
+            *) failed=feed$part; break ;;
         esac
     done 3<"$work/parts"
-    [ "$step_status" -eq 0 ] || drill_sql_failed feed1 "the backup does not restore"
+    [ "$step_status" -eq 0 ] || failed=${failed:-feed1}
+    if [ -n "$failed" ]; then
+        ! must_not_be_in_transactions "$failed" || { restore_again; return; }
+        drill_sql_failed "$failed" "the backup does not restore"
+    fi
     cat "$work"/copied.* >"$work/copied"
     # What was restored faster than the watch looks.
     used=$(folder_bytes "$data")
@@ -299,10 +309,31 @@ restore_databases() {
     [ "$(stat -c %s "$file" 2>/dev/null)" = "$bytes" ] || fail "the backup changed while it was restored" "$backup" "Rehearse it again."
 }
 
+# must_not_be_in_transactions STAGE: whether its error may be due to a database's one transaction alone: too many locks,
+# or what cannot be done in one (PostgreSQL documentation, appendix A: 25001, 25P01, 53200, 55P04).
+must_not_be_in_transactions() {
+    [ "$in_transactions" = yes ] || return 1
+    case $(psql_error "$work/$1.err") in
+        *': 25001: '* | *': 25P01: '* | *': 53200: '* | *': 55P04: '*) return 0 ;;
+    esac
+    return 1
+}
+
+# restore_again: from the beginning, each statement in a transaction of its own.
+restore_again() {
+    log "not to be restored in one transaction a database: $(psql_error "$work/$failed.err"); once more without"
+    in_transactions=no
+    end_server
+    rm -rf "$data/pgdata" "$work"/copied.*
+    make_server
+    restore_globals
+    restore_databases
+}
+
 # text_parts NUMBER: at most so many parts of about one length, each "NUMBER OFFSET BYTES"; the last has no end.
 text_parts() {
     printf '%s\n' "$POSTGRES_BACKUP_DRILL_SECTIONS" | awk -v number="$1" -v first="$globals_bytes" '
-        NF == 2 { offset[++count] = $1; end = $1 + $2 }
+        NF == 3 { offset[++count] = $1; end = $1 + $2 }
         END {
             if (number > 4) number = 4 # each takes memory
             begin[parts = 1] = first
@@ -332,12 +363,29 @@ feed_part() {
     take "$globals_bytes" | cmp -s - "$data/globals.sql" || { echo 'error: the file changed' >&2; return 1; }
     take $(($1 - globals_bytes)) >/dev/null
     if [ "$2" -eq 0 ]; then
-        feed_psql postgres
+        { transactions "$1" 0 && cat; } | feed_psql postgres
         return
     fi
-    take "$2" | feed_psql postgres || return
+    transactions "$1" "$2" | feed_psql postgres || return
     # The text went on as far as this part does, where the next one begins.
     head -c 64 | head -n 2 | grep -q '^-- Database "' || { : >"$work/short"; return 1; }
+}
+
+# transactions OFFSET BYTES: copies that part of the text (with 0 bytes as far as databases are known to be in it), the
+# bodies that $POSTGRES_BACKUP_DRILL_SECTIONS names in one transaction each: then COPY writes no WAL (PostgreSQL
+# documentation, "Disable WAL Archival and Streaming Replication").
+transactions() {
+    printf '%s\n' "$POSTGRES_BACKUP_DRILL_SECTIONS" | awk -v position="$1" -v bytes="$2" -v wanted="$in_transactions" '
+        BEGIN { last = bytes + 0 ? position + bytes : 1e15 }
+        NF == 3 && wanted == "yes" && $3 + 0 && $1 >= position && $1 < last {
+            printf "%.0f BEGIN;\n%.0f COMMIT;\n", $3 - position, $1 + $2 - $3
+            position = $1 + $2
+        }
+        END { if (bytes + 0) printf "%.0f\n", last - position }' >"$work/transactions.$1"
+    while read -r piece_bytes word <&4; do
+        take "$piece_bytes" 4<&- || return 1
+        [ -z "$word" ] || echo "$word"
+    done 4<"$work/transactions.$1"
 }
 
 # count_copied: from psql's command tags, the rows that each database got: "ROWS NAME" a line.
@@ -506,15 +554,18 @@ too_large() {
 # end_drill: nothing is left.
 end_drill() {
     end_watch
-    if [ -n "${server_group:-}" ]; then
-        # Immediate shutdown: the data are thrown away. (QUIT to the group reaches its children too.)
-        kill -QUIT "$server_group" 2>/dev/null || :
-        end_group "$server_group"
-        server_group=
-    fi
+    end_server
     [ -z "${hash_group:-}" ] || end_group "$hash_group"
     hash_group=
     [ -z "${data:-}" ] || rm -rf "$data"
+}
+
+end_server() {
+    [ -n "${server_group:-}" ] || return 0
+    # Immediate shutdown: the data are thrown away. (QUIT to the group reaches its children too.)
+    kill -QUIT "$server_group" 2>/dev/null || :
+    end_group "$server_group"
+    server_group=
 }
 
 # drill_ends STATE: the result, where it is wanted.

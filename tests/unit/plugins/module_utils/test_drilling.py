@@ -27,23 +27,19 @@ def spec_of(**request: Any) -> dict[str, Any]:
 def test_the_job_of_the_defaults() -> None:
     job = spec_of()
     spec = job["template"]["spec"]
-    (prepare,), (drill,) = spec["initContainers"], spec["containers"]
+    (drill,) = spec["containers"]
     assert (job["backoffLimit"], job["activeDeadlineSeconds"], spec["restartPolicy"]) == (0, 6 * 3600 + 600, "Never")
-    assert (prepare["name"], prepare["args"]) == ("prepare", ["_drill_prepare"])
     assert (drill["name"], drill["args"]) == ("drill", ["drill"])
     volumes = {volume["name"]: volume for volume in spec["volumes"]}
     assert volumes["postgres-backup-drill"]["emptyDir"] == {"sizeLimit": "10Gi"}
     mounts = {mount["mountPath"]: mount for mount in drill["volumeMounts"]}
     assert mounts["/drill"]["name"] == "postgres-backup-drill"
     assert mounts["/backups"]["readOnly"] is True
-    passwd = mounts["/etc/passwd"]
-    assert (passwd["name"], passwd["subPath"], passwd["readOnly"]) == ("postgres-backup-scratch", "passwd", True)
-    assert "/etc/passwd" not in {mount["mountPath"] for mount in prepare["volumeMounts"]}
 
 
 def test_no_container_gets_a_credential() -> None:
     spec = spec_of()["template"]["spec"]
-    for container in (*spec["initContainers"], *spec["containers"]):
+    for container in spec["containers"]:
         assert "envFrom" not in container
         assert all(entry.keys() == {"name", "value"} for entry in container["env"])
         assert not any("PASSWORD" in entry["name"] for entry in container["env"])
@@ -131,20 +127,53 @@ def test_why_it_failed(end: Any, words: str) -> None:
 
 
 def database(name: str, offset: int, **options: str) -> dict[str, Any]:
-    return {"name": name, "offset_bytes": offset, "length_bytes": 10, "create_options": options}
+    where = {"offset_bytes": offset, "length_bytes": 10, "body_offset_bytes": offset + 3}
+    return {"name": name, **where, "create_options": options, "tables": []}
 
 
 def test_sections_are_where_the_databases_lie() -> None:
     contents = {"databases": [database("template1", 5), database("app", 15, encoding="UTF8"), database("postgres", 25)]}
     found = sections(contents)
-    assert found == ((5, 10), (15, 10), (25, 10))
+    assert found == ((5, 10, 0), (15, 10, 0), (25, 10, 0))
     (container,) = spec_of(sections=found)["template"]["spec"]["containers"]
     (text,) = (each["value"] for each in container["env"] if each["name"] == "POSTGRES_BACKUP_DRILL_SECTIONS")
-    assert text == "5 10\n15 10\n25 10"
+    assert text == "5 10 0\n15 10 0\n25 10 0"
+
+
+@pytest.mark.parametrize(("length", "tables", "found"), [(2**22, 5000, 8), (2**22 - 1, 1, 0), (2**22, 5001, 0)])
+def test_what_is_restored_in_one_transaction(length: int, tables: int, found: int) -> None:
+    app = database("app", 5) | {"length_bytes": length, "tables": [{}] * tables}
+    assert sections({"databases": [app]}) == ((5, length, found),)
+
+
+@pytest.mark.parametrize(
+    ("pod", "container", "entry"),
+    [({"runAsUser": 7}, {}, ":7:0:"), ({"runAsUser": 7, "runAsGroup": 8}, {"runAsUser": 9}, ":9:8:"), ({}, {}, None)],
+)
+def test_the_passwd_file_names_the_pods_user(pod: dict[str, Any], container: dict[str, Any], entry: str | None) -> None:
+    there = cronjob()
+    spec = there["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    spec["securityContext"], spec["containers"][0]["securityContext"] = pod, container
+    template = volume_job(there, "d-1", SCRIPT, drill_work(DrillRequest(), "d-1"))["spec"]["template"]
+    (mount,) = (m for m in template["spec"]["containers"][0]["volumeMounts"] if m["mountPath"] == "/etc/passwd")
+    assert (mount["subPath"], mount["readOnly"]) == ("passwd", True)
+    volume = next(volume for volume in template["spec"]["volumes"] if volume["name"] == mount["name"])
+    if entry is None:
+        # Only the pod knows: a container before it writes the file, which must not have the mount itself.
+        (prepare,) = template["spec"]["initContainers"]
+        assert (prepare["name"], prepare["args"]) == ("prepare", ["_drill_prepare"])
+        assert "/etc/passwd" not in {mount["mountPath"] for mount in prepare["volumeMounts"]}
+        assert "emptyDir" in volume
+        return
+    assert "initContainers" not in template["spec"]
+    (item,) = volume["downwardAPI"]["items"]
+    key = "postgres-backup.homelab/passwd"
+    assert item == {"path": "passwd", "fieldRef": {"fieldPath": f"metadata.annotations['{key}']"}}
+    assert any(f":x{entry}" in line for line in template["metadata"]["annotations"][key].splitlines())
 
 
 def test_more_sections_than_a_variable_can_hold_are_left_out() -> None:
-    many = tuple((10**9 + number, 1000) for number in range(10_000))
+    many = tuple((10**9 + number, 1000, 10**9) for number in range(10_000))
     work = drill_work(DrillRequest(sections=many), "d")
     assert work.variables["POSTGRES_BACKUP_DRILL_SECTIONS"] == ""
     assert drill_work(DrillRequest(sections=many[:1000]), "d").variables["POSTGRES_BACKUP_DRILL_SECTIONS"]

@@ -13,7 +13,7 @@ import pytest
 
 from plugins.module_utils.cluster import job_run
 from plugins.module_utils.cluster.job_run import JobRun
-from plugins.module_utils.errors import ClusterError, NotFoundError
+from plugins.module_utils.errors import ClusterError, NotFoundError, WaitTimeoutError
 
 RUNNING: dict[str, Any] = {"running": {}}
 
@@ -153,6 +153,18 @@ def test_a_first_container_that_fails_is_heard_too() -> None:
     end: job_run.JobEnd = run.wait(20, 10)
     assert (end.log[0], end.result) == ("no room", {"state": "failed"})
     assert end.killed is not None and end.killed.reason == "Evicted"
+
+
+def test_the_scripts_last_word_is_the_end() -> None:
+    """The Job itself never says so here."""
+    word = '{"state":"succeeded","operation":"drill"}'
+    fake = Fake([job()], [[pod(RUNNING)]], {False: [Log("one", '{"state":"failed","operation":"drill"}', word)]})
+    run: Any = JobRun(fake, "data", "j", "backup")  # type: ignore[arg-type]
+    end = run.wait(20, 10, last_word=True)
+    assert (end.state, end.log[0], end.result) == ("Complete", "one", json.loads(word))
+    run = JobRun(fake, "data", "j", "backup")  # type: ignore[arg-type]
+    with pytest.raises(WaitTimeoutError):
+        run.wait(0.3, 10)
 
 
 def test_a_hundred_thousand_lines() -> None:

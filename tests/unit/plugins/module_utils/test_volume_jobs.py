@@ -104,23 +104,22 @@ def test_a_job_with_credentials_has_the_backups_own_environment_and_mounts() -> 
 
 def test_a_first_container_and_more_volumes() -> None:
     data = {"name": "data", "emptyDir": {}}
-    passwd = {"name": "postgres-backup-scratch", "mountPath": "/etc/passwd", "subPath": "passwd"}
     job = volume_job(
         cronjob(),
         "d-1",
         SCRIPT,
         work(
             DRILL,
-            prepare=("_prepare",),
             volumes=(data,),
             mounts=({"name": "data", "mountPath": "/data"},),
-            own_mounts=(passwd,),
+            passwd=True,
         ),
     )
     spec = job["spec"]["template"]["spec"]
     (first,), (container,) = spec["initContainers"], spec["containers"]
-    assert (first["args"], container["args"], container["name"]) == (["_prepare"], ["drill"], "drill")
+    assert (first["args"], container["args"], container["name"]) == (["_drill_prepare"], ["drill"], "drill")
     assert data in spec["volumes"]
+    passwd = {"name": "postgres-backup-scratch", "mountPath": "/etc/passwd", "subPath": "passwd", "readOnly": True}
     assert passwd in container["volumeMounts"]
     assert passwd not in first["volumeMounts"]
     assert first["securityContext"] == container["securityContext"]
