@@ -1,0 +1,313 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""Compressed nights: the script against a real server, a clock that moves a day each time, and faults by chance.
+
+libfaketime moves the clock of the script and of the server. It leaves files' times alone, so after each night those of
+new files are set to the night's time. (Two runs at once would take each other's files for old ones: not done here.)
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+
+from tests.script.combinations import program
+from tests.script.programs import Programs
+from tests.script.rehearsal import Rehearsal, counted
+from tests.script.retention_model import Backup, Policy, State, judge
+from tests.script.sandbox import Outcome, Sandbox
+from tests.script.server import Server
+from tests.script.volume import END, backup_name, created, give, put, snapshot
+from tests.script.workspace import kill_all, processes_of
+
+POLICY = Policy(keep_last=7, keep_daily=7, keep_weekly=4, keep_monthly=3)
+NIGHT = timedelta(days=1)
+# More than the script lets pass between its clock and the server's.
+WRONG_CLOCKS = (timedelta(hours=-1), timedelta(days=-1), timedelta(minutes=10), timedelta(days=3))
+DATABASE = "nights"
+FOREIGN = ("notes.txt", "postgres-backup-old.sql.gz", "postgres-backup-2026-11-22.sql.gz")
+
+
+def preload() -> str:
+    """libfaketime, from Debian's package of that name."""
+    # The program says where it has put it, by its own environment.
+    command = [str(program("faketime")), "now", "printenv", "LD_PRELOAD"]
+    shown: str = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return shown.strip()
+
+
+class Clock:
+    """A clock that runs, `offset` away from the real one; kept in a file that libfaketime reads."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.set(timedelta())
+
+    def set(self, offset: timedelta) -> None:
+        self.offset = offset
+        self._path.write_text(f"{offset.total_seconds():+.0f}\n")
+
+    def environment(self) -> dict[str, str]:
+        return {
+            "LD_PRELOAD": preload(),
+            "FAKETIME_TIMESTAMP_FILE": str(self._path),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DISABLE_SHM": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "NO_FAKE_STAT": "1",
+        }
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.offset
+
+
+def move_clock_of(programs: Programs, clock: Clock) -> None:
+    """The server's program begins with the clock's environment from now on."""
+    wrapper = programs.bin / "postgres"
+    first, _, rest = wrapper.read_text().partition("\n")
+    exports = "".join(f"export {name}='{value}'\n" for name, value in clock.environment().items())
+    wrapper.write_text(f"{first}\n{exports}{rest}")
+
+
+@dataclass
+class Night:
+    """What happened: `outcome` is None where nothing was run, `new` the names that came to the volume."""
+
+    number: int
+    fault: str
+    outcome: Outcome | None = None
+    new: list[str] = field(default_factory=list)
+
+
+class Soak:
+    """A volume, a server and the nights so far; every step asserts what must hold."""
+
+    def __init__(self, sandbox: Sandbox, server: Server, script_clock: Clock, server_clock: Clock, seed: int) -> None:
+        self._sandbox = sandbox
+        self._server = server
+        self._clock = script_clock
+        self._server_clock = server_clock
+        self._random = Random(seed)  # noqa: S311 - a repeatable choice, no secret
+        self._date = timedelta()
+        self._rows: dict[str, int] = {}
+        self._deleted = 0
+        self.nights: list[Night] = []
+        server.sql(f"CREATE DATABASE {DATABASE} STRATEGY file_copy;")
+        server.sql(
+            "CREATE TABLE nights (n int); CREATE TABLE text AS SELECT md5(n::text) FROM generate_series(1, 20000) n;",
+            DATABASE,
+        )
+        for name in FOREIGN:
+            put(sandbox.volume / name, b"not ours")
+        give(sandbox.volume, sandbox.uid)
+
+    # ------------------------------------------------------------------------------------------------- a night
+
+    def pass_night(self, fault: str | None = None) -> Night:
+        """One day goes by, with the fault asked for or one by chance."""
+        faults: dict[str, tuple[int, Callable[[], Outcome | None]]] = {
+            "none": (10, self._run),
+            "by hand too": (2, self._by_hand_too),
+            "node off": (1, lambda: None),
+            "server down": (1, self._server_down),
+            "server killed": (2, self._server_killed),
+            "killed": (2, self._killed),
+            "ended": (2, self._ended),
+            "volume full": (1, self._volume_full),
+            "half a backup of another script": (1, self._half_a_backup),
+            "wrong clock": (1, self._wrong_clock),
+        }
+        names = list(faults)
+        chosen = fault or self._random.choices(names, [faults[name][0] for name in names])[0]
+        self._date += NIGHT
+        self._clock.set(self._date)
+        self._server_clock.set(self._date)
+        # On the disk before the server is killed.
+        self._server.sql("SET synchronous_commit = on; INSERT INTO nights SELECT count(*) FROM nights;", DATABASE)
+        before = self._backups()
+        night = Night(len(self.nights), chosen)
+        self.nights.append(night)
+        night.outcome = faults[chosen][1]()
+        night.new = sorted(self._backups().keys() - before.keys())
+        self._settle_times()
+        self._check(night, before)
+        return night
+
+    def _run(self) -> Outcome:
+        return self._sandbox.run("run", env=self._environment())
+
+    def _environment(self) -> dict[str, str | None]:
+        policy = {
+            f"POSTGRES_BACKUP_{name.upper()}": str(getattr(POLICY, name))
+            for name in ("keep_last", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly", "keep_within")
+        }
+        return {**self._clock.environment(), **policy}
+
+    def _by_hand_too(self) -> Outcome:
+        self._run().check()
+        self._note_rows()
+        self._settle_times()
+        later = self._date + timedelta(hours=self._random.randint(1, 20))
+        self._clock.set(later)
+        self._server_clock.set(later)
+        return self._run()
+
+    def _server_down(self) -> Outcome:
+        self._server.stop()
+        try:
+            return self._run()
+        finally:
+            self._server.start()
+
+    def _in_the_middle(self, act: Callable[[subprocess.Popen[str]], None]) -> Outcome:
+        process = self._sandbox.start("run", env=self._environment())
+        time.sleep(self._random.uniform(0.02, 1.2))
+        act(process)
+        outcome = self._sandbox.finish(process)
+        deadline = time.monotonic() + 10
+        while processes_of(self._sandbox.uid) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        left = processes_of(self._sandbox.uid)
+        kill_all(self._sandbox.uid)
+        assert not left, left
+        for path in self._sandbox.tmp.iterdir():
+            subprocess.run(["rm", "-rf", str(path)], check=True)  # a pod's own /tmp goes with it
+        return outcome
+
+    def _server_killed(self) -> Outcome:
+        try:
+            return self._in_the_middle(lambda _: self._server.kill())
+        finally:
+            self._server.start()
+
+    def _killed(self) -> Outcome:
+        """All at once, as a node that loses power."""
+        return self._in_the_middle(lambda _: kill_all(self._sandbox.uid))
+
+    def _ended(self) -> Outcome:
+        return self._in_the_middle(lambda process: process.send_signal(signal.SIGTERM))
+
+    def _volume_full(self) -> Outcome:
+        free = os.statvfs(self._sandbox.volume)
+        filler = self._sandbox.volume / "filler"
+        left = self._random.choice((0, 8192, 200_000))
+        with filler.open("wb") as stream:
+            os.posix_fallocate(stream.fileno(), 0, max(4096, free.f_bavail * free.f_frsize - left))
+        try:
+            return self._run()
+        finally:
+            filler.unlink()
+
+    def _half_a_backup(self) -> Outcome:
+        """Two hours old: it is looked at tonight, and called damaged."""
+        name = backup_name(self._sandbox.name, self._clock.now() - timedelta(hours=2))
+        content = gzip.compress(b"--\n-- PostgreSQL database cluster dump\n--\n\nSELECT 1;\n")
+        put(self._sandbox.volume / name, content, 7200, self._clock.now().timestamp())
+        give(self._sandbox.volume, self._sandbox.uid)
+        return self._run()
+
+    def _wrong_clock(self) -> Outcome:
+        self._clock.set(self._date + self._random.choice(WRONG_CLOCKS))
+        try:
+            return self._run()
+        finally:
+            self._clock.set(self._date)
+
+    # ----------------------------------------------------------------------------------------- what must hold
+
+    def _backups(self) -> dict[str, State]:
+        """Every backup on the volume, and what is known of it."""
+        found: dict[str, State] = {}
+        for path in self._sandbox.backup_files():
+            sidecar, damaged = (path.with_name(f"{path.name}.{ending}") for ending in ("sha256", "damaged"))
+            found[path.name] = (
+                State.COMPLETE if sidecar.exists() else State.DAMAGED if damaged.exists() else State.UNCHECKED
+            )
+        return found
+
+    def _settle_times(self) -> None:
+        """What came tonight is from tonight."""
+        stamp = self._clock.now().timestamp()
+        for path in self._sandbox.volume.iterdir():
+            if abs(path.stat().st_mtime - time.time()) < NIGHT.total_seconds() / 2:
+                os.utime(path, (stamp, stamp))
+
+    def _note_rows(self) -> None:
+        """How many rows of the table each new backup must hold."""
+        for name, state in self._backups().items():
+            if state is State.COMPLETE:
+                self._rows.setdefault(name, len(self.nights))
+
+    def _check(self, night: Night, before: dict[str, State]) -> None:
+        after = self._backups()
+        told = f"night {night.number}, {night.fault}: {night.outcome.log if night.outcome else ''}"
+        self._note_rows()
+        for name in night.new:
+            if after[name] is State.COMPLETE:
+                self._assert_whole(name)
+        state = {**before, **{name: after[name] for name in after}}
+        wanted = self._kept(state)
+        # Never more than retention says, whatever happened; and a run that ended well did all of it.
+        assert wanted <= after.keys() <= state.keys(), told
+        code = night.outcome.code if night.outcome else None
+        complete = {name for name in night.new if after[name] is State.COMPLETE}
+        if night.fault == "wrong clock":
+            assert before.keys() <= after.keys(), told
+        elif code == 0:
+            assert after.keys() == wanted, told
+        if code == 0:
+            assert complete, told
+        if night.fault in {"none", "by hand too", "half a backup of another script", "wrong clock"}:
+            assert code == 0, told
+        if night.fault in {"server down", "volume full"}:
+            assert code != 0 and not complete, told
+        if code not in {0, None} and not complete:
+            assert before.keys() == after.keys() - set(night.new), told
+        last = self._sandbox.last_run
+        if code is not None and last is not None and night.fault != "volume full":
+            states = {"succeeded"} if code == 0 else {"failed", "running"}
+            assert last["state"] in states or complete, f"{last}\n{told}"
+        for name in FOREIGN:
+            assert (self._sandbox.volume / name).read_bytes() == b"not ours", told
+        self._deleted += len(state.keys() - after.keys())
+
+    def _kept(self, states: dict[str, State]) -> set[str]:
+        name_of = {created(name, self._sandbox.name): name for name in states}
+        backups = [Backup(moment, states[name]) for moment, name in name_of.items()]
+        verdicts = judge(backups, POLICY, self._clock.now())
+        return {name_of[backup.created] for backup, verdict in verdicts.items() if verdict.keep}
+
+    def _assert_whole(self, name: str) -> None:
+        content = (self._sandbox.volume / name).read_bytes()
+        assert (
+            self._sandbox.volume / f"{name}.sha256"
+        ).read_text() == f"{hashlib.sha256(content).hexdigest()}  {name}\n"
+        assert gzip.decompress(content).endswith(END), name
+
+    def check_end(self, rehearsal: Rehearsal, most: int) -> int:
+        """Every kept backup is whole, and (the newest `most` of them) restores to the rows of its night."""
+        kept = sorted((name for name, state in self._backups().items() if state is State.COMPLETE), reverse=True)
+        assert kept and self._deleted, (kept, self._deleted)
+        for name in kept:
+            self._assert_whole(name)
+        assert not [
+            path
+            for path in self._sandbox.partials()
+            if path.stat().st_mtime < self._clock.now().timestamp() - 2 * 86400
+        ]
+        rehearsal.volume = self._sandbox.volume
+        unchanged = snapshot(self._sandbox.volume)
+        for name in kept[:most]:
+            outcome = rehearsal.run("drill", env={"POSTGRES_BACKUP_DRILL_BACKUP": name}).check()
+            assert counted(outcome)[DATABASE]["public", "nights"] == self._rows[name], name
+        assert snapshot(self._sandbox.volume) == unchanged
+        return min(most, len(kept))

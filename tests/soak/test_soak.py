@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""Nights in a row, with faults by chance: what retention promises holds after each, and what is kept restores.
+
+SOAK_NIGHTS and SOAK_SEED make it longer and another one: dev/soak.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+
+import pytest
+
+from tests.script.combinations import Combination
+from tests.script.conftest import MakeSandbox
+from tests.script.programs import DEFAULT_VERSION, root_filesystem, wrap
+from tests.script.rehearsal import Rehearsal
+from tests.script.server import Server
+from tests.script.workspace import Workspace
+
+from .nights import Clock, Soak, move_clock_of
+
+# Each fault comes at least once, early; then chance decides.
+FIRST = (
+    "none", "server down", "killed", "none", "volume full", "half a backup of another script", "ended", "none",
+    "wrong clock", "server killed", "by hand too",
+)  # fmt: skip
+NIGHTS = int(os.environ.get("SOAK_NIGHTS", "16"))
+SEED = int(os.environ.get("SOAK_SEED", "1"))
+RESTORED = int(os.environ.get("SOAK_RESTORED", "2"))
+
+
+@pytest.fixture
+def combination() -> Combination:
+    # libfaketime needs a dynamic program: busybox is static.
+    return Combination("dash", "mawk") if SEED % 2 else Combination("bash", "gawk")
+
+
+def test_nights_in_a_row(workspace: Workspace, make_sandbox: MakeSandbox) -> None:
+    root = workspace.show(root_filesystem(DEFAULT_VERSION))
+    clocks = workspace.directory("clocks")
+    script_clock, server_clock = Clock(clocks / "script"), Clock(clocks / "server")
+    moved = wrap(root, DEFAULT_VERSION, workspace.directory("moved"))
+    move_clock_of(moved, server_clock)
+    sandbox = make_sandbox()
+    workspace.mount_tmpfs(sandbox.volume, "64m")
+    with Server(moved, workspace.directory("server", mode=0o777)).create() as server:
+        sandbox.server = server
+        soak = Soak(sandbox, server, script_clock, server_clock, SEED)
+        for number in range(NIGHTS):
+            night = soak.pass_night(FIRST[number] if number < len(FIRST) else None)
+            print(
+                f"night {number + 1} of {NIGHTS}: {night.fault}: {night.outcome.code if night.outcome else '-'}",
+                flush=True,
+            )
+    usual = wrap(root, DEFAULT_VERSION, workspace.directory("usual"))
+    restored = soak.check_end(Rehearsal.of(sandbox, usual), RESTORED)
+    faults = Counter(night.fault for night in soak.nights)
+    print(f"{NIGHTS} nights with seed {SEED}: {dict(faults)}; {restored} kept backups restored", flush=True)
