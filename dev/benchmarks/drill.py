@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""restore_drill and restore_database against `gunzip -c | psql` into a running server; on dev/cluster."""
+"""restore_drill and restore_database against `gunzip -c | psql` into a running server; on dev/cluster.
+
+The drill is held against a server with fsync off; restore_database, whose server lives, against one that is durable.
+"""
 
 from __future__ import annotations
 
@@ -103,6 +106,10 @@ def _drop(*names: str) -> None:
     _in_server("psql -q -c CHECKPOINT; sync")
 
 
+def _durable(on: bool) -> None:
+    _in_server(f"psql -q -c 'ALTER SYSTEM SET fsync = {'on' if on else 'off'}' -c 'SELECT pg_reload_conf()' >/dev/null")
+
+
 def measure(say: Say) -> list[Figure]:
     """All figures of restoring."""
     with workplace(NAMESPACE, say) as folder:
@@ -134,14 +141,16 @@ def _measure(folder: Path, say: Say) -> list[Figure]:
             raise SystemExit(f"{name} failed:\n{result['msg']}")
         return float(result["duration_seconds"])
 
-    def whole() -> float:
+    def whole(durable: bool = False) -> float:
         _drop(*DATABASES)
+        _durable(durable)
         began = time.monotonic()
         _in_server(f"gunzip -c {BACKUPS}/{BACKUP} | psql -q -d postgres >/dev/null 2>&1")
         return time.monotonic() - began
 
     def one() -> float:
         _drop("two_restored")
+        _durable(True)
         return module("restore_database", "igzip", database="two", new_name="two_restored")
 
     def nothing() -> float:
@@ -149,8 +158,10 @@ def _measure(folder: Path, say: Say) -> list[Figure]:
 
     works: dict[str, Callable[[], float]] = {
         "gunzip | psql": whole,
+        "gunzip | psql, durable": lambda: whole(durable=True),
         "drill, igzip": lambda: module("restore_drill", "igzip"),
         "drill, gzip": lambda: module("restore_drill", "gzip"),
+        "drill, igzip, in memory": lambda: module("restore_drill", "igzip", in_memory=True),
         "drill, igzip, without contents": lambda: module("restore_drill", "igzip", contents=None, sha256=None),
         "restore_database": one,
         "restore_database, check mode": nothing,
@@ -162,13 +173,14 @@ def _measure(folder: Path, say: Say) -> list[Figure]:
             say(f"round {number + 1} of {ROUNDS}: {name}: {taken[name][-1]:.2f} s")
     median = {name: statistics.median(seconds) for name, seconds in taken.items()}
 
-    def against(name: str, shown: str, bar: float | None) -> Figure:
-        return Figure(shown, median[name], "s", bar, "gunzip | psql, all of it, not counted", median["gunzip | psql"])
+    def against(name: str, shown: str, bar: float | None, usual: str = "gunzip | psql") -> Figure:
+        return Figure(shown, median[name], "s", bar, f"{usual}, all of it, not counted", median[usual])
 
     return [
         against("drill, igzip", "whole drill, start and counting included, image with igzip", 1.0),
-        against("drill, gzip", "the same, image with gzip only", None),
+        against("drill, igzip, in memory", "the same with its data in memory (in_memory)", None),
+        against("drill, gzip", "the same on the disk, image with gzip only", None),
         against("drill, igzip, without contents", "the same with igzip, one database after the other", None),
-        against("restore_database", "restore_database, one of three equal databases", 0.5),
+        against("restore_database", "restore_database, one of three equal databases", 0.5, "gunzip | psql, durable"),
         Figure("the same in check mode (its floor: pod, hash, questions)", median["restore_database, check mode"], "s"),
     ]

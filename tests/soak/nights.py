@@ -29,7 +29,7 @@ from tests.script.server import Server
 from tests.script.volume import END, backup_name, created, give, put, snapshot
 from tests.script.workspace import kill_all, processes_of
 
-POLICY = Policy(keep_last=7, keep_daily=7, keep_weekly=4, keep_monthly=3)
+POLICY = Policy(keep_last=3, keep_daily=7, keep_weekly=4, keep_monthly=3)
 NIGHT = timedelta(days=1)
 # More than the script lets pass between its clock and the server's.
 WRONG_CLOCKS = (timedelta(hours=-1), timedelta(days=-1), timedelta(minutes=10), timedelta(days=3))
