@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .warm_python import warm_python
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 NAME = "postgres-backup"
 
@@ -137,6 +139,11 @@ class Play:
         return int(match[1])
 
 
+def warm() -> tuple[str, str]:
+    """Arguments by which modules need not load their libraries."""
+    return "-e", f"ansible_python_interpreter={warm_python()}"
+
+
 @dataclass(frozen=True)
 class Ansible:
     """Runs this collection's playbooks in a folder of its own."""
@@ -147,7 +154,7 @@ class Ansible:
     def __call__(self, playbook: str, *arguments: str, env: Mapping[str, str] | None = None, **variables: Any) -> Play:
         program = Path(sys.executable).with_name("ansible-playbook")
         done = subprocess.run(
-            [program, playbook, "-e", json.dumps(variables), *arguments],
+            [program, playbook, "-e", json.dumps(variables), *warm(), *arguments],
             cwd=self.folder,
             env=self.environment(env),
             stdout=subprocess.PIPE,
@@ -162,7 +169,7 @@ class Ansible:
     ) -> dict[str, Any]:
         """A module's result as Ansible got it, with `failed`, and `shown`: what a person sees."""
         tree = self.folder / f"tree-{uuid.uuid4().hex[:8]}"
-        done = self.start(module, *arguments, "--tree", str(tree), env=env, **options)
+        done = self.start(module, *arguments, *warm(), "--tree", str(tree), env=env, **options)
         output, _ = done.communicate()
         found = tree / "localhost"
         assert found.exists(), output
@@ -199,6 +206,8 @@ class Ansible:
             "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_DEPRECATION_WARNINGS": "false",
+            # What is unpacked a moment later on the same machine.
+            "ANSIBLE_MODULE_COMPRESSION": "ZIP_STORED",
             **(more or {}),
         }
 
