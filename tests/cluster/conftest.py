@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import base64
 import fcntl
+import json
 import os
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -99,14 +100,28 @@ def bring_server_up(ansible: Ansible, namespace: str) -> Server:
     return Server(namespace, base64.b64decode(data["postgres-password"]).decode())
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A group goes to one worker (`--dist loadgroup`), for what its tests share: such long chains begin first."""
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+
+
 @pytest.fixture(scope="session")
 def server(collections: Path, tmp_path_factory: pytest.TempPathFactory) -> Server:
-    """One server for all workers: the first one makes it."""
+    """One server for all workers: the first one makes it, and writes down what the others need to know."""
     folder = tmp_path_factory.mktemp("server")
-    lock = tmp_path_factory.getbasetemp().parent / "role-tests-server.lock"
-    with lock.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    if "PYTEST_XDIST_WORKER" not in os.environ:
         return bring_server_up(Ansible(folder, collections), SERVER_NAMESPACE)
+    # This folder is one run's.
+    shared = tmp_path_factory.getbasetemp().parent / "role-tests-server.json"
+    with shared.open("a+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        held.seek(0)
+        known = held.read()
+        if known:
+            return Server(**json.loads(known))
+        made = bring_server_up(Ansible(folder, collections), SERVER_NAMESPACE)
+        held.write(json.dumps(asdict(made)))
+        return made
 
 
 @pytest.fixture

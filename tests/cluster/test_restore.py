@@ -26,6 +26,7 @@ from .conftest import Server, bring_server_up, credentials, new_namespace
 from .kube import CHECKOUT, NAME, Ansible, kubectl, must_get, names
 from .volumes import volume_folder
 
+pytestmark = pytest.mark.xdist_group("restore")
 POD = "postgres-postgresql-0"
 
 
@@ -173,6 +174,8 @@ def untouched(live: Live) -> Iterator[Live]:
     assert not restores(live.server.namespace)
 
 
+# Beside the others of this file: it takes as long as they do together, and has a server of its own for that.
+@pytest.mark.xdist_group("beside")
 def test_every_database_beside_the_live_one(ansible: Ansible, untouched: Live) -> None:
     for number, database in enumerate(untouched.fetched["contents"]["databases"]):
         name, new = database["name"], f'other {number} "q" $(x) $HOME'
