@@ -28,7 +28,6 @@ from .gate import STEPS, Json, Place, install, wait_until
 from .kube import CHECKOUT, Ansible, apply, job_ends, kubectl, must_get, run_cronjob, run_in_volume
 from .test_role_lifecycle import written_objects
 
-pytestmark = pytest.mark.xdist_group("run faults")
 Install = Callable[..., Place]
 ALWAYS = {"last-run.json"}
 INTERRUPTED = "attempt 1 was interrupted"
