@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import base64
 import fcntl
+import json
 import os
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from xdist.scheduler import LoadScopeScheduling
 
 from .kube import CHECKOUT, Ansible, apply, kubectl, must_get
 
@@ -99,14 +101,48 @@ def bring_server_up(ansible: Ansible, namespace: str) -> Server:
     return Server(namespace, base64.b64decode(data["postgres-password"]).decode())
 
 
+# What shares something dear goes to one worker, as one chain: the beginning of the tests' ids → the chain's name.
+# The first that fits counts.
+CHAINS = {
+    # As long as the others of its file together: it has a server of its own.
+    "test_restore.py::test_every_database_beside_the_live_one": "restore beside",
+    "test_restore.py": "restore",
+    "test_run_faults.py": "run faults",
+}
+
+
+class Chains(LoadScopeScheduling):  # type: ignore[misc]
+    """Chains first, long ones before short ones; each other test by itself.
+
+    Not `--dist loadgroup`: pytest-xdist 3.8 and pytest 9.2 together ignore it.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        _, _, test = nodeid.rpartition("tests/cluster/")
+        return next((name for beginning, name in CHAINS.items() if test.startswith(beginning)), nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Chains:
+    return Chains(config, log)
+
+
 @pytest.fixture(scope="session")
 def server(collections: Path, tmp_path_factory: pytest.TempPathFactory) -> Server:
-    """One server for all workers: the first one makes it."""
+    """One server for all workers: the first one makes it, and writes down what the others need to know."""
     folder = tmp_path_factory.mktemp("server")
-    lock = tmp_path_factory.getbasetemp().parent / "role-tests-server.lock"
-    with lock.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    if "PYTEST_XDIST_WORKER" not in os.environ:
         return bring_server_up(Ansible(folder, collections), SERVER_NAMESPACE)
+    # This folder is one run's.
+    shared = tmp_path_factory.getbasetemp().parent / "role-tests-server.json"
+    with shared.open("a+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        held.seek(0)
+        known = held.read()
+        if known:
+            return Server(**json.loads(known))
+        made = bring_server_up(Ansible(folder, collections), SERVER_NAMESPACE)
+        held.write(json.dumps(asdict(made)))
+        return made
 
 
 @pytest.fixture

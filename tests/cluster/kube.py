@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,6 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from .warm_python import warm_python
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 NAME = "postgres-backup"
@@ -91,6 +95,41 @@ def run_in_volume(namespace: str, command: str, cronjob: str = NAME, job: str = 
     return log
 
 
+class PodShell:
+    """Commands in a pod by one `kubectl exec`: to begin one for each takes longer than most commands."""
+
+    _LOOP = """
+while read -r input command; do
+    printf %s "$input" | base64 -d | eval "$(printf %s "$command" | base64 -d)" >/tmp/shell.out 2>/tmp/shell.error
+    echo "$? $(wc -c </tmp/shell.out) $(wc -c </tmp/shell.error)"
+    cat /tmp/shell.out /tmp/shell.error
+done
+"""
+
+    def __init__(self, namespace: str, pod: str) -> None:
+        self._process = subprocess.Popen(
+            ["kubectl", "exec", "-i", pod, "-n", namespace, "--", "sh", "-c", self._LOOP],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+
+    def run(self, *words: str, stdin: bytes = b"") -> tuple[int, bytes, bytes]:
+        """Exit status, standard output and standard error."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        # Never an empty word: `read` would take the next one for it. A newline more is nothing to psql.
+        request = [base64.b64encode(part) for part in (stdin + b"\n", shlex.join(words).encode())]
+        self._process.stdin.write(b" ".join(request) + b"\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline().split()
+        assert len(answer) == 3, f"the shell in the pod ended: {answer!r}"
+        status, out, error = map(int, answer)
+        return status, self._process.stdout.read(out), self._process.stdout.read(error)
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
 def kill_all(process: subprocess.Popen[str]) -> None:
     """Kills a process and all that it started: Ansible's workers are in sessions of their own."""
     parents = {int(path.name): _parent(path) for path in Path("/proc").iterdir() if path.name.isdigit()}
@@ -137,6 +176,11 @@ class Play:
         return int(match[1])
 
 
+def warm() -> tuple[str, str]:
+    """Arguments by which modules need not load their libraries."""
+    return "-e", f"ansible_python_interpreter={warm_python()}"
+
+
 @dataclass(frozen=True)
 class Ansible:
     """Runs this collection's playbooks in a folder of its own."""
@@ -147,7 +191,7 @@ class Ansible:
     def __call__(self, playbook: str, *arguments: str, env: Mapping[str, str] | None = None, **variables: Any) -> Play:
         program = Path(sys.executable).with_name("ansible-playbook")
         done = subprocess.run(
-            [program, playbook, "-e", json.dumps(variables), *arguments],
+            [program, playbook, "-e", json.dumps(variables), *warm(), *arguments],
             cwd=self.folder,
             env=self.environment(env),
             stdout=subprocess.PIPE,
@@ -162,7 +206,7 @@ class Ansible:
     ) -> dict[str, Any]:
         """A module's result as Ansible got it, with `failed`, and `shown`: what a person sees."""
         tree = self.folder / f"tree-{uuid.uuid4().hex[:8]}"
-        done = self.start(module, *arguments, "--tree", str(tree), env=env, **options)
+        done = self.start(module, *arguments, *warm(), "--tree", str(tree), env=env, **options)
         output, _ = done.communicate()
         found = tree / "localhost"
         assert found.exists(), output
@@ -199,6 +243,8 @@ class Ansible:
             "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_DEPRECATION_WARNINGS": "false",
+            # What is unpacked a moment later on the same machine.
+            "ANSIBLE_MODULE_COMPRESSION": "ZIP_STORED",
             **(more or {}),
         }
 

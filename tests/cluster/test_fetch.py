@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from .conftest import Server, new_namespace
-from .kube import CHECKOUT, NAME, Ansible, apply, kill_all, kubectl, names, run_cronjob
+from .kube import CHECKOUT, NAME, Ansible, apply, kill_all, kubectl, names, run_cronjob, warm
 from .volumes import install, volume_folder
 
 DUMP = CHECKOUT / "tests" / "unit" / "plugins" / "module_utils" / "dumps" / "18-all.sql"
@@ -113,7 +113,7 @@ class Fetch:
         return Running(process, tree, self.dest)
 
     def __call__(self, *extra: str, within: str = "", **options: Any) -> dict[str, Any]:
-        return self.start(*extra, within=within, **options).result()
+        return self.start(*extra, *(() if within else warm()), within=within, **options).result()
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from tests.dump import hostile
 from tests.script.sample import literal, quoted
 
 from .conftest import Server, bring_server_up, credentials, new_namespace
-from .kube import CHECKOUT, NAME, Ansible, kubectl, must_get, names
+from .kube import CHECKOUT, NAME, Ansible, PodShell, kubectl, must_get, names
 from .volumes import volume_folder
 
 POD = "postgres-postgresql-0"
@@ -40,17 +40,18 @@ class Live:
     """The server in its pod, with the methods that tests/dump/hostile.py needs, and a backup of it as fetched."""
 
     server: Server
+    shell: PodShell
     fetched: dict[str, Any]
     programs: Programs = field(default_factory=Programs)
 
-    def command(self, *words: str) -> list[str]:
-        login = ("env", f"PGPASSWORD={self.server.password}", "PGUSER=postgres", "PGHOST=127.0.0.1")
-        return ["kubectl", "exec", "-i", POD, "-n", self.server.namespace, "--", *login, *words]
+    @property
+    def login(self) -> list[str]:
+        return ["env", f"PGPASSWORD={self.server.password}", "PGUSER=postgres", "PGHOST=127.0.0.1"]
 
     def run(self, *words: str, stdin: str = "") -> str:
-        done = subprocess.run(self.command(*words), input=stdin.encode(), capture_output=True, check=False)
-        assert done.returncode == 0, done.stderr.decode(errors="replace") + stdin[:500]
-        return done.stdout.decode(errors="surrogateescape")
+        status, out, error = self.shell.run(*self.login, *words, stdin=stdin.encode())
+        assert status == 0, error.decode(errors="replace") + stdin[:500]
+        return out.decode(errors="surrogateescape")
 
     def sql(self, text: str, database: str = "postgres") -> str:
         if text.startswith("CREATE TABLESPACE"):
@@ -91,7 +92,8 @@ class Live:
     def session(self, database: str) -> Iterator[None]:
         """Somebody who stays connected."""
         words = ("env", "PGAPPNAME=the pool", "psql", "-X", "-d", database, "-c", "SELECT pg_sleep(300)")
-        process = subprocess.Popen(self.command(*words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        command = ["kubectl", "exec", POD, "-n", self.server.namespace, "--", *self.login, *words]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         question = f"SELECT count(*) FROM pg_stat_activity WHERE datname = {literal(database)};"
         try:
             wait_until(lambda: self.sql(question) != "0")
@@ -144,7 +146,8 @@ def live(collections: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     ansible = Ansible(folder, collections)
     namespace = new_namespace("restore")
     server = bring_server_up(ansible, namespace)
-    empty = Live(server, {})
+    shell = PodShell(namespace, POD)
+    empty = Live(server, shell, {})
     spaces = folder / "spaces"
     spaces.mkdir()
     hostile.fill(empty, spaces)  # type: ignore[arg-type]
@@ -160,7 +163,8 @@ def live(collections: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     dest.mkdir()
     fetched = ansible.module("backup_fetch", namespace=namespace, dest=f"{dest}/", verify=True)
     assert not fetched["failed"], fetched["msg"]
-    yield Live(server, fetched)
+    yield Live(server, shell, fetched)
+    shell.close()
     kubectl("delete", "namespace", namespace, "--wait=false")
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 SHELLS = ("dash", "bash", "busybox")
 AWKS = ("mawk", "gawk", "busybox")
 # Alternatives that decide what is tested: only a combination or a test may bring them in.
@@ -30,13 +32,18 @@ class Combination:
 
 
 ALL = tuple(Combination(shell, awk) for shell in SHELLS for awk in AWKS)
-# One for each shell, every awk once: for what takes long and no awk has a part in.
-# SCRIPT_TESTS_ALL=1 takes every combination there too.
-ONE_PER_SHELL = (
+# As images have them: Debian's, those with bash (Red Hat's bring it with gawk), and Alpine's. Every shell and every awk
+# is in one of them, so what a shell or an awk gets wrong by itself is found, and these are what every test runs under.
+# SCRIPT_TESTS_ALL=1 makes that all nine.
+PAIRINGS = (
     ALL
     if os.environ.get("SCRIPT_TESTS_ALL")
     else (Combination("dash", "mawk"), Combination("bash", "gawk"), Combination("busybox", "busybox"))
 )
+# For tests whose subject is what passes between the shell and the awk: a listing, its verdicts and JSON, a whole run.
+under_all = pytest.mark.parametrize("combination", ALL, ids=str)
+# For what is the same under each, and slow.
+under_one = pytest.mark.parametrize("combination", PAIRINGS[:1], ids=str)
 
 
 def program(name: str) -> Path:

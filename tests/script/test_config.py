@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import pytest
 
-from .combinations import ONE_PER_SHELL
 from .sandbox import Outcome, Sandbox
 from .volume import give, put_backup, snapshot, without
 
@@ -41,8 +40,6 @@ ZERO = {
         ("WITHIN", ""),
     ]
 }
-
-pytestmark = pytest.mark.parametrize("combination", ONE_PER_SHELL, ids=str)
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from plugins.module_utils.dump_reader import DumpReader
 from tests.dump import hostile, truth
 
 from . import server as server_module
-from .combinations import ONE_PER_SHELL
 from .programs import Programs
 from .rehearsal import NAME, Rehearsal, counted, database
 from .sample import literal, quoted
@@ -27,8 +26,6 @@ from .sandbox import Outcome, Sandbox
 from .server import Server
 from .volume import snapshot
 from .workspace import SERVER_UID, Workspace, processes_of
-
-pytestmark = pytest.mark.parametrize("combination", ONE_PER_SHELL, ids=str)
 
 
 def dump_of(server: Server, *arguments: str, program: str = "pg_dumpall") -> bytes:

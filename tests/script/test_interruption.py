@@ -15,13 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from .combinations import ONE_PER_SHELL
+from .combinations import under_all
 from .sandbox import Json, Sandbox
 from .test_server_faults import assert_explains, assert_failed, fill_volume, newest
 from .volume import give, put, snapshot, without
 from .workspace import kill_all, processes_of
 
-few = pytest.mark.parametrize("combination", ONE_PER_SHELL, ids=str)
 UNREACHABLE = {"POSTGRES_BACKUP_PORT": "1"}
 WRONG_PASSWORD = {"PGPASSWORD": "not it"}
 
@@ -48,7 +47,6 @@ def test_a_signal_in_the_middle(sandbox: Sandbox, sent: signal.Signals) -> None:
     assert sent.name.removeprefix("SIG") in outcome.log or "terminat" in outcome.log or "interrupt" in outcome.log
 
 
-@few
 def test_a_signal_to_every_process_at_once(sandbox: Sandbox) -> None:
     """As a terminal's Ctrl-C or some runtimes do it."""
     assert sandbox.server is not None
@@ -66,7 +64,6 @@ def test_a_signal_to_every_process_at_once(sandbox: Sandbox) -> None:
     assert _record(sandbox)["state"] == "failed"
 
 
-@few
 def test_a_compressor_that_is_killed(sandbox: Sandbox) -> None:
     """As the kernel does it when memory is short."""
     assert sandbox.server is not None
@@ -136,7 +133,6 @@ def _held_at(sandbox: Sandbox, step: str) -> tuple[subprocess.Popen[str], Path]:
     return process, gate / "go"
 
 
-@few
 @pytest.mark.parametrize("step", _STEPS)
 def test_ended_at_each_step_then_the_retry(sandbox: Sandbox, step: str) -> None:
     """SIGTERM: the reason names the step. What is being published when it comes is published, and said to be."""
@@ -164,7 +160,6 @@ def test_ended_at_each_step_then_the_retry(sandbox: Sandbox, step: str) -> None:
     assert before.items() <= snapshot(sandbox.volume).items()
 
 
-@few
 @pytest.mark.parametrize("step", _STEPS)
 def test_killed_at_each_step_then_the_retry(sandbox: Sandbox, step: str) -> None:
     """SIGKILL of everything: nothing can be said or put in order but by the next attempt."""
@@ -189,7 +184,6 @@ def test_killed_at_each_step_then_the_retry(sandbox: Sandbox, step: str) -> None
     assert before.items() <= snapshot(sandbox.volume).items()
 
 
-@few
 def test_the_next_pod_of_a_job_removes_the_partial_of_the_one_before(sandbox: Sandbox) -> None:
     """After an eviction without mercy. Another Job's pod may be at work: its partial is none of our business."""
     base, job = f".{sandbox.name}-2026-01-01-020000.sql.gz", sandbox.environment()["POSTGRES_BACKUP_JOB"]
@@ -201,6 +195,7 @@ def test_the_next_pod_of_a_job_removes_the_partial_of_the_one_before(sandbox: Sa
     assert len(sandbox.partials()) == 3
 
 
+@under_all
 def test_the_first_reason_survives_the_retries(sandbox: Sandbox) -> None:
     """Same Job, same pod: the server's refusal came first; that it was unreachable later does not hide it."""
     before = fill_volume(sandbox)
@@ -216,7 +211,6 @@ def test_the_first_reason_survives_the_retries(sandbox: Sandbox) -> None:
     assert third["attempts"] == 3
 
 
-@few
 def test_an_attempt_that_is_ended_does_not_overwrite_the_first_reason(sandbox: Sandbox) -> None:
     """A Job that gives up may start one more attempt and end it at once."""
     assert sandbox.server is not None
@@ -233,7 +227,6 @@ def test_an_attempt_that_is_ended_does_not_overwrite_the_first_reason(sandbox: S
     assert without(snapshot(sandbox.volume), "last-run.json") == before
 
 
-@few
 def test_another_pod_of_the_same_job_counts_on(sandbox: Sandbox) -> None:
     """After an eviction the Job makes a new pod."""
     sandbox.run("run", env=WRONG_PASSWORD).check(1)
@@ -252,7 +245,6 @@ def test_another_job_begins_anew(sandbox: Sandbox) -> None:
     assert "password authentication failed" not in record["reason"]
 
 
-@few
 def test_without_a_job_every_run_is_the_first(sandbox: Sandbox) -> None:
     """Run by hand outside Kubernetes there is no Job to count for."""
     by_hand = {"POSTGRES_BACKUP_POD": "", "POSTGRES_BACKUP_JOB": ""}
@@ -262,7 +254,6 @@ def test_without_a_job_every_run_is_the_first(sandbox: Sandbox) -> None:
     sandbox.run("run", env=by_hand).check()
 
 
-@few
 def test_the_time_limit_ends_every_process(sandbox: Sandbox) -> None:
     assert sandbox.server is not None
     before = fill_volume(sandbox)
@@ -274,7 +265,6 @@ def test_the_time_limit_ends_every_process(sandbox: Sandbox) -> None:
     assert_failed(sandbox, outcome, before, "2s")
 
 
-@few
 @pytest.mark.parametrize("content", [b"", b"{", b"\0" * 40, b'{"state":"failed"}\n', b"[]\n"], ids=repr)
 def test_a_record_that_is_rubbish_is_no_obstacle(sandbox: Sandbox, content: bytes) -> None:
     (sandbox.volume / "last-run.json").write_bytes(content)

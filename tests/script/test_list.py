@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from .combinations import under_all
 from .sandbox import Sandbox
 from .volume import backup_name, give, put, put_backup, snapshot
+
+pytestmark = under_all
 
 NOON = datetime(2025, 6, 1, 12, tzinfo=UTC)
 BACKUP_KEYS = ["type", "name", "created", "size_bytes", "sha256", "state", "verdict", "reasons"]

@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from .combinations import under_all
 from .sandbox import Sandbox
 from .volume import backup_name, give, put, put_backup, snapshot, without
+
+pytestmark = under_all
 
 NOW = datetime(2026, 11, 22, 2, 0, 0, tzinfo=UTC)
 ONE = {

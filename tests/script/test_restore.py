@@ -28,7 +28,7 @@ from plugins.module_utils.dump_reader import DumpReader
 from plugins.module_utils.restore_plan import RestorePlan, RestoreRequest, plan_restore
 from tests.dump import hostile, truth
 
-from .combinations import ONE_PER_SHELL
+from .combinations import under_all, under_one
 from .conftest import FILES_VARIABLE
 from .programs import REPOSITORY, root_filesystem, wrap
 from .sample import literal, quoted
@@ -42,9 +42,6 @@ NOW = datetime(2026, 11, 22, 3, 4, 5, tzinfo=UTC)
 TOKEN = "abc123"
 ROLE_PASSWORD = "a pass'word \\ of a role"
 SECRET_ROW = "row-that-nobody-may-see"
-
-few = pytest.mark.parametrize("combination", ONE_PER_SHELL, ids=str)
-one = pytest.mark.parametrize("combination", ONE_PER_SHELL[:1], ids=str)
 
 
 @pytest.fixture(scope="session")
@@ -162,7 +159,6 @@ def state_of(server: Server) -> Any:
     )
 
 
-@few
 def test_every_database_under_a_new_name(offline: Sandbox, live: Live) -> None:
     prepare(offline, live.server, live.backup)
     before = state_of(live.server)
@@ -182,7 +178,6 @@ def test_every_database_under_a_new_name(offline: Sandbox, live: Live) -> None:
     assert state_of(live.server) == before
 
 
-@few
 def test_every_database_as_itself(offline: Sandbox, workspace: Workspace, live: Live, template: Server) -> None:
     """In a server of its own, which has the roles and older databases of the same names."""
     directory = workspace.directory("replaced", mode=0o777)
@@ -210,6 +205,7 @@ def test_every_database_as_itself(offline: Sandbox, workspace: Workspace, live: 
     workspace.remove(directory)
 
 
+@under_all
 def test_one_database_in_every_combination(offline: Sandbox, live: Live) -> None:
     prepare(offline, live.server, live.backup)
     plan = plan_restore(request_of(live.backup, "app", new_name="again"))
@@ -222,7 +218,6 @@ def test_one_database_in_every_combination(offline: Sandbox, live: Live) -> None
         drop(live.server, "again")
 
 
-@few
 def test_check_mode_only_looks(offline: Sandbox, live: Live) -> None:
     prepare(offline, live.server, live.backup)
     before = state_of(live.server)
@@ -234,7 +229,6 @@ def test_check_mode_only_looks(offline: Sandbox, live: Live) -> None:
     assert state_of(live.server) == before
 
 
-@few
 def test_an_existing_name(offline: Sandbox, live: Live) -> None:
     prepare(offline, live.server, live.backup)
     before = state_of(live.server)
@@ -243,7 +237,6 @@ def test_an_existing_name(offline: Sandbox, live: Live) -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut", "damaged", "tampered", "missing"])
-@few
 def test_a_backup_that_is_not_the_verified_one(offline: Sandbox, live: Live, damage: str) -> None:
     prepare(offline, live.server, live.backup)
     before = state_of(live.server)
@@ -261,7 +254,6 @@ def test_a_backup_that_is_not_the_verified_one(offline: Sandbox, live: Live, dam
     assert_failed(outcome, live.server, before, expected)
 
 
-@few
 def test_contents_of_another_backup(offline: Sandbox, live: Live) -> None:
     text = gzip.decompress(live.backup.data)
     foreign = replace(live.backup, data=gzip.compress(b"-- one line more\n" * 9 + text, 1))
@@ -271,7 +263,6 @@ def test_contents_of_another_backup(offline: Sandbox, live: Live) -> None:
     assert_failed(outcome, live.server, before, "the contents are not this backup's")
 
 
-@few
 def test_other_rows_than_the_contents_say(offline: Sandbox, live: Live) -> None:
     prepare(offline, live.server, live.backup)
     before = state_of(live.server)
@@ -280,7 +271,6 @@ def test_other_rows_than_the_contents_say(offline: Sandbox, live: Live) -> None:
     assert_failed(outcome, live.server, before, "the rows are not those of the backup", f"expected {plan.rows + 1}")
 
 
-@few
 def test_a_text_that_ends_early(offline: Sandbox, live: Live) -> None:
     """As when the decompressor dies: psql would take the end of its input for an end."""
     prepare(offline, live.server, live.backup)
@@ -294,7 +284,7 @@ def test_a_text_that_ends_early(offline: Sandbox, live: Live) -> None:
     assert_failed(outcome, live.server, before, "could not be read to the end of the database")
 
 
-@one
+@under_one
 def test_a_server_older_than_the_backup(offline: Sandbox, live: Live) -> None:
     prepare(offline, live.server, live.backup)
     before = state_of(live.server)
@@ -329,7 +319,6 @@ def with_roles(server: Server) -> Backup:
     return back_up(server)
 
 
-@few
 def test_missing_roles(offline: Sandbox, fresh_server: Server, empty: Server) -> None:
     backup = with_roles(fresh_server)
     prepare(offline, empty, backup)
@@ -359,7 +348,7 @@ def test_missing_roles(offline: Sandbox, fresh_server: Server, empty: Server) ->
     assert empty.sql("SELECT count(*) FROM pg_roles WHERE rolname = 'other';") == "0"
 
 
-@one
+@under_one
 def test_a_missing_tablespace(offline: Sandbox, live: Live, empty: Server) -> None:
     prepare(offline, empty, live.backup)
     before = state_of(empty)
@@ -367,7 +356,6 @@ def test_a_missing_tablespace(offline: Sandbox, live: Live, empty: Server) -> No
     assert_failed(outcome, empty, before, "the tablespace is missing on the server", "table space")
 
 
-@few
 def test_an_error_in_the_middle_shows_no_row(offline: Sandbox, fresh_server: Server, empty: Server) -> None:
     backup = with_roles(fresh_server)
     text = gzip.decompress(backup.data).replace(f"42\t{SECRET_ROW} 42\n".encode(), f"42\t{SECRET_ROW} 42\tx\n".encode())
@@ -380,7 +368,7 @@ def test_an_error_in_the_middle_shows_no_row(offline: Sandbox, fresh_server: Ser
     assert SECRET_ROW not in outcome.out + outcome.log
 
 
-@one
+@under_one
 def test_roles_are_named_when_a_later_step_fails(offline: Sandbox, fresh_server: Server, empty: Server) -> None:
     backup = with_roles(fresh_server)
     prepare(offline, empty, backup)
@@ -417,7 +405,6 @@ def shop(fresh_server: Server) -> Live:
     return Live(fresh_server, with_roles(fresh_server))
 
 
-@few
 def test_a_connection_that_does_not_go(offline: Sandbox, shop: Live) -> None:
     prepare(offline, shop.server, shop.backup)
     before = state_of(shop.server)
@@ -438,7 +425,7 @@ def test_a_connection_that_does_not_go(offline: Sandbox, shop: Live) -> None:
     assert_failed(outcome, shop.server, before, "connections do not leave the database")
 
 
-@one
+@under_one
 def test_a_connection_that_goes_in_time(offline: Sandbox, shop: Live) -> None:
     prepare(offline, shop.server, shop.backup)
     plan = plan_restore(request_of(shop.backup, "shop", replace=True, wait_seconds=60))
@@ -450,7 +437,6 @@ def test_a_connection_that_goes_in_time(offline: Sandbox, shop: Live) -> None:
     assert plan.old in names(shop.server)
 
 
-@few
 def test_a_signal_while_it_waits(offline: Sandbox, shop: Live) -> None:
     """It counts, although the connection goes at the same moment."""
     prepare(offline, shop.server, shop.backup)
@@ -467,7 +453,7 @@ def test_a_signal_while_it_waits(offline: Sandbox, shop: Live) -> None:
     assert_failed(outcome, shop.server, before, "ended from outside", "swap")
 
 
-@one
+@under_one
 def test_a_prepared_transaction(offline: Sandbox, workspace: Workspace, template: Server) -> None:
     directory = workspace.directory("prepared", mode=0o777)
     server = template.clone(directory)
@@ -483,7 +469,6 @@ def test_a_prepared_transaction(offline: Sandbox, workspace: Workspace, template
     workspace.remove(directory)
 
 
-@few
 def test_a_pool_that_comes_back_is_ended(offline: Sandbox, shop: Live) -> None:
     prepare(offline, shop.server, shop.backup)
     over = threading.Event()
@@ -528,7 +513,6 @@ def slow(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda sent: sent.name)
-@few
 def test_a_signal_in_the_middle(offline: Sandbox, live: Live, sent: signal.Signals) -> None:
     prepare(offline, live.server, live.backup)
     before = state_of(live.server)
@@ -540,7 +524,6 @@ def test_a_signal_in_the_middle(offline: Sandbox, live: Live, sent: signal.Signa
     offline.assert_nothing_left()
 
 
-@few
 def test_a_signal_while_the_database_is_made(offline: Sandbox, live: Live) -> None:
     """CREATE DATABASE goes on in the server when its client is gone."""
     prepare(offline, live.server, live.backup)
@@ -561,7 +544,6 @@ def test_a_signal_while_the_database_is_made(offline: Sandbox, live: Live) -> No
     assert_failed(outcome, live.server, before, "ended from outside", "create")
 
 
-@few
 def test_killed_in_the_middle_and_tried_again(offline: Sandbox, live: Live) -> None:
     """SIGKILL leaves the temporary database; the next restore drops it."""
     prepare(offline, live.server, live.backup)
@@ -587,7 +569,6 @@ def test_killed_in_the_middle_and_tried_again(offline: Sandbox, live: Live) -> N
     assert any(f"app_restoring_{TOKEN}" in warning for warning in outcome.result["warnings"])
 
 
-@few
 def test_the_server_stops_in_the_middle(offline: Sandbox, shop: Live) -> None:
     prepare(offline, shop.server, shop.backup)
     before = state_of(shop.server)
@@ -605,7 +586,7 @@ def test_the_server_stops_in_the_middle(offline: Sandbox, shop: Live) -> None:
     assert_failed(outcome, shop.server, before, "the restore stopped at an error")
 
 
-@one
+@under_one
 def test_the_server_stays_away(offline: Sandbox, shop: Live) -> None:
     """Then the temporary database stays, and the next restore drops it."""
     prepare(offline, shop.server, shop.backup)
@@ -623,7 +604,6 @@ def test_the_server_stays_away(offline: Sandbox, shop: Live) -> None:
     assert_failed(restore(offline, again, RESTORE_ROWS="1"), shop.server, before, "the rows are not those")
 
 
-@few
 def test_no_secret_and_no_row_is_shown(offline: Sandbox, fresh_server: Server, empty: Server) -> None:
     backup = with_roles(fresh_server)
     prepare(offline, empty, backup)
@@ -640,7 +620,7 @@ def test_no_secret_and_no_row_is_shown(offline: Sandbox, fresh_server: Server, e
     assert "SCRAM" not in shown
 
 
-@one
+@under_one
 def test_inserts_instead_of_copy(offline: Sandbox, live: Live) -> None:
     backup = back_up(live.server, "--inserts", "--rows-per-insert=7")
     prepare(offline, live.server, backup)
@@ -654,7 +634,7 @@ def test_inserts_instead_of_copy(offline: Sandbox, live: Live) -> None:
 
 
 @pytest.mark.parametrize("version", ["15", "17"])
-@one
+@under_one
 def test_an_older_server(offline: Sandbox, workspace: Workspace, version: str) -> None:
     programs = wrap(workspace.show(root_filesystem(version)), version, workspace.directory("older"))
     template = Server(programs, workspace.directory("older-template", mode=0o777)).create()

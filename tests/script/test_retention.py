@@ -21,11 +21,13 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from . import combinations
 from . import retention_model as model
-from .combinations import Combination
+from .combinations import Combination, under_all
 from .listing import Item, Listing, Other, Placed, Sidecar, place
 from .sandbox import Sandbox
 from .strategies import ANCHORS, EVERY_RULE, IMPOSSIBLE, listings, near_names
 from .volume import HOUR, Entry, give, snapshot, without
+
+pytestmark = under_all
 
 EXAMPLES = int(os.environ.get("SCRIPT_TESTS_EXAMPLES", "60"))
 PROFILE = settings(

@@ -19,14 +19,13 @@ from pathlib import Path
 import pytest
 
 from . import sample
-from .combinations import ONE_PER_SHELL, Combination, program
+from .combinations import Combination, program, under_all
 from .sandbox import Json, Outcome, Sandbox
 from .server import HOST, SUPERUSER, Server
 from .volume import END, backup_name, created, give, put_backup, snapshot, without
 from .workspace import SERVER_UID, Workspace
 
 # What no awk has a part in.
-few = pytest.mark.parametrize("combination", ONE_PER_SHELL, ids=str)
 
 
 def _dump(path: Path) -> bytes:
@@ -81,6 +80,7 @@ def odd_server(workspace: Workspace, template: Server) -> Iterator[Server]:
         yield running
 
 
+@under_all
 def test_what_lies_on_the_volume(good: GoodRun) -> None:
     volume, path = good.sandbox.volume, good.path
     assert {entry.name for entry in volume.iterdir()} == {path.name, f"{path.name}.sha256", "last-run.json"}
@@ -92,6 +92,7 @@ def test_what_lies_on_the_volume(good: GoodRun) -> None:
     assert line["size_bytes"] == path.stat().st_size
 
 
+@under_all
 def test_the_dump_is_whole_and_says_what_it_is(good: GoodRun) -> None:
     dump = _dump(good.path)
     assert dump.endswith(b"\n" + END)
@@ -107,6 +108,7 @@ def test_the_dump_is_whole_and_says_what_it_is(good: GoodRun) -> None:
     assert "template0" not in text
 
 
+@under_all
 def test_result_termination_message_and_last_run_agree(good: GoodRun) -> None:
     result, path = good.outcome.result, good.path
     assert good.sandbox.last_run == result
@@ -131,13 +133,13 @@ def test_result_termination_message_and_last_run_agree(good: GoodRun) -> None:
     assert started <= finished
 
 
+@under_all
 def test_the_log_has_a_line_for_every_step(good: GoodRun) -> None:
     for word in ("dump", "read back", "sidecar", good.path.name, "gzip", "18."):
         assert word in good.outcome.log
     assert all(datetime.fromisoformat(line.split()[0]).tzinfo for line in good.outcome.log.splitlines())
 
 
-@few
 def test_the_read_back_goes_past_the_cache_where_it_can(sandbox: Sandbox) -> None:
     sandbox.volume = sandbox.workspace.on_disk("volume", sandbox.uid)
     outcome = sandbox.run("run").check()
@@ -145,7 +147,6 @@ def test_the_read_back_goes_past_the_cache_where_it_can(sandbox: Sandbox) -> Non
     assert "read back" in outcome.log
 
 
-@few
 def test_a_restore_gives_back_every_role_table_and_row(
     sandbox: Sandbox, server: Server, template: Server, workspace: Workspace
 ) -> None:
@@ -156,7 +157,6 @@ def test_a_restore_gives_back_every_role_table_and_row(
         assert sample.contents(restored) == sample.contents(server)
 
 
-@few
 def test_odd_names_and_contents(sandbox: Sandbox, odd_server: Server, template: Server, workspace: Workspace) -> None:
     sandbox.server = odd_server
     sandbox.run("run").check()
@@ -165,7 +165,6 @@ def test_odd_names_and_contents(sandbox: Sandbox, odd_server: Server, template: 
         assert sample.contents(restored) == sample.contents(odd_server)
 
 
-@few
 def test_tablespaces(sandbox: Sandbox, fresh_server: Server, template: Server, workspace: Workspace) -> None:
     sandbox.server = fresh_server
     place = workspace.directory("tablespace", SERVER_UID)
@@ -185,7 +184,6 @@ def test_tablespaces(sandbox: Sandbox, fresh_server: Server, template: Server, w
         assert expected[1] == "held"
 
 
-@few
 def test_a_run_and_prunes_at_once(sandbox: Sandbox) -> None:
     """Whoever comes first deletes; nobody fails, and what the policy keeps is there."""
     now = datetime.now(UTC).replace(microsecond=0)
@@ -219,6 +217,7 @@ def test_seven_are_kept_after_eight_runs(sandbox: Sandbox) -> None:
     assert len(list(sandbox.volume.iterdir())) == 15
 
 
+@under_all
 def test_retention_of_days_after_a_run(sandbox: Sandbox) -> None:
     now = datetime.now(UTC).replace(hour=2, minute=0, second=0, microsecond=0)
     for day in range(1, 31):
@@ -258,7 +257,6 @@ def test_two_runs_at_once_give_two_backups(sandbox: Sandbox) -> None:
     assert sandbox.partials() == []
 
 
-@few
 @pytest.mark.parametrize(
     ("variable", "value"), [("POSTGRES_BACKUP_FILE_MODE", "0600"), ("POSTGRES_BACKUP_FILE_MODE", "0664")]
 )
@@ -269,7 +267,6 @@ def test_the_mode_is_the_one_asked_for(sandbox: Sandbox, variable: str, value: s
     assert Path(f"{path}.sha256").stat().st_mode & 0o7777 == int(value, 8)
 
 
-@few
 @pytest.mark.parametrize(
     ("installed", "asked", "used"),
     [
@@ -294,7 +291,6 @@ def test_compressors(sandbox: Sandbox, installed: list[str], asked: str, used: s
     assert _dump(_only_backup(sandbox)).endswith(END)
 
 
-@few
 def test_extra_arguments_go_to_pg_dumpall_one_a_line(sandbox: Sandbox) -> None:
     extra = '--exclude-database="Mixed"*\n--no-role-passwords\n'
     sandbox.run("run", env={"POSTGRES_BACKUP_EXTRA_ARGS": extra}).check()
@@ -304,25 +300,21 @@ def test_extra_arguments_go_to_pg_dumpall_one_a_line(sandbox: Sandbox) -> None:
     assert b"transactions" in dump
 
 
-@few
 def test_an_extra_argument_may_hold_spaces_and_quotes(sandbox: Sandbox) -> None:
     extra = '--exclude-database=no "such" $base * it?s\n'
     sandbox.run("run", env={"POSTGRES_BACKUP_EXTRA_ARGS": extra}).check()
 
 
-@few
 def test_the_password_may_end_in_a_newline(sandbox: Sandbox) -> None:
     password = sandbox.environment()["PGPASSWORD"]
     sandbox.run("run", env={"PGPASSWORD": f"{password}\n"}).check()
 
 
-@few
 def test_the_database_to_connect_to_first(sandbox: Sandbox) -> None:
     sandbox.run("run", env={"POSTGRES_BACKUP_DATABASE": sample.NAME}).check()
     assert b"transactions" in _dump(_only_backup(sandbox))
 
 
-@few
 def test_another_name(sandbox: Sandbox) -> None:
     sandbox.name = "pg.nightly"
     put_backup(sandbox.volume, "postgres-backup-2001-01-01-000000.sql.gz")
@@ -340,7 +332,6 @@ def _not_deleted(sandbox: Sandbox, result: Json, names: list[str]) -> None:
     assert set(names) <= {path.name for path in sandbox.backup_files()}
 
 
-@few
 @pytest.mark.parametrize("off_by", [-365 * 86400, -86400, -400, 400, 86400, 365 * 86400])
 def test_no_retention_with_a_wrong_clock(sandbox: Sandbox, off_by: int) -> None:
     """The clock is the subject: it differs from the server's."""
@@ -355,7 +346,6 @@ def test_no_retention_with_a_wrong_clock(sandbox: Sandbox, off_by: int) -> None:
     assert "clock" in outcome.log
 
 
-@few
 @pytest.mark.parametrize("off_by", [-200, 200])
 def test_retention_with_a_clock_that_is_nearly_right(sandbox: Sandbox, off_by: int) -> None:
     """The clock is the subject: it differs a little from the server's."""
@@ -367,7 +357,6 @@ def test_retention_with_a_clock_that_is_nearly_right(sandbox: Sandbox, off_by: i
     assert sandbox.run("run", env={"POSTGRES_BACKUP_KEEP_DAILY": "0"}).check().result["deleted"] == 5
 
 
-@few
 def test_a_header_cannot_be_broken_by_a_name(sandbox: Sandbox, fresh_server: Server) -> None:
     """A skipped database whose name holds a line break must not smuggle SQL into the dump."""
     sandbox.server = fresh_server
@@ -382,7 +371,6 @@ def test_a_header_cannot_be_broken_by_a_name(sandbox: Sandbox, fresh_server: Ser
         assert sandbox.backup_files() == []
 
 
-@few
 def test_many_skipped_databases_are_cut_in_the_termination_message_only(sandbox: Sandbox, fresh_server: Server) -> None:
     sandbox.server = fresh_server
     names = [f"{number:02d} " + 'ü"' * 19 for number in range(60)]
@@ -397,7 +385,6 @@ def test_many_skipped_databases_are_cut_in_the_termination_message_only(sandbox:
     assert sandbox.termination["backup"] == outcome.result["backup"]
 
 
-@few
 def test_the_script_is_replaced_in_the_middle(sandbox: Sandbox) -> None:
     """As an upgrade does it to a mounted ConfigMap: the run goes on with what it began with."""
     folder = sandbox.workspace.directory("replaced")
@@ -418,7 +405,6 @@ def test_the_script_is_replaced_in_the_middle(sandbox: Sandbox) -> None:
     assert outcome.result["deleted"] == 5
 
 
-@few
 def test_no_temporary_folder(sandbox: Sandbox) -> None:
     """Before anything can be done; said wherever it can be said."""
     put_backup(sandbox.volume, backup_name(sandbox.name, datetime(2026, 1, 1, tzinfo=UTC)))
@@ -431,7 +417,6 @@ def test_no_temporary_folder(sandbox: Sandbox) -> None:
     assert without(snapshot(sandbox.volume), "last-run.json") == before
 
 
-@few
 def test_stale_partials_go(sandbox: Sandbox) -> None:
     """A day old: anybody's. Of this pod: at once. A young one of another pod may be a run in progress."""
     base = f".{sandbox.name}-2026-01-01-020000.sql.gz"

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from .combinations import ONE_PER_SHELL
 from .sandbox import Outcome, Sandbox
 from .workspace import processes_of
 
@@ -55,7 +54,6 @@ def test_a_good_run(sandbox: Sandbox) -> None:
     _check_everything(sandbox, outcome, commands)
 
 
-@pytest.mark.parametrize("combination", ONE_PER_SHELL, ids=str)
 @pytest.mark.parametrize(
     "env",
     [
@@ -72,7 +70,6 @@ def test_a_failing_run(sandbox: Sandbox, env: dict[str, str | None]) -> None:
     _check_everything(sandbox, outcome, commands)
 
 
-@pytest.mark.parametrize("combination", ONE_PER_SHELL, ids=str)
 def test_nothing_of_the_password_stays_in_temporary_files_after_a_kill(sandbox: Sandbox) -> None:
     sandbox.shim(
         "pg_dumpall", 'case " $* " in *" --version "*|*" -V "*) exec $real "$@";; esac; kill -9 $PPID; sleep 0.2'

@@ -14,14 +14,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from . import sample
-from .combinations import ONE_PER_SHELL
 from .programs import Programs, root_filesystem, wrap
 from .sandbox import Outcome, Sandbox
 from .server import PASSWORD, Server
 from .volume import Entry, backup_name, give, put_backup, snapshot, without
 from .workspace import Workspace, processes_of
-
-few = pytest.mark.parametrize("combination", ONE_PER_SHELL, ids=str)
 
 
 def fill_volume(sandbox: Sandbox, number: int = 10) -> dict[bytes, Entry]:
@@ -74,35 +71,30 @@ def test_server_unreachable(sandbox: Sandbox) -> None:
     assert_failed(sandbox, outcome, before, "127.0.0.1")
 
 
-@few
 def test_host_unknown(sandbox: Sandbox) -> None:
     before = fill_volume(sandbox)
     outcome = sandbox.run("run", env={"POSTGRES_BACKUP_HOST": "no-such-host.invalid"})
     assert_failed(sandbox, outcome, before, "no-such-host.invalid")
 
 
-@few
 def test_wrong_password(sandbox: Sandbox) -> None:
     before = fill_volume(sandbox)
     outcome = sandbox.run("run", env={"PGPASSWORD": "not it"})
     assert_failed(sandbox, outcome, before, "password authentication failed")
 
 
-@few
 def test_unknown_user(sandbox: Sandbox) -> None:
     before = fill_volume(sandbox)
     outcome = sandbox.run("run", env={"POSTGRES_BACKUP_USER": "nobody-here"})
     assert_failed(sandbox, outcome, before, "nobody-here")
 
 
-@few
 def test_database_does_not_exist(sandbox: Sandbox) -> None:
     before = fill_volume(sandbox)
     outcome = sandbox.run("run", env={"POSTGRES_BACKUP_DATABASE": "nowhere"})
     assert_failed(sandbox, outcome, before, "nowhere")
 
 
-@few
 def test_server_refuses_sessions(sandbox: Sandbox, fresh_server: Server) -> None:
     """It accepts the connection and the password, and then says no."""
     sandbox.server = fresh_server
@@ -128,7 +120,6 @@ def older(request: pytest.FixtureRequest, workspace: Workspace) -> Programs:
     return wrap(workspace.show(root_filesystem(version)), version, workspace.directory(f"postgresql-{version}"))
 
 
-@few
 def test_pg_dumpall_of_an_older_major_version(sandbox: Sandbox, server: Server, older: Programs) -> None:
     before = fill_volume(sandbox)
     path = sandbox.environment()["PATH"].replace(str(server.programs.bin), str(older.bin))
@@ -146,7 +137,6 @@ def test_a_server_that_accepts_and_then_says_nothing(sandbox: Sandbox, fresh_ser
     assert_failed(sandbox, outcome, before, "2s", "prepare")
 
 
-@few
 @pytest.mark.parametrize("missing", ["pg_dumpall", "psql"])
 def test_a_client_program_is_missing(sandbox: Sandbox, missing: str) -> None:
     before = fill_volume(sandbox)
@@ -154,7 +144,6 @@ def test_a_client_program_is_missing(sandbox: Sandbox, missing: str) -> None:
     assert_failed(sandbox, sandbox.run("run"), before, missing)
 
 
-@few
 @pytest.mark.parametrize("compressor", ["igzip", "pigz"])
 def test_the_compressor_asked_for_is_missing(sandbox: Sandbox, compressor: str) -> None:
     before = fill_volume(sandbox)
@@ -194,7 +183,6 @@ def _partial_bytes(sandbox: Sandbox) -> int:
     return sum(path.stat().st_size for path in sandbox.partials())
 
 
-@few
 @pytest.mark.parametrize("how", ["kill", "immediate", "fast"])
 def test_server_dies_in_the_middle(sandbox: Sandbox, big_server: Server, how: str) -> None:
     sandbox.server = big_server
@@ -208,7 +196,6 @@ def test_server_dies_in_the_middle(sandbox: Sandbox, big_server: Server, how: st
     assert_failed(sandbox, sandbox.finish(process), before, "pg_dump")
 
 
-@few
 def test_a_session_is_ended_in_the_middle(sandbox: Sandbox, big_server: Server) -> None:
     """As an administrator or a failover does it."""
     sandbox.server = big_server
@@ -219,7 +206,6 @@ def test_a_session_is_ended_in_the_middle(sandbox: Sandbox, big_server: Server) 
     assert_failed(sandbox, sandbox.finish(process), before, "pg_dump")
 
 
-@few
 def test_pg_dump_is_killed(sandbox: Sandbox, server: Server) -> None:
     """As the kernel does it when memory is short: it leaves no word, so the log says what is likely."""
     before = fill_volume(sandbox)
@@ -237,7 +223,6 @@ def _dumping(sandbox: Sandbox) -> list[int]:
     return [pid for pid, command in processes_of(sandbox.uid).items() if "pg_dump " in command]
 
 
-@few
 def test_the_patience_for_a_lock(sandbox: Sandbox, server: Server) -> None:
     before = fill_volume(sandbox)
     with server.locked("users", "app"):
@@ -255,7 +240,6 @@ def test_a_lock_that_is_never_released(sandbox: Sandbox, server: Server) -> None
     assert_failed(sandbox, outcome, before, "3s")
 
 
-@few
 def test_a_database_that_pg_dumpall_refuses(sandbox: Sandbox, fresh_server: Server) -> None:
     sandbox.server = fresh_server
     sample.create_database(fresh_server, "two\nlines")
@@ -263,7 +247,6 @@ def test_a_database_that_pg_dumpall_refuses(sandbox: Sandbox, fresh_server: Serv
     assert_failed(sandbox, sandbox.run("run"), before, "pg_dumpall")
 
 
-@few
 def test_a_permission_that_is_missing(sandbox: Sandbox, fresh_server: Server) -> None:
     sandbox.server = fresh_server
     fresh_server.sql("CREATE TABLE private AS SELECT 1;")
@@ -273,7 +256,6 @@ def test_a_permission_that_is_missing(sandbox: Sandbox, fresh_server: Server) ->
     assert_failed(sandbox, outcome, before, "permission denied")
 
 
-@few
 def test_a_user_that_may_not_read_passwords(sandbox: Sandbox, fresh_server: Server) -> None:
     sandbox.server = fresh_server
     fresh_server.sql(f"CREATE ROLE weak LOGIN PASSWORD {sample.literal(PASSWORD)};")
@@ -297,7 +279,6 @@ _LIARS = {
 }
 
 
-@few
 @pytest.mark.parametrize("lie", _LIARS)
 def test_a_dump_that_is_not_whole(sandbox: Sandbox, lie: str) -> None:
     before = fill_volume(sandbox)
@@ -326,7 +307,6 @@ _BAD_COMPRESSORS = {
 }
 
 
-@few
 @pytest.mark.parametrize("fault", _BAD_COMPRESSORS)
 def test_a_compressor_that_fails_or_lies(sandbox: Sandbox, fault: str) -> None:
     before = fill_volume(sandbox)
@@ -335,7 +315,6 @@ def test_a_compressor_that_fails_or_lies(sandbox: Sandbox, fault: str) -> None:
     assert_failed(sandbox, outcome, before)
 
 
-@few
 def test_the_file_changes_between_write_and_read_back(sandbox: Sandbox) -> None:
     """Whatever flushes it to the volume turns one byte over afterwards."""
     before = fill_volume(sandbox)

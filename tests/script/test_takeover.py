@@ -14,14 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from .combinations import ONE_PER_SHELL
 from .sandbox import Sandbox
 from .server import Server
 from .volume import DUMP, END, HOUR, backup_name, give, put, put_backup, sidecar_line, snapshot
 
 OLD = datetime(2025, 6, 1, 2, tzinfo=UTC)
 NAME = "postgres-backup-2025-06-01-020000.sql.gz"
-few = pytest.mark.parametrize("combination", ONE_PER_SHELL, ids=str)
 
 
 def plain_backup(server: Server, path: Path) -> None:
@@ -112,7 +110,6 @@ DAMAGES = [
 ]  # fmt: skip
 
 
-@few
 def test_a_damaged_one_is_called_so_and_never_counts(sandbox: Sandbox, server: Server) -> None:
     """All kinds in one run, each with a reason of its own, unchanged, and without a sidecar."""
     names = {}
@@ -147,7 +144,6 @@ def test_several_members_in_one_file_are_fine(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("sidecar", ["rubbish\n", "", f"{'a' * 64}  other.sql.gz\n"], ids=["rubbish", "empty", "other"])
-@few
 def test_a_sidecar_that_does_not_name_it_proves_nothing(sandbox: Sandbox, sidecar: str) -> None:
     path = put_backup(sandbox.volume, NAME, sidecar=False, age=2 * HOUR)
     put(Path(f"{path}.sha256"), sidecar, 2 * HOUR)

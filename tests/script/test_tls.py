@@ -12,13 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from .combinations import ONE_PER_SHELL, program
+from .combinations import program
 from .sandbox import Sandbox
 from .server import HOST, Server
 from .test_server_faults import assert_failed, fill_volume
 from .workspace import SERVER_UID, Workspace
-
-pytestmark = pytest.mark.parametrize("combination", ONE_PER_SHELL, ids=str)
 
 
 def _self_signed(folder: Path, name: str) -> Path:

@@ -15,13 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from .combinations import ONE_PER_SHELL
+from .combinations import under_all
 from .sandbox import Sandbox
 from .test_server_faults import assert_failed, fill_volume
 from .volume import give, put, put_backup, snapshot, without
 from .workspace import processes_of
 
-few = pytest.mark.parametrize("combination", ONE_PER_SHELL, ids=str)
 SOURCE = "nas.local:/volume1/home lab"
 
 
@@ -57,7 +56,6 @@ def test_full_while_the_dump_is_written(small: Sandbox) -> None:
     assert small.partials() == []
 
 
-@few
 @pytest.mark.parametrize("free", [0, 4096])
 def test_full_from_the_start(small: Sandbox, free: int) -> None:
     """Not even last-run.json fits; the reason is still in the log and in the termination message."""
@@ -71,7 +69,6 @@ def test_full_from_the_start(small: Sandbox, free: int) -> None:
     assert small.partials() == []
 
 
-@few
 @pytest.mark.parametrize("step", ["sidecar", "record"])
 def test_full_at_a_later_step(small: Sandbox, step: str) -> None:
     """The dump fits exactly; then there is no room for the sidecar, or for the last record."""
@@ -97,6 +94,7 @@ def test_full_at_a_later_step(small: Sandbox, step: str) -> None:
     assert small.partials() == []
 
 
+@under_all
 def test_refused_when_the_last_backup_would_not_fit(small: Sandbox) -> None:
     """Before a byte is dumped."""
     fill_volume(small, 1)
@@ -140,7 +138,6 @@ def test_not_writable(sandbox: Sandbox) -> None:
     assert sandbox.termination["reason"] == outcome.result["reason"]
 
 
-@few
 def test_read_only(sandbox: Sandbox) -> None:
     sandbox.workspace.mount_tmpfs(sandbox.volume, "1m")
     fill_volume(sandbox, 3)
@@ -173,13 +170,11 @@ def test_an_empty_folder_where_the_mount_should_be(sandbox: Sandbox, expected: s
     assert sandbox.termination["state"] == "failed"
 
 
-@few
 @pytest.mark.parametrize("expected", ["any", SOURCE])
 def test_the_expected_mount(small: Sandbox, expected: str) -> None:
     small.run("run", env={"POSTGRES_BACKUP_EXPECTED_MOUNT": expected}).check()
 
 
-@few
 @pytest.mark.parametrize("expected", ["nas.local:/volume1", SOURCE + "2", "other:/volume1/home lab", "tmpfs"])
 def test_another_mount_than_expected(small: Sandbox, expected: str) -> None:
     outcome = small.run("run", env={"POSTGRES_BACKUP_EXPECTED_MOUNT": expected}).check(1)
@@ -188,7 +183,6 @@ def test_another_mount_than_expected(small: Sandbox, expected: str) -> None:
     assert not small.backup_files()
 
 
-@few
 def test_a_mount_above_is_not_the_mount(small: Sandbox) -> None:
     """A folder inside the share is no mount point of its own."""
     inside = small.volume / "inside"
@@ -204,7 +198,6 @@ def _in_the_middle(sandbox: Sandbox) -> bool:
     return any("pg_dump " in command for command in processes_of(sandbox.uid).values())
 
 
-@few
 def test_the_share_is_unmounted_in_the_middle(small: Sandbox) -> None:
     """An empty folder is in its place. Nothing may be written there, and what is claimed must be on the share."""
     assert small.server is not None
@@ -230,7 +223,6 @@ def test_the_share_is_unmounted_in_the_middle(small: Sandbox) -> None:
     small.workspace.mount_tmpfs(small.volume, "1m")
 
 
-@few
 def test_the_folder_is_removed_in_the_middle(sandbox: Sandbox) -> None:
     assert sandbox.server is not None
     with sandbox.server.locked("users", "app"):
@@ -245,7 +237,6 @@ def test_the_folder_is_removed_in_the_middle(sandbox: Sandbox) -> None:
     sandbox.volume.mkdir()
 
 
-@few
 def test_the_partial_is_removed_in_the_middle(sandbox: Sandbox) -> None:
     assert sandbox.server is not None
     before = fill_volume(sandbox, 3)
@@ -257,7 +248,6 @@ def test_the_partial_is_removed_in_the_middle(sandbox: Sandbox) -> None:
     assert_failed(sandbox, sandbox.finish(process), before)
 
 
-@few
 def test_a_folder_that_takes_no_new_mode(sandbox: Sandbox) -> None:
     """NFS and SMB may refuse chmod and chown: that alone is no reason to have no backup."""
     for name in ("chmod", "chown", "chgrp"):
@@ -269,7 +259,6 @@ def test_a_folder_that_takes_no_new_mode(sandbox: Sandbox) -> None:
     assert len(sandbox.backup_files()) == 1
 
 
-@few
 def test_deletion_that_fails_after_a_good_backup(sandbox: Sandbox) -> None:
     """The backup is there and proven; that the old ones could not go is said."""
     fill_volume(sandbox, 9)

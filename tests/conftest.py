@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""No test is skipped silently: a skip is a failure, unless it stands below with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+
+# The beginning of a test's id → why it may be skipped.
+MAY_BE_SKIPPED: dict[str, str] = {}
+FORBIDDEN = "a skipped test counts as a failed one: make what it needs, or name it in tests/conftest.py. It was: "
+
+
+def _refuse(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if report.skipped and not hasattr(report, "wasxfail") and not report.nodeid.startswith(tuple(MAY_BE_SKIPPED)):
+        report.outcome = "failed"
+        report.longrepr = f"{FORBIDDEN}{report.longrepr}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _refuse(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _refuse(report)
+    return report
