@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +108,7 @@ def test_the_readme_security_and_troubleshooting(ansible: Ansible, namespace: st
 
 
 @pytest.fixture
-def plain(namespace: str, server: Server) -> Iterator[str]:
+def plain(namespace: str, server: Server) -> str:
     """The page's CronJob of another hand, with the server and the image of the tests, and one backup that it made."""
     kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=baseline", "--overwrite")
     (text,) = (block.text for block in blocks("docs/migrating.md") if block.language == "yaml")
@@ -130,7 +129,7 @@ def plain(namespace: str, server: Server) -> Iterator[str]:
     apply(claim, manifest)
     kubectl("create", "job", f"--from=cronjob/{NAME}", "by-hand", "-n", namespace)
     assert job_ends("by-hand", namespace) == "Complete"
-    yield namespace
+    return namespace
 
 
 def test_migrating(ansible: Ansible, plain: str, server: Server) -> None:

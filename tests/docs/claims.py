@@ -21,7 +21,9 @@ RUNBOOK = Claim(test="tests/cluster/test_role_runbook.py::test_each_command_of_t
 MANY = Claim(test="tests/cluster/test_playbooks.py::test_five_installations_in_one_play")
 TAKEOVER = Claim(test="tests/cluster/test_role_takeover.py::test_it_is_taken_over")
 ONE = Claim(test="tests/cluster/test_playbooks.py::test_one_installation")
-NFS = Claim(test="tests/unit/roles/postgres_backup/test_objects.py::test_an_nfs_share_gets_a_volume_that_only_its_claim_can_have")
+NFS = Claim(
+    test="tests/unit/roles/postgres_backup/test_objects.py::test_an_nfs_share_gets_a_volume_that_only_its_claim_can_have"
+)
 BENCH = Claim(reason="takes minutes, and a quiet machine; that the benchmark is there is checked")
 
 PLAY = "ansible-playbook homelab.postgres_backup."
@@ -31,7 +33,7 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         ". dev/env": Claim(reason="every test of the cluster part runs in such a shell"),
         f"{PLAY}site": RUN,
         f"{PLAY}site -e postgres_backup_state=absent": RUN,
-        f"{PLAY}site -e '{{\"postgres_backup_nfs\": {{\"server\": \"192.168.2.2\", "
+        f'{PLAY}site -e \'{{"postgres_backup_nfs": {{"server": "192.168.2.2", '
         '"path": "/volume1/k8s-data/postgres-backup"}}\'': NFS,
         "kubectl create job --from=cronjob/postgres-backup manual-backup -n data": RUN,
         "kubectl wait --for=condition=complete job/manual-backup -n data --timeout=10m": RUN,
@@ -66,15 +68,16 @@ CLAIMS: dict[str, dict[str, Claim]] = {
     },
     "docs/security.md": {
         "kubectl get cronjob postgres-backup -n data "
-        "-o jsonpath='{.spec.jobTemplate.spec.template.spec.securityContext}{\"\\n\"}"
-        "{.spec.jobTemplate.spec.template.spec.containers[0].securityContext}{\"\\n\"}'": RUN,
+        '-o jsonpath=\'{.spec.jobTemplate.spec.template.spec.securityContext}{"\\n"}'
+        '{.spec.jobTemplate.spec.template.spec.containers[0].securityContext}{"\\n"}\'': RUN,
         "kubectl auth can-i --list --as=system:serviceaccount:data:postgres-backup -n data": RUN,
         "kubectl apply -n data -f docs/minimal-role.yaml": RUN,
         "kubectl create rolebinding postgres-backup-operator -n data --role=postgres-backup-operator --user=alice": RUN,
         "kubectl auth can-i create jobs -n data --as=alice": RUN,
         "kubectl create job --from=cronjob/postgres-backup network-test -n data --dry-run=client -o yaml | sed "
         "-e 's|component: backup$|component: drill|' -e 's|^\\( *- \\)/opt/postgres-backup/backup.sh$|\\1-c|' "
-        "-e 's|^\\( *- \\)run$|\\1pg_isready -h \"$POSTGRES_BACKUP_HOST\" -t 5 \\|\\| true|' | kubectl create -f -": RUN,
+        "-e 's|^\\( *- \\)run$|\\1pg_isready -h \"$POSTGRES_BACKUP_HOST\" -t 5 \\|\\| true|' "
+        "| kubectl create -f -": RUN,
         "kubectl wait --for=condition=complete job/network-test -n data --timeout=2m": RUN,
         "kubectl logs job/network-test -n data": RUN,
         "kubectl delete job network-test -n data": RUN,

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shlex
@@ -20,7 +21,9 @@ KINDS = {"sh", "yaml", "text"}
 OPTIONS = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
 PLAYBOOKS = {path.stem: path.read_text() for path in (CHECKOUT / "playbooks").glob("*.yml")}
 MODULES = {path.stem for path in (CHECKOUT / "plugins" / "modules").glob("*.py")}
-COMMANDS = {page: [c for block in ALL if (block.page, block.language) == (page, "sh") for c in block.commands] for page in NAMES}
+COMMANDS = {
+    page: [c for block in ALL if (block.page, block.language) == (page, "sh") for c in block.commands] for page in NAMES
+}
 
 
 def test_every_block_is_of_a_kind_that_a_test_takes() -> None:
@@ -63,7 +66,7 @@ def test_its_playbook_is_there_and_knows_the_variables(command: str) -> None:
     words = shlex.split(command)
     (name,) = (word.rpartition(".")[2] for word in words if word.startswith("homelab.postgres_backup."))
     text = PLAYBOOKS[name]
-    for before, word in zip(words, words[1:], strict=False):
+    for before, word in itertools.pairwise(words):
         if before != "-e":
             continue
         given = json.loads(word) if word.startswith("{") else {word.partition("=")[0]: None}

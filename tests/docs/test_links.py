@@ -28,7 +28,9 @@ def test_every_link_leads_somewhere(page: str) -> None:
         name, _, fragment = target.partition("#")
         path = ((CHECKOUT / page).parent / name).resolve() if name else CHECKOUT / page
         assert path.is_file(), target
-        assert str(path.relative_to(CHECKOUT)).partition("/")[0] not in LEFT_OUT, f"{target} is not in the built collection"
+        assert str(path.relative_to(CHECKOUT)).partition("/")[0] not in LEFT_OUT, (
+            f"{target} is not in the built collection"
+        )
         if fragment:
             assert fragment in map(anchor, re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)), target
 

@@ -78,7 +78,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def ansible(program: str, folder: Path, *arguments: str) -> str:
-    command = [Path(sys.executable).with_name(program), *arguments]
+    command = [str(Path(sys.executable).with_name(program)), *arguments]
     done = subprocess.run(command, env=environment(folder), cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
