@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""Who runs each command that the pages show. A command that nobody claims fails test_commands.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Claim:
+    """`test` runs the command, or one that differs in names only; without it `reason` says why nobody does."""
+
+    test: str = ""
+    reason: str = ""
+
+
+# tests/cluster/test_docs.py takes these off the page and runs them, in their order.
+RUN = Claim(test="tests/cluster/test_docs.py")
+RUNBOOK = Claim(test="tests/cluster/test_role_runbook.py::test_each_command_of_the_runbook_does_what_it_says")
+MANY = Claim(test="tests/cluster/test_playbooks.py::test_five_installations_in_one_play")
+TAKEOVER = Claim(test="tests/cluster/test_role_takeover.py::test_it_is_taken_over")
+ONE = Claim(test="tests/cluster/test_playbooks.py::test_one_installation")
+NFS = Claim(
+    test="tests/unit/roles/postgres_backup/test_objects.py::test_an_nfs_share_gets_a_volume_that_only_its_claim_can_have"
+)
+README = Claim(test="tests/cluster/test_docs.py::test_the_readme_security_and_troubleshooting")
+BENCH = Claim(reason="takes minutes, and a quiet machine; that the benchmark is there is checked")
+
+PLAY = "ansible-playbook homelab.postgres_backup."
+CLAIMS: dict[str, dict[str, Claim]] = {
+    "README.md": {
+        "dev/quickstart": Claim(reason="provisions the whole machine; its playbooks and commands are run one by one"),
+        ". dev/env": Claim(reason="every test of the cluster part runs in such a shell"),
+        f"{PLAY}site": RUN,
+        f"{PLAY}site -e postgres_backup_state=absent": RUN,
+        f'{PLAY}site -e \'{{"postgres_backup_nfs": {{"server": "192.168.2.2", '
+        '"path": "/volume1/k8s-data/postgres-backup"}}\'': NFS,
+        "kubectl create job --from=cronjob/postgres-backup manual-backup -n data": RUN,
+        "kubectl wait --for=condition=complete job/manual-backup -n data --timeout=10m": RUN,
+        "kubectl logs job/manual-backup -n data": RUN,
+        "sha256sum -c *.sha256": RUN,
+        f"{PLAY}verify": RUN,
+        f"{PLAY}backup_now": ONE,
+        f"{PLAY}backup_now -e max_age=24h": ONE,
+        f"{PLAY}retention": ONE,
+        f"{PLAY}retention -e apply=true": RUN,
+        f"{PLAY}drill": RUNBOOK,
+        f"{PLAY}restore": RUNBOOK,
+        "ansible localhost -m homelab.postgres_backup.backup_info": RUN,
+        "ansible-playbook -i inventory homelab.postgres_backup.site -e postgres_backup_hosts=postgres": MANY,
+        "ansible-playbook -i inventory homelab.postgres_backup.verify -e postgres_backup_hosts=postgres": MANY,
+        f'{PLAY}verify -e backup="$(ls backups/postgres-backup-*.sql.gz | tail -n 1)" -e max_age=26h': RUN,
+        "dev/test": Claim(reason="it is what runs this"),
+    },
+    "docs/benchmarks.md": {
+        f"dev/bench {name}": BENCH for name in ("backup", "verify", "fetch", "modules", "role", "drill", "large")
+    },
+    "docs/migrating.md": {
+        f"{PLAY}retention": ONE,
+        'ansible localhost -m homelab.postgres_backup.backup_fetch -a "dest=before.sql.gz verify=true"': RUN,
+        "kubectl get cronjob postgres-backup -n data "
+        "-o jsonpath='{.spec.jobTemplate.spec.template.spec.volumes}{\"\\n\"}'": RUN,
+        f"{PLAY}site --check --diff -e postgres_backup_claim_name=pgdump": RUN,
+        f"{PLAY}site -e postgres_backup_claim_name=pgdump": RUN,
+        f"{PLAY}backup_now": TAKEOVER,
+        f"{PLAY}drill": RUNBOOK,
+        f"{PLAY}site -e postgres_backup_claim_name=pgdump -e postgres_backup_state=absent": README,
+    },
+    "docs/security.md": {
+        "kubectl get cronjob postgres-backup -n data "
+        '-o jsonpath=\'{.spec.jobTemplate.spec.template.spec.securityContext}{"\\n"}'
+        '{.spec.jobTemplate.spec.template.spec.containers[0].securityContext}{"\\n"}\'': RUN,
+        "kubectl auth can-i --list --as=system:serviceaccount:data:postgres-backup -n data": RUN,
+        "kubectl apply -n data -f docs/minimal-role.yaml": RUN,
+        "kubectl create rolebinding postgres-backup-operator -n data --role=postgres-backup-operator --user=alice": RUN,
+        "kubectl auth can-i create jobs -n data --as=alice": RUN,
+        "kubectl create job --from=cronjob/postgres-backup network-test -n data --dry-run=client -o yaml | sed "
+        "-e 's|component: backup$|component: drill|' -e 's|^\\( *- \\)/opt/postgres-backup/backup.sh$|\\1-c|' "
+        "-e 's|^\\( *- \\)run$|\\1pg_isready -h \"$POSTGRES_BACKUP_HOST\" -t 5 \\|\\| true|' "
+        "| kubectl create -f -": RUN,
+        "kubectl wait --for=condition=complete job/network-test -n data --timeout=2m": RUN,
+        "kubectl logs job/network-test -n data": RUN,
+        "kubectl delete job network-test -n data": RUN,
+    },
+    "docs/troubleshooting.md": {
+        "kubectl get cronjobs,jobs,pods -n data -l app.kubernetes.io/part-of=home-lab": RUN,
+        "kubectl get events -n data --sort-by=.lastTimestamp": RUN,
+    },
+}

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""What script, role, playbooks and modules can say, from their sources; `…` stands for what is known only then."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .pages import CHECKOUT, ROLE
+
+PLUGINS = CHECKOUT / "plugins"
+
+
+def _python(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def _yaml(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from _yaml(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _yaml(item)
+    elif isinstance(value, str):
+        yield value
+
+
+@functools.cache
+def sayings() -> tuple[str, ...]:
+    found: list[str] = []
+    for path in sorted((ROLE / "files").iterdir()) + sorted((ROLE / "templates").iterdir()):
+        found += path.read_text().splitlines()
+    for path in [*sorted((ROLE / "tasks").glob("*.yml")), *sorted((CHECKOUT / "playbooks").glob("*.yml"))]:
+        found += _yaml(yaml.safe_load(path.read_text()))
+    for path in sorted(PLUGINS.rglob("*.py")):
+        if path.name != "script.py":  # the script's files once more
+            found += _python(path)
+    return tuple(found)
+
+
+def is_said(message: str) -> bool:
+    """Whether one string of the sources has the message's fixed parts, in their order."""
+    parts = [part for part in message.split("…") if part.strip()]
+    pattern = re.compile(".*?".join(map(re.escape, parts)), re.DOTALL)
+    return bool(parts) and any(pattern.search(saying) for saying in sayings())
+
+
+def script_failures() -> set[str]:
+    """How each failure of the script begins, as far as that is fixed."""
+    calls = r'\b(?:fail|fail_with [0-9]|run_step \w+|server_is_gone|drill_sql_failed \S+) "([^"]*)'
+    whole = "\n".join(path.read_text() for path in sorted((ROLE / "files").glob("*.sh")))
+    code = "\n".join(line for line in whole.splitlines() if not line.lstrip().startswith("#"))
+    return {beginning for text in re.findall(calls, code) if (beginning := text.partition("$")[0].rstrip(" ("))}
+
+
+def health_checks() -> set[str]:
+    tree = ast.parse((PLUGINS / "module_utils" / "health.py").read_text())
+    return {
+        node.args[0].value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Failure"
+        if isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str)
+    }
+
+
+def pod_words() -> set[str]:
+    """Kubernetes' words for a pod that does not start, to which the modules have advice."""
+    words: set[str] = set()
+    for node in ast.parse((PLUGINS / "module_utils" / "diagnosis.py").read_text()).body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
+            (target,) = node.targets
+            if isinstance(target, ast.Name) and target.id in {"_ADVICE", "_EVENT_ADVICE"}:
+                words |= {str(key.value) for key in node.value.keys if isinstance(key, ast.Constant)}
+    return words

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""Each block of the pages is of a kind that a test takes, and each command in them is claimed by who runs it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import shlex
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from .claims import CLAIMS, RUN, Claim
+from .pages import ALL, CHECKOUT, NAMES, ROLE, prose
+
+# sh: here; yaml: test_yaml.py; text: test_messages.py.
+KINDS = {"sh", "yaml", "text"}
+OPTIONS = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+PLAYBOOKS = {path.stem: path.read_text() for path in (CHECKOUT / "playbooks").glob("*.yml")}
+MODULES = {path.stem for path in (CHECKOUT / "plugins" / "modules").glob("*.py")}
+COMMANDS = {
+    page: [c for block in ALL if (block.page, block.language) == (page, "sh") for c in block.commands] for page in NAMES
+}
+
+
+def test_every_block_is_of_a_kind_that_a_test_takes() -> None:
+    assert [str(block) for block in ALL if block.language not in KINDS] == []
+
+
+@pytest.mark.parametrize("page", NAMES)
+def test_no_block_hides_behind_an_indent(page: str) -> None:
+    """Markdown takes what is indented behind an empty line for code, too."""
+    assert re.findall(r"\n\n    .*", prose(page)) == []
+
+
+@pytest.mark.parametrize("page", NAMES)
+def test_every_command_is_claimed_and_no_claim_is_stale(page: str) -> None:
+    assert sorted(set(COMMANDS[page])) == sorted(CLAIMS.get(page, {}))
+
+
+def claims() -> Iterator[Claim]:
+    for of_page in CLAIMS.values():
+        yield from of_page.values()
+
+
+@pytest.mark.parametrize("test", sorted({claim.test for claim in claims() if claim.test}))
+def test_the_test_that_claims_it_is_there(test: str) -> None:
+    path, _, function = test.partition("::")
+    text = (CHECKOUT / path).read_text()
+    assert f"def {function}(" in text if function else "left" in text
+
+
+def test_what_nobody_runs_has_a_reason() -> None:
+    assert all(bool(claim.test) != bool(claim.reason) for claim in claims())
+    assert RUN in claims()
+
+
+PLAYS = sorted({command for of_page in COMMANDS.values() for command in of_page if "ansible-playbook " in command})
+
+
+@pytest.mark.parametrize("command", PLAYS)
+def test_its_playbook_is_there_and_knows_the_variables(command: str) -> None:
+    words = shlex.split(command)
+    (name,) = (word.rpartition(".")[2] for word in words if word.startswith("homelab.postgres_backup."))
+    text = PLAYBOOKS[name]
+    for before, word in itertools.pairwise(words):
+        if before != "-e":
+            continue
+        given = json.loads(word) if word.startswith("{") else {word.partition("=")[0]: None}
+        for variable in given:
+            assert re.search(rf"\b{variable}\b", text) or (name == "site" and variable in OPTIONS), variable
+
+
+@pytest.mark.parametrize("page", NAMES)
+def test_every_variable_and_name_of_the_collection_exists(page: str) -> None:
+    text = (CHECKOUT / page).read_text()
+    known = set(OPTIONS) | set(re.findall(r"\bpostgres_[a-z_]+\b", "".join(PLAYBOOKS.values())))
+    for word in re.findall(r"(?<![\w./])(?:postgres_backup|postgres_restore)_[a-z_]+", text):
+        assert any(name == word or (word.endswith("_") and name.startswith(word)) for name in known), word
+    for word in re.findall(r"homelab\.postgres_backup\.([a-z_0-9]+)", text):
+        assert word in PLAYBOOKS or word in MODULES or word in {"postgres_backup", "k8s"}, word
+
+
+def test_the_benchmarks_are_those_that_there_are() -> None:
+    text = (CHECKOUT / "dev" / "benchmarks" / "__main__.py").read_text()
+    there = set(re.findall(r'^    "(\w+)": \w+\.measure', text, re.MULTILINE))
+    assert {command.removeprefix("dev/bench ") for command in COMMANDS["docs/benchmarks.md"]} == there
