@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""No test is skipped silently: a skip is a failure, unless it stands below with its reason."""
+"""No test is skipped silently: a skip is a failure, unless it stands below with its reason.
+
+And none depends on another's order: TESTS_SHUFFLE=1 (or any other seed) runs them in another one.
+"""
 
 from __future__ import annotations
 
+import os
+import random
 from collections.abc import Generator
 
 import pytest
@@ -11,6 +16,12 @@ import pytest
 # The beginning of a test's id → why it may be skipped.
 MAY_BE_SKIPPED: dict[str, str] = {}
 FORBIDDEN = "a skipped test counts as a failed one: make what it needs, or name it in tests/conftest.py. It was: "
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    seed = os.environ.get("TESTS_SHUFFLE")
+    if seed:
+        random.Random(seed).shuffle(items)  # noqa: S311 - no secret
 
 
 def _refuse(report: pytest.TestReport | pytest.CollectReport) -> None:
