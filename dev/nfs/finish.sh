@@ -3,7 +3,8 @@
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
 # finish.sh ROOT: mmdebstrap's last step: the kernel beside the root filesystem (in $KERNEL), the few modules that are
-# needed in it, and a PostgreSQL data directory with the sample databases ($SAMPLE, a file of SQL).
+# needed in it ($MODULES), and a PostgreSQL data directory with the sample databases ($SAMPLE, a file of SQL).
+# shellcheck disable=SC2016 # what a shell inside expands
 set -eu
 root=$1
 
@@ -16,7 +17,7 @@ version=$(ls "$root/usr/lib/modules")
 modules=$root/usr/lib/modules/$version
 mv "$modules/vmlinuz" "$KERNEL"
 chroot "$root" depmod "$version"
-# shellcheck disable=SC2086 # words
+# shellcheck disable=SC2086,SC2153 # words, from outside
 chroot "$root" modprobe --all --show-depends --set-version "$version" $MODULES | sed -n 's/^insmod \([^ ]*\).*/\1/p' | sort -u >"$root/needed"
 find "$modules" -name '*.ko.xz' | while IFS= read -r module; do
     grep -q "/${module##*/}\$" "$root/needed" || rm "$module"
@@ -31,7 +32,7 @@ echo "local all all trust" >"$root/tmp/hba"
 chmod 0644 "$root/tmp/hba" "$root/tmp/password" "$root/tmp/sample.sql"
 chroot "$root" setpriv --reuid=postgres --regid=postgres --clear-groups sh -eu -c '
     PATH=/usr/lib/postgresql/18/bin:$PATH
-    initdb --pgdata="$1" --username=postgres --pwfile=/tmp/password --auth=scram-sha-256 --locale=C.UTF-8 --no-sync --no-instructions
+    initdb --pgdata="$1" --username=postgres --pwfile=/tmp/password --auth=scram-sha-256 --locale=C.UTF-8 --wal-segsize=1 --no-sync --no-instructions
     cat >>"$1/postgresql.conf" <<SETTINGS
 unix_socket_directories = '"''"'
 dynamic_shared_memory_type = mmap

@@ -19,7 +19,7 @@ from tests.script.programs import REPOSITORY
 from tests.script.volume import put_backup
 
 from .machine import Machine, MachineError
-from .shares import OLDER, Guest, backup_name
+from .shares import OLDER, Guest, LongStop, backup_name
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +40,15 @@ def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
         pytest.fail(f"no guest with NFS: {error}", pytrace=False)
     with machine:
         yield Guest(machine)
+
+
+@pytest.fixture(scope="session")
+def long_stop(guest: Guest) -> LongStop:
+    """A run whose server has been away since the session began, beside all other tests."""
+    return LongStop(guest)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _begin_the_long_stop(request: pytest.FixtureRequest) -> None:
+    if any("long_stop" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        request.getfixturevalue("long_stop")

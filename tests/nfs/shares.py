@@ -26,7 +26,8 @@ STEPS = {
     "read_back": "dd if=*.partial of=/dev/null *",
     "sidecar_read": "cat *.sql.gz.sha256",
     "publish": "ln *",
-    "restore": "sha256sum*",
+    "sidecar": "chmod *.partial",
+    "initdb": "initdb *",
 }
 # The client "node" is the guest itself, as a pod's node mounts in its first network namespace.
 _ADDRESSES = {"nas": 1, "far-nas": 2, "two": 12}
@@ -45,10 +46,19 @@ done
 _GATE = """#!/bin/sh
 PATH=${PATH#*:}
 name=${0##*/}
+pattern='%s'
 case "$name $*" in
-    %s) : >%s/reached; while [ -e %s/stop ]; do sleep 0.2; done ;;
+    $pattern) : >%s/reached; while [ -e %s/stop ]; do sleep 0.2; done ;;
 esac
 exec "$name" "$@"
+"""
+# initdb wants to know the user's name; the drill's pod mounts a passwd file too.
+_NAME_USER = """
+set -e
+{ cat /etc/passwd; echo "drill:x:$2:$2::/:/bin/false"; } >"$1/passwd"
+mount --bind "$1/passwd" /etc/passwd
+shift 2
+exec "$@"
 """
 _serial = count(1)
 
@@ -69,13 +79,13 @@ class Run:
         self.guest.wait_until(lambda: self.guest.exists(f"{self.folder}/reached"), "the gate is reached", self, seconds)
 
     def open_gate(self) -> None:
-        self.guest.sh('rm "$1/stop"', self.folder)
+        self.guest.open_gates(self)
 
     def finish(self, code: int = 0, seconds: float = 120) -> Outcome:
         """Its end, in good order: nothing of it is left in its temporary folder."""
         answer = self.guest.machine.result(self.future, seconds)
         outcome = Outcome(answer.code, answer.out, answer.log).check(code)
-        left = self.guest.sh('ls -A "$1/tmp"', self.folder)
+        left = self.guest.sh('ls -A "$1/tmp" "$1/drill" | grep -v -e : -e "^$" || :', self.folder)
         assert left == "", f"left in TMPDIR: {left}\n{answer.log}"
         return outcome
 
@@ -134,7 +144,10 @@ class Share:
 
     def leave_free(self, kib: int) -> None:
         """Fill it, on the server, up to so many KiB."""
-        self.sh('free=$(stat -f -c "%a*%S/1024" .); dd if=/dev/zero of=filler bs=1024 count=$(($free - $1)) status=none', str(kib))
+        self.sh(
+            'free=$(stat -f -c "%a*%S/1024" .); dd if=/dev/zero of=filler bs=1024 count=$(($free - $1)) status=none',
+            str(kib),
+        )
 
     @property
     def last_run(self) -> Json:
@@ -157,6 +170,10 @@ class Guest:
             self.nfs("host", name, str(_ADDRESSES[name]))
             self._hosts.add(name)
 
+    def open_gates(self, *runs: Run) -> None:
+        """All at once."""
+        self.sh('rm -- "$@"', *(f"{run.folder}/stop" for run in runs))
+
     def nfs(self, *arguments: str) -> str:
         return self.sh('sh /nfs.sh "$@"', *arguments)
 
@@ -173,6 +190,7 @@ class Guest:
 
     def share(
         self,
+        *,
         options: str = "root_squash",
         size: str = "16m",
         owner: int = POD_USER,
@@ -191,6 +209,7 @@ class Guest:
         self,
         command: str,
         volume: str,
+        *,
         gate: str = "",
         user: int = POD_USER,
         env: Mapping[str, str] | None = None,
@@ -201,7 +220,7 @@ class Guest:
         folder = f"/pods/{number}"
         programs = dict(shims or {})
         if gate:
-            programs[STEPS[gate].split()[0].rstrip("*")] = _GATE % (STEPS[gate], folder, folder)
+            programs[STEPS[gate].split()[0]] = _GATE % (STEPS[gate], folder, folder)
         self.sh(
             'mkdir -p "$1/bin" "$1/tmp" "$1/drill"; chmod 0777 "$1"; : >"$1/stop"; : >"$1/termination-log"; '
             'chown "$2" "$1"/*; folder=$1; shift 2; '
@@ -228,11 +247,27 @@ class Guest:
         else:
             values |= {"PGPASSWORD": PASSWORD, "POSTGRES_BACKUP_HOST": "127.0.0.1", "POSTGRES_BACKUP_USER": "postgres"}
         enter = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+        if command == "drill":
+            enter = ["unshare", "--mount", "sh", "-c", _NAME_USER, "sh", folder, str(user), *enter]
         argv = [*enter, "sh", "/script/backup.sh", *command.split()]
         return Run(self, folder, self.machine.start(argv, values | dict(env or {})))
 
     def run(self, command: str, volume: str, code: int = 0, **options: object) -> Outcome:
         return self.start(command, volume, **options).finish(code)  # type: ignore[arg-type]
+
+
+class LongStop:
+    """A run whose server, one of its own, is stopped while the dump is written."""
+
+    def __init__(self, guest: Guest) -> None:
+        guest.host("far-nas")
+        guest.nfs("server", "far-nas")
+        self.share = guest.share(server="far-nas")
+        self.run = guest.start("run", self.share.mount(), gate="dump")
+        self.run.wait_for_gate()
+        guest.nfs("stop", "far-nas")
+        self.since = time.monotonic()
+        self.run.open_gate()
 
 
 def backup_name(moment: str) -> str:

@@ -30,7 +30,7 @@ def test_changed_on_the_server(guest: Guest, step: str, file: str, change: str, 
     share = guest.share()
     run = guest.start("run", share.mount(), gate=step)
     run.wait_for_gate()
-    share.sh(f'set -- $(ls -d {file} | grep -v 2026-01-0); [ $# = 1 ]; {change}')
+    share.sh(f"set -- $(ls -d {file} | grep -v 2026-01-0); [ $# = 1 ]; {change}")
     run.open_gate()
     outcome = run.finish(1)
     assert reason in outcome.log

@@ -42,7 +42,7 @@ SQUASHED = 1024
     ids=["all_squash", "root_squash"],
 )
 def test_files_belong_to_the_squashed_user(guest: Guest, options: str, user: int, owner: int) -> None:
-    share = guest.share(options, owner=owner, mode="0750")
+    share = guest.share(options=options, owner=owner, mode="0750")
     volume = share.mount()
     refused = guest.machine.result(guest.machine.start(["chown", "1001", volume]))
     assert refused.code != 0 and "Operation not permitted" in refused.log
@@ -55,7 +55,7 @@ def test_files_belong_to_the_squashed_user(guest: Guest, options: str, user: int
 
 
 def test_the_squashed_user_may_not_write(guest: Guest) -> None:
-    share = guest.share("all_squash,anonuid=1024,anongid=1024", owner=1001, mode="0755")
+    share = guest.share(options="all_squash,anonuid=1024,anongid=1024", owner=1001, mode="0755")
     before = share.names()
     run = guest.start("run", share.mount())
     outcome = run.finish(1)
@@ -68,7 +68,10 @@ def test_the_squashed_user_may_not_write(guest: Guest) -> None:
 
 @pytest.mark.parametrize("step", ["dump", "read_back"])
 def test_the_share_is_full(guest: Guest, step: str) -> None:
-    """The client takes what the server has no room for: the error comes when the file is flushed. At the read-back it is the sidecar that does not fit."""
+    """The client takes what the server has no room for: the error comes when the file is flushed.
+
+    Filled before the read-back, it is the sidecar that does not fit.
+    """
     share = guest.share(size="4m")
     run = guest.start("run", share.mount(), gate=step)
     run.wait_for_gate()

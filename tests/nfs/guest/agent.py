@@ -3,7 +3,8 @@
 
 """In the guest: runs what the other end of the serial port asks for, each call in a thread of its own.
 
-One JSON object a line. A call: {"id", "argv", "env", "input"}; its answer, when the program has ended: {"id", "code", "out", "log"}.
+One JSON object a line. A call: {"id", "argv", "env", "input"};
+its answer, when the program has ended: {"id", "code", "out", "log"}.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@
 #   nfs.sh stop NAME, nfs.sh start NAME  its service
 #   nfs.sh share SERVER PATH FSID SIZE OWNER MODE OPTIONS  a tmpfs, exported with these options
 #   nfs.sh mount CLIENT SOURCE TARGET OPTIONS  CLIENT is `node` for the guest itself, else the name of a host
+# shellcheck disable=SC2016 # what a shell inside expands
 set -eu
 
 host() {
@@ -48,7 +49,10 @@ server() {
     tries=0
     until [ -e "/run/$1.pid" ]; do
         tries=$((tries + 1))
-        [ "$tries" -lt 300 ] && kill -0 $! || { cat "/run/$1.log" >&2; exit 1; }
+        if [ "$tries" -gt 300 ] || ! kill -0 $!; then
+            cat "/run/$1.log" >&2
+            exit 1
+        fi
         sleep 0.1
     done
 }
