@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
+"""One guest with real NFS for all tests. Where it cannot run the tests fail; they are not skipped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dev.cluster.devcluster.errors import ClusterError
+from dev.cluster.devcluster.settings import from_environment
+from dev.nfs.image import make_image
+from tests.script.conftest import FILES, FILES_VARIABLE
+from tests.script.programs import REPOSITORY
+from tests.script.volume import put_backup
+
+from .machine import Machine, MachineError
+from .shares import OLDER, Guest, LongStop, backup_name
+
+
+@pytest.fixture(scope="session")
+def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
+    folder = tmp_path_factory.mktemp("guest")
+    older = folder / "older"
+    older.mkdir()
+    for moment in OLDER:
+        put_backup(older, backup_name(moment))
+    source = Path(os.environ.get(FILES_VARIABLE) or REPOSITORY / "roles" / "postgres_backup" / "files")
+    files = {f"script/{name}": (source / name).read_bytes() for name in FILES}
+    files |= {f"older/{path.name}": path.read_bytes() for path in older.iterdir()}
+    try:
+        machine = Machine(make_image(from_environment().cache), folder, files)
+    except ClusterError as error:
+        pytest.fail(error.render(), pytrace=False)
+    except MachineError as error:
+        pytest.fail(f"no guest with NFS: {error}", pytrace=False)
+    with machine:
+        yield Guest(machine)
+
+
+@pytest.fixture(scope="session")
+def long_stop(guest: Guest) -> LongStop:
+    """A run whose server has been away since the session began, beside all other tests."""
+    return LongStop(guest)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _begin_the_long_stop(request: pytest.FixtureRequest) -> None:
+    if any("long_stop" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        request.getfixturevalue("long_stop")

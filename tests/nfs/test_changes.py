@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
+"""Somebody on the server changes or removes a run's files in the middle: never a success that is none."""
+
+from __future__ import annotations
+
+import pytest
+
+from .shares import Guest
+
+_FLIP = """
+stamp=$(stat -c %y "$1")
+printf X | dd of="$1" bs=1 seek=5000 conv=notrunc status=none
+touch -d "$stamp" "$1"
+"""
+
+
+@pytest.mark.parametrize(
+    ("step", "file", "change", "reason"),
+    [
+        ("read_back", ".*.partial", _FLIP, "the volume does not hold what was written"),
+        ("read_back", ".*.partial", 'rm "$1"', "the backup cannot be read back from the volume"),
+        ("dump", ".*.partial", 'rm "$1"', "volume"),
+        ("sidecar_read", "postgres-backup-????-??-??-??????.sql.gz.sha256", 'echo other >"$1"', "volume"),
+    ],
+    ids=["written file changed", "written file removed", "open file removed", "sidecar changed"],
+)
+def test_changed_on_the_server(guest: Guest, step: str, file: str, change: str, reason: str) -> None:
+    share = guest.share()
+    run = guest.start("run", share.mount(), gate=step)
+    run.wait_for_gate()
+    share.sh(f"set -- $(ls -d {file} | grep -v 2026-01-0); [ $# = 1 ]; {change}")
+    run.open_gate()
+    outcome = run.finish(1)
+    assert reason in outcome.log
+    share.check_older()
+    share.check_whole()
+    assert share.backups() == [] and share.partials() == []
+    assert share.last_run["state"] == "failed"

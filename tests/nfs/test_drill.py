@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
+"""`backup.sh drill` with its backup on a read-only NFS mount."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from dev.nfs.image import FILLER_ROWS
+
+from .shares import Guest, Share
+
+READ_ONLY = "ro,hard,nfsvers=4.2"
+AWAY_SECONDS = 4
+
+
+@pytest.fixture(scope="module")
+def made(guest: Guest) -> Share:
+    """A share with one backup, which a run made."""
+    share = guest.share(older=False)
+    guest.run("run", share.mount())
+    return share
+
+
+@pytest.fixture
+def share(guest: Guest, made: Share) -> Share:
+    """A copy of the test's own."""
+    own = guest.share(older=False)
+    made.sh('cp -p -- * "$1"', own.path)
+    return own
+
+
+def test_the_server_goes_away_and_comes_back(guest: Guest, share: Share) -> None:
+    volume = share.mount("two", READ_ONLY)
+    assert guest.machine.result(guest.machine.start(["touch", f"{volume}/file"])).code != 0
+    drill = guest.start("drill", volume, gate="initdb")
+    drill.wait_for_gate()
+    guest.nfs("stop", "nas")
+    try:
+        drill.open_gate()
+        time.sleep(AWAY_SECONDS)
+        assert not drill.ended
+    finally:
+        guest.nfs("start", "nas")
+    outcome = drill.finish(seconds=300)
+    assert outcome.result["state"] == "succeeded"
+    assert outcome.result["rows"] == FILLER_ROWS + 3
+    assert outcome.result["rows"] == outcome.result["copied_rows"]
+
+
+@pytest.mark.parametrize("gate", ["", "initdb"], ids=["before", "in the middle"])
+def test_the_backup_is_changed_on_the_server(guest: Guest, share: Share, gate: str) -> None:
+    volume = share.mount("two", READ_ONLY)
+    guest.sh('cat "$1"/*.gz >/dev/null', volume)  # this client had it in its cache
+    change = 'printf XXXX | dd of="$1" bs=1 seek=1000000 conv=notrunc status=none'
+    if not gate:
+        share.sh(f"set -- *.gz; {change}")
+    drill = guest.start("drill", volume, gate=gate)
+    if gate:
+        drill.wait_for_gate()
+        share.sh(f"set -- *.gz; {change}")
+        drill.open_gate()
+    outcome = drill.finish(1, seconds=300)
+    assert outcome.result["state"] == "failed"
+    assert "the backup is not what its sidecar says" in outcome.log or "cannot be decompressed" in outcome.log

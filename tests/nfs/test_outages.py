@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
+"""The NFS server goes away in the middle of a run, and comes back: on a hard mount the run goes on."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from .shares import Guest, LongStop
+
+# Beyond the script's own watch interval of a minute.
+LONG_SECONDS = 65
+SHORT_SECONDS = 4
+_PULL, _PLUG = 'ip link set "$1" down', 'ip link set "$1" up'
+_STOP, _START = 'sh /nfs.sh stop "$1"', 'sh /nfs.sh start "$1"'
+
+
+@pytest.mark.parametrize(
+    ("step", "away", "back"),
+    [("dump", _STOP, _START), ("read_back", _PULL, _PLUG)],
+    ids=["stopped while it is written", "cable pulled before it is read back"],
+)
+def test_the_server_goes_away_and_comes_back(guest: Guest, step: str, away: str, back: str) -> None:
+    share = guest.share()
+    run = guest.start("run", share.mount(), gate=step)
+    run.wait_for_gate()
+    guest.sh(away, "nas")
+    try:
+        run.open_gate()
+        time.sleep(SHORT_SECONDS)
+        assert not run.ended
+        assert share.backups() == []
+    finally:
+        guest.sh(back, "nas")
+    outcome = run.finish(seconds=200)
+    assert share.backups() == [outcome.result["backup"]]
+    assert outcome.result["read_back"] == "direct"
+    assert share.partials() == []
+    share.check_older()
+    share.check_whole()
+
+
+def test_the_server_is_away_for_more_than_a_minute(guest: Guest, long_stop: LongStop) -> None:
+    time.sleep(max(0, LONG_SECONDS - (time.monotonic() - long_stop.since)))
+    share, run = long_stop.share, long_stop.run
+    assert not run.ended
+    assert share.backups() == []
+    guest.nfs("start", "far-nas")
+    outcome = run.finish(seconds=300)
+    assert share.backups() == [outcome.result["backup"]]
+    assert outcome.result["seconds"]["dump"] >= LONG_SECONDS
+    assert share.partials() == []
+    share.check_older()
+    share.check_whole()
