@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: backup_verify
 short_description: Read a local PostgreSQL backup without restoring it
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Reads a gzip-compressed plain dump of C(pg_dumpall) or C(pg_dump) once, to its last byte, and tells whether it is
     whole and what is in it - roles, databases, and the rows of every table.
