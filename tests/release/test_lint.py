@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -12,7 +13,6 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import ansible_test
 import pytest
 
 from dev.cluster.devcluster.cache import exclusive, key
@@ -61,7 +61,9 @@ def sanity_home() -> Path:
     """A home folder in the cache: ansible-test keeps its virtual environments there."""
 
     def make(home: Path) -> None:
-        sources = Path(next(iter(ansible_test.__path__))) / "_internal" / "python_requirements.py"
+        found = importlib.util.find_spec("ansible_test")
+        assert found and found.submodule_search_locations
+        sources = Path(found.submodule_search_locations[0]) / "_internal" / "python_requirements.py"
         version = re.search(r"\bpip='([\d.]+)'", sources.read_text())
         assert version, f"{sources} names no version of pip"
         script = home / ".ansible" / "test" / "cache" / f"get_pip_{version[1].replace('.', '_')}.py"
