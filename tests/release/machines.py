@@ -16,7 +16,7 @@ from pathlib import Path
 from .roots import VENV, Release
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-HOME = Path("/mnt")
+HOME = Path("/root")
 # The mounts are this shell's own, and gone with it.
 _ENTER = """
 set -eu
@@ -24,7 +24,7 @@ root=$1 work=$2
 shift 2
 mount --bind "$root" "$root"
 mount -o remount,bind,ro "$root"
-mount --bind "$work" "$root/mnt"
+mount --bind "$work" "$root/root"
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 mount -t tmpfs tmpfs "$root/tmp"
