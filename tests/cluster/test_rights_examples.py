@@ -90,7 +90,7 @@ def test_install(ansible: Ansible, home: dict[str, Any], user: User) -> None:
     env, recorder = user("install")
     first = ansible.site(env=env, protect_volume=True, **home)
     assert first.status == 0, first.output
-    assert "Not checked" not in first.output
+    assert "Not checked" not in first.output, used(recorder, "install")
     # What changes later: a variable, and what is not asked for any more.
     second = ansible.site(env=env, protect_volume=True, keep_weekly=4, drill_schedule="0 4 * * 0", **home)
     assert second.status == 0, second.output
