@@ -64,7 +64,7 @@ def root_filesystem(release: Release) -> Path:
         _install(root, wheels)
         shutil.rmtree(wheels)
 
-    parts = [Path(__file__), REQUIREMENTS, release.suite, release.python]
+    parts: list[str | Path] = [Path(__file__), REQUIREMENTS, release.suite, release.python]
     return cache().entry(f"ansible-{release.suite}", key(parts), make) / "root"
 
 
