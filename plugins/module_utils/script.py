@@ -20,7 +20,7 @@ FILES = {
 set -u
 LC_ALL=C
 export LC_ALL
-VERSION=0.1.0
+VERSION=1.0.0
 TAB=$(printf '\t')
 case $0 in
     /*) SCRIPT=$0 ;;

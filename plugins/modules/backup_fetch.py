@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: backup_fetch
 short_description: Bring a PostgreSQL backup from its volume in Kubernetes to a local file
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Copies one backup, with its sidecar, from the volume of a backup CronJob to the host where the module runs. The file
     has its name only once it is all there, is on the disk, and has the sha256 that the sidecar on the volume says.

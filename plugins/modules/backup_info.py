@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: backup_info
 short_description: Tell what backups there are and whether all is well
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Lists the backups on a CronJob's volume with what retention says of each, and judges the whole installation.
   - Starts one Job that reads the volume and disappears; it has no credentials of the server.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: backup_job
 short_description: Make sure that a good backup exists
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Runs a CronJob's backup now, as C(kubectl create job --from=cronjob/…) does, and waits for it.
   - With O(max_age), does nothing when the newest complete backup is younger.

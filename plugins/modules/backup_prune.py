@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: backup_prune
 short_description: Apply retention to the backups now
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Deletes what the CronJob's own policy no longer keeps, as its next successful run would.
   - In check mode nothing is deleted, and the volume is mounted read-only.

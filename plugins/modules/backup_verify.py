@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: backup_verify
 short_description: Read a local PostgreSQL backup without restoring it
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Reads a gzip-compressed plain dump of C(pg_dumpall) or C(pg_dump) once, to its last byte, and tells whether it is
     whole and what is in it - roles, databases, and the rows of every table.
@@ -189,14 +189,14 @@ contents:
   description:
     - What the dump holds, as far as it could be read. Offsets are bytes of the uncompressed text; a database's body
       begins after the last C(\connect) of its section and is what a restore under another name needs.
-    - RV(contents.databases[].properties) are the statements about the database itself - its comment, rights, settings,
+    - C(contents.databases[].properties) are the statements about the database itself - its comment, rights, settings,
       limits - cut in two where its name stands, so that they can be made for another one. Those at or after
       C(body_offset_bytes) are part of the body, and would change the database that has the name now. They are to be
       run in a session on the other database, whose name must be ASCII unless its encoding is UTF8. C(after) is null
       for a statement of more than 1 MiB.
-    - RV(contents.databases[].roles) are the roles that must be there before a restore - owners and whoever has rights,
+    - C(contents.databases[].roles) are the roles that must be there before a restore - owners and whoever has rights,
       policies or settings - as far as the dump creates them; in the dump of one database, all that it names.
-    - RV(contents.databases[].settings) are those of the databases, and may be secret where somebody put a secret there;
+    - C(contents.databases[].settings) are those of the databases, and may be secret where somebody put a secret there;
       so may be C(properties).
   type: dict
   returned: when the file could be read

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: restore_database
 short_description: Bring one database out of a backup back into the live server
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Restores one database of a whole-server backup, straight from the backup volume, under its own or a new name.
   - It runs as a Job in the cluster, as the CronJob's user and with its image. The backup's sha256 is compared before

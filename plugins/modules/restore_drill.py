@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: restore_drill
 short_description: Rehearse the restore of a backup
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Restores a backup into a throwaway PostgreSQL in a Job's pod, straight from the volume, which it has read-only. It
     stops at the first error, counts the rows of every table, compares them, and disappears.

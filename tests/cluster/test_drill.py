@@ -203,7 +203,7 @@ def drill_pod(namespace: str, component: str = "drill") -> dict[str, Any]:
 
 def test_the_documented_role_is_enough(ansible: Ansible, namespace: str, folder: Path, tmp_path: Path) -> None:
     assert (folder / BACKUP).exists()
-    role = yaml.safe_load((CHECKOUT / "docs" / "minimal-role.yaml").read_text())
+    role = yaml.safe_load((CHECKOUT / "docs" / "examples" / "rbac" / "operate.yaml").read_text())
     role["metadata"]["namespace"] = namespace
     operator = credentials("operator", role, tmp_path)
     found = ansible.module("restore_drill", env=operator, namespace=namespace, backup=BACKUP)

@@ -233,7 +233,7 @@ def test_a_plain_scripts_cronjob(ansible: Ansible, namespace: str, home: dict[st
 @pytest.fixture
 def minimal(namespace: str, tmp_path: Path) -> dict[str, str]:
     """Credentials of a user with the documented Role and no more."""
-    role = yaml.safe_load((CHECKOUT / "docs" / "minimal-role.yaml").read_text())
+    role = yaml.safe_load((CHECKOUT / "docs" / "examples" / "rbac" / "operate.yaml").read_text())
     role["metadata"]["namespace"] = namespace
     return credentials("operator", role, tmp_path)
 

@@ -348,7 +348,7 @@ def test_it_takes_too_long(ansible: Ansible, untouched: Live) -> None:
 
 
 def test_the_documented_role_is_enough(ansible: Ansible, untouched: Live, tmp_path: Path) -> None:
-    role = yaml.safe_load((CHECKOUT / "docs" / "minimal-role.yaml").read_text())
+    role = yaml.safe_load((CHECKOUT / "docs" / "examples" / "rbac" / "operate.yaml").read_text())
     role["metadata"]["namespace"] = untouched.server.namespace
     few = credentials("operator", role, tmp_path)
     done = module(ansible, untouched, env=few, database="empty", new_name="beside")

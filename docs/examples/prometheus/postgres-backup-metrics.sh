@@ -1,0 +1,57 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+#
+# What a backup volume says of itself, for node_exporter's textfile collector. Run it every few minutes, by cron or a
+# timer, where the folder can be read: on the NAS, or on a machine that mounts the share.
+#
+#   postgres-backup-metrics.sh NAME FOLDER FILE
+#   */5 * * * * root postgres-backup-metrics.sh postgres-backup /volume1/k8s-data/postgres-backup /var/lib/node_exporter/postgres-backup.prom
+#
+# NAME is the CronJob's name, with which the backups' names begin; FILE is replaced in one step. node_exporter needs
+# --collector.textfile.directory=/var/lib/node_exporter. POSIX sh, with Debian's tools or busybox's.
+set -eu
+[ $# -eq 3 ] || {
+    echo "usage: ${0##*/} NAME FOLDER FILE" >&2
+    exit 2
+}
+name=$1 folder=$2 file=$3
+
+metric() { # NAME TYPE HELP
+    printf '# HELP %s %s\n# TYPE %s %s\n' "$1" "$3" "$1" "$2"
+}
+
+metrics() {
+    # Without the folder (a share that is not mounted) nothing else is said, and an alert tells that.
+    metric postgres_backup_folder_readable gauge "Whether the folder with the backups can be read."
+    if [ ! -r "$folder/last-run.json" ]; then
+        echo "postgres_backup_folder_readable{name=\"$name\"} 0"
+        return
+    fi
+    echo "postgres_backup_folder_readable{name=\"$name\"} 1"
+
+    # A run touches last-run.json every minute and writes it at its end; its state is the first thing in it.
+    state=$(sed -n '1s/^{"state":"\([a-z]*\)".*/\1/p' "$folder/last-run.json")
+    metric postgres_backup_last_run_timestamp_seconds gauge "When the last run ended, or was last seen alive."
+    echo "postgres_backup_last_run_timestamp_seconds{name=\"$name\"} $(stat -c %Y "$folder/last-run.json")"
+    metric postgres_backup_last_run_state gauge "1 for the state of the last run."
+    echo "postgres_backup_last_run_state{name=\"$name\",state=\"${state:-unknown}\"} 1"
+
+    # The newest that is complete: one that has its sidecar. The times are in the names, so the last is the newest.
+    newest=
+    for backup in "$folder/$name"-[0-9]*.sql.gz; do
+        if [ -f "$backup" ] && [ -f "$backup.sha256" ]; then newest=$backup; fi
+    done
+    [ -n "$newest" ] || return 0
+    metric postgres_backup_newest_timestamp_seconds gauge "When the newest complete backup was written."
+    echo "postgres_backup_newest_timestamp_seconds{name=\"$name\"} $(stat -c %Y "$newest")"
+    metric postgres_backup_newest_size_bytes gauge "Size of the newest complete backup."
+    echo "postgres_backup_newest_size_bytes{name=\"$name\"} $(stat -c %s "$newest")"
+}
+
+partial=$file.$$
+trap 'rm -f "$partial"' EXIT
+metrics >"$partial"
+# node_exporter is another user.
+chmod 0644 "$partial"
+mv "$partial" "$file"

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""docs/examples/rbac: each manifest is enough for what it is for, and each of its rights is used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from .conftest import Server
+from .kube import CHECKOUT, NAME, Ansible, apply, kubectl
+from .recorder import Recorder, Right
+
+EXAMPLES = CHECKOUT / "docs" / "examples" / "rbac"
+GROUP = "rbac.authorization.k8s.io"
+IMAGE = "localhost/postgresql:18-bitnami"
+Env = dict[str, str]
+User = Callable[[str], tuple[Env, Recorder]]
+
+
+def manifests(name: str) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all((EXAMPLES / f"{name}.yaml").read_text()))
+
+
+def rights(name: str) -> set[Right]:
+    return {
+        (group, resource, verb)
+        for manifest in manifests(name)
+        for rule in manifest["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def used(recorder: Recorder, example: str) -> str:
+    there = rights(example)
+    superfluous, refused = sorted(there - recorder.used), sorted(recorder.refused - there)
+    return f"superfluous: {superfluous}; refused: {refused}; used, but not given: {sorted(recorder.used - there)}"
+
+
+@pytest.fixture
+def user(namespace: str, server: Server, tmp_path: Path) -> Iterator[User]:
+    """Makes a user with an example's Roles and ClusterRoles, whose requests are recorded."""
+    recorders: list[Recorder] = []
+    bound: list[list[str]] = []
+
+    def make(example: str) -> tuple[Env, Recorder]:
+        account = {"kind": "ServiceAccount", "name": f"user-{example}", "namespace": namespace}
+        about = {"name": account["name"], "namespace": namespace}
+        apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": about})
+        for role in manifests(example):
+            kind, name = role["kind"], f"{role['metadata']['name']}-{namespace}"
+            place = server.namespace if name.startswith("postgres-backup-installer-server") else namespace
+            where = {} if kind == "ClusterRole" else {"namespace": place}
+            role["metadata"] = {"name": name, **where}
+            binding = {
+                "apiVersion": f"{GROUP}/v1",
+                "kind": f"{kind}Binding",
+                "metadata": {"name": name, **where},
+                "roleRef": {"apiGroup": GROUP, "kind": kind, "name": name},
+                "subjects": [account],
+            }
+            apply(role, binding)
+            if place != namespace or kind == "ClusterRole":  # what does not go with the namespace
+                bound.append([f"{kind},{kind}Binding", name, "-n", place])
+        own = Path(os.environ["KUBECONFIG"])
+        config = yaml.safe_load(own.read_text())
+        token = kubectl("create", "token", account["name"], "-n", namespace).strip()
+        config["users"] = [{"name": config["contexts"][0]["context"]["user"], "user": {"token": token}}]
+        path = tmp_path / f"{example}.kubeconfig"
+        path.write_text(yaml.safe_dump(config))
+        recorder = Recorder(own, tmp_path)
+        recorders.append(recorder.__enter__())
+        return {"K8S_AUTH_KUBECONFIG": str(recorder.kubeconfig(path)), "KUBECONFIG": "/nonexistent"}, recorder
+
+    yield make
+    for recorder in recorders:
+        recorder.__exit__(None, None, None)
+    for what in bound:
+        kubectl("delete", *what, "--wait=false")
+
+
+def test_install(ansible: Ansible, home: dict[str, Any], user: User) -> None:
+    env, recorder = user("install")
+    first = ansible.site(env=env, protect_volume=True, **home)
+    assert first.status == 0, first.output
+    assert "Not checked" not in first.output, used(recorder, "install")
+    # What changes later: a variable, and what is not asked for any more.
+    second = ansible.site(env=env, protect_volume=True, keep_weekly=4, drill_schedule="0 4 * * 0", **home)
+    assert second.status == 0, second.output
+    gone = ansible.site(env=env, state="absent", delete_data=True, **home)
+    assert gone.status == 0, gone.output
+    assert recorder.used == rights("install"), used(recorder, "install")
+
+
+def test_operate_and_look(ansible: Ansible, home: dict[str, Any], namespace: str, user: User, tmp_path: Path) -> None:
+    made = ansible.site(image=IMAGE, **home)
+    assert made.status == 0, made.output
+    operator, recorder = user("operate")
+    where = {"namespace": namespace}
+    backup = ansible.module("backup_job", env=operator, **where)
+    assert not backup["failed"], backup["msg"]
+    fetched = ansible.module("backup_fetch", env=operator, dest=f"{tmp_path}/", verify=True, **where)
+    assert not fetched["failed"], fetched["msg"]
+    drill = ansible.module("restore_drill", env=operator, backup=fetched["backup"], **where)
+    assert not drill["failed"], drill["msg"]
+    # Why a Job has no pod is in its events, which nobody reads otherwise.
+    kubectl("delete", "serviceaccount", NAME, "-n", namespace)
+    stuck = ansible.module("backup_job", env=operator, stuck_timeout="3s", **where)
+    assert stuck["failed"] and "serviceaccount" in stuck["msg"], stuck["msg"]
+    kubectl("create", "serviceaccount", NAME, "-n", namespace)
+    assert recorder.used == rights("operate"), used(recorder, "operate")
+
+    looker, recorder = user("look")
+    found = ansible.module("backup_info", env=looker, **where)
+    assert not found["failed"], found["msg"]
+    assert found["healthy"], found["problems"]
+    assert recorder.used == rights("look"), used(recorder, "look")
+    refused = ansible.module("backup_fetch", env=looker, dest=f"{tmp_path}/other/", **where)
+    assert refused["failed"] and not (tmp_path / "other").exists()

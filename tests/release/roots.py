@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""Root filesystems with a Debian, its Python, ansible-core and kubernetes.core, in the cache of dev/cluster.
+
+What is in one follows from this file and dev/requirements.txt.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from dev.cluster.devcluster import commands, debian
+from dev.cluster.devcluster.cache import Cache, key
+from dev.cluster.devcluster.settings import from_environment
+
+REQUIREMENTS = Path(__file__).resolve().parents[2] / "dev" / "requirements.txt"
+VENV = "/opt/ansible"
+
+
+@dataclass(frozen=True)
+class Release:
+    """A Debian, its Python, and the ansible-core that this Python gets from PyPI."""
+
+    suite: str
+    python: str
+    core: str
+
+    def __str__(self) -> str:
+        return f"python{self.python}"
+
+
+RELEASES = (Release("bookworm", "3.11", "2.19."), Release("trixie", "3.13", "2."))
+
+
+def cache() -> Cache:
+    return Cache(from_environment().cache)
+
+
+def root_filesystem(release: Release) -> Path:
+    """Its root filesystem; made where it is missing."""
+
+    def make(folder: Path) -> None:
+        debian.install(debian.TOOLS)
+        root, wheels = folder / "root", folder / "wheels"
+        address = debian.repository()
+        commands.run(
+            [
+                *("mmdebstrap", "--mode=root", "--variant=minbase", "--quiet"),
+                *(f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("doc", "info", "locale", "man")),
+                *('--aptopt=Acquire::Retries "3"', "--include=ca-certificates,python3,python3-venv"),
+                *(release.suite, root),
+                *([f"deb {address} {release.suite} main"] if address else []),
+            ],
+            environment={"TMPDIR": str(folder)},
+            advice="check that this machine's package sources can be reached (apt-get update)",
+        )
+        (root / "etc/resolv.conf").write_text("", encoding="utf-8")
+        (root / "etc/hosts").write_text("127.0.0.1 localhost\n::1 localhost\n", encoding="utf-8")
+        _download(release, wheels)
+        _install(root, wheels)
+        shutil.rmtree(wheels)
+
+    parts: list[str | Path] = [Path(__file__), REQUIREMENTS, release.suite, release.python]
+    return cache().entry(f"ansible-{release.suite}", key(parts), make) / "root"
+
+
+def _download(release: Release, wheels: Path) -> None:
+    """What that Python would get, by this machine's pip: its settings are those of this machine."""
+    commands.run(
+        [
+            *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
+            *("--python-version", release.python, "--only-binary=:all:", "--dest", wheels, "-r", REQUIREMENTS),
+        ],
+        advice="check that Python packages can be downloaded (pip download ansible)",
+    )
+
+
+def _install(root: Path, wheels: Path) -> None:
+    """Everything but the package `ansible`: of its hundred collections only kubernetes.core is wanted."""
+    (everything,) = wheels.glob("ansible-[0-9]*.whl")
+    shutil.copytree(wheels, root / "opt/wheels", ignore=shutil.ignore_patterns(everything.name))
+    names = [f"/opt/wheels/{wheel.name}" for wheel in (root / "opt/wheels").iterdir()]
+    # Without this machine's settings of pip, which may name files that are not there.
+    inside = ("env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "chroot", root)
+    commands.run([*inside, "python3", "-m", "venv", VENV])
+    commands.run([*inside, f"{VENV}/bin/pip", "install", "--quiet", "--no-index", "--no-deps", *names])
+    shutil.rmtree(root / "opt/wheels")
+    (site,) = (root / VENV.lstrip("/")).glob("lib/python3.*/site-packages")
+    with zipfile.ZipFile(everything) as archive:
+        wanted = [name for name in archive.namelist() if name.startswith("ansible_collections/kubernetes/core/")]
+        archive.extractall(site, wanted)

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""What is in the artifact: what users need, all of it, and nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import tarfile
+from pathlib import Path
+
+import yaml
+
+from .machines import CHECKOUT
+
+SHIPPED = {"CHANGELOG.md", "LICENSE", "README.md", "changelogs", "docs", "meta", "playbooks", "plugins", "roles"}
+MADE = {"FILES.json", "MANIFEST.json"}
+
+
+def test_the_artifact_holds_what_is_shipped_and_nothing_else(artifact: Path) -> None:
+    with tarfile.open(artifact) as archive:
+        packed = {member.name for member in archive if not member.isdir()}
+    git = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    known = subprocess.run(git, cwd=CHECKOUT, check=True, capture_output=True, text=True).stdout.split("\0")
+    files = {name for name in known if name.split("/")[0] in SHIPPED and (CHECKOUT / name).is_file()}
+    assert packed == files | MADE
+    for folder in ("playbooks/*.yml", "plugins/modules/*.py", "roles/*/tasks/main.yml"):
+        there = {str(path.relative_to(CHECKOUT)) for path in CHECKOUT.glob(folder)}
+        assert there and there <= packed
+
+
+def test_what_git_knows_is_shipped_or_named_as_not_shipped() -> None:
+    """A new folder of the checkout is a decision: here, or in galaxy.yml's build_ignore."""
+    git = ["git", "ls-files", "-z"]
+    known = subprocess.run(git, cwd=CHECKOUT, check=True, capture_output=True, text=True).stdout.split("\0")
+    ignored = set(yaml.safe_load((CHECKOUT / "galaxy.yml").read_text())["build_ignore"])
+    assert {name.split("/")[0] for name in known if name} - ignored - {"galaxy.yml"} == SHIPPED
+
+
+def test_one_version(artifact: Path) -> None:
+    version = yaml.safe_load((CHECKOUT / "galaxy.yml").read_text())["version"]
+    assert artifact.name == f"homelab-postgres_backup-{version}.tar.gz"
+    released = yaml.safe_load((CHECKOUT / "changelogs" / "changelog.yaml").read_text())["releases"]
+    assert list(released)[-1] == version
