@@ -81,6 +81,11 @@ def warm_python() -> Path:
     return client
 
 
+def _end_with_parent() -> None:
+    """What a killed test run had begun must not outlive it; a fork forgets this."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 def _run(connection: socket.socket) -> int:
     """The module of one request, in the process that was forked for it."""
     streams = array.array("i")
@@ -120,6 +125,7 @@ def _answer(connection: socket.socket) -> None:
     pid = os.fork()
     if pid == 0:
         status = 255
+        _end_with_parent()
         try:
             status = _run(connection)
             sys.stdout.flush()
@@ -131,7 +137,7 @@ def _answer(connection: socket.socket) -> None:
 
 
 def _serve(path: str, parent: int, ready: int) -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    _end_with_parent()
     if os.getppid() != parent:
         return
     # A tests' folder must not shadow what a module imports.
@@ -149,6 +155,7 @@ def _serve(path: str, parent: int, ready: int) -> None:
         connection, _ = listener.accept()
         if os.fork() == 0:
             listener.close()
+            _end_with_parent()
             try:
                 _answer(connection)
             finally:

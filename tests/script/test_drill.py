@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -108,26 +109,45 @@ def in_one_order(text: bytes) -> list[bytes | list[bytes]]:
     ]
 
 
+# Names in encodings that are not UTF-8.
+UNREADABLE = {"sql_ascii", "latin1"}
+
+
+@dataclass(frozen=True)
+class Original:
+    """A hostile server: all of it as pg_dumpall says, each database as pg_dump does, and their rows."""
+
+    text: bytes
+    databases: dict[str, bytes]
+    tables: dict[str, truth.Tables]
+
+
+@pytest.fixture(scope="module")
+def original(template: Server, workspace: Workspace) -> Original:
+    with template.clone(workspace.directory("hostile", mode=0o777)) as server:
+        hostile.fill(server, workspace.directory("spaces", mode=0o777))
+        found = {}
+        for name in truth.databases(server):
+            escaped = name.replace("\\", "\\\\").replace("'", "\\'")
+            found[name] = truth.dump(server, "pg_dump", "--restrict-key=key", f"--dbname=dbname='{escaped}'")
+        rows = {name: truth.tables(server, name) for name in found.keys() - UNREADABLE}
+        return Original(truth.dump(server, "pg_dumpall"), found, rows)
+
+
 @pytest.mark.parametrize("by_parts", [False, True])
-def test_hostile_databases_are_restored_to_the_letter(
-    rehearsal: Rehearsal, fresh_server: Server, by_parts: bool
-) -> None:
-    hostile.fill(fresh_server, rehearsal.workspace.directory("spaces", mode=0o777))
-    text = truth.dump(fresh_server, "pg_dumpall")
-    rehearsal.put(text)
+def test_hostile_databases_are_restored_to_the_letter(rehearsal: Rehearsal, original: Original, by_parts: bool) -> None:
+    rehearsal.put(original.text)
     rehearsal.shim("nproc", "echo 2")
     rehearsal.shim("psql", _DUMP_TOO)
     dumps = rehearsal.workspace.directory("dumps", rehearsal.uid)
-    env = {"DUMPS": str(dumps), "POSTGRES_BACKUP_DRILL_SECTIONS": sections(text) if by_parts else ""}
+    env = {"DUMPS": str(dumps), "POSTGRES_BACKUP_DRILL_SECTIONS": sections(original.text) if by_parts else ""}
     outcome = rehearsal.run("drill", env=env).check()
     restored = {bytes.fromhex(path.name).decode(): path.read_bytes() for path in dumps.iterdir()}
-    assert restored.keys() == set(truth.databases(fresh_server))
+    assert restored.keys() == original.databases.keys()
     for name, found in restored.items():
-        escaped = name.replace("\\", "\\\\").replace("'", "\\'")
-        original = truth.dump(fresh_server, "pg_dump", "--restrict-key=key", f"--dbname=dbname='{escaped}'")
-        assert in_one_order(found) == in_one_order(original), name
-        if name not in {"sql_ascii", "latin1"}:
-            assert counted(outcome)[name] == truth.tables(fresh_server, name)
+        assert in_one_order(found) == in_one_order(original.databases[name]), name
+        if name not in UNREADABLE:
+            assert counted(outcome)[name] == original.tables[name]
 
 
 def sections(dump: bytes) -> str:
