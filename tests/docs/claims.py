@@ -72,7 +72,7 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         '-o jsonpath=\'{.spec.jobTemplate.spec.template.spec.securityContext}{"\\n"}'
         '{.spec.jobTemplate.spec.template.spec.containers[0].securityContext}{"\\n"}\'': RUN,
         "kubectl auth can-i --list --as=system:serviceaccount:data:postgres-backup -n data": RUN,
-        "kubectl apply -n data -f docs/minimal-role.yaml": RUN,
+        "kubectl apply -n data -f docs/examples/rbac/operate.yaml": RUN,
         "kubectl create rolebinding postgres-backup-operator -n data --role=postgres-backup-operator --user=alice": RUN,
         "kubectl auth can-i create jobs -n data --as=alice": RUN,
         "kubectl create job --from=cronjob/postgres-backup network-test -n data --dry-run=client -o yaml | sed "
