@@ -184,13 +184,13 @@ class Machine:
             self._port.sendall(json.dumps(call).encode() + b"\n")
         return future
 
-    def result(self, future: Future[Answer], seconds: float = 60) -> Answer:
+    def result(self, future: Future[Answer], seconds: float = 240) -> Answer:
         try:
             return future.result(seconds)
         except TimeoutError:
             raise AssertionError(f"no answer of the guest in {seconds} s; its console:\n{self.console()}") from None
 
-    def sh(self, script: str, *arguments: str, seconds: float = 60) -> str:
+    def sh(self, script: str, *arguments: str, seconds: float = 240) -> str:
         """A shell script in the guest, as root, to its good end: what it printed."""
         answer = self.result(self.start(["sh", "-euc", script, "sh", *arguments]), seconds)
         assert answer.code == 0, f"exit {answer.code} of: {script} {arguments}\n{answer.out}{answer.log}"
