@@ -35,7 +35,7 @@ MEMORY_MIB = 1536
 PATH = "/usr/lib/postgresql/18/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _GUEST_FILES = Path(__file__).with_name("guest")
 _UML_MODULES = Path("/usr/lib/uml/modules")
-_BOOT_SECONDS = 180
+_BOOT_SECONDS = 400
 # Processor time, for what no other limit ends.
 _CPU_SECONDS = 3600
 

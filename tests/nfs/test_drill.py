@@ -54,7 +54,8 @@ def test_the_server_goes_away_and_comes_back(guest: Guest, share: Share) -> None
 @pytest.mark.parametrize("gate", ["", "initdb"], ids=["before", "in the middle"])
 def test_the_backup_is_changed_on_the_server(guest: Guest, share: Share, gate: str) -> None:
     volume = share.mount("two", READ_ONLY)
-    guest.sh('cat "$1"/*.gz >/dev/null', volume)  # this client had it in its cache
+    # This client had it in its cache.
+    guest.sh('setpriv --reuid=1001 --regid=1001 --clear-groups cat "$1"/*.gz >/dev/null', volume)
     change = 'printf XXXX | dd of="$1" bs=1 seek=1000000 conv=notrunc status=none'
     if not gate:
         share.sh(f"set -- *.gz; {change}")
