@@ -26,7 +26,7 @@ _CHANGED = "the volume does not hold what was written|the compressed dump cannot
     ("step", "file", "change", "reason"),
     [
         ("read_back", ".*.partial", _FLIP, _CHANGED),
-        ("read_back", ".*.partial", 'rm "$1"', "the backup cannot be read back from the volume"),
+        ("read_back", ".*.partial", 'rm "$1"', "cannot be read back from the volume|the backup volume failed"),
         ("dump", ".*.partial", 'rm "$1"', "volume"),
         ("sidecar_read", "postgres-backup-????-??-??-??????.sql.gz.sha256", 'echo other >"$1"', "volume"),
     ],
