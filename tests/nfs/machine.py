@@ -35,7 +35,7 @@ MEMORY_MIB = 1536
 PATH = "/usr/lib/postgresql/18/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _GUEST_FILES = Path(__file__).with_name("guest")
 _UML_MODULES = Path("/usr/lib/uml/modules")
-_BOOT_SECONDS = 180
+_BOOT_SECONDS = 400
 # Processor time, for what no other limit ends.
 _CPU_SECONDS = 3600
 
@@ -184,13 +184,13 @@ class Machine:
             self._port.sendall(json.dumps(call).encode() + b"\n")
         return future
 
-    def result(self, future: Future[Answer], seconds: float = 60) -> Answer:
+    def result(self, future: Future[Answer], seconds: float = 240) -> Answer:
         try:
             return future.result(seconds)
         except TimeoutError:
             raise AssertionError(f"no answer of the guest in {seconds} s; its console:\n{self.console()}") from None
 
-    def sh(self, script: str, *arguments: str, seconds: float = 60) -> str:
+    def sh(self, script: str, *arguments: str, seconds: float = 240) -> str:
         """A shell script in the guest, as root, to its good end: what it printed."""
         answer = self.result(self.start(["sh", "-euc", script, "sh", *arguments]), seconds)
         assert answer.code == 0, f"exit {answer.code} of: {script} {arguments}\n{answer.out}{answer.log}"

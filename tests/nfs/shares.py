@@ -75,13 +75,13 @@ class Run:
     def ended(self) -> bool:
         return self.future.done()
 
-    def wait_for_gate(self, seconds: float = 120) -> None:
+    def wait_for_gate(self, seconds: float = 400) -> None:
         self.guest.wait_until(lambda: self.guest.exists(f"{self.folder}/reached"), "the gate is reached", self, seconds)
 
     def open_gate(self) -> None:
         self.guest.open_gates(self)
 
-    def finish(self, code: int = 0, seconds: float = 120) -> Outcome:
+    def finish(self, code: int = 0, seconds: float = 400) -> Outcome:
         """Its end, in good order: nothing of it is left in its temporary folder."""
         answer = self.guest.machine.result(self.future, seconds)
         outcome = Outcome(answer.code, answer.out, answer.log).check(code)
@@ -180,7 +180,7 @@ class Guest:
     def exists(self, path: str) -> bool:
         return self.machine.result(self.machine.start(["test", "-e", path])).code == 0
 
-    def wait_until(self, condition: Callable[[], bool], what: str, run: Run, seconds: float = 120) -> None:
+    def wait_until(self, condition: Callable[[], bool], what: str, run: Run, seconds: float = 400) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             if run.ended:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from .shares import Guest
@@ -16,11 +18,15 @@ touch -d "$stamp" "$1"
 """
 
 
+# Both the last part of the decompression and the read-back may meet it first.
+_CHANGED = "the volume does not hold what was written|the compressed dump cannot be read back"
+
+
 @pytest.mark.parametrize(
     ("step", "file", "change", "reason"),
     [
-        ("read_back", ".*.partial", _FLIP, "the volume does not hold what was written"),
-        ("read_back", ".*.partial", 'rm "$1"', "the backup cannot be read back from the volume"),
+        ("read_back", ".*.partial", _FLIP, _CHANGED),
+        ("read_back", ".*.partial", 'rm "$1"', "cannot be read back from the volume|the backup volume failed"),
         ("dump", ".*.partial", 'rm "$1"', "volume"),
         ("sidecar_read", "postgres-backup-????-??-??-??????.sql.gz.sha256", 'echo other >"$1"', "volume"),
     ],
@@ -33,7 +39,7 @@ def test_changed_on_the_server(guest: Guest, step: str, file: str, change: str, 
     share.sh(f"set -- $(ls -d {file} | grep -v 2026-01-0); [ $# = 1 ]; {change}")
     run.open_gate()
     outcome = run.finish(1)
-    assert reason in outcome.log
+    assert re.search(reason, outcome.log), outcome.log
     share.check_older()
     share.check_whole()
     assert share.backups() == [] and share.partials() == []

@@ -35,7 +35,7 @@ def test_the_server_goes_away_and_comes_back(guest: Guest, step: str, away: str,
         assert share.backups() == []
     finally:
         guest.sh(back, "nas")
-    outcome = run.finish(seconds=200)
+    outcome = run.finish()
     assert share.backups() == [outcome.result["backup"]]
     assert outcome.result["read_back"] == "direct"
     assert share.partials() == []
@@ -49,7 +49,7 @@ def test_the_server_is_away_for_more_than_a_minute(guest: Guest, long_stop: Long
     assert not run.ended
     assert share.backups() == []
     guest.nfs("start", "far-nas")
-    outcome = run.finish(seconds=300)
+    outcome = run.finish()
     assert share.backups() == [outcome.result["backup"]]
     assert outcome.result["seconds"]["dump"] >= LONG_SECONDS
     assert share.partials() == []
