@@ -96,7 +96,7 @@ class FaultCluster:
         subprocess.run(["mkfs.ext4", "-q", "-m", "0", image], check=True)
         configuration = self.state / "etc" / "kubelet.yaml"
         text = configuration.read_text().replace('"volumeStatsAggPeriod": "5m"', '"volumeStatsAggPeriod": "5s"')
-        text = text.replace('"syncFrequency"', '"evictionPressureTransitionPeriod": "20s",\n  "syncFrequency"')
+        text = text.replace('"syncFrequency"', '"evictionPressureTransitionPeriod": "60s",\n  "syncFrequency"')
         configuration.write_text(text)
         with self.killed("kubelet"):
             self.enter("mount", "-o", "loop", image, "/var/lib/kubelet")

@@ -23,7 +23,7 @@ from .fault_cluster import FaultCluster, own_cluster, processes, wait_until
 from .fault_home import SHOP, Home, Operation, keep_all, put_big, put_growing, put_held, told
 from .fault_share import Share
 from .fault_table import FAULTS
-from .gate import Json, Place, install
+from .gate import WAIT, Json, Place, install
 from .kube import NAME, Ansible, apply, job_ends, kubectl, must_get
 from .test_restore import POD, Live
 from .test_role_lifecycle import written_objects
@@ -231,6 +231,7 @@ def test_the_nodes_disk_is_full(cluster_of_faults: FaultCluster, home: Home) -> 
         free = shutil.disk_usage(cluster_of_faults.node_disk()).free
         subprocess.run(["fallocate", "-l", str(free - (420 << 20)), filler], check=True)
         seen.add(drill)
+        wait_until(lambda: "disk-pressure" in taints(), "the node takes no pods")
         for operation in [home.begin(kind, stuck_timeout="4s") for kind in ("list", "prune", "fetch")]:
             seen.add(operation)
         filler.unlink()
@@ -242,6 +243,11 @@ def test_the_nodes_disk_is_full(cluster_of_faults: FaultCluster, home: Home) -> 
         seen.add(begun["run"])
     home.assert_as_it_was(before)
     seen.judge()
+    wait_until(lambda: "disk-pressure" not in taints(), "the node takes pods again")
+
+
+def taints() -> str:
+    return kubectl("get", "nodes", "-o", "jsonpath={.items[0].spec.taints}")
 
 
 def test_the_volume_is_slow(share: Share, shared_home: Home) -> None:
@@ -344,35 +350,48 @@ def test_two_controllers(home: Home) -> None:
     seen.judge()
 
 
+# What each night's run meets, at which step, and the reason that it gives.
 NIGHTS = [
-    ("prepare", "echo 'psql: error: FATAL:  the database system is starting up' >&2; exit 2"),
-    ("dump", "echo 'pg_dumpall: error: query failed' >&2; exit 1"),
-    ("dump", "exit 0"),
-    ("dump", "kill -9 $PPID; exit 137"),
-    ("read_back", "echo 'dd: error reading: Input/output error' >&2; exit 1"),
-    ("publish", "kill -9 -1"),
-    ("dump", "yes | head -c 10000; exit 0"),
+    ("prepare", "echo 'psql: error: FATAL:  the database system is starting up' >&2; exit 2", "server does not answer"),
+    ("dump", "echo 'pg_dumpall: error: query failed' >&2; exit 1", "pg_dumpall failed"),
+    ("dump", "exit 0", "the dump is not whole"),
+    ("dump", "kill -9 $PPID; exit 1", "the dump was cut off"),
+    ("read_back", 'echo damage >>"${1#if=}"', "the volume does not hold what was written"),
+    ("publish", "rm -f /backups/.*.partial; exit 1", "the backup volume failed"),
+    ("dump", WAIT, ""),
 ]
 
 
 def test_seven_bad_nights(home: Home) -> None:
-    namespace = home.namespace
+    place, namespace = home.place, home.namespace
     before = home.older()
     seen = Seen("seven bad nights")
-    kubectl("patch", "cronjob", NAME, "-n", namespace, "-p", '{"spec":{"jobTemplate":{"spec":{"backoffLimit":0}}}}')
-    newest = max(path.name for path in home.place.volume.glob("*.sql.gz"))
-    for night, (step, order) in enumerate(NIGHTS):
-        home.place.stop_at(step, order)
-        home.place.start(f"night-{night}")
-        assert job_ends(f"night-{night}", namespace) == "Failed"
-        print("night", night, home.place.last_run["reason"])
-    home.place.stop_nowhere()
-    assert max(path.name for path in home.place.volume.glob("*.sql.gz")) == newest
-    for operation in [home.begin(kind) for kind in ("list", "prune", "drill", "restore")]:
+    tries = '{"spec": {"jobTemplate": {"spec": {"backoffLimit": %d}}}}'
+    kubectl("patch", "cronjob", NAME, "-n", namespace, "-p", tries % 0)
+    try:
+        for night, (step, order, reason) in enumerate(NIGHTS):
+            job = f"night-{night}"
+            place.stop_at(step, order)
+            place.start(job)
+            if order == WAIT:
+                place.wait_for_gate()
+                place.signal_container(signal.SIGKILL, job)
+            assert job_ends(job, namespace, 240) == "Failed"
+            record = place.last_run
+            print("night", night, record["state"], record["reason"])
+            assert record["state"] == ("running" if order == WAIT else "failed")
+            assert reason in str(record["reason"]), record
+            assert {name for name in place.new_since(before) if name.endswith(".sql.gz")} == set()
+    finally:
+        place.stop_nowhere()
+        kubectl("patch", "cronjob", NAME, "-n", namespace, "-p", tries % 3)
+    begun = [home.begin(kind) for kind in ("list", "prune", "drill", "restore", "fetch")]
+    for operation in begun:
         seen.add(operation)
-    seen.add(home.begin("fetch"))
-    kubectl("patch", "cronjob", NAME, "-n", namespace, "-p", '{"spec":{"jobTemplate":{"spec":{"backoffLimit":3}}}}')
     seen.add(home.begin("run"))
+    # The last night's run was killed: what it left is another Job's, which could be at work, and goes after a day.
+    for path in place.volume.glob(".*.partial"):
+        path.unlink()
     home.assert_as_it_was(before)
     seen.judge()
 
