@@ -75,6 +75,7 @@ _RESTORED = r"^restored, 1000 rows"
 _FETCHED = r"^fetched, \d+ bytes"
 _NO_API = r"the API server cannot be reached"
 _NO_ROOM = r"does not start, and waiting will not help.*Unschedulable: .*untolerated taint"
+_NOT_YET = r"^the API server cannot be reached: .*certificate is not yet valid"
 _LISTED = r"^healthy$"
 _PRUNED = r"^deleted 2$"
 
@@ -218,12 +219,8 @@ FAULTS: dict[str, Fault] = {
                 "`kubectl describe node` names the taint: disk-pressure.",
                 _NO_ROOM,
             ),
-            "prune": own(
-                "fails, nothing done", "As list.", _NO_ROOM
-            ),
-            "fetch": own(
-                "fails, nothing done", "As list.", _NO_ROOM
-            ),
+            "prune": own("fails, nothing done", "As list.", _NO_ROOM),
+            "fetch": own("fails, nothing done", "As list.", _NO_ROOM),
             "verify": NO_CLUSTER,
             "drill": own(
                 "fails",
@@ -340,31 +337,41 @@ FAULTS: dict[str, Fault] = {
         },
     ),
     "volume vanished": Fault(
-        "The share's server is killed in the middle of all operations, and every call fails; then it is mounted anew.",
-        "Mount it again. Pods that had it keep the dead mount until they end; the next ones have the new one.",
+        "The share's server is killed in the middle of all operations: the mount stays, and every call on it fails. "
+        "Afterwards it is mounted anew.",
+        "Mount it again. A pod that had it keeps the dead mount until it ends; the next ones have the new one.",
         {
             "run": own(
                 "fails",
-                "Fails and says what the volume answered. What it wrote has no final name; the next run removes it.",
-                r"^the backup failed: .*Reason: ",
+                "Fails; its container cannot be started again on the dead mount, which the module says after "
+                "`stuck_timeout`, and removes its Job. The partial that it could not remove goes after a day.",
+                r"waiting will not help.*transport endpoint is not connected|Reason: the backup volume",
                 f"{VOLUME}test_the_share_is_unmounted_in_the_middle",
                 f"{VOLUME}test_the_folder_is_removed_in_the_middle",
                 f"{VOLUME}test_the_partial_is_removed_in_the_middle",
             ),
             "list": own(
-                "fails",
-                "Says why its pod does not start, or what the volume answered.",
-                r".",
+                "fails, nothing done",
+                "Its pod does not start; after `stuck_timeout` the module says why, and removes its Job.",
+                r"does not start, and waiting will not help.*transport endpoint is not connected",
                 "tests/script/test_list.py::test_a_volume_that_is_not_there",
             ),
-            "prune": own("fails", "As list.", r"."),
+            "prune": own(
+                "fails, nothing done",
+                "As list.",
+                r"does not start, and waiting will not help.*transport endpoint is not connected",
+            ),
             "fetch": own(
-                "fails, resumes later", "Fails after its retries; what came stays, and the next fetch goes on.", r"."
+                "fails",
+                "Fails, and says that the backup cannot be read, or why the next pod does not start.",
+                r"cannot be read on the volume|transport endpoint is not connected",
             ),
             "verify": NO_CLUSTER,
-            "drill": own("fails", "Fails and says what the volume answered.", r"^the restore failed: "),
+            "drill": own("fails", "Fails where it next looks at the volume.", r"^the restore.* failed: "),
             "restore": own(
-                "fails, live as before", "Fails; the unfinished database is dropped.", r"^the restore failed: "
+                "fails, live as before",
+                "Fails where it next looks at the volume; drops what it made.",
+                r"^the restore failed: ",
             ),
         },
     ),
@@ -424,16 +431,20 @@ FAULTS: dict[str, Fault] = {
         },
     ),
     "controller's clock back": Fault(
-        "The modules run three days behind.",
-        "Set the controller's clock right.",
+        "The modules run three days behind, before the API server's certificate became valid.",
+        "Set the controller's clock right. Where the certificate is older than the clock says, only ages are wrong.",
         {
-            "run": own("works", "With `max_age`, the newest is young enough.", r"."),
-            "list": own("works", "Ages are too small.", r"."),
-            "prune": own("works", "Retention goes by the pod's clock.", r"."),
-            "fetch": own("works", "Goes by names and hashes.", r"."),
-            "verify": Cell("works", "With `max_age`, the file seems younger than it is."),
-            "drill": own("works", "Goes by names and hashes.", r"."),
-            "restore": own("works", "Goes by names and hashes.", r"."),
+            "run": own(
+                "fails, nothing done",
+                "The API server's certificate is not yet valid, and the message says so.",
+                _NOT_YET,
+            ),
+            "list": own("fails, nothing done", "As run.", _NOT_YET),
+            "prune": own("fails, nothing done", "As run.", _NOT_YET),
+            "fetch": own("fails, nothing done", "As run.", _NOT_YET),
+            "verify": Cell("works", "Needs no cluster; with `max_age`, the file seems younger than it is."),
+            "drill": own("fails, nothing done", "As run.", _NOT_YET),
+            "restore": own("fails, nothing done", "As run.", _NOT_YET),
         },
     ),
     "two controllers": Fault(
