@@ -312,9 +312,8 @@ def test_the_volume_becomes_read_only(share: Share, shared_home: Home) -> None:
             short = [shared_home.begin(kind) for kind in ("list", "prune")]
             for operation in [*short, *begun.values()]:
                 seen.add(operation)
-    for path in share.folder.glob(".*"):
-        print("left", path.name)
-    shared_home.assert_as_it_was(before)
+    good_run(shared_home)
+    shared_home.assert_as_it_was(before, has_partial=True)
     seen.judge()
 
 
@@ -365,6 +364,7 @@ NIGHTS = [
 def test_seven_bad_nights(home: Home) -> None:
     place, namespace = home.place, home.namespace
     before = home.older()
+    older = {os.fsdecode(name) for name in before if name.endswith(b".sql.gz")}
     seen = Seen("seven bad nights")
     tries = '{"spec": {"jobTemplate": {"spec": {"backoffLimit": %d}}}}'
     kubectl("patch", "cronjob", NAME, "-n", namespace, "-p", tries % 0)
@@ -379,9 +379,10 @@ def test_seven_bad_nights(home: Home) -> None:
             assert job_ends(job, namespace, 240) == "Failed"
             record = place.last_run
             print("night", night, record["state"], record["reason"])
-            assert record["state"] == ("running" if order == WAIT else "failed")
+            # A run that was killed leaves no word; Kubernetes may have begun one attempt more, which does.
+            assert record["state"] in ({"running", "failed"} if order == WAIT else {"failed"})
             assert reason in str(record["reason"]), record
-            assert {name for name in place.new_since(before) if name.endswith(".sql.gz")} == set()
+            assert {path.name for path in place.volume.glob("*.sql.gz")} == older
     finally:
         place.stop_nowhere()
         kubectl("patch", "cronjob", NAME, "-n", namespace, "-p", tries % 3)
