@@ -89,8 +89,6 @@ class FaultCluster:
 
     def give_a_small_disk(self) -> None:
         """Before there is any pod: what the kubelet has lies on a disk of its own, which is looked at often."""
-        if "node.img" in self.enter("losetup", "-a"):
-            return
         image = self.state / "node.img"
         subprocess.run(["truncate", "-s", _NODE_DISK, image], check=True)
         subprocess.run(["mkfs.ext4", "-q", "-m", "0", image], check=True)
@@ -134,8 +132,7 @@ def own_cluster(name: str) -> Iterator[FaultCluster]:
         return done.stdout
 
     up, down = (str(_COMMANDS / word) for word in ("up", "down"))
-    if "FAULTS_KEEP" not in os.environ:
-        run(down)
+    run(down)
     run(up)
     try:
         shown = run("bash", "-c", 'eval "$("$0" --print-env)"; printf "%s" "$KUBECONFIG"', up)
@@ -144,5 +141,4 @@ def own_cluster(name: str) -> Iterator[FaultCluster]:
         (supervisor,) = (pid for pid in processes("supervisor.py", f"{state}") if "unshare" not in _command_line(pid))
         yield FaultCluster(state, supervisor)
     finally:
-        if "FAULTS_KEEP" not in os.environ:
-            run(down)
+        run(down)

@@ -12,17 +12,7 @@ from dataclasses import dataclass, field
 
 # Faults, and cells of them, whose own runs were not recorded yet: FAULTS_SEEN, see fault_page.py.
 UNRECORDED = frozenset(
-    {
-        "etcd paused",
-        "containerd killed",
-        "containerd paused",
-        "PostgreSQL paused",
-        "volume full",
-        "volume slow",
-        "volume silent",
-        "volume vanished/fetch",
-        "kubelet killed/drill",
-    }
+    {"etcd paused", "containerd paused", "PostgreSQL paused", "volume slow", "volume vanished/fetch"}
 )
 OPERATIONS = {
     "run": "a backup run: the CronJob's, or `backup_job`'s",

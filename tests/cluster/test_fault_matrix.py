@@ -142,16 +142,13 @@ def test_a_component(cluster_of_faults: FaultCluster, home: Home, component: str
     fault: Callable[[str], AbstractContextManager[None]] = getattr(cluster_of_faults, how)
     before = home.older()
     seen = Seen(f"{component} {how}")
-    began = time.monotonic()
     with home.in_the_middle("run", "drill", "restore", "fetch") as begun:
-        print("middle", time.monotonic() - began)
         with fault(component):
             since = time.monotonic()
             short = [home.begin(kind) for kind in ("list", "prune")]
             if component == "kube-apiserver":
                 wait_until(lambda: all(each.process.poll() is not None for each in short), "they give up")
             time.sleep(max(0, since + OUTAGE_SECONDS - time.monotonic()))
-        print("back", time.monotonic() - began)
         for operation in short:
             seen.add(operation)
         home.release_restores()
@@ -161,7 +158,6 @@ def test_a_component(cluster_of_faults: FaultCluster, home: Home, component: str
         seen.add(begun["run"])
     home.assert_as_it_was(before)
     seen.judge()
-    print("all", time.monotonic() - began)
 
 
 def server_processes() -> list[int]:
@@ -355,7 +351,7 @@ NIGHTS = [
     ("dump", "echo 'pg_dumpall: error: query failed' >&2; exit 1", "pg_dumpall failed"),
     ("dump", "exit 0", "the dump is not whole"),
     ("dump", "kill -9 $PPID; exit 1", "the dump was cut off"),
-    ("read_back", 'echo damage >>"${1#if=}"', "the volume does not hold what was written"),
+    ("read_back", 'echo damage >>"${1#if=}"', "does not hold what was written|cannot be read back"),
     ("publish", "rm -f /backups/.*.partial; exit 1", "the backup volume failed"),
     ("dump", WAIT, ""),
 ]
@@ -381,7 +377,7 @@ def test_seven_bad_nights(home: Home) -> None:
             print("night", night, record["state"], record["reason"])
             # A run that was killed leaves no word; Kubernetes may have begun one attempt more, which does.
             assert record["state"] in ({"running", "failed"} if order == WAIT else {"failed"})
-            assert reason in str(record["reason"]), record
+            assert re.search(reason, str(record["reason"])), record
             assert {path.name for path in place.volume.glob("*.sql.gz")} == older
     finally:
         place.stop_nowhere()
