@@ -12,7 +12,14 @@ from dataclasses import dataclass, field
 
 # Faults, and cells of them, whose own runs were not recorded yet: FAULTS_SEEN, see fault_page.py.
 UNRECORDED = frozenset(
-    {"etcd paused", "containerd paused", "PostgreSQL paused", "volume slow", "volume vanished/fetch"}
+    {
+        "etcd paused",
+        "containerd paused",
+        "PostgreSQL paused",
+        "volume slow",
+        "volume vanished/fetch",
+        "kubelet killed/drill",
+    }
 )
 OPERATIONS = {
     "run": "a backup run: the CronJob's, or `backup_job`'s",
