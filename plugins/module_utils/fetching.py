@@ -16,7 +16,8 @@ from .errors import BackupError, FetchError, GoneError, LostError
 _REST = 'exec < "$1" && dd bs=1 skip="$2" count=0 2> /dev/null && exec cat'
 _HASH_ALL = 'exec < "$1"; sha256sum'
 _HASH_BEGINNING = 'exec < "$1"; head -c "$2" | sha256sum'
-_IS_THERE = 'if test -e "$1"; then echo yes; else echo no; fi'
+# A volume that is gone itself, such as a dead mount, says nothing of its files.
+_IS_THERE = 'if test -e "$1" || ! test -d "${1%/*}"; then echo yes; else echo no; fi'
 _SHA256_DIGITS = 64
 
 

@@ -175,6 +175,9 @@ def follow(module: Any, connection: Connection, cronjob: dict[str, Any], job: st
 def failure(namespace: str, job: str, end: JobEnd, result: dict[str, Any] | None) -> str:
     tail = "\n".join(line for line in end.log[-12:] if not line.startswith("{"))
     reason = (result or {}).get("reason") or "the run left no reason"
+    # The first one of a volume that takes no word, such as a read-only one, is not known.
+    if (result or {}).get("last_reason"):
+        reason += f". The last attempt: {(result or {})['last_reason']}"
     return (
         f"the backup failed: expected the Job '{namespace}/{job}' to complete, found {end.state.lower()} "
         f"({end.reason}). Reason: {reason}" + (f"\nIts log ended:\n{tail}" if tail else "")

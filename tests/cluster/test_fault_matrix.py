@@ -1,0 +1,408 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""The fault matrix: what fault_table.py expects, run for real on a cluster that may break."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from .conftest import bring_server_up, new_namespace, secret
+from .fault_cluster import FaultCluster, own_cluster, processes, wait_until
+from .fault_home import SHOP, Home, Operation, keep_all, put_big, put_growing, put_held, told
+from .fault_share import Share
+from .fault_table import FAULTS
+from .gate import WAIT, Json, Place, install
+from .kube import NAME, Ansible, apply, job_ends, kubectl, must_get
+from .test_restore import POD, Live
+from .test_role_lifecycle import written_objects
+
+
+@pytest.fixture(scope="module")
+def cluster_of_faults() -> Iterator[FaultCluster]:
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    with pytest.MonkeyPatch.context() as patch, own_cluster(f"faults{worker}") as found:
+        patch.setenv("KUBECONFIG", found.kubeconfig)
+        found.give_a_small_disk()
+        yield found
+
+
+@pytest.fixture(scope="module")
+def written(
+    cluster_of_faults: FaultCluster, collections: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Live, list[Json]]:
+    """The live server, and the objects of an installation."""
+    assert os.environ["KUBECONFIG"] == cluster_of_faults.kubeconfig
+    ansible = Ansible(tmp_path_factory.mktemp("written"), collections)
+    server = bring_server_up(ansible, "faults")
+    live = Live(server, {})
+    live.sql(f"DROP DATABASE IF EXISTS {SHOP};")
+    live.sql(f"CREATE DATABASE {SHOP};")
+    live.sql("CREATE TABLE items AS SELECT g AS id, md5(g::text) AS name FROM generate_series(1, 1000) AS g;", SHOP)
+    play = ansible.site(namespace="faults", keep_last=1, keep_daily=1)
+    assert play.status == 0, play.output
+    return live, written_objects(ansible.folder)
+
+
+def make_home(place: Place, live: Live, folder: Path, collections: Path) -> Home:
+    """With ten older backups, a large one, a real one, and one whose restore can be held up."""
+    place.fill(10)
+    put_big(place.volume)
+    keep_all(place.volume)
+    empty = Home(place, live, folder, collections, {})
+    made = empty.begin("run").end()
+    assert not made["failed"], made["msg"]
+    held = put_held(place.volume, made["result"]["backup"])
+    growing = put_growing(place.volume, made["result"]["backup"])
+    keep_all(place.volume)
+    fetched = empty.begin("fetch", backup=held, verify=True).end()
+    assert not fetched["failed"], fetched["msg"]
+    return Home(place, live, folder, collections, fetched, growing)
+
+
+@pytest.fixture(scope="module")
+def home(written: tuple[Live, list[Json]], tmp_path_factory: pytest.TempPathFactory, collections: Path) -> Home:
+    live, objects = written
+    return make_home(install(objects, "faults"), live, tmp_path_factory.mktemp("home"), collections)
+
+
+@pytest.fixture(scope="module")
+def share(cluster_of_faults: FaultCluster) -> Share:
+    found = Share(cluster_of_faults, "share")
+    found.make()
+    return found
+
+
+@pytest.fixture(scope="module")
+def shared_home(
+    written: tuple[Live, list[Json]], share: Share, tmp_path_factory: pytest.TempPathFactory, collections: Path
+) -> Home:
+    """Another installation, whose volume is the share; a run is tried twice."""
+    live, objects = written
+    namespace = new_namespace("share")
+    apply(secret(namespace, live.server.password), share.volume())
+    claim = {
+        "storageClassName": "",
+        "volumeName": share.name,
+        "resources": {"requests": {"storage": "400Mi"}},
+    }
+    install(objects, namespace, job={"backoffLimit": 1}, claim=claim)
+    place = Place(namespace, share.folder)
+    return make_home(place, live, tmp_path_factory.mktemp("share"), collections)
+
+
+class Seen:
+    """What is seen of a fault's cells, held against what fault_table.py expects."""
+
+    def __init__(self, fault: str) -> None:
+        self.fault = fault
+        self.texts: dict[str, str] = {}
+
+    def add(self, operation: Operation) -> Json:
+        """Waits for its end."""
+        result = operation.end()
+        self.texts[operation.kind] = told(operation.kind, result)
+        print(self.fault, operation.kind, round(time.monotonic() - operation.began, 1), "|", self.texts[operation.kind])
+        return result
+
+    def judge(self) -> None:
+        expected = {operation: cell.seen for operation, cell in FAULTS[self.fault].cells.items() if cell.seen}
+        assert self.texts.keys() == expected.keys()
+        wrong = {kind: text for kind, text in self.texts.items() if not re.search(expected[kind], text)}
+        assert not wrong, wrong
+        if path := os.environ.get("FAULTS_SEEN"):
+            record = Path(path)
+            known = json.loads(record.read_text()) if record.exists() else {}
+            known[self.fault] = self.texts
+            record.write_text(json.dumps(known, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def good_run(home: Home) -> None:
+    made = home.begin("run").end()
+    assert not made["failed"], made["msg"]
+
+
+OUTAGE_SECONDS = 6
+
+
+@pytest.mark.parametrize("how", ["killed", "paused"])
+@pytest.mark.parametrize("component", ["kube-apiserver", "kubelet", "etcd", "containerd"])
+def test_a_component(cluster_of_faults: FaultCluster, home: Home, component: str, how: str) -> None:
+    fault: Callable[[str], AbstractContextManager[None]] = getattr(cluster_of_faults, how)
+    before = home.older()
+    seen = Seen(f"{component} {how}")
+    with home.in_the_middle("run", "drill", "restore", "fetch") as begun:
+        with fault(component):
+            since = time.monotonic()
+            short = [home.begin(kind) for kind in ("list", "prune")]
+            if component == "kube-apiserver":
+                wait_until(lambda: all(each.process.poll() is not None for each in short), "they give up")
+            time.sleep(max(0, since + OUTAGE_SECONDS - time.monotonic()))
+        for operation in short:
+            seen.add(operation)
+        home.release_restores()
+        for kind in ("fetch", "drill", "restore"):
+            seen.add(begun[kind])
+        home.release()
+        seen.add(begun["run"])
+    home.assert_as_it_was(before)
+    seen.judge()
+
+
+def server_processes() -> list[int]:
+    """Those of the live server's container."""
+    pod = must_get("pod", POD, "faults")
+    identity = pod["status"]["containerStatuses"][0]["containerID"].rpartition("/")[2]
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and identity in _cgroup(entry)]
+
+
+def _cgroup(process: Path) -> str:
+    try:
+        return (process / "cgroup").read_text()
+    except OSError:
+        return ""
+
+
+@pytest.mark.parametrize("how", ["killed", "paused"])
+def test_the_server(home: Home, how: str) -> None:
+    before = home.older()
+    seen = Seen(f"PostgreSQL {how}")
+    with contextlib.ExitStack() as stack:
+        begun = stack.enter_context(home.in_the_middle("drill", "restore", "fetch"))
+        lock = stack.enter_context(contextlib.ExitStack())
+        lock.enter_context(home.locked())
+        begun["run"] = home.begin("run")
+        home.wait_until_the_dump_waits()
+        group = server_processes()
+        if how == "killed":
+            for process in group:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+            short = [home.begin(kind) for kind in ("list",)]
+            wait_until(lambda: set(server_processes()).isdisjoint(group), "it is gone")
+            wait_until(
+                lambda: (
+                    "true"
+                    in kubectl("get", "pod", POD, "-n", "faults", "-o", "jsonpath={.status.containerStatuses[0].ready}")
+                ),
+                "the server is back",
+            )
+        else:
+            for process in group:
+                os.kill(process, signal.SIGSTOP)
+            short = [home.begin(kind) for kind in ("list",)]
+            time.sleep(OUTAGE_SECONDS)
+            for process in group:
+                os.kill(process, signal.SIGCONT)
+        for operation in short:
+            seen.add(operation)
+        home.release_restores()
+        for kind in ("fetch", "drill", "restore"):
+            seen.add(begun[kind])
+        lock.close()
+        seen.add(begun["run"])
+    home.assert_as_it_was(before)
+    seen.judge()
+
+
+def test_the_nodes_disk_is_full(cluster_of_faults: FaultCluster, home: Home) -> None:
+    before = home.older()
+    seen = Seen("node out of disk")
+    filler = cluster_of_faults.node_disk() / "filler"
+    with home.in_the_middle("run", "restore") as begun:
+        (home.place.volume / "gate" / "hold").touch()
+        drill = home.begin("drill", backup=home.growing)
+        wait_until(lambda: bool(processes(f": postgres {SHOP} [local]")), "the drill restores")
+        free = shutil.disk_usage(cluster_of_faults.node_disk()).free
+        subprocess.run(["fallocate", "-l", str(free - (420 << 20)), filler], check=True)
+        seen.add(drill)
+        wait_until(lambda: "disk-pressure" in taints(), "the node takes no pods")
+        for operation in [home.begin(kind, stuck_timeout="4s") for kind in ("list", "prune", "fetch")]:
+            seen.add(operation)
+        filler.unlink()
+        with cluster_of_faults.killed("kubelet"):
+            pass
+        home.release_restores()
+        seen.add(begun["restore"])
+        home.release()
+        seen.add(begun["run"])
+    home.assert_as_it_was(before)
+    seen.judge()
+    wait_until(lambda: "disk-pressure" not in taints(), "the node takes pods again")
+
+
+def taints() -> str:
+    return kubectl("get", "nodes", "-o", "jsonpath={.items[0].spec.taints}")
+
+
+def test_the_volume_is_slow(share: Share, shared_home: Home) -> None:
+    before = shared_home.older()
+    seen = Seen("volume slow")
+    with share.slow():
+        begun = [shared_home.begin(kind) for kind in ("list", "prune", "fetch", "drill", "restore", "run")]
+        for operation in begun:
+            seen.add(operation)
+    shared_home.assert_as_it_was(before)
+    seen.judge()
+
+
+def test_the_volume_is_silent(share: Share, shared_home: Home) -> None:
+    before = shared_home.older()
+    seen = Seen("volume silent")
+    with shared_home.in_the_middle("run", "drill", "restore", "fetch") as begun:
+        with share.silent():
+            short = [shared_home.begin(kind) for kind in ("list", "prune")]
+            shared_home.live.sql("DROP ROLE hold;")
+            time.sleep(OUTAGE_SECONDS + 6)
+        for operation in short:
+            seen.add(operation)
+        shared_home.release_restores()
+        for kind in ("fetch", "drill", "restore"):
+            seen.add(begun[kind])
+        shared_home.release()
+        seen.add(begun["run"])
+    shared_home.assert_as_it_was(before)
+    seen.judge()
+
+
+def test_the_volume_vanishes(share: Share, shared_home: Home) -> None:
+    before = shared_home.older()
+    seen = Seen("volume vanished")
+    middle = shared_home.in_the_middle(
+        "run", "drill", "restore", "fetch", fetch={"retries": 1}, run={"stuck_timeout": "4s"}
+    )
+    with middle as begun, share.gone():
+        short = [shared_home.begin(kind, stuck_timeout="4s") for kind in ("list", "prune")]
+        # What the gate waits for is gone with the mount.
+        shared_home.release()
+        for operation in [*short, *begun.values()]:
+            seen.add(operation)
+    good_run(shared_home)
+    shared_home.assert_as_it_was(before, has_partial=True)
+    seen.judge()
+
+
+def test_the_volume_becomes_read_only(share: Share, shared_home: Home) -> None:
+    before = shared_home.older()
+    seen = Seen("volume read-only")
+    shared_home.place.stop_at("read_back")
+    with shared_home.in_the_middle("drill", "restore", "fetch") as begun:
+        shared_home.place.stop_at("read_back")
+        begun["run"] = shared_home.begin("run")
+        shared_home.place.wait_for_gate()
+        (shared_home.place.volume / "gate" / "stop").unlink()
+        (shared_home.place.volume / "gate" / "hold").unlink()
+        with share.read_only():
+            shared_home.live.sql("DROP ROLE hold;")
+            short = [shared_home.begin(kind) for kind in ("list", "prune")]
+            for operation in [*short, *begun.values()]:
+                seen.add(operation)
+    good_run(shared_home)
+    shared_home.assert_as_it_was(before, has_partial=True)
+    seen.judge()
+
+
+def test_the_volume_is_full(share: Share, shared_home: Home) -> None:
+    before = shared_home.older()
+    seen = Seen("volume full")
+    with shared_home.in_the_middle("run", "drill", "restore", "fetch") as begun, share.full():
+        shared_home.release()
+        for operation in begun.values():
+            seen.add(operation)
+        for operation in [shared_home.begin(kind) for kind in ("list", "prune")]:
+            seen.add(operation)
+    good_run(shared_home)
+    shared_home.assert_as_it_was(before)
+    seen.judge()
+
+
+def test_two_controllers(home: Home) -> None:
+    before = home.older()
+    seen = Seen("two controllers")
+    twice = [home.begin(kind) for kind in ("prune", "list", "drill", "run") for _ in range(2)]
+    results = [seen.add(operation) for operation in twice]
+    assert not any(result["failed"] for result in results)
+    with home.in_the_middle("restore") as begun, contextlib.ExitStack() as lock:
+        lock.enter_context(home.locked())
+        begun["run"] = home.begin("run")
+        home.wait_until_the_dump_waits()
+        home.release_restores()
+        seen.add(begun["restore"])
+        lock.close()
+        seen.add(begun["run"])
+    home.assert_as_it_was(before)
+    seen.judge()
+
+
+# What each night's run meets, at which step, and the reason that it gives.
+NIGHTS = [
+    ("prepare", "echo 'psql: error: FATAL:  the database system is starting up' >&2; exit 2", "server does not answer"),
+    ("dump", "echo 'pg_dumpall: error: query failed' >&2; exit 1", "pg_dumpall failed"),
+    ("dump", "exit 0", "the dump is not whole"),
+    ("dump", "kill -9 $PPID; exit 1", "the dump was cut off"),
+    ("read_back", 'echo damage >>"${1#if=}"', "does not hold what was written|cannot be read back"),
+    ("publish", "rm -f /backups/.*.partial; exit 1", "the backup volume failed"),
+    ("dump", WAIT, ""),
+]
+
+
+def test_seven_bad_nights(home: Home) -> None:
+    place, namespace = home.place, home.namespace
+    before = home.older()
+    older = {os.fsdecode(name) for name in before if name.endswith(b".sql.gz")}
+    seen = Seen("seven bad nights")
+    tries = '{"spec": {"jobTemplate": {"spec": {"backoffLimit": %d}}}}'
+    kubectl("patch", "cronjob", NAME, "-n", namespace, "-p", tries % 0)
+    try:
+        for night, (step, order, reason) in enumerate(NIGHTS):
+            job = f"night-{night}"
+            place.stop_at(step, order)
+            place.start(job)
+            if order == WAIT:
+                place.wait_for_gate()
+                place.signal_container(signal.SIGKILL, job)
+            assert job_ends(job, namespace, 240) == "Failed"
+            record = place.last_run
+            print("night", night, record["state"], record["reason"])
+            # A run that was killed leaves no word; Kubernetes may have begun one attempt more, which does.
+            assert record["state"] in ({"running", "failed"} if order == WAIT else {"failed"})
+            assert re.search(reason, str(record["reason"])), record
+            assert {path.name for path in place.volume.glob("*.sql.gz")} == older
+    finally:
+        place.stop_nowhere()
+        kubectl("patch", "cronjob", NAME, "-n", namespace, "-p", tries % 3)
+    begun = [home.begin(kind) for kind in ("list", "prune", "drill", "restore", "fetch")]
+    for operation in begun:
+        seen.add(operation)
+    seen.add(home.begin("run"))
+    # The last night's run was killed.
+    home.assert_as_it_was(before, has_partial=True)
+    seen.judge()
+
+
+@pytest.mark.parametrize("days", ["+3d", "-3d"])
+def test_the_controllers_clock(home: Home, days: str) -> None:
+    before = home.older()
+    seen = Seen(f"controller's clock {'forward' if days[0] == '+' else 'back'}")
+    for operation in [
+        home.begin("list", clock=days),
+        home.begin("fetch", clock=days),
+        home.begin("prune", clock=days),
+        home.begin("drill", clock=days),
+        home.begin("restore", clock=days),
+    ]:
+        seen.add(operation)
+    seen.add(home.begin("run", clock=days, max_age="26h"))
+    home.assert_as_it_was(before)
+    seen.judge()
