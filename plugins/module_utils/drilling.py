@@ -152,7 +152,13 @@ def failure_reason(state: str, reason: str | None, result: Mapping[str, Any] | N
     `state` and `reason` are the Job's end, `killed` what ended its pod from outside.
     """
     if result is not None and result.get("reason"):
-        return str(result["reason"])
+        # The script was only told to end; who told it, and why, Kubernetes knows.
+        by = (
+            f". Kubernetes ended its pod: {killed}"
+            if killed is not None and "ended from outside" in result["reason"]
+            else ""
+        )
+        return f"{result['reason']}{by}"
     if killed is not None:
         return f"Kubernetes ended its pod: {killed}"
     if reason is not None and reason.startswith("DeadlineExceeded"):

@@ -169,9 +169,9 @@ class JobRun:
             with contextlib.closing(response):
                 for line in split_lines(response.stream(65536)):
                     self._add(attempt[0], line)
-        except NotFoundError:
-            had_ended = True  # the pod is gone
-        except Exception:  # whatever a broken connection brings
+        except Exception:
+            # Whatever a broken connection brings. "Not found" is no end either: a kubelet that was just started knows
+            # none of its pods yet (kubernetes pkg/kubelet/server/server.go, getContainerLogs).
             return
         if had_ended:
             self._heard_to_end.add(attempt)

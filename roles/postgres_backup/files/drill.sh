@@ -306,7 +306,9 @@ restore_databases() {
     # What was restored faster than the watch looks.
     used=$(folder_bytes "$data")
     [ "$POSTGRES_BACKUP_DRILL_SIZE_LIMIT" -eq 0 ] || [ "${used:-0}" -le "$POSTGRES_BACKUP_DRILL_SIZE_LIMIT" ] || too_large "$used"
-    [ "$(stat -c %s "$file" 2>/dev/null)" = "$bytes" ] || fail "the backup changed while it was restored" "$backup" "Rehearse it again."
+    found=$(stat -c %s "$file" 2>/dev/null) || fail "the backup can no longer be read" "$backup" \
+        "Look at the storage behind the volume; retention or a hand may have deleted it."
+    [ "$found" = "$bytes" ] || fail "the backup changed while it was restored" "$backup" "Rehearse it again."
 }
 
 # must_not_be_in_transactions STAGE: whether its error may be due to a database's one transaction alone: too many locks,
@@ -410,7 +412,7 @@ drill_sql_failed() {
             sleep 1
             kill -0 "$server_group" 2>/dev/null || server_is_gone "the throwaway server ended in the middle" ;;
     esac
-    message=${message:-psql ended $(status_in_words "$(stage_status_of "$1")")}
+    message=$(psql_end "$message" "$1")
     fail "$2" "$message" "$(drill_advice "$message")"
 }
 

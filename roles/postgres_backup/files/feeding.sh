@@ -34,6 +34,15 @@ feed_psql() {
         --dbname="$(connection "$@")"
 }
 
+# psql_end MESSAGE STAGE: the message, else what the end of that stage's psql means (PostgreSQL documentation, psql, "Exit
+# Status").
+psql_end() {
+    psql_status=$(stage_status_of "$2")
+    if [ -n "$1" ]; then printf '%s' "$1"
+    elif [ "$psql_status" = 2 ]; then printf 'connection to server was lost (psql ended %s)' "$(status_in_words 2)"
+    else printf 'psql ended %s' "$(status_in_words "$psql_status")"; fi
+}
+
 # psql_error FILE: the first error in what psql said with VERBOSITY=verbose, in one line, without a value of a row:
 # those stand in the texts of SQLSTATE classes 22 (data exception) and 42601 (syntax error), in what functions raise
 # (P0001), and in DETAIL, LINE and CONTEXT (PostgreSQL documentation, appendix A, and src/backend/utils/error/elog.c).

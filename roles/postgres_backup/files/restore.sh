@@ -124,6 +124,8 @@ restore_advice() {
         *': 53100: '* | *'No space left'*) echo "Make room on the server's volume: a restore needs that of the database again." ;;
         *': 42501: '*) echo "Restore as a superuser: set postgres_backup_user." ;;
         *': 22023: '* | *': 22P05: '* | *': 22021: '*) echo "The server cannot make or fill a database of that encoding or locale: use an image that has them." ;;
+        *'closed the connection'* | *'terminating connection'* | *'connection to server was lost'*)
+            echo "PostgreSQL went away in the middle: look at its log (restart, out of memory, crash), and start the restore again." ;;
         *) postgres_advice "$1" ;;
     esac
 }
@@ -134,7 +136,8 @@ run_step() {
     run_group _restore_step "$1"
     [ "$step_status" -ne 0 ] || return 0
     message=$(psql_error "$work/psql.err" 2>/dev/null)
-    fail "$2" "${message:-its processes ended $(status_in_words "$step_status")}" "$(restore_advice "$message")"
+    message=$(psql_end "$message" psql)
+    fail "$2" "$message" "$(restore_advice "$message")"
 }
 
 restore_step() {
@@ -333,14 +336,17 @@ feed() {
         "Fetch the backup with verify again, and give the contents that this returns."
     if [ "$(stage_status_of psql)" != 0 ]; then
         message=$(psql_error "$work/psql.err" 2>/dev/null)
-        fail "the restore stopped at an error" "${message:-psql ended $(status_in_words "$(stage_status_of psql)")}" "$(restore_advice "$message")"
+        message=$(psql_end "$message" psql)
+        fail "the restore stopped at an error" "$message" "$(restore_advice "$message")"
     fi
     case $(head -n 2 "$work/behind" 2>/dev/null | tr '\n' ' ') in
         '-- -- Database "'* | '-- -- PostgreSQL database cluster dump complete'*) ;;
         *) fail "the backup could not be read to the end of the database" \
             "its decompressor ended $(status_in_words "$(stage_status_of expand)")" "Look at the storage behind the volume, and fetch the backup with verify again." ;;
     esac
-    [ "$(stat -c '%i %s %Y' "$file" 2>/dev/null)" = "$file_before" ] || fail "the backup changed while it was read" "$RESTORE_BACKUP" \
+    found=$(stat -c '%i %s %Y' "$file" 2>/dev/null) || fail "the backup can no longer be read" "$RESTORE_BACKUP" \
+        "Look at the storage behind the volume; retention or a hand may have deleted it."
+    [ "$found" = "$file_before" ] || fail "the backup changed while it was read" "$RESTORE_BACKUP" \
         "Find out what writes to the volume."
     rows=$(cat "$work/rows")
     [ "$rows" = "$RESTORE_ROWS" ] || fail "the rows are not those of the backup" "expected $RESTORE_ROWS, PostgreSQL reported $rows" \
@@ -400,7 +406,8 @@ swap() {
                 *': 55006: '* | *': 55P03: '*) busy=$(in_the_way) ;;
                 *': 42P04: '*) fail "the database exists" "'$RESTORE_TARGET' was made while the restore was at work" "Set new_name, or replace." ;;
                 *) if is_swapped; then break; fi
-                    fail "the databases could not be renamed" "${message:-psql ended $(status_in_words "$(stage_status_of psql)")}" "$(restore_advice "$message")" ;;
+                    message=$(psql_end "$message" psql)
+                    fail "the databases could not be renamed" "$message" "$(restore_advice "$message")" ;;
             esac
         fi
         if [ "$(now_epoch)" -ge "$swap_deadline" ]; then

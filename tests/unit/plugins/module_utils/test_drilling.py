@@ -117,6 +117,15 @@ KILLED = Waiting("Evicted", "Usage of EmptyDir volume exceeds the limit", "Give 
     [
         (("Failed", "BackoffLimitExceeded: x", {"reason": "line 3: no such role"}, KILLED), "line 3: no such role"),
         (("Failed", "BackoffLimitExceeded: x", None, KILLED), "Kubernetes ended its pod: Evicted: Usage of"),
+        (
+            (
+                "Failed",
+                "x",
+                {"reason": "the drill was ended from outside (SIGTERM): it was in the step: restore"},
+                KILLED,
+            ),
+            "restore. Kubernetes ended its pod: Evicted: Usage of",
+        ),
         (("Failed", "DeadlineExceeded: too long", None, None), "longer than its timeout"),
         (("Gone", "the Job was deleted", None, None), "was deleted before its end"),
         (("Failed", "BackoffLimitExceeded: x", {"reason": None}, None), "left no reason"),
