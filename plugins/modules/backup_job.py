@@ -176,8 +176,9 @@ def failure(namespace: str, job: str, end: JobEnd, result: dict[str, Any] | None
     tail = "\n".join(line for line in end.log[-12:] if not line.startswith("{"))
     reason = (result or {}).get("reason") or "the run left no reason"
     # The first one of a volume that takes no word, such as a read-only one, is not known.
-    if (result or {}).get("last_reason"):
-        reason += f". The last attempt: {(result or {})['last_reason']}"
+    last = (result or {}).get("last_reason")
+    if last and last != reason:
+        reason += f". The last attempt: {last}"
     return (
         f"the backup failed: expected the Job '{namespace}/{job}' to complete, found {end.state.lower()} "
         f"({end.reason}). Reason: {reason}" + (f"\nIts log ended:\n{tail}" if tail else "")
