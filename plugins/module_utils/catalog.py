@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from .errors import ListingError
-from .names import TIME_FORMAT, parse_time
+from .names import TIME_FORMAT, parse_time, time_in_name
 
 COMPLETE, UNCHECKED, DAMAGED = "complete", "unchecked", "damaged"
 # What retention.awk says of a backup whose name lies ahead of the clock.
@@ -100,11 +100,19 @@ def _parsed(line: str) -> dict[str, Any] | None:
         f"{before_drill}{_LAST_RUN}null}}",
     ):
         try:
-            found: dict[str, Any] = json.loads(text)
+            found: dict[str, Any] = json.loads(text, object_pairs_hook=_once)
         except ValueError:
             continue  # somebody else's last-run.json or last-drill.json must not hide the backups
         return found
     return None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; a last-run.json that closes its own must not say anew what the script said before it."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice")
+    return found
 
 
 def parse_listing(lines: Iterable[str]) -> Catalog:
@@ -163,6 +171,9 @@ def parse_plan(lines: Iterable[str]) -> Plan:
 
 
 def _backup(found: dict[str, Any]) -> Backup:
+    # Whoever fetches puts a file of this name on this machine: it is no path, whatever a pod says.
+    if "/" in found["name"] or time_in_name(found["name"]) is None:
+        raise ListingError(f"the backup volume's listing is not to be trusted: {found['name']!r} is no backup's name")
     created = parse_time(found["created"])
     if created is None:
         raise KeyError(f"created: {found['created']}")

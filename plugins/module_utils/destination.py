@@ -10,7 +10,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from .sidecar import LIMIT_BYTES, SUFFIX, format_sidecar, parse_sidecar
 
 PARTIAL_SUFFIX = ".partial"
 _PRIVATE = 0o600
+_OPEN_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _STALE_SECONDS = 86400
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -167,8 +168,11 @@ def open_partial(destination: Destination) -> Iterator[int]:
 def _open_locked(destination: Destination) -> int:
     path = destination.partial
     while True:
+        is_new = not os.path.lexists(path)
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, _PRIVATE)
+            descriptor = os.open(path, _OPEN_FLAGS | (os.O_EXCL if is_new else 0), _PRIVATE)
+        except FileExistsError:
+            continue
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
                 raise DestinationError(f"{path} is no file: expected the part of a fetch. Remove it") from error
@@ -182,14 +186,25 @@ def _open_locked(destination: Destination) -> int:
                 raise BusyError(
                     f"another fetch to {destination.path} is going on: it holds {path}. Wait for its end"
                 ) from error
+            found = os.fstat(descriptor)
             # The one that held it may just have given it its final name, or removed it.
-            if _is_at(os.fstat(descriptor), path):
-                os.fchmod(descriptor, _PRIVATE)
-                return descriptor
+            if _is_at(found, path):
+                if is_new or _is_own(found, destination.directory):
+                    os.fchmod(descriptor, _PRIVATE)
+                    return descriptor
+                os.unlink(path)
         except BaseException:
             os.close(descriptor)
             raise
         os.close(descriptor)
+
+
+def _is_own(found: os.stat_result, directory: str) -> bool:
+    """Whether nobody else has put the file there: who owns it reads what comes into it, and under its final name too.
+
+    A share may give all files to one user (squashing), whose directory it is then.
+    """
+    return found.st_nlink == 1 and found.st_uid in {os.geteuid(), os.stat(directory).st_uid}
 
 
 def _is_at(found: os.stat_result, path: str) -> bool:
@@ -203,7 +218,10 @@ def write_sidecar(destination: Destination, sha256: str, mode: int) -> None:
     """Write the sidecar beside its final name, flush it, and put it there."""
     partial = os.path.join(destination.directory, f".{destination.name}{SUFFIX}{PARTIAL_SUFFIX}")
     with local_errors(destination.sidecar):
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        # One that is there was left by a fetch that was killed, or is somebody else's.
+        with suppress(FileNotFoundError):
+            os.unlink(partial)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with os.fdopen(os.open(partial, flags, _PRIVATE), "wb") as stream:
             stream.write(format_sidecar(sha256, destination.name))
             stream.flush()

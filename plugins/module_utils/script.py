@@ -20,6 +20,8 @@ FILES = {
 set -u
 LC_ALL=C
 export LC_ALL
+# Nothing that is written is for others to read until it is given its mode.
+umask 077
 VERSION=1.0.0
 TAB=$(printf '\t')
 case $0 in
@@ -166,6 +168,9 @@ read_configuration() {
     case $POSTGRES_BACKUP_NAME in
         [!a-z0-9]* | *[!a-z0-9.-]* | *[!a-z0-9]) config_error "POSTGRES_BACKUP_NAME: expected a Kubernetes name (lower case letters, digits, dashes), found '$POSTGRES_BACKUP_NAME'" ;;
     esac
+    digits='[0-9][0-9]'
+    # What find knows a backup by.
+    name_pattern="$POSTGRES_BACKUP_NAME-$digits$digits-$digits-$digits-$digits$digits$digits.sql.gz"
     case $POSTGRES_BACKUP_POD in
         *[!a-zA-Z0-9._-]*) config_error "POSTGRES_BACKUP_POD: expected a pod's name, found '$POSTGRES_BACKUP_POD'" ;;
     esac
@@ -379,11 +384,20 @@ clear_stages() { rm -f "$work"/*.status "$work"/*.err "$work"/*.fifo; }
 
 # ---------------------------------------------------------------------------------------------- steps that run in groups
 
+# connection DATABASE [PARAMETER ...]: a connection string (libpq, "Keyword/Value Connection Strings"): the programs take a
+# name with an equals sign in it for one.
+connection() {
+    # shellcheck disable=SC1003 # a backslash before each backslash and apostrophe
+    connection_database=$(printf '%s' "$1" | sed -e 's/[\\'"'"']/\\&/g')
+    shift
+    printf "dbname='%s' %s" "$connection_database" "$*"
+}
+
 # dump_text: the header and pg_dumpall's text on standard output.
 dump_text() {
     cat "$work/header" || return 1
     # A connection string for what has no environment variable: notice a server that vanished without a word.
-    set -- --no-password --database="$POSTGRES_BACKUP_DATABASE" \
+    set -- --no-password --database="$(connection "$POSTGRES_BACKUP_DATABASE")" \
         --dbname="keepalives_idle=60 keepalives_interval=15 keepalives_count=8" --lock-wait-timeout="$lock_timeout_ms"
     while IFS= read -r argument; do
         if [ -n "$argument" ]; then set -- "$@" "$argument"; fi
@@ -426,7 +440,7 @@ read_to_end() {
 # then says nothing does not keep the run from its time limit.
 step_ask() {
     PGCLIENTENCODING=UTF8 psql --no-psqlrc --no-password --tuples-only --no-align --quiet \
-        --dbname="$POSTGRES_BACKUP_DATABASE" --set=ON_ERROR_STOP=1 \
+        --dbname="$(connection "$POSTGRES_BACKUP_DATABASE")" --set=ON_ERROR_STOP=1 \
         --command="SELECT current_setting('server_version')" \
         --command="SELECT current_setting('server_version_num')" \
         --command="SELECT floor(extract(epoch FROM clock_timestamp()))" \
@@ -521,17 +535,15 @@ step_watch() {
 # would delete, $work/orphans the names of backups that are gone but left a sidecar.
 listing() (
     : >"$work/plan" && : >"$work/orphans" || return 1
-    digits='[0-9][0-9]'
-    pattern="$POSTGRES_BACKUP_NAME-$digits$digits-$digits-$digits-$digits$digits$digits.sql.gz"
     cd "$POSTGRES_BACKUP_DIR" || return 1
     # A file that vanishes meanwhile is no error: another run's retention may be at work. A sidecar is one short line.
     # One find for each kind: busybox runs no `-exec +` inside parentheses.
     {
-        find . -maxdepth 1 -type f -name "$pattern" -exec stat -c "%n${TAB}B${TAB}%s" {} +
-        find . -maxdepth 1 -type f -name "$pattern.sha256" -size -2 -exec grep -H -m 1 '' {} +
-        find . -maxdepth 1 -type f -name "$pattern.damaged" -size -20 -exec grep -H -m 1 '' {} +
-        find . -maxdepth 1 -name "$pattern.damaged" -exec printf "%s:${NEWLINE}" {} +
-        find . -maxdepth 1 -name "$pattern.keep" -exec printf "%s:${NEWLINE}" {} +
+        find . -maxdepth 1 -type f -name "$name_pattern" -exec stat -c "%n${TAB}B${TAB}%s" {} +
+        find . -maxdepth 1 -type f -name "$name_pattern.sha256" -size -2 -exec grep -H -m 1 '' {} +
+        find . -maxdepth 1 -type f -name "$name_pattern.damaged" -size -20 -exec grep -H -m 1 '' {} +
+        find . -maxdepth 1 -name "$name_pattern.damaged" -exec printf "%s:${NEWLINE}" {} +
+        find . -maxdepth 1 -name "$name_pattern.keep" -exec printf "%s:${NEWLINE}" {} +
     } 2>/dev/null | tr '\000-\010\013-\037\177-\377' '[?*]' |
         sed -n -e 's/^\.\///' \
             -e "s/^\([^:]*\.sql\.gz\)\.sha256:/\1${TAB}S${TAB}/" \
@@ -621,7 +633,13 @@ write_text() {
 # replace_text FILE TEXT: the same, whole or not at all.
 replace_text() {
     text_partial=${1%/*}/.${1##*/}.$POSTGRES_BACKUP_POD
-    if write_text "$text_partial" "$2" && { chmod "$file_mode" "$text_partial" 2>/dev/null || :; } &&
+    # Neither written through a link that somebody put there, nor moved into a folder.
+    rm -f "$text_partial" 2>/dev/null
+    if [ -d "$1" ]; then
+        if [ ! -L "$1" ]; then message="$1 is a directory"; return 1; fi
+        rm -f "$1" 2>/dev/null
+    fi
+    if message=$( (set -C; : >"$text_partial") 2>&1) && write_text "$text_partial" "$2" && { chmod "$file_mode" "$text_partial" 2>/dev/null || :; } &&
         message=$(mv -f "$text_partial" "$1" 2>&1); then
         return 0
     fi
@@ -810,11 +828,11 @@ take_over_earlier_attempt() {
 # remove_stale_partials: those of this pod's earlier attempts, of earlier pods of this Job (evicted, say: such a pod is
 # dead or about to be), and whatever is a day old.
 remove_stale_partials() {
-    find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name ".$POSTGRES_BACKUP_NAME-*.sql.gz.$POSTGRES_BACKUP_POD.partial" \
-        -o -name ".$POSTGRES_BACKUP_NAME-*.sql.gz.${POSTGRES_BACKUP_JOB:-/}-?????.partial" \
-        -o \( -name ".$POSTGRES_BACKUP_NAME-*.sql.gz.*.partial" -mmin +1440 \) \) -exec rm -f {} + 2>/dev/null
-    find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name '.last-run.json.*' -o -name ".$POSTGRES_BACKUP_NAME-*.sql.gz.sha256.*" \
-        -o -name ".$POSTGRES_BACKUP_NAME-*.sql.gz.damaged.*" \) -mmin +1440 -exec rm -f {} + 2>/dev/null
+    find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name ".$name_pattern.$POSTGRES_BACKUP_POD.partial" \
+        -o -name ".$name_pattern.${POSTGRES_BACKUP_JOB:-/}-?????.partial" \
+        -o \( -name ".$name_pattern.*.partial" -mmin +1440 \) \) -exec rm -f {} + 2>/dev/null
+    find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name '.last-run.json.*' -o -name ".$name_pattern.sha256.*" \
+        -o -name ".$name_pattern.damaged.*" \) -mmin +1440 -exec rm -f {} + 2>/dev/null
 }
 
 # ask_server: sets what the header and the result say of the server.
@@ -953,7 +971,6 @@ prepare() {
     can_list=yes
     take_over_earlier_attempt
     remove_stale_partials
-    umask 077
     write_last_run "$(result running)" || fail_write "$message"
     listing >"$work/listing" || fail "the volume cannot be listed" "find or awk failed" "Look at the messages above."
     last_backup=$(newest_complete "$work/listing")
@@ -1022,7 +1039,7 @@ publish() {
             sidecar=$POSTGRES_BACKUP_DIR/$candidate.sha256
             line="$sha256  $candidate"
             if message=$( (set -C; : >"$sidecar") 2>&1); then break; fi
-            [ -e "$sidecar" ] || fail_write "${message:-the sidecar could not be created}"
+            [ -e "$sidecar" ] || [ -L "$sidecar" ] || fail_write "${message:-the sidecar could not be created}"
         fi
         tries=$((tries + 1))
         [ "$tries" -lt 60 ] || fail "no free name for the backup" "$candidate and the $tries seconds before it are taken" "Look at the files on the volume."
@@ -1427,14 +1444,6 @@ take() {
     blocks=$(($1 / 1048576)) rest=$(($1 % 1048576))
     [ "$blocks" -eq 0 ] || dd bs=1048576 count="$blocks" iflag=fullblock 2>/dev/null || return 1
     [ "$rest" -eq 0 ] || dd bs="$rest" count=1 iflag=fullblock 2>/dev/null
-}
-
-# connection DATABASE [PARAMETER ...]: a connection string (libpq, "Keyword/Value Connection Strings").
-connection() {
-    # shellcheck disable=SC1003 # a backslash before each backslash and apostrophe
-    connection_database=$(printf '%s' "$1" | sed -e 's/[\\'"'"']/\\&/g')
-    shift
-    printf "dbname='%s' %s" "$connection_database" "$*"
 }
 
 # feed_psql DATABASE [PARAMETER ...]: SQL from standard input; ends at the first error.

@@ -184,10 +184,11 @@ def _environment(there: BackupMount, cronjob: str, work: VolumeWork) -> dict[str
         own = variables(there.container)
         kept = {name: {"value": text} for name, text in own.items() if name.startswith(PREFIX)}
     # What the CronJob has was escaped when it was made; what is added here was not.
+    is_escaped = work.directory is None and f"{PREFIX}DIR" in variables(there.container)
     return {
         f"{PREFIX}NAME": {"value": cronjob},
         **kept,
-        f"{PREFIX}DIR": {"value": there.directory},
+        f"{PREFIX}DIR": {"value": there.directory} if is_escaped else _value(there.directory),
         **{name: _value(text) for name, text in work.variables.items()},
     }
 

@@ -302,7 +302,12 @@ def write_contents(module: AnsibleModule, path: str, contents: dict[str, Any]) -
         descriptor, temporary = tempfile.mkstemp(dir=module.tmpdir)
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             stream.write(text)
-        module.atomic_move(temporary, path)
+        # A database's own settings may hold secrets: a new file is as little for everybody to read as a backup is.
+        umask = os.umask(0o027)
+        try:
+            module.atomic_move(temporary, path)
+        finally:
+            os.umask(umask)
     if module._diff:
         result["diff"] = {"before_header": path, "after_header": path, "before": before, "after": text}
     return result

@@ -19,14 +19,6 @@ take() {
     [ "$rest" -eq 0 ] || dd bs="$rest" count=1 iflag=fullblock 2>/dev/null
 }
 
-# connection DATABASE [PARAMETER ...]: a connection string (libpq, "Keyword/Value Connection Strings").
-connection() {
-    # shellcheck disable=SC1003 # a backslash before each backslash and apostrophe
-    connection_database=$(printf '%s' "$1" | sed -e 's/[\\'"'"']/\\&/g')
-    shift
-    printf "dbname='%s' %s" "$connection_database" "$*"
-}
-
 # feed_psql DATABASE [PARAMETER ...]: SQL from standard input; ends at the first error.
 # Its messages must be shown by psql_error only: they may hold rows.
 feed_psql() {

@@ -158,6 +158,7 @@ def test_contents_are_written_and_compared(verify: Verify, backup: Path, tmp_pat
     assert '+  "complete": true' in checked["shown"]
     written = verify(path=str(backup), contents_dest=str(dest))
     assert (written["changed"], json.loads(dest.read_text())) == (True, written["contents"])
+    assert dest.stat().st_mode & 0o777 == 0o640  # settings of databases may hold secrets
     assert verify(path=str(backup), contents_dest=str(dest))["changed"] is False
     older = json.loads(dest.read_text())
     assert verify(path=str(backup), compare_to=older, max_row_loss_percent=0)["failures"] == []

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
+"""Hostile entries on the volume, hostile values in the environment, and who may read what is written.
+
+In one shell: what differs between shells is in the other tests.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import stat
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from .combinations import ONE_PER_SHELL
+from .programs import REPOSITORY
+from .sandbox import Sandbox
+from .server import Server
+from .volume import Entry, backup_name, give, put, put_backup, snapshot, without
+
+pytestmark = pytest.mark.parametrize("combination", ONE_PER_SHELL[:1], ids=str)
+
+DAY = 86400
+ONE = {"POSTGRES_BACKUP_KEEP_LAST": "1", "POSTGRES_BACKUP_KEEP_DAILY": "0"}
+OLD = "postgres-backup-2024-01-01-020000.sql.gz"
+FOREIGN = [
+    b"$(touch PWNED)",
+    b"`touch PWNED`",
+    b";touch PWNED;",
+    b"' ; touch PWNED ; '",
+    b'" ; touch PWNED ; "',
+    b"| touch PWNED #",
+    b"-rf",
+    b"--help",
+    b"-exec",
+    b" ",
+    b"*",
+    b"a\nb\n",
+    b"\xff\xfe",
+    b"tab\there",
+    b"back\\slash\\n",
+    b"x" * 255,
+    f"{OLD} ".encode(),
+    f" {OLD}".encode(),
+    f"{OLD}\n".encode(),
+    f"\n{OLD}".encode(),
+    f"{OLD}\n{OLD}".encode(),
+    f"{OLD}.bak".encode(),
+    f"{OLD}.sha256\n".encode(),
+    f"{OLD}:B".encode(),
+    f"{OLD}\tB\t1".encode(),
+    f"x{OLD}".encode(),
+    f"-{OLD}".encode(),
+    b"postgres-backup-2024-01-01-02000\xb0.sql.gz",
+    b"postgres-backup-2024-01-01-0200000.sql.gz",
+    b"postgres-backup-2024-13-01-020000.sql.gz",
+    b"postgres-backup-$(touch PWNED).sql.gz",
+    b"postgres-backup-$(touch PWNED).sql.gz.sha256",
+    b".postgres-backup-my notes.sql.gz.of me.partial",
+    b".postgres-backup-other-2024-01-01-020000.sql.gz.pod.partial",
+    b".postgres-backup-`touch PWNED`.sql.gz.sha256.x",
+]
+
+
+def _fill(volume: Path, uid: int) -> set[str]:
+    """Foreign files of all kinds, all old, beside three backups; returns what retention is to delete."""
+    for entry in FOREIGN:
+        path = os.path.join(os.fsencode(volume), entry)
+        Path(os.fsdecode(path)).write_bytes(b"foreign")
+        os.utime(path, (time.time() - 2 * DAY,) * 2)
+    # What has a backup's name and is none.
+    (volume / "postgres-backup-2024-02-01-020000.sql.gz").mkdir()
+    os.mkfifo(volume / "postgres-backup-2024-02-02-020000.sql.gz")
+    (volume / "postgres-backup-2024-02-03-020000.sql.gz").symlink_to("/etc/passwd")
+    here = Path.cwd()
+    os.chdir(volume)  # a socket's name must be short
+    try:
+        socket.socket(socket.AF_UNIX).bind("postgres-backup-2024-02-04-020000.sql.gz")
+    finally:
+        os.chdir(here)
+    names = [backup_name("postgres-backup", datetime.now(UTC) - timedelta(days=days)) for days in (1, 2, 3)]
+    for name in names:
+        put_backup(volume, name, age=2 * DAY)
+    give(volume, uid)
+    return {each for name in names[1:] for each in (name, f"{name}.sha256")}
+
+
+def _assert_only(before: dict[bytes, Entry], after: dict[bytes, Entry], deleted: set[str]) -> None:
+    assert b"PWNED" not in after
+    gone = {os.fsdecode(name) for name in before.keys() - after.keys()}
+    assert gone == deleted
+    assert {name: after[name] for name in before.keys() & after.keys()} == without(before, *deleted)
+
+
+def test_foreign_files_are_neither_touched_nor_run(sandbox: Sandbox) -> None:
+    deleted = _fill(sandbox.volume, sandbox.uid)
+    before = snapshot(sandbox.volume)
+    listed = sandbox.run("list", env=ONE, timeout=60).check()
+    assert [line["verdict"] for line in listed.backups] == ["keep", "delete", "delete"]
+    _assert_only(before, snapshot(sandbox.volume), set())
+    planned = sandbox.run("prune", "--dry-run", env=ONE, timeout=60).check()
+    assert {each for name in planned.result["deleted"] for each in (name, f"{name}.sha256")} == deleted
+    sandbox.run("prune", env=ONE, timeout=60).check()
+    _assert_only(before, snapshot(sandbox.volume), deleted)
+    sandbox.run("run", timeout=60).check()
+    _assert_only(before, snapshot(sandbox.volume), deleted)
+    assert not (sandbox.tmp / "PWNED").exists()
+
+
+# What a run writes, by the names that it can be expected to take.
+LINKS = ["last-run.json", ".last-run.json.postgres-backup-29000000-abcde", f"{OLD}.sha256", f"{OLD}.damaged"]
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["whole", "damaged"])
+@pytest.mark.parametrize("target", ["file", "folder", "nowhere"])
+def test_nothing_is_written_through_a_link(sandbox: Sandbox, target: str, whole: bool) -> None:
+    outside = sandbox.workspace.directory("outside", sandbox.uid)
+    (outside / "folder").mkdir()
+    (outside / "file").write_text("precious")
+    give(outside, sandbox.uid)
+    for name in LINKS:
+        (sandbox.volume / name).symlink_to(outside / target)
+    # Unchecked, so that the run writes a sidecar for it, or that it is damaged.
+    path = put_backup(sandbox.volume, OLD, sidecar=False)
+    if not whole:
+        path.write_bytes(path.read_bytes()[:-9])
+    os.utime(path, (time.time() - DAY,) * 2)
+    give(sandbox.volume, sandbox.uid)
+    before = snapshot(outside)
+    sandbox.run("run", timeout=60).check()
+    assert snapshot(outside) == before
+    assert not list((outside / "folder").iterdir())
+    assert sandbox.last_run is not None and sandbox.last_run["state"] == "succeeded"
+    assert not (sandbox.volume / "last-run.json").is_symlink()
+
+
+def test_a_folder_in_the_place_of_the_record_is_said(sandbox: Sandbox) -> None:
+    (sandbox.volume / "last-run.json").mkdir()
+    give(sandbox.volume, sandbox.uid)
+    outcome = sandbox.run("run").check(1)
+    assert "last-run.json is a directory" in outcome.log
+    assert not list((sandbox.volume / "last-run.json").iterdir())
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", f"/backups/{OLD}", f"../{OLD}", f"x{OLD}"])
+def test_a_sidecar_that_names_another_path_proves_nothing(offline: Sandbox, name: str) -> None:
+    put_backup(offline.volume, OLD, sidecar=False)
+    put(offline.volume / f"{OLD}.sha256", f"{'0' * 64}  {name}\n")
+    (line,) = offline.run("list").check().backups
+    assert (line["state"], line["sha256"]) == ("unchecked", None)
+
+
+TOUCH = "touch $TMPDIR/PWNED"
+# Where they stand alone, or within quotes of one kind or the other.
+HOSTILE = [f"$({TOUCH})`{TOUCH}`;{TOUCH}|{TOUCH}&{TOUCH} *?[ %s é", f'";{TOUCH};"', f"';{TOUCH};'", "x\\"]
+# Every variable that the run knows, by its text.
+TEXT = (REPOSITORY / "roles" / "postgres_backup" / "files" / "backup.sh").read_text()
+VARIABLES = sorted(set(re.findall(r"\bPOSTGRES_BACKUP_[A-Z_]*[A-Z]\b", TEXT)))
+# Refused by a message that names it.
+CHECKED = {
+    f"POSTGRES_BACKUP_{name}"
+    for name in (
+        "NAME", "POD", "JOB", "KEEP_LAST", "KEEP_DAILY", "KEEP_WEEKLY", "KEEP_MONTHLY", "KEEP_YEARLY", "KEEP_WITHIN",
+        "FILE_MODE", "PORT", "SSLMODE", "COMPRESSOR", "TIME_LIMIT", "LOCK_TIMEOUT",
+    )
+}  # fmt: skip
+# Without a say in whether the run succeeds.
+HARMLESS = {"POSTGRES_BACKUP_TERMINATION_LOG", "POSTGRES_BACKUP_SSLROOTCERT"}
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+def test_a_hostile_value_is_not_run(sandbox: Sandbox, variable: str) -> None:
+    for text in HOSTILE:
+        value = f"{sandbox.tmp}/{text}" if variable == "POSTGRES_BACKUP_DIR" else text
+        # That nothing is left in its temporary folder is looked at there.
+        outcome = sandbox.run("run", env={variable: value}, timeout=60)
+        assert outcome.code == 0 if variable in HARMLESS else outcome.code in {1, 2}, outcome.log
+        if variable in CHECKED:
+            assert outcome.code == 2 and f"{variable}: expected" in outcome.log
+        assert not list(sandbox.volume.glob("PWNED*"))
+
+
+def test_a_databases_name_is_no_connection_string(sandbox: Sandbox, fresh_server: Server) -> None:
+    """libpq would go wherever it says, with the password."""
+    sandbox.server = fresh_server
+    refused = sandbox.run("run", env={"POSTGRES_BACKUP_DATABASE": "dbname=postgres"}).check(1)
+    assert 'database "dbname=postgres" does not exist' in refused.log
+    fresh_server.sql('CREATE DATABASE "host=nowhere it\'s \\";')
+    sandbox.run("run", env={"POSTGRES_BACKUP_DATABASE": "host=nowhere it's \\"}).check()
+
+
+def test_what_is_written_is_never_for_everybody(sandbox: Sandbox) -> None:
+    """At no moment, though the image's umask is 022."""
+    process = sandbox.start("run")
+    seen: dict[str, int] = {}
+    while process.poll() is None:
+        for folder in (sandbox.volume, sandbox.tmp):
+            for entry in os.scandir(folder):
+                try:
+                    seen[entry.name] = seen.get(entry.name, 0) | entry.stat(follow_symlinks=False).st_mode
+                except FileNotFoundError:
+                    continue
+        time.sleep(0.001)
+    sandbox.finish(process).check()
+    assert any(name.endswith(".partial") for name in seen)
+    assert not {name: oct(mode) for name, mode in seen.items() if stat.S_IMODE(mode) & 0o007}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in sandbox.volume.iterdir()} == {0o640}

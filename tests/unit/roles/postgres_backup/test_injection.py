@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""Hostile values in every variable: refused, or carried to their place to the letter while nothing else changes.
+
+The table follows meta/argument_specs.yml, so that a new variable is in it by itself. Expressions of Jinja are the
+user's own where Ansible trusts them (an inventory); as a value they are text like any other.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from .rendering import render
+from .test_argument_specs import OPTIONS
+
+# No blank and no letter in front, so that these come as far as possible; then what YAML takes for something else.
+SHELL = "a'b\"c$(>PWNED)`>PWNED`;>PWNED|>PWNED&>PWNED\\{{7*7}}{%raw%}$(POSTGRES_BACKUP_NAME)$$%s!#*?[é\x85\u2028"
+HOSTILE = [
+    SHELL,
+    f"x {SHELL} : - & * ! > # %",
+    "x\n  malicious: true\n---\nkind: Pod\n",
+    "x\n",
+    "yes",
+    "-rf",
+    "../../etc/passwd",
+]
+# For each place in a variable that has several: a rendering takes its time.
+FEW = HOSTILE[:3]
+SERVER = {
+    "image": "registry.example/postgresql:18",
+    "port": 5432,
+    "selector": {"app": "db"},
+    "labels": {"app": "db"},
+    "pull_secrets": [],
+}
+# Every object is there, and what belongs together to one option.
+BASE: dict[str, Any] = {
+    "postgres_backup_drill_schedule": "@weekly",
+    "postgres_backup_network_policy": True,
+    "postgres_backup_server_network_policy": True,
+    "postgres_backup_nfs": {"server": "nas", "path": "/x"},
+    "postgres_backup_ssl_ca": {"secret": "ca"},
+    "postgres_backup_sslmode": "require",
+    "__postgres_backup_server": SERVER,
+}
+NFS = "postgres_backup_nfs"
+Make = Callable[[str], Any]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One place in one variable for a string: `make` gives the variable's value with that string in it."""
+
+    name: str
+    make: Make
+
+
+def in_option(others: dict[str, Any], name: str, make: Make) -> Make:
+    return lambda text: {**others, name: make(text)}
+
+
+def in_list(make: Make) -> Make:
+    return lambda text: [make(text)]
+
+
+def shapes(option: dict[str, Any], base: Any = None) -> Iterator[Make]:
+    """Every place for a string in a value of that type."""
+    kind = option["type"]
+    if kind == "dict" and "options" in option:
+        for name, each in option["options"].items():
+            for make in shapes(each, (base or {}).get(name)):
+                yield in_option(base or {}, name, make)
+    elif kind == "dict":
+        yield lambda text: {text: "1"}
+        yield lambda text: {"x": text}
+    elif kind == "list":
+        for make in shapes({"type": option["elements"]}):
+            yield in_list(make)
+    else:
+        beginning = "/" if str(base).startswith("/") else ""
+        yield lambda text: f"{beginning}{text}"
+
+
+ALL = [
+    Shape(name, make)
+    for name, option in OPTIONS.items()
+    if option["type"] not in {"bool", "int"}
+    for make in shapes(option, BASE.get(name))
+]
+VALIDATOR = ArgumentSpecValidator(OPTIONS)
+
+
+def in_rounds(cases: list[tuple[Shape, str]]) -> list[dict[str, tuple[Shape, str]]]:
+    """As few rounds as possible, each with at most one value of a variable."""
+    rounds: list[dict[str, tuple[Shape, str]]] = []
+    for shape, text in cases:
+        free = next((each for each in rounds if shape.name not in each), None)
+        if free is None:
+            rounds.append(free := {})
+        free[shape.name] = (shape, text)
+    return rounds
+
+
+def refused_by_type(shape: Shape, text: str) -> bool:
+    return bool(VALIDATOR.validate({shape.name: shape.make(text)}).error_messages)
+
+
+@functools.cache
+def accepted() -> list[tuple[Shape, str]]:
+    """What neither the types nor the role's own checks refuse."""
+    left = [
+        (shape, text)
+        for shape in ALL
+        for text in (FEW if OPTIONS[shape.name]["type"] == "dict" else HOSTILE)
+        if not refused_by_type(shape, text)
+    ]
+    found = []
+    for cases in in_rounds(left):
+        given = {name: shape.make(text) for name, (shape, text) in cases.items()}
+        said = render("refused-variables.j2", **{**BASE, **given})
+        refused = set(re.findall(r"^(postgres_backup_\w+): expected ", said, re.MULTILINE))
+        found += [case for name, case in cases.items() if name not in refused]
+    return found
+
+
+def loaded(text: str) -> list[Any]:
+    # Ansible's own kind of string is none to the C loader.
+    return [each for each in yaml.load_all("".join(text), yaml.CSafeLoader) if each]
+
+
+def kubelet(value: Any) -> Any:
+    """What the kubelet makes of a variable's value (Container v1 core, env.value)."""
+    if not isinstance(value, str):
+        return value
+    return re.sub(r"\$\$|\$\(([^)]*)\)", lambda found: "$" if found[0] == "$$" else f"EXPANDED {found[1]}", value)
+
+
+def seen_by_pods(value: Any) -> Any:
+    """The object with commands, arguments and environments as the pods get them."""
+    if isinstance(value, list):
+        return [seen_by_pods(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    made = {key: seen_by_pods(each) for key, each in value.items()}
+    for container in (*(made.get("containers") or []), *(made.get("initContainers") or [])):
+        for entry in container["env"]:
+            if "value" in entry:
+                entry["value"] = kubelet(entry["value"])
+        for words in ("command", "args"):
+            container[words] = [kubelet(word) for word in container[words]]
+    return made
+
+
+def replaced(value: Any, texts: dict[str, str]) -> Any:
+    """The object with other texts in place of the tokens, wherever they stand."""
+    if isinstance(value, list):
+        return [replaced(each, texts) for each in value]
+    if isinstance(value, dict):
+        return {replaced(key, texts): replaced(each, texts) for key, each in value.items()}
+    if isinstance(value, str):
+        return re.sub(r"token[a-z]+z", lambda found: texts.get(found[0], found[0]), value)
+    return value
+
+
+def token(number: int) -> str:
+    return "token" + "".join(chr(ord("a") + int(digit)) for digit in str(number)) + "z"
+
+
+def test_the_types_and_checks_refuse_most_of_them() -> None:
+    """What is left are free texts; a variable that comes here needs a reason."""
+    assert {shape.name for shape, text in accepted() if SHELL in text} == {
+        "postgres_backup_user",
+        "postgres_backup_database",
+        "postgres_backup_extra_args",
+        "postgres_backup_drill_settings",
+        "postgres_backup_nfs",  # its path and its mount options
+        "postgres_backup_image",
+        "postgres_backup_affinity",
+        "postgres_backup_node_selector",
+        "postgres_backup_pod_annotations",
+        "postgres_backup_pod_labels",
+        "postgres_backup_resources",  # names of resources
+        "postgres_backup_tolerations",
+        "postgres_backup_manifest_dir",
+        "postgres_backup_runbook_dir",
+    }
+
+
+def test_each_is_carried_to_the_letter_and_changes_nothing_else() -> None:
+    # An NFS share takes the place of storage class and volume.
+    shares = in_rounds([case for case in accepted() if case[0].name == NFS])
+    others = in_rounds([case for case in accepted() if case[0].name != NFS])
+    assert len(shares) >= 4 and len(others) >= len(HOSTILE)
+    for number_of_round, cases in enumerate((*others, *shares)):
+        base = {name: value for name, value in BASE.items() if name != NFS or name in cases}
+        tokens = {name: token(number) for number, name in enumerate(cases)}
+        harmless = {name: shape.make(tokens[name]) for name, (shape, _) in cases.items()}
+        hostile = {name: shape.make(text) for name, (shape, text) in cases.items()}
+        texts = {tokens[name]: text for name, (_, text) in cases.items()}
+        expected = loaded(render("objects.yaml.j2", **{**base, **harmless}))
+        objects = loaded(render("objects.yaml.j2", **{**base, **hostile}))
+        assert seen_by_pods(objects) == replaced(seen_by_pods(expected), texts)
+        if number_of_round > 2:
+            continue
+        # The same in the files for people, which take as long: with the values that are worst.
+        written = [
+            each
+            for name in ("backup-pvc.yaml.j2", "backup-cronjob.yaml.j2")
+            for each in loaded(render(name, **{**base, **hostile, "__postgres_backup_objects": objects}))
+        ]
+        assert written == objects
+
+
+STUBS = {
+    # Runs what follows --, as the pod would.
+    "kubectl": "case $1 in get) echo Complete; exit ;; esac\n"
+    'for word; do shift; if [ "$word" = -- ]; then exec "$@"; fi; done',
+    "psql": '{ printf \'%s\\n\' "$@"; echo =; cat; } >"$OUT/psql.$$"',
+    "gzip": 'cat "$OUT/../dump"',
+    "ansible-playbook": ":",
+    "touch": ":",
+    "ls": "echo backup",
+    "sha256sum": ":",
+}
+
+
+@pytest.mark.parametrize("text", ["postgres", "my-admin", "it's", f'{SHELL} "^.*[x]\\/$ '])
+def test_the_commands_of_the_runbook_run_nothing_else(tmp_path: Path, text: str) -> None:
+    """Each block as a person would paste it, with stand-ins for the programs."""
+    programs, out, work = (tmp_path / name for name in ("programs", "out", "work"))
+    for folder in (programs, out, work):
+        folder.mkdir()
+    for name, body in STUBS.items():
+        (programs / name).write_text(f"#!/bin/sh\n{body}\n")
+        (programs / name).chmod(0o755)
+    for name in ("sh", "sed", "cat", "env", "date", "grep", "tail", "head", "sleep"):
+        (programs / name).symlink_to(str(shutil.which(name)))
+    role = text if re.fullmatch("[a-z_]+", text) else '"' + text.replace('"', '""') + '"'
+    dump = f"CREATE ROLE x{role};\nCREATE ROLE {role};\nCREATE ROLE other;\nCREATE ROLE {role};\n"
+    (tmp_path / "dump").write_text(dump)
+    page = render(
+        "postgres-backup.md.j2",
+        postgres_backup_user=text,
+        postgres_backup_database=text,
+        __postgres_backup_claim_now={"spec": {"volumeName": "pv"}},
+        __postgres_backup_location="nas:/x",
+        __postgres_backup_reclaim_policy="Retain",
+    )
+    # Lines of a page end where a terminal's do.
+    blocks = [block.partition("\n```")[0] for block in page.split("```sh\n")[1:]]
+    assert len(blocks) > 10
+    environment = {"PATH": str(programs), "OUT": str(out), "backup": "b", "database": "d", "server": "s", "port": "5"}
+    for block in blocks:
+        subprocess.run(
+            ["/bin/sh", "-c", block], cwd=work, env=environment, stdin=subprocess.DEVNULL, check=False, timeout=30
+        )
+    assert not list(tmp_path.rglob("PWNED*"))
+    calls = [path.read_text().partition("=\n")[::2] for path in out.iterdir()]
+    words = [said.split("\n") for said, _ in calls]
+    assert len(words) == 6
+    assert all(each[each.index("-U") + 1] == text for each in words)
+    assert sum(each[each.index("-d") + 1] == text for each in words) == 5
+    assert [fed for _, fed in calls if "other" in fed] == [dump.replace(f"CREATE ROLE {role};\n", "", 1)] * 2
