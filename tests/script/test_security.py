@@ -18,13 +18,13 @@ from pathlib import Path
 
 import pytest
 
-from .combinations import ONE_PER_SHELL
+from .combinations import under_one
 from .programs import REPOSITORY
 from .sandbox import Sandbox
 from .server import Server
 from .volume import Entry, backup_name, give, put, put_backup, snapshot, without
 
-pytestmark = pytest.mark.parametrize("combination", ONE_PER_SHELL[:1], ids=str)
+pytestmark = under_one
 
 DAY = 86400
 ONE = {"POSTGRES_BACKUP_KEEP_LAST": "1", "POSTGRES_BACKUP_KEEP_DAILY": "0"}
