@@ -24,7 +24,8 @@ User = Callable[[str], tuple[Env, Recorder]]
 
 
 def manifests(name: str) -> list[dict[str, Any]]:
-    return list(yaml.safe_load_all((EXAMPLES / f"{name}.yaml").read_text()))
+    found: dict[str, Any] = yaml.safe_load((EXAMPLES / f"{name}.yaml").read_text())
+    return list(found["items"]) if found["kind"] == "List" else [found]
 
 
 def rights(name: str) -> set[Right]:
