@@ -161,7 +161,7 @@ def test_a_job_that_is_deleted_meanwhile(ansible: Ansible, installed: dict[str, 
     namespace = installed["namespace"]
     slow_job(namespace, "by-hand", 60)
     waiting = ansible.start("backup_job", **installed)
-    time.sleep(4)
+    time.sleep(10)
     kubectl("delete", "job", "by-hand", "-n", namespace)
     output, _ = waiting.communicate(timeout=60)
     assert waiting.returncode != 0
