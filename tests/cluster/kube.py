@@ -130,6 +130,19 @@ done
         self._process.communicate()
 
 
+@dataclass(frozen=True)
+class PodCommands:
+    """As PodShell, by an exec for each command: works again after the API server or the container was gone."""
+
+    namespace: str
+    pod: str
+
+    def run(self, *words: str, stdin: bytes = b"") -> tuple[int, bytes, bytes]:
+        command = ["kubectl", "exec", "-i", self.pod, "-n", self.namespace, "--", *words]
+        done = subprocess.run(command, input=stdin, capture_output=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+
 def kill_all(process: subprocess.Popen[str]) -> None:
     """Kills a process and all that it started: Ansible's workers are in sessions of their own."""
     parents = {int(path.name): _parent(path) for path in Path("/proc").iterdir() if path.name.isdigit()}

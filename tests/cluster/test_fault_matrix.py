@@ -18,13 +18,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.script.volume import snapshot
+
 from .conftest import bring_server_up, new_namespace, secret
 from .fault_cluster import FaultCluster, own_cluster, processes, wait_until
 from .fault_home import SHOP, Home, Operation, keep_all, put_big, put_growing, put_held, told
 from .fault_share import Share
 from .fault_table import FAULTS
 from .gate import WAIT, Json, Place, install
-from .kube import NAME, Ansible, apply, job_ends, kubectl, must_get
+from .kube import NAME, Ansible, PodCommands, apply, job_ends, kubectl, must_get
 from .test_restore import POD, Live
 from .test_role_lifecycle import written_objects
 
@@ -46,7 +48,7 @@ def written(
     assert os.environ["KUBECONFIG"] == cluster_of_faults.kubeconfig
     ansible = Ansible(tmp_path_factory.mktemp("written"), collections)
     server = bring_server_up(ansible, "faults")
-    live = Live(server, {})
+    live = Live(server, PodCommands("faults", POD), {})
     live.sql(f"DROP DATABASE IF EXISTS {SHOP};")
     live.sql(f"CREATE DATABASE {SHOP};")
     live.sql("CREATE TABLE items AS SELECT g AS id, md5(g::text) AS name FROM generate_series(1, 1000) AS g;", SHOP)
@@ -128,6 +130,16 @@ class Seen:
             record.write_text(json.dumps(known, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 
+@contextlib.contextmanager
+def meets(home: Home, fault: str, leaves_partial: bool = False) -> Iterator[Seen]:
+    """A fault: nothing is lost or left over, and what was seen is what is expected."""
+    before = home.older()
+    seen = Seen(fault)
+    yield seen
+    home.assert_as_it_was(before, leaves_partial)
+    seen.judge()
+
+
 def good_run(home: Home) -> None:
     made = home.begin("run").end()
     assert not made["failed"], made["msg"]
@@ -140,9 +152,7 @@ OUTAGE_SECONDS = 6
 @pytest.mark.parametrize("component", ["kube-apiserver", "kubelet", "etcd", "containerd"])
 def test_a_component(cluster_of_faults: FaultCluster, home: Home, component: str, how: str) -> None:
     fault: Callable[[str], AbstractContextManager[None]] = getattr(cluster_of_faults, how)
-    before = home.older()
-    seen = Seen(f"{component} {how}")
-    with home.in_the_middle("run", "drill", "restore", "fetch") as begun:
+    with meets(home, f"{component} {how}") as seen, home.in_the_middle("run", "drill", "restore", "fetch") as begun:
         with fault(component):
             since = time.monotonic()
             short = [home.begin(kind) for kind in ("list", "prune")]
@@ -156,8 +166,6 @@ def test_a_component(cluster_of_faults: FaultCluster, home: Home, component: str
             seen.add(begun[kind])
         home.release()
         seen.add(begun["run"])
-    home.assert_as_it_was(before)
-    seen.judge()
 
 
 def server_processes() -> list[int]:
@@ -176,9 +184,7 @@ def _cgroup(process: Path) -> str:
 
 @pytest.mark.parametrize("how", ["killed", "paused"])
 def test_the_server(home: Home, how: str) -> None:
-    before = home.older()
-    seen = Seen(f"PostgreSQL {how}")
-    with contextlib.ExitStack() as stack:
+    with meets(home, f"PostgreSQL {how}") as seen, contextlib.ExitStack() as stack:
         begun = stack.enter_context(home.in_the_middle("drill", "restore", "fetch"))
         lock = stack.enter_context(contextlib.ExitStack())
         lock.enter_context(home.locked())
@@ -212,33 +218,28 @@ def test_the_server(home: Home, how: str) -> None:
             seen.add(begun[kind])
         lock.close()
         seen.add(begun["run"])
-    home.assert_as_it_was(before)
-    seen.judge()
 
 
 def test_the_nodes_disk_is_full(cluster_of_faults: FaultCluster, home: Home) -> None:
-    before = home.older()
-    seen = Seen("node out of disk")
-    filler = cluster_of_faults.node_disk() / "filler"
-    with home.in_the_middle("run", "restore") as begun:
-        (home.place.volume / "gate" / "hold").touch()
-        drill = home.begin("drill", backup=home.growing)
-        wait_until(lambda: bool(processes(f": postgres {SHOP} [local]")), "the drill restores")
-        free = shutil.disk_usage(cluster_of_faults.node_disk()).free
-        subprocess.run(["fallocate", "-l", str(free - (420 << 20)), filler], check=True)
-        seen.add(drill)
-        wait_until(lambda: "disk-pressure" in taints(), "the node takes no pods")
-        for operation in [home.begin(kind, stuck_timeout="4s") for kind in ("list", "prune", "fetch")]:
-            seen.add(operation)
-        filler.unlink()
-        with cluster_of_faults.killed("kubelet"):
-            pass
-        home.release_restores()
-        seen.add(begun["restore"])
-        home.release()
-        seen.add(begun["run"])
-    home.assert_as_it_was(before)
-    seen.judge()
+    with meets(home, "node out of disk") as seen:
+        filler = cluster_of_faults.node_disk() / "filler"
+        with home.in_the_middle("run", "restore") as begun:
+            (home.place.volume / "gate" / "hold").touch()
+            drill = home.begin("drill", backup=home.growing)
+            wait_until(lambda: bool(processes(f": postgres {SHOP} [local]")), "the drill restores")
+            free = shutil.disk_usage(cluster_of_faults.node_disk()).free
+            subprocess.run(["fallocate", "-l", str(free - (420 << 20)), filler], check=True)
+            seen.add(drill)
+            wait_until(lambda: "disk-pressure" in taints(), "the node takes no pods")
+            for operation in [home.begin(kind, stuck_timeout="4s") for kind in ("list", "prune", "fetch")]:
+                seen.add(operation)
+            filler.unlink()
+            with cluster_of_faults.killed("kubelet"):
+                pass
+            home.release_restores()
+            seen.add(begun["restore"])
+            home.release()
+            seen.add(begun["run"])
     wait_until(lambda: "disk-pressure" not in taints(), "the node takes pods again")
 
 
@@ -247,20 +248,15 @@ def taints() -> str:
 
 
 def test_the_volume_is_slow(share: Share, shared_home: Home) -> None:
-    before = shared_home.older()
-    seen = Seen("volume slow")
-    with share.slow():
+    with meets(shared_home, "volume slow") as seen, share.slow():
         begun = [shared_home.begin(kind) for kind in ("list", "prune", "fetch", "drill", "restore", "run")]
         for operation in begun:
             seen.add(operation)
-    shared_home.assert_as_it_was(before)
-    seen.judge()
 
 
 def test_the_volume_is_silent(share: Share, shared_home: Home) -> None:
-    before = shared_home.older()
-    seen = Seen("volume silent")
-    with shared_home.in_the_middle("run", "drill", "restore", "fetch") as begun:
+    begin = shared_home.in_the_middle("run", "drill", "restore", "fetch")
+    with meets(shared_home, "volume silent") as seen, begin as begun:
         with share.silent():
             short = [shared_home.begin(kind) for kind in ("list", "prune")]
             shared_home.live.sql("DROP ROLE hold;")
@@ -272,77 +268,63 @@ def test_the_volume_is_silent(share: Share, shared_home: Home) -> None:
             seen.add(begun[kind])
         shared_home.release()
         seen.add(begun["run"])
-    shared_home.assert_as_it_was(before)
-    seen.judge()
 
 
 def test_the_volume_vanishes(share: Share, shared_home: Home) -> None:
-    before = shared_home.older()
-    seen = Seen("volume vanished")
-    middle = shared_home.in_the_middle(
-        "run", "drill", "restore", "fetch", fetch={"retries": 1}, run={"stuck_timeout": "4s"}
-    )
-    with middle as begun, share.gone():
-        short = [shared_home.begin(kind, stuck_timeout="4s") for kind in ("list", "prune")]
-        # What the gate waits for is gone with the mount.
-        shared_home.release()
-        for operation in [*short, *begun.values()]:
-            seen.add(operation)
-    good_run(shared_home)
-    shared_home.assert_as_it_was(before, has_partial=True)
-    seen.judge()
+    with meets(shared_home, "volume vanished", leaves_partial=True) as seen:
+        middle = shared_home.in_the_middle(
+            "run", "drill", "restore", "fetch", fetch={"retries": 1}, run={"stuck_timeout": "4s"}
+        )
+        with middle as begun, share.gone():
+            short = [shared_home.begin(kind, stuck_timeout="4s") for kind in ("list", "prune")]
+            # What the gate waits for is gone with the mount.
+            shared_home.release()
+            for operation in [*short, *begun.values()]:
+                seen.add(operation)
+        good_run(shared_home)
 
 
 def test_the_volume_becomes_read_only(share: Share, shared_home: Home) -> None:
-    before = shared_home.older()
-    seen = Seen("volume read-only")
-    shared_home.place.stop_at("read_back")
-    with shared_home.in_the_middle("drill", "restore", "fetch") as begun:
+    with meets(shared_home, "volume read-only", leaves_partial=True) as seen:
         shared_home.place.stop_at("read_back")
-        begun["run"] = shared_home.begin("run")
-        shared_home.place.wait_for_gate()
-        (shared_home.place.volume / "gate" / "stop").unlink()
-        (shared_home.place.volume / "gate" / "hold").unlink()
-        with share.read_only():
-            shared_home.live.sql("DROP ROLE hold;")
-            short = [shared_home.begin(kind) for kind in ("list", "prune")]
-            for operation in [*short, *begun.values()]:
-                seen.add(operation)
-    good_run(shared_home)
-    shared_home.assert_as_it_was(before, has_partial=True)
-    seen.judge()
+        with shared_home.in_the_middle("drill", "restore", "fetch") as begun:
+            shared_home.place.stop_at("read_back")
+            begun["run"] = shared_home.begin("run")
+            shared_home.place.wait_for_gate()
+            (shared_home.place.volume / "gate" / "stop").unlink()
+            (shared_home.place.volume / "gate" / "hold").unlink()
+            with share.read_only():
+                shared_home.live.sql("DROP ROLE hold;")
+                short = [shared_home.begin(kind) for kind in ("list", "prune")]
+                for operation in [*short, *begun.values()]:
+                    seen.add(operation)
+        good_run(shared_home)
 
 
 def test_the_volume_is_full(share: Share, shared_home: Home) -> None:
-    before = shared_home.older()
-    seen = Seen("volume full")
-    with shared_home.in_the_middle("run", "drill", "restore", "fetch") as begun, share.full():
-        shared_home.release()
-        for operation in begun.values():
-            seen.add(operation)
-        for operation in [shared_home.begin(kind) for kind in ("list", "prune")]:
-            seen.add(operation)
-    good_run(shared_home)
-    shared_home.assert_as_it_was(before)
-    seen.judge()
+    with meets(shared_home, "volume full") as seen:
+        with shared_home.in_the_middle("run", "drill", "restore", "fetch") as begun, share.full():
+            shared_home.release()
+            for operation in begun.values():
+                seen.add(operation)
+            for operation in [shared_home.begin(kind) for kind in ("list", "prune")]:
+                seen.add(operation)
+        good_run(shared_home)
 
 
 def test_two_controllers(home: Home) -> None:
-    before = home.older()
-    seen = Seen("two controllers")
-    twice = [home.begin(kind) for kind in ("prune", "list", "drill", "run") for _ in range(2)]
-    results = [seen.add(operation) for operation in twice]
-    assert not any(result["failed"] for result in results)
-    with home.in_the_middle("restore") as begun, contextlib.ExitStack() as lock:
-        lock.enter_context(home.locked())
-        begun["run"] = home.begin("run")
-        home.wait_until_the_dump_waits()
-        home.release_restores()
-        seen.add(begun["restore"])
-        lock.close()
-        seen.add(begun["run"])
-    home.assert_as_it_was(before)
-    seen.judge()
+    with meets(home, "two controllers") as seen:
+        twice = [home.begin(kind) for kind in ("prune", "list", "drill", "run") for _ in range(2)]
+        results = [seen.add(operation) for operation in twice]
+        assert not any(result["failed"] for result in results)
+        with home.in_the_middle("restore") as begun, contextlib.ExitStack() as lock:
+            lock.enter_context(home.locked())
+            begun["run"] = home.begin("run")
+            home.wait_until_the_dump_waits()
+            home.release_restores()
+            seen.add(begun["restore"])
+            lock.close()
+            seen.add(begun["run"])
 
 
 # What each night's run meets, at which step, and the reason that it gives.
@@ -359,50 +341,44 @@ NIGHTS = [
 
 def test_seven_bad_nights(home: Home) -> None:
     place, namespace = home.place, home.namespace
-    before = home.older()
-    older = {os.fsdecode(name) for name in before if name.endswith(b".sql.gz")}
-    seen = Seen("seven bad nights")
-    tries = '{"spec": {"jobTemplate": {"spec": {"backoffLimit": %d}}}}'
-    kubectl("patch", "cronjob", NAME, "-n", namespace, "-p", tries % 0)
-    try:
-        for night, (step, order, reason) in enumerate(NIGHTS):
-            job = f"night-{night}"
-            place.stop_at(step, order)
-            place.start(job)
-            if order == WAIT:
-                place.wait_for_gate()
-                place.signal_container(signal.SIGKILL, job)
-            assert job_ends(job, namespace, 240) == "Failed"
-            record = place.last_run
-            print("night", night, record["state"], record["reason"])
-            # A run that was killed leaves no word; Kubernetes may have begun one attempt more, which does.
-            assert record["state"] in ({"running", "failed"} if order == WAIT else {"failed"})
-            assert re.search(reason, str(record["reason"])), record
-            assert {path.name for path in place.volume.glob("*.sql.gz")} == older
-    finally:
-        place.stop_nowhere()
-        kubectl("patch", "cronjob", NAME, "-n", namespace, "-p", tries % 3)
-    begun = [home.begin(kind) for kind in ("list", "prune", "drill", "restore", "fetch")]
-    for operation in begun:
-        seen.add(operation)
-    seen.add(home.begin("run"))
     # The last night's run was killed.
-    home.assert_as_it_was(before, has_partial=True)
-    seen.judge()
+    with meets(home, "seven bad nights", leaves_partial=True) as seen:
+        older = {os.fsdecode(name) for name in snapshot(place.volume) if name.endswith(b".sql.gz")}
+        tries = '{"spec": {"jobTemplate": {"spec": {"backoffLimit": %d}}}}'
+        kubectl("patch", "cronjob", NAME, "-n", namespace, "-p", tries % 0)
+        try:
+            for night, (step, order, reason) in enumerate(NIGHTS):
+                job = f"night-{night}"
+                place.stop_at(step, order)
+                place.start(job)
+                if order == WAIT:
+                    place.wait_for_gate()
+                    place.signal_container(signal.SIGKILL, job)
+                assert job_ends(job, namespace, 240) == "Failed"
+                record = place.last_run
+                print("night", night, record["state"], record["reason"])
+                # A run that was killed leaves no word; Kubernetes may have begun one attempt more, which does.
+                assert record["state"] in ({"running", "failed"} if order == WAIT else {"failed"})
+                assert re.search(reason, str(record["reason"])), record
+                assert {path.name for path in place.volume.glob("*.sql.gz")} == older
+        finally:
+            place.stop_nowhere()
+            kubectl("patch", "cronjob", NAME, "-n", namespace, "-p", tries % 3)
+        begun = [home.begin(kind) for kind in ("list", "prune", "drill", "restore", "fetch")]
+        for operation in begun:
+            seen.add(operation)
+        seen.add(home.begin("run"))
 
 
 @pytest.mark.parametrize("days", ["+3d", "-3d"])
 def test_the_controllers_clock(home: Home, days: str) -> None:
-    before = home.older()
-    seen = Seen(f"controller's clock {'forward' if days[0] == '+' else 'back'}")
-    for operation in [
-        home.begin("list", clock=days),
-        home.begin("fetch", clock=days),
-        home.begin("prune", clock=days),
-        home.begin("drill", clock=days),
-        home.begin("restore", clock=days),
-    ]:
-        seen.add(operation)
-    seen.add(home.begin("run", clock=days, max_age="26h"))
-    home.assert_as_it_was(before)
-    seen.judge()
+    with meets(home, f"controller's clock {'forward' if days[0] == '+' else 'back'}") as seen:
+        for operation in [
+            home.begin("list", clock=days),
+            home.begin("fetch", clock=days),
+            home.begin("prune", clock=days),
+            home.begin("drill", clock=days),
+            home.begin("restore", clock=days),
+        ]:
+            seen.add(operation)
+        seen.add(home.begin("run", clock=days, max_age="26h"))

@@ -23,7 +23,7 @@ from tests.dump import hostile
 from tests.script.sample import literal, quoted
 
 from .conftest import Server, bring_server_up, credentials, new_namespace
-from .kube import CHECKOUT, NAME, Ansible, PodShell, kubectl, must_get, names
+from .kube import CHECKOUT, NAME, Ansible, PodCommands, PodShell, kubectl, must_get, names
 from .volumes import volume_folder
 
 POD = "postgres-postgresql-0"
@@ -40,13 +40,17 @@ class Live:
     """The server in its pod, with the methods that tests/dump/hostile.py needs, and a backup of it as fetched."""
 
     server: Server
-    shell: PodShell
+    shell: PodShell | PodCommands
     fetched: dict[str, Any]
     programs: Programs = field(default_factory=Programs)
 
     @property
     def login(self) -> list[str]:
         return ["env", f"PGPASSWORD={self.server.password}", "PGUSER=postgres", "PGHOST=127.0.0.1"]
+
+    def command(self, *words: str) -> list[str]:
+        """That on this machine which runs a command beside the server."""
+        return ["kubectl", "exec", POD, "-n", self.server.namespace, "--", *self.login, *words]
 
     def run(self, *words: str, stdin: str = "") -> str:
         status, out, error = self.shell.run(*self.login, *words, stdin=stdin.encode())
@@ -92,8 +96,7 @@ class Live:
     def session(self, database: str) -> Iterator[None]:
         """Somebody who stays connected."""
         words = ("env", "PGAPPNAME=the pool", "psql", "-X", "-d", database, "-c", "SELECT pg_sleep(300)")
-        command = ["kubectl", "exec", POD, "-n", self.server.namespace, "--", *self.login, *words]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(self.command(*words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         question = f"SELECT count(*) FROM pg_stat_activity WHERE datname = {literal(database)};"
         try:
             wait_until(lambda: self.sql(question) != "0")
