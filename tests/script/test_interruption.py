@@ -227,6 +227,23 @@ def test_an_attempt_that_is_ended_does_not_overwrite_the_first_reason(sandbox: S
     assert without(snapshot(sandbox.volume), "last-run.json") == before
 
 
+@under_all
+def test_an_attempt_that_is_ended_at_its_begin_does_not_either(sandbox: Sandbox) -> None:
+    """Before it has looked at the volume."""
+    sandbox.run("run", env=WRONG_PASSWORD).check(1)
+    gate = sandbox.workspace.directory("gate", sandbox.uid)
+    sandbox.shim("mktemp", f'echo >{gate}/reached; until [ -e {gate}/go ]; do sleep 0.1; done; exec "$real" "$@"')
+    process = sandbox.start("run")
+    sandbox.wait_until((gate / "reached").exists, "it makes its temporary folder", process)
+    process.send_signal(signal.SIGTERM)
+    (gate / "go").touch()
+    assert sandbox.finish(process).code == 1
+    record = _record(sandbox)
+    assert (record["state"], record["attempts"]) == ("failed", 2)
+    assert "password authentication failed" in record["reason"]
+    assert "SIGTERM" in record["last_reason"]
+
+
 def test_another_pod_of_the_same_job_counts_on(sandbox: Sandbox) -> None:
     """After an eviction the Job makes a new pod."""
     sandbox.run("run", env=WRONG_PASSWORD).check(1)

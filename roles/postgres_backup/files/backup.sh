@@ -508,17 +508,25 @@ step_check() {
 
 # step_watch MAIN SECONDS PARTIAL: shows that the run lives, and ends it by SIGUSR1 at its time limit.
 step_watch() {
-    watched=0
-    while :; do
-        pause=$(($2 - watched))
-        [ "$pause" -le 60 ] || pause=60
-        if [ "$pause" -le 0 ]; then kill -USR1 "$1"; exit 0; fi
+    # By itself: a volume whose server is away holds up whoever touches it.
+    show_life "$1" "$3" &
+    left=$2
+    while [ "$left" -gt 0 ]; do
+        pause=$((left < 60 ? left : 60))
         sleep "$pause"
-        watched=$((watched + pause))
         kill -0 "$1" 2>/dev/null || exit 0
+        left=$((left - pause))
+    done
+    kill -USR1 "$1"
+}
+
+# show_life MAIN PARTIAL: each minute, in last-run.json's time and in the log.
+show_life() {
+    minutes=0
+    while sleep 60 && kill -0 "$1" 2>/dev/null; do
+        minutes=$((minutes + 1))
         [ ! -e "$POSTGRES_BACKUP_DIR/last-run.json" ] || touch "$POSTGRES_BACKUP_DIR/last-run.json" 2>/dev/null
-        bytes=$(stat -c %s "$3" 2>/dev/null) && [ "$watched" -lt "$2" ] &&
-            log "still running after $((watched / 60)) min; $(human_bytes "$bytes") written"
+        bytes=$(stat -c %s "$2" 2>/dev/null) && log "still running after $minutes min; $(human_bytes "$bytes") written"
     done
 }
 
@@ -711,7 +719,12 @@ fail_with() {
     exit_status=$1 what=$2 found=$3 advice=$4
     end_group "${step_group:-}"
     end_watch
+    # First of all: what follows may have to wait for the volume.
+    log "FAILED: $what"
+    printf '%s\n' "$found" | while IFS= read -r line; do log "  found: $line"; done
+    log "  what to do: $advice"
     if [ "$command" = run ]; then
+        [ -n "$attempts" ] || take_over_earlier_attempt
         [ -z "$partial" ] || rm -f "$partial" 2>/dev/null
         this_reason=$(json "$(printf '%s: %s' "$what" "$found" | head -c 1500)")
         if [ "$reason" = null ]; then reason=$this_reason; else last_reason=$this_reason; fi
@@ -722,9 +735,6 @@ fail_with() {
         write_termination_message "$failed_result" failed
     fi
     if [ "$command" = drill ]; then drill_failed; fi
-    log "FAILED: $what"
-    printf '%s\n' "$found" | while IFS= read -r line; do log "  found: $line"; done
-    log "  what to do: $advice"
     if [ "$command" = run ]; then report_older_backups; fi
     clean_up
     exit "$exit_status"
@@ -797,25 +807,26 @@ postgres_advice() {
 }
 
 # take_over_earlier_attempt: what last-run.json tells of an earlier attempt of this Job, or of a run that was cut off.
+# `attempts` comes last: where a signal found it empty, fail_with does this again.
 take_over_earlier_attempt() {
-    attempts=1 reason=null last_reason=null recovered_from=null
+    this_attempt=1 reason=null last_reason=null recovered_from=null
     earlier=$(last_run)
-    [ -n "$earlier" ] || return 0
     earlier_state=$(json_field state "$earlier")
     earlier_job=$(json_field job "$earlier")
     earlier_attempts=$(json_field attempts "$earlier")
-    if [ -n "$POSTGRES_BACKUP_JOB" ] && [ "$earlier_job" = "$(json "$POSTGRES_BACKUP_JOB")" ] && [ "$earlier_state" != '"succeeded"' ]; then
+    if [ -n "$earlier" ] && [ -n "$POSTGRES_BACKUP_JOB" ] && [ "$earlier_job" = "$(json "$POSTGRES_BACKUP_JOB")" ] && [ "$earlier_state" != '"succeeded"' ]; then
         is_whole_number "$earlier_attempts" || earlier_attempts=1
-        attempts=$((earlier_attempts + 1))
+        this_attempt=$((earlier_attempts + 1))
         reason=$(json_field reason "$earlier")
         case $reason in
             '"'*) ;;
             *) reason=$(json "attempt $earlier_attempts was interrupted before it could write its result (killed, out of memory, or the node went away)") ;;
         esac
-        log "attempt $attempts of this Job; the first failed: $reason"
+        log "attempt $this_attempt of this Job; the first failed: $reason"
     elif [ "$earlier_state" = '"interrupted"' ]; then
         warn "the run before this one (job $earlier_job, started $(json_field started "$earlier")) was interrupted before it could write its result"
     fi
+    attempts=$this_attempt
 }
 
 # remove_stale_partials: those of this pod's earlier attempts, of earlier pods of this Job (evicted, say: such a pod is
@@ -925,7 +936,7 @@ fail_write() {
 
 run() {
     step=prepare step_began=$(now_epoch) step_seconds='' step_group='' watch_group='' partial=''
-    started=$(now_iso) attempts=1 reason=null last_reason=null recovered_from=null warnings='' deleted=0 skipped='[]'
+    started=$(now_iso) attempts='' warnings='' deleted=0 skipped='[]'
     publishing=no pending_signal=''
     final_name='' sha256='' bytes='' uncompressed_bytes='' server_version='' client_version='' read_mode='' can_list=no
     catch_signals TERM INT HUP USR1
