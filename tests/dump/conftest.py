@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""Servers of every version that Debian's packages offer, with hostile content; they need root, as tests/script do."""
+"""Servers of every version that Debian's packages offer, with hostile content; they need root, as tests/script do.
+
+Each has plain dumps; dumps made with other options are of one of them, in turn."""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.in_turn import parameters, take_in_turn
 from tests.script.programs import root_filesystem, wrap
 from tests.script.server import Server
 from tests.script.workspace import Workspace
@@ -18,6 +21,10 @@ from tests.script.workspace import Workspace
 from . import hostile
 
 VERSIONS = tuple(os.environ.get("DUMP_TESTS_POSTGRESQL", "15 17 18").split())
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    take_in_turn(config, items, "pair", lambda item: parameters(item).get("form", "plain") != "plain")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+
+from tests import in_turn
 
 SHELLS = ("dash", "bash", "busybox")
 AWKS = ("mawk", "gawk", "busybox")
@@ -33,11 +34,11 @@ class Combination:
 
 ALL = tuple(Combination(shell, awk) for shell in SHELLS for awk in AWKS)
 # As images have them: Debian's, those with bash (Red Hat's bring it with gawk), and Alpine's. Every shell and every awk
-# is in one of them, so what a shell or an awk gets wrong by itself is found, and these are what every test runs under.
-# SCRIPT_TESTS_ALL=1 makes that all nine.
+# is in one of them, so what a shell or an awk gets wrong by itself is found. Each case has one of these in turn; with
+# TESTS_ALL=1 it has all nine.
 PAIRINGS = (
     ALL
-    if os.environ.get("SCRIPT_TESTS_ALL")
+    if in_turn.ALL
     else (Combination("dash", "mawk"), Combination("bash", "gawk"), Combination("busybox", "busybox"))
 )
 # For tests whose subject is what passes between the shell and the awk: a listing, its verdicts and JSON, a whole run.

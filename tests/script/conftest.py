@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.in_turn import take_in_turn
+
 from . import combinations, sample
 from .combinations import Combination
 from .programs import DEFAULT_VERSION, REPOSITORY, Programs, root_filesystem, wrap
@@ -28,6 +30,14 @@ FILES = ("backup.sh", "retention.awk", "feeding.sh", "globals.awk", "drill.sh", 
 FILES_VARIABLE = "SCRIPT_TESTS_FILES"
 
 MakeSandbox = Callable[[], Sandbox]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    def has_the_fixtures(item: pytest.Item) -> bool:
+        markers = item.iter_markers("parametrize")
+        return not any("combination" in marker.args[0] for marker in markers)
+
+    take_in_turn(config, items, "combination", has_the_fixtures)
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +77,7 @@ def paths(workspace: Workspace) -> Callable[[Combination], list[Path]]:
 
 @pytest.fixture(params=combinations.PAIRINGS, ids=str)
 def combination(request: pytest.FixtureRequest) -> Combination:
-    """Each pairing of images that there are; a test marked `under_all` has every shell with every awk."""
+    """The pairings of images that there are, in turn; a test marked `under_all` has every shell with every awk."""
     chosen = request.param
     assert isinstance(chosen, Combination)
     return chosen
