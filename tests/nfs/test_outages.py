@@ -48,6 +48,7 @@ def test_the_server_is_away_for_more_than_a_minute(guest: Guest, long_stop: Long
     share, run = long_stop.share, long_stop.run
     assert not run.ended
     assert share.backups() == []
+    back = guest.sh("date -u +%FT%TZ").strip()
     guest.nfs("start", "far-nas")
     outcome = run.finish()
     assert share.backups() == [outcome.result["backup"]]
@@ -55,3 +56,12 @@ def test_the_server_is_away_for_more_than_a_minute(guest: Guest, long_stop: Long
     assert share.partials() == []
     share.check_older()
     share.check_whole()
+
+    # Its time was over while the server was away; only then could it remove what it had written.
+    share, outcome = long_stop.limited_share, long_stop.limited.finish(1)
+    told, _, _ = next(line for line in outcome.log.splitlines() if "FAILED" in line).partition(" ")
+    assert "FAILED: the run took longer than its time limit of 40s" in outcome.log
+    assert told < back
+    assert share.backups() == share.partials() == []
+    assert share.last_run["state"] == "failed"
+    share.check_older()
