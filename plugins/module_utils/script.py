@@ -1870,7 +1870,6 @@ server_is_gone() {
 }
 
 step_drill_initdb() {
-    umask 077
     set -- --pgdata="$data/pgdata" --username="$superuser" --encoding="$encoding" --auth=trust --no-sync --no-instructions
     # From 18 on checksums are the default: nobody will read these pages again.
     if [ "$image_major" -ge 18 ]; then set -- "$@" --no-data-checksums; fi
@@ -2291,7 +2290,6 @@ restore() {
     require_tools psql awk cp cut dd grep gzip head mktemp sed sha256sum stat tr
     check_volume
     make_work_folder
-    umask 077
     # One cannot rename the database that one is connected to.
     maintenance=$POSTGRES_BACKUP_DATABASE
     [ "$maintenance" != "$RESTORE_TARGET" ] || maintenance=template1

@@ -73,6 +73,7 @@ class JobRun:
         same. An API server that is away for less than a minute is waited for; longer is a ClusterError.
         """
         watch = PodWatch(self._connection, self._namespace, self._name, stuck_seconds)
+        said = self._succeeded if last_word else threading.Event()
         deadline = time.monotonic() + timeout_seconds
         trouble_since: float | None = None
         while time.monotonic() < deadline:
@@ -89,12 +90,10 @@ class JobRun:
             trouble_since = None
             if end is not None:
                 return end
-            if last_word and self._succeeded.wait(_POLL_SECONDS):
+            if said.wait(_POLL_SECONDS):
                 # What it wrote to its other stream just before.
                 time.sleep(_OTHER_STREAM_SECONDS)
                 return JobEnd("Complete", None, self._result(self.log, "Complete"), self.log, self._killed)
-            if not last_word:
-                time.sleep(_POLL_SECONDS)
         raise WaitTimeoutError(
             f"the Job '{self._namespace}/{self._name}' did not end: expected its end within {timeout_seconds:.0f} s. "
             f"It goes on: kubectl logs -f -n {self._namespace} job/{self._name}"

@@ -240,7 +240,6 @@ server_is_gone() {
 }
 
 step_drill_initdb() {
-    umask 077
     set -- --pgdata="$data/pgdata" --username="$superuser" --encoding="$encoding" --auth=trust --no-sync --no-instructions
     # From 18 on checksums are the default: nobody will read these pages again.
     if [ "$image_major" -ge 18 ]; then set -- "$@" --no-data-checksums; fi

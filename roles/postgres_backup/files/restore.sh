@@ -25,7 +25,6 @@ restore() {
     require_tools psql awk cp cut dd grep gzip head mktemp sed sha256sum stat tr
     check_volume
     make_work_folder
-    umask 077
     # One cannot rename the database that one is connected to.
     maintenance=$POSTGRES_BACKUP_DATABASE
     [ "$maintenance" != "$RESTORE_TARGET" ] || maintenance=template1
