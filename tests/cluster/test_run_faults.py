@@ -157,7 +157,9 @@ def test_the_first_reason_survives_the_retries(installed: Install) -> None:
     assert record["state"] == "failed"
     assert record["attempts"] in (2, 3)
     assert INTERRUPTED in record["reason"]
-    assert "the server does not answer" in record["last_reason"]
+    # The third, if it came, may have been ended before it was refused.
+    refused, ended = "the server does not answer", "the run was ended from outside (SIGTERM)"
+    assert record["last_reason"].startswith((refused, ended) if record["attempts"] == 3 else refused)
     assert there.new_since(before) == ALWAYS
 
 
