@@ -132,14 +132,21 @@ done
 
 @dataclass(frozen=True)
 class PodCommands:
-    """As PodShell, by an exec for each command: works again after the API server or the container was gone."""
+    """As PodShell, by an exec for each command: it works again after the API server or the container was gone.
+
+    A kubelet that was just started knows its pods only after a moment.
+    """
 
     namespace: str
     pod: str
 
     def run(self, *words: str, stdin: bytes = b"") -> tuple[int, bytes, bytes]:
         command = ["kubectl", "exec", "-i", self.pod, "-n", self.namespace, "--", *words]
-        done = subprocess.run(command, input=stdin, capture_output=True, check=False)
+        for _ in range(60):
+            done = subprocess.run(command, input=stdin, capture_output=True, check=False)
+            if b"unable to upgrade connection" not in done.stderr:
+                break
+            time.sleep(0.5)
         return done.returncode, done.stdout, done.stderr
 
 
