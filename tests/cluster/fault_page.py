@@ -67,7 +67,7 @@ def _shown_by(cell: Cell, seen: str) -> str:
     parts = []
     if cell.seen:
         text = seen if len(seen) <= _LONGEST else f"{seen[:_LONGEST]}…"
-        parts.append(f"`{text.replace('|', '/').replace('`', chr(39))}`" if text else "not recorded yet")
+        parts.append(f"`{text.replace('|', '/').replace('`', chr(39))}`")
     parts += [f"`{test.rpartition('::')[2]}` ({test.partition('::')[0].removeprefix('tests/')})" for test in cell.tests]
     return "; ".join(parts) or "–"
 

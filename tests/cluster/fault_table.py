@@ -10,17 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-# Faults, and cells of them, whose own runs were not recorded yet: FAULTS_SEEN, see fault_page.py.
-UNRECORDED = frozenset(
-    {
-        "etcd paused",
-        "containerd paused",
-        "PostgreSQL paused",
-        "volume slow",
-        "volume vanished/fetch",
-        "kubelet killed/drill",
-    }
-)
 OPERATIONS = {
     "run": "a backup run: the CronJob's, or `backup_job`'s",
     "list": "`backup_info`, which reads the volume in a pod of its own",

@@ -45,9 +45,11 @@ exec "$name" "$@"
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
+    pause = 0.1
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds} s for: {what}"
-        time.sleep(0.1)
+        time.sleep(pause)
+        pause = min(0.5, pause * 1.2)
 
 
 @dataclass(frozen=True)

@@ -224,7 +224,13 @@ class Ansible:
     def module(
         self, module: str, /, *arguments: str, env: Mapping[str, str] | None = None, **options: Any
     ) -> dict[str, Any]:
-        """A module's result as Ansible got it, with `failed`, and `shown`: what a person sees."""
+        """A module's result with `failed`.
+
+        With arguments it is run by `ansible`, and `shown` is what a person sees. Without, the module runs by itself,
+        in half of the time.
+        """
+        if not arguments:
+            return self._module_alone(module, env, options)
         tree = self.folder / f"tree-{uuid.uuid4().hex[:8]}"
         done = self.start(module, *arguments, *warm(), "--tree", str(tree), env=env, **options)
         output, _ = done.communicate()
@@ -232,6 +238,22 @@ class Ansible:
         assert found.exists(), output
         result: dict[str, Any] = json.loads(found.read_text())
         return {"failed": done.returncode != 0, "msg": "", "shown": output, **result}
+
+    def _module_alone(self, module: str, env: Mapping[str, str] | None, options: Mapping[str, Any]) -> dict[str, Any]:
+        given = self.folder / f"{module}-{uuid.uuid4().hex[:8]}.json"
+        given.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": options}))
+        done = subprocess.run(
+            [warm_python(), Path(__file__).with_name("run_module.py"), self.collections, module, given],
+            cwd=self.folder,
+            env=self.environment(env),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.stdout.startswith('\n{"'), done.stdout + done.stderr
+        assert "Traceback" not in done.stdout + done.stderr, done.stdout + done.stderr
+        result: dict[str, Any] = json.loads(done.stdout)
+        return {"failed": done.returncode != 0, "msg": "", "shown": done.stderr, **result}
 
     def start(
         self, module: str, /, *arguments: str, env: Mapping[str, str] | None = None, **options: Any

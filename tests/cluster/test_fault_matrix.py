@@ -70,6 +70,8 @@ def make_home(place: Place, live: Live, folder: Path, collections: Path) -> Home
     held = put_held(place.volume, made["result"]["backup"])
     growing = put_growing(place.volume, made["result"]["backup"])
     keep_all(place.volume)
+    # The one that retention keeps, for whichever fault comes first.
+    good_run(empty)
     fetched = empty.begin("fetch", backup=held, verify=True).end()
     assert not fetched["failed"], fetched["msg"]
     return Home(place, live, folder, collections, fetched, growing)

@@ -113,7 +113,10 @@ class Fetch:
         return Running(process, tree, self.dest)
 
     def __call__(self, *extra: str, within: str = "", **options: Any) -> dict[str, Any]:
-        return self.start(*extra, *(() if within else warm()), within=within, **options).result()
+        if extra or within:
+            return self.start(*extra, *(() if within else warm()), within=within, **options).result()
+        given = {"namespace": self.namespace, "name": NAME, "dest": str(self.dest), **options}
+        return Ansible(self.folder, self.collections).module("backup_fetch", **given)
 
 
 @pytest.fixture
@@ -197,7 +200,7 @@ def test_an_unchecked_one_is_fetched_with_a_warning(fetch: Fetch, volume: Path) 
     sha256 = put(volume, of_day(1), sidecar=False)
     done = fetch(verify=True)
     assert (done["failed"], done["backup_state"], done["sha256"]) == (False, "unchecked", sha256), done
-    assert "no backup on the volume is complete" in done["shown"]
+    assert "no backup on the volume is complete" in json.dumps(done["warnings"])
     assert fetch.here == {of_day(1), f"{of_day(1)}.sha256"}
     assert fetch(verify=True)["changed"] is False
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import array
 import atexit
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -145,6 +146,9 @@ def _serve(path: str, parent: int, ready: int) -> None:
     sys.path.insert(0, "")
     for name in LIBRARIES:
         importlib.import_module(name)
+    # What is loaded stays: neither looked through nor copied by each module's process.
+    gc.disable()
+    gc.freeze()
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
     listener.listen(64)
