@@ -139,7 +139,8 @@ class Home:
             if "drill" in kinds:
                 wait_until(lambda: bool(processes(f": postgres {SHOP} [local] DO")), "the drill is held up")
             if "restore" in kinds:
-                wait_until(lambda: bool(processes(f": postgres {SHOP}_new_restoring", ") DO")), "the restore is held up")
+                restoring = f": postgres {SHOP}_new_restoring"
+                wait_until(lambda: bool(processes(restoring, ") DO")), "the restore is held up")
             if "fetch" in kinds:
                 # It cannot be held up, and comes last.
                 begun["fetch"] = self.begin("fetch", backup=BIG, **options.get("fetch", {}))
