@@ -25,7 +25,7 @@ from tests.script.volume import Entry, backup_name, snapshot
 
 from .fault_cluster import processes, wait_until
 from .gate import RUN_AS, Json, Place
-from .kube import NAME, kubectl, names
+from .kube import NAME, kubectl, listed, names
 from .test_fetch import noise
 from .test_restore import Live
 
@@ -221,9 +221,9 @@ class Home:
         whole = {os.fsdecode(name) for name in after if name.endswith(b".sql.gz")}
         assert all(f"{name}.sha256".encode() in after for name in whole)
         assert not list(self.here.glob(".*.partial"))
-        selector = ("-l", "app.kubernetes.io/component in (reader, drill, restore)")
+        selector = "app.kubernetes.io/component in (reader, drill, restore)"
         wait_until(
-            lambda: not kubectl("get", "jobs,pods", *selector, "-n", self.namespace, "-o", "name"), "its Jobs are gone"
+            lambda: not any(listed(kind, self.namespace, selector) for kind in ("job", "pod")), "its Jobs are gone"
         )
         wait_until(lambda: not self.live.waits(), "no database of a restore is left")
         self.live.sql(f"DROP DATABASE IF EXISTS {SHOP}_new;")

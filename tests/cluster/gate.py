@@ -18,7 +18,7 @@ from typing import Any
 
 from tests.script.volume import Entry, backup_name, give, put_backup, snapshot
 
-from .kube import NAME, apply, kubectl, must_get
+from .kube import NAME, apply, kubectl, listed, must_get
 
 Json = dict[str, Any]
 RUN_AS = 1001
@@ -105,9 +105,7 @@ class Place:
         kubectl("create", "job", f"--from=cronjob/{NAME}", job, "-n", self.namespace)
 
     def pods(self, job: str = "one") -> list[Json]:
-        selected = ("-l", f"batch.kubernetes.io/job-name={job}")
-        found: list[Json] = json.loads(kubectl("get", "pods", "-n", self.namespace, *selected, "-o", "json"))["items"]
-        return found
+        return listed("pod", self.namespace, f"batch.kubernetes.io/job-name={job}")
 
     def container(self, job: str = "one") -> Json:
         """The state of the only pod's container."""

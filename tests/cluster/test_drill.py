@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from .conftest import Server, credentials
-from .kube import CHECKOUT, NAME, Ansible, job_ends, kill_all, kubectl, must_get, names, run_cronjob
+from .kube import CHECKOUT, NAME, Ansible, job_ends, kill_all, kubectl, listed, must_get, names, run_cronjob
 from .volumes import install, volume_folder
 
 DUMPS = CHECKOUT / "tests" / "unit" / "plugins" / "module_utils" / "dumps"
@@ -193,7 +193,7 @@ def drill_pod(namespace: str, component: str = "drill") -> dict[str, Any]:
     deadline = time.monotonic() + 60
     selector = f"app.kubernetes.io/component={component}"
     while time.monotonic() < deadline:
-        for pod in json.loads(kubectl("get", "pod", "-l", selector, "-n", namespace, "-o", "json"))["items"]:
+        for pod in listed("pod", namespace, selector):
             statuses = pod["status"].get("containerStatuses", [])
             if any(status["name"] == "drill" and "running" in status["state"] for status in statuses):
                 found: dict[str, Any] = pod
