@@ -55,6 +55,21 @@ $hold$;
 """
 
 
+_WAIT = """import threading
+import time
+
+
+def wait(self, timeout=None):
+    end = None if timeout is None else time.monotonic() + timeout
+    while not self.is_set() and (end is None or time.monotonic() < end):
+        time.sleep(0.05)
+    return self.is_set()
+
+
+threading.Event.wait = wait
+"""
+
+
 @dataclass(frozen=True)
 class Operation:
     """One of the collection's modules at work, as Ansible starts it on the host, without what Ansible does before."""
@@ -113,14 +128,20 @@ class Home:
         module = f"ansible_collections.homelab.postgres_backup.plugins.modules.{MODULES[kind]}"
         process = subprocess.Popen(
             [*(("faketime", "-f", clock) if clock else ()), sys.executable, "-m", module, arguments],
-            # A clock that is set wrong still runs on: what waits for so many seconds waits no longer.
-            env={**os.environ, "PYTHONPATH": str(self.collections), "FAKETIME_DONT_FAKE_MONOTONIC": "1"},
+            env={**os.environ, "PYTHONPATH": f"{self.collections}{f':{self._patience()}' if clock else ''}"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
         )
         return Operation(kind, process)
+
+    def _patience(self) -> Path:
+        """A folder for Python's path: libfaketime does not know how threading waits, and it would wait for days."""
+        folder = self.folder / "patience"
+        folder.mkdir(exist_ok=True)
+        (folder / "sitecustomize.py").write_text(_WAIT)
+        return folder
 
     # ------------------------------------------------------------------------------------------------- in the middle
 
