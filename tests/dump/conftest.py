@@ -2,7 +2,8 @@
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 """Servers of every version that Debian's packages offer, with hostile content; they need root, as tests/script do.
 
-Each has plain dumps; dumps made with other options are of one of them, in turn."""
+Each has plain dumps; dumps made with other options are of one of them, in turn.
+"""
 
 from __future__ import annotations
 
