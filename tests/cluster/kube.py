@@ -37,15 +37,17 @@ def kubectl(*arguments: str, stdin: str | None = None, check: bool = True) -> st
 
 # Looked at again and again: a request on an open connection takes a tenth of what a kubectl does.
 _PATHS = {
-    "configmap": ("api/v1", "configmaps"),
-    "cronjob": ("apis/batch/v1", "cronjobs"),
-    "job": ("apis/batch/v1", "jobs"),
-    "networkpolicy": ("apis/networking.k8s.io/v1", "networkpolicies"),
-    "pod": ("api/v1", "pods"),
-    "pv": ("api/v1", "persistentvolumes"),
-    "pvc": ("api/v1", "persistentvolumeclaims"),
-    "secret": ("api/v1", "secrets"),
+    "configmaps": "api/v1",
+    "cronjobs": "apis/batch/v1",
+    "jobs": "apis/batch/v1",
+    "networkpolicies": "apis/networking.k8s.io/v1",
+    "persistentvolumeclaims": "api/v1",
+    "persistentvolumes": "api/v1",
+    "pods": "api/v1",
+    "secrets": "api/v1",
+    "serviceaccounts": "api/v1",
 }
+_PLURALS = {"networkpolicy": "networkpolicies", "pv": "persistentvolumes", "pvc": "persistentvolumeclaims"}
 
 
 @cache
@@ -55,8 +57,9 @@ def _connection(kubeconfig: str) -> client.ApiClient:
 
 
 def _read(kind: str, namespace: str | None, name: str = "", **query: str) -> dict[str, Any] | None:
-    group, plural = _PATHS[kind.removesuffix("s")]
-    path = "/".join(["", group, *(["namespaces", namespace] if namespace else []), plural, *([name] if name else [])])
+    plural = _PLURALS.get(kind.lower(), f"{kind.lower().removesuffix('s')}s")
+    where = ["namespaces", namespace] if namespace and plural != "persistentvolumes" else []
+    path = "/".join(["", _PATHS[plural], *where, plural, *([name] if name else [])])
     api = _connection(os.environ["KUBECONFIG"])
     request = api.param_serialize("GET", path, query_params=[*query.items()], auth_settings=["BearerToken"])
     answer = api.call_api(*request)
