@@ -136,8 +136,10 @@ class Place:
         """The first attempt's termination message and log, while Kubernetes waits before its next try."""
         wait_until(lambda: bool(_ended(self.container(job))), "the first attempt ends")
         pod = self.pods(job)[0]["metadata"]["name"]
-        restarted = ["--previous"] if self.container(job)["restartCount"] else []
-        return _ended(self.container(job))["message"], kubectl("logs", pod, "-n", self.namespace, *restarted)
+        message = _ended(self.container(job))["message"]
+        # The next attempt may begin at any moment, and is known to be one only a moment later.
+        logs = [kubectl("logs", pod, "-n", self.namespace, *which, check=False) for which in ((), ("--previous",))]
+        return message, next(log for log in logs if log and "attempt 2 of this Job" not in log)
 
 
 def _ended(container: Json) -> Json:
