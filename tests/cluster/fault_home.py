@@ -25,7 +25,7 @@ from tests.script.volume import Entry, backup_name, snapshot
 
 from .fault_cluster import processes, wait_until
 from .gate import RUN_AS, Json, Place
-from .kube import NAME, kubectl, listed, names
+from .kube import NAME, RUN_MODULE, kubectl, listed, names
 from .test_fetch import noise
 from .test_restore import Live
 
@@ -125,10 +125,10 @@ class Home:
             given |= {"dest": f"{self.here}/"}
         arguments = self.folder / f"{kind}-{uuid.uuid4().hex[:8]}.json"
         arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**given, **options}}))
-        module = f"ansible_collections.homelab.postgres_backup.plugins.modules.{MODULES[kind]}"
+        command = [sys.executable, str(RUN_MODULE), str(self.collections), MODULES[kind], str(arguments)]
         process = subprocess.Popen(
-            [*(("faketime", "-f", clock) if clock else ()), sys.executable, "-m", module, arguments],
-            env={**os.environ, "PYTHONPATH": f"{self.collections}{f':{self._patience()}' if clock else ''}"},
+            ["faketime", "-f", clock, *command] if clock else command,
+            env={**os.environ, "PYTHONPATH": str(self._patience())} if clock else None,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -26,6 +26,7 @@ from .warm_python import warm_python
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 NAME = "postgres-backup"
+RUN_MODULE = Path(__file__).with_name("run_module.py")
 
 
 def kubectl(*arguments: str, stdin: str | None = None, check: bool = True) -> str:
@@ -284,7 +285,7 @@ class Ansible:
         given = self.folder / f"{module}-{uuid.uuid4().hex[:8]}.json"
         given.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": options}))
         done = subprocess.run(
-            [warm_python(), Path(__file__).with_name("run_module.py"), self.collections, module, given],
+            [warm_python(), RUN_MODULE, self.collections, module, given],
             cwd=self.folder,
             env=self.environment(env),
             capture_output=True,
