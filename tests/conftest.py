@@ -18,6 +18,8 @@ MAY_BE_SKIPPED: dict[str, str] = {}
 FORBIDDEN = "a skipped test counts as a failed one: make what it needs, or name it in tests/conftest.py. It was: "
 
 
+# First: pytest itself then brings together again what shares a costly fixture, one of its parameters after another.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     seed = os.environ.get("TESTS_SHUFFLE")
     if seed:

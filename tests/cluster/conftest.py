@@ -12,7 +12,7 @@ import fcntl
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ import pytest
 import yaml
 from xdist.scheduler import LoadScopeScheduling
 
-from .kube import CHECKOUT, Ansible, apply, kubectl, must_get
+from .kube import CHECKOUT, Ansible, apply, create, delete_namespace, kubectl, must_get
+from .written import written_objects
 
 SERVER_NAMESPACE = "role-tests-server"
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
@@ -41,7 +42,7 @@ class Server:
 
 def new_namespace(prefix: str = "role") -> str:
     name = f"{prefix}-{uuid.uuid4().hex[:8]}"
-    apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": RESTRICTED}}, how="create")
+    create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": RESTRICTED}})
     return name
 
 
@@ -126,23 +127,47 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Chains:
     return Chains(config, log)
 
 
-@pytest.fixture(scope="session")
-def server(collections: Path, tmp_path_factory: pytest.TempPathFactory) -> Server:
-    """One server for all workers: the first one makes it, and writes down what the others need to know."""
-    folder = tmp_path_factory.mktemp("server")
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[], Any]) -> Any:
+    """What one worker makes for all of a run; they wait for it. It is given as JSON."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
-        return bring_server_up(Ansible(folder, collections), SERVER_NAMESPACE)
+        return make()
     # This folder is one run's.
-    shared = tmp_path_factory.getbasetemp().parent / "role-tests-server.json"
+    shared = factory.getbasetemp().parent / f"{name}.json"
     with shared.open("a+") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         held.seek(0)
         known = held.read()
         if known:
-            return Server(**json.loads(known))
-        made = bring_server_up(Ansible(folder, collections), SERVER_NAMESPACE)
-        held.write(json.dumps(asdict(made)))
+            return json.loads(known)
+        made = make()
+        held.write(json.dumps(made))
         return made
+
+
+@pytest.fixture(scope="session")
+def server(collections: Path, tmp_path_factory: pytest.TempPathFactory) -> Server:
+    def make() -> dict[str, str]:
+        ansible = Ansible(tmp_path_factory.mktemp("server"), collections)
+        return asdict(bring_server_up(ansible, SERVER_NAMESPACE))
+
+    return Server(**once(tmp_path_factory, "server", make))
+
+
+@pytest.fixture(scope="session")
+def written(server: Server, collections: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """The objects of an installation as site.yml writes them."""
+
+    def make() -> list[dict[str, Any]]:
+        namespace = new_namespace("written")
+        create(secret(namespace, server.password))
+        ansible = Ansible(tmp_path_factory.mktemp("written"), collections)
+        play = ansible.site(namespace=namespace, host=server.host)
+        assert play.status == 0, play.output
+        delete_namespace(namespace)
+        return written_objects(ansible.folder)
+
+    found: list[dict[str, Any]] = once(tmp_path_factory, "written", make)
+    return found
 
 
 @pytest.fixture
@@ -154,12 +179,18 @@ def ansible(tmp_path: Path, collections: Path) -> Ansible:
 def namespace(server: Server) -> Iterator[str]:
     """An empty namespace that enforces `restricted`, with the shared server's password."""
     name = new_namespace()
-    apply(secret(name, server.password))
+    create(secret(name, server.password))
     yield name
-    kubectl("delete", "namespace", name, "--wait=false")
+    delete_namespace(name)
 
 
 @pytest.fixture
-def home(namespace: str, server: Server) -> dict[str, Any]:
+def home_with_files(namespace: str, server: Server) -> dict[str, Any]:
     """The variables that every installation here has: its own namespace, and the shared server."""
     return {"namespace": namespace, "host": server.host}
+
+
+@pytest.fixture
+def home(home_with_files: dict[str, Any]) -> dict[str, Any]:
+    """The same for what does not look at the files for people: to write them takes a fourth of the role's time."""
+    return {**home_with_files, "manifest_dir": "", "runbook_dir": ""}

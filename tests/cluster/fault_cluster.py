@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import gate
+from . import kube
 from .kube import CHECKOUT, kubectl
 
 _COMMANDS = CHECKOUT / "dev" / "cluster"
@@ -22,7 +22,7 @@ _NODE_DISK = "1200M"
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
     """With more patience than other tests: much is at work at once."""
-    gate.wait_until(condition, what, 240)
+    kube.wait_until(condition, what, 240)
 
 
 @dataclass(frozen=True)

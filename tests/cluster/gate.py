@@ -4,12 +4,10 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import signal
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,7 +16,8 @@ from typing import Any
 
 from tests.script.volume import Entry, backup_name, give, put_backup, snapshot
 
-from .kube import NAME, apply, kubectl, listed, must_get
+from .kube import NAME, apply, kubectl, listed, must_get, wait_until
+from .written import in_namespace, wait_until_bound
 
 Json = dict[str, Any]
 RUN_AS = 1001
@@ -41,15 +40,6 @@ case "$name $*" in
 esac
 exec "$name" "$@"
 """
-
-
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    pause = 0.1
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s for: {what}"
-        time.sleep(pause)
-        pause = min(0.5, pause * 1.2)
 
 
 @dataclass(frozen=True)
@@ -156,9 +146,8 @@ def install(
     claim: Mapping[str, Any] | None = None,
 ) -> Place:
     """What site.yml writes, in another namespace, with the gate and with changes to Job, container and claim."""
-    objects = copy.deepcopy(written)
+    objects = in_namespace(written, namespace)
     for made in objects:
-        made["metadata"]["namespace"] = namespace
         if made["kind"] == "PersistentVolumeClaim":
             made["spec"].update(claim or {})
         if made["kind"] == "CronJob":
@@ -173,6 +162,6 @@ def install(
     names = sorted({pattern.split()[0] for pattern in STEPS.values()})
     wrappers = {"apiVersion": "v1", "kind": "ConfigMap", "data": dict.fromkeys(names, _WRAPPER)}
     apply({**wrappers, "metadata": {"name": "gate", "namespace": namespace}}, *objects)
-    kubectl("wait", "--for=jsonpath={.status.phase}=Bound", f"pvc/{NAME}", "-n", namespace, "--timeout=60s")
+    wait_until_bound(namespace)
     volume = must_get("pv", must_get("pvc", NAME, namespace)["spec"]["volumeName"])
     return Place(namespace, Path(volume["spec"]["hostPath"]["path"]))

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -36,11 +36,12 @@ def kubectl(*arguments: str, stdin: str | None = None, check: bool = True) -> st
     return done.stdout
 
 
-# Looked at again and again: a request on an open connection takes a tenth of what a kubectl does.
+# A request on an open connection takes a tenth of what a kubectl does.
 _PATHS = {
     "configmaps": "api/v1",
     "cronjobs": "apis/batch/v1",
     "jobs": "apis/batch/v1",
+    "namespaces": "api/v1",
     "networkpolicies": "apis/networking.k8s.io/v1",
     "persistentvolumeclaims": "api/v1",
     "persistentvolumes": "api/v1",
@@ -57,23 +58,38 @@ def _connection(kubeconfig: str) -> client.ApiClient:
     return connection
 
 
-def _read(kind: str, namespace: str | None, name: str = "", **query: str) -> dict[str, Any] | None:
+def _request(
+    method: str,
+    kind: str,
+    namespace: str | None,
+    name: str = "",
+    body: Mapping[str, Any] | None = None,
+    **query: str,
+) -> dict[str, Any] | None:
+    """The API's answer, or None where there is no such object."""
     plural = _PLURALS.get(kind.lower(), f"{kind.lower().removesuffix('s')}s")
     where = ["namespaces", namespace] if namespace and plural != "persistentvolumes" else []
     path = "/".join(["", _PATHS[plural], *where, plural, *([name] if name else [])])
     api = _connection(os.environ["KUBECONFIG"])
-    request = api.param_serialize("GET", path, query_params=[*query.items()], auth_settings=["BearerToken"])
+    request = api.param_serialize(
+        method,
+        path,
+        query_params=[*query.items()],
+        header_params={"Content-Type": "application/json"},
+        body=body,
+        auth_settings=["BearerToken"],
+    )
     answer = api.call_api(*request)
     if answer.status == 404:
         return None
     found: dict[str, Any] = json.loads(answer.read())  # type: ignore[no-untyped-call]
-    assert answer.status == 200, found
+    assert answer.status < 300, found
     return found
 
 
 def get(kind: str, name: str, namespace: str | None = None) -> dict[str, Any] | None:
     """The object, or None where there is none."""
-    return _read(kind, namespace, name)
+    return _request("GET", kind, namespace, name)
 
 
 def must_get(kind: str, name: str, namespace: str | None = None) -> dict[str, Any]:
@@ -84,7 +100,7 @@ def must_get(kind: str, name: str, namespace: str | None = None) -> dict[str, An
 
 def listed(kind: str, namespace: str, selector: str = "") -> list[dict[str, Any]]:
     """The objects with these labels."""
-    found = _read(kind, namespace, labelSelector=selector)
+    found = _request("GET", kind, namespace, labelSelector=selector)
     assert found is not None
     items: list[dict[str, Any]] = found["items"]
     return items
@@ -94,8 +110,30 @@ def names(kind: str, namespace: str) -> set[str]:
     return {item["metadata"]["name"] for item in listed(kind, namespace)}
 
 
+def create(*objects: Mapping[str, Any]) -> None:
+    """Objects that are not there yet."""
+    for made in objects:
+        about = made["metadata"]
+        assert _request("POST", made["kind"], about.get("namespace"), body=made), f"no namespace {about['namespace']}"
+
+
+def delete_namespace(name: str) -> None:
+    """It goes with all that is in it, some time later."""
+    _request("DELETE", "namespace", None, name)
+
+
 def apply(*objects: Mapping[str, Any], how: str = "apply") -> None:
+    """By kubectl: also kinds that are seldom here, and objects that are there already."""
     kubectl(how, "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    pause = 0.1
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s for: {what}"
+        time.sleep(pause)
+        pause = min(0.5, pause * 1.2)
 
 
 def job_ends(job: str, namespace: str, seconds: int = 90) -> str:
@@ -129,7 +167,7 @@ def run_in_volume(namespace: str, command: str, cronjob: str = NAME, job: str = 
     )
     container = made["spec"]["template"]["spec"]["containers"][0]
     container["command"], container["args"] = ["/bin/sh", "-ec"], [command]
-    apply(made, how="create")
+    create(made)
     state = job_ends(job, namespace)
     log = kubectl("logs", f"job/{job}", "-n", namespace)
     kubectl("delete", "job", job, "-n", namespace)
@@ -192,14 +230,14 @@ class PodCommands:
         return done.returncode, done.stdout, done.stderr
 
 
-def kill_all(process: subprocess.Popen[str]) -> None:
-    """Kills a process and all that it started: Ansible's workers are in sessions of their own."""
+def signal_all(process: subprocess.Popen[str], sent: signal.Signals) -> None:
+    """A signal to a process and all that it started: Ansible's workers are in sessions of their own."""
     parents = {int(path.name): _parent(path) for path in Path("/proc").iterdir() if path.name.isdigit()}
     family = [process.pid]
     for pid in family:
         family += [child for child, parent in parents.items() if parent == pid]
     for pid in family:
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, sent)
 
 
 def _parent(process: Path) -> int:

@@ -17,8 +17,9 @@ import pytest
 import yaml
 
 from .conftest import Server, credentials
-from .kube import CHECKOUT, NAME, Ansible, job_ends, kill_all, kubectl, listed, must_get, names, run_cronjob
+from .kube import CHECKOUT, NAME, Ansible, job_ends, kubectl, listed, must_get, names, run_cronjob, signal_all
 from .volumes import install, volume_folder
+from .written import create_in
 
 DUMPS = CHECKOUT / "tests" / "unit" / "plugins" / "module_utils" / "dumps"
 DUMP = (DUMPS / "18-all.sql").read_text()
@@ -163,9 +164,11 @@ def test_check_mode_restores_nothing(folder: Path, drill: Drill) -> None:
     assert (found["backup"], found["sha256"]) == (f"{NAME}-2026-11-21-020000.sql.gz", sha256)
 
 
-def test_the_pod_has_no_credentials(ansible: Ansible, home: dict[str, Any], namespace: str, server: Server) -> None:
+def test_the_pod_has_no_credentials(
+    ansible: Ansible, written: list[dict[str, Any]], namespace: str, server: Server
+) -> None:
     """Not even where the backup's own pod has them."""
-    assert ansible.site(**home).status == 0
+    create_in(written, namespace)
     put(volume_folder(namespace), with_statement("SELECT pg_sleep(600);"))
     running = ansible.start("restore_drill", namespace=namespace, timeout="20m")
     try:
@@ -225,7 +228,7 @@ def test_ansible_is_killed_in_the_middle(ansible: Ansible, namespace: str, folde
     put(folder, with_statement("SELECT pg_sleep(8);"))
     running = ansible.start("restore_drill", namespace=namespace)
     drill_pod(namespace)
-    kill_all(running)
+    signal_all(running, signal.SIGKILL)
     running.communicate()
     (job,) = names("job", namespace)
     assert job_ends(job, namespace) == "Complete"

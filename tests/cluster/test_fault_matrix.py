@@ -28,7 +28,7 @@ from .fault_table import FAULTS
 from .gate import WAIT, Json, Place, install
 from .kube import NAME, Ansible, PodCommands, apply, job_ends, kubectl, must_get
 from .test_restore import POD, Live
-from .test_role_lifecycle import written_objects
+from .written import written_objects
 
 
 @pytest.fixture(scope="module")

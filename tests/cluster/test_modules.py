@@ -15,8 +15,9 @@ import pytest
 import yaml
 
 from .conftest import credentials
-from .kube import CHECKOUT, NAME, Ansible, apply, kubectl, must_get, names, run_in_volume
+from .kube import CHECKOUT, NAME, Ansible, apply, create, kubectl, must_get, names, run_in_volume
 from .test_role_takeover import plain_script
+from .written import create_in
 
 CLAIM = "pgdump-data"
 
@@ -40,15 +41,14 @@ def slow_job(namespace: str, name: str, seconds: int) -> None:
     container = made["spec"]["template"]["spec"]["containers"][0]
     command = f"sleep {seconds}; exec /bin/sh /opt/postgres-backup/backup.sh run"
     container["command"], container["args"] = ["/bin/sh", "-c", command], []
-    apply(made, how="create")
+    create(made)
 
 
 @pytest.fixture
-def installed(ansible: Ansible, home: dict[str, Any]) -> dict[str, Any]:
+def installed(written: list[dict[str, Any]], namespace: str) -> dict[str, Any]:
     """The options that name an installation."""
-    play = ansible.site(**home)
-    assert play.status == 0, play.output
-    return {"namespace": home["namespace"], "name": NAME}
+    create_in(written, namespace)
+    return {"namespace": namespace, "name": NAME}
 
 
 def test_from_nothing_to_healthy(ansible: Ansible, installed: dict[str, Any]) -> None:

@@ -10,8 +10,7 @@ import json
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from tests.dump import hostile
 from tests.script.sample import literal, quoted
 
 from .conftest import Server, bring_server_up, credentials, new_namespace
-from .kube import CHECKOUT, NAME, Ansible, PodCommands, PodShell, kubectl, must_get, names
+from .kube import CHECKOUT, NAME, Ansible, PodCommands, PodShell, delete_namespace, kubectl, must_get, names, wait_until
 from .volumes import volume_folder
 
 POD = "postgres-postgresql-0"
@@ -99,7 +98,7 @@ class Live:
         process = subprocess.Popen(self.command(*words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         question = f"SELECT count(*) FROM pg_stat_activity WHERE datname = {literal(database)};"
         try:
-            wait_until(lambda: self.sql(question) != "0")
+            wait_until(lambda: self.sql(question) != "0", "the server waits")
             yield
         finally:
             self.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'the pool';")
@@ -116,13 +115,6 @@ class Live:
 
     def entry(self, name: str) -> dict[str, Any]:
         return next(each for each in self.fetched["contents"]["databases"] if each["name"] == name)
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 90) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.3)
 
 
 def module(ansible: Ansible, live: Live, *arguments: str, **more: Any) -> dict[str, Any]:
@@ -171,7 +163,7 @@ def live(collections: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     assert not fetched["failed"], fetched["msg"]
     yield Live(server, shell, fetched)
     shell.close()
-    kubectl("delete", "namespace", namespace, "--wait=false")
+    delete_namespace(namespace)
 
 
 @pytest.fixture
@@ -264,7 +256,7 @@ def waiting(ansible: Ansible, live: Live, **more: Any) -> Iterator[subprocess.Po
     with live.session("app"):
         process = ansible.start("restore_database", *contents_of(ansible, live), **options)
         try:
-            wait_until(lambda: process.poll() is not None or live.waits())
+            wait_until(lambda: process.poll() is not None or live.waits(), "the restore waits")
             assert process.poll() is None, process.communicate()[0]
             yield process
         finally:
@@ -284,7 +276,7 @@ def test_a_second_restore_to_the_same_name(ansible: Ansible, untouched: Live) ->
             kubectl("delete", "job", job, "-n", untouched.server.namespace)
         output, _ = process.communicate(timeout=120)
         assert "SIGTERM" in output or "deleted" in output, output
-    wait_until(lambda: not untouched.waits())
+    wait_until(lambda: not untouched.waits(), "the restore is gone")
 
 
 def modules_below(pid: int) -> list[int]:
@@ -305,8 +297,8 @@ def test_ansible_is_interrupted(ansible: Ansible, untouched: Live, sent: signal.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, sent)
         process.communicate(timeout=60)
-        wait_until(lambda: not restores(untouched.server.namespace))
-        wait_until(lambda: not untouched.waits())
+        wait_until(lambda: not restores(untouched.server.namespace), "its Job is gone")
+        wait_until(lambda: not untouched.waits(), "the restore is gone")
 
 
 def test_ansible_is_killed(ansible: Ansible, live: Live) -> None:
@@ -348,7 +340,7 @@ def test_it_takes_too_long(ansible: Ansible, untouched: Live) -> None:
         found = module(ansible, untouched, database="app", replace=True, **given)
     assert found["failed"]
     assert "it took longer than `timeout`" in found["msg"], found["msg"]
-    wait_until(lambda: not untouched.waits())
+    wait_until(lambda: not untouched.waits(), "the restore is gone")
 
 
 def test_the_documented_role_is_enough(ansible: Ansible, untouched: Live, tmp_path: Path) -> None:
@@ -374,7 +366,7 @@ def test_nothing_secret_is_in_the_job(ansible: Ansible, untouched: Live) -> None
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
         process.communicate(timeout=60)
-    wait_until(lambda: not untouched.waits() and not restores(untouched.server.namespace))
+    wait_until(lambda: not untouched.waits() and not restores(untouched.server.namespace), "all is gone")
 
 
 def test_the_playbook(ansible: Ansible, live: Live) -> None:

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from .conftest import Server, secret
 from .kube import NAME, Ansible, apply, get, kubectl, must_get, names, run_cronjob, run_in_volume
+from .written import CRONJOB, PVC, written_objects
 
-PVC, CRONJOB = Path("applications/postgres/backup-pvc.yaml"), Path("applications/postgres/backup-cronjob.yaml")
 DRILL = f"{NAME}-drill"
 README, RUNBOOK = Path("applications/postgres/README.md"), Path("docs/runbooks/postgres-backup.md")
 
@@ -24,10 +23,6 @@ README, RUNBOOK = Path("applications/postgres/README.md"), Path("docs/runbooks/p
 def everything_in(namespace: str) -> set[str]:
     kinds = "persistentvolumeclaims,configmaps,serviceaccounts,cronjobs,jobs,networkpolicies"
     return set(kubectl("get", kinds, "-n", namespace, "-o", "name").split())
-
-
-def written_objects(folder: Path) -> list[dict[str, Any]]:
-    return [made for path in (PVC, CRONJOB) for made in yaml.safe_load_all((folder / path).read_text()) if made]
 
 
 def is_part(part: Any, whole: Any) -> bool:
@@ -39,10 +34,12 @@ def is_part(part: Any, whole: Any) -> bool:
     return bool(part == whole)
 
 
-def test_from_nothing_to_nothing(ansible: Ansible, home: dict[str, Any], namespace: str, server: Server) -> None:
+def test_from_nothing_to_nothing(
+    ansible: Ansible, home_with_files: dict[str, Any], namespace: str, server: Server
+) -> None:
     before = everything_in(namespace)
 
-    checked = ansible.site("--check", "--diff", "-vvv", **home)
+    checked = ansible.site("--check", "--diff", "-vvv", **home_with_files)
     assert checked.status == 0, checked.output
     assert checked.changed > 0
     assert '+        "name": "postgres-backup",' in checked.output
@@ -50,14 +47,14 @@ def test_from_nothing_to_nothing(ansible: Ansible, home: dict[str, Any], namespa
     assert everything_in(namespace) == before
     assert list(ansible.folder.iterdir()) == []
 
-    first = ansible.site("--diff", "-vvv", **home)
+    first = ansible.site("--diff", "-vvv", **home_with_files)
     assert first.status == 0, first.output
     assert must_get("pvc", NAME, namespace)["status"]["phase"] == "Bound"
     assert any(line.startswith("WARNING: whoever deletes the claim") for line in first.summary)
     assert any("kubectl create job --from=cronjob/postgres-backup" in line for line in first.summary)
     live = {path: (ansible.folder / path).read_text() for path in (PVC, CRONJOB, README, RUNBOOK)}
 
-    second = ansible.site("-vvv", **home)
+    second = ansible.site("-vvv", **home_with_files)
     assert (second.status, second.changed) == (0, 0), second.output
     assert {path: (ansible.folder / path).read_text() for path in live} == live
 
@@ -81,25 +78,25 @@ def test_from_nothing_to_nothing(ansible: Ansible, home: dict[str, Any], namespa
         assert server.password not in text
         assert encoded not in text
 
-    assert ansible.site(drill_schedule="@weekly", **home).status == 0
+    assert ansible.site(drill_schedule="@weekly", **home_with_files).status == 0
     assert names("cronjob", namespace) == {NAME, DRILL}
-    gone = ansible.site(state="absent", **home)
+    gone = ansible.site(state="absent", **home_with_files)
     assert gone.status == 0, gone.output
     assert gone.changed > 0
     assert everything_in(namespace) == before | {f"persistentvolumeclaim/{NAME}"}
     assert all((ansible.folder / path).exists() for path in live)
     assert any(line.startswith("Kept: the claim") for line in gone.summary)
 
-    again = ansible.site("--diff", **home)
+    again = ansible.site("--diff", **home_with_files)
     assert again.status == 0, again.output
     assert run_in_volume(namespace, "ls /backups").split().count(result["backup"]) == 1
 
-    deleted = ansible.site(state="absent", delete_data=True, **home)
+    deleted = ansible.site(state="absent", delete_data=True, **home_with_files)
     assert deleted.status == 0, deleted.output
     assert everything_in(namespace) == before
     assert not any((ansible.folder / path).exists() for path in (PVC, CRONJOB, RUNBOOK))
     assert "Backup & Recovery" not in (ansible.folder / README).read_text()
-    nothing = ansible.site(state="absent", delete_data=True, **home)
+    nothing = ansible.site(state="absent", delete_data=True, **home_with_files)
     assert (nothing.status, nothing.changed) == (0, 0), nothing.output
 
 
@@ -108,7 +105,9 @@ def environment(namespace: str, cronjob: str = NAME) -> dict[str, Any]:
     return {entry["name"]: entry.get("value") for entry in spec["containers"][0]["env"]}
 
 
-def test_a_change_comes_and_what_is_taken_away_goes(ansible: Ansible, home: dict[str, Any], namespace: str) -> None:
+def test_a_change_comes_and_what_is_taken_away_goes(
+    ansible: Ansible, home_with_files: dict[str, Any], namespace: str
+) -> None:
     with_more: dict[str, Any] = {
         "extra_args": ["--no-comments"],
         "network_policy": True,
@@ -117,10 +116,10 @@ def test_a_change_comes_and_what_is_taken_away_goes(ansible: Ansible, home: dict
         "keep_within": "14d",
         "drill_schedule": "0 4 * * 0",
     }
-    assert ansible.site(**home, **with_more).status == 0
+    assert ansible.site(**home_with_files, **with_more).status == 0
     assert names("networkpolicy", namespace) == {NAME, DRILL}
     assert must_get("cronjob", DRILL, namespace)["spec"]["schedule"] == "0 4 * * 0"
-    again = ansible.site(**home, **with_more)
+    again = ansible.site(**home_with_files, **with_more)
     assert (again.status, again.changed) == (0, 0), again.output
     assert any(line.startswith("Restores are rehearsed by the schedule 0 4 * * 0") for line in again.summary)
     kubectl("create", "job", f"--from=cronjob/{DRILL}", "a-drill", "-n", namespace)
@@ -128,7 +127,7 @@ def test_a_change_comes_and_what_is_taken_away_goes(ansible: Ansible, home: dict
     assert f"name: {DRILL}" in (ansible.folder / CRONJOB).read_text()
 
     files = {path: (ansible.folder / path).read_text() for path in (PVC, CRONJOB, README, RUNBOOK)}
-    checked = ansible.site("--check", "--diff", schedule="30 3 * * *", **home)
+    checked = ansible.site("--check", "--diff", schedule="30 3 * * *", **home_with_files)
     assert checked.status == 0, checked.output
     assert checked.changed > 0
     assert '+        "schedule": "30 3 * * *"' in checked.output
@@ -138,7 +137,7 @@ def test_a_change_comes_and_what_is_taken_away_goes(ansible: Ansible, home: dict
     assert environment(namespace)["POSTGRES_BACKUP_EXTRA_ARGS"] == "--no-comments"
     assert {path: (ansible.folder / path).read_text() for path in files} == files
 
-    assert ansible.site(schedule="30 3 * * *", **home).status == 0
+    assert ansible.site(schedule="30 3 * * *", **home_with_files).status == 0
     assert not {"POSTGRES_BACKUP_EXTRA_ARGS", "POSTGRES_BACKUP_KEEP_WITHIN"} & set(environment(namespace))
     assert names("networkpolicy", namespace) == {DRILL}
     assert names("cronjob", namespace) == {NAME}
@@ -151,23 +150,25 @@ def test_a_change_comes_and_what_is_taken_away_goes(ansible: Ansible, home: dict
     written = [(made["kind"], made["metadata"]["name"]) for made in written_objects(ansible.folder)]
     assert ("NetworkPolicy", DRILL) in written
     assert not {("NetworkPolicy", NAME), ("CronJob", DRILL)} & set(written)
-    assert ansible.site(schedule="30 3 * * *", **home).changed == 0
+    assert ansible.site(schedule="30 3 * * *", **home_with_files).changed == 0
 
 
-def test_what_somebody_changed_by_hand_is_put_right(ansible: Ansible, home: dict[str, Any], namespace: str) -> None:
-    assert ansible.site(**home).status == 0
+def test_what_somebody_changed_by_hand_is_put_right(
+    ansible: Ansible, home_with_files: dict[str, Any], namespace: str
+) -> None:
+    assert ansible.site(**home_with_files).status == 0
     pod = '{"spec":{"jobTemplate":{"spec":{"template":{"spec":{%s}}}}}}'
     init = '"initContainers":[{"name":"init","image":"other:1"}]'
     kubectl("patch", "cronjob", NAME, "-n", namespace, "--type=merge", "-p", pod % init)
     kubectl("delete", "configmap", f"{NAME}-script", "-n", namespace)
     kubectl("label", "cronjob", NAME, "-n", namespace, "somebody=else")
 
-    assert ansible.site(**home).changed > 0
+    assert ansible.site(**home_with_files).changed > 0
     cronjob = must_get("cronjob", NAME, namespace)
     assert "initContainers" not in cronjob["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     assert cronjob["metadata"]["labels"]["somebody"] == "else"
     assert get("configmap", f"{NAME}-script", namespace) is not None
-    assert ansible.site(**home).changed == 0
+    assert ansible.site(**home_with_files).changed == 0
 
 
 def test_under_other_names(ansible: Ansible, namespace: str, server: Server) -> None:
@@ -236,9 +237,9 @@ IMAGES = [
 
 @pytest.mark.parametrize(("image", "user"), IMAGES)
 def test_it_runs_as_any_user(
-    ansible: Ansible, home: dict[str, Any], namespace: str, image: str, user: int | None
+    ansible: Ansible, home_with_files: dict[str, Any], namespace: str, image: str, user: int | None
 ) -> None:
-    play = ansible.site(image=image, run_as_user=user, suspend=True, **home)
+    play = ansible.site(image=image, run_as_user=user, suspend=True, **home_with_files)
     assert play.status == 0, play.output
     assert any(line.startswith("Next run: none") for line in play.summary)
     assert run_cronjob(namespace)["state"] == "succeeded"

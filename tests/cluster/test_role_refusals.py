@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from .conftest import Server, new_namespace, secret
-from .kube import Ansible, apply, kubectl
+from .kube import Ansible, apply, delete_namespace, kubectl
 
 CLIENT = {"app": "client"}
 
@@ -27,7 +27,7 @@ def empty(server: Server) -> Iterator[str]:
         {**service, "metadata": {"name": "bare", "namespace": name}, "spec": {"ports": [port]}},
     )
     yield name
-    kubectl("delete", "namespace", name, "--wait=false")
+    delete_namespace(name)
 
 
 CASES: dict[str, tuple[dict[str, Any], list[str]]] = {

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from .conftest import Server, bring_server_up, new_namespace
-from .kube import Ansible, get, kubectl, must_get
+from .kube import Ansible, delete_namespace, get, kubectl, must_get
 
 OWN_NAME = "nightly"
 
@@ -24,7 +24,7 @@ def own(ansible: Ansible) -> Iterator[Server]:
     """A server of its own, in a namespace of its own, for a test that breaks it."""
     namespace = new_namespace("runbook")
     yield bring_server_up(ansible, namespace)
-    kubectl("delete", "namespace", namespace, "--wait=false")
+    delete_namespace(namespace)
 
 
 def psql(server: Server, statement: str, database: str = "postgres") -> str:

@@ -47,33 +47,33 @@ def test_another_claim_on_purpose(ansible: Ansible, home: dict[str, Any], namesp
 
 
 def test_protecting_the_volume_and_sizes_in_another_form(
-    ansible: Ansible, home: dict[str, Any], namespace: str
+    ansible: Ansible, home_with_files: dict[str, Any], namespace: str
 ) -> None:
     def policy() -> str:
         volume = must_get("pv", must_get("pvc", NAME, namespace)["spec"]["volumeName"])
         return str(volume["spec"]["persistentVolumeReclaimPolicy"])
 
-    unprotected = ansible.site(**home)
+    unprotected = ansible.site(**home_with_files)
     assert any("reclaim policy is Delete" in line for line in unprotected.summary)
     assert policy() == "Delete"
 
     # Sizes in another form are no change.
     resources = {"requests": {"cpu": "0.1", "memory": "0.125Gi"}, "limits": {"memory": "0.5Gi"}}
-    same = ansible.site(storage_size="10240Mi", resources=resources, **home)
+    same = ansible.site(storage_size="10240Mi", resources=resources, **home_with_files)
     assert (same.status, same.changed) == (0, 0), same.output
     assert "WARNING]" not in same.output
 
-    checked = ansible.site("--check", protect_volume=True, **home)
+    checked = ansible.site("--check", protect_volume=True, **home_with_files)
     assert (checked.status, checked.changed, policy()) == (0, 2, "Delete"), checked.output
-    protected = ansible.site(protect_volume=True, **home)
+    protected = ansible.site(protect_volume=True, **home_with_files)
     assert policy() == "Retain"
     runbook = (ansible.folder / "docs" / "runbooks" / "postgres-backup.md").read_text()
     assert "the files stay (reclaim policy Retain)" in runbook
     assert not any("reclaim policy" in line for line in protected.summary)
-    assert ansible.site(protect_volume=True, **home).changed == 0
+    assert ansible.site(protect_volume=True, **home_with_files).changed == 0
 
     volume = must_get("pvc", NAME, namespace)["spec"]["volumeName"]
-    deleted = ansible.site(state="absent", delete_data=True, **home)
+    deleted = ansible.site(state="absent", delete_data=True, **home_with_files)
     assert any("has the reclaim policy Retain: the backups still lie at" in line for line in deleted.summary)
     assert must_get("pv", volume)["status"]["phase"] == "Released"
     kubectl("delete", "pv", volume)
@@ -101,32 +101,32 @@ def test_a_class_whose_provisioner_is_not_there(ansible: Ansible, home: dict[str
     assert "example.org/nobody" in play.output
 
 
-def test_an_nfs_share_without_a_provisioner(ansible: Ansible, home: dict[str, Any], namespace: str) -> None:
+def test_an_nfs_share_without_a_provisioner(ansible: Ansible, home_with_files: dict[str, Any], namespace: str) -> None:
     """The cluster's kernel has no NFS, so no pod can mount it; the objects are real."""
     volume = f"{namespace}-{NAME}"
     nfs: dict[str, Any] = {"nfs": {"server": "nas.lan", "path": "/volume1/postgres-backup"}}
-    first = ansible.site(**nfs, **home)
+    first = ansible.site(**nfs, **home_with_files)
     assert first.status == 0, first.output
     assert must_get("pvc", NAME, namespace)["spec"]["volumeName"] == volume
     assert any(line.endswith("Bound, at nas.lan:/volume1/postgres-backup") for line in first.summary)
     runbook = (ansible.folder / "docs" / "runbooks" / "postgres-backup.md").read_text()
     assert "| `nas.lan:/volume1/postgres-backup` |" in runbook
-    second = ansible.site(**nfs, **home)
+    second = ansible.site(**nfs, **home_with_files)
     assert (second.status, second.changed) == (0, 0), second.output
 
-    moved = ansible.site(nfs={"server": "nas2.lan", "path": "/x"}, **home)
+    moved = ansible.site(nfs={"server": "nas2.lan", "path": "/x"}, **home_with_files)
     assert moved.status != 0
     assert f"postgres_backup_nfs: expected the share of the volume {volume} that is there" in moved.output
 
     # A volume whose claim was deleted waits for that very claim; it must be given to the new one.
     kubectl("delete", "pvc", NAME, "-n", namespace)
-    again = ansible.site(**nfs, **home)
+    again = ansible.site(**nfs, **home_with_files)
     assert again.status == 0, again.output
     assert must_get("pvc", NAME, namespace)["status"]["phase"] == "Bound"
 
-    gone = ansible.site(state="absent", **nfs, **home)
+    gone = ansible.site(state="absent", **nfs, **home_with_files)
     assert gone.status == 0, gone.output
     assert must_get("pv", volume)["status"]["phase"] == "Bound"
-    deleted = ansible.site(state="absent", delete_data=True, **nfs, **home)
+    deleted = ansible.site(state="absent", delete_data=True, **nfs, **home_with_files)
     assert any("still lie at nas.lan:/volume1/postgres-backup" in line for line in deleted.summary)
     assert get("pv", volume) is None

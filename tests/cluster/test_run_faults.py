@@ -17,32 +17,17 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 
 from tests.script.volume import Entry
 
-from .conftest import Server, new_namespace, secret
-from .gate import STEPS, Json, Place, install, wait_until
-from .kube import CHECKOUT, Ansible, apply, job_ends, kubectl, must_get, run_cronjob, run_in_volume
-from .test_role_lifecycle import written_objects
+from .gate import STEPS, Json, Place, install
+from .kube import CHECKOUT, job_ends, kubectl, must_get, run_cronjob, run_in_volume, wait_until
 
 Install = Callable[..., Place]
 ALWAYS = {"last-run.json"}
 INTERRUPTED = "attempt 1 was interrupted"
-
-
-@pytest.fixture(scope="module")
-def written(server: Server, collections: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Json]]:
-    """The objects of an installation as site.yml writes them, for every test's own namespace."""
-    namespace = new_namespace("faults")
-    apply(secret(namespace, server.password))
-    ansible = Ansible(tmp_path_factory.mktemp("faults"), collections)
-    play = ansible.site(namespace=namespace, host=server.host)
-    assert play.status == 0, play.output
-    yield written_objects(ansible.folder)
-    kubectl("delete", "namespace", namespace, "--wait=false")
 
 
 @pytest.fixture

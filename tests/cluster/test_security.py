@@ -23,7 +23,7 @@ from plugins.module_utils.volume_jobs import RESTORE, ReaderRequest, VolumeWork,
 from tests.script.test_security import FOREIGN, OLD
 
 from .conftest import Server, new_namespace, secret
-from .kube import NAME, Ansible, apply, job_ends, kubectl, must_get
+from .kube import NAME, Ansible, apply, delete_namespace, job_ends, kubectl, must_get
 from .volumes import install, volume_folder
 
 # In place of each container's program. The environment of those with a password is not printed.
@@ -63,7 +63,7 @@ def installed(server: Server, collections: Path, tmp_path_factory: pytest.TempPa
     play = ansible.site(namespace=namespace, host=server.host, drill_schedule="@yearly", suspend=True)
     assert play.status == 0, play.output
     yield namespace
-    kubectl("delete", "namespace", namespace, "--wait=false")
+    delete_namespace(namespace)
 
 
 def from_cronjob(namespace: str, cronjob: str, job: str) -> dict[str, Any]:

@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 from typing import Any
 
-from .kube import NAME, apply, must_get
+from .kube import NAME, create, must_get
+from .written import wait_until_bound
 
 IMAGE = "localhost/postgresql:18-bitnami"
 BACKUPS = "/backups"
@@ -67,11 +67,8 @@ def cronjob(namespace: str, name: str = NAME) -> dict[str, Any]:
 
 def install(namespace: str) -> None:
     """Both, with the volume bound."""
-    apply(claim(namespace), cronjob(namespace), how="create")
-    deadline = time.monotonic() + 60
-    while must_get("pvc", NAME, namespace)["status"].get("phase") != "Bound":
-        assert time.monotonic() < deadline, "expected the claim to be bound within a minute"
-        time.sleep(0.2)
+    create(claim(namespace), cronjob(namespace))
+    wait_until_bound(namespace)
 
 
 def volume_folder(namespace: str, name: str = NAME) -> Path:
