@@ -28,6 +28,7 @@ from .gate import RUN_AS, Json, Place
 from .kube import NAME, RUN_MODULE, kubectl, listed, names
 from .test_fetch import noise
 from .test_restore import Live
+from .warm_python import warm_python
 
 SHOP = "faultshop"
 BIG = f"{NAME}-2026-01-01-020000.sql.gz"
@@ -85,7 +86,7 @@ class Operation:
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             raise AssertionError(f"{self.kind} did not end within {seconds} s") from None
-        assert "Traceback" not in output, output
+        assert '\n{"' in output and "Traceback" not in output, output
         result: Json = json.loads(output[output.index('\n{"') :])
         return {"failed": False, "msg": "", **result}
 
@@ -125,7 +126,9 @@ class Home:
             given |= {"dest": f"{self.here}/"}
         arguments = self.folder / f"{kind}-{uuid.uuid4().hex[:8]}.json"
         arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**given, **options}}))
-        command = [sys.executable, str(RUN_MODULE), str(self.collections), MODULES[kind], str(arguments)]
+        # libfaketime is loaded when a program starts.
+        python = sys.executable if clock else str(warm_python())
+        command = [python, str(RUN_MODULE), str(self.collections), MODULES[kind], str(arguments)]
         process = subprocess.Popen(
             ["faketime", "-f", clock, *command] if clock else command,
             env={**os.environ, "PYTHONPATH": str(self._patience())} if clock else None,

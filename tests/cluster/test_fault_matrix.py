@@ -21,7 +21,7 @@ import pytest
 from tests.script.volume import snapshot
 
 from .conftest import bring_server_up, new_namespace, secret
-from .fault_cluster import FaultCluster, own_cluster, processes, wait_until
+from .fault_cluster import FaultCluster, own_cluster, wait_until
 from .fault_home import SHOP, Home, Operation, keep_all, put_big, put_growing, put_held, told
 from .fault_share import Share
 from .fault_table import FAULTS
@@ -230,11 +230,9 @@ def test_the_nodes_disk_is_full(cluster_of_faults: FaultCluster, home: Home) -> 
         filler = cluster_of_faults.node_disk() / "filler"
         with home.in_the_middle("run", "restore") as begun:
             (home.place.volume / "gate" / "hold").touch()
-            drill = home.begin("drill", backup=home.growing)
-            wait_until(lambda: bool(processes(f": postgres {SHOP} [local]")), "the drill restores")
             free = shutil.disk_usage(cluster_of_faults.node_disk()).free
             subprocess.run(["fallocate", "-l", str(free - (420 << 20)), filler], check=True)
-            seen.add(drill)
+            seen.add(home.begin("drill", backup=home.growing))
             wait_until(lambda: "disk-pressure" in taints(), "the node takes no pods")
             for operation in [home.begin(kind, stuck_timeout="4s") for kind in ("list", "prune", "fetch")]:
                 seen.add(operation)

@@ -59,6 +59,24 @@ def test_it_says_what_a_dry_prune_says(offline: Sandbox) -> None:
     assert snapshot(offline.volume) == before
 
 
+@pytest.mark.parametrize(
+    ("before", "after"), [("mv coming/* .", ":"), (":", "rm *06-01-120000.sql.gz*")], ids=["comes", "goes"]
+)
+def test_a_backup_that_comes_or_goes_meanwhile(offline: Sandbox, before: str, after: str) -> None:
+    """Another run publishes it, or another's retention deletes it, while its files are looked for."""
+    coming = offline.volume / "coming"
+    coming.mkdir()
+    put_backup(offline.volume if after != ":" else coming, _name(offline))
+    put_backup(offline.volume, _name(offline, 1))
+    give(offline.volume, offline.uid)
+    offline.shim("find", f'case $* in *"-exec stat"*) {before}; "$real" "$@"; {after}; exit;; esac; exec "$real" "$@"')
+    outcome = offline.run("list").check()
+    assert [line["state"] for line in outcome.backups] == ["complete", "complete"]
+    assert {path.name for path in offline.volume.glob("*.sql.gz")} == {
+        _name(offline, age) for age in ((0, 1) if after == ":" else (1,))
+    }
+
+
 @pytest.mark.parametrize("size", [0, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 5_400_000_001, 2**40 + 3])
 def test_sizes(offline: Sandbox, size: int) -> None:
     path = put_backup(offline.volume, _name(offline))

@@ -532,16 +532,20 @@ show_life() {
 
 # --------------------------------------------------------------------------------------------------------- the volume
 
+sidecar_lines() { find . -maxdepth 1 -type f -name "$name_pattern.sha256" -size -2 -exec grep -H -m 1 '' {} +; }
+
 # listing: prints each backup with its verdict, newest first, as retention.awk defines. $work/plan gets what retention
 # would delete, $work/orphans the names of backups that are gone but left a sidecar.
 listing() (
     : >"$work/plan" && : >"$work/orphans" || return 1
     cd "$POSTGRES_BACKUP_DIR" || return 1
     # A file that vanishes meanwhile is no error: another run's retention may be at work. A sidecar is one short line.
-    # One find for each kind: busybox runs no `-exec +` inside parentheses.
+    # One find for each kind: busybox runs no `-exec +` inside parentheses. A backup comes after its sidecar and goes
+    # before it: sidecars are read before and after, so that one that comes or goes meanwhile is not called unchecked.
     {
+        sidecar_lines
         find . -maxdepth 1 -type f -name "$name_pattern" -exec stat -c "%n${TAB}B${TAB}%s" {} +
-        find . -maxdepth 1 -type f -name "$name_pattern.sha256" -size -2 -exec grep -H -m 1 '' {} +
+        sidecar_lines
         find . -maxdepth 1 -type f -name "$name_pattern.damaged" -size -20 -exec grep -H -m 1 '' {} +
         find . -maxdepth 1 -name "$name_pattern.damaged" -exec printf "%s:${NEWLINE}" {} +
         find . -maxdepth 1 -name "$name_pattern.keep" -exec printf "%s:${NEWLINE}" {} +
