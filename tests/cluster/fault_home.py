@@ -21,6 +21,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from tests import clock as faketime
 from tests.script.volume import Entry, backup_name, snapshot
 
 from .fault_cluster import processes, wait_until
@@ -129,9 +130,10 @@ class Home:
         # libfaketime is loaded when a program starts.
         python = sys.executable if clock else str(warm_python())
         command = [python, str(RUN_MODULE), str(self.collections), MODULES[kind], str(arguments)]
+        moved = {**faketime.environment(), "FAKETIME": clock, "PYTHONPATH": str(self._patience())} if clock else {}
         process = subprocess.Popen(
-            ["faketime", "-f", clock, *command] if clock else command,
-            env={**os.environ, "PYTHONPATH": str(self._patience())} if clock else None,
+            command,
+            env={**os.environ, **moved},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
-from tests.script.combinations import program
+from tests import clock
 from tests.script.programs import Programs
 from tests.script.rehearsal import Rehearsal, counted
 from tests.script.retention_model import Backup, Policy, State, judge
@@ -37,14 +37,6 @@ DATABASE = "nights"
 FOREIGN = ("notes.txt", "postgres-backup-old.sql.gz", "postgres-backup-2026-11-22.sql.gz")
 
 
-def preload() -> str:
-    """libfaketime, from Debian's package of that name."""
-    # The program says where it has put it, by its own environment.
-    command = [str(program("faketime")), "now", "printenv", "LD_PRELOAD"]
-    shown: str = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return shown.strip()
-
-
 class Clock:
     """A clock that runs, `offset` away from the real one; kept in a file that libfaketime reads."""
 
@@ -58,10 +50,9 @@ class Clock:
 
     def environment(self) -> dict[str, str]:
         return {
-            "LD_PRELOAD": preload(),
+            **clock.environment(),
             "FAKETIME_TIMESTAMP_FILE": str(self._path),
             "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DISABLE_SHM": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "NO_FAKE_STAT": "1",
         }
