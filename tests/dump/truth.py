@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import subprocess
 
-from tests.script.sample import literal
 from tests.script.server import Server
 
 Tables = dict[tuple[str, str], int]
@@ -33,14 +32,15 @@ UNION SELECT unnest(ARRAY[a.grantor, a.grantee]) FROM pg_database d, aclexplode(
 """
 # The catalogs that these lie in are shared by databases of every encoding.
 _PROPERTIES = """
-SELECT json_build_array(d.datdba::regrole, d.datconnlimit, d.datistemplate, d.datallowconn,
+SELECT json_build_array(d.datname, d.datdba::regrole, d.datconnlimit, d.datistemplate, d.datallowconn,
     (SELECT json_agg(a::text ORDER BY a::text) FROM unnest(d.datacl) a),
     pg_encoding_to_char(d.encoding), d.datcollate, d.datctype, t.spcname, to_json(d)->>'datlocprovider',
     to_json(d)->>'daticulocale', to_json(d)->>'datlocale', to_json(d)->>'daticurules',
     md5(shobj_description(d.oid, 'pg_database')),
     (SELECT json_agg(json_build_array(s.setrole::regrole, md5(s.setconfig::text)) ORDER BY s.setrole::regrole::text)
         FROM pg_db_role_setting s WHERE s.setdatabase = d.oid))::text
-FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace WHERE d.datname = """
+FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace;
+"""
 
 
 def databases(server: Server) -> list[str]:
@@ -68,9 +68,12 @@ def used_roles(server: Server, database: str) -> set[str]:
     return {str(json.loads(line)) for line in names.splitlines()}
 
 
-def properties(server: Server, database: str) -> list[object]:
-    """Owner, rights, limits, locale, comment and settings of a database."""
-    found: list[object] = json.loads(server.sql(_PROPERTIES + literal(database) + ";"))
+def properties(server: Server) -> dict[str, list[object]]:
+    """Owner, rights, limits, locale, comment and settings of each database, template0 too."""
+    found: dict[str, list[object]] = {}
+    for line in server.sql(_PROPERTIES).splitlines():
+        name, *known = json.loads(line)
+        found[name] = known
     return found
 
 
