@@ -15,6 +15,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -237,7 +238,8 @@ def signal_all(process: subprocess.Popen[str], sent: signal.Signals) -> None:
     for pid in family:
         family += [child for child, parent in parents.items() if parent == pid]
     for pid in family:
-        os.kill(pid, sent)
+        with suppress(ProcessLookupError):  # ended meanwhile
+            os.kill(pid, sent)
 
 
 def _parent(process: Path) -> int:
