@@ -21,7 +21,19 @@ from typing import Any
 import pytest
 
 from .conftest import new_namespace
-from .kube import CHECKOUT, NAME, Ansible, apply, delete_namespace, kubectl, names, run_cronjob, signal_all, warm
+from .kube import (
+    CHECKOUT,
+    NAME,
+    Ansible,
+    apply,
+    delete_namespace,
+    kubectl,
+    names,
+    run_cronjob,
+    signal_all,
+    wait_until,
+    warm,
+)
 from .volumes import install, volume_folder
 from .written import create_in
 
@@ -142,10 +154,7 @@ def volume(fetch: Fetch) -> Path:
 
 def require_no_reader(namespace: str) -> None:
     """Deleted at the end; the pods go with it."""
-    deadline = time.monotonic() + 30
-    while names("jobs", namespace) or names("pods", namespace):
-        assert time.monotonic() < deadline, names("jobs", namespace) | names("pods", namespace)
-        time.sleep(0.3)
+    wait_until(lambda: not names("jobs", namespace) | names("pods", namespace), "no Job and no pod is there", 30)
 
 
 # -------------------------------------------------------------------------------------------------------- what it does

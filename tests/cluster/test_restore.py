@@ -98,7 +98,7 @@ class Live:
         process = subprocess.Popen(self.command(*words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         question = f"SELECT count(*) FROM pg_stat_activity WHERE datname = {literal(database)};"
         try:
-            wait_until(lambda: self.sql(question) != "0", "the server waits")
+            wait_until(lambda: self.sql(question) != "0", "the server waits", 90)
             yield
         finally:
             self.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'the pool';")
@@ -256,7 +256,7 @@ def waiting(ansible: Ansible, live: Live, **more: Any) -> Iterator[subprocess.Po
     with live.session("app"):
         process = ansible.start("restore_database", *contents_of(ansible, live), **options)
         try:
-            wait_until(lambda: process.poll() is not None or live.waits(), "the restore waits")
+            wait_until(lambda: process.poll() is not None or live.waits(), "the restore waits", 90)
             assert process.poll() is None, process.communicate()[0]
             yield process
         finally:
@@ -276,7 +276,7 @@ def test_a_second_restore_to_the_same_name(ansible: Ansible, untouched: Live) ->
             kubectl("delete", "job", job, "-n", untouched.server.namespace)
         output, _ = process.communicate(timeout=120)
         assert "SIGTERM" in output or "deleted" in output, output
-    wait_until(lambda: not untouched.waits(), "the restore is gone")
+    wait_until(lambda: not untouched.waits(), "the restore is gone", 90)
 
 
 def modules_below(pid: int) -> list[int]:
@@ -297,8 +297,8 @@ def test_ansible_is_interrupted(ansible: Ansible, untouched: Live, sent: signal.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, sent)
         process.communicate(timeout=60)
-        wait_until(lambda: not restores(untouched.server.namespace), "its Job is gone")
-        wait_until(lambda: not untouched.waits(), "the restore is gone")
+        wait_until(lambda: not restores(untouched.server.namespace), "its Job is gone", 90)
+        wait_until(lambda: not untouched.waits(), "the restore is gone", 90)
 
 
 def test_ansible_is_killed(ansible: Ansible, live: Live) -> None:
@@ -340,7 +340,7 @@ def test_it_takes_too_long(ansible: Ansible, untouched: Live) -> None:
         found = module(ansible, untouched, database="app", replace=True, **given)
     assert found["failed"]
     assert "it took longer than `timeout`" in found["msg"], found["msg"]
-    wait_until(lambda: not untouched.waits(), "the restore is gone")
+    wait_until(lambda: not untouched.waits(), "the restore is gone", 90)
 
 
 def test_the_documented_role_is_enough(ansible: Ansible, untouched: Live, tmp_path: Path) -> None:
@@ -366,7 +366,7 @@ def test_nothing_secret_is_in_the_job(ansible: Ansible, untouched: Live) -> None
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
         process.communicate(timeout=60)
-    wait_until(lambda: not untouched.waits() and not restores(untouched.server.namespace), "all is gone")
+    wait_until(lambda: not untouched.waits() and not restores(untouched.server.namespace), "all is gone", 90)
 
 
 def test_the_playbook(ansible: Ansible, live: Live) -> None:

@@ -269,7 +269,7 @@ def _in_the_name_of(headers: dict[str, str]) -> Iterator[None]:
 
     class Impersonating(WebSocket):
         def connect(self, url: str, **options: Any) -> None:
-            super().connect(url, **{**options, "header": [*options["header"], *own]})  # type: ignore[no-untyped-call]
+            super().connect(url, **{**options, "header": [*options["header"], *own]})  # type: ignore[no-untyped-call]  # the library's
 
     module: Any = ws_client
     module.WebSocket = Impersonating if own else WebSocket
