@@ -289,16 +289,23 @@ def modules_below(pid: int) -> list[int]:
     return family
 
 
+def interrupt(process: subprocess.Popen[str], live: Live, sent: signal.Signals) -> None:
+    """The Job is deleted, and its pod drops what it made.
+
+    It is to be seen while somebody is connected still: a pod that has not heard of it yet may rename what is free.
+    """
+    for pid in reversed(modules_below(process.pid)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, sent)
+    process.communicate(timeout=60)
+    wait_until(lambda: not restores(live.server.namespace), "its Job is gone", 90)
+    wait_until(lambda: not live.waits(), "the restore is gone", 90)
+
+
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT], ids=lambda sent: sent.name)
 def test_ansible_is_interrupted(ansible: Ansible, untouched: Live, sent: signal.Signals) -> None:
-    """The Job is deleted, and its pod drops what it made."""
     with waiting(ansible, untouched) as process:
-        for pid in reversed(modules_below(process.pid)):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, sent)
-        process.communicate(timeout=60)
-        wait_until(lambda: not restores(untouched.server.namespace), "its Job is gone", 90)
-        wait_until(lambda: not untouched.waits(), "the restore is gone", 90)
+        interrupt(process, untouched, sent)
 
 
 def test_ansible_is_killed(ansible: Ansible, live: Live) -> None:
@@ -362,11 +369,7 @@ def test_nothing_secret_is_in_the_job(ansible: Ansible, untouched: Live) -> None
         assert password not in made + log
         assert untouched.server.password not in made + log
         assert "tab\there" not in log
-        for pid in reversed(modules_below(process.pid)):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
-        process.communicate(timeout=60)
-    wait_until(lambda: not untouched.waits() and not restores(untouched.server.namespace), "all is gone", 90)
+        interrupt(process, untouched, signal.SIGTERM)
 
 
 def test_the_playbook(ansible: Ansible, live: Live) -> None:
