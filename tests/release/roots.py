@@ -13,7 +13,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from dev.cluster.devcluster import commands, debian
+from dev.cluster.devcluster import bootstrap, commands, debian
 from dev.cluster.devcluster.cache import Cache, key
 from dev.cluster.devcluster.settings import from_environment
 
@@ -46,25 +46,12 @@ def root_filesystem(release: Release) -> Path:
     def make(folder: Path) -> None:
         debian.install(debian.TOOLS)
         root, wheels = folder / "root", folder / "wheels"
-        address = debian.repository()
-        commands.run(
-            [
-                *("mmdebstrap", "--mode=root", "--variant=minbase", "--quiet"),
-                *(f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("doc", "info", "locale", "man")),
-                *('--aptopt=Acquire::Retries "3"', "--include=ca-certificates,python3,python3-venv"),
-                *(release.suite, root),
-                *([f"deb {address} {release.suite} main"] if address else []),
-            ],
-            environment={"TMPDIR": str(folder)},
-            advice="check that this machine's package sources can be reached (apt-get update)",
-        )
-        (root / "etc/resolv.conf").write_text("", encoding="utf-8")
-        (root / "etc/hosts").write_text("127.0.0.1 localhost\n::1 localhost\n", encoding="utf-8")
+        bootstrap.make_root(root, release.suite, ["ca-certificates", "python3", "python3-venv"])
         _download(release, wheels)
         _install(root, wheels)
         shutil.rmtree(wheels)
 
-    parts: list[str | Path] = [Path(__file__), REQUIREMENTS, release.suite, release.python]
+    parts: list[str | Path] = [Path(__file__), Path(bootstrap.__file__), REQUIREMENTS, release.suite, release.python]
     return cache().entry(f"ansible-{release.suite}", key(parts), make) / "root"
 
 

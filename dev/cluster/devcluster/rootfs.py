@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import commands, debian
+from . import bootstrap, commands, debian
+from .bootstrap import make_root
 from .cache import Cache, key
 from .errors import ClusterError
 from .progress import step
@@ -40,9 +41,6 @@ done
 rm -rf "$IGZIP/usr/share"
 """
 
-# Documentation, manuals and translations: a third of the size.
-_LEFT_OUT = ("doc", "info", "locale", "man")
-
 
 @dataclass(frozen=True)
 class RootFilesystem:
@@ -68,7 +66,7 @@ class RootFilesystem:
 
 def rootfs_key(name: str) -> str:
     """Return the hash of what a root filesystem is made from."""
-    return key([Path(__file__), name])
+    return key([Path(__file__), Path(bootstrap.__file__), name])
 
 
 def install_tools() -> None:
@@ -87,27 +85,16 @@ def make_rootfs(cache: Cache, name: str) -> RootFilesystem:
             prepare, finish = folder / "prepare.sh", folder / "finish.sh"
             prepare.write_text(_PREPARE, encoding="utf-8")
             finish.write_text(_FINISH, encoding="utf-8")
-            address = debian.repository()
-            commands.run(
-                [
-                    *("mmdebstrap", "--mode=root", "--variant=minbase", "--quiet"),
-                    *(f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in _LEFT_OUT),
-                    # Part of the package libc-bin, and read by localedef.
-                    "--dpkgopt=path-include=/usr/share/locale/locale.alias",
-                    # The repository's own machines may serve a list of unstable that is some days old.
-                    '--aptopt=Acquire::Check-Valid-Until "false"',
-                    '--aptopt=Acquire::Retries "3"',
-                    f"--include={','.join(_packages(name))}",
-                    f'--essential-hook=sh "{prepare}" "$1"',
-                    f'--customize-hook=sh "{finish}" "$1"',
-                    *(suite, result.root),
-                    *([f"deb {address} {suite} main"] if address else []),
-                ],
-                environment={"IGZIP": str(result.igzip), "TMPDIR": str(folder)},
-                advice="check that this machine's package sources can be reached (apt-get update)",
+            make_root(
+                result.root,
+                suite,
+                _packages(name),
+                # Part of the package libc-bin, and read by localedef.
+                "--dpkgopt=path-include=/usr/share/locale/locale.alias",
+                f'--essential-hook=sh "{prepare}" "$1"',
+                f'--customize-hook=sh "{finish}" "$1"',
+                environment={"IGZIP": str(result.igzip)},
             )
-            # This machine's name server is no part of it.
-            (result.root / "etc/resolv.conf").write_text("", encoding="utf-8")
             prepare.unlink()
             finish.unlink()
             commands.run(
@@ -116,8 +103,6 @@ def make_rootfs(cache: Cache, name: str) -> RootFilesystem:
                     *("--sort=name", "--numeric-owner", "--xattrs", "--one-file-system", "--exclude=./dev/*", "."),
                 ]
             )
-            # For a chroot; in a container the kubelet writes this file.
-            (result.root / "etc/hosts").write_text("127.0.0.1 localhost\n::1 localhost\n", encoding="utf-8")
 
     return RootFilesystem(cache.entry(name, rootfs_key(name), make))
 

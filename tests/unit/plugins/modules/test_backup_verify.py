@@ -8,7 +8,6 @@ import gzip
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from .python39 import python39
 
 ROOT = Path(__file__).parents[4]
 DUMPS = ROOT / "tests" / "unit" / "plugins" / "module_utils" / "dumps"
@@ -73,19 +74,6 @@ def backup(tmp_path: Path) -> Path:
     path.write_bytes(gzip.compress(TEXT))
     path.with_name(f"{NAME}.sha256").write_text(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {NAME}\n")
     return path
-
-
-def python39() -> str:
-    """A Python 3.9 with nothing installed but itself."""
-    names = ["python3.9", *(str(path) for path in sorted(Path.home().glob(".pyenv/versions/3.9.*/bin/python3.9")))]
-    for name in names:
-        found = shutil.which(name)
-        if found and subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode == 0:
-            return found
-    pytest.fail(
-        "expected a Python 3.9, found none: put python3.9 on PATH, or install one with `pyenv install 3.9`",
-        pytrace=False,
-    )
 
 
 def test_a_whole_backup(verify: Verify, backup: Path) -> None:

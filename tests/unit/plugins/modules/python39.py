@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""A Python 3.9 with nothing installed but itself: the oldest that ansible-core 2.19 uses on hosts."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from shlex import quote
+
+from dev.cluster.devcluster import bootstrap, debian
+from dev.cluster.devcluster.cache import Cache, key
+from dev.cluster.devcluster.settings import from_environment
+
+_SUITE = "bullseye"
+
+
+def python39() -> str:
+    """That of the Debian which had it, in the cache of dev/cluster; started without entering its root filesystem."""
+
+    def make(folder: Path) -> None:
+        debian.install(debian.TOOLS)
+        bootstrap.make_root(folder / "root", _SUITE, ["python3"])
+
+    cache = Cache(from_environment().cache)
+    entry = cache.entry(f"python-{_SUITE}", key([Path(__file__), Path(bootstrap.__file__)]), make)
+    root, wrapper = entry / "root", entry / "python3.9"
+    if not wrapper.exists():
+        (loader,) = root.glob("lib/*/ld-linux*.so.*")
+        libraries = f"{loader.parent}:{root / 'usr/lib' / loader.parent.name}"
+        python = [f"PYTHONHOME={root / 'usr'}", loader, "--library-path", libraries, root / "usr/bin/python3.9"]
+        new = wrapper.with_name(f"python3.9.{os.getpid()}")
+        new.write_text(f'#!/bin/sh\nexec env {" ".join(quote(str(word)) for word in python)} "$@"\n', encoding="utf-8")
+        new.chmod(0o755)
+        new.rename(wrapper)
+    return str(wrapper)
