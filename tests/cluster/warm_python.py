@@ -129,6 +129,8 @@ def _answer(connection: socket.socket) -> None:
         _end_with_parent()
         try:
             status = _run(connection)
+            # What an interpreter does at its end: Kubernetes' client removes the keys that it wrote to /tmp.
+            atexit._run_exitfuncs()
             sys.stdout.flush()
             sys.stderr.flush()
         finally:

@@ -42,6 +42,7 @@ PAIRINGS = (
     else (Combination("dash", "mawk"), Combination("bash", "gawk"), Combination("busybox", "busybox"))
 )
 # For tests whose subject is what passes between the shell and the awk: a listing, its verdicts and JSON, a whole run.
+# Where they have a table of cases, each of these has the three pairings (conftest.py): every shell and every awk once.
 under_all = pytest.mark.parametrize("combination", ALL, ids=str)
 # For what is the same under each, and slow.
 under_one = pytest.mark.parametrize("combination", PAIRINGS[:1], ids=str)

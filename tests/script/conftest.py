@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.in_turn import take_in_turn
+from tests.in_turn import parameters, take_in_turn
 
 from . import combinations, sample
 from .combinations import Combination
@@ -37,7 +37,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         markers = item.iter_markers("parametrize")
         return not any("combination" in marker.args[0] for marker in markers)
 
+    def is_one_pairing_too_many(item: pytest.Item) -> bool:
+        values = parameters(item)
+        return len(values) > 1 and values.get("combination", combinations.PAIRINGS[0]) not in combinations.PAIRINGS
+
     take_in_turn(config, items, "combination", has_the_fixtures)
+    left_out = [item for item in items if is_one_pairing_too_many(item)]
+    items[:] = [item for item in items if not is_one_pairing_too_many(item)]
+    config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture(scope="session")

@@ -183,12 +183,12 @@ class Sandbox:
     def assert_nothing_left(self) -> None:
         """No process, no partial and no temporary file of a run that is over."""
         deadline = time.monotonic() + 2
-        while processes_of(self.uid) and time.monotonic() < deadline:
+        while (left := processes_of(self.uid)) and time.monotonic() < deadline:
             time.sleep(0.01)
-        left = processes_of(self.uid)
-        kill_all(self.uid)
+        if left:
+            kill_all(self.uid)
         assert not left, f"processes outlive the run: {left}"
-        assert not self._temporary_files(), f"left in /tmp: {self._temporary_files()}"
+        assert not (files := self._temporary_files()), f"left in /tmp: {files}"
         assert not list(self.tmp.iterdir()), f"left in TMPDIR: {list(self.tmp.iterdir())}"
 
     def _temporary_files(self) -> list[str]:
