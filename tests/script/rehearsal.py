@@ -14,14 +14,12 @@ from pathlib import Path
 from .programs import Programs
 from .sandbox import Json, Outcome, Sandbox
 from .volume import give
-from .workspace import default_signals
+from .workspace import as_user
 
 NAME = "postgres-backup-2026-11-22-020000.sql.gz"
 # What a drill must never get.
 CREDENTIALS = ("PGPASSWORD", "POSTGRES_BACKUP_HOST", "POSTGRES_BACKUP_PORT", "POSTGRES_BACKUP_USER")
-_ENTER = """mount --bind "$1" /etc/passwd && user=$2 && shift 2 || exit
-exec setpriv --reuid "$user" --regid "$user" --clear-groups "$@"
-"""
+_ENTER = 'mount --bind "$1" /etc/passwd && shift && exec "$@"'
 
 
 class Rehearsal(Sandbox):
@@ -52,9 +50,9 @@ class Rehearsal(Sandbox):
     def start(self, *arguments: str, env: Mapping[str, str | None] | None = None) -> subprocess.Popen[str]:
         values = {name: value for name, value in (self.environment() | dict(env or {})).items() if value is not None}
         shell = next(part / "sh" for part in self._path if (part / "sh").exists())
-        enter = ["unshare", "--mount", "sh", "-c", _ENTER, "sh", str(self.passwd), str(self.uid)]
+        enter = ["unshare", "--mount", "sh", "-c", _ENTER, "sh", str(self.passwd), *as_user(self.uid)]
         # The script's PATH need not have these.
-        command = [*enter, "env", "-i", *(f"{name}={value}" for name, value in values.items())]
+        command = [*enter, "-i", *(f"{name}={value}" for name, value in values.items())]
         return subprocess.Popen(
             [*command, str(shell), str(self.script), *arguments],
             cwd="/",
@@ -64,7 +62,6 @@ class Rehearsal(Sandbox):
             stderr=subprocess.PIPE,
             text=True,
             encoding="utf-8",
-            preexec_fn=default_signals,  # noqa: PLW1509 - no threads here
         )
 
     def put(self, dump: bytes, name: str = NAME, sidecar: bool = True) -> Path:

@@ -17,7 +17,7 @@ from typing import Any
 
 from .combinations import Combination, program
 from .server import HOST, PASSWORD, SUPERUSER, Server
-from .workspace import Workspace, default_signals, kill_all, processes_of
+from .workspace import Workspace, as_user, kill_all, processes_of
 
 Json = dict[str, Any]
 
@@ -134,19 +134,15 @@ class Sandbox:
                 values[name] = value
         shell = next(part / "sh" for part in self._path if (part / "sh").exists())
         return subprocess.Popen(
-            [str(shell), str(self.script), *arguments],
+            [*as_user(self.uid), str(shell), str(self.script), *arguments],
             cwd="/",
             env=values,
-            user=self.uid,
-            group=self.uid,
-            extra_groups=[],
             umask=0o022,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             encoding="utf-8",
-            preexec_fn=default_signals,  # noqa: PLW1509 - no threads here
         )
 
     @staticmethod

@@ -35,6 +35,8 @@ shared_buffers = 32MB
 max_connections = 40
 autovacuum = off
 jit = off
+# In the data directory: what a killed server leaves goes with it.
+dynamic_shared_memory_type = mmap
 # What a script must not lean on: the server's own time zone and way of writing dates.
 timezone = '<+0545>-05:45'
 datestyle = 'SQL, DMY'
