@@ -132,9 +132,11 @@ class Sandbox:
                 del values[name]
             else:
                 values[name] = value
+        # Not into what runs as root: libfaketime would make its names in shared memory there.
+        preloaded = [f"LD_PRELOAD={values.pop('LD_PRELOAD')}"] if "LD_PRELOAD" in values else []
         shell = next(part / "sh" for part in self._path if (part / "sh").exists())
         return subprocess.Popen(
-            [*as_user(self.uid), str(shell), str(self.script), *arguments],
+            [*as_user(self.uid), *preloaded, str(shell), str(self.script), *arguments],
             cwd="/",
             env=values,
             umask=0o022,
