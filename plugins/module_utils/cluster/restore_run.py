@@ -75,7 +75,7 @@ def run_restore(
             if isinstance(error, InterruptedBySignal):
                 raise InterruptedRestoreError(
                     f"the restore was interrupted: its Job '{namespace}/{name}' is deleted, and its pod drops what it "
-                    "made. The databases that were there are as they were, unless the last step was done already"
+                    "made. The databases that were there are as they were, unless the pod was in its last step already"
                 ) from None
             raise
     _delete(connection, namespace, name)
