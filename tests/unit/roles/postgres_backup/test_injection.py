@@ -8,6 +8,7 @@ user's own where Ansible trusts them (an inventory); as a value they are text li
 
 from __future__ import annotations
 
+import copy
 import functools
 import re
 import shutil
@@ -98,7 +99,8 @@ ALL = [
     if option["type"] not in {"bool", "int"}
     for make in shapes(option, BASE.get(name))
 ]
-VALIDATOR = ArgumentSpecValidator(OPTIONS)
+# Its own copy: it fills in what a default of a dictionary leaves out.
+VALIDATOR = ArgumentSpecValidator(copy.deepcopy(OPTIONS))
 
 
 def in_rounds(cases: list[tuple[Shape, str]]) -> list[dict[str, tuple[Shape, str]]]:
