@@ -361,10 +361,8 @@ def test_a_disk_that_fills_up(fetch: Fetch, volume: Path) -> None:
          ls -A {shown} >{shown}.left) >/dev/null 2>&1 &"""
     done = fetch(within=within)
     assert done["failed"] and "is full" in done["msg"], done
-    deadline = time.monotonic() + 10
     left = Path(f"{fetch.dest}.left")
-    while not left.exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
+    wait_until(left.exists, "the partial is gone", 10)
     assert left.read_text() == "other\n"
 
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from .conftest import credentials
-from .kube import CHECKOUT, NAME, Ansible, apply, create, kubectl, must_get, names, run_in_volume
+from .kube import CHECKOUT, NAME, Ansible, apply, create, kubectl, must_get, names, run_in_volume, wait_until
 from .test_role_takeover import plain_script
 from .written import create_in
 
@@ -278,10 +278,7 @@ def test_a_module_that_is_killed_leaves_nothing_for_long(ansible: Ansible, insta
     namespace = installed["namespace"]
     patch(namespace, ("add", "/nodeSelector", {"disk": "none"}))  # the reader waits for ever
     running = ansible.start("backup_info", stuck_timeout="10m", **installed)
-    deadline = time.monotonic() + 30
-    while not readers(namespace):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    wait_until(lambda: bool(readers(namespace)), "its Job is there", 30)
     os.killpg(running.pid, signal.SIGKILL)
     (left,) = readers(namespace)
     spec = must_get("job", left, namespace)["spec"]
