@@ -11,6 +11,7 @@ import base64
 import fcntl
 import json
 import os
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -102,6 +103,13 @@ def bring_server_up(ansible: Ansible, namespace: str) -> Server:
     return Server(namespace, base64.b64decode(data["postgres-password"]).decode())
 
 
+def bring_shared_server_up(ansible: Ansible) -> Server:
+    """One at a time: the release's tests want it too, and run beside these."""
+    with open(Path(tempfile.gettempdir()) / f"homelab-{SERVER_NAMESPACE}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return bring_server_up(ansible, SERVER_NAMESPACE)
+
+
 # What shares something dear goes to one worker, as one chain: the beginning of the tests' ids → the chain's name.
 # The first that fits counts.
 CHAINS = {
@@ -148,7 +156,7 @@ def once(factory: pytest.TempPathFactory, name: str, make: Callable[[], Any]) ->
 def server(collections: Path, tmp_path_factory: pytest.TempPathFactory) -> Server:
     def make() -> dict[str, str]:
         ansible = Ansible(tmp_path_factory.mktemp("server"), collections)
-        return asdict(bring_server_up(ansible, SERVER_NAMESPACE))
+        return asdict(bring_shared_server_up(ansible))
 
     return Server(**once(tmp_path_factory, "server", make))
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.conftest import SERVER_NAMESPACE, bring_server_up, new_namespace, secret
+from tests.cluster.conftest import SERVER_NAMESPACE, bring_shared_server_up, new_namespace, secret
 from tests.cluster.kube import Ansible, apply, kubectl
 
 from .machines import CHECKOUT, HOME, Machine
@@ -52,7 +52,7 @@ def namespace(tmp_path: Path) -> Iterator[str]:
     """An empty namespace with the password of the server that the tests on the cluster share."""
     if not os.environ.get("KUBECONFIG"):
         pytest.fail("expected KUBECONFIG to name a cluster, found nothing: `. dev/env` after dev/cluster/up", False)
-    server = bring_server_up(Ansible(tmp_path, tmp_path), SERVER_NAMESPACE)
+    server = bring_shared_server_up(Ansible(tmp_path, tmp_path))
     name = new_namespace("release")
     apply(secret(name, server.password))
     yield name
