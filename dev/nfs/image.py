@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dev.cluster.devcluster import cache, commands, debian
+from dev.cluster.devcluster import bootstrap, cache, debian
 from dev.cluster.devcluster.progress import step
 
 from .cpio import Writer
@@ -50,7 +50,7 @@ class Image:
 
 def image_key() -> str:
     """Return the hash of what the image is made from."""
-    return cache.key([Path(__file__), Path(__file__).with_name("cpio.py"), _FINISH, _SAMPLE])
+    return cache.key([Path(__file__), Path(bootstrap.__file__), Path(__file__).with_name("cpio.py"), _FINISH, _SAMPLE])
 
 
 def make_image(folder: Path) -> Image:
@@ -62,33 +62,22 @@ def _make(folder: Path) -> None:
     debian.check_machine()
     debian.install(debian.TOOLS)
     image, root = Image(folder), folder / "root"
-    address = debian.repository()
     with step(f"making the NFS guest from Debian {SUITE} (a minute or two the first time)"):
-        commands.run(
-            [
-                *("mmdebstrap", "--mode=root", "--variant=minbase", "--quiet"),
-                *(f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("doc", "info", "locale", "man")),
-                # The repository's own machines may serve a list of unstable that is some days old.
-                '--aptopt=Acquire::Check-Valid-Until "false"',
-                '--aptopt=Acquire::Retries "3"',
-                f"--include={','.join(PACKAGES)}",
-                # The package must not make a database cluster while it is installed.
-                '--essential-hook=mkdir -p "$1/etc/postgresql-common"',
-                '--essential-hook=echo create_main_cluster = false >"$1/etc/postgresql-common/createcluster.conf"',
-                f'--customize-hook=sh "{_FINISH}" "$1"',
-                *(SUITE, root),
-                *([f"deb {address} {SUITE} main"] if address else []),
-            ],
+        bootstrap.make_root(
+            root,
+            SUITE,
+            PACKAGES,
+            # The package must not make a database cluster while it is installed.
+            '--essential-hook=mkdir -p "$1/etc/postgresql-common"',
+            '--essential-hook=echo create_main_cluster = false >"$1/etc/postgresql-common/createcluster.conf"',
+            f'--customize-hook=sh "{_FINISH}" "$1"',
             environment={
-                "TMPDIR": str(folder),
                 "KERNEL": str(image.kernel),
                 "MODULES": " ".join(MODULES),
                 "PASSWORD": PASSWORD,
                 "SAMPLE": str(_SAMPLE),
             },
-            advice="check that this machine's package sources can be reached (apt-get update)",
         )
-        (root / "etc/resolv.conf").write_text("", encoding="utf-8")
         with image.initramfs.open("wb") as stream:
             archive = Writer(stream)
             archive.add_tree(root, _LEFT_OUT)

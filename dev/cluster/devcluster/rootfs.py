@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import bootstrap, commands, debian
-from .bootstrap import make_root
 from .cache import Cache, key
 from .errors import ClusterError
 from .progress import step
@@ -85,7 +84,7 @@ def make_rootfs(cache: Cache, name: str) -> RootFilesystem:
             prepare, finish = folder / "prepare.sh", folder / "finish.sh"
             prepare.write_text(_PREPARE, encoding="utf-8")
             finish.write_text(_FINISH, encoding="utf-8")
-            make_root(
+            bootstrap.make_root(
                 result.root,
                 suite,
                 _packages(name),
