@@ -22,6 +22,8 @@ import pytest
 import yaml
 from xdist.scheduler import LoadScopeScheduling
 
+from dev.cluster.devcluster.cache import exclusive
+
 from .kube import CHECKOUT, Ansible, apply, create, delete_namespace, kubectl, must_get
 from .written import written_objects
 
@@ -105,8 +107,7 @@ def bring_server_up(ansible: Ansible, namespace: str) -> Server:
 
 def bring_shared_server_up(ansible: Ansible) -> Server:
     """One at a time: the release's tests want it too, and run beside these."""
-    with open(Path(tempfile.gettempdir()) / f"homelab-{SERVER_NAMESPACE}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with exclusive(Path(tempfile.gettempdir()) / f"homelab-{SERVER_NAMESPACE}.lock"):
         return bring_server_up(ansible, SERVER_NAMESPACE)
 
 

@@ -231,13 +231,13 @@ class PodCommands:
         return done.returncode, done.stdout, done.stderr
 
 
-def signal_all(process: subprocess.Popen[str], sent: signal.Signals) -> None:
+def signal_all(process: subprocess.Popen[str], sent: signal.Signals, children_first: bool = False) -> None:
     """A signal to a process and all that it started: Ansible's workers are in sessions of their own."""
     parents = {int(path.name): _parent(path) for path in Path("/proc").iterdir() if path.name.isdigit()}
     family = [process.pid]
     for pid in family:
         family += [child for child, parent in parents.items() if parent == pid]
-    for pid in family:
+    for pid in reversed(family) if children_first else family:
         with suppress(ProcessLookupError):  # ended meanwhile
             os.kill(pid, sent)
 

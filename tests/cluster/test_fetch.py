@@ -154,7 +154,7 @@ def volume(fetch: Fetch) -> Path:
 
 def require_no_reader(namespace: str) -> None:
     """Deleted at the end; the pods go with it."""
-    wait_until(lambda: not names("jobs", namespace) | names("pods", namespace), "no Job and no pod is there", 30)
+    wait_until(lambda: not names("jobs", namespace) and not names("pods", namespace), "no Job and no pod is there", 30)
 
 
 # -------------------------------------------------------------------------------------------------------- what it does

@@ -22,7 +22,19 @@ from tests.dump import hostile
 from tests.script.sample import literal, quoted
 
 from .conftest import Server, bring_server_up, credentials, new_namespace
-from .kube import CHECKOUT, NAME, Ansible, PodCommands, PodShell, delete_namespace, kubectl, must_get, names, wait_until
+from .kube import (
+    CHECKOUT,
+    NAME,
+    Ansible,
+    PodCommands,
+    PodShell,
+    delete_namespace,
+    kubectl,
+    must_get,
+    names,
+    signal_all,
+    wait_until,
+)
 from .volumes import volume_folder
 
 POD = "postgres-postgresql-0"
@@ -279,24 +291,12 @@ def test_a_second_restore_to_the_same_name(ansible: Ansible, untouched: Live) ->
     wait_until(lambda: not untouched.waits(), "the restore is gone", 90)
 
 
-def modules_below(pid: int) -> list[int]:
-    """The processes that Ansible started, itself included."""
-    table = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout.split()
-    parents = dict(zip(map(int, table[::2]), map(int, table[1::2]), strict=True))
-    family = [pid]
-    for each in family:
-        family += [child for child, parent in parents.items() if parent == each]
-    return family
-
-
 def interrupt(process: subprocess.Popen[str], live: Live, sent: signal.Signals) -> None:
     """The Job is deleted, and its pod drops what it made.
 
     It is to be seen while somebody is connected still: a pod that has not heard of it yet may rename what is free.
     """
-    for pid in reversed(modules_below(process.pid)):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, sent)
+    signal_all(process, sent, children_first=True)
     process.communicate(timeout=60)
     wait_until(lambda: not restores(live.server.namespace), "its Job is gone", 90)
     wait_until(lambda: not live.waits(), "the restore is gone", 90)
@@ -311,9 +311,7 @@ def test_ansible_is_interrupted(ansible: Ansible, untouched: Live, sent: signal.
 def test_ansible_is_killed(ansible: Ansible, live: Live) -> None:
     """Then the Job goes on to its end, or to its deadline."""
     with waiting(ansible, live) as process:
-        for pid in modules_below(process.pid):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        signal_all(process, signal.SIGKILL)
         (job,) = restores(live.server.namespace)
         assert must_get("job", job, live.server.namespace)["spec"]["activeDeadlineSeconds"] == 6 * 3600
     kubectl("wait", "--for=condition=complete", f"job/{job}", "-n", live.server.namespace, "--timeout=90s")

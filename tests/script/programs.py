@@ -9,13 +9,14 @@ laid out like the original, since PostgreSQL's programs find each other, and the
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
+
+from dev.cluster.devcluster.cache import exclusive
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ROOTFS_COMMAND = REPOSITORY / "dev" / "cluster" / "rootfs"
@@ -40,8 +41,7 @@ def root_filesystem(version: str) -> Path:
     override = os.environ.get("SCRIPT_TESTS_ROOTFS")
     if override:
         return Path(override)
-    with open(Path(tempfile.gettempdir()) / "postgres-backup-script-tests.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with exclusive(Path(tempfile.gettempdir()) / "postgres-backup-script-tests.lock"):
         made = subprocess.run([ROOTFS_COMMAND, f"postgresql-{version}"], stdout=subprocess.PIPE, text=True, check=False)
     assert made.returncode == 0, f"{ROOTFS_COMMAND} postgresql-{version} failed: see above"
     return Path(made.stdout.strip().splitlines()[-1])
