@@ -35,6 +35,12 @@ def take_in_turn(
         for number, item in enumerate(alternatives)
         if number != zlib.crc32(case.encode()) % len(alternatives)
     }
+    leave_out(config, items, left_out.__contains__)
+
+
+def leave_out(config: pytest.Config, items: list[pytest.Item], is_meant: Callable[[pytest.Item], bool]) -> None:
+    """Without the items that are meant, which pytest counts as deselected. Changes `items`."""
+    left_out = {item for item in items if is_meant(item)}
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=[*left_out])
 

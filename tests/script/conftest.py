@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.in_turn import parameters, take_in_turn
+from tests.in_turn import leave_out, parameters, take_in_turn
 
 from . import combinations, sample
 from .combinations import Combination
@@ -42,9 +42,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return len(values) > 1 and values.get("combination") not in {None, *combinations.PAIRINGS}
 
     take_in_turn(config, items, "combination", has_the_fixtures)
-    left_out = [item for item in items if is_one_pairing_too_many(item)]
-    items[:] = [item for item in items if not is_one_pairing_too_many(item)]
-    config.hook.pytest_deselected(items=left_out)
+    leave_out(config, items, is_one_pairing_too_many)
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import subprocess
-from collections.abc import Mapping
+import os
 from pathlib import Path
 
 from .programs import Programs
@@ -47,22 +46,10 @@ class Rehearsal(Sandbox):
             "POSTGRES_BACKUP_DRILL_DATA": str(self.data),
         }
 
-    def start(self, *arguments: str, env: Mapping[str, str | None] | None = None) -> subprocess.Popen[str]:
-        values = {name: value for name, value in (self.environment() | dict(env or {})).items() if value is not None}
-        shell = next(part / "sh" for part in self._path if (part / "sh").exists())
+    def _enter(self, values: dict[str, str]) -> tuple[list[str], dict[str, str]]:
         enter = ["unshare", "--mount", "sh", "-c", _ENTER, "sh", str(self.passwd), *as_user(self.uid)]
         # The script's PATH need not have these.
-        command = [*enter, "-i", *(f"{name}={value}" for name, value in values.items())]
-        return subprocess.Popen(
-            [*command, str(shell), str(self.script), *arguments],
-            cwd="/",
-            umask=0o022,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-        )
+        return [*enter, "-i", *(f"{name}={value}" for name, value in values.items())], dict(os.environ)
 
     def put(self, dump: bytes, name: str = NAME, sidecar: bool = True) -> Path:
         """A backup on the volume; `dump` is its text."""

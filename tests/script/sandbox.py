@@ -132,11 +132,10 @@ class Sandbox:
                 del values[name]
             else:
                 values[name] = value
-        # Not into what runs as root: libfaketime would make its names in shared memory there.
-        preloaded = [f"LD_PRELOAD={values.pop('LD_PRELOAD')}"] if "LD_PRELOAD" in values else []
         shell = next(part / "sh" for part in self._path if (part / "sh").exists())
+        enter, values = self._enter(values)
         return subprocess.Popen(
-            [*as_user(self.uid), *preloaded, str(shell), str(self.script), *arguments],
+            [*enter, str(shell), str(self.script), *arguments],
             cwd="/",
             env=values,
             umask=0o022,
@@ -146,6 +145,13 @@ class Sandbox:
             text=True,
             encoding="utf-8",
         )
+
+    def _enter(self, values: dict[str, str]) -> tuple[list[str], dict[str, str]]:
+        """What stands before the shell, and its environment."""
+        # Not into what runs as root: libfaketime would make its names in shared memory there.
+        preloaded = [f"LD_PRELOAD={values['LD_PRELOAD']}"] if "LD_PRELOAD" in values else []
+        left = {name: value for name, value in values.items() if name != "LD_PRELOAD"}
+        return [*as_user(self.uid), *preloaded], left
 
     @staticmethod
     def finish(process: subprocess.Popen[str], timeout: float = 120) -> Outcome:

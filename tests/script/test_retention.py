@@ -29,7 +29,7 @@ from .volume import HOUR, Entry, give, snapshot, without
 
 pytestmark = under_all
 
-EXAMPLES = int(os.environ.get("SCRIPT_TESTS_EXAMPLES", "8"))
+EXAMPLES = int(os.environ.get("SCRIPT_TESTS_EXAMPLES") or 8)
 PROFILE = settings(
     max_examples=EXAMPLES,
     deadline=None,

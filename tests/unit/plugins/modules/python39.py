@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from shlex import quote
 
@@ -15,22 +14,22 @@ from dev.cluster.devcluster.settings import from_environment
 _SUITE = "bullseye"
 
 
-def python39() -> str:
-    """That of the Debian which had it, in the cache of dev/cluster; started without entering its root filesystem."""
+def python39(folder: Path) -> str:
+    """That of the Debian which had it, in the cache of dev/cluster.
 
-    def make(folder: Path) -> None:
+    Started without entering its root filesystem, by a wrapper in `folder`.
+    """
+
+    def make(entry: Path) -> None:
         debian.install(debian.TOOLS)
-        bootstrap.make_root(folder / "root", _SUITE, ["python3"])
+        bootstrap.make_root(entry / "root", _SUITE, ["python3"])
 
     cache = Cache(from_environment().cache)
-    entry = cache.entry(f"python-{_SUITE}", key([Path(__file__), Path(bootstrap.__file__)]), make)
-    root, wrapper = entry / "root", entry / "python3.9"
-    if not wrapper.exists():
-        (loader,) = root.glob("lib/*/ld-linux*.so.*")
-        libraries = f"{loader.parent}:{root / 'usr/lib' / loader.parent.name}"
-        python = [f"PYTHONHOME={root / 'usr'}", loader, "--library-path", libraries, root / "usr/bin/python3.9"]
-        new = wrapper.with_name(f"python3.9.{os.getpid()}")
-        new.write_text(f'#!/bin/sh\nexec env {" ".join(quote(str(word)) for word in python)} "$@"\n', encoding="utf-8")
-        new.chmod(0o755)
-        new.rename(wrapper)
+    root = cache.entry(f"python-{_SUITE}", key([Path(__file__), Path(bootstrap.__file__)]), make) / "root"
+    (loader,) = root.glob("lib/*/ld-linux*.so.*")
+    libraries = f"{loader.parent}:{root / 'usr/lib' / loader.parent.name}"
+    python = [f"PYTHONHOME={root / 'usr'}", loader, "--library-path", libraries, root / "usr/bin/python3.9"]
+    wrapper = folder / "python3.9"
+    wrapper.write_text(f'#!/bin/sh\nexec env {" ".join(quote(str(word)) for word in python)} "$@"\n', encoding="utf-8")
+    wrapper.chmod(0o755)
     return str(wrapper)

@@ -95,8 +95,8 @@ def test_a_whole_backup(verify: Verify, backup: Path) -> None:
     assert set(contents["globals"]) == {"offset_bytes", "length_bytes"}
 
 
-def test_on_python_39_alone(verify: Verify, backup: Path) -> None:
-    result = verify(path=str(backup), python=python39())
+def test_on_python_39_alone(verify: Verify, backup: Path, tmp_path: Path) -> None:
+    result = verify(path=str(backup), python=python39(tmp_path))
     assert result["failed"] is False
     assert result["failures"] == []
     assert result["reader"] == "zlib"
