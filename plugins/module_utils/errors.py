@@ -82,6 +82,10 @@ class NotADumpError(DumpError):
     """The text is not what pg_dumpall or pg_dump write in their plain format."""
 
 
+class ForeignTextError(DumpError):
+    """Among the dump's statements or rows is something that psql does not read as one."""
+
+
 class IncompleteDumpError(DumpError):
     """The text ends before the dump does."""
 

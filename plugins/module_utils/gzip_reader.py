@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import queue
+import re
 import struct
 import threading
 import zlib
@@ -39,6 +40,34 @@ READ_BYTES = 1 << 18
 TEXT_BYTES = 1 << 19
 _QUEUED = 4
 _NAME_BYTES = 1 << 16
+# So much of a file that is not gzip is looked at.
+_BEGIN_BYTES = 512
+_AGAIN = "Decompress it with {0} and compress it with gzip: {0} -dc FILE | gzip > FILE.sql.gz"
+# What other files begin with, and what to do.
+_OTHERS = (
+    (rb"\x28\xb5\x2f\xfd", "It is compressed with zstd. " + _AGAIN.format("zstd")),
+    (rb"\xfd7zXZ\x00", "It is compressed with xz. " + _AGAIN.format("xz")),
+    (rb"BZh[1-9]", "It is compressed with bzip2. " + _AGAIN.format("bzip2")),
+    (rb"\x04\x22\x4d\x18|\x02\x21\x4c\x18", "It is compressed with lz4. " + _AGAIN.format("lz4")),
+    (rb"LZIP", "It is compressed with lzip. " + _AGAIN.format("lzip")),
+    (rb"\x1f\x9d", "It is compressed with compress. Compress it with gzip: zcat FILE | gzip > FILE.sql.gz"),
+    (rb"PK(?:\x03\x04|\x05\x06)", "It is a zip archive. Take the dump out of it, and compress it with gzip"),
+    (rb"7z\xbc\xaf\x27\x1c", "It is a 7z archive. Take the dump out of it, and compress it with gzip"),
+    (rb"PGDMP", "It is in pg_dump's custom format, which pg_restore reads. Dump with --format=plain"),
+    (rb"[\s\S]{257}ustar", "It is a tar archive. Expected one file of SQL, compressed with gzip"),
+    (rb"age-encryption\.org/|-----BEGIN |Salted__", "It is encrypted. Decrypt it first"),
+    (rb"\x00+\Z", "It begins with zeros: it was not written, or its storage lost it. Take another copy"),
+    (
+        rb"\xff\xfe|\xfe\xff|(?:[\t\n\r -~]\x00){2}|(?:\x00[\t\n\r -~]){2}",
+        "It is UTF-16, as PowerShell's > writes it. Let pg_dumpall or pg_dump write the file (--file), and compress it "
+        "with gzip",
+    ),
+    (rb"\s*<(?:!DOCTYPE|html|\?xml)", "It is a page of a web server or proxy, and not the file. Fetch it again"),
+    (
+        rb"(?:\xef\xbb\xbf)?(?:\s*--|\s*/\*|\\|[A-Z]+[ ;])[^\x00]*\Z",
+        "It is SQL that is not compressed: compress it with gzip FILE",
+    ),
+)
 _MAGIC = b"\x1f\x8b"
 _DEFLATE = 8
 _FHCRC, _FEXTRA, _FNAME, _FCOMMENT, _RESERVED = 2, 4, 8, 16, 0xE0
@@ -317,7 +346,7 @@ class GzipReader:
                     )
                 raise NotGzipError(
                     "the file is not gzip: expected it to begin with the bytes 1f 8b, found "
-                    f"{magic.hex(' ')}. Is it another kind of file, or not compressed?",
+                    f"{magic.hex(' ')}. {_what_instead(source.take(_BEGIN_BYTES))}",
                     0,
                     0,
                 )
@@ -352,6 +381,12 @@ class GzipReader:
                 self._emit(text)
         source.give_back(len(inflate.unused))
         return text_bytes
+
+
+def _what_instead(begin: bytes) -> str:
+    """What kind of file begins so, and what to do with it."""
+    known = (text for pattern, text in _OTHERS if re.match(pattern, begin))
+    return next(known, "It is another kind of file, or not compressed: check the path")
 
 
 def _empty(items: queue.Queue[Any]) -> None:

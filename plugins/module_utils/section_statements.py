@@ -83,6 +83,10 @@ class SectionStatements:
         """A new session began."""
         self._grantor = None
 
+    def continue_session(self, other: SectionStatements) -> None:
+        """What follows is said in the session that the other's statements are of."""
+        self._grantor = other._grantor
+
     def read(self, text: bytes, codec: str) -> re.Match[bytes] | None:
         """Take the roles from a statement's text.
 
@@ -90,6 +94,14 @@ class SectionStatements:
         """
         reader = self._readers.get(text[:6])
         return None if reader is None else reader(text, codec)
+
+    def owned_by(self, owner: bytes, codec: str) -> None:
+        """The database's owner, as CREATE DATABASE names it."""
+        self._add(owner, codec)
+
+    def add_option(self, option: bytes, offset: int, length: int) -> None:
+        """Keep an option of CREATE DATABASE that is better given later; offset and length are that statement's."""
+        self.properties.append(Property("ALTER DATABASE ", f" {option.decode()};", offset, length))
 
     def add_property(
         self, found: re.Match[bytes], offset: int, length: int, codec: str, standard_strings: bool

@@ -36,6 +36,19 @@ _MASKED_PIECE_BYTES = 1 << 14
 # A table's INSERTs are counted in bulk from this many on.
 _RUN_AFTER = 32
 _RUN_BYTES = 1 << 16
+# Rows of one INSERT are counted in bulk in windows of at most and at least so many bytes; after a window of the least
+# size that did not serve, so many rows are read one by one.
+_MOST_WINDOW_BYTES = 1 << 16
+_LEAST_WINDOW_BYTES = 1 << 10
+_REST_ROWS = 16
+# What a dump's statements begin with (src/bin/pg_dump of PostgreSQL 8 to 19), as pg_dump writes it. A first line that
+# is nothing but capitals is the tag of a command that was run, as psql prints it.
+_FIRST_WORD = re.compile(
+    rb"(?:ALTER|BEGIN|COMMENT|COMMIT|COPY|CREATE|DROP|GRANT|INSERT|REFRESH|RESET|REVOKE|SECURITY|SELECT|SET|UPDATE)"
+    rb"(?![A-Za-z0-9_$\x80-\xff])(?![A-Z0-9 ]{0,40}\r?\n)|;"
+)
+# That may become one with more text; or a comment, after which the statement begins.
+_NOT_A_WORD_YET = re.compile(rb"(?:[A-Z]*|[/-])\Z|/\*")
 
 _SPACE = b" \\t\\n\\r\\f"
 _WORD = b"A-Za-z0-9_$\\x80-\\xff"
@@ -46,7 +59,9 @@ _WORD_BYTES_SET = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 _IDENTIFIER_SET = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_$") | frozenset(
     range(128, 256)
 )
-_STOP = re.compile(rb"['\"$;\\()]|--|/\*")
+# `name: ` is how a program's message begins; SQL has a colon only doubled, in := and [1:2], or after a blank
+# (JSON_OBJECT in ruleutils.c, get_json_constructor).
+_STOP = re.compile(rb"['\"$;\\()]|--|/\*|(?<![" + _SPACE + rb":\[]):(?![:=])")
 # psql counts BEGIN, CASE and END only in a statement that creates a function or procedure (psqlscan.l, {identifier}).
 _STOP_IN_ROUTINE = re.compile(
     _STOP.pattern
@@ -75,6 +90,7 @@ _DOLLAR_BEGUN = re.compile(rb"\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\Z"
 _COMMENT = re.compile(rb"/\*|\*/")
 _LINE_END = re.compile(rb"[\n\r]")
 _BLANKS = b" \t\n\r\f"
+_BLANK_BYTES = frozenset((b" ", b"\t", b"\n", b"\r", b"\f"))
 _VALUES = re.compile(rb"(?<![" + _WORD + rb"])VALUES\Z", re.I)
 _DEFAULT = re.compile(rb"DEFAULT\Z", re.I)
 _INSERT = re.compile(rb"INSERT[" + _SPACE + rb"]+INTO(?![" + _WORD + rb"])", re.I)
@@ -85,8 +101,8 @@ def _simple(strings: bytes, levels: int) -> bytes:
 
     Each alternative begins with a byte that no other can match, so that a failing match takes linear time.
     """
-    plain = rb"[^'\"$;\\/()\-]*"
-    atoms = strings + rb"|\"[^\"\\]*\"|-(?!-)|/(?!\*)"
+    plain = rb"[^'\"$;\\/()\-:]*"
+    atoms = strings + rb"|\"[^\"\\]*\"|-(?!-)|/(?!\*)|:(?![" + _SPACE + rb"])"
     pattern = plain + rb"(?:(?:" + atoms + rb")" + plain + rb")*"
     for _ in range(levels):
         pattern = plain + rb"(?:(?:" + atoms + rb"|\(" + pattern + rb"\))" + plain + rb")*"
@@ -106,8 +122,8 @@ class _Patterns:
         self.statement = re.compile(_simple(strings, _DEEP) + rb";")
         self.values = _simple(strings, 2)
         self.one_row = re.compile(
-            rb"(INSERT INTO [^'\"$;\\/()\-]*(?:\"[^\"\\]*\"[^'\"$;\\/()\-]*)*"
-            + rb"(?:\([^'$;\\/()]*\)[^'\"$;\\/()\-]*)?VALUES \()"
+            rb"(INSERT INTO [^'\"$;\\/():\-]*(?:\"[^\"\\]*\"[^'\"$;\\/():\-]*)*"
+            + rb"(?:\([^'$;\\/()]*\)[^'\"$;\\/():\-]*)?VALUES \()"
             + self.values
             + rb"\)(?: ON CONFLICT DO NOTHING)?;\n"
         )
@@ -151,6 +167,12 @@ class Handler(Protocol):
 
     def copied(self, rows: int, ended: bool) -> None:
         """So many more rows of COPY data; `ended` when its end marker was reached."""
+
+    def not_sql(self, offset: int, line: int) -> None:
+        """At this place begins something that no statement of a dump has, in this line, counted from 1."""
+
+    def not_a_row(self, offset: int, line: int, why: str) -> None:
+        """PostgreSQL refuses all rows of this COPY because of the row that begins here."""
 
 
 class _State(Enum):
@@ -203,10 +225,22 @@ class SqlLexer:
         self._outer = _State.TEXT  # what a comment is in
         # of COPY data
         self._line_begins = False
+        self._columns = 0  # how many each row must have, 0 for any number
+        self._row_offset = 0  # where the row begins that is not all there yet
+        self._tabs = self._returns = 0  # in it
+        self._ends_in_return = False
+        self._line_end = b""  # of all rows, once it is known
+        # lines before the place in the buffer up to which they were counted
+        self._lines = 0
+        self._lines_to = 0
         # of INSERTs that begin the same
         self._prefix = b""
         self._streak = 0
         self._run: tuple[Pattern[bytes], bytes] = (re.compile(b""), b"")
+        # of an INSERT's rows
+        self._until_values = b""  # the statement up to its first row; empty where it may not be compared
+        self._window = _MOST_WINDOW_BYTES
+        self._rest = 0
 
     # ------------------------------------------------------------------------------------------------- for the handler
 
@@ -219,6 +253,19 @@ class SqlLexer:
     def end(self) -> int:
         """Where the statement ends that the handler is being told of, also when it was too long for all of its text."""
         return self._base + self._position
+
+    def line_at(self, offset: int) -> int:
+        """The line, counted from 1, of a place that is still in the buffer."""
+        at = max(self._lines_to, offset - self._base)
+        return self._lines + self._buffer.count(b"\n", self._lines_to, at) + 1
+
+    def set_columns(self, columns: int) -> None:
+        """How many columns the rows of the COPY have that the handler is being told of, 0 where that is not known."""
+        self._columns = columns
+
+    def skip_mark(self, length: int) -> None:
+        """Before anything was fed: so many bytes come before the text and are not given."""
+        self._base = length
 
     def set_standard_strings(self, on: bool) -> None:
         """standard_conforming_strings, from the next statement on."""
@@ -254,11 +301,14 @@ class SqlLexer:
             chunk = self._undecided + chunk
             self._undecided = b""
         if self._position == len(self._buffer) and self._state is _State.COPY:
+            self._count_lines(len(self._buffer))
             self._base += len(self._buffer)
-            self._position = self._floor = 0
+            self._position = self._floor = self._lines_to = 0
             self._buffer = self._lexed = chunk
         else:
             self._save_head(keep)
+            self._count_lines(keep)
+            self._lines_to -= keep
             self._base += keep
             self._position -= keep
             self._floor = max(0, self._floor - keep)
@@ -273,6 +323,11 @@ class SqlLexer:
             else:
                 self._buffer = self._lexed = left + chunk
         self._read()
+
+    def _count_lines(self, until: int) -> None:
+        if until > self._lines_to:
+            self._lines += self._buffer.count(b"\n", self._lines_to, until)
+            self._lines_to = until
 
     def _mask(self, data: bytes) -> tuple[bytes, bytes]:
         """Whole characters of the data, and the same with every longer character as bytes 0xff.
@@ -370,6 +425,8 @@ class SqlLexer:
         text = self._buffer[start:end]
         rows = 0
         first = text[:6].upper()
+        if not _FIRST_WORD.match(text):
+            self._handler.not_sql(self._base + start, self.line_at(self._base + start))
         if first == b"CREATE":
             if _ROUTINE.match(text):
                 return False
@@ -419,6 +476,8 @@ class SqlLexer:
             size = len(lexed) - start
             if size < _START_BYTES or (size < LINE_BYTES and _BEGUN.match(lexed, start)):
                 return False
+        if not _FIRST_WORD.match(lexed, start) and not _NOT_A_WORD_YET.match(lexed, start):
+            self._handler.not_sql(self._base + start, self.line_at(self._base + start))
         self._state = _State.TEXT
         self._offset = self._base + start
         self._head = bytearray()
@@ -427,6 +486,8 @@ class SqlLexer:
         self._is_routine = _ROUTINE.match(lexed, start) is not None
         self._is_insert = _INSERT.match(lexed, start) is not None
         self._rows = -1
+        self._until_values = b""
+        self._rest = 0
         return True
 
     def _save_head(self, until: int) -> None:
@@ -455,7 +516,7 @@ class SqlLexer:
             limit -= 1
         return limit
 
-    def _text(self) -> bool:  # noqa: PLR0911, PLR0912 - one branch for each byte that means something
+    def _text(self) -> bool:  # noqa: PLR0911, PLR0912, PLR0915 - one branch for each byte that means something
         lexed = self._lexed
         search = (_STOP_IN_ROUTINE if self._is_routine else _STOP).search
         limit = self._limit()
@@ -477,6 +538,8 @@ class SqlLexer:
                     self._open_row(start)
                 self._parens += 1
             elif first == 41:  # )
+                if self._parens == 1 and self._is_insert and self._rows > 0:
+                    end = self._more_rows(start)
                 self._parens = max(0, self._parens - 1)
             elif first == 59:  # ;
                 if self._parens == 0 and self._begins == 0:
@@ -506,11 +569,21 @@ class SqlLexer:
                 self._depth = 0
                 self._state = _State.LINE_COMMENT if first == 45 else _State.COMMENT
                 return True
+            elif first == 58:  # :
+                if end == len(lexed) and not self._final:
+                    self._position = start
+                    return False
+                if lexed[end : end + 1] in _BLANK_BYTES:
+                    self._message(start)
             elif self._parens == 0:
                 self._count_begin(found[0].lower())
             self._position = end
             if self._state is not _State.TEXT:
                 return True
+
+    def _message(self, colon: int) -> None:
+        """At a colon that SQL has not."""
+        self._handler.not_sql(self._base + colon, self.line_at(self._base + colon))
 
     def _count_begin(self, word: bytes) -> None:
         """BEGIN ATOMIC … END, with CASE … END inside."""
@@ -525,6 +598,38 @@ class SqlLexer:
             self._rows += 1
         elif _before_blanks(_VALUES, self._head_text(start)):
             self._rows = 1
+            # Masked characters may stand for others.
+            is_comparable = self._lexed is self._buffer and not self._head and start - self._head_from < LINE_BYTES
+            self._until_values = self._lexed[self._head_from : start] if is_comparable else b""
+            if b"'" in self._until_values:
+                self._until_values = b""
+
+    def _more_rows(self, close: int) -> int:
+        """At the parenthesis that ends a row of an INSERT: where the last of the rows ends that are as simple.
+
+        They may belong to further INSERTs that begin the same.
+        """
+        if self._rest:
+            self._rest -= 1
+            return close + 1
+        while True:
+            found = _rows_after(self._lexed, close, self._window, self._until_values, self._standard_strings)
+            if found is None:  # nothing follows that could be counted
+                return close + 1
+            end, rows, crossed = found
+            if not rows:
+                if self._window <= _LEAST_WINDOW_BYTES:
+                    self._rest = _REST_ROWS
+                    return close + 1
+                self._window //= 2
+                continue
+            self._window = min(2 * self._window, _MOST_WINDOW_BYTES)
+            self._rows += rows
+            close = end
+            if crossed:
+                # So that a dump that is cut off has the rows of its whole statements.
+                self._handler.statement(self._until_values, self._offset, self._rows - 1)
+                self._rows = 1
 
     def _begin_string(self, quote: int) -> bool:
         """At a quote: what stands before it says how the string is read (psqlscan.l, xestart, xusstart, …)."""
@@ -677,6 +782,10 @@ class SqlLexer:
             return False
         self._position = end + 1
         self._line_begins = True
+        self._row_offset = self._base + end + 1
+        self._tabs = self._returns = 0
+        self._ends_in_return = False
+        self._line_end = b""
         self._is_stale = bool(self._encoding)
         self._state = _State.COPY
         return True
@@ -712,17 +821,168 @@ class SqlLexer:
             end = marker + 1
         elif not self._final and buffer.endswith(b"\n\\", start):
             end = size - 1
-        self._handler.copied(buffer.count(b"\n", start, end), False)
+        self._handler.copied(self._count_copied(start, end), False)
         self._line_begins = buffer[end - 1] == 10
         self._position = end
         return False
 
+    def _count_copied(self, start: int, end: int) -> int:
+        """How many rows end in this piece of COPY data; tells of one that PostgreSQL refuses.
+
+        CopyReadLineText() in copyfromparse.c: all of a COPY's lines end as its first one does, and no other carriage
+        return is in them. NextCopyFrom(): each has as many columns as were named.
+        """
+        buffer = self._buffer
+        rows = buffer.count(b"\n", start, end)
+        last = (buffer.rfind(b"\n", start, end) + 1 if rows else 0) or start
+        if self._columns:
+            tabs = self._tabs + buffer.count(b"\t", start, last)
+            if tabs != rows * (self._columns - 1) and rows:
+                self._find_bad_row(start, last)
+            self._tabs = buffer.count(b"\t", last, end) + (0 if rows else tabs)
+        if self._returns or self._line_end == b"\r\n" or buffer.find(b"\r", start, end) >= 0:
+            self._check_line_ends(start, last, end, rows)
+        elif rows:
+            self._line_end = b"\n"
+        self._count_lines(start)
+        self._lines += rows
+        self._lines_to = end
+        if rows:
+            self._row_offset = self._base + last
+        return rows
+
+    def _check_line_ends(self, start: int, last: int, end: int, rows: int) -> None:
+        buffer = self._buffer
+        if rows:
+            pairs = buffer.count(b"\r\n", start, last) + int(self._ends_in_return and buffer[start] == 10)
+            returns = self._returns + buffer.count(b"\r", start, last)
+            is_good = returns == 0 if self._line_end == b"\n" else returns == pairs == rows
+            if not is_good:
+                self._find_mixed_line_end(start, last)
+            self._line_end = self._line_end or b"\r\n"
+            self._returns = buffer.count(b"\r", last, end)
+        else:
+            self._returns += buffer.count(b"\r", start, end)
+        self._ends_in_return = end > start and buffer[end - 1] == 13
+
+    def _find_bad_row(self, start: int, last: int) -> None:
+        """The first row that has another number of columns than the rest; a tab after a backslash parts none."""
+        tabs = self._tabs
+        row_offset, line = self._row_offset, self.line_at(self._base + start)
+        offset = self._base + start
+        for number, row in enumerate(self._buffer[start:last].split(b"\n")[:-1]):
+            tabs += row.count(b"\t") - (_ESCAPED.findall(row).count(b"\t") if b"\\\t" in row else 0)
+            if tabs != self._columns - 1:
+                self._handler.copied(number, False)
+                self._handler.not_a_row(
+                    row_offset, line + number, f"expected {self._columns} columns, found {tabs + 1}"
+                )
+                return
+            offset += len(row) + 1
+            row_offset = offset
+            tabs = 0
+
+    def _find_mixed_line_end(self, start: int, last: int) -> None:
+        before, ends_in_return = self._returns, self._ends_in_return
+        row_offset, line = self._row_offset, self.line_at(self._base + start)
+        offset = self._base + start
+        for number, row in enumerate(self._buffer[start:last].split(b"\n")[:-1]):
+            ends_in_return = row.endswith(b"\r") or (not row and ends_in_return)
+            line_end = b"\r\n" if ends_in_return else b"\n"
+            if before + row.count(b"\r") != int(ends_in_return) or (self._line_end or line_end) != line_end:
+                self._handler.copied(number, False)
+                self._handler.not_a_row(
+                    row_offset,
+                    line + number,
+                    "expected one kind of line ends, LF or CRLF, and no other carriage return",
+                )
+                return
+            self._line_end = line_end
+            offset += len(row) + 1
+            row_offset = offset
+            before, ends_in_return = 0, False
+
     def _end_copy(self, start: int, marker: int, length: int) -> bool:
+        rows = self._count_copied(start, marker) if marker > start else 0
         self._position = marker + length
         self._state = _State.BETWEEN
-        self._handler.copied(self._buffer.count(b"\n", start, marker), True)
+        self._handler.copied(rows, True)
         self._mask_rest()
         return True
+
+
+_ESCAPED = re.compile(rb"\\([\s\S])")
+_SEPARATOR = re.compile(rb"\),[" + _SPACE + rb"]*\(")
+_USUAL_SEPARATOR = b"),\n\t("
+_NOT_PARENTHESES = bytes(code for code in range(256) if code not in b"()")
+# What rows have outside of strings, each of which became an apostrophe.
+_IN_ROWS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_ \t\n\r.,()+-:'"
+_STRING = {
+    True: re.compile(rb"(?<![" + _WORD + rb"])[eE]'[^'\\]*(?:(?:\\[\s\S]|'')[^'\\]*)*'(?!')|'[^']*'"),
+    False: re.compile(rb"'[^'\\]*(?:\\[\s\S][^'\\]*)*'"),
+}  # by standard_conforming_strings; '' within one makes it two, which comes to the same
+
+
+def _rows_after(
+    text: bytes, close: int, window: int, until_values: bytes, standard_strings: bool
+) -> tuple[int, int, bool] | None:
+    """From the parenthesis that ends a row: where the last row of the window ends, how many, whether in another INSERT.
+
+    No rows where they are not simple enough to be counted so; None where none follows.
+    """
+    separator = _USUAL_SEPARATOR
+    if text[close : close + 5] != separator:
+        found = _SEPARATOR.match(text, close)
+        if found is not None:
+            separator = found[0]
+    stop = text.rfind(separator, close + 1, close + window)
+    if until_values:
+        stop = max(stop, _row_before(text, until_values, close, close + window))
+    if stop < 0:
+        return None
+    region = text[close : stop + 1]
+    crossed = False
+    if until_values and until_values in region:
+        for end in (b";\n", b" ON CONFLICT DO NOTHING;\n", b";\r\n", b" ON CONFLICT DO NOTHING;\r\n"):
+            more = region.replace(b")" + end + until_values + b"(", separator)
+            crossed, region = crossed or more != region, more
+    outside = _outside_of_strings(region, standard_strings)
+    if outside is None:
+        return stop, 0, False
+    rows = outside.count(separator)
+    if (
+        outside.translate(None, _NOT_PARENTHESES) != b")" + b"()" * rows
+        or outside.translate(None, _IN_ROWS)
+        or b"--" in outside
+        or b": " in outside
+    ):
+        return stop, 0, False
+    return stop, rows, crossed
+
+
+def _row_before(text: bytes, until_values: bytes, start: int, end: int) -> int:
+    """Where the row ends that stands before the last INSERT that begins so; -1 where there is none."""
+    found = text.rfind(until_values + b"(", start, end)
+    if found < 0:
+        return -1
+    at = text.rfind(b")", max(start, found - _WORD_BYTES), found)
+    return at if at > start else -1
+
+
+def _outside_of_strings(text: bytes, standard_strings: bool) -> bytes | None:
+    """The text with an apostrophe in place of each string; None where that is not easily said."""
+    if b"\\'" in text and (not standard_strings or b"E'" in text or b"e'" in text):
+        outside = _STRING[standard_strings].sub(b"\0", text)
+        if b"'" in outside or (not standard_strings and _NO_ESCAPES.search(outside)):
+            return None
+        return outside.replace(b"\0", b"'")
+    parts = text.split(b"'")
+    # An even number: the text ends within a string.
+    return b"'".join(parts[::2]) if len(parts) % 2 else None
+
+
+# Strings in which a backslash means nothing.
+_NO_ESCAPES = re.compile(rb"[bBxX&]\0")
 
 
 def _before_blanks(word: Pattern[bytes], text: bytes) -> bytes:

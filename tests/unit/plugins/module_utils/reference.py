@@ -47,6 +47,12 @@ class Recorder:
     def command(self, line: bytes, offset: int, end: int) -> None:
         self.events.append(("command", line, offset, end))
 
+    def not_sql(self, offset: int, line: int) -> None:
+        """What a dump would not have is read all the same here."""
+
+    def not_a_row(self, offset: int, line: int, why: str) -> None:
+        """The same."""
+
     def copied(self, rows: int, ended: bool) -> None:
         self.rows += rows
         if ended:

@@ -15,11 +15,14 @@ from plugins.module_utils.contents import Contents, Header
 from plugins.module_utils.dump_reader import DumpReader
 from plugins.module_utils.errors import (
     DumpError,
+    ForeignTextError,
     IncompleteDumpError,
     MoreThanOneDumpError,
     NotADumpError,
     TextAfterDumpError,
 )
+from tests.dump import foreign
+from tests.dump.foreign import MESSAGES, TEXTS, Foreign
 
 DUMPS = Path(__file__).parent / "dumps"
 CLUSTER = (DUMPS / "18-all.sql").read_bytes()
@@ -44,9 +47,9 @@ def read(text: bytes, size: int = 0) -> Contents:
     return reader.finish()
 
 
-def failure(text: bytes) -> DumpError:
+def failure(text: bytes, size: int = 0) -> DumpError:
     with pytest.raises(DumpError) as caught:
-        read(text)
+        read(text, size)
     assert not partial(caught.value).complete
     return caught.value
 
@@ -190,6 +193,8 @@ def with_sql(sql: bytes) -> bytes:
 )
 def test_nothing_inside_counts(sql: bytes, forged: bytes) -> None:
     plain = read(CLUSTER)
+    if b"COPY public.b" in sql:
+        forged = forged.replace(b"\t", b"\\t")
     found = read(with_sql(sql % forged))
     assert found.roles == plain.roles
     for one, other in zip(found.databases, plain.databases, strict=True):
@@ -218,7 +223,8 @@ def test_nothing_inside_counts(sql: bytes, forged: bytes) -> None:
         (CLUSTER + b"\\connect x\n", TextAfterDumpError, f"at byte {len(CLUSTER)}"),
         (CLUSTER + b"\n", TextAfterDumpError, "appended or changed"),
         (ONE_DATABASE + b"\n", TextAfterDumpError, "appended or changed"),
-        (CLUSTER[:-1], IncompleteDumpError, "in its last lines"),
+        (CLUSTER[:-1], IncompleteDumpError, "the dump's last newline is missing"),
+        (CLUSTER[:-4], IncompleteDumpError, "in its last lines"),
         (CLUSTER[: -len(FOOTER)], IncompleteDumpError, "in the database 'postgres'"),
         (CLUSTER[: CLUSTER.index(b"2\t\\\\.")], IncompleteDumpError, r"in the rows of public.t \(after 1 of them\)"),
         (CLUSTER[:600], IncompleteDumpError, "among the roles and other globals"),
@@ -301,6 +307,147 @@ def test_options_of_create_database() -> None:
     assert database.create_options["lc_ctype"] == "de_DE"
     assert database.create_options["icu_locale"] == "de-DE"
     assert database.create_options["icu_rules"] == "&a < 'b'"
+
+
+# ------------------------------------------------------------------------------- dumps of other makes, changed dumps
+
+ERRORS = {
+    "message": ForeignTextError,
+    "command": ForeignTextError,
+    "rows": ForeignTextError,
+    "cut": IncompleteDumpError,
+    "after": TextAfterDumpError,
+    "two": MoreThanOneDumpError,
+    "product": NotADumpError,
+    "encoding": NotADumpError,
+    "format": NotADumpError,
+    "empty": NotADumpError,
+    "unknown": NotADumpError,
+}
+PRODUCTS = {"mysql": "MySQL", "enterprisedb": "EnterpriseDB", "yugabytedb": "YugabyteDB", "sqlite": "SQLite"}
+
+
+def of_the_table() -> list[object]:
+    return [pytest.param(name, each, id=name) for name, each in TEXTS.items()]
+
+
+@pytest.mark.parametrize(("name", "each"), of_the_table())
+def test_a_dump_of_any_make_is_read_or_refused_with_the_true_reason(name: str, each: Foreign) -> None:
+    if each.complete:
+        contents = read(each.text)
+        assert contents.kind == each.kind
+        assert tuple((database.name, database.rows) for database in contents.databases) == each.rows
+    else:
+        error = failure(each.text)
+        assert type(error) is ERRORS[each.reason]
+        assert partial(error).kind == each.kind
+        assert f"line {each.line} " in str(error) or not each.line
+        assert PRODUCTS.get(name, "") in str(error)
+    for size in (1, 7, 100):
+        if each.complete:
+            assert read(each.text, size) == contents
+        else:
+            again = failure(each.text, size)
+            assert (type(again), str(again), partial(again)) == (type(error), str(error), partial(error))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["old-cluster", "crlf-cluster", "bom-database", "inserts"],
+)
+def test_nothing_that_was_cut_is_complete(name: str) -> None:
+    text = TEXTS[name].text
+    for end in range(len(text)):
+        assert type(failure(text[:end])) in (IncompleteDumpError, NotADumpError), end
+
+
+@pytest.mark.parametrize("message", ["pg_dump", "kubectl", "tty", "password", "number", "tag"])
+@pytest.mark.parametrize("text", [foreign.CLUSTER, foreign.INSERTS.replace(b"\ntwo", b" two")], ids=["copy", "inserts"])
+def test_a_line_among_the_statements_is_never_complete(text: bytes, message: str) -> None:
+    line = {**MESSAGES, "tag": b"SET"}[message]
+    lines = text.split(b"\n")
+    for number in range(len(lines)):
+        before = lines[number - 1] if number else b""
+        is_between = (
+            not before
+            or before.startswith((b"--", b"\\"))
+            or before.endswith(b";")
+            or (b"\t" in before and before[-1:] != b",")
+        )
+        # Within a statement only what no SQL has is seen.
+        if is_between or message not in ("tty", "number", "tag"):
+            failure(b"\n".join([*lines[:number], line, *lines[number:]]))
+
+
+@pytest.mark.parametrize("text", [foreign.CLUSTER, foreign.INSERTS], ids=["copy", "inserts"])
+def test_a_message_at_any_byte_is_never_complete(text: bytes) -> None:
+    """stderr is written at once, stdout when its buffer is full, which ends anywhere."""
+    message = MESSAGES["pg_dump"] + b"\n"
+    for at in range(len(text)):
+        line = text[text.rfind(b"\n", 0, at) + 1 : at]
+        rest = text[at : text.index(b"\n", at)]
+        in_a_string = text[:at].count(b"'") % 2 == 1
+        if in_a_string or (line.startswith(b"--") and not rest):
+            continue  # psql reads it as data, or as a comment
+        failure(text[:at] + message + text[at:])
+
+
+def test_a_cluster_of_before_version_11() -> None:
+    text = foreign.OLD_CLUSTER
+    contents = read(text)
+    assert contents.roles == ("alice", "postgres")
+    assert contents.globals_span is not None
+    assert text[sum(contents.globals_span) :].startswith(b"\\connect app\n")
+    app, odd, postgres, template1 = contents.databases
+    assert (app.owner, app.encoding, app.locale) == ("alice", "LATIN1", "C")
+    assert app.create_options == {"template": "template0", "encoding": "LATIN1", "lc_collate": "C", "lc_ctype": "C"}
+    assert app.settings == {"work_mem": "'8MB'"}
+    assert app.role_settings == ({"role": "alice", "name": "work_mem", "value": "'9MB'"},)
+    assert app.roles == ("alice",)
+    assert {(table.schema, table.name): table.rows for table in app.tables} == {("public", "t"): 1, ("other", "t"): 2}
+    assert [f"{each.before}x{each.after}" for each in app.properties] == [
+        "ALTER DATABASE x SET work_mem TO '8MB';",
+        "ALTER ROLE alice IN DATABASE x SET work_mem TO '9MB';",
+        "REVOKE CONNECT,TEMPORARY ON DATABASE x FROM PUBLIC;",
+        "GRANT CONNECT ON DATABASE x TO alice;",
+    ]
+    assert (odd.name, odd.owner, odd.create_options) == (
+        'Odd "name',
+        "alice",
+        {"template": "template0", "connection_limit": "5"},
+    )
+    assert [f"{each.before}x{each.after}" for each in odd.properties] == ["ALTER DATABASE x CONNECTION LIMIT 5;"]
+    assert (postgres.create_options, postgres.owner, postgres.properties) == ({}, None, ())
+    assert [f"{each.before}x{each.after}" for each in template1.properties] == [
+        "REVOKE ALL ON DATABASE x FROM PUBLIC;",
+        "GRANT CONNECT ON DATABASE x TO PUBLIC;",
+    ]
+    at = sum(contents.globals_span)
+    for database in contents.databases:
+        assert database.offset_bytes == at
+        assert text[at : database.body_offset_bytes].count(b"\n") == 1
+        assert all(each.offset_bytes < at for each in database.properties)
+        at += database.length_bytes
+    assert text[at:] == FOOTER
+
+
+def test_before_version_11_a_session_may_change_among_the_globals() -> None:
+    text = foreign.OLD_CLUSTER
+    moved = b"\\connect template1\nALTER DATABASE postgres SET TABLESPACE s;\n\\connect postgres\n"
+    granted = b"SET SESSION AUTHORIZATION alice;\nGRANT CONNECT ON DATABASE app TO bob;\nRESET SESSION AUTHORIZATION;\n"
+    changed = text.replace(
+        b"-- PostgreSQL database cluster dump\n--\n", b"-- PostgreSQL database cluster dump\n--\n\n\\connect postgres\n"
+    ).replace(b'CREATE DATABASE "Odd', moved + granted + b'CREATE DATABASE "Odd')
+    contents = read(changed)
+    assert [database.name for database in contents.databases] == ["app", 'Odd "name', "postgres", "template1"]
+    assert contents.roles == ("alice", "postgres")
+    assert contents.databases[1].owner == "alice"
+    assert [f"{each.before}x{each.after}" for each in contents.databases[0].properties][-1] == (
+        "SET SESSION AUTHORIZATION alice;\nGRANT CONNECT ON DATABASE x TO bob;\nRESET SESSION AUTHORIZATION;"
+    )
+    assert [f"{each.before}x{each.after}" for each in contents.databases[2].properties] == [
+        "ALTER DATABASE x SET TABLESPACE s;"
+    ]
 
 
 @settings(deadline=None, max_examples=200)

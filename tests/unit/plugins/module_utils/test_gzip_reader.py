@@ -2,12 +2,15 @@
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 from __future__ import annotations
 
+import bz2
 import gzip
 import hashlib
 import io
+import lzma
 import random
 import struct
 import threading
+import zipfile
 import zlib
 
 import pytest
@@ -180,3 +183,41 @@ def test_no_thread_is_left_when_the_caller_stops_early() -> None:
     texts.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before
     assert stream.tell() < len(data) / 2
+
+
+_SQL = b"--\n-- PostgreSQL database dump\n--\n\n"
+_ARCHIVE = io.BytesIO()
+with zipfile.ZipFile(_ARCHIVE, "w") as _written:
+    _written.writestr("dump.sql", _SQL)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (
+            bytes.fromhex("28b52ffd04584100"),
+            r"zstd\. Decompress it with zstd .*: zstd -dc FILE \| gzip > FILE\.sql\.gz",
+        ),
+        (lzma.compress(_SQL), r"xz\. .*: xz -dc FILE \| gzip"),
+        (bz2.compress(_SQL), r"bzip2\. .*: bzip2 -dc FILE \| gzip"),
+        (bytes.fromhex("04224d186440a7"), r"lz4\. .*: lz4 -dc FILE \| gzip"),
+        (_ARCHIVE.getvalue(), "zip archive"),
+        (b"PGDMP\x01\x0e\x00", "custom format"),
+        (b"toc.dat".ljust(257, b"\0") + b"ustar\x0000", "tar archive"),
+        (b"age-encryption.org/v1\n", "encrypted"),
+        (b"\0" * 4096, "begins with zeros"),
+        (_SQL.decode().encode("utf-16"), "UTF-16"),
+        (_SQL.decode().encode("utf-16-be"), "UTF-16"),
+        (b"<!DOCTYPE html>\n", "page of a web server"),
+        (_SQL * 100, "compress it with gzip FILE"),
+        (b"\xef\xbb\xbf" + _SQL, "compress it with gzip FILE"),
+        (b"\\restrict x\n" + _SQL, "compress it with gzip FILE"),
+        (b"SET client_encoding = 'UTF8';\n", "compress it with gzip FILE"),
+        (b"\x89PNG\r\n", "another kind of file, or not compressed"),
+    ],
+)
+def test_what_is_not_gzip_is_named(data: bytes, reason: str) -> None:
+    _, _, error = read(data, False)
+    assert isinstance(error, NotGzipError)
+    with pytest.raises(NotGzipError, match=reason):
+        raise error
