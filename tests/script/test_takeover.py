@@ -139,7 +139,7 @@ REASONS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 # Of each kind of reason one, as backup_verify has them.
 WORDS = {
     "": "",
-    "message": "is neither SQL of a dump nor a comment",
+    "message": "is neither a statement that dumps have nor a comment",
     "command": "is a command of psql",
     "rows": "is not a row",
     "cut": "it is cut off",

@@ -1103,7 +1103,7 @@ damage_of() {
         END {
             if (key !~ /^(format|product|empty)$/ && zeros > 0) key = zeros * 4 >= bytes ? "encoding" : key == "" ? "zeros" : key
             if (key == "" && kind == "database") print "it is a dump of one database (pg_dump), not of all of them (pg_dumpall)"
-            else if (key == "message") print line " of its text is neither SQL of a dump nor a comment: a program\047s message was written into it (2>&1, kubectl exec -t)"
+            else if (key == "message") print line " of its text is neither a statement that dumps have nor a comment: was the message of a program written into it (2>&1, kubectl exec -t)?"
             else if (key == "command") print line " of its text is a command of psql that no dump has"
             else if (key == "rows") print line " of its text, among the rows of a table, is not a row that PostgreSQL accepts: the table would stay empty"
             else if (key == "zeros") print "its text holds NUL bytes, which no dump does"
@@ -1304,6 +1304,7 @@ case "$*" in
     _drill_prepare) drill_prepare ;;
     _drill_record) drill_record ;;
     '_drill_facts '?*) step_drill_facts "$2" ;;
+    '_drill_text '?*) step_drill_text "$2" ;;
     '_drill_hash '?*) step_drill_hash "$2" ;;
     _drill_initdb) step_drill_initdb ;;
     _drill_server) step_drill_server ;;
