@@ -16,7 +16,7 @@ from .names import parse_duration
 from .sizes import parse_size
 from .volume_jobs import DRILL, VolumeWork
 
-FILES = ("backup.sh", "retention.awk", "feeding.sh", "globals.awk", "drill.sh")
+FILES = ("backup.sh", "retention.awk", "feeding.sh", "globals.awk", "sections.awk", "drill.sh")
 # Where the throwaway server has its data.
 DATA = "/drill"
 _DATA_VOLUME = "postgres-backup-drill"

@@ -422,16 +422,18 @@ decompress() {
     esac
 }
 
-# read_to_end: decompresses standard input to its end; leaves the last bytes in `end` and the number of all in `count`.
+# read_to_end [COMMAND ...]: decompresses standard input to its end; leaves the last bytes in `end` (or what the command
+# says of the text) and the number of all in `count`.
 # dd counts at a tenth of the cost of a tee and a wc, where it tells (busybox's may not).
 read_to_end() {
+    [ $# -gt 0 ] || set -- tail -c 64
     if dd if=/dev/null of=/dev/null 2>&1 | grep -q '^0 bytes'; then
-        stage check decompress | stage count dd bs=65536 | stage end tail -c 64 >"$work/end"
+        stage check decompress | stage count dd bs=65536 | stage end "$@" >"$work/end"
         sed -n 's/^\([0-9][0-9]*\) bytes .*/\1/p' "$work/count.err" >"$work/count"
     else
         mkfifo "$work/count.fifo" || exit 1
         stage count wc -c <"$work/count.fifo" >"$work/count" &
-        stage check decompress | stage text tee "$work/count.fifo" | stage end tail -c 64 >"$work/end"
+        stage check decompress | stage text tee "$work/count.fifo" | stage end "$@" >"$work/end"
         wait
     fi
 }
@@ -505,10 +507,13 @@ read_from_server() {
     fi
 }
 
-# step_check FILE: reads a backup that another script made: its hash and its end.
+# look_at_sections: what sections.awk finds in the text on standard input.
+look_at_sections() { { tr -d '\000'; echo; } | awk -f "$work/sections.awk"; }
+
+# step_check FILE: reads a backup that another script made: its hash and what its text is.
 step_check() {
     mkfifo "$work/check.fifo" || exit 1
-    read_to_end <"$work/check.fifo" &
+    read_to_end look_at_sections <"$work/check.fifo" &
     stage read dd if="$1" bs=1048576 | stage split tee "$work/check.fifo" | stage hash sha256sum >"$work/hash"
     wait
 }
@@ -1095,6 +1100,56 @@ next_second() {
     date -u -d "@$((epoch + 1))" +%Y-%m-%d-%H%M%S
 }
 
+# damage_of FACTS BYTES: why a text of so many bytes, of which sections.awk found these facts, is not one complete dump of
+# all databases; nothing where it is.
+damage_of() {
+    awk -v bytes="$2" '
+        $1 == "kind" { kind = $2 }
+        $1 == "bytes" { zeros = bytes - $2 }
+        $1 == "reason" { key = $2; line = "line " $3; detail = $0; sub(/^reason [^ ]* [^ ]* ?/, "", detail) }
+        END {
+            if (key !~ /^(format|product|empty)$/ && zeros > 0) key = zeros * 4 >= bytes ? "encoding" : key == "" || key == "rows" ? "zeros" : key
+            if (key == "" && kind == "database") print "it is a dump of one database (pg_dump), not of all of them (pg_dumpall)"
+            else if (key == "message") print line " of its text is neither a statement that dumps have nor a comment: was the message of a program written into it (2>&1, kubectl exec -t)?"
+            else if (key == "command") print line " of its text is a command of psql that no dump has"
+            else if (key == "rows") print line " of its text, among the rows of a table, is not a row that PostgreSQL accepts: the table would stay empty"
+            else if (key == "zeros") print "its text holds NUL bytes, which no dump does"
+            else if (key == "cut" && detail == "newline") print "its last bytes are missing: all statements are there, but it does not end as pg_dumpall ends a dump"
+            else if (key == "cut" && detail == "transaction") print "it begins a transaction and does not commit it: psql would restore nothing of it"
+            else if (key == "cut") print "it is cut off: it ends before the dump does"
+            else if (key == "after") print "something follows the end of the dump"
+            else if (key == "two") print "it holds more than one dump"
+            else if (key == "product") print "it is a dump of another product (" detail ")"
+            else if (key == "encoding") print "its text is UTF-16 or UTF-32, as PowerShell writes it, which psql cannot read"
+            else if (key == "format" && detail == "gzip") print "it was compressed twice"
+            else if (key == "format") print "it is in the " detail " format of pg_dump, which pg_restore reads, not the SQL text of pg_dumpall"
+            else if (key == "empty") print "its text is empty: the program that should have written it failed"
+            else if (key != "") print "it is not a dump of pg_dumpall"
+        }' "$1"
+}
+
+# what_instead_of_gzip FILE: what a file is that does not begin as gzip data does, where that is known.
+what_instead_of_gzip() {
+    begin=$(head -c 512 "$1" 2>/dev/null | tr '\000' '\001'; echo x)
+    instead=
+    case $begin in
+        x) instead="an empty file" ;;
+        "$(printf '\037\213')"*) return ;;
+        "$(printf '\050\265\057\375')"*) instead="zstd data: decompress it, and compress it with gzip" ;;
+        "$(printf '\3757zXZ')"*) instead="xz data: decompress it, and compress it with gzip" ;;
+        BZh[0-9]*) instead="bzip2 data: decompress it, and compress it with gzip" ;;
+        "$(printf '\004\042\115\030')"*) instead="lz4 data: decompress it, and compress it with gzip" ;;
+        "$(printf 'PK\003\004')"*) instead="a ZIP archive: unpack it, and compress the dump with gzip" ;;
+        PGDMP*) instead="pg_dump's custom format, which pg_restore reads" ;;
+        "$(printf '\377\376')"* | "$(printf '\376\377')"*) instead="UTF-16 text, as PowerShell writes it" ;;
+        "$(printf '\001\001\001\001\001\001\001\001')"*) instead="zeros: its content was never written to the volume" ;;
+        -----BEGIN* | age-encryption.org*) instead="encrypted: decrypt it first" ;;
+        "$(printf '\357\273\277')"* | --* | SET* | CREATE*) instead="plain SQL: compress it with gzip" ;;
+        *) [ "$(printf '%s' "$begin" | tr -d '\011\012\015\040-\377')" ] || instead="plain text" ;;
+    esac
+    printf 'it is not gzip data%s' "${instead:+ ($instead)}"
+}
+
 # check_unchecked: backups that another script made, unchanged for an hour, become complete or damaged.
 check_unchecked() {
     listing >"$work/listing" || return 0
@@ -1118,8 +1173,10 @@ check_unchecked() {
         case $(stage_status_of check) in
             0)
                 [ "$(stage_status_of hash)" = 0 ] || { warn "$unchecked could not be hashed: $(stage_message_of hash)"; continue; }
-                is_whole_dump || damage="it does not end as a whole pg_dumpall dump does" ;;
-            1 | 2) damage="gzip cannot read it: $(stage_message_of check | head -n 1)" ;;
+                [ "$(stage_status_of end)" = 0 ] || { warn "$unchecked could not be checked: awk ended $(status_in_words "$(stage_status_of end)")"; continue; }
+                damage=$(damage_of "$work/end" "$(tr -d ' \n' <"$work/count")") ;;
+            1 | 2) damage=$(what_instead_of_gzip "$file")
+                [ -n "$damage" ] || damage="gzip cannot read it: $(stage_message_of check | grep -m 1 .)" ;;
             *) warn "$unchecked could not be checked: gzip ended $(status_in_words "$(stage_status_of check)")"; continue ;;
         esac
         if [ -n "$damage" ]; then
@@ -1223,8 +1280,9 @@ prune() {
 command=${1-}
 script_files='backup.sh retention.awk'
 case $command in
+    run) script_files="$script_files sections.awk" ;;
     drill | _drill_*)
-        script_files="$script_files feeding.sh globals.awk drill.sh"
+        script_files="$script_files feeding.sh globals.awk sections.awk drill.sh"
         # shellcheck source=roles/postgres_backup/files/feeding.sh
         . "${SCRIPT%/*}/feeding.sh"
         # shellcheck source=roles/postgres_backup/files/drill.sh
@@ -1253,6 +1311,7 @@ case "$*" in
     _drill_prepare) drill_prepare ;;
     _drill_record) drill_record ;;
     '_drill_facts '?*) step_drill_facts "$2" ;;
+    '_drill_text '?*) step_drill_text "$2" ;;
     '_drill_hash '?*) step_drill_hash "$2" ;;
     _drill_initdb) step_drill_initdb ;;
     _drill_server) step_drill_server ;;
@@ -1461,6 +1520,12 @@ take() {
     [ "$rest" -eq 0 ] || dd bs="$rest" count=1 iflag=fullblock 2>/dev/null
 }
 
+# begins_section: whether standard input begins as the section of a database does: since version 12 with a comment that
+# names it, before with \connect, or in 11 with pg_dump's comment.
+begins_section() {
+    head -c 64 | tr -d '\r' | head -n 2 | grep -q -e '^-- Database "' -e '^-- PostgreSQL database dump$' -e '^\\connect '
+}
+
 # feed_psql DATABASE [PARAMETER ...]: SQL from standard input; ends at the first error.
 # Its messages must be shown by psql_error only: they may hold rows.
 feed_psql() {
@@ -1509,6 +1574,8 @@ psql_error() {
 #
 # The globals at the beginning of a pg_dumpall text: its statements up to the first database.
 # (src/bin/pg_dump/pg_dumpall.c: dumpRoles, dumpRoleMembership, dumpTablespaces; standard_conforming_strings is on.)
+# Before version 12 the first database begins with \connect or pg_dump's first comment. Lines may end in CRLF, and a byte
+# order mark may come first: psql reads both.
 #
 #   mode=facts     prints `bytes N` (how long they are), `encoding NAME`, `superuser NAME` (a role with every right,
 #                  preferably postgres), `tablespaces N`; -v copy=FILE gets the text itself
@@ -1524,21 +1591,30 @@ BEGIN {
     whole = 0
 }
 
+{
+    line = $0
+    if (NR == 1) sub(/^\357\273\277/, "", line)
+    if (line ~ /\r$/) line = substr(line, 1, length(line) - 1)
+}
+
 # Between statements.
 statement == "" && quote == "" {
-    if ($0 ~ /^\\connect / || $0 == "-- PostgreSQL database cluster dump complete") { whole = 1; exit }
-    if ($0 == "" || $0 ~ /^--/ || $0 ~ /^\\/) {
-        keep($0)
-        if (mode == "restore") print
-        next
+    if (line ~ /^\\connect |^-- Database "/ || line == "-- PostgreSQL database dump" || line == "-- PostgreSQL database cluster dump complete") {
+        whole = 1
+        exit
     }
+    # A line of dashes belongs to the comment that follows.
+    if (held != "") pass(held)
+    held = line == "--" ? $0 : ""
+    if (held != "") next
+    if (line == "" || line ~ /^--/ || line ~ /^\\/) { pass($0); next }
 }
 
 {
     keep($0)
-    statement = statement (statement == "" ? "" : "\n") $0
-    scan($0)
-    if (quote == "" && $0 ~ /;$/) { end_statement(statement); statement = "" }
+    scan(line)
+    statement = statement (statement == "" ? "" : "\n") (quote == "" ? line : $0)
+    if (quote == "" && line ~ /;$/) { end_statement(statement); statement = "" }
 }
 
 END {
@@ -1548,9 +1624,17 @@ END {
     }
 }
 
-function keep(line) {
-    bytes += length(line) + 1
-    if (copy != "") print line > copy
+function keep(text) {
+    bytes += length(text) + 1
+    if (copy != "") print text > copy
+}
+
+# pass TEXT: a comment or an empty line.
+function pass(text) {
+    keep(text)
+    if (mode != "restore") return
+    sub(/^\357\273\277/, "", text)
+    print text
 }
 
 # scan LINE: carries `quote` to the line's end: empty, a quotation mark, an apostrophe, or E for an escape string.
@@ -1632,6 +1716,463 @@ function member(text, role) {
     return text
 }
 """,
+    "sections.awk": r"""# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+#
+# What a dump's text is, and where each of its databases lies, read once and as psql reads it: statements, strings over
+# several lines, comments, dollar quotes, backslash commands, COPY data (src/fe_utils/psqlscan.l, src/bin/psql/mainloop.c
+# and copy.c; what the dumps hold: src/bin/pg_dump/pg_dumpall.c, pg_dump.c, pg_backup_archiver.c, versions 9.6 to 19).
+# The modules judge by the same rules (dump_reader.py).
+#
+# Standard input: the text without NUL bytes (they end lines in some awks) and with ONE newline appended, which shows
+# whether the last line has its own. feeding: `{ decompress | tr -d '\000'; echo; } | awk -f sections.awk`. Whoever
+# feeds it knows whether there were NULs: `bytes` is what was read without the appended newline.
+#
+# Standard output, one fact a line; offsets and lengths are bytes of the text as it is (a carriage return counts, and so
+# does a byte order mark):
+#
+#   section OFFSET LENGTH BODY ENCODING NAME   for each database in the text's order: where its section begins, its length,
+#                                              where its body begins (after its \connect; OFFSET where it has none), the
+#                                              client_encoding that is set before its body (- where there is none), and
+#                                              its name to the line's end (bytes of the text; empty for pg_dump's)
+#   kind cluster|database|globals|none
+#   globals OFFSET LENGTH ENCODING             of a cluster: what stands before the first section
+#   version X                                  of the server that was dumped, where the text tells it
+#   bytes N                                    how long the text is
+#   complete yes                               it is one complete dump; else:
+#   reason KEY LINE DETAIL                     why not. LINE is the line in question or 0; DETAIL says more or is empty
+#
+# Keys, as the modules have them: message (neither SQL of a dump nor a comment, such as a program's warning; \. outside of COPY), command (one of
+# psql's that no dump has), rows (COPY data that PostgreSQL refuses), cut (DETAIL newline: all but the last bytes is there;
+# transaction: one is not committed), after (something follows the end), two (dumps), product (another one's: DETAIL),
+# encoding (UTF-16, UTF-32), format (DETAIL: custom, tar, gzip), empty, unknown.
+
+BEGIN {
+    FS = "\t" # so that NF is a row's number of columns
+    BETWEEN = 0; STATEMENT = 1; STRING = 2; ESCAPES = 3; NAME = 4; DOLLAR = 5; COMMENT = 6
+    # What the statements of a dump begin with, of any version.
+    text = "ALTER BEGIN COMMENT COMMIT COPY CREATE DROP GRANT INSERT REFRESH RESET REVOKE SECURITY SELECT SET UPDATE"
+    count = split(text, part, " ")
+    for (i = 1; i <= count; i++) is_word[part[i]] = 1
+    standard = 1
+    state = BETWEEN
+    dashes = -1
+}
+
+# Rows of COPY that are as they should be.
+in_copy > 2 && NF == columns && !index($0, "\r") { size += length($0) + 1; next }
+
+reason != "" { size += length($0) + 1; next }
+
+in_copy { row(); size += length($0) + 1; next }
+
+state <= STATEMENT && standard && (state || ended == "") && is_plain_insert() {
+    if (substr($0, length($0)) == ";") state = BETWEEN
+    size += length($0) + 1
+    next
+}
+
+{
+    line = $0
+    begins = size
+    if (NR == 1) begin_text()
+    if (ended != "") tail[++tails] = line
+    if (index(line, "\r") == length(line)) sub(/\r$/, "", line)
+    if (is_wide) gsub(WIDE, "\377\377", line)
+    if (kind == "" && product == "" && size < 4096) look_for_product(line)
+    if (reason != "") line = ""
+    if (state == BETWEEN && substr(line, 1, 2) == "--") comment(line)
+    else {
+        dashes = -1
+        if (line != "") scan(line)
+    }
+    size += length($0) + 1
+}
+
+END {
+    bytes = size - 1
+    if (bytes < 0) bytes = 0
+    judge()
+    if (in_section) end_section(ended == "" ? bytes : ended_at)
+    print "kind " (kind == "" ? "none" : kind == "cluster" && !sections && ended != "" ? "globals" : kind)
+    if (kind == "cluster")
+        printf "globals %.0f %.0f %s\n", globals_at, (sections ? first_at : ended != "" ? ended_at : bytes) - globals_at, \
+            (globals_encoding == "" ? "-" : globals_encoding)
+    if (version != "") print "version " version
+    printf "bytes %.0f\n", bytes
+    if (reason == "") print "complete yes"
+    else printf "reason %s %d %s\n", reason, reason_line, detail
+}
+
+function refuse(key, words) {
+    if (reason != "") return
+    if (kind == "" && key ~ /^(message|command|rows|unknown)$/ && product != "") { key = "product"; words = product }
+    reason = key
+    reason_line = key ~ /^(message|command|rows)$/ ? NR : 0
+    found_at = NR
+    detail = words
+}
+
+# judge: what only the text's end shows.
+function judge(    wanted, key_line, i, last) {
+    # The last line may be the beginning of one.
+    if (reason != "" && found_at == NR && kind != "" && ended == "") { reason = ""; refuse("cut") }
+    if (reason != "") return
+    if (!bytes || (has_bom && bytes == 3)) { refuse("empty"); return }
+    if (kind == "") { refuse("unknown"); return }
+    if (ended == "") { refuse("cut"); return }
+    wanted = "--\n\n"
+    if (kind == "database" && was_restricted) wanted = wanted "\\unrestrict\n\n"
+    count = split(wanted, part, "\n")
+    for (i = 1; i <= tails; i++) {
+        last = tail[i]
+        if (i < tails) sub(/\r$/, "", last)
+        else if (last == "\r" && part[i] == "" && i < count) last = ""
+        if (part[i] == "\\unrestrict" && i < count) {
+            if (i < tails ? last !~ /^\\unrestrict [A-Za-z0-9]+$/ : !(index("\\unrestrict ", last) == 1 || last == "" || last ~ /^\\unrestrict [A-Za-z0-9]*\r?$/)) { refuse("after"); return }
+        } else if (i > count || (i < tails ? last != part[i] : last != "" && index(part[i] "\r", last) != 1)) { refuse("after"); return }
+    }
+    if (tails < count) refuse("cut", tails == count - 1 || tail[1] ~ /^--\r?$/ ? "newline" : "")
+    else if (kind == "database" && key != "") refuse("after")
+    else if (in_transaction) refuse("cut", "transaction")
+}
+
+# look_for_product LINE: other programs name themselves at the beginning, PostgreSQL's relatives in pg_dump's words.
+function look_for_product(text) {
+    if (text ~ /^-- [A-Za-z][A-Za-z0-9_. ]* database (cluster )?dump$/ && text !~ /^-- PostgreSQL /) {
+        match(text, / database (cluster )?dump$/)
+        product = substr(text, 4, RSTART - 4)
+    } else if (text ~ /^PRAGMA foreign_keys/) product = "SQLite"
+    else if (text ~ /^(--|#|\/\*)? ?(MySQL|MariaDB|phpMyAdmin|Adminer|HeidiSQL|Navicat|DBeaver|SQLite)([^A-Za-z0-9_].*([Dd]ump|[Tt]ransfer)|$)/) {
+        match(text, /[MpAHNDS][A-Za-z]+/)
+        product = substr(text, RSTART, RLENGTH)
+    }
+}
+
+# begin_text: the first line, which may begin with a byte order mark: psql passes over it.
+function begin_text() {
+    if (substr(line, 1, 3) == "\357\273\277") {
+        has_bom = 1
+        line = substr(line, 4)
+        begins = 3
+    }
+    if (substr(line, 1, 2) == "\377\376" || substr(line, 1, 2) == "\376\377") refuse("encoding", "UTF-16")
+    else if (substr(line, 1, 5) == "PGDMP") refuse("format", "custom")
+    else if (substr(line, 1, 2) == "\037\213") refuse("format", "gzip")
+    else if (index(line, "ustar") > 1 || substr(line, 1, 7) == "toc.dat") refuse("format", "tar")
+}
+
+# ---------------------------------------------------------------------------------------------------------- statements
+
+# is_plain_insert: whether this line is one INSERT, or one row of it, in which nothing but apostrophes means anything.
+function is_plain_insert(    rest) {
+    rest = substr($0, 1, 2)
+    if (is_wide || (state == BETWEEN ? rest != "IN" || kind == "" || $0 !~ /^INSERT INTO / : rest != "\t(" || !is_insert || parens)) return 0
+    rest = $0
+    gsub(/'[^']*'/, "#", rest)
+    return (state == BETWEEN ? rest ~ /VALUES \(.*\);$/ : rest ~ /\)[,;]$/) && rest !~ /['"$\\\r]|--|\/\*|[A-Za-z0-9_&]#|;.|: /
+}
+
+# scan REST: what stands in the line from here on; carries `state` to its end.
+function scan(rest,    at, one) {
+    before = ""
+    while (rest != "" && reason == "") {
+        if (state == BETWEEN) {
+            at = match(rest, /[^ \t\r\f\v]/)
+            if (!at) return
+            if (at > 1) rest = substr(rest, at)
+            one = substr(rest, 1, 1)
+            if (substr(rest, 1, 2) == "--") return
+            if (substr(rest, 1, 2) == "/*") { state = COMMENT; outer = BETWEEN; depth = 1; rest = substr(rest, 3) }
+            else if (one == "\\") { command(rest); return }
+            else if (one == ";") rest = substr(rest, 2)
+            else begin_statement(rest)
+        } else if (state == STATEMENT) {
+            at = match(rest, /['"$;\\()]|--|\/\*/)
+            if (!at) { words(rest, 1); return }
+            if (at > 1) words(substr(rest, 1, at - 1), 0)
+            one = before = substr(rest, at, 1)
+            if (one == "'") {
+                state = !standard || substr(rest, 1, at) ~ /(^|[^A-Za-z0-9_$\200-\377])[Ee]'$/ ? ESCAPES : STRING
+                if (state == ESCAPES && standard == 0 && substr(rest, 1, at) ~ /(^|[^A-Za-z0-9_$\200-\377])[BbXx]'$/) state = STRING
+                rest = substr(rest, at + 1)
+            } else if (one == "\"") { state = NAME; rest = substr(rest, at + 1) }
+            else if (one == "(") { parens++; rest = substr(rest, at + 1); plain = plain "(" }
+            else if (one == ")") { if (parens) parens--; rest = substr(rest, at + 1); plain = plain ")" }
+            else if (one == ";") {
+                rest = substr(rest, at + 1)
+                if (!parens && !blocks) { end_statement(); if (in_copy) return }
+            } else if (one == "$") rest = dollar(rest, at)
+            else if (one == "\\") {
+                if (substr(rest, at + 1, 1) ~ /[;:]/) rest = substr(rest, at + 2)
+                else { command(substr(rest, at)); return }
+            } else if (one == "-") return
+            else { state = COMMENT; outer = STATEMENT; depth = 1; rest = substr(rest, at + 2) }
+        } else if (state == STRING || state == NAME) {
+            one = state == NAME ? "\"" : "'"
+            at = index(rest, one)
+            if (!at) return
+            if (substr(rest, at + 1, 1) == one) rest = substr(rest, at + 2)
+            else { state = STATEMENT; rest = substr(rest, at + 1) }
+        } else if (state == ESCAPES) {
+            at = match(rest, /[\\']/)
+            if (!at) return
+            if (substr(rest, at, 1) == "\\" || substr(rest, at, 2) == "''") rest = substr(rest, at + 2)
+            else { state = STATEMENT; rest = substr(rest, at + 1) }
+        } else if (state == DOLLAR) {
+            at = index(rest, tag)
+            if (!at) return
+            rest = substr(rest, at + length(tag))
+            state = STATEMENT
+        } else {
+            at = match(rest, /\/\*|\*\//)
+            if (!at) return
+            if (substr(rest, at, 1) == "/") depth++
+            else if (--depth == 0) state = outer
+            rest = substr(rest, at + 2)
+        }
+    }
+}
+
+# dollar REST AT: what follows the dollar sign, which begins a dollar quote, or is part of a name or a parameter.
+function dollar(rest, at,    behind) {
+    behind = substr(rest, at)
+    if (substr(rest, 1, at - 1) !~ /[A-Za-z_\200-\377][A-Za-z0-9_\200-\377]*$/ && match(behind, /^\$([A-Za-z_\200-\377][A-Za-z0-9_\200-\377]*)?\$/)) {
+        tag = substr(behind, 1, RLENGTH)
+        state = DOLLAR
+        return substr(behind, RLENGTH + 1)
+    }
+    match(behind, /^\$[A-Za-z0-9_$\200-\377]*/)
+    return substr(behind, RLENGTH + 1)
+}
+
+function begin_statement(rest,    word) {
+    if (ended != "") { refuse("after"); return }
+    match(rest, /^[A-Z]*/)
+    word = substr(rest, 1, RLENGTH)
+    # A line of capitals alone is what psql says that it did.
+    if (!(word in is_word) || substr(rest, RLENGTH + 1, 1) ~ /[A-Za-z0-9_$\200-\377]/ || rest ~ /^[A-Z0-9 ]+\r?$/) {
+        refuse("message")
+        return
+    }
+    state = STATEMENT
+    verb = word
+    is_insert = verb == "INSERT"
+    parens = blocks = 0
+    plain = ""
+    head = verb ~ /^(CREATE|SET|BEGIN|COMMIT)$/ ? rest : ""
+    is_routine = verb == "CREATE" && toupper(rest) ~ /^CREATE[ \t]+(OR[ \t]+REPLACE[ \t]+)?(FUNCTION|PROCEDURE)([^A-Z0-9_]|$)/
+}
+
+# words TEXT AT_END: of a statement's text what is no string, name or comment; `before` stands in front of it.
+function words(text, at_end,    word) {
+    # `name: ` is how a program's message begins; SQL has a colon only doubled, in := and [1:2], or after a blank.
+    if (index(text, ":") && (text ~ /[^ \t\r\f\v:[]:[ \t\r\f\v]/ || (before != "" && text ~ /^:[ \t\r\f\v]/) || (at_end && text ~ /[^ \t\r\f\v:[]:$/))) {
+        refuse("message")
+        return
+    }
+    if (verb == "COPY") plain = substr(plain text " ", 1, 200000)
+    if (!is_routine || parens) return
+    # psql counts these in what creates a function or procedure only (BEGIN ATOMIC ... END).
+    text = tolower(text)
+    while (match(text, /[a-z_\200-\377][a-z0-9_\200-\377]*/)) {
+        word = substr(text, RSTART, RLENGTH)
+        if (word == "begin" || (word == "case" && blocks)) blocks++
+        else if (word == "end" && blocks) blocks--
+        text = substr(text, RSTART + RLENGTH)
+    }
+}
+
+function end_statement(    text) {
+    state = BETWEEN
+    if (!in_section && (verb == "COPY" || verb == "INSERT")) { refuse("message"); return }
+    if (verb == "BEGIN" || verb == "COMMIT") {
+        if (head !~ /^(BEGIN|COMMIT)([ \t]+(WORK|TRANSACTION))?[ \t]*;/) refuse("message")
+        in_transaction = verb == "BEGIN"
+    } else if (verb == "COPY") {
+        text = toupper(plain)
+        if (text !~ /[ \t\r)]FROM[ \t\r]+STDIN([^A-Z0-9_]|$)/) return
+        columns = -1
+        if (text ~ /^COPY[^()]*\([^()]*\)[ \t\r]*FROM[ \t\r]+STDIN[ \t\r]*$/) columns = gsub(/,/, ",", text) + 1
+        in_copy = 1
+    } else if (verb == "SET") setting(head)
+    else if (verb == "CREATE" && in_section && !is_created && match(head, /^CREATE DATABASE /)) {
+        name = identifier(substr(head, RLENGTH + 1))
+        is_created = 1
+    }
+}
+
+function setting(text,    value) {
+    if (!match(toupper(text), /^SET[ \t]+(CLIENT_ENCODING|STANDARD_CONFORMING_STRINGS)[ \t]*(=|TO)[ \t]*/)) return
+    value = substr(text, RLENGTH + 1)
+    sub(/^'/, "", value)
+    sub(/[' ;].*$/, "", value)
+    if (toupper(text) ~ /^SET[ \t]+C/) set_encoding(value)
+    else standard = tolower(value) !~ /^(off|false|0|no)$/
+}
+
+# set_encoding NAME: in some, a byte of ASCII can be the second of a character.
+function set_encoding(name) {
+    if (!in_section) { if (globals_encoding == "") globals_encoding = name }
+    else if (!has_body) encoding = name
+    name = toupper(name)
+    gsub(/[^A-Z0-9]/, "", name)
+    is_wide = name ~ /^(SJIS|SHIFTJIS|MSKANJI|WIN932|WINDOWS932|SHIFTJIS2004|BIG5|WIN950|WINDOWS950|GBK|WIN936|WINDOWS936|UHC|WIN949|WINDOWS949|JOHAB|GB18030)$/
+    WIDE = name ~ /JIS|932|MSKANJI/ ? "[\200-\240\340-\377]." : name == "GB18030" ? "[\200-\377][0-9]..|[\200-\377]." : \
+        name == "JOHAB" ? "\217..|[\200-\377]." : "[\200-\377]."
+}
+
+# identifier TEXT: the name at its beginning, without its quotes.
+function identifier(text,    at) {
+    if (substr(text, 1, 1) != "\"") {
+        at = match(text, /[ ;,\r\t]/)
+        return at ? substr(text, 1, at - 1) : text
+    }
+    match(text, /^"([^"]|"")*"/)
+    text = substr(text, 2, RLENGTH - 2)
+    gsub(/""/, "\"", text)
+    return text
+}
+
+# ------------------------------------------------------------------------------------------------ comments and commands
+
+function comment(text,    at) {
+    if (text == "--") { dashes = begins; return }
+    at = dashes >= 0 ? dashes : begins
+    dashes = -1
+    if (substr(text, 1, 14) == "-- PostgreSQL ") {
+        if (text == "-- PostgreSQL database cluster dump") {
+            if (kind != "") { refuse("two"); return }
+            kind = "cluster"
+            globals_at = at
+        } else if (text == "-- PostgreSQL database dump") begin_database(at)
+        else if (text == "-- PostgreSQL database dump complete") {
+            if (is_open) {
+                is_open = 0
+                if (kind == "database") end_dump(at)
+            }
+        } else if (text == "-- PostgreSQL database cluster dump complete") { if (kind == "cluster" && !is_open) end_dump(at) }
+    } else if (substr(text, 1, 13) == "-- Database \"") {
+        if (kind == "cluster" && !is_open && ended == "" && text ~ /" dump$/) {
+            begin_section(at)
+            name = substr(text, 14, length(text) - 19)
+        }
+    } else if (substr(text, 1, 10) == "-- Dumped ") {
+        if (is_open && version == "" && text ~ /^-- Dumped from database version /) {
+            version = substr(text, 33)
+            sub(/ .*/, "", version)
+        }
+    }
+}
+
+function end_dump(at) {
+    if (ended != "") return
+    ended = kind
+    ended_at = at
+}
+
+function begin_database(at) {
+    if (ended != "" || is_open) { refuse("two"); return }
+    if (kind == "") kind = "database"
+    if (!in_section || was_open) {
+        if (kind == "database" && in_section) { refuse("two"); return }
+        if (connect_at == "") begin_section(at)
+        else {
+            begin_section(connect_at)
+            name = connect_name
+            body_at = connect_end
+            has_body = 1
+        }
+    }
+    connect_at = ""
+    is_open = was_open = 1
+}
+
+function begin_section(at) {
+    if (in_section) end_section(at)
+    if (!sections++) first_at = at
+    in_section = 1
+    is_open = was_open = has_body = is_created = 0
+    section_at = body_at = at
+    if (connect_at != at) connect_at = ""
+    encoding = name = key = ""
+}
+
+function end_section(at) {
+    printf "section %.0f %.0f %.0f %s %s\n", section_at, at - section_at, body_at, (encoding == "" ? "-" : encoding), name
+    in_section = 0
+}
+
+# command TEXT: a backslash command; it ends with its line.
+function command(text,    word) {
+    match(text, /^\\[^ \t\r\\]*/)
+    word = substr(text, 2, RLENGTH - 1)
+    text = substr(text, RLENGTH + 1)
+    gsub(/^[ \t\r]+|[ \t\r]+$/, "", text)
+    if (word == "unrestrict") { if (text == key) key = ""; return }
+    if (ended != "") { refuse("after"); return }
+    if (word == "" || word == ".") { refuse("message"); return }
+    if (key != "") return # psql refuses all others there
+    if (word == "restrict") { key = text; was_restricted = 1 }
+    else if (word == "encoding") set_encoding(text)
+    else if (word == "connect" || word == "c") connect(text)
+    else if (word !~ /^(echo|qecho|warn|timing|pset)$/ && \
+        (word !~ /^(un)?set$/ || text !~ /^(ON_ERROR_STOP|VERBOSITY|SHOW_CONTEXT|ECHO|QUIET|HISTFILE|HISTCONTROL|ECHO_HIDDEN)([ \t]|$)/))
+        refuse("command")
+}
+
+function connect(text,    database) {
+    standard = 1
+    is_wide = 0
+    if (in_transaction) { refuse("cut", "transaction"); return }
+    sub(/^-reuse-previous=[a-z]+[ \t]+/, "", text)
+    if (kind == "" || text == "") return
+    database = substr(text, 1, 1) == "\"" ? identifier(text) : text
+    if (match(database, /(^|[ \t])dbname[ \t]*=[ \t]*/)) {
+        database = substr(database, RSTART + RLENGTH)
+        if (match(database, /^'([^'\\]|\\.)*'/)) database = substr(database, 2, RLENGTH - 2)
+        database = unescaped(database)
+    }
+    connect_end = size + length($0) + 1
+    if (!in_section || (was_open && !is_open)) {
+        # Before version 12 it begins a database, if pg_dump's first comment follows.
+        connect_at = begins
+        connect_name = database
+        return
+    }
+    if (!is_created) name = database
+    body_at = connect_end
+    has_body = 1
+}
+
+function unescaped(text,    at, result) {
+    while ((at = index(text, "\\"))) {
+        result = result substr(text, 1, at - 1) substr(text, at + 1, 1)
+        text = substr(text, at + 2)
+    }
+    return result text
+}
+
+# ------------------------------------------------------------------------------------------------------------ COPY data
+
+# row: a line of COPY data that is the first, the last, or not what it should be.
+function row(    at) {
+    if ($0 == "\\." || $0 == "\\.\r") { in_copy = 0; return }
+    at = index($0, "\r")
+    if (in_copy == 1) {
+        is_crlf = at > 0 && at == length($0)
+        in_copy = columns > 1 && !is_crlf ? 3 : 2
+    }
+    # One way to end lines in one COPY; a carriage return in a value is written as \r.
+    if (is_crlf ? at != length($0) || !at : at) refuse("rows")
+    else if (columns > 0 && NF != columns && (NF || columns > 1)) {
+        # A tab after a backslash parts no columns.
+        line = $0
+        gsub(/\\./, "", line)
+        if (gsub(/\t/, "", line) != columns - 1) refuse("rows")
+    }
+}
+""",
     "drill.sh": r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
@@ -1705,7 +2246,7 @@ read_drill_configuration() {
 drill() {
     step=prepare step_began=$(now_epoch) step_seconds='' step_group='' watch_group='' server_group='' data=''
     started=$(now_iso) reason=null warnings='' backup='' bytes='' sha256='' server_version=''
-    databases=0 tables=0 rows=0 copied_rows=0 in_transactions=yes hash_checked=no
+    databases=0 tables=0 rows=0 copied_rows=0 in_transactions=yes between=no hash_checked=no
     : "${POSTGRES_BACKUP_DRILL_RESULT:=}"
     catch_signals TERM INT HUP USR1 USR2
     read_configuration
@@ -1735,6 +2276,7 @@ drill() {
     end_step restore
     step=count
     count_rows
+    check_text
     end_step count
     end_drill
     log "OK: $backup restores: $databases databases, $tables tables, $rows rows, all counted"
@@ -1773,7 +2315,8 @@ look_at_the_dump() {
     grep -q '^-- PostgreSQL database cluster dump$' "$work/head" || {
         found=$(stage_message_of head)
         check_hash
-        fail "the backup is no dump of a whole cluster" "$backup does not begin as pg_dumpall's text does${found:+: $found}" \
+        [ -n "$found" ] || look_at_the_text
+        fail "the backup is no dump of a whole cluster" "$backup does not begin as pg_dumpall's text does: ${found:-$damage}" \
             "Only backups that pg_dumpall made can be rehearsed."
     }
     globals_bytes=$(fact bytes)
@@ -1807,17 +2350,36 @@ header_value() {
 # fact NAME: what globals.awk found.
 fact() { sed -n "s/^$1 //p" "$work/facts" | head -n 1; }
 
+# look_at_the_text: reads all of it; sets `damage` to why it is not one complete dump of all databases, if so.
+look_at_the_text() {
+    [ -e "$work/sections" ] || {
+        run_group _drill_text "$file"
+        mv "$work/end" "$work/sections" 2>/dev/null || : >"$work/sections"
+    }
+    damage=$(damage_of "$work/sections" "$(tr -d ' \n' <"$work/count")")
+}
+
+# step_drill_text FILE: sections.awk's facts.
+step_drill_text() {
+    compressor=gzip
+    if command -v igzip >/dev/null 2>&1; then compressor=igzip; fi
+    read_to_end look_at_sections <"$1"
+}
+
+# plain_lines: standard input without a byte order mark and the carriage returns at the ends of lines.
+plain_lines() { sed -e "1s/^$(printf '\357\273\277')//" -e "s/$(printf '\r')\$//"; }
+
 # step_drill_facts FILE: the beginning of the text, and globals.awk's facts and copy of the globals.
 step_drill_facts() {
-    expand_text <"$1" 2>"$work/head.err" | head -c 65536 >"$work/head"
+    expand_text <"$1" 2>"$work/head.err" | head -c 65536 | plain_lines >"$work/head"
     expand_text <"$1" 2>/dev/null | awk -v mode=facts -v copy="$data/globals.sql" -f "$work/globals.awk" >"$work/facts"
-    expand_text <"$1" 2>/dev/null | tail -c "+$(($(fact bytes) + 1))" 2>/dev/null | head -c 65536 >"$work/begin"
+    expand_text <"$1" 2>/dev/null | tail -c "+$(($(fact bytes) + 1))" 2>/dev/null | head -c 65536 | plain_lines >"$work/begin"
 }
 
 # step_drill_hash FILE: its hash; of a file without sidecar also the end of its text.
 step_drill_hash() {
     stage hash sha256sum <"$1" >"$work/hash"
-    [ -n "$sha256" ] || expand_text <"$1" 2>"$work/check.err" | tail -c 64 >"$work/end"
+    [ -n "$sha256" ] || expand_text <"$1" 2>"$work/check.err" | tail -c 64 | tr -d '\r' >"$work/end"
     echo yes >"$work/hashed"
 }
 
@@ -1834,8 +2396,11 @@ check_hash() {
     found_hash=$(cut -c 1-64 "$work/hash")
     if [ -z "$sha256" ]; then
         sha256=$found_hash
-        is_whole_dump || fail "the backup is not whole" "$backup, which has no sidecar, does not end as a whole pg_dumpall dump does${found:+: $found}" \
-            "Rehearse another one; this one cannot be restored."
+        is_whole_dump || {
+            look_at_the_text
+            fail "the backup is not whole" "$backup, which has no sidecar, does not end as a whole pg_dumpall dump does${damage:+: $damage}" \
+                "Rehearse another one; this one cannot be restored."
+        }
     elif [ "$found_hash" != "$sha256" ]; then
         fail "the backup is not what its sidecar says" "$backup: sha256 $found_hash, its sidecar says $sha256" \
             "It was damaged or changed after it was made: look at the storage, and rehearse another one."
@@ -1912,8 +2477,9 @@ step_drill_globals() {
 # beginning: that costs less than what PostgreSQL does with the text.
 restore_databases() {
     clear_stages
+    make_between
     text_parts "$(nproc 2>/dev/null || echo 1)" >"$work/parts"
-    export in_transactions
+    export in_transactions between
     run_group _drill_restore
     # The decompressor's own failure is the cause, psql's a consequence.
     case $(stage_status_of expand) in
@@ -1932,9 +2498,21 @@ restore_databases() {
     done 3<"$work/parts"
     [ "$step_status" -eq 0 ] || failed=${failed:-feed1}
     if [ -n "$failed" ]; then
-        ! must_not_be_in_transactions "$failed" || { restore_again; return; }
+        if must_not_be_in_transactions "$failed"; then
+            log "not to be restored in one transaction a database: $(psql_error "$work/$failed.err"); once more without"
+            in_transactions=no
+            restore_again
+            return
+        fi
+        if must_begin_between "$failed"; then
+            log "not to be restored from one database to the next: $(psql_error "$work/$failed.err"); once more with each from a database without an encoding"
+            between=yes
+            restore_again
+            return
+        fi
         drill_sql_failed "$failed" "the backup does not restore"
     fi
+    drop_between
     cat "$work"/copied.* >"$work/copied"
     # What was restored faster than the watch looks.
     used=$(folder_bytes "$data")
@@ -1954,10 +2532,48 @@ must_not_be_in_transactions() {
     return 1
 }
 
-# restore_again: from the beginning, each statement in a transaction of its own.
+# check_text: psql restores more than one complete dump, such as two that make different databases. What a run made was
+# proven by it, and what comes with its contents by the module that read them.
+check_text() {
+    [ -z "$POSTGRES_BACKUP_DRILL_SECTIONS" ] && ! head -n 1 "$work/head" | grep -q '^-- Backup made by homelab.postgres_backup ' || return 0
+    look_at_the_text
+    [ -z "$damage" ] || fail "the backup is not one complete dump" "$backup: $damage" \
+        "Rehearse another one; of this one take no copy for a backup, whatever its checksum file says."
+}
+
+# must_begin_between STAGE: whether its error may be that of a database whose statements, in its own encoding, go to a
+# session on the database before it, as pg_dumpall's text has it: there is no conversion between these encodings (0A000),
+# or its name became another one, to which psql cannot connect.
+must_begin_between() {
+    [ "$between" = no ] || return 1
+    case $(psql_error "$work/$1.err") in
+        *': 0A000: '* | 'error: \connect: '*) ;;
+        *) return 1 ;;
+    esac
+    look_at_the_text
+    [ -z "$damage" ] && awk '
+        $1 == "section" && $5 != "-" && !seen[$5]++ { different++; if ($5 !~ /^(UTF8|SQL_ASCII)$/) needs = 1 }
+        END { exit !(needs && different > 1) }' "$work/sections"
+}
+
+# The database that each one's section begins in, where it must: SQL_ASCII takes every client_encoding, and leaves names
+# as they are, which is how the source had them.
+BETWEEN_NAME="postgres-backup-drill between databases"
+
+make_between() {
+    [ "$between" = yes ] || return 0
+    echo "CREATE DATABASE \"$BETWEEN_NAME\" TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C';" |
+        stage between feed_psql postgres >/dev/null || drill_sql_failed between "the backup does not restore"
+}
+
+drop_between() {
+    [ "$between" = yes ] || return 0
+    echo "DROP DATABASE \"$BETWEEN_NAME\";" | PGOPTIONS='-c default_transaction_read_only=off' stage between feed_psql postgres >/dev/null ||
+        drill_sql_failed between "the backup does not restore"
+}
+
+# restore_again: from the beginning.
 restore_again() {
-    log "not to be restored in one transaction a database: $(psql_error "$work/$failed.err"); once more without"
-    in_transactions=no
     end_server
     rm -rf "$data/pgdata" "$work"/copied.*
     make_server
@@ -2003,23 +2619,36 @@ feed_part() {
     fi
     transactions "$1" "$2" | feed_psql postgres || return
     # The text went on as far as this part does, where the next one begins.
-    head -c 64 | head -n 2 | grep -q '^-- Database "' || { : >"$work/short"; return 1; }
+    begins_section || { : >"$work/short"; return 1; }
 }
 
 # transactions OFFSET BYTES: copies that part of the text (with 0 bytes as far as databases are known to be in it), the
 # bodies that $POSTGRES_BACKUP_DRILL_SECTIONS names in one transaction each: then COPY writes no WAL (PostgreSQL
-# documentation, "Disable WAL Archival and Streaming Replication").
+# documentation, "Disable WAL Archival and Streaming Replication"). Each section begins in a session between databases
+# where it must.
 transactions() {
-    printf '%s\n' "$POSTGRES_BACKUP_DRILL_SECTIONS" | awk -v position="$1" -v bytes="$2" -v wanted="$in_transactions" '
+    {
+        [ "$between" = no ] || sed -n 's/^\(section [0-9]*\) .*/\1/p' "$work/sections"
+        printf '%s\n' "$POSTGRES_BACKUP_DRILL_SECTIONS"
+    } | BETWEEN="\\connect \"$BETWEEN_NAME\"" awk -v position="$1" -v bytes="$2" -v wanted="$in_transactions" -v between="$between" '
         BEGIN { last = bytes + 0 ? position + bytes : 1e15 }
-        NF == 3 && wanted == "yes" && $3 + 0 && $1 >= position && $1 < last {
-            printf "%.0f BEGIN;\n%.0f COMMIT;\n", $3 - position, $1 + $2 - $3
-            position = $1 + $2
-        }
-        END { if (bytes + 0) printf "%.0f\n", last - position }' >"$work/transactions.$1"
+        $1 == "section" { begin[++count] = $2; next }
+        NF == 3 && between == "no" { begin[++count] = $1 }
+        NF == 3 && wanted == "yes" && $3 + 0 { body[$1] = $3; end[$1] = $1 + $2 }
+        END {
+            for (i = 1; i <= count; i++) {
+                at = begin[i]
+                if (at + 0 < position + 0 || at + 0 >= last) continue
+                if (between == "yes") { printf "%.0f %s\n", at - position, ENVIRON["BETWEEN"]; position = at }
+                if (!(at in body)) continue
+                printf "%.0f BEGIN;\n%.0f COMMIT;\n", body[at] - position, end[at] - body[at]
+                position = end[at]
+            }
+            if (bytes + 0) printf "%.0f\n", last - position
+        }' >"$work/transactions.$1"
     while read -r piece_bytes word <&4; do
         take "$piece_bytes" 4<&- || return 1
-        [ -z "$word" ] || echo "$word"
+        [ -z "$word" ] || printf '%s\n' "$word"
     done 4<"$work/transactions.$1"
 }
 
@@ -2037,6 +2666,16 @@ count_copied() {
     '
 }
 
+# may_be_the_text MESSAGE: whether the error may be that of a text which is not one complete dump: where nobody verified
+# it, syntax errors, what there is already, wrong rows, and what psql itself refuses (no SQLSTATE).
+may_be_the_text() {
+    [ -z "$POSTGRES_BACKUP_DRILL_SECTIONS" ] || return 1
+    case $1 in
+        *': 42601: '* | *': 42710: '* | *': 42P0'[4-7]': '* | *': 22'???': '* | *': 25'???': '*) return 0 ;;
+        *': '[0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z]': '*) return 1 ;;
+    esac
+}
+
 # drill_sql_failed STAGE WHAT: what PostgreSQL refused.
 drill_sql_failed() {
     message=$(psql_error "$work/$1.err")
@@ -2046,6 +2685,12 @@ drill_sql_failed() {
             kill -0 "$server_group" 2>/dev/null || server_is_gone "the throwaway server ended in the middle" ;;
     esac
     message=$(psql_end "$message" "$1")
+    ! may_be_the_text "$message" || {
+        log "the restore failed: $message; looking at the text for the reason"
+        look_at_the_text
+        [ -z "$damage" ] || fail "$2" "$message. The reason lies in the file: $damage" \
+            "Rehearse another one; of this one take no copy for a backup, whatever its checksum file says."
+    }
     fail "$2" "$message" "$(drill_advice "$message")"
 }
 
@@ -2573,7 +3218,7 @@ feed_section() {
     take "$section_offset" >/dev/null || return 1
     take "${RESTORE_SECTION#* }" >"$work/section" || return 1
     position=$((section_offset + ${RESTORE_SECTION#* }))
-    head -n 2 "$work/section" | grep -q '^-- Database "' || { echo foreign >"$work/foreign"; return 1; }
+    begins_section <"$work/section" || { echo foreign >"$work/foreign"; return 1; }
     # What was committed last is flushed by the swap's own commit.
     stage pieces copy_pieces |
         PGOPTIONS="${PGOPTIONS:-} -c synchronous_commit=off -c default_transaction_read_only=off" stage psql feed_psql "$RESTORE_TEMPORARY" \
@@ -2607,9 +3252,9 @@ feed() {
         message=$(psql_end "$message" psql)
         fail "the restore stopped at an error" "$message" "$(restore_advice "$message")"
     fi
-    case $(head -n 2 "$work/behind" 2>/dev/null | tr '\n' ' ') in
-        '-- -- Database "'* | '-- -- PostgreSQL database cluster dump complete'*) ;;
-        *) fail "the backup could not be read to the end of the database" \
+    case $(head -n 2 "$work/behind" 2>/dev/null | tr '\n' ' ' | tr -d '\r') in
+        '-- -- PostgreSQL database cluster dump complete'*) ;;
+        *) begins_section <"$work/behind" || fail "the backup could not be read to the end of the database" \
             "its decompressor ended $(status_in_words "$(stage_status_of expand)")" "Look at the storage behind the volume, and fetch the backup with verify again." ;;
     esac
     found=$(stat -c '%i %s %Y' "$file" 2>/dev/null) || fail "the backup can no longer be read" "$RESTORE_BACKUP" \

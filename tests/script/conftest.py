@@ -25,7 +25,7 @@ from .sandbox import Sandbox
 from .server import Server
 from .workspace import Workspace
 
-FILES = ("backup.sh", "retention.awk", "feeding.sh", "globals.awk", "drill.sh", "restore.sh")
+FILES = ("backup.sh", "retention.awk", "feeding.sh", "globals.awk", "sections.awk", "drill.sh", "restore.sh")
 # Another folder with the files: for a changed copy that the tests should find fault with.
 FILES_VARIABLE = "SCRIPT_TESTS_FILES"
 

@@ -11,13 +11,15 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from plugins.module_utils.dump_reader import DumpReader
-from tests.dump import hostile, truth
+from tests.dump import foreign, hostile, truth
+from tests.dump.sections import facts
 
 from . import server as server_module
 from .programs import Programs
@@ -210,6 +212,129 @@ def test_what_no_transaction_can_hold_is_restored_without(rehearsal: Rehearsal, 
         outcome = run(rehearsal, drill_sections=sections(text), drill_settings=settings).check()
         assert f": {code}: " in outcome.log and "once more without" in outcome.log
         assert "many" in counted(outcome)
+
+
+def of_version_11(text: bytes) -> bytes:
+    """As pg_dumpall 11 writes it: no comment before a database."""
+    return re.sub(rb'--\n-- Database "[^\n]*" dump\n--\n\n', b"", text)
+
+
+def crlf(text: bytes) -> bytes:
+    return text.replace(b"\n", b"\r\n")
+
+
+FORMS: dict[str, Callable[[bytes], bytes]] = {
+    "crlf": crlf,
+    "mark": lambda text: b"\xef\xbb\xbf" + text,
+    "mark-crlf": lambda text: b"\xef\xbb\xbf" + crlf(text),
+    "version-11": of_version_11,
+    "version-11-crlf": lambda text: crlf(of_version_11(text)),
+}
+
+
+@pytest.mark.parametrize("by_parts", [False, True])
+@pytest.mark.parametrize("form", FORMS)
+def test_what_psql_reads_is_restored(rehearsal: Rehearsal, small: bytes, form: str, by_parts: bool) -> None:
+    text = FORMS[form](small)
+    rehearsal.put(text)
+    rehearsal.shim("nproc", "echo 2")
+    outcome = run(rehearsal, drill_sections=sections_by_awk(text) if by_parts else "").check()
+    assert counted(outcome)["app"] == {("public", "numbers"): 1000}
+
+
+# pg_dumpall before 11: all databases are made among the globals.
+OLD = foreign.OLD_CLUSTER.replace(b"SET search_path = other", b"CREATE SCHEMA other;\n\nSET search_path = other")
+
+
+@pytest.mark.parametrize("by_parts", [False, True])
+@pytest.mark.parametrize("text", [OLD, crlf(OLD)], ids=["lf", "crlf"])
+def test_a_dump_of_version_9_6(rehearsal: Rehearsal, text: bytes, by_parts: bool) -> None:
+    rehearsal.put(text, sidecar=by_parts)
+    rehearsal.shim("nproc", "echo 3")
+    outcome = run(rehearsal, drill_backup=NAME, drill_sections=sections_by_awk(text) if by_parts else "").check()
+    assert counted(outcome)["app"] == {("public", "t"): 1, ("other", "t"): 2}
+    assert 'Odd "name' in counted(outcome)
+
+
+def sections_by_awk(text: bytes) -> str:
+    """As the module gives them."""
+    return "\n".join(f"{offset} {length} {body}" for offset, length, body, _ in facts(text, "mawk").sections)
+
+
+ENCODINGS = {"first": "LATIN1", "second": "LATIN2", "third": "WIN1251", "fourth": "EUC_JP", "ünï": "LATIN1"}
+
+
+@pytest.fixture(scope="module")
+def encodings(template: Server, workspace: Workspace) -> dict[str, bytes]:
+    """Databases in encodings without a conversion from one to the next, on a server of UTF8 and on one of LATIN1."""
+    with template.clone(workspace.directory("encodings", mode=0o777)) as server:
+        for name, encoding in ENCODINGS.items():
+            database = quoted(name)
+            server.sql(f"CREATE DATABASE {database} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C';")
+            server.sql(f"COMMENT ON DATABASE {database} IS 'of {encoding}';")
+            server.sql("CREATE TABLE t AS SELECT generate_series(1, 5) AS n;", name)
+        of_utf8 = truth.dump(server, "pg_dumpall")
+        server.sql('DROP DATABASE postgres; DROP DATABASE "ünï";', "template1")
+        server.sql("CREATE DATABASE postgres TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C';", "template1")
+        return {"UTF8": of_utf8, "LATIN1": truth.dump(server, "pg_dumpall")}
+
+
+@pytest.mark.parametrize("processors", [0, 1, 3])
+@pytest.mark.parametrize("encoding", ["UTF8", "LATIN1"])
+def test_neighbours_whose_encodings_have_no_conversion(
+    rehearsal: Rehearsal, encodings: dict[str, bytes], encoding: str, processors: int
+) -> None:
+    """With and without contents, which say where each one lies."""
+    text = encodings[encoding]
+    rehearsal.put(text)
+    rehearsal.shim("nproc", f"echo {processors or 2}")
+    outcome = run(rehearsal, drill_sections=sections(text) if processors else "").check()
+    names = ENCODINGS.keys() - ({"ünï"} if encoding == "LATIN1" else set())
+    found = counted(outcome)
+    assert found.keys() == names | {"postgres", "template1"}
+    assert all(found[name] == {("public", "t"): 5} for name in names)
+    assert outcome.log.count("once more") == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda text: text + text, "more than one dump"),
+        (lambda text: text + foreign.DATABASE, "more than one dump"),
+        (
+            lambda text: text.replace(b"ALTER TABLE", b"pg_dump: warning: x\nALTER TABLE", 1),
+            "is neither a statement that dumps have",
+        ),
+        (
+            lambda text: text.replace(b"ALTER ROLE", b"psql: warning: x\nALTER ROLE", 1),
+            "is neither a statement that dumps have",
+        ),
+        (lambda text: text.replace(b"\n7\n", b"\n7\t8\n", 1), "is not a row"),
+        (lambda text: text + b"ls: cannot access\n", "something follows the end"),
+    ],
+    ids=["two-clusters", "a-database-too", "message", "message-in-globals", "row", "after"],
+)
+def test_a_text_that_is_not_one_dump(
+    rehearsal: Rehearsal, small: bytes, change: Callable[[bytes], bytes], reason: str
+) -> None:
+    """Its checksum file agrees, and nobody verified it: PostgreSQL's error alone would send one to another place."""
+    rehearsal.put(change(small))
+    outcome = run(rehearsal)
+    assert_failed(rehearsal, outcome, reason)
+    assert "superuser" not in outcome.log.split("what to do")[1]
+
+
+@pytest.mark.parametrize("name", ["database", "mysql", "utf-16-le", "custom", "empty"])
+def test_what_is_no_dump_of_a_server(rehearsal: Rehearsal, name: str) -> None:
+    words = {
+        "database": "one database (pg_dump)",
+        "mysql": "another product (MySQL)",
+        "utf-16-le": "UTF-16",
+        "custom": "custom format",
+        "empty": "empty",
+    }
+    rehearsal.put(foreign.TEXTS[name].text)
+    assert_failed(rehearsal, run(rehearsal), "no dump of a whole cluster", words[name])
 
 
 def test_inserts_are_counted_too(rehearsal: Rehearsal, server: Server) -> None:

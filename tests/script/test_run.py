@@ -388,6 +388,7 @@ def test_many_skipped_databases_are_cut_in_the_termination_message_only(sandbox:
 def test_the_script_is_replaced_in_the_middle(sandbox: Sandbox) -> None:
     """As an upgrade does it to a mounted ConfigMap: the run goes on with what it began with."""
     folder = sandbox.workspace.directory("replaced")
+    shutil.copy(sandbox.script.parent / "sections.awk", folder)
     rules = Path(shutil.copy(sandbox.script.parent / "retention.awk", folder))
     sandbox.script = Path(shutil.copy(sandbox.script, folder))
     now = datetime.now(UTC).replace(microsecond=0)

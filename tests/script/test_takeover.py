@@ -9,11 +9,15 @@ import gzip
 import os
 import subprocess
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from tests.dump import foreign
+
+from .combinations import under_all
 from .sandbox import Sandbox
 from .server import Server
 from .volume import DUMP, END, HOUR, backup_name, give, put, put_backup, sidecar_line, snapshot
@@ -102,6 +106,93 @@ def _gzip_of_nothing(content: bytes) -> bytes:
 
 def _zeros(content: bytes) -> bytes:
     return bytes(len(content))
+
+
+def _zstd(content: bytes) -> bytes:
+    return bytes.fromhex("28b52ffd") + content
+
+
+def _message(content: bytes) -> bytes:
+    return b"command terminated with exit code 1\n" + content[:0]
+
+
+def _null_byte(content: bytes) -> bytes:
+    return gzip.compress(gzip.decompress(content).replace(b"\n1\t", b"\n1\0\t", 1))
+
+
+# Each with a part of the reason that must be given.
+REASONS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "cut": (_cut, "gzip cannot read it: "),
+    "trailer": (_without_trailer, "gzip cannot read it: "),
+    "flipped": (_flipped, "gzip cannot read it: "),
+    "no-gzip": (_no_gzip, "it is not gzip data (plain SQL: compress it with gzip)"),
+    "empty": (_empty, "it is not gzip data (an empty file)"),
+    "zeros": (_zeros, "it is not gzip data (zeros: "),
+    "zstd": (_zstd, "it is not gzip data (zstd data: "),
+    "rubbish": (lambda content: b"\x02rubbish" + content, "it is not gzip data ("),
+    "message": (_message, "it is not gzip data (plain text) ("),
+    "shorter": (_shorter_dump, "it is cut off"),
+    "last-line": (_last_line_only_almost, "it is cut off"),
+    "gzip-of-nothing": (_gzip_of_nothing, "its text is empty"),
+    "null-byte": (_null_byte, "NUL bytes"),
+}
+# Of each kind of reason one, as backup_verify has them.
+WORDS = {
+    "": "",
+    "message": "is neither a statement that dumps have nor a comment",
+    "command": "is a command of psql",
+    "rows": "is not a row",
+    "cut": "it is cut off",
+    "after": "something follows the end",
+    "two": "more than one dump",
+    "product": "another product (",
+    "encoding": "UTF-16",
+    "format": "compressed twice",
+    "empty": "its text is empty",
+    "unknown": "not a dump of pg_dumpall",
+}
+FOREIGN = {
+    "bom-crlf-cluster": "",
+    "old-cluster": "",
+    "crlf-old-cluster": "",
+    "globals": "",
+    "database": "it is a dump of one database (pg_dump)",
+    "custom": "custom format of pg_dump",
+    "last-newline-missing": "its last bytes are missing",
+    "zero-bytes": "NUL bytes",
+    "zero-bytes-among-rows": "NUL bytes",
+    "message-in-a-statement": "",
+    "message-bytes": "",
+    **dict.fromkeys(
+        (
+            "quit", "crlf-then-lf-in-rows", "cut-in-the-rows", "statement-after", "two-clusters", "two-databases",
+            "mysql", "utf-16-le", "utf-16-be-without-mark", "gzip-twice", "bom-alone", "sql",
+        ),
+        "",
+    ),
+}  # fmt: skip
+
+
+@under_all
+def test_each_is_judged_as_backup_verify_judges_it_with_the_true_reason(sandbox: Sandbox, server: Server) -> None:
+    plain_backup(server, sandbox.volume / NAME)
+    content = (sandbox.volume / NAME).read_bytes()
+    (sandbox.volume / NAME).unlink()
+    files = {name: (change(content), word) for name, (change, word) in REASONS.items()}
+    for name, word in FOREIGN.items():
+        expected = foreign.TEXTS[name]
+        files[name] = (gzip.compress(expected.text), word or WORDS[expected.reason])
+    names = {}
+    for number, (name, (data, _)) in enumerate(files.items()):
+        names[name] = put(sandbox.volume / backup_name(sandbox.name, OLD + timedelta(days=number)), data, 2 * HOUR).name
+    give(sandbox.volume, sandbox.uid)
+    sandbox.run("run").check()
+    states = _states(sandbox)
+    for name, (_, word) in files.items():
+        state, (reason, *_) = states[names[name]]
+        assert (name, state) == (name, "damaged" if word else "complete"), reason
+        assert word in reason, name
+        assert ":  (" not in reason, name
 
 
 DAMAGES = [

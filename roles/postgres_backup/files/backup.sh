@@ -415,16 +415,18 @@ decompress() {
     esac
 }
 
-# read_to_end: decompresses standard input to its end; leaves the last bytes in `end` and the number of all in `count`.
+# read_to_end [COMMAND ...]: decompresses standard input to its end; leaves the last bytes in `end` (or what the command
+# says of the text) and the number of all in `count`.
 # dd counts at a tenth of the cost of a tee and a wc, where it tells (busybox's may not).
 read_to_end() {
+    [ $# -gt 0 ] || set -- tail -c 64
     if dd if=/dev/null of=/dev/null 2>&1 | grep -q '^0 bytes'; then
-        stage check decompress | stage count dd bs=65536 | stage end tail -c 64 >"$work/end"
+        stage check decompress | stage count dd bs=65536 | stage end "$@" >"$work/end"
         sed -n 's/^\([0-9][0-9]*\) bytes .*/\1/p' "$work/count.err" >"$work/count"
     else
         mkfifo "$work/count.fifo" || exit 1
         stage count wc -c <"$work/count.fifo" >"$work/count" &
-        stage check decompress | stage text tee "$work/count.fifo" | stage end tail -c 64 >"$work/end"
+        stage check decompress | stage text tee "$work/count.fifo" | stage end "$@" >"$work/end"
         wait
     fi
 }
@@ -498,10 +500,13 @@ read_from_server() {
     fi
 }
 
-# step_check FILE: reads a backup that another script made: its hash and its end.
+# look_at_sections: what sections.awk finds in the text on standard input.
+look_at_sections() { { tr -d '\000'; echo; } | awk -f "$work/sections.awk"; }
+
+# step_check FILE: reads a backup that another script made: its hash and what its text is.
 step_check() {
     mkfifo "$work/check.fifo" || exit 1
-    read_to_end <"$work/check.fifo" &
+    read_to_end look_at_sections <"$work/check.fifo" &
     stage read dd if="$1" bs=1048576 | stage split tee "$work/check.fifo" | stage hash sha256sum >"$work/hash"
     wait
 }
@@ -1088,6 +1093,56 @@ next_second() {
     date -u -d "@$((epoch + 1))" +%Y-%m-%d-%H%M%S
 }
 
+# damage_of FACTS BYTES: why a text of so many bytes, of which sections.awk found these facts, is not one complete dump of
+# all databases; nothing where it is.
+damage_of() {
+    awk -v bytes="$2" '
+        $1 == "kind" { kind = $2 }
+        $1 == "bytes" { zeros = bytes - $2 }
+        $1 == "reason" { key = $2; line = "line " $3; detail = $0; sub(/^reason [^ ]* [^ ]* ?/, "", detail) }
+        END {
+            if (key !~ /^(format|product|empty)$/ && zeros > 0) key = zeros * 4 >= bytes ? "encoding" : key == "" || key == "rows" ? "zeros" : key
+            if (key == "" && kind == "database") print "it is a dump of one database (pg_dump), not of all of them (pg_dumpall)"
+            else if (key == "message") print line " of its text is neither a statement that dumps have nor a comment: was the message of a program written into it (2>&1, kubectl exec -t)?"
+            else if (key == "command") print line " of its text is a command of psql that no dump has"
+            else if (key == "rows") print line " of its text, among the rows of a table, is not a row that PostgreSQL accepts: the table would stay empty"
+            else if (key == "zeros") print "its text holds NUL bytes, which no dump does"
+            else if (key == "cut" && detail == "newline") print "its last bytes are missing: all statements are there, but it does not end as pg_dumpall ends a dump"
+            else if (key == "cut" && detail == "transaction") print "it begins a transaction and does not commit it: psql would restore nothing of it"
+            else if (key == "cut") print "it is cut off: it ends before the dump does"
+            else if (key == "after") print "something follows the end of the dump"
+            else if (key == "two") print "it holds more than one dump"
+            else if (key == "product") print "it is a dump of another product (" detail ")"
+            else if (key == "encoding") print "its text is UTF-16 or UTF-32, as PowerShell writes it, which psql cannot read"
+            else if (key == "format" && detail == "gzip") print "it was compressed twice"
+            else if (key == "format") print "it is in the " detail " format of pg_dump, which pg_restore reads, not the SQL text of pg_dumpall"
+            else if (key == "empty") print "its text is empty: the program that should have written it failed"
+            else if (key != "") print "it is not a dump of pg_dumpall"
+        }' "$1"
+}
+
+# what_instead_of_gzip FILE: what a file is that does not begin as gzip data does, where that is known.
+what_instead_of_gzip() {
+    begin=$(head -c 512 "$1" 2>/dev/null | tr '\000' '\001'; echo x)
+    instead=
+    case $begin in
+        x) instead="an empty file" ;;
+        "$(printf '\037\213')"*) return ;;
+        "$(printf '\050\265\057\375')"*) instead="zstd data: decompress it, and compress it with gzip" ;;
+        "$(printf '\3757zXZ')"*) instead="xz data: decompress it, and compress it with gzip" ;;
+        BZh[0-9]*) instead="bzip2 data: decompress it, and compress it with gzip" ;;
+        "$(printf '\004\042\115\030')"*) instead="lz4 data: decompress it, and compress it with gzip" ;;
+        "$(printf 'PK\003\004')"*) instead="a ZIP archive: unpack it, and compress the dump with gzip" ;;
+        PGDMP*) instead="pg_dump's custom format, which pg_restore reads" ;;
+        "$(printf '\377\376')"* | "$(printf '\376\377')"*) instead="UTF-16 text, as PowerShell writes it" ;;
+        "$(printf '\001\001\001\001\001\001\001\001')"*) instead="zeros: its content was never written to the volume" ;;
+        -----BEGIN* | age-encryption.org*) instead="encrypted: decrypt it first" ;;
+        "$(printf '\357\273\277')"* | --* | SET* | CREATE*) instead="plain SQL: compress it with gzip" ;;
+        *) [ "$(printf '%s' "$begin" | tr -d '\011\012\015\040-\377')" ] || instead="plain text" ;;
+    esac
+    printf 'it is not gzip data%s' "${instead:+ ($instead)}"
+}
+
 # check_unchecked: backups that another script made, unchanged for an hour, become complete or damaged.
 check_unchecked() {
     listing >"$work/listing" || return 0
@@ -1111,8 +1166,10 @@ check_unchecked() {
         case $(stage_status_of check) in
             0)
                 [ "$(stage_status_of hash)" = 0 ] || { warn "$unchecked could not be hashed: $(stage_message_of hash)"; continue; }
-                is_whole_dump || damage="it does not end as a whole pg_dumpall dump does" ;;
-            1 | 2) damage="gzip cannot read it: $(stage_message_of check | head -n 1)" ;;
+                [ "$(stage_status_of end)" = 0 ] || { warn "$unchecked could not be checked: awk ended $(status_in_words "$(stage_status_of end)")"; continue; }
+                damage=$(damage_of "$work/end" "$(tr -d ' \n' <"$work/count")") ;;
+            1 | 2) damage=$(what_instead_of_gzip "$file")
+                [ -n "$damage" ] || damage="gzip cannot read it: $(stage_message_of check | grep -m 1 .)" ;;
             *) warn "$unchecked could not be checked: gzip ended $(status_in_words "$(stage_status_of check)")"; continue ;;
         esac
         if [ -n "$damage" ]; then
@@ -1216,8 +1273,9 @@ prune() {
 command=${1-}
 script_files='backup.sh retention.awk'
 case $command in
+    run) script_files="$script_files sections.awk" ;;
     drill | _drill_*)
-        script_files="$script_files feeding.sh globals.awk drill.sh"
+        script_files="$script_files feeding.sh globals.awk sections.awk drill.sh"
         # shellcheck source=roles/postgres_backup/files/feeding.sh
         . "${SCRIPT%/*}/feeding.sh"
         # shellcheck source=roles/postgres_backup/files/drill.sh
@@ -1246,6 +1304,7 @@ case "$*" in
     _drill_prepare) drill_prepare ;;
     _drill_record) drill_record ;;
     '_drill_facts '?*) step_drill_facts "$2" ;;
+    '_drill_text '?*) step_drill_text "$2" ;;
     '_drill_hash '?*) step_drill_hash "$2" ;;
     _drill_initdb) step_drill_initdb ;;
     _drill_server) step_drill_server ;;

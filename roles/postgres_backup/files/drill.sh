@@ -71,7 +71,7 @@ read_drill_configuration() {
 drill() {
     step=prepare step_began=$(now_epoch) step_seconds='' step_group='' watch_group='' server_group='' data=''
     started=$(now_iso) reason=null warnings='' backup='' bytes='' sha256='' server_version=''
-    databases=0 tables=0 rows=0 copied_rows=0 in_transactions=yes hash_checked=no
+    databases=0 tables=0 rows=0 copied_rows=0 in_transactions=yes between=no hash_checked=no
     : "${POSTGRES_BACKUP_DRILL_RESULT:=}"
     catch_signals TERM INT HUP USR1 USR2
     read_configuration
@@ -101,6 +101,7 @@ drill() {
     end_step restore
     step=count
     count_rows
+    check_text
     end_step count
     end_drill
     log "OK: $backup restores: $databases databases, $tables tables, $rows rows, all counted"
@@ -139,7 +140,8 @@ look_at_the_dump() {
     grep -q '^-- PostgreSQL database cluster dump$' "$work/head" || {
         found=$(stage_message_of head)
         check_hash
-        fail "the backup is no dump of a whole cluster" "$backup does not begin as pg_dumpall's text does${found:+: $found}" \
+        [ -n "$found" ] || look_at_the_text
+        fail "the backup is no dump of a whole cluster" "$backup does not begin as pg_dumpall's text does: ${found:-$damage}" \
             "Only backups that pg_dumpall made can be rehearsed."
     }
     globals_bytes=$(fact bytes)
@@ -173,17 +175,36 @@ header_value() {
 # fact NAME: what globals.awk found.
 fact() { sed -n "s/^$1 //p" "$work/facts" | head -n 1; }
 
+# look_at_the_text: reads all of it; sets `damage` to why it is not one complete dump of all databases, if so.
+look_at_the_text() {
+    [ -e "$work/sections" ] || {
+        run_group _drill_text "$file"
+        mv "$work/end" "$work/sections" 2>/dev/null || : >"$work/sections"
+    }
+    damage=$(damage_of "$work/sections" "$(tr -d ' \n' <"$work/count")")
+}
+
+# step_drill_text FILE: sections.awk's facts.
+step_drill_text() {
+    compressor=gzip
+    if command -v igzip >/dev/null 2>&1; then compressor=igzip; fi
+    read_to_end look_at_sections <"$1"
+}
+
+# plain_lines: standard input without a byte order mark and the carriage returns at the ends of lines.
+plain_lines() { sed -e "1s/^$(printf '\357\273\277')//" -e "s/$(printf '\r')\$//"; }
+
 # step_drill_facts FILE: the beginning of the text, and globals.awk's facts and copy of the globals.
 step_drill_facts() {
-    expand_text <"$1" 2>"$work/head.err" | head -c 65536 >"$work/head"
+    expand_text <"$1" 2>"$work/head.err" | head -c 65536 | plain_lines >"$work/head"
     expand_text <"$1" 2>/dev/null | awk -v mode=facts -v copy="$data/globals.sql" -f "$work/globals.awk" >"$work/facts"
-    expand_text <"$1" 2>/dev/null | tail -c "+$(($(fact bytes) + 1))" 2>/dev/null | head -c 65536 >"$work/begin"
+    expand_text <"$1" 2>/dev/null | tail -c "+$(($(fact bytes) + 1))" 2>/dev/null | head -c 65536 | plain_lines >"$work/begin"
 }
 
 # step_drill_hash FILE: its hash; of a file without sidecar also the end of its text.
 step_drill_hash() {
     stage hash sha256sum <"$1" >"$work/hash"
-    [ -n "$sha256" ] || expand_text <"$1" 2>"$work/check.err" | tail -c 64 >"$work/end"
+    [ -n "$sha256" ] || expand_text <"$1" 2>"$work/check.err" | tail -c 64 | tr -d '\r' >"$work/end"
     echo yes >"$work/hashed"
 }
 
@@ -200,8 +221,11 @@ check_hash() {
     found_hash=$(cut -c 1-64 "$work/hash")
     if [ -z "$sha256" ]; then
         sha256=$found_hash
-        is_whole_dump || fail "the backup is not whole" "$backup, which has no sidecar, does not end as a whole pg_dumpall dump does${found:+: $found}" \
-            "Rehearse another one; this one cannot be restored."
+        is_whole_dump || {
+            look_at_the_text
+            fail "the backup is not whole" "$backup, which has no sidecar, does not end as a whole pg_dumpall dump does${damage:+: $damage}" \
+                "Rehearse another one; this one cannot be restored."
+        }
     elif [ "$found_hash" != "$sha256" ]; then
         fail "the backup is not what its sidecar says" "$backup: sha256 $found_hash, its sidecar says $sha256" \
             "It was damaged or changed after it was made: look at the storage, and rehearse another one."
@@ -278,8 +302,9 @@ step_drill_globals() {
 # beginning: that costs less than what PostgreSQL does with the text.
 restore_databases() {
     clear_stages
+    make_between
     text_parts "$(nproc 2>/dev/null || echo 1)" >"$work/parts"
-    export in_transactions
+    export in_transactions between
     run_group _drill_restore
     # The decompressor's own failure is the cause, psql's a consequence.
     case $(stage_status_of expand) in
@@ -298,9 +323,21 @@ restore_databases() {
     done 3<"$work/parts"
     [ "$step_status" -eq 0 ] || failed=${failed:-feed1}
     if [ -n "$failed" ]; then
-        ! must_not_be_in_transactions "$failed" || { restore_again; return; }
+        if must_not_be_in_transactions "$failed"; then
+            log "not to be restored in one transaction a database: $(psql_error "$work/$failed.err"); once more without"
+            in_transactions=no
+            restore_again
+            return
+        fi
+        if must_begin_between "$failed"; then
+            log "not to be restored from one database to the next: $(psql_error "$work/$failed.err"); once more with each from a database without an encoding"
+            between=yes
+            restore_again
+            return
+        fi
         drill_sql_failed "$failed" "the backup does not restore"
     fi
+    drop_between
     cat "$work"/copied.* >"$work/copied"
     # What was restored faster than the watch looks.
     used=$(folder_bytes "$data")
@@ -320,10 +357,48 @@ must_not_be_in_transactions() {
     return 1
 }
 
-# restore_again: from the beginning, each statement in a transaction of its own.
+# check_text: psql restores more than one complete dump, such as two that make different databases. What a run made was
+# proven by it, and what comes with its contents by the module that read them.
+check_text() {
+    [ -z "$POSTGRES_BACKUP_DRILL_SECTIONS" ] && ! head -n 1 "$work/head" | grep -q '^-- Backup made by homelab.postgres_backup ' || return 0
+    look_at_the_text
+    [ -z "$damage" ] || fail "the backup is not one complete dump" "$backup: $damage" \
+        "Rehearse another one; of this one take no copy for a backup, whatever its checksum file says."
+}
+
+# must_begin_between STAGE: whether its error may be that of a database whose statements, in its own encoding, go to a
+# session on the database before it, as pg_dumpall's text has it: there is no conversion between these encodings (0A000),
+# or its name became another one, to which psql cannot connect.
+must_begin_between() {
+    [ "$between" = no ] || return 1
+    case $(psql_error "$work/$1.err") in
+        *': 0A000: '* | 'error: \connect: '*) ;;
+        *) return 1 ;;
+    esac
+    look_at_the_text
+    [ -z "$damage" ] && awk '
+        $1 == "section" && $5 != "-" && !seen[$5]++ { different++; if ($5 !~ /^(UTF8|SQL_ASCII)$/) needs = 1 }
+        END { exit !(needs && different > 1) }' "$work/sections"
+}
+
+# The database that each one's section begins in, where it must: SQL_ASCII takes every client_encoding, and leaves names
+# as they are, which is how the source had them.
+BETWEEN_NAME="postgres-backup-drill between databases"
+
+make_between() {
+    [ "$between" = yes ] || return 0
+    echo "CREATE DATABASE \"$BETWEEN_NAME\" TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C';" |
+        stage between feed_psql postgres >/dev/null || drill_sql_failed between "the backup does not restore"
+}
+
+drop_between() {
+    [ "$between" = yes ] || return 0
+    echo "DROP DATABASE \"$BETWEEN_NAME\";" | PGOPTIONS='-c default_transaction_read_only=off' stage between feed_psql postgres >/dev/null ||
+        drill_sql_failed between "the backup does not restore"
+}
+
+# restore_again: from the beginning.
 restore_again() {
-    log "not to be restored in one transaction a database: $(psql_error "$work/$failed.err"); once more without"
-    in_transactions=no
     end_server
     rm -rf "$data/pgdata" "$work"/copied.*
     make_server
@@ -369,23 +444,36 @@ feed_part() {
     fi
     transactions "$1" "$2" | feed_psql postgres || return
     # The text went on as far as this part does, where the next one begins.
-    head -c 64 | head -n 2 | grep -q '^-- Database "' || { : >"$work/short"; return 1; }
+    begins_section || { : >"$work/short"; return 1; }
 }
 
 # transactions OFFSET BYTES: copies that part of the text (with 0 bytes as far as databases are known to be in it), the
 # bodies that $POSTGRES_BACKUP_DRILL_SECTIONS names in one transaction each: then COPY writes no WAL (PostgreSQL
-# documentation, "Disable WAL Archival and Streaming Replication").
+# documentation, "Disable WAL Archival and Streaming Replication"). Each section begins in a session between databases
+# where it must.
 transactions() {
-    printf '%s\n' "$POSTGRES_BACKUP_DRILL_SECTIONS" | awk -v position="$1" -v bytes="$2" -v wanted="$in_transactions" '
+    {
+        [ "$between" = no ] || sed -n 's/^\(section [0-9]*\) .*/\1/p' "$work/sections"
+        printf '%s\n' "$POSTGRES_BACKUP_DRILL_SECTIONS"
+    } | BETWEEN="\\connect \"$BETWEEN_NAME\"" awk -v position="$1" -v bytes="$2" -v wanted="$in_transactions" -v between="$between" '
         BEGIN { last = bytes + 0 ? position + bytes : 1e15 }
-        NF == 3 && wanted == "yes" && $3 + 0 && $1 >= position && $1 < last {
-            printf "%.0f BEGIN;\n%.0f COMMIT;\n", $3 - position, $1 + $2 - $3
-            position = $1 + $2
-        }
-        END { if (bytes + 0) printf "%.0f\n", last - position }' >"$work/transactions.$1"
+        $1 == "section" { begin[++count] = $2; next }
+        NF == 3 && between == "no" { begin[++count] = $1 }
+        NF == 3 && wanted == "yes" && $3 + 0 { body[$1] = $3; end[$1] = $1 + $2 }
+        END {
+            for (i = 1; i <= count; i++) {
+                at = begin[i]
+                if (at + 0 < position + 0 || at + 0 >= last) continue
+                if (between == "yes") { printf "%.0f %s\n", at - position, ENVIRON["BETWEEN"]; position = at }
+                if (!(at in body)) continue
+                printf "%.0f BEGIN;\n%.0f COMMIT;\n", body[at] - position, end[at] - body[at]
+                position = end[at]
+            }
+            if (bytes + 0) printf "%.0f\n", last - position
+        }' >"$work/transactions.$1"
     while read -r piece_bytes word <&4; do
         take "$piece_bytes" 4<&- || return 1
-        [ -z "$word" ] || echo "$word"
+        [ -z "$word" ] || printf '%s\n' "$word"
     done 4<"$work/transactions.$1"
 }
 
@@ -403,6 +491,16 @@ count_copied() {
     '
 }
 
+# may_be_the_text MESSAGE: whether the error may be that of a text which is not one complete dump: where nobody verified
+# it, syntax errors, what there is already, wrong rows, and what psql itself refuses (no SQLSTATE).
+may_be_the_text() {
+    [ -z "$POSTGRES_BACKUP_DRILL_SECTIONS" ] || return 1
+    case $1 in
+        *': 42601: '* | *': 42710: '* | *': 42P0'[4-7]': '* | *': 22'???': '* | *': 25'???': '*) return 0 ;;
+        *': '[0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z]': '*) return 1 ;;
+    esac
+}
+
 # drill_sql_failed STAGE WHAT: what PostgreSQL refused.
 drill_sql_failed() {
     message=$(psql_error "$work/$1.err")
@@ -412,6 +510,12 @@ drill_sql_failed() {
             kill -0 "$server_group" 2>/dev/null || server_is_gone "the throwaway server ended in the middle" ;;
     esac
     message=$(psql_end "$message" "$1")
+    ! may_be_the_text "$message" || {
+        log "the restore failed: $message; looking at the text for the reason"
+        look_at_the_text
+        [ -z "$damage" ] || fail "$2" "$message. The reason lies in the file: $damage" \
+            "Rehearse another one; of this one take no copy for a backup, whatever its checksum file says."
+    }
     fail "$2" "$message" "$(drill_advice "$message")"
 }
 

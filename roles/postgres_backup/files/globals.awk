@@ -3,6 +3,8 @@
 #
 # The globals at the beginning of a pg_dumpall text: its statements up to the first database.
 # (src/bin/pg_dump/pg_dumpall.c: dumpRoles, dumpRoleMembership, dumpTablespaces; standard_conforming_strings is on.)
+# Before version 12 the first database begins with \connect or pg_dump's first comment. Lines may end in CRLF, and a byte
+# order mark may come first: psql reads both.
 #
 #   mode=facts     prints `bytes N` (how long they are), `encoding NAME`, `superuser NAME` (a role with every right,
 #                  preferably postgres), `tablespaces N`; -v copy=FILE gets the text itself
@@ -18,21 +20,30 @@ BEGIN {
     whole = 0
 }
 
+{
+    line = $0
+    if (NR == 1) sub(/^\357\273\277/, "", line)
+    if (line ~ /\r$/) line = substr(line, 1, length(line) - 1)
+}
+
 # Between statements.
 statement == "" && quote == "" {
-    if ($0 ~ /^\\connect / || $0 == "-- PostgreSQL database cluster dump complete") { whole = 1; exit }
-    if ($0 == "" || $0 ~ /^--/ || $0 ~ /^\\/) {
-        keep($0)
-        if (mode == "restore") print
-        next
+    if (line ~ /^\\connect |^-- Database "/ || line == "-- PostgreSQL database dump" || line == "-- PostgreSQL database cluster dump complete") {
+        whole = 1
+        exit
     }
+    # A line of dashes belongs to the comment that follows.
+    if (held != "") pass(held)
+    held = line == "--" ? $0 : ""
+    if (held != "") next
+    if (line == "" || line ~ /^--/ || line ~ /^\\/) { pass($0); next }
 }
 
 {
     keep($0)
-    statement = statement (statement == "" ? "" : "\n") $0
-    scan($0)
-    if (quote == "" && $0 ~ /;$/) { end_statement(statement); statement = "" }
+    scan(line)
+    statement = statement (statement == "" ? "" : "\n") (quote == "" ? line : $0)
+    if (quote == "" && line ~ /;$/) { end_statement(statement); statement = "" }
 }
 
 END {
@@ -42,9 +53,17 @@ END {
     }
 }
 
-function keep(line) {
-    bytes += length(line) + 1
-    if (copy != "") print line > copy
+function keep(text) {
+    bytes += length(text) + 1
+    if (copy != "") print text > copy
+}
+
+# pass TEXT: a comment or an empty line.
+function pass(text) {
+    keep(text)
+    if (mode != "restore") return
+    sub(/^\357\273\277/, "", text)
+    print text
 }
 
 # scan LINE: carries `quote` to the line's end: empty, a quotation mark, an apostrophe, or E for an escape string.

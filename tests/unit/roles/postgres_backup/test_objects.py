@@ -64,7 +64,7 @@ def test_every_object_has_the_labels_and_its_namespace() -> None:
 
 def test_the_config_map_holds_the_script_to_the_byte() -> None:
     (config_map,) = (made for made in objects() if made["kind"] == "ConfigMap")
-    files = ("backup.sh", "retention.awk", "feeding.sh", "globals.awk", "drill.sh")
+    files = ("backup.sh", "retention.awk", "feeding.sh", "globals.awk", "sections.awk", "drill.sh")
     assert config_map["data"] == {name: (ROLE / "files" / name).read_text() for name in files}
 
 

@@ -1,0 +1,456 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+#
+# What a dump's text is, and where each of its databases lies, read once and as psql reads it: statements, strings over
+# several lines, comments, dollar quotes, backslash commands, COPY data (src/fe_utils/psqlscan.l, src/bin/psql/mainloop.c
+# and copy.c; what the dumps hold: src/bin/pg_dump/pg_dumpall.c, pg_dump.c, pg_backup_archiver.c, versions 9.6 to 19).
+# The modules judge by the same rules (dump_reader.py).
+#
+# Standard input: the text without NUL bytes (they end lines in some awks) and with ONE newline appended, which shows
+# whether the last line has its own. feeding: `{ decompress | tr -d '\000'; echo; } | awk -f sections.awk`. Whoever
+# feeds it knows whether there were NULs: `bytes` is what was read without the appended newline.
+#
+# Standard output, one fact a line; offsets and lengths are bytes of the text as it is (a carriage return counts, and so
+# does a byte order mark):
+#
+#   section OFFSET LENGTH BODY ENCODING NAME   for each database in the text's order: where its section begins, its length,
+#                                              where its body begins (after its \connect; OFFSET where it has none), the
+#                                              client_encoding that is set before its body (- where there is none), and
+#                                              its name to the line's end (bytes of the text; empty for pg_dump's)
+#   kind cluster|database|globals|none
+#   globals OFFSET LENGTH ENCODING             of a cluster: what stands before the first section
+#   version X                                  of the server that was dumped, where the text tells it
+#   bytes N                                    how long the text is
+#   complete yes                               it is one complete dump; else:
+#   reason KEY LINE DETAIL                     why not. LINE is the line in question or 0; DETAIL says more or is empty
+#
+# Keys, as the modules have them: message (neither SQL of a dump nor a comment, such as a program's warning; \. outside of COPY), command (one of
+# psql's that no dump has), rows (COPY data that PostgreSQL refuses), cut (DETAIL newline: all but the last bytes is there;
+# transaction: one is not committed), after (something follows the end), two (dumps), product (another one's: DETAIL),
+# encoding (UTF-16, UTF-32), format (DETAIL: custom, tar, gzip), empty, unknown.
+
+BEGIN {
+    FS = "\t" # so that NF is a row's number of columns
+    BETWEEN = 0; STATEMENT = 1; STRING = 2; ESCAPES = 3; NAME = 4; DOLLAR = 5; COMMENT = 6
+    # What the statements of a dump begin with, of any version.
+    text = "ALTER BEGIN COMMENT COMMIT COPY CREATE DROP GRANT INSERT REFRESH RESET REVOKE SECURITY SELECT SET UPDATE"
+    count = split(text, part, " ")
+    for (i = 1; i <= count; i++) is_word[part[i]] = 1
+    standard = 1
+    state = BETWEEN
+    dashes = -1
+}
+
+# Rows of COPY that are as they should be.
+in_copy > 2 && NF == columns && !index($0, "\r") { size += length($0) + 1; next }
+
+reason != "" { size += length($0) + 1; next }
+
+in_copy { row(); size += length($0) + 1; next }
+
+state <= STATEMENT && standard && (state || ended == "") && is_plain_insert() {
+    if (substr($0, length($0)) == ";") state = BETWEEN
+    size += length($0) + 1
+    next
+}
+
+{
+    line = $0
+    begins = size
+    if (NR == 1) begin_text()
+    if (ended != "") tail[++tails] = line
+    if (index(line, "\r") == length(line)) sub(/\r$/, "", line)
+    if (is_wide) gsub(WIDE, "\377\377", line)
+    if (kind == "" && product == "" && size < 4096) look_for_product(line)
+    if (reason != "") line = ""
+    if (state == BETWEEN && substr(line, 1, 2) == "--") comment(line)
+    else {
+        dashes = -1
+        if (line != "") scan(line)
+    }
+    size += length($0) + 1
+}
+
+END {
+    bytes = size - 1
+    if (bytes < 0) bytes = 0
+    judge()
+    if (in_section) end_section(ended == "" ? bytes : ended_at)
+    print "kind " (kind == "" ? "none" : kind == "cluster" && !sections && ended != "" ? "globals" : kind)
+    if (kind == "cluster")
+        printf "globals %.0f %.0f %s\n", globals_at, (sections ? first_at : ended != "" ? ended_at : bytes) - globals_at, \
+            (globals_encoding == "" ? "-" : globals_encoding)
+    if (version != "") print "version " version
+    printf "bytes %.0f\n", bytes
+    if (reason == "") print "complete yes"
+    else printf "reason %s %d %s\n", reason, reason_line, detail
+}
+
+function refuse(key, words) {
+    if (reason != "") return
+    if (kind == "" && key ~ /^(message|command|rows|unknown)$/ && product != "") { key = "product"; words = product }
+    reason = key
+    reason_line = key ~ /^(message|command|rows)$/ ? NR : 0
+    found_at = NR
+    detail = words
+}
+
+# judge: what only the text's end shows.
+function judge(    wanted, key_line, i, last) {
+    # The last line may be the beginning of one.
+    if (reason != "" && found_at == NR && kind != "" && ended == "") { reason = ""; refuse("cut") }
+    if (reason != "") return
+    if (!bytes || (has_bom && bytes == 3)) { refuse("empty"); return }
+    if (kind == "") { refuse("unknown"); return }
+    if (ended == "") { refuse("cut"); return }
+    wanted = "--\n\n"
+    if (kind == "database" && was_restricted) wanted = wanted "\\unrestrict\n\n"
+    count = split(wanted, part, "\n")
+    for (i = 1; i <= tails; i++) {
+        last = tail[i]
+        if (i < tails) sub(/\r$/, "", last)
+        else if (last == "\r" && part[i] == "" && i < count) last = ""
+        if (part[i] == "\\unrestrict" && i < count) {
+            if (i < tails ? last !~ /^\\unrestrict [A-Za-z0-9]+$/ : !(index("\\unrestrict ", last) == 1 || last == "" || last ~ /^\\unrestrict [A-Za-z0-9]*\r?$/)) { refuse("after"); return }
+        } else if (i > count || (i < tails ? last != part[i] : last != "" && index(part[i] "\r", last) != 1)) { refuse("after"); return }
+    }
+    if (tails < count) refuse("cut", tails == count - 1 || tail[1] ~ /^--\r?$/ ? "newline" : "")
+    else if (kind == "database" && key != "") refuse("after")
+    else if (in_transaction) refuse("cut", "transaction")
+}
+
+# look_for_product LINE: other programs name themselves at the beginning, PostgreSQL's relatives in pg_dump's words.
+function look_for_product(text) {
+    if (text ~ /^-- [A-Za-z][A-Za-z0-9_. ]* database (cluster )?dump$/ && text !~ /^-- PostgreSQL /) {
+        match(text, / database (cluster )?dump$/)
+        product = substr(text, 4, RSTART - 4)
+    } else if (text ~ /^PRAGMA foreign_keys/) product = "SQLite"
+    else if (text ~ /^(--|#|\/\*)? ?(MySQL|MariaDB|phpMyAdmin|Adminer|HeidiSQL|Navicat|DBeaver|SQLite)([^A-Za-z0-9_].*([Dd]ump|[Tt]ransfer)|$)/) {
+        match(text, /[MpAHNDS][A-Za-z]+/)
+        product = substr(text, RSTART, RLENGTH)
+    }
+}
+
+# begin_text: the first line, which may begin with a byte order mark: psql passes over it.
+function begin_text() {
+    if (substr(line, 1, 3) == "\357\273\277") {
+        has_bom = 1
+        line = substr(line, 4)
+        begins = 3
+    }
+    if (substr(line, 1, 2) == "\377\376" || substr(line, 1, 2) == "\376\377") refuse("encoding", "UTF-16")
+    else if (substr(line, 1, 5) == "PGDMP") refuse("format", "custom")
+    else if (substr(line, 1, 2) == "\037\213") refuse("format", "gzip")
+    else if (index(line, "ustar") > 1 || substr(line, 1, 7) == "toc.dat") refuse("format", "tar")
+}
+
+# ---------------------------------------------------------------------------------------------------------- statements
+
+# is_plain_insert: whether this line is one INSERT, or one row of it, in which nothing but apostrophes means anything.
+function is_plain_insert(    rest) {
+    rest = substr($0, 1, 2)
+    if (is_wide || (state == BETWEEN ? rest != "IN" || kind == "" || $0 !~ /^INSERT INTO / : rest != "\t(" || !is_insert || parens)) return 0
+    rest = $0
+    gsub(/'[^']*'/, "#", rest)
+    return (state == BETWEEN ? rest ~ /VALUES \(.*\);$/ : rest ~ /\)[,;]$/) && rest !~ /['"$\\\r]|--|\/\*|[A-Za-z0-9_&]#|;.|: /
+}
+
+# scan REST: what stands in the line from here on; carries `state` to its end.
+function scan(rest,    at, one) {
+    before = ""
+    while (rest != "" && reason == "") {
+        if (state == BETWEEN) {
+            at = match(rest, /[^ \t\r\f\v]/)
+            if (!at) return
+            if (at > 1) rest = substr(rest, at)
+            one = substr(rest, 1, 1)
+            if (substr(rest, 1, 2) == "--") return
+            if (substr(rest, 1, 2) == "/*") { state = COMMENT; outer = BETWEEN; depth = 1; rest = substr(rest, 3) }
+            else if (one == "\\") { command(rest); return }
+            else if (one == ";") rest = substr(rest, 2)
+            else begin_statement(rest)
+        } else if (state == STATEMENT) {
+            at = match(rest, /['"$;\\()]|--|\/\*/)
+            if (!at) { words(rest, 1); return }
+            if (at > 1) words(substr(rest, 1, at - 1), 0)
+            one = before = substr(rest, at, 1)
+            if (one == "'") {
+                state = !standard || substr(rest, 1, at) ~ /(^|[^A-Za-z0-9_$\200-\377])[Ee]'$/ ? ESCAPES : STRING
+                if (state == ESCAPES && standard == 0 && substr(rest, 1, at) ~ /(^|[^A-Za-z0-9_$\200-\377])[BbXx]'$/) state = STRING
+                rest = substr(rest, at + 1)
+            } else if (one == "\"") { state = NAME; rest = substr(rest, at + 1) }
+            else if (one == "(") { parens++; rest = substr(rest, at + 1); plain = plain "(" }
+            else if (one == ")") { if (parens) parens--; rest = substr(rest, at + 1); plain = plain ")" }
+            else if (one == ";") {
+                rest = substr(rest, at + 1)
+                if (!parens && !blocks) { end_statement(); if (in_copy) return }
+            } else if (one == "$") rest = dollar(rest, at)
+            else if (one == "\\") {
+                if (substr(rest, at + 1, 1) ~ /[;:]/) rest = substr(rest, at + 2)
+                else { command(substr(rest, at)); return }
+            } else if (one == "-") return
+            else { state = COMMENT; outer = STATEMENT; depth = 1; rest = substr(rest, at + 2) }
+        } else if (state == STRING || state == NAME) {
+            one = state == NAME ? "\"" : "'"
+            at = index(rest, one)
+            if (!at) return
+            if (substr(rest, at + 1, 1) == one) rest = substr(rest, at + 2)
+            else { state = STATEMENT; rest = substr(rest, at + 1) }
+        } else if (state == ESCAPES) {
+            at = match(rest, /[\\']/)
+            if (!at) return
+            if (substr(rest, at, 1) == "\\" || substr(rest, at, 2) == "''") rest = substr(rest, at + 2)
+            else { state = STATEMENT; rest = substr(rest, at + 1) }
+        } else if (state == DOLLAR) {
+            at = index(rest, tag)
+            if (!at) return
+            rest = substr(rest, at + length(tag))
+            state = STATEMENT
+        } else {
+            at = match(rest, /\/\*|\*\//)
+            if (!at) return
+            if (substr(rest, at, 1) == "/") depth++
+            else if (--depth == 0) state = outer
+            rest = substr(rest, at + 2)
+        }
+    }
+}
+
+# dollar REST AT: what follows the dollar sign, which begins a dollar quote, or is part of a name or a parameter.
+function dollar(rest, at,    behind) {
+    behind = substr(rest, at)
+    if (substr(rest, 1, at - 1) !~ /[A-Za-z_\200-\377][A-Za-z0-9_\200-\377]*$/ && match(behind, /^\$([A-Za-z_\200-\377][A-Za-z0-9_\200-\377]*)?\$/)) {
+        tag = substr(behind, 1, RLENGTH)
+        state = DOLLAR
+        return substr(behind, RLENGTH + 1)
+    }
+    match(behind, /^\$[A-Za-z0-9_$\200-\377]*/)
+    return substr(behind, RLENGTH + 1)
+}
+
+function begin_statement(rest,    word) {
+    if (ended != "") { refuse("after"); return }
+    match(rest, /^[A-Z]*/)
+    word = substr(rest, 1, RLENGTH)
+    # A line of capitals alone is what psql says that it did.
+    if (!(word in is_word) || substr(rest, RLENGTH + 1, 1) ~ /[A-Za-z0-9_$\200-\377]/ || rest ~ /^[A-Z0-9 ]+\r?$/) {
+        refuse("message")
+        return
+    }
+    state = STATEMENT
+    verb = word
+    is_insert = verb == "INSERT"
+    parens = blocks = 0
+    plain = ""
+    head = verb ~ /^(CREATE|SET|BEGIN|COMMIT)$/ ? rest : ""
+    is_routine = verb == "CREATE" && toupper(rest) ~ /^CREATE[ \t]+(OR[ \t]+REPLACE[ \t]+)?(FUNCTION|PROCEDURE)([^A-Z0-9_]|$)/
+}
+
+# words TEXT AT_END: of a statement's text what is no string, name or comment; `before` stands in front of it.
+function words(text, at_end,    word) {
+    # `name: ` is how a program's message begins; SQL has a colon only doubled, in := and [1:2], or after a blank.
+    if (index(text, ":") && (text ~ /[^ \t\r\f\v:[]:[ \t\r\f\v]/ || (before != "" && text ~ /^:[ \t\r\f\v]/) || (at_end && text ~ /[^ \t\r\f\v:[]:$/))) {
+        refuse("message")
+        return
+    }
+    if (verb == "COPY") plain = substr(plain text " ", 1, 200000)
+    if (!is_routine || parens) return
+    # psql counts these in what creates a function or procedure only (BEGIN ATOMIC ... END).
+    text = tolower(text)
+    while (match(text, /[a-z_\200-\377][a-z0-9_\200-\377]*/)) {
+        word = substr(text, RSTART, RLENGTH)
+        if (word == "begin" || (word == "case" && blocks)) blocks++
+        else if (word == "end" && blocks) blocks--
+        text = substr(text, RSTART + RLENGTH)
+    }
+}
+
+function end_statement(    text) {
+    state = BETWEEN
+    if (!in_section && (verb == "COPY" || verb == "INSERT")) { refuse("message"); return }
+    if (verb == "BEGIN" || verb == "COMMIT") {
+        if (head !~ /^(BEGIN|COMMIT)([ \t]+(WORK|TRANSACTION))?[ \t]*;/) refuse("message")
+        in_transaction = verb == "BEGIN"
+    } else if (verb == "COPY") {
+        text = toupper(plain)
+        if (text !~ /[ \t\r)]FROM[ \t\r]+STDIN([^A-Z0-9_]|$)/) return
+        columns = -1
+        if (text ~ /^COPY[^()]*\([^()]*\)[ \t\r]*FROM[ \t\r]+STDIN[ \t\r]*$/) columns = gsub(/,/, ",", text) + 1
+        in_copy = 1
+    } else if (verb == "SET") setting(head)
+    else if (verb == "CREATE" && in_section && !is_created && match(head, /^CREATE DATABASE /)) {
+        name = identifier(substr(head, RLENGTH + 1))
+        is_created = 1
+    }
+}
+
+function setting(text,    value) {
+    if (!match(toupper(text), /^SET[ \t]+(CLIENT_ENCODING|STANDARD_CONFORMING_STRINGS)[ \t]*(=|TO)[ \t]*/)) return
+    value = substr(text, RLENGTH + 1)
+    sub(/^'/, "", value)
+    sub(/[' ;].*$/, "", value)
+    if (toupper(text) ~ /^SET[ \t]+C/) set_encoding(value)
+    else standard = tolower(value) !~ /^(off|false|0|no)$/
+}
+
+# set_encoding NAME: in some, a byte of ASCII can be the second of a character.
+function set_encoding(name) {
+    if (!in_section) { if (globals_encoding == "") globals_encoding = name }
+    else if (!has_body) encoding = name
+    name = toupper(name)
+    gsub(/[^A-Z0-9]/, "", name)
+    is_wide = name ~ /^(SJIS|SHIFTJIS|MSKANJI|WIN932|WINDOWS932|SHIFTJIS2004|BIG5|WIN950|WINDOWS950|GBK|WIN936|WINDOWS936|UHC|WIN949|WINDOWS949|JOHAB|GB18030)$/
+    WIDE = name ~ /JIS|932|MSKANJI/ ? "[\200-\240\340-\377]." : name == "GB18030" ? "[\200-\377][0-9]..|[\200-\377]." : \
+        name == "JOHAB" ? "\217..|[\200-\377]." : "[\200-\377]."
+}
+
+# identifier TEXT: the name at its beginning, without its quotes.
+function identifier(text,    at) {
+    if (substr(text, 1, 1) != "\"") {
+        at = match(text, /[ ;,\r\t]/)
+        return at ? substr(text, 1, at - 1) : text
+    }
+    match(text, /^"([^"]|"")*"/)
+    text = substr(text, 2, RLENGTH - 2)
+    gsub(/""/, "\"", text)
+    return text
+}
+
+# ------------------------------------------------------------------------------------------------ comments and commands
+
+function comment(text,    at) {
+    if (text == "--") { dashes = begins; return }
+    at = dashes >= 0 ? dashes : begins
+    dashes = -1
+    if (substr(text, 1, 14) == "-- PostgreSQL ") {
+        if (text == "-- PostgreSQL database cluster dump") {
+            if (kind != "") { refuse("two"); return }
+            kind = "cluster"
+            globals_at = at
+        } else if (text == "-- PostgreSQL database dump") begin_database(at)
+        else if (text == "-- PostgreSQL database dump complete") {
+            if (is_open) {
+                is_open = 0
+                if (kind == "database") end_dump(at)
+            }
+        } else if (text == "-- PostgreSQL database cluster dump complete") { if (kind == "cluster" && !is_open) end_dump(at) }
+    } else if (substr(text, 1, 13) == "-- Database \"") {
+        if (kind == "cluster" && !is_open && ended == "" && text ~ /" dump$/) {
+            begin_section(at)
+            name = substr(text, 14, length(text) - 19)
+        }
+    } else if (substr(text, 1, 10) == "-- Dumped ") {
+        if (is_open && version == "" && text ~ /^-- Dumped from database version /) {
+            version = substr(text, 33)
+            sub(/ .*/, "", version)
+        }
+    }
+}
+
+function end_dump(at) {
+    if (ended != "") return
+    ended = kind
+    ended_at = at
+}
+
+function begin_database(at) {
+    if (ended != "" || is_open) { refuse("two"); return }
+    if (kind == "") kind = "database"
+    if (!in_section || was_open) {
+        if (kind == "database" && in_section) { refuse("two"); return }
+        if (connect_at == "") begin_section(at)
+        else {
+            begin_section(connect_at)
+            name = connect_name
+            body_at = connect_end
+            has_body = 1
+        }
+    }
+    connect_at = ""
+    is_open = was_open = 1
+}
+
+function begin_section(at) {
+    if (in_section) end_section(at)
+    if (!sections++) first_at = at
+    in_section = 1
+    is_open = was_open = has_body = is_created = 0
+    section_at = body_at = at
+    if (connect_at != at) connect_at = ""
+    encoding = name = key = ""
+}
+
+function end_section(at) {
+    printf "section %.0f %.0f %.0f %s %s\n", section_at, at - section_at, body_at, (encoding == "" ? "-" : encoding), name
+    in_section = 0
+}
+
+# command TEXT: a backslash command; it ends with its line.
+function command(text,    word) {
+    match(text, /^\\[^ \t\r\\]*/)
+    word = substr(text, 2, RLENGTH - 1)
+    text = substr(text, RLENGTH + 1)
+    gsub(/^[ \t\r]+|[ \t\r]+$/, "", text)
+    if (word == "unrestrict") { if (text == key) key = ""; return }
+    if (ended != "") { refuse("after"); return }
+    if (word == "" || word == ".") { refuse("message"); return }
+    if (key != "") return # psql refuses all others there
+    if (word == "restrict") { key = text; was_restricted = 1 }
+    else if (word == "encoding") set_encoding(text)
+    else if (word == "connect" || word == "c") connect(text)
+    else if (word !~ /^(echo|qecho|warn|timing|pset)$/ && \
+        (word !~ /^(un)?set$/ || text !~ /^(ON_ERROR_STOP|VERBOSITY|SHOW_CONTEXT|ECHO|QUIET|HISTFILE|HISTCONTROL|ECHO_HIDDEN)([ \t]|$)/))
+        refuse("command")
+}
+
+function connect(text,    database) {
+    standard = 1
+    is_wide = 0
+    if (in_transaction) { refuse("cut", "transaction"); return }
+    sub(/^-reuse-previous=[a-z]+[ \t]+/, "", text)
+    if (kind == "" || text == "") return
+    database = substr(text, 1, 1) == "\"" ? identifier(text) : text
+    if (match(database, /(^|[ \t])dbname[ \t]*=[ \t]*/)) {
+        database = substr(database, RSTART + RLENGTH)
+        if (match(database, /^'([^'\\]|\\.)*'/)) database = substr(database, 2, RLENGTH - 2)
+        database = unescaped(database)
+    }
+    connect_end = size + length($0) + 1
+    if (!in_section || (was_open && !is_open)) {
+        # Before version 12 it begins a database, if pg_dump's first comment follows.
+        connect_at = begins
+        connect_name = database
+        return
+    }
+    if (!is_created) name = database
+    body_at = connect_end
+    has_body = 1
+}
+
+function unescaped(text,    at, result) {
+    while ((at = index(text, "\\"))) {
+        result = result substr(text, 1, at - 1) substr(text, at + 1, 1)
+        text = substr(text, at + 2)
+    }
+    return result text
+}
+
+# ------------------------------------------------------------------------------------------------------------ COPY data
+
+# row: a line of COPY data that is the first, the last, or not what it should be.
+function row(    at) {
+    if ($0 == "\\." || $0 == "\\.\r") { in_copy = 0; return }
+    at = index($0, "\r")
+    if (in_copy == 1) {
+        is_crlf = at > 0 && at == length($0)
+        in_copy = columns > 1 && !is_crlf ? 3 : 2
+    }
+    # One way to end lines in one COPY; a carriage return in a value is written as \r.
+    if (is_crlf ? at != length($0) || !at : at) refuse("rows")
+    else if (columns > 0 && NF != columns && (NF || columns > 1)) {
+        # A tab after a backslash parts no columns.
+        line = $0
+        gsub(/\\./, "", line)
+        if (gsub(/\t/, "", line) != columns - 1) refuse("rows")
+    }
+}

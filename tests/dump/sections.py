@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""What sections.awk says of a text, under each awk that images have."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+
+from tests.script.combinations import AWKS, program
+from tests.script.programs import REPOSITORY
+
+PROGRAM = REPOSITORY / "roles" / "postgres_backup" / "files" / "sections.awk"
+# Its text comes by way of `tr`, and with a newline more.
+_FEED = """{ tr -d '\\000'; echo; } | "$@" """
+
+
+@dataclass(frozen=True)
+class Facts:
+    """`sections` are each one's offset, length, body's offset and name; `line` is the reason's."""
+
+    kind: str
+    reason: str
+    line: int
+    size: int
+    sections: tuple[tuple[int, int, int, bytes], ...]
+    encodings: tuple[str, ...]
+
+
+def facts(text: bytes, awk: str) -> Facts:
+    command = [str(program(awk)), *(["awk"] if awk == "busybox" else []), "-f", str(PROGRAM)]
+    done = subprocess.run(
+        ["sh", "-c", _FEED, "sh", *command],
+        input=text,
+        capture_output=True,
+        check=False,
+        env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"},
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    single: dict[bytes, bytes] = {}
+    sections, encodings = [], []
+    for line in done.stdout.split(b"\n")[:-1]:
+        word, _, rest = line.partition(b" ")
+        if word == b"section":
+            offset, length, body, encoding, name = rest.split(b" ", 4)
+            sections.append((int(offset), int(length), int(body), name))
+            encodings.append(encoding.decode())
+        else:
+            assert word not in single
+            single[word] = rest
+    reason, line_number, _ = single.get(b"reason", b" 0 ").split(b" ", 2)
+    assert (single.get(b"complete") == b"yes") == (not reason)
+    return Facts(
+        single[b"kind"].decode(),
+        reason.decode(),
+        int(line_number),
+        int(single[b"bytes"]),
+        tuple(sections),
+        tuple(encodings),
+    )
+
+
+__all__ = ["AWKS", "Facts", "facts"]
