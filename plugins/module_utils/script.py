@@ -849,6 +849,8 @@ postgres_fault() {
             fault 2 "The server's pg_hba.conf does not let this user in from here, or not into that database, or not with this postgres_backup_sslmode: add a line for it. A database that nobody may enter is left out with --exclude-database=NAME in postgres_backup_extra_args." ;;
         *'password authentication failed'* | *'no password supplied'* | *'no password was provided'* | *'SASL authentication failed'*)
             fault 2 "The password in the secret is not the server's: compare postgres_backup_secret_name and postgres_backup_secret_key with the server's own." ;;
+        *'Peer authentication failed'* | *'Ident authentication failed'*)
+            fault 2 "The server's pg_hba.conf knows this user by the operating system (peer, ident), not by a password: add a line with scram-sha-256 for it." ;;
         *'certificate authentication failed'* | *'valid client certificate'* | *'certificate required'*)
             fault 2 "The server asks this user for a client certificate (cert or clientcert in its pg_hba.conf)." ;;
         *'certificate verify failed'* | *'certificate for "" does not match host name'* | *'certificate for "" (and '*'does not match host name'* | *'root certificate'* | *'certificate file'*)
@@ -869,8 +871,10 @@ postgres_fault() {
             fault 1 "That database was dropped or closed while the run was at work: the next try has a new list of them." ;;
         *'too many connections'* | *'too many clients'* | *'remaining connection slots'*)
             fault 1 "The server has no connection left for this user: see max_connections, and the CONNECTION LIMIT of the role and of that database (-1 is none)." ;;
-        *'unsupported startup parameter'*)
+        *'unsupported startup parameter'* | *'FATAL:  no such database'* | *'FATAL:  no such user'*)
             fault 2 "That is the answer of a connection pooler: set postgres_backup_host and postgres_backup_port to PostgreSQL itself." ;;
+        *'server_login_retry'* | *'query_wait_timeout'*)
+            fault 1 "A connection pooler answered, and does not reach its server: set postgres_backup_host and postgres_backup_port to PostgreSQL itself." ;;
         *'row-level security'*)
             fault 2 "Row security hides rows of that table from this user, and the run does not leave out rows: ALTER ROLE … BYPASSRLS, or let postgres_backup_user be a superuser." ;;
         *'permission denied for '*pg_authid*)
@@ -912,7 +916,9 @@ postgres_fault() {
             fault 1 "The server had too little memory for the query (not this pod): look at its log, and raise its memory limit." ;;
         *'pg_dump'*': out of memory'* | *'out of memory for query result'* | *'psql: '*'out of memory'*)
             fault 1 "This pod had too little memory: raise the limit in postgres_backup_resources; pg_dump holds a whole row, several times over." ;;
-        *'cache lookup failed'* | *'could not open relation with OID'* | *'ERROR:  relation "" does not exist'*)
+        *'has no equivalent in encoding'*)
+            fault 2 "A text of that database has no equivalent in the encoding that was asked for: leave --encoding (-E) out of postgres_backup_extra_args." ;;
+        *'with OID '*' does not exist'* | *'cache lookup failed'* | *'could not open relation with OID'* | *'ERROR:  relation "" does not exist'*)
             fault 1 "Something was dropped while the dump read about it, and the next try does not meet it. When every run ends so, the catalog of that database is damaged: look at the server's log." ;;
         *'unrecognized configuration parameter'*)
             fault 1 "The server does not know a setting that every PostgreSQL of its version has: is postgres_backup_host a connection pooler or another product? Set it to PostgreSQL itself." ;;

@@ -327,6 +327,9 @@ SAYINGS: dict[str, tuple[str, bool]] = {
         "pg_hba.conf does not let", False,
     ),
     f"{IN}unsupported startup parameter: extra_float_digits": ("connection pooler", False),
+    f'{IN}no such database: "postgres"': ("connection pooler", False),
+    f"{IN}server login has been failing, try again later (server_login_retry)": ("does not reach its server", True),
+    f'{IN}Peer authentication failed for user "postgres"': ("scram-sha-256", False),
     f"{IN}connection requires a valid client certificate": ("client certificate", False),
     f"{IN}the database system is starting up": ("its service has a ready pod", True),
     f"{IN}the database system is in recovery mode": ("its service has a ready pod", True),
@@ -347,6 +350,8 @@ SAYINGS: dict[str, tuple[str, bool]] = {
     ':out of shared memory\nHINT:  You might need to increase "max_locks_per_transaction".': (
         "raise max_locks_per_transaction", True,
     ),
+    "pg_dump: error: schema with OID 2200 does not exist": ("dropped while the dump", True),
+    ':character with byte sequence 0xe2 in "UTF8" has no equivalent in encoding "LATIN1"': ("--encoding", False),
     ":cache lookup failed for function 16385": ("dropped while the dump", True),
     ':unrecognized configuration parameter "row_security"': ("another product", True),
     ":permission denied for foreign server SSL": ("GRANT USAGE", False),
