@@ -97,6 +97,10 @@ def why_killed(pod: Mapping[str, Any]) -> Waiting | None:
     return None
 
 
+# A Job's own rule ended it (batch/v1 podFailurePolicy): the run's exit status said that another try cannot help.
+_NOT_AGAIN = "PodFailurePolicy"
+
+
 def job_end(job: Mapping[str, Any]) -> str | None:
     """`Complete` or `Failed` once the Job has ended, else None (batch/v1 JobCondition)."""
     for condition in job.get("status", {}).get("conditions") or []:
@@ -109,5 +113,8 @@ def job_failure(job: Mapping[str, Any]) -> str:
     """Why a Job failed, in Kubernetes' words."""
     for condition in job.get("status", {}).get("conditions") or []:
         if condition["type"] == "Failed":
-            return f"{condition.get('reason', 'Failed')}: {_text(condition)}"
+            reason = condition.get("reason", "Failed")
+            if reason == _NOT_AGAIN:
+                reason += ", so it was not tried again"
+            return f"{reason}: {_text(condition)}"
     return "no reason was given"

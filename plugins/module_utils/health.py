@@ -94,7 +94,16 @@ def _last_run(last_run: dict[str, Any] | None) -> Iterator[Failure]:
     if state in {"failed", "interrupted"}:
         reason = last_run.get("reason") or "it ended before it could write its result"
         yield Failure("last_run", f"the last run, started {last_run.get('started')}, {_ENDED[state]}: {reason}")
-    skipped = last_run.get("skipped_databases") or []
+    # Runs of earlier versions do not tell the two apart.
+    invalid = last_run.get("invalid_databases") or []
+    skipped = [name for name in last_run.get("skipped_databases") or [] if name not in invalid]
+    if invalid:
+        drop = " ".join('DROP DATABASE "{}";'.format(name.replace('"', '""')) for name in invalid[:_NAMED])
+        yield Failure(
+            "databases",
+            f"expected every database in the backup, found that {_some(invalid)} are invalid, since their DROP "
+            f"DATABASE was interrupted, and are left out. Nothing can connect to them any more: {drop}",
+        )
     if skipped:
         yield Failure(
             "databases",

@@ -48,6 +48,8 @@ usage: backup.sh run               make a backup, prove it, then apply retention
        backup.sh prune [--dry-run] apply retention now, or show what it would delete
        backup.sh drill             restore a backup into a PostgreSQL that is thrown away, and count every row
 Configuration: POSTGRES_BACKUP_* environment variables, named as the variables of the role homelab.postgres_backup.
+Exit status: 0 when it succeeded; 1 when it failed and another try may succeed; 2 when it cannot succeed before somebody
+changes something: arguments, configuration, rights, versions, programs.
 TEXT
 }
 
@@ -380,6 +382,21 @@ stage_message_of() {
     fi
 }
 
+# dump_errors: the errors among pg_dumpall's messages: without the warnings before them, and of a query its first line.
+dump_errors() {
+    [ -s "$work/dump.err" ] || return 0
+    awk '
+        BEGIN { is_wanted = is_shown = 1 }
+        /^pg_dump(all)?: / {
+            if ($2 != "detail:" && $2 != "hint:") is_wanted = $2 != "warning:" && $2 != "info:"
+            if (is_wanted) print
+            is_shown = is_wanted && $0 !~ /: [Qq]uery was: /
+            next
+        }
+        is_shown
+    ' "$work/dump.err" | head -n 6 | cut -c 1-400
+}
+
 clear_stages() { rm -f "$work"/*.status "$work"/*.err "$work"/*.fifo; }
 
 # ---------------------------------------------------------------------------------------------- steps that run in groups
@@ -438,7 +455,8 @@ read_to_end() {
     fi
 }
 
-# step_ask: what the header and the result say of the server. A group, so that a server that accepts the connection and
+# step_ask: what the header and the result say of the server. (pg_dumpall leaves out databases that allow no connections,
+# and those with a connection limit of -2: an interrupted DROP DATABASE leaves that, and nothing can connect to them.) A group, so that a server that accepts the connection and
 # then says nothing does not keep the run from its time limit.
 step_ask() {
     PGCLIENTENCODING=UTF8 psql --no-psqlrc --no-password --tuples-only --no-align --quiet \
@@ -447,7 +465,11 @@ step_ask() {
         --command="SELECT current_setting('server_version_num')" \
         --command="SELECT floor(extract(epoch FROM clock_timestamp()))" \
         --command="SELECT to_json(rolname::text) FROM pg_catalog.pg_roles WHERE oid = 10" \
-        --command="SELECT coalesce(json_agg(datname::text ORDER BY datname), '[]') FROM pg_catalog.pg_database WHERE NOT datallowconn AND datname <> 'template0'" \
+        --command="SELECT coalesce(json_agg(datname::text ORDER BY datname), '[]') FROM pg_catalog.pg_database
+            WHERE datconnlimit = -2 OR NOT datallowconn AND datname <> 'template0'" \
+        --command="SELECT coalesce(json_agg(datname::text ORDER BY datname), '[]') FROM pg_catalog.pg_database WHERE datconnlimit = -2" \
+        --command="SELECT string_agg('DROP DATABASE \"' || regexp_replace(replace(datname, '\"', '\"\"'), '[[:cntrl:]]', '?', 'g') || '\";', ' ')
+            FROM (SELECT datname::text FROM pg_catalog.pg_database WHERE datconnlimit = -2 ORDER BY datname LIMIT 5) AS first_ones" \
         >"$work/answers" 2>"$work/psql.err"
 }
 
@@ -681,8 +703,9 @@ check_volume() {
             "expected ${POSTGRES_BACKUP_EXPECTED_MOUNT} at $POSTGRES_BACKUP_DIR, found ${source:-no mount}" \
             "Mount the right volume, or change postgres_backup_nfs." ;;
     esac
-    [ -r "$POSTGRES_BACKUP_DIR" ] && [ -x "$POSTGRES_BACKUP_DIR" ] || fail "the backup volume cannot be read" \
-        "$(ls -ld "$POSTGRES_BACKUP_DIR"), this runs as $(id)" "$ADVICE_PERMISSION"
+    if [ ! -r "$POSTGRES_BACKUP_DIR" ] || [ ! -x "$POSTGRES_BACKUP_DIR" ]; then
+        fail_with 2 "the backup volume cannot be read" "$(ls -ld "$POSTGRES_BACKUP_DIR"), this runs as $(id)" "$ADVICE_PERMISSION"
+    fi
 }
 
 ADVICE_PERMISSION="Let this user id write to the folder (on the NAS: the share's permissions and its squash setting), or set postgres_backup_run_as_user to the folder's owner."
@@ -700,14 +723,15 @@ result() {
     printf ',"seconds":{%s},"server_version":%s,"client_version":%s,"compressor":%s,"read_back":%s' "$step_seconds" \
         "$(json_or_null "$server_version")" "$(json_or_null "$client_version")" "$(json_or_null "${compressor:-}")" \
         "$(json_or_null "$read_mode")"
-    printf ',"skipped_databases":%s,"deleted":%s,"warnings":[%s],"script_version":"%s"}' "$skipped" "$deleted" "$warnings" "$VERSION"
+    printf ',"skipped_databases":%s,"invalid_databases":%s,"deleted":%s,"warnings":[%s],"script_version":"%s"}' \
+        "$skipped" "$invalid" "$deleted" "$warnings" "$VERSION"
 }
 
 # write_termination_message JSON STATE: what Kubernetes shows as the container's last words, 4,096 bytes at most.
 write_termination_message() {
     message=$1
     if [ ${#message} -gt "$TERMINATION_MESSAGE_BYTES" ]; then
-        skipped='[]' warnings='"cut: see last-run.json on the volume"'
+        skipped='[]' invalid='[]' warnings='"cut: see last-run.json on the volume"'
         message=$(result "$2")
     fi
     if [ -e "$POSTGRES_BACKUP_TERMINATION_LOG" ]; then
@@ -743,7 +767,10 @@ fail_with() {
         [ -n "$attempts" ] || take_over_earlier_attempt
         [ -z "$partial" ] || rm -f "$partial" 2>/dev/null
         this_reason=$(json "$(printf '%s: %s' "$what" "$found" | head -c 1500)")
-        if [ "$reason" = null ]; then reason=$this_reason; else last_reason=$this_reason; fi
+        if [ "$reason" = null ]; then reason=$this_reason
+        elif [ "$ended_at_start" = no ]; then last_reason=$this_reason
+        else last_reason=$earlier_last_reason
+        fi
         if [ -z "$final_name" ]; then sha256='' bytes='' uncompressed_bytes=''; fi
         failed_result=$(result failed)
         write_last_run "$failed_result" || log "last-run.json could not be written: the volume does not allow it"
@@ -751,7 +778,10 @@ fail_with() {
         write_termination_message "$failed_result" failed
     fi
     if [ "$command" = drill ]; then drill_failed; fi
-    if [ "$command" = run ]; then report_older_backups; fi
+    if [ "$command" = run ]; then
+        report_older_backups
+        [ "$reason" = "$this_reason" ] || log "  The first attempt of this Job failed: $reason"
+    fi
     clean_up
     exit "$exit_status"
 }
@@ -775,6 +805,8 @@ clean_up() {
 }
 
 on_signal() {
+    # Before there is a configuration nothing was begun.
+    [ -n "${POSTGRES_BACKUP_TERMINATION_LOG:-}" ] || exit "$SIGTERM_STATUS"
     # Half published is neither kept nor failed: publish() looks at what came meanwhile.
     if [ "$publishing" = yes ]; then
         pending_signal=$1
@@ -784,48 +816,150 @@ on_signal() {
     case $1 in
         USR1) fail "the run took longer than its time limit of $POSTGRES_BACKUP_TIME_LIMIT" "it was in the step: $step" \
             "Find out what it waited for (a lock, a slow volume), or raise postgres_backup_time_limit." ;;
-        *) fail "the run was ended from outside (SIG$1)" "it was in the step: $step" \
+        *)
+            if is_one_try_too_many; then
+                ended_at_start=yes
+                fail "this attempt was ended as it began (SIG$1)" "attempt $attempts; Kubernetes does that when the Job has reached its limit of tries" \
+                    "Correct what ended the first attempt: the last line has its reason."
+            fi
+            fail "the run was ended from outside (SIG$1)" "it was in the step: $step" \
             "Somebody or something stopped the pod: a deletion, an eviction, a node that shut down. Kubernetes tries again where the Job allows it." ;;
     esac
 }
 
+# is_one_try_too_many: whether this is a further attempt that ends within its first seconds, by a signal: a Job with
+# restartPolicy OnFailure (of an earlier version of the role) ends its last one so.
+is_one_try_too_many() {
+    [ "$step" = prepare ] && [ $(($(now_epoch) - step_began)) -le 5 ] || return 1
+    [ -n "$attempts" ] || take_over_earlier_attempt
+    [ "$attempts" -gt 1 ]
+}
+
 # ------------------------------------------------------------------------------------------------------------- run
 
-# postgres_advice MESSAGE: what a person can do about an error of psql or pg_dumpall.
-postgres_advice() {
-    case $1 in
-        *'certificate'*)
-            echo "Check postgres_backup_sslmode and the CA that it is checked with (postgres_backup_ssl_ca)." ;;
-        *'no pg_hba.conf entry'*)
-            echo "The server's pg_hba.conf does not let this user in from here, or not with this postgres_backup_sslmode." ;;
-        *'password authentication failed'* | *'no password supplied'*)
-            echo "The password in the secret is not the server's: compare postgres_backup_secret_name and postgres_backup_secret_key with the server's own." ;;
+# postgres_fault MESSAGE: sets `fault_advice`, what a person can do about a message of psql, pg_dumpall or pg_dump, and
+# `fault_status`, how a run ends with it. A wrong password counts as hopeless: a secret that is being exchanged is right
+# in the next run, and whoever sets up the first one need not wait for three more tries.
+postgres_fault() {
+    fault_status=1
+    # Names, which may hold any word, are in double quotes there; what was asked for is no error.
+    fault_text=$(printf '%s\n' "$1" | sed -e 's/"[^"]*"/""/g' -e '/^pg_dump[a-z]*: .*[Qq]uery was: /d')
+    case $fault_text in
+        *'Try "" for more information'* | *'pg_dump'*': unrecognized option'* | *'pg_dump'*': invalid option -- '* | *'pg_dump'*': option requires an argument'* | \
+            *'pg_dump'*': option '*' requires '* | *'pg_dump'*': option '*'is ambiguous'* | *'pg_dump'*': option '*"doesn't allow an argument"* | *'pg_dump'*': option does not take an argument'* | *'pg_dump'*': error: option'*' cannot be used together'* | \
+            *'pg_dump'*': error: too many command-line arguments'* | *'pg_dump'*' must be in range '* | *'pg_dump'*': error: invalid value '* | *'pg_dump'*': error: invalid client encoding '* | \
+            *'pg_dump'*': error: could not open filter file '* | *'pg_dump'*'filter read from'* | *'pg_dump'*'could not parse '*' array'* | *'unrecognized output format'*)
+            fault 2 "Correct postgres_backup_extra_args: this version of pg_dumpall does not accept what is there, and every run ends here until that is changed." ;;
+        *'no pg_hba.conf entry'* | *'pg_hba.conf rejects '*)
+            fault 2 "The server's pg_hba.conf does not let this user in from here, or not into that database, or not with this postgres_backup_sslmode: add a line for it. A database that nobody may enter is left out with --exclude-database=NAME in postgres_backup_extra_args." ;;
+        *'password authentication failed'* | *'no password supplied'* | *'no password was provided'* | *'SASL authentication failed'*)
+            fault 2 "The password in the secret is not the server's: compare postgres_backup_secret_name and postgres_backup_secret_key with the server's own." ;;
+        *'Peer authentication failed'* | *'Ident authentication failed'*)
+            fault 2 "The server's pg_hba.conf knows this user by the operating system (peer, ident), not by a password: add a line with scram-sha-256 for it." ;;
+        *'certificate authentication failed'* | *'valid client certificate'* | *'certificate required'*)
+            fault 2 "The server asks this user for a client certificate (cert or clientcert in its pg_hba.conf)." ;;
+        *'certificate verify failed'* | *'certificate for "" does not match host name'* | *'certificate for "" (and '*'does not match host name'* | *'root certificate'* | *'certificate file'*)
+            fault 2 "Check postgres_backup_sslmode and the CA that it is checked with (postgres_backup_ssl_ca)." ;;
+        *'does not support SSL'*)
+            fault 2 "The server does not offer TLS: set postgres_backup_sslmode to prefer or disable, or ssl = on in the server." ;;
         *'could not translate host name'*)
-            echo "Check postgres_backup_host: the cluster's DNS does not know that name." ;;
-        *'Connection refused'* | *'timeout expired'* | *'No route to host'* | *'Network is unreachable'* | *'starting up'* | *'shutting down'*)
-            echo "Check that PostgreSQL runs and that its service has a ready pod (kubectl get pods), and postgres_backup_host and postgres_backup_port." ;;
-        *'lock timeout'* | *'statement timeout'*'LOCK TABLE'*) # the second is what pg_dump makes of its --lock-wait-timeout
-            echo "Another session holds a lock (see pg_locks and pg_stat_activity): end it, or raise postgres_backup_lock_timeout." ;;
-        *'permission denied'* | *'must be superuser'*)
-            echo "A whole backup needs to read everything: let postgres_backup_user be a superuser." ;;
+            fault 1 "Check postgres_backup_host: the cluster's DNS does not know that name." ;;
+        *'FATAL:  role "" does not exist'* | *'is not permitted to log in'*)
+            fault 2 "Create the role in the server (CREATE ROLE … LOGIN), let it log in (ALTER ROLE … LOGIN), or set postgres_backup_user to one that can." ;;
+        *'ERROR:  role "" does not exist'* | *'permission denied to set role'*)
+            fault 2 "Correct the --role of postgres_backup_extra_args: the role must exist, and postgres_backup_user must be a member of it." ;;
+        *'psql: '*'database "" does not exist'* | *'psql: '*'is not currently accepting connections'*)
+            fault 2 "Set postgres_backup_database to a database that exists and allows connections; the run connects to it first, and dumps all of them." ;;
+        *'cannot connect to invalid database'*)
+            fault 2 "An interrupted DROP DATABASE left that database invalid: drop it (DROP DATABASE), or set postgres_backup_database to another one." ;;
+        *'pg_dump'*'database "" does not exist'* | *'pg_dump'*'is not currently accepting connections'*)
+            fault 1 "That database was dropped or closed while the run was at work: the next try has a new list of them." ;;
+        *'too many connections'* | *'too many clients'* | *'remaining connection slots'*)
+            fault 1 "The server has no connection left for this user: see max_connections, and the CONNECTION LIMIT of the role and of that database (-1 is none)." ;;
+        *'unsupported startup parameter'* | *'FATAL:  no such database'* | *'FATAL:  no such user'*)
+            fault 2 "That is the answer of a connection pooler: set postgres_backup_host and postgres_backup_port to PostgreSQL itself." ;;
+        *'server_login_retry'* | *'query_wait_timeout'*)
+            fault 1 "A connection pooler answered, and does not reach its server: set postgres_backup_host and postgres_backup_port to PostgreSQL itself." ;;
+        *'row-level security'*)
+            fault 2 "Row security hides rows of that table from this user, and the run does not leave out rows: ALTER ROLE … BYPASSRLS, or let postgres_backup_user be a superuser." ;;
+        *'permission denied for '*pg_authid*)
+            fault 2 "Only a superuser may read the passwords of roles: let postgres_backup_user be one, or put --no-role-passwords into postgres_backup_extra_args; the roles of a restore have no passwords then." ;;
+        *'permission denied for database'*)
+            fault 2 "Let the user connect to that database (GRANT CONNECT ON DATABASE … TO …), or leave it out with --exclude-database=NAME in postgres_backup_extra_args." ;;
+        *'permission denied for large object'*)
+            fault 2 "Let postgres_backup_user be a superuser: pg_read_all_data does not reach large objects. (Or GRANT SELECT ON LARGE OBJECT for each of them.)" ;;
+        *'permission denied for foreign server'* | *'permission denied for foreign-data wrapper'*)
+            fault 2 "Let the user use it (GRANT USAGE ON FOREIGN SERVER … TO …), or let postgres_backup_user be a superuser." ;;
+        *'permission denied for '* | *'permission denied to '* | *'must be superuser'* | *'must be owner of'* | *'ERROR:  42501: '*)
+            fault 2 "The user may not read everything: GRANT pg_read_all_data TO it (PostgreSQL 14 and later), or let postgres_backup_user be a superuser." ;;
         *'newline or carriage return'*)
-            echo "pg_dumpall refuses that name: rename the database or role (ALTER ... RENAME TO)." ;;
-        *'server closed the connection'* | *'terminating connection'* | *'connection to server was lost'* | *'unexpected eof'* | *'SSL SYSCALL error'* | *'SSL connection has been closed'*)
-            echo "PostgreSQL went away during the dump: look at its log (restart, out of memory, crash)." ;;
-        *SSL*) echo "Check postgres_backup_sslmode, and the server's ssl settings." ;;
-        *'server version'*)
-            echo "Use an image whose pg_dumpall is as new as the server (postgres_backup_image)." ;;
+            fault 2 "pg_dumpall refuses that name: rename the database or role (ALTER ... RENAME TO)." ;;
+        *'server version mismatch'* | *'server version: '*)
+            fault 2 "Use an image whose pg_dumpall is as new as the server (postgres_backup_image)." ;;
+        *'conflict with recovery'*)
+            fault 1 "The server is a standby, and what it replays cancelled the dump: set hot_standby_feedback = on or raise max_standby_streaming_delay there, or set postgres_backup_host to the primary." ;;
+        *'lock timeout'*)
+            fault 1 "$ADVICE_LOCK" ;;
+        *'statement timeout'*)
+            case $1 in
+                *'LOCK TABLE'*) fault 1 "$ADVICE_LOCK" ;; # what pg_dump makes of its --lock-wait-timeout
+                *) fault 1 "A statement_timeout of the role, the database or the server ended a query: ALTER ROLE … SET statement_timeout = 0 for this user." ;;
+            esac ;;
+        *'invalid page in block'* | *'could not read block'* | *'page verification failed'* | *'missing chunk number'* | *'unexpected chunk '* | *'chunk number '*' for toast value'* | *'compressed pglz data is corrupt'* | *'compressed lz4 data is corrupt'* | *'could not access status of transaction'*)
+            fault 1 "The data of that database are damaged on the server's disk, and no dump of them is possible before they are repaired: keep the older backups, look at the server's log and disk, and restore what is damaged from a backup." ;;
+        *'could not access file ""'* | *'could not load library'* | *'could not find function "" in file'*)
+            fault 1 "The server lacks the library of an extension: install the extension's package there (in the version that the database has), or DROP EXTENSION." ;;
+        *'ERROR:  '*'No space left on device'* | *'FATAL:  '*'No space left on device'*)
+            fault 1 "The server's own disk is full (not the backup volume): free space there." ;;
+        *'ERROR:  could not open file ""'* | *'ERROR:  could not read file ""'* | *'ERROR:  could not stat file ""'* | *'FATAL:  could not open file ""'* | *'FATAL:  could not read file ""'*)
+            fault 1 "The server cannot read one of its own files: look at its log and its disk." ;;
+        *'out of shared memory'* | *'max_locks_per_transaction'*)
+            fault 1 "pg_dump locks every table of a database at once: raise max_locks_per_transaction in the server (and restart it)." ;;
+        *'invalid memory alloc request size'* | *'string buffer exceeds'* | *'Cannot enlarge string buffer'*)
+            fault 1 "A row is too large to be written as text (1 GB at most), or damaged: look at the table that is named." ;;
+        *'ERROR:  out of memory'* | *'FATAL:  out of memory'*)
+            fault 1 "The server had too little memory for the query (not this pod): look at its log, and raise its memory limit." ;;
+        *'pg_dump'*': out of memory'* | *'out of memory for query result'* | *'psql: '*'out of memory'*)
+            fault 1 "This pod had too little memory: raise the limit in postgres_backup_resources; pg_dump holds a whole row, several times over." ;;
+        *'has no equivalent in encoding'*)
+            fault 2 "A text of that database has no equivalent in the encoding that was asked for: leave --encoding (-E) out of postgres_backup_extra_args." ;;
+        *'with OID '*' does not exist'* | *'cache lookup failed'* | *'could not open relation with OID'* | *'ERROR:  relation "" does not exist'*)
+            fault 1 "Something was dropped while the dump read about it, and the next try does not meet it. When every run ends so, the catalog of that database is damaged: look at the server's log." ;;
+        *'unrecognized configuration parameter'*)
+            fault 1 "The server does not know a setting that every PostgreSQL of its version has: is postgres_backup_host a connection pooler or another product? Set it to PostgreSQL itself." ;;
+        *'Connection refused'* | *'timeout expired'* | *'onnection timed out'* | *'No route to host'* | *'Network is unreachable'* | *'starting up'* | *'shutting down'* | *'in recovery mode'* | *'not yet accepting connections'*)
+            fault 1 "Check that PostgreSQL runs and that its service has a ready pod (kubectl get pods), and postgres_backup_host and postgres_backup_port." ;;
+        *'server closed the connection'* | *'terminating connection'* | *'connection to server was lost'* | *'unexpected eof'* | *'SSL SYSCALL error'* | *'SSL connection has been closed'* | *'Connection reset by peer'*)
+            fault 1 "PostgreSQL went away during the dump: look at its log (restart, out of memory, crash)." ;;
+        *'SSL error'* | *'SSL negotiation'* | *'SSL required'*) fault 1 "Check postgres_backup_sslmode, and the server's ssl settings." ;;
         *'by SIGKILL'* | *'Killed'*'pg_dump failed'* | 'pg_dumpall: error: pg_dump failed'* | 'pg_dumpall: error: pg_dump was terminated'*)
             # pg_dump itself left no word.
-            echo "Something killed it; when it was memory, raise the limit in postgres_backup_resources: pg_dump holds a whole row, several times over." ;;
-        *) echo "Read the message above; it is PostgreSQL's own." ;;
+            fault 1 "Something killed it; when it was memory, raise the limit in postgres_backup_resources: pg_dump holds a whole row, several times over." ;;
+        *'ERROR:  '* | *'FATAL:  '*) fault 1 "Read the message above: it is the server's own, and its log may say more." ;;
+        *) fault 1 "Read the message above; it is PostgreSQL's own." ;;
     esac
+}
+
+fault() { fault_status=$1 fault_advice=$2; }
+
+ADVICE_LOCK="Another session holds a lock (see pg_locks and pg_stat_activity): end it, or raise postgres_backup_lock_timeout."
+
+# postgres_advice MESSAGE: prints what a person can do about it.
+postgres_advice() {
+    postgres_fault "$1"
+    printf '%s\n' "$fault_advice"
+}
+
+# fail_by_postgres WHAT MESSAGE: ends the run with a message of psql or pg_dumpall.
+fail_by_postgres() {
+    postgres_fault "$2"
+    fail_with "$fault_status" "$1" "$2" "$fault_advice"
 }
 
 # take_over_earlier_attempt: what last-run.json tells of an earlier attempt of this Job, or of a run that was cut off.
 # `attempts` comes last: where a signal found it empty, fail_with does this again.
 take_over_earlier_attempt() {
-    this_attempt=1 reason=null last_reason=null recovered_from=null
+    this_attempt=1 reason=null last_reason=null recovered_from=null earlier_last_reason=null
     earlier=$(last_run)
     earlier_state=$(json_field state "$earlier")
     earlier_job=$(json_field job "$earlier")
@@ -834,6 +968,8 @@ take_over_earlier_attempt() {
         is_whole_number "$earlier_attempts" || earlier_attempts=1
         this_attempt=$((earlier_attempts + 1))
         reason=$(json_field reason "$earlier")
+        earlier_last_reason=$(json_field last_reason "$earlier")
+        : "${earlier_last_reason:=null}"
         case $reason in
             '"'*) ;;
             *) reason=$(json "attempt $earlier_attempts was interrupted before it could write its result (killed, out of memory, or the node went away)") ;;
@@ -861,19 +997,23 @@ ask_server() {
     answered=$(now_epoch)
     if [ "$step_status" -ne 0 ]; then
         message=$(head -n 6 "$work/psql.err")
-        fail "the server does not answer" "${message:-psql ended $(status_in_words "$step_status")}" "$(postgres_advice "$message")"
+        fail_by_postgres "the server does not answer" "${message:-psql ended $(status_in_words "$step_status")}"
     fi
-    { IFS= read -r server_version; IFS= read -r server_version_num; IFS= read -r server_epoch; IFS= read -r superuser; IFS= read -r skipped; } <"$work/answers"
+    { IFS= read -r server_version; IFS= read -r server_version_num; IFS= read -r server_epoch; IFS= read -r superuser; IFS= read -r skipped
+        IFS= read -r invalid; IFS= read -r drop_invalid; } <"$work/answers"
     # Names in an SQL_ASCII database may be in any encoding.
-    superuser=$(utf8 "$superuser") skipped=$(utf8 "$skipped")
+    superuser=$(utf8 "$superuser") skipped=$(utf8 "$skipped") invalid=$(utf8 "$invalid") drop_invalid=$(utf8 "$drop_invalid")
+    if [ "$invalid" != '[]' ]; then
+        warn "not in the backup, because an interrupted DROP DATABASE left them invalid and nothing can connect to them any more: $invalid. Drop them: $drop_invalid"
+    fi
     client_version=$(pg_dumpall --version 2>/dev/null | sed -n 's/^pg_dumpall (PostgreSQL) \([^ ]*\).*/\1/p')
     client_major=${client_version%%[!0-9]*}
     if ! is_whole_number "$client_major" || ! is_whole_number "$server_version_num"; then
-        fail "the versions cannot be compared" "pg_dumpall says '$client_version', the server '$server_version'" \
+        fail_with 2 "the versions cannot be compared" "pg_dumpall says '$client_version', the server '$server_version'" \
             "Use an image with PostgreSQL's own pg_dumpall."
     fi
     if [ "$client_major" -lt $((server_version_num / 10000)) ]; then
-        fail "pg_dumpall is older than the server" "pg_dumpall $client_version, server $server_version" \
+        fail_with 2 "pg_dumpall is older than the server" "pg_dumpall $client_version, server $server_version" \
             "Use an image of the server's major version: unset postgres_backup_image, or set it to one of PostgreSQL $((server_version_num / 10000))."
     fi
     clock_difference=$((answered - server_epoch))
@@ -911,14 +1051,16 @@ explain_dump() {
         done
         return 0
     fi
-    message=$(stage_message_of "$cause")
+    message=
+    [ "$cause" != dump ] || message=$(dump_errors)
+    [ -n "$message" ] || message=$(stage_message_of "$cause")
     # Of what was killed nothing but the shell's "Killed" may be there.
     if [ -z "$message" ] || [ "$status" = 137 ]; then
         message="$cause ended $(status_in_words "$status")${message:+: $message}"
     fi
     case $cause in
         write | follow | split) fail_write "$message" ;;
-        dump) fail "pg_dumpall failed" "$message" "$(postgres_advice "$message")" ;;
+        dump) fail_by_postgres "pg_dumpall failed" "$message" ;;
         compress) fail "the compressor $compressor failed" "$message" "Its memory limit may be too small (postgres_backup_resources), or the program is broken: try another postgres_backup_compressor." ;;
         check | count | text | end) fail "the compressed dump cannot be read back" "$message" "The compressor $compressor wrote something that is not gzip: try another postgres_backup_compressor." ;;
         *) fail "the dump could not be hashed" "$message" "Look at the message; the image's sha256sum may be broken." ;;
@@ -943,7 +1085,7 @@ fail_write() {
             fail "the backup volume is full" "$1 (without this run $(human_bytes "$(free_bytes)") of $(human_bytes "$(volume_bytes)") are free)" \
                 "Make room or enlarge the volume (postgres_backup_storage_size, the share's quota), or keep fewer backups (postgres_backup_keep_*)." ;;
         *'Permission denied'* | *'Operation not permitted'*)
-            fail "the backup volume cannot be written" "$1; $(ls -ld "$POSTGRES_BACKUP_DIR" 2>&1), this runs as $(id)" "$ADVICE_PERMISSION" ;;
+            fail_with 2 "the backup volume cannot be written" "$1; $(ls -ld "$POSTGRES_BACKUP_DIR" 2>&1), this runs as $(id)" "$ADVICE_PERMISSION" ;;
         *'Read-only file system'*)
             fail "the backup volume is read-only" "$1" "Mount it read-write; a file system with errors is often switched to read-only by its server." ;;
         *) fail "the backup volume failed" "$1" "Look at the storage behind the volume and its connection: the file could not be written." ;;
@@ -952,8 +1094,8 @@ fail_write() {
 
 run() {
     step=prepare step_began=$(now_epoch) step_seconds='' step_group='' watch_group='' partial=''
-    started=$(now_iso) attempts='' warnings='' deleted=0 skipped='[]'
-    publishing=no pending_signal=''
+    started=$(now_iso) attempts='' warnings='' deleted=0 skipped='[]' invalid='[]'
+    publishing=no pending_signal='' ended_at_start=no
     final_name='' sha256='' bytes='' uncompressed_bytes='' server_version='' client_version='' read_mode='' can_list=no
     catch_signals TERM INT HUP USR1
     read_configuration

@@ -180,6 +180,8 @@ def failure(namespace: str, job: str, end: JobEnd, result: dict[str, Any] | None
     last = (result or {}).get("last_reason")
     if last and last != reason:
         reason += f". The last attempt: {last}"
+    if end.killed:
+        reason += f". Kubernetes ended its pod: {end.killed}"
     return (
         f"the backup failed: expected the Job '{namespace}/{job}' to complete, found {end.state.lower()} "
         f"({end.reason}). Reason: {reason}" + (f"\nIts log ended:\n{tail}" if tail else "")

@@ -95,12 +95,14 @@ class Place:
         kubectl("create", "job", f"--from=cronjob/{NAME}", job, "-n", self.namespace)
 
     def pods(self, job: str = "one") -> list[Json]:
-        return listed("pod", self.namespace, f"batch.kubernetes.io/job-name={job}")
+        """One for each try, the newest last."""
+        found = listed("pod", self.namespace, f"batch.kubernetes.io/job-name={job}")
+        return sorted(found, key=lambda pod: pod["metadata"]["creationTimestamp"])
 
     def container(self, job: str = "one") -> Json:
-        """The state of the only pod's container."""
+        """The state of the newest pod's container."""
         pods = self.pods(job)
-        status: Json = (pods[0]["status"].get("containerStatuses") or [{}])[0] if pods else {}
+        status: Json = (pods[-1]["status"].get("containerStatuses") or [{}])[0] if pods else {}
         return status
 
     def signal_container(self, sent: signal.Signals, job: str = "one") -> None:
@@ -114,7 +116,7 @@ class Place:
 
     def evict(self, job: str = "one", **options: int) -> None:
         """Through the Eviction API, as `kubectl drain` does it; returns when the pod is gone."""
-        (pod,) = (pod["metadata"]["name"] for pod in self.pods(job))
+        pod = self.pods(job)[-1]["metadata"]["name"]
         eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}, "deleteOptions": options}
         url = f"/api/v1/namespaces/{self.namespace}/pods/{pod}/eviction"
         kubectl("create", "--raw", url, "-f", "-", stdin=json.dumps(eviction))
@@ -122,30 +124,27 @@ class Place:
             lambda: pod not in (other["metadata"]["name"] for other in self.pods(job)), "the evicted pod is gone"
         )
 
+    def log(self, pod: Json) -> str:
+        return kubectl("logs", pod["metadata"]["name"], "-n", self.namespace)
+
     def first_failure(self, job: str = "one") -> tuple[str, str]:
-        """The first attempt's termination message and log, while Kubernetes waits before its next try."""
-        wait_until(lambda: bool(_ended(self.container(job))), "the first attempt ends")
-        pod = self.pods(job)[0]["metadata"]["name"]
-        message = _ended(self.container(job))["message"]
-        # The next attempt may begin at any moment, and is known to be one only a moment later.
-        logs = [kubectl("logs", pod, "-n", self.namespace, *which, check=False) for which in ((), ("--previous",))]
-        return message, next(log for log in logs if log and "attempt 2 of this Job" not in log)
-
-
-def _ended(container: Json) -> Json:
-    states = (container.get(name, {}).get("terminated") for name in ("state", "lastState"))
-    found: Json = next(filter(None, states), {})
-    return found
+        """The first try's termination message and log."""
+        wait_until(lambda: any(pod["status"].get("phase") == "Failed" for pod in self.pods(job)[:1]), "a try fails")
+        pod = self.pods(job)[0]
+        return pod["status"]["containerStatuses"][0]["state"]["terminated"]["message"], self.log(pod)
 
 
 def install(
     written: list[Json],
     namespace: str,
+    *,
     job: Mapping[str, Any] | None = None,
     container: Mapping[str, Any] | None = None,
     claim: Mapping[str, Any] | None = None,
+    pod: Mapping[str, Any] | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> Place:
-    """What site.yml writes, in another namespace, with the gate and with changes to Job, container and claim."""
+    """What site.yml writes, in another namespace, with the gate and with changes to Job, pod, container and claim."""
     objects = in_namespace(written, namespace)
     for made in objects:
         if made["kind"] == "PersistentVolumeClaim":
@@ -153,9 +152,13 @@ def install(
         if made["kind"] == "CronJob":
             spec = made["spec"]["jobTemplate"]["spec"]
             spec.update(job or {})
+            spec["template"]["spec"].update(pod or {})
+            if spec["template"]["spec"]["restartPolicy"] != "Never":
+                del spec["podFailurePolicy"]  # which goes with nothing else
             (only,) = spec["template"]["spec"]["containers"]
             only.update(container or {})
-            only["env"].append({"name": "PATH", "value": _PATH})
+            only["env"] = [entry for entry in only["env"] if entry["name"] not in (env or {})]
+            only["env"] += [{"name": name, "value": value} for name, value in {**(env or {}), "PATH": _PATH}.items()]
             only["volumeMounts"].append({"name": "gate", "mountPath": "/gate"})
             gate = {"name": "gate", "defaultMode": 0o755}
             spec["template"]["spec"]["volumes"].append({"name": "gate", "configMap": gate})

@@ -34,6 +34,22 @@ def is_part(part: Any, whole: Any) -> bool:
     return bool(part == whole)
 
 
+def tries(namespace: str) -> tuple[str, list[str]]:
+    job = must_get("cronjob", NAME, namespace)["spec"]["jobTemplate"]["spec"]
+    rules = job.get("podFailurePolicy", {}).get("rules", [])
+    return job["template"]["spec"]["restartPolicy"], [rule["action"] for rule in rules]
+
+
+def as_version_1_0_made_it(folder: Path, namespace: str) -> None:
+    """The CronJob of the days when its tries had no pods of their own."""
+    made = next(made for made in written_objects(folder) if made["kind"] == "CronJob")
+    job = made["spec"]["jobTemplate"]["spec"]
+    del job["podFailurePolicy"]
+    job["template"]["spec"]["restartPolicy"] = "OnFailure"
+    apply(made)
+    assert tries(namespace) == ("OnFailure", [])
+
+
 def test_from_nothing_to_nothing(
     ansible: Ansible, home_with_files: dict[str, Any], namespace: str, server: Server
 ) -> None:
@@ -78,7 +94,9 @@ def test_from_nothing_to_nothing(
         assert server.password not in text
         assert encoded not in text
 
+    as_version_1_0_made_it(ansible.folder, namespace)
     assert ansible.site(drill_schedule="@weekly", **home_with_files).status == 0
+    assert tries(namespace) == ("Never", ["Ignore", "FailJob"])
     assert names("cronjob", namespace) == {NAME, DRILL}
     gone = ansible.site(state="absent", **home_with_files)
     assert gone.status == 0, gone.output

@@ -23,7 +23,7 @@ import pytest
 from tests.script.volume import Entry
 
 from .gate import STEPS, Json, Place, install
-from .kube import CHECKOUT, job_ends, kubectl, must_get, run_cronjob, run_in_volume, wait_until
+from .kube import CHECKOUT, Ansible, job_ends, kubectl, must_get, run_cronjob, run_in_volume, wait_until
 
 Install = Callable[..., Place]
 ALWAYS = {"last-run.json"}
@@ -112,8 +112,11 @@ def test_killed_at_each_step(installed: Install, step: str) -> None:
 
 @pytest.mark.parametrize("frozen", [False, True], ids=["evicted", "evicted while frozen"])
 def test_another_pod_goes_on(installed: Install, frozen: bool) -> None:
-    """An evicted pod says why. One that cannot (its share hangs, say) is killed; the Job's next pod tidies up."""
-    there = installed()
+    """An evicted pod says why. One that cannot (its share hangs, say) is killed; the Job's next pod tidies up.
+
+    To be evicted is no fault of the run: another pod comes even where no further try is allowed.
+    """
+    there = installed(job={"backoffLimit": 0})
     before = there.fill(3)
     there.stop_at("dump")
     there.start()
@@ -127,14 +130,41 @@ def test_another_pod_goes_on(installed: Install, frozen: bool) -> None:
     assert_recovered(there, before, INTERRUPTED if frozen else "the run was ended from outside (SIGTERM)", set())
 
 
-def test_the_first_reason_survives_the_retries(installed: Install) -> None:
-    """Killed first, refused later; Kubernetes gives up, and may have begun one attempt more."""
+STARTING = "echo 'psql: error: FATAL:  the database system is starting up' >&2; exit 2"
+REFUSED = "the server does not answer"
+
+
+def test_as_many_tries_as_promised(installed: Install) -> None:
+    """Killed first, refused later: each further try runs to its end, and its log stays and tells the first reason."""
     there = installed(job={"backoffLimit": 2})
     before = there.fill(10)
     there.stop_at("dump")
     there.start()
     there.wait_for_gate()
-    there.stop_at("prepare", "echo 'psql: error: FATAL:  the database system is starting up' >&2; exit 2")
+    there.stop_at("prepare", STARTING)
+    there.signal_container(signal.SIGKILL)
+    assert failed_because("one", there.namespace) == "BackoffLimitExceeded"
+    record = there.last_run
+    assert (record["state"], record["attempts"]) == ("failed", 3)
+    assert INTERRUPTED in record["reason"]
+    assert record["last_reason"].startswith(REFUSED)
+    assert there.new_since(before) == ALWAYS
+    _, *retries = map(there.log, there.pods())
+    assert len(retries) == 2
+    for log in retries:
+        assert f"FAILED: {REFUSED}" in log
+        assert "ended from outside" not in log
+        assert INTERRUPTED in log.splitlines()[-1]
+
+
+def test_a_job_of_an_earlier_version(installed: Install) -> None:
+    """restartPolicy OnFailure: Kubernetes ends the last of the tries as it begins; that hides no reason."""
+    there = installed(job={"backoffLimit": 2}, pod={"restartPolicy": "OnFailure"})
+    before = there.fill(10)
+    there.stop_at("dump")
+    there.start()
+    there.wait_for_gate()
+    there.stop_at("prepare", STARTING)
     there.signal_container(signal.SIGKILL)
     assert failed_because("one", there.namespace) == "BackoffLimitExceeded"
     wait_until(lambda: not there.pods(), "the Job's pod is gone")
@@ -142,9 +172,32 @@ def test_the_first_reason_survives_the_retries(installed: Install) -> None:
     assert record["state"] == "failed"
     assert record["attempts"] in (2, 3)
     assert INTERRUPTED in record["reason"]
-    # The third, if it came, may have been ended before it was refused.
-    refused, ended = "the server does not answer", "the run was ended from outside (SIGTERM)"
-    assert record["last_reason"].startswith((refused, ended) if record["attempts"] == 3 else refused)
+    assert record["last_reason"].startswith(REFUSED)
+    assert there.new_since(before) == ALWAYS
+
+
+HOPELESS: dict[str, tuple[dict[str, str], str]] = {
+    "arguments": ({"POSTGRES_BACKUP_EXTRA_ARGS": "--exclude-table-data=public.log"}, "unrecognized option"),
+    "a password": ({"PGPASSWORD": "not it"}, "password authentication failed"),
+    "a user": ({"POSTGRES_BACKUP_USER": "nobody-here"}, "nobody-here"),
+    "configuration": ({"POSTGRES_BACKUP_COMPRESSOR": "zip"}, "POSTGRES_BACKUP_COMPRESSOR"),
+}
+
+
+@pytest.mark.parametrize("hopeless", HOPELESS)
+def test_what_cannot_heal_is_tried_once(installed: Install, ansible: Ansible, hopeless: str) -> None:
+    """The Job fails at once, and the module's message ends with the cause and what to do."""
+    environment, words = HOPELESS[hopeless]
+    there = installed(env=environment)
+    before = there.fill(3)
+    failed = ansible.module("backup_job", namespace=there.namespace)
+    assert failed["failed"]
+    assert len(there.pods(failed["job"])) == 1
+    assert failed_because(failed["job"], there.namespace) == "PodFailurePolicy"
+    for text in ("PodFailurePolicy, so it was not tried again: ", words, "FAILED: ", "  what to do: "):
+        assert text in failed["msg"]
+    assert words in there.last_run["reason"]
+    assert there.last_run["attempts"] == 1
     assert there.new_since(before) == ALWAYS
 
 
@@ -180,8 +233,9 @@ def test_out_of_memory(installed: Install) -> None:
     there.start()
     wait_until(lambda: "OOMKilled" in str(there.container()), "Kubernetes calls it OOMKilled")
     assert failed_because("one", there.namespace) == "BackoffLimitExceeded"
-    wait_until(lambda: not there.pods(), "the Job's pod is gone")
-    assert there.last_run["state"] == "failed"
+    # Where the whole container was killed the last one left no word; after five minutes it is called interrupted.
+    assert there.last_run["state"] in {"running", "failed"}
+    assert there.last_run["attempts"] == 3
     assert "out of memory" in there.last_run["reason"]
     assert there.new_since(before) == ALWAYS
 
@@ -229,7 +283,7 @@ def test_the_volume_is_full(small_volume: str, installed: Install) -> None:
     assert "No space left on device" in failed["reason"]
     assert_explains(log, NEWEST)
     assert failed_because("one", there.namespace) == "BackoffLimitExceeded"
-    wait_until(lambda: not there.pods(), "the Job's pod is gone")
+    assert len(there.pods()) == 3
     record = json.loads(run_in_volume(there.namespace, "cat /backups/last-run.json"))
     assert (record["state"], record["reason"]) == ("failed", failed["reason"])
     assert run_in_volume(there.namespace, LOOK) == before

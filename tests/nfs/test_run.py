@@ -58,7 +58,7 @@ def test_the_squashed_user_may_not_write(guest: Guest) -> None:
     share = guest.share(options="all_squash,anonuid=1024,anongid=1024", owner=1001, mode="0755")
     before = share.names()
     run = guest.start("run", share.mount())
-    outcome = run.finish(1)
+    outcome = run.finish(2)
     assert share.names() == before
     share.check_older()
     assert "the backup volume cannot be written" in outcome.log

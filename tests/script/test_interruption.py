@@ -206,6 +206,7 @@ def test_the_first_reason_survives_the_retries(sandbox: Sandbox) -> None:
     assert _record(sandbox)["attempts"] == 2
     assert "password authentication failed" in _record(sandbox)["reason"]
     assert "refused" in second.log
+    assert "password authentication failed" in second.log.splitlines()[-1]
     third = sandbox.run("run").check().result
     assert third["state"] == "succeeded"
     assert third["attempts"] == 3
@@ -215,7 +216,7 @@ def test_an_attempt_that_is_ended_does_not_overwrite_the_first_reason(sandbox: S
     """A Job that gives up may start one more attempt and end it at once."""
     assert sandbox.server is not None
     before = fill_volume(sandbox)
-    sandbox.run("run", env=WRONG_PASSWORD).check(1)
+    sandbox.run("run", env=WRONG_PASSWORD).check(2)
     with sandbox.server.locked("users", "app"):
         process = sandbox.start("run")
         sandbox.wait_until(lambda: bool(sandbox.partials()), "a partial", process)
@@ -229,31 +230,34 @@ def test_an_attempt_that_is_ended_does_not_overwrite_the_first_reason(sandbox: S
 
 @under_all
 def test_an_attempt_that_is_ended_at_its_begin_does_not_either(sandbox: Sandbox) -> None:
-    """Before it has looked at the volume."""
-    sandbox.run("run", env=WRONG_PASSWORD).check(1)
+    """Before it has looked at the volume: what ended it is no cause, and the log ends with the cause."""
+    sandbox.run("run", env=WRONG_PASSWORD).check(2)
     gate = sandbox.workspace.directory("gate", sandbox.uid)
     sandbox.shim("mktemp", f'echo >{gate}/reached; until [ -e {gate}/go ]; do sleep 0.1; done; exec "$real" "$@"')
     process = sandbox.start("run")
     sandbox.wait_until((gate / "reached").exists, "it makes its temporary folder", process)
     process.send_signal(signal.SIGTERM)
     (gate / "go").touch()
-    assert sandbox.finish(process).code == 1
+    ended = sandbox.finish(process)
+    assert ended.code == 1
     record = _record(sandbox)
-    assert (record["state"], record["attempts"]) == ("failed", 2)
+    assert (record["state"], record["attempts"], record["last_reason"]) == ("failed", 2, None)
     assert "password authentication failed" in record["reason"]
-    assert "SIGTERM" in record["last_reason"]
+    assert "FAILED: this attempt was ended as it began (SIGTERM)" in ended.log
+    *_, last = ended.log.splitlines()
+    assert "The first attempt of this Job failed: " in last and "password authentication failed" in last
 
 
 def test_another_pod_of_the_same_job_counts_on(sandbox: Sandbox) -> None:
     """After an eviction the Job makes a new pod."""
-    sandbox.run("run", env=WRONG_PASSWORD).check(1)
+    sandbox.run("run", env=WRONG_PASSWORD).check(2)
     sandbox.run("run", env={**UNREACHABLE, "POSTGRES_BACKUP_POD": "another"}).check(1)
     assert _record(sandbox)["attempts"] == 2
     assert "password authentication failed" in _record(sandbox)["reason"]
 
 
 def test_another_job_begins_anew(sandbox: Sandbox) -> None:
-    sandbox.run("run", env=WRONG_PASSWORD).check(1)
+    sandbox.run("run", env=WRONG_PASSWORD).check(2)
     other = {"POSTGRES_BACKUP_POD": "other-1", "POSTGRES_BACKUP_JOB": "other"}
     sandbox.run("run", env={**UNREACHABLE, **other}).check(1)
     record = _record(sandbox)
@@ -265,7 +269,7 @@ def test_another_job_begins_anew(sandbox: Sandbox) -> None:
 def test_without_a_job_every_run_is_the_first(sandbox: Sandbox) -> None:
     """Run by hand outside Kubernetes there is no Job to count for."""
     by_hand = {"POSTGRES_BACKUP_POD": "", "POSTGRES_BACKUP_JOB": ""}
-    sandbox.run("run", env={**WRONG_PASSWORD, **by_hand}).check(1)
+    sandbox.run("run", env={**WRONG_PASSWORD, **by_hand}).check(2)
     sandbox.run("run", env={**UNREACHABLE, **by_hand}).check(1)
     assert _record(sandbox)["attempts"] == 1
     sandbox.run("run", env=by_hand).check()

@@ -371,6 +371,28 @@ def test_a_header_cannot_be_broken_by_a_name(sandbox: Sandbox, fresh_server: Ser
         assert sandbox.backup_files() == []
 
 
+def test_databases_that_an_interrupted_drop_left(sandbox: Sandbox, fresh_server: Server) -> None:
+    """pg_dumpall leaves them out without a word. A connection limit of 0 does not keep a superuser out."""
+    sandbox.server = fresh_server
+    names = ["broken", 'a "quoted" one', "both", "template of somebody"]
+    for name in (*names, "limited"):
+        fresh_server.sql(f"CREATE DATABASE {sample.quoted(name)} STRATEGY file_copy;")
+    fresh_server.sql('ALTER DATABASE limited CONNECTION LIMIT 0; ALTER DATABASE "both" ALLOW_CONNECTIONS false;')
+    fresh_server.sql("UPDATE pg_database SET datistemplate = true WHERE datname LIKE 'template of%';")
+    fresh_server.sql("UPDATE pg_database SET datconnlimit = -2 WHERE datname ~ '^(broken|a |both|template of)';")
+    outcome = sandbox.run("run").check()
+    assert outcome.result["invalid_databases"] == sorted(names)
+    assert outcome.result["skipped_databases"] == outcome.result["invalid_databases"]
+    (warning,) = outcome.result["warnings"]
+    assert "an interrupted DROP DATABASE left them invalid" in warning
+    assert 'DROP DATABASE "a ""quoted"" one"; DROP DATABASE "both"; DROP DATABASE "broken";' in warning
+    dump = _dump(_only_backup(sandbox))
+    header = next(line for line in dump.splitlines() if line.startswith(b"-- databases skipped: "))
+    assert json.loads(header.partition(b": ")[2]) == outcome.result["skipped_databases"]
+    assert b"CREATE DATABASE limited" in dump
+    assert b"CREATE DATABASE broken" not in dump
+
+
 def test_many_skipped_databases_are_cut_in_the_termination_message_only(sandbox: Sandbox, fresh_server: Server) -> None:
     sandbox.server = fresh_server
     names = [f"{number:02d} " + 'ü"' * 19 for number in range(60)]

@@ -189,7 +189,7 @@ def test_a_hostile_value_is_not_run(sandbox: Sandbox, variable: str) -> None:
 def test_a_databases_name_is_no_connection_string(sandbox: Sandbox, fresh_server: Server) -> None:
     """libpq would go wherever it says, with the password."""
     sandbox.server = fresh_server
-    refused = sandbox.run("run", env={"POSTGRES_BACKUP_DATABASE": "dbname=postgres"}).check(1)
+    refused = sandbox.run("run", env={"POSTGRES_BACKUP_DATABASE": "dbname=postgres"}).check(2)
     assert 'database "dbname=postgres" does not exist' in refused.log
     fresh_server.sql('CREATE DATABASE "host=nowhere it\'s \\";')
     sandbox.run("run", env={"POSTGRES_BACKUP_DATABASE": "host=nowhere it's \\"}).check()

@@ -130,7 +130,7 @@ def test_not_writable(sandbox: Sandbox) -> None:
     fill_volume(sandbox, 3)
     os.chown(sandbox.volume, 0, 0)
     before = snapshot(sandbox.volume)
-    outcome = sandbox.run("run").check(1)
+    outcome = sandbox.run("run").check(2)
     assert snapshot(sandbox.volume) == before
     assert str(sandbox.volume) in outcome.log
     assert "writ" in outcome.log.lower()

@@ -32,7 +32,7 @@ class JobEnd:
     """How a Job ended: `state` is Complete, Failed or Gone; `reason` is Kubernetes' word for a failure.
 
     `result` is what the script said of its run (None where no script of ours ran, or nothing was heard of it), `log`
-    the lines of all attempts, and `killed` what ended a pod of it from outside, where something did.
+    the lines of all attempts, pod after pod, and `killed` what ended its newest pod from outside, where something did.
     """
 
     state: str
@@ -52,7 +52,8 @@ class JobRun:
         self._containers = containers
         self._lock = threading.Lock()
         self._seen: set[str] = set()
-        self._lines: list[str] = []
+        # By pod, in the order in which the Job made them: the last line is the newest pod's, whichever was read last.
+        self._lines: dict[str, list[str]] = {}
         self._followers: dict[_Attempt, threading.Thread] = {}
         self._ended_attempts: set[_Attempt] = set()
         self._heard_to_end: set[_Attempt] = set()
@@ -62,9 +63,9 @@ class JobRun:
 
     @property
     def log(self) -> tuple[str, ...]:
-        """The lines of all attempts so far."""
+        """The lines of all attempts so far, pod after pod."""
         with self._lock:
-            return tuple(self._lines)
+            return tuple(line for lines in self._lines.values() for line in lines)
 
     def wait(self, timeout_seconds: float, stuck_seconds: float, *, last_word: bool = False) -> JobEnd:
         """The Job's end; raises StuckError when its pod will not start, WaitTimeoutError when it takes longer.
@@ -106,7 +107,9 @@ class JobRun:
             return self._ended("Gone", "the Job was deleted before its end was seen")
         state = job_end(job)
         # The pods are looked at once more after the end: a short run may have been missed.
-        for pod in self._connection.pods_of_job(self._namespace, self._name) if state else watch.look():
+        pods = self._connection.pods_of_job(self._namespace, self._name) if state else watch.look()
+        self._note(pods)
+        for pod in pods:
             self._follow(pod)
         if state is None:
             return None
@@ -130,9 +133,18 @@ class JobRun:
                         return found
         return None
 
+    def _note(self, pods: list[Object]) -> None:
+        """The pods that the Job has now, the newest last: a place for the lines of each, and what ended the newest."""
+        for pod in pods:
+            name = pod["metadata"]["name"]
+            with self._lock:
+                if name not in self._lines:
+                    self._lines[name], self._killed = [], None
+        if pods and pods[-1]["metadata"]["name"] == next(reversed(self._lines)):
+            self._killed = why_killed(pods[-1]) or self._killed
+
     def _follow(self, pod: Object) -> None:
         """Follow every attempt of the pod's containers that was not heard to its end."""
-        self._killed = why_killed(pod) or self._killed
         there = pod.get("status", {})
         for status in [*(there.get("initContainerStatuses") or []), *(there.get("containerStatuses") or [])]:
             if status["name"] not in self._containers:
@@ -181,6 +193,6 @@ class JobRun:
         with self._lock:
             if (key := f"{pod} {stamped}") not in self._seen:
                 self._seen.add(key)
-                self._lines.append(line)
+                self._lines[pod].append(line)
         if line.startswith(_SUCCEEDED):
             self._succeeded.set()

@@ -71,6 +71,10 @@ def test_a_jobs_failure() -> None:
     failed = {"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "message": "too long."}
     assert job_failure({"status": {"conditions": [failed]}}) == "DeadlineExceeded: too long"
     assert job_failure({}) == "no reason was given"
+    failed |= {"reason": "PodFailurePolicy", "message": "Container backup for pod a/b failed with exit code 2"}
+    assert job_failure({"status": {"conditions": [failed]}}).startswith(
+        "PodFailurePolicy, so it was not tried again: Con"
+    )
 
 
 EVICTED = {"phase": "Failed", "reason": "Evicted", "message": "Usage of EmptyDir volume exceeds the limit. "}

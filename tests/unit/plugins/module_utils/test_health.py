@@ -14,6 +14,7 @@ from plugins.module_utils.catalog import Backup, Catalog
 from plugins.module_utils.health import DrillSchedule, Installation, problems
 
 NOW = datetime(2026, 11, 22, 3, tzinfo=UTC)
+DROPPED = {"state": "succeeded", "invalid_databases": ["a", 'b"']}
 SOUND = Installation(is_suspended=False, image="pg:18", server_image="pg:18", script_version="1.2.0")
 
 
@@ -51,6 +52,9 @@ def checks(installation: Installation, found: Catalog) -> list[str]:
         (catalog(backup(), last_run={"state": "failed", "reason": "the server does not answer"}), ["last_run"]),
         (catalog(backup(), last_run={"state": "interrupted", "reason": None}), ["last_run"]),
         (catalog(backup(), last_run={"state": "succeeded", "skipped_databases": ["old"]}), ["databases"]),
+        (catalog(backup(), last_run=DROPPED | {"skipped_databases": ["a", 'b"']}), ["databases"]),
+        (catalog(backup(), last_run=DROPPED | {"skipped_databases": ["a", 'b"', "old"]}), ["databases", "databases"]),
+        (catalog(backup(), last_run=DROPPED | {"skipped_databases": []}), ["databases"]),
     ],
 )
 def test_the_volume(found: Catalog, expected: list[str]) -> None:
@@ -86,6 +90,15 @@ def test_all_at_once_the_gravest_first() -> None:
         "space",
         "unchecked",
     ]
+
+
+def test_a_database_that_an_interrupted_drop_left_is_to_be_dropped() -> None:
+    """It allows connections as far as its row says, and nobody can allow them."""
+    found = catalog(backup(), last_run=DROPPED | {"skipped_databases": ["a", 'b"', "old"]})
+    invalid, closed = problems(SOUND, found, NOW, timedelta(hours=26), "1.2.0")
+    assert 'DROP DATABASE "a"; DROP DATABASE "b""";' in invalid.message
+    assert "allow no connections" not in invalid.message
+    assert "found that old allow no connections" in closed.message
 
 
 def test_a_message_names_few_of_many() -> None:

@@ -111,6 +111,59 @@ def test_an_earlier_attempts_failure_is_not_the_result() -> None:
     assert follow(fake).result == {"state": "succeeded"}
 
 
+class Pods(Fake):
+    """A Job whose tries have a pod each; the log of the first is the last to come."""
+
+    def __init__(self, jobs: list[Any], pods: list[Any], logs: dict[str, Log]) -> None:
+        super().__init__(jobs, pods, {})
+        self._by_pod = logs
+
+    def log(self, *arguments: Any, **_: Any) -> Any:
+        if arguments[1] == "p1":
+            time.sleep(0.3)
+        return self._by_pod[arguments[1]]
+
+
+def tries(*states: dict[str, Any]) -> list[dict[str, Any]]:
+    pods = [pod(state) for state in states]
+    for number, made in enumerate(pods, 1):
+        made["metadata"]["name"] = f"p{number}"
+        made["status"]["phase"] = "Failed" if "terminated" in states[number - 1] else "Running"
+    return pods
+
+
+FIRST, SECOND = '{"state":"failed","attempts":1}', '{"state":"failed","attempts":2}'
+
+
+def test_the_newest_pod_is_the_last_one_in_the_log() -> None:
+    """As one sees it who comes when the Job has ended."""
+    fake = Pods([job("Failed")], [tries(ended(), ended())], {"p1": Log("one", FIRST), "p2": Log("two", SECOND)})
+    end = follow(fake)
+    assert end.log == ("one", FIRST, "two", SECOND)
+    assert end.result == json.loads(SECOND)
+
+
+def test_pods_that_come_one_after_the_other() -> None:
+    """The second one succeeds; the first one was killed, which is no reason of anything any more."""
+    oom = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
+    fake = Pods(
+        [job(), job(), job(), job("Complete")],
+        [tries(RUNNING), tries(oom), tries(oom, RUNNING), tries(oom, ended())],
+        {"p1": Log("one"), "p2": Log("two", result("succeeded"))},
+    )
+    end = follow(fake)
+    assert (end.state, end.log, end.killed) == ("Complete", ("one", "two", result("succeeded")), None)
+    assert end.result == {"state": "succeeded"}
+
+
+def test_the_newest_pod_was_killed() -> None:
+    oom = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
+    fake = Pods([job("Failed")], [tries(ended(), oom)], {"p1": Log("one", FIRST), "p2": Log("two")})
+    end = follow(fake)
+    assert end.killed is not None and end.killed.reason == "OOMKilled"
+    assert end.result == json.loads(FIRST)
+
+
 def test_nothing_agrees_with_the_jobs_end() -> None:
     fake = Fake([job("Complete")], [[pod(ended())]], {False: [Log(result("failed"))]})
     assert follow(fake).result is None

@@ -66,6 +66,7 @@ def test_its_schedule() -> None:
     assert spec == {**others, "schedule": "0 4 * * 0"}
     assert (spec["suspend"], spec["timeZone"], spec["concurrencyPolicy"]) == (True, "Europe/Berlin", "Forbid")
     assert (job["backoffLimit"], job["template"]["spec"]["restartPolicy"]) == (1, "Never")
+    assert [rule["action"] for rule in job["podFailurePolicy"]["rules"]] == ["Ignore", "FailJob", "FailJob"]
     assert (job["activeDeadlineSeconds"], job["ttlSecondsAfterFinished"]) == (85800, 86400)
 
 

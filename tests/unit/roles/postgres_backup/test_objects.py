@@ -81,6 +81,11 @@ def test_the_schedule_of_the_defaults() -> None:
         "failedJobsHistoryLimit": 3,
     }
     assert (job["backoffLimit"], job["ttlSecondsAfterFinished"]) == (3, 86400)
+    # The status as the API server writes it, so that a second run finds no difference.
+    assert job["podFailurePolicy"]["rules"] == [
+        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+        {"action": "FailJob", "onExitCodes": {"containerName": "backup", "operator": "In", "values": [2]}},
+    ]
     assert 82800 < job["activeDeadlineSeconds"] < 86400
 
 
@@ -100,7 +105,7 @@ def test_the_pod_passes_the_restricted_standard_with_a_read_only_root() -> None:
         "capabilities": {"drop": ["ALL"]},
     }
     assert (spec["automountServiceAccountToken"], spec["enableServiceLinks"]) == (False, False)
-    assert spec["restartPolicy"] == "OnFailure"
+    assert spec["restartPolicy"] == "Never"
 
 
 def test_the_platform_may_assign_the_user() -> None:

@@ -98,6 +98,9 @@ REFUSED: list[tuple[str, Any]] = [
             ["--password"],
             ["-Uroot"],
             ["--dbname=x"],
+            ["--exclude-table-data=public.log"],
+            ["--no-comments", "-T", "log"],
+            ["--globals-only"],
             [1],
             [["--clean"]],
         ]
@@ -282,6 +285,11 @@ def test_a_bad_value_is_refused_by_a_message_that_names_the_variable(number: int
 @pytest.mark.parametrize("cases", rounds(ACCEPTED))
 def test_good_values_are_accepted(cases: list[Case]) -> None:
     assert refusals(**dict(cases)) == []
+
+
+def test_an_argument_that_pg_dumpall_has_not_is_refused_with_the_reason() -> None:
+    (message,) = refusals(postgres_backup_extra_args=["--exclude-table-data=public.log", "--clean=yes"])
+    assert "(--exclude-table-data is an option of pg_dump, and pg_dumpall has none like it; --clean takes no" in message
 
 
 def test_a_policy_that_keeps_nothing_is_refused() -> None:
