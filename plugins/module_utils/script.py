@@ -1461,6 +1461,17 @@ take() {
     [ "$rest" -eq 0 ] || dd bs="$rest" count=1 iflag=fullblock 2>/dev/null
 }
 
+# session_options MAJOR SUPERUSER (yes or no): PGOPTIONS against what server, database or role may set that would stand in a
+# restore's way, or change values (array_nulls). pg_dump's text sets others itself. What gives the text its meaning, such
+# as standard_conforming_strings, is left alone.
+session_options() {
+    printf '%s' '-c default_transaction_read_only=off -c default_transaction_isolation=read\ committed -c default_transaction_deferrable=off' \
+        ' -c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0 -c array_nulls=on -c quote_all_identifiers=off'
+    [ "$1" -lt 14 ] || printf ' -c idle_session_timeout=0'
+    [ "$1" -lt 17 ] || printf ' -c transaction_timeout=0'
+    if [ "$2" = yes ]; then printf ' -c lc_messages=C -c temp_file_limit=-1'; fi
+}
+
 # feed_psql DATABASE [PARAMETER ...]: SQL from standard input; ends at the first error.
 # Its messages must be shown by psql_error only: they may hold rows.
 feed_psql() {
@@ -1480,29 +1491,57 @@ psql_end() {
 # psql_error FILE: the first error in what psql said with VERBOSITY=verbose, in one line, without a value of a row:
 # those stand in the texts of SQLSTATE classes 22 (data exception) and 42601 (syntax error), in what functions raise
 # (P0001), and in DETAIL, LINE and CONTEXT (PostgreSQL documentation, appendix A, and src/backend/utils/error/elog.c).
+# Of CONTEXT the functions' names and COPY's place are kept. The server's language may be another one (lc_messages): then
+# it is the last message with an SQLSTATE, since psql ends at the first error.
 psql_error() {
     awk '
-        found && /^CONTEXT:  COPY [^:]*, line [0-9]+/ {
-            match($0, /COPY [^:]*, line [0-9]+(, column [^:]*)?/)
-            context = " (" substr($0, RSTART, RLENGTH) ")"
+        # The place of a function (PL/pgSQL or SQL) or of COPY, in any language: the words between names are not looked at.
+        function place(line) {
+            sub(/^[^ ]+:  /, "", line)
+            if (match(line, /^COPY [^:]*, line [0-9]+(, column [^:]*)?/)) return substr(line, RSTART, RLENGTH)
+            if (match(line, /^PL\/pgSQL function .* line [0-9]+ at [A-Za-z ]+$/)) return line
+            if (match(line, /^SQL function "[^"]*"( statement [0-9]+| during [a-z]+)?/)) return substr(line, RSTART, RLENGTH)
+            return ""
         }
+        function add_place(line, new) {
+            new = place(line)
+            if (new == "" || places >= 2 || index(context, new)) return
+            places++
+            context = context (context == "" ? "" : "; ") new
+        }
+        function begin(line) { text = line; names = context = ""; places = in_context = 0 }
+        found && /^CONTEXT:  / { in_context = 1; add_place($0); next }
+        found && in_context && /^[A-Z][A-Z ]*:  / { in_context = 0 }
+        found && in_context { add_place($0); next }
         found && /^(SCHEMA|TABLE|CONSTRAINT) NAME:  / {
             split($0, part, ":  ")
             names = names (names == "" ? "" : ", ") tolower(substr($0, 1, index($0, " ") - 1)) " " part[2]
         }
         !found && (match($0, /(ERROR|FATAL|PANIC):  [0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z]: /) || match($0, /(error|ERROR|FATAL|PANIC): /)) {
             found = 1
-            text = substr($0, RSTART)
-            state = text ~ /^[A-Z]+:  [0-9A-Z]....: / ? substr(text, index(text, ":") + 3, 5) : ""
-            if (state == "P0001") sub(/: .*/, ": " state ": a function raised an exception", text)
-            if (state ~ /^22/ || state == "42601") { gsub(/"[^"]*"/, "...", text); sub(/".*/, "...", text) }
-            gsub(/:  /, ": ", text)
+            begin(substr($0, RSTART))
         }
         # psql says of a command that it does not know no more than this.
-        !found && /^invalid command / { found = 1; text = substr($0, 1, 60) }
-        END { if (found) print text context (names == "" ? "" : " [" names "]") }
+        !found && /^invalid command / { found = 1; begin(substr($0, 1, 60)) }
+        # A severity in another language. (Notices have the SQLSTATEs of classes 00, 01 and 42P0x.)
+        !found && match($0, /^(psql:[^ ]*: )?[^ :]+:  [0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z]: /) {
+            other = substr($0, RLENGTH - 6, 5)
+            if (other !~ /^0[01]/) { sub(/^psql:[^ ]*: /, ""); sub(/^[^ :]+:/, "ERROR:"); begin($0) }
+        }
+        END {
+            if (text == "") exit
+            state = text ~ /^[A-Z]+:  [0-9A-Z]....: / ? substr(text, index(text, ":") + 3, 5) : ""
+            # What a function raises may be made of a row, under any SQLSTATE.
+            if (state == "P0001" || (state != "" && context ~ /^PL\/pgSQL function .* at RAISE/)) sub(/: .*/, ": " state ": a function raised an exception", text)
+            if (state ~ /^22/ || state == "42601") { gsub(/"[^"]*"/, "...", text); sub(/".*/, "...", text) }
+            gsub(/:  /, ": ", text)
+            print text (context == "" ? "" : " (" context ")") (names == "" ? "" : " [" names "]")
+        }
     ' "$1" | cut -c 1-600
 }
+
+# sqlstate MESSAGE: the SQLSTATE in what psql_error made, nothing where there is none.
+sqlstate() { printf '%s\n' "$1" | sed -n -e '1s/^[A-Z]*: \([0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z]\): .*/\1/p'; }
 """,
     "globals.awk": r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
@@ -1658,7 +1697,6 @@ full_page_writes = off
 wal_level = minimal
 max_wal_senders = 0
 archive_mode = off
-wal_init_zero = off
 wal_buffers = 16MB
 max_wal_size = 2GB
 checkpoint_timeout = 1d
@@ -1676,6 +1714,7 @@ log_min_messages = fatal
 log_min_error_statement = panic
 lc_messages = 'C'
 SETTINGS
+    if [ "$image_major" -ge 12 ]; then echo "wal_init_zero = off"; fi
     # A login trigger of the restored databases must not stand in the way of counting.
     if [ "$image_major" -ge 17 ]; then echo "event_triggers = off"; fi
     printf '%s\n' "$POSTGRES_BACKUP_DRILL_SETTINGS" | sed -n \
@@ -1851,9 +1890,15 @@ make_server() {
     esac
     export encoding image_major POSTGRES_BACKUP_DRILL_SETTINGS superuser
     run_group _drill_initdb
-    [ "$step_status" -eq 0 ] || fail "initdb failed" "$(grep -E '(FATAL|error|hint|detail): ' "$work/initdb.err" | head -n 4 | cut -c 1-400)" \
+    [ "$step_status" -eq 0 ] || fail "initdb failed" "$(initdb_error)" \
         "Look at its message: does the folder have room, and does this user id ($(id -u)) have an entry in /etc/passwd?"
     check_hash
+    # The settings of the restored databases and of the superuser's role must not stand in the way; nor work for more
+    # memory than the pod has.
+    PGOPTIONS="$(session_options "$image_major" yes) -c role=none"
+    case $POSTGRES_BACKUP_DRILL_SETTINGS in *maintenance_work_mem*) ;; *) PGOPTIONS="$PGOPTIONS -c maintenance_work_mem=64MB" ;; esac
+    [ "$image_major" -lt 17 ] || PGOPTIONS="$PGOPTIONS -c event_triggers=off"
+    export PGOPTIONS
     start_group _drill_server
     server_group=$group
     tries=0
@@ -1866,6 +1911,14 @@ make_server() {
     done
 }
 
+# initdb_error: what it said, whichever words it has for that; else how it ended.
+initdb_error() {
+    found=$(grep -E '(FATAL|error|hint|detail): ' "$work/initdb.err" | head -n 4 | cut -c 1-400)
+    [ -n "$found" ] || found=$(grep . "$work/initdb.err" | head -n 4 | cut -c 1-400)
+    [ -n "$found" ] || found="it printed no message, and ended $(status_in_words "$step_status")"
+    printf '%s' "$(utf8 "$found")"
+}
+
 # server_is_gone WHAT: fails with the server's own last words.
 server_is_gone() {
     found=$(sed -n 's/^.* \(LOG\|FATAL\|PANIC\):  /\1: /p' "$data/server.log" 2>/dev/null | tail -n 3 | cut -c 1-400)
@@ -1874,7 +1927,8 @@ server_is_gone() {
 }
 
 step_drill_initdb() {
-    set -- --pgdata="$data/pgdata" --username="$superuser" --encoding="$encoding" --auth=trust --no-sync --no-instructions
+    set -- --pgdata="$data/pgdata" --username="$superuser" --encoding="$encoding" --auth=trust --no-sync
+    if [ "$image_major" -ge 14 ]; then set -- "$@" --no-instructions; fi
     # From 18 on checksums are the default: nobody will read these pages again.
     if [ "$image_major" -ge 18 ]; then set -- "$@" --no-data-checksums; fi
     # The image's own locale, which the server's first databases most likely have; C where that is none.
@@ -2060,6 +2114,8 @@ drill_advice() {
             echo "The data did not fit: raise postgres_backup_drill_size_limit (the module's option size_limit)." ;;
         *'out of shared memory'*)
             echo "Raise max_locks_per_transaction in postgres_backup_drill_settings (the module's option settings)." ;;
+        *': 42704: unrecognized configuration parameter '* | *': 42602: '* | *': 55P02: '*)
+            echo "PostgreSQL $server_version in the image does not take that setting of a database or role (a newer version removed it, or its library is missing): use the live server's own image, or take the setting back there (ALTER DATABASE or ALTER ROLE ... RESET)." ;;
         *role*'already exists'*)
             echo "The throwaway server's superuser ($superuser) is not the source's: name it (the module's option superuser)." ;;
         *locale* | *collation*)
@@ -2082,26 +2138,29 @@ count_rows() {
     done 3<"$work/databases"
 }
 
-# step_drill_count: "ENCODING x", then "t SCHEMA NAME ROWS" a table, "e" for one that belongs to an extension.
+# step_drill_count: "ENCODING x", then "t SCHEMA NAME ROWS TREE PART" a table, "e" for one that belongs to an extension.
+# TREE is the same number for all tables of one partition tree, 0 for others; PART is root, branch, leaf, or none.
 step_drill_count() {
-    # A database's own settings must not stand in the way.
-    PGOPTIONS='-c search_path=pg_catalog -c statement_timeout=0 -c lock_timeout=0 -c transaction_timeout=0'
-    [ "$image_major" -ge 17 ] || PGOPTIONS=${PGOPTIONS% -c transaction*}
-    export PGOPTIONS
-    feed_psql "$database" >"$data/counted" 2>"$work/count.err" <<'SQL'
+    PGOPTIONS="$PGOPTIONS -c search_path=pg_catalog" feed_psql "$database" >"$data/counted" 2>"$work/count.err" <<'SQL'
 \pset fieldsep ' '
 SELECT 'ENCODING', getdatabaseencoding();
-SELECT string_agg(format('SELECT %L, %L, %L, count(*) FROM ONLY %I.%I', kind, schema_hex, name_hex, nspname, relname), ' UNION ALL ')
+WITH RECURSIVE partitions AS (
+    SELECT c.oid, c.oid AS root FROM pg_class c WHERE c.relkind = 'p' AND NOT c.relispartition
+    UNION ALL SELECT i.inhrelid, p.root FROM partitions p JOIN pg_inherits i ON i.inhparent = p.oid
+)
+SELECT string_agg(format('SELECT %L, %L, %L, count(*), %L, %L FROM ONLY %I.%I', kind, schema_hex, name_hex, tree, part, nspname, relname), ' UNION ALL ')
 FROM (
-    SELECT n.nspname, c.relname, row_number() OVER (ORDER BY n.nspname, c.relname) / 100 AS part,
+    SELECT n.nspname, c.relname, row_number() OVER (ORDER BY n.nspname, c.relname) / 100 AS statement,
+        coalesce(p.root, 0) AS tree,
+        CASE WHEN p.root = c.oid THEN 'root' WHEN p.root IS NULL THEN 'none' WHEN c.relkind = 'p' THEN 'branch' ELSE 'leaf' END AS part,
         encode(convert_to(n.nspname::text, getdatabaseencoding()), 'hex') AS schema_hex,
         encode(convert_to(c.relname::text, getdatabaseencoding()), 'hex') AS name_hex,
         CASE WHEN EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
             THEN 'e' ELSE 't' END AS kind
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN partitions p ON p.oid = c.oid
     WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
 ) AS found
-GROUP BY part ORDER BY part
+GROUP BY statement ORDER BY statement
 \gexec
 SQL
 }
@@ -2116,8 +2175,9 @@ report_database() {
             for (i = 1; i <= length(name); i++) name_hex = name_hex hex[substr(name, i, 1)]
         }
         $1 == "ENCODING" { encoding = $2; next }
-        NF == 4 {
-            line[++count] = sprintf("{\"type\":\"table\",\"schema_hex\":\"%s\",\"name_hex\":\"%s\",\"rows\":%s%s}", $2, $3, $4, $1 == "e" ? ",\"extension\":true" : "")
+        NF == 6 {
+            tree = $6 == "none" ? "" : sprintf(",\"tree\":%s,\"part\":\"%s\"", $5, $6)
+            line[++count] = sprintf("{\"type\":\"table\",\"schema_hex\":\"%s\",\"name_hex\":\"%s\",\"rows\":%s%s%s}", $2, $3, $4, $1 == "e" ? ",\"extension\":true" : "", tree)
             tables++
             if ($1 == "e") extension += $4
             else rows += $4

@@ -24,7 +24,6 @@ full_page_writes = off
 wal_level = minimal
 max_wal_senders = 0
 archive_mode = off
-wal_init_zero = off
 wal_buffers = 16MB
 max_wal_size = 2GB
 checkpoint_timeout = 1d
@@ -42,6 +41,7 @@ log_min_messages = fatal
 log_min_error_statement = panic
 lc_messages = 'C'
 SETTINGS
+    if [ "$image_major" -ge 12 ]; then echo "wal_init_zero = off"; fi
     # A login trigger of the restored databases must not stand in the way of counting.
     if [ "$image_major" -ge 17 ]; then echo "event_triggers = off"; fi
     printf '%s\n' "$POSTGRES_BACKUP_DRILL_SETTINGS" | sed -n \
@@ -217,9 +217,15 @@ make_server() {
     esac
     export encoding image_major POSTGRES_BACKUP_DRILL_SETTINGS superuser
     run_group _drill_initdb
-    [ "$step_status" -eq 0 ] || fail "initdb failed" "$(grep -E '(FATAL|error|hint|detail): ' "$work/initdb.err" | head -n 4 | cut -c 1-400)" \
+    [ "$step_status" -eq 0 ] || fail "initdb failed" "$(initdb_error)" \
         "Look at its message: does the folder have room, and does this user id ($(id -u)) have an entry in /etc/passwd?"
     check_hash
+    # The settings of the restored databases and of the superuser's role must not stand in the way; nor work for more
+    # memory than the pod has.
+    PGOPTIONS="$(session_options "$image_major" yes) -c role=none"
+    case $POSTGRES_BACKUP_DRILL_SETTINGS in *maintenance_work_mem*) ;; *) PGOPTIONS="$PGOPTIONS -c maintenance_work_mem=64MB" ;; esac
+    [ "$image_major" -lt 17 ] || PGOPTIONS="$PGOPTIONS -c event_triggers=off"
+    export PGOPTIONS
     start_group _drill_server
     server_group=$group
     tries=0
@@ -232,6 +238,14 @@ make_server() {
     done
 }
 
+# initdb_error: what it said, whichever words it has for that; else how it ended.
+initdb_error() {
+    found=$(grep -E '(FATAL|error|hint|detail): ' "$work/initdb.err" | head -n 4 | cut -c 1-400)
+    [ -n "$found" ] || found=$(grep . "$work/initdb.err" | head -n 4 | cut -c 1-400)
+    [ -n "$found" ] || found="it printed no message, and ended $(status_in_words "$step_status")"
+    printf '%s' "$(utf8 "$found")"
+}
+
 # server_is_gone WHAT: fails with the server's own last words.
 server_is_gone() {
     found=$(sed -n 's/^.* \(LOG\|FATAL\|PANIC\):  /\1: /p' "$data/server.log" 2>/dev/null | tail -n 3 | cut -c 1-400)
@@ -240,7 +254,8 @@ server_is_gone() {
 }
 
 step_drill_initdb() {
-    set -- --pgdata="$data/pgdata" --username="$superuser" --encoding="$encoding" --auth=trust --no-sync --no-instructions
+    set -- --pgdata="$data/pgdata" --username="$superuser" --encoding="$encoding" --auth=trust --no-sync
+    if [ "$image_major" -ge 14 ]; then set -- "$@" --no-instructions; fi
     # From 18 on checksums are the default: nobody will read these pages again.
     if [ "$image_major" -ge 18 ]; then set -- "$@" --no-data-checksums; fi
     # The image's own locale, which the server's first databases most likely have; C where that is none.
@@ -426,6 +441,8 @@ drill_advice() {
             echo "The data did not fit: raise postgres_backup_drill_size_limit (the module's option size_limit)." ;;
         *'out of shared memory'*)
             echo "Raise max_locks_per_transaction in postgres_backup_drill_settings (the module's option settings)." ;;
+        *': 42704: unrecognized configuration parameter '* | *': 42602: '* | *': 55P02: '*)
+            echo "PostgreSQL $server_version in the image does not take that setting of a database or role (a newer version removed it, or its library is missing): use the live server's own image, or take the setting back there (ALTER DATABASE or ALTER ROLE ... RESET)." ;;
         *role*'already exists'*)
             echo "The throwaway server's superuser ($superuser) is not the source's: name it (the module's option superuser)." ;;
         *locale* | *collation*)
@@ -448,26 +465,29 @@ count_rows() {
     done 3<"$work/databases"
 }
 
-# step_drill_count: "ENCODING x", then "t SCHEMA NAME ROWS" a table, "e" for one that belongs to an extension.
+# step_drill_count: "ENCODING x", then "t SCHEMA NAME ROWS TREE PART" a table, "e" for one that belongs to an extension.
+# TREE is the same number for all tables of one partition tree, 0 for others; PART is root, branch, leaf, or none.
 step_drill_count() {
-    # A database's own settings must not stand in the way.
-    PGOPTIONS='-c search_path=pg_catalog -c statement_timeout=0 -c lock_timeout=0 -c transaction_timeout=0'
-    [ "$image_major" -ge 17 ] || PGOPTIONS=${PGOPTIONS% -c transaction*}
-    export PGOPTIONS
-    feed_psql "$database" >"$data/counted" 2>"$work/count.err" <<'SQL'
+    PGOPTIONS="$PGOPTIONS -c search_path=pg_catalog" feed_psql "$database" >"$data/counted" 2>"$work/count.err" <<'SQL'
 \pset fieldsep ' '
 SELECT 'ENCODING', getdatabaseencoding();
-SELECT string_agg(format('SELECT %L, %L, %L, count(*) FROM ONLY %I.%I', kind, schema_hex, name_hex, nspname, relname), ' UNION ALL ')
+WITH RECURSIVE partitions AS (
+    SELECT c.oid, c.oid AS root FROM pg_class c WHERE c.relkind = 'p' AND NOT c.relispartition
+    UNION ALL SELECT i.inhrelid, p.root FROM partitions p JOIN pg_inherits i ON i.inhparent = p.oid
+)
+SELECT string_agg(format('SELECT %L, %L, %L, count(*), %L, %L FROM ONLY %I.%I', kind, schema_hex, name_hex, tree, part, nspname, relname), ' UNION ALL ')
 FROM (
-    SELECT n.nspname, c.relname, row_number() OVER (ORDER BY n.nspname, c.relname) / 100 AS part,
+    SELECT n.nspname, c.relname, row_number() OVER (ORDER BY n.nspname, c.relname) / 100 AS statement,
+        coalesce(p.root, 0) AS tree,
+        CASE WHEN p.root = c.oid THEN 'root' WHEN p.root IS NULL THEN 'none' WHEN c.relkind = 'p' THEN 'branch' ELSE 'leaf' END AS part,
         encode(convert_to(n.nspname::text, getdatabaseencoding()), 'hex') AS schema_hex,
         encode(convert_to(c.relname::text, getdatabaseencoding()), 'hex') AS name_hex,
         CASE WHEN EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
             THEN 'e' ELSE 't' END AS kind
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN partitions p ON p.oid = c.oid
     WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
 ) AS found
-GROUP BY part ORDER BY part
+GROUP BY statement ORDER BY statement
 \gexec
 SQL
 }
@@ -482,8 +502,9 @@ report_database() {
             for (i = 1; i <= length(name); i++) name_hex = name_hex hex[substr(name, i, 1)]
         }
         $1 == "ENCODING" { encoding = $2; next }
-        NF == 4 {
-            line[++count] = sprintf("{\"type\":\"table\",\"schema_hex\":\"%s\",\"name_hex\":\"%s\",\"rows\":%s%s}", $2, $3, $4, $1 == "e" ? ",\"extension\":true" : "")
+        NF == 6 {
+            tree = $6 == "none" ? "" : sprintf(",\"tree\":%s,\"part\":\"%s\"", $5, $6)
+            line[++count] = sprintf("{\"type\":\"table\",\"schema_hex\":\"%s\",\"name_hex\":\"%s\",\"rows\":%s%s%s}", $2, $3, $4, $1 == "e" ? ",\"extension\":true" : "", tree)
             tables++
             if ($1 == "e") extension += $4
             else rows += $4
