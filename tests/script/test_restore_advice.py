@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 
-"""What a restore advises: by SQLSTATE and object, whatever the server's language, never by a word that occurs."""
+"""What restores and drills advise: by SQLSTATE and object, in any language, never by a word that occurs."""
 
 from __future__ import annotations
 
@@ -70,34 +70,61 @@ MESSAGES = [
     ('error: connection to server at "db", port 5432 failed: FATAL:  password authentication failed', "[password auth"),
     ("ERROR:  42601: syntax error at or near \"role\"", "another version"),
 ]  # fmt: skip
+DRILL_MESSAGES = [
+    ('ERROR:  42710: role "boss" already exists', "superuser (the boss) is not the source's"),
+    ('ERROR:  42710: extension "role" already exists', "Read the message above"),
+    ('ERROR:  42704: type "locale" does not exist', "empty search_path"),
+    ("ERROR:  42883: function set_locale(role) does not exist", "empty search_path"),
+    ('ERROR:  42P01: relation "extension" does not exist', "empty search_path"),
+    ('ERROR:  22023: could not create locale "xx_XX.utf8": No such file or directory', "lacks that locale"),
+    ('ERROR:  42809: invalid LC_COLLATE locale name: "xx"', "lacks that locale"),
+    ('ERROR:  0A000: extension "postgis" is not available', "lacks that extension"),
+    ('ERROR:  58P01: could not access file "$libdir/vector": No such file or directory', "lacks that extension"),
+    ('error: connection to server on socket "/x" failed: FATAL:  could not access file "x": No such file', "a library"),
+    ("ERROR:  55000: pg_cron can only be loaded via shared_preload_libraries", "postgres_backup_drill_settings"),
+    ('FATAL:  XX000: extension "timescaledb" must be preloaded via shared_preload_libraries', "drill_settings"),
+    ('ERROR:  53100: could not extend file "base/1/2": No space left on device', "postgres_backup_drill_size_limit"),
+    ("ERROR:  53200: out of shared memory", "max_locks_per_transaction"),
+    ("ERROR:  53200: out of memory", "memory limit"),
+    ('ERROR:  42704: unrecognized configuration parameter "vacuum_defer_cleanup_age"', "does not take that setting"),
+    ('ERROR:  22023: invalid value for parameter "x": "role"', "that value of a setting"),
+    ('ERROR:  23505: could not create unique index "locale_key"', "the constraint that the message names"),
+    ("ERROR:  XX000: cache lookup failed for locale", "Read the message above"),
+]
 _ADVISE = r"""
-work=/nowhere step=$3
+work=/nowhere step=$3 superuser='the boss' server_version=18
 postgres_advice() { printf '[%s]' "${1##*FATAL: }"; }
 . "$1/feeding.sh"
 . "$1/restore.sh"
-restore_advice "$(psql_error "$2")"
+. "$1/drill.sh"
+"$4" "$(psql_error "$2")"
 """
 
 
-def advice(combination: Combination, folder: Path, message: Path, step: str = "restore") -> str:
+def advice(combination: Combination, folder: Path, message: Path, step: str = "restore", whose: str = "restore") -> str:
     shell = [str(program(combination.shell)), *(["sh"] if combination.shell == "busybox" else [])]
     awk = message.with_name("awk")
     if not awk.exists():
         awk.symlink_to(program(combination.awk))
     done = subprocess.run(
-        [*shell, "-c", _ADVISE, "sh", str(folder), str(message), step],
+        [*shell, "-c", _ADVISE, "sh", str(folder), str(message), step, f"{whose}_advice"],
         env={"PATH": f"{message.parent}:/usr/bin:/bin", "LC_ALL": "C"}, capture_output=True, check=False, text=True,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
 
-def test_the_advice_to_each_message(combination: Combination, script: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("whose", "messages"), [("restore", MESSAGES), ("drill", DRILL_MESSAGES)], ids=["restore", "drill"]
+)
+def test_the_advice_to_each_message(
+    combination: Combination, script: Path, tmp_path: Path, whose: str, messages: list[tuple[str, str]]
+) -> None:
     said = tmp_path / "said"
     wrong = []
-    for message, words in MESSAGES:
+    for message, words in messages:
         said.write_text(f"psql:<stdin>:7: NOTICE:  00000: role\npsql:<stdin>:8: {message}\nLOCATION:  f, x.c:1\n")
-        found = advice(combination, script.parent, said)
+        found = advice(combination, script.parent, said, whose=whose)
         if words not in found:
             wrong.append((message, found))
     assert wrong == []

@@ -203,6 +203,20 @@ def test_settings_that_the_server_does_not_know(offline: Sandbox, fresh_server: 
     assert_failed(outcome, fresh_server, before, "42501", "superuser")
 
 
+@under_one
+def test_a_library_that_the_server_does_not_have(offline: Sandbox, fresh_server: Server) -> None:
+    """Nobody can connect to such a database: neither can a restore."""
+    fresh_server.sql("CREATE DATABASE shop STRATEGY file_copy; ALTER DATABASE shop SET app.one TO 'x';")
+    text = gzip.decompress(back_up(fresh_server).data)
+    backup = remade(re.sub(rb"SET \"?app.one\"? TO 'x'", b"SET session_preload_libraries TO 'no_such_library'", text))
+    outcome = rehearse(offline, fresh_server.programs, backup).check(1)
+    assert "no_such_library" in outcome.result["reason"] and "session_preload_libraries" in outcome.log, outcome.log
+    prepare(offline, fresh_server, backup)
+    before = state_of(fresh_server)
+    outcome = restore(offline, plan_restore(request_of(backup, "shop", new_name="again")))
+    assert_failed(outcome, fresh_server, before, "no_such_library", "session_preload_libraries")
+
+
 def remade(text: bytes) -> Backup:
     """A backup with this text, and its contents."""
     reader = DumpReader()

@@ -430,23 +430,31 @@ drill_sql_failed() {
     fail "$2" "$message" "$(drill_advice "$message")"
 }
 
-# drill_advice MESSAGE
+# drill_advice MESSAGE: by its SQLSTATE and the object that it begins with; what has none comes from a connection.
 drill_advice() {
-    case $1 in
-        *extension*'is not available'* | *'could not open extension control file'* | *'could not access file'* | *'extension control file'*)
-            echo "The image lacks that extension: use an image that has it (postgres_backup_image), the one that the live server has." ;;
+    error_state=$(sqlstate "$1")
+    error_text=${1#*: "$error_state": }
+    case $error_state:$error_text in
+        58P01:*extension* | 58P01:*'could not access file'* | 0A000:'extension "'* | :*'could not access file'*)
+            echo "The image lacks that extension, or a library of session_preload_libraries: use an image that has it (postgres_backup_image), the one that the live server has." ;;
         *'shared_preload_libraries'*)
             echo "Name the library in postgres_backup_drill_settings (the module's option settings): shared_preload_libraries." ;;
-        *'No space left'*)
+        53100:* | *'No space left'*)
             echo "The data did not fit: raise postgres_backup_drill_size_limit (the module's option size_limit)." ;;
-        *'out of shared memory'*)
+        53200:*'shared memory'*)
             echo "Raise max_locks_per_transaction in postgres_backup_drill_settings (the module's option settings)." ;;
-        *': 42704: unrecognized configuration parameter '* | *': 42602: '* | *': 55P02: '*)
+        53200:*) echo "Raise the memory limit (postgres_backup_resources)." ;;
+        42704:'unrecognized configuration parameter '* | 42602:* | 55P02:*)
             echo "PostgreSQL $server_version in the image does not take that setting of a database or role (a newer version removed it, or its library is missing): use the live server's own image, or take the setting back there (ALTER DATABASE or ALTER ROLE ... RESET)." ;;
-        *role*'already exists'*)
+        22023:parameter* | 22023:'invalid value for parameter'*)
+            echo "PostgreSQL $server_version in the image does not take that value of a setting: use the live server's own image, or change the setting there." ;;
+        42710:'role "'*)
             echo "The throwaway server's superuser ($superuser) is not the source's: name it (the module's option superuser)." ;;
-        *locale* | *collation*)
+        22023:*locale* | 22023:*collation* | 42809:*locale* | 42704:'collation "'* | 42704:'locale '* | 22023:*encoding*)
             echo "The image lacks that locale: use the live server's own image." ;;
+        42883:* | 42P01:* | 3F000:* | 42703:* | 42704:*)
+            echo "What the message names is not found: a function, a view or an index names it without its schema, and dumps are restored with an empty search_path; or the image's extension is older than the live server's. A restore by hand would meet it too: write the schema there, or give the function SET search_path, in the live database, and make a new backup." ;;
+        23*:*) echo "Rows of the backup do not fulfil the constraint that the message names. A restore by hand would meet it too: mend the rows in the live database, and make a new backup." ;;
         *) echo "Read the message above; it is PostgreSQL's own. A restore by hand would meet it too." ;;
     esac
 }

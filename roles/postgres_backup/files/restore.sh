@@ -182,6 +182,7 @@ restore_advice() {
         42*) echo "The server does not understand the statement: it is another version, or an extension's. Use the image of the server that was backed up." ;;
         *) case $1 in
             *'closed the connection'* | *'terminating connection'* | *'connection to server was lost'*) restore_advice_gone ;;
+            *'could not access file'*) echo "The database's session_preload_libraries or local_preload_libraries name a library that the server does not have: install it, in the version that the backed-up server had." ;;
             *) postgres_advice "$1" ;;
         esac ;;
     esac
