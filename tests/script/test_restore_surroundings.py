@@ -35,6 +35,7 @@ from .test_restore import (
     restore,
     shape,
     state_of,
+    text_of,
 )
 from .workspace import Workspace
 
@@ -110,6 +111,7 @@ def settled(server: Server) -> Backup:
     server.sql("CREATE DATABASE settled; COMMENT ON DATABASE settled IS 'it''s \\ one';")
     server.sql(_TABLES, "settled")
     set_all(server, "DATABASE settled", settings_of(server.programs))
+    server.sql("ALTER DATABASE settled CONNECTION LIMIT 0;")
     return back_up(server)
 
 
@@ -201,6 +203,29 @@ def test_settings_that_the_server_does_not_know(offline: Sandbox, fresh_server: 
     before = state_of(fresh_server)
     outcome = restore(offline, plan_restore(request_of(backup, "shop", new_name="again")), POSTGRES_BACKUP_USER="plain")
     assert_failed(outcome, fresh_server, before, "42501", "superuser")
+
+
+@under_one
+def test_an_owner_to_whom_row_security_applies(offline: Sandbox, fresh_server: Server) -> None:
+    """pg_dump reads everything as a superuser; REFRESH MATERIALIZED VIEW does with the owner's rights."""
+    fresh_server.sql("CREATE ROLE reporter; CREATE DATABASE shop STRATEGY file_copy;")
+    fresh_server.sql(
+        "CREATE TABLE orders AS SELECT 1 AS n; ALTER TABLE orders ENABLE ROW LEVEL SECURITY;"
+        "CREATE POLICY mine ON orders USING (n = 1); GRANT SELECT ON orders TO reporter;"
+        "CREATE MATERIALIZED VIEW report AS SELECT n FROM orders WITH NO DATA;"
+        "ALTER MATERIALIZED VIEW report OWNER TO reporter; REFRESH MATERIALIZED VIEW report;",
+        "shop",
+    )
+    backup = back_up(fresh_server)
+    outcome = rehearse(offline, fresh_server.programs, backup).check(1)
+    assert "42501" in outcome.log and "BYPASSRLS" in outcome.log
+    prepare(offline, fresh_server, backup)
+    before = state_of(fresh_server)
+    plan = plan_restore(request_of(backup, "shop", new_name="again"))
+    assert_failed(restore(offline, plan), fresh_server, before, "42501", "ALTER ROLE ... BYPASSRLS")
+    fresh_server.sql("ALTER ROLE reporter BYPASSRLS;")
+    restore(offline, plan).check()
+    assert text_of(fresh_server, "again") == text_of(fresh_server, "shop")
 
 
 @under_one

@@ -454,6 +454,7 @@ drill_advice() {
             echo "The image lacks that locale: use the live server's own image." ;;
         42883:* | 42P01:* | 3F000:* | 42703:* | 42704:*)
             echo "What the message names is not found: a function, a view or an index names it without its schema, and dumps are restored with an empty search_path; or the image's extension is older than the live server's. A restore by hand would meet it too: write the schema there, or give the function SET search_path, in the live database, and make a new backup." ;;
+        42501:*) echo "The statement runs with the rights of an object's owner (a materialized view is filled with them, for instance), who lacks the right, or BYPASSRLS where it is row-level security. A restore by hand would meet it too: grant it in the live server, and make a new backup." ;;
         23*:*) echo "Rows of the backup do not fulfil the constraint that the message names. A restore by hand would meet it too: mend the rows in the live database, and make a new backup." ;;
         *) echo "Read the message above; it is PostgreSQL's own. A restore by hand would meet it too." ;;
     esac

@@ -189,10 +189,15 @@ restore_advice() {
 }
 
 restore_advice_missing() {
-    echo "What the message names is not found. Either an extension of the server is older than the backed-up server's: install the same version. Or a function, a view or an index names it without its schema: dumps are restored with an empty search_path. Then write the schema there, or give the function SET search_path, in the live database, and make a new backup; this backup can be restored by hand, as the runbook shows."
+    echo "What the message names is not found. Either an extension of the server is older than the backed-up server's: install the same version. Or a function, a view or an index names it without its schema: dumps are restored with an empty search_path. Then write the schema there, or give the function SET search_path, in the live database, and make a new backup; this one restores by hand with psql, which goes on behind an error without ON_ERROR_STOP: then make what is missing."
 }
 
+# restore_advice_rights: a superuser's statement lacks a right only where it runs with an owner's.
 restore_advice_rights() {
+    if [ "${is_superuser:-no}" = yes ]; then
+        echo "The statement runs with the rights of an object's owner (a materialized view is filled with them, for instance), who lacks the right here: grant it to that role, or BYPASSRLS where it is row-level security (ALTER ROLE ... BYPASSRLS), start the restore again, and take it back."
+        return
+    fi
     echo "Restore as a superuser: set postgres_backup_user. Where the provider has none: a role with BYPASSRLS that is a member of the database's roles; what only superusers may do must then be left out by hand."
 }
 
@@ -352,7 +357,7 @@ SQL
 
 # tell_of_bonds: what is left to do for subscriptions and slots, with the commands.
 tell_of_bonds() {
-    quiet_psql "$maintenance" --set=target="$RESTORE_TARGET" --set=old="$replaced" >"$work/bonds" 2>/dev/null <<'SQL' || return 0
+    PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=target="$RESTORE_TARGET" --set=old="$replaced" >"$work/bonds" 2>"$work/psql.err" <<'SQL' || warn "what belongs to $RESTORE_TARGET could not be looked for: $(psql_error "$work/psql.err")"
 SELECT translate(format('%1$I still has the subscription %2$I%3$s. To end that, run in %1$I: ALTER SUBSCRIPTION %2$I DISABLE; ALTER SUBSCRIPTION %2$I SET (slot_name = NONE); DROP SUBSCRIPTION %2$I; (the slot %4$s stays at the publisher)',
         datname, subname, CASE WHEN subenabled THEN ' and goes on receiving' ELSE '' END, coalesce(quote_ident(subslotname), 'NONE')), E'\n\r', '??')
     FROM pg_catalog.pg_subscription JOIN pg_catalog.pg_database d ON d.oid = subdbid WHERE datname = :'old' ORDER BY subname;
