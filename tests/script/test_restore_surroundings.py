@@ -325,6 +325,7 @@ def test_the_replaced_database_receives_and_sends(offline: Sandbox, workspace: W
         )
         server.sql("SELECT pg_create_logical_replication_slot('s2', 'pgoutput');", "app")
         backup = back_up(server)
+        rehearse(offline, server.programs, backup).check()
         prepare(offline, server, backup)
         words = ("subscription sub (enabled, slot s1)", "slot s2 (not in use)")
         checked = restore(offline, plan_restore(request_of(backup, "app", replace=True, check=True))).check()
@@ -351,6 +352,20 @@ def test_the_replaced_database_receives_and_sends(offline: Sandbox, workspace: W
         drop(server, "again")
         assert server.sql("SELECT count(*) FROM pg_replication_slots;") == "2"
         server.sql("ALTER SUBSCRIPTION sub DISABLE;", "app")
+        # What else would hold the temporary database of a killed restore.
+        plan = plan_restore(request_of(backup, "app", new_name="again"))
+        name, value = plan.variables["RESTORE_MARK"].split("=")
+        server.sql(f"CREATE DATABASE left_over;\nALTER DATABASE left_over SET {name} TO '{value}';")
+        server.sql("SELECT pg_create_logical_replication_slot('s3', 'pgoutput');", "left_over")
+        server.sql("BEGIN; CREATE TABLE x (); PREPARE TRANSACTION 'it''s mine';", "left_over")
+        assert "dropped what an earlier restore left: left_over" in restore(offline, plan).check().log
+        drop_with_subscription(server, "again")
+        assert names(server) >= {"app", "src"} and "left_over" not in names(server)
+
+
+def drop_with_subscription(server: Server, name: str) -> None:
+    server.sql("ALTER SUBSCRIPTION sub SET (slot_name = NONE); DROP SUBSCRIPTION sub;", name)
+    drop(server, name)
 
 
 def run_commands(server: Server, warning: str, name: str, pattern: str) -> None:
