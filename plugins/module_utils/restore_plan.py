@@ -25,8 +25,21 @@ VARIABLE_BYTES = 131_000
 # The setting that a temporary database has until it is finished; the value tells for which name it was made. Unlike
 # the comment, which the dump may bring its own of, it can go in the transaction that gives the name.
 MARK = "postgres_backup.unfinished_restore"
-# What must be set before the body may need it; the rest must not hold up or open the database while it is restored.
-_EARLY = re.compile(r"\s+(?:RE)?SET\s", re.IGNORECASE)
+# Settings are made before the body, which may need them; the rest must not hold up or open the database while it is
+# restored.
+_SETTING = re.compile(r'\s+(?:RE)?SET\s+(?!TABLESPACE\b)(?:"(?P<quoted>[^"]+)"|(?P<plain>[\w.]+))', re.IGNORECASE)
+# These would stand in the way of the sessions that restore, or change what they write, and no dump needs them: made
+# after the body.
+_HINDERING = frozenset({
+    "array_nulls", "client_min_messages", "default_transaction_deferrable", "default_transaction_isolation",
+    "default_transaction_read_only", "event_triggers", "exit_on_error", "idle_in_transaction_session_timeout",
+    "idle_session_timeout", "lc_messages", "lock_timeout", "maintenance_work_mem", "max_stack_depth",
+    "quote_all_identifiers", "restrict_nonsystem_relation_kind", "role", "session_authorization",
+    "session_replication_role", "statement_timeout", "temp_file_limit", "temp_tablespaces", "transaction_timeout",
+    "zero_damaged_pages",
+})  # fmt: skip
+# In a session that sets the database's settings: the names of those that the server did not take.
+_LEFT_OUT = "postgres_backup.left_out"
 _ALTER = re.compile(r"ALTER\s+(?:DATABASE|ROLE)\s", re.IGNORECASE)
 # What is given in the same transaction as the name: until then our own limit holds.
 _LIMITS = re.compile(r"\s+(?:CONNECTION\s+LIMIT|IS_TEMPLATE|ALLOW_CONNECTIONS)\b", re.IGNORECASE)
@@ -118,8 +131,8 @@ def plan_restore(request: RestoreRequest) -> RestorePlan:
         "MARK_SQL": f"ALTER DATABASE {quoted} SET {MARK} TO '{mark}';\n"
         f"COMMENT ON DATABASE {quoted} IS {quote_text(comment)};",
         "CREATE_SQL": create_statement(database, temporary),
-        "BEFORE_SQL": "\n".join(statements.early),
-        "AFTER_SQL": "\n".join(late),
+        "BEFORE_SQL": _settings_sql(statements.early),
+        "AFTER_SQL": "\n".join([*late, _settings_sql(statements.late_settings)]),
         "SWAP_SQL": "\n".join(swap),
         "AWAY_SQL": f"ALTER DATABASE {quote_name(target)} RENAME TO {quote_name(old)};",
         "RENAME_SQL": f"ALTER DATABASE {quoted} RENAME TO {quote_name(target)};",
@@ -139,7 +152,10 @@ class _Statements:
     """The statements about the database itself, for its temporary name: before the body, after it, with the name."""
 
     def __init__(self, database: Mapping[str, Any], temporary: str) -> None:
-        self.early: list[str] = []
+        # Each with its setting's name.
+        self.early: list[tuple[str, str]] = []
+        resets: list[tuple[str, str]] = []
+        settings: list[tuple[str, str]] = []
         self.late: list[str] = []
         self.last: list[str] = []
         warnings: list[str] = []
@@ -155,11 +171,45 @@ class _Statements:
             statement = f"{before}{quote_name(temporary)}{after}"
             if _ALTER.match(before) and _LIMITS.match(after):
                 self.last.append(statement)
-            elif found["offset_bytes"] < body and _ALTER.match(before) and _EARLY.match(after):
-                self.early.append(statement)
-            else:
+                continue
+            name = _setting_name(before, after)
+            if name is None:
                 self.late.append(statement)
+                continue
+            settings.append((name, statement))
+            if found["offset_bytes"] < body and name not in _HINDERING:
+                self.early.append((name, statement))
+                resets.append((name, f"{before}{quote_name(temporary)} RESET {quote_name(name)};"))
+        # PostgreSQL keeps settings in the order in which they were made: the source's.
+        self.late_settings = [*resets, *settings] if len(settings) > len(self.early) else []
         self.warnings = tuple(warnings)
+
+
+def _setting_name(before: str, after: str) -> str | None:
+    """Which setting ALTER DATABASE or ALTER ROLE IN DATABASE sets or resets; None for other statements."""
+    found = _SETTING.match(after) if _ALTER.match(before) else None
+    return (found["quoted"] or found["plain"]).lower() if found else None
+
+
+def _settings_sql(settings: list[tuple[str, str]]) -> str:
+    """SQL for these statements, each with its setting's name; it answers with those that the server did not take.
+
+    A newer version may have removed a setting, or no longer know its value; a library may reserve its prefix.
+    """
+    if not settings:
+        return ""
+    pairs = ",\n".join(f"[{quote_text(statement)}, {quote_text(name)}]" for name, statement in settings)
+    body = (
+        f"DECLARE pair text[]; left_out text[];\nBEGIN\nFOREACH pair SLICE 1 IN ARRAY ARRAY[\n{pairs}\n] LOOP\n"
+        "BEGIN EXECUTE pair[1]; EXCEPTION WHEN undefined_object OR invalid_parameter_value OR invalid_name "
+        "OR cant_change_runtime_param OR feature_not_supported THEN "
+        "left_out := array_append(array_remove(left_out, pair[2]), pair[2]); END;\n"
+        f"END LOOP;\nPERFORM set_config('{_LEFT_OUT}', array_to_string(left_out, ', '), false);\nEND"
+    )
+    tag = "$settings$"
+    while tag in body:
+        tag = f"{tag[:-1]}_$"
+    return f"DO {tag}\n{body}\n{tag};\nSELECT current_setting('{_LEFT_OUT}');"
 
 
 def pieces(database: Mapping[str, Any]) -> list[tuple[int, int]]:

@@ -16,7 +16,12 @@ description:
     anything is read of it, and the rows that PostgreSQL reports are compared with O(contents).
   - The database is filled under a temporary name, and gets its own in one transaction at the end. Whatever fails before
     leaves the server's databases as they were.
+  - Settings of the database, of roles and of the server that would stand in the way, such as
+    C(default_transaction_read_only) or C(statement_timeout), do not count for the restore's own sessions. The
+    database gets its own back; those that the server does not know are left out with a warning.
   - With O(replace), the database that had the name is renamed to C(<name>_before_restore_<time>), never dropped.
+    Its subscriptions and logical replication slots stay with it - a warning, in check mode too, names them, and the
+    commands that move them.
   - The name's time is UTC, and the name is cut where it would be longer than PostgreSQL's 63 bytes.
 options:
   backup:

@@ -29,6 +29,8 @@ options:
         M(homelab.postgres_backup.backup_verify) return it. Every database and every table must be there, with as many
         rows, and no others.
       - A table that belongs to an extension may hold more rows than the dump, or not be in it.
+      - A partition tree that the dump loads through its root is compared as a whole, since its rows may lie in other
+        partitions in another server.
     type: dict
   sha256:
     description:

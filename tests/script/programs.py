@@ -10,6 +10,7 @@ laid out like the original, since PostgreSQL's programs find each other, and the
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -55,7 +56,10 @@ def _one(root: Path, pattern: str) -> Path:
 
 def wrap(root: Path, version: str, into: Path) -> Programs:
     """Make the tree of wrappers for the PostgreSQL in `root`, which every user must be able to enter."""
-    loader = _one(root, "usr/lib/*/ld-linux*.so.*")
+    # Debian 11's has another name, and may lie beside /usr.
+    loader = _one(root, "lib/*/ld-[l0-9]*.so*")
+    libraries = f"{root}/usr/lib/{loader.parent.name}:{loader.parent}"
+    knows_argv0 = b"--argv0" in loader.read_bytes()
     original = root / "usr/lib/postgresql" / version
     home = into / "usr/lib/postgresql" / version
     (home / "bin").mkdir(parents=True)
@@ -64,7 +68,11 @@ def wrap(root: Path, version: str, into: Path) -> Programs:
     (into / "usr/share/postgresql").symlink_to(root / "usr/share/postgresql")
     for binary in sorted((original / "bin").iterdir()):
         wrapper = home / "bin" / binary.name
-        command = [loader, "--library-path", loader.parent, "--argv0", wrapper, binary]
+        command = [loader, "--library-path", libraries, "--argv0", wrapper, binary]
+        if not knows_argv0:
+            # PostgreSQL's programs look for each other where they lie themselves.
+            copy = Path(shutil.copy(binary, f"{wrapper}.bin"))
+            command = [loader, "--library-path", libraries, copy]
         wrapper.write_text(f'#!/bin/sh\nexec {" ".join(quote(str(word)) for word in command)} "$@"\n')
         wrapper.chmod(0o755)
     return Programs(bin=home / "bin", major=version)

@@ -548,6 +548,19 @@ def test_no_passwd_entry(rehearsal: Rehearsal, small: bytes) -> None:
     rehearsal.run("_drill_prepare_", env={}).check(2)
 
 
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("echo \"initdb: unrecognized option '--x'\" >&2; echo 'Try \"initdb --help\".' >&2; exit 1", "option '--x'"),
+        ("exit 3", "printed no message, and ended with status 3"),
+    ],
+)
+def test_initdb_fails_in_any_words(rehearsal: Rehearsal, small: bytes, body: str, words: str) -> None:
+    rehearsal.put(small)
+    rehearsal.shim("initdb", body)
+    assert_failed(rehearsal, run(rehearsal), "initdb failed", words)
+
+
 # Ended in the middle.
 
 

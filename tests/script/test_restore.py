@@ -109,9 +109,9 @@ def text_of(server: Server, database: str) -> bytes:
 def shape(server: Server, database: str) -> list[str]:
     """The database-level properties: owner, encoding, locale, limits, ACL, comment, settings."""
     found = server.sql(
-        "SELECT json_build_array(datdba::regrole::text, encoding, datlocprovider, datcollate, datctype, datistemplate,"
-        " datallowconn, datconnlimit, (SELECT array_agg(a::text ORDER BY a::text) FROM unnest(datacl) AS a),"
-        " dattablespace,"
+        "SELECT json_build_array(datdba::regrole::text, encoding, to_json(d)->>'datlocprovider', datcollate, datctype,"
+        " datistemplate, datallowconn, datconnlimit,"
+        " (SELECT array_agg(a::text ORDER BY a::text) FROM unnest(datacl) AS a), dattablespace,"
         " shobj_description(d.oid, 'pg_database'), (SELECT json_agg(json_build_array(setrole::regrole::text, setconfig)"
         " ORDER BY setrole) FROM pg_db_role_setting WHERE setdatabase = d.oid))"
         f" FROM pg_database d WHERE datname = {literal(database)};"

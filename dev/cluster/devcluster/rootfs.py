@@ -13,7 +13,7 @@ from .cache import Cache, key
 from .errors import ClusterError
 from .progress import step
 
-_SUITES = {"15": "bookworm", "17": "trixie", "18": "sid"}
+_SUITES = {"13": "bullseye", "15": "bookworm", "17": "trixie", "18": "sid"}
 NAMES = tuple(f"postgresql-{version}" for version in _SUITES)
 
 _PREPARE = r"""

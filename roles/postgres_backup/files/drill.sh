@@ -24,7 +24,6 @@ full_page_writes = off
 wal_level = minimal
 max_wal_senders = 0
 archive_mode = off
-wal_init_zero = off
 wal_buffers = 16MB
 max_wal_size = 2GB
 checkpoint_timeout = 1d
@@ -42,6 +41,7 @@ log_min_messages = fatal
 log_min_error_statement = panic
 lc_messages = 'C'
 SETTINGS
+    if [ "$image_major" -ge 12 ]; then echo "wal_init_zero = off"; fi
     # A login trigger of the restored databases must not stand in the way of counting.
     if [ "$image_major" -ge 17 ]; then echo "event_triggers = off"; fi
     printf '%s\n' "$POSTGRES_BACKUP_DRILL_SETTINGS" | sed -n \
@@ -241,9 +241,15 @@ make_server() {
     esac
     export encoding image_major POSTGRES_BACKUP_DRILL_SETTINGS superuser
     run_group _drill_initdb
-    [ "$step_status" -eq 0 ] || fail "initdb failed" "$(grep -E '(FATAL|error|hint|detail): ' "$work/initdb.err" | head -n 4 | cut -c 1-400)" \
+    [ "$step_status" -eq 0 ] || fail "initdb failed" "$(initdb_error)" \
         "Look at its message: does the folder have room, and does this user id ($(id -u)) have an entry in /etc/passwd?"
     check_hash
+    # The settings of the restored databases and of the superuser's role must not stand in the way; nor work for more
+    # memory than the pod has.
+    PGOPTIONS="$(session_options "$image_major" yes) -c role=none"
+    case $POSTGRES_BACKUP_DRILL_SETTINGS in *maintenance_work_mem*) ;; *) PGOPTIONS="$PGOPTIONS -c maintenance_work_mem=64MB" ;; esac
+    [ "$image_major" -lt 17 ] || PGOPTIONS="$PGOPTIONS -c event_triggers=off"
+    export PGOPTIONS
     start_group _drill_server
     server_group=$group
     tries=0
@@ -256,6 +262,14 @@ make_server() {
     done
 }
 
+# initdb_error: what it said, whichever words it has for that; else how it ended.
+initdb_error() {
+    found=$(grep -E '(FATAL|error|hint|detail): ' "$work/initdb.err" | head -n 4 | cut -c 1-400)
+    [ -n "$found" ] || found=$(grep . "$work/initdb.err" | head -n 4 | cut -c 1-400)
+    [ -n "$found" ] || found="it printed no message, and ended $(status_in_words "$step_status")"
+    printf '%s' "$(utf8 "$found")"
+}
+
 # server_is_gone WHAT: fails with the server's own last words.
 server_is_gone() {
     found=$(sed -n 's/^.* \(LOG\|FATAL\|PANIC\):  /\1: /p' "$data/server.log" 2>/dev/null | tail -n 3 | cut -c 1-400)
@@ -264,7 +278,8 @@ server_is_gone() {
 }
 
 step_drill_initdb() {
-    set -- --pgdata="$data/pgdata" --username="$superuser" --encoding="$encoding" --auth=trust --no-sync --no-instructions
+    set -- --pgdata="$data/pgdata" --username="$superuser" --encoding="$encoding" --auth=trust --no-sync
+    if [ "$image_major" -ge 14 ]; then set -- "$@" --no-instructions; fi
     # From 18 on checksums are the default: nobody will read these pages again.
     if [ "$image_major" -ge 18 ]; then set -- "$@" --no-data-checksums; fi
     # The image's own locale, which the server's first databases most likely have; C where that is none.
@@ -519,21 +534,32 @@ drill_sql_failed() {
     fail "$2" "$message" "$(drill_advice "$message")"
 }
 
-# drill_advice MESSAGE
+# drill_advice MESSAGE: by its SQLSTATE and the object that it begins with; what has none comes from a connection.
 drill_advice() {
-    case $1 in
-        *extension*'is not available'* | *'could not open extension control file'* | *'could not access file'* | *'extension control file'*)
-            echo "The image lacks that extension: use an image that has it (postgres_backup_image), the one that the live server has." ;;
+    error_state=$(sqlstate "$1")
+    error_text=${1#*: "$error_state": }
+    case $error_state:$error_text in
+        58P01:*extension* | 58P01:*'could not access file'* | 0A000:'extension "'* | :*'could not access file'*)
+            echo "The image lacks that extension, or a library of session_preload_libraries: use an image that has it (postgres_backup_image), the one that the live server has." ;;
         *'shared_preload_libraries'*)
             echo "Name the library in postgres_backup_drill_settings (the module's option settings): shared_preload_libraries." ;;
-        *'No space left'*)
+        53100:* | *'No space left'*)
             echo "The data did not fit: raise postgres_backup_drill_size_limit (the module's option size_limit)." ;;
-        *'out of shared memory'*)
+        53200:*'shared memory'*)
             echo "Raise max_locks_per_transaction in postgres_backup_drill_settings (the module's option settings)." ;;
-        *role*'already exists'*)
+        53200:*) echo "Raise the memory limit (postgres_backup_resources)." ;;
+        42704:'unrecognized configuration parameter '* | 42602:* | 55P02:*)
+            echo "PostgreSQL $server_version in the image does not take that setting of a database or role (a newer version removed it, or its library is missing): use the live server's own image, or take the setting back there (ALTER DATABASE or ALTER ROLE ... RESET)." ;;
+        22023:parameter* | 22023:'invalid value for parameter'*)
+            echo "PostgreSQL $server_version in the image does not take that value of a setting: use the live server's own image, or change the setting there." ;;
+        42710:'role "'*)
             echo "The throwaway server's superuser ($superuser) is not the source's: name it (the module's option superuser)." ;;
-        *locale* | *collation*)
+        22023:*locale* | 22023:*collation* | 42809:*locale* | 42704:'collation "'* | 42704:'locale '* | 22023:*encoding*)
             echo "The image lacks that locale: use the live server's own image." ;;
+        42883:* | 42P01:* | 3F000:* | 42703:* | 42704:*)
+            echo "What the message names is not found: a function, a view or an index names it without its schema, and dumps are restored with an empty search_path; or the image's extension is older than the live server's. A restore by hand would meet it too: write the schema there, or give the function SET search_path, in the live database, and make a new backup." ;;
+        42501:*) echo "The statement runs with the rights of an object's owner (a materialized view is filled with them, for instance), who lacks the right, or BYPASSRLS where it is row-level security. A restore by hand would meet it too: grant it in the live server, and make a new backup." ;;
+        23*:*) echo "Rows of the backup do not fulfil the constraint that the message names. A restore by hand would meet it too: mend the rows in the live database, and make a new backup." ;;
         *) echo "Read the message above; it is PostgreSQL's own. A restore by hand would meet it too." ;;
     esac
 }
@@ -552,26 +578,29 @@ count_rows() {
     done 3<"$work/databases"
 }
 
-# step_drill_count: "ENCODING x", then "t SCHEMA NAME ROWS" a table, "e" for one that belongs to an extension.
+# step_drill_count: "ENCODING x", then "t SCHEMA NAME ROWS TREE PART" a table, "e" for one that belongs to an extension.
+# TREE is the same number for all tables of one partition tree, 0 for others; PART is root, branch, leaf, or none.
 step_drill_count() {
-    # A database's own settings must not stand in the way.
-    PGOPTIONS='-c search_path=pg_catalog -c statement_timeout=0 -c lock_timeout=0 -c transaction_timeout=0'
-    [ "$image_major" -ge 17 ] || PGOPTIONS=${PGOPTIONS% -c transaction*}
-    export PGOPTIONS
-    feed_psql "$database" >"$data/counted" 2>"$work/count.err" <<'SQL'
+    PGOPTIONS="$PGOPTIONS -c search_path=pg_catalog" feed_psql "$database" >"$data/counted" 2>"$work/count.err" <<'SQL'
 \pset fieldsep ' '
 SELECT 'ENCODING', getdatabaseencoding();
-SELECT string_agg(format('SELECT %L, %L, %L, count(*) FROM ONLY %I.%I', kind, schema_hex, name_hex, nspname, relname), ' UNION ALL ')
+WITH RECURSIVE partitions AS (
+    SELECT c.oid, c.oid AS root FROM pg_class c WHERE c.relkind = 'p' AND NOT c.relispartition
+    UNION ALL SELECT i.inhrelid, p.root FROM partitions p JOIN pg_inherits i ON i.inhparent = p.oid
+)
+SELECT string_agg(format('SELECT %L, %L, %L, count(*), %L, %L FROM ONLY %I.%I', kind, schema_hex, name_hex, tree, part, nspname, relname), ' UNION ALL ')
 FROM (
-    SELECT n.nspname, c.relname, row_number() OVER (ORDER BY n.nspname, c.relname) / 100 AS part,
+    SELECT n.nspname, c.relname, row_number() OVER (ORDER BY n.nspname, c.relname) / 100 AS statement,
+        coalesce(p.root, 0) AS tree,
+        CASE WHEN p.root = c.oid THEN 'root' WHEN p.root IS NULL THEN 'none' WHEN c.relkind = 'p' THEN 'branch' ELSE 'leaf' END AS part,
         encode(convert_to(n.nspname::text, getdatabaseencoding()), 'hex') AS schema_hex,
         encode(convert_to(c.relname::text, getdatabaseencoding()), 'hex') AS name_hex,
         CASE WHEN EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
             THEN 'e' ELSE 't' END AS kind
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN partitions p ON p.oid = c.oid
     WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
 ) AS found
-GROUP BY part ORDER BY part
+GROUP BY statement ORDER BY statement
 \gexec
 SQL
 }
@@ -586,8 +615,9 @@ report_database() {
             for (i = 1; i <= length(name); i++) name_hex = name_hex hex[substr(name, i, 1)]
         }
         $1 == "ENCODING" { encoding = $2; next }
-        NF == 4 {
-            line[++count] = sprintf("{\"type\":\"table\",\"schema_hex\":\"%s\",\"name_hex\":\"%s\",\"rows\":%s%s}", $2, $3, $4, $1 == "e" ? ",\"extension\":true" : "")
+        NF == 6 {
+            tree = $6 == "none" ? "" : sprintf(",\"tree\":%s,\"part\":\"%s\"", $5, $6)
+            line[++count] = sprintf("{\"type\":\"table\",\"schema_hex\":\"%s\",\"name_hex\":\"%s\",\"rows\":%s%s%s}", $2, $3, $4, $1 == "e" ? ",\"extension\":true" : "", tree)
             tables++
             if ($1 == "e") extension += $4
             else rows += $4

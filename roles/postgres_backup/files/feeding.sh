@@ -25,6 +25,17 @@ begins_section() {
     head -c 64 | tr -d '\r' | head -n 2 | grep -q -e '^-- Database "' -e '^-- PostgreSQL database dump$' -e '^\\connect '
 }
 
+# session_options MAJOR SUPERUSER (yes or no): PGOPTIONS against what server, database or role may set that would stand in a
+# restore's way, or change values (array_nulls). pg_dump's text sets others itself. What gives the text its meaning, such
+# as standard_conforming_strings, is left alone.
+session_options() {
+    printf '%s' '-c default_transaction_read_only=off -c default_transaction_isolation=read\ committed -c default_transaction_deferrable=off' \
+        ' -c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0 -c array_nulls=on -c quote_all_identifiers=off'
+    [ "$1" -lt 14 ] || printf ' -c idle_session_timeout=0'
+    [ "$1" -lt 17 ] || printf ' -c transaction_timeout=0'
+    if [ "$2" = yes ]; then printf ' -c lc_messages=C -c temp_file_limit=-1'; fi
+}
+
 # feed_psql DATABASE [PARAMETER ...]: SQL from standard input; ends at the first error.
 # Its messages must be shown by psql_error only: they may hold rows.
 feed_psql() {
@@ -44,26 +55,54 @@ psql_end() {
 # psql_error FILE: the first error in what psql said with VERBOSITY=verbose, in one line, without a value of a row:
 # those stand in the texts of SQLSTATE classes 22 (data exception) and 42601 (syntax error), in what functions raise
 # (P0001), and in DETAIL, LINE and CONTEXT (PostgreSQL documentation, appendix A, and src/backend/utils/error/elog.c).
+# Of CONTEXT the functions' names and COPY's place are kept. The server's language may be another one (lc_messages): then
+# it is the last message with an SQLSTATE, since psql ends at the first error.
 psql_error() {
     awk '
-        found && /^CONTEXT:  COPY [^:]*, line [0-9]+/ {
-            match($0, /COPY [^:]*, line [0-9]+(, column [^:]*)?/)
-            context = " (" substr($0, RSTART, RLENGTH) ")"
+        # The place of a function (PL/pgSQL or SQL) or of COPY, in any language: the words between names are not looked at.
+        function place(line) {
+            sub(/^[^ ]+:  /, "", line)
+            if (match(line, /^COPY [^:]*, line [0-9]+(, column [^:]*)?/)) return substr(line, RSTART, RLENGTH)
+            if (match(line, /^PL\/pgSQL function .* line [0-9]+ at [A-Za-z ]+$/)) return line
+            if (match(line, /^SQL function "[^"]*"( statement [0-9]+| during [a-z]+)?/)) return substr(line, RSTART, RLENGTH)
+            return ""
         }
+        function add_place(line, new) {
+            new = place(line)
+            if (new == "" || places >= 2 || index(context, new)) return
+            places++
+            context = context (context == "" ? "" : "; ") new
+        }
+        function begin(line) { text = line; names = context = ""; places = in_context = 0 }
+        found && /^CONTEXT:  / { in_context = 1; add_place($0); next }
+        found && in_context && /^[A-Z][A-Z ]*:  / { in_context = 0 }
+        found && in_context { add_place($0); next }
         found && /^(SCHEMA|TABLE|CONSTRAINT) NAME:  / {
             split($0, part, ":  ")
             names = names (names == "" ? "" : ", ") tolower(substr($0, 1, index($0, " ") - 1)) " " part[2]
         }
         !found && (match($0, /(ERROR|FATAL|PANIC):  [0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z]: /) || match($0, /(error|ERROR|FATAL|PANIC): /)) {
             found = 1
-            text = substr($0, RSTART)
-            state = text ~ /^[A-Z]+:  [0-9A-Z]....: / ? substr(text, index(text, ":") + 3, 5) : ""
-            if (state == "P0001") sub(/: .*/, ": " state ": a function raised an exception", text)
-            if (state ~ /^22/ || state == "42601") { gsub(/"[^"]*"/, "...", text); sub(/".*/, "...", text) }
-            gsub(/:  /, ": ", text)
+            begin(substr($0, RSTART))
         }
         # psql says of a command that it does not know no more than this.
-        !found && /^invalid command / { found = 1; text = substr($0, 1, 60) }
-        END { if (found) print text context (names == "" ? "" : " [" names "]") }
+        !found && /^invalid command / { found = 1; begin(substr($0, 1, 60)) }
+        # A severity in another language. (Notices have the SQLSTATEs of classes 00, 01 and 42P0x.)
+        !found && match($0, /^(psql:[^ ]*: )?[^ :]+:  [0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z]: /) {
+            other = substr($0, RLENGTH - 6, 5)
+            if (other !~ /^0[01]/) { sub(/^psql:[^ ]*: /, ""); sub(/^[^ :]+:/, "ERROR:"); begin($0) }
+        }
+        END {
+            if (text == "") exit
+            state = text ~ /^[A-Z]+:  [0-9A-Z]....: / ? substr(text, index(text, ":") + 3, 5) : ""
+            # What a function raises may be made of a row, under any SQLSTATE.
+            if (state == "P0001" || (state != "" && context ~ /^PL\/pgSQL function .* at RAISE/)) sub(/: .*/, ": " state ": a function raised an exception", text)
+            if (state ~ /^22/ || state == "42601") { gsub(/"[^"]*"/, "...", text); sub(/".*/, "...", text) }
+            gsub(/:  /, ": ", text)
+            print text (context == "" ? "" : " (" context ")") (names == "" ? "" : " [" names "]")
+        }
     ' "$1" | cut -c 1-600
 }
+
+# sqlstate MESSAGE: the SQLSTATE in what psql_error made, nothing where there is none.
+sqlstate() { printf '%s\n' "$1" | sed -n -e '1s/^[A-Z]*: \([0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z]\): .*/\1/p'; }

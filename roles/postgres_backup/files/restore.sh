@@ -32,11 +32,16 @@ restore() {
     file=$POSTGRES_BACKUP_DIR/$RESTORE_BACKUP
     session="postgres-backup restore $RESTORE_TOKEN"
     PGAPPNAME=$session
-    export maintenance file PGAPPNAME
+    # The settings of PostgreSQL 14 and newer, and a superuser's, follow when both are known (question_server).
+    given_options=${PGOPTIONS:-}
+    PGOPTIONS="$given_options $(session_options 0 no)"
+    quiet_options='-c search_path=pg_catalog'
+    export maintenance file PGAPPNAME PGOPTIONS quiet_options
 
     compare_hash
     question_server
     end_step prepare
+    [ "$exists" = no ] || look_at_bonds
     if [ "$RESTORE_CHECK" = yes ]; then
         [ "$RESTORE_CREATE_ROLES" = no ] || created_roles=$missing_roles
         [ "$exists" = no ] || replaced=$RESTORE_OLD
@@ -52,6 +57,7 @@ restore() {
     swap
     end_step swap
     [ "$exists" = no ] || replaced=$RESTORE_OLD
+    tell_of_bonds
     log "OK: $RESTORE_DATABASE of $RESTORE_BACKUP is restored as $RESTORE_TARGET, $rows rows"
     finish
 }
@@ -112,22 +118,90 @@ listed() { printf '%s' "$1" | sed -e 's/^\[//' -e 's/\]$//'; }
 quiet_psql() {
     quiet_database=$1
     shift
-    PGCLIENTENCODING=UTF8 psql --no-psqlrc --no-password --quiet --no-align --tuples-only --set=ON_ERROR_STOP=1 \
+    PGOPTIONS="$PGOPTIONS $quiet_options" PGCLIENTENCODING=UTF8 psql --no-psqlrc --no-password --quiet --no-align --tuples-only --set=ON_ERROR_STOP=1 \
         --set=VERBOSITY=verbose "$@" --dbname="$(connection "$quiet_database" keepalives_idle=30 keepalives_interval=10 keepalives_count=3)"
 }
 
+# restore_advice MESSAGE: what a person can do about an error of psql's: by its SQLSTATE, which is the same in every language
+# of the server (PostgreSQL documentation, appendix A), and by the kind of object that it begins with.
 restore_advice() {
+    error_state=$(sqlstate "$1")
+    error_text=${1#*: "$error_state": }
+    case $error_state:$step in
+        22023:create | 22P05:create | 22021:create | 42809:create)
+            echo "The server cannot make a database of that encoding or locale: use an image that has them."; return ;;
+        55006:create) echo "Somebody is connected to the database template0: end those sessions, and start the restore again."; return ;;
+    esac
     case $1 in
-        *': 42704: '*role*) echo "Create that role, or set create_roles." ;;
-        *'extension "'*'is not available'* | *'extension control file'*) echo "Install that extension on the server." ;;
-        *': 53100: '* | *'No space left'*) echo "Make room on the server's volume: a restore needs that of the database again." ;;
-        *': 42501: '*) echo "Restore as a superuser: set postgres_backup_user." ;;
-        *': 22023: '* | *': 22P05: '* | *': 22021: '*) echo "The server cannot make or fill a database of that encoding or locale: use an image that has them." ;;
-        *'closed the connection'* | *'terminating connection'* | *'connection to server was lost'*)
-            echo "PostgreSQL went away in the middle: look at its log (restart, out of memory, crash), and start the restore again." ;;
-        *) postgres_advice "$1" ;;
+        *'unsupported startup parameter'*)
+            echo "That is a connection pooler, such as PgBouncer: restores need the server itself. Set postgres_backup_host to it."; return ;;
+    esac
+    case $error_state in
+        42704) case $error_text in
+            'role "'*'" does not exist'*) echo "Create that role, or set create_roles." ;;
+            'unrecognized configuration parameter '*)
+                echo "Something in the database reads a setting that only a session has: give it to the database in the live server (ALTER DATABASE ... SET), and make a new backup; or to the role that restores (ALTER ROLE ... SET), which helps with this backup too." ;;
+            *'not a valid encoding'*) echo "The server cannot make a database of that encoding: use an image that can." ;;
+            'tablespace "'*) echo "Create that tablespace (CREATE TABLESPACE)." ;;
+            *) restore_advice_missing ;;
+        esac ;;
+        42883 | 42P01 | 3F000 | 42703) restore_advice_missing ;;
+        58P01 | 0A000) case $error_text in
+            *'row-level security'*) restore_advice_rights ;;
+            *extension* | *'could not access file'* | *'could not load library'*)
+                echo "Install that extension on the server, in the version that the backed-up server had: the package that has its files." ;;
+            *) echo "The server lacks what the message names: another version, or built without it. Use the image of the server that was backed up." ;;
+        esac ;;
+        42710 | 42P07 | 42P06 | 42723 | 42P04 | 42712)
+            echo "The object was there before the backup's text made it, most often by an extension of another version than the backed-up server's: install the same version, and start the restore again." ;;
+        23505) echo "Two rows of the backup have the same key, or an extension made the row before. Look for duplicates in the table that was backed up (a damaged index hides them: REINDEX tells), mend it, and make a new backup; or use an older one." ;;
+        23503) echo "Rows of the backup refer to rows that are not in it: the constraint did not hold in the database that was backed up either (disabled triggers, session_replication_role). Mend the rows there, and make a new backup; or use an older one." ;;
+        23*) echo "Rows of the backup do not fulfil the constraint that the message names: it calls a function that gives another answer now, or was broken in the database that was backed up. Mend it there, and make a new backup; or use an older one." ;;
+        53100 | 58030) echo "Free disk space on the server's volume: a restore needs as much as the database once more." ;;
+        53200) case $error_text in
+            *'shared memory'*) echo "Raise max_locks_per_transaction on the server, and restart it." ;;
+            *) echo "The server ran out of memory: raise its memory limit, or lower maintenance_work_mem." ;;
+        esac ;;
+        53300) echo "The server has no connection left: raise max_connections, or end some." ;;
+        53400) echo "The server's setting that the message names is too low for this restore: raise it (temp_file_limit, for instance)." ;;
+        57014) echo "Somebody or a setting cancelled the statement: look at the server's log for who did, and start the restore again." ;;
+        25006) echo "The server takes no changes: it is a standby. Set postgres_backup_host to the primary." ;;
+        25P03 | 25P04 | 57P05) echo "A time limit of the server ended the session: look at its timeouts (pg_settings), and start the restore again." ;;
+        42501) restore_advice_rights ;;
+        0L*) echo "Roles of this server do not have the memberships or rights that the backup's grants need: compare the roles of both servers, and grant what is missing." ;;
+        42602) echo "A library of the server reserves that setting's prefix and does not know the setting: use the version of the library that the backed-up server had." ;;
+        22*) echo "The server does not take a value of the backup: an extension's type or a function is another version's, the encoding is another one, or the backup was changed. Use the image of the server that was backed up; fetch the backup with verify to see that it is complete." ;;
+        55006 | 55P03) echo "Another session uses the object: end it (pg_stat_activity, pg_locks), and start the restore again." ;;
+        55P02 | 55000) echo "The server is not set up for what the message names (a library in shared_preload_libraries, wal_level): set it as on the server that was backed up, and restart it." ;;
+        3D000) echo "The database that the message names is gone: did somebody drop it? Start the restore again." ;;
+        P0*) echo "A function of the database or of an extension refused: see its text for what it demands. Dumps are restored with an empty search_path, and tables are filled one after another." ;;
+        XX001 | XX002) echo "The server found damaged data of its own: look at its log and its storage." ;;
+        XX*) echo "PostgreSQL or an extension met an error of its own: look at the server's log, and for a newer minor version of both." ;;
+        57P01 | 57P02 | 08*) restore_advice_gone ;;
+        57P03) postgres_advice "the server is starting up" ;;
+        42*) echo "The server does not understand the statement: it is another version, or an extension's. Use the image of the server that was backed up." ;;
+        *) case $1 in
+            *'closed the connection'* | *'terminating connection'* | *'connection to server was lost'*) restore_advice_gone ;;
+            *'could not access file'*) echo "The database's session_preload_libraries or local_preload_libraries name a library that the server does not have: install it, in the version that the backed-up server had." ;;
+            *) postgres_advice "$1" ;;
+        esac ;;
     esac
 }
+
+restore_advice_missing() {
+    echo "What the message names is not found. Either an extension of the server is older than the backed-up server's: install the same version. Or a function, a view or an index names it without its schema: dumps are restored with an empty search_path. Then write the schema there, or give the function SET search_path, in the live database, and make a new backup; this one restores by hand with psql, which goes on behind an error without ON_ERROR_STOP: then make what is missing."
+}
+
+# restore_advice_rights: a superuser's statement lacks a right only where it runs with an owner's.
+restore_advice_rights() {
+    if [ "${is_superuser:-no}" = yes ]; then
+        echo "The statement runs with the rights of an object's owner (a materialized view is filled with them, for instance), who lacks the right here: grant it to that role, or BYPASSRLS where it is row-level security (ALTER ROLE ... BYPASSRLS), start the restore again, and take it back."
+        return
+    fi
+    echo "Restore as a superuser: set postgres_backup_user. Where the provider has none: a role with BYPASSRLS that is a member of the database's roles; what only superusers may do must then be left out by hand."
+}
+
+restore_advice_gone() { echo "PostgreSQL went away in the middle: look at its log (restart, out of memory, crash), and start the restore again."; }
 
 # run_step NAME WHAT: a step in a group of its own; where its psql fails, the restore ends with what it said.
 run_step() {
@@ -144,9 +218,9 @@ restore_step() {
         hash) stage read dd if="$file" bs=1048576 | stage hash sha256sum >"$work/hash" ;;
         ask) stage psql ask >"$work/answers" ;;
         roles) stage psql run_roles >"$work/answers" ;;
-        create) stage psql create ;;
+        create) stage psql create >"$work/answers" ;;
         feed) feed_all ;;
-        settle) stage psql settle ;;
+        settle) stage psql settle >"$work/answers" ;;
         swap) stage psql swap_names ;;
         *) exit 2 ;;
     esac
@@ -204,6 +278,9 @@ question_server() {
         IFS= read -r sessions
     } <"$work/answers"
     answered=yes
+    PGOPTIONS="$given_options $(session_options "$server_major" "$is_superuser")"
+    # What a login trigger of the restored database does is not for us.
+    [ "$is_superuser" = no ] || [ "$server_major" -lt 17 ] || quiet_options="$quiet_options -c event_triggers=off"
     # Names in an SQL_ASCII database may be in any encoding.
     databases=$(utf8 "$databases")
     if [ -n "$RESTORE_MAJOR" ] && [ "$server_major" -lt "$RESTORE_MAJOR" ]; then
@@ -225,16 +302,77 @@ question_server() {
 
 # drop_leftovers: what a restore of the same database left that could not clean up. Nobody is connected to those.
 drop_leftovers() {
-    quiet_psql "$maintenance" --set=mark="$RESTORE_MARK" >"$work/leftovers" 2>"$work/psql.err" <<'SQL' || warn "what an earlier restore left could not be dropped: $(psql_error "$work/psql.err")"
-CREATE TEMPORARY TABLE leftovers AS SELECT datname FROM pg_catalog.pg_database d
-    JOIN pg_catalog.pg_db_role_setting s ON setdatabase = d.oid AND setrole = 0
-    WHERE :'mark' = ANY (setconfig)
-        AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a WHERE a.datid = d.oid);
-SELECT format('DROP DATABASE %I', datname) FROM leftovers
-\gexec
-SELECT json_agg(datname::text) FROM leftovers HAVING count(*) > 0;
+    quiet_psql "$maintenance" --set=mark="$RESTORE_MARK" >"$work/leftovers" 2>"$work/psql.err" <<'SQL' || warn "what an earlier restore left could not be looked for: $(psql_error "$work/psql.err")"
+SELECT datname FROM pg_catalog.pg_database d JOIN pg_catalog.pg_db_role_setting s ON setdatabase = d.oid AND setrole = 0
+    WHERE :'mark' = ANY (setconfig) AND datname !~ E'[\n\r]'
+        AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a WHERE a.datid = d.oid AND backend_type = 'client backend');
 SQL
-    [ ! -s "$work/leftovers" ] || warn "dropped what an earlier restore left: $(listed "$(utf8 "$(cat "$work/leftovers")")")"
+    while IFS= read -r leftover <&3; do
+        if drop_database "$leftover" 2>"$work/drop.err"; then
+            warn "dropped what an earlier restore left: $(utf8 "$leftover")"
+        else
+            warn "what an earlier restore left, '$(utf8 "$leftover")', could not be dropped: $(psql_error "$work/drop.err")"
+        fi
+    done 3<"$work/leftovers"
+}
+
+# drop_database NAME: one that a restore made. First goes what would hold it: subscriptions (whose slots at the publisher
+# may be another database's, and stay), slots, prepared transactions, and the mark of a template.
+drop_database() {
+    PGCONNECT_TIMEOUT=5 quiet_psql "$1" >/dev/null 2>&1 <<'SQL' || :
+SET client_min_messages = error;
+SELECT format('ALTER SUBSCRIPTION %I DISABLE', subname), format('ALTER SUBSCRIPTION %I SET (slot_name = NONE)', subname),
+        format('DROP SUBSCRIPTION %I', subname)
+    FROM pg_catalog.pg_subscription JOIN pg_catalog.pg_database d ON d.oid = subdbid WHERE datname = current_database()
+\gexec
+SELECT format('ROLLBACK PREPARED %L', gid) FROM pg_catalog.pg_prepared_xacts WHERE database = current_database()
+\gexec
+SELECT pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots WHERE database = current_database() AND NOT active;
+SQL
+    PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=name="$1" >/dev/null <<'SQL'
+SET client_min_messages = error;
+SELECT format('ALTER DATABASE %I IS_TEMPLATE false', datname) FROM pg_catalog.pg_database WHERE datname = :'name' AND datistemplate
+\gexec
+SELECT format('DROP DATABASE IF EXISTS %I%s', :'name', CASE WHEN current_setting('server_version_num')::int >= 130000 THEN ' WITH (FORCE)' END)
+\gexec
+SQL
+}
+
+# ----------------------------------------------------------------------------------------------------------- bonds
+
+# look_at_bonds: what belongs to the database that is to be replaced and does not go over to the restored one.
+look_at_bonds() {
+    quiet_psql "$maintenance" --set=target="$RESTORE_TARGET" --set=old="$RESTORE_OLD" >"$work/bonds" 2>"$work/psql.err" <<'SQL' || warn "what belongs to $RESTORE_TARGET could not be looked for: $(psql_error "$work/psql.err")"
+SELECT translate(format('the subscription %I (%s, slot %s) belongs to the database that is to be replaced: as %I it goes on receiving, and the subscription of the restored %I, if the backup has it, is disabled',
+        subname, CASE WHEN subenabled THEN 'enabled' ELSE 'disabled' END, coalesce(quote_ident(subslotname), 'NONE'), :'old', :'target'), E'\n\r', '??')
+    FROM pg_catalog.pg_subscription JOIN pg_catalog.pg_database d ON d.oid = subdbid WHERE datname = :'target' ORDER BY subname;
+SELECT translate(format('the logical replication slot %I (%s) belongs to the database that is to be replaced: its subscriber gets nothing of the restored %I',
+        slot_name, CASE WHEN active THEN 'in use' ELSE 'not in use' END, :'target'), E'\n\r', '??')
+    FROM pg_catalog.pg_replication_slots WHERE database = :'target' ORDER BY slot_name;
+SQL
+    while IFS= read -r bond <&3; do
+        if [ "$RESTORE_CHECK" = yes ]; then warn "$(utf8 "$bond")"; else log "warning: $(utf8 "$bond")"; fi
+    done 3<"$work/bonds"
+}
+
+# tell_of_bonds: what is left to do for subscriptions and slots, with the commands.
+tell_of_bonds() {
+    PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=target="$RESTORE_TARGET" --set=old="$replaced" >"$work/bonds" 2>"$work/psql.err" <<'SQL' || warn "what belongs to $RESTORE_TARGET could not be looked for: $(psql_error "$work/psql.err")"
+SELECT translate(format('%1$I still has the subscription %2$I%3$s. To end that, run in %1$I: ALTER SUBSCRIPTION %2$I DISABLE; ALTER SUBSCRIPTION %2$I SET (slot_name = NONE); DROP SUBSCRIPTION %2$I; (the slot %4$s stays at the publisher)',
+        datname, subname, CASE WHEN subenabled THEN ' and goes on receiving' ELSE '' END, coalesce(quote_ident(subslotname), 'NONE')), E'\n\r', '??')
+    FROM pg_catalog.pg_subscription JOIN pg_catalog.pg_database d ON d.oid = subdbid WHERE datname = :'old' ORDER BY subname;
+SELECT translate(format('the subscription %2$I is disabled in the restored %1$I, and what was published since the backup is not there. For it to receive again, run in %1$I%3$s: %4$sALTER SUBSCRIPTION %2$I ENABLE; ALTER SUBSCRIPTION %2$I REFRESH PUBLICATION WITH (copy_data = false); or, to drop it without its slot: ALTER SUBSCRIPTION %2$I SET (slot_name = NONE); DROP SUBSCRIPTION %2$I;',
+        datname, subname, CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_subscription o
+            WHERE o.subslotname = s.subslotname AND o.subdbid <> s.subdbid)
+            THEN format(', when no other database''s subscription uses the slot %I any more', subslotname) ELSE '' END,
+        CASE WHEN subslotname IS NULL THEN format('ALTER SUBSCRIPTION %1$I SET (slot_name = %1$I); ', subname) ELSE '' END), E'\n\r', '??')
+    FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = subdbid
+    WHERE datname = :'target' AND NOT subenabled ORDER BY subname;
+SELECT translate(format('the logical replication slot %1$I belongs to %2$I now: its subscriber gets nothing of %3$I, and the slot keeps WAL. Run in %2$I: SELECT pg_drop_replication_slot(%1$L); then in %3$I: SELECT pg_create_logical_replication_slot(%1$L, %4$L); and copy the data to the subscriber anew',
+        slot_name, database, :'target', plugin), E'\n\r', '??')
+    FROM pg_catalog.pg_replication_slots WHERE database = :'old' ORDER BY slot_name;
+SQL
+    while IFS= read -r bond <&3; do warn "$(utf8 "$bond")"; done 3<"$work/bonds"
 }
 
 # ----------------------------------------------------------------------------------------------------------- roles
@@ -288,10 +426,17 @@ create() {
     printf '%s\n' "$RESTORE_BEFORE_SQL" | quiet_psql "$RESTORE_TEMPORARY"
 }
 
+# tell_left_out: the settings of the database that the server did not take (restore_plan.py).
+tell_left_out() {
+    [ ! -s "$work/answers" ] || left_out=$(cat "$work/answers")
+    [ -z "$left_out" ] || warn "PostgreSQL $server_version does not take these settings of the database, which were left out (a newer version removed them, or their library is missing): $(utf8 "$left_out")"
+}
+
 make_database() {
     step=create made=maybe
     export is_superuser
     run_step create "the temporary database could not be made"
+    left_out=$(cat "$work/answers")
     log "restoring into the temporary database $RESTORE_TEMPORARY"
     end_step create
 }
@@ -307,7 +452,7 @@ feed_section() {
     begins_section <"$work/section" || { echo foreign >"$work/foreign"; return 1; }
     # What was committed last is flushed by the swap's own commit.
     stage pieces copy_pieces |
-        PGOPTIONS="${PGOPTIONS:-} -c synchronous_commit=off -c default_transaction_read_only=off" stage psql feed_psql "$RESTORE_TEMPORARY" \
+        PGOPTIONS="$PGOPTIONS -c synchronous_commit=off" stage psql feed_psql "$RESTORE_TEMPORARY" \
             keepalives_idle=30 keepalives_interval=10 keepalives_count=3 |
         stage count count_rows >"$work/rows"
     head -c 64 >"$work/behind"
@@ -348,11 +493,34 @@ feed() {
     [ "$found" = "$file_before" ] || fail "the backup changed while it was read" "$RESTORE_BACKUP" \
         "Find out what writes to the volume."
     rows=$(cat "$work/rows")
-    [ "$rows" = "$RESTORE_ROWS" ] || fail "the rows are not those of the backup" "expected $RESTORE_ROWS, PostgreSQL reported $rows" \
-        "Fetch the backup with verify again."
+    [ "$rows" = "$RESTORE_ROWS" ] || rows_differ
     run_step settle "the database's own properties could not be set"
+    tell_left_out
     log "restored $rows rows"
     end_step restore
+}
+
+# rows_differ: COPY and INSERT reported other numbers than the backup's text has rows; whose triggers or rules may be why.
+rows_differ() {
+    keepers=$(quiet_psql "$RESTORE_TEMPORARY" 2>/dev/null <<'SQL'
+SELECT translate(string_agg(text, ', ' ORDER BY text), E'\n\r', '??') FROM (
+    SELECT format('the trigger %I on %s (function %s)', tgname, tgrelid::regclass, tgfoid::regproc) AS text FROM pg_catalog.pg_trigger
+        WHERE NOT tgisinternal AND tgtype & 7 = 7 AND EXISTS (SELECT FROM pg_catalog.pg_depend
+            WHERE deptype = 'e' AND (classid, objid) IN (('pg_class'::regclass, tgrelid), ('pg_proc'::regclass, tgfoid)))
+    UNION SELECT format('the rule %I on %s', rulename, ev_class::regclass) FROM pg_catalog.pg_rewrite WHERE ev_type = '3' AND is_instead
+) AS found;
+SQL
+    ) || keepers=
+    if [ "$rows" -lt "$RESTORE_ROWS" ] 2>/dev/null; then
+        if [ -n "$keepers" ]; then
+            fail "the rows are not those of the backup" "expected $RESTORE_ROWS, PostgreSQL reported $rows; these decide what is written: $(utf8 "$keepers")" \
+                "One of them, which was there before the rows, left some out. Restore the database by hand, as the runbook shows and as the extension's own documentation says of restores."
+        fi
+        fail "the rows are not those of the backup" "expected $RESTORE_ROWS, PostgreSQL reported $rows" \
+            "A trigger, a rule or INSERT ... ON CONFLICT left rows out while they were restored. The backup itself has them: a restore drill with contents (restore_drill) names the tables."
+    fi
+    fail "the rows are not those of the backup" "expected $RESTORE_ROWS, PostgreSQL reported $rows" \
+        "The contents are another backup's, or were counted by another version of the collection: fetch the backup with verify again, and give the contents that this returns."
 }
 
 # ------------------------------------------------------------------------------------------------------------ the swap
@@ -448,7 +616,7 @@ drop_temporary() {
     tries=0
     while [ "$tries" -lt "$DROP_TRIES" ]; do
         if PGAPPNAME='postgres-backup clean-up' PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=temporary="$RESTORE_TEMPORARY" \
-            --set=session="$session" >/dev/null 2>"$work/drop.err" <<'SQL'; then
+            --set=session="$session" >/dev/null 2>"$work/drop.err" <<'SQL' && PGAPPNAME='postgres-backup clean-up' drop_database "$RESTORE_TEMPORARY" 2>"$work/drop.err"; then
 SET client_min_messages = error;
 SELECT set_config('restore.session', :'session', false);
 SELECT pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE application_name = :'session' OR datname = :'temporary';
@@ -459,7 +627,6 @@ DO $$ BEGIN
         PERFORM pg_sleep(0.1);
     END LOOP;
 END $$;
-DROP DATABASE IF EXISTS :"temporary";
 SQL
             log "the temporary database is dropped"
             return 0

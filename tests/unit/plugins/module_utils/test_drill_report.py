@@ -206,3 +206,52 @@ def test_equal_until_one_thing_is_changed(seed: int) -> None:
             contents["databases"].remove(database)
     failures = compare(report_of(databases), Expected.parse(contents))
     assert 1 <= len(failures) <= 2
+
+
+# A tree: a root, a branch and three leaves; each with its part, the rows expected and those found.
+Tree = dict[str, tuple[str, int, int]]
+
+
+def tree_differences(tree: Tree, **more: Any) -> list[str]:
+    lines = [database_line("app", len(tree), 0)]
+    lines += [
+        table_line("s", name, found, tree=7, part=part, **(more if part == "root" else {}))
+        for name, (part, _, found) in tree.items()
+    ]
+    expected: Tables = {("s", name): rows for name, (_, rows, _) in tree.items()}
+    return [failure.message for failure in compare(parse_report(lines), Expected.parse(contents_of({"app": expected})))]
+
+
+@pytest.mark.parametrize(
+    ("root", "leaves", "words"),
+    [
+        # Loaded through the root, however the rows lie; with leaves that are loaded directly.
+        (9, [(0, 4), (0, 5), (0, 0)], []),
+        (5, [(4, 4), (0, 5), (0, 0)], []),
+        (5, [(4, 6), (0, 3), (0, 0)], []),
+        (9, [(0, 4), (0, 4), (0, 0)], ["partitions: expected 9 rows in all of them together, found 8"]),
+        (0, [(4, 4), (5, 5), (0, 0)], []),
+        # Not one row went through the root: each leaf for itself.
+        (0, [(4, 5), (5, 4), (0, 0)], ["s.leaf0", "s.leaf1"]),
+        # Rows that a leaf itself must have.
+        (5, [(4, 3), (0, 6), (0, 0)], ["s.leaf0 in the database 'app': expected at least 4 rows, found 3"]),
+        (1, [(0, 3), (0, 0), (0, 0)], ["expected 1 rows in all of them together, found 3"]),
+    ],
+)
+def test_a_partition_tree(root: int, leaves: list[tuple[int, int]], words: list[str]) -> None:
+    tree: Tree = {"root": ("root", root, 0), "branch": ("branch", 0, 0)}
+    tree |= {f"leaf{number}": ("leaf", *each) for number, each in enumerate(leaves)}
+    found = tree_differences(tree)
+    assert len(found) == len(words)
+    for message, word in zip(found, words, strict=True):
+        assert word in message
+    # An extension fills its tables itself.
+    if root == 1:
+        assert tree_differences(tree, extension=True) == []
+
+
+def test_a_leaf_that_is_missing() -> None:
+    lines = [database_line("app", 1, 0), table_line("s", "root", 0, tree=7, part="root")]
+    expected: Tables = {("s", "root"): 0, ("s", "leaf"): 3}
+    (failure,) = compare(parse_report(lines), Expected.parse(contents_of({"app": expected})))
+    assert failure.message == "the table s.leaf in the database 'app': expected it, with 3 rows, found none"

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -69,6 +70,12 @@ def variable(plan: RestorePlan, name: str) -> str:
     return plan.variables[f"RESTORE_{name}"]
 
 
+def settings(plan: RestorePlan, name: str) -> list[list[str]]:
+    """The statements that set something, each with the setting's name."""
+    pairs = re.findall(r"^\['((?:[^']|'')*)', '((?:[^']|'')*)'\],?$", variable(plan, name), re.MULTILINE)
+    return [[part.replace("''", "'") for part in pair] for pair in pairs]
+
+
 def test_a_plan() -> None:
     plan = plan_restore(request(new_name="other"))
     assert (plan.target, plan.temporary) == ("other", "other_restoring_t0")
@@ -78,11 +85,11 @@ def test_a_plan() -> None:
     assert variable(plan, "SECTION") == "100 200"
     assert (variable(plan, "GLOBALS_BYTES"), variable(plan, "MAJOR"), variable(plan, "ROWS")) == ("100", "18", "7")
     assert json.loads(variable(plan, "ROLES")) == ['the "owner"', "a"]
-    assert variable(plan, "BEFORE_SQL").splitlines() == [
-        "ALTER DATABASE \"other_restoring_t0\" SET work_mem TO '8MB';",
-        "ALTER ROLE a IN DATABASE \"other_restoring_t0\" SET x.y TO 'z';",
+    assert settings(plan, "BEFORE_SQL") == [
+        ["ALTER DATABASE \"other_restoring_t0\" SET work_mem TO '8MB';", "work_mem"],
+        ["ALTER ROLE a IN DATABASE \"other_restoring_t0\" SET x.y TO 'z';", "x.y"],
     ]
-    assert variable(plan, "AFTER_SQL").splitlines() == [
+    assert variable(plan, "AFTER_SQL").strip().splitlines() == [
         'COMMENT ON DATABASE "other_restoring_t0" IS NULL;',
         "COMMENT ON DATABASE \"other_restoring_t0\" IS 'SET work';",
         'GRANT CREATE ON DATABASE "other_restoring_t0" TO a;',
@@ -95,6 +102,29 @@ def test_a_plan() -> None:
     ]
     assert variable(plan, "RENAME_SQL") == 'ALTER DATABASE "other_restoring_t0" RENAME TO "other";'
     assert variable(plan, "AWAY_SQL") == 'ALTER DATABASE "other" RENAME TO "other_before_restore_20261122030405";'
+
+
+def test_settings_that_would_stand_in_the_way_are_made_after_the_body() -> None:
+    found = contents()
+    (database,) = found["databases"]
+    texts = [
+        " SET default_transaction_read_only TO 'on';", " SET \"role\" TO 'app';", " SET search_path TO 'a', 'b';",
+        " RESET array_nulls;", " SET \"TimeZone\" TO '$settings$ \\';", " SET TABLESPACE elsewhere;",
+    ]  # fmt: skip
+    database["properties"] = [
+        {"before": "ALTER DATABASE ", "after": text, "offset_bytes": 110 + number, "length_bytes": 1}
+        for number, text in enumerate(texts)
+    ]
+    plan = plan_restore(request(contents=found))
+    early, late = variable(plan, "BEFORE_SQL"), variable(plan, "AFTER_SQL")
+    assert [name for name in ("search_path", "timezone") if f"'{name}']" in early] == ["search_path", "timezone"]
+    # In the source's order, which PostgreSQL keeps: those made before are made anew.
+    after = re.findall(r", '([\w.]+)'\],?$", late, re.MULTILINE)
+    assert after[:2] == ["search_path", "timezone"]
+    assert after[2:] == ["default_transaction_read_only", "role", "search_path", "array_nulls", "timezone"]
+    # What cannot be in a transaction is no setting; and no text ends the quotation.
+    assert 'ALTER DATABASE "shop_restoring_t0" SET TABLESPACE elsewhere;' in late.splitlines()
+    assert early.startswith("DO $settings_$\n") and early.count("$settings_$") == 2
 
 
 def test_no_statement_names_the_live_database_but_its_renaming() -> None:
@@ -152,7 +182,7 @@ def test_what_stands_in_the_body_is_run_after_it() -> None:
     setting = a_property("ALTER DATABASE ", " SET search_path TO x;", 500)
     plan = plan_restore(request(contents=contents(properties=[setting])))
     assert variable(plan, "BEFORE_SQL") == ""
-    assert variable(plan, "AFTER_SQL").endswith('ALTER DATABASE "shop_restoring_t0" SET search_path TO x;')
+    assert settings(plan, "AFTER_SQL") == [['ALTER DATABASE "shop_restoring_t0" SET search_path TO x;', "search_path"]]
 
 
 def test_a_statement_that_is_too_long_is_left_out_and_told() -> None:
