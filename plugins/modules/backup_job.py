@@ -81,7 +81,7 @@ result:
   description:
     - What the run said of itself - its state, the backup's name, size and sha256, seconds per step, and the reason
       when it failed. Null for a CronJob that does not run this collection's script, of whose backup nothing is proven
-      then, or when O(wait) is false.
+      then, or when O(wait) is false. Where the module fails, only the fields that have a value.
   type: dict
   returned: always
   sample:
@@ -97,7 +97,7 @@ proven:
   type: bool
   returned: always
 log:
-  description: The run's log, all attempts; its last 200 lines, and its last 20 where the module fails.
+  description: The run's log, all attempts; its last 200 lines, and its last 12 for people where the module fails.
   type: list
   elements: str
   returned: always
@@ -139,8 +139,6 @@ ARGUMENTS = {
     "wait_timeout": {"type": "str", "default": "7h"},
 }
 LOG_LINES = 200
-# The message has the reason: Ansible prints both.
-FAILED_LOG_LINES = 20
 NOTHING: dict[str, Any] = {"job": None, "attached": False, "newest": None, "result": None, "proven": False, "log": []}
 
 
@@ -192,7 +190,7 @@ def follow(
                 message += ". The Job that was made for this run is deleted"
         elif isinstance(error, StuckError):
             message += f". This Job was there before. To give it up: kubectl delete job {job} -n {namespace}"
-        return {"failed": True, "msg": message, "check": error.check, "log": [*run.log[-FAILED_LOG_LINES:]]}
+        return {"failed": True, "msg": message, "check": error.check, "log": [*run.log[-LOG_LINES:]]}
     result, look = end.result, ""
     if is_ours(cronjob):
         result, look = own_result(module, connection, cronjob, job, result)
@@ -214,7 +212,7 @@ def follow(
         )
         return found
     message = unproven(namespace, job, look) if end.state == "Complete" else failure(namespace, job, end, result)
-    return {**found, "failed": True, "msg": message, "log": found["log"][-FAILED_LOG_LINES:]}
+    return {**found, "failed": True, "msg": message}
 
 
 def own_result(

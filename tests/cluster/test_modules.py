@@ -9,11 +9,14 @@ import os
 import signal
 import subprocess
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from tests.docs.claims import CLAIMS, FUTURE
 
 from .conftest import credentials
 from .kube import CHECKOUT, NAME, Ansible, apply, create, kubectl, must_get, names, run_in_volume, wait_until
@@ -260,6 +263,33 @@ def test_a_job_that_is_deleted_meanwhile(ansible: Ansible, installed: dict[str, 
     assert "was deleted before its end was seen" in output
 
 
+def test_backups_dated_in_the_future_are_cleared(ansible: Ansible, installed: dict[str, Any]) -> None:
+    """By the page's own commands, in the runbook's own pod."""
+    namespace = installed["namespace"]
+    good = ansible.module("backup_job", **installed)["result"]["backup"]
+    removed, renamed = (f"{NAME}-2099-01-0{day}-020000" for day in (1, 2))
+    copies = "".join(
+        f"cp -p {good} {name}.sql.gz; touch -d '2 hours ago' {name}.sql.gz; "
+        f"sed 's/{good}/{name}.sql.gz/' {good}.sha256 >{name}.sql.gz.sha256; "
+        for name in (removed, renamed)
+    )
+    run_in_volume(namespace, f"cd /backups; {copies}")
+    (problem,) = ansible.module("backup_info", **installed)["problems"]
+    assert problem["check"] == "future" and removed in problem["message"], problem
+    create(runbooks_job("backup-reader", namespace))
+    kubectl("wait", "--for=jsonpath={.status.ready}=1", "job/backup-reader", "-n", namespace, "--timeout=2m")
+    remove, rename = (command for command, claim in CLAIMS["docs/troubleshooting.md"].items() if claim == FUTURE)
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).strftime("%Y-%m-%d")
+    for command, name in ((remove, removed), (rename, renamed)):
+        here = command.replace("NAME", name).replace("TRUE", f"{NAME}-{yesterday}-020000")
+        subprocess.run(["bash", "-c", here.replace("-n data", f"-n {namespace}")], check=True)
+    again = ansible.module("backup_job", **installed)
+    assert not again["attached"] and not again["failed"], again["msg"]
+    info = ansible.module("backup_info", **installed)
+    assert info["healthy"], info["problems"]
+    assert f"{NAME}-{yesterday}-020000.sql.gz" in {backup["name"] for backup in info["backups"]}
+
+
 def _named(name: str, namespace: str) -> dict[str, str]:
     return {"name": name, "namespace": namespace}
 
@@ -278,6 +308,7 @@ STUCK: dict[str, tuple[list[tuple[str, str, Any]], tuple[str, ...]]] = {
         [("replace", "/volumes/0/persistentVolumeClaim/claimName", "unbound")],
         ("unbound", "PersistentVolumeClaim"),
     ),
+    "quota": ([], ("FailedCreate", "quota", "postgres_backup_resources")),
     "account": ([("replace", "/serviceAccountName", "none")], ("FailedCreate", 'serviceaccount "none" not found')),
 }
 
@@ -300,6 +331,10 @@ def test_a_pod_that_will_not_start(ansible: Ansible, installed: dict[str, Any], 
                 "spec": spec,
             }
         )
+    if fault == "quota":
+        spec = {"hard": {"limits.cpu": "1m"}}
+        apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": _named("quota", namespace), "spec": spec})
+        kubectl("wait", "--for=jsonpath={.status.hard}", "resourcequota/quota", "-n", namespace, "--timeout=20s")
     patch(namespace, *operations)
     began = time.monotonic()
     found = ansible.module("backup_job", stuck_timeout="8s", wait_timeout="14s", **installed)
@@ -332,6 +367,7 @@ def test_a_plain_scripts_cronjob(ansible: Ansible, namespace: str, home: dict[st
     info = ansible.module("backup_info", **options)
     assert [backup["state"] for backup in info["backups"]] == ["unchecked"]
     assert {"backup", "unchecked"} <= {problem["check"] for problem in info["problems"]}
+    assert "This CronJob does not run this collection's script" in str(info["problems"])
     assert info["volume"]["claim"] == CLAIM
 
 
