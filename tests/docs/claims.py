@@ -77,7 +77,8 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         "kubectl create rolebinding postgres-backup-operator -n data --role=postgres-backup-operator --user=alice": RUN,
         "kubectl auth can-i create jobs -n data --as=alice": RUN,
         "kubectl create job --from=cronjob/postgres-backup network-test -n data --dry-run=client -o yaml | sed "
-        "-e 's|component: backup$|component: drill|' -e 's|^\\( *- \\)/opt/postgres-backup/backup.sh$|\\1-c|' "
+        "-e '/^  ownerReferences:$/,/^    uid: /d' -e 's|component: backup$|component: drill|' "
+        "-e 's|^\\( *- \\)/opt/postgres-backup/backup.sh$|\\1-c|' "
         "-e 's|^\\( *- \\)run$|\\1pg_isready -h \"$POSTGRES_BACKUP_HOST\" -U postgres -t 5 \\|\\| true|' "
         "| kubectl create -f -": RUN,
         "kubectl wait --for=condition=complete job/network-test -n data --timeout=2m": RUN,
