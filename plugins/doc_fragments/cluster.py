@@ -25,7 +25,12 @@ options:
     type: str
   stuck_timeout:
     description:
-      - How long a pod may fail to start for a reason that time does not mend, such as an image that cannot be pulled.
+      - How long a pod may fail to start for a known reason, such as a missing Secret, a volume whose server is away, or
+        an image that cannot be pulled.
+      - A pod that waits for a node (cordoned, full, or not there yet) may wait ten times as long; one that only reads
+        the volume not longer than 5 minutes in all.
+      - The Job of a backup that was asked for (M(homelab.postgres_backup.backup_job)) is waited for as long as time may
+        mend what its pod waits for, whatever this says.
       - A duration such as V(30s) or V(5m).
     type: str
     default: 30s

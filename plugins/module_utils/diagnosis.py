@@ -4,15 +4,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-# Reasons of a waiting container that time alone does not mend (kubernetes pkg/kubelet/images/types.go and
-# pkg/kubelet/kuberuntime/kuberuntime_container.go).
+# Reasons of a waiting container that is not just being started (kubernetes pkg/kubelet/images/types.go,
+# pkg/kubelet/kuberuntime/kuberuntime_container.go and, of the registry, k8s.io/cri-api/pkg/errors).
 _ADVICE = {
     "ErrImagePull": "Look at the image's name and at the pull secrets (postgres_backup_image)",
     "ImagePullBackOff": "Look at the image's name and at the pull secrets (postgres_backup_image)",
+    "RegistryUnavailable": "Look at the registry, and at the node's way to it",
+    "ImageInspectError": "Look at the node's container runtime",
+    "SignatureValidationFailed": "Name an image whose signature the node accepts (postgres_backup_image)",
     "ErrImageNeverPull": "The image is not on the node, and its pull policy is Never: load it there",
     "InvalidImageName": "Correct the image's name (postgres_backup_image)",
     "CreateContainerConfigError": "Create what is missing, or name what is there (postgres_backup_secret_name, …_key)",
@@ -23,38 +27,75 @@ _EVENT_ADVICE = {
     "FailedMount": "Look at the volume and at the server behind it",
     "FailedAttachVolume": "Look at the volume: is it in use on another node?",
     "FailedCreatePodSandBox": "Look at the node's network and container runtime",
+    "NodeNotReady": "Look at the node (kubectl get nodes)",
     "FailedCreate": "Look at the Job's events: quota, Pod Security or a missing ServiceAccount",
 }
 _UNSCHEDULABLE_ADVICE = "Look at the claim, the nodes' room and the pod's requests, node selector and tolerations"
+_RESOURCES_ADVICE = (
+    "Let the container's requests and limits be what the namespace's quota and limit ranges allow "
+    "(postgres_backup_resources)"
+)
+
+# The cause can only be read in Kubernetes' messages: they quote the kernel, Go's net package and HTTP. With these words
+# something is away that comes back by itself, or busy: a registry, the volume's server, a webhook.
+_AWAY = re.compile(
+    r"time(d )?-?out|deadline exceeded|connection (refused|reset)|broken pipe|no route to host|host is down"
+    r"|network is (unreachable|down)|no such host|server misbehaving|temporary failure|unexpected EOF|: EOF"
+    r"|too ?many ?requests|QPS exceeded|rate ?limit|service unavailable|bad gateway|internal server error"
+    r"|\b(status|code)\b[^,;]{0,24}\b(429|5\d\d)\b|no endpoints available|stale (NFS )?file handle"
+    r"|input/output error|no space left on device|is reserved for",
+    re.IGNORECASE,
+)
+# A pod that names what is not there.
+_MISSING = re.compile(r'(configmaps?|secrets?|persistentvolumeclaims?) "[^"]*" not found|non-existent', re.IGNORECASE)
+# (kubernetes plugin/pkg/admission/limitranger, k8s.io/apiserver/pkg/admission/plugin/resourcequota.)
+_RESOURCES = re.compile(r"exceeded quota|must specify|usage per (Container|Pod)|limit to request ratio", re.IGNORECASE)
+_QUOTA_USED = re.compile(r"exceeded quota: .*, used: (?P<used>.*), limited: ")
+_NOTHING_USED = re.compile(r"=0(,|$)")
+_NEVER_PASS = frozenset({"InvalidImageName", "ErrImageNeverPull", "SignatureValidationFailed"})
+_PASS_UNLESS_MISSING = frozenset({
+    "Unschedulable", "FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox", "NodeNotReady",
+    "RegistryUnavailable",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """What a pod waits for, or was ended by: Kubernetes' own `reason` and `message`, and what a person can do."""
+    """What a pod waits for, or was ended by: Kubernetes' own `reason` and `message`, and what a person can do.
+
+    `may_pass` when time may mend it without anybody who changes the pod or what it names: a node that is cordoned, full
+    or not there yet, a volume's server or a registry that is away. `is_for_node` while the pod has no node.
+    """
 
     reason: str
     message: str
     advice: str
+    may_pass: bool = False
+    is_for_node: bool = False
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.message}. {self.advice}"
 
 
 def why_waiting(pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]] = ()) -> Waiting | None:
-    """What keeps this pod from running although time alone will not mend it; None when nothing is known to.
+    """What keeps this pod from running; None when nothing is known to.
 
     `events` are the pod's; a warning among them counts only while the pod's containers have not started.
     """
     status = pod.get("status", {})
     for condition in status.get("conditions", []):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return Waiting(condition.get("reason", "Unschedulable"), _text(condition), _UNSCHEDULABLE_ADVICE)
+            reason, message = condition.get("reason", "Unschedulable"), _text(condition)
+            may_pass = _may_pass("Unschedulable", message)
+            return Waiting(reason, message, _UNSCHEDULABLE_ADVICE, may_pass, is_for_node=may_pass)
     containers = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
     for container in containers:
         waiting = container.get("state", {}).get("waiting") or {}
-        advice = _ADVICE.get(waiting.get("reason", ""))
+        reason, message = waiting.get("reason", ""), _text(waiting)
+        advice = _ADVICE.get(reason)
         if advice is not None:
-            return Waiting(waiting["reason"], _text(waiting), advice)
+            cause = message if reason != "ImagePullBackOff" else f"{message} {_pull_failure(events)}"
+            return Waiting(reason, message, advice, _may_pass(reason, cause))
     if any("waiting" not in container.get("state", {}) for container in containers):
         return None
     return why_event(events)
@@ -65,8 +106,33 @@ def why_event(events: Iterable[Mapping[str, Any]]) -> Waiting | None:
     telling = [event for event in events if event.get("type") == "Warning" and event.get("reason") in _EVENT_ADVICE]
     if not telling:
         return None
-    newest = max(telling, key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
-    return Waiting(newest["reason"], _text(newest), _EVENT_ADVICE[newest["reason"]])
+    newest = max(telling, key=_time)
+    reason, message = newest["reason"], _text(newest)
+    asks_too_much = reason == "FailedCreate" and _RESOURCES.search(message)
+    advice = _RESOURCES_ADVICE if asks_too_much else _EVENT_ADVICE[reason]
+    return Waiting(reason, message, advice, _may_pass(reason, message))
+
+
+def _may_pass(reason: str, message: str) -> bool:
+    if reason in _NEVER_PASS or _MISSING.search(message):
+        return False
+    if reason in _PASS_UNLESS_MISSING:
+        return True
+    quota = _QUOTA_USED.search(message)
+    if quota is not None:
+        # Others' pods end; a quota of which nothing is used is too small.
+        return not _NOTHING_USED.search(quota["used"])
+    return _AWAY.search(message) is not None
+
+
+def _pull_failure(events: Iterable[Mapping[str, Any]]) -> str:
+    """Why an image could not be pulled: kubelets before 1.32 say it in an event only, while they wait to try again."""
+    failures = [event for event in events if event.get("reason") == "Failed" and "pull" in _text(event)]
+    return _text(max(failures, key=_time)) if failures else ""
+
+
+def _time(event: Mapping[str, Any]) -> str:
+    return event.get("lastTimestamp") or event.get("eventTime") or ""
 
 
 def _text(found: Mapping[str, Any]) -> str:
@@ -99,6 +165,23 @@ def why_killed(pod: Mapping[str, Any]) -> Waiting | None:
 
 # A Job's own rule ended it (batch/v1 podFailurePolicy): the run's exit status said that another try cannot help.
 _NOT_AGAIN = "PodFailurePolicy"
+
+
+def has_succeeded(pod: Mapping[str, Any], container: str) -> bool:
+    """Whether this container of the pod ended with exit status 0, whatever the others do."""
+    return any(
+        status["name"] == container and ((status.get("state") or {}).get("terminated") or {}).get("exitCode") == 0
+        for status in pod.get("status", {}).get("containerStatuses") or []
+    )
+
+
+def running_beside(pod: Mapping[str, Any], container: str) -> tuple[str, ...]:
+    """The pod's other containers that run; one that Kubernetes ends by itself (restartPolicy Always) is not told of."""
+    return tuple(
+        status["name"]
+        for status in pod.get("status", {}).get("containerStatuses") or []
+        if status["name"] != container and "running" in (status.get("state") or {})
+    )
 
 
 def job_end(job: Mapping[str, Any]) -> str | None:

@@ -38,7 +38,8 @@ class Installation:
     """A CronJob as it stands in the cluster.
 
     `image` is its own, `server_image` the one of the server's pods and `script_version` the version of the script that
-    it runs: None where they are not known. `drill` is None where no drills are scheduled.
+    it runs: None where they are not known. `drill` is None where no drills are scheduled. `is_ours` when it runs this
+    collection's script: another one checks nothing.
     """
 
     is_suspended: bool
@@ -46,6 +47,7 @@ class Installation:
     server_image: str | None
     script_version: str | None
     drill: DrillSchedule | None = None
+    is_ours: bool = True
 
 
 def problems(
@@ -53,22 +55,22 @@ def problems(
 ) -> list[Failure]:
     """Everything that is not well, the gravest first; `own_version` is that of the script that the modules carry."""
     return [
-        *_backups(catalog, now, max_age),
+        *_backups(catalog, now, max_age, installation.is_ours),
         *_last_run(catalog.last_run),
         *_drill(installation.drill, catalog),
         *_schedule(installation, own_version),
         *_space(catalog),
-        *_files(catalog),
+        *_files(catalog, installation.is_ours),
     ]
 
 
-def _backups(catalog: Catalog, now: datetime, max_age: timedelta) -> Iterator[Failure]:
+def _backups(catalog: Catalog, now: datetime, max_age: timedelta, is_ours: bool) -> Iterator[Failure]:
     newest = catalog.newest()
     if newest is None:
         yield Failure(
             "backup",
-            f"expected a complete backup, found none among {len(catalog.backups)} files. Run one: "
-            "ansible-playbook homelab.postgres_backup.backup_now",
+            f"expected a complete backup, found none among {len(catalog.backups)} files. "
+            f"{_RUN_ONE if is_ours else _NOT_OURS}",
         )
         return
     age = now - newest.created
@@ -85,6 +87,13 @@ def _backups(catalog: Catalog, now: datetime, max_age: timedelta) -> Iterator[Fa
             f"expected about the size of the backup before, found {newest.name} with {newest.size_bytes} bytes after "
             f"{complete[1].name} with {complete[1].size_bytes}. Verify it (backup_verify with compare_to)",
         )
+
+
+_RUN_ONE = "Run one: ansible-playbook homelab.postgres_backup.backup_now"
+_NOT_OURS = (
+    "This CronJob does not run this collection's script, so none of its backups will be: let site.yml take it over, "
+    "and its next run checks them (docs/migrating.md). Until then verify the newest one (backup_fetch with verify)"
+)
 
 
 def _last_run(last_run: dict[str, Any] | None) -> Iterator[Failure]:
@@ -190,9 +199,13 @@ def _space(catalog: Catalog) -> Iterator[Failure]:
         )
 
 
-def _files(catalog: Catalog) -> Iterator[Failure]:
+def _files(catalog: Catalog, is_ours: bool) -> Iterator[Failure]:
     kinds = (
-        ("unchecked", [backup.name for backup in catalog.backups if backup.state == UNCHECKED], _UNCHECKED),
+        (
+            "unchecked",
+            [backup.name for backup in catalog.backups if backup.state == UNCHECKED],
+            _UNCHECKED if is_ours else _NEVER_CHECKED,
+        ),
         ("damaged", [backup.name for backup in catalog.backups if backup.state == DAMAGED], _DAMAGED),
         ("future", [backup.name for backup in catalog.backups if backup.is_future], _FUTURE),
     )
@@ -202,8 +215,13 @@ def _files(catalog: Catalog) -> Iterator[Failure]:
 
 
 _UNCHECKED = "The next run checks them once they have not changed for an hour"
+_NEVER_CHECKED = "No run of this CronJob checks them: verify what you need (backup_fetch with verify)"
 _DAMAGED = "Do not rely on them; the file with .damaged added says why"
-_FUTURE = "Their names lie ahead of the clock: set the clocks right"
+_FUTURE = (
+    "Their names lie ahead of the clock, so that they count for nothing and are never deleted. Set the clocks right; "
+    "then delete each with its .sha256, or rename it to its true time and delete its .sha256: the next run checks it. "
+    "The runbook has a pod for work with the files"
+)
 
 
 def _some(names: list[str]) -> str:

@@ -8,6 +8,7 @@ All objects are plain dictionaries as the Kubernetes API has them (batch/v1).
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,8 @@ from .errors import TemplateError
 NAME_LIMIT = 63
 INSTANTIATE = "cronjob.kubernetes.io/instantiate"
 PREFIX = "POSTGRES_BACKUP_"
+# The script's words in a container's command and arguments, also where a shell's program holds them.
+_RUN = re.compile(r"""(?:^|[\s/'"=])backup\.sh['"]?\s+['"]?run(?=$|[\s'";&|)])""")
 
 Object = dict[str, Any]
 
@@ -115,3 +118,31 @@ def manual_job(cronjob: Mapping[str, Any], name: str) -> Object:
         },
         "spec": copy.deepcopy(template["spec"]),
     }
+
+
+def is_run(job: Mapping[str, Any], cronjob: Mapping[str, Any], container: str) -> bool:
+    """Whether the Job, one of the CronJob's, makes a backup; `container` is the one that does in the CronJob's pods.
+
+    Any Job may be made from a CronJob with other arguments, to list the volume or to enter a pod. Where the CronJob is
+    ours, a run executes the script with the argument `run`, whatever image and version it has. Where it is not, a run
+    is what the schedule made, from whatever template there was then, and what has the template's own command and
+    arguments: what another command does is not known.
+    """
+    words = {each["name"]: _words(each) for each in job["spec"]["template"]["spec"]["containers"]}
+    template = {each["name"]: _words(each) for each in pod_spec(cronjob)["containers"]}
+    if is_ours(cronjob):
+        # An earlier version may have named the container in another way.
+        looked_at = [words[container]] if container in words else [*words.values()]
+        return any(each == template[container] or _RUN.search(" ".join(each)) is not None for each in looked_at)
+    return _is_scheduled(job, cronjob) or words.get(container) == template[container]
+
+
+def _words(container: Mapping[str, Any]) -> list[str]:
+    return [*(container.get("command") or []), *(container.get("args") or [])]
+
+
+def _is_scheduled(job: Mapping[str, Any], cronjob: Mapping[str, Any]) -> bool:
+    """Whether the controller made the Job: its name ends in the minute (cronjob_controllerv2.go, getJobName)."""
+    metadata, name = job["metadata"], re.escape(cronjob["metadata"]["name"])
+    by_hand = INSTANTIATE in (metadata.get("annotations") or {})
+    return not by_hand and re.fullmatch(rf"{name}-\d{{8}}", metadata["name"]) is not None

@@ -37,6 +37,8 @@ CLUSTER_ARGUMENTS: dict[str, Any] = {
 }
 
 Result = dict[str, Any]
+# Of a log, where a module fails.
+FAILED_LOG_LINES = 12
 
 
 def duration(parameters: dict[str, Any], name: str) -> timedelta:
@@ -54,6 +56,20 @@ def seconds(parameters: dict[str, Any], name: str) -> float:
 
 def reader_settings(parameters: dict[str, Any]) -> ReaderSettings:
     return ReaderSettings(stuck_seconds=seconds(parameters, "stuck_timeout"))
+
+
+def shortened(result: Result) -> Result:
+    """A failure's result: Ansible prints all of it behind the message, which has what matters."""
+    short = dict(result)
+    if isinstance(short.get("log"), list):
+        short["log"] = [line for line in short["log"] if not line.startswith("{")][-FAILED_LOG_LINES:]
+    if isinstance(short.get("result"), dict):
+        short["result"] = {key: value for key, value in short["result"].items() if value not in (None, [], {}, "")}
+    contents = short.get("contents")
+    if isinstance(contents, dict) and isinstance(contents.get("databases"), list):
+        databases = [{key: value for key, value in each.items() if key != "tables"} for each in contents["databases"]]
+        short["contents"] = {**contents, "databases": databases}
+    return short
 
 
 def run_module(arguments: dict[str, Any], work: Callable[[Any, Connection], Result], **options: Any) -> None:
@@ -85,5 +101,5 @@ def run_module(arguments: dict[str, Any], work: Callable[[Any, Connection], Resu
         where = error.filename or "this machine"
         module.fail_json(msg=f"{where}: {error.strerror}. Look at the path, its permissions and its room", check="file")
     if result.get("failed"):
-        module.fail_json(**result)
+        module.fail_json(**shortened(result))
     module.exit_json(**result)

@@ -131,7 +131,9 @@ interruptions:
   type: int
   returned: success
 contents:
-  description: What the dump holds, as M(homelab.postgres_backup.backup_verify) returns it.
+  description:
+    - What the dump holds, as M(homelab.postgres_backup.backup_verify) returns it. Where it is damaged, without the
+      tables of each database.
   type: dict
   returned: with O(verify=true), except in check mode when the file is not here yet
 removed:

@@ -13,7 +13,13 @@ version_added: 1.0.0
 description:
   - Runs a CronJob's backup now, as C(kubectl create job --from=cronjob/…) does, and waits for it.
   - With O(max_age), does nothing when the newest complete backup is younger.
-  - Attaches to a run in progress, scheduled or manual, instead of starting a second one.
+  - Attaches to a run in progress, scheduled or manual, instead of starting a second one. A Job that was made from the
+    CronJob with other arguments, such as one that lists the volume, is not a run.
+  - Where the CronJob runs this collection's script, only that run's own result is success. Of another CronJob nothing
+    is known but that its Job is complete.
+  - A pod that waits for what time may mend, such as a node, the server of the volume or a registry, is waited for
+    until O(wait_timeout), and its Job goes on after that. Where somebody has to mend something, such as a missing
+    Secret, the Job that the module made is deleted after O(stuck_timeout).
 options:
   max_age:
     description:
@@ -74,7 +80,8 @@ newest:
 result:
   description:
     - What the run said of itself - its state, the backup's name, size and sha256, seconds per step, and the reason
-      when it failed. Null for a CronJob that does not run this collection's script, or when O(wait) is false.
+      when it failed. Null for a CronJob that does not run this collection's script, of whose backup nothing is proven
+      then, or when O(wait) is false. Where the module fails, only the fields that have a value.
   type: dict
   returned: always
   sample:
@@ -83,8 +90,14 @@ result:
     bytes: 1048576
     uncompressed_bytes: 10485760
     sha256: 2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824
+proven:
+  description:
+    - Whether the backup is known to be good - by the run's own result, or by RV(newest) being complete.
+    - Of a CronJob that does not run this collection's script, nothing but the end of its Job is known.
+  type: bool
+  returned: always
 log:
-  description: The run's log, all attempts; its last 200 lines.
+  description: The run's log, all attempts; its last 200 lines, and its last 12 for people where the module fails.
   type: list
   elements: str
   returned: always
@@ -99,7 +112,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.catalog im
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.connection import Connection
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.job_run import JobEnd, JobRun
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.reader import Reader
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.diagnosis import job_end
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.diagnosis import has_succeeded, job_end
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import (
     BackupError,
     ClusterError,
@@ -108,6 +121,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors imp
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.job_templates import (
     backup_mount,
     is_ours,
+    is_run,
     job_name,
     manual_job,
 )
@@ -125,21 +139,32 @@ ARGUMENTS = {
     "wait_timeout": {"type": "str", "default": "7h"},
 }
 LOG_LINES = 200
-NOTHING: dict[str, Any] = {"job": None, "attached": False, "newest": None, "result": None, "log": []}
+NOTHING: dict[str, Any] = {"job": None, "attached": False, "newest": None, "result": None, "proven": False, "log": []}
 
 
-def in_progress(connection: Connection, cronjob: dict[str, Any]) -> str | None:
-    """The oldest unfinished Job of the CronJob."""
+def in_progress(connection: Connection, cronjob: dict[str, Any], container: str) -> str | None:
+    """The oldest unfinished run of the CronJob; `container` is the one that makes the backup."""
+    namespace = cronjob["metadata"]["namespace"]
     found = [
         job
-        for job in connection.jobs(cronjob["metadata"]["namespace"])
+        for job in connection.jobs(namespace)
         if any(owner["uid"] == cronjob["metadata"]["uid"] for owner in job["metadata"].get("ownerReferences", []))
         and job_end(job) is None
         and "deletionTimestamp" not in job["metadata"]
         and not job["spec"].get("suspend")
+        and is_run(job, cronjob, container)
     ]
     found.sort(key=lambda job: job["metadata"]["creationTimestamp"])
-    return found[0]["metadata"]["name"] if found else None
+    names = (str(job["metadata"]["name"]) for job in found)
+    return next((name for name in names if not is_over(connection, cronjob, name, container)), None)
+
+
+def is_over(connection: Connection, cronjob: dict[str, Any], job: str, container: str) -> bool:
+    """Whether the script has ended well and the Job goes on for another container of its pod."""
+    if not is_ours(cronjob):
+        return False
+    pods = connection.pods_of_job(cronjob["metadata"]["namespace"], job)
+    return any(has_succeeded(pod, container) for pod in pods)
 
 
 def read_catalog(module: Any, connection: Connection, cronjob: dict[str, Any]) -> Catalog:
@@ -148,29 +173,71 @@ def read_catalog(module: Any, connection: Connection, cronjob: dict[str, Any]) -
         return parse_listing(reader.listing())
 
 
-def follow(module: Any, connection: Connection, cronjob: dict[str, Any], job: str, is_own: bool) -> dict[str, Any]:
+def follow(
+    module: Any, connection: Connection, cronjob: dict[str, Any], job: str, container: str, *, is_own: bool
+) -> dict[str, Any]:
     """The rest of the result once the Job has ended; `failed` and `msg` when it did not end well."""
     parameters = module.params
     namespace = parameters["namespace"]
-    run = JobRun(connection, namespace, job, backup_mount(cronjob, parameters["directory"]).container["name"])
+    run = JobRun(connection, namespace, job, container)
     try:
-        end = run.wait(seconds(parameters, "wait_timeout"), seconds(parameters, "stuck_timeout"))
+        end = run.wait(seconds(parameters, "wait_timeout"), seconds(parameters, "stuck_timeout"), patient=True)
     except ClusterError as error:
-        if is_own and isinstance(error, StuckError):
+        message = str(error)
+        if isinstance(error, StuckError) and is_own:
             with contextlib.suppress(ClusterError):
                 connection.delete_job(namespace, job)
-        return {"failed": True, "msg": str(error), "check": error.check, "log": [*run.log[-LOG_LINES:]]}
-    result = end.result
-    if result is None and is_ours(cronjob):
-        # The Job, or its pod, was gone before it could be heard: the volume knows, where it can be read.
-        with contextlib.suppress(BackupError):
-            last = read_catalog(module, connection, cronjob).last_run
-            result = last if last is not None and last.get("job") == job else None
+                message += ". The Job that was made for this run is deleted"
+        elif isinstance(error, StuckError):
+            message += f". This Job was there before. To give it up: kubectl delete job {job} -n {namespace}"
+        return {"failed": True, "msg": message, "check": error.check, "log": [*run.log[-LOG_LINES:]]}
+    result, look = end.result, ""
+    if is_ours(cronjob):
+        result, look = own_result(module, connection, cronjob, job, result)
     found: dict[str, Any] = {"result": result, "log": [*end.log[-LOG_LINES:]]}
-    succeeded = end.state == "Complete" or (end.state == "Gone" and (result or {}).get("state") == "succeeded")
-    if not succeeded:
-        found |= {"failed": True, "msg": failure(namespace, job, end, result)}
-    return found
+    if end.beside:
+        module.warn(
+            f"the backup is made, and the Job '{namespace}/{job}' goes on until its deadline: expected its pod to end "
+            f"with the backup, found that the container {', '.join(end.beside)} does not. Keep it out of the CronJob's "
+            "pods, or let it end with them"
+        )
+    if (result or {}).get("state") == "succeeded":
+        if end.state == "Failed":
+            module.warn(f"the backup is made, although its Job '{namespace}/{job}' failed afterwards: {end.reason}")
+        return {**found, "proven": True}
+    if end.state == "Complete" and not is_ours(cronjob):
+        module.warn(
+            f"the Job '{namespace}/{job}' is complete, which is all that is known: its CronJob does not run this "
+            "collection's script. Verify what it made (backup_fetch with verify)"
+        )
+        return found
+    message = unproven(namespace, job, look) if end.state == "Complete" else failure(namespace, job, end, result)
+    return {**found, "failed": True, "msg": message}
+
+
+def own_result(
+    module: Any, connection: Connection, cronjob: dict[str, Any], job: str, heard: dict[str, Any] | None
+) -> tuple[dict[str, Any] | None, str]:
+    """The run's result, which names its Job, and what was found where it is not known."""
+    if heard is not None and heard.get("job") in {None, job}:
+        return heard, ""
+    # The Job, or its pod, was gone before it could be heard: the volume knows, where it can be read.
+    try:
+        last = read_catalog(module, connection, cronjob).last_run
+    except BackupError as error:
+        return None, f"the volume could not be read: {error}"
+    if last is not None and last.get("job") == job:
+        return last, f"in last-run.json on the volume that it is {last.get('state')}"
+    of = f"that of {last.get('job') or 'a run without a Job'}" if last is not None else "none"
+    return None, f"in last-run.json on the volume {of}"
+
+
+def unproven(namespace: str, job: str, look: str) -> str:
+    return (
+        f"the Job '{namespace}/{job}' is complete, but nothing shows that it made a backup: expected its run's result, "
+        f"found none in its log and its termination message, and {look}. Look at what there is (backup_info), or run "
+        "it again"
+    )
 
 
 def failure(namespace: str, job: str, end: JobEnd, result: dict[str, Any] | None) -> str:
@@ -205,14 +272,15 @@ def ensure(module: Any, connection: Connection) -> dict[str, Any]:
         if parameters[name]:
             seconds(parameters, name)
     cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
-    before = in_progress(connection, cronjob) if parameters["max_age"] else None
+    container = backup_mount(cronjob, parameters["directory"]).container["name"]
+    before = in_progress(connection, cronjob, container) if parameters["max_age"] else None
     newest = young_enough(module, connection, cronjob)
-    job = in_progress(connection, cronjob)
+    job = in_progress(connection, cronjob, container)
     if newest is None and before is not None and job != before:
         # It ended while the volume was read.
         newest = young_enough(module, connection, cronjob)
     if newest is not None:
-        return {**NOTHING, "changed": False, "newest": newest}
+        return {**NOTHING, "changed": False, "newest": newest, "proven": True}
     attached = job is not None
     if job is None:
         token = f"{datetime.now(timezone.utc):%Y%m%d%H%M%S}-{secrets.token_hex(2)}"
@@ -221,7 +289,7 @@ def ensure(module: Any, connection: Connection) -> dict[str, Any]:
             connection.create_job(manual_job(cronjob, job))
     found = {**NOTHING, "changed": True, "job": job, "attached": attached}
     if parameters["wait"] and not module.check_mode:
-        found.update(follow(module, connection, cronjob, job, is_own=not attached))
+        found.update(follow(module, connection, cronjob, job, container, is_own=not attached))
     return found
 
 

@@ -157,7 +157,7 @@ job:
   type: str
   returned: always
 log:
-  description: The Job's log; its last 200 lines.
+  description: The Job's log; its last 200 lines, and its last 12 where the module fails.
   type: list
   elements: str
   returned: always

@@ -178,7 +178,7 @@ warnings:
   elements: str
   returned: when there are any
 log:
-  description: The drill's log for people; its last 200 lines.
+  description: The drill's log for people; its last 200 lines, and its last 12 where the module fails.
   type: list
   elements: str
   returned: always

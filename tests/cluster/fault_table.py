@@ -74,7 +74,7 @@ _WAITS = "The pod starts late; the module waits for it."
 _RESTORED = r"^restored, 1000 rows"
 _FETCHED = r"^fetched, \d+ bytes"
 _NO_API = r"the API server cannot be reached"
-_NO_ROOM = r"does not start, and waiting will not help.*Unschedulable: .*untolerated taint"
+_NO_ROOM = r"does not start yet.*Unschedulable: .*untolerated taint"
 _NOT_YET = r"^the API server cannot be reached: .*certificate is not yet valid"
 _LISTED = r"^healthy$"
 _PRUNED = r"^deleted 2$"
@@ -211,11 +211,13 @@ FAULTS: dict[str, Fault] = {
         "Make room on the node. Give the drill less than the node has (`size_limit`), or a node with more.",
         {
             "run": own(
-                "goes on", "One at work goes on: its dump goes to the volume. A new one is as list.", r"^succeeded$"
+                "goes on",
+                "One at work goes on: its dump goes to the volume. A new one waits until the node takes pods again.",
+                r"^succeeded$",
             ),
             "list": own(
                 "fails, nothing done",
-                "Its pod is not scheduled; after `stuck_timeout` the module says why, and removes its Job. "
+                "Its pod is not scheduled; after ten times `stuck_timeout` the module says why, and removes its Job. "
                 "`kubectl describe node` names the taint: disk-pressure.",
                 _NO_ROOM,
             ),

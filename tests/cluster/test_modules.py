@@ -7,12 +7,16 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from tests.docs.claims import CLAIMS, FUTURE
 
 from .conftest import credentials
 from .kube import CHECKOUT, NAME, Ansible, apply, create, kubectl, must_get, names, run_in_volume, wait_until
@@ -33,13 +37,13 @@ def patch(namespace: str, *operations: tuple[str, str, Any]) -> None:
     kubectl("patch", "cronjob", NAME, "-n", namespace, "--type=json", "-p", json.dumps(steps))
 
 
-def slow_job(namespace: str, name: str, seconds: int) -> None:
-    """A Job by hand whose pod waits before it does what the CronJob's does."""
+def slow_job(namespace: str, name: str, seconds: int, before: str = ":") -> None:
+    """A Job by hand whose pod waits, and does something else, before it does what the CronJob's does."""
     made = json.loads(
         kubectl("create", "job", f"--from=cronjob/{NAME}", name, "-n", namespace, "--dry-run=client", "-o", "json")
     )
     container = made["spec"]["template"]["spec"]["containers"][0]
-    command = f"sleep {seconds}; exec /bin/sh /opt/postgres-backup/backup.sh run"
+    command = f"sleep {seconds}; {before}; exec /bin/sh /opt/postgres-backup/backup.sh run"
     container["command"], container["args"] = ["/bin/sh", "-c", command], []
     create(made)
 
@@ -135,6 +139,119 @@ def test_attaches_to_a_run_in_progress(ansible: Ansible, installed: dict[str, An
     assert started["job"] in names("job", namespace)
 
 
+def waiting_job(namespace: str, name: str, container: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
+    """A Job by hand of the CronJob, changed, whose pod gets no node."""
+    made: dict[str, Any] = json.loads(
+        kubectl("create", "job", f"--from=cronjob/{NAME}", name, "-n", namespace, "--dry-run=client", "-o", "json")
+    )
+    made["spec"].update(spec)
+    pod = made["spec"]["template"]["spec"]
+    pod["nodeSelector"] = {"disk": "none"}
+    pod["containers"][0].update(container or {})
+    return made
+
+
+def runbooks_job(name: str, namespace: str) -> dict[str, Any]:
+    """The Job that the runbook's own line makes, which is not created here; as the CronJob's, as it once was."""
+    page = (CHECKOUT / "roles" / "postgres_backup" / "templates" / "postgres-backup.md.j2").read_text()
+    (line,) = [line for line in page.splitlines() if f"cronjob/{{{{ cronjob }}}} {name}" in line and " sed " in line]
+    line = line.replace("{{ cronjob }}", NAME).replace("{{ namespace }}", namespace)
+    command = f"job=list; {line[line.index('kubectl create job') : line.index(' | kubectl create -f -')]}"
+    made = subprocess.run(["bash", "-euo", "pipefail", "-c", command], capture_output=True, text=True, check=True)
+    found: dict[str, Any] = yaml.safe_load(made.stdout)
+    assert "ownerReferences" not in found["metadata"]
+    found["metadata"]["ownerReferences"] = waiting_job(namespace, "owned")["metadata"]["ownerReferences"]
+    return found
+
+
+def test_only_runs_are_attached_to(ansible: Ansible, installed: dict[str, Any]) -> None:
+    namespace = installed["namespace"]
+    reader, listing = runbooks_job("backup-reader", namespace), runbooks_job('"$job"', namespace)
+    assert listing["spec"]["template"]["spec"]["containers"][0]["args"] == ["list"]
+    create(reader)
+    listing["spec"]["template"]["spec"]["nodeSelector"] = {"disk": "none"}
+    deleted = waiting_job(namespace, "deleted")
+    deleted["metadata"]["finalizers"] = ["tests.homelab/kept"]
+    create(
+        listing,
+        waiting_job(namespace, "prune", {"args": ["prune"]}),
+        waiting_job(namespace, "sleeps", {"command": ["sleep", "3600"], "args": []}),
+        waiting_job(namespace, "suspended", suspend=True),
+        deleted,
+    )
+    kubectl("delete", "job", "deleted", "-n", namespace, "--wait=false")
+    try:
+        made = ansible.module("backup_job", wait_timeout="90s", **installed)
+    finally:
+        kubectl("patch", "job", "deleted", "-n", namespace, "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
+    assert not made["failed"], made["msg"]
+    assert (made["attached"], made["proven"], made["result"]["job"]) == (False, True, made["job"])
+    # A run of an earlier version is one.
+    create(waiting_job(namespace, "earlier", {"image": "localhost/postgresql:1"}))
+    would = ansible.module("backup_job", "--check", **installed)
+    assert (would["job"], would["attached"]) == ("earlier", True)
+
+
+def test_a_job_without_its_own_result_is_no_success(ansible: Ansible, installed: dict[str, Any]) -> None:
+    """It is complete, and what it printed is another run's."""
+    namespace = installed["namespace"]
+    slow_job(namespace, "by-hand", 6, 'echo \'{"state":"succeeded","job":"another"}\'; exit 0')
+    found = ansible.module("backup_job", **installed)
+    assert (found["failed"], found["job"], found["result"], found["proven"]) == (True, "by-hand", None, False)
+    assert "nothing shows that it made a backup" in found["msg"] and "last-run.json on the volume none" in found["msg"]
+
+
+def test_a_container_beside_the_backup(ansible: Ansible, installed: dict[str, Any]) -> None:
+    """One that does not end, as a mesh's proxy does not."""
+    template = must_get("cronjob", NAME, installed["namespace"])["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    proxy = {key: template["containers"][0][key] for key in ("image", "securityContext")}
+    patch(installed["namespace"], ("add", "/containers/-", {**proxy, "name": "proxy", "command": ["sleep", "600"]}))
+    jobs = set()
+    for _ in range(2):
+        made = ansible.module("backup_job", **installed)
+        assert not made["failed"], made["msg"]
+        assert (made["attached"], made["result"]["job"], made["proven"]) == (False, made["job"], True)
+        assert "the container proxy does not" in str(made["warnings"])
+        jobs.add(made["job"])
+    assert len(jobs) == 2
+
+
+def test_a_node_that_comes_late(ansible: Ansible, installed: dict[str, Any]) -> None:
+    """As one does that is uncordoned, or added by an autoscaler; long after stuck_timeout."""
+    namespace, label = installed["namespace"], f"homelab-tests-late-{installed['namespace']}"
+    patch(namespace, ("add", "/nodeSelector", {label: "yes"}))
+    begun = [ansible.start(module, stuck_timeout="2s", **installed) for module in ("backup_job", "backup_info")]
+    try:
+        wait_until(lambda: len(names("pod", namespace)) == 2, "their pods are there", 60)
+        time.sleep(6)
+        assert [each.poll() for each in begun] == [None, None]
+        kubectl("label", "node", "--all", f"{label}=yes")
+        outputs = [each.communicate(timeout=120)[0] for each in begun]
+    finally:
+        kubectl("label", "node", "--all", f"{label}-")
+    assert [each.returncode for each in begun] == [0, 0], outputs
+
+
+def test_a_volume_that_comes_late(ansible: Ansible, installed: dict[str, Any], tmp_path: Path) -> None:
+    """As one does whose server starts again: the kubelet tries the mount once more."""
+    namespace = installed["namespace"]
+    kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=privileged", "--overwrite")
+    late = tmp_path / "late"
+    patch(
+        namespace,
+        ("add", "/volumes/-", {"name": "late", "hostPath": {"path": str(late), "type": "Directory"}}),
+        ("add", "/containers/0/volumeMounts/-", {"name": "late", "mountPath": "/late"}),
+    )
+    begun = ansible.start("backup_job", stuck_timeout="1s", **installed)
+    events = ("get", "events", "-n", namespace, "--field-selector", "reason=FailedMount", "-o", "name")
+    wait_until(lambda: bool(kubectl(*events)), "the mount fails", 60)
+    time.sleep(4)
+    assert begun.poll() is None
+    late.mkdir()
+    output, _ = begun.communicate(timeout=120)
+    assert begun.returncode == 0, output
+
+
 def test_a_failed_run_says_why(ansible: Ansible, installed: dict[str, Any]) -> None:
     namespace = installed["namespace"]
     apply(
@@ -168,10 +285,39 @@ def test_a_job_that_is_deleted_meanwhile(ansible: Ansible, installed: dict[str, 
     assert "was deleted before its end was seen" in output
 
 
+def test_backups_dated_in_the_future_are_cleared(ansible: Ansible, installed: dict[str, Any]) -> None:
+    """By the page's own commands, in the runbook's own pod."""
+    namespace = installed["namespace"]
+    good = ansible.module("backup_job", **installed)["result"]["backup"]
+    removed, renamed = (f"{NAME}-2099-01-0{day}-020000" for day in (1, 2))
+    copies = "".join(
+        f"cp -p {good} {name}.sql.gz; touch -d '2 hours ago' {name}.sql.gz; "
+        f"sed 's/{good}/{name}.sql.gz/' {good}.sha256 >{name}.sql.gz.sha256; "
+        for name in (removed, renamed)
+    )
+    run_in_volume(namespace, f"cd /backups; {copies}")
+    (problem,) = ansible.module("backup_info", **installed)["problems"]
+    assert problem["check"] == "future" and removed in problem["message"], problem
+    create(runbooks_job("backup-reader", namespace))
+    kubectl("wait", "--for=jsonpath={.status.ready}=1", "job/backup-reader", "-n", namespace, "--timeout=2m")
+    remove, rename = (command for command, claim in CLAIMS["docs/troubleshooting.md"].items() if claim == FUTURE)
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).strftime("%Y-%m-%d")
+    for command, name in ((remove, removed), (rename, renamed)):
+        here = command.replace("NAME", name).replace("TRUE", f"{NAME}-{yesterday}-020000")
+        subprocess.run(["bash", "-c", here.replace("-n data", f"-n {namespace}")], check=True)
+    again = ansible.module("backup_job", **installed)
+    assert not again["attached"] and not again["failed"], again["msg"]
+    info = ansible.module("backup_info", **installed)
+    assert info["healthy"], info["problems"]
+    assert f"{NAME}-{yesterday}-020000.sql.gz" in {backup["name"] for backup in info["backups"]}
+
+
 def _named(name: str, namespace: str) -> dict[str, str]:
     return {"name": name, "namespace": namespace}
 
 
+# What time may mend is waited for: the Job that was asked for is not deleted then.
+MAY_PASS = {"image", "node", "unbound"}
 STUCK: dict[str, tuple[list[tuple[str, str, Any]], tuple[str, ...]]] = {
     "image": ([("replace", "/containers/0/image", "localhost/none:1")], ("Image", "postgres_backup_image")),
     "secret": (
@@ -184,6 +330,7 @@ STUCK: dict[str, tuple[list[tuple[str, str, Any]], tuple[str, ...]]] = {
         [("replace", "/volumes/0/persistentVolumeClaim/claimName", "unbound")],
         ("unbound", "PersistentVolumeClaim"),
     ),
+    "quota": ([], ("FailedCreate", "quota", "postgres_backup_resources")),
     "account": ([("replace", "/serviceAccountName", "none")], ("FailedCreate", 'serviceaccount "none" not found')),
 }
 
@@ -206,27 +353,43 @@ def test_a_pod_that_will_not_start(ansible: Ansible, installed: dict[str, Any], 
                 "spec": spec,
             }
         )
+    if fault == "quota":
+        spec = {"hard": {"limits.cpu": "1m"}}
+        apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": _named("quota", namespace), "spec": spec})
+        kubectl("wait", "--for=jsonpath={.status.hard}", "resourcequota/quota", "-n", namespace, "--timeout=20s")
     patch(namespace, *operations)
     began = time.monotonic()
-    found = ansible.module("backup_job", stuck_timeout="8s", **installed)
+    found = ansible.module("backup_job", stuck_timeout="8s", wait_timeout="14s", **installed)
     assert found["failed"]
     assert all(word in found["msg"] for word in words), found["msg"]
     assert time.monotonic() - began < 45
+    if fault in MAY_PASS:
+        assert "It goes on: kubectl get pods" in found["msg"] and found["check"] == "timeout", found["msg"]
+        (job,) = names("job", namespace)
+        assert f"kubectl delete job {job} -n {namespace}" in found["msg"]
+        kubectl("delete", "job", job, "-n", namespace)
+    else:
+        assert found["check"] == "pod"
     kubectl("wait", "--for=delete", "job", "--all", "-n", namespace, "--timeout=30s")
     if fault != "secret":  # a reader has no use for secrets
-        found = ansible.module("backup_info", stuck_timeout="8s", **installed)
+        # For a node it waits ten times as long.
+        found = ansible.module("backup_info", stuck_timeout="1s" if fault in {"node", "unbound"} else "8s", **installed)
         assert all(word in found["msg"] for word in words), found["msg"]
+        assert not readers(namespace)
 
 
 def test_a_plain_scripts_cronjob(ansible: Ansible, namespace: str, home: dict[str, Any]) -> None:
     apply(*plain_script(namespace, home["host"], CLAIM))
     options: dict[str, Any] = {"namespace": namespace, "name": NAME}
+    create(waiting_job(namespace, "sleeps", {"command": ["sleep", "3600"]}))
     made = ansible.module("backup_job", **options)
     assert not made["failed"], made["msg"]
-    assert (made["changed"], made["result"]) == (True, None)
+    assert (made["changed"], made["attached"], made["result"], made["proven"]) == (True, False, None, False)
+    assert "which is all that is known" in str(made["warnings"])
     info = ansible.module("backup_info", **options)
     assert [backup["state"] for backup in info["backups"]] == ["unchecked"]
     assert {"backup", "unchecked"} <= {problem["check"] for problem in info["problems"]}
+    assert "This CronJob does not run this collection's script" in str(info["problems"])
     assert info["volume"]["claim"] == CLAIM
 
 

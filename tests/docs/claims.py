@@ -25,6 +25,7 @@ NFS = Claim(
     test="tests/unit/roles/postgres_backup/test_objects.py::test_an_nfs_share_gets_a_volume_that_only_its_claim_can_have"
 )
 README = Claim(test="tests/cluster/test_docs.py::test_the_readme_security_and_troubleshooting")
+FUTURE = Claim(test="tests/cluster/test_modules.py::test_backups_dated_in_the_future_are_cleared")
 BENCH = Claim(reason="takes minutes, and a quiet machine; that the benchmark is there is checked")
 
 PLAY = "ansible-playbook homelab.postgres_backup."
@@ -76,7 +77,8 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         "kubectl create rolebinding postgres-backup-operator -n data --role=postgres-backup-operator --user=alice": RUN,
         "kubectl auth can-i create jobs -n data --as=alice": RUN,
         "kubectl create job --from=cronjob/postgres-backup network-test -n data --dry-run=client -o yaml | sed "
-        "-e 's|component: backup$|component: drill|' -e 's|^\\( *- \\)/opt/postgres-backup/backup.sh$|\\1-c|' "
+        "-e '/^  ownerReferences:$/,/^    uid: /d' -e 's|component: backup$|component: drill|' "
+        "-e 's|^\\( *- \\)/opt/postgres-backup/backup.sh$|\\1-c|' "
         "-e 's|^\\( *- \\)run$|\\1pg_isready -h \"$POSTGRES_BACKUP_HOST\" -U postgres -t 5 \\|\\| true|' "
         "| kubectl create -f -": RUN,
         "kubectl wait --for=condition=complete job/network-test -n data --timeout=2m": RUN,
@@ -86,5 +88,8 @@ CLAIMS: dict[str, dict[str, Claim]] = {
     "docs/troubleshooting.md": {
         "kubectl get cronjobs,jobs,pods -n data -l app.kubernetes.io/part-of=home-lab": RUN,
         "kubectl get events -n data --sort-by=.lastTimestamp": RUN,
+        "kubectl exec job/backup-reader -n data -- rm /backups/NAME.sql.gz /backups/NAME.sql.gz.sha256": FUTURE,
+        "kubectl exec job/backup-reader -n data -- sh -c "
+        "'mv /backups/NAME.sql.gz /backups/TRUE.sql.gz && rm /backups/NAME.sql.gz.sha256'": FUTURE,
     },
 }

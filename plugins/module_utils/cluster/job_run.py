@@ -8,10 +8,10 @@ import contextlib
 import json
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ..diagnosis import Waiting, job_end, job_failure, why_killed
+from ..diagnosis import Waiting, has_succeeded, job_end, job_failure, running_beside, why_killed
 from ..errors import ClusterError, ForbiddenError, NotFoundError, StuckError, WaitTimeoutError
 from .connection import Connection, Object
 from .pod_watch import PodWatch
@@ -22,6 +22,8 @@ _OTHER_STREAM_SECONDS = 0.1
 _SUCCEEDED = '{"state":"succeeded",'
 # How long the last lines of a log may take after the Job has ended.
 _LAST_LINES_SECONDS = 10
+# How long a container beside the script's may go on after its success, as one does that is told to end by it.
+_BESIDE_SECONDS = 5
 # How long the API server may be away.
 _PATIENCE_SECONDS = 60
 _Attempt = tuple[str, str, int]  # the names of pod and container, and how often it was started before
@@ -32,7 +34,8 @@ class JobEnd:
     """How a Job ended: `state` is Complete, Failed or Gone; `reason` is Kubernetes' word for a failure.
 
     `result` is what the script said of its run (None where no script of ours ran, or nothing was heard of it), `log`
-    the lines of all attempts, pod after pod, and `killed` what ended its newest pod from outside, where something did.
+    the lines of all attempts, pod after pod, `killed` what ended its newest pod from outside, where something did, and
+    `beside` names containers that go on after the script's success.
     """
 
     state: str
@@ -40,6 +43,7 @@ class JobEnd:
     result: dict[str, Any] | None
     log: tuple[str, ...]
     killed: Waiting | None = None
+    beside: tuple[str, ...] = ()
 
 
 class JobRun:
@@ -60,6 +64,7 @@ class JobRun:
         self._last_words: str | None = None
         self._killed: Waiting | None = None
         self._succeeded = threading.Event()
+        self._beside: tuple[str, ...] = ()
 
     @property
     def log(self) -> tuple[str, ...]:
@@ -67,16 +72,21 @@ class JobRun:
         with self._lock:
             return tuple(line for lines in self._lines.values() for line in lines)
 
-    def wait(self, timeout_seconds: float, stuck_seconds: float, *, last_word: bool = False) -> JobEnd:
+    def wait(
+        self, timeout_seconds: float, stuck_seconds: float, *, last_word: bool = False, patient: bool = False
+    ) -> JobEnd:
         """The Job's end; raises StuckError when its pod will not start, WaitTimeoutError when it takes longer.
 
         With `last_word` the script's own word that it succeeded is its end: Kubernetes takes a second or two to say the
-        same. An API server that is away for less than a minute is waited for; longer is a ClusterError.
+        same. `patient` is for a Job that is not to be given up: its pod is waited for as long as time may mend what
+        keeps it, and other containers of it are not, once the script's own has succeeded. An API server that is away
+        for less than a minute is waited for; longer is a ClusterError.
         """
-        watch = PodWatch(self._connection, self._namespace, self._name, stuck_seconds)
+        watch = PodWatch(self._connection, self._namespace, self._name, stuck_seconds, patient=patient)
         said = self._succeeded if last_word else threading.Event()
         deadline = time.monotonic() + timeout_seconds
         trouble_since: float | None = None
+        beside_since: float | None = None
         while time.monotonic() < deadline:
             try:
                 end = self._look(watch)
@@ -90,14 +100,28 @@ class JobRun:
                 continue
             trouble_since = None
             if end is not None:
-                return end
+                return _with_cause(end, watch.waiting)
+            if patient and self._beside:
+                beside_since = beside_since or time.monotonic()
+                if time.monotonic() - beside_since > _BESIDE_SECONDS:
+                    return replace(self._ended("Complete", None), beside=self._beside)
             if said.wait(_POLL_SECONDS):
                 # What it wrote to its other stream just before.
                 time.sleep(_OTHER_STREAM_SECONDS)
                 return JobEnd("Complete", None, self._result(self.log, "Complete"), self.log, self._killed)
-        raise WaitTimeoutError(
-            f"the Job '{self._namespace}/{self._name}' did not end: expected its end within {timeout_seconds:.0f} s. "
-            f"It goes on: kubectl logs -f -n {self._namespace} job/{self._name}"
+        raise WaitTimeoutError(self._timeout_message(timeout_seconds, watch.waiting, patient))
+
+    def _timeout_message(self, seconds: float, waiting: Waiting | None, patient: bool) -> str:
+        message = (
+            f"the Job '{self._namespace}/{self._name}' did not end: expected its end within {seconds:.0f} s"
+            f"{f'. Its pod has not started: {waiting}' if waiting else ''}"
+        )
+        if not patient:
+            return message
+        watch = f"get pods -w -l batch.kubernetes.io/job-name={self._name}" if waiting else f"logs -f job/{self._name}"
+        return (
+            f"{message}. It goes on: kubectl {watch} -n {self._namespace}. To give it up: kubectl delete job "
+            f"{self._name} -n {self._namespace}"
         )
 
     def _look(self, watch: PodWatch) -> JobEnd | None:
@@ -111,9 +135,14 @@ class JobRun:
         self._note(pods)
         for pod in pods:
             self._follow(pod)
+        main = self._containers[-1]
+        self._beside = next((running_beside(pod, main) for pod in pods if self._has_succeeded(pod, main)), ())
         if state is None:
             return None
         return self._ended(state, None if state == "Complete" else job_failure(job))
+
+    def _has_succeeded(self, pod: Object, container: str) -> bool:
+        return self._succeeded.is_set() and has_succeeded(pod, container)
 
     def _ended(self, state: str, reason: str | None) -> JobEnd:
         deadline = time.monotonic() + _LAST_LINES_SECONDS
@@ -196,3 +225,10 @@ class JobRun:
                 self._lines[pod].append(line)
         if line.startswith(_SUCCEEDED):
             self._succeeded.set()
+
+
+def _with_cause(end: JobEnd, waiting: Waiting | None) -> JobEnd:
+    """A Job whose pod never started has Kubernetes' reason, and what the pod waited for."""
+    if end.state == "Complete" or waiting is None:
+        return end
+    return replace(end, reason=f"{end.reason}. Its pod had not started: {waiting}")

@@ -28,7 +28,10 @@ _LAST_LINE = '{"type":"volume"'
 
 @dataclass(frozen=True)
 class ReaderSettings:
-    """How long a reader's pod may fail to start for a known reason, and may take to start at all, in seconds."""
+    """How long a reader's pod may fail to start for a known reason, and may take to start at all, in seconds.
+
+    For a node it may wait ten times as long as for another reason (PodWatch).
+    """
 
     stuck_seconds: float = 30
     start_seconds: float = 300
@@ -110,7 +113,8 @@ class Reader:
                     return str(pod["metadata"]["name"])
             time.sleep(_POLL_SECONDS)
         raise WaitTimeoutError(
-            f"the reader's pod did not start: expected it within {self._settings.start_seconds:.0f} s. "
+            f"the reader's pod did not start: expected it within {self._settings.start_seconds:.0f} s"
+            f"{f', found {watch.waiting}' if watch.waiting else ''}. "
             f"Look at it: kubectl describe pod -n {self.namespace} -l batch.kubernetes.io/job-name={self.job}"
         )
 

@@ -78,6 +78,24 @@ def test_the_installation(installation: Installation, expected: list[str]) -> No
     assert checks(installation, catalog(backup())) == expected
 
 
+def messages(installation: Installation, found: Catalog) -> str:
+    return "\n".join(problem.message for problem in problems(installation, found, NOW, timedelta(hours=26), "1.2.0"))
+
+
+def test_a_cronjob_of_another_hand_is_not_sent_in_a_circle() -> None:
+    """Its next run would leave one more unchecked file."""
+    unchecked = catalog(backup(state="unchecked"))
+    ours, other = messages(SOUND, unchecked), messages(replace(SOUND, is_ours=False), unchecked)
+    assert "homelab.postgres_backup.backup_now" in ours and "The next run checks them" in ours
+    assert "homelab.postgres_backup.backup_now" not in other and "The next run checks them" not in other
+    assert "let site.yml take it over" in other and "No run of this CronJob checks them" in other
+
+
+def test_how_to_clear_what_is_dated_in_the_future() -> None:
+    found = messages(SOUND, catalog(backup(1, reasons=("dated in the future",)), backup(2)))
+    assert all(words in found for words in ("Set the clocks right", "delete each with its .sha256", "rename it"))
+
+
 def test_all_at_once_the_gravest_first() -> None:
     worst = catalog(
         backup(30, size=10), backup(40), backup(50, "unchecked"), free=1, last_run={"state": "failed", "reason": "x"}

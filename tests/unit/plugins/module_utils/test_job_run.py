@@ -13,7 +13,7 @@ import pytest
 
 from plugins.module_utils.cluster import job_run
 from plugins.module_utils.cluster.job_run import JobRun
-from plugins.module_utils.errors import ClusterError, NotFoundError, WaitTimeoutError
+from plugins.module_utils.errors import ClusterError, NotFoundError, StuckError, WaitTimeoutError
 
 RUNNING: dict[str, Any] = {"running": {}}
 
@@ -218,6 +218,65 @@ def test_the_scripts_last_word_is_the_end() -> None:
     run = JobRun(fake, "data", "j", "backup")  # type: ignore[arg-type]
     with pytest.raises(WaitTimeoutError):
         run.wait(0.3, 10)
+
+
+PUBLISHED = '{"state":"succeeded","job":"j"}'
+GOES_ON = r"It goes on: kubectl logs -f job/j -n data\. To give it up: kubectl delete job j -n data"
+
+
+def beside(state: dict[str, Any], exit_code: int = 0) -> dict[str, Any]:
+    """A pod whose backup has ended, with another container in that state."""
+    made = pod({"terminated": {"exitCode": exit_code}})
+    made["status"]["containerStatuses"].append({"name": "proxy", "restartCount": 0, "state": state})
+    return made
+
+
+def test_a_container_that_goes_on_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_run, "_BESIDE_SECONDS", 0.1)
+    fake = Fake([job()], [[pod(RUNNING)], [beside(RUNNING)]], {False: [Log("one", PUBLISHED)]})
+    run: Any = JobRun(fake, "data", "j", "backup")  # type: ignore[arg-type]
+    end = run.wait(20, 10, patient=True)
+    assert (end.state, end.beside, end.result) == ("Complete", ("proxy",), json.loads(PUBLISHED))
+
+
+@pytest.mark.parametrize(
+    ("found", "word"),
+    [
+        (beside(RUNNING, exit_code=1), result("failed")),  # it is started again
+        (beside(RUNNING, exit_code=0), "no result"),
+        (beside(ended()), PUBLISHED),
+        (pod(RUNNING), PUBLISHED),
+    ],
+)
+def test_what_is_no_end_beside_it(monkeypatch: pytest.MonkeyPatch, found: dict[str, Any], word: str) -> None:
+    monkeypatch.setattr(job_run, "_BESIDE_SECONDS", 0.1)
+    run: Any = JobRun(Fake([job()], [[found]], {False: [Log(word)]}), "data", "j", "backup")  # type: ignore[arg-type]
+    with pytest.raises(WaitTimeoutError, match=GOES_ON):
+        run.wait(0.5, 10, patient=True)
+
+
+NO_NODE = {
+    "metadata": {"name": "p"},
+    "status": {
+        "phase": "Pending",
+        "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}],
+    },
+}
+
+
+def test_the_pod_waits_until_the_end() -> None:
+    run: Any = JobRun(Fake([job()], [[NO_NODE]], {}), "data", "j", "backup")  # type: ignore[arg-type]
+    with pytest.raises(WaitTimeoutError, match=r"has not started: Unschedulable: .*It goes on: kubectl get pods -w"):
+        run.wait(0.3, 0.01, patient=True)
+    run = JobRun(Fake([job()], [[NO_NODE]], {}), "data", "j", "backup")  # type: ignore[arg-type]
+    with pytest.raises(StuckError, match="does not start yet"):
+        run.wait(5, 0.01)
+
+
+def test_a_deadline_that_a_pod_waited_for() -> None:
+    fake = Fake([job(), job(), job("Failed")], [[NO_NODE]], {})
+    run: Any = JobRun(fake, "data", "j", "backup")  # type: ignore[arg-type]
+    assert "Its pod had not started: Unschedulable: 0/1 nodes" in str(run.wait(5, 10, patient=True).reason)
 
 
 def test_a_hundred_thousand_lines() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from plugins.module_utils.errors import TemplateError
-from plugins.module_utils.job_templates import backup_mount, job_name, manual_job
+from plugins.module_utils.job_templates import backup_mount, is_run, job_name, manual_job
 
 from .cronjobs import cronjob, plain
 
@@ -67,6 +67,84 @@ def test_two_containers_with_the_same_volume() -> None:
     spec = given["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     spec["containers"].append({**spec["containers"][0], "name": "helper"})
     assert backup_mount(given).container["name"] == "backup"
+
+
+def words(*command: str, args: tuple[str, ...] | None = None) -> dict[str, Any]:
+    """What of a Job's container is asked about; without `args` it has none at all."""
+    return {"command": [*command], **({"args": [*args]} if args is not None else {})}
+
+
+SCRIPT = "/opt/postgres-backup/backup.sh"
+READER = "trap exit TERM; sleep 3600 & wait"
+
+
+def made(given: dict[str, Any], *, job_name: str = "by-hand", by_hand: bool = True, **container: Any) -> dict[str, Any]:
+    """A Job of that CronJob, changed."""
+    job = manual_job(given, job_name)
+    if not by_hand:
+        job["metadata"]["annotations"] = {}
+    job["spec"]["template"]["spec"]["containers"][0].update(container)
+    return job
+
+
+@pytest.mark.parametrize(
+    ("container", "expected"),
+    [
+        ({}, True),
+        ({"image": "pg:17"}, True),
+        ({"name": "pg-backup"}, True),
+        (words("/bin/sh", args=(SCRIPT, "run")), True),
+        (words("/bin/sh", "/scripts/backup.sh", "run"), True),
+        (words("/bin/sh", "-c", f"sleep 6; exec /bin/sh {SCRIPT} run", args=()), True),
+        (words("/bin/bash", "-c", f"sh '{SCRIPT}' run; echo $?"), True),
+        # The runbook's two, and the page about security.
+        ({"args": ["list"]}, False),
+        (words("/bin/sh", "-c", args=(READER,)), False),
+        (words("/bin/sh", "-c", args=('pg_isready -h "$POSTGRES_BACKUP_HOST" -U postgres -t 5 || true',)), False),
+        ({"args": ["prune"]}, False),
+        ({"args": ["prune", "--dry-run"]}, False),
+        ({"args": ["drill"]}, False),
+        ({"args": ["run-away"]}, False),
+        ({"args": []}, False),
+        ({"args": None}, False),
+        (words("sleep", "infinity"), False),
+        (words("sleep", "3600", args=("run",)), False),
+        (words("/bin/sh", "-c", "cat backup.sh; run"), False),
+        ({"name": "shell", **words("sleep", "3600")}, False),
+    ],
+)
+def test_a_job_of_ours_is_a_run(container: dict[str, Any], expected: bool) -> None:
+    given = cronjob()
+    assert is_run(made(given, **container), given, "backup") == expected
+    assert (
+        is_run(made(given, job_name="postgres-backup-29729400", by_hand=False, **container), given, "backup")
+        == expected
+    )
+
+
+DUMP = words("/bin/sh", "-c", args=("pg_dumpall | gzip >/data/all.sql.gz",))
+
+
+@pytest.mark.parametrize(
+    ("name", "by_hand", "container", "expected"),
+    [
+        ("by-hand", True, {}, True),
+        ("by-hand", True, {"image": "pg:17"}, True),
+        ("by-hand", True, words("/bin/sh", "-c", args=("sleep 3600",)), False),
+        ("by-hand", True, words("sleep", "3600"), False),
+        ("by-hand", True, {"name": "shell"}, False),
+        # An older template's: a run where the schedule made it, and not known where somebody did.
+        ("by-hand", True, words("/bin/sh", "-c", args=("pg_dumpall >/data/all.sql",)), False),
+        ("postgres-backup-29729400", False, words("/bin/sh", "-c", args=("pg_dumpall >/data/all.sql",)), True),
+        ("postgres-backup-29729400", True, words("sleep", "3600"), False),
+        ("postgres-backup-2", False, words("sleep", "3600"), False),
+        ("another-29729400", False, words("sleep", "3600"), False),
+    ],
+)
+def test_a_job_of_another_cronjob_is_a_run(name: str, by_hand: bool, container: dict[str, Any], expected: bool) -> None:
+    given = plain(("data", "/data"))
+    given["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0].update(DUMP)
+    assert is_run(made(given, job_name=name, by_hand=by_hand, **container), given, "backup") == expected
 
 
 @pytest.mark.parametrize("name", ["postgres-backup", "a" * 52, "a" * 63, f"{'a' * 40}.{'b' * 20}"])
