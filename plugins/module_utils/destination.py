@@ -27,10 +27,14 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @dataclass(frozen=True)
 class Destination:
-    """The path that a backup gets; `in_directory` when the user named the directory alone."""
+    """The path that a backup gets; `in_directory` when the user named the directory alone.
+
+    `elsewhere` is what the user can do where the disk is too small.
+    """
 
     path: str
     in_directory: bool
+    elsewhere: str = "take another dest"
 
     @property
     def name(self) -> str:
@@ -142,7 +146,7 @@ def require_room(destination: Destination, needed_bytes: int) -> None:
     if found.f_blocks and free < needed_bytes:
         raise DestinationError(
             f"the local disk of {destination.directory} is too full: expected {needed_bytes} free bytes, found {free}. "
-            "Free some space, or take another dest"
+            f"Free some space, or {destination.elsewhere}"
         )
 
 

@@ -8,10 +8,12 @@ the disk; a process of its own reads the contents where they are wanted.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import queue
 import stat
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -115,6 +117,29 @@ def transfer(
             if is_full(error):
                 os.ftruncate(descriptor, 0)
             raise
+
+
+def read_through(source: Source, wanted: Wanted, patience: Patience) -> Transferred:
+    """Read the file to its end, and compare it, without keeping it: `contents` says what is in it.
+
+    On the way it is a file without a name in the temporary folder, so that nothing of it is left however this ends.
+    Raises FetchError and DestinationError.
+    """
+    directory = tempfile.gettempdir()
+    destination = Destination(os.path.join(directory, wanted.name), True, "let TMPDIR name another folder")
+    with contextlib.ExitStack() as stack:
+        with local_errors(directory):
+            stream = stack.enter_context(tempfile.TemporaryFile(buffering=0, dir=directory))
+        try:
+            work = _Transfer(source, wanted, destination, 0, _Attempts(patience), stream.fileno(), keeps=False)
+            return work.run(reads_contents=True)
+        except DestinationError as error:
+            if not is_full(error):
+                raise
+            raise DestinationError(
+                f"the disk of the temporary folder {directory} is full: expected {wanted.size_bytes} bytes of free "
+                f"space while the backup is read. Free some space, or {destination.elsewhere}"
+            ) from error
 
 
 def hash_file(path: str) -> str:
@@ -232,6 +257,7 @@ class _Transfer:
     attempts: _Attempts
     descriptor: int
     began: float | None = field(default=None)
+    keeps: bool = True
 
     def run(self, reads_contents: bool) -> Transferred:
         with local_errors(self.destination.partial):
@@ -254,7 +280,8 @@ class _Transfer:
             if follower:
                 follower.stop()
         began = time.monotonic() if self.began is None else self.began
-        self._give_name(sha256)
+        if self.keeps:
+            self._give_name(sha256)
         return Transferred(sha256, resumed, self.attempts.interruptions, time.monotonic() - began, contents)
 
     def _receive_all(self, sink: _Sink, resumed: int, follower: Follower | None) -> tuple[str, dict[str, Any] | None]:

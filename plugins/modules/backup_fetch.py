@@ -27,8 +27,10 @@ options:
   dest:
     description:
       - A directory, where the file keeps its name, or the path of the file.
+      - May be left out with O(verify=true). The backup is read to its end then, and nothing of it is kept. On the way
+        it takes its size in the temporary folder (E(TMPDIR)), as a file without a name, so that nothing is left there
+        even when the module is killed.
     type: path
-    required: true
   mode:
     description:
       - The permissions of the file and its sidecar, as an octal number in quotes.
@@ -70,7 +72,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: The volume is read, as without it; nothing is written.
+    details: The volume is read, as without it; nothing is written. Without O(dest) it changes nothing.
   diff_mode:
     support: full
   idempotent:
@@ -95,11 +97,16 @@ EXAMPLES = r"""
   homelab.postgres_backup.backup_fetch:
     backup: postgres-backup-2026-11-22-020000.sql.gz
     dest: /tmp/before-the-migration.sql.gz
+
+- name: The newest backup is read to its end, and not kept
+  homelab.postgres_backup.backup_fetch:
+    verify: true
+  register: fetched # fetched.contents is for restore_drill and restore_database
 """
 
 RETURN = r"""
 path:
-  description: The local file.
+  description: The local file; null without O(dest).
   type: str
   returned: success
 backup:
@@ -135,7 +142,7 @@ contents:
     - What the dump holds, as M(homelab.postgres_backup.backup_verify) returns it. Where it is damaged, without the
       tables of each database.
   type: dict
-  returned: with O(verify=true), except in check mode when the file is not here yet
+  returned: with O(verify=true), except in check mode when the file is not at O(dest) yet
 removed:
   description: The files that had to go for O(keep_local).
   type: list
@@ -186,6 +193,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.transfer i
     Wanted,
     mend,
     read_contents,
+    read_through,
     transfer,
     what_is_here,
 )
@@ -197,7 +205,7 @@ _STAY_SECONDS = (300, 900, 3600, 14400)
 
 ARGUMENTS: dict[str, Any] = {
     "backup": {"type": "str"},
-    "dest": {"type": "path", "required": True},
+    "dest": {"type": "path"},
     "mode": {"type": "str", "default": "0640"},
     "verify": {"type": "bool", "default": False},
     "keep_local": {"type": "int"},
@@ -242,6 +250,24 @@ def described(destination: Destination) -> str:
     except OSError:
         return ""
     return f"{destination.path}: {size} bytes\n"
+
+
+def read(source: Source, backup: Backup, patience: Patience) -> dict[str, Any]:
+    """Read the backup and keep nothing of it; the module's result."""
+    done = read_through(source, Wanted(backup.name, backup.size_bytes, backup.sha256), patience)
+    return {
+        "changed": False,
+        "path": None,
+        "backup": backup.name,
+        "backup_state": backup.state,
+        "size_bytes": backup.size_bytes,
+        "sha256": done.sha256,
+        "duration_seconds": round(done.duration_seconds, 3),
+        "resumed_bytes": 0,
+        "interruptions": done.interruptions,
+        "contents": done.contents,
+        "removed": [],
+    }
 
 
 def bring(
@@ -299,6 +325,13 @@ def fetch(module: Any, connection: Connection) -> dict[str, Any]:
     for name, least in (("keep_local", 1), ("retries", 0)):
         if parameters[name] is not None and parameters[name] < least:
             raise ExpectationError(f"{name}: expected at least {least}, found {parameters[name]}")
+    if parameters["dest"] is None and not parameters["verify"]:
+        raise ExpectationError(
+            "dest: expected a directory or the path of a file, found nothing. Only with verify=true it may be left "
+            "out: the backup is read then, and not kept"
+        )
+    if parameters["dest"] is None and parameters["keep_local"] is not None:
+        raise ExpectationError("keep_local: expected dest to be a directory, found nothing")
     patience = Patience(parameters["retries"], deadline=time.monotonic() + seconds(parameters, "timeout"))
     silence = seconds(parameters, "silence_timeout")
     cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
@@ -313,18 +346,20 @@ def fetch(module: Any, connection: Connection) -> dict[str, Any]:
         backup, warning = choose(parse_listing(readers.current().listing()), parameters["backup"])
         if warning:
             module.warn(warning)
-        destination = resolve(parameters["dest"], backup.name)
-        if parameters["keep_local"] is not None and not destination.in_directory:
-            raise ExpectationError(f"keep_local: expected dest to be a directory, found {parameters['dest']}")
         source = VolumeFile(readers, backup.name)
+        destination = resolve(parameters["dest"], backup.name) if parameters["dest"] is not None else None
+        if parameters["keep_local"] is not None and destination is not None and not destination.in_directory:
+            raise ExpectationError(f"keep_local: expected dest to be a directory, found {parameters['dest']}")
         try:
+            if destination is None:
+                return read(source, backup, patience)
             return bring(module, source, backup, destination, mode=mode, patience=patience)
         except DamagedError as error:
             return {
                 "failed": True,
                 "msg": str(error),
                 "backup": backup.name,
-                "path": destination.path,
+                "path": destination.path if destination is not None else None,
                 "contents": error.partial.contents,
                 "failures": [failure.to_dict() for failure in error.partial.failures],
             }

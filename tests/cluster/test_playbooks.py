@@ -5,14 +5,21 @@
 from __future__ import annotations
 
 import re
+import signal
+import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from .conftest import Server, new_namespace, secret
-from .kube import CHECKOUT, Ansible, apply, kubectl, names
+from .kube import CHECKOUT, Ansible, apply, kubectl, names, signal_all, wait_until
+from .test_drill import BACKUP, put, with_statement
+from .test_fetch import noise
+from .volumes import install, volume_folder
 
 PLAYBOOKS = "homelab.postgres_backup"
 
@@ -37,6 +44,8 @@ def test_five_installations_in_one_play(ansible: Ansible, server: Server, namesp
     assert {path.parent.name for path in ansible.folder.glob("applications/*/backup-pvc.yaml")} == set(hosts)
     assert len(list(ansible.folder.glob("docs/runbooks/*/postgres-backup.md"))) == 5
 
+    assert "Not variables of this role" not in site.output
+
     verify = ansible(f"{PLAYBOOKS}.verify", *more)
     assert verify.status == 0, verify.output
     fetched = {path.parent.name for path in ansible.folder.glob("backups/*/postgres-backup-*.sql.gz")}
@@ -56,6 +65,10 @@ def test_one_installation(ansible: Ansible, home: dict[str, Any], namespace: str
     assert would.status == 0, would.output
     assert not list(ansible.folder.glob("backups*"))
     assert not [name for name in names("job", namespace) if "-manual-" in name]
+
+    empty = ansible(f"{PLAYBOOKS}.retention", **here)
+    assert empty.status == 0, empty.output
+    assert '"0 backups, 0 would be deleted (0.00 Bytes)"' in empty.output, empty.output
 
     now = ansible(f"{PLAYBOOKS}.backup_now", **here)
     assert now.status == 0, now.output
@@ -90,6 +103,52 @@ def test_one_block_of_credentials(ansible: Ansible, namespace: str) -> None:
     path.write_text(yaml.safe_dump([play]))
     found = ansible(str(path))
     assert found.output.count("Expected object with name no-such-context") >= 3, found.output
+
+
+def holds_a_file_in(folder: Path) -> bool:
+    """Whether a process has a file there open, be it one without a name."""
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):
+            if str(link.readlink()).startswith(f"{folder}/#") or str(link.readlink()).startswith(f"{folder}/tmp"):
+                return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("step", "sent"), [("read", signal.SIGINT), ("read", signal.SIGKILL), ("restore", signal.SIGKILL)]
+)
+def test_a_drill_that_is_ended_leaves_no_copy_of_the_data(
+    ansible: Ansible, namespace: str, step: str, sent: signal.Signals
+) -> None:
+    install(namespace)
+    folder = volume_folder(namespace)
+    put(folder, with_statement("SELECT pg_sleep(60);"))
+    if step == "read":
+        (folder / BACKUP).write_bytes(noise(200_000_000))
+        (folder / f"{BACKUP}.sha256").unlink()
+    with (folder / BACKUP).open("rb") as stream:
+        beginning = stream.read(100)
+    temporary = ansible.folder / "temporary"
+    temporary.mkdir()
+    environment = ansible.environment({"TMPDIR": str(temporary), "ANSIBLE_HOME": str(ansible.folder / "home")})
+    program = [ansible.command("x")[0] + "-playbook", f"{PLAYBOOKS}.drill"]
+    process = subprocess.Popen(
+        [*program, "-e", f"postgres_backup_namespace={namespace}"],
+        cwd=ansible.folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    if step == "read":
+        wait_until(lambda: holds_a_file_in(temporary), "the backup is being read", 180)
+    else:
+        wait_until(lambda: any("-drill-" in name for name in names("job", namespace)), "it was read", 180)
+    signal_all(process, sent)
+    process.communicate(timeout=60)
+    wait_until(lambda: not holds_a_file_in(temporary), "nobody reads", 30)
+    assert [path for path in ansible.folder.rglob("*") if path.is_file() and beginning in path.read_bytes()] == []
 
 
 def test_the_readme_names_the_playbooks() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -384,8 +385,35 @@ def test_the_playbook(ansible: Ansible, live: Live) -> None:
     done = ansible("homelab.postgres_backup.restore", postgres_restore_confirmed=True, **given)
     assert done.status == 0, done.output
     assert done.changed == 1
-    steps = [line.strip() for line in done.summary if "ALTER DATABASE" in line]
-    assert len(steps) == 2, done.summary
+    steps = [line.strip() for line in done.output.splitlines() if "ALTER DATABASE" in line]
+    assert len(steps) == 2, done.output
     live.sql("".join(steps))
     live.drop("app_restored")
+    assert live.state() == before
+
+
+def test_the_documented_call_without_a_terminal(ansible: Ansible, live: Live) -> None:
+    before = live.state()
+    given: dict[str, Any] = {
+        "postgres_backup_namespace": live.server.namespace,
+        "postgres_restore_confirmed": True,
+    }
+    there = ansible("homelab.postgres_backup.restore", postgres_restore_database="app", **given)
+    assert there.status != 0
+    assert "replace" in there.output, there.output
+    assert live.state() == before
+    # A name that is also what an unanswered question would give, and one that needs quotes.
+    for name in ("None", 'my "odd"-app'):
+        new: dict[str, Any] = {"postgres_restore_database": "empty", "postgres_restore_new_name": name, **given}
+        done = ansible("homelab.postgres_backup.restore", **new)
+        assert done.status == 0, done.output
+        (drop,) = re.findall(r"^  (DROP DATABASE .*;)$", done.output, re.MULTILINE)
+    again = ansible("homelab.postgres_backup.restore", postgres_restore_replace="y", **new)
+    assert again.status == 0, again.output
+    first, second, last = re.findall(r"^  ((?:ALTER|DROP) DATABASE .*;)$", again.output, re.MULTILINE)
+    live.sql(first + second)
+    live.sql('DROP DATABASE "None"')
+    live.sql(drop)
+    live.drop('my "odd"-app_restored')
+    assert last.startswith('DROP DATABASE "my ""odd""-app_before_restore_')
     assert live.state() == before

@@ -37,7 +37,15 @@ from plugins.module_utils.errors import (
     LostError,
 )
 from plugins.module_utils.following import Followed, Follower
-from plugins.module_utils.transfer import Patience, Transferred, Wanted, hash_file, read_contents, transfer
+from plugins.module_utils.transfer import (
+    Patience,
+    Transferred,
+    Wanted,
+    hash_file,
+    read_contents,
+    read_through,
+    transfer,
+)
 
 DUMPS = Path(__file__).parent / "dumps"
 BACKUP = gzip.compress((DUMPS / "18-all.sql").read_bytes(), mtime=0)
@@ -371,6 +379,85 @@ def test_the_process_that_reads_is_killed(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(FetchError, match="ended with -9"):
         fetch(Fake(BACKUP), tmp_path, reads_contents=True)
     assert names(tmp_path) == set()
+
+
+# ---------------------------------------------------------------------------------------------------- read and not kept
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The temporary folder, which is to have no file in it at any moment."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def read(source: Any, data: bytes = BACKUP, patience: Patience = FOREVER, known: bool = True) -> Transferred:
+    return read_through(source, Wanted(NAME, len(data), sha256(data) if known else None), patience)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_read_through_keeps_no_file(temporary: Path, known: bool) -> None:
+    seen: list[set[str]] = []
+    source = Fake(BACKUP, [100, 1000], piece=77, before_chunk=lambda: seen.append(names(temporary)))
+    done = read(source, known=known)
+    assert seen and not any(seen)
+    assert names(temporary) == set()
+    assert done.contents is not None and done.contents["complete"] and done.contents["rows"] == 4
+    assert (done.sha256, done.interruptions) == (sha256(BACKUP), 2)
+    # What came before is not asked for twice.
+    assert source.offsets == [0, 100, 1100]
+
+
+@pytest.mark.parametrize(
+    ("source", "patience", "error"),
+    [
+        (Fake(BACKUP[:-20]), FOREVER, FetchError),
+        (Fake(BACKUP, [900]), Patience(retries=0), LostError),
+        (Fake(bytes(len(BACKUP))), FOREVER, ChangedError),
+    ],
+    ids=["shorter", "lost", "other-bytes"],
+)
+def test_read_through_keeps_no_file_after_an_error(
+    temporary: Path, source: Fake, patience: Patience, error: type[BackupError]
+) -> None:
+    with pytest.raises(error) as caught:
+        read(source, patience=patience)
+    assert "kept" not in str(caught.value)
+    assert names(temporary) == set()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_read_through_names_damage(temporary: Path) -> None:
+    data = BACKUP[:-20]
+    with pytest.raises(DamagedError, match="the file is cut off"):
+        read(Fake(data), data)
+    assert names(temporary) == set()
+
+
+def test_read_through_killed_at_any_moment_leaves_no_file(temporary: Path) -> None:
+    for moment in range(6):
+        child = os.fork()
+        if child == 0:
+            read(Fake(BACKUP, piece=20, before_chunk=lambda: time.sleep(0.001)))
+            os._exit(0)
+        time.sleep(0.01 * moment)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        assert names(temporary) == set()
+
+
+def test_read_through_needs_free_space_for_the_backup(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DestinationError, match=r"free bytes, found \d+. .* let TMPDIR name another"):
+        read_through(Fake(BACKUP), Wanted(NAME, 1 << 60, None), FOREVER)
+
+    def writev(_descriptor: int, _views: list[memoryview]) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "writev", writev)
+    with pytest.raises(DestinationError, match=r"the temporary folder .* is full: .* let TMPDIR name another"):
+        read(Fake(BACKUP))
+    assert names(temporary) == set()
 
 
 # ------------------------------------------------------------------------------------------------------- the local disk

@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
-from .rendering import ROLE
+from .rendering import ROLE, evaluate
 
 DEFAULTS: dict[str, Any] = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
 SPECS: dict[str, Any] = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]
 OPTIONS: dict[str, Any] = SPECS["options"]
+# As the role's summary looks for them.
+(_UNKNOWN,) = re.findall(r"set unknown = (.*) -%}", (ROLE / "templates" / "notes.txt.j2").read_text())
+UNKNOWN = "{{ " + _UNKNOWN + " }}"
 PYTHON_TYPES = {"str": str, "int": int, "bool": bool, "list": list, "dict": dict}
 
 
@@ -46,8 +49,21 @@ def test_the_readme_names_each_variable() -> None:
     assert set(re.findall(r"`(postgres_backup_\w+)`", text)) == set(OPTIONS)
 
 
+def test_the_playbooks_variables_are_known_to_the_role() -> None:
+    """It says of each other variable with its prefix that it has no effect."""
+    used: set[str] = set()
+    for path in (ROLE.parents[1] / "playbooks").rglob("*.yml"):
+        text = re.sub(r"^ *#.*", "", path.read_text(), flags=re.MULTILINE)
+        used |= set(re.findall(r"(?<![\w.])postgres_backup_\w+", text))
+    own = evaluate("{{ __postgres_backup_playbook_variables }}")
+    assert sorted(used - set(OPTIONS)) == own
+    vars_there = dict.fromkeys([*own, "postgres_backup_schedule", "postgres_backup_misspelt"], "x")
+    found = evaluate(UNKNOWN, **vars_there)
+    assert found == ["postgres_backup_misspelt"]
+
+
 def test_no_variable_in_the_role_is_unknown() -> None:
-    known = set(OPTIONS)
+    known = set(OPTIONS) | set(evaluate("{{ __postgres_backup_playbook_variables }}"))
     for path in ROLE.rglob("*"):
         if path.suffix in {".yml", ".j2"}:
             used = set(re.findall(r"(?<![\w.])postgres_backup_[a-z_]+[a-z]", path.read_text()))

@@ -326,3 +326,19 @@ def test_all_broken_variables_are_named_at_once() -> None:
         "postgres_backup_port",
         "postgres_backup_storage_size",
     }
+
+
+@pytest.mark.parametrize("value", ["30", 30, "*", "*/15", "0,30"])
+@pytest.mark.parametrize("name", ["postgres_backup_schedule", "postgres_backup_drill_schedule"])
+def test_a_schedule_that_was_cut_at_its_spaces_is_told_from_a_wrong_one(name: str, value: Any) -> None:
+    (line,) = refusals(**{name: value})
+    assert line.startswith(f"{name}: expected five cron fields")
+    hint = f"""it looks cut at a space: with -e, quote it inside the shell's quotes too: -e '{name}="0 2 * * *"'"""
+    assert line.endswith(hint)
+    (wrong,) = refusals(**{name: "0 25 * * *"})
+    assert wrong.endswith('found "0 25 * * *"')
+
+
+def test_words_that_are_left_of_a_value_are_refused() -> None:
+    (line,) = refusals(postgres_backup_user="the", _raw_params="backup user")
+    assert line.startswith('-e: expected name=value, found the words "backup user" after a value.')

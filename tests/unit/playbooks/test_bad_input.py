@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""Files that are not backups, empty volumes, modules that fail: what they say is seen, and no template's error."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .recorded import CHECKOUT, PLAYBOOKS, WELL, Done, Recorded
+
+DUMPS = CHECKOUT / "tests" / "unit" / "plugins" / "module_utils" / "dumps"
+DUMP = (DUMPS / "18-all.sql").read_bytes()
+GOOD = gzip.compress(DUMP, mtime=0)
+# What lies there, and what is said of it.
+FILES: dict[str, tuple[bytes | None, str]] = {
+    "good": (GOOD, ""),
+    "missing": (None, "does not exist: expected a backup file"),
+    "empty": (b"", "is empty"),
+    "nothing": (gzip.compress(b""), "dump"),
+    "plain": (DUMP, "gzip"),
+    "zstd": (b"\x28\xb5\x2f\xfd" + bytes(100), "gzip"),
+    "utf16": (gzip.compress(DUMP.decode().encode("utf-16")), "dump"),
+    "globals": (gzip.compress((DUMPS / "18-glob.sql").read_bytes()), "dump of a whole cluster"),
+    "database": (gzip.compress((DUMPS / "18-one.sql").read_bytes()), "dump of a whole cluster"),
+    "text": (gzip.compress(b"hello\n"), "dump"),
+    "cut": (GOOD[:900], "the file is cut off"),
+    "damaged": (GOOD[:900] + b"\xff\xff" + GOOD[902:], "the data is damaged"),
+}
+
+
+def last_failure(done: Done, host: str) -> str:
+    said: list[str] = re.findall(rf"^fatal: \[{host}\]: .*$", done.output, re.MULTILINE)
+    return said[-1]
+
+
+def test_verify_says_what_the_module_says_of_a_file(recorded: Recorded) -> None:
+    for name, (data, _) in FILES.items():
+        if data is not None:
+            (recorded.here / f"{name}.sql.gz").write_bytes(data)
+    (recorded.here / "folder.sql.gz").mkdir()
+    hosts = {name: {"backup": f"{name}.sql.gz"} for name in (*FILES, "folder")}
+    (recorded.here / "roles.sql.gz").write_bytes(FILES["globals"][0] or b"")
+    done = recorded.many("verify", {**hosts, "roles": {"backup": "roles.sql.gz", "kind": "globals"}})
+    assert done.has_no_template_error(), done.output
+    for name, (_, message) in {**FILES, "folder": (None, "is a directory")}.items():
+        if message:
+            assert message in last_failure(done, name), done.output
+    for name in ("good", "roles"):
+        assert not re.search(rf"^fatal: \[{name}\]", done.output, re.MULTILINE)
+    assert done.output.count('"verdict whole"') == 2
+
+
+# What modules return where there is nothing, or where this user may not look.
+EMPTY: dict[str, dict[str, Any]] = {
+    "backup_info": {
+        "changed": False,
+        "healthy": False,
+        "problems": [{"check": "backup", "message": "there is no complete backup"}],
+        "backups": [],
+        "volume": dict.fromkeys(
+            ("claim", "class", "capacity_bytes", "size_bytes", "free_bytes", "nfs_server", "nfs_path")
+        ),
+    },
+    "backup_job": {"changed": True, "job": None, "attached": False, "newest": None, "result": None, "log": []},
+    "restore_drill": {
+        **WELL["restore_drill"],
+        **dict.fromkeys(("backup", "server_version")),
+        **{"databases": [], "seconds": {}, "rows": 0, "tables": 0},
+    },
+}
+MODULES = {
+    "backup_now": ["backup_job"],
+    "drill": ["backup_fetch", "restore_drill"],
+    "restore": ["backup_fetch", "restore_database"],
+    "retention": ["backup_prune"],
+    "verify": ["backup_job", "backup_fetch", "backup_info"],
+}
+
+
+@pytest.mark.parametrize("playbook", MODULES)
+@pytest.mark.parametrize("check", [[], ["--check", "--diff"]], ids=["run", "check"])
+def test_each_module_that_fails_or_finds_nothing_is_understood(
+    recorded: Recorded, playbook: str, check: list[str]
+) -> None:
+    path = recorded.here / time.strftime("postgres-backup-%Y-%m-%d-%H%M%S.sql.gz", time.gmtime())
+    path.write_bytes(GOOD)
+    recorded.answers["default"]["backup_fetch"] = {**WELL["backup_fetch"], "path": str(path)}
+    hosts: dict[str, dict[str, Any]] = {"well": {}}
+    for module in MODULES[playbook]:
+        for kind, answer in {
+            f"failed-{module}": {"failed": True, "msg": f"{module} may not: expected the right, found none"},
+            f"empty-{module}": EMPTY.get(module),
+        }.items():
+            if answer is not None:
+                recorded.answers[kind] = {module: answer}
+                hosts[kind] = {}
+    given = {"postgres_restore_database": "shop", "postgres_restore_confirmed": True} if playbook == "restore" else {}
+    done = recorded.many(playbook, dict.fromkeys(hosts, given), *check)
+    assert done.has_no_template_error(), done.output
+    assert not re.search(r"^fatal: \[well\]", done.output, re.MULTILINE), done.output
+    for host in hosts:
+        module = host.partition("-")[2]
+        if host.startswith("failed-") and any(call.module == module for call in done.of(host)):
+            assert f"{module} may not: expected the right, found none" in last_failure(done, host), done.output
+
+
+def test_the_table_names_every_playbook_and_its_modules() -> None:
+    for name, modules in MODULES.items():
+        text = (PLAYBOOKS / f"{name}.yml").read_text()
+        used = set(re.findall(r"^ +homelab\.postgres_backup\.(\w+):", text, re.MULTILINE)) - {"backup_verify"}
+        assert used == set(modules)
+    assert set(MODULES) | {"site", "sample_data"} == {path.stem for path in Path(PLAYBOOKS).glob("*.yml")}

@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""Each call of a playbook's header, where nobody is at a terminal: as it stands, and with each variable left out."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shlex
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import yaml
+
+from .recorded import PLAYBOOKS, PREFIX, WELL, Call, Done, Recorded, Unsafe
+
+
+@dataclass(frozen=True)
+class Header:
+    """One call of a header: the variables as typed, in their order, those in brackets optional."""
+
+    playbook: str
+    variables: dict[str, str]
+    optional: tuple[str, ...]
+    words: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.playbook}: {' '.join(self.variables)}"
+
+
+def headers(playbook: str) -> list[Header]:
+    lines = [line[1:] for line in (PLAYBOOKS / f"{playbook}.yml").read_text().partition("---")[0].splitlines()]
+    # What is indented further goes on with the line before.
+    text = re.sub(r"\n {4,}(?=\[)", " ", "\n".join(lines))
+    found = []
+    for call in re.findall(rf"^ {{3}}ansible-playbook {re.escape(PREFIX + playbook)}(.*)$", text, re.MULTILINE):
+        optional = {name for group in re.findall(r"\[(-e .*?)\](?= |$)", call) for name in given(shlex.split(group))}
+        words = shlex.split(re.sub(r"\[(.*?)\](?= |$)", r"\1", call))
+        found.append(Header(playbook, given(words), tuple(sorted(optional)), tuple(words)))
+    return found
+
+
+def given(words: list[str]) -> dict[str, str]:
+    pairs = [word.partition("=") for before, word in itertools.pairwise(words) if before == "-e"]
+    return {name: value for name, _, value in pairs}
+
+
+NAMES = sorted(path.stem for path in PLAYBOOKS.glob("*.yml"))
+HEADERS = [header for name in NAMES for header in headers(name)]
+TRUE = {"true": True}
+# What becomes of each variable: the module's option, and its value where the variable is left out.
+BECOMES: dict[str, dict[str, tuple[str, str, Any]]] = {
+    "backup_now": {"max_age": ("backup_job", "max_age", None)},
+    "drill": {"backup": ("backup_fetch", "backup", None)},
+    "restore": {
+        "postgres_restore_database": ("restore_database", "database", None),
+        "postgres_restore_new_name": ("restore_database", "new_name", "shop"),
+        "postgres_restore_replace": ("restore_database", "replace", False),
+        "postgres_restore_backup": ("backup_fetch", "backup", None),
+        "postgres_restore_create_roles": ("restore_database", "create_roles", False),
+        "postgres_restore_terminate_connections": ("restore_database", "terminate_connections", False),
+        "postgres_restore_connections_timeout": ("restore_database", "connections_timeout", "30s"),
+        "postgres_restore_timeout": ("restore_database", "timeout", "6h"),
+    },
+    "verify": {"max_age": ("backup_job", "max_age", "26h")},
+}
+
+
+def test_each_playbook_shows_how_it_is_called() -> None:
+    # sample_data is for trying things out, and takes nothing.
+    assert {header.playbook for header in HEADERS} == set(NAMES) - {"sample_data"}
+
+
+def option(calls: list[Call], module: str, name: str) -> Any:
+    return next(call.options[name] for call in calls if call.module == module)
+
+
+def value(text: str) -> Any:
+    return TRUE.get(text, text)
+
+
+def changing(calls: list[Call]) -> set[str]:
+    return {call.module for call in calls if not call.check and call.module in {"restore_database", "backup_prune"}}
+
+
+@pytest.mark.parametrize("header", [header for header in HEADERS if header.playbook != "site"], ids=str)
+def test_a_call_without_a_terminal_does_what_it_says(recorded: Recorded, header: Header) -> None:
+    local = header.playbook == "verify" and "backup" in header.variables
+    ways = {"complete": header.variables}
+    for left in header.variables:
+        ways[f"without-{left.replace('_', '-')}"] = {k: v for k, v in header.variables.items() if k != left}
+    ways |= {"bare": {name: text for name, text in header.variables.items() if name not in header.optional}}
+    done = recorded.many(header.playbook, ways)
+    assert done.has_no_template_error(), done.output
+    for host, variables in ways.items():
+        calls = done.of(host)
+        if local and "backup" in variables:
+            # The file of the example is not there, and that is what is said.
+            assert calls == []
+            assert f"{variables['backup']} does not exist" in done.output
+            continue
+        if header.playbook == "restore" and "postgres_restore_database" not in variables:
+            assert calls == []
+            continue
+        assert calls, f"{host}: {done.output}"
+        for name, (module, what, otherwise) in BECOMES.get(header.playbook, {}).items():
+            if name in header.variables:
+                expected = value(variables[name]) if name in variables else otherwise
+                assert option(calls, module, what) == expected, (host, name, calls)
+        if header.playbook == "restore":
+            assert changing(calls) == ({"restore_database"} if "postgres_restore_confirmed" in variables else set()), (
+                host
+            )
+        if header.playbook == "retention":
+            assert changing(calls) == ({"backup_prune"} if "apply" in variables else set()), host
+
+
+RESTORE = "ansible-playbook homelab.postgres_backup.restore -e postgres_restore_confirmed=true "
+
+
+def as_typed(recorded: Recorded, command: str) -> Done:
+    return recorded.run(["bash", "-c", command.replace("ansible-playbook", recorded.program("")[0], 1)])
+
+
+@pytest.mark.parametrize(
+    ("typed", "database"),
+    [("postgres_restore_database=shop", "shop"), ("""'postgres_restore_database="the shop"'""", "the shop")],
+)
+def test_the_documented_restore(recorded: Recorded, typed: str, database: str) -> None:
+    done = as_typed(recorded, f"{RESTORE}-e {typed}")
+    assert done.status == 0, done.output
+    *_, restored = done.calls
+    assert (restored.module, restored.check) == ("restore_database", False)
+    assert (restored.options["database"], restored.options["new_name"]) == (database, database)
+    assert restored.options["replace"] is False
+    assert f'  DROP DATABASE "{database}";\n' in done.output, done.output
+
+
+# A host of the inventory: what it sets, and the database that is restored then.
+NAMED: dict[str, tuple[Any, str]] = {
+    "none": ("None", "None"),
+    "null": ("null", "null"),
+    "yes": ("yes", "yes"),
+    "zero": ("0", "0"),
+    "number": (0, "0"),
+    "spaces": (" the  shop ", " the  shop "),
+    "quotes": ("a \"b\" 'c' ö", "a \"b\" 'c' ö"),
+    "braces": (Unsafe("{{ braces }} {% x"), "{{ braces }} {% x"),
+}
+
+
+def test_any_name_is_the_database_that_is_restored(recorded: Recorded) -> None:
+    confirmed = {"postgres_restore_confirmed": "y"}
+    hosts = {host: {"postgres_restore_database": name, **confirmed} for host, (name, _) in NAMED.items()}
+    renamed = {
+        "postgres_restore_database": "shop",
+        "postgres_restore_new_name": "None",
+        "postgres_restore_replace": "Y",
+    }
+    done = recorded.many("restore", {**hosts, "renamed": {**renamed, **confirmed}})
+    assert done.status == 0, done.output
+    assert "Not prompting" not in done.output
+    for host, (_, database) in NAMED.items():
+        options = done.of(host)[-1].options
+        assert (options["database"], options["new_name"], options["replace"]) == (database, database, False)
+        quoted = '"' + database.replace('"', '""') + '"'
+        assert f"  DROP DATABASE {quoted};\n" in done.output, done.output
+    options = done.of("renamed")[-1].options
+    assert (options["database"], options["new_name"], options["replace"]) == ("shop", "None", True)
+
+
+# A host of the inventory: what it sets, and what is said of it.
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "empty": ({"database": ""}, "postgres_restore_database: expected a database's name, found nothing. Set it"),
+    "nothing": ({"database": None}, "postgres_restore_database: expected a database's name, found nothing. Set it"),
+    "boolean": ({"database": True}, "expected a database's name, found true. Put it in quotes."),
+    "float": ({"database": 1.5}, "expected a database's name, found 1.5. Put it in quotes."),
+    "list": ({"database": ["a"]}, "expected a database's name, found ["),
+    "name": ({"database": "a", "new_name": False}, "postgres_restore_new_name: expected a name, found false"),
+    "replace": ({"database": "a", "replace": "perhaps"}, "postgres_restore_replace: expected yes or no, found"),
+    "roles": ({"database": "a", "create_roles": 2}, "postgres_restore_create_roles: expected yes or no, found"),
+    "confirmed": ({"database": "a", "confirmed": "ja"}, "postgres_restore_confirmed: expected yes or no, found"),
+}
+
+
+def test_what_is_not_clear_is_refused_before_anything_is_done(recorded: Recorded) -> None:
+    hosts = {
+        host: {f"postgres_restore_{name}": value for name, value in {"confirmed": True, **given}.items()}
+        for host, (given, _) in REFUSED.items()
+    }
+    done = recorded.many("restore", hosts)
+    assert done.status != 0
+    assert done.calls == []
+    assert done.has_no_template_error(), done.output
+    for host, (_, message) in REFUSED.items():
+        (said,) = re.findall(rf"^fatal: \[{host}\]: .*$", done.output, re.MULTILINE)
+        assert message in said, said
+
+
+@pytest.mark.parametrize("playbook", NAMES)
+def test_each_playbook_looks_at_the_command_line_first(playbook: str) -> None:
+    (play,) = yaml.safe_load((PLAYBOOKS / f"{playbook}.yml").read_text())
+    assert play["tasks"][0]["ansible.builtin.import_tasks"] == "tasks/command_line.yml"
+    # What it asks where nobody can answer gets the text None.
+    assert "vars_prompt" not in play
+
+
+def test_a_value_that_was_cut_at_its_spaces_is_refused(recorded: Recorded) -> None:
+    done = as_typed(recorded, f"{RESTORE}-e postgres_restore_database='the shop' -e x=1")
+    assert done.status != 0
+    assert 'found the words "shop" after a value' in done.output, done.output
+    assert """-e 'postgres_backup_schedule="30 3 * * *"'""" in done.output
+    assert done.calls == []
+
+
+def test_at_a_terminal_it_asks_for_what_is_not_set(recorded: Recorded) -> None:
+    asked = ("Which database", "Its name on the server", "Rename an existing", "Type yes")
+    answers = ("the shop {{ x }}", "", "Y", "y")
+    done = recorded.at_terminal(recorded.program("restore"), *zip(asked, answers, strict=True))
+    assert done.status == 0, done.output
+    *_, restored = done.calls
+    assert (restored.module, restored.check) == ("restore_database", False)
+    options = restored.options
+    assert (options["database"], options["new_name"], options["replace"]) == (answers[0], answers[0], True)
+
+
+def test_at_a_terminal_only_a_yes_restores(recorded: Recorded) -> None:
+    words = [*recorded.program("restore"), "-e", "postgres_restore_database=a postgres_restore_new_name="]
+    done = recorded.at_terminal(words, ("Rename an existing", "no"), ("Type yes", "yes please"))
+    assert done.status != 0
+    assert "Nothing was done" in done.output
+    assert {call.check for call in done.calls if call.module == "restore_database"} == {True}
+
+
+def test_a_name_that_needs_quotes_is_printed_as_psql_takes_it(recorded: Recorded) -> None:
+    old = 'my "odd"-app_before_restore_20261122030405'
+    recorded.answers["default"]["restore_database"] = {**WELL["restore_database"], "replaced": old}
+    name = 'my "odd"-app'
+    done = recorded("restore", postgres_restore_confirmed=True, postgres_restore_database=name)
+    assert done.status == 0, done.output
+    lines = done.output.splitlines()
+    quoted, aside = '"my ""odd""-app"', '"my ""odd""-app_restored"'
+    quoted_old = '"my ""odd""-app_before_restore_20261122030405"'
+    at = lines.index(f"  ALTER DATABASE {quoted} RENAME TO {aside};")
+    assert lines[at + 1] == f"  ALTER DATABASE {quoted_old} RENAME TO {quoted};"
+    assert lines[at + 3] == f"  DROP DATABASE {quoted_old};"
+
+
+def test_in_check_mode_nothing_is_said_of_going_back(recorded: Recorded) -> None:
+    done = recorded("restore", "--check", "--diff", postgres_restore_database="shop")
+    assert done.status == 0, done.output
+    assert {call.check for call in done.calls if call.module == "restore_database"} == {True}
+    assert "(would be)" in done.output and "DROP DATABASE" not in done.output
