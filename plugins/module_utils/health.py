@@ -38,7 +38,8 @@ class Installation:
     """A CronJob as it stands in the cluster.
 
     `image` is its own, `server_image` the one of the server's pods and `script_version` the version of the script that
-    it runs: None where they are not known. `drill` is None where no drills are scheduled.
+    it runs: None where they are not known. `drill` is None where no drills are scheduled. `checks_backups` is whether
+    its runs check what is on the volume, as this collection's script does.
     """
 
     is_suspended: bool
@@ -46,6 +47,7 @@ class Installation:
     server_image: str | None
     script_version: str | None
     drill: DrillSchedule | None = None
+    checks_backups: bool = True
 
 
 def problems(
@@ -53,22 +55,22 @@ def problems(
 ) -> list[Failure]:
     """Everything that is not well, the gravest first; `own_version` is that of the script that the modules carry."""
     return [
-        *_backups(catalog, now, max_age),
+        *_backups(installation, catalog, now, max_age),
         *_last_run(catalog.last_run),
         *_drill(installation.drill, catalog),
         *_schedule(installation, own_version),
         *_space(catalog),
-        *_files(catalog),
+        *_files(installation, catalog),
     ]
 
 
-def _backups(catalog: Catalog, now: datetime, max_age: timedelta) -> Iterator[Failure]:
+def _backups(installation: Installation, catalog: Catalog, now: datetime, max_age: timedelta) -> Iterator[Failure]:
     newest = catalog.newest()
     if newest is None:
         yield Failure(
             "backup",
-            f"expected a complete backup, found none among {len(catalog.backups)} files. Run one: "
-            "ansible-playbook homelab.postgres_backup.backup_now",
+            f"expected a complete backup, found none among {len(catalog.backups)} files. "
+            + (_RUN_ONE if installation.checks_backups else _NOTHING_CHECKS),
         )
         return
     age = now - newest.created
@@ -181,9 +183,13 @@ def _space(catalog: Catalog) -> Iterator[Failure]:
         )
 
 
-def _files(catalog: Catalog) -> Iterator[Failure]:
+def _files(installation: Installation, catalog: Catalog) -> Iterator[Failure]:
     kinds = (
-        ("unchecked", [backup.name for backup in catalog.backups if backup.state == UNCHECKED], _UNCHECKED),
+        (
+            "unchecked",
+            [backup.name for backup in catalog.backups if backup.state == UNCHECKED],
+            _UNCHECKED if installation.checks_backups else _NOTHING_CHECKS,
+        ),
         ("damaged", [backup.name for backup in catalog.backups if backup.state == DAMAGED], _DAMAGED),
         ("future", [backup.name for backup in catalog.backups if backup.is_future], _FUTURE),
     )
@@ -192,6 +198,11 @@ def _files(catalog: Catalog) -> Iterator[Failure]:
             yield Failure(check, f"expected only complete backups, found {check}: {_some(found)}. {advice}")
 
 
+_RUN_ONE = "Run one: ansible-playbook homelab.postgres_backup.backup_now"
+_NOTHING_CHECKS = (
+    "This CronJob does not run this collection's script, so nothing checks its backups: verify one (backup_fetch with "
+    "verify), or take the CronJob over with the role (docs/migrating.md)"
+)
 _UNCHECKED = "The next run checks them once they have not changed for an hour"
 _DAMAGED = "Do not rely on them; the file with .damaged added says why"
 _FUTURE = "Their names lie ahead of the clock: set the clocks right"

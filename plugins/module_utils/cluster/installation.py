@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import ClusterError, ForbiddenError, NotFoundError
 from ..health import DrillSchedule, Installation
-from ..job_templates import BackupMount, backup_mount, pod_spec, variables
+from ..job_templates import BackupMount, backup_mount, is_ours, pod_spec, variables
 from ..names import parse_time
 from .connection import Connection, Object
 
@@ -104,6 +104,7 @@ def installation(
             server_image=found["server_image"],
             script_version=found["script_version"],
             drill=drill_schedule(drill) if drill is not None else None,
+            checks_backups=is_ours(cronjob),
         ),
         notes,
     )

@@ -32,6 +32,15 @@ def checks(installation: Installation, found: Catalog) -> list[str]:
     return [problem.check for problem in problems(installation, found, NOW, timedelta(hours=26), "1.2.0")]
 
 
+@pytest.mark.parametrize("backups", [(backup(state="unchecked"),), ()])
+def test_another_run_is_not_the_advice_where_no_run_checks_backups(backups: tuple[Backup, ...]) -> None:
+    by_hand = replace(SOUND, script_version=None, checks_backups=False)
+    for problem in problems(by_hand, catalog(*backups), NOW, timedelta(hours=26), "1.2.0"):
+        assert problem.message.endswith("or take the CronJob over with the role (docs/migrating.md)")
+    (first, *_) = problems(SOUND, catalog(*backups), NOW, timedelta(hours=26), "1.2.0")
+    assert first.message.endswith("backup_now")
+
+
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
