@@ -8,7 +8,7 @@ import argparse
 import sys
 
 from . import backup, drill, fetch, large, modules, role, verify
-from .figures import as_json, as_table
+from .figures import NotMeasuredError, as_json, as_table
 
 BENCHMARKS = {
     "backup": backup.measure,
@@ -26,7 +26,10 @@ def main() -> int:
     parser.add_argument("name", choices=sorted(BENCHMARKS))
     parser.add_argument("--json", action="store_true", help="print the figures for programs")
     arguments = parser.parse_args()
-    figures = BENCHMARKS[arguments.name](lambda text: print(text, file=sys.stderr, flush=True))
+    try:
+        figures = BENCHMARKS[arguments.name](lambda text: print(text, file=sys.stderr, flush=True))
+    except NotMeasuredError as error:
+        raise SystemExit(f"dev/bench {arguments.name}: {error}") from error
     print(as_json(figures) if arguments.json else as_table(figures))
     return 0 if all(figure.is_met for figure in figures) else 1
 

@@ -56,14 +56,30 @@ def _pod() -> None:
     kubectl("wait", "--for=condition=Ready", "pod/look", "-n", NAMESPACE, "--timeout=60s")
 
 
-def _run_module(folder: Path, **options: Any) -> dict[str, Any]:
-    """The module's result, as Ansible runs it."""
-    ansible = Ansible(folder, CHECKOUT / ".ansible" / "collections")
-    names = {"namespace": NAMESPACE, "name": "postgres-backup", "dest": str(folder / NAME)}
-    result = ansible.module("backup_fetch", **{**names, **options})
+def _ansible(folder: Path) -> Ansible:
+    return Ansible(folder, CHECKOUT / ".ansible" / "collections")
+
+
+def _options(folder: Path, verify: bool) -> dict[str, Any]:
+    return {"namespace": NAMESPACE, "name": "postgres-backup", "dest": str(folder / NAME), "verify": verify}
+
+
+def _run_module(folder: Path, verify: bool) -> dict[str, Any]:
+    """The module's result."""
+    result = _ansible(folder).module("backup_fetch", **_options(folder, verify))
     if result["failed"]:
         raise SystemExit(f"backup_fetch failed:\n{result['shown']}")
     return result
+
+
+def _memory_under_ansible(folder: Path, verify: bool) -> _Memory:
+    """What the module's processes hold where Ansible runs it: a new Python, and the module out of its archive."""
+    with _Memory() as memory:
+        process = _ansible(folder).start("backup_fetch", **_options(folder, verify))
+        output, _ = process.communicate()
+    if process.returncode != 0:
+        raise SystemExit(f"backup_fetch failed:\n{output}")
+    return memory
 
 
 class _Memory:
@@ -141,7 +157,7 @@ def _measure(folder: Path, say: Say) -> list[Figure]:
 
     def fetch(verify: bool) -> Callable[[], float]:
         def run() -> float:
-            result = _run_module(folder, verify=verify)
+            result = _run_module(folder, verify)
             assert result["resumed_bytes"] == 0
             return float(result["duration_seconds"])
 
@@ -161,8 +177,7 @@ def _measure(folder: Path, say: Say) -> list[Figure]:
             say(f"round {number + 1} of {ROUNDS}: {name}: {taken[name][-1]:.2f} s, {rate:.0f} MB/s")
     memory = {}
     for verify in (False, True):
-        with _Memory() as memory[verify]:
-            _run_module(folder, verify=verify)
+        memory[verify] = _memory_under_ansible(folder, verify)
         here.unlink()
     shutil.rmtree(folder / "home", ignore_errors=True)
     median = {name: statistics.median(seconds) for name, seconds in taken.items()}

@@ -5,12 +5,20 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
+
+
+class NotMeasuredError(Exception):
+    """What should be a figure is none: nothing was there to measure, or its measuring failed."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One measurement; `value`, `compared_to` and `bar` are in `unit`, but a bar over a comparison is a ratio."""
+    """One measurement; `value`, `compared_to` and `bar` are in `unit`, but a bar over a comparison is a ratio.
+
+    A difference of two measurements may be zero or less; nothing else that is measured here takes no time or memory.
+    """
 
     name: str
     value: float
@@ -18,6 +26,19 @@ class Figure:
     bar: float | None = None
     compared_with: str | None = None
     compared_to: float | None = None
+    is_difference: bool = False
+
+    def __post_init__(self) -> None:
+        if self.compared_to is not None:
+            self._check(self.compared_to, self.compared_with or "", False)
+        self._check(self.value, "", self.is_difference)
+
+    def _check(self, value: float, of: str, is_difference: bool) -> None:
+        if not math.isfinite(value) or (value <= 0 and not is_difference):
+            what = f"{self.name}, compared with {of}" if of else self.name
+            raise NotMeasuredError(
+                f"{what}: expected a measurement above 0 {self.unit}, found {value}; check what the benchmark watches"
+            )
 
     @property
     def ratio(self) -> float | None:

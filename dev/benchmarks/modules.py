@@ -126,11 +126,24 @@ def _measure(folder: Path, say: Say) -> list[Figure]:
             1,
             "k8s_info",
             median["k8s_info"],
+            is_difference=True,
         ),
         Figure(
-            "backup_fetch, less the same", median["backup_fetch"] - one_reader, "s", 1, "k8s_info", median["k8s_info"]
+            "backup_fetch, less the same",
+            median["backup_fetch"] - one_reader,
+            "s",
+            1,
+            "k8s_info",
+            median["k8s_info"],
+            is_difference=True,
         ),
         Figure("a reader's start", one_reader, "s"),
-        Figure(f"backup_info, {MANY} backups, less one backup", median["many"] - median["backup_info"], "s", 0.5),
+        Figure(
+            f"backup_info, {MANY} backups, less one backup",
+            median["many"] - median["backup_info"],
+            "s",
+            0.5,
+            is_difference=True,
+        ),
         Figure("backup_info, one backup", median["backup_info"], "s"),
     ]

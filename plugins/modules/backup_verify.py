@@ -133,9 +133,12 @@ EXAMPLES = r"""
 - name: Nothing of yesterday's is gone
   homelab.postgres_backup.backup_verify:
     path: /srv/backups/postgres-backup-2026-11-22-020000.sql.gz
-    compare_to: "{{ lookup('ansible.builtin.file', 'contents.json') | from_json }}"
+    # The first time there is nothing to compare with.
+    compare_to: "{{ lookup('ansible.builtin.file', contents) | from_json if contents is file else omit }}"
     max_row_loss_percent: 10
-    contents_dest: /srv/backups/contents.json
+    contents_dest: "{{ contents }}"
+  vars:
+    contents: /srv/backups/contents.json
 """
 
 RETURN = r"""

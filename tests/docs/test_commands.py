@@ -84,6 +84,11 @@ def test_every_variable_and_name_of_the_collection_exists(page: str) -> None:
         assert word in PLAYBOOKS or word in MODULES or word in {"postgres_backup", "k8s"}, word
 
 
+def test_the_collection_is_installed_from_its_own_repository() -> None:
+    repository = yaml.safe_load((CHECKOUT / "galaxy.yml").read_text())["repository"]
+    assert f"ansible-galaxy collection install git+{repository}" in COMMANDS["README.md"]
+
+
 def test_the_benchmarks_are_those_that_there_are() -> None:
     text = (CHECKOUT / "dev" / "benchmarks" / "__main__.py").read_text()
     there = set(re.findall(r'^    "(\w+)": \w+\.measure', text, re.MULTILINE))

@@ -8,6 +8,8 @@ A role's variables and a module's options are checked by Ansible's own validator
 from __future__ import annotations
 
 import ast
+import gzip
+import hashlib
 import json
 import os
 import subprocess
@@ -136,6 +138,63 @@ def test_the_modules_take_the_options(tmp_path: Path) -> None:
                 used.add(module)
                 refuse_wrong(documented[module]["doc"]["options"], task[module] or {}, f"{name}, {module}")
     assert used == set(modules)
+
+
+DUMP = """--
+-- PostgreSQL database cluster dump
+--
+
+SET client_encoding = 'UTF8';
+SET standard_conforming_strings = on;
+
+\\connect template1
+
+--
+-- Database "app" dump
+--
+
+--
+-- PostgreSQL database dump
+--
+
+CREATE DATABASE app WITH TEMPLATE = template0 ENCODING = 'UTF8';
+
+\\connect app
+
+CREATE TABLE public.users (
+    id integer
+);
+
+COPY public.users (id) FROM stdin;
+ROW\\.
+
+
+--
+-- PostgreSQL database dump complete
+--
+
+--
+-- PostgreSQL database cluster dump complete
+--
+
+"""
+
+
+def test_the_comparison_of_the_readme_works_the_first_time_and_finds_a_loss_the_second(tmp_path: Path) -> None:
+    (tasks,) = (block.text for block in ALL if block.page == "README.md" and "compare_to" in block.text)
+    written = tmp_path / "play.yml"
+    here = yaml.safe_load(tasks.replace("/srv/backups", str(tmp_path)))
+    written.write_text(yaml.safe_dump(play(here), sort_keys=False))
+    backup = tmp_path / "postgres-backup-2026-11-22-020000.sql.gz"
+    surroundings = environment(tmp_path)
+    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-c", "local", str(written)]
+    for rows, status in (("1\n" * 9, 0), ("1\n", 2)):
+        backup.write_bytes(gzip.compress(DUMP.replace("ROW", rows).encode()))
+        digest = hashlib.sha256(backup.read_bytes()).hexdigest()
+        (tmp_path / f"{backup.name}.sha256").write_text(f"{digest}  {backup.name}\n")
+        done = subprocess.run(command, env=surroundings, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == status, done.stdout + done.stderr
+    assert "lost more than" in done.stdout
 
 
 def refuse_wrong(options: Mapping[str, Any], given: Mapping[str, Any], where: str = "") -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from . import commands, health, machine
 from .api import Api
@@ -50,8 +51,7 @@ def _running(settings: Settings, process: int) -> list[str]:
             f"node        {'ready' if ready == ['True'] else 'NOT READY'}, Kubernetes {facts.get('kubeletVersion')},"
             f" {facts.get('containerRuntimeVersion')}, {facts.get('osImage')}, Linux {facts.get('kernelVersion')}"
         )
-        names = [name for image in node.get("images", []) for name in image.get("names", []) if "@" not in name]
-        lines.append(f"images      {', '.join(sorted(names)) or 'none yet'}")
+        lines.append(f"images      {_images(node)}")
     lines.append("components")
     for name, component in health.supervised(settings).items():
         state = "running" if component["pid"] else "NOT RUNNING"
@@ -59,6 +59,15 @@ def _running(settings: Settings, process: int) -> list[str]:
             state += f", {component['restarts']} restarts, last end: {component['last_end']}"
         lines.append(f"  {name:<24}{state}")
     return lines
+
+
+def _images(node: dict[str, Any]) -> str:
+    """Return the tags of the node's images; those without one, such as what an import left untagged, are counted."""
+    names: list[list[str]] = [image.get("names") or [] for image in node.get("images") or []]
+    tags = [[name for name in those if "@" not in name] for those in names]
+    untagged = sum(not those for those in tags)
+    shown = [*sorted(tag for those in tags for tag in those), *([f"{untagged} without a name"] if untagged else [])]
+    return ", ".join(shown) or "none yet"
 
 
 def _size(folder: Path) -> str:
