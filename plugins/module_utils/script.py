@@ -2591,6 +2591,7 @@ ask() {
 SELECT current_setting('server_version_num')::int / 10000;
 SELECT current_setting('server_version');
 SELECT CASE WHEN rolsuper THEN 'yes' ELSE 'no' END FROM pg_catalog.pg_roles WHERE rolname = current_user;
+SELECT CASE WHEN rolsuper THEN 'yes' ELSE 'no' END FROM pg_catalog.pg_roles WHERE rolname = session_user;
 SELECT CASE WHEN count(*) > 0 THEN 'yes' ELSE 'no' END FROM pg_catalog.pg_database WHERE datname = :'target';
 SELECT CASE WHEN count(*) > 0 THEN 'yes' ELSE 'no' END FROM pg_catalog.pg_database WHERE datname = :'old';
 SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM json_array_elements_text(:'roles') AS name
@@ -2608,6 +2609,7 @@ question_server() {
         IFS= read -r server_major
         IFS= read -r server_version
         IFS= read -r is_superuser
+        IFS= read -r connects_as_superuser
         IFS= read -r exists
         IFS= read -r old_exists
         IFS= read -r missing_roles
@@ -2616,9 +2618,10 @@ question_server() {
         IFS= read -r sessions
     } <"$work/answers"
     answered=yes
-    PGOPTIONS="$given_options $(session_options "$server_major" "$is_superuser")"
+    # PGOPTIONS are taken with the rights of the user that connects, whose settings may make it another role.
+    PGOPTIONS="$given_options $(session_options "$server_major" "$connects_as_superuser")"
     # What a login trigger of the restored database does is not for us.
-    [ "$is_superuser" = no ] || [ "$server_major" -lt 17 ] || quiet_options="$quiet_options -c event_triggers=off"
+    [ "$connects_as_superuser" = no ] || [ "$server_major" -lt 17 ] || quiet_options="$quiet_options -c event_triggers=off"
     # Names in an SQL_ASCII database may be in any encoding.
     databases=$(utf8 "$databases")
     if [ -n "$RESTORE_MAJOR" ] && [ "$server_major" -lt "$RESTORE_MAJOR" ]; then
@@ -2759,7 +2762,7 @@ make_roles() {
 # -------------------------------------------------------------------------------------------------------- the restore
 
 create() {
-    if [ "$is_superuser" = yes ]; then limit=0; else limit=-1; fi
+    if [ "$connects_as_superuser" = yes ]; then limit=0; else limit=-1; fi
     printf '%s CONNECTION LIMIT %s;\n%s\n' "$RESTORE_CREATE_SQL" "$limit" "$RESTORE_MARK_SQL" | quiet_psql "$maintenance" || return 1
     printf '%s\n' "$RESTORE_BEFORE_SQL" | quiet_psql "$RESTORE_TEMPORARY"
 }
@@ -2772,7 +2775,7 @@ tell_left_out() {
 
 make_database() {
     step=create made=maybe
-    export is_superuser
+    export connects_as_superuser
     run_step create "the temporary database could not be made"
     left_out=$(cat "$work/answers")
     log "restoring into the temporary database $RESTORE_TEMPORARY"
