@@ -158,6 +158,13 @@ def test_a_user_whose_settings_stand_in_the_way(offline: Sandbox, fresh_server: 
     assert database(outcome, "as_plain")["rows"] == 9
     prepare(offline, fresh_server, backup)
     everywhere(offline, fresh_server, backup, "as_plain", POSTGRES_BACKUP_USER="restorer")
+    # One that is a superuser only by a setting of its own.
+    fresh_server.sql(
+        f"SET default_transaction_read_only = off;\nCREATE ROLE climber NOINHERIT LOGIN PASSWORD {literal(PASSWORD)};"
+        "GRANT postgres TO climber; ALTER ROLE climber SET role TO 'postgres';"
+    )
+    plan = plan_restore(request_of(backup, "as_plain", new_name="again"))
+    assert not restore(offline, plan, POSTGRES_BACKUP_USER="climber").check().result["warnings"]
 
 
 @under_one

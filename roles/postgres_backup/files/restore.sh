@@ -253,6 +253,7 @@ ask() {
 SELECT current_setting('server_version_num')::int / 10000;
 SELECT current_setting('server_version');
 SELECT CASE WHEN rolsuper THEN 'yes' ELSE 'no' END FROM pg_catalog.pg_roles WHERE rolname = current_user;
+SELECT CASE WHEN rolsuper THEN 'yes' ELSE 'no' END FROM pg_catalog.pg_roles WHERE rolname = session_user;
 SELECT CASE WHEN count(*) > 0 THEN 'yes' ELSE 'no' END FROM pg_catalog.pg_database WHERE datname = :'target';
 SELECT CASE WHEN count(*) > 0 THEN 'yes' ELSE 'no' END FROM pg_catalog.pg_database WHERE datname = :'old';
 SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM json_array_elements_text(:'roles') AS name
@@ -270,6 +271,7 @@ question_server() {
         IFS= read -r server_major
         IFS= read -r server_version
         IFS= read -r is_superuser
+        IFS= read -r connects_as_superuser
         IFS= read -r exists
         IFS= read -r old_exists
         IFS= read -r missing_roles
@@ -278,9 +280,10 @@ question_server() {
         IFS= read -r sessions
     } <"$work/answers"
     answered=yes
-    PGOPTIONS="$given_options $(session_options "$server_major" "$is_superuser")"
+    # PGOPTIONS are taken with the rights of the user that connects, whose settings may make it another role.
+    PGOPTIONS="$given_options $(session_options "$server_major" "$connects_as_superuser")"
     # What a login trigger of the restored database does is not for us.
-    [ "$is_superuser" = no ] || [ "$server_major" -lt 17 ] || quiet_options="$quiet_options -c event_triggers=off"
+    [ "$connects_as_superuser" = no ] || [ "$server_major" -lt 17 ] || quiet_options="$quiet_options -c event_triggers=off"
     # Names in an SQL_ASCII database may be in any encoding.
     databases=$(utf8 "$databases")
     if [ -n "$RESTORE_MAJOR" ] && [ "$server_major" -lt "$RESTORE_MAJOR" ]; then
@@ -421,7 +424,7 @@ make_roles() {
 # -------------------------------------------------------------------------------------------------------- the restore
 
 create() {
-    if [ "$is_superuser" = yes ]; then limit=0; else limit=-1; fi
+    if [ "$connects_as_superuser" = yes ]; then limit=0; else limit=-1; fi
     printf '%s CONNECTION LIMIT %s;\n%s\n' "$RESTORE_CREATE_SQL" "$limit" "$RESTORE_MARK_SQL" | quiet_psql "$maintenance" || return 1
     printf '%s\n' "$RESTORE_BEFORE_SQL" | quiet_psql "$RESTORE_TEMPORARY"
 }
@@ -434,7 +437,7 @@ tell_left_out() {
 
 make_database() {
     step=create made=maybe
-    export is_superuser
+    export connects_as_superuser
     run_step create "the temporary database could not be made"
     left_out=$(cat "$work/answers")
     log "restoring into the temporary database $RESTORE_TEMPORARY"
@@ -500,15 +503,17 @@ feed() {
     end_step restore
 }
 
-# rows_differ: COPY and INSERT reported other numbers than the backup's text has rows; whose triggers or rules may be why.
+# rows_differ: COPY and INSERT reported other numbers than the backup's text has rows. Only extensions' triggers and rules
+# are there before the rows.
 rows_differ() {
     keepers=$(quiet_psql "$RESTORE_TEMPORARY" 2>/dev/null <<'SQL'
-SELECT translate(string_agg(text, ', ' ORDER BY text), E'\n\r', '??') FROM (
+SELECT translate(string_agg(text, ', ' ORDER BY text), E'\n\r', '??') FROM (SELECT text FROM (
     SELECT format('the trigger %I on %s (function %s)', tgname, tgrelid::regclass, tgfoid::regproc) AS text FROM pg_catalog.pg_trigger
         WHERE NOT tgisinternal AND tgtype & 7 = 7 AND EXISTS (SELECT FROM pg_catalog.pg_depend
             WHERE deptype = 'e' AND (classid, objid) IN (('pg_class'::regclass, tgrelid), ('pg_proc'::regclass, tgfoid)))
     UNION SELECT format('the rule %I on %s', rulename, ev_class::regclass) FROM pg_catalog.pg_rewrite WHERE ev_type = '3' AND is_instead
-) AS found;
+        AND EXISTS (SELECT FROM pg_catalog.pg_depend WHERE deptype = 'e' AND classid = 'pg_class'::regclass AND objid = ev_class)
+) AS found ORDER BY text LIMIT 5) AS first;
 SQL
     ) || keepers=
     if [ "$rows" -lt "$RESTORE_ROWS" ] 2>/dev/null; then
