@@ -116,3 +116,16 @@ def test_the_table_names_every_playbook_and_its_modules() -> None:
         used = set(re.findall(r"^ +homelab\.postgres_backup\.(\w+):", text, re.MULTILINE)) - {"backup_verify"}
         assert used == set(modules)
     assert set(MODULES) | {"site", "sample_data"} == {path.stem for path in Path(PLAYBOOKS).glob("*.yml")}
+
+
+def test_a_drill_names_contents_that_cannot_be_read(recorded: Recorded) -> None:
+    (recorded.here / "text.json").write_text("no contents")
+    (recorded.here / "good.json").write_text('{"databases": []}')
+    files = {"missing": "no such.json", "folder": ".", "text": "text.json", "good": "good.json"}
+    done = recorded.many("drill", {host: {"postgres_backup_drill_contents": name} for host, name in files.items()})
+    assert done.has_no_template_error(), done.output
+    for host in ("missing", "folder"):
+        assert "postgres_backup_drill_contents: expected a file that backup_verify wrote" in last_failure(done, host)
+    assert "contents" in last_failure(done, "text")
+    (call,) = done.calls
+    assert (call.module, call.options["contents"]) == ("restore_drill", {"databases": []})
