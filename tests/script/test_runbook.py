@@ -40,7 +40,8 @@ ENCODINGS = {
     "latin9": ("LATIN9", "€"),
     "utf8": ("UTF8", "日€Ж"),
 }
-FILL = f"""
+FILL = (
+    f"""
 CREATE ROLE app LOGIN PASSWORD 'old' CREATEDB;
 CREATE ROLE team;
 CREATE ROLE "o'brien ""of"" ALTER ROLE team;" LOGIN PASSWORD 'hers' CONNECTION LIMIT 3;
@@ -66,13 +67,19 @@ INSERT INTO t (v) VALUES ($hostile${HOSTILE}$hostile$), (E'tab\\tback\\\\slash')
 CREATE FUNCTION f() RETURNS text LANGUAGE sql AS $body$ SELECT $hostile$
 {HOSTILE}
 $hostile$::text $body$;
-""" + "".join(
-    f"""CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C';
+"""
+    + "".join(
+        f"""CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C';
 \\connect {name}
 CREATE TABLE t AS SELECT '{text}'::text AS v
     UNION ALL SELECT regexp_split_to_table($hostile${HOSTILE}$hostile$, E'\\n');
 """
-    for name, (encoding, text) in ENCODINGS.items()
+        for name, (encoding, text) in ENCODINGS.items()
+    )
+    + """
+CREATE ROLE "müller";
+ALTER DATABASE win1251 OWNER TO "müller";
+"""
 )
 DATABASES = ["app", "A b\"c'd\\e", "reads", *ENCODINGS]
 HASH = "SELECT rolpassword FROM pg_authid WHERE rolname = "
