@@ -175,8 +175,8 @@ class Handler(Protocol):
     def not_sql(self, offset: int, line: int) -> None:
         """At this place begins something that no statement of a dump has, in this line, counted from 1."""
 
-    def not_a_row(self, offset: int, line: int, why: str) -> None:
-        """PostgreSQL refuses all rows of this COPY because of the row that begins here."""
+    def not_a_row(self, offset: int, line: int, why: str, rows: int) -> None:
+        """PostgreSQL refuses all rows of this COPY because of the row that begins here, so many after the last told."""
 
 
 class _State(Enum):
@@ -889,9 +889,8 @@ class SqlLexer:
         for number, row in enumerate(self._buffer[start:last].split(b"\n")[:-1]):
             tabs += row.count(b"\t") - (_ESCAPED.findall(row).count(b"\t") if b"\\\t" in row else 0)
             if tabs != self._columns - 1:
-                self._handler.copied(number, False)
                 self._handler.not_a_row(
-                    row_offset, line + number, f"expected {self._columns} columns, found {tabs + 1}"
+                    row_offset, line + number, f"expected {self._columns} columns, found {tabs + 1}", number
                 )
                 return
             offset += len(row) + 1
@@ -906,12 +905,7 @@ class SqlLexer:
             ends_in_return = row.endswith(b"\r") or (not row and ends_in_return)
             line_end = b"\r\n" if ends_in_return else b"\n"
             if before + row.count(b"\r") != int(ends_in_return) or (self._line_end or line_end) != line_end:
-                self._handler.copied(number, False)
-                self._handler.not_a_row(
-                    row_offset,
-                    line + number,
-                    _ONE_LINE_END,
-                )
+                self._handler.not_a_row(row_offset, line + number, _ONE_LINE_END, number)
                 return
             self._line_end = line_end
             offset += len(row) + 1
@@ -922,8 +916,7 @@ class SqlLexer:
         rows = self._count_copied(start, marker) if marker > start else 0
         # Up to version 17 psql sends the marker too, and the server refuses one that does not end as the rows do.
         if self._line_end and len(self._line_end) != length - 2:
-            self._handler.copied(rows, False)
-            self._handler.not_a_row(self._base + marker, self.line_at(self._base + marker), _ONE_LINE_END)
+            self._handler.not_a_row(self._base + marker, self.line_at(self._base + marker), _ONE_LINE_END, rows)
         self._position = marker + length
         self._state = _State.BETWEEN
         self._handler.copied(rows, True)
