@@ -304,7 +304,8 @@ feed_section() {
     take "$section_offset" >/dev/null || return 1
     take "${RESTORE_SECTION#* }" >"$work/section" || return 1
     position=$((section_offset + ${RESTORE_SECTION#* }))
-    head -n 2 "$work/section" | grep -q '^-- Database "' || { echo foreign >"$work/foreign"; return 1; }
+    # Before PostgreSQL 12 no comment names a database.
+    head -n 2 "$work/section" | grep -q -e '^-- Database "' -e '^-- PostgreSQL database dump' -e '^\\connect ' || { echo foreign >"$work/foreign"; return 1; }
     # What was committed last is flushed by the swap's own commit.
     stage pieces copy_pieces |
         PGOPTIONS="${PGOPTIONS:-} -c synchronous_commit=off -c default_transaction_read_only=off" stage psql feed_psql "$RESTORE_TEMPORARY" \
@@ -338,8 +339,8 @@ feed() {
         message=$(psql_end "$message" psql)
         fail "the restore stopped at an error" "$message" "$(restore_advice "$message")"
     fi
-    case $(head -n 2 "$work/behind" 2>/dev/null | tr '\n' ' ') in
-        '-- -- Database "'* | '-- -- PostgreSQL database cluster dump complete'*) ;;
+    case $(head -n 2 "$work/behind" 2>/dev/null | tr -d '\r' | tr '\n' ' ') in
+        '-- -- Database "'* | '-- -- PostgreSQL database '* | '\connect '*) ;;
         *) fail "the backup could not be read to the end of the database" \
             "its decompressor ended $(status_in_words "$(stage_status_of expand)")" "Look at the storage behind the volume, and fetch the backup with verify again." ;;
     esac
