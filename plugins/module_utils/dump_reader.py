@@ -478,7 +478,8 @@ class DumpReader:
             "a terminal)? Take another backup, with messages kept apart",
         )
 
-    def not_a_row(self, offset: int, line: int, why: str) -> None:
+    def not_a_row(self, offset: int, line: int, why: str, rows: int) -> None:
+        self.copied(rows, False)
         table = "" if self._target is None else f", in the rows of {self._table_name()}"
         self._foreign(
             offset,

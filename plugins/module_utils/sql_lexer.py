@@ -96,13 +96,16 @@ _DEFAULT = re.compile(rb"DEFAULT\Z", re.I)
 _INSERT = re.compile(rb"INSERT[" + _SPACE + rb"]+INTO(?![" + _WORD + rb"])", re.I)
 
 
-def _simple(strings: bytes, levels: int) -> bytes:
+def _simple(strings: bytes, levels: int, with_messages: bool = False) -> bytes:
     """A pattern for text without surprises, in parentheses at most so many levels deep.
 
-    Each alternative begins with a byte that no other can match, so that a failing match takes linear time.
+    Each alternative begins with a byte that no other can match, so that a failing match takes linear time. Patterns
+    `with_messages` do not tell apart what _STOP says of colons, and take a fifth less time.
     """
-    plain = rb"[^'\"$;\\/()\-:]*"
-    atoms = strings + rb"|\"[^\"\\]*\"|-(?!-)|/(?!\*)|:(?![" + _SPACE + rb"])"
+    plain = rb"[^'\"$;\\/()\-%s]*" % (b"" if with_messages else b":")
+    atoms = strings + rb"|\"[^\"\\]*\"|-(?!-)|/(?!\*)"
+    if not with_messages:
+        atoms += rb"|:(?![" + _SPACE + rb"])"
     pattern = plain + rb"(?:(?:" + atoms + rb")" + plain + rb")*"
     for _ in range(levels):
         pattern = plain + rb"(?:(?:" + atoms + rb"|\(" + pattern + rb"\))" + plain + rb")*"
@@ -121,6 +124,7 @@ class _Patterns:
     def __init__(self, strings: bytes) -> None:
         self.statement = re.compile(_simple(strings, _DEEP) + rb";")
         self.values = _simple(strings, 2)
+        self.values_with_messages = _simple(strings, 2, with_messages=True)
         self.one_row = re.compile(
             rb"(INSERT INTO [^'\"$;\\/():\-]*(?:\"[^\"\\]*\"[^'\"$;\\/():\-]*)*"
             + rb"(?:\([^'$;\\/()]*\)[^'\"$;\\/():\-]*)?VALUES \()"
@@ -171,8 +175,8 @@ class Handler(Protocol):
     def not_sql(self, offset: int, line: int) -> None:
         """At this place begins something that no statement of a dump has, in this line, counted from 1."""
 
-    def not_a_row(self, offset: int, line: int, why: str) -> None:
-        """PostgreSQL refuses all rows of this COPY because of the row that begins here."""
+    def not_a_row(self, offset: int, line: int, why: str, rows: int) -> None:
+        """PostgreSQL refuses all rows of this COPY because of the row that begins here, so many after the last told."""
 
 
 class _State(Enum):
@@ -236,7 +240,7 @@ class SqlLexer:
         # of INSERTs that begin the same
         self._prefix = b""
         self._streak = 0
-        self._run: tuple[Pattern[bytes], bytes] = (re.compile(b""), b"")
+        self._run: tuple[Pattern[bytes], Pattern[bytes], bytes] = (re.compile(b""), re.compile(b""), b"")
         # of an INSERT's rows
         self._until_values = b""  # the statement up to its first row; empty where it may not be compared
         self._window = _MOST_WINDOW_BYTES
@@ -455,13 +459,20 @@ class SqlLexer:
         They are removed from a copy of the text: when nothing is left, nothing else was between them.
         """
         prefix = self._prefix
-        if self._run[1] != prefix:
-            values = _PATTERNS[self._standard_strings].values
-            self._run = (re.compile(rb"\n" + re.escape(prefix) + values + rb"\)(?: ON CONFLICT DO NOTHING)?;"), prefix)
+        if self._run[2] != prefix:
+            patterns = _PATTERNS[self._standard_strings]
+            begin, end_of_it = rb"\n" + re.escape(prefix), rb"\)(?: ON CONFLICT DO NOTHING)?;"
+            self._run = (
+                re.compile(begin + patterns.values + end_of_it),
+                re.compile(begin + patterns.values_with_messages + end_of_it),
+                prefix,
+            )
         end = self._lexed.rfind(b";\n" + prefix, start, start + _RUN_BYTES) + 1
         if end - start < len(prefix):
             return 0, start
-        left, number = self._run[0].subn(b"", self._lexed[start:end])
+        run = self._lexed[start:end]
+        strict, loose, _ = self._run
+        left, number = (strict if b":" in run else loose).subn(b"", run)
         if left:
             self._streak = 0
             return 0, start
@@ -478,17 +489,21 @@ class SqlLexer:
                 return False
         if not _FIRST_WORD.match(lexed, start) and not _NOT_A_WORD_YET.match(lexed, start):
             self._handler.not_sql(self._base + start, self.line_at(self._base + start))
+        self._enter_statement(start)
+        self._is_routine = _ROUTINE.match(lexed, start) is not None
+        self._is_insert = _INSERT.match(lexed, start) is not None
+        return True
+
+    def _enter_statement(self, start: int) -> None:
         self._state = _State.TEXT
         self._offset = self._base + start
         self._head = bytearray()
         self._head_from = start
         self._parens = self._begins = 0
-        self._is_routine = _ROUTINE.match(lexed, start) is not None
-        self._is_insert = _INSERT.match(lexed, start) is not None
+        self._is_routine = self._is_insert = False
         self._rows = -1
         self._until_values = b""
         self._rest = 0
-        return True
 
     def _save_head(self, until: int) -> None:
         """Keep the statement's text up to a place in the buffer that is about to go."""
@@ -616,7 +631,7 @@ class SqlLexer:
             found = _rows_after(self._lexed, close, self._window, self._until_values, self._standard_strings)
             if found is None:  # nothing follows that could be counted
                 return close + 1
-            end, rows, crossed = found
+            end, rows, in_the_last = found
             if not rows:
                 if self._window <= _LEAST_WINDOW_BYTES:
                     self._rest = _REST_ROWS
@@ -626,10 +641,10 @@ class SqlLexer:
             self._window = min(2 * self._window, _MOST_WINDOW_BYTES)
             self._rows += rows
             close = end
-            if crossed:
-                # So that a dump that is cut off has the rows of its whole statements.
-                self._handler.statement(self._until_values, self._offset, self._rows - 1)
-                self._rows = 1
+            if in_the_last:
+                # The statements before the last one are whole.
+                self._handler.statement(self._until_values, self._offset, self._rows - in_the_last)
+                self._rows = in_the_last
 
     def _begin_string(self, quote: int) -> bool:
         """At a quote: what stands before it says how the string is read (psqlscan.l, xestart, xusstart, …)."""
@@ -803,10 +818,11 @@ class SqlLexer:
                 return self._end_copy(start, start, length)
             if length is None and not self._final:
                 return False
-        # A search for one byte is many times as fast as one for three.
+        # A search for one byte is many times as fast as one for four, and that faster than one for three.
+        line = b"\n\\.\n" if buffer.find(b"\r", start) < 0 else b"\n\\."
         marker = buffer.find(b"\\", start)
         while marker >= 0:
-            marker = buffer.find(b"\n\\.", max(start, marker - 1))
+            marker = buffer.find(line, max(start, marker - 1))
             if marker < 0:
                 break
             length = _marker_length(buffer, marker + 1)
@@ -819,8 +835,8 @@ class SqlLexer:
         end = size
         if marker >= 0:
             end = marker + 1
-        elif not self._final and buffer.endswith(b"\n\\", start):
-            end = size - 1
+        elif not self._final and buffer.endswith((b"\n\\", b"\n\\."), start):
+            end = buffer.rfind(b"\n", start) + 1
         self._handler.copied(self._count_copied(start, end), False)
         self._line_begins = buffer[end - 1] == 10
         self._position = end
@@ -873,9 +889,8 @@ class SqlLexer:
         for number, row in enumerate(self._buffer[start:last].split(b"\n")[:-1]):
             tabs += row.count(b"\t") - (_ESCAPED.findall(row).count(b"\t") if b"\\\t" in row else 0)
             if tabs != self._columns - 1:
-                self._handler.copied(number, False)
                 self._handler.not_a_row(
-                    row_offset, line + number, f"expected {self._columns} columns, found {tabs + 1}"
+                    row_offset, line + number, f"expected {self._columns} columns, found {tabs + 1}", number
                 )
                 return
             offset += len(row) + 1
@@ -890,12 +905,7 @@ class SqlLexer:
             ends_in_return = row.endswith(b"\r") or (not row and ends_in_return)
             line_end = b"\r\n" if ends_in_return else b"\n"
             if before + row.count(b"\r") != int(ends_in_return) or (self._line_end or line_end) != line_end:
-                self._handler.copied(number, False)
-                self._handler.not_a_row(
-                    row_offset,
-                    line + number,
-                    "expected one kind of line ends, LF or CRLF, and no other carriage return",
-                )
+                self._handler.not_a_row(row_offset, line + number, _ONE_LINE_END, number)
                 return
             self._line_end = line_end
             offset += len(row) + 1
@@ -904,6 +914,9 @@ class SqlLexer:
 
     def _end_copy(self, start: int, marker: int, length: int) -> bool:
         rows = self._count_copied(start, marker) if marker > start else 0
+        # Up to version 17 psql sends the marker too, and the server refuses one that does not end as the rows do.
+        if self._line_end and len(self._line_end) != length - 2:
+            self._handler.not_a_row(self._base + marker, self.line_at(self._base + marker), _ONE_LINE_END, rows)
         self._position = marker + length
         self._state = _State.BETWEEN
         self._handler.copied(rows, True)
@@ -912,21 +925,23 @@ class SqlLexer:
 
 
 _ESCAPED = re.compile(rb"\\([\s\S])")
+_ONE_LINE_END = "expected one kind of line ends, LF or CRLF, and no other carriage return"
+_BEFORE_A_BLANK = re.compile(rb":[" + _SPACE + rb"]")
 _SEPARATOR = re.compile(rb"\),[" + _SPACE + rb"]*\(")
 _USUAL_SEPARATOR = b"),\n\t("
+# In place of the text between two INSERTs that begin the same.
+_OTHER_INSERT = b")\x01("
 _NOT_PARENTHESES = bytes(code for code in range(256) if code not in b"()")
 # What rows have outside of strings, each of which became an apostrophe.
-_IN_ROWS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_ \t\n\r.,()+-:'"
-_STRING = {
-    True: re.compile(rb"(?<![" + _WORD + rb"])[eE]'[^'\\]*(?:(?:\\[\s\S]|'')[^'\\]*)*'(?!')|'[^']*'"),
-    False: re.compile(rb"'[^'\\]*(?:\\[\s\S][^'\\]*)*'"),
-}  # by standard_conforming_strings; '' within one makes it two, which comes to the same
+_IN_ROWS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_ \t\n\r.,()+-:'\x01"
+_STRING = re.compile(rb"(?<![" + _WORD + rb"])[eE]'[^'\\]*(?:(?:\\[\s\S]|'')[^'\\]*)*'(?!')|'[^']*'")
 
 
 def _rows_after(
     text: bytes, close: int, window: int, until_values: bytes, standard_strings: bool
-) -> tuple[int, int, bool] | None:
-    """From the parenthesis that ends a row: where the last row of the window ends, how many, whether in another INSERT.
+) -> tuple[int, int, int] | None:
+    """From the parenthesis that ends a row: where the last row of the window ends, how many more there are, and how
+    many of them are in the last INSERT, 0 where that is the one that the first row is in.
 
     No rows where they are not simple enough to be counted so; None where none follows.
     """
@@ -936,28 +951,33 @@ def _rows_after(
         if found is not None:
             separator = found[0]
     stop = text.rfind(separator, close + 1, close + window)
-    if until_values:
-        stop = max(stop, _row_before(text, until_values, close, close + window))
+    if stop < 0 and until_values:
+        stop = _row_before(text, until_values, close, close + window)
     if stop < 0:
         return None
     region = text[close : stop + 1]
-    crossed = False
     if until_values and until_values in region:
+        if _OTHER_INSERT in region:
+            return stop, 0, 0
         for end in (b";\n", b" ON CONFLICT DO NOTHING;\n", b";\r\n", b" ON CONFLICT DO NOTHING;\r\n"):
-            more = region.replace(b")" + end + until_values + b"(", separator)
-            crossed, region = crossed or more != region, more
+            region = region.replace(b")" + end + until_values + b"(", _OTHER_INSERT)
+            if until_values not in region:
+                break
     outside = _outside_of_strings(region, standard_strings)
     if outside is None:
-        return stop, 0, False
+        return stop, 0, 0
     rows = outside.count(separator)
+    last = outside.rfind(_OTHER_INSERT)
+    if last >= 0:
+        rows += outside.count(_OTHER_INSERT)
     if (
         outside.translate(None, _NOT_PARENTHESES) != b")" + b"()" * rows
         or outside.translate(None, _IN_ROWS)
-        or b"--" in outside
-        or b": " in outside
+        or (b"-" in outside and b"--" in outside)
+        or (b":" in outside and _BEFORE_A_BLANK.search(outside))
     ):
-        return stop, 0, False
-    return stop, rows, crossed
+        return stop, 0, 0
+    return stop, rows, outside.count(b"(", last) if last >= 0 else 0
 
 
 def _row_before(text: bytes, until_values: bytes, start: int, end: int) -> int:
@@ -971,18 +991,25 @@ def _row_before(text: bytes, until_values: bytes, start: int, end: int) -> int:
 
 def _outside_of_strings(text: bytes, standard_strings: bool) -> bytes | None:
     """The text with an apostrophe in place of each string; None where that is not easily said."""
-    if b"\\'" in text and (not standard_strings or b"E'" in text or b"e'" in text):
-        outside = _STRING[standard_strings].sub(b"\0", text)
-        if b"'" in outside or (not standard_strings and _NO_ESCAPES.search(outside)):
-            return None
-        return outside.replace(b"\0", b"'")
+    is_escaped = b"\\'" in text and (not standard_strings or b"E'" in text or b"e'" in text)
+    if is_escaped:
+        # Outside of strings, rows have no backslash, and none of what takes its place.
+        pairs_gone = text.replace(b"\\\\", b"\2\2")
+        if standard_strings and _MAY_END_A_STRING.search(pairs_gone):
+            outside = _STRING.sub(b"\0", text)
+            return None if b"'" in outside else outside.replace(b"\0", b"'")
+        text = pairs_gone.replace(b"\\'", b"\2\2")
     parts = text.split(b"'")
-    # An even number: the text ends within a string.
-    return b"'".join(parts[::2]) if len(parts) % 2 else None
+    if len(parts) % 2 == 0:  # the text ends within a string
+        return None
+    outside = b"'".join(parts[::2])
+    return None if is_escaped and not standard_strings and _NO_ESCAPES.search(outside) else outside
 
 
+# A quote after a backslash that is the end of a string without escapes has no letter behind it.
+_MAY_END_A_STRING = re.compile(rb"\\'(?![A-Za-z0-9_\x80-\xff])")
 # Strings in which a backslash means nothing.
-_NO_ESCAPES = re.compile(rb"[bBxX&]\0")
+_NO_ESCAPES = re.compile(rb"[bBxX&]'")
 
 
 def _before_blanks(word: Pattern[bytes], text: bytes) -> bytes:

@@ -44,10 +44,17 @@ def open_backup(path: str) -> BinaryIO:
         # Opening a fifo would wait for a writer.
         mode = Path(path).stat().st_mode
         if not stat.S_ISREG(mode):
-            raise UnreadableError(f"{path} is {_kind(mode)}: expected a backup file")
+            raise UnreadableError(f"{path} is {_kind(mode)}: expected a backup file{_directory_format(path)}")
         return Path(path).open("rb", buffering=0)
     except OSError as error:
         raise UnreadableError(_why(path, error)) from error
+
+
+def _directory_format(path: str) -> str:
+    """What to do with what pg_dump --format=directory wrote."""
+    if not (Path(path) / "toc.dat").exists():
+        return ""
+    return ". It is pg_dump's directory format, which pg_restore reads; dump with --format=plain"
 
 
 def _kind(mode: int) -> str:

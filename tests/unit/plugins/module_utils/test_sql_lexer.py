@@ -186,6 +186,79 @@ def test_any_text_as_the_reference_reads_it(text: bytes, size: int) -> None:
     assert by_lexer(cut(text, 1)) == expected
 
 
+_ROW_VALUES = st.sampled_from(
+    [
+        *(b"1", b"-2.5e+10", b"NULL", b"DEFAULT", b"true", b"'a'", b"''", b"'it''s'", b"'a''''b'", b"B'101'", b"x'ff'"),
+        *(
+            b"E'it\\'s'",
+            b"E'\\\\'",
+            b"e'\\\\\\''",
+            b"E'a''b\\''",
+            b"'C:\\'",
+            b"'\\x00'",
+            b"'a\\''b'",
+            b"E''",
+            b"xE'\\'",
+        ),
+        *(b"'),\n\t('", b"');\n'", b"'(('", b"');\nINSERT INTO t VALUES\n\t(1, '", b"U&'\\0041'", b"N'a'", b"'a: b'"),
+        *(
+            b"'1'::text",
+            b"(1, 2)",
+            b"ROW('a', (2))",
+            b'"c"',
+            b"$$x'$$",
+            b"1 - -1",
+            b"1--1\n",
+            b"/* ) */ 1",
+            b"'x' -- '\n",
+        ),
+        *(b"'\n'", b"'\r\n\t'", b"a.b", b"'\xc3\xa9'", b"U&'\\'", b"b'\\'", b"';'", b"1 : 2", b"a: b"),
+    ]
+)
+_ROWS = st.lists(
+    st.lists(_ROW_VALUES, max_size=3).map(lambda values: b"(" + b", ".join(values) + b")"), min_size=1, max_size=6
+)
+_INSERTS = st.tuples(
+    st.sampled_from(
+        [
+            *(
+                b"INSERT INTO t VALUES ",
+                b"INSERT INTO t VALUES\n\t",
+                b"INSERT INTO t VALUES\r\n\t",
+                b"insert into t values",
+            ),
+            *(b'INSERT INTO "T; (x" ("a b", c) VALUES\n\t', b"INSERT INTO s.t (a) OVERRIDING SYSTEM VALUE VALUES\n\t"),
+            *(b'INSERT INTO "it\'s" VALUES\n\t', b"INSERT INTO \xc3\xa9 VALUES\n\t", b"INSERT INTO values VALUES ("),
+        ]
+    ),
+    st.sampled_from([b",\n\t", b",\n\t", b", ", b",", b",\r\n\t", b"\n", b",\n--\n"]),
+    _ROWS,
+    st.sampled_from([b";\n", b";\n", b";\r\n", b" ON CONFLICT DO NOTHING;\n", b";", b"\n", b";\n\n"]),
+).map(lambda parts: parts[0] + parts[1].join(parts[2]) + parts[3])
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(_INSERTS, min_size=1, max_size=3),
+    st.integers(1, 3),
+    st.sampled_from([b"", b"SET standard_conforming_strings = off;\n"]),
+    st.integers(1, 90),
+)
+def test_rows_of_inserts_as_the_reference_counts_them(
+    inserts: list[bytes], times: int, before: bytes, size: int
+) -> None:
+    text = before + b"".join(insert * times for insert in inserts)
+    expected = by_reference(text)
+    assert by_lexer([text]) == expected
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sql_lexer, "_LEAST_WINDOW_BYTES", 16)
+        patch.setattr(sql_lexer, "_MOST_WINDOW_BYTES", 256)
+        patch.setattr(sql_lexer, "_REST_ROWS", 1)
+        patch.setattr(sql_lexer, "_RUN_AFTER", 1)
+        assert by_lexer([text]) == expected
+        assert by_lexer(cut(text, size)) == expected
+
+
 @pytest.mark.parametrize(
     ("begin", "middle", "end"),
     [

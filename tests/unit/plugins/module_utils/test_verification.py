@@ -98,6 +98,12 @@ def test_a_missing_sidecar(backup: Path) -> None:
     assert "does not exist" in found(backup, "required").failures[0].message
 
 
+def test_the_directory_format_is_named(tmp_path: Path) -> None:
+    (tmp_path / "toc.dat").write_bytes(b"PGDMP")
+    with pytest.raises(UnreadableError, match="directory format, which pg_restore reads"):
+        found(tmp_path)
+
+
 def test_everything_that_is_wrong_at_once(backup: Path) -> None:
     write_sidecar(backup, b"other")
     backup.write_bytes(DATA[:-3])
