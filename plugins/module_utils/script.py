@@ -1108,7 +1108,7 @@ damage_of() {
         $1 == "bytes" { zeros = bytes - $2 }
         $1 == "reason" { key = $2; line = "line " $3; detail = $0; sub(/^reason [^ ]* [^ ]* ?/, "", detail) }
         END {
-            if (key !~ /^(format|product|empty)$/ && zeros > 0) key = zeros * 4 >= bytes ? "encoding" : key == "" ? "zeros" : key
+            if (key !~ /^(format|product|empty)$/ && zeros > 0) key = zeros * 4 >= bytes ? "encoding" : key == "" || key == "rows" ? "zeros" : key
             if (key == "" && kind == "database") print "it is a dump of one database (pg_dump), not of all of them (pg_dumpall)"
             else if (key == "message") print line " of its text is neither a statement that dumps have nor a comment: was the message of a program written into it (2>&1, kubectl exec -t)?"
             else if (key == "command") print line " of its text is a command of psql that no dump has"
@@ -1518,6 +1518,12 @@ take() {
     blocks=$(($1 / 1048576)) rest=$(($1 % 1048576))
     [ "$blocks" -eq 0 ] || dd bs=1048576 count="$blocks" iflag=fullblock 2>/dev/null || return 1
     [ "$rest" -eq 0 ] || dd bs="$rest" count=1 iflag=fullblock 2>/dev/null
+}
+
+# begins_section: whether standard input begins as the section of a database does: since version 12 with a comment that
+# names it, before with \connect, or in 11 with pg_dump's comment.
+begins_section() {
+    head -c 64 | tr -d '\r' | head -n 2 | grep -q -e '^-- Database "' -e '^-- PostgreSQL database dump$' -e '^\\connect '
 }
 
 # feed_psql DATABASE [PARAMETER ...]: SQL from standard input; ends at the first error.
@@ -2613,7 +2619,7 @@ feed_part() {
     fi
     transactions "$1" "$2" | feed_psql postgres || return
     # The text went on as far as this part does, where the next one begins.
-    head -c 64 | head -n 2 | grep -q -e '^-- Database "' -e '^-- PostgreSQL database dump' -e '^\\connect ' || { : >"$work/short"; return 1; }
+    begins_section || { : >"$work/short"; return 1; }
 }
 
 # transactions OFFSET BYTES: copies that part of the text (with 0 bytes as far as databases are known to be in it), the
@@ -3212,7 +3218,7 @@ feed_section() {
     take "$section_offset" >/dev/null || return 1
     take "${RESTORE_SECTION#* }" >"$work/section" || return 1
     position=$((section_offset + ${RESTORE_SECTION#* }))
-    head -n 2 "$work/section" | grep -q '^-- Database "' || { echo foreign >"$work/foreign"; return 1; }
+    begins_section <"$work/section" || { echo foreign >"$work/foreign"; return 1; }
     # What was committed last is flushed by the swap's own commit.
     stage pieces copy_pieces |
         PGOPTIONS="${PGOPTIONS:-} -c synchronous_commit=off -c default_transaction_read_only=off" stage psql feed_psql "$RESTORE_TEMPORARY" \
@@ -3246,9 +3252,9 @@ feed() {
         message=$(psql_end "$message" psql)
         fail "the restore stopped at an error" "$message" "$(restore_advice "$message")"
     fi
-    case $(head -n 2 "$work/behind" 2>/dev/null | tr '\n' ' ') in
-        '-- -- Database "'* | '-- -- PostgreSQL database cluster dump complete'*) ;;
-        *) fail "the backup could not be read to the end of the database" \
+    case $(head -n 2 "$work/behind" 2>/dev/null | tr '\n' ' ' | tr -d '\r') in
+        '-- -- PostgreSQL database cluster dump complete'*) ;;
+        *) begins_section <"$work/behind" || fail "the backup could not be read to the end of the database" \
             "its decompressor ended $(status_in_words "$(stage_status_of expand)")" "Look at the storage behind the volume, and fetch the backup with verify again." ;;
     esac
     found=$(stat -c '%i %s %Y' "$file" 2>/dev/null) || fail "the backup can no longer be read" "$RESTORE_BACKUP" \

@@ -21,7 +21,9 @@ What else must be found: `kind` and, for complete ones, the rows of each databas
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -224,6 +226,15 @@ COPY t (n) FROM stdin;
     + _end(b"cluster ")
 )
 
+# pg_dumpall 11 has no comment with a database's name.
+_NAMED = re.compile(rb'--\n-- Database "[^"]*" dump\n--\n\n')
+CLUSTER_11 = _NAMED.sub(b"", CLUSTER)
+INSERTS = DATABASE.replace(
+    b"COPY public.t (n, v) FROM stdin;\n1\tone\n2\ttwo\n\\.\n",
+    b"INSERT INTO public.t VALUES (1, 'one: 1');\nINSERT INTO public.t VALUES (2, 'it''s\ntwo');\n"
+    b"INSERT INTO public.t VALUES\n\t(3, 'thr;ee'),\n\t(4, NULL);\n",
+)
+
 # What has come before or among dumps: `2>&1`, `kubectl exec -t`, wrappers, shells.
 MESSAGES = {
     "pg_dump": b"pg_dump: warning: could not find where to insert IF EXISTS in statement",
@@ -295,7 +306,18 @@ def _boundaries() -> dict[str, tuple[bytes, bytes]]:
     }
 
 
+def _file(name: str) -> bytes:
+    """One that was found elsewhere."""
+    folder = Path(__file__).parents[1] / "unit" / "plugins" / "module_utils" / "dumps"
+    return (folder / f"{name}.sql").read_bytes()
+
+
 TEXTS: dict[str, Foreign] = {
+    # -------------------------------------------------------------------------------------------------- found elsewhere
+    "found-bom": Foreign(_file("bom"), "", "database", ((None, 1),)),
+    "found-crlf-cluster": Foreign(_file("crlf-cluster"), "", "cluster", (("app", 2),)),
+    "found-pgdumpall-9.6": Foreign(_file("pgdumpall-9.6"), "", "cluster", (("app", 1), ("postgres", 0), ("web", 0))),
+    "found-stderr-in-the-middle": Foreign(_file("stderr-in-the-middle"), "message", "database", (), 12),
     # ---------------------------------------------------------------------------------------------------- complete
     "cluster": Foreign(CLUSTER, "", "cluster", _CLUSTER_ROWS),
     "database": Foreign(DATABASE, "", "database", ((None, 2),)),
@@ -317,6 +339,21 @@ TEXTS: dict[str, Foreign] = {
     "bom-cluster": Foreign(b"\xef\xbb\xbf" + CLUSTER, "", "cluster", _CLUSTER_ROWS),
     "bom-database": Foreign(b"\xef\xbb\xbf" + DATABASE, "", "database", ((None, 2),)),
     "bom-crlf-cluster": Foreign(b"\xef\xbb\xbf" + _crlf(CLUSTER), "", "cluster", _CLUSTER_ROWS),
+    "cluster-11": Foreign(CLUSTER_11, "", "cluster", _CLUSTER_ROWS),
+    "crlf-cluster-11": Foreign(_crlf(CLUSTER_11), "", "cluster", _CLUSTER_ROWS),
+    "inserts": Foreign(INSERTS, "", "database", ((None, 4),)),
+    "crlf-inserts": Foreign(_crlf(INSERTS), "", "database", ((None, 4),)),
+    "with-oids": Foreign(
+        DATABASE.replace(b"(n, v) FROM", b"(n, v) WITH OIDS FROM")
+        .replace(b"1\tone", b"9\t1\tone")
+        .replace(b"2\ttwo", b"9\t2\ttwo"),
+        "",
+        "database",
+        ((None, 2),),
+    ),
+    "psql-settings": Foreign(
+        b"\\set ON_ERROR_STOP on\n\\timing on\n\\echo restoring\n" + DATABASE, "", "database", ((None, 2),)
+    ),
     "transaction": Foreign(
         DATABASE.replace(b"SET statement", b"BEGIN;\n\nSET statement").replace(_end(), b"COMMIT;\n\n" + _end()),
         "",
@@ -358,6 +395,35 @@ TEXTS: dict[str, Foreign] = {
     "include": _with("command", CLUSTER, b"COPY public.t", b"\\i other.sql"),
     "condition": _with("command", CLUSTER, b"COPY public.t", b"\\if false"),
     "autocommit": _with("command", CLUSTER, b"COPY public.t", b"\\set AUTOCOMMIT off"),
+    "not-committed": Foreign(
+        DATABASE.replace(b"SET statement", b"BEGIN;\n\nSET statement"),
+        "cut",
+        "database",
+    ),
+    "not-committed-before-another": Foreign(
+        CLUSTER.replace(b"CREATE TABLE", b"BEGIN;\nCREATE TABLE"),
+        "cut",
+        "cluster",
+    ),
+    "rolled-back": _with("message", CLUSTER, b"COPY public.t", b"ROLLBACK;"),
+    "tag": _with("message", CLUSTER, b"COPY public.t", b"CREATE TABLE"),
+    "tag-with-number": _with("message", CLUSTER, b"ALTER TABLE ONLY", b"COPY 2"),
+    "zero-bytes": _with("message", CLUSTER, b"COPY public.t", b"\0" * 512),
+    "zero-bytes-among-rows": _with("message", CLUSTER, b"2\ttwo", b"\0" * 512),
+    "rows-before": Foreign(b"INSERT INTO t VALUES (1);\n" + DATABASE, "message", "database"),
+    "rows-among-the-globals": Foreign(
+        CLUSTER.replace(b"ALTER ROLE postgres", b"COPY t (n) FROM stdin;\n1\n\\.\nALTER ROLE postgres"),
+        "message",
+        "cluster",
+    ),
+    "message-in-an-insert": Foreign(
+        INSERTS.replace(b"(2, 'it", b"(2,\n" + MESSAGES["pg_dump"] + b"\n'it"),
+        "message",
+        "database",
+        (),
+        INSERTS[: INSERTS.index(b"(2, 'it")].count(b"\n") + 2,
+    ),
+    "message-among-values": _with("message", INSERTS, b"\t(4, NULL)", MESSAGES["pg_dump"], "database"),
     # ------------------------------------------------------------------------------------- rows that psql cannot copy
     "message-among-rows": _with("rows", CLUSTER, b"2\ttwo", MESSAGES["pg_dump"]),
     "message-as-first-row": _with("rows", CLUSTER, b"1\tone", MESSAGES["warning"]),

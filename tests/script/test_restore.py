@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -68,7 +69,10 @@ class Backup:
 
 
 def back_up(server: Server, *arguments: str) -> Backup:
-    text = truth.dump(server, "pg_dumpall", *arguments)
+    return backup_of(truth.dump(server, "pg_dumpall", *arguments))
+
+
+def backup_of(text: bytes) -> Backup:
     reader = DumpReader()
     reader.feed(text)
     # As it comes back from JSON.
@@ -176,6 +180,22 @@ def test_every_database_under_a_new_name(offline: Sandbox, live: Live) -> None:
             assert shape(live.server, new) == shape(live.server, name)
         drop(live.server, new)
     assert state_of(live.server) == before
+
+
+@pytest.mark.parametrize("form", ["crlf", "version-11"])
+def test_a_dump_of_another_make(offline: Sandbox, fresh_server: Server, form: str) -> None:
+    """Line ends of Windows; no comment before a database, as pg_dumpall wrote before version 12."""
+    fresh_server.sql("CREATE DATABASE app STRATEGY file_copy;")
+    fresh_server.sql("CREATE TABLE numbers AS SELECT generate_series(1, 1000) AS n;", "app")
+    text = truth.dump(fresh_server, "pg_dumpall")
+    if form == "crlf":
+        text = text.replace(b"\n", b"\r\n")
+    else:
+        text = re.sub(rb'--\n-- Database "[^\n]*" dump\n--\n\n', b"", text)
+    backup = backup_of(text)
+    prepare(offline, fresh_server, backup)
+    assert restore(offline, plan_restore(request_of(backup, "app", new_name="new"))).check().result["rows"] == 1000
+    assert truth.tables(fresh_server, "new") == truth.tables(fresh_server, "app")
 
 
 def test_every_database_as_itself(offline: Sandbox, workspace: Workspace, live: Live, template: Server) -> None:

@@ -159,6 +159,8 @@ FOREIGN = {
     "database": "it is a dump of one database (pg_dump)",
     "custom": "custom format of pg_dump",
     "last-newline-missing": "its last bytes are missing",
+    "zero-bytes": "NUL bytes",
+    "zero-bytes-among-rows": "NUL bytes",
     "message-in-a-statement": "",
     "message-bytes": "",
     **dict.fromkeys(

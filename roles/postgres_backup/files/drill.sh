@@ -444,7 +444,7 @@ feed_part() {
     fi
     transactions "$1" "$2" | feed_psql postgres || return
     # The text went on as far as this part does, where the next one begins.
-    head -c 64 | head -n 2 | grep -q -e '^-- Database "' -e '^-- PostgreSQL database dump' -e '^\\connect ' || { : >"$work/short"; return 1; }
+    begins_section || { : >"$work/short"; return 1; }
 }
 
 # transactions OFFSET BYTES: copies that part of the text (with 0 bytes as far as databases are known to be in it), the

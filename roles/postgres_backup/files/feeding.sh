@@ -19,6 +19,12 @@ take() {
     [ "$rest" -eq 0 ] || dd bs="$rest" count=1 iflag=fullblock 2>/dev/null
 }
 
+# begins_section: whether standard input begins as the section of a database does: since version 12 with a comment that
+# names it, before with \connect, or in 11 with pg_dump's comment.
+begins_section() {
+    head -c 64 | tr -d '\r' | head -n 2 | grep -q -e '^-- Database "' -e '^-- PostgreSQL database dump$' -e '^\\connect '
+}
+
 # feed_psql DATABASE [PARAMETER ...]: SQL from standard input; ends at the first error.
 # Its messages must be shown by psql_error only: they may hold rows.
 feed_psql() {

@@ -304,7 +304,7 @@ feed_section() {
     take "$section_offset" >/dev/null || return 1
     take "${RESTORE_SECTION#* }" >"$work/section" || return 1
     position=$((section_offset + ${RESTORE_SECTION#* }))
-    head -n 2 "$work/section" | grep -q '^-- Database "' || { echo foreign >"$work/foreign"; return 1; }
+    begins_section <"$work/section" || { echo foreign >"$work/foreign"; return 1; }
     # What was committed last is flushed by the swap's own commit.
     stage pieces copy_pieces |
         PGOPTIONS="${PGOPTIONS:-} -c synchronous_commit=off -c default_transaction_read_only=off" stage psql feed_psql "$RESTORE_TEMPORARY" \
@@ -338,9 +338,9 @@ feed() {
         message=$(psql_end "$message" psql)
         fail "the restore stopped at an error" "$message" "$(restore_advice "$message")"
     fi
-    case $(head -n 2 "$work/behind" 2>/dev/null | tr '\n' ' ') in
-        '-- -- Database "'* | '-- -- PostgreSQL database cluster dump complete'*) ;;
-        *) fail "the backup could not be read to the end of the database" \
+    case $(head -n 2 "$work/behind" 2>/dev/null | tr '\n' ' ' | tr -d '\r') in
+        '-- -- PostgreSQL database cluster dump complete'*) ;;
+        *) begins_section <"$work/behind" || fail "the backup could not be read to the end of the database" \
             "its decompressor ended $(status_in_words "$(stage_status_of expand)")" "Look at the storage behind the volume, and fetch the backup with verify again." ;;
     esac
     found=$(stat -c '%i %s %Y' "$file" 2>/dev/null) || fail "the backup can no longer be read" "$RESTORE_BACKUP" \
