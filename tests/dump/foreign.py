@@ -330,12 +330,6 @@ TEXTS: dict[str, Foreign] = {
     "crlf-old-cluster": Foreign(
         _crlf(OLD_CLUSTER), "", "cluster", (("app", 3), ('Odd "name', 0), ("postgres", 0), ("template1", 0))
     ),
-    "crlf-outside-of-rows": Foreign(
-        _crlf(CLUSTER).replace(b"\tone\r\n", b"\tone\n").replace(b"\ttwo\r\n", b"\ttwo\n"), "", "cluster", _CLUSTER_ROWS
-    ),
-    "crlf-rows-alone": Foreign(
-        CLUSTER.replace(b"\tone\n", b"\tone\r\n").replace(b"\ttwo\n", b"\ttwo\r\n"), "", "cluster", _CLUSTER_ROWS
-    ),
     "bom-cluster": Foreign(b"\xef\xbb\xbf" + CLUSTER, "", "cluster", _CLUSTER_ROWS),
     "bom-database": Foreign(b"\xef\xbb\xbf" + DATABASE, "", "database", ((None, 2),)),
     "bom-crlf-cluster": Foreign(b"\xef\xbb\xbf" + _crlf(CLUSTER), "", "cluster", _CLUSTER_ROWS),
@@ -435,6 +429,27 @@ TEXTS: dict[str, Foreign] = {
         "cluster",
         (),
         CLUSTER[: CLUSTER.index(b"\ttwo")].count(b"\n") + 1,
+    ),
+    # psql sends the end marker too, up to version 17.
+    "crlf-outside-of-rows": Foreign(
+        _crlf(CLUSTER).replace(b"\tone\r\n", b"\tone\n").replace(b"\ttwo\r\n", b"\ttwo\n"),
+        "rows",
+        "cluster",
+        (),
+        CLUSTER[: CLUSTER.index(b"\\.\n")].count(b"\n") + 1,
+    ),
+    "crlf-rows-alone": Foreign(
+        CLUSTER.replace(b"\tone\n", b"\tone\r\n").replace(b"\ttwo\n", b"\ttwo\r\n"),
+        "rows",
+        "cluster",
+        (),
+        CLUSTER[: CLUSTER.index(b"\\.\n")].count(b"\n") + 1,
+    ),
+    "crlf-marker-of-no-rows": Foreign(
+        CLUSTER.replace(b"1\tone\n2\ttwo\n\\.\n", b"\\.\r\n"),
+        "",
+        "cluster",
+        (("template1", 0), ("app", 0), ("postgres", 0)),
     ),
     "crlf-then-lf-in-rows": Foreign(
         CLUSTER.replace(b"\tone\n", b"\tone\r\n"),
