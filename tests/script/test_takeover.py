@@ -17,7 +17,6 @@ import pytest
 
 from tests.dump import foreign
 
-from .combinations import under_all
 from .sandbox import Sandbox
 from .server import Server
 from .volume import DUMP, END, HOUR, backup_name, give, put, put_backup, sidecar_line, snapshot
@@ -173,7 +172,6 @@ FOREIGN = {
 }  # fmt: skip
 
 
-@under_all
 def test_each_is_judged_as_backup_verify_judges_it_with_the_true_reason(sandbox: Sandbox, server: Server) -> None:
     plain_backup(server, sandbox.volume / NAME)
     content = (sandbox.volume / NAME).read_bytes()

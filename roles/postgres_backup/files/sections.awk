@@ -38,6 +38,7 @@ BEGIN {
     for (i = 1; i <= count; i++) is_word[part[i]] = 1
     standard = 1
     state = BETWEEN
+    size = 0
     dashes = -1
 }
 
@@ -63,7 +64,7 @@ state <= STATEMENT && standard && (state || ended == "") && is_plain_insert() {
     if (is_wide) gsub(WIDE, "\377\377", line)
     if (kind == "" && product == "" && size < 4096) look_for_product(line)
     if (reason != "") line = ""
-    if (state == BETWEEN && substr(line, 1, 2) == "--") comment(line)
+    if (state == BETWEEN && substr(line, 1, 2) == "--" && !index(line, "\r")) comment(line)
     else {
         dashes = -1
         if (line != "") scan(line)
@@ -75,7 +76,7 @@ END {
     bytes = size - 1
     if (bytes < 0) bytes = 0
     judge()
-    if (in_section) end_section(ended == "" ? bytes : ended_at)
+    if (in_section) end_section(ended == "cluster" ? ended_at : bytes)
     print "kind " (kind == "" ? "none" : kind == "cluster" && !sections && ended != "" ? "globals" : kind)
     if (kind == "cluster")
         printf "globals %.0f %.0f %s\n", globals_at, (sections ? first_at : ended != "" ? ended_at : bytes) - globals_at, \
@@ -149,7 +150,7 @@ function begin_text() {
 # is_plain_insert: whether this line is one INSERT, or one row of it, in which nothing but apostrophes means anything.
 function is_plain_insert(    rest) {
     rest = substr($0, 1, 2)
-    if (is_wide || (state == BETWEEN ? rest != "IN" || kind == "" || $0 !~ /^INSERT INTO / : rest != "\t(" || !is_insert || parens)) return 0
+    if (is_wide || (state == BETWEEN ? rest != "IN" || !in_section || $0 !~ /^INSERT INTO / : rest != "\t(" || !is_insert || parens)) return 0
     rest = $0
     gsub(/'[^']*'/, "#", rest)
     return (state == BETWEEN ? rest ~ /VALUES \(.*\);$/ : rest ~ /\)[,;]$/) && rest !~ /['"$\\\r]|--|\/\*|[A-Za-z0-9_&]#|;.|: /
@@ -164,8 +165,8 @@ function scan(rest,    at, one) {
             if (!at) return
             if (at > 1) rest = substr(rest, at)
             one = substr(rest, 1, 1)
-            if (substr(rest, 1, 2) == "--") return
-            if (substr(rest, 1, 2) == "/*") { state = COMMENT; outer = BETWEEN; depth = 1; rest = substr(rest, 3) }
+            if (substr(rest, 1, 2) == "--") rest = behind_comment(rest)
+            else if (substr(rest, 1, 2) == "/*") { state = COMMENT; outer = BETWEEN; depth = 1; rest = substr(rest, 3) }
             else if (one == "\\") { command(rest); return }
             else if (one == ";") rest = substr(rest, 2)
             else begin_statement(rest)
@@ -188,7 +189,7 @@ function scan(rest,    at, one) {
             else if (one == "\\") {
                 if (substr(rest, at + 1, 1) ~ /[;:]/) rest = substr(rest, at + 2)
                 else { command(substr(rest, at)); return }
-            } else if (one == "-") return
+            } else if (one == "-") rest = behind_comment(rest)
             else { state = COMMENT; outer = STATEMENT; depth = 1; rest = substr(rest, at + 2) }
         } else if (state == STRING || state == NAME) {
             one = state == NAME ? "\"" : "'"
@@ -214,6 +215,12 @@ function scan(rest,    at, one) {
             rest = substr(rest, at + 2)
         }
     }
+}
+
+# behind_comment REST: a carriage return ends a comment of one line, too.
+function behind_comment(rest,    at) {
+    at = index(rest, "\r")
+    return at ? substr(rest, at + 1) : ""
 }
 
 # dollar REST AT: what follows the dollar sign, which begins a dollar quote, or is part of a name or a parameter.
@@ -267,7 +274,8 @@ function words(text, at_end,    word) {
 
 function end_statement(    text) {
     state = BETWEEN
-    if (!in_section && (verb == "COPY" || verb == "INSERT")) { refuse("message"); return }
+    # Rows that belong to no database.
+    if (!in_section && (verb == "INSERT" || (verb == "COPY" && plain ~ /FROM +[Ss][Tt][Dd][Ii][Nn]/))) { refuse("message"); return }
     if (verb == "BEGIN" || verb == "COMMIT") {
         if (head !~ /^(BEGIN|COMMIT)([ \t]+(WORK|TRANSACTION))?[ \t]*;/) refuse("message")
         in_transaction = verb == "BEGIN"
@@ -439,8 +447,13 @@ function unescaped(text,    at, result) {
 
 # row: a line of COPY data that is the first, the last, or not what it should be.
 function row(    at) {
-    if ($0 == "\\." || $0 == "\\.\r") { in_copy = 0; return }
     at = index($0, "\r")
+    if ($0 == "\\." || $0 == "\\.\r") {
+        # Up to version 17 psql sends the end marker too, which must end as the rows do.
+        if (in_copy > 1 && is_crlf != (at > 0)) refuse("rows")
+        in_copy = 0
+        return
+    }
     if (in_copy == 1) {
         is_crlf = at > 0 && at == length($0)
         in_copy = columns > 1 && !is_crlf ? 3 : 2
