@@ -2777,7 +2777,7 @@ make_between() {
 
 drop_between() {
     [ "$between" = yes ] || return 0
-    echo "DROP DATABASE \"$BETWEEN_NAME\";" | PGOPTIONS='-c default_transaction_read_only=off' stage between feed_psql postgres >/dev/null ||
+    echo "DROP DATABASE \"$BETWEEN_NAME\";" | stage between feed_psql postgres >/dev/null ||
         drill_sql_failed between "the backup does not restore"
 }
 

@@ -4,25 +4,17 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.loader import init_plugin_loader
 from ansible.template import Templar, trust_as_template
 
 from .recorded import PLAYBOOKS, Recorded
 
 HOSTS = ["app01", "app02", "app03"]
 GROUPS = {"postgres": HOSTS, "web": ["web01", "web02"], "alone": ["db"], "mixed": ["localhost", "app04"]}
-
-
-@functools.cache
-def _loader() -> DataLoader:
-    init_plugin_loader()
-    return DataLoader()
 
 
 def folder(host: str, pattern: Any = None, groups: dict[str, list[str]] | None = None) -> Any:
@@ -38,7 +30,7 @@ def folder(host: str, pattern: Any = None, groups: dict[str, list[str]] | None =
         "inventory_hostname": host,
         **({} if pattern is None else {"postgres_backup_hosts": pattern}),
     }
-    return Templar(_loader(), variables=variables).template(trust_as_template("{{ __folder }}"))
+    return Templar(DataLoader(), variables=variables).template(trust_as_template("{{ __folder }}"))
 
 
 @pytest.mark.parametrize(

@@ -10,16 +10,9 @@ from typing import Any
 
 import yaml
 from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.loader import init_plugin_loader
 from ansible.template import Templar, trust_as_template
 
 ROLE = Path(__file__).resolve().parents[4] / "roles" / "postgres_backup"
-
-
-@functools.cache
-def _loader() -> DataLoader:
-    init_plugin_loader()
-    return DataLoader()
 
 
 def _trusted(value: Any) -> Any:
@@ -45,7 +38,7 @@ def evaluate(expression: str, **variables: Any) -> Any:
         "ansible_search_path": [str(ROLE)],
         "ansible_check_mode": False,
     }
-    templar = Templar(_loader(), variables={**_role_variables(), **surroundings, **variables})
+    templar = Templar(DataLoader(), variables={**_role_variables(), **surroundings, **variables})
     return templar.template(trust_as_template(expression))
 
 

@@ -184,7 +184,6 @@ def test_the_types_and_checks_refuse_most_of_them() -> None:
     assert {shape.name for shape, text in accepted() if SHELL in text} == {
         "postgres_backup_user",
         "postgres_backup_database",
-        "postgres_backup_extra_args",
         "postgres_backup_drill_settings",
         "postgres_backup_nfs",  # its path and its mount options
         "postgres_backup_image",
