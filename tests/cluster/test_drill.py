@@ -373,6 +373,9 @@ def test_the_scheduled_drill(ansible: Ansible, home: dict[str, Any], namespace: 
     put(folder, with_statement("SELECT no_such_function();"), name=f"{NAME}-{time.strftime('%Y-%m-%d-%H%M%S')}.sql.gz")
     kubectl("create", "job", f"--from=cronjob/{DRILL}", "bad", "-n", namespace)
     assert job_ends("bad", namespace, 180) == "Failed"
+    # Another drill of it would end in the same way: it is not tried again.
+    pods = kubectl("get", "pods", "-n", namespace, "-l", "batch.kubernetes.io/job-name=bad", "-o", "name")
+    assert len(pods.split()) == 1
     bad = ansible.module("backup_info", **options)
     (problem,) = (problem for problem in bad["problems"] if problem["check"] == "drill")
     assert "no_such_function" in problem["message"]

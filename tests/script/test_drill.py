@@ -58,9 +58,10 @@ def small(template: Server, workspace: Workspace) -> bytes:
         return dump_of(server)
 
 
-def assert_failed(rehearsal: Rehearsal, outcome: Outcome, *words: str) -> None:
-    """It says why, and leaves the volume and this machine as they were."""
-    outcome.check(1)
+def assert_failed(rehearsal: Rehearsal, outcome: Outcome, *words: str, heals: bool | None = None) -> None:
+    """It says why, and leaves the volume and this machine as they were; `heals`: whether another try may succeed."""
+    outcome.check(1 if outcome.result["can_heal"] else 2)
+    assert heals in {None, outcome.result["can_heal"]}
     assert outcome.result["state"] == "failed"
     assert rehearsal.termination == outcome.result
     for word in words:
@@ -394,7 +395,7 @@ def test_one_without_sidecar_is_read_to_its_end(rehearsal: Rehearsal, small: byt
     rehearsal.put(small, sidecar=False)
     assert run(rehearsal, drill_backup=NAME).check().result["sha256"]
     rehearsal.put(small[: small.index(b"-- PostgreSQL database cluster dump complete")], sidecar=False)
-    assert_failed(rehearsal, run(rehearsal, drill_backup=NAME), "not whole")
+    assert_failed(rehearsal, run(rehearsal, drill_backup=NAME), "not whole", heals=False)
 
 
 # What must not be called good.
@@ -422,13 +423,13 @@ def test_a_damaged_file_whose_sidecar_agrees(rehearsal: Rehearsal, small: bytes,
     path = rehearsal.put(small)
     rehearsal.put_compressed(damaged(path.read_bytes(), how))
     outcome = run(rehearsal)
-    assert outcome.code == 1 and outcome.result["state"] == "failed", outcome.log
+    assert outcome.code == 2 and outcome.result["state"] == "failed", outcome.log
 
 
 def test_one_marked_as_damaged(rehearsal: Rehearsal, small: bytes) -> None:
     path = rehearsal.put(small, sidecar=False)
     path.with_name(f"{NAME}.damaged").write_text("gzip cannot read it\n")
-    assert_failed(rehearsal, run(rehearsal, drill_backup=NAME), "is damaged", "gzip cannot read it")
+    assert_failed(rehearsal, run(rehearsal, drill_backup=NAME), "is damaged", "gzip cannot read it", heals=False)
 
 
 @pytest.mark.parametrize(
@@ -446,7 +447,7 @@ def test_foreign_files(rehearsal: Rehearsal, text: bytes, words: str) -> None:
 
 
 def test_a_backup_that_is_not_there(rehearsal: Rehearsal) -> None:
-    assert_failed(rehearsal, run(rehearsal), "no complete backup")
+    assert_failed(rehearsal, run(rehearsal), "no complete backup", heals=True)
     assert_failed(rehearsal, run(rehearsal, drill_backup=NAME), "not on the volume")
 
 
@@ -457,7 +458,7 @@ def test_a_server_older_than_the_dump(rehearsal: Rehearsal, small: bytes, has_he
     else:
         text = re.sub(rb"(Dumped from database version )\S+", rb"\g<1>99.1", small)
     rehearsal.put(text)
-    assert_failed(rehearsal, run(rehearsal), "older than the dump", "99.1")
+    assert_failed(rehearsal, run(rehearsal), "older than the dump", "99.1", heals=False)
 
 
 def edited(small: bytes, before: bytes, statement: bytes) -> bytes:
@@ -489,7 +490,7 @@ def test_no_row_and_no_password_is_shown(rehearsal: Rehearsal, small: bytes) -> 
     for text, words in ((row, "line 1"), (password, "42601")):
         rehearsal.put(text)
         outcome = run(rehearsal)
-        assert_failed(rehearsal, outcome, words)
+        assert_failed(rehearsal, outcome, words, heals=False)
         assert "secret" not in outcome.out + outcome.log
 
 
@@ -498,7 +499,7 @@ def test_rows_that_are_lost_on_the_way(rehearsal: Rehearsal, small: bytes) -> No
     head, found, tail = small.partition(b"\\connect app")
     text = re.sub(rb"\n\\(un)?restrict [^\n]*", b"", found + tail)
     rehearsal.put(head + text.replace(b"--\n-- PostgreSQL database dump complete", lost, 1))
-    assert_failed(rehearsal, run(rehearsal), "not every row", "1000", "999")
+    assert_failed(rehearsal, run(rehearsal), "not every row", "1000", "999", heals=False)
 
 
 def test_more_data_than_there_may_be(rehearsal: Rehearsal, small: bytes) -> None:
@@ -511,7 +512,7 @@ def test_more_data_than_there_may_be(rehearsal: Rehearsal, small: bytes) -> None
 def test_the_time_limit(rehearsal: Rehearsal, small: bytes) -> None:
     text = re.sub(rb"\n\\(un)?restrict [^\n]*", b"", small)
     rehearsal.put(edited(text, b"CREATE TABLE public.numbers", b"SELECT pg_sleep(60);\n"))
-    assert_failed(rehearsal, run(rehearsal, time_limit="2s"), "time limit of 2s")
+    assert_failed(rehearsal, run(rehearsal, time_limit="2s"), "time limit of 2s", heals=True)
 
 
 @pytest.mark.parametrize(
@@ -580,7 +581,7 @@ def is_asleep(rehearsal: Rehearsal) -> bool:
 def test_ended_in_the_middle(rehearsal: Rehearsal, small: bytes) -> None:
     process = sleeping(rehearsal, small)
     outcome = rehearsal.terminate(process)
-    assert_failed(rehearsal, outcome, "SIGTERM", "restore")
+    assert_failed(rehearsal, outcome, "SIGTERM", "restore", heals=True)
     rehearsal.assert_nothing_left()
 
 
@@ -591,7 +592,7 @@ def test_the_throwaway_server_is_killed(rehearsal: Rehearsal, small: bytes) -> N
             os.kill(pid, signal.SIGKILL)
     began = time.monotonic()
     outcome = rehearsal.finish(process)
-    assert_failed(rehearsal, outcome, "ended in the middle")
+    assert_failed(rehearsal, outcome, "ended in the middle", heals=True)
     assert time.monotonic() - began < 30
 
 

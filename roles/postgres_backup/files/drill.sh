@@ -71,7 +71,7 @@ read_drill_configuration() {
 drill() {
     step=prepare step_began=$(now_epoch) step_seconds='' step_group='' watch_group='' server_group='' data=''
     started=$(now_iso) reason=null warnings='' backup='' bytes='' sha256='' server_version=''
-    databases=0 tables=0 rows=0 copied_rows=0 in_transactions=yes between=no hash_checked=no
+    databases=0 tables=0 rows=0 copied_rows=0 can_heal=null in_transactions=yes between=no hash_checked=no
     : "${POSTGRES_BACKUP_DRILL_RESULT:=}"
     catch_signals TERM INT HUP USR1 USR2
     read_configuration
@@ -123,7 +123,7 @@ choose_backup() {
     [ -f "$file" ] || fail "the backup is not on the volume" "$backup" "Look at what is there: backup.sh list."
     line=$(grep -F "\"name\":\"$backup\"" "$work/listing" | head -n 1)
     case $line in
-        *'"state":"damaged"'*) fail "the backup is damaged" "$backup: $(head -n 1 "$file.damaged" 2>/dev/null)" "Rehearse another one." ;;
+        *'"state":"damaged"'*) fail_for_good "the backup is damaged" "$backup: $(head -n 1 "$file.damaged" 2>/dev/null)" "Rehearse another one." ;;
     esac
     sha256=$(json_field sha256 "$line" | tr -d '"')
     [ "$sha256" != null ] || sha256=''
@@ -141,22 +141,22 @@ look_at_the_dump() {
         found=$(stage_message_of head)
         check_hash
         [ -n "$found" ] || look_at_the_text
-        fail "the backup is no dump of a whole cluster" "$backup does not begin as pg_dumpall's text does: ${found:-$damage}" \
+        fail_for_good "the backup is no dump of a whole cluster" "$backup does not begin as pg_dumpall's text does: ${found:-$damage}" \
             "Only backups that pg_dumpall made can be rehearsed."
     }
     globals_bytes=$(fact bytes)
     [ "$(fact whole)" = 1 ] || {
         check_hash
-        fail "the backup is cut off" "$backup ends among the roles and other globals" "Rehearse another one; this one cannot be restored."
+        fail_for_good "the backup is cut off" "$backup ends among the roles and other globals" "Rehearse another one; this one cannot be restored."
     }
     dump_version=$(header_value 'server version')
     [ -n "$dump_version" ] || dump_version=$(sed -n 's/^-- Dumped from database version \([0-9][^ ]*\).*/\1/p' "$work/begin" | head -n 1)
     server_version=$(postgres --version | sed -n 's/^postgres (PostgreSQL) \([^ ]*\).*/\1/p')
     image_major=${server_version%%[!0-9]*} dump_major=${dump_version%%[!0-9]*}
-    is_whole_number "$image_major" || fail "the image has no PostgreSQL server" "postgres --version says '$(postgres --version 2>&1 | head -n 1)'" \
+    is_whole_number "$image_major" || fail_for_good "the image has no PostgreSQL server" "postgres --version says '$(postgres --version 2>&1 | head -n 1)'" \
         "Set postgres_backup_image to one that has the server's programs."
     if is_whole_number "$dump_major" && [ "$image_major" -lt "$dump_major" ]; then
-        fail "the image's server is older than the dump" "PostgreSQL $server_version in the image, a dump of $dump_version" \
+        fail_for_good "the image's server is older than the dump" "PostgreSQL $server_version in the image, a dump of $dump_version" \
             "Use an image of PostgreSQL $dump_major or newer (postgres_backup_image)."
     fi
     superuser=$POSTGRES_BACKUP_DRILL_SUPERUSER
@@ -223,7 +223,7 @@ check_hash() {
         sha256=$found_hash
         is_whole_dump || {
             look_at_the_text
-            fail "the backup is not whole" "$backup, which has no sidecar, does not end as a whole pg_dumpall dump does${damage:+: $damage}" \
+            fail_for_good "the backup is not whole" "$backup, which has no sidecar, does not end as a whole pg_dumpall dump does${damage:+: $damage}" \
                 "Rehearse another one; this one cannot be restored."
         }
     elif [ "$found_hash" != "$sha256" ]; then
@@ -324,9 +324,9 @@ restore_databases() {
     # The decompressor's own failure is the cause, psql's a consequence.
     case $(stage_status_of expand) in
         0 | none | "$SIGPIPE_STATUS" | "$SIGTERM_STATUS") ;;
-        *) fail "the backup cannot be decompressed" "$backup: $(stage_message_of expand)" "It is damaged: rehearse another one." ;;
+        *) fail_for_good "the backup cannot be decompressed" "$backup: $(stage_message_of expand)" "It is damaged: rehearse another one." ;;
     esac
-    [ ! -e "$work/short" ] || fail "the backup cannot be read to its end" "$backup: no database begins where one should" \
+    [ ! -e "$work/short" ] || fail_for_good "the backup cannot be read to its end" "$backup: no database begins where one should" \
         "It is damaged, or the contents are another backup's: rehearse another one."
     # Of several failures the first is the cause: its part ended the others.
     failed=
@@ -377,7 +377,7 @@ must_not_be_in_transactions() {
 check_text() {
     [ -z "$POSTGRES_BACKUP_DRILL_SECTIONS" ] && ! head -n 1 "$work/head" | grep -q '^-- Backup made by homelab.postgres_backup ' || return 0
     look_at_the_text
-    [ -z "$damage" ] || fail "the backup is not one complete dump" "$backup: $damage" \
+    [ -z "$damage" ] || fail_for_good "the backup is not one complete dump" "$backup: $damage" \
         "Rehearse another one; of this one take no copy for a backup, whatever its checksum file says."
 }
 
@@ -528,10 +528,15 @@ drill_sql_failed() {
     ! may_be_the_text "$message" || {
         log "the restore failed: $message; looking at the text for the reason"
         look_at_the_text
-        [ -z "$damage" ] || fail "$2" "$message. The reason lies in the file: $damage" \
+        [ -z "$damage" ] || fail_for_good "$2" "$message. The reason lies in the file: $damage" \
             "Rehearse another one; of this one take no copy for a backup, whatever its checksum file says."
     }
-    fail "$2" "$message" "$(drill_advice "$message")"
+    advice=$(drill_advice "$message")
+    # Connection, serialization, resources, operators, the system itself (PostgreSQL documentation, appendix A).
+    case $(sqlstate "$message") in
+        '' | 08* | 40* | 53* | 57* | 58* | XX*) fail "$2" "$message" "$advice" ;;
+        *) fail_for_good "$2" "$message" "$advice" ;;
+    esac
 }
 
 # drill_advice MESSAGE: by its SQLSTATE and the object that it begins with; what has none comes from a connection.
@@ -632,7 +637,7 @@ report_database() {
     read -r database_tables database_rows extension_rows <"$work/summary"
     # Of an extension's tables a dump holds only the rows that users added.
     if [ "${copied:-0}" -lt "$database_rows" ] || [ "${copied:-0}" -gt $((database_rows + extension_rows)) ]; then
-        fail "not every row of the dump is there" \
+        fail_for_good "not every row of the dump is there" \
             "the database '$(utf8 "$database")': COPY reported ${copied:-0} rows, $database_rows are there" \
             "Look for rules, triggers or policies that change what is written, and restore it by hand to see."
     fi
@@ -681,7 +686,7 @@ folder_bytes() { du -sk "$1" 2>/dev/null | awk '{ printf "%.0f", $1 * 1024 }'; }
 
 # too_large BYTES
 too_large() {
-    fail "the backup's data need more room than the drill may take" \
+    fail_for_good "the backup's data need more room than the drill may take" \
         "$(human_bytes "$1") so far, at most $(human_bytes "$POSTGRES_BACKUP_DRILL_SIZE_LIMIT")" \
         "Raise postgres_backup_drill_size_limit (the module's option size_limit), where the node has that room."
 }
@@ -720,12 +725,17 @@ drill_result() {
         "$(if [ "$1" = running ]; then printf null; else json "$(now_iso)"; fi)" "$reason"
     printf ',"backup":%s,"bytes":%s,"sha256":%s,"seconds":{%s},"server_version":%s' "$(json_or_null "$backup")" \
         "${bytes:-null}" "$(json_or_null "$sha256")" "$step_seconds" "$(json_or_null "$server_version")"
-    printf ',"databases":%s,"tables":%s,"rows":%s,"copied_rows":%s,"warnings":[%s],"script_version":"%s"}' \
-        "$databases" "$tables" "$rows" "$copied_rows" "$warnings" "$VERSION"
+    printf ',"databases":%s,"tables":%s,"rows":%s,"copied_rows":%s,"can_heal":%s,"warnings":[%s],"script_version":"%s"}' \
+        "$databases" "$tables" "$rows" "$copied_rows" "$can_heal" "$warnings" "$VERSION"
 }
+
+# fail_for_good WHAT FOUND ADVICE: with this backup, image and settings another drill would end in the same way.
+fail_for_good() { fail_with 2 "$@"; }
 
 # drill_failed: what fail_with() does for a drill.
 drill_failed() {
+    can_heal=true
+    [ "$exit_status" -ne 2 ] || can_heal=false
     reason=$(json "$(printf '%s: %s' "$what" "$found" | head -c 1500)")
     end_drill
     drill_ends failed
@@ -737,7 +747,7 @@ drill_failed() {
 # scheduled one the word that it is at work.
 drill_prepare() {
     step_seconds='' warnings='' started=$(now_iso) reason=null backup='' bytes='' sha256='' server_version=''
-    databases=0 tables=0 rows=0 copied_rows=0
+    databases=0 tables=0 rows=0 copied_rows=0 can_heal=null
     read_configuration
     passwd=${TMPDIR:-/tmp}/passwd
     if ! message=$( { cat /etc/passwd 2>/dev/null || :; } >"$passwd" && chmod 0644 "$passwd" 2>&1); then
@@ -759,7 +769,11 @@ drill_record() {
     esac
     write_last_drill "$text"
     printf '%s\n' "$text"
-    case $text in '{"state":"succeeded",'*) ;; *) exit 1 ;; esac
+    case $text in
+        '{"state":"succeeded",'*) ;;
+        *'"can_heal":false'*) exit 2 ;; # within a string, quotation marks have a backslash before them
+        *) exit 1 ;;
+    esac
 }
 
 write_last_drill() {
