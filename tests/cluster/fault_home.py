@@ -44,7 +44,7 @@ MODULES = {
 }
 # Runs in the database that is restored: it waits while the volume has that file (a drill's server sees it), or while
 # the server has that role (the live one).
-_HOLD = """DO $hold$
+_HOLD = """CREATE FUNCTION pg_temp.hold() RETURNS void LANGUAGE plpgsql AS $hold$
 BEGIN
     WHILE (pg_catalog.pg_stat_file('/backups/gate/hold', true)).size IS NOT NULL
         OR EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'hold')
@@ -53,6 +53,8 @@ BEGIN
     END LOOP;
 END
 $hold$;
+
+SELECT pg_temp.hold();
 
 """
 
