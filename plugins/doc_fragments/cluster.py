@@ -28,9 +28,9 @@ options:
       - How long a pod may fail to start for a known reason, such as a missing Secret, a volume whose server is away, or
         an image that cannot be pulled.
       - A pod that waits for a node (cordoned, full, or not there yet) may wait ten times as long; one that only reads
-        the volume not longer than 5 minutes in all.
-      - The Job of a backup that was asked for (M(homelab.postgres_backup.backup_job)) is waited for as long as time may
-        mend what its pod waits for, whatever this says.
+        the volume, not longer than 5 minutes in total.
+      - M(homelab.postgres_backup.backup_job) waits longer for its backup, as long as what the pod waits for may pass by
+        itself.
       - A duration such as V(30s) or V(5m).
     type: str
     default: 30s

@@ -11,7 +11,7 @@ short_description: Which arguments of pg_dumpall a backup cannot have
 version_added: 1.1.0
 description:
   - Reads a list of arguments as pg_dumpall does, in any of its versions from 13 on, and names those that it does not
-    have, and those with which it makes something else than a backup of everything.
+    have, and those with which it makes something other than a backup of everything.
   - The role applies it to O(homelab.postgres_backup.postgres_backup#role:main:postgres_backup_extra_args).
 positional: _input
 options:
@@ -25,7 +25,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Arguments that every night would fail with
+- name: Refuse arguments with which every run would fail
   ansible.builtin.assert:
     that: "['--exclude-table-data=public.log'] | homelab.postgres_backup.refused_dump_arguments | length == 0"
 """

@@ -27,9 +27,9 @@ options:
   dest:
     description:
       - A directory, where the file keeps its name, or the path of the file.
-      - May be left out with O(verify=true). The backup is read to its end then, and nothing of it is kept. On the way
-        it takes its size in the temporary folder (E(TMPDIR)), as a file without a name, so that nothing is left there
-        even when the module is killed.
+      - May be left out with O(verify=true). Then the backup is read to its end, and nothing of it is kept. While it is
+        read, it takes up its size in the temporary folder (E(TMPDIR)), as a file without a name, so that nothing is
+        left there even if the module is killed.
     type: path
   mode:
     description:
@@ -57,7 +57,7 @@ options:
     default: 6
   timeout:
     description:
-      - How long all of it may take, such as V(90m) or V(6h). What has come by then stays for the next run.
+      - How long all of it may take, such as V(90m) or V(6h). What has come to O(dest) by then stays for the next run.
     type: str
     default: 6h
   silence_timeout:
@@ -72,7 +72,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: The volume is read, as without it; nothing is written. Without O(dest) it changes nothing.
+    details: The volume is read, as without it; nothing is written. Without O(dest) the module never changes anything.
   diff_mode:
     support: full
   idempotent:
@@ -139,8 +139,8 @@ interruptions:
   returned: success
 contents:
   description:
-    - What the dump holds, as M(homelab.postgres_backup.backup_verify) returns it. Where it is damaged, without the
-      tables of each database.
+    - What the dump holds, as M(homelab.postgres_backup.backup_verify) returns it. If the dump is damaged, the tables of
+      its databases are left out.
   type: dict
   returned: with O(verify=true), except in check mode when the file is not at O(dest) yet
 removed:

@@ -15,11 +15,11 @@ description:
   - With O(max_age), does nothing when the newest complete backup is younger.
   - Attaches to a run in progress, scheduled or manual, instead of starting a second one. A Job that was made from the
     CronJob with other arguments, such as one that lists the volume, is not a run.
-  - Where the CronJob runs this collection's script, only that run's own result is success. Of another CronJob nothing
-    is known but that its Job is complete.
-  - A pod that waits for what time may mend, such as a node, the server of the volume or a registry, is waited for
-    until O(wait_timeout), and its Job goes on after that. Where somebody has to mend something, such as a missing
-    Secret, the Job that the module made is deleted after O(stuck_timeout).
+  - Where the CronJob runs this collection's script, only the run's own result counts as success. Of any other CronJob
+    nothing is known but that its Job is complete; the module warns, and RV(proven) is false.
+  - Where the pod waits for something that may pass by itself, such as a node, the volume's server or a registry that is
+    away, the module waits until O(wait_timeout), and the Job goes on after that. Where somebody has to act, such as for
+    a missing Secret, the Job that the module made is deleted after O(stuck_timeout).
 options:
   max_age:
     description:
@@ -80,8 +80,8 @@ newest:
 result:
   description:
     - What the run said of itself - its state, the backup's name, size and sha256, seconds per step, and the reason
-      when it failed. Null for a CronJob that does not run this collection's script, of whose backup nothing is proven
-      then, or when O(wait) is false. Where the module fails, only the fields that have a value.
+      when it failed. Null for a CronJob that does not run this collection's script, and when O(wait) is false. Where
+      the module fails, only the fields that have a value.
   type: dict
   returned: always
   sample:
@@ -92,12 +92,12 @@ result:
     sha256: 2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824
 proven:
   description:
-    - Whether the backup is known to be good - by the run's own result, or by RV(newest) being complete.
-    - Of a CronJob that does not run this collection's script, nothing but the end of its Job is known.
+    - Whether the backup is known to be good - by the run's own result, or because RV(newest) is complete.
+    - The Job of a CronJob that does not run this collection's script proves nothing.
   type: bool
   returned: always
 log:
-  description: The run's log, all attempts; its last 200 lines, and its last 12 for people where the module fails.
+  description: The run's log, all attempts; its last 200 lines, or the last 12 without JSON where the module fails.
   type: list
   elements: str
   returned: always

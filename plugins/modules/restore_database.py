@@ -17,11 +17,11 @@ description:
   - The database is filled under a temporary name, and gets its own in one transaction at the end. Whatever fails before
     leaves the server's databases as they were.
   - Settings of the database, of roles and of the server that would stand in the way, such as
-    C(default_transaction_read_only) or C(statement_timeout), do not count for the restore's own sessions. The
-    database gets its own back; those that the server does not know are left out with a warning.
+    C(default_transaction_read_only) or C(statement_timeout), do not apply to the restore's own sessions. The restored
+    database gets its own settings; those that the server does not know are left out with a warning.
   - With O(replace), the database that had the name is renamed to C(<name>_before_restore_<time>), never dropped.
-    Its subscriptions and logical replication slots stay with it - a warning, in check mode too, names them, and the
-    commands that move them.
+    Its subscriptions and logical replication slots stay with it - warnings name them, in check mode too, and after the
+    restore the commands that move or end them.
   - The name's time is UTC, and the name is cut where it would be longer than PostgreSQL's 63 bytes.
 options:
   backup:
@@ -157,7 +157,7 @@ job:
   type: str
   returned: always
 log:
-  description: The Job's log; its last 200 lines, and its last 12 where the module fails.
+  description: The Job's log; its last 200 lines, or the last 12 without JSON where the module fails.
   type: list
   elements: str
   returned: always

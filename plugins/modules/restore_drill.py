@@ -29,8 +29,8 @@ options:
         M(homelab.postgres_backup.backup_verify) return it. Every database and every table must be there, with as many
         rows, and no others.
       - A table that belongs to an extension may hold more rows than the dump, or not be in it.
-      - A partition tree that the dump loads through its root is compared as a whole, since its rows may lie in other
-        partitions in another server.
+      - A partition tree that the dump loads through its root is compared as a whole, since its rows may be in other
+        partitions of the restored server.
     type: dict
   sha256:
     description:
@@ -178,7 +178,7 @@ warnings:
   elements: str
   returned: when there are any
 log:
-  description: The drill's log for people; its last 200 lines, and its last 12 where the module fails.
+  description: The drill's log for people; its last 200 lines, or the last 12 where the module fails.
   type: list
   elements: str
   returned: always

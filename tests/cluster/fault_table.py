@@ -346,7 +346,7 @@ FAULTS: dict[str, Fault] = {
         {
             "run": own(
                 "fails",
-                "Fails; its container cannot be started again on the dead mount, which the module says after "
+                "Fails; the next try's pod does not start on the dead mount, which the module says after "
                 "`stuck_timeout`, and removes its Job. The partial that it could not remove goes after a day.",
                 r"waiting will not help.*transport endpoint is not connected|Reason: the backup volume",
                 f"{VOLUME}test_the_share_is_unmounted_in_the_middle",

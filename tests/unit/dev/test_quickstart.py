@@ -76,3 +76,10 @@ def test_somebody_s_own_cluster_is_not_taken_down(checkout: Path) -> None:
     output, there = run(checkout, KUBECONFIG="/home/me/a b", QUICKSTART_DIR="work here")
     assert there == f"yes|{checkout.parent / 'work here'}|/home/me/a b||"
     assert "down" not in output and "up ran" not in output
+
+
+def test_the_volume_is_listed_as_the_runbook_does() -> None:
+    """By a Job without an owner, which Kubernetes does not take for a run of the CronJob."""
+    runbook = CHECKOUT / "roles" / "postgres_backup" / "templates" / "postgres-backup.md.j2"
+    (edits,) = re.findall(r"^job=list-.*\| (sed .*?) \| kubectl create", runbook.read_text(), re.MULTILINE)
+    assert edits in (CHECKOUT / "dev" / "quickstart").read_text()
