@@ -271,13 +271,19 @@ make_work_folder() {
 
 # ------------------------------------------------------------------------------------------ processes of the long steps
 
+# keep_streams, use_kept_streams: a signal may come while a function writes to a file, and the trap's output would go there
+# too. What a run or drill says at its end goes to the streams that it began with.
+keep_streams() { exec 8>&2 9>&1; streams_kept=yes; }
+
+use_kept_streams() { [ "${streams_kept:-no}" = no ] || exec 2>&8 >&9; }
+
 # start_group STEP [ARGUMENT ...]: runs a step of this script in the background, in a process group of its own where
 # the image has setsid, and sets `group` to it.
 start_group() {
     if command -v setsid >/dev/null 2>&1; then
-        own_group=yes setsid sh "$SCRIPT" "$@" &
+        own_group=yes setsid sh "$SCRIPT" "$@" 8>&- 9>&- &
     else
-        own_group=no sh "$SCRIPT" "$@" &
+        own_group=no sh "$SCRIPT" "$@" 8>&- 9>&- &
     fi
     group=$!
 }
@@ -756,6 +762,7 @@ fail() { fail_with 1 "$@"; }
 
 fail_with() {
     trap '' TERM INT HUP USR1 USR2
+    use_kept_streams
     exit_status=$1 what=$2 found=$3 advice=$4
     end_group "${step_group:-}"
     end_watch
@@ -1097,6 +1104,7 @@ run() {
     started=$(now_iso) attempts='' warnings='' deleted=0 skipped='[]' invalid='[]'
     publishing=no pending_signal='' ended_at_start=no
     final_name='' sha256='' bytes='' uncompressed_bytes='' server_version='' client_version='' read_mode='' can_list=no
+    keep_streams
     catch_signals TERM INT HUP USR1
     read_configuration
     require_tools psql pg_dumpall awk cp cut dd find grep gzip head mkfifo mktemp sed sha256sum sort stat sync tail tee touch tr
@@ -2442,6 +2450,7 @@ drill() {
     started=$(now_iso) reason=null warnings='' backup='' bytes='' sha256='' server_version=''
     databases=0 tables=0 rows=0 copied_rows=0 can_heal=null in_transactions=yes between=no hash_checked=no
     : "${POSTGRES_BACKUP_DRILL_RESULT:=}"
+    keep_streams
     catch_signals TERM INT HUP USR1 USR2
     read_configuration
     read_drill_configuration
@@ -3169,6 +3178,7 @@ restore() {
     step=prepare step_began=$(now_epoch) step_seconds='' step_group='' warnings=''
     reason=null replaced='' created_roles='[]' rows=null databases=null pending_signal='' made=no answered=no exists=no
     maintenance=postgres
+    keep_streams
     catch_signals TERM INT HUP
     # It connects as a run does.
     command=run
@@ -3238,6 +3248,7 @@ restore_last_words() {
 # In place of backup.sh's own, which tell of a run: fail_with STATUS WHAT FOUND ADVICE.
 fail_with() {
     trap '' TERM INT HUP
+    use_kept_streams
     exit_status=$1 what=$2 found=$3 advice=$4
     end_group "${step_group:-}"
     [ "$step" != roles ] || created_roles=$(roles_there)

@@ -248,6 +248,22 @@ def test_an_attempt_that_is_ended_at_its_begin_does_not_either(sandbox: Sandbox)
     assert "The first attempt of this Job failed: " in last and "password authentication failed" in last
 
 
+@under_all
+def test_a_signal_while_a_function_writes_to_a_file(sandbox: Sandbox) -> None:
+    """The shell runs the trap with the function's redirections: what the run says at its end must not go there."""
+    gate = sandbox.workspace.directory("gate", sandbox.uid)
+    sandbox.shim("sort", f'echo >{gate}/reached; until [ -e {gate}/go ]; do sleep 0.1; done; exec "$real" "$@"')
+    process = sandbox.start("run")
+    sandbox.wait_until((gate / "reached").exists, "it lists the volume", process)
+    process.send_signal(signal.SIGTERM)
+    (gate / "go").touch()
+    ended = sandbox.finish(process)
+    assert (ended.code, ended.result["state"]) == (1, "failed")
+    assert ended.result == sandbox.termination
+    assert "FAILED: the run was ended from outside (SIGTERM)" in ended.log
+    sandbox.assert_nothing_left()
+
+
 def test_another_pod_of_the_same_job_counts_on(sandbox: Sandbox) -> None:
     """After an eviction the Job makes a new pod."""
     sandbox.run("run", env=WRONG_PASSWORD).check(2)

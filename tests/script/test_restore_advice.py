@@ -149,7 +149,11 @@ def test_a_database_that_cannot_be_made(combination: Combination, script: Path, 
         ("GRANT SELECT ON TABLE public.goods TO nobody_like_it;", ("42704", "Create that role")),
         ("CREATE EXTENSION nothing_like_it;", ("nothing_like_it", "Install that extension")),
         ("SELECT public.twice('a row');", ("42883", "function public.twice(text) line 1 at RETURN", "search_path")),
-        ("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '45000', MESSAGE = 'a row'; END $$;", ("45000: a function",)),
+        (
+            "CREATE FUNCTION public.raise() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION USING "
+            "ERRCODE = '45000', MESSAGE = 'a row'; END $$; SELECT public.raise();",
+            ("45000: a function",),
+        ),
         ("CREATE SCHEMA public;", ("42P06", "another version")),
         ("SELECT 1/0;", ("22012", "does not take a value")),
     ],

@@ -264,13 +264,19 @@ make_work_folder() {
 
 # ------------------------------------------------------------------------------------------ processes of the long steps
 
+# keep_streams, use_kept_streams: a signal may come while a function writes to a file, and the trap's output would go there
+# too. What a run or drill says at its end goes to the streams that it began with.
+keep_streams() { exec 8>&2 9>&1; streams_kept=yes; }
+
+use_kept_streams() { [ "${streams_kept:-no}" = no ] || exec 2>&8 >&9; }
+
 # start_group STEP [ARGUMENT ...]: runs a step of this script in the background, in a process group of its own where
 # the image has setsid, and sets `group` to it.
 start_group() {
     if command -v setsid >/dev/null 2>&1; then
-        own_group=yes setsid sh "$SCRIPT" "$@" &
+        own_group=yes setsid sh "$SCRIPT" "$@" 8>&- 9>&- &
     else
-        own_group=no sh "$SCRIPT" "$@" &
+        own_group=no sh "$SCRIPT" "$@" 8>&- 9>&- &
     fi
     group=$!
 }
@@ -749,6 +755,7 @@ fail() { fail_with 1 "$@"; }
 
 fail_with() {
     trap '' TERM INT HUP USR1 USR2
+    use_kept_streams
     exit_status=$1 what=$2 found=$3 advice=$4
     end_group "${step_group:-}"
     end_watch
@@ -1090,6 +1097,7 @@ run() {
     started=$(now_iso) attempts='' warnings='' deleted=0 skipped='[]' invalid='[]'
     publishing=no pending_signal='' ended_at_start=no
     final_name='' sha256='' bytes='' uncompressed_bytes='' server_version='' client_version='' read_mode='' can_list=no
+    keep_streams
     catch_signals TERM INT HUP USR1
     read_configuration
     require_tools psql pg_dumpall awk cp cut dd find grep gzip head mkfifo mktemp sed sha256sum sort stat sync tail tee touch tr

@@ -73,6 +73,7 @@ drill() {
     started=$(now_iso) reason=null warnings='' backup='' bytes='' sha256='' server_version=''
     databases=0 tables=0 rows=0 copied_rows=0 can_heal=null in_transactions=yes between=no hash_checked=no
     : "${POSTGRES_BACKUP_DRILL_RESULT:=}"
+    keep_streams
     catch_signals TERM INT HUP USR1 USR2
     read_configuration
     read_drill_configuration

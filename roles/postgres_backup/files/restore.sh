@@ -17,6 +17,7 @@ restore() {
     step=prepare step_began=$(now_epoch) step_seconds='' step_group='' warnings=''
     reason=null replaced='' created_roles='[]' rows=null databases=null pending_signal='' made=no answered=no exists=no
     maintenance=postgres
+    keep_streams
     catch_signals TERM INT HUP
     # It connects as a run does.
     command=run
@@ -86,6 +87,7 @@ restore_last_words() {
 # In place of backup.sh's own, which tell of a run: fail_with STATUS WHAT FOUND ADVICE.
 fail_with() {
     trap '' TERM INT HUP
+    use_kept_streams
     exit_status=$1 what=$2 found=$3 advice=$4
     end_group "${step_group:-}"
     [ "$step" != roles ] || created_roles=$(roles_there)
