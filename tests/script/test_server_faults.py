@@ -288,6 +288,16 @@ def test_pg_dump_is_killed(sandbox: Sandbox, server: Server) -> None:
     assert "postgres_backup_resources" in outcome.log, outcome.log
 
 
+def test_pg_dumpall_is_killed_when_it_is_asked_for_its_version(sandbox: Sandbox) -> None:
+    """Nothing is known of its version then, and another try may succeed."""
+    before = fill_volume(sandbox)
+    sandbox.shim("pg_dumpall", "kill -KILL $$")
+    outcome = sandbox.run("run")
+    assert_failed(sandbox, outcome, before, "pg_dumpall --version ended by SIGKILL")
+    assert outcome.code == 1
+    assert "postgres_backup_resources" in outcome.log
+
+
 def _dumping(sandbox: Sandbox) -> list[int]:
     return [pid for pid, command in processes_of(sandbox.uid).items() if "pg_dump " in command]
 

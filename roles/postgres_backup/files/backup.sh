@@ -1021,7 +1021,11 @@ ask_server() {
     if [ "$invalid" != '[]' ]; then
         warn "not in the backup, because an interrupted DROP DATABASE left them invalid and nothing can connect to them any more: $invalid. Drop them: $drop_invalid"
     fi
-    client_version=$(pg_dumpall --version 2>/dev/null | sed -n 's/^pg_dumpall (PostgreSQL) \([^ ]*\).*/\1/p')
+    client_says=$(pg_dumpall --version 2>/dev/null)
+    client_status=$?
+    [ "$client_status" -lt 128 ] || fail "pg_dumpall failed" "pg_dumpall --version ended $(status_in_words "$client_status")" \
+        "Something killed it; when it was memory, raise the limit in postgres_backup_resources."
+    client_version=$(printf '%s\n' "$client_says" | sed -n 's/^pg_dumpall (PostgreSQL) \([^ ]*\).*/\1/p')
     client_major=${client_version%%[!0-9]*}
     if ! is_whole_number "$client_major" || ! is_whole_number "$server_version_num"; then
         fail_with 2 "the versions cannot be compared" "pg_dumpall says '$client_version', the server '$server_version'" \
