@@ -19,10 +19,11 @@ from .combinations import under_all
 from .sandbox import Json, Sandbox
 from .test_server_faults import assert_explains, assert_failed, fill_volume, newest
 from .volume import give, put, snapshot, without
-from .workspace import kill_all, processes_of
+from .workspace import as_user, kill_all, processes_of
 
 UNREACHABLE = {"POSTGRES_BACKUP_PORT": "1"}
 WRONG_PASSWORD = {"PGPASSWORD": "not it"}
+NOBODY_ELSE = 999_999
 
 
 def _record(sandbox: Sandbox) -> Json:
@@ -193,6 +194,35 @@ def test_the_next_pod_of_a_job_removes_the_partial_of_the_one_before(sandbox: Sa
     sandbox.run("run").check()
     assert f"{base}.{job}-vwxyz.partial" not in {path.name for path in sandbox.partials()}
     assert len(sandbox.partials()) == 3
+
+
+def test_the_name_of_a_pod_has_the_beginning_of_its_jobs_name(sandbox: Sandbox) -> None:
+    """Of a long one 58 characters with the dash (k8s.io/apiserver/pkg/storage/names, SimpleNameGenerator)."""
+    base, job = f".{sandbox.name}-2026-01-01-020000.sql.gz", f"{'a' * 36}-manual-20260101020000-abcd"
+    put(sandbox.volume / f"{base}.{job[:58]}vwxyz.partial", b"half")
+    give(sandbox.volume, sandbox.uid)
+    sandbox.run("run", env={"POSTGRES_BACKUP_JOB": job}).check()
+    assert sandbox.partials() == []
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash", "busybox sh"])
+def test_a_shell_that_can_start_no_process_does_not_give_up_the_job(script: Path, shell: str) -> None:
+    """By themselves dash and busybox end with status 2, which says that no other try can succeed."""
+    outcome = subprocess.run(
+        [*as_user(NOBODY_ELSE), "prlimit", "--nproc=1", *shell.split(), script, "run"],
+        capture_output=True, text=True, check=False, env={"PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    assert "fork" in outcome.stderr
+    assert outcome.returncode not in (0, 2), outcome.stderr
+
+
+@pytest.mark.parametrize("says", ["No space left on device", "Read-only file system"])
+def test_a_temporary_folder_that_takes_nothing(sandbox: Sandbox, says: str) -> None:
+    """A full disk of the node may not be full, or be another one, in the next try."""
+    sandbox.shim("mktemp", f"echo 'mktemp: failed to create directory: {says}' >&2; exit 1")
+    outcome = sandbox.run("run")
+    assert outcome.code == (1 if says.startswith("No space") else 2), outcome.log
+    assert says in outcome.log
 
 
 @under_all

@@ -20,6 +20,7 @@ from .server import Server
 from .test_restore import assert_failed, back_up, prepare, request_of, restore, state_of
 from .test_restore_surroundings import remade
 
+CONNECTION = 'psql: error: connection to server at "db" (10.0.0.1), port 5432 failed: FATAL:  '
 # What psql says with VERBOSITY=verbose, and words of the advice.
 MESSAGES = [
     ('ERROR:  42704: role "owner" does not exist', "Create that role, or set create_roles"),
@@ -61,13 +62,21 @@ MESSAGES = [
     ("ERROR:  55000: pg_cron can only be loaded via shared_preload_libraries", "shared_preload_libraries"),
     ("ERROR:  P0001: role does not exist", "function of the database"),
     ('FATAL:  3D000: database "role" does not exist', "is gone"),
+    # Many extensions give no SQLSTATE.
+    ("ERROR:  XX000: pg_cron can only be loaded via shared_preload_libraries", "shared_preload_libraries"),
+    ('FATAL:  XX000: extension "timescaledb" must be preloaded', "shared_preload_libraries"),
+    ('ERROR:  XX000: could not load library "/lib/vector.so": undefined symbol: x', "extension's package"),
     ("ERROR:  XX000: cache lookup failed for role 7", "error of its own"),
+    # Of a connection without one.
+    (f'{CONNECTION}role "admin" does not exist', "CREATE ROLE"),
+    (f'{CONNECTION}database "postgres" does not exist', "postgres_backup_database"),
+    (f'{CONNECTION}no pg_hba.conf entry for host "::1", user "b", database "postgres", no encryption', "pg_hba.conf"),
     ("ERROR:  XX001: invalid page in block 0 of relation base/1/2", "its storage"),
     ("FATAL:  57P01: terminating connection due to administrator command", "went away in the middle"),
     ("FATAL:  08P01: unsupported startup parameter: options", "PgBouncer"),
     ("FATAL:  08006: connection failure", "went away in the middle"),
     ("error: connection to server was lost", "went away in the middle"),
-    ('error: connection to server at "db", port 5432 failed: FATAL:  password authentication failed', "[password auth"),
+    (f'{CONNECTION}password authentication failed for user "b"', "The password in the secret"),
     ("ERROR:  42601: syntax error at or near \"role\"", "another version"),
 ]  # fmt: skip
 DRILL_MESSAGES = [
@@ -82,6 +91,7 @@ DRILL_MESSAGES = [
     ('ERROR:  58P01: could not access file "$libdir/vector": No such file or directory', "lacks that extension"),
     ('error: connection to server on socket "/x" failed: FATAL:  could not access file "x": No such file', "a library"),
     ("ERROR:  55000: pg_cron can only be loaded via shared_preload_libraries", "postgres_backup_drill_settings"),
+    ('FATAL:  XX000: extension "timescaledb" must be preloaded', "drill_settings"),
     ('FATAL:  XX000: extension "timescaledb" must be preloaded via shared_preload_libraries', "drill_settings"),
     ('ERROR:  53100: could not extend file "base/1/2": No space left on device', "postgres_backup_drill_size_limit"),
     ("ERROR:  53200: out of shared memory", "max_locks_per_transaction"),
@@ -93,7 +103,8 @@ DRILL_MESSAGES = [
 ]
 _ADVISE = r"""
 work=/nowhere step=$3 superuser='the boss' server_version=18
-postgres_advice() { printf '[%s]' "${1##*FATAL: }"; }
+sed '/^command=${1-}$/,$d' "$1/backup.sh" >"${2%/*}/functions.sh"
+. "${2%/*}/functions.sh"
 . "$1/feeding.sh"
 . "$1/restore.sh"
 . "$1/drill.sh"
@@ -149,11 +160,7 @@ def test_a_database_that_cannot_be_made(combination: Combination, script: Path, 
         ("GRANT SELECT ON TABLE public.goods TO nobody_like_it;", ("42704", "Create that role")),
         ("CREATE EXTENSION nothing_like_it;", ("nothing_like_it", "Install that extension")),
         ("SELECT public.twice('a row');", ("42883", "function public.twice(text) line 1 at RETURN", "search_path")),
-        (
-            "CREATE FUNCTION public.raise() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION USING "
-            "ERRCODE = '45000', MESSAGE = 'a row'; END $$; SELECT public.raise();",
-            ("45000: a function",),
-        ),
+        ("SELECT public.refuse('a row');", ("45000: a function",)),  # no DO: dumps have none
         ("CREATE SCHEMA public;", ("42P06", "another version")),
         ("SELECT 1/0;", ("22012", "does not take a value")),
     ],
@@ -162,7 +169,9 @@ def test_what_a_server_refuses(offline: Sandbox, fresh_server: Server, statement
     fresh_server.sql("CREATE DATABASE shop STRATEGY file_copy;")
     fresh_server.sql(
         "CREATE TABLE goods (n int); CREATE FUNCTION same(text) RETURNS text LANGUAGE sql AS 'SELECT $1';"
-        "CREATE FUNCTION twice(t text) RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN same(t); END';",
+        "CREATE FUNCTION twice(t text) RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN same(t); END';"
+        "CREATE FUNCTION refuse(t text) RETURNS text LANGUAGE plpgsql"
+        " AS $$ BEGIN RAISE EXCEPTION USING ERRCODE = '45000', MESSAGE = t; END $$;",
         "shop",
     )
     text = gzip.decompress(back_up(fresh_server).data)

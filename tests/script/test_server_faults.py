@@ -288,6 +288,16 @@ def test_pg_dump_is_killed(sandbox: Sandbox, server: Server) -> None:
     assert "postgres_backup_resources" in outcome.log, outcome.log
 
 
+def test_pg_dumpall_is_killed_when_it_is_asked_for_its_version(sandbox: Sandbox) -> None:
+    """Nothing is known of its version then, and another try may succeed."""
+    before = fill_volume(sandbox)
+    sandbox.shim("pg_dumpall", "kill -KILL $$")
+    outcome = sandbox.run("run")
+    assert_failed(sandbox, outcome, before, "pg_dumpall --version ended by SIGKILL")
+    assert outcome.code == 1
+    assert "postgres_backup_resources" in outcome.log
+
+
 def _dumping(sandbox: Sandbox) -> list[int]:
     return [pid for pid, command in processes_of(sandbox.uid).items() if "pg_dump " in command]
 
@@ -319,6 +329,7 @@ def test_a_database_that_pg_dumpall_refuses(sandbox: Sandbox, fresh_server: Serv
 # Messages of servers and surroundings that are not made here: the advice that belongs to them, and whether another try
 # may help. A colon stands for what pg_dump says before the server's words.
 IN = 'pg_dump: error: connection to server at "db" (10.0.0.1), port 5432 failed: FATAL:  '
+NO_TLS = f'{IN[16:]}pg_hba.conf rejects connection for host "::1", user "b", database "postgres", no encryption'
 SAYINGS: dict[str, tuple[str, bool]] = {
     f'{IN}pg_hba.conf rejects connection for host "::1", user "b", database "rdsadmin", SSL encryption': (
         "pg_hba.conf does not let", False,
@@ -326,6 +337,24 @@ SAYINGS: dict[str, tuple[str, bool]] = {
     f'{IN}no pg_hba.conf entry for host "::1", user "b", database "postgres", no encryption': (
         "pg_hba.conf does not let", False,
     ),
+    # libpq's second try, without TLS, is not the cause (before 14 in other words).
+    f'{IN}password authentication failed for user "b"\n{NO_TLS}': ("password in the secret", False),
+    f"{IN}remaining connection slots are reserved for roles with the SUPERUSER attribute\n{NO_TLS}": (
+        "max_connections", True,
+    ),
+    'pg_dump: error: FATAL:  too many connections for role "b"\n'
+    'FATAL:  no pg_hba.conf entry for host "::1", user "b", database "postgres", SSL off': ("CONNECTION LIMIT", True),
+    f'{IN}no pg_hba.conf entry for host "::1", user "b", database "postgres", SSL encryption\n{NO_TLS}': (
+        "pg_hba.conf does not let", False,
+    ),
+    'psql: error: could not translate host name "db" to address: Temporary failure in name resolution': (
+        "DNS does not answer", True,
+    ),
+    'psql: error: could not translate host name "db" to address: Try again': ("DNS does not answer", True),  # musl's
+    'psql: error: could not translate host name "db" to address: Name or service not known': (
+        "does not know that name", True,
+    ),
+    "pg_dump: error: could not parse conkey array": ("it is PostgreSQL's own", True),
     f"{IN}unsupported startup parameter: extra_float_digits": ("connection pooler", False),
     f'{IN}no such database: "postgres"': ("connection pooler", False),
     f"{IN}server login has been failing, try again later (server_login_retry)": ("does not reach its server", True),

@@ -152,13 +152,16 @@ class JobRun:
         return JobEnd(state, reason, self._result(log, state), log, self._killed)
 
     def _result(self, log: tuple[str, ...], state: str) -> dict[str, Any] | None:
-        """The script's own result: the last that agrees with the Job's end, from the log or the termination message."""
-        wanted = {"Complete": "succeeded", "Failed": "failed"}.get(state)
+        """The script's own result: the last that agrees with the Job's end, from the log or the termination message.
+
+        A Job may fail by its pod's other containers, or its deadline, behind a success.
+        """
+        wanted = {"Complete": {"succeeded"}, "Failed": {"failed", "succeeded"}}.get(state)
         for text in (*reversed(log), self._last_words or ""):
             if text.startswith('{"state":'):
                 with contextlib.suppress(ValueError):
                     found: dict[str, Any] = json.loads(text)
-                    if wanted in {None, found["state"]}:
+                    if wanted is None or found["state"] in wanted:
                         return found
         return None
 

@@ -13,6 +13,14 @@
 set -u
 LC_ALL=C
 export LC_ALL
+# dash and busybox end with status 2 by themselves where they cannot start a process (no memory, no process ids left) or
+# not open a file: another try may succeed. Without a clean-up then, which would start one.
+end_of_script() {
+    ended=$?
+    if [ "$ended" -eq 2 ] && [ "${exit_status:-0}" -ne 2 ]; then exit 1; fi
+    [ "${has_made_work:-no}" = no ] || clean_up
+}
+trap end_of_script EXIT
 # Nothing that is written is for others to read until it is given its mode.
 umask 077
 VERSION=1.0.0
@@ -243,20 +251,25 @@ require_tools() {
     [ -z "$missing" ] || fail_with 2 "the image lacks programs" "missing:$missing" "Set postgres_backup_image to one that has them."
 }
 
+# status_of_folder MESSAGE: how a run ends whose temporary folder takes nothing: a disk that is full, or fails, may not be so
+# on the node of the next try.
+status_of_folder() {
+    case $1 in *'No space left'* | *'quota exceeded'* | *'/output error'*) echo 1 ;; *) echo 2 ;; esac
+}
+
 # make_work_folder: sets `work`, a temporary folder of this process's own, and takes copies of the script's files
 # ($script_files) into it: Kubernetes replaces a mounted ConfigMap while a run is at work, and a new retention.awk must not meet an old
 # backup.sh. (This shell itself holds the old file open, and reads nothing after the line that started the run.)
 make_work_folder() {
     work=
     if ! found=$(mktemp -d "${TMPDIR:-/tmp}/postgres-backup.XXXXXX" 2>&1); then
-        fail_with 2 "no temporary folder" "$found" "Mount a folder at ${TMPDIR:-/tmp} that this user id ($(id -u)) may write to."
+        fail_with "$(status_of_folder "$found")" "no temporary folder" "$found" "Mount a folder at ${TMPDIR:-/tmp} that this user id ($(id -u)) may write to."
     fi
-    work=$found
+    work=$found has_made_work=yes
     export work
-    trap clean_up EXIT
     for script_file in $script_files; do
         if ! found=$(cp "${SCRIPT%/*}/$script_file" "$work/$script_file" 2>&1); then
-            fail_with 2 "the script could not be copied to $work" "$found" "Keep $script_files in one folder, and room in ${TMPDIR:-/tmp}."
+            fail_with "$(status_of_folder "$found")" "the script could not be copied to $work" "$found" "Keep $script_files in one folder, and room in ${TMPDIR:-/tmp}."
         fi
     done
     SCRIPT=$work/backup.sh
@@ -844,11 +857,18 @@ postgres_fault() {
     fault_status=1
     # Names, which may hold any word, are in double quotes there; what was asked for is no error.
     fault_text=$(printf '%s\n' "$1" | sed -e 's/"[^"]*"/""/g' -e '/^pg_dump[a-z]*: .*[Qq]uery was: /d')
+    # Where a login with TLS is refused, libpq tries one without it (sslmode prefer, and the other way round with allow):
+    # that pg_hba.conf refuses that one is not the cause.
+    case $fault_text in
+        *'FATAL:  '*"$NEWLINE"*'FATAL:  '*)
+            fault_first=$(printf '%s\n' "$fault_text" | sed -e '/FATAL:  \(no \)*pg_hba.conf .*, no encryption$/d' -e '/FATAL:  \(no \)*pg_hba.conf .*, SSL off$/d')
+            case $fault_first in *'FATAL:  '*) fault_text=$fault_first ;; esac ;;
+    esac
     case $fault_text in
         *'Try "" for more information'* | *'pg_dump'*': unrecognized option'* | *'pg_dump'*': invalid option -- '* | *'pg_dump'*': option requires an argument'* | \
             *'pg_dump'*': option '*' requires '* | *'pg_dump'*': option '*'is ambiguous'* | *'pg_dump'*': option '*"doesn't allow an argument"* | *'pg_dump'*': option does not take an argument'* | *'pg_dump'*': error: option'*' cannot be used together'* | \
             *'pg_dump'*': error: too many command-line arguments'* | *'pg_dump'*' must be in range '* | *'pg_dump'*': error: invalid value '* | *'pg_dump'*': error: invalid client encoding '* | \
-            *'pg_dump'*': error: could not open filter file '* | *'pg_dump'*'filter read from'* | *'pg_dump'*'could not parse '*' array'* | *'unrecognized output format'*)
+            *'pg_dump'*': error: could not open filter file '* | *'pg_dump'*'filter read from'* | *'unrecognized output format'*)
             fault 2 "Correct postgres_backup_extra_args: this version of pg_dumpall does not accept what is there, and every run ends here until that is changed." ;;
         *'no pg_hba.conf entry'* | *'pg_hba.conf rejects '*)
             fault 2 "The server's pg_hba.conf does not let this user in from here, or not into that database, or not with this postgres_backup_sslmode: add a line for it. A database that nobody may enter is left out with --exclude-database=NAME in postgres_backup_extra_args." ;;
@@ -862,6 +882,8 @@ postgres_fault() {
             fault 2 "Check postgres_backup_sslmode and the CA that it is checked with (postgres_backup_ssl_ca)." ;;
         *'does not support SSL'*)
             fault 2 "The server does not offer TLS: set postgres_backup_sslmode to prefer or disable, or ssl = on in the server." ;;
+        *'could not translate host name'*': Temporary failure in name resolution'* | *'could not translate host name'*': Try again'*)
+            fault 1 "The cluster's DNS does not answer: look at its pods (kube-system), and at network policies of the backup's namespace." ;;
         *'could not translate host name'*)
             fault 1 "Check postgres_backup_host: the cluster's DNS does not know that name." ;;
         *'FATAL:  role "" does not exist'* | *'is not permitted to log in'*)
@@ -982,10 +1004,10 @@ take_over_earlier_attempt() {
 }
 
 # remove_stale_partials: those of this pod's earlier attempts, of earlier pods of this Job (evicted, say: such a pod is
-# dead or about to be), and whatever is a day old.
+# dead or about to be), and whatever is a day old. (The beginning of a pod's name has 58 characters at most.)
 remove_stale_partials() {
     find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name ".$name_pattern.$POSTGRES_BACKUP_POD.partial" \
-        -o -name ".$name_pattern.${POSTGRES_BACKUP_JOB:-/}-?????.partial" \
+        -o -name ".$name_pattern.$(printf '%.58s' "${POSTGRES_BACKUP_JOB:-/}-")?????.partial" \
         -o \( -name ".$name_pattern.*.partial" -mmin +1440 \) \) -exec rm -f {} + 2>/dev/null
     find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name '.last-run.json.*' -o -name ".$name_pattern.sha256.*" \
         -o -name ".$name_pattern.damaged.*" \) -mmin +1440 -exec rm -f {} + 2>/dev/null
@@ -1006,7 +1028,11 @@ ask_server() {
     if [ "$invalid" != '[]' ]; then
         warn "not in the backup, because an interrupted DROP DATABASE left them invalid and nothing can connect to them any more: $invalid. Drop them: $drop_invalid"
     fi
-    client_version=$(pg_dumpall --version 2>/dev/null | sed -n 's/^pg_dumpall (PostgreSQL) \([^ ]*\).*/\1/p')
+    client_says=$(pg_dumpall --version 2>/dev/null)
+    client_status=$?
+    [ "$client_status" -lt 128 ] || fail "pg_dumpall failed" "pg_dumpall --version ended $(status_in_words "$client_status")" \
+        "Something killed it; when it was memory, raise the limit in postgres_backup_resources."
+    client_version=$(printf '%s\n' "$client_says" | sed -n 's/^pg_dumpall (PostgreSQL) \([^ ]*\).*/\1/p')
     client_major=${client_version%%[!0-9]*}
     if ! is_whole_number "$client_major" || ! is_whole_number "$server_version_num"; then
         fail_with 2 "the versions cannot be compared" "pg_dumpall says '$client_version', the server '$server_version'" \
@@ -1466,6 +1492,7 @@ case "$*" in
     '_restore_step '?*) restore_step "$2" ;;
     *)
         usage >&2
+        exit_status=2
         exit 2
         ;;
 esac; exit # on one line: a shell reads its script as it goes, and the file may be another one by now

@@ -547,7 +547,7 @@ drill_advice() {
     case $error_state:$error_text in
         58P01:*extension* | 58P01:*'could not access file'* | 0A000:'extension "'* | :*'could not access file'*)
             echo "The image lacks that extension, or a library of session_preload_libraries: use an image that has it (postgres_backup_image), the one that the live server has." ;;
-        *'shared_preload_libraries'*)
+        *'shared_preload_libraries'* | *'must be preloaded'*)
             echo "Name the library in postgres_backup_drill_settings (the module's option settings): shared_preload_libraries." ;;
         53100:* | *'No space left'*)
             echo "The data did not fit: raise postgres_backup_drill_size_limit (the module's option size_limit)." ;;

@@ -174,21 +174,28 @@ restore_advice() {
         42602) echo "A library of the server reserves that setting's prefix and does not know the setting: use the version of the library that the backed-up server had." ;;
         22*) echo "The server does not take a value of the backup: an extension's type or a function is another version's, the encoding is another one, or the backup was changed. Use the image of the server that was backed up; fetch the backup with verify to see that it is complete." ;;
         55006 | 55P03) echo "Another session uses the object: end it (pg_stat_activity, pg_locks), and start the restore again." ;;
-        55P02 | 55000) echo "The server is not set up for what the message names (a library in shared_preload_libraries, wal_level): set it as on the server that was backed up, and restart it." ;;
+        55P02 | 55000) restore_advice_setup ;;
         3D000) echo "The database that the message names is gone: did somebody drop it? Start the restore again." ;;
         P0*) echo "A function of the database or of an extension refused: see its text for what it demands. Dumps are restored with an empty search_path, and tables are filled one after another." ;;
         XX001 | XX002) echo "The server found damaged data of its own: look at its log and its storage." ;;
-        XX*) echo "PostgreSQL or an extension met an error of its own: look at the server's log, and for a newer minor version of both." ;;
+        XX*) case $error_text in
+            *shared_preload_libraries* | *'must be preloaded'*) restore_advice_setup ;;
+            *'could not load library'*) echo "A library of that extension does not work on the server: install the extension's package there, in the version that the backed-up server had, with what it needs." ;;
+            *) echo "PostgreSQL or an extension met an error of its own: look at the server's log, and for a newer minor version of both." ;;
+        esac ;;
         57P01 | 57P02 | 08*) restore_advice_gone ;;
         57P03) postgres_advice "the server is starting up" ;;
         42*) echo "The server does not understand the statement: it is another version, or an extension's. Use the image of the server that was backed up." ;;
         *) case $1 in
             *'closed the connection'* | *'terminating connection'* | *'connection to server was lost'*) restore_advice_gone ;;
             *'could not access file'*) echo "The database's session_preload_libraries or local_preload_libraries name a library that the server does not have: install it, in the version that the backed-up server had." ;;
-            *) postgres_advice "$1" ;;
+            # A connection; psql_error left out its first word, and a space.
+            *) postgres_advice "psql: $(printf '%s\n' "$1" | sed -e 's/FATAL: /FATAL:  /')" ;;
         esac ;;
     esac
 }
+
+restore_advice_setup() { echo "The server is not set up for what the message names (a library in shared_preload_libraries, wal_level): set it as on the server that was backed up, and restart it."; }
 
 restore_advice_missing() {
     echo "What the message names is not found. Either an extension of the server is older than the backed-up server's: install the same version. Or a function, a view or an index names it without its schema: dumps are restored with an empty search_path. Then write the schema there, or give the function SET search_path, in the live database, and make a new backup; this one restores by hand with psql, which goes on behind an error without ON_ERROR_STOP: then make what is missing."

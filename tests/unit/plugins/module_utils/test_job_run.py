@@ -164,6 +164,12 @@ def test_the_newest_pod_was_killed() -> None:
     assert end.result == json.loads(FIRST)
 
 
+def test_a_job_that_fails_behind_a_success() -> None:
+    """By another container of the pod, or its deadline: an earlier try's failure is not the result."""
+    fake = Pods([job("Failed")], [tries(ended(), ended())], {"p1": Log(FIRST), "p2": Log(result("succeeded"))})
+    assert follow(fake).result == {"state": "succeeded"}
+
+
 def test_nothing_agrees_with_the_jobs_end() -> None:
     fake = Fake([job("Complete")], [[pod(ended())]], {False: [Log(result("failed"))]})
     assert follow(fake).result is None
