@@ -59,9 +59,11 @@ _WORD_BYTES_SET = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 _IDENTIFIER_SET = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_$") | frozenset(
     range(128, 256)
 )
-# `name: ` is how a program's message begins; SQL has a colon only doubled, in := and [1:2], or after a blank
-# (JSON_OBJECT in ruleutils.c, get_json_constructor).
+# `name: ` is how a program's message begins; SQL has a colon only doubled, in := and [1:2], after a blank
+# (JSON_OBJECT in ruleutils.c, get_json_constructor), or in [1: before a CASE on a line of its own (get_rule_expr).
 _STOP = re.compile(rb"['\"$;\\()]|--|/\*|(?<![" + _SPACE + rb":\[]):(?![:=])")
+_BEFORE_A_CASE = re.compile(rb":\r?\n *CASE(?![" + _WORD + rb"])")
+_BEFORE_A_CASE_BEGUN = re.compile(rb":(?:\r|\r?\n *(?:C|CA|CAS|CASE)?)\Z")
 # psql counts BEGIN, CASE and END only in a statement that creates a function or procedure (psqlscan.l, {identifier}).
 _STOP_IN_ROUTINE = re.compile(
     _STOP.pattern
@@ -588,7 +590,11 @@ class SqlLexer:
                 if end == len(lexed) and not self._final:
                     self._position = start
                     return False
-                if lexed[end : end + 1] in _BLANK_BYTES:
+                if _BEFORE_A_CASE_BEGUN.match(lexed, start) and len(lexed) - start < LINE_BYTES:
+                    self._position = start
+                    if not self._final:
+                        return False
+                elif lexed[end : end + 1] in _BLANK_BYTES and not _BEFORE_A_CASE.match(lexed, start):
                     self._message(start)
             elif self._parens == 0:
                 self._count_begin(found[0].lower())
@@ -849,13 +855,21 @@ class SqlLexer:
         return is in them. NextCopyFrom(): each has as many columns as were named.
         """
         buffer = self._buffer
-        rows = buffer.count(b"\n", start, end)
-        last = (buffer.rfind(b"\n", start, end) + 1 if rows else 0) or start
         if self._columns:
-            tabs = self._tabs + buffer.count(b"\t", start, last)
-            if tabs != rows * (self._columns - 1) and rows:
-                self._find_bad_row(start, last)
-            self._tabs = buffer.count(b"\t", last, end) + (0 if rows else tabs)
+            # Taking all other bytes away costs hardly more than counting one.
+            marks = b"\t" * self._tabs + buffer[start:end].translate(None, _NO_MARKS)
+            rows = len(marks) // self._columns
+            rest = marks[rows * self._columns :]
+            is_good = b"\n" not in rest and marks.startswith((b"\t" * (self._columns - 1) + b"\n") * rows)
+            if not is_good:
+                rows = marks.count(b"\n")
+                rest = marks[marks.rfind(b"\n") + 1 :]
+        else:
+            rows, rest, is_good = buffer.count(b"\n", start, end), b"", True
+        last = (buffer.rfind(b"\n", start, end) + 1 if rows else 0) or start
+        if rows and not is_good:
+            self._find_bad_row(start, last)
+        self._tabs = len(rest)
         if self._returns or self._line_end == b"\r\n" or buffer.find(b"\r", start, end) >= 0:
             self._check_line_ends(start, last, end, rows)
         elif rows:
@@ -924,6 +938,7 @@ class SqlLexer:
         return True
 
 
+_NO_MARKS = bytes(code for code in range(256) if code not in b"\t\n")
 _ESCAPED = re.compile(rb"\\([\s\S])")
 _ONE_LINE_END = "expected one kind of line ends, LF or CRLF, and no other carriage return"
 _BEFORE_A_BLANK = re.compile(rb":[" + _SPACE + rb"]")

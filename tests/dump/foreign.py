@@ -235,6 +235,35 @@ INSERTS = DATABASE.replace(
     b"INSERT INTO public.t VALUES\n\t(3, 'thr;ee'),\n\t(4, NULL);\n",
 )
 
+# A CASE begins a line of its own in a view (get_rule_expr() in ruleutils.c).
+_SLICES = DATABASE.replace(
+    b"--\n-- Data for",
+    b"""CREATE VIEW public.slices AS
+ SELECT ('{1,2,3}'::integer[])[
+        CASE
+            WHEN true THEN 1
+            ELSE 2
+        END:
+        CASE
+            WHEN false THEN 1
+            ELSE 2
+        END] AS s,
+    ('{{1},{2}}'::integer[])[:
+        CASE
+            WHEN true THEN 1
+            ELSE 2
+        END][1:( SELECT 1)] AS t,
+    ('{1,2,3}'::integer[])[1:
+        CASE 1
+            WHEN 1 THEN 2
+            ELSE 1
+        END] AS u;
+
+
+--
+-- Data for""",
+)
+
 # What has come before or among dumps: `2>&1`, `kubectl exec -t`, wrappers, shells.
 MESSAGES = {
     "pg_dump": b"pg_dump: warning: could not find where to insert IF EXISTS in statement",
@@ -360,6 +389,8 @@ TEXTS: dict[str, Foreign] = {
         "database",
         ((None, 2),),
     ),
+    "case-in-a-slice": Foreign(_SLICES, "", "database", ((None, 2),)),
+    "crlf-case-in-a-slice": Foreign(_crlf(_SLICES), "", "database", ((None, 2),)),
     # ---------------------------------------------------------------------------------- messages among the statements
     **{f"message-{name}": _with("message", CLUSTER, b"ALTER TABLE public.t", line) for name, line in MESSAGES.items()},
     **{
@@ -375,6 +406,8 @@ TEXTS: dict[str, Foreign] = {
     "message-in-a-statement": _with("message", CLUSTER, b"    v text\n", MESSAGES["pg_dump"]),
     "warning-in-a-statement": _with("message", CLUSTER, b"    v text\n", MESSAGES["warning"]),
     "kubectl-in-a-statement": _with("message", CLUSTER, b"    v text\n", MESSAGES["kubectl"]),
+    "colon-at-the-line-end": _with("message", CLUSTER, b"    v text\n", b"error: connecting to server failed:"),
+    "only-a-colon-at-the-line-end": _with("message", CLUSTER, b"    v text\n", b"error:"),
     "crlf-message": Foreign(
         _crlf(_before(CLUSTER, b"COPY public.t", MESSAGES["pg_dump"])[0]),
         "message",
@@ -423,6 +456,13 @@ TEXTS: dict[str, Foreign] = {
     "message-as-first-row": _with("rows", CLUSTER, b"1\tone", MESSAGES["warning"]),
     "empty-line-among-rows": _with("rows", CLUSTER, b"2\ttwo", b""),
     "row-with-too-many-columns": _with("rows", CLUSTER, b"2\ttwo", b"3\tthree\t4"),
+    "rows-that-make-up-for-each-other": Foreign(
+        CLUSTER.replace(b"1\tone\n2\ttwo\n", b"1\tone\t2\ntwo\n"),
+        "rows",
+        "cluster",
+        (),
+        CLUSTER[: CLUSTER.index(b"1\tone")].count(b"\n") + 1,
+    ),
     "mixed-line-ends-in-rows": Foreign(
         CLUSTER.replace(b"\ttwo\n", b"\ttwo\r\n"),
         "rows",

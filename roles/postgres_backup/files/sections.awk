@@ -49,6 +49,8 @@ reason != "" { size += length($0) + 1; next }
 
 in_copy { row(); size += length($0) + 1; next }
 
+colon_at { after_colon() }
+
 state <= STATEMENT && standard && (state || ended == "") && is_plain_insert() {
     if (substr($0, length($0)) == ";") state = BETWEEN
     size += length($0) + 1
@@ -253,13 +255,24 @@ function begin_statement(rest,    word) {
     is_routine = verb == "CREATE" && toupper(rest) ~ /^CREATE[ \t]+(OR[ \t]+REPLACE[ \t]+)?(FUNCTION|PROCEDURE)([^A-Z0-9_]|$)/
 }
 
+# after_colon: the line after one that ended in a colon.
+function after_colon() {
+    if (reason == "" && $0 !~ /^ *CASE([^A-Za-z0-9_$\200-\377]|$)/) {
+        refuse("message")
+        reason_line = colon_at
+    }
+    colon_at = 0
+}
+
 # words TEXT AT_END: of a statement's text what is no string, name or comment; `before` stands in front of it.
 function words(text, at_end,    word) {
-    # `name: ` is how a program's message begins; SQL has a colon only doubled, in := and [1:2], or after a blank.
-    if (index(text, ":") && (text ~ /[^ \t\r\f\v:[]:[ \t\r\f\v]/ || (before != "" && text ~ /^:[ \t\r\f\v]/) || (at_end && text ~ /[^ \t\r\f\v:[]:$/))) {
+    # `name: ` is how a program's message begins; SQL has a colon only doubled, in := and [1:2], after a blank, or in [1:
+    # before a CASE on a line of its own.
+    if (index(text, ":") && (text ~ /[^ \t\r\f\v:[]:[ \t\r\f\v]/ || (before != "" && text ~ /^:[ \t\r\f\v]/))) {
         refuse("message")
         return
     }
+    if (at_end && (text ~ /[^ \t\r\f\v:[]:$/ || (before != "" && text == ":"))) colon_at = NR
     if (verb == "COPY") plain = substr(plain text " ", 1, 200000)
     if (!is_routine || parens) return
     # psql counts these in what creates a function or procedure only (BEGIN ATOMIC ... END).
