@@ -615,6 +615,10 @@ def test_the_record_on_the_volume(rehearsal: Rehearsal, small: bytes) -> None:
     rehearsal.run("drill", env=env).check(0)
     rehearsal.run("_drill_record", env=env).check(1)
     assert (last_drill(rehearsal)["state"], last_drill(rehearsal)["backup"]) == ("failed", NAME)
+    result.write_text('{"state":"failed","operation":"drill","reason":"\\"can_heal\\":false","can_heal":true}\n')
+    rehearsal.run("_drill_record", env=env).check(1)
+    result.write_text('{"state":"failed","operation":"drill","can_heal":false}\n')
+    rehearsal.run("_drill_record", env=env).check(2)
     result.write_text("anything\n")
     assert "left no result" in rehearsal.run("_drill_record", env=env).check(1).log
 

@@ -772,7 +772,7 @@ drill_record() {
     printf '%s\n' "$text"
     case $text in
         '{"state":"succeeded",'*) ;;
-        *'"can_heal":false'*) exit 2 ;; # within a string, quotation marks have a backslash before them
+        *'"can_heal":false'*) exit_status=2; exit 2 ;; # within a string, quotation marks have a backslash before them
         *) exit 1 ;;
     esac
 }
