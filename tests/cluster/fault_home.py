@@ -166,10 +166,10 @@ class Home:
             if "run" in kinds:
                 self.place.wait_for_gate()
             if "drill" in kinds:
-                wait_until(lambda: bool(processes(f": postgres {SHOP} [local] DO")), "the drill is held up")
+                wait_until(lambda: bool(processes(f": postgres {SHOP} [local] SELECT")), "the drill is held up")
             if "restore" in kinds:
                 restoring = f": postgres {SHOP}_new_restoring"
-                wait_until(lambda: bool(processes(restoring, ") DO")), "the restore is held up")
+                wait_until(lambda: bool(processes(restoring, ") SELECT")), "the restore is held up")
             if "fetch" in kinds:
                 # It cannot be held up, and comes last.
                 begun["fetch"] = self.begin("fetch", backup=BIG, **options.get("fetch", {}))
