@@ -23,7 +23,7 @@ end_of_script() {
 trap end_of_script EXIT
 # Nothing that is written is for others to read until it is given its mode.
 umask 077
-VERSION=1.0.0
+VERSION=1.1.0
 TAB=$(printf '\t')
 case $0 in
     /*) SCRIPT=$0 ;;
