@@ -138,6 +138,7 @@ notes:
   returned: always
 """
 
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -146,6 +147,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.co
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.installation import (
     drill_cronjob,
     installation,
+    run_as_it_ended,
     schedule,
     volume,
 )
@@ -171,6 +173,7 @@ def look(module: Any, connection: Connection) -> dict[str, Any]:
     request = ReaderRequest(directory=parameters["directory"])
     with Reader(connection, cronjob, request, reader_settings(parameters)) as reader:
         catalog = parse_listing(reader.listing())
+    catalog = replace(catalog, last_run=run_as_it_ended(connection, parameters["namespace"], catalog.last_run))
     there = backup_mount(cronjob, parameters["directory"])
     drill, drill_notes = drill_cronjob(connection, cronjob)
     state, notes = installation(connection, cronjob, parameters["directory"], drill)

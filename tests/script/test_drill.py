@@ -197,7 +197,7 @@ def test_sections_of_another_backup(rehearsal: Rehearsal, dump: bytes) -> None:
     rehearsal.shim("nproc", "echo 2")
     wrong = "\n".join(f"{int(line.split()[0]) + 10} 5000 0" for line in sections(dump).splitlines())
     outcome = run(rehearsal, drill_sections=wrong)
-    assert outcome.code == 1 and outcome.result["state"] == "failed"
+    assert outcome.code == 2 and outcome.result["state"] == "failed"
 
 
 def test_what_no_transaction_can_hold_is_restored_without(rehearsal: Rehearsal, fresh_server: Server) -> None:

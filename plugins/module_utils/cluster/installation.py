@@ -8,6 +8,7 @@ import contextlib
 import re
 from typing import Any
 
+from ..diagnosis import job_end
 from ..errors import ClusterError, ForbiddenError, NotFoundError
 from ..health import DrillSchedule, Installation
 from ..job_templates import BackupMount, backup_mount, is_ours, pod_spec, variables
@@ -53,6 +54,21 @@ def drill_schedule(cronjob: Object) -> DrillSchedule:
         is_active=bool(status.get("active")),
         last_success=parse_time(status.get("lastSuccessfulTime") or ""),
     )
+
+
+def run_as_it_ended(connection: Connection, namespace: str, last_run: Object | None) -> Object | None:
+    """The last run's record, as interrupted where it says running and its Job has failed.
+
+    A run that is killed cannot write its result, and its record alone is called interrupted minutes later. Where the Job
+    is gone, or this user may not read it, the record stays as it is.
+    """
+    if last_run is None or last_run.get("state") != "running" or not isinstance(last_run.get("job"), str):
+        return last_run
+    try:
+        job = connection.job(namespace, last_run["job"])
+    except (ForbiddenError, NotFoundError):
+        return last_run
+    return {**last_run, "state": "interrupted"} if job_end(job) == "Failed" else last_run
 
 
 def volume(connection: Connection, there: BackupMount, namespace: str, source: str | None) -> tuple[Object, list[str]]:
