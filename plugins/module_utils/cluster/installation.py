@@ -59,8 +59,8 @@ def drill_schedule(cronjob: Object) -> DrillSchedule:
 def run_as_it_ended(connection: Connection, namespace: str, last_run: Object | None) -> Object | None:
     """The last run's record, as interrupted where it says running and its Job has failed.
 
-    A run that is killed cannot write its result, and its record alone is called interrupted minutes later. Where the Job
-    is gone, or this user may not read it, the record stays as it is.
+    A run that is killed cannot write its result, and its record alone is called interrupted minutes later. Where the
+    Job is gone, or this user may not read it, the record stays as it is.
     """
     if last_run is None or last_run.get("state") != "running" or not isinstance(last_run.get("job"), str):
         return last_run
