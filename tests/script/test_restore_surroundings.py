@@ -193,7 +193,7 @@ def test_settings_that_the_server_does_not_know(offline: Sandbox, fresh_server: 
         assert kept == [["-", ["work_mem=1MB", "statement_timeout=9s"]]]
         drop(fresh_server, "again")
         if found == "vacuum_defer_cleanup_age":
-            outcome = rehearse(offline, fresh_server.programs, backup).check(1)
+            outcome = rehearse(offline, fresh_server.programs, backup).check(2)
             assert "does not take that setting" in outcome.log and "RESET" in outcome.log, outcome.log
     # A right that is missing is no setting that may be left out.
     fresh_server.sql(
@@ -224,7 +224,7 @@ def test_an_owner_to_whom_row_security_applies(offline: Sandbox, fresh_server: S
         "shop",
     )
     backup = back_up(fresh_server)
-    outcome = rehearse(offline, fresh_server.programs, backup).check(1)
+    outcome = rehearse(offline, fresh_server.programs, backup).check(2)
     assert "42501" in outcome.log and "BYPASSRLS" in outcome.log
     prepare(offline, fresh_server, backup)
     before = state_of(fresh_server)
