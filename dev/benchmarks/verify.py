@@ -68,15 +68,15 @@ def _rows(begin: int, number: int) -> bytes:
 
 
 def in_one_table(text_bytes: int) -> Iterator[bytes]:
-    before, after = _around(COPY_LINE, keep=True)
-    yield before
+    before, after = _around(COPY_LINE, keep=False)
+    yield before + b"COPY public.large (id, token, remark, at, amount) FROM stdin;\n"
     written = begin = 0
     while written < text_bytes:
         piece = _rows(begin, 5000)
         begin += 5000
         written += len(piece)
         yield piece
-    yield after
+    yield b"\\.\n\n\n" + after
 
 
 def _in_many_tables(rows: int) -> Iterator[bytes]:
