@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from plugins.module_utils.verification import read_backup
+from plugins.module_utils._verify.verification import read_backup
 from tests.cluster.kube import CHECKOUT, NAME, Ansible, apply, kubectl
 from tests.cluster.volumes import BACKUPS, claim, cronjob, volume_folder
 

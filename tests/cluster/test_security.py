@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from plugins.module_utils.cluster.restore_run import SCRIPT_FILES
-from plugins.module_utils.drilling import DrillRequest, drill_work
+from plugins.module_utils._cluster.restore_run import SCRIPT_FILES
+from plugins.module_utils._jobs.drill_job import DrillRequest, drill_work
+from plugins.module_utils._jobs.volume_jobs import RESTORE, ReaderRequest, VolumeWork, reader_job, volume_job
 from plugins.module_utils.script import FILES
-from plugins.module_utils.volume_jobs import RESTORE, ReaderRequest, VolumeWork, reader_job, volume_job
 from tests.script.test_security import FOREIGN, OLD
 
 from .conftest import Server, new_namespace, secret
