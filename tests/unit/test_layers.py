@@ -141,7 +141,7 @@ def test_every_package_says_what_may_be_in_it() -> None:
         folder = FOLDERS[name]
         assert folder.io or folder.io_files or "No input or output" in docstring, name
         assert all(f"{file}.py" in docstring for file in folder.io_files), name
-        assert f"`{name}/`" in (CHECKOUT / "docs" / "architecture.md").read_text()
+        assert f"{name}/`" in (CHECKOUT / "docs" / "architecture.md").read_text()
 
 
 @each_file
