@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from .conftest import Server
-from .kube import CHECKOUT, NAME, Ansible, apply, kubectl
-from .recorder import Recorder, Right
+from tests.cluster.support.ansible_runs import Ansible
+from tests.cluster.support.kube import CHECKOUT, NAME, apply, kubectl
+from tests.cluster.support.rights_proxy import Recorder, Right
+from tests.cluster.support.servers import Server
 
 EXAMPLES = CHECKOUT / "docs" / "examples" / "rbac"
 GROUP = "rbac.authorization.k8s.io"

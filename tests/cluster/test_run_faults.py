@@ -20,10 +20,10 @@ from functools import partial
 
 import pytest
 
+from tests.cluster.support.ansible_runs import Ansible
+from tests.cluster.support.kube import CHECKOUT, job_ends, kubectl, must_get, run_cronjob, run_in_volume, wait_until
+from tests.cluster.support.step_gate import STEPS, Json, Place, install
 from tests.script.volume import Entry
-
-from .gate import STEPS, Json, Place, install
-from .kube import CHECKOUT, Ansible, job_ends, kubectl, must_get, run_cronjob, run_in_volume, wait_until
 
 Install = Callable[..., Place]
 ALWAYS = {"last-run.json"}

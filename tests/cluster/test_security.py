@@ -20,11 +20,13 @@ from plugins.module_utils.cluster.restore_run import SCRIPT_FILES
 from plugins.module_utils.drilling import DrillRequest, drill_work
 from plugins.module_utils.script import FILES
 from plugins.module_utils.volume_jobs import RESTORE, ReaderRequest, VolumeWork, reader_job, volume_job
+from tests.cluster.support.ansible_runs import Ansible
+from tests.cluster.support.foreign_cronjobs import install
+from tests.cluster.support.installed_objects import volume_folder
+from tests.cluster.support.kube import NAME, apply, delete_namespace, job_ends, kubectl, must_get
+from tests.cluster.support.namespaces import new_namespace, secret
+from tests.cluster.support.servers import Server
 from tests.script.test_security import FOREIGN, OLD
-
-from .conftest import Server, new_namespace, secret
-from .kube import NAME, Ansible, apply, delete_namespace, job_ends, kubectl, must_get
-from .volumes import install, volume_folder
 
 # In place of each container's program. The environment of those with a password is not printed.
 PROBE = r"""

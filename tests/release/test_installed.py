@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.conftest import SERVER_NAMESPACE, bring_shared_server_up, new_namespace, secret
-from tests.cluster.kube import Ansible, apply, kubectl
+from tests.cluster.support.ansible_runs import Ansible
+from tests.cluster.support.kube import apply, kubectl
+from tests.cluster.support.namespaces import new_namespace, secret
+from tests.cluster.support.servers import SERVER_NAMESPACE, bring_shared_server_up
 
 from .machines import CHECKOUT, HOME, Machine
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import fault_page
-from tests.cluster.fault_table import FAULTS, OPERATIONS
+from tests.faults import page
+from tests.faults.table import FAULTS, OPERATIONS
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -40,7 +40,7 @@ def test_every_named_test_exists() -> None:
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_what_was_seen_is_what_is_expected(name: str) -> None:
-    seen = fault_page.what_was_seen().get(name, {})
+    seen = page.what_was_seen().get(name, {})
     expected = {operation: cell.seen for operation, cell in FAULTS[name].cells.items() if cell.seen}
     assert seen.keys() == expected.keys()
     for operation, pattern in expected.items():
@@ -48,5 +48,5 @@ def test_what_was_seen_is_what_is_expected(name: str) -> None:
 
 
 def test_the_page_is_up_to_date() -> None:
-    """`python -m tests.cluster.fault_page --write` makes it."""
-    assert fault_page.PAGE.read_text() == fault_page.page(fault_page.what_was_seen())
+    """`python -m tests.faults.page --write` makes it."""
+    assert page.PAGE.read_text() == page.page(page.what_was_seen())

@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 """The fault matrix: what each operation does when each fault strikes, and what shows it.
 
-docs/faults.md is made of this table and of what was seen, by fault_page.py.
+docs/faults.md is made of this table and of what was seen, by page.py.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ SERVER = "tests/script/test_server_faults.py::"
 VOLUME = "tests/script/test_volume_faults.py::"
 PRUNES = "tests/script/test_prune.py::"
 RESTORES = "tests/script/test_restore.py::"
-FETCHES = "tests/cluster/test_fetch.py::"
+FETCHES = "tests/cluster/modules/test_fetch.py::"
 RUN_FAULTS = "tests/cluster/test_run_faults.py::"
 
 _GOES_ON = "The pod goes on. The module asks again for a minute, finds its Job, and reports as always."
@@ -201,7 +201,7 @@ FAULTS: dict[str, Fault] = {
                 "waits",
                 "Waits, and goes on with the server; `timeout` ends it.",
                 _RESTORED,
-                "tests/cluster/test_restore.py::test_it_takes_too_long",
+                "tests/cluster/modules/test_restore.py::test_it_takes_too_long",
             ),
         },
     ),
@@ -229,7 +229,7 @@ FAULTS: dict[str, Fault] = {
                 "The kubelet ends the pod; the drill says that it was ended from outside. `kubectl get events` has the "
                 "kubelet's reason.",
                 r"^the restore.* failed: (the drill was ended from outside|Kubernetes ended its pod: Evicted)",
-                "tests/cluster/test_drill.py::test_a_backup_that_is_larger_than_the_limit",
+                "tests/cluster/modules/test_drill.py::test_a_backup_that_is_larger_than_the_limit",
             ),
             "restore": own(
                 "goes on", "One at work goes on: its data are the live server's. A new one is as list.", _RESTORED
@@ -461,7 +461,7 @@ FAULTS: dict[str, Fault] = {
                 r"^succeeded(; attached)?|attempt 2; recovered from: .*does not exist",
                 f"{RUNS}test_two_runs_at_once_give_two_backups",
                 f"{RUNS}test_two_runs_in_one_second_give_two_backups",
-                "tests/cluster/test_modules.py::test_attaches_to_a_run_in_progress",
+                "tests/cluster/modules/test_backup_job.py::test_attaches_to_a_run_in_progress",
             ),
             "list": own("works", "Each has a pod of its own.", r"^healthy$"),
             "prune": own(
@@ -483,7 +483,7 @@ FAULTS: dict[str, Fault] = {
                 "the second refuses",
                 "To one name, the second says which Job is at work.",
                 _RESTORED,
-                "tests/cluster/test_restore.py::test_a_second_restore_to_the_same_name",
+                "tests/cluster/modules/test_restore.py::test_a_second_restore_to_the_same_name",
             ),
         },
     ),

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The fault matrix: what fault_table.py expects, run for real on a cluster that may break."""
+"""The fault matrix: what table.py expects, run for real on a cluster that may break."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.support.ansible_runs import Ansible
+from tests.cluster.support.installed_objects import written_objects
+from tests.cluster.support.kube import NAME, apply, job_ends, kubectl, must_get
+from tests.cluster.support.live_server import POD, Live
+from tests.cluster.support.namespaces import new_namespace, secret
+from tests.cluster.support.pod_commands import PodCommands
+from tests.cluster.support.servers import bring_server_up
+from tests.cluster.support.step_gate import WAIT, Json, Place, install
+from tests.faults.operations import SHOP, Home, Operation, keep_all, put_big, put_growing, put_held, told
+from tests.faults.own_cluster import FaultCluster, own_cluster, wait_until
+from tests.faults.shared_volume import Share
+from tests.faults.table import FAULTS
 from tests.script.volume import snapshot
-
-from .conftest import bring_server_up, new_namespace, secret
-from .fault_cluster import FaultCluster, own_cluster, wait_until
-from .fault_home import SHOP, Home, Operation, keep_all, put_big, put_growing, put_held, told
-from .fault_share import Share
-from .fault_table import FAULTS
-from .gate import WAIT, Json, Place, install
-from .kube import NAME, Ansible, PodCommands, apply, job_ends, kubectl, must_get
-from .test_restore import POD, Live
-from .written import written_objects
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +111,7 @@ def shared_home(
 
 
 class Seen:
-    """What is seen of a fault's cells, held against what fault_table.py expects."""
+    """What is seen of a fault's cells, held against what table.py expects."""
 
     def __init__(self, fault: str) -> None:
         self.fault = fault

@@ -1,16 +1,73 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""A plain script's CronJob is taken over without losing a file, and without leaving a trace of its pod template."""
+"""A CronJob and its volume made by hand, as from somebody's own manifest, and the volume's folder on this machine."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-import pytest
+from tests.cluster.support.installed_objects import wait_until_bound
+from tests.cluster.support.kube import NAME, create
 
-from .conftest import Server
-from .kube import NAME, Ansible, apply, get, job_ends, kubectl, must_get, names, run_cronjob, run_in_volume
+IMAGE = "localhost/postgresql:18-bitnami"
+BACKUPS = "/backups"
+SECURITY: dict[str, Any] = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+}
+POD_SECURITY: dict[str, Any] = {
+    "runAsNonRoot": True,
+    "runAsUser": 1001,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+
+
+def claim(namespace: str, name: str = NAME) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": "nfs-client",
+            "resources": {"requests": {"storage": "1Gi"}},
+        },
+    }
+
+
+def cronjob(namespace: str, name: str = NAME) -> dict[str, Any]:
+    """Suspended; with `pg_dumpall | gzip`, no script and no sidecars."""
+    container = {
+        "name": "dump",
+        "image": IMAGE,
+        "command": ["sh", "-c", f"pg_dumpall | gzip > {BACKUPS}/{name}-$(date -u +%Y-%m-%d-%H%M%S).sql.gz"],
+        "securityContext": SECURITY,
+        "volumeMounts": [{"name": "backups", "mountPath": BACKUPS}],
+    }
+    pod = {
+        "restartPolicy": "Never",
+        "securityContext": POD_SECURITY,
+        "containers": [container],
+        "volumes": [{"name": "backups", "persistentVolumeClaim": {"claimName": name}}],
+    }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "schedule": "0 2 * * *",
+            "suspend": True,
+            "jobTemplate": {"spec": {"template": {"spec": pod}}},
+        },
+    }
+
+
+def install(namespace: str) -> None:
+    """Both, with the volume bound."""
+    create(claim(namespace), cronjob(namespace))
+    wait_until_bound(namespace)
+
 
 PLAIN_SCRIPT = """
 set -e
@@ -18,7 +75,6 @@ file=/backups/postgres-backup-$(date +%Y-%m-%d-%H%M%S).sql.gz
 pg_dumpall -h "$PGHOST" -U postgres | gzip > "$file"
 ls -t /backups/postgres-backup-*.sql.gz | tail -n +8 | xargs -r rm
 """
-IMAGE = "localhost/postgresql:18-bitnami"
 
 
 def plain_script(namespace: str, host: str, claim: str) -> list[dict[str, Any]]:
@@ -92,69 +148,3 @@ def plain_script(namespace: str, host: str, claim: str) -> list[dict[str, Any]]:
             },
         },
     ]
-
-
-@pytest.mark.parametrize("how", ["create", "apply"])
-def test_it_is_taken_over(ansible: Ansible, home: dict[str, Any], namespace: str, server: Server, how: str) -> None:
-    apply(*plain_script(namespace, server.host, "pgdump"), how=how)
-    kubectl("create", "job", f"--from=cronjob/{NAME}", "by-hand", "-n", namespace)
-    assert job_ends("by-hand", namespace) == "Complete"
-    old = must_get("cronjob", NAME, namespace)
-    claim = must_get("pvc", "pgdump", namespace)
-
-    if how == "create":
-        lost = ansible.site(**home)
-        assert lost.status != 0
-        assert "postgres_backup_claim_name: expected the claim on which the CronJob" in lost.output, lost.output
-        assert must_get("cronjob", NAME, namespace)["spec"] == old["spec"]
-        assert names("pvc", namespace) == {"pgdump"}
-        checked = ansible.site("--check", "--diff", claim_name="pgdump", **home)
-        assert checked.status == 0, checked.output
-        assert "-" in checked.output and '"initContainers"' in checked.output
-        assert must_get("cronjob", NAME, namespace)["spec"] == old["spec"]
-
-    first = ansible.site(claim_name="pgdump", **home)
-    assert first.status == 0, first.output
-    second = ansible.site(claim_name="pgdump", **home)
-    assert (second.status, second.changed) == (0, 0), second.output
-
-    new = must_get("cronjob", NAME, namespace)
-    assert new["metadata"]["uid"] == old["metadata"]["uid"]
-    assert must_get("pvc", "pgdump", namespace)["metadata"]["uid"] == claim["metadata"]["uid"]
-    job = must_get("job", "by-hand", namespace)
-    assert job["metadata"]["ownerReferences"][0]["uid"] == new["metadata"]["uid"]
-
-    text = json.dumps(new["spec"])
-    for trace in (
-        "pgdump-",
-        "dumper",
-        "nodeSelector",
-        "initContainers",
-        "second",
-        '"by"',
-        "runAsGroup",
-        "nas",
-        "PGHOST",
-    ):
-        assert trace not in text, trace
-    template = new["spec"]["jobTemplate"]["spec"]["template"]
-    assert "app" not in template["metadata"]["labels"]
-    (container,) = template["spec"]["containers"]
-    assert container["command"] == ["/bin/sh", "/opt/postgres-backup/backup.sh"]
-
-    # An hour later, a run checks what the plain script left: then it counts.
-    before = run_in_volume(namespace, "cd /backups; ls; touch -d '2 hours ago' postgres-backup-*.sql.gz").split()
-    assert len(before) == 1
-    result = run_cronjob(namespace)
-    after = run_in_volume(namespace, "cd /backups; ls; sha256sum -c *.sha256")
-    assert f"{before[0]}: OK" in after
-    assert f"{result['backup']}: OK" in after
-
-
-def test_another_persons_objects_are_left_alone(ansible: Ansible, home: dict[str, Any], namespace: str) -> None:
-    """Only what has the names of this installation is touched."""
-    other = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "other", "namespace": namespace}}
-    apply(other)
-    assert ansible.site(name="mine", **home).status == 0
-    assert ansible.site(name="mine", state="absent", delete_data=True, **home).status == 0
-    assert get("configmap", "other", namespace) is not None

@@ -8,12 +8,13 @@ To run the role takes ten times as long as to create what it made.
 from __future__ import annotations
 
 import copy
+import os
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from .kube import NAME, create, must_get, wait_until
+from tests.cluster.support.kube import NAME, create, must_get, wait_until
 
 PVC, CRONJOB = Path("applications/postgres/backup-pvc.yaml"), Path("applications/postgres/backup-cronjob.yaml")
 
@@ -37,3 +38,9 @@ def create_in(written: list[dict[str, Any]], namespace: str) -> None:
 
 def wait_until_bound(namespace: str) -> None:
     wait_until(lambda: must_get("pvc", NAME, namespace)["status"].get("phase") == "Bound", "the claim is bound")
+
+
+def volume_folder(namespace: str, name: str = NAME) -> Path:
+    """Where dev/cluster keeps the claim's volume."""
+    volume = must_get("pvc", name, namespace)["spec"]["volumeName"]
+    return Path(os.environ["KUBECONFIG"]).parent / "volumes" / f"{namespace}-{name}-{volume}"

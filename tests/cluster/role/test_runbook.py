@@ -16,11 +16,12 @@ from typing import Any
 
 import pytest
 
+from tests.cluster.support.ansible_runs import Ansible
+from tests.cluster.support.kube import delete_namespace, get, kubectl, must_get
+from tests.cluster.support.namespaces import new_namespace
+from tests.cluster.support.servers import Server, bring_server_up
 from tests.script.programs import DEFAULT_VERSION, root_filesystem, wrap
 from tests.script.workspace import SERVER_UID, Workspace, as_user
-
-from .conftest import Server, bring_server_up, new_namespace
-from .kube import Ansible, delete_namespace, get, kubectl, must_get
 
 OWN_NAME = "nightly"
 

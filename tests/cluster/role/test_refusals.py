@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from .conftest import Server, new_namespace, secret
-from .kube import Ansible, apply, delete_namespace, kubectl
+from tests.cluster.support.ansible_runs import Ansible
+from tests.cluster.support.kube import apply, delete_namespace, kubectl
+from tests.cluster.support.namespaces import new_namespace, secret
+from tests.cluster.support.servers import Server
 
 CLIENT = {"app": "client"}
 

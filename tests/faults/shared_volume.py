@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .fault_cluster import FaultCluster, processes, wait_until
+from tests.faults.own_cluster import FaultCluster, processes, wait_until
 
 _SIZE = "400M"
 # Of each tenth of a second the server works this long when it is slow.

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .kube import Ansible
+from tests.cluster.support.ansible_runs import Ansible
 
 
 def test_a_run_that_changes_nothing(ansible: Ansible, home: dict[str, Any]) -> None:

@@ -15,11 +15,13 @@ from typing import Any
 import pytest
 import yaml
 
-from .conftest import Server, new_namespace, secret
-from .kube import CHECKOUT, Ansible, apply, kubectl, names, signal_all, wait_until
-from .test_drill import BACKUP, put, with_statement
-from .test_fetch import noise
-from .volumes import install, volume_folder
+from tests.cluster.support.ansible_runs import Ansible, signal_all
+from tests.cluster.support.backup_files import BACKUP, noise, put, with_statement
+from tests.cluster.support.foreign_cronjobs import install
+from tests.cluster.support.installed_objects import volume_folder
+from tests.cluster.support.kube import CHECKOUT, apply, kubectl, names, wait_until
+from tests.cluster.support.namespaces import new_namespace, secret
+from tests.cluster.support.servers import Server
 
 PLAYBOOKS = "homelab.postgres_backup"
 

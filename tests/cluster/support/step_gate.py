@@ -14,10 +14,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from tests.cluster.support.installed_objects import in_namespace, wait_until_bound
+from tests.cluster.support.kube import NAME, apply, kubectl, listed, must_get, wait_until
 from tests.script.volume import Entry, backup_name, give, put_backup, snapshot
-
-from .kube import NAME, apply, kubectl, listed, must_get, wait_until
-from .written import in_namespace, wait_until_bound
 
 Json = dict[str, Any]
 RUN_AS = 1001

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from .conftest import credentials
-from .kube import NAME, Ansible, kubectl, names
+from tests.cluster.support.ansible_runs import Ansible
+from tests.cluster.support.kube import NAME, kubectl, names
+from tests.cluster.support.namespaces import credentials
 
 
 @pytest.fixture

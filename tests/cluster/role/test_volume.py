@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .kube import NAME, Ansible, apply, get, kubectl, must_get, names, run_cronjob
+from tests.cluster.support.ansible_runs import Ansible
+from tests.cluster.support.kube import NAME, apply, get, kubectl, must_get, names, run_cronjob
 
 
 def test_a_claim_that_cannot_be_changed_is_refused_clearly(

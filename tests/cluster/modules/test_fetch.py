@@ -8,7 +8,6 @@ import gzip
 import hashlib
 import json
 import os
-import random
 import shlex
 import signal
 import subprocess
@@ -20,22 +19,12 @@ from typing import Any
 
 import pytest
 
-from .conftest import new_namespace
-from .kube import (
-    CHECKOUT,
-    NAME,
-    Ansible,
-    apply,
-    delete_namespace,
-    kubectl,
-    names,
-    run_cronjob,
-    signal_all,
-    wait_until,
-    warm,
-)
-from .volumes import install, volume_folder
-from .written import create_in
+from tests.cluster.support.ansible_runs import Ansible, signal_all, warm
+from tests.cluster.support.backup_files import noise
+from tests.cluster.support.foreign_cronjobs import install
+from tests.cluster.support.installed_objects import create_in, volume_folder
+from tests.cluster.support.kube import CHECKOUT, NAME, apply, delete_namespace, kubectl, names, run_cronjob, wait_until
+from tests.cluster.support.namespaces import new_namespace
 
 DUMP = CHECKOUT / "tests" / "unit" / "plugins" / "module_utils" / "dumps" / "18-all.sql"
 BACKUP = gzip.compress(DUMP.read_bytes(), mtime=0)
@@ -56,12 +45,6 @@ def put(folder: Path, name: str, data: bytes = BACKUP, sidecar: bool = True) -> 
     if sidecar:
         (folder / f"{name}.sha256").write_text(f"{sha256}  {name}\n")
     return sha256
-
-
-def noise(size: int) -> bytes:
-    """The same in every run."""
-    source = random.Random(5)  # noqa: S311  # no secret
-    return b"".join(source.randbytes(min(size - begin, 10_000_000)) for begin in range(0, size, 10_000_000))
 
 
 @dataclass

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""docs/faults.md out of fault_table.py and fault_seen.json: `python -m tests.cluster.fault_page [--write]`.
+"""docs/faults.md, made from table.py and seen.json: `python -m tests.faults.page [--write]`.
 
-A run of test_fault_matrix.py with FAULTS_SEEN=tests/cluster/fault_seen.json records what it sees.
+A run of test_matrix.py with FAULTS_SEEN=tests/faults/seen.json records what it sees.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import json
 import sys
 from pathlib import Path
 
-from .fault_table import FAULTS, OPERATIONS, Cell, Fault
+from tests.faults.table import FAULTS, OPERATIONS, Cell, Fault
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PAGE = CHECKOUT / "docs" / "faults.md"
-SEEN = Path(__file__).with_name("fault_seen.json")
+SEEN = Path(__file__).with_name("seen.json")
 _HEAD = """# What faults do
 
 Each fault meets each operation, in its middle where it has one. What is expected is written down in
-`tests/cluster/fault_table.py`. What was seen is from a run of `tests/cluster/test_fault_matrix.py` on a real cluster;
+`tests/faults/table.py`. What was seen is from a run of `tests/faults/test_matrix.py` on a real cluster;
 other tests that show it are named. This page is made of both: do not edit it.
 
 **Always**: every older backup stays byte for byte as it was; no half-written backup has a final name; no Job, pod or

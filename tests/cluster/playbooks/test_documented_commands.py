@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.cluster.support.ansible_runs import Ansible
+from tests.cluster.support.foreign_cronjobs import IMAGE
+from tests.cluster.support.kube import CHECKOUT, NAME, apply, get, job_ends, kubectl, must_get, run_in_volume
+from tests.cluster.support.servers import Server
 from tests.docs.claims import CLAIMS, RUN
 from tests.docs.pages import blocks
-
-from .conftest import Server
-from .kube import CHECKOUT, NAME, Ansible, apply, get, job_ends, kubectl, must_get, run_in_volume
-from .test_role_takeover import IMAGE
 
 PLAY = "ansible-playbook homelab.postgres_backup."
 

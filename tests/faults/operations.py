@@ -22,14 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from tests import clock as faketime
+from tests.cluster.support.ansible_runs import RUN_MODULE
+from tests.cluster.support.backup_files import noise
+from tests.cluster.support.kube import NAME, kubectl, listed, names
+from tests.cluster.support.live_server import Live
+from tests.cluster.support.step_gate import RUN_AS, Json, Place
+from tests.faults.own_cluster import processes, wait_until
 from tests.script.volume import Entry, backup_name, snapshot
-
-from .fault_cluster import processes, wait_until
-from .gate import RUN_AS, Json, Place
-from .kube import NAME, RUN_MODULE, kubectl, listed, names
-from .test_fetch import noise
-from .test_restore import Live
-from .warm_python import warm_python
+from tests.warm_python import warm_python
 
 SHOP = "faultshop"
 BIG = f"{NAME}-2026-01-01-020000.sql.gz"

@@ -16,12 +16,22 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.cluster.support.ansible_runs import Ansible
+from tests.cluster.support.foreign_cronjobs import plain_script
+from tests.cluster.support.installed_objects import create_in
+from tests.cluster.support.kube import (
+    CHECKOUT,
+    NAME,
+    apply,
+    create,
+    kubectl,
+    must_get,
+    names,
+    run_in_volume,
+    wait_until,
+)
+from tests.cluster.support.namespaces import credentials
 from tests.docs.claims import CLAIMS, FUTURE
-
-from .conftest import credentials
-from .kube import CHECKOUT, NAME, Ansible, apply, create, kubectl, must_get, names, run_in_volume, wait_until
-from .test_role_takeover import plain_script
-from .written import create_in
 
 CLAIM = "pgdump-data"
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import kube
-from .kube import CHECKOUT, kubectl
+from tests.cluster.support import kube
+from tests.cluster.support.kube import CHECKOUT, kubectl
 
 _COMMANDS = CHECKOUT / "dev" / "cluster"
 # What the kubelet's own disk holds: pods' emptyDirs and logs. Eviction begins below 200 MiB free.

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import json
 import signal
 import time
@@ -16,15 +14,15 @@ from typing import Any
 import pytest
 import yaml
 
-from .conftest import Server, credentials
-from .kube import CHECKOUT, NAME, Ansible, job_ends, kubectl, listed, must_get, names, run_cronjob, signal_all
-from .volumes import install, volume_folder
-from .written import create_in
+from tests.cluster.support.ansible_runs import Ansible, signal_all
+from tests.cluster.support.backup_files import BACKUP, DUMP, put, with_statement
+from tests.cluster.support.foreign_cronjobs import install
+from tests.cluster.support.installed_objects import create_in, volume_folder
+from tests.cluster.support.kube import CHECKOUT, NAME, job_ends, kubectl, listed, must_get, names, run_cronjob
+from tests.cluster.support.namespaces import credentials
+from tests.cluster.support.servers import Server
 
-DUMPS = CHECKOUT / "tests" / "unit" / "plugins" / "module_utils" / "dumps"
-DUMP = (DUMPS / "18-all.sql").read_text()
 DRILL = f"{NAME}-drill"
-BACKUP = f"{NAME}-2026-11-20-020000.sql.gz"
 IMAGES = [
     ("localhost/postgresql:18-bitnami", 1001),
     ("localhost/postgresql:18-bitnami-igzip", 1001),
@@ -48,22 +46,6 @@ def owned_by(superuser: str) -> str:
     for before in ("ROLE ", "OWNER TO "):
         text = text.replace(f"{before}postgres", f'{before}"{superuser}"')
     return text
-
-
-def with_statement(statement: str) -> str:
-    """The dump with one more statement in the database `app`."""
-    begin = DUMP.index("COPY public.b (x) FROM stdin;")
-    return f"{DUMP[:begin]}{statement}\n\n{DUMP[begin:]}"
-
-
-def put(folder: Path, text: str = DUMP, name: str = BACKUP) -> str:
-    """A complete backup on the volume; returns its sha256."""
-    data = gzip.compress(text.encode(), mtime=0)
-    (folder / name).write_bytes(data)
-    (folder / name).chmod(0o644)
-    sha256 = hashlib.sha256(data).hexdigest()
-    (folder / f"{name}.sha256").write_text(f"{sha256}  {name}\n")
-    return sha256
 
 
 @pytest.fixture

@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from .conftest import Server, secret
-from .kube import NAME, Ansible, apply, get, kubectl, must_get, names, run_cronjob, run_in_volume
-from .written import CRONJOB, PVC, written_objects
+from tests.cluster.support.ansible_runs import Ansible
+from tests.cluster.support.installed_objects import CRONJOB, PVC, written_objects
+from tests.cluster.support.kube import NAME, apply, get, kubectl, must_get, names, run_cronjob, run_in_volume
+from tests.cluster.support.namespaces import secret
+from tests.cluster.support.servers import Server
 
 DRILL = f"{NAME}-drill"
 README, RUNBOOK = Path("applications/postgres/README.md"), Path("docs/runbooks/postgres-backup.md")
