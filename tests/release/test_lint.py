@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.cluster.devcluster.cache import exclusive, key
+from dev.buildkit.cache import exclusive, key
 
 from .machines import CHECKOUT
 from .roots import cache

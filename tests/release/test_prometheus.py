@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from dev.cluster.devcluster import commands
-from dev.cluster.devcluster.cache import key
+from dev.buildkit import commands
+from dev.buildkit.cache import key
 
 from .machines import CHECKOUT
 from .roots import cache

@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from dev.cluster.devcluster.cache import exclusive
+from dev.buildkit.cache import exclusive
 from tests.cluster.support.ansible_runs import Ansible
 from tests.cluster.support.kube import CHECKOUT, must_get
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from dev.cluster.devcluster.errors import ClusterError
+from dev.buildkit.errors import ReportedError
 from dev.cluster.devcluster.settings import from_environment
 
 
@@ -42,11 +42,11 @@ def test_interface_names_are_short_enough(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["Upper", "../up", "a b", "-a", "a-", "a-name-of-21-letters-"])
 def test_other_names_are_refused(name: str) -> None:
-    with pytest.raises(ClusterError, match="CLUSTER_NAME"):
+    with pytest.raises(ReportedError, match="CLUSTER_NAME"):
         from_environment({"CLUSTER_NAME": name})
 
 
 @pytest.mark.parametrize("network", ["10.77.0.0/24", "10.77.1.0/16", "fd00::/16", "here"])
 def test_other_networks_are_refused(network: str) -> None:
-    with pytest.raises(ClusterError, match="CLUSTER_NETWORK"):
+    with pytest.raises(ReportedError, match="CLUSTER_NETWORK"):
         from_environment({"CLUSTER_NETWORK": network})

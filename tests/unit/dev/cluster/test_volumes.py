@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from dev.cluster.devcluster.errors import ClusterError
+from dev.buildkit.errors import ReportedError
 from dev.cluster.devcluster.volumes import quantity
 
 
@@ -21,5 +21,5 @@ def test_quantity(size: str, expected: str) -> None:
 
 @pytest.mark.parametrize("size", ["", "16", "M", "0M", "16MB", "1.5G", "16M,mode=0"])
 def test_other_sizes_are_refused(size: str) -> None:
-    with pytest.raises(ClusterError, match="size"):
+    with pytest.raises(ReportedError, match="size"):
         quantity(size)

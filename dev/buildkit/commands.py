@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-
-"""Run other programs; a failing one becomes an error that shows the end of its output."""
+"""Runs other programs; one that fails becomes an error with the end of its output."""
 
 from __future__ import annotations
 
@@ -10,18 +9,18 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from .errors import ClusterError
+from .errors import ReportedError
 
 _TAIL_LINES = 25
 
 
 def tail(text: str, lines: int = _TAIL_LINES) -> str:
-    """Return the last lines of a text."""
+    """The last lines of a text."""
     return "\n".join(text.rstrip().splitlines()[-lines:])
 
 
 def tail_of_file(path: Path, lines: int = _TAIL_LINES) -> str:
-    """Return the last lines of a file, or nothing where there is none."""
+    """The last lines of a file; empty when there is no such file."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - 64 * 1024))
@@ -37,15 +36,15 @@ def run(
     directory: Path | None = None,
     advice: str = "",
 ) -> str:
-    """Run a program to its end and return its standard output.
+    """Runs a program to its end and returns its standard output.
 
-    :param environment: variables to set besides those of this process.
-    :raises ClusterError: when it cannot be started or its exit status is not 0.
+    `environment` is added to that of this process. Raises ReportedError when the program cannot be started or its exit
+    status is not 0.
     """
     result = attempt(arguments, environment=environment, directory=directory)
     if result.returncode != 0:
         command = " ".join(str(argument) for argument in arguments)
-        raise ClusterError(
+        raise ReportedError(
             f"expected `{command}` to succeed, but its exit status was {result.returncode}",
             advice,
             tail(result.stdout + result.stderr),
@@ -59,7 +58,10 @@ def attempt(
     environment: Mapping[str, str] | None = None,
     directory: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end and return what became of it, whatever its exit status."""
+    """Runs a program to its end, whatever its exit status.
+
+    Raises ReportedError when it cannot be started.
+    """
     try:
         return subprocess.run(
             [str(argument) for argument in arguments],
@@ -72,7 +74,7 @@ def attempt(
             check=False,
         )
     except FileNotFoundError as error:
-        raise ClusterError(
+        raise ReportedError(
             f"expected the program {arguments[0]} to be installed, but it was not found",
-            "install it, or run dev/cluster/up, which installs what the cluster needs",
+            "install it with apt-get, or run dev/cluster/up, which installs what the cluster needs",
         ) from error

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-
 """One line for each step, with the seconds since the start, and a sign of life in long ones."""
 
 from __future__ import annotations
@@ -16,13 +15,13 @@ _HEARTBEAT_SECONDS = 15.0
 
 
 def say(text: str) -> None:
-    """Print one line to standard error: standard output belongs to results."""
+    """Prints one line to standard error: standard output belongs to results."""
     print(f"[{time.monotonic() - _started:6.1f} s] {text}", file=sys.stderr, flush=True)
 
 
 @contextmanager
 def step(text: str) -> Iterator[None]:
-    """Announce a step, and every 15 seconds that it is still running."""
+    """Announces a step, and every 15 seconds that it is still running."""
     say(text)
     begun = time.monotonic()
     done = threading.Event()

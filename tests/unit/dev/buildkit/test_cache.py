@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.cluster.devcluster.cache import Cache, key
+from dev.buildkit.cache import Cache, key
 
 A_MONTH_AGO = time.time() - 31 * 86400
 

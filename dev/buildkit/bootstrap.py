@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-
 """Debian releases in folders, for chroot."""
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ _LEFT_OUT = ("doc", "info", "locale", "man")
 def make_root(
     root: Path, suite: str, packages: Sequence[str], *options: str, environment: Mapping[str, str] | None = None
 ) -> None:
-    """Make a root filesystem of a release's minimal system and some packages.
+    """Makes a root filesystem with a release's minimal system and some packages.
 
-    Its parent folder takes what is temporary. ``options`` are mmdebstrap's, ``environment`` is for its hooks.
-    Raises ClusterError.
+    Temporary files go to its parent folder. `options` are mmdebstrap's, `environment` is for its hooks. Raises
+    ReportedError.
     """
     address = debian.repository()
     commands.run(

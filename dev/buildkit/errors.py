@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-
-"""The one error that this package raises on purpose."""
+"""The one error that dev/buildkit and dev/cluster raise on purpose."""
 
 from __future__ import annotations
 
 
-class ClusterError(Exception):
-    """Something the person at the keyboard has to know: what was expected, found, and what to do.
+class ReportedError(Exception):
+    """A problem that the person at the keyboard has to know about.
 
-    :param message: what was expected and what was found.
-    :param advice: what to do about it.
-    :param detail: the tail of a log or of a program's output.
+    `message` names what was expected and what was found, `advice` what to do about it; `detail` is the end of a log or
+    of a program's output.
     """
 
     def __init__(self, message: str, advice: str = "", detail: str = "") -> None:
@@ -21,7 +19,7 @@ class ClusterError(Exception):
         self.detail = detail
 
     def render(self) -> str:
-        """Return the error as the lines to print."""
+        """The lines to print."""
         lines = [f"error: {self.message}"]
         if self.detail:
             lines += [f"  | {line}" for line in self.detail.rstrip().splitlines()]

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-
 """Things that take long to make, kept outside of the checkout under a hash of what they are made from.
 
-An entry is made in a folder of its own and gets its name only when it is whole, so that an interrupted
-build leaves nothing that could be mistaken for one. Two that want the same entry wait for each other.
+An entry is made in a temporary folder and gets its name only when it is complete, so that an interrupted build leaves
+nothing that could be taken for an entry. Two processes that need the same entry wait for each other.
 """
 
 from __future__ import annotations
@@ -14,17 +13,23 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 _KEPT_UNUSED_SECONDS = 30 * 86400
 
 
-def key(parts: Iterable[str | Path]) -> str:
-    """Return a short hash of texts and of files; a folder stands for every file below it.
+def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """The folder of this project's cache, below XDG_CACHE_HOME or ~/.cache."""
+    home = environment.get("XDG_CACHE_HOME") or str(Path(environment.get("HOME") or "/root", ".cache"))
+    return Path(home, "homelab-postgres-backup")
 
-    A file counts with its name inside what was given, never with where the checkout lies.
+
+def key(parts: Iterable[str | Path]) -> str:
+    """A short hash of texts and files; a folder stands for every file below it.
+
+    A file counts with its path inside the folder, never with where the checkout lies.
     """
     digest = hashlib.sha256()
 
@@ -44,7 +49,7 @@ def key(parts: Iterable[str | Path]) -> str:
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Yield the files below a folder that are sources: no compiled Python, nothing hidden."""
+    """The files below a folder that are sources: no compiled Python, nothing hidden."""
     for path in folder.rglob("*"):
         relative = path.relative_to(folder)
         if path.is_file() and path.suffix != ".pyc" and not any(part.startswith(".") for part in relative.parts):
@@ -53,7 +58,10 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def exclusive(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Hold a lock file; it ends with this process, however that ends. ``waiting`` is called if it is taken."""
+    """Holds a lock file, at the latest until this process ends, however it ends.
+
+    `waiting` is called when another process has it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Inherited by no program that is started meanwhile (Python opens files close-on-exec).
     with path.open("w", encoding="utf-8") as file:
@@ -68,17 +76,17 @@ def exclusive(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterato
 class Cache:
     """The folder of entries: one subfolder for each name, in it one for each key."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or cache_folder()
 
     def path(self, name: str, entry_key: str) -> Path:
-        """Return where an entry lies once it is made."""
+        """Where an entry lies once it is made."""
         return self.folder / name / entry_key
 
     def entry(self, name: str, entry_key: str, make: Callable[[Path], None]) -> Path:
-        """Return an entry's folder; ``make`` fills an empty folder with it where it is missing.
+        """An entry's folder; `make` fills an empty folder when there is no such entry yet.
 
-        Entries of the same name that nobody asked for in a month are removed when a new one is made.
+        When a new entry is made, those of the same name that nothing has used for a month are removed.
         """
         path = self.path(name, entry_key)
         if not path.is_dir():
@@ -104,7 +112,7 @@ class Cache:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a folder and all below it, without following links out of it."""
+    """Removes a file, or a folder and all below it, without following links out of it."""
     if path.is_symlink() or not path.is_dir():
         path.unlink(missing_ok=True)
     else:
