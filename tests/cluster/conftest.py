@@ -91,7 +91,7 @@ def server(collections: Path, tmp_path_factory: pytest.TempPathFactory) -> Serve
 
 
 @pytest.fixture(scope="session")
-def written(server: Server, collections: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def site_objects(server: Server, collections: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """The objects of an installation as site.yml writes them."""
 
     def make() -> list[dict[str, Any]]:
@@ -122,12 +122,12 @@ def namespace(server: Server) -> Iterator[str]:
 
 
 @pytest.fixture
-def home_with_files(namespace: str, server: Server) -> dict[str, Any]:
+def role_variables_with_files(namespace: str, server: Server) -> dict[str, Any]:
     """The variables that every installation here has: its own namespace, and the shared server."""
     return {"namespace": namespace, "host": server.host}
 
 
 @pytest.fixture
-def home(home_with_files: dict[str, Any]) -> dict[str, Any]:
+def role_variables(role_variables_with_files: dict[str, Any]) -> dict[str, Any]:
     """The same for what does not look at the files for people: to write them takes a fourth of the role's time."""
-    return {**home_with_files, "manifest_dir": "", "runbook_dir": ""}
+    return {**role_variables_with_files, "manifest_dir": "", "runbook_dir": ""}

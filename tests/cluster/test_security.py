@@ -90,7 +90,7 @@ def jobs(namespace: str) -> list[dict[str, Any]]:
     ]
 
 
-def test_what_each_pod_may_do(installed: str, server: Server) -> None:
+def test_pods_are_confined(installed: str, server: Server) -> None:
     made = jobs(installed)
     for job in made:
         spec = job["spec"]["template"]["spec"]
@@ -143,7 +143,7 @@ def watched(word: str) -> Iterator[list[str]]:
         thread.join()
 
 
-def test_no_password_is_shown(ansible: Ansible, installed: str, server: Server) -> None:
+def test_password_is_never_shown(ansible: Ansible, installed: str, server: Server) -> None:
     """By as much as Ansible can say, by the pods, and by what they leave."""
     encoded = base64.b64encode(server.password.encode()).decode()
     loud = ("-vvv", "--diff")

@@ -25,8 +25,8 @@ from tests import clock as faketime
 from tests.cluster.support.ansible_runs import RUN_MODULE
 from tests.cluster.support.backup_files import noise
 from tests.cluster.support.kube import NAME, kubectl, listed, names
-from tests.cluster.support.live_server import Live
-from tests.cluster.support.step_gate import RUN_AS, Json, Place
+from tests.cluster.support.live_server import LiveServer
+from tests.cluster.support.step_gate import RUN_AS, Installation, Json
 from tests.faults.own_cluster import processes, wait_until
 from tests.script.volume import Entry, backup_name, snapshot
 from tests.warm_python import warm_python
@@ -95,11 +95,11 @@ class Operation:
 
 
 @dataclass(frozen=True)
-class Home:
+class FaultSetup:
     """An installation, its live server, a backup whose restore can be held up, and a folder to fetch to."""
 
-    place: Place
-    live: Live
+    installation: Installation
+    live: LiveServer
     folder: Path
     collections: Path
     held: Json
@@ -107,7 +107,7 @@ class Home:
 
     @property
     def namespace(self) -> str:
-        return self.place.namespace
+        return self.installation.namespace
 
     @property
     def here(self) -> Path:
@@ -156,15 +156,15 @@ class Home:
     def in_the_middle(self, *kinds: str, **options: Mapping[str, Any]) -> Iterator[dict[str, Operation]]:
         """The operations, at work; `release` lets them go on, and so does the end of the block."""
         if "run" in kinds:
-            self.place.stop_at("dump")
+            self.installation.stop_at("dump")
         if "drill" in kinds:
-            (self.place.volume / "gate" / "hold").touch()
+            (self.installation.volume / "gate" / "hold").touch()
         if "restore" in kinds:
             self.live.sql("CREATE ROLE hold;")
         begun = {kind: self.begin(kind, **options.get(kind, {})) for kind in kinds if kind != "fetch"}
         try:
             if "run" in kinds:
-                self.place.wait_for_gate()
+                self.installation.wait_for_gate()
             if "drill" in kinds:
                 wait_until(lambda: bool(processes(f": postgres {SHOP} [local] SELECT")), "the drill is held up")
             if "restore" in kinds:
@@ -191,10 +191,10 @@ class Home:
 
     def release(self) -> None:
         self.release_restores()
-        (self.place.volume / "gate" / "stop").unlink(missing_ok=True)
+        (self.installation.volume / "gate" / "stop").unlink(missing_ok=True)
 
     def release_restores(self) -> None:
-        (self.place.volume / "gate" / "hold").unlink(missing_ok=True)
+        (self.installation.volume / "gate" / "hold").unlink(missing_ok=True)
         self.live.sql("DROP ROLE IF EXISTS hold;")
 
     @contextlib.contextmanager
@@ -224,8 +224,8 @@ class Home:
     def older(self) -> dict[bytes, Entry]:
         """The volume before a fault, with two backups more than retention keeps."""
         for day in (1, 2):
-            _put(self.place.volume, backup_name(NAME, datetime(2025, 1, day, tzinfo=UTC)), gzip.compress(b"old"))
-        return snapshot(self.place.volume)
+            _put(self.installation.volume, backup_name(NAME, datetime(2025, 1, day, tzinfo=UTC)), gzip.compress(b"old"))
+        return snapshot(self.installation.volume)
 
     # --------------------------------------------------------------------------------------------------------- after
 
@@ -236,12 +236,12 @@ class Home:
         at work, and goes with the first run after a day.
         """
         if has_partial:
-            partials = [*self.place.volume.glob(f".{NAME}-*.partial")]
+            partials = [*self.installation.volume.glob(f".{NAME}-*.partial")]
             assert len(partials) <= 1
             for partial in partials:
                 partial.unlink()
         kept = {name: entry for name, entry in before.items() if name + b".keep" in before or name.endswith(b".keep")}
-        after = snapshot(self.place.volume)
+        after = snapshot(self.installation.volume)
         assert len(kept) > 10
         assert kept.items() <= after.items()
         left = {os.fsdecode(name) for name in after if name.startswith(b".")}

@@ -37,6 +37,11 @@ class FaultCluster:
         return str(self.state / "kubeconfig")
 
     @property
+    def programs(self) -> Path:
+        """The folder with its kubectl."""
+        return self.state / "bin"
+
+    @property
     def root(self) -> Path:
         """The node's file system with the mounts that only the node has."""
         return Path(f"/proc/{self.supervisor}/root")

@@ -25,7 +25,7 @@ _SLOW_SECONDS, _ROUND_SECONDS = 0.01, 0.1
 
 
 @dataclass(frozen=True)
-class Share:
+class SharedVolume:
     """`name` is the volume's; `disk` is what the server has, a tmpfs, and `mount` what pods see, on the node."""
 
     cluster: FaultCluster

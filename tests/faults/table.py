@@ -201,7 +201,7 @@ FAULTS: dict[str, Fault] = {
                 "waits",
                 "Waits, and goes on with the server; `timeout` ends it.",
                 _RESTORED,
-                "tests/cluster/modules/test_restore.py::test_it_takes_too_long",
+                "tests/cluster/modules/test_restore.py::test_timeout_ends_the_restore",
             ),
         },
     ),
@@ -229,7 +229,7 @@ FAULTS: dict[str, Fault] = {
                 "The kubelet ends the pod; the drill says that it was ended from outside. `kubectl get events` has the "
                 "kubelet's reason.",
                 r"^the restore.* failed: (the drill was ended from outside|Kubernetes ended its pod: Evicted)",
-                "tests/cluster/modules/test_drill.py::test_a_backup_that_is_larger_than_the_limit",
+                "tests/cluster/modules/test_drill.py::test_data_larger_than_the_size_limit_fails",
             ),
             "restore": own(
                 "goes on", "One at work goes on: its data are the live server's. A new one is as list.", _RESTORED
@@ -246,13 +246,13 @@ FAULTS: dict[str, Fault] = {
             "fetch": shown(
                 "fails, nothing left",
                 "Says at the start that the room is short; filled up later, it fails and removes its part.",
-                f"{FETCHES}test_a_disk_that_takes_nothing",
-                f"{FETCHES}test_a_disk_that_fills_up",
+                f"{FETCHES}test_local_disk_that_is_not_writable_or_full",
+                f"{FETCHES}test_local_disk_that_fills_up",
             ),
             "verify": shown(
                 "fails",
                 "Only reads; `contents_dest` that cannot be written is an error.",
-                "tests/unit/plugins/modules/test_backup_verify.py::test_what_cannot_be_done",
+                "tests/unit/plugins/modules/test_backup_verify.py::test_invalid_calls_are_refused",
             ),
             "drill": as_of("run", "no part"),
             "restore": as_of("run", "no part"),
@@ -270,7 +270,7 @@ FAULTS: dict[str, Fault] = {
                 f"{VOLUME}test_full_from_the_start",
                 f"{VOLUME}test_full_at_a_later_step",
                 f"{VOLUME}test_refused_when_the_last_backup_would_not_fit",
-                f"{RUN_FAULTS}test_the_volume_is_full",
+                f"{RUN_FAULTS}test_full_volume_fails_the_run",
             ),
             "list": own(
                 "tells", "Lists, and reports the failed run and the short space.", r"^problems: .*the last run"
@@ -461,7 +461,7 @@ FAULTS: dict[str, Fault] = {
                 r"^succeeded(; attached)?|attempt 2; recovered from: .*does not exist",
                 f"{RUNS}test_two_runs_at_once_give_two_backups",
                 f"{RUNS}test_two_runs_in_one_second_give_two_backups",
-                "tests/cluster/modules/test_backup_job.py::test_attaches_to_a_run_in_progress",
+                "tests/cluster/modules/test_backup_job.py::test_run_in_progress_is_attached_to",
             ),
             "list": own("works", "Each has a pod of its own.", r"^healthy$"),
             "prune": own(
@@ -474,7 +474,7 @@ FAULTS: dict[str, Fault] = {
             "fetch": shown(
                 "the second refuses",
                 "To one file, the second says that another fetch is at work.",
-                f"{FETCHES}test_two_at_once",
+                f"{FETCHES}test_two_fetches_at_once",
                 "tests/unit/plugins/module_utils/test_transfer.py::test_many_processes_at_once",
             ),
             "verify": Cell("works", "Only reads."),
@@ -483,7 +483,7 @@ FAULTS: dict[str, Fault] = {
                 "the second refuses",
                 "To one name, the second says which Job is at work.",
                 _RESTORED,
-                "tests/cluster/modules/test_restore.py::test_a_second_restore_to_the_same_name",
+                "tests/cluster/modules/test_restore.py::test_second_restore_to_the_same_name_is_refused",
             ),
         },
     ),

@@ -21,14 +21,14 @@ import pytest
 from tests.cluster.support.ansible_runs import Ansible
 from tests.cluster.support.installed_objects import written_objects
 from tests.cluster.support.kube import NAME, apply, job_ends, kubectl, must_get
-from tests.cluster.support.live_server import POD, Live
+from tests.cluster.support.live_server import POD, LiveServer
 from tests.cluster.support.namespaces import new_namespace, secret
 from tests.cluster.support.pod_commands import PodCommands
 from tests.cluster.support.servers import bring_server_up
-from tests.cluster.support.step_gate import WAIT, Json, Place, install
-from tests.faults.operations import SHOP, Home, Operation, keep_all, put_big, put_growing, put_held, told
+from tests.cluster.support.step_gate import WAIT, Installation, Json, install
+from tests.faults.operations import SHOP, FaultSetup, Operation, keep_all, put_big, put_growing, put_held, told
 from tests.faults.own_cluster import FaultCluster, own_cluster, wait_until
-from tests.faults.shared_volume import Share
+from tests.faults.shared_volume import SharedVolume
 from tests.faults.table import FAULTS
 from tests.script.volume import snapshot
 
@@ -38,19 +38,20 @@ def cluster_of_faults() -> Iterator[FaultCluster]:
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     with pytest.MonkeyPatch.context() as patch, own_cluster(f"faults{worker}") as found:
         patch.setenv("KUBECONFIG", found.kubeconfig)
+        patch.setenv("PATH", f"{found.programs}:{os.environ['PATH']}")
         found.give_a_small_disk()
         yield found
 
 
 @pytest.fixture(scope="module")
-def written(
+def server_and_objects(
     cluster_of_faults: FaultCluster, collections: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Live, list[Json]]:
+) -> tuple[LiveServer, list[Json]]:
     """The live server, and the objects of an installation."""
     assert os.environ["KUBECONFIG"] == cluster_of_faults.kubeconfig
     ansible = Ansible(tmp_path_factory.mktemp("written"), collections)
     server = bring_server_up(ansible, "faults")
-    live = Live(server, PodCommands("faults", POD), {})
+    live = LiveServer(server, PodCommands("faults", POD), {})
     live.sql(f"DROP DATABASE IF EXISTS {SHOP};")
     live.sql(f"CREATE DATABASE {SHOP};")
     live.sql("CREATE TABLE items AS SELECT g AS id, md5(g::text) AS name FROM generate_series(1, 1000) AS g;", SHOP)
@@ -59,45 +60,50 @@ def written(
     return live, written_objects(ansible.folder)
 
 
-def make_home(place: Place, live: Live, folder: Path, collections: Path) -> Home:
+def make_setup(installation: Installation, live: LiveServer, folder: Path, collections: Path) -> FaultSetup:
     """With ten older backups, a large one, a real one, and one whose restore can be held up."""
-    place.fill(10)
+    installation.fill(10)
     # A dump would hold the role, and its restore would wait for ever.
     live.sql("DROP ROLE IF EXISTS hold;")
-    put_big(place.volume)
-    keep_all(place.volume)
-    empty = Home(place, live, folder, collections, {})
+    put_big(installation.volume)
+    keep_all(installation.volume)
+    empty = FaultSetup(installation, live, folder, collections, {})
     made = empty.begin("run").end()
     assert not made["failed"], made["msg"]
-    held = put_held(place.volume, made["result"]["backup"])
-    growing = put_growing(place.volume, made["result"]["backup"])
-    keep_all(place.volume)
+    held = put_held(installation.volume, made["result"]["backup"])
+    growing = put_growing(installation.volume, made["result"]["backup"])
+    keep_all(installation.volume)
     # The one that retention keeps, for whichever fault comes first.
     good_run(empty)
     fetched = empty.begin("fetch", backup=held, verify=True).end()
     assert not fetched["failed"], fetched["msg"]
-    return Home(place, live, folder, collections, fetched, growing)
+    return FaultSetup(installation, live, folder, collections, fetched, growing)
+
+
+@pytest.fixture(scope="module", name="setup")
+def fault_setup(
+    server_and_objects: tuple[LiveServer, list[Json]], tmp_path_factory: pytest.TempPathFactory, collections: Path
+) -> FaultSetup:
+    live, objects = server_and_objects
+    return make_setup(install(objects, "faults"), live, tmp_path_factory.mktemp("home"), collections)
 
 
 @pytest.fixture(scope="module")
-def home(written: tuple[Live, list[Json]], tmp_path_factory: pytest.TempPathFactory, collections: Path) -> Home:
-    live, objects = written
-    return make_home(install(objects, "faults"), live, tmp_path_factory.mktemp("home"), collections)
-
-
-@pytest.fixture(scope="module")
-def share(cluster_of_faults: FaultCluster) -> Share:
-    found = Share(cluster_of_faults, "share")
+def share(cluster_of_faults: FaultCluster) -> SharedVolume:
+    found = SharedVolume(cluster_of_faults, "share")
     found.make()
     return found
 
 
-@pytest.fixture(scope="module")
-def shared_home(
-    written: tuple[Live, list[Json]], share: Share, tmp_path_factory: pytest.TempPathFactory, collections: Path
-) -> Home:
+@pytest.fixture(scope="module", name="setup_on_share")
+def fault_setup_on_share(
+    server_and_objects: tuple[LiveServer, list[Json]],
+    share: SharedVolume,
+    tmp_path_factory: pytest.TempPathFactory,
+    collections: Path,
+) -> FaultSetup:
     """Another installation, whose volume is the share; a run is tried twice."""
-    live, objects = written
+    live, objects = server_and_objects
     namespace = new_namespace("share")
     apply(secret(namespace, live.server.password), share.volume())
     claim = {
@@ -106,11 +112,11 @@ def shared_home(
         "resources": {"requests": {"storage": "400Mi"}},
     }
     install(objects, namespace, job={"backoffLimit": 1}, claim=claim)
-    place = Place(namespace, share.folder)
-    return make_home(place, live, tmp_path_factory.mktemp("share"), collections)
+    installation = Installation(namespace, share.folder)
+    return make_setup(installation, live, tmp_path_factory.mktemp("share"), collections)
 
 
-class Seen:
+class Observations:
     """What is seen of a fault's cells, held against what table.py expects."""
 
     def __init__(self, fault: str) -> None:
@@ -137,17 +143,17 @@ class Seen:
 
 
 @contextlib.contextmanager
-def meets(home: Home, fault: str, leaves_partial: bool = False) -> Iterator[Seen]:
+def meets(setup: FaultSetup, fault: str, leaves_partial: bool = False) -> Iterator[Observations]:
     """A fault: nothing is lost or left over, and what was seen is what is expected."""
-    before = home.older()
-    seen = Seen(fault)
+    before = setup.older()
+    seen = Observations(fault)
     yield seen
-    home.assert_as_it_was(before, leaves_partial)
+    setup.assert_as_it_was(before, leaves_partial)
     seen.judge()
 
 
-def good_run(home: Home) -> None:
-    made = home.begin("run").end()
+def good_run(setup: FaultSetup) -> None:
+    made = setup.begin("run").end()
     assert not made["failed"], made["msg"]
 
 
@@ -156,21 +162,26 @@ OUTAGE_SECONDS = 6
 
 @pytest.mark.parametrize("how", ["killed", "paused"])
 @pytest.mark.parametrize("component", ["kube-apiserver", "kubelet", "etcd", "containerd"])
-def test_a_component(cluster_of_faults: FaultCluster, home: Home, component: str, how: str) -> None:
+def test_cluster_component_killed_or_paused(
+    cluster_of_faults: FaultCluster, setup: FaultSetup, component: str, how: str
+) -> None:
     fault: Callable[[str], AbstractContextManager[None]] = getattr(cluster_of_faults, how)
-    with meets(home, f"{component} {how}") as seen, home.in_the_middle("run", "drill", "restore", "fetch") as begun:
+    with (
+        meets(setup, f"{component} {how}") as seen,
+        setup.in_the_middle("run", "drill", "restore", "fetch") as begun,
+    ):
         with fault(component):
             since = time.monotonic()
-            short = [home.begin(kind) for kind in ("list", "prune")]
+            short = [setup.begin(kind) for kind in ("list", "prune")]
             if component == "kube-apiserver":
                 wait_until(lambda: all(each.process.poll() is not None for each in short), "they give up")
             time.sleep(max(0, since + OUTAGE_SECONDS - time.monotonic()))
         for operation in short:
             seen.add(operation)
-        home.release_restores()
+        setup.release_restores()
         for kind in ("fetch", "drill", "restore"):
             seen.add(begun[kind])
-        home.release()
+        setup.release()
         seen.add(begun["run"])
 
 
@@ -189,19 +200,19 @@ def _cgroup(process: Path) -> str:
 
 
 @pytest.mark.parametrize("how", ["killed", "paused"])
-def test_the_server(home: Home, how: str) -> None:
-    with meets(home, f"PostgreSQL {how}") as seen, contextlib.ExitStack() as stack:
-        begun = stack.enter_context(home.in_the_middle("drill", "restore", "fetch"))
+def test_live_server_killed_or_paused(setup: FaultSetup, how: str) -> None:
+    with meets(setup, f"PostgreSQL {how}") as seen, contextlib.ExitStack() as stack:
+        begun = stack.enter_context(setup.in_the_middle("drill", "restore", "fetch"))
         lock = stack.enter_context(contextlib.ExitStack())
-        lock.enter_context(home.locked())
-        begun["run"] = home.begin("run")
-        home.wait_until_the_dump_waits()
+        lock.enter_context(setup.locked())
+        begun["run"] = setup.begin("run")
+        setup.wait_until_the_dump_waits()
         group = server_processes()
         if how == "killed":
             for process in group:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process, signal.SIGKILL)
-            short = [home.begin(kind) for kind in ("list",)]
+            short = [setup.begin(kind) for kind in ("list",)]
             wait_until(lambda: set(server_processes()).isdisjoint(group), "it is gone")
             wait_until(
                 lambda: (
@@ -213,7 +224,7 @@ def test_the_server(home: Home, how: str) -> None:
         else:
             for process in group:
                 os.kill(process, signal.SIGSTOP)
-            short = [home.begin(kind) for kind in ("list",)]
+            short = [setup.begin(kind) for kind in ("list",)]
             time.sleep(OUTAGE_SECONDS)
             for process in group:
                 os.kill(process, signal.SIGCONT)
@@ -222,28 +233,28 @@ def test_the_server(home: Home, how: str) -> None:
         # First of all: a restore's end would rename a database that it is about to dump.
         lock.close()
         seen.add(begun["run"])
-        home.release_restores()
+        setup.release_restores()
         for kind in ("fetch", "drill", "restore"):
             seen.add(begun[kind])
 
 
-def test_the_nodes_disk_is_full(cluster_of_faults: FaultCluster, home: Home) -> None:
-    with meets(home, "node out of disk") as seen:
+def test_node_disk_full(cluster_of_faults: FaultCluster, setup: FaultSetup) -> None:
+    with meets(setup, "node out of disk") as seen:
         filler = cluster_of_faults.node_disk() / "filler"
-        with home.in_the_middle("run", "restore") as begun:
-            (home.place.volume / "gate" / "hold").touch()
+        with setup.in_the_middle("run", "restore") as begun:
+            (setup.installation.volume / "gate" / "hold").touch()
             free = shutil.disk_usage(cluster_of_faults.node_disk()).free
             subprocess.run(["fallocate", "-l", str(free - (420 << 20)), filler], check=True)
-            seen.add(home.begin("drill", backup=home.growing))
+            seen.add(setup.begin("drill", backup=setup.growing))
             wait_until(lambda: "disk-pressure" in taints(), "the node takes no pods")
-            for operation in [home.begin(kind, stuck_timeout="4s") for kind in ("list", "prune", "fetch")]:
+            for operation in [setup.begin(kind, stuck_timeout="4s") for kind in ("list", "prune", "fetch")]:
                 seen.add(operation)
             filler.unlink()
             with cluster_of_faults.killed("kubelet"):
                 pass
-            home.release_restores()
+            setup.release_restores()
             seen.add(begun["restore"])
-            home.release()
+            setup.release()
             seen.add(begun["run"])
     wait_until(lambda: "disk-pressure" not in taints(), "the node takes pods again")
 
@@ -252,82 +263,82 @@ def taints() -> str:
     return kubectl("get", "nodes", "-o", "jsonpath={.items[0].spec.taints}")
 
 
-def test_the_volume_is_slow(share: Share, shared_home: Home) -> None:
-    with meets(shared_home, "volume slow") as seen, share.slow():
-        begun = [shared_home.begin(kind) for kind in ("list", "prune", "fetch", "drill", "restore")]
+def test_volume_slow(share: SharedVolume, setup_on_share: FaultSetup) -> None:
+    with meets(setup_on_share, "volume slow") as seen, share.slow():
+        begun = [setup_on_share.begin(kind) for kind in ("list", "prune", "fetch", "drill", "restore")]
         for operation in begun:
             seen.add(operation)
-        seen.add(shared_home.begin("run"))
+        seen.add(setup_on_share.begin("run"))
 
 
-def test_the_volume_is_silent(share: Share, shared_home: Home) -> None:
-    begin = shared_home.in_the_middle("run", "drill", "restore", "fetch")
-    with meets(shared_home, "volume silent") as seen, begin as begun:
+def test_volume_silent(share: SharedVolume, setup_on_share: FaultSetup) -> None:
+    begin = setup_on_share.in_the_middle("run", "drill", "restore", "fetch")
+    with meets(setup_on_share, "volume silent") as seen, begin as begun:
         with share.silent():
-            short = [shared_home.begin(kind) for kind in ("list", "prune")]
-            shared_home.live.sql("DROP ROLE hold;")
+            short = [setup_on_share.begin(kind) for kind in ("list", "prune")]
+            setup_on_share.live.sql("DROP ROLE hold;")
             time.sleep(OUTAGE_SECONDS + 6)
         for operation in short:
             seen.add(operation)
-        shared_home.release_restores()
+        setup_on_share.release_restores()
         for kind in ("fetch", "drill", "restore"):
             seen.add(begun[kind])
-        shared_home.release()
+        setup_on_share.release()
         seen.add(begun["run"])
 
 
-def test_the_volume_vanishes(share: Share, shared_home: Home) -> None:
-    with meets(shared_home, "volume vanished", leaves_partial=True) as seen:
-        middle = shared_home.in_the_middle(
+def test_volume_gone(share: SharedVolume, setup_on_share: FaultSetup) -> None:
+    with meets(setup_on_share, "volume vanished", leaves_partial=True) as seen:
+        middle = setup_on_share.in_the_middle(
             "run", "drill", "restore", "fetch", fetch={"retries": 1}, run={"stuck_timeout": "4s"}
         )
         with middle as begun, share.gone():
-            short = [shared_home.begin(kind, stuck_timeout="4s") for kind in ("list", "prune")]
+            short = [setup_on_share.begin(kind, stuck_timeout="4s") for kind in ("list", "prune")]
             # What the gate waits for is gone with the mount.
-            shared_home.release()
+            setup_on_share.release()
             for operation in [*short, *begun.values()]:
                 seen.add(operation)
-        good_run(shared_home)
+        good_run(setup_on_share)
 
 
-def test_the_volume_becomes_read_only(share: Share, shared_home: Home) -> None:
-    with meets(shared_home, "volume read-only", leaves_partial=True) as seen:
-        shared_home.place.stop_at("read_back")
-        with shared_home.in_the_middle("drill", "restore", "fetch") as begun:
-            shared_home.place.stop_at("read_back")
-            begun["run"] = shared_home.begin("run")
-            shared_home.place.wait_for_gate()
-            (shared_home.place.volume / "gate" / "stop").unlink()
-            (shared_home.place.volume / "gate" / "hold").unlink()
+def test_volume_read_only(share: SharedVolume, setup_on_share: FaultSetup) -> None:
+    with meets(setup_on_share, "volume read-only", leaves_partial=True) as seen:
+        setup_on_share.installation.stop_at("read_back")
+        with setup_on_share.in_the_middle("drill", "restore", "fetch") as begun:
+            setup_on_share.installation.stop_at("read_back")
+            begun["run"] = setup_on_share.begin("run")
+            setup_on_share.installation.wait_for_gate()
+            (setup_on_share.installation.volume / "gate" / "stop").unlink()
+            (setup_on_share.installation.volume / "gate" / "hold").unlink()
             with share.read_only():
-                shared_home.live.sql("DROP ROLE hold;")
-                short = [shared_home.begin(kind) for kind in ("list", "prune")]
+                setup_on_share.live.sql("DROP ROLE hold;")
+                short = [setup_on_share.begin(kind) for kind in ("list", "prune")]
                 for operation in [*short, *begun.values()]:
                     seen.add(operation)
-        good_run(shared_home)
+        good_run(setup_on_share)
 
 
-def test_the_volume_is_full(share: Share, shared_home: Home) -> None:
-    with meets(shared_home, "volume full") as seen:
-        with shared_home.in_the_middle("run", "drill", "restore", "fetch") as begun, share.full():
-            shared_home.release()
+def test_volume_full(share: SharedVolume, setup_on_share: FaultSetup) -> None:
+    with meets(setup_on_share, "volume full") as seen:
+        with setup_on_share.in_the_middle("run", "drill", "restore", "fetch") as begun, share.full():
+            setup_on_share.release()
             for operation in begun.values():
                 seen.add(operation)
-            for operation in [shared_home.begin(kind) for kind in ("list", "prune")]:
+            for operation in [setup_on_share.begin(kind) for kind in ("list", "prune")]:
                 seen.add(operation)
-        good_run(shared_home)
+        good_run(setup_on_share)
 
 
-def test_two_controllers(home: Home) -> None:
-    with meets(home, "two controllers") as seen:
-        twice = [home.begin(kind) for kind in ("prune", "list", "drill", "run") for _ in range(2)]
+def test_two_controllers_at_once(setup: FaultSetup) -> None:
+    with meets(setup, "two controllers") as seen:
+        twice = [setup.begin(kind) for kind in ("prune", "list", "drill", "run") for _ in range(2)]
         results = [seen.add(operation) for operation in twice]
         assert not any(result["failed"] for result in results)
-        with home.in_the_middle("restore") as begun, contextlib.ExitStack() as lock:
-            lock.enter_context(home.locked())
-            begun["run"] = home.begin("run")
-            home.wait_until_the_dump_waits()
-            home.release_restores()
+        with setup.in_the_middle("restore") as begun, contextlib.ExitStack() as lock:
+            lock.enter_context(setup.locked())
+            begun["run"] = setup.begin("run")
+            setup.wait_until_the_dump_waits()
+            setup.release_restores()
             seen.add(begun["restore"])
             lock.close()
             seen.add(begun["run"])
@@ -345,46 +356,46 @@ NIGHTS = [
 ]
 
 
-def test_seven_bad_nights(home: Home) -> None:
-    place, namespace = home.place, home.namespace
+def test_seven_nights_with_a_fault(setup: FaultSetup) -> None:
+    installation, namespace = setup.installation, setup.namespace
     # The last night's run was killed.
-    with meets(home, "seven bad nights", leaves_partial=True) as seen:
-        older = {os.fsdecode(name) for name in snapshot(place.volume) if name.endswith(b".sql.gz")}
+    with meets(setup, "seven bad nights", leaves_partial=True) as seen:
+        older = {os.fsdecode(name) for name in snapshot(installation.volume) if name.endswith(b".sql.gz")}
         tries = '{"spec": {"jobTemplate": {"spec": {"backoffLimit": %d}}}}'
         kubectl("patch", "cronjob", NAME, "-n", namespace, "-p", tries % 0)
         try:
             for night, (step, order, reason) in enumerate(NIGHTS):
                 job = f"night-{night}"
-                place.stop_at(step, order)
-                place.start(job)
+                installation.stop_at(step, order)
+                installation.start(job)
                 if order == WAIT:
-                    place.wait_for_gate()
-                    place.signal_container(signal.SIGKILL, job)
+                    installation.wait_for_gate()
+                    installation.signal_container(signal.SIGKILL, job)
                 assert job_ends(job, namespace, 240) == "Failed"
-                record = place.last_run
+                record = installation.last_run
                 print("night", night, record["state"], record["reason"])
                 # A run that was killed leaves no word; Kubernetes may have begun one attempt more, which does.
                 assert record["state"] in ({"running", "failed"} if order == WAIT else {"failed"})
                 assert re.search(reason, str(record["reason"])), record
-                assert {path.name for path in place.volume.glob("*.sql.gz")} == older
+                assert {path.name for path in installation.volume.glob("*.sql.gz")} == older
         finally:
-            place.stop_nowhere()
+            installation.stop_nowhere()
             kubectl("patch", "cronjob", NAME, "-n", namespace, "-p", tries % 3)
-        begun = [home.begin(kind) for kind in ("list", "prune", "drill", "restore", "fetch")]
+        begun = [setup.begin(kind) for kind in ("list", "prune", "drill", "restore", "fetch")]
         for operation in begun:
             seen.add(operation)
-        seen.add(home.begin("run"))
+        seen.add(setup.begin("run"))
 
 
 @pytest.mark.parametrize("days", ["+3d", "-3d"])
-def test_the_controllers_clock(home: Home, days: str) -> None:
-    with meets(home, f"controller's clock {'forward' if days[0] == '+' else 'back'}") as seen:
+def test_controller_clock_wrong(setup: FaultSetup, days: str) -> None:
+    with meets(setup, f"controller's clock {'forward' if days[0] == '+' else 'back'}") as seen:
         for operation in [
-            home.begin("list", clock=days),
-            home.begin("fetch", clock=days),
-            home.begin("prune", clock=days),
-            home.begin("drill", clock=days),
-            home.begin("restore", clock=days),
+            setup.begin("list", clock=days),
+            setup.begin("fetch", clock=days),
+            setup.begin("prune", clock=days),
+            setup.begin("drill", clock=days),
+            setup.begin("restore", clock=days),
         ]:
             seen.add(operation)
-        seen.add(home.begin("run", clock=days, max_age="26h"))
+        seen.add(setup.begin("run", clock=days, max_age="26h"))

@@ -32,7 +32,7 @@ _CHANGED = "the volume does not hold what was written|the compressed dump cannot
     ],
     ids=["written file changed", "written file removed", "open file removed", "sidecar changed"],
 )
-def test_changed_on_the_server(guest: Guest, step: str, file: str, change: str, reason: str) -> None:
+def test_volume_changed_on_the_server(guest: Guest, step: str, file: str, change: str, reason: str) -> None:
     share = guest.share()
     run = guest.start("run", share.mount(), gate=step)
     run.wait_for_gate()

@@ -54,7 +54,7 @@ def test_files_belong_to_the_squashed_user(guest: Guest, options: str, user: int
     assert share.sh('stat -c "%u %a" "$1"', outcome.result["backup"]).split() == [str(owner), "640"]
 
 
-def test_the_squashed_user_may_not_write(guest: Guest) -> None:
+def test_squashed_user_without_write_rights(guest: Guest) -> None:
     share = guest.share(options="all_squash,anonuid=1024,anongid=1024", owner=1001, mode="0755")
     before = share.names()
     run = guest.start("run", share.mount())
@@ -67,7 +67,7 @@ def test_the_squashed_user_may_not_write(guest: Guest) -> None:
 
 
 @pytest.mark.parametrize("step", ["dump", "read_back"])
-def test_the_share_is_full(guest: Guest, step: str) -> None:
+def test_full_share_fails_the_run(guest: Guest, step: str) -> None:
     """The client takes what the server has no room for: the error comes when the file is flushed.
 
     Filled before the read-back, it is the sidecar that does not fit.

@@ -59,13 +59,13 @@ def slow_job(namespace: str, name: str, seconds: int, before: str = ":") -> None
 
 
 @pytest.fixture
-def installed(written: list[dict[str, Any]], namespace: str) -> dict[str, Any]:
+def installed(site_objects: list[dict[str, Any]], namespace: str) -> dict[str, Any]:
     """The options that name an installation."""
-    create_in(written, namespace)
+    create_in(site_objects, namespace)
     return {"namespace": namespace, "name": NAME}
 
 
-def test_from_nothing_to_healthy(ansible: Ansible, installed: dict[str, Any]) -> None:
+def test_first_run_makes_the_installation_healthy(ansible: Ansible, installed: dict[str, Any]) -> None:
     namespace = installed["namespace"]
     empty = ansible.module("backup_info", **installed)
     assert [problem["check"] for problem in empty["problems"]] == ["backup"]
@@ -102,7 +102,7 @@ def test_from_nothing_to_healthy(ansible: Ansible, installed: dict[str, Any]) ->
     assert names("job", namespace) == {made["job"]}
 
 
-def test_retention_is_shown_and_applied(ansible: Ansible, installed: dict[str, Any]) -> None:
+def test_prune_shows_then_applies_retention(ansible: Ansible, installed: dict[str, Any]) -> None:
     namespace = installed["namespace"]
     made = """
     for day in 01 02 03; do
@@ -137,7 +137,7 @@ def _keep_one(namespace: str) -> None:
             patch(namespace, ("replace", f"/containers/0/env/{number}/value", value))
 
 
-def test_attaches_to_a_run_in_progress(ansible: Ansible, installed: dict[str, Any]) -> None:
+def test_run_in_progress_is_attached_to(ansible: Ansible, installed: dict[str, Any]) -> None:
     namespace = installed["namespace"]
     slow_job(namespace, "by-hand", 6)
     found = ansible.module("backup_job", **installed)
@@ -174,7 +174,7 @@ def runbooks_job(name: str, namespace: str) -> dict[str, Any]:
     return found
 
 
-def test_only_runs_are_attached_to(ansible: Ansible, installed: dict[str, Any]) -> None:
+def test_other_jobs_are_not_attached_to(ansible: Ansible, installed: dict[str, Any]) -> None:
     namespace = installed["namespace"]
     reader, listing = runbooks_job("backup-reader", namespace), runbooks_job('"$job"', namespace)
     assert listing["spec"]["template"]["spec"]["containers"][0]["args"] == ["list"]
@@ -202,7 +202,7 @@ def test_only_runs_are_attached_to(ansible: Ansible, installed: dict[str, Any]) 
     assert (would["job"], would["attached"]) == ("earlier", True)
 
 
-def test_a_job_without_its_own_result_is_no_success(ansible: Ansible, installed: dict[str, Any]) -> None:
+def test_job_without_a_result_is_a_failure(ansible: Ansible, installed: dict[str, Any]) -> None:
     """It is complete, and what it printed is another run's."""
     namespace = installed["namespace"]
     slow_job(namespace, "by-hand", 6, 'echo \'{"state":"succeeded","job":"another"}\'; exit 0')
@@ -211,7 +211,7 @@ def test_a_job_without_its_own_result_is_no_success(ansible: Ansible, installed:
     assert "nothing shows that it made a backup" in found["msg"] and "last-run.json on the volume none" in found["msg"]
 
 
-def test_a_container_beside_the_backup(ansible: Ansible, installed: dict[str, Any]) -> None:
+def test_second_container_that_does_not_end(ansible: Ansible, installed: dict[str, Any]) -> None:
     """One that does not end, as a mesh's proxy does not."""
     template = must_get("cronjob", NAME, installed["namespace"])["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     proxy = {key: template["containers"][0][key] for key in ("image", "securityContext")}
@@ -226,7 +226,7 @@ def test_a_container_beside_the_backup(ansible: Ansible, installed: dict[str, An
     assert len(jobs) == 2
 
 
-def test_a_node_that_comes_late(ansible: Ansible, installed: dict[str, Any]) -> None:
+def test_node_available_late(ansible: Ansible, installed: dict[str, Any]) -> None:
     """As one does that is uncordoned, or added by an autoscaler; long after stuck_timeout."""
     namespace, label = installed["namespace"], f"homelab-tests-late-{installed['namespace']}"
     patch(namespace, ("add", "/nodeSelector", {label: "yes"}))
@@ -242,7 +242,7 @@ def test_a_node_that_comes_late(ansible: Ansible, installed: dict[str, Any]) -> 
     assert [each.returncode for each in begun] == [0, 0], outputs
 
 
-def test_a_volume_that_comes_late(ansible: Ansible, installed: dict[str, Any], tmp_path: Path) -> None:
+def test_volume_available_late(ansible: Ansible, installed: dict[str, Any], tmp_path: Path) -> None:
     """As one does whose server starts again: the kubelet tries the mount once more."""
     namespace = installed["namespace"]
     kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=privileged", "--overwrite")
@@ -262,7 +262,7 @@ def test_a_volume_that_comes_late(ansible: Ansible, installed: dict[str, Any], t
     assert begun.returncode == 0, output
 
 
-def test_a_failed_run_says_why(ansible: Ansible, installed: dict[str, Any]) -> None:
+def test_failed_run_is_explained(ansible: Ansible, installed: dict[str, Any]) -> None:
     namespace = installed["namespace"]
     apply(
         {
@@ -284,7 +284,7 @@ def test_a_failed_run_says_why(ansible: Ansible, installed: dict[str, Any]) -> N
     assert {"backup", "last_run"} <= {problem["check"] for problem in info["problems"]}
 
 
-def test_a_job_that_is_deleted_meanwhile(ansible: Ansible, installed: dict[str, Any]) -> None:
+def test_job_deleted_during_the_run(ansible: Ansible, installed: dict[str, Any]) -> None:
     namespace = installed["namespace"]
     slow_job(namespace, "by-hand", 60)
     waiting = ansible.start("backup_job", **installed)
@@ -346,7 +346,7 @@ STUCK: dict[str, tuple[list[tuple[str, str, Any]], tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("fault", STUCK)
-def test_a_pod_that_will_not_start(ansible: Ansible, installed: dict[str, Any], fault: str) -> None:
+def test_pod_that_cannot_start(ansible: Ansible, installed: dict[str, Any], fault: str) -> None:
     namespace = installed["namespace"]
     operations, words = STUCK[fault]
     if fault == "unbound":
@@ -388,8 +388,8 @@ def test_a_pod_that_will_not_start(ansible: Ansible, installed: dict[str, Any], 
         assert not readers(namespace)
 
 
-def test_a_plain_scripts_cronjob(ansible: Ansible, namespace: str, home: dict[str, Any]) -> None:
-    apply(*plain_script(namespace, home["host"], CLAIM))
+def test_foreign_cronjob(ansible: Ansible, namespace: str, role_variables: dict[str, Any]) -> None:
+    apply(*plain_script(namespace, role_variables["host"], CLAIM))
     options: dict[str, Any] = {"namespace": namespace, "name": NAME}
     create(waiting_job(namespace, "sleeps", {"command": ["sleep", "3600"]}))
     made = ansible.module("backup_job", **options)
@@ -411,7 +411,7 @@ def minimal(namespace: str, tmp_path: Path) -> dict[str, str]:
     return credentials("operator", role, tmp_path)
 
 
-def test_the_documented_role_is_enough(ansible: Ansible, installed: dict[str, Any], minimal: dict[str, str]) -> None:
+def test_documented_rights_are_enough(ansible: Ansible, installed: dict[str, Any], minimal: dict[str, str]) -> None:
     made = ansible.module("backup_job", env=minimal, **installed)
     assert not made["failed"], made["msg"]
     assert not ansible.module("backup_job", env=minimal, max_age="1h", **installed)["changed"]
@@ -436,7 +436,7 @@ def test_the_documented_role_is_enough(ansible: Ansible, installed: dict[str, An
     ],
 )
 @pytest.mark.parametrize("module", ["backup_info", "backup_job"])
-def test_what_is_not_there(
+def test_missing_cronjob_is_named(
     ansible: Ansible, namespace: str, module: str, options: dict[str, Any], words: tuple[str, ...]
 ) -> None:
     if "max_age" in options:
@@ -447,7 +447,7 @@ def test_what_is_not_there(
     assert not names("job", namespace)
 
 
-def test_a_module_that_is_killed_leaves_nothing_for_long(ansible: Ansible, installed: dict[str, Any]) -> None:
+def test_module_killed_leaves_no_reader(ansible: Ansible, installed: dict[str, Any]) -> None:
     namespace = installed["namespace"]
     patch(namespace, ("add", "/nodeSelector", {"disk": "none"}))  # the reader waits for ever
     running = ansible.start("backup_info", stuck_timeout="10m", **installed)

@@ -100,7 +100,7 @@ Drill = Callable[..., dict[str, Any]]
 
 
 @pytest.mark.parametrize("image_and_user", IMAGES)
-def test_a_backup_restores_to_what_it_holds(
+def test_restored_counts_equal_the_contents(
     ansible: Ansible, namespace: str, folder: Path, drill: Drill, image_and_user: tuple[str, int]
 ) -> None:
     sha256 = put(folder, owned_by("the boss"))
@@ -119,14 +119,16 @@ def test_a_backup_restores_to_what_it_holds(
 
 
 @pytest.mark.parametrize("options", [{}, {"in_memory": True, "size_limit": "256Mi"}, {"settings": {"jit": False}}])
-def test_without_contents_the_rows_copied_are_the_proof(folder: Path, drill: Drill, options: dict[str, Any]) -> None:
+def test_rows_are_compared_with_copy_when_contents_are_unknown(
+    folder: Path, drill: Drill, options: dict[str, Any]
+) -> None:
     assert (folder / BACKUP).exists()
     found = drill(backup=BACKUP, **options)
     assert not found["failed"], found["msg"]
     assert (found["compared"], found["rows"]) == (False, 4)
 
 
-def test_what_is_not_as_the_contents_say(ansible: Ansible, namespace: str, folder: Path, drill: Drill) -> None:
+def test_difference_from_the_contents_fails(ansible: Ansible, namespace: str, folder: Path, drill: Drill) -> None:
     assert (folder / BACKUP).exists()
     contents = contents_of(ansible, namespace)
     app = next(database for database in contents["databases"] if database["name"] == "app")
@@ -146,11 +148,11 @@ def test_check_mode_restores_nothing(folder: Path, drill: Drill) -> None:
     assert (found["backup"], found["sha256"]) == (f"{NAME}-2026-11-21-020000.sql.gz", sha256)
 
 
-def test_the_pod_has_no_credentials(
-    ansible: Ansible, written: list[dict[str, Any]], namespace: str, server: Server
+def test_pod_has_no_credentials(
+    ansible: Ansible, site_objects: list[dict[str, Any]], namespace: str, server: Server
 ) -> None:
     """Not even where the backup's own pod has them."""
-    create_in(written, namespace)
+    create_in(site_objects, namespace)
     put(volume_folder(namespace), with_statement("SELECT pg_sleep(600);"))
     running = ansible.start("restore_drill", namespace=namespace, timeout="20m")
     try:
@@ -187,7 +189,7 @@ def drill_pod(namespace: str, component: str = "drill") -> dict[str, Any]:
     raise AssertionError(kubectl("describe", "pod", "-n", namespace))
 
 
-def test_the_documented_role_is_enough(ansible: Ansible, namespace: str, folder: Path, tmp_path: Path) -> None:
+def test_documented_rights_are_enough(ansible: Ansible, namespace: str, folder: Path, tmp_path: Path) -> None:
     assert (folder / BACKUP).exists()
     role = yaml.safe_load((CHECKOUT / "docs" / "examples" / "rbac" / "operate.yaml").read_text())
     role["metadata"]["namespace"] = namespace
@@ -197,7 +199,7 @@ def test_the_documented_role_is_enough(ansible: Ansible, namespace: str, folder:
     nothing_stays(namespace)
 
 
-def test_ansible_is_ended_in_the_middle(ansible: Ansible, namespace: str, folder: Path) -> None:
+def test_ansible_terminated_leaves_nothing(ansible: Ansible, namespace: str, folder: Path) -> None:
     put(folder, with_statement("SELECT pg_sleep(600);"))
     running = ansible.start("restore_drill", namespace=namespace)
     drill_pod(namespace)
@@ -206,7 +208,7 @@ def test_ansible_is_ended_in_the_middle(ansible: Ansible, namespace: str, folder
     nothing_stays(namespace)
 
 
-def test_ansible_is_killed_in_the_middle(ansible: Ansible, namespace: str, folder: Path) -> None:
+def test_ansible_killed_lets_the_job_finish(ansible: Ansible, namespace: str, folder: Path) -> None:
     put(folder, with_statement("SELECT pg_sleep(8);"))
     running = ansible.start("restore_drill", namespace=namespace)
     drill_pod(namespace)
@@ -237,7 +239,7 @@ FAULTS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_backup_that_does_not_restore(folder: Path, drill: Drill, fault: str) -> None:
+def test_backup_that_cannot_be_restored_fails(folder: Path, drill: Drill, fault: str) -> None:
     text, words = FAULTS[fault]
     put(folder, text)
     found = drill()
@@ -246,7 +248,7 @@ def test_a_backup_that_does_not_restore(folder: Path, drill: Drill, fault: str) 
     assert found["changed"] is False
 
 
-def test_rows_that_vanish_while_they_are_restored(folder: Path, drill: Drill) -> None:
+def test_rows_lost_during_the_restore_fail(folder: Path, drill: Drill) -> None:
     begin = DUMP.index("COPY public.z")
     put(folder, DUMP[:begin] + "TRUNCATE public.b;\n\n" + DUMP[begin:])
     found = drill()
@@ -254,7 +256,7 @@ def test_rows_that_vanish_while_they_are_restored(folder: Path, drill: Drill) ->
     assert "rows" in found["msg"], found["msg"]
 
 
-def test_a_damaged_backup(folder: Path, drill: Drill) -> None:
+def test_damaged_backup_fails(folder: Path, drill: Drill) -> None:
     sha256 = put(folder)
     data = bytearray((folder / BACKUP).read_bytes())
     data[len(data) // 2] ^= 0xFF
@@ -264,7 +266,7 @@ def test_a_damaged_backup(folder: Path, drill: Drill) -> None:
     assert BACKUP in found["msg"], found["msg"]
 
 
-def test_a_tampered_backup_with_a_sidecar_of_its_own(folder: Path, drill: Drill) -> None:
+def test_tampered_backup_and_checksum_file_fail(folder: Path, drill: Drill) -> None:
     sha256 = put(folder)
     other = put(folder, with_statement("SELECT 1;"))
     found = drill(sha256=sha256)
@@ -273,14 +275,14 @@ def test_a_tampered_backup_with_a_sidecar_of_its_own(folder: Path, drill: Drill)
     assert "Nothing was restored" in found["msg"]
 
 
-def test_a_backup_that_is_larger_than_the_limit(folder: Path, drill: Drill) -> None:
+def test_data_larger_than_the_size_limit_fails(folder: Path, drill: Drill) -> None:
     put(folder, with_statement("CREATE TABLE public.big AS SELECT repeat('x', 100) FROM generate_series(1, 3000000);"))
     found = drill(size_limit="80Mi")
     assert found["failed"]
     assert "limit" in found["msg"].lower(), found["msg"]
 
 
-def test_a_pod_that_has_too_little_memory(namespace: str, folder: Path, drill: Drill) -> None:
+def test_too_little_memory_fails(namespace: str, folder: Path, drill: Drill) -> None:
     put(folder, with_statement("SET work_mem = '2GB'; SELECT count(DISTINCT g) FROM generate_series(1, 9000000) AS g;"))
     limits = {"limits": {"memory": "256Mi"}}
     path = "/spec/jobTemplate/spec/template/spec/containers/0/resources"
@@ -292,14 +294,14 @@ def test_a_pod_that_has_too_little_memory(namespace: str, folder: Path, drill: D
     assert "memory" in found["msg"] and "postgres_backup_resources" in found["msg"], found["msg"]
 
 
-def test_a_drill_that_takes_too_long(folder: Path, drill: Drill) -> None:
+def test_timeout_ends_the_drill(folder: Path, drill: Drill) -> None:
     put(folder, with_statement("SELECT pg_sleep(600);"))
     found = drill(timeout="8s")
     assert found["failed"]
     assert "8s" in found["msg"] or "time" in found["msg"], found["msg"]
 
 
-def test_what_is_not_there(namespace: str, folder: Path, drill: Drill) -> None:
+def test_missing_cronjob_or_backup_is_named(namespace: str, folder: Path, drill: Drill) -> None:
     name = f"{NAME}-2020-01-01-000000.sql.gz"
     assert name in drill(backup=name)["msg"]
     for path in folder.iterdir():
@@ -328,15 +330,15 @@ NO_IMAGE = json.dumps(
         ({"backup": "../x"}, "backup: expected the name"),
     ],
 )
-def test_wrong_options_start_nothing(ansible: Ansible, namespace: str, options: dict[str, Any], words: str) -> None:
+def test_invalid_options_start_nothing(ansible: Ansible, namespace: str, options: dict[str, Any], words: str) -> None:
     found = ansible.module("restore_drill", namespace=namespace, **options)
     assert found["failed"]
     assert words in found["msg"]
     assert not names("job", namespace)
 
 
-def test_the_scheduled_drill(ansible: Ansible, home: dict[str, Any], namespace: str) -> None:
-    assert ansible.site(drill_schedule="0 4 * * 0", **home).status == 0
+def test_scheduled_drill_good_and_bad(ansible: Ansible, role_variables: dict[str, Any], namespace: str) -> None:
+    assert ansible.site(drill_schedule="0 4 * * 0", **role_variables).status == 0
     options: dict[str, Any] = {"namespace": namespace, "name": NAME}
     backup = run_cronjob(namespace)["backup"]
     before = ansible.module("backup_info", **options)
@@ -346,8 +348,8 @@ def test_the_scheduled_drill(ansible: Ansible, home: dict[str, Any], namespace: 
     kubectl("create", "job", f"--from=cronjob/{DRILL}", "by-hand", "-n", namespace)
     assert job_ends("by-hand", namespace, 120) == "Complete", kubectl("logs", "job/by-hand", "-n", namespace)
     folder = volume_folder(namespace)
-    written = json.loads((folder / "last-drill.json").read_text())
-    assert (written["state"], written["backup"]) == ("succeeded", backup)
+    site_objects = json.loads((folder / "last-drill.json").read_text())
+    assert (site_objects["state"], site_objects["backup"]) == ("succeeded", backup)
     after = ansible.module("backup_info", **options)
     assert (after["healthy"], after["last_drill"]["state"]) == (True, "succeeded"), after["problems"]
     assert after["last_drill"]["databases"] >= 1
@@ -364,7 +366,7 @@ def test_the_scheduled_drill(ansible: Ansible, home: dict[str, Any], namespace: 
     assert bad["healthy"] is False
 
 
-def test_the_playbook(ansible: Ansible, namespace: str, folder: Path) -> None:
+def test_playbook_drills_and_prints_a_table(ansible: Ansible, namespace: str, folder: Path) -> None:
     assert (folder / BACKUP).exists()
     given: dict[str, Any] = {"postgres_backup_namespace": namespace}
     play = ansible("homelab.postgres_backup.drill", **given)
@@ -388,7 +390,7 @@ def test_the_playbook(ansible: Ansible, namespace: str, folder: Path) -> None:
     assert "no_such_function" in bad.output
 
 
-def test_the_playbook_with_contents_that_were_kept(ansible: Ansible, namespace: str, folder: Path) -> None:
+def test_playbook_compares_with_kept_contents(ansible: Ansible, namespace: str, folder: Path) -> None:
     assert (folder / BACKUP).exists()
     contents = contents_of(ansible, namespace)
     kept = ansible.folder / "contents.json"

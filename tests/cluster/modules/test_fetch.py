@@ -143,7 +143,7 @@ def require_no_reader(namespace: str) -> None:
 # -------------------------------------------------------------------------------------------------------- what it does
 
 
-def test_the_newest_complete_one(fetch: Fetch, volume: Path) -> None:
+def test_newest_complete_backup_is_fetched(fetch: Fetch, volume: Path) -> None:
     put(volume, of_day(1))
     data = BACKUP + b"\0" * 100
     sha256 = put(volume, of_day(2), data)
@@ -179,11 +179,11 @@ def test_the_newest_complete_one(fetch: Fetch, volume: Path) -> None:
     assert (mended["changed"], (fetch.dest / of_day(2)).read_bytes()) == (True, data)
 
 
-def test_a_real_run_is_fetched_and_read(
-    written: list[dict[str, Any]], namespace: str, tmp_path: Path, collections: Path
+def test_backup_of_a_real_run_is_fetched_and_read(
+    site_objects: list[dict[str, Any]], namespace: str, tmp_path: Path, collections: Path
 ) -> None:
     """The role's own CronJob; the server has sample data of dev/postgresql.yml."""
-    create_in(written, namespace)
+    create_in(site_objects, namespace)
     made = run_cronjob(namespace)
     (tmp_path / "here").mkdir()
     done = Fetch(namespace, tmp_path, collections)(verify=True)
@@ -192,7 +192,7 @@ def test_a_real_run_is_fetched_and_read(
     assert "warnings" not in done
 
 
-def test_an_unchecked_one_is_fetched_with_a_warning(fetch: Fetch, volume: Path) -> None:
+def test_unchecked_backup_is_fetched_with_a_warning(fetch: Fetch, volume: Path) -> None:
     """From somebody's own CronJob."""
     sha256 = put(volume, of_day(1), sidecar=False)
     done = fetch(verify=True)
@@ -202,7 +202,7 @@ def test_an_unchecked_one_is_fetched_with_a_warning(fetch: Fetch, volume: Path) 
     assert fetch(verify=True)["changed"] is False
 
 
-def test_a_named_one_to_a_named_file(fetch: Fetch, volume: Path) -> None:
+def test_named_backup_is_fetched_to_a_named_file(fetch: Fetch, volume: Path) -> None:
     put(volume, of_day(1), b"first")
     put(volume, of_day(2), b"second")
     dest = fetch.dest / "to restore.gz"
@@ -213,7 +213,7 @@ def test_a_named_one_to_a_named_file(fetch: Fetch, volume: Path) -> None:
     assert fetch(backup=of_day(1), dest=str(dest), mode="0600")["changed"] is False
 
 
-def test_older_ones_go_from_the_directory(fetch: Fetch, volume: Path) -> None:
+def test_older_fetched_backups_are_deleted(fetch: Fetch, volume: Path) -> None:
     for day in range(1, 5):
         put(volume, of_day(day))
         assert fetch(keep_local=2)["failed"] is False
@@ -231,7 +231,7 @@ def test_older_ones_go_from_the_directory(fetch: Fetch, volume: Path) -> None:
     [(BACKUP[:-20], "the file is cut off"), (b"no gzip", "gzip"), (gzip.compress(b"SELECT 1;"), "dump")],
     ids=["cut-off", "text", "no-dump"],
 )
-def test_damage_is_seen_before_the_name_is_given(fetch: Fetch, volume: Path, data: bytes, message: str) -> None:
+def test_damaged_backup_never_gets_its_final_name(fetch: Fetch, volume: Path, data: bytes, message: str) -> None:
     put(volume, of_day(1), data)
     done = fetch(verify=True)
     assert done["failed"] and message in done["msg"], done
@@ -240,7 +240,7 @@ def test_damage_is_seen_before_the_name_is_given(fetch: Fetch, volume: Path, dat
     assert fetch()["failed"] is False
 
 
-def test_the_volume_is_not_what_its_sidecar_says(fetch: Fetch, volume: Path) -> None:
+def test_checksum_file_contradicts_the_volume(fetch: Fetch, volume: Path) -> None:
     put(volume, of_day(1))
     (volume / of_day(1)).write_bytes(b"x" * len(BACKUP))
     done = fetch()
@@ -251,7 +251,7 @@ def test_the_volume_is_not_what_its_sidecar_says(fetch: Fetch, volume: Path) -> 
 # ----------------------------------------------------------------------------------------------------- what is refused
 
 
-def test_no_backup_and_a_wrong_name(fetch: Fetch, volume: Path) -> None:
+def test_missing_backup_is_refused(fetch: Fetch, volume: Path) -> None:
     assert "no backup can be fetched: expected a complete one" in fetch()["msg"]
     put(volume, of_day(1))
     missing = fetch(backup=of_day(2))
@@ -278,7 +278,7 @@ def role(namespace: str, *more: dict[str, list[str]]) -> dict[str, Any]:
     }
 
 
-def test_a_user_with_few_rights(fetch: Fetch, volume: Path) -> None:
+def test_user_without_rights_is_refused(fetch: Fetch, volume: Path) -> None:
     """Also commands run in that user's name: impersonation is a header that the kubernetes client forgets there."""
     put(volume, of_day(1))
     subject = {"kind": "User", "name": "fetcher", "apiGroup": "rbac.authorization.k8s.io"}
@@ -313,7 +313,7 @@ def test_a_user_with_few_rights(fetch: Fetch, volume: Path) -> None:
     ],
     ids=["no-directory", "mode", "mode-without-quotes", "timeout", "keep-local-of-a-file", "keep-none", "retries"],
 )
-def test_what_cannot_be_done(fetch: Fetch, volume: Path, options: dict[str, Any], message: str) -> None:
+def test_invalid_options_are_refused(fetch: Fetch, volume: Path, options: dict[str, Any], message: str) -> None:
     put(volume, of_day(1))
     done = fetch(**options)
     assert done["failed"] and message in done["msg"], done
@@ -327,13 +327,13 @@ def test_what_cannot_be_done(fetch: Fetch, volume: Path, options: dict[str, Any]
     ],
     ids=["small", "read-only"],
 )
-def test_a_disk_that_takes_nothing(fetch: Fetch, volume: Path, options: str, message: str) -> None:
+def test_local_disk_that_is_not_writable_or_full(fetch: Fetch, volume: Path, options: str, message: str) -> None:
     put(volume, of_day(1), noise(3_000_000))
     done = fetch(within=f"mount -t tmpfs -o {options} tmpfs {shlex.quote(str(fetch.dest))}")
     assert done["failed"] and message in done["msg"], done
 
 
-def test_a_disk_that_fills_up(fetch: Fetch, volume: Path) -> None:
+def test_local_disk_that_fills_up(fetch: Fetch, volume: Path) -> None:
     """Something else takes the space once some of the bytes are here."""
     put(volume, of_day(1), noise(75_000_000))
     shown = shlex.quote(str(fetch.dest))
@@ -363,7 +363,7 @@ def kill_readers(namespace: str) -> None:
     kubectl("delete", "pods", "--all", "-n", namespace, "--grace-period=0", "--force", "--wait=false")
 
 
-def test_the_readers_pod_is_deleted(fetch: Fetch, big: bytes) -> None:
+def test_reader_pod_deleted_is_resumed(fetch: Fetch, big: bytes) -> None:
     running = fetch.start()
     running.hold_when_it_comes(of_day(1))
     kill_readers(fetch.namespace)
@@ -374,7 +374,7 @@ def test_the_readers_pod_is_deleted(fetch: Fetch, big: bytes) -> None:
     require_no_reader(fetch.namespace)
 
 
-def test_ansible_is_killed_and_run_again(fetch: Fetch, big: bytes) -> None:
+def test_ansible_killed_then_run_again_resumes(fetch: Fetch, big: bytes) -> None:
     for verify in (False, True):
         running = fetch.start(verify=verify)
         running.hold_when_it_comes(of_day(1))
@@ -390,7 +390,7 @@ def test_ansible_is_killed_and_run_again(fetch: Fetch, big: bytes) -> None:
         (fetch.dest / of_day(1)).unlink()
 
 
-def test_what_is_left_of_something_else_is_not_trusted(fetch: Fetch, big: bytes) -> None:
+def test_partial_file_of_something_else_is_not_trusted(fetch: Fetch, big: bytes) -> None:
     (fetch.dest / f".{of_day(1)}.partial").write_bytes(big[:1000] + b"?")
     done = fetch()
     assert (done["failed"], done["resumed_bytes"]) == (False, 0), done
@@ -422,7 +422,7 @@ def shorten(volume: Path) -> None:
     ids=["pruned", "replaced", "shortened"],
 )
 @pytest.mark.usefixtures("big")
-def test_the_file_does_not_stay_what_it_was(
+def test_backup_replaced_during_the_fetch(
     fetch: Fetch, volume: Path, happens: Callable[[Path], None], message: str
 ) -> None:
     running = fetch.start()
@@ -435,7 +435,7 @@ def test_the_file_does_not_stay_what_it_was(
     require_no_reader(fetch.namespace)
 
 
-def test_a_pruned_file_that_is_read_to_its_end(fetch: Fetch, volume: Path, big: bytes) -> None:
+def test_pruned_backup_is_read_to_its_end(fetch: Fetch, volume: Path, big: bytes) -> None:
     running = fetch.start()
     running.hold_when_it_comes(of_day(1))
     prune(volume)
@@ -444,7 +444,7 @@ def test_a_pruned_file_that_is_read_to_its_end(fetch: Fetch, volume: Path, big: 
     assert (fetch.dest / of_day(1)).read_bytes() == big
 
 
-def test_two_at_once(fetch: Fetch, big: bytes) -> None:
+def test_two_fetches_at_once(fetch: Fetch, big: bytes) -> None:
     running = fetch.start()
     running.hold_when_it_comes(of_day(1))
     second = Fetch(fetch.namespace, fetch.folder / "second", fetch.collections)
@@ -483,7 +483,7 @@ def own_cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("own_cluster")
-def test_the_clusters_own_programs_are_restarted(tmp_path: Path, collections: Path) -> None:
+def test_api_server_and_kubelet_restarted_during_a_fetch(tmp_path: Path, collections: Path) -> None:
     namespace = new_namespace("fetch")
     install(namespace)
     data = noise(BIG_BYTES)

@@ -20,7 +20,7 @@ import yaml
 from tests.cluster.support.ansible_runs import Ansible, signal_all
 from tests.cluster.support.installed_objects import volume_folder
 from tests.cluster.support.kube import CHECKOUT, delete_namespace, kubectl, must_get, names, wait_until
-from tests.cluster.support.live_server import POD, Live
+from tests.cluster.support.live_server import POD, LiveServer
 from tests.cluster.support.namespaces import credentials, new_namespace
 from tests.cluster.support.pod_commands import PodShell
 from tests.cluster.support.servers import bring_server_up
@@ -28,7 +28,7 @@ from tests.dump import hostile
 from tests.script.sample import quoted
 
 
-def module(ansible: Ansible, live: Live, *arguments: str, **more: Any) -> dict[str, Any]:
+def module(ansible: Ansible, live: LiveServer, *arguments: str, **more: Any) -> dict[str, Any]:
     """The module's result; the contents are longer than a command line may be."""
     env = more.pop("env", None)
     if not arguments:
@@ -37,7 +37,7 @@ def module(ansible: Ansible, live: Live, *arguments: str, **more: Any) -> dict[s
     return ansible.module("restore_database", *arguments, *contents_of(ansible, live), env=env, **live.options(**more))
 
 
-def contents_of(ansible: Ansible, live: Live) -> tuple[str, ...]:
+def contents_of(ansible: Ansible, live: LiveServer) -> tuple[str, ...]:
     path = ansible.folder / "contents.json"
     if not path.exists():
         path.write_text(json.dumps({"contents": live.fetched["contents"]}))
@@ -49,14 +49,14 @@ def restores(namespace: str) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def live(collections: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+def live(collections: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     """A server of these tests' own, its installation, and a fetched backup."""
     folder = tmp_path_factory.mktemp("restore")
     ansible = Ansible(folder, collections)
     namespace = new_namespace("restore")
     server = bring_server_up(ansible, namespace)
     shell = PodShell(namespace, POD)
-    empty = Live(server, shell, {})
+    empty = LiveServer(server, shell, {})
     spaces = folder / "spaces"
     spaces.mkdir()
     hostile.fill(empty, spaces)  # type: ignore[arg-type]
@@ -72,13 +72,13 @@ def live(collections: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     dest.mkdir()
     fetched = ansible.module("backup_fetch", namespace=namespace, dest=f"{dest}/", verify=True)
     assert not fetched["failed"], fetched["msg"]
-    yield Live(server, shell, fetched)
+    yield LiveServer(server, shell, fetched)
     shell.close()
     delete_namespace(namespace)
 
 
 @pytest.fixture
-def untouched(live: Live) -> Iterator[Live]:
+def untouched(live: LiveServer) -> Iterator[LiveServer]:
     """The server, whose databases are the same ones afterwards."""
     before = live.state()
     yield live
@@ -86,7 +86,7 @@ def untouched(live: Live) -> Iterator[Live]:
     assert not restores(live.server.namespace)
 
 
-def test_every_database_beside_the_live_one(ansible: Ansible, untouched: Live) -> None:
+def test_restored_next_to_the_live_databases(ansible: Ansible, untouched: LiveServer) -> None:
     for number, database in enumerate(untouched.fetched["contents"]["databases"]):
         name, new = database["name"], f'other {number} "q" $(x) $HOME'
         done = module(ansible, untouched, database=name, new_name=new)
@@ -99,7 +99,7 @@ def test_every_database_beside_the_live_one(ansible: Ansible, untouched: Live) -
 
 
 @pytest.mark.parametrize("name", ["app", 'sp ace "q" \\ b', "ünï", "d" * 63, "latin1"])
-def test_a_database_in_the_live_ones_place(ansible: Ansible, live: Live, name: str) -> None:
+def test_restored_in_place_of_the_live_database(ansible: Ansible, live: LiveServer, name: str) -> None:
     text, shape = live.text_of(name), live.shape(name)
     live.sql("CREATE TABLE added_since (a int);", name)
     changed = live.text_of(name)
@@ -116,14 +116,14 @@ def test_a_database_in_the_live_ones_place(ansible: Ansible, live: Live, name: s
     live.drop(done["replaced"])
 
 
-def test_an_existing_name_is_refused(ansible: Ansible, untouched: Live) -> None:
+def test_existing_database_name_is_refused(ansible: Ansible, untouched: LiveServer) -> None:
     for check in ([], ["--check"]):
         found = module(ansible, untouched, *check, database="app")
         assert found["failed"]
         assert "the database exists: 'app'" in found["msg"]
 
 
-def test_a_backup_that_was_changed(ansible: Ansible, untouched: Live) -> None:
+def test_backup_changed_since_the_fetch_is_refused(ansible: Ansible, untouched: LiveServer) -> None:
     path = volume_folder(untouched.server.namespace) / untouched.fetched["backup"]
     data = path.read_bytes()
     for other in (data[:-100], data[:500] + bytes([data[500] ^ 4]) + data[501:]):
@@ -136,7 +136,7 @@ def test_a_backup_that_was_changed(ansible: Ansible, untouched: Live) -> None:
         assert "is not the one that was verified" in found["msg"]
 
 
-def test_missing_roles(ansible: Ansible, live: Live) -> None:
+def test_missing_roles_are_named_then_created(ansible: Ansible, live: LiveServer) -> None:
     contents = json.loads(json.dumps(live.fetched["contents"]))
     next(each for each in contents["databases"] if each["name"] == "app")["roles"] += ["nobody's", "no one"]
     before = live.state()
@@ -146,14 +146,14 @@ def test_missing_roles(ansible: Ansible, live: Live) -> None:
     assert live.state() == before
 
 
-def test_a_connection_that_does_not_go(ansible: Ansible, untouched: Live) -> None:
+def test_open_connection_to_the_database_is_refused(ansible: Ansible, untouched: LiveServer) -> None:
     with untouched.session("app"):
         found = module(ansible, untouched, database="app", replace=True, connections_timeout="3s")
     assert found["failed"]
     assert "connections do not leave" in found["msg"] and "the pool" in found["msg"]
 
 
-def test_a_connection_that_is_ended(ansible: Ansible, live: Live) -> None:
+def test_open_connection_is_ended_on_request(ansible: Ansible, live: LiveServer) -> None:
     with live.session("app"):
         done = module(ansible, live, database="app", replace=True, terminate_connections=True)
     assert not done["failed"], done["msg"]
@@ -161,7 +161,7 @@ def test_a_connection_that_is_ended(ansible: Ansible, live: Live) -> None:
 
 
 @contextlib.contextmanager
-def waiting(ansible: Ansible, live: Live, **more: Any) -> Iterator[subprocess.Popen[str]]:
+def waiting(ansible: Ansible, live: LiveServer, **more: Any) -> Iterator[subprocess.Popen[str]]:
     """A restore that is filled and waits for somebody to leave."""
     options = live.options(**{"database": "app", "replace": True, "connections_timeout": "10m", **more})
     with live.session("app"):
@@ -175,7 +175,7 @@ def waiting(ansible: Ansible, live: Live, **more: Any) -> Iterator[subprocess.Po
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def test_a_second_restore_to_the_same_name(ansible: Ansible, untouched: Live) -> None:
+def test_second_restore_to_the_same_name_is_refused(ansible: Ansible, untouched: LiveServer) -> None:
     with waiting(ansible, untouched) as process:
         found = module(ansible, untouched, database="empty", new_name="app", replace=True)
         assert found["failed"]
@@ -190,7 +190,7 @@ def test_a_second_restore_to_the_same_name(ansible: Ansible, untouched: Live) ->
     wait_until(lambda: not untouched.waits(), "the restore is gone", 90)
 
 
-def interrupt(process: subprocess.Popen[str], live: Live, sent: signal.Signals) -> None:
+def interrupt(process: subprocess.Popen[str], live: LiveServer, sent: signal.Signals) -> None:
     """The Job is deleted, and its pod drops what it made.
 
     It is to be seen while somebody is connected still: a pod that has not heard of it yet may rename what is free.
@@ -202,12 +202,12 @@ def interrupt(process: subprocess.Popen[str], live: Live, sent: signal.Signals) 
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT], ids=lambda sent: sent.name)
-def test_ansible_is_interrupted(ansible: Ansible, untouched: Live, sent: signal.Signals) -> None:
+def test_ansible_interrupted_leaves_nothing(ansible: Ansible, untouched: LiveServer, sent: signal.Signals) -> None:
     with waiting(ansible, untouched) as process:
         interrupt(process, untouched, sent)
 
 
-def test_ansible_is_killed(ansible: Ansible, live: Live) -> None:
+def test_ansible_killed_lets_the_job_finish(ansible: Ansible, live: LiveServer) -> None:
     """Then the Job goes on to its end, or to its deadline."""
     with waiting(ansible, live) as process:
         signal_all(process, signal.SIGKILL)
@@ -220,7 +220,7 @@ def test_ansible_is_killed(ansible: Ansible, live: Live) -> None:
     kubectl("delete", "job", job, "-n", live.server.namespace)
 
 
-def test_the_pod_is_killed(ansible: Ansible, untouched: Live) -> None:
+def test_pod_killed_leaves_nothing(ansible: Ansible, untouched: LiveServer) -> None:
     """Nobody can clean up: the next restore does."""
     namespace = untouched.server.namespace
     with waiting(ansible, untouched) as process:
@@ -238,7 +238,7 @@ def test_the_pod_is_killed(ansible: Ansible, untouched: Live) -> None:
         untouched.sql(f"ALTER DATABASE {quoted(done['replaced'])} RENAME TO app;")
 
 
-def test_it_takes_too_long(ansible: Ansible, untouched: Live) -> None:
+def test_timeout_ends_the_restore(ansible: Ansible, untouched: LiveServer) -> None:
     with untouched.session("app"):
         given: dict[str, Any] = {"connections_timeout": "10m", "timeout": "20s"}
         found = module(ansible, untouched, database="app", replace=True, **given)
@@ -247,7 +247,7 @@ def test_it_takes_too_long(ansible: Ansible, untouched: Live) -> None:
     wait_until(lambda: not untouched.waits(), "the restore is gone", 90)
 
 
-def test_the_documented_role_is_enough(ansible: Ansible, untouched: Live, tmp_path: Path) -> None:
+def test_documented_rights_are_enough(ansible: Ansible, untouched: LiveServer, tmp_path: Path) -> None:
     role = yaml.safe_load((CHECKOUT / "docs" / "examples" / "rbac" / "operate.yaml").read_text())
     role["metadata"]["namespace"] = untouched.server.namespace
     few = credentials("operator", role, tmp_path)
@@ -256,7 +256,7 @@ def test_the_documented_role_is_enough(ansible: Ansible, untouched: Live, tmp_pa
     untouched.drop("beside")
 
 
-def test_nothing_secret_is_in_the_job(ansible: Ansible, untouched: Live) -> None:
+def test_job_holds_no_secret(ansible: Ansible, untouched: LiveServer) -> None:
     with waiting(ansible, untouched) as process:
         (job,) = restores(untouched.server.namespace)
         made = json.dumps(must_get("job", job, untouched.server.namespace))
@@ -269,7 +269,7 @@ def test_nothing_secret_is_in_the_job(ansible: Ansible, untouched: Live) -> None
         interrupt(process, untouched, signal.SIGTERM)
 
 
-def test_the_playbook(ansible: Ansible, live: Live) -> None:
+def test_playbook_restores_beside_and_in_place(ansible: Ansible, live: LiveServer) -> None:
     given: dict[str, Any] = {"postgres_backup_namespace": live.server.namespace, "postgres_restore_database": "app"}
     given |= {"postgres_restore_new_name": "", "postgres_restore_replace": "yes"}
     before = live.state()
@@ -290,7 +290,7 @@ def test_the_playbook(ansible: Ansible, live: Live) -> None:
     assert live.state() == before
 
 
-def test_the_documented_call_without_a_terminal(ansible: Ansible, live: Live) -> None:
+def test_documented_call_without_a_terminal(ansible: Ansible, live: LiveServer) -> None:
     before = live.state()
     given: dict[str, Any] = {
         "postgres_backup_namespace": live.server.namespace,

@@ -102,7 +102,7 @@ def follow_troubleshooting(page: Page) -> None:
     assert page.left == []
 
 
-def test_the_readme_security_and_troubleshooting(ansible: Ansible, namespace: str, server: Server) -> None:
+def test_commands_of_readme_security_and_troubleshooting(ansible: Ansible, namespace: str, server: Server) -> None:
     readme = Page("README.md", ansible, namespace, server)
     follow_the_readme(readme)
     follow_security(Page("docs/security.md", ansible, namespace, server))
@@ -138,7 +138,7 @@ def plain(namespace: str, server: Server) -> str:
     return namespace
 
 
-def test_migrating(ansible: Ansible, plain: str, server: Server) -> None:
+def test_commands_of_migrating(ansible: Ansible, plain: str, server: Server) -> None:
     page = Page("docs/migrating.md", ansible, plain, server)
     (old,) = run_in_volume(plain, "ls /backups").split()
     before = must_get("cronjob", NAME, plain)

@@ -59,9 +59,11 @@ def test_five_installations_in_one_play(ansible: Ansible, server: Server, namesp
     assert re.findall(r"^pg\d .*\bchanged=(\d+)", again.output, re.MULTILINE) == ["0"] * 5
 
 
-def test_one_installation(ansible: Ansible, home: dict[str, Any], namespace: str) -> None:
+def test_one_installation_without_an_inventory(
+    ansible: Ansible, role_variables: dict[str, Any], namespace: str
+) -> None:
     here: dict[str, Any] = {"postgres_backup_namespace": namespace}
-    assert ansible.site(**home).status == 0
+    assert ansible.site(**role_variables).status == 0
 
     would = ansible(f"{PLAYBOOKS}.verify", "--check", **here)
     assert would.status == 0, would.output
@@ -90,7 +92,7 @@ def test_one_installation(ansible: Ansible, home: dict[str, Any], namespace: str
     assert '"healthy no"' in verify.output
 
 
-def test_one_block_of_credentials(ansible: Ansible, namespace: str) -> None:
+def test_credentials_in_module_defaults(ansible: Ansible, namespace: str) -> None:
     play = {
         "hosts": "localhost",
         "gather_facts": False,
@@ -119,7 +121,7 @@ def holds_a_file_in(folder: Path) -> bool:
 @pytest.mark.parametrize(
     ("step", "sent"), [("read", signal.SIGINT), ("read", signal.SIGKILL), ("restore", signal.SIGKILL)]
 )
-def test_a_drill_that_is_ended_leaves_no_copy_of_the_data(
+def test_drill_that_is_ended_leaves_no_copy_of_the_data(
     ansible: Ansible, namespace: str, step: str, sent: signal.Signals
 ) -> None:
     install(namespace)
@@ -153,7 +155,7 @@ def test_a_drill_that_is_ended_leaves_no_copy_of_the_data(
     assert [path for path in ansible.folder.rglob("*") if path.is_file() and beginning in path.read_bytes()] == []
 
 
-def test_the_readme_names_the_playbooks() -> None:
+def test_readme_names_every_playbook() -> None:
     readme = (CHECKOUT / "README.md").read_text()
     named = set(re.findall(r"ansible-playbook .*?homelab\.postgres_backup\.([a-z_]+)", readme))
     there = {path.stem for path in (CHECKOUT / "playbooks").glob("*.yml")}

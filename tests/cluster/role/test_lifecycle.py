@@ -52,12 +52,12 @@ def as_version_1_0_made_it(folder: Path, namespace: str) -> None:
     assert tries(namespace) == ("OnFailure", [])
 
 
-def test_from_nothing_to_nothing(
-    ansible: Ansible, home_with_files: dict[str, Any], namespace: str, server: Server
+def test_installation_is_created_then_removed(
+    ansible: Ansible, role_variables_with_files: dict[str, Any], namespace: str, server: Server
 ) -> None:
     before = everything_in(namespace)
 
-    checked = ansible.site("--check", "--diff", "-vvv", **home_with_files)
+    checked = ansible.site("--check", "--diff", "-vvv", **role_variables_with_files)
     assert checked.status == 0, checked.output
     assert checked.changed > 0
     assert '+        "name": "postgres-backup",' in checked.output
@@ -65,14 +65,14 @@ def test_from_nothing_to_nothing(
     assert everything_in(namespace) == before
     assert list(ansible.folder.iterdir()) == []
 
-    first = ansible.site("--diff", "-vvv", **home_with_files)
+    first = ansible.site("--diff", "-vvv", **role_variables_with_files)
     assert first.status == 0, first.output
     assert must_get("pvc", NAME, namespace)["status"]["phase"] == "Bound"
     assert any(line.startswith("WARNING: whoever deletes the claim") for line in first.summary)
     assert any("kubectl create job --from=cronjob/postgres-backup" in line for line in first.summary)
     live = {path: (ansible.folder / path).read_text() for path in (PVC, CRONJOB, README, RUNBOOK)}
 
-    second = ansible.site("-vvv", **home_with_files)
+    second = ansible.site("-vvv", **role_variables_with_files)
     assert (second.status, second.changed) == (0, 0), second.output
     assert {path: (ansible.folder / path).read_text() for path in live} == live
 
@@ -97,26 +97,26 @@ def test_from_nothing_to_nothing(
         assert encoded not in text
 
     as_version_1_0_made_it(ansible.folder, namespace)
-    assert ansible.site(drill_schedule="@weekly", **home_with_files).status == 0
+    assert ansible.site(drill_schedule="@weekly", **role_variables_with_files).status == 0
     assert tries(namespace) == ("Never", ["Ignore", "FailJob"])
     assert names("cronjob", namespace) == {NAME, DRILL}
-    gone = ansible.site(state="absent", **home_with_files)
+    gone = ansible.site(state="absent", **role_variables_with_files)
     assert gone.status == 0, gone.output
     assert gone.changed > 0
     assert everything_in(namespace) == before | {f"persistentvolumeclaim/{NAME}"}
     assert all((ansible.folder / path).exists() for path in live)
     assert any(line.startswith("Kept: the claim") for line in gone.summary)
 
-    again = ansible.site("--diff", **home_with_files)
+    again = ansible.site("--diff", **role_variables_with_files)
     assert again.status == 0, again.output
     assert run_in_volume(namespace, "ls /backups").split().count(result["backup"]) == 1
 
-    deleted = ansible.site(state="absent", delete_data=True, **home_with_files)
+    deleted = ansible.site(state="absent", delete_data=True, **role_variables_with_files)
     assert deleted.status == 0, deleted.output
     assert everything_in(namespace) == before
     assert not any((ansible.folder / path).exists() for path in (PVC, CRONJOB, RUNBOOK))
     assert "Backup & Recovery" not in (ansible.folder / README).read_text()
-    nothing = ansible.site(state="absent", delete_data=True, **home_with_files)
+    nothing = ansible.site(state="absent", delete_data=True, **role_variables_with_files)
     assert (nothing.status, nothing.changed) == (0, 0), nothing.output
 
 
@@ -125,8 +125,8 @@ def environment(namespace: str, cronjob: str = NAME) -> dict[str, Any]:
     return {entry["name"]: entry.get("value") for entry in spec["containers"][0]["env"]}
 
 
-def test_a_change_comes_and_what_is_taken_away_goes(
-    ansible: Ansible, home_with_files: dict[str, Any], namespace: str
+def test_changed_variables_change_the_objects(
+    ansible: Ansible, role_variables_with_files: dict[str, Any], namespace: str
 ) -> None:
     with_more: dict[str, Any] = {
         "extra_args": ["--no-comments"],
@@ -136,10 +136,10 @@ def test_a_change_comes_and_what_is_taken_away_goes(
         "keep_within": "14d",
         "drill_schedule": "0 4 * * 0",
     }
-    assert ansible.site(**home_with_files, **with_more).status == 0
+    assert ansible.site(**role_variables_with_files, **with_more).status == 0
     assert names("networkpolicy", namespace) == {NAME, DRILL}
     assert must_get("cronjob", DRILL, namespace)["spec"]["schedule"] == "0 4 * * 0"
-    again = ansible.site(**home_with_files, **with_more)
+    again = ansible.site(**role_variables_with_files, **with_more)
     assert (again.status, again.changed) == (0, 0), again.output
     assert any(line.startswith("Restores are rehearsed by the schedule 0 4 * * 0") for line in again.summary)
     kubectl("create", "job", f"--from=cronjob/{DRILL}", "a-drill", "-n", namespace)
@@ -147,7 +147,7 @@ def test_a_change_comes_and_what_is_taken_away_goes(
     assert f"name: {DRILL}" in (ansible.folder / CRONJOB).read_text()
 
     files = {path: (ansible.folder / path).read_text() for path in (PVC, CRONJOB, README, RUNBOOK)}
-    checked = ansible.site("--check", "--diff", schedule="30 3 * * *", **home_with_files)
+    checked = ansible.site("--check", "--diff", schedule="30 3 * * *", **role_variables_with_files)
     assert checked.status == 0, checked.output
     assert checked.changed > 0
     assert '+        "schedule": "30 3 * * *"' in checked.output
@@ -157,7 +157,7 @@ def test_a_change_comes_and_what_is_taken_away_goes(
     assert environment(namespace)["POSTGRES_BACKUP_EXTRA_ARGS"] == "--no-comments"
     assert {path: (ansible.folder / path).read_text() for path in files} == files
 
-    assert ansible.site(schedule="30 3 * * *", **home_with_files).status == 0
+    assert ansible.site(schedule="30 3 * * *", **role_variables_with_files).status == 0
     assert not {"POSTGRES_BACKUP_EXTRA_ARGS", "POSTGRES_BACKUP_KEEP_WITHIN"} & set(environment(namespace))
     assert names("networkpolicy", namespace) == {DRILL}
     assert names("cronjob", namespace) == {NAME}
@@ -167,31 +167,31 @@ def test_a_change_comes_and_what_is_taken_away_goes(
     template = cronjob["spec"]["jobTemplate"]["spec"]["template"]
     assert "nodeSelector" not in template["spec"]
     assert "annotations" not in template["metadata"]
-    written = [(made["kind"], made["metadata"]["name"]) for made in written_objects(ansible.folder)]
-    assert ("NetworkPolicy", DRILL) in written
-    assert not {("NetworkPolicy", NAME), ("CronJob", DRILL)} & set(written)
-    assert ansible.site(schedule="30 3 * * *", **home_with_files).changed == 0
+    site_objects = [(made["kind"], made["metadata"]["name"]) for made in written_objects(ansible.folder)]
+    assert ("NetworkPolicy", DRILL) in site_objects
+    assert not {("NetworkPolicy", NAME), ("CronJob", DRILL)} & set(site_objects)
+    assert ansible.site(schedule="30 3 * * *", **role_variables_with_files).changed == 0
 
 
-def test_what_somebody_changed_by_hand_is_put_right(
-    ansible: Ansible, home_with_files: dict[str, Any], namespace: str
+def test_manual_changes_are_reverted(
+    ansible: Ansible, role_variables_with_files: dict[str, Any], namespace: str
 ) -> None:
-    assert ansible.site(**home_with_files).status == 0
+    assert ansible.site(**role_variables_with_files).status == 0
     pod = '{"spec":{"jobTemplate":{"spec":{"template":{"spec":{%s}}}}}}'
     init = '"initContainers":[{"name":"init","image":"other:1"}]'
     kubectl("patch", "cronjob", NAME, "-n", namespace, "--type=merge", "-p", pod % init)
     kubectl("delete", "configmap", f"{NAME}-script", "-n", namespace)
     kubectl("label", "cronjob", NAME, "-n", namespace, "somebody=else")
 
-    assert ansible.site(**home_with_files).changed > 0
+    assert ansible.site(**role_variables_with_files).changed > 0
     cronjob = must_get("cronjob", NAME, namespace)
     assert "initContainers" not in cronjob["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     assert cronjob["metadata"]["labels"]["somebody"] == "else"
     assert get("configmap", f"{NAME}-script", namespace) is not None
-    assert ansible.site(**home_with_files).changed == 0
+    assert ansible.site(**role_variables_with_files).changed == 0
 
 
-def test_under_other_names(ansible: Ansible, namespace: str, server: Server) -> None:
+def test_installation_under_another_name(ansible: Ansible, namespace: str, server: Server) -> None:
     name = "b" * 52
     service = {
         "apiVersion": "v1",
@@ -256,10 +256,10 @@ IMAGES = [
 
 
 @pytest.mark.parametrize(("image", "user"), IMAGES)
-def test_it_runs_as_any_user(
-    ansible: Ansible, home_with_files: dict[str, Any], namespace: str, image: str, user: int | None
+def test_pods_run_as_any_user(
+    ansible: Ansible, role_variables_with_files: dict[str, Any], namespace: str, image: str, user: int | None
 ) -> None:
-    play = ansible.site(image=image, run_as_user=user, suspend=True, **home_with_files)
+    play = ansible.site(image=image, run_as_user=user, suspend=True, **role_variables_with_files)
     assert play.status == 0, play.output
     assert any(line.startswith("Next run: none") for line in play.summary)
     assert run_cronjob(namespace)["state"] == "succeeded"

@@ -100,7 +100,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_it_is_refused_by_the_variables_name(ansible: Ansible, empty: str, server: Server, case: str) -> None:
+def test_refusal_names_the_variable(ansible: Ansible, empty: str, server: Server, case: str) -> None:
     variables, expected = CASES[case]
     variables = {"namespace": empty, "host": server.host, **variables}
     play = ansible.site(**variables)

@@ -35,15 +35,15 @@ def limited(namespace: str, tmp_path: Path) -> dict[str, str]:
     return credentials("limited", role, tmp_path)
 
 
-def test_what_may_not_be_read_is_skipped_with_a_note(
-    ansible: Ansible, home: dict[str, Any], namespace: str, limited: dict[str, str]
+def test_missing_read_rights_are_noted(
+    ansible: Ansible, role_variables: dict[str, Any], namespace: str, limited: dict[str, str]
 ) -> None:
-    unknown = ansible.site(env=limited, **home)
+    unknown = ansible.site(env=limited, **role_variables)
     assert unknown.status != 0
     assert "postgres_backup_image: expected to learn the image from the pods behind the service" in unknown.output
 
     image = {"image": "localhost/postgresql:18-bitnami", "misspelt": True}
-    first = ansible.site(env=limited, **image, **home)
+    first = ansible.site(env=limited, **image, **role_variables)
     assert first.status == 0, first.output
     notes = "\n".join(first.summary)
     for note in (
@@ -54,16 +54,16 @@ def test_what_may_not_be_read_is_skipped_with_a_note(
         "Not variables of this role, so without effect on it: postgres_backup_misspelt",
     ):
         assert note in notes
-    second = ansible.site(env=limited, **image, **home)
+    second = ansible.site(env=limited, **image, **role_variables)
     assert (second.status, second.changed) == (0, 0), second.output
 
 
-def test_what_may_not_be_written_is_refused_before_anything(
-    ansible: Ansible, home: dict[str, Any], namespace: str, limited: dict[str, str]
+def test_missing_write_rights_are_refused_before_any_change(
+    ansible: Ansible, role_variables: dict[str, Any], namespace: str, limited: dict[str, str]
 ) -> None:
     kubectl("delete", "role", "limited", "-n", namespace)
     kubectl("create", "role", "limited", "-n", namespace, "--verb=*", "--resource=persistentvolumeclaims,configmaps")
-    play = ansible.site(env=limited, image="localhost/postgresql:18-bitnami", **home)
+    play = ansible.site(env=limited, image="localhost/postgresql:18-bitnami", **role_variables)
     assert play.status != 0
     assert "expected the right to put CronJob postgres-backup into the cluster" in play.output, play.output
     assert names("pvc", namespace) == set()

@@ -269,7 +269,7 @@ def restore_one_database_and_go_back(page: Runbook, server: Server, machine: Mac
     assert get("job", "backup-reader", server.namespace) is None
 
 
-def test_each_command_of_the_runbook_does_what_it_says(ansible: Ansible, own: Server, machine: Machine) -> None:
+def test_runbook_commands_do_what_they_say(ansible: Ansible, own: Server, machine: Machine) -> None:
     create_sample_data(ansible, own)
     make_it_harder(own)
     page = install(ansible, own)

@@ -16,7 +16,9 @@ from tests.cluster.support.servers import Server
 
 
 @pytest.mark.parametrize("how", ["create", "apply"])
-def test_it_is_taken_over(ansible: Ansible, home: dict[str, Any], namespace: str, server: Server, how: str) -> None:
+def test_foreign_cronjob_is_taken_over(
+    ansible: Ansible, role_variables: dict[str, Any], namespace: str, server: Server, how: str
+) -> None:
     apply(*plain_script(namespace, server.host, "pgdump"), how=how)
     kubectl("create", "job", f"--from=cronjob/{NAME}", "by-hand", "-n", namespace)
     assert job_ends("by-hand", namespace) == "Complete"
@@ -24,19 +26,19 @@ def test_it_is_taken_over(ansible: Ansible, home: dict[str, Any], namespace: str
     claim = must_get("pvc", "pgdump", namespace)
 
     if how == "create":
-        lost = ansible.site(**home)
+        lost = ansible.site(**role_variables)
         assert lost.status != 0
         assert "postgres_backup_claim_name: expected the claim on which the CronJob" in lost.output, lost.output
         assert must_get("cronjob", NAME, namespace)["spec"] == old["spec"]
         assert names("pvc", namespace) == {"pgdump"}
-        checked = ansible.site("--check", "--diff", claim_name="pgdump", **home)
+        checked = ansible.site("--check", "--diff", claim_name="pgdump", **role_variables)
         assert checked.status == 0, checked.output
         assert "-" in checked.output and '"initContainers"' in checked.output
         assert must_get("cronjob", NAME, namespace)["spec"] == old["spec"]
 
-    first = ansible.site(claim_name="pgdump", **home)
+    first = ansible.site(claim_name="pgdump", **role_variables)
     assert first.status == 0, first.output
-    second = ansible.site(claim_name="pgdump", **home)
+    second = ansible.site(claim_name="pgdump", **role_variables)
     assert (second.status, second.changed) == (0, 0), second.output
 
     new = must_get("cronjob", NAME, namespace)
@@ -72,10 +74,10 @@ def test_it_is_taken_over(ansible: Ansible, home: dict[str, Any], namespace: str
     assert f"{result['backup']}: OK" in after
 
 
-def test_another_persons_objects_are_left_alone(ansible: Ansible, home: dict[str, Any], namespace: str) -> None:
+def test_objects_of_others_are_not_changed(ansible: Ansible, role_variables: dict[str, Any], namespace: str) -> None:
     """Only what has the names of this installation is touched."""
     other = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "other", "namespace": namespace}}
     apply(other)
-    assert ansible.site(name="mine", **home).status == 0
-    assert ansible.site(name="mine", state="absent", delete_data=True, **home).status == 0
+    assert ansible.site(name="mine", **role_variables).status == 0
+    assert ansible.site(name="mine", state="absent", delete_data=True, **role_variables).status == 0
     assert get("configmap", "other", namespace) is not None

@@ -23,16 +23,16 @@ def written_objects(folder: Path) -> list[dict[str, Any]]:
     return [made for path in (PVC, CRONJOB) for made in yaml.safe_load_all((folder / path).read_text()) if made]
 
 
-def in_namespace(written: list[dict[str, Any]], namespace: str) -> list[dict[str, Any]]:
-    objects = copy.deepcopy(written)
+def in_namespace(site_objects: list[dict[str, Any]], namespace: str) -> list[dict[str, Any]]:
+    objects = copy.deepcopy(site_objects)
     for made in objects:
         made["metadata"]["namespace"] = namespace
     return objects
 
 
-def create_in(written: list[dict[str, Any]], namespace: str) -> None:
+def create_in(site_objects: list[dict[str, Any]], namespace: str) -> None:
     """With its volume."""
-    create(*in_namespace(written, namespace))
+    create(*in_namespace(site_objects, namespace))
     wait_until_bound(namespace)
 
 

@@ -26,7 +26,7 @@ class Programs:
 
 
 @dataclass(frozen=True)
-class Live:
+class LiveServer:
     """The server in its pod, with the methods that tests/dump/hostile.py needs, and a backup of it as fetched."""
 
     server: Server

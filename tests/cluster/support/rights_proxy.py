@@ -48,7 +48,7 @@ def rights(method: str, url: str, websocket: bool = False) -> set[Right]:
     return {(found["group"] or "", resource, verb) for verb in verbs}
 
 
-class Recorder:
+class RightsProxy:
     """Serves while it is entered; `used` holds each right that was asked for and granted, `refused` the others."""
 
     def __init__(self, kubeconfig: Path, folder: Path) -> None:
@@ -81,7 +81,7 @@ class Recorder:
         path.write_text(yaml.safe_dump(config))
         return path
 
-    def __enter__(self) -> Recorder:
+    def __enter__(self) -> RightsProxy:
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 

@@ -42,7 +42,7 @@ exec "$name" "$@"
 
 
 @dataclass(frozen=True)
-class Place:
+class Installation:
     """An installation in a namespace, with the folder of its backup volume."""
 
     namespace: str
@@ -134,7 +134,7 @@ class Place:
 
 
 def install(
-    written: list[Json],
+    site_objects: list[Json],
     namespace: str,
     *,
     job: Mapping[str, Any] | None = None,
@@ -142,9 +142,9 @@ def install(
     claim: Mapping[str, Any] | None = None,
     pod: Mapping[str, Any] | None = None,
     env: Mapping[str, str] | None = None,
-) -> Place:
+) -> Installation:
     """What site.yml writes, in another namespace, with the gate and with changes to Job, pod, container and claim."""
-    objects = in_namespace(written, namespace)
+    objects = in_namespace(site_objects, namespace)
     for made in objects:
         if made["kind"] == "PersistentVolumeClaim":
             made["spec"].update(claim or {})
@@ -166,4 +166,4 @@ def install(
     apply({**wrappers, "metadata": {"name": "gate", "namespace": namespace}}, *objects)
     wait_until_bound(namespace)
     volume = must_get("pv", must_get("pvc", NAME, namespace)["spec"]["volumeName"])
-    return Place(namespace, Path(volume["spec"]["hostPath"]["path"]))
+    return Installation(namespace, Path(volume["spec"]["hostPath"]["path"]))

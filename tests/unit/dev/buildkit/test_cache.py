@@ -26,38 +26,38 @@ def sources(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_key_does_not_depend_on_where_the_checkout_lies(sources: Path, tmp_path: Path) -> None:
+def test_key_does_not_depend_on_where_the_checkout_is(sources: Path, tmp_path: Path) -> None:
     before = key(["flags", sources])
     moved = sources.rename(tmp_path / "elsewhere")
     assert key(["flags", moved]) == before
 
 
 @pytest.mark.parametrize("name", ["main.go", "sub/part.go", "new.go"])
-def test_the_key_follows_each_file(sources: Path, name: str) -> None:
+def test_key_follows_each_file(sources: Path, name: str) -> None:
     before = key([sources])
     (sources / name).write_text("changed")
     assert key([sources]) != before
 
 
-def test_the_key_follows_a_files_name(sources: Path) -> None:
+def test_key_follows_a_file_name(sources: Path) -> None:
     before = key([sources])
     (sources / "main.go").rename(sources / "other.go")
     assert key([sources]) != before
 
 
 @pytest.mark.parametrize("name", ["__pycache__/main.pyc", ".hidden", ".git/config"])
-def test_the_key_ignores_what_is_no_source(sources: Path, name: str) -> None:
+def test_key_ignores_files_that_are_not_sources(sources: Path, name: str) -> None:
     before = key([sources])
     (sources / name).parent.mkdir(exist_ok=True)
     (sources / name).write_text("changed")
     assert key([sources]) == before
 
 
-def test_texts_are_kept_apart() -> None:
+def test_key_keeps_texts_apart() -> None:
     assert key(["ab", "c"]) != key(["a", "bc"])
 
 
-def test_an_entry_is_made_once(tmp_path: Path) -> None:
+def test_entry_is_made_once(tmp_path: Path) -> None:
     made = []
 
     def make(folder: Path) -> None:
@@ -71,7 +71,7 @@ def test_an_entry_is_made_once(tmp_path: Path) -> None:
     assert len(made) == 1
 
 
-def test_a_failed_entry_leaves_nothing(tmp_path: Path) -> None:
+def test_failed_entry_leaves_nothing(tmp_path: Path) -> None:
     def fail(folder: Path) -> None:
         (folder / "half").write_text("x")
         raise RuntimeError("the disk is full")
@@ -83,7 +83,7 @@ def test_a_failed_entry_leaves_nothing(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "name").iterdir()] == [".lock"]
 
 
-def test_what_an_interrupted_build_left_is_replaced(tmp_path: Path) -> None:
+def test_interrupted_entry_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "name" / "key.partial").mkdir(parents=True)
     (tmp_path / "name" / "key.partial" / "half").write_text("x")
     path = Cache(tmp_path).entry("name", "key", lambda folder: (folder / "whole").touch())
@@ -91,7 +91,7 @@ def test_what_an_interrupted_build_left_is_replaced(tmp_path: Path) -> None:
     assert not (tmp_path / "name" / "key.partial").exists()
 
 
-def test_only_entries_unused_for_a_month_are_removed(tmp_path: Path) -> None:
+def test_entries_unused_for_a_month_are_removed(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     old = cache.entry("name", "old", lambda _: None)
     recent = cache.entry("name", "recent", lambda _: None)
@@ -102,7 +102,7 @@ def test_only_entries_unused_for_a_month_are_removed(tmp_path: Path) -> None:
     assert [old.exists(), recent.exists(), other.exists()] == [False, True, True]
 
 
-def test_use_renews_an_entry(tmp_path: Path) -> None:
+def test_entry_is_renewed_by_use(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     path = cache.entry("name", "key", lambda _: None)
     os.utime(path, (A_MONTH_AGO, A_MONTH_AGO))
@@ -110,7 +110,7 @@ def test_use_renews_an_entry(tmp_path: Path) -> None:
     assert path.stat().st_mtime > A_MONTH_AGO + 86400
 
 
-def test_two_that_want_the_same_entry_make_it_once(tmp_path: Path) -> None:
+def test_entry_is_made_once_for_two_processes(tmp_path: Path) -> None:
     made = []
 
     def make(folder: Path) -> None:
