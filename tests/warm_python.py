@@ -8,7 +8,8 @@ hands its arguments, environment, folder and three streams over, waits, and ends
 in a process of its own, from the very files that Ansible wrote for it.
 
 Not for what is killed in the middle (the module is no child of Ansible's), nor for what runs in a mount namespace of
-its own. molecule's walk and what `Ansible.start` begins run under the plain interpreter.
+its own. Molecule's walk and what `Ansible.start` begins run under the plain interpreter; with TESTS_PLAIN_PYTHON=1, as
+in the weekly run, everything does.
 """
 
 from __future__ import annotations
@@ -65,6 +66,8 @@ _PR_SET_PDEATHSIG = 1
 @cache
 def warm_python() -> Path:
     """The interpreter of this process; its server ends with it."""
+    if os.environ.get("TESTS_PLAIN_PYTHON"):
+        return Path(sys.executable)
     folder = Path(tempfile.mkdtemp(prefix="warm-python-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     ours, theirs = socket.socketpair()
