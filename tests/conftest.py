@@ -24,8 +24,7 @@ FORBIDDEN = "a skipped test counts as a failed one: make what it needs, or name 
 # First: pytest itself then brings together again what shares a costly fixture, one of its parameters after another.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not in_turn.ALL:
-        in_turn.leave_out(config, items, lambda item: item.get_closest_marker("weekly") is not None)
+    in_turn.leave_out_weekly(config, items)
     seed = os.environ.get("TESTS_SHUFFLE")
     if seed:
         random.Random(seed).shuffle(items)  # noqa: S311 - no secret

@@ -23,6 +23,7 @@ import pytest
 from tests.cluster.support.ansible_runs import Ansible
 from tests.cluster.support.kube import CHECKOUT, job_ends, kubectl, must_get, run_cronjob, run_in_volume, wait_until
 from tests.cluster.support.step_gate import STEPS, Installation, Json, install
+from tests.in_turn import weekly_but
 from tests.script.volume import Entry
 
 Install = Callable[..., Installation]
@@ -59,7 +60,7 @@ GONE: dict[str, tuple[list[str], str]] = {
 }
 
 
-@pytest.mark.parametrize("gone", GONE)
+@pytest.mark.parametrize("gone", weekly_but(GONE, "key"))
 def test_missing_secret_fails_the_run(installed: Install, site_objects: list[Json], namespace: str, gone: str) -> None:
     """No script runs, so Kubernetes must say it; the Job's deadline, here a short one, makes it a failed Job."""
     (deadline,) = (
@@ -94,7 +95,7 @@ def assert_recovered(there: Installation, before: dict[bytes, Entry], reason: st
     assert "OK" in run_in_volume(there.namespace, f"cd /backups && gzip -t {backup} && sha256sum -c {backup}.sha256")
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", weekly_but(STEPS, "dump", "publish"))
 def test_run_killed_at_each_step(installed: Install, step: str) -> None:
     """SIGKILL leaves a partial and the state `running`; the pod's next attempt removes the one, tells the other."""
     there = installed()
@@ -184,7 +185,7 @@ HOPELESS: dict[str, tuple[dict[str, str], str]] = {
 }
 
 
-@pytest.mark.parametrize("hopeless", HOPELESS)
+@pytest.mark.parametrize("hopeless", weekly_but(HOPELESS, "arguments", "a password"))
 def test_permanent_failure_is_tried_once(installed: Install, ansible: Ansible, hopeless: str) -> None:
     """The Job fails at once, and the module's message ends with the cause and what to do."""
     environment, words = HOPELESS[hopeless]

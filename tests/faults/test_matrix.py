@@ -30,6 +30,7 @@ from tests.faults.operations import SHOP, FaultSetup, Operation, keep_all, put_b
 from tests.faults.own_cluster import FaultCluster, own_cluster, wait_until
 from tests.faults.shared_volume import SharedVolume
 from tests.faults.table import FAULTS
+from tests.in_turn import weekly
 from tests.script.volume import snapshot
 
 
@@ -160,8 +161,19 @@ def good_run(setup: FaultSetup) -> None:
 OUTAGE_SECONDS = 6
 
 
-@pytest.mark.parametrize("how", ["killed", "paused"])
-@pytest.mark.parametrize("component", ["kube-apiserver", "kubelet", "etcd", "containerd"])
+@pytest.mark.parametrize(
+    ("component", "how"),
+    [
+        ("kube-apiserver", "killed"),
+        weekly("kube-apiserver", "paused"),
+        weekly("kubelet", "killed"),
+        ("kubelet", "paused"),
+        ("etcd", "killed"),
+        weekly("etcd", "paused"),
+        weekly("containerd", "killed"),
+        ("containerd", "paused"),
+    ],
+)
 def test_cluster_component_killed_or_paused(
     cluster_of_faults: FaultCluster, setup: FaultSetup, component: str, how: str
 ) -> None:
@@ -199,7 +211,7 @@ def _cgroup(process: Path) -> str:
         return ""
 
 
-@pytest.mark.parametrize("how", ["killed", "paused"])
+@pytest.mark.parametrize("how", ["killed", weekly("paused")])
 def test_live_server_killed_or_paused(setup: FaultSetup, how: str) -> None:
     with meets(setup, f"PostgreSQL {how}") as seen, contextlib.ExitStack() as stack:
         begun = stack.enter_context(setup.in_the_middle("drill", "restore", "fetch"))
@@ -387,7 +399,7 @@ def test_seven_nights_with_a_fault(setup: FaultSetup) -> None:
         seen.add(setup.begin("run"))
 
 
-@pytest.mark.parametrize("days", ["+3d", "-3d"])
+@pytest.mark.parametrize("days", [weekly("+3d"), "-3d"])
 def test_controller_clock_wrong(setup: FaultSetup, days: str) -> None:
     with meets(setup, f"controller's clock {'forward' if days[0] == '+' else 'back'}") as seen:
         for operation in [

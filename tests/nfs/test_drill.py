@@ -10,6 +10,7 @@ import time
 import pytest
 
 from dev.nfs.image import FILLER_ROWS
+from tests.in_turn import weekly
 
 from .shares import Guest, NfsShare
 
@@ -51,7 +52,7 @@ def test_server_restarted_during_a_drill(guest: Guest, share: NfsShare) -> None:
     assert outcome.result["rows"] == outcome.result["copied_rows"]
 
 
-@pytest.mark.parametrize("gate", ["", "initdb"], ids=["before", "in the middle"])
+@pytest.mark.parametrize("gate", [weekly("", id="before"), pytest.param("initdb", id="in the middle")])
 def test_backup_changed_on_the_server_fails_the_drill(guest: Guest, share: NfsShare, gate: str) -> None:
     volume = share.mount("two", READ_ONLY)
     # This client had it in its cache.

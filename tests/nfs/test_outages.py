@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from tests.in_turn import weekly
+
 from .shares import Guest, LongStop
 
 # Beyond the script's own watch interval of a minute.
@@ -20,8 +22,10 @@ _STOP, _START = 'sh /nfs.sh stop "$1"', 'sh /nfs.sh start "$1"'
 
 @pytest.mark.parametrize(
     ("step", "away", "back"),
-    [("dump", _STOP, _START), ("read_back", _PULL, _PLUG)],
-    ids=["stopped while it is written", "cable pulled before it is read back"],
+    [
+        weekly("dump", _STOP, _START, id="stopped while it is written"),
+        pytest.param("read_back", _PULL, _PLUG, id="cable pulled before it is read back"),
+    ],
 )
 def test_server_restarted_during_a_run(guest: Guest, step: str, away: str, back: str) -> None:
     share = guest.share()

@@ -32,6 +32,7 @@ from tests.cluster.support.kube import (
 )
 from tests.cluster.support.namespaces import credentials
 from tests.docs.claims import CLAIMS, FUTURE
+from tests.in_turn import weekly_but
 
 CLAIM = "pgdump-data"
 
@@ -345,7 +346,7 @@ STUCK: dict[str, tuple[list[tuple[str, str, Any]], tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("fault", STUCK)
+@pytest.mark.parametrize("fault", weekly_but(STUCK, "image", "node", "quota"))
 def test_pod_that_cannot_start(ansible: Ansible, installed: dict[str, Any], fault: str) -> None:
     namespace = installed["namespace"]
     operations, words = STUCK[fault]

@@ -21,11 +21,12 @@ from tests.cluster.support.installed_objects import create_in, volume_folder
 from tests.cluster.support.kube import CHECKOUT, NAME, job_ends, kubectl, listed, must_get, names, run_cronjob
 from tests.cluster.support.namespaces import credentials
 from tests.cluster.support.servers import Server
+from tests.in_turn import weekly, weekly_but
 
 DRILL = f"{NAME}-drill"
 IMAGES = [
-    ("localhost/postgresql:18-bitnami", 1001),
-    ("localhost/postgresql:18-bitnami-igzip", 1001),
+    weekly(("localhost/postgresql:18-bitnami", 1001)),
+    weekly(("localhost/postgresql:18-bitnami-igzip", 1001)),
     ("localhost/postgresql:18-debian", 54321),
 ]
 HEADER = """-- Backup made by homelab.postgres_backup 0.1.0
@@ -118,7 +119,9 @@ def test_restored_counts_equal_the_contents(
     assert not any(line.startswith("{") for line in found["log"])
 
 
-@pytest.mark.parametrize("options", [{}, {"in_memory": True, "size_limit": "256Mi"}, {"settings": {"jit": False}}])
+@pytest.mark.parametrize(
+    "options", [weekly({}), {"in_memory": True, "size_limit": "256Mi"}, weekly({"settings": {"jit": False}})]
+)
 def test_rows_are_compared_with_copy_when_contents_are_unknown(
     folder: Path, drill: Drill, options: dict[str, Any]
 ) -> None:
@@ -238,7 +241,7 @@ FAULTS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", weekly_but(FAULTS, "sql", "version"))
 def test_backup_that_cannot_be_restored_fails(folder: Path, drill: Drill, fault: str) -> None:
     text, words = FAULTS[fault]
     put(folder, text)

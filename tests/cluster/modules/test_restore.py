@@ -25,6 +25,7 @@ from tests.cluster.support.namespaces import credentials, new_namespace
 from tests.cluster.support.pod_commands import PodShell
 from tests.cluster.support.servers import bring_server_up
 from tests.dump import hostile
+from tests.in_turn import weekly
 from tests.script.sample import quoted
 
 
@@ -98,7 +99,7 @@ def test_restored_next_to_the_live_databases(ansible: Ansible, untouched: LiveSe
         untouched.drop(new)
 
 
-@pytest.mark.parametrize("name", ["app", 'sp ace "q" \\ b', "ünï", "d" * 63, "latin1"])
+@pytest.mark.parametrize("name", [weekly("app"), 'sp ace "q" \\ b', weekly("ünï"), "d" * 63, weekly("latin1")])
 def test_restored_in_place_of_the_live_database(ansible: Ansible, live: LiveServer, name: str) -> None:
     text, shape = live.text_of(name), live.shape(name)
     live.sql("CREATE TABLE added_since (a int);", name)
@@ -201,7 +202,7 @@ def interrupt(process: subprocess.Popen[str], live: LiveServer, sent: signal.Sig
     wait_until(lambda: not live.waits(), "the restore is gone", 90)
 
 
-@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT], ids=lambda sent: sent.name)
+@pytest.mark.parametrize("sent", [signal.SIGTERM, weekly(signal.SIGINT)], ids=lambda sent: sent.name)
 def test_ansible_interrupted_leaves_nothing(ansible: Ansible, untouched: LiveServer, sent: signal.Signals) -> None:
     with waiting(ansible, untouched) as process:
         interrupt(process, untouched, sent)

@@ -22,6 +22,7 @@ from tests.cluster.support.installed_objects import volume_folder
 from tests.cluster.support.kube import CHECKOUT, apply, kubectl, names, wait_until
 from tests.cluster.support.namespaces import new_namespace, secret
 from tests.cluster.support.servers import Server
+from tests.in_turn import weekly
 
 PLAYBOOKS = "homelab.postgres_backup"
 
@@ -119,7 +120,7 @@ def holds_a_file_in(folder: Path) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("step", "sent"), [("read", signal.SIGINT), ("read", signal.SIGKILL), ("restore", signal.SIGKILL)]
+    ("step", "sent"), [("read", signal.SIGINT), weekly("read", signal.SIGKILL), weekly("restore", signal.SIGKILL)]
 )
 def test_drill_that_is_ended_leaves_no_copy_of_the_data(
     ansible: Ansible, namespace: str, step: str, sent: signal.Signals

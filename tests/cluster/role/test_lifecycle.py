@@ -17,6 +17,7 @@ from tests.cluster.support.installed_objects import CRONJOB, PVC, written_object
 from tests.cluster.support.kube import NAME, apply, get, kubectl, must_get, names, run_cronjob, run_in_volume
 from tests.cluster.support.namespaces import secret
 from tests.cluster.support.servers import Server
+from tests.in_turn import weekly
 
 DRILL = f"{NAME}-drill"
 README, RUNBOOK = Path("applications/postgres/README.md"), Path("docs/runbooks/postgres-backup.md")
@@ -250,7 +251,7 @@ def test_two_installations_in_one_play(ansible: Ansible, namespace: str, server:
 
 
 IMAGES = [
-    ("localhost/postgresql:18-bitnami", None),
+    weekly("localhost/postgresql:18-bitnami", None),
     ("localhost/postgresql:18-debian", 54321),
 ]
 

@@ -13,9 +13,10 @@ from tests.cluster.support.ansible_runs import Ansible
 from tests.cluster.support.foreign_cronjobs import plain_script
 from tests.cluster.support.kube import NAME, apply, get, job_ends, kubectl, must_get, names, run_cronjob, run_in_volume
 from tests.cluster.support.servers import Server
+from tests.in_turn import weekly
 
 
-@pytest.mark.parametrize("how", ["create", "apply"])
+@pytest.mark.parametrize("how", [weekly("create"), "apply"])
 def test_foreign_cronjob_is_taken_over(
     ansible: Ansible, role_variables: dict[str, Any], namespace: str, server: Server, how: str
 ) -> None:
