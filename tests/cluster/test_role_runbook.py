@@ -194,7 +194,8 @@ def databases(server: Server) -> set[str]:
 
 def back_up_and_verify(page: Runbook) -> None:
     assert "Complete" in page.run("Run a backup now")
-    listed = [json.loads(line) for line in page.run("List the backups on the volume").splitlines() if line.startswith("{")]
+    listing = page.run("List the backups on the volume")
+    listed = [json.loads(line) for line in listing.splitlines() if line.startswith("{")]
     assert [line["type"] for line in listed] == ["backup", "volume"]
     assert listed[0]["state"] == "complete"
     in_pod = "Work with the files inside the cluster"
