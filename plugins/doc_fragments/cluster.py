@@ -20,8 +20,8 @@ options:
     default: postgres-backup
   directory:
     description:
-      - The folder in the CronJob's pods that contains the backups. Only needed for a CronJob not created by the role that
-        mounts more than one volume.
+      - The folder in the CronJob's pods that contains the backups. Only needed for a CronJob that was not created by the
+        role and mounts more than one volume.
     type: str
   stuck_timeout:
     description:
@@ -29,7 +29,7 @@ options:
         an image that cannot be pulled.
       - A pod that waits for a node (cordoned, full, or not ready yet) may wait ten times as long. A pod that only reads
         the volume may wait at most 5 minutes in total.
-      - M(homelab.postgres_backup.backup_job) waits longer, up to its O(homelab.postgres_backup.backup_job#module:wait_timeout),
+      - M(homelab.postgres_backup.backup_job) waits up to its O(homelab.postgres_backup.backup_job#module:wait_timeout)
         for a reason that may resolve itself.
       - A duration such as V(30s) or V(5m).
     type: str

@@ -143,8 +143,8 @@ interruptions:
   returned: success
 contents:
   description:
-    - What the dump contains, as returned by M(homelab.postgres_backup.backup_verify). If the dump is damaged, the tables
-      of its databases are omitted.
+    - What the dump contains, as returned by M(homelab.postgres_backup.backup_verify). If the dump is damaged, the
+      tables of its databases are omitted.
   type: dict
   returned: with O(verify=true), except in check mode if the file is not at O(dest) yet
 removed:

@@ -59,8 +59,8 @@ problems:
   returned: always
   contains:
     check:
-      description: The subject of the problem - V(backup), V(age), V(size), V(last_run), V(drill), V(databases), V(schedule),
-        V(image), V(script), V(space), V(unchecked), V(damaged) or V(future).
+      description: The subject of the problem - V(backup), V(age), V(size), V(last_run), V(drill), V(databases),
+        V(schedule), V(image), V(script), V(space), V(unchecked), V(damaged) or V(future).
       type: str
     message:
       description: The expected and the actual value, and what to do.

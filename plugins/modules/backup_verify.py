@@ -99,8 +99,8 @@ options:
     default: 50
   contents_dest:
     description:
-      - A file on the same host to write RV(contents) to, as JSON. It is not changed if the verification fails, so it can
-        be used as O(compare_to) of the next backup.
+      - A file on the same host to write RV(contents) to, as JSON. It is not changed if the verification fails, so it
+        can be used as O(compare_to) of the next backup.
     type: path
 extends_documentation_fragment:
   - homelab.postgres_backup.attributes
@@ -183,8 +183,8 @@ failures:
   returned: always
   contains:
     check:
-      description: The subject of the check - V(file), V(gzip), V(dump), V(sha256), V(sidecar), V(size), V(age), V(kind),
-        V(databases), V(tables) or V(drift).
+      description: The subject of the check - V(file), V(gzip), V(dump), V(sha256), V(sidecar), V(size), V(age),
+        V(kind), V(databases), V(tables) or V(drift).
       type: str
     message:
       description: The expected and the actual value, and what to do.

@@ -130,7 +130,8 @@ target:
   type: str
   returned: always
 replaced:
-  description: The new name of the replaced database (in check mode, the name that it would get); null if there was none.
+  description: The new name of the replaced database (in check mode, the name that it would get); null if there was
+    none.
   type: str
   returned: always
   sample: shop_before_restore_20261122030405

@@ -14,7 +14,7 @@ description:
   - Restores a backup into a temporary server in the pod of a Job, directly from the volume, which is mounted read-only.
     The drill stops at the first error. It counts the rows of every table and compares them, then the Job is deleted.
   - The pod uses the image of the CronJob, has no credentials of the live server, and stores its data in an emptyDir.
-    The NetworkPolicy of the role isolates it from the network, if the cluster's network plugin enforces NetworkPolicies.
+    The NetworkPolicy of the role isolates it from the network, if the cluster's network plugin enforces it.
   - Without O(contents), the rows are compared with the numbers that COPY and INSERT reported.
   - Roles, their passwords and the settings of databases are restored too, but only in the pod.
 options:
@@ -40,8 +40,8 @@ options:
     type: str
   size_limit:
     description:
-      - How much disk space the temporary server may use, as a Kubernetes quantity such as V(10Gi). A database is several
-        times as large as its compressed backup.
+      - How much disk space the temporary server may use, as a Kubernetes quantity such as V(10Gi). A database is
+        several times as large as its compressed backup.
     type: str
     default: 10Gi
   in_memory:
