@@ -20,8 +20,8 @@ options:
     default: postgres-backup
   directory:
     description:
-      - The folder in the CronJob's pods that contains the backups. Only needed for a CronJob that was not created by the
-        role and mounts more than one volume.
+      - The folder in the CronJob's pods that contains the backups. Only needed for a CronJob that was not created by
+        the role and mounts more than one volume.
     type: str
   stuck_timeout:
     description:
