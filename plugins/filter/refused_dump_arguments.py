@@ -7,11 +7,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: refused_dump_arguments
-short_description: Which arguments of pg_dumpall a backup cannot have
+short_description: List the arguments of pg_dumpall that a backup cannot use
 version_added: 1.1.0
 description:
-  - Reads a list of arguments as pg_dumpall does, in any of its versions from 13 on, and names those that it does not
-    have, and those with which it makes something other than a backup of everything.
+  - Parses a list of arguments as pg_dumpall does, in all versions from 13 on. Returns those that pg_dumpall does not
+    have, and those with which its output is not a backup of all databases.
   - The role applies it to O(homelab.postgres_backup.postgres_backup#role:main:postgres_backup_extra_args).
 positional: _input
 options:
@@ -25,14 +25,14 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Refuse arguments with which every run would fail
+- name: Reject arguments with which every run would fail
   ansible.builtin.assert:
     that: "['--exclude-table-data=public.log'] | homelab.postgres_backup.refused_dump_arguments | length == 0"
 """
 
 RETURN = r"""
 _value:
-  description: A text for each argument that a backup cannot have; an empty list when there is none.
+  description: A message for each argument that a backup cannot use; an empty list if there is none.
   type: list
   elements: str
 """

@@ -8,61 +8,65 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: backup_fetch
-short_description: Bring a PostgreSQL backup from its volume in Kubernetes to a local file
+short_description: Copy a PostgreSQL backup from its volume in Kubernetes to a local file
 version_added: 1.0.0
 description:
-  - Copies one backup, with its sidecar, from the volume of a backup CronJob to the host where the module runs. The file
-    has its name only once it is all there, is on the disk, and has the sha256 that the sidecar on the volume says.
-  - Takes up again what broke off, also what an earlier run left, after comparing it with the volume.
-  - The CronJob may be of any make. A backup without sidecar is compared with what C(sha256sum) says on the volume.
-  - Reads the volume from a pod of its own, with the CronJob's image, that disappears afterwards.
+  - Copies one backup and its checksum file from the volume of a backup CronJob to the host where the module runs. The
+    file gets its name only after it is complete, written to the disk, and has the sha256 in the checksum file on the
+    volume.
+  - Resumes interrupted transfers, including those of earlier runs, after comparing the partial file with the volume.
+  - Works with any CronJob, not only with those of this collection's role. A backup without a checksum file is compared
+    with the output of C(sha256sum) on the volume.
+  - Reads the volume through a short-lived Job with the CronJob's image, which is deleted afterwards.
 requirements:
-  - isal (optional; O(verify=true) reads about three times as fast)
+  - isal (optional; makes O(verify=true) about three times as fast)
 options:
   backup:
     description:
       - The name of the backup.
-      - By default the newest complete one; when there is none, the newest unchecked one, with a warning.
+      - By default, the newest complete backup is used. If there is none, the newest unchecked backup is used, with a
+        warning.
     type: str
   dest:
     description:
-      - A directory, where the file keeps its name, or the path of the file.
-      - May be left out with O(verify=true). Then the backup is read to its end, and nothing of it is kept. While it is
-        read, it takes up its size in the temporary folder (E(TMPDIR)), as a file without a name, so that nothing is
-        left there even if the module is killed.
+      - The path of the file, or a directory, in which the file keeps its name.
+      - Can be omitted with O(verify=true). Then the backup is read to its end, but not kept. Meanwhile it needs disk
+        space in the temporary folder (E(TMPDIR)). The file there has no name, so it disappears even if the module is
+        killed.
     type: path
   mode:
     description:
-      - The permissions of the file and its sidecar, as an octal number in quotes.
-      - While it grows, nobody but its owner can read the file.
+      - The permissions of the file and its checksum file, as an octal number in quotes.
+      - During the transfer, only the owner can read the file.
     type: str
     default: "0640"
   verify:
     description:
-      - Whether to read the dump to its end while it comes. RV(contents) says what is in it; the module fails, and
-        leaves no file, when it is damaged or not one whole dump.
+      - Whether to read the dump to its end during the transfer, and to return its RV(contents). If it is damaged or not
+        a single complete dump, the module fails and leaves no file.
     type: bool
     default: false
   keep_local:
     description:
-      - How many fetched backups of this CronJob stay in the directory O(dest), this one included. The oldest ones go,
-        each with its sidecar. Files without a sidecar that names them stay.
-      - Parts of fetches that ended more than a day ago go too.
+      - Number of fetched backups of this CronJob to keep in the directory O(dest), including this one. Older ones are
+        deleted together with their checksum files. Files without a matching checksum file are not deleted.
+      - Partial files of fetches that ended more than a day ago are deleted too.
     type: int
   retries:
     description:
-      - How often to try again when the connection or the pod was lost, in a row without a new byte. The pauses grow
-        from 1 to 30 seconds.
+      - Number of retries after the connection or the pod was lost. Retries that receive new data do not count. The
+        pauses grow from 1 to 30 seconds.
     type: int
     default: 6
   timeout:
     description:
-      - How long all of it may take, such as V(90m) or V(6h). What has come to O(dest) by then stays for the next run.
+      - How long the complete transfer may take, such as V(90m) or V(6h). A partial file at O(dest) is kept, so that the
+        next run can resume it.
     type: str
     default: 6h
   silence_timeout:
     description:
-      - After how long without a byte the connection counts as lost.
+      - How long the connection may be idle before it counts as lost.
     type: str
     default: 60s
 extends_documentation_fragment:
@@ -72,7 +76,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: The volume is read, as without it; nothing is written. Without O(dest) the module never changes anything.
+    details: The volume is read, but nothing is written. Without O(dest) the module never changes anything.
   diff_mode:
     support: full
   idempotent:
@@ -85,7 +89,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: The newest backup is here, and read to its end; three of them stay
+- name: Fetch the newest backup, verify it, and keep three of them
   homelab.postgres_backup.backup_fetch:
     namespace: data
     name: postgres-backup
@@ -93,12 +97,12 @@ EXAMPLES = r"""
     verify: true
     keep_local: 3
 
-- name: A certain one
+- name: Fetch a specific backup
   homelab.postgres_backup.backup_fetch:
     backup: postgres-backup-2026-11-22-020000.sql.gz
     dest: /tmp/before-the-migration.sql.gz
 
-- name: The newest backup is read to its end, and not kept
+- name: Verify the newest backup without keeping it
   homelab.postgres_backup.backup_fetch:
     verify: true
   register: fetched # fetched.contents is for restore_drill and restore_database
@@ -114,45 +118,45 @@ backup:
   type: str
   returned: success
 backup_state:
-  description: What the volume says of it - V(complete), V(unchecked) or V(damaged).
+  description: The state of the backup on the volume - V(complete), V(unchecked) or V(damaged).
   type: str
   returned: success
 size_bytes:
-  description: Its size.
+  description: The size of the backup.
   type: int
   returned: success
 sha256:
-  description: Its sha256; null in check mode when only fetching it would tell.
+  description: The sha256 of the backup; null in check mode if it can only be computed during the transfer.
   type: str
   returned: success
 duration_seconds:
-  description: From the first byte received to the final name; null when nothing had to be fetched.
+  description: The time from the first byte to the final name; null if nothing had to be fetched.
   type: float
   returned: success
 resumed_bytes:
-  description: How many bytes an earlier run had left here already.
+  description: Number of bytes that an earlier run had already transferred.
   type: int
   returned: success
 interruptions:
-  description: How often the connection or the pod was lost on the way.
+  description: How often the connection or the pod was lost during the transfer.
   type: int
   returned: success
 contents:
   description:
-    - What the dump holds, as M(homelab.postgres_backup.backup_verify) returns it. If the dump is damaged, the tables of
-      its databases are left out.
+    - What the dump contains, as returned by M(homelab.postgres_backup.backup_verify). If the dump is damaged, the
+      tables of its databases are omitted.
   type: dict
-  returned: with O(verify=true), except in check mode when the file is not at O(dest) yet
+  returned: with O(verify=true), except in check mode if the file is not at O(dest) yet
 removed:
-  description: The files that had to go for O(keep_local).
+  description: The files that were deleted because of O(keep_local).
   type: list
   elements: str
   returned: success
 failures:
-  description: What is wrong with the backup, as M(homelab.postgres_backup.backup_verify) returns it.
+  description: The defects of the backup, as returned by M(homelab.postgres_backup.backup_verify).
   type: list
   elements: dict
-  returned: with O(verify=true), when it is damaged
+  returned: with O(verify=true), if the backup is damaged
 """
 
 import os

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: backup_info
-short_description: Tell what backups there are and whether all is well
+short_description: List PostgreSQL backups and report the health of a backup installation
 version_added: 1.0.0
 description:
-  - Lists the backups on a CronJob's volume with what retention says of each, and judges the whole installation.
-  - Starts one Job that reads the volume and disappears; it has no credentials of the server.
+  - Lists the backups on the volume of a CronJob with their retention verdicts, and checks the health of the
+    installation.
+  - Starts a Job that reads the volume and is deleted afterwards. The Job has no credentials of the server.
 options:
   max_age:
     description:
-      - How old the newest complete backup may be, such as V(26h) or V(7d).
+      - Maximum age of the newest complete backup, such as V(26h) or V(7d).
     type: str
     default: 26h
 extends_documentation_fragment:
@@ -28,7 +29,7 @@ attributes:
     support: full
   diff_mode:
     support: N/A
-    details: Changes nothing.
+    details: The module does not change anything.
   idempotent:
     support: full
 author:
@@ -36,11 +37,11 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Look at the backups
+- name: List the backups
   homelab.postgres_backup.backup_info:
   register: backups
 
-- name: Fail when not all is well
+- name: Fail if the installation is not healthy
   ansible.builtin.assert:
     that: backups.healthy
     fail_msg: "{{ backups.problems | map(attribute='message') }}"
@@ -48,24 +49,24 @@ EXAMPLES = r"""
 
 RETURN = r"""
 healthy:
-  description: Whether there are no problems.
+  description: Whether RV(problems) is empty.
   type: bool
   returned: always
 problems:
-  description: Everything that is not well, the gravest first.
+  description: All problems, most severe first.
   type: list
   elements: dict
   returned: always
   contains:
     check:
-      description: What it is about - V(backup), V(age), V(size), V(last_run), V(drill), V(databases), V(schedule),
-        V(image), V(script), V(space), V(unchecked), V(damaged) or V(future).
+      description: The subject of the problem - V(backup), V(age), V(size), V(last_run), V(drill), V(databases),
+        V(schedule), V(image), V(script), V(space), V(unchecked), V(damaged) or V(future).
       type: str
     message:
-      description: What was expected, what was found and what to do.
+      description: The expected and the actual value, and what to do.
       type: str
 backups:
-  description: Every backup on the volume, newest first, with what retention says of it.
+  description: All backups on the volume with their retention verdicts, newest first.
   type: list
   elements: dict
   returned: always
@@ -79,18 +80,18 @@ backups:
       verdict: keep
       reasons: [last, daily 2026-11-22]
 newest:
-  description: The newest complete backup; null when there is none.
+  description: The newest complete backup; null if there is none.
   type: dict
   returned: always
 last_run:
-  description: What the last run said of itself; null when none left a word.
+  description: Result of the last run; null if no run has recorded one.
   type: dict
   returned: always
 last_drill:
   description:
-    - How the last scheduled rehearsal of a restore went; null when there was none.
-    - Where drills are scheduled, RV(healthy) needs it to have succeeded, and each that was due to have left its
-      outcome. Otherwise one that failed counts only while its backup is the newest.
+    - Result of the last scheduled restore drill; null if there was none.
+    - If drills are scheduled, RV(healthy) requires that the last one succeeded, and that each drill that was due
+      recorded a result. Otherwise a failed drill is a problem only as long as its backup is the newest one.
   type: dict
   returned: always
   sample:
@@ -102,7 +103,8 @@ last_drill:
     tables: 40
     rows: 1000
 drill_schedule:
-  description: When restores are rehearsed, as RV(schedule); null when they are not (C(postgres_backup_drill_schedule)).
+  description: When restore drills run, in the form of RV(schedule); null if they are not scheduled
+    (C(postgres_backup_drill_schedule)).
   type: dict
   returned: always
 schedule:
@@ -116,7 +118,7 @@ schedule:
     last_schedule_time: "2026-11-22T02:00:00Z"
     last_successful_time: "2026-11-22T02:00:12Z"
 volume:
-  description: The volume; null for what is not known.
+  description: The volume; unknown values are null.
   type: dict
   returned: always
   sample:
@@ -128,11 +130,11 @@ volume:
     nfs_server: 192.168.2.2
     nfs_path: /volume1/k8s-data/data-postgres-backup-pvc-1
 policy:
-  description: What retention keeps, from the CronJob's own settings.
+  description: The retention policy of the CronJob.
   type: dict
   returned: always
 notes:
-  description: What could not be looked at with this user's rights.
+  description: Checks that were skipped because the user lacks permissions.
   type: list
   elements: str
   returned: always

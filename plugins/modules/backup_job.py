@@ -8,32 +8,32 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: backup_job
-short_description: Make sure that a good backup exists
+short_description: Run a backup, or ensure that a recent one exists
 version_added: 1.0.0
 description:
-  - Runs a CronJob's backup now, as C(kubectl create job --from=cronjob/…) does, and waits for it.
-  - With O(max_age), does nothing when the newest complete backup is younger.
-  - Attaches to a run in progress, scheduled or manual, instead of starting a second one. A Job that was made from the
-    CronJob with other arguments, such as one that lists the volume, is not a run.
-  - Where the CronJob runs this collection's script, only the run's own result counts as success. Of any other CronJob
-    nothing is known but that its Job is complete; the module warns, and RV(proven) is false.
-  - Where the pod waits for something that may pass by itself, such as a node, the volume's server or a registry that is
-    away, the module waits until O(wait_timeout), and the Job goes on after that. Where somebody has to act, such as for
-    a missing Secret, the Job that the module made is deleted after O(stuck_timeout).
+  - Runs the backup of a CronJob, as C(kubectl create job --from=cronjob/…) does, and waits for the result.
+  - With O(max_age), does nothing if the newest complete backup is younger.
+  - Attaches to a run in progress, scheduled or manual, instead of starting a second one. A Job that was created from
+    the CronJob with other arguments, such as one that lists the volume, is not a run.
+  - If the CronJob runs this collection's script, the module succeeds only if the result of the run is success. For any
+    other CronJob, the module only knows that the Job is complete; it warns, and RV(proven) is false.
+  - If the pod waits for something that is temporarily unavailable, such as a node, a storage server or a registry, the
+    module waits up to O(wait_timeout), and the Job continues after that. If somebody has to fix the cause, such as a
+    missing Secret, the Job that the module created is deleted after O(stuck_timeout).
 options:
   max_age:
     description:
-      - How old the newest complete backup may be for nothing to be done, such as V(26h) or V(7d).
-      - Without it a backup is made in every case.
+      - Maximum age of the newest complete backup, such as V(26h) or V(7d). If it is younger, no backup is run.
+      - If this option is not set, a backup is always run.
     type: str
   wait:
     description:
-      - Whether to wait for the run's end.
+      - Whether to wait until the run has ended.
     type: bool
     default: true
   wait_timeout:
     description:
-      - How long to wait; the run goes on when it is over.
+      - How long to wait. The run continues after this time.
     type: str
     default: 7h
 extends_documentation_fragment:
@@ -45,19 +45,19 @@ attributes:
     support: full
   diff_mode:
     support: none
-    details: What is made is a backup, whose content is not known before.
+    details: The contents of the new backup are not known in advance.
   idempotent:
     support: partial
-    details: With O(max_age).
+    details: Idempotent only with O(max_age).
 author:
   - The homelab.postgres_backup developers (@homelab)
 """
 
 EXAMPLES = r"""
-- name: A backup now
+- name: Run a backup
   homelab.postgres_backup.backup_job:
 
-- name: A backup from the last day, before an upgrade
+- name: Ensure that there is a backup from the last day before an upgrade
   homelab.postgres_backup.backup_job:
     namespace: data
     name: postgres-backup
@@ -66,22 +66,22 @@ EXAMPLES = r"""
 
 RETURN = r"""
 job:
-  description: The Job that was made or attached to; null when none was needed.
+  description: The Job that the module created or attached to; null if no run was needed.
   type: str
   returned: always
 attached:
-  description: Whether it was in progress already.
+  description: Whether the run was already in progress.
   type: bool
   returned: always
 newest:
-  description: The backup that was new enough; null when O(max_age) was not given or a run was needed.
+  description: The backup that is younger than O(max_age); null if O(max_age) is not set or a run was needed.
   type: dict
   returned: always
 result:
   description:
-    - What the run said of itself - its state, the backup's name, size and sha256, seconds per step, and the reason
-      when it failed. Null for a CronJob that does not run this collection's script, and when O(wait) is false. Where
-      the module fails, only the fields that have a value.
+    - The result of the run - its state, the name, size and sha256 of the backup, seconds per step, and the reason if it
+      failed. Null for a CronJob that does not run this collection's script, and if O(wait) is false. If the module
+      fails, only the fields that have a value are returned.
   type: dict
   returned: always
   sample:
@@ -92,12 +92,12 @@ result:
     sha256: 2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824
 proven:
   description:
-    - Whether the backup is known to be good - by the run's own result, or because RV(newest) is complete.
-    - The Job of a CronJob that does not run this collection's script proves nothing.
+    - Whether the backup is known to be complete, either from the result of the run, or because RV(newest) is complete.
+    - Always false for a run of a CronJob that does not run this collection's script.
   type: bool
   returned: always
 log:
-  description: The run's log, all attempts; its last 200 lines, or the last 12 without JSON where the module fails.
+  description: The last 200 lines of the log of all attempts. If the module fails, the last 12 lines without JSON.
   type: list
   elements: str
   returned: always

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: backup_prune
-short_description: Apply retention to the backups now
+short_description: Apply retention to PostgreSQL backups
 version_added: 1.0.0
 description:
-  - Deletes what the CronJob's own policy no longer keeps, as its next successful run would.
+  - Deletes the backups that the policy of the CronJob no longer keeps, as its next successful run would.
   - In check mode nothing is deleted, and the volume is mounted read-only.
 extends_documentation_fragment:
   - homelab.postgres_backup.attributes
@@ -29,27 +29,27 @@ author:
 """
 
 EXAMPLES = r"""
-- name: See what retention would delete
+- name: Show which backups retention would delete
   homelab.postgres_backup.backup_prune:
   check_mode: true
   diff: true
 
-- name: Apply it
+- name: Apply retention
   homelab.postgres_backup.backup_prune:
 """
 
 RETURN = r"""
 deleted:
-  description: Names of the backups that were deleted, or in check mode would be; oldest first.
+  description: Names of the deleted backups, oldest first; in check mode, of those that would be deleted.
   type: list
   elements: str
   returned: always
 freed_bytes:
-  description: Their size.
+  description: Total size of the deleted backups.
   type: int
   returned: always
 backups:
-  description: Every backup that was on the volume, newest first, with its verdict and the reasons, as in
+  description: All backups that were on the volume, newest first, with their verdicts and the reasons, as returned by
     M(homelab.postgres_backup.backup_info).
   type: list
   elements: dict

@@ -8,53 +8,53 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: backup_verify
-short_description: Read a local PostgreSQL backup without restoring it
+short_description: Verify a local PostgreSQL backup without restoring it
 version_added: 1.0.0
 description:
-  - Reads a gzip-compressed plain dump of C(pg_dumpall) or C(pg_dump) once, to its last byte, and tells whether it is
-    whole and what is in it - roles, databases, and the rows of every table.
-  - Reads the text as C(psql) does, so that no row, name or function body can pass for something else.
+  - Reads a gzip-compressed plain dump of C(pg_dumpall) or C(pg_dump) once, to its last byte. Checks whether it is
+    complete, and returns what it contains - roles, databases, and the number of rows in every table.
+  - Reads the text as C(psql) does, so that no row, name or function body is mistaken for something else.
   - Runs on any host with Python 3.9, such as a NAS, without a database.
 requirements:
-  - isal (optional; reads about three times as fast)
+  - isal (optional; makes reading about three times as fast)
 options:
   path:
     description:
-      - The backup, a file on the host where the module runs.
+      - Path of the backup on the host where the module runs.
     type: path
     required: true
   sha256:
     description:
-      - The sha256 that the file must have. The sidecar is not looked at then.
+      - The sha256 that the file must have. If it is set, the checksum file is ignored.
     type: str
   sidecar:
     description:
-      - Whether the file's sidecar, RV(path) with C(.sha256) added, is compared.
+      - Whether to compare the file with its checksum file, which has the suffix C(.sha256).
     type: str
     choices:
-      auto: When there is one.
-      required: It must be there.
-      ignore: It is not looked at.
+      auto: Compare it if there is one.
+      required: Fail if there is none.
+      ignore: Do not read it.
     default: auto
   kind:
     description:
-      - What the file must be a dump of.
+      - The kind of dump that the file must be.
     type: str
     choices:
       cluster: All databases of a server (C(pg_dumpall)).
       database: One database (C(pg_dump)).
-      globals: Roles and tablespaces alone (C(pg_dumpall --globals-only)).
+      globals: Only roles and tablespaces (C(pg_dumpall --globals-only)).
       any: Any of these.
     default: cluster
   min_size_bytes:
     description:
-      - The least size of the compressed file.
+      - Minimum size of the compressed file.
     type: int
   max_age:
     description:
-      - The greatest age of the backup, such as V(26h) or V(7d) - one whole number with one of the units V(s), V(m),
-        V(h), V(d), V(w).
-      - The time is that in the backup's header, else that in its name.
+      - Maximum age of the backup, such as V(26h) or V(7d) - an integer with one of the units V(s), V(m), V(h), V(d),
+        V(w).
+      - The creation time is taken from the header of the backup, or from its name if there is no header.
     type: str
   databases:
     description:
@@ -70,37 +70,37 @@ options:
     default: []
     suboptions:
       database:
-        description: The database that the table is in.
+        description: The database that contains the table.
         type: str
         required: true
       schema:
-        description: The schema that the table is in.
+        description: The schema that contains the table.
         type: str
         default: public
       name:
-        description: The table's name.
+        description: The name of the table.
         type: str
         required: true
       rows:
-        description: How many rows it must have.
+        description: Number of rows that it must have.
         type: int
       min_rows:
-        description: How many rows it must have at least.
+        description: Minimum number of rows.
         type: int
   compare_to:
     description:
-      - An older RV(contents). It is a failure when databases, tables or roles of it are gone, or when a table lost more
-        rows than O(max_row_loss_percent) allows.
+      - RV(contents) of an older backup. The module fails if databases, tables or roles are missing that the older
+        backup contains, or if a table lost more rows than O(max_row_loss_percent) allows.
     type: dict
   max_row_loss_percent:
     description:
-      - The greatest share of its rows that a table may have lost since O(compare_to).
+      - Maximum percentage of its rows that a table may have lost since O(compare_to).
     type: float
     default: 50
   contents_dest:
     description:
-      - A file on the same host to write RV(contents) to, as JSON. It is left alone when the verification fails, so that
-        it can serve as the next O(compare_to).
+      - A file on the same host to write RV(contents) to, as JSON. It is not changed if the verification fails, so it
+        can be used as O(compare_to) of the next backup.
     type: path
 extends_documentation_fragment:
   - homelab.postgres_backup.attributes
@@ -113,14 +113,14 @@ attributes:
     support: full
 seealso:
   - name: The playbook homelab.postgres_backup.verify
-    description: Verifies a file and prints a table for people.
+    description: Verifies a file and prints its contents as a table.
     link: https://github.com/homelab/postgres_backup
 author:
   - The homelab.postgres_backup developers (@homelab)
 """
 
 EXAMPLES = r"""
-- name: The newest backup is whole, from last night, and has what matters
+- name: Verify that the newest backup is complete and recent, and contains certain data
   homelab.postgres_backup.backup_verify:
     path: /srv/backups/postgres-backup-2026-11-22-020000.sql.gz
     max_age: 26h
@@ -130,10 +130,10 @@ EXAMPLES = r"""
         name: users
         min_rows: 1
 
-- name: Nothing of yesterday's is gone
+- name: Compare the backup with the one before
   homelab.postgres_backup.backup_verify:
     path: /srv/backups/postgres-backup-2026-11-22-020000.sql.gz
-    # The first time there is nothing to compare with.
+    # On the first run there is nothing to compare with.
     compare_to: "{{ lookup('ansible.builtin.file', contents) | from_json if contents is file else omit }}"
     max_row_loss_percent: 10
     contents_dest: "{{ contents }}"
@@ -147,63 +147,64 @@ path:
   type: str
   returned: always
 size_bytes:
-  description: Its size.
+  description: The size of the file.
   type: int
-  returned: when the file could be read
+  returned: if the file could be read
 sha256:
-  description: Its sha256; null when it could not be read to its end.
+  description: The sha256 of the file; null if it could not be read to its end.
   type: str
-  returned: when the file could be read
+  returned: if the file could be read
 sha256_compared_with:
-  description: Where the sha256 that it was compared with came from - V(sha256), V(sidecar), or null when there was
-    none.
+  description: The source of the sha256 that the file was compared with - V(sha256), V(sidecar) (the checksum file), or
+    null if there was none.
   type: str
-  returned: when the file could be read
+  returned: if the file could be read
 created:
-  description: When the backup was started, in UTC; null when neither its header nor its name say so.
+  description: When the backup was started, in UTC; null if neither its header nor its name contains the time.
   type: str
-  returned: when the file could be read
+  returned: if the file could be read
   sample: "2026-11-22T02:00:00Z"
 age_seconds:
-  description: How long ago that was.
+  description: The age of the backup.
   type: int
-  returned: when the file could be read
+  returned: if the file could be read
 duration_seconds:
-  description: How long reading took.
+  description: How long it took to read the file.
   type: float
-  returned: when the file could be read
+  returned: if the file could be read
 reader:
-  description: The library that decompressed, V(isal) or V(zlib).
+  description: The library that decompressed the file, V(isal) or V(zlib).
   type: str
-  returned: when the file could be read
+  returned: if the file could be read
 failures:
-  description: Everything that is not as expected; empty when all is well.
+  description: All failed checks; empty if the verification succeeded.
   type: list
   elements: dict
   returned: always
   contains:
     check:
-      description: What was checked - V(file), V(gzip), V(dump), V(sha256), V(sidecar), V(size), V(age), V(kind),
-        V(databases), V(tables) or V(drift).
+      description: The subject of the check - V(file), V(gzip), V(dump), V(sha256), V(sidecar), V(size), V(age),
+        V(kind), V(databases), V(tables) or V(drift).
       type: str
     message:
-      description: What was expected, what was found and what to do.
+      description: The expected and the actual value, and what to do.
       type: str
 contents:
   description:
-    - What the dump holds, as far as it could be read. Offsets are bytes of the uncompressed text; a database's body
-      begins after the last C(\connect) of its section and is what a restore under another name needs.
-    - C(contents.databases[].properties) are the statements about the database itself - its comment, rights, settings,
-      limits - cut in two where its name stands, so that they can be made for another one. Those at or after
-      C(body_offset_bytes) are part of the body, and would change the database that has the name now. They are to be
-      run in a session on the other database, whose name must be ASCII unless its encoding is UTF8. C(after) is null
-      for a statement of more than 1 MiB.
-    - C(contents.databases[].roles) are the roles that must be there before a restore - owners and whoever has rights,
-      policies or settings - as far as the dump creates them; in the dump of one database, all that it names.
-    - C(contents.databases[].settings) are those of the databases, and may be secret where somebody put a secret there;
-      so may be C(properties).
+    - What the dump contains, as far as it could be read. Offsets are in bytes of the uncompressed text. The body of a
+      database begins after the last C(\connect) of its section, and is the part that a restore under another name
+      uses.
+    - C(contents.databases[].properties) are the statements about the database itself, such as its comment, privileges,
+      settings and limits. Each is split at the name of the database, so that it can be applied to another database.
+      Statements at or after C(body_offset_bytes) are part of the body, and would change the database that currently has
+      the name. Run them in a session on the other database, whose name must be ASCII unless its encoding is UTF8.
+      C(after) is null for a statement of more than 1 MiB.
+    - C(contents.databases[].roles) are the roles that must exist before a restore. These are owners and roles with
+      privileges, policies or settings, as far as the dump creates them. For a dump of one database, they are all roles
+      that it refers to.
+    - C(contents.databases[].settings) are the settings of the databases. They and C(properties) may contain secrets.
   type: dict
-  returned: when the file could be read
+  returned: if the file could be read
   sample:
     complete: true
     kind: cluster

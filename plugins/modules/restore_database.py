@@ -8,72 +8,72 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: restore_database
-short_description: Bring one database out of a backup back into the live server
+short_description: Restore a single database from a backup into the live server
 version_added: 1.0.0
 description:
-  - Restores one database of a whole-server backup, straight from the backup volume, under its own or a new name.
-  - It runs as a Job in the cluster, as the CronJob's user and with its image. The backup's sha256 is compared before
-    anything is read of it, and the rows that PostgreSQL reports are compared with O(contents).
-  - The database is filled under a temporary name, and gets its own in one transaction at the end. Whatever fails before
-    leaves the server's databases as they were.
-  - Settings of the database, of roles and of the server that would stand in the way, such as
-    C(default_transaction_read_only) or C(statement_timeout), do not apply to the restore's own sessions. The restored
-    database gets its own settings; those that the server does not know are left out with a warning.
-  - With O(replace), the database that had the name is renamed to C(<name>_before_restore_<time>), never dropped.
-    Its subscriptions and logical replication slots stay with it - warnings name them, in check mode too, and after the
-    restore the commands that move or end them.
-  - The name's time is UTC, and the name is cut where it would be longer than PostgreSQL's 63 bytes.
+  - Restores one database from a backup of all databases, directly from the backup volume, under its own or a new name.
+  - The restore runs as a Job in the cluster, with the user and the image of the CronJob. It compares the sha256 of the
+    backup before it restores anything, and compares the number of rows that PostgreSQL reports with O(contents).
+  - The database is restored under a temporary name, and gets its final name in one transaction at the end. If anything
+    fails before that, the databases of the server are unchanged.
+  - Settings of the database, of roles and of the server that could make a restore fail, such as
+    C(default_transaction_read_only) or C(statement_timeout), do not apply to the sessions of the restore. The restored
+    database gets its own settings. Settings that the server does not know are omitted with a warning.
+  - With O(replace), the database that had the name is renamed to C(<name>_before_restore_<time>), never dropped. It
+    keeps its subscriptions and logical replication slots. Warnings list them, in check mode too, and after the restore
+    also the commands that move or remove them.
+  - The time in the name is in UTC. The name is truncated if it would be longer than PostgreSQL's limit of 63 bytes.
 options:
   backup:
     description:
-      - The backup's name on the volume.
+      - The name of the backup on the volume.
     type: str
     required: true
   sha256:
     description:
-      - The backup's hash, as M(homelab.postgres_backup.backup_fetch) or M(homelab.postgres_backup.backup_verify)
-        returned it with O(contents).
+      - The sha256 of the backup, as returned by M(homelab.postgres_backup.backup_fetch) or
+        M(homelab.postgres_backup.backup_verify) together with O(contents).
     type: str
     required: true
   contents:
     description:
-      - What is in the backup, as M(homelab.postgres_backup.backup_fetch) with C(verify=true), or
-        M(homelab.postgres_backup.backup_verify), returned it.
+      - The contents of the backup, as returned by M(homelab.postgres_backup.backup_fetch) with C(verify=true) or by
+        M(homelab.postgres_backup.backup_verify).
     type: dict
     required: true
   database:
     description:
-      - The database's name in the backup.
+      - The name of the database in the backup.
     type: str
     required: true
   new_name:
     description:
-      - The name that it gets on the server. Without it, its own.
+      - The name of the restored database on the server. By default, its name in the backup.
     type: str
   replace:
     description:
-      - Whether an existing database of that name is renamed. Without it, one is refused.
+      - Whether to rename an existing database of that name. If V(false), the module fails if there is one.
     type: bool
     default: false
   create_roles:
     description:
-      - Whether roles that the database uses and the server does not have are created as the backup has them, with their
-        passwords. Roles that exist are never changed. Without it, missing ones are named and nothing is done.
+      - Whether to create roles that the database uses but that do not exist on the server, with their passwords from
+        the backup. Existing roles are never changed. If V(false), the module lists the missing roles and does nothing.
     type: bool
     default: false
   terminate_connections:
     description:
-      - Whether sessions in the database to be replaced are ended. Without it, they are waited for.
+      - Whether to terminate sessions in the database to be replaced. If V(false), the module waits for them to end.
     type: bool
     default: false
   connections_timeout:
     description:
-      - How long to wait for them, a duration such as V(30s) or V(10m).
+      - How long to wait for these sessions to end, a duration such as V(30s) or V(10m).
     type: str
     default: 30s
   timeout:
     description:
-      - How long all of it may take.
+      - How long the complete restore may take.
     type: str
     default: 6h
 extends_documentation_fragment:
@@ -83,12 +83,12 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: A Job compares the backup's hash and asks the server, and changes nothing.
+    details: A Job compares the sha256 of the backup and queries the server, but does not change anything.
   diff_mode:
     support: full
   idempotent:
     support: none
-    details: A second restore is refused, or with O(replace) done again.
+    details: A second restore fails, or with O(replace) is done again.
 seealso:
   - module: homelab.postgres_backup.backup_fetch
 author:
@@ -96,13 +96,13 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Fetch the newest backup and read what is in it
+- name: Fetch and verify the newest backup
   homelab.postgres_backup.backup_fetch:
     dest: backups/
     verify: true
   register: fetched
 
-- name: Restore a database beside the live one
+- name: Restore a database next to the live one
   homelab.postgres_backup.restore_database:
     backup: "{{ fetched.backup }}"
     sha256: "{{ fetched.sha256 }}"
@@ -110,7 +110,7 @@ EXAMPLES = r"""
     database: shop
     new_name: shop_yesterday
 
-- name: Replace the live one, which stays under another name
+- name: Replace the live database, which is renamed
   homelab.postgres_backup.restore_database:
     backup: "{{ fetched.backup }}"
     sha256: "{{ fetched.sha256 }}"
@@ -122,25 +122,26 @@ EXAMPLES = r"""
 
 RETURN = r"""
 database:
-  description: The database's name in the backup.
+  description: The name of the database in the backup.
   type: str
   returned: always
 target:
-  description: Its name on the server.
+  description: The name of the restored database on the server.
   type: str
   returned: always
 replaced:
-  description: The name that the database of that name has now, or in check mode would have; null where there was none.
+  description: The new name of the replaced database (in check mode, the name that it would get); null if there was
+    none.
   type: str
   returned: always
   sample: shop_before_restore_20261122030405
 created_roles:
-  description: Roles that were created, or in check mode would be.
+  description: Roles that were created, or in check mode, that would be created.
   type: list
   elements: str
   returned: always
 rows:
-  description: How many rows were restored; in check mode how many would be.
+  description: Number of restored rows; in check mode, of rows that would be restored.
   type: int
   returned: success
 seconds:
@@ -149,15 +150,15 @@ seconds:
   returned: always
   sample: {prepare: 2, create: 1, restore: 40, swap: 0}
 duration_seconds:
-  description: From the Job's creation to its end, the start of its pod included.
+  description: The time from the creation of the Job to its end, including the start of its pod.
   type: float
-  returned: when the Job came to its end
+  returned: if the Job ended
 job:
-  description: The Job that did it; it is deleted already.
+  description: The name of the Job, which has been deleted.
   type: str
   returned: always
 log:
-  description: The Job's log; its last 200 lines, or the last 12 without JSON where the module fails.
+  description: The last 200 lines of the log of the Job. If the module fails, the last 12 lines without JSON.
   type: list
   elements: str
   returned: always

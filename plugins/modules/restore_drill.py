@@ -8,57 +8,57 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: restore_drill
-short_description: Rehearse the restore of a backup
+short_description: Restore a backup into a temporary server and compare row counts
 version_added: 1.0.0
 description:
-  - Restores a backup into a throwaway PostgreSQL in a Job's pod, straight from the volume, which it has read-only. It
-    stops at the first error, counts the rows of every table, compares them, and disappears.
-  - The pod has the backup's image, no credentials of the live server, and its data in an emptyDir. The role's
-    NetworkPolicy cuts it off from the network, where the cluster's network plugin heeds it.
-  - Without O(contents) the rows counted are compared with those that COPY and INSERT reported.
-  - Roles, their passwords and the databases' settings are restored too; in the pod, and nowhere else.
+  - Restores a backup into a temporary server in the pod of a Job, directly from the volume, which is mounted read-only.
+    The drill stops at the first error. It counts the rows of every table and compares them, then the Job is deleted.
+  - The pod uses the image of the CronJob, has no credentials of the live server, and stores its data in an emptyDir.
+    The NetworkPolicy of the role isolates it from the network, if the cluster's network plugin enforces it.
+  - Without O(contents), the rows are compared with the numbers that COPY and INSERT reported.
+  - Roles, their passwords and the settings of databases are restored too, but only in the pod.
 options:
   backup:
     description:
-      - The backup's name, such as V(postgres-backup-2026-11-22-020000.sql.gz).
-      - Without it the newest complete one.
+      - The name of the backup, such as V(postgres-backup-2026-11-22-020000.sql.gz).
+      - By default, the newest complete backup is used.
     type: str
   contents:
     description:
-      - What the dump holds, as M(homelab.postgres_backup.backup_fetch) with C(verify=true) and
-        M(homelab.postgres_backup.backup_verify) return it. Every database and every table must be there, with as many
-        rows, and no others.
-      - A table that belongs to an extension may hold more rows than the dump, or not be in it.
-      - A partition tree that the dump loads through its root is compared as a whole, since its rows may be in other
-        partitions of the restored server.
+      - The contents of the dump, as returned by M(homelab.postgres_backup.backup_fetch) with C(verify=true) or by
+        M(homelab.postgres_backup.backup_verify). The restored server must have exactly these databases and tables, with
+        the same numbers of rows.
+      - A table that belongs to an extension may have more rows than the dump contains, or may not be in the dump.
+      - For a partition tree that the dump loads through its root, the total number of rows is compared, since the rows
+        may be in other partitions of the restored server.
     type: dict
   sha256:
     description:
-      - The sha256 that the backup must have. With another one, nothing is restored.
-      - With it O(contents) are known to be of this very backup, and tell where its databases lie - they are restored
-        side by side then, on as many processors as there are.
+      - The sha256 that the backup must have. If it differs, nothing is restored.
+      - With this option, O(contents) is known to belong to this backup, and its offsets of the databases can be used.
+        The databases are then restored in parallel on all available processors.
     type: str
   size_limit:
     description:
-      - How much room the throwaway server may take, as a Kubernetes quantity such as V(10Gi). A database takes a
-        multiple of its backup.
+      - How much disk space the temporary server may use, as a Kubernetes quantity such as V(10Gi). A database is
+        several times as large as its compressed backup.
     type: str
     default: 10Gi
   in_memory:
     description:
-      - Keep the data in memory (an emptyDir of the medium C(Memory)). It counts against the memory limit of the
-        CronJob's container.
+      - Whether to keep the data in memory (an emptyDir of the medium C(Memory)). It counts against the memory limit of
+        the container.
     type: bool
     default: false
   settings:
     description:
-      - PostgreSQL settings for the throwaway server, such as C(shared_preload_libraries) where an extension needs it.
+      - PostgreSQL settings of the temporary server, such as C(shared_preload_libraries) if an extension needs it.
     type: dict
     default: {}
   superuser:
     description:
-      - Name of the bootstrap superuser of the server that was dumped. The backup says it; only that of another hand
-        does not, where the dump has several superusers.
+      - Name of the bootstrap superuser of the server that was dumped. Only needed for backups not created by this
+        collection whose dump contains several superusers.
     type: str
   timeout:
     description:
@@ -72,10 +72,10 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: partial
-    details: Nothing is restored; a reader of the volume tells which backup would be rehearsed.
+    details: Nothing is restored. A reader of the volume determines which backup would be restored.
   diff_mode:
     support: N/A
-    details: Changes nothing.
+    details: The module does not change anything outside its own pod.
   idempotent:
     support: full
 seealso:
@@ -86,18 +86,18 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Does the newest backup restore?
+- name: Run a restore drill of the newest backup
   homelab.postgres_backup.restore_drill:
     namespace: data
     name: postgres-backup
 
-- name: Bring the newest backup here and read it
+- name: Fetch and verify the newest backup
   homelab.postgres_backup.backup_fetch:
     dest: /srv/backups/
     verify: true
   register: fetched
 
-- name: Restore that very backup, and compare every table
+- name: Run a restore drill of this backup, and compare every table
   homelab.postgres_backup.restore_drill:
     backup: "{{ fetched.backup }}"
     sha256: "{{ fetched.sha256 }}"
@@ -109,42 +109,42 @@ EXAMPLES = r"""
 
 RETURN = r"""
 backup:
-  description: The backup that was rehearsed, or in check mode would be; null when it is not known.
+  description: The backup that was restored, or in check mode, that would be restored; null if it is not known.
   type: str
   returned: always
 sha256:
-  description: Its sha256; null when it is not known.
+  description: The sha256 of the backup; null if it is not known.
   type: str
   returned: always
 server_version:
-  description: The throwaway server's version.
+  description: The version of the temporary server.
   type: str
   returned: always
   sample: "18.1"
 databases:
-  description: What was restored.
+  description: The restored databases.
   type: list
   elements: dict
   returned: always
   contains:
     name:
-      description: The database.
+      description: The name of the database.
       type: str
     tables:
-      description: How many tables it has.
+      description: Number of tables.
       type: int
     rows:
-      description: How many rows were counted in them.
+      description: Number of rows that were counted in all tables.
       type: int
     copied_rows:
-      description: How many rows COPY and INSERT reported.
+      description: Number of rows that COPY and INSERT reported.
       type: int
 tables:
-  description: How many tables there are in all databases.
+  description: Number of tables in all databases.
   type: int
   returned: always
 rows:
-  description: How many rows were counted in them.
+  description: Number of rows that were counted in all databases.
   type: int
   returned: always
 seconds:
@@ -153,32 +153,32 @@ seconds:
   returned: always
   sample: {prepare: 0, initdb: 1, globals: 0, restore: 9, count: 1}
 duration_seconds:
-  description: From the Job's creation to its end, the start of its pod included.
+  description: The time from the creation of the Job to its end, including the start of its pod.
   type: float
-  returned: when the Job came to its end
+  returned: if the Job ended
 compared:
-  description: Whether what was restored was compared with O(contents).
+  description: Whether the restored data was compared with O(contents).
   type: bool
   returned: always
 failures:
-  description: Every difference from O(contents).
+  description: All differences from O(contents).
   type: list
   elements: dict
   returned: always
   contains:
     check:
-      description: What it is about - V(databases), V(tables) or V(rows).
+      description: The subject of the comparison - V(databases), V(tables) or V(rows).
       type: str
     message:
-      description: What was expected and what was found.
+      description: The expected and the actual value.
       type: str
 warnings:
-  description: What the drill warns of.
+  description: Warnings of the drill.
   type: list
   elements: str
-  returned: when there are any
+  returned: if there are any
 log:
-  description: The drill's log for people; its last 200 lines, or the last 12 where the module fails.
+  description: The last 200 lines of the log of the drill, without JSON. If the module fails, the last 12 lines.
   type: list
   elements: str
   returned: always

@@ -14,7 +14,7 @@ from .pages import ALL, rows, spans
 PAGE = "docs/troubleshooting.md"
 ROWS = list(rows(PAGE))
 # Columns whose pieces of code are quotations.
-QUOTING = ("message", "in the message", "advice", "word")
+QUOTING = ("message", "in the message", "advice", "reason")
 QUOTED = sorted({span for row in ROWS for title in QUOTING for span in spans(row.get(title, ""))})
 MESSAGES = {span for row in ROWS for span in spans(row.get("message", ""))}
 LINES = [(str(block), line.strip()) for block in ALL if block.language == "text" for line in block.text.splitlines()]
@@ -52,5 +52,5 @@ def test_every_check_of_health_is_there() -> None:
 
 
 def test_every_word_of_a_pod_that_does_not_start_is_there() -> None:
-    there = {span for row in ROWS for span in spans(row.get("word", ""))}
+    there = {span for row in ROWS for span in spans(row.get("reason", ""))}
     assert there == pod_words() | {"Unschedulable"}

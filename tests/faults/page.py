@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""docs/faults.md, made from table.py and seen.json: `python -m tests.faults.page [--write]`.
+"""Generates docs/faults.md from table.py and seen.json: `python -m tests.faults.page [--write]`.
 
-A run of test_matrix.py with FAULTS_SEEN=tests/faults/seen.json records what it sees.
+A run of test_matrix.py with FAULTS_SEEN=tests/faults/seen.json records the results.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ import json
 import sys
 from pathlib import Path
 
-from tests.faults.table import FAULTS, OPERATIONS, Cell, Fault
+from tests.faults.table import FAULTS, OPERATIONS, Cell
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PAGE = CHECKOUT / "docs" / "faults.md"
 SEEN = Path(__file__).with_name("seen.json")
 _HEAD = """# What faults do
 
-Each fault meets each operation, in its middle where it has one. What is expected is written down in
-`tests/faults/table.py`. What was seen is from a run of `tests/faults/test_matrix.py` on a real cluster;
-other tests that show it are named. This page is made of both: do not edit it.
+Observed behaviour of each operation when a component fails while it runs. `tests/faults/table.py` contains the
+expected behaviour. The results are from a run of `tests/faults/test_matrix.py` on a real cluster; the names of
+other tests that show the behaviour are listed with them. This page is generated from both: do not edit it.
 
-**Always**: every older backup stays byte for byte as it was; no half-written backup has a final name; no Job, pod or
-database of a restore is left over; and the next good run works. The matrix checks it after each fault. One thing may
-stay: the partial of a run that a vanished or read-only volume did not let tidy up. It goes after a day.
+**In all cases**, older backups are unchanged byte for byte; no incomplete backup gets a final name; no Job, pod or
+temporary database remains; and the next run succeeds. The matrix checks this after each fault. There is one exception:
+a run cannot delete its partial file while its volume is missing or read-only. This file is deleted after a day.
 """
 _LONGEST = 400
 
@@ -35,17 +35,38 @@ def what_was_seen() -> dict[str, dict[str, str]]:
 
 
 def page(seen: dict[str, dict[str, str]]) -> str:
-    """The whole text."""
+    """The text of the page."""
     parts = [_HEAD, "## Operations\n", *(f"- **{name}**: {text}" for name, text in OPERATIONS.items()), ""]
-    parts += ["## In short\n", _row("fault", *OPERATIONS), _row(*["---"] * (len(OPERATIONS) + 1))]
-    parts += [_row(_link(name), *(fault.cells[each].word for each in OPERATIONS)) for name, fault in FAULTS.items()]
-    for name, fault in FAULTS.items():
-        parts += ["", *_section(name, fault, seen.get(name, {}))]
+    parts += ["## Summary\n", _row("fault", *OPERATIONS), _row(*["---"] * (len(OPERATIONS) + 1))]
+    groups = _groups()
+    for title, names in groups.items():
+        parts += [
+            _row(_link(name, title), *(FAULTS[name].cells[operation].word for operation in OPERATIONS))
+            for name in names
+        ]
+    for title, names in groups.items():
+        parts += ["", *_section(title, {name.removeprefix(_subject(title, names)): name for name in names}, seen)]
     return "\n".join(parts) + "\n"
 
 
-def _link(name: str) -> str:
-    anchor = "".join(letter for letter in name.lower().replace(" ", "-") if letter.isalnum() or letter == "-")
+def _groups() -> dict[str, list[str]]:
+    """The faults of each section by its title: two ways in which one component fails share a section."""
+    by_component: dict[tuple[str, str], list[str]] = {}
+    for name, fault in FAULTS.items():
+        by_component.setdefault((name.rpartition(" ")[0], fault.advice), []).append(name)
+    return {
+        f"{component} {' or '.join(name.rpartition(' ')[2] for name in names)}": names
+        for (component, _), names in by_component.items()
+    }
+
+
+def _subject(title: str, names: list[str]) -> str:
+    """What the names of a section's faults begin with; empty for a section of one fault."""
+    return f"{names[0].rpartition(' ')[0]} " if len(names) > 1 else title
+
+
+def _link(name: str, title: str) -> str:
+    anchor = "".join(letter for letter in title.lower().replace(" ", "-") if letter.isalnum() or letter == "-")
     return f"[{name}](#{anchor})"
 
 
@@ -53,14 +74,31 @@ def _row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _section(name: str, fault: Fault, seen: dict[str, str]) -> list[str]:
-    lines = [f"## {name}", "", f"How it is made: {fault.made}", "", f"What to do: {fault.advice}", ""]
-    lines += [_row("operation", "what happens", "what was seen"), _row("---", "---", "---")]
+def _section(title: str, names: dict[str, str], seen: dict[str, dict[str, str]]) -> list[str]:
+    """One section; `names` are its faults by the word that tells them apart, which is empty for a single fault."""
+    lines = [f"## {title}", ""]
+    for word, name in names.items():
+        lines += [f"How the test causes it{word and f' ({word})'}: {FAULTS[name].made}", ""]
+    lines += [f"What to do: {next(FAULTS[name].advice for name in names.values())}", ""]
+    lines += [_row("operation", "behaviour", "result and tests"), _row("---", "---", "---")]
+    rows: dict[tuple[str, str], list[str]] = {}
     for operation in OPERATIONS:
-        cell = fault.cells[operation]
-        expected = f"As {cell.like}." if cell.like else cell.expected
-        lines.append(_row(operation, expected, _shown_by(cell, seen.get(operation, ""))))
-    return lines
+        cells = {word: FAULTS[name].cells[operation] for word, name in names.items()}
+        expected = _joined({word: _expected(cell) for word, cell in cells.items()})
+        shown = {word: _shown_by(cells[word], seen.get(name, {}).get(operation, "")) for word, name in names.items()}
+        rows.setdefault((expected, _joined(shown)), []).append(operation)
+    return lines + [_row(", ".join(operations), *texts) for texts, operations in rows.items()]
+
+
+def _expected(cell: Cell) -> str:
+    return f"Like {cell.like}." if cell.like else cell.expected
+
+
+def _joined(texts: dict[str, str]) -> str:
+    """One text, if it is the same for all faults of the section, else each after the word for its fault."""
+    if len(set(texts.values())) == 1:
+        return next(iter(texts.values()))
+    return " ".join(f"{word.capitalize()}: {text}" for word, text in texts.items())
 
 
 def _shown_by(cell: Cell, seen: str) -> str:

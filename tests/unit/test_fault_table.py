@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The fault matrix is whole: a cell for every fault and operation, what shows it exists, and docs/faults.md says it."""
+"""The fault matrix is complete: a cell for every fault and operation, tests that exist, and an up-to-date page."""
 
 from __future__ import annotations
 

@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# What a backup volume says of itself, for node_exporter's textfile collector. Run it every few minutes, by cron or a
-# timer, where the folder can be read: on the NAS, or on a machine that mounts the share.
+# Exports the state of a backup volume for node_exporter's textfile collector. Run it every few minutes, with cron or a
+# timer, on a machine that can read the folder: the NAS, or one that mounts the share.
 #
 #   postgres-backup-metrics.sh NAME FOLDER FILE
 #   */5 * * * * root postgres-backup-metrics.sh postgres-backup /volume1/k8s-data/postgres-backup /var/lib/node_exporter/postgres-backup.prom
 #
-# NAME is the CronJob's name, with which the backups' names begin; FILE is replaced in one step. node_exporter needs
-# --collector.textfile.directory=/var/lib/node_exporter. POSIX sh, with Debian's tools or busybox's.
+# NAME is the name of the CronJob, which is the prefix of the backup files. FILE is replaced atomically. node_exporter needs
+# --collector.textfile.directory=/var/lib/node_exporter. POSIX sh, with the tools of Debian or busybox.
 set -eu
 [ $# -eq 3 ] || {
     echo "usage: ${0##*/} NAME FOLDER FILE" >&2
@@ -22,7 +22,7 @@ metric() { # NAME TYPE HELP
 }
 
 metrics() {
-    # Without the folder (a share that is not mounted) nothing else is said, and an alert tells that.
+    # Without the folder (if the share is not mounted) no other metric is written, and an alert fires.
     metric postgres_backup_folder_readable gauge "Whether the folder with the backups can be read."
     if [ ! -r "$folder/last-run.json" ]; then
         echo "postgres_backup_folder_readable{name=\"$name\"} 0"
@@ -30,14 +30,14 @@ metrics() {
     fi
     echo "postgres_backup_folder_readable{name=\"$name\"} 1"
 
-    # A run touches last-run.json every minute and writes it at its end; its state is the first thing in it.
+    # A run touches last-run.json every minute and writes it when it ends. The state is the first field.
     state=$(sed -n '1s/^{"state":"\([a-z]*\)".*/\1/p' "$folder/last-run.json")
-    metric postgres_backup_last_run_timestamp_seconds gauge "When the last run ended, or was last seen alive."
+    metric postgres_backup_last_run_timestamp_seconds gauge "When the last run ended, or last updated its state."
     echo "postgres_backup_last_run_timestamp_seconds{name=\"$name\"} $(stat -c %Y "$folder/last-run.json")"
     metric postgres_backup_last_run_state gauge "1 for the state of the last run."
     echo "postgres_backup_last_run_state{name=\"$name\",state=\"${state:-unknown}\"} 1"
 
-    # The newest that is complete: one that has its sidecar. The times are in the names, so the last is the newest.
+    # The newest complete backup is the last name that has a checksum file, since the names contain the times.
     newest=
     for backup in "$folder/$name"-[0-9]*.sql.gz; do
         if [ -f "$backup" ] && [ -f "$backup.sha256" ]; then newest=$backup; fi
@@ -52,6 +52,6 @@ metrics() {
 partial=$file.$$
 trap 'rm -f "$partial"' EXIT
 metrics >"$partial"
-# node_exporter is another user.
+# node_exporter runs as another user.
 chmod 0644 "$partial"
 mv "$partial" "$file"

@@ -194,8 +194,9 @@ def databases(server: Server) -> set[str]:
 
 
 def back_up_and_verify(page: Runbook) -> None:
-    assert "Complete" in page.run("Run one now, and watch it")
-    listed = [json.loads(line) for line in page.run("See what is on the volume").splitlines() if line.startswith("{")]
+    assert "Complete" in page.run("Run a backup now")
+    listing = page.run("List the backups on the volume")
+    listed = [json.loads(line) for line in listing.splitlines() if line.startswith("{")]
     assert [line["type"] for line in listed] == ["backup", "volume"]
     assert listed[0]["state"] == "complete"
     in_pod = "Work with the files inside the cluster"
@@ -205,7 +206,7 @@ def back_up_and_verify(page: Runbook) -> None:
     assert f"{listed[0]['name']}: OK" in verified
     assert "-- PostgreSQL database cluster dump complete" in verified
     assert "postgres" in page.run("Verify by hand", 1)
-    page.run("What is kept")
+    page.run("Retention")
 
 
 def restore_everything(page: Runbook, server: Server) -> None:
@@ -237,7 +238,7 @@ def bring_back_to_the_volume(page: Runbook, server: Server) -> None:
     """A claim that lost the backup, and the copy at home."""
     reader = ("exec", "job/backup-reader", "-n", server.namespace, "--")
     kubectl(*reader, "sh", "-c", "rm /backups/*.sql.gz*")
-    assert "OK" in page.run("Bring older backups to a new volume")
+    assert "OK" in page.run("Copy older backups to a new volume")
     listing = kubectl(*reader, "sh", "/opt/postgres-backup/backup.sh", "list")
     (backup,) = [line for line in map(json.loads, listing.splitlines()) if line["type"] == "backup"]
     assert backup["state"] == "complete"
@@ -250,7 +251,7 @@ def restore_one_database_and_go_back(page: Runbook, server: Server, machine: Mac
     # The backup has rights on the database, which were taken since: a restore beside it does not bring them back to it.
     psql(server, "REVOKE ALL ON DATABASE backup_test FROM app")
     rights = psql(server, "SELECT datacl FROM pg_database WHERE datname = 'backup_test'")
-    page.run("Rehearse a restore")
+    page.run("Run a restore drill")
     page.run("Restore one database")
     assert rows(server, "backup_test_restored") == before
     assert psql(server, "SHOW work_mem", "backup_test_restored") == "8MB"
@@ -263,9 +264,9 @@ def restore_one_database_and_go_back(page: Runbook, server: Server, machine: Mac
     assert rows(server) == damaged
     page.run("Restore one database by hand", 1)
     assert rows(server) == before
-    page.run("Go back", 0)
+    page.run("Undo the replacement", 0)
     assert rows(server) == damaged
-    page.run("Go back", 1)
+    page.run("Undo the replacement", 1)
     assert get("job", "backup-reader", server.namespace) is None
 
 
