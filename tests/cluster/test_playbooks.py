@@ -73,9 +73,9 @@ def test_one_installation(ansible: Ansible, home: dict[str, Any], namespace: str
     now = ansible(f"{PLAYBOOKS}.backup_now", **here)
     assert now.status == 0, now.output
     assert re.search(r'"backup    postgres-backup-[-0-9]+\.sql\.gz"', now.output), now.output
-    fresh = ansible(f"{PLAYBOOKS}.backup_now", max_age="1h", **here)
+    fresh = ansible(f"{PLAYBOOKS}.backup_now", postgres_backup_max_age="1h", **here)
     assert (fresh.status, fresh.changed) == (0, 0)
-    assert "young enough, nothing was done" in fresh.output
+    assert "recent enough, no backup was run" in fresh.output
 
     shown = ansible(f"{PLAYBOOKS}.retention", **here)
     assert (shown.status, shown.changed) == (0, 0)
