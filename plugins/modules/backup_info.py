@@ -83,7 +83,9 @@ newest:
   type: dict
   returned: always
 last_run:
-  description: What the last run said of itself; null when none left a word.
+  description:
+    - What the last run said of itself; null when none left a word.
+    - Its RV(ignore:last_run.bytes) is RV(ignore:last_run.size_bytes) under its old name, and will be removed in version 1.2.0.
   type: dict
   returned: always
 last_drill:

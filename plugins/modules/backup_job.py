@@ -82,12 +82,13 @@ result:
     - What the run said of itself - its state, the backup's name, size and sha256, seconds per step, and the reason
       when it failed. Null for a CronJob that does not run this collection's script, and when O(wait) is false. Where
       the module fails, only the fields that have a value.
+    - Its RV(ignore:result.bytes) is RV(ignore:result.size_bytes) under its old name, and will be removed in version 1.2.0.
   type: dict
   returned: always
   sample:
     state: succeeded
     backup: postgres-backup-2026-11-22-020000.sql.gz
-    bytes: 1048576
+    size_bytes: 1048576
     uncompressed_bytes: 10485760
     sha256: 2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824
 proven:
@@ -108,7 +109,11 @@ import secrets
 from datetime import datetime, timezone
 from typing import Any
 
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.catalog import Catalog, parse_listing
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.catalog import (
+    Catalog,
+    parse_listing,
+    with_size_bytes,
+)
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.connection import Connection
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.job_run import JobEnd, JobRun
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.reader import Reader
@@ -194,6 +199,7 @@ def follow(
     result, look = end.result, ""
     if is_ours(cronjob):
         result, look = own_result(module, connection, cronjob, job, result)
+    result = with_size_bytes(result)
     found: dict[str, Any] = {"result": result, "log": [*end.log[-LOG_LINES:]]}
     if end.beside:
         module.warn(
