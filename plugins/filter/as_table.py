@@ -10,8 +10,8 @@ name: as_table
 short_description: Format a list of dictionaries as a table in plain text
 version_added: 1.1.0
 description:
-  - Formats a list of dictionaries, such as the backups that M(homelab.postgres_backup.backup_info) returns, as the lines
-    of a table.
+  - Formats a list of dictionaries, such as the backups that M(homelab.postgres_backup.backup_info) returns, as the
+    lines of a table.
   - Each column is as wide as its longest cell.
 positional: _input
 options:

@@ -85,7 +85,7 @@ newest:
 last_run:
   description:
     - What the last run said of itself; null when none left a word.
-    - Its RV(ignore:last_run.bytes) is RV(ignore:last_run.size_bytes) under its old name, and will be removed in version 1.2.0.
+    - The size of its backup is C(size_bytes). Its old name C(bytes) is deprecated and will be removed in version 1.2.0.
   type: dict
   returned: always
 last_drill:

@@ -82,7 +82,7 @@ result:
     - What the run said of itself - its state, the backup's name, size and sha256, seconds per step, and the reason
       when it failed. Null for a CronJob that does not run this collection's script, and when O(wait) is false. Where
       the module fails, only the fields that have a value.
-    - Its RV(ignore:result.bytes) is RV(ignore:result.size_bytes) under its old name, and will be removed in version 1.2.0.
+    - The size of the backup is C(size_bytes). Its old name C(bytes) is deprecated and will be removed in version 1.2.0.
   type: dict
   returned: always
   sample:

@@ -79,7 +79,7 @@ def test_one_installation(ansible: Ansible, home: dict[str, Any], namespace: str
 
     shown = ansible(f"{PLAYBOOKS}.retention", **here)
     assert (shown.status, shown.changed) == (0, 0)
-    assert '"1 backups, 0 would be deleted (0.00 Bytes)"' in shown.output, shown.output
+    assert '"1 backup, 0 would be deleted (0.00 Bytes)"' in shown.output, shown.output
 
     kubectl("patch", "cronjob", "postgres-backup", "-n", namespace, "-p", '{"spec":{"suspend":true}}')
     verify = ansible(f"{PLAYBOOKS}.verify", **here)

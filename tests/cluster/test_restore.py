@@ -372,7 +372,10 @@ def test_nothing_secret_is_in_the_job(ansible: Ansible, untouched: Live) -> None
 
 
 def test_the_playbook(ansible: Ansible, live: Live) -> None:
-    given: dict[str, Any] = {"postgres_backup_namespace": live.server.namespace, "postgres_backup_restore_database": "app"}
+    given: dict[str, Any] = {
+        "postgres_backup_namespace": live.server.namespace,
+        "postgres_backup_restore_database": "app",
+    }
     given |= {"postgres_backup_restore_new_name": "", "postgres_backup_restore_replace": "yes"}
     before = live.state()
     stopped = ansible("homelab.postgres_backup.restore", **given)
@@ -404,7 +407,11 @@ def test_the_documented_call_without_a_terminal(ansible: Ansible, live: Live) ->
     assert live.state() == before
     # A name that is also what an unanswered question would give, and one that needs quotes.
     for name in ("None", 'my "odd"-app'):
-        new: dict[str, Any] = {"postgres_backup_restore_database": "empty", "postgres_backup_restore_new_name": name, **given}
+        new: dict[str, Any] = {
+            "postgres_backup_restore_database": "empty",
+            "postgres_backup_restore_new_name": name,
+            **given,
+        }
         done = ansible("homelab.postgres_backup.restore", **new)
         assert done.status == 0, done.output
         (drop,) = re.findall(r"^  (DROP DATABASE .*;)$", done.output, re.MULTILINE)

@@ -109,11 +109,13 @@ def test_a_call_without_a_terminal_does_what_it_says(recorded: Recorded, header:
                 expected = value(variables[name]) if name in variables else otherwise
                 assert option(calls, module, what) == expected, (host, name, calls)
         if header.playbook == "restore":
-            assert changing(calls) == ({"restore_database"} if "postgres_backup_restore_confirmed" in variables else set()), (
+            assert changing(calls) == (
+                {"restore_database"} if "postgres_backup_restore_confirmed" in variables else set()
+            ), host
+        if header.playbook == "retention":
+            assert changing(calls) == ({"backup_prune"} if "postgres_backup_retention_apply" in variables else set()), (
                 host
             )
-        if header.playbook == "retention":
-            assert changing(calls) == ({"backup_prune"} if "postgres_backup_retention_apply" in variables else set()), host
 
 
 RESTORE = "ansible-playbook homelab.postgres_backup.restore -e postgres_backup_restore_confirmed=true "
@@ -125,7 +127,10 @@ def as_typed(recorded: Recorded, command: str) -> Done:
 
 @pytest.mark.parametrize(
     ("typed", "database"),
-    [("postgres_backup_restore_database=shop", "shop"), ("""'postgres_backup_restore_database="the shop"'""", "the shop")],
+    [
+        ("postgres_backup_restore_database=shop", "shop"),
+        ("""'postgres_backup_restore_database="the shop"'""", "the shop"),
+    ],
 )
 def test_the_documented_restore(recorded: Recorded, typed: str, database: str) -> None:
     done = as_typed(recorded, f"{RESTORE}-e {typed}")
@@ -173,7 +178,10 @@ def test_any_name_is_the_database_that_is_restored(recorded: Recorded) -> None:
 # A host of the inventory: what it sets, and what is said of it.
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "empty": ({"database": ""}, "postgres_backup_restore_database: expected a database's name, found nothing. Set it"),
-    "nothing": ({"database": None}, "postgres_backup_restore_database: expected a database's name, found nothing. Set it"),
+    "nothing": (
+        {"database": None},
+        "postgres_backup_restore_database: expected a database's name, found nothing. Set it",
+    ),
     "boolean": ({"database": True}, "expected a database's name, found true. Put it in quotes."),
     "float": ({"database": 1.5}, "expected a database's name, found 1.5. Put it in quotes."),
     "list": ({"database": ["a"]}, "expected a database's name, found ["),
@@ -251,4 +259,4 @@ def test_in_check_mode_nothing_is_said_of_going_back(recorded: Recorded) -> None
     done = recorded("restore", "--check", "--diff", postgres_backup_restore_database="shop")
     assert done.status == 0, done.output
     assert {call.check for call in done.calls if call.module == "restore_database"} == {True}
-    assert "(would be)" in done.output and "DROP DATABASE" not in done.output
+    assert "(would be restored)" in done.output and "DROP DATABASE" not in done.output

@@ -21,7 +21,9 @@ def table(rows: list[dict[str, Any]], columns: list[dict[str, str]]) -> Any:
 
 
 def test_sizes_are_shown_as_human_readable_shows_them() -> None:
-    assert table([{"size_bytes": 1536}, {"size_bytes": 3}], [{"key": "size_bytes", "title": "size", "kind": "size"}]) == [
+    assert table(
+        [{"size_bytes": 1536}, {"size_bytes": 3}], [{"key": "size_bytes", "title": "size", "kind": "size"}]
+    ) == [
         "      size",
         "   1.50 KB",
         "3.00 Bytes",

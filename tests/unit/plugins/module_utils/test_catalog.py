@@ -85,7 +85,10 @@ def test_a_listing_that_is_none(lines: list[str], words: str) -> None:
 
 @pytest.mark.parametrize(
     ("last_run", "size_bytes"),
-    [({"state": "succeeded", "bytes": 7}, {"size_bytes": 7}), ({"state": "failed", "bytes": None}, {"size_bytes": None})],
+    [
+        ({"state": "succeeded", "bytes": 7}, {"size_bytes": 7}),
+        ({"state": "failed", "bytes": None}, {"size_bytes": None}),
+    ],
 )
 def test_the_last_run_has_its_size_under_the_name_of_every_size(
     last_run: dict[str, Any], size_bytes: dict[str, Any]

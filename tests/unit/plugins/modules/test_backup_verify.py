@@ -159,7 +159,10 @@ def test_contents_are_written_and_compared(verify: Verify, backup: Path, tmp_pat
 
 
 def playbook(collections: Path, backup: Path, *extra: str) -> subprocess.CompletedProcess[str]:
-    return run(collections, ["ansible-playbook", "homelab.postgres_backup.verify", "-e", f"postgres_backup_verify_file={backup}", *extra])
+    return run(
+        collections,
+        ["ansible-playbook", "homelab.postgres_backup.verify", "-e", f"postgres_backup_verify_file={backup}", *extra],
+    )
 
 
 def test_the_playbook_prints_a_table(collections: Path, backup: Path) -> None:
