@@ -84,7 +84,9 @@ newest:
   type: dict
   returned: always
 last_run:
-  description: Result of the last run; null if no run has recorded one.
+  description:
+    - Result of the last run; null if no run has recorded one.
+    - The size of its backup is C(size_bytes). Its old name C(bytes) is deprecated and will be removed in version 1.2.0.
   type: dict
   returned: always
 last_drill:

@@ -82,12 +82,13 @@ result:
     - The result of the run - its state, the name, size and sha256 of the backup, seconds per step, and the reason if it
       failed. Null for a CronJob that does not run this collection's script, and if O(wait) is false. If the module
       fails, only the fields that have a value are returned.
+    - The size of the backup is C(size_bytes). Its old name C(bytes) is deprecated and will be removed in version 1.2.0.
   type: dict
   returned: always
   sample:
     state: succeeded
     backup: postgres-backup-2026-11-22-020000.sql.gz
-    bytes: 1048576
+    size_bytes: 1048576
     uncompressed_bytes: 10485760
     sha256: 2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824
 proven:
@@ -120,7 +121,11 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.pod_diagnosis import has_succeeded, job_end
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.volume_jobs import ReaderRequest
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.catalog import Catalog, parse_listing
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.catalog import (
+    Catalog,
+    parse_listing,
+    with_size_bytes,
+)
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import (
     BackupError,
     ClusterError,
@@ -194,6 +199,7 @@ def follow(
     result, look = end.result, ""
     if is_ours(cronjob):
         result, look = own_result(module, connection, cronjob, job, result)
+    result = with_size_bytes(result)
     found: dict[str, Any] = {"result": result, "log": [*end.log[-LOG_LINES:]]}
     if end.beside:
         module.warn(

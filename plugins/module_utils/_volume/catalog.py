@@ -115,6 +115,13 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def with_size_bytes(run: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The result of a run with `size_bytes`, the name that every other result has for what the script calls `bytes`."""
+    if run is None or "bytes" not in run:
+        return run
+    return {**run, "size_bytes": run["bytes"]}
+
+
 def parse_listing(lines: Iterable[str]) -> Catalog:
     """The catalog that the script's lines describe; raises ListingError when the listing did not come to its end."""
     objects, messages = _objects(lines)
@@ -135,7 +142,7 @@ def parse_listing(lines: Iterable[str]) -> Catalog:
             size_bytes=volume["size_bytes"],
             free_bytes=volume["free_bytes"],
             policy=volume["policy"],
-            last_run=volume["last_run"],
+            last_run=with_size_bytes(volume["last_run"]),
             last_drill=volume.get("last_drill"),
         )
     except (KeyError, TypeError) as error:

@@ -91,6 +91,8 @@ def test_first_run_makes_the_installation_healthy(ansible: Ansible, installed: d
     assert info["healthy"], info["problems"]
     assert info["newest"]["sha256"] == made["result"]["sha256"]
     assert info["last_run"]["job"] == made["job"]
+    size_bytes = info["newest"]["size_bytes"]
+    assert made["result"]["size_bytes"] == made["result"]["bytes"] == info["last_run"]["size_bytes"] == size_bytes
     assert info["schedule"]["cron"] == "0 2 * * *"
     assert info["volume"]["claim"] == NAME
     assert info["volume"]["capacity_bytes"] == 10 * 2**30

@@ -375,17 +375,17 @@ def test_playbook_drills_and_prints_a_table(ansible: Ansible, namespace: str, fo
     play = ansible("homelab.postgres_backup.drill", **given)
     assert play.status == 0, play.output
     assert play.changed == 0
-    assert '"verdict  restored, every table as in the backup"' in play.output
+    assert '"result   passed: every table has the rows that the backup holds"' in play.output
     nothing_stays(namespace)
     assert list(ansible.folder.iterdir()) == []
 
-    quick = ansible("homelab.postgres_backup.drill", compare=False, **given)
+    quick = ansible("homelab.postgres_backup.drill", postgres_backup_drill_compare=False, **given)
     assert quick.status == 0, quick.output
-    assert "every row counted that COPY reported" in quick.output
+    assert "every table has the rows that COPY reported" in quick.output
 
     checked = ansible("homelab.postgres_backup.drill", "--check", **given)
     assert checked.status == 0, checked.output
-    assert f"{BACKUP}, which would be restored" in checked.output
+    assert f"{BACKUP} would be restored" in checked.output
 
     put(folder, with_statement("SELECT no_such_function();"))
     bad = ansible("homelab.postgres_backup.drill", **given)
@@ -401,11 +401,11 @@ def test_playbook_compares_with_kept_contents(ansible: Ansible, namespace: str, 
     given: dict[str, Any] = {"postgres_backup_namespace": namespace, "postgres_backup_drill_contents": "contents.json"}
     play = ansible("homelab.postgres_backup.drill", **given)
     assert play.status == 0, play.output
-    assert "every table as in the backup" in play.output
+    assert "every table has the rows that the backup holds" in play.output
 
     contents["databases"][-1]["tables"].append({"schema": "public", "name": "gone", "rows": 1})
     kept.write_text(json.dumps(contents))
     play = ansible("homelab.postgres_backup.drill", **given)
     assert play.status != 0
-    assert "1 differences" in play.output
+    assert "failed: 1 difference" in play.output
     assert "the table public.gone" in play.output

@@ -271,8 +271,11 @@ def test_job_holds_no_secret(ansible: Ansible, untouched: LiveServer) -> None:
 
 
 def test_playbook_restores_beside_and_in_place(ansible: Ansible, live: LiveServer) -> None:
-    given: dict[str, Any] = {"postgres_backup_namespace": live.server.namespace, "postgres_restore_database": "app"}
-    given |= {"postgres_restore_new_name": "", "postgres_restore_replace": "yes"}
+    given: dict[str, Any] = {
+        "postgres_backup_namespace": live.server.namespace,
+        "postgres_backup_restore_database": "app",
+    }
+    given |= {"postgres_backup_restore_new_name": "", "postgres_backup_restore_replace": "yes"}
     before = live.state()
     stopped = ansible("homelab.postgres_backup.restore", **given)
     assert stopped.status != 0
@@ -281,7 +284,7 @@ def test_playbook_restores_beside_and_in_place(ansible: Ansible, live: LiveServe
     assert would.status == 0, would.output
     assert live.state() == before
 
-    done = ansible("homelab.postgres_backup.restore", postgres_restore_confirmed=True, **given)
+    done = ansible("homelab.postgres_backup.restore", postgres_backup_restore_confirmed=True, **given)
     assert done.status == 0, done.output
     assert done.changed == 1
     steps = [line.strip() for line in done.output.splitlines() if "ALTER DATABASE" in line]
@@ -295,19 +298,23 @@ def test_documented_call_without_a_terminal(ansible: Ansible, live: LiveServer) 
     before = live.state()
     given: dict[str, Any] = {
         "postgres_backup_namespace": live.server.namespace,
-        "postgres_restore_confirmed": True,
+        "postgres_backup_restore_confirmed": True,
     }
-    there = ansible("homelab.postgres_backup.restore", postgres_restore_database="app", **given)
+    there = ansible("homelab.postgres_backup.restore", postgres_backup_restore_database="app", **given)
     assert there.status != 0
     assert "replace" in there.output, there.output
     assert live.state() == before
     # A name that is also what an unanswered question would give, and one that needs quotes.
     for name in ("None", 'my "odd"-app'):
-        new: dict[str, Any] = {"postgres_restore_database": "empty", "postgres_restore_new_name": name, **given}
+        new: dict[str, Any] = {
+            "postgres_backup_restore_database": "empty",
+            "postgres_backup_restore_new_name": name,
+            **given,
+        }
         done = ansible("homelab.postgres_backup.restore", **new)
         assert done.status == 0, done.output
         (drop,) = re.findall(r"^  (DROP DATABASE .*;)$", done.output, re.MULTILINE)
-    again = ansible("homelab.postgres_backup.restore", postgres_restore_replace="y", **new)
+    again = ansible("homelab.postgres_backup.restore", postgres_backup_restore_replace="y", **new)
     assert again.status == 0, again.output
     first, second, last = re.findall(r"^  ((?:ALTER|DROP) DATABASE .*;)$", again.output, re.MULTILINE)
     live.sql(first + second)

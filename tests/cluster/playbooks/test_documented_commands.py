@@ -75,9 +75,9 @@ def follow_the_readme(page: Page) -> None:
     assert ".sql.gz: OK" in page.run("sha256sum -c", volume_of(NAME, page.namespace))
     assert '"healthy yes"' in page.run(f"{PLAY}verify")
     # At 02:00 UTC the schedule makes one more.
-    assert re.search(r"[23] backups, 0 deleted", page.run(f"{PLAY}retention -e apply=true"))
+    assert re.search(r"[23] backups, 0 deleted", page.run(f"{PLAY}retention -e postgres_backup_retention_apply=true"))
     assert '"healthy": true' in page.run("ansible localhost -m homelab.postgres_backup.backup_info")
-    assert "whole, sha256 as in its sidecar" in page.run(f"{PLAY}verify -e backup=")
+    assert "complete, sha256 matches the checksum file" in page.run(f"{PLAY}verify -e postgres_backup_verify_file=")
 
 
 def follow_security(page: Page) -> None:

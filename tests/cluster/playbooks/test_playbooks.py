@@ -78,13 +78,13 @@ def test_one_installation_without_an_inventory(
     now = ansible(f"{PLAYBOOKS}.backup_now", **here)
     assert now.status == 0, now.output
     assert re.search(r'"backup    postgres-backup-[-0-9]+\.sql\.gz"', now.output), now.output
-    fresh = ansible(f"{PLAYBOOKS}.backup_now", max_age="1h", **here)
+    fresh = ansible(f"{PLAYBOOKS}.backup_now", postgres_backup_max_age="1h", **here)
     assert (fresh.status, fresh.changed) == (0, 0)
-    assert "young enough, nothing was done" in fresh.output
+    assert "recent enough, no backup was run" in fresh.output
 
     shown = ansible(f"{PLAYBOOKS}.retention", **here)
     assert (shown.status, shown.changed) == (0, 0)
-    assert '"1 backups, 0 would be deleted (0.00 Bytes)"' in shown.output, shown.output
+    assert '"1 backup, 0 would be deleted (0.00 Bytes)"' in shown.output, shown.output
 
     kubectl("patch", "cronjob", "postgres-backup", "-n", namespace, "-p", '{"spec":{"suspend":true}}')
     verify = ansible(f"{PLAYBOOKS}.verify", **here)

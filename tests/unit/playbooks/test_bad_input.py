@@ -44,16 +44,17 @@ def test_verify_prints_the_module_message(recorded: Recorded) -> None:
         if data is not None:
             (recorded.here / f"{name}.sql.gz").write_bytes(data)
     (recorded.here / "folder.sql.gz").mkdir()
-    hosts = {name: {"backup": f"{name}.sql.gz"} for name in (*FILES, "folder")}
+    hosts = {name: {"postgres_backup_verify_file": f"{name}.sql.gz"} for name in (*FILES, "folder")}
     (recorded.here / "roles.sql.gz").write_bytes(FILES["globals"][0] or b"")
-    done = recorded.many("verify", {**hosts, "roles": {"backup": "roles.sql.gz", "kind": "globals"}})
+    hosts["roles"] = {"postgres_backup_verify_file": "roles.sql.gz", "postgres_backup_verify_kind": "globals"}
+    done = recorded.many("verify", hosts)
     assert done.has_no_template_error(), done.output
     for name, (_, message) in {**FILES, "folder": (None, "is a directory")}.items():
         if message:
             assert message in last_failure(done, name), done.output
     for name in ("good", "roles"):
         assert not re.search(rf"^fatal: \[{name}\]", done.output, re.MULTILINE)
-    assert done.output.count('"verdict whole"') == 2
+    assert done.output.count('"result  complete"') == 2
 
 
 # What modules return where there is nothing, or where this user may not look.
@@ -98,7 +99,8 @@ def test_module_failure_or_empty_result_is_handled(recorded: Recorded, playbook:
             if answer is not None:
                 recorded.answers[kind] = {module: answer}
                 hosts[kind] = {}
-    given = {"postgres_restore_database": "shop", "postgres_restore_confirmed": True} if playbook == "restore" else {}
+    confirmed = {"postgres_backup_restore_database": "shop", "postgres_backup_restore_confirmed": True}
+    given = confirmed if playbook == "restore" else {}
     done = recorded.many(playbook, dict.fromkeys(hosts, given), *check)
     assert done.has_no_template_error(), done.output
     assert not re.search(r"^fatal: \[well\]", done.output, re.MULTILINE), done.output

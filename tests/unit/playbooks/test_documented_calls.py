@@ -51,19 +51,19 @@ HEADERS = [header for name in NAMES for header in headers(name)]
 TRUE = {"true": True}
 # What becomes of each variable: the module's option, and its value where the variable is left out.
 BECOMES: dict[str, dict[str, tuple[str, str, Any]]] = {
-    "backup_now": {"max_age": ("backup_job", "max_age", None)},
-    "drill": {"backup": ("backup_fetch", "backup", None)},
+    "backup_now": {"postgres_backup_max_age": ("backup_job", "max_age", None)},
+    "drill": {"postgres_backup_drill_backup": ("backup_fetch", "backup", None)},
     "restore": {
-        "postgres_restore_database": ("restore_database", "database", None),
-        "postgres_restore_new_name": ("restore_database", "new_name", "shop"),
-        "postgres_restore_replace": ("restore_database", "replace", False),
-        "postgres_restore_backup": ("backup_fetch", "backup", None),
-        "postgres_restore_create_roles": ("restore_database", "create_roles", False),
-        "postgres_restore_terminate_connections": ("restore_database", "terminate_connections", False),
-        "postgres_restore_connections_timeout": ("restore_database", "connections_timeout", "30s"),
-        "postgres_restore_timeout": ("restore_database", "timeout", "6h"),
+        "postgres_backup_restore_database": ("restore_database", "database", None),
+        "postgres_backup_restore_new_name": ("restore_database", "new_name", "shop"),
+        "postgres_backup_restore_replace": ("restore_database", "replace", False),
+        "postgres_backup_restore_backup": ("backup_fetch", "backup", None),
+        "postgres_backup_restore_create_roles": ("restore_database", "create_roles", False),
+        "postgres_backup_restore_terminate_connections": ("restore_database", "terminate_connections", False),
+        "postgres_backup_restore_connections_timeout": ("restore_database", "connections_timeout", "30s"),
+        "postgres_backup_restore_timeout": ("restore_database", "timeout", "6h"),
     },
-    "verify": {"max_age": ("backup_job", "max_age", "26h")},
+    "verify": {"postgres_backup_max_age": ("backup_job", "max_age", "26h")},
 }
 
 
@@ -86,7 +86,7 @@ def changing(calls: list[Call]) -> set[str]:
 
 @pytest.mark.parametrize("header", [header for header in HEADERS if header.playbook != "site"], ids=str)
 def test_documented_call_without_a_terminal(recorded: Recorded, header: Header) -> None:
-    local = header.playbook == "verify" and "backup" in header.variables
+    local = "postgres_backup_verify_file" in header.variables
     ways = {"complete": header.variables}
     for left in header.variables:
         ways[f"without-{left.replace('_', '-')}"] = {k: v for k, v in header.variables.items() if k != left}
@@ -95,12 +95,12 @@ def test_documented_call_without_a_terminal(recorded: Recorded, header: Header) 
     assert done.has_no_template_error(), done.output
     for host, variables in ways.items():
         calls = done.of(host)
-        if local and "backup" in variables:
+        if local and "postgres_backup_verify_file" in variables:
             # The file of the example is not there, and that is what is said.
             assert calls == []
-            assert f"{variables['backup']} does not exist" in done.output
+            assert f"{variables['postgres_backup_verify_file']} does not exist" in done.output
             continue
-        if header.playbook == "restore" and "postgres_restore_database" not in variables:
+        if header.playbook == "restore" and "postgres_backup_restore_database" not in variables:
             assert calls == []
             continue
         assert calls, f"{host}: {done.output}"
@@ -109,14 +109,16 @@ def test_documented_call_without_a_terminal(recorded: Recorded, header: Header) 
                 expected = value(variables[name]) if name in variables else otherwise
                 assert option(calls, module, what) == expected, (host, name, calls)
         if header.playbook == "restore":
-            assert changing(calls) == ({"restore_database"} if "postgres_restore_confirmed" in variables else set()), (
+            assert changing(calls) == (
+                {"restore_database"} if "postgres_backup_restore_confirmed" in variables else set()
+            ), host
+        if header.playbook == "retention":
+            assert changing(calls) == ({"backup_prune"} if "postgres_backup_retention_apply" in variables else set()), (
                 host
             )
-        if header.playbook == "retention":
-            assert changing(calls) == ({"backup_prune"} if "apply" in variables else set()), host
 
 
-RESTORE = "ansible-playbook homelab.postgres_backup.restore -e postgres_restore_confirmed=true "
+RESTORE = "ansible-playbook homelab.postgres_backup.restore -e postgres_backup_restore_confirmed=true "
 
 
 def as_typed(recorded: Recorded, command: str) -> Done:
@@ -125,7 +127,10 @@ def as_typed(recorded: Recorded, command: str) -> Done:
 
 @pytest.mark.parametrize(
     ("typed", "database"),
-    [("postgres_restore_database=shop", "shop"), ("""'postgres_restore_database="the shop"'""", "the shop")],
+    [
+        ("postgres_backup_restore_database=shop", "shop"),
+        ("""'postgres_backup_restore_database="the shop"'""", "the shop"),
+    ],
 )
 def test_documented_restore(recorded: Recorded, typed: str, database: str) -> None:
     done = as_typed(recorded, f"{RESTORE}-e {typed}")
@@ -151,12 +156,12 @@ NAMED: dict[str, tuple[Any, str]] = {
 
 
 def test_database_name_is_passed_unchanged(recorded: Recorded) -> None:
-    confirmed = {"postgres_restore_confirmed": "y"}
-    hosts = {host: {"postgres_restore_database": name, **confirmed} for host, (name, _) in NAMED.items()}
+    confirmed = {"postgres_backup_restore_confirmed": "y"}
+    hosts = {host: {"postgres_backup_restore_database": name, **confirmed} for host, (name, _) in NAMED.items()}
     renamed = {
-        "postgres_restore_database": "shop",
-        "postgres_restore_new_name": "None",
-        "postgres_restore_replace": "Y",
+        "postgres_backup_restore_database": "shop",
+        "postgres_backup_restore_new_name": "None",
+        "postgres_backup_restore_replace": "Y",
     }
     done = recorded.many("restore", {**hosts, "renamed": {**renamed, **confirmed}})
     assert done.status == 0, done.output
@@ -172,21 +177,24 @@ def test_database_name_is_passed_unchanged(recorded: Recorded) -> None:
 
 # A host of the inventory: what it sets, and what is said of it.
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "empty": ({"database": ""}, "postgres_restore_database: expected a database's name, found nothing. Set it"),
-    "nothing": ({"database": None}, "postgres_restore_database: expected a database's name, found nothing. Set it"),
+    "empty": ({"database": ""}, "postgres_backup_restore_database: expected a database's name, found nothing. Set it"),
+    "nothing": (
+        {"database": None},
+        "postgres_backup_restore_database: expected a database's name, found nothing. Set it",
+    ),
     "boolean": ({"database": True}, "expected a database's name, found true. Put it in quotes."),
     "float": ({"database": 1.5}, "expected a database's name, found 1.5. Put it in quotes."),
     "list": ({"database": ["a"]}, "expected a database's name, found ["),
-    "name": ({"database": "a", "new_name": False}, "postgres_restore_new_name: expected a name, found false"),
-    "replace": ({"database": "a", "replace": "perhaps"}, "postgres_restore_replace: expected yes or no, found"),
-    "roles": ({"database": "a", "create_roles": 2}, "postgres_restore_create_roles: expected yes or no, found"),
-    "confirmed": ({"database": "a", "confirmed": "ja"}, "postgres_restore_confirmed: expected yes or no, found"),
+    "name": ({"database": "a", "new_name": False}, "postgres_backup_restore_new_name: expected a name, found false"),
+    "replace": ({"database": "a", "replace": "perhaps"}, "postgres_backup_restore_replace: expected yes or no, found"),
+    "roles": ({"database": "a", "create_roles": 2}, "postgres_backup_restore_create_roles: expected yes or no, found"),
+    "confirmed": ({"database": "a", "confirmed": "ja"}, "postgres_backup_restore_confirmed: expected yes or no, found"),
 }
 
 
 def test_ambiguous_value_is_refused_before_any_action(recorded: Recorded) -> None:
     hosts = {
-        host: {f"postgres_restore_{name}": value for name, value in {"confirmed": True, **given}.items()}
+        host: {f"postgres_backup_restore_{name}": value for name, value in {"confirmed": True, **given}.items()}
         for host, (given, _) in REFUSED.items()
     }
     done = recorded.many("restore", hosts)
@@ -207,7 +215,7 @@ def test_playbook_checks_the_command_line_first(playbook: str) -> None:
 
 
 def test_value_cut_at_its_spaces_is_refused(recorded: Recorded) -> None:
-    done = as_typed(recorded, f"{RESTORE}-e postgres_restore_database='the shop' -e x=1")
+    done = as_typed(recorded, f"{RESTORE}-e postgres_backup_restore_database='the shop' -e x=1")
     assert done.status != 0
     assert 'found the words "shop" after a value' in done.output, done.output
     assert """-e 'postgres_backup_schedule="30 3 * * *"'""" in done.output
@@ -215,7 +223,7 @@ def test_value_cut_at_its_spaces_is_refused(recorded: Recorded) -> None:
 
 
 def test_missing_value_is_prompted_for_at_a_terminal(recorded: Recorded) -> None:
-    asked = ("Which database", "Its name on the server", "Rename an existing", "Type yes")
+    asked = ("Database to restore", "Name of the restored database", "If a database of that name exists", "Type yes")
     answers = ("the shop {{ x }}", "", "Y", "y")
     done = recorded.at_terminal(recorded.program("restore"), *zip(asked, answers, strict=True))
     assert done.status == 0, done.output
@@ -226,8 +234,8 @@ def test_missing_value_is_prompted_for_at_a_terminal(recorded: Recorded) -> None
 
 
 def test_restore_at_a_terminal_needs_a_yes(recorded: Recorded) -> None:
-    words = [*recorded.program("restore"), "-e", "postgres_restore_database=a postgres_restore_new_name="]
-    done = recorded.at_terminal(words, ("Rename an existing", "no"), ("Type yes", "yes please"))
+    words = [*recorded.program("restore"), "-e", "postgres_backup_restore_database=a postgres_backup_restore_new_name="]
+    done = recorded.at_terminal(words, ("If a database of that name exists", "no"), ("Type yes", "yes please"))
     assert done.status != 0
     assert "Nothing was done" in done.output
     assert {call.check for call in done.calls if call.module == "restore_database"} == {True}
@@ -237,7 +245,7 @@ def test_name_that_needs_quotes_is_printed_quoted(recorded: Recorded) -> None:
     old = 'my "odd"-app_before_restore_20261122030405'
     recorded.answers["default"]["restore_database"] = {**WELL["restore_database"], "replaced": old}
     name = 'my "odd"-app'
-    done = recorded("restore", postgres_restore_confirmed=True, postgres_restore_database=name)
+    done = recorded("restore", postgres_backup_restore_confirmed=True, postgres_backup_restore_database=name)
     assert done.status == 0, done.output
     lines = done.output.splitlines()
     quoted, aside = '"my ""odd""-app"', '"my ""odd""-app_restored"'
@@ -248,7 +256,7 @@ def test_name_that_needs_quotes_is_printed_quoted(recorded: Recorded) -> None:
 
 
 def test_check_mode_prints_no_way_back(recorded: Recorded) -> None:
-    done = recorded("restore", "--check", "--diff", postgres_restore_database="shop")
+    done = recorded("restore", "--check", "--diff", postgres_backup_restore_database="shop")
     assert done.status == 0, done.output
     assert {call.check for call in done.calls if call.module == "restore_database"} == {True}
-    assert "(would be)" in done.output and "DROP DATABASE" not in done.output
+    assert "(would be restored)" in done.output and "DROP DATABASE" not in done.output

@@ -30,7 +30,7 @@ def folder(host: str, pattern: Any = None, groups: dict[str, list[str]] | None =
         "inventory_hostname": host,
         **({} if pattern is None else {"postgres_backup_hosts": pattern}),
     }
-    return Templar(DataLoader(), variables=variables).template(trust_as_template("{{ __folder }}"))
+    return Templar(DataLoader(), variables=variables).template(trust_as_template("{{ __postgres_backup_host_folder }}"))
 
 
 @pytest.mark.parametrize(

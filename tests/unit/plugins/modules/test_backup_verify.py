@@ -159,7 +159,10 @@ def test_contents_are_written_and_compared(verify: Verify, backup: Path, tmp_pat
 
 
 def playbook(collections: Path, backup: Path, *extra: str) -> subprocess.CompletedProcess[str]:
-    return run(collections, ["ansible-playbook", "homelab.postgres_backup.verify", "-e", f"backup={backup}", *extra])
+    return run(
+        collections,
+        ["ansible-playbook", "homelab.postgres_backup.verify", "-e", f"postgres_backup_verify_file={backup}", *extra],
+    )
 
 
 def test_playbook_prints_a_table(collections: Path, backup: Path) -> None:
@@ -169,7 +172,7 @@ def test_playbook_prints_a_table(collections: Path, backup: Path) -> None:
     lines = [line.strip().strip('",') for line in done.stdout.splitlines()]
     assert any(line.split()[:3] == ["app", "3", "4"] for line in lines), done.stdout
     assert any(line.split()[:3] == ["total", "3", "4"] for line in lines)
-    assert "verdict whole, sha256 as in its sidecar" in done.stdout
+    assert "result  complete, sha256 matches the checksum file" in done.stdout
 
 
 def test_playbook_fails_with_the_reasons(collections: Path, backup: Path) -> None:
@@ -177,7 +180,7 @@ def test_playbook_fails_with_the_reasons(collections: Path, backup: Path) -> Non
     done = playbook(collections, backup)
     assert done.returncode != 0
     assert "the file is cut off" in done.stdout
-    assert "verdict not as expected" in done.stdout
+    assert "result  failed" in done.stdout
     missing = playbook(collections, backup.with_name("none.sql.gz"))
     assert missing.returncode != 0
     assert "does not exist" in missing.stdout

@@ -83,6 +83,22 @@ def test_a_listing_that_is_none(lines: list[str], words: str) -> None:
         parse_listing(lines)
 
 
+@pytest.mark.parametrize(
+    ("last_run", "size_bytes"),
+    [
+        ({"state": "succeeded", "bytes": 7}, {"size_bytes": 7}),
+        ({"state": "failed", "bytes": None}, {"size_bytes": None}),
+    ],
+)
+def test_the_last_run_has_its_size_under_the_name_of_every_size(
+    last_run: dict[str, Any], size_bytes: dict[str, Any]
+) -> None:
+    catalog = parse_listing([json.dumps({**VOLUME, "last_run": last_run}, separators=(",", ":"))])
+    assert catalog.last_run == last_run | size_bytes
+    running = {"state": "running"}
+    assert parse_listing([json.dumps({**VOLUME, "last_run": running})]).last_run == running
+
+
 def test_a_last_run_of_another_hand_hides_no_backup() -> None:
     broken = json.dumps(VOLUME, separators=(",", ":")).replace('"last_run":null', '"last_run":{"state":"succeeded",}')
     catalog = parse_listing([line(22), broken])
