@@ -604,11 +604,11 @@ listing() (
         find . -maxdepth 1 -name "$name_pattern.keep" -exec printf "%s:${NEWLINE}" {} +
     } 2>/dev/null | tr '\000-\010\013-\037\177-\377' '[?*]' |
         sed -n -e 's/^\.\///' \
-            -e "s/^\([^:]*\.sql\.gz\)\.sha256:/\1${TAB}S${TAB}/" \
-            -e "s/^\([^:]*\.sql\.gz\)\.damaged:/\1${TAB}D${TAB}/" \
-            -e "s/^\([^:]*\.sql\.gz\)\.keep:.*/\1${TAB}K/" \
-            -e "/^[^:$TAB]*\.sql\.gz${TAB}[BSDK]/p" |
-        sort -r |
+            -e "/^[^:$TAB]*\.sql\.gz\.sha256:/{s/\.sha256:/${TAB}S${TAB}/p" -e d -e '}' \
+            -e "/^[^:$TAB]*\.sql\.gz\.damaged:/{s/\.damaged:/${TAB}D${TAB}/p" -e d -e '}' \
+            -e "/^[^:$TAB]*\.sql\.gz\.keep:/{s/\.keep:.*/${TAB}K/p" -e d -e '}' \
+            -e "/^[^:$TAB]*\.sql\.gz${TAB}B${TAB}/p" |
+        sort -r -u |
         awk -v prefix="$POSTGRES_BACKUP_NAME" -v now="$(now_epoch)" \
             -v keep_last="$POSTGRES_BACKUP_KEEP_LAST" -v keep_daily="$POSTGRES_BACKUP_KEEP_DAILY" \
             -v keep_weekly="$POSTGRES_BACKUP_KEEP_WEEKLY" -v keep_monthly="$POSTGRES_BACKUP_KEEP_MONTHLY" \
@@ -1521,7 +1521,12 @@ esac; exit # on one line: a shell reads its script as it goes, and the file may 
 #
 # Must run unchanged under mawk, gawk and busybox awk: no {n} intervals, "%.0f" for every large number.
 
-BEGIN { FS = "\t"; count = 0; current = "" }
+BEGIN {
+    FS = "\t"; count = 0; current = ""
+    stamp_at = length(prefix) + 2
+    quoted_prefix = json(prefix "-")
+    quoted_prefix = substr(quoted_prefix, 1, length(quoted_prefix) - 1)
+}
 
 $1 != current { finish(); start($1) }
 $2 == "B" { is_file = 1; bytes = $3 }
@@ -1533,7 +1538,7 @@ END {
     finish()
     choose()
     for (i = 1; i <= count; i++) print_backup(i)
-    for (i = count; i > 0 && plan != ""; i--) if (verdict[i] == "delete") printf "%s %.0f\n", name[i], size[i] > plan
+    for (i = count; i > 0 && plan != ""; i--) if (i in verdict) printf "%s %.0f\n", name[i], size[i] > plan
 }
 
 function rest() { return substr($0, length($1) + length($2) + 3) }
@@ -1556,11 +1561,10 @@ function finish(    epoch, hash) {
     name[count] = current
     created[count] = epoch
     size[count] = bytes
-    pinned[count] = is_pinned
-    future[count] = (epoch > now + 300)
+    if (is_pinned) pinned[count] = 1
+    if (epoch > now + 300) future[count] = 1
     hash = substr(sidecar, 1, 64)
     state[count] = "unchecked"
-    sha256[count] = ""
     if (length(hash) == 64 && hash ~ /^[0-9a-f]+$/ && substr(sidecar, 65) == "  " current) {
         state[count] = "complete"
         sha256[count] = hash
@@ -1576,34 +1580,38 @@ function choose(    i, newest, taken, day, week, month, year, stamp, kept_slots,
     newest = 0
     oldest_kept = ""
     for (i = 1; i <= count; i++) {
-        why[i] = ""
-        if (pinned[i]) add(i, "kept by hand")
-        if (future[i]) { add(i, "dated in the future"); continue }
+        if (i in pinned) add(i, "kept by hand")
+        if (i in future) { add(i, "dated in the future"); continue }
         if (state[i] != "complete") continue
         if (!newest) newest = i
-        if (pinned[i]) { oldest_kept = created[i]; continue }
+        if (i in pinned) { oldest_kept = created[i]; continue }
         taken++
-        stamp = substr(name[i], length(prefix) + 2)
         if (taken <= keep_last) add(i, "last")
-        day = substr(stamp, 1, 10)
-        if (days < keep_daily && day != last_day) { last_day = day; days++; add(i, "daily " day) }
+        if (days < keep_daily) {
+            day = substr(name[i], stamp_at, 10)
+            if (day != last_day) { last_day = day; days++; add(i, "daily " day) }
+        }
         if (weeks < keep_weekly) {
+            stamp = substr(name[i], stamp_at)
             week = iso_week(number(substr(stamp, 1, 4)), number(substr(stamp, 6, 2)), number(substr(stamp, 9, 2)))
             if (week != last_week) { last_week = week; weeks++; add(i, "weekly " week) }
         }
-        month = substr(stamp, 1, 7)
-        if (months < keep_monthly && month != last_month) { last_month = month; months++; add(i, "monthly " month) }
-        year = substr(stamp, 1, 4)
-        if (years < keep_yearly && year != last_year) { last_year = year; years++; add(i, "yearly " year) }
+        if (months < keep_monthly) {
+            month = substr(name[i], stamp_at, 7)
+            if (month != last_month) { last_month = month; months++; add(i, "monthly " month) }
+        }
+        if (years < keep_yearly) {
+            year = substr(name[i], stamp_at, 4)
+            if (year != last_year) { last_year = year; years++; add(i, "yearly " year) }
+        }
         if (within_seconds > 0 && created[i] >= created[newest] - within_seconds) add(i, "within " keep_within)
-        if (why[i] == "" && i == newest) add(i, "newest complete")
-        if (why[i] != "") { kept_slots++; oldest_kept = created[i] }
+        if (i == newest && !(i in why)) add(i, "newest complete")
+        if (i in why) { kept_slots++; oldest_kept = created[i] }
     }
     for (i = 1; i <= count; i++) {
-        verdict[i] = "keep"
-        if (why[i] != "") continue
+        if (i in why) continue
         if (state[i] == "complete") {
-            verdict[i] = "delete"; add(i, "no rule keeps it")
+            verdict[i] = "delete"; why[i] = "\"no rule keeps it\""
         } else if (newest && kept_slots >= keep_last && created[i] < oldest_kept) {
             verdict[i] = "delete"; add(i, state[i] " and older than every kept backup")
         } else {
@@ -1612,29 +1620,34 @@ function choose(    i, newest, taken, day, week, month, year, stamp, kept_slots,
     }
 }
 
-function add(i, reason) { why[i] = why[i] (why[i] == "" ? "" : ",") json(reason) }
+function add(i, reason) { if (i in why) why[i] = why[i] "," json(reason); else why[i] = json(reason) }
 
-function print_backup(i,    stamp, iso) {
-    stamp = substr(name[i], length(prefix) + 2)
-    iso = substr(stamp, 1, 10) "T" substr(stamp, 12, 2) ":" substr(stamp, 14, 2) ":" substr(stamp, 16, 2) "Z"
-    printf "{\"type\":\"backup\",\"name\":%s,\"created\":\"%s\",\"size_bytes\":%.0f,\"sha256\":%s,", \
-        json(name[i]), iso, size[i], sha256[i] == "" ? "null" : "\"" sha256[i] "\""
-    printf "\"state\":\"%s\",\"verdict\":\"%s\",\"reasons\":[%s]}\n", state[i], verdict[i], why[i]
+# The stamp of a name holds nothing that JSON would escape.
+function print_backup(i,    stamp) {
+    stamp = substr(name[i], stamp_at)
+    printf "{\"type\":\"backup\",\"name\":%s%s\",\"created\":\"%sT%s:%s:%sZ\",\"size_bytes\":%.0f,\"sha256\":%s,\"state\":\"%s\",\"verdict\":\"%s\",\"reasons\":[%s]}\n", \
+        quoted_prefix, stamp, substr(stamp, 1, 10), substr(stamp, 12, 2), substr(stamp, 14, 2), substr(stamp, 16, 2), size[i], \
+        i in sha256 ? "\"" sha256[i] "\"" : "null", state[i], i in verdict ? verdict[i] : "keep", why[i]
 }
 
 # Seconds since 1970 of the time in a backup's name, or "" where the name holds no time that exists.
-function created_epoch(backup,    stamp, y, m, d, h, mi, s) {
-    if (substr(backup, 1, length(prefix) + 1) != prefix "-") return ""
-    stamp = substr(backup, length(prefix) + 2)
+function created_epoch(backup,    stamp, month, y, m, d, h, mi, s) {
+    if (substr(backup, 1, stamp_at - 1) != prefix "-") return ""
+    stamp = substr(backup, stamp_at)
     if (stamp !~ /^[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]-[0-9][0-9][0-9][0-9][0-9][0-9]\.sql\.gz$/) return ""
-    y = number(substr(stamp, 1, 4)); m = number(substr(stamp, 6, 2)); d = number(substr(stamp, 9, 2))
-    h = number(substr(stamp, 12, 2)); mi = number(substr(stamp, 14, 2)); s = number(substr(stamp, 16, 2))
-    if (y < 1 || m < 1 || m > 12 || d < 1 || d > days_in_month(y, m) || h > 23 || mi > 59 || s > 59) return ""
-    return civil_days(y, m, d) * 86400 + h * 3600 + mi * 60 + s
+    month = substr(stamp, 1, 7)
+    if (!(month in month_days)) {
+        y = number(substr(stamp, 1, 4)); m = number(substr(stamp, 6, 2))
+        month_days[month] = (y < 1 || m < 1 || m > 12) ? 0 : days_in_month(y, m)
+        if (month_days[month]) month_start[month] = civil_days(y, m, 1)
+    }
+    d = number(substr(stamp, 9, 2)); h = number(substr(stamp, 12, 2)); mi = number(substr(stamp, 14, 2)); s = number(substr(stamp, 16, 2))
+    if (d < 1 || d > month_days[month] || h > 23 || mi > 59 || s > 59) return ""
+    return (month_start[month] + d - 1) * 86400 + h * 3600 + mi * 60 + s
 }
 
-# busybox awk takes a leading zero for octal.
-function number(digits) { sub(/^0+/, "", digits); return digits + 0 }
+# busybox awk takes a leading zero for octal. Two or four digits.
+function number(digits) { return ("1" digits) - (length(digits) == 2 ? 100 : 10000) }
 
 function is_leap(y) { return (y % 4 == 0 && y % 100 != 0) || y % 400 == 0 }
 

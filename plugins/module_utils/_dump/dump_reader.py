@@ -38,7 +38,7 @@ _MARKERS = re.compile(
     rb"|Dumped (?:from database|by pg_dump) version [^\r\n]*)\r?(?=\n)",
     re.MULTILINE,
 )
-_HINTS = (b"-- PostgreSQL database ", b'-- Database "', b"-- Dumped ")
+_HINT = b"ump"  # of "dump" and "Dumped"
 _CLUSTER, _CLUSTER_END = b"-- PostgreSQL database cluster dump", b"-- PostgreSQL database cluster dump complete"
 _DATABASE, _DATABASE_END = b"-- PostgreSQL database dump", b"-- PostgreSQL database dump complete"
 _FROM, _BY = b"-- Dumped from database version ", b"-- Dumped by pg_dump version "
@@ -72,6 +72,8 @@ _COPY = re.compile(
     rb"COPY" + _QUALIFIED + rb"\s*(\((?:[^\"()]|\"[^\"]*\")*\))?\s*(WITH\s+OIDS\s*)?FROM\s+STDIN\b(\s*;)?",
     re.IGNORECASE,
 )
+# As pg_dump writes it, where no name is quoted.
+_USUAL_COPY = re.compile(rb"COPY ([^\s\"();.,]+)\.([^\s\"();.,]+) \(([^\s\"(),;]+(?:, [^\s\"(),;]+)*)\) FROM stdin;")
 _COLUMN = re.compile(rb"[^\",()\s]+|\"[^\"]*\"")
 _COLUMNS = re.compile(rb"\(\s*(?:(?:\"(?:[^\"]|\"\")*\"|[^\",()\s]+)\s*(?:,\s*)?)+\)")
 _COPY_FROM_STDIN = re.compile(rb"\bFROM\s+STDIN\b", re.IGNORECASE)
@@ -132,14 +134,10 @@ class _Section:
         """What was read; `roles` are those of the dump, by their bytes."""
         end = text_bytes if self.end is None else self.end
         options = self.create_options
-        tables = tuple(
-            Table(
-                _name(schema, self.codecs.get((schema, name), "utf-8")),
-                _name(name, self.codecs.get((schema, name), "utf-8")),
-                rows,
-            )
-            for (schema, name), rows in self.tables.items()
-        )
+        tables = []
+        for (schema, name), rows in self.tables.items():
+            codec = self.codecs.get((schema, name), "utf-8") if self.codecs else "utf-8"
+            tables.append(Table(_name(schema, codec), _name(name, codec), rows))
         return Database(
             name=self.name,
             offset_bytes=self.offset,
@@ -155,7 +153,7 @@ class _Section:
             role_settings=tuple(self.role_settings),
             properties=tuple(self.statements.properties),
             roles=self.statements.roles(roles),
-            tables=tables,
+            tables=tuple(tables),
         )
 
 
@@ -163,7 +161,7 @@ class DumpReader:
     """Feed it text, then `finish`, which gives the contents or says what is wrong."""
 
     def __init__(self) -> None:
-        self._lexer = SqlLexer(self, _MARKERS, _HINTS)
+        self._lexer = SqlLexer(self, _MARKERS, _HINT)
         self._bytes = 0
         self._held: bytes | None = b""  # the first bytes, until it is known whether they are a mark
         self._begin = b""
@@ -220,8 +218,10 @@ class DumpReader:
         self._feed(chunk, at)
 
     def _feed(self, chunk: bytes, offset: int) -> None:
-        zero = chunk.find(b"\0")
         with suppress(_RefusedError):
+            if self._lexer.feed_rows(chunk):
+                return
+            zero = chunk.find(b"\0")
             self._lexer.feed(chunk if zero < 0 else chunk[:zero])
             if zero >= 0:
                 self.not_sql(offset + zero, self._lexer.line_at(offset + zero))
@@ -626,14 +626,19 @@ class DumpReader:
             section.statements.add_property(about, offset, length, self._codec, self._standard_strings)
 
     def _copy(self, text: bytes, offset: int) -> bool:
-        found = _COPY.match(text)
-        self._lexer.set_columns(0)
-        if found is None:
-            return _COPY_FROM_STDIN.search(_QUOTED_OR_COMMENT.sub(b" ", text)) is not None
+        found = _USUAL_COPY.match(text)
+        if found is not None:
+            columns = found[3].count(b",") + 1
+        else:
+            found = _COPY.match(text)
+            if found is None:
+                self._lexer.set_columns(0)
+                return _COPY_FROM_STDIN.search(_QUOTED_OR_COMMENT.sub(b" ", text)) is not None
+            # The form that pg_dump writes is the text format, without options.
+            columns = _columns(found[3]) + int(found[4] is not None) if found[3] and found[5] else 0
+        self._lexer.set_columns(columns)
         self._target = self._table(found)
         self._block_rows = 0
-        # The form that pg_dump writes is the text format, without options.
-        self._lexer.set_columns(_columns(found[3]) + int(found[4] is not None) if found[3] and found[5] else 0)
         self._copy_offset = offset
         self._add_rows(self._target, 0, offset)
         return True

@@ -36,8 +36,8 @@ except ImportError:
 else:
     HAS_ISAL = True
 
-READ_BYTES = 1 << 18
-TEXT_BYTES = 1 << 19
+READ_BYTES = 1 << 17
+TEXT_BYTES = 1 << 18
 _QUEUED = 4
 _NAME_BYTES = 1 << 16
 # So much of a file that is not gzip is looked at.

@@ -193,18 +193,21 @@ class _State(Enum):
     COPY_LINE = "in the line of a COPY statement"
     COPY = "in COPY data"
 
+    # Enum's own is Python code, and a table takes some steps.
+    __hash__ = object.__hash__
+
 
 class SqlLexer:
     """Feed it chunks, then `finish`; it calls the handler."""
 
-    def __init__(self, handler: Handler, comments: Pattern[bytes], hints: tuple[bytes, ...] = (b"",)) -> None:
+    def __init__(self, handler: Handler, comments: Pattern[bytes], hint: bytes = b"") -> None:
         """`comments` finds, in text between statements, the comments to be reported; it matches whole lines.
 
-        Each of them holds one of the `hints`: where none is found, the slower pattern is not tried.
+        Each of them holds the `hint`: where that is not found, the slower pattern is not tried.
         """
         self._handler = handler
         self._comments = comments
-        self._hints = hints
+        self._hint = hint
         self._buffer = b""
         self._lexed = b""  # the buffer, masked where the client encoding asks for it
         self._base = 0  # the offset of the buffer's first byte
@@ -232,6 +235,7 @@ class SqlLexer:
         # of COPY data
         self._line_begins = False
         self._columns = 0  # how many each row must have, 0 for any number
+        self._copy_offset = 0  # where the data begins
         self._row_offset = 0  # where the row begins that is not all there yet
         self._tabs = self._returns = 0  # in it
         self._ends_in_return = False
@@ -295,6 +299,37 @@ class SqlLexer:
         for start in range(0, len(chunk), _MASKED_PIECE_BYTES):
             self._add(chunk[start : start + _MASKED_PIECE_BYTES])
 
+    def feed_rows(self, chunk: bytes) -> bool:
+        r"""Read a chunk that is nothing but rows of the COPY data that is being read, else return False: feed it then.
+
+        Most of a large table is read here, in one pass: what is left of a chunk when all bytes are taken away that mean
+        nothing in COPY data tells how many rows and columns there are, and whether anything else is in it.
+        """
+        is_in_rows = self._state is _State.COPY and self._position == len(self._buffer) and not self._encoding
+        if not chunk or not is_in_rows or self._returns or self._line_end == b"\r\n":
+            return False
+        if self._base + self._position - self._copy_offset < len(chunk):
+            return False  # not known as large: its end may well be in this chunk
+        marks = chunk.translate(None, _NO_MARKS)
+        if b"\0" in marks or b"\r" in marks:
+            return False
+        if b"\\" in marks:
+            is_marker_possible = (
+                b"\n\\\n" in marks
+                or (self._line_begins and chunk[0] == 92)  # a backslash
+                or chunk.endswith((b"\n\\", b"\n\\."))
+            )
+            if is_marker_possible:
+                return False
+            marks = marks.translate(None, b"\\")
+        self._replace_buffer(chunk)
+        rows, last = self._check_columns(0, len(chunk), marks)
+        if rows:
+            self._line_end = b"\n"
+        self._counted_rows(0, last, len(chunk), rows)
+        self._copied_to(len(chunk), rows)
+        return True
+
     def finish(self) -> None:
         """The text is at its end."""
         self._final = True
@@ -307,10 +342,7 @@ class SqlLexer:
             chunk = self._undecided + chunk
             self._undecided = b""
         if self._position == len(self._buffer) and self._state is _State.COPY:
-            self._count_lines(len(self._buffer))
-            self._base += len(self._buffer)
-            self._position = self._floor = self._lines_to = 0
-            self._buffer = self._lexed = chunk
+            self._replace_buffer(chunk)
         else:
             self._save_head(keep)
             self._count_lines(keep)
@@ -329,6 +361,12 @@ class SqlLexer:
             else:
                 self._buffer = self._lexed = left + chunk
         self._read()
+
+    def _replace_buffer(self, chunk: bytes) -> None:
+        self._count_lines(len(self._buffer))
+        self._base += len(self._buffer)
+        self._position = self._floor = self._lines_to = 0
+        self._buffer = self._lexed = chunk
 
     def _count_lines(self, until: int) -> None:
         if until > self._lines_to:
@@ -349,8 +387,6 @@ class SqlLexer:
 
     def _mask_rest(self) -> None:
         """When the encoding changed, or COPY data ended: mask the rest of the buffer anew, or no longer."""
-        if not self._is_stale:
-            return
         self._is_stale = False
         rest, self._undecided = self._buffer[self._position :] + self._undecided, b""
         if self._encoding:
@@ -391,12 +427,9 @@ class SqlLexer:
                     return self._long_gap(position, end)
                 if lexed[end : end + 2] == b"--":
                     end = size
-            if end - position > 4:  # more than blank lines
-                buffer = self._buffer
-                for hint in self._hints:
-                    if buffer.find(hint, position, end) >= 0:
-                        self._report(position, end)
-                        break
+            # More than blank lines.
+            if end - position > 4 and self._buffer.find(self._hint, position, end) >= 0:
+                self._report(position, end)
             self._position = end
             if end == size:
                 return False
@@ -452,7 +485,8 @@ class SqlLexer:
         self._position = end
         if self._handler.statement(text, self._base + start, rows):
             self._state = _State.COPY_LINE
-        self._mask_rest()
+        if self._is_stale:
+            self._mask_rest()
         return True
 
     def _count_run(self, start: int) -> tuple[int, int]:
@@ -701,7 +735,8 @@ class SqlLexer:
         self._head = bytearray()
         if self._handler.statement(text, self._offset, rows):
             self._state = _State.COPY_LINE
-        self._mask_rest()
+        if self._is_stale:
+            self._mask_rest()
 
     def _string(self) -> bool:
         lexed, position = self._lexed, self._position
@@ -792,7 +827,8 @@ class SqlLexer:
         self._handler.command(
             self._buffer[start : min(end, start + LINE_BYTES)], self._base + start, self._base + after
         )
-        self._mask_rest()
+        if self._is_stale:
+            self._mask_rest()
         return True
 
     def _copy_line(self) -> bool:
@@ -803,7 +839,7 @@ class SqlLexer:
             return False
         self._position = end + 1
         self._line_begins = True
-        self._row_offset = self._base + end + 1
+        self._row_offset = self._copy_offset = self._base + end + 1
         self._tabs = self._returns = 0
         self._ends_in_return = False
         self._line_end = b""
@@ -825,8 +861,10 @@ class SqlLexer:
             if length is None and not self._final:
                 return False
         # A search for one byte is many times as fast as one for four, and that faster than one for three.
-        line = b"\n\\.\n" if buffer.find(b"\r", start) < 0 else b"\n\\."
         marker = buffer.find(b"\\", start)
+        if marker > start and buffer.startswith(b"\n\\.\n", marker - 1):
+            return self._end_copy(start, marker, 3)
+        line = b"\n\\." if marker >= 0 and buffer.find(b"\r", start) >= 0 else b"\n\\.\n"
         while marker >= 0:
             marker = buffer.find(line, max(start, marker - 1))
             if marker < 0:
@@ -843,10 +881,13 @@ class SqlLexer:
             end = marker + 1
         elif not self._final and buffer.endswith((b"\n\\", b"\n\\."), start):
             end = buffer.rfind(b"\n", start) + 1
-        self._handler.copied(self._count_copied(start, end), False)
-        self._line_begins = buffer[end - 1] == 10
-        self._position = end
+        self._copied_to(end, self._count_copied(start, end))
         return False
+
+    def _copied_to(self, end: int, rows: int) -> None:
+        self._handler.copied(rows, False)
+        self._line_begins = self._buffer[end - 1] == 10
+        self._position = end
 
     def _count_copied(self, start: int, end: int) -> int:
         """How many rows end in this piece of COPY data; tells of one that PostgreSQL refuses.
@@ -855,31 +896,39 @@ class SqlLexer:
         return is in them. NextCopyFrom(): each has as many columns as were named.
         """
         buffer = self._buffer
-        if self._columns:
-            # Taking all other bytes away costs hardly more than counting one.
-            marks = b"\t" * self._tabs + buffer[start:end].translate(None, _NO_MARKS)
-            rows = len(marks) // self._columns
-            rest = marks[rows * self._columns :]
-            is_good = b"\n" not in rest and marks.startswith((b"\t" * (self._columns - 1) + b"\n") * rows)
-            if not is_good:
-                rows = marks.count(b"\n")
-                rest = marks[marks.rfind(b"\n") + 1 :]
-        else:
-            rows, rest, is_good = buffer.count(b"\n", start, end), b"", True
-        last = (buffer.rfind(b"\n", start, end) + 1 if rows else 0) or start
-        if rows and not is_good:
-            self._find_bad_row(start, last)
-        self._tabs = len(rest)
+        rows, last = self._check_columns(start, end, buffer[start:end].translate(None, _NO_COLUMN_ENDS))
         if self._returns or self._line_end == b"\r\n" or buffer.find(b"\r", start, end) >= 0:
             self._check_line_ends(start, last, end, rows)
         elif rows:
             self._line_end = b"\n"
+        self._counted_rows(start, last, end, rows)
+        return rows
+
+    def _check_columns(self, start: int, end: int, ends: bytes) -> tuple[int, int]:
+        """How many rows end in a piece of which these are the tabs and newlines, and where the last of them ends."""
+        buffer, columns = self._buffer, self._columns
+        if columns:
+            ends = b"\t" * self._tabs + ends
+            rows = len(ends) // columns
+            rest = ends[rows * columns :]
+            is_good = b"\n" not in rest and ends.startswith((b"\t" * (columns - 1) + b"\n") * rows)
+            if not is_good:
+                rows = ends.count(b"\n")
+                rest = ends[ends.rfind(b"\n") + 1 :]
+        else:
+            rows, rest, is_good = ends.count(b"\n"), b"", True
+        last = (buffer.rfind(b"\n", start, end) + 1 if rows else 0) or start
+        if rows and not is_good:
+            self._find_bad_row(start, last)
+        self._tabs = len(rest)
+        return rows, last
+
+    def _counted_rows(self, start: int, last: int, end: int, rows: int) -> None:
         self._count_lines(start)
         self._lines += rows
         self._lines_to = end
         if rows:
             self._row_offset = self._base + last
-        return rows
 
     def _check_line_ends(self, start: int, last: int, end: int, rows: int) -> None:
         buffer = self._buffer
@@ -934,11 +983,14 @@ class SqlLexer:
         self._position = marker + length
         self._state = _State.BETWEEN
         self._handler.copied(rows, True)
-        self._mask_rest()
+        if self._is_stale:
+            self._mask_rest()
         return True
 
 
-_NO_MARKS = bytes(code for code in range(256) if code not in b"\t\n")
+# All bytes but those that mean something in COPY data, or that no row has; and all but those that end a column.
+_NO_MARKS = bytes(code for code in range(256) if code not in b"\t\n\r\\\0")
+_NO_COLUMN_ENDS = bytes(code for code in range(256) if code not in b"\t\n")
 _ESCAPED = re.compile(rb"\\([\s\S])")
 _ONE_LINE_END = "expected one kind of line ends, LF or CRLF, and no other carriage return"
 _BEFORE_A_BLANK = re.compile(rb":[" + _SPACE + rb"]")

@@ -597,11 +597,11 @@ listing() (
         find . -maxdepth 1 -name "$name_pattern.keep" -exec printf "%s:${NEWLINE}" {} +
     } 2>/dev/null | tr '\000-\010\013-\037\177-\377' '[?*]' |
         sed -n -e 's/^\.\///' \
-            -e "s/^\([^:]*\.sql\.gz\)\.sha256:/\1${TAB}S${TAB}/" \
-            -e "s/^\([^:]*\.sql\.gz\)\.damaged:/\1${TAB}D${TAB}/" \
-            -e "s/^\([^:]*\.sql\.gz\)\.keep:.*/\1${TAB}K/" \
-            -e "/^[^:$TAB]*\.sql\.gz${TAB}[BSDK]/p" |
-        sort -r |
+            -e "/^[^:$TAB]*\.sql\.gz\.sha256:/{s/\.sha256:/${TAB}S${TAB}/p" -e d -e '}' \
+            -e "/^[^:$TAB]*\.sql\.gz\.damaged:/{s/\.damaged:/${TAB}D${TAB}/p" -e d -e '}' \
+            -e "/^[^:$TAB]*\.sql\.gz\.keep:/{s/\.keep:.*/${TAB}K/p" -e d -e '}' \
+            -e "/^[^:$TAB]*\.sql\.gz${TAB}B${TAB}/p" |
+        sort -r -u |
         awk -v prefix="$POSTGRES_BACKUP_NAME" -v now="$(now_epoch)" \
             -v keep_last="$POSTGRES_BACKUP_KEEP_LAST" -v keep_daily="$POSTGRES_BACKUP_KEEP_DAILY" \
             -v keep_weekly="$POSTGRES_BACKUP_KEEP_WEEKLY" -v keep_monthly="$POSTGRES_BACKUP_KEEP_MONTHLY" \

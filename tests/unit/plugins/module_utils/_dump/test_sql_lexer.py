@@ -28,7 +28,7 @@ PIECES = [
     *(b"CREATE OR REPLACE\nPROCEDURE p", b"create table t (", b"ALTER TABLE t OWNER TO x;\n"),
     *(b"COPY t (a) FROM stdin;\n", b"COPY t (a) FROM stdin;", b"\\.\n", b"\n\\.\n", b"\\.\r\n", b"\\.", b"\\.x\n"),
     *(b"SELECT " + b" " * 64, b"INSERT INTO t VALUES" + b" " * 64 + b"("),
-    *(b"\\connect a\n", b"\\;", b"\\:", b"row\t\\N\n", b"\n\n"),
+    *(b"\\connect a\n", b"\\;", b"\\:", b"row\t\\N\n", b"row\n" * 10, b"\n\n"),
     *(b"INSERT INTO t VALUES (", b"INSERT INTO t (a) VALUES\n\t(", b"VALUES ", b"1, 'a'", b"'b;'", b");\n", b"),\n\t("),
     *(b"INSERT INTO t DEFAULT VALUES;\n", b"INSERT INTO t VALUES (1, 'x');\n", b" ON CONFLICT DO NOTHING"),
     *(b"SET standard_conforming_strings = off;\n", b"SET standard_conforming_strings = on;\n"),
@@ -47,7 +47,8 @@ def by_lexer(chunks: list[bytes]) -> list[Event]:
     lexer = SqlLexer(recorder, MARKERS)
     recorder.lexer = lexer
     for chunk in chunks:
-        lexer.feed(chunk)
+        if not lexer.feed_rows(chunk):
+            lexer.feed(chunk)
     lexer.finish()
     return list(merged(recorder.events))
 
