@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Callable, Protocol
 
-from ..errors import BackupError, FetchError, GoneError, LostError
-from .exec_stream import CommandError, Container
+from ..errors import BackupError, CommandFailedError, FetchError, GoneError, LostError
+from .exec_stream import Container
 
 # Names are arguments, never part of a script's text.
 # dd moves the position that cat then reads from: `tail -c +N` writes small pieces, which take twice as long to come.
@@ -107,7 +107,7 @@ class VolumeFile:
         except LostError:
             self._readers.suspect()
             raise
-        except CommandError as error:
+        except CommandFailedError as error:
             raise self._reason(error) from error
 
     def sha256(self, length: int | None = None) -> str:
@@ -129,12 +129,12 @@ class VolumeFile:
         except LostError:
             self._readers.suspect()
             raise
-        except CommandError as error:
+        except CommandFailedError as error:
             if script is _IS_THERE:
                 raise FetchError(str(error)) from error
             raise self._reason(error) from error
 
-    def _reason(self, error: CommandError) -> FetchError:
+    def _reason(self, error: CommandFailedError) -> FetchError:
         if self._ask(_IS_THERE) == "no":
             return GoneError(
                 f"{self._name} is no longer on the volume: it was removed, by retention or by hand, after it had been "

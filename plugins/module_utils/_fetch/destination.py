@@ -16,7 +16,7 @@ from pathlib import Path
 
 from .._volume.backup_names import prefix_in_name, time_in_name
 from .._volume.checksum_file import LIMIT_BYTES, SUFFIX, format_sidecar, parse_sidecar
-from ..errors import BusyError, DestinationError, SidecarError
+from ..errors import ConcurrentFetchError, DestinationError, SidecarError
 
 PARTIAL_SUFFIX = ".partial"
 _PRIVATE = 0o600
@@ -187,7 +187,7 @@ def _open_locked(destination: Destination) -> int:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise BusyError(
+                raise ConcurrentFetchError(
                     f"another fetch to {destination.path} is going on: it holds {path}. Wait for its end"
                 ) from error
             found = os.fstat(descriptor)

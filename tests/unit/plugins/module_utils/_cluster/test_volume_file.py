@@ -16,9 +16,8 @@ from typing import Any, ClassVar
 import pytest
 
 from plugins.module_utils._cluster import volume_file
-from plugins.module_utils._cluster.exec_stream import CommandError
 from plugins.module_utils._cluster.volume_file import Readers, VolumeFile
-from plugins.module_utils.errors import BackupError, FetchError, GoneError, LostError
+from plugins.module_utils.errors import BackupError, CommandFailedError, FetchError, GoneError, LostError
 
 DATA = os.urandom(100_000)
 NAMES = [
@@ -64,7 +63,7 @@ class Local:
         done = subprocess.run(command, env={"PATH": self.path}, capture_output=True, check=False)
         yield memoryview(done.stdout)
         if done.returncode:
-            raise CommandError("failed", done.returncode, done.stderr.decode())
+            raise CommandFailedError("failed", done.returncode, done.stderr.decode())
 
     def answer(self, command: Sequence[str]) -> bytes:
         return b"".join(self.output(command))

@@ -38,8 +38,8 @@ from plugins.module_utils._fetch.transfer import (
 )
 from plugins.module_utils.errors import (
     BackupError,
-    BusyError,
     ChangedError,
+    ConcurrentFetchError,
     DamagedError,
     DestinationError,
     FetchError,
@@ -539,7 +539,7 @@ def test_two_at_once(tmp_path: Path) -> None:
 
     def second() -> None:
         if not refused:
-            with pytest.raises(BusyError, match=r"another fetch to .* is going on") as caught:
+            with pytest.raises(ConcurrentFetchError, match=r"another fetch to .* is going on") as caught:
                 fetch(Fake(bytes(len(BACKUP))), tmp_path, bytes(len(BACKUP)))
             refused.append(str(caught.value))
 
@@ -557,7 +557,7 @@ def test_many_processes_at_once(tmp_path: Path) -> None:
         done = 0
         while time.monotonic() < until:
             # Any other error ends this process with another exit status.
-            with contextlib.suppress(BusyError):
+            with contextlib.suppress(ConcurrentFetchError):
                 fetch(Fake(data[number], piece=10_000), tmp_path, data[number])
                 done += 1
         os._exit(0 if done else 3)
