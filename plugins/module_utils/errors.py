@@ -99,7 +99,7 @@ class TextAfterDumpError(DumpError):
     """Something that is no part of a dump follows its end."""
 
 
-class SidecarError(BackupError):
+class ChecksumFileError(BackupError):
     """The sidecar cannot be used: unreadable, not one line of sha256sum's, or naming another file."""
 
     check = "sidecar"

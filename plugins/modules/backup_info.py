@@ -157,8 +157,8 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.ca
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.health import problems
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
     duration,
-    reader_settings,
     run_module,
+    start_limits,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.script import VERSION
 
@@ -171,7 +171,7 @@ def look(module: Any, connection: Connection) -> dict[str, Any]:
     max_age = duration(parameters, "max_age")
     cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
     request = ReaderRequest(directory=parameters["directory"])
-    with Reader(connection, cronjob, request, reader_settings(parameters)) as reader:
+    with Reader(connection, cronjob, request, start_limits(parameters)) as reader:
         catalog = parse_listing(reader.listing())
     catalog = replace(catalog, last_run=run_as_it_ended(connection, parameters["namespace"], catalog.last_run))
     there = backup_mount(cronjob, parameters["directory"])

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The module backup_job; the run itself is followed in module_utils/_cluster/job_run.py."""
+"""The module backup_job; the run itself is watched in module_utils/_cluster/job_run.py."""
 
 from __future__ import annotations
 
@@ -128,9 +128,9 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors imp
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
     duration,
-    reader_settings,
     run_module,
     seconds,
+    start_limits,
 )
 
 ARGUMENTS = {
@@ -169,7 +169,7 @@ def is_over(connection: Connection, cronjob: dict[str, Any], job: str, container
 
 def read_catalog(module: Any, connection: Connection, cronjob: dict[str, Any]) -> Catalog:
     request = ReaderRequest(directory=module.params["directory"])
-    with Reader(connection, cronjob, request, reader_settings(module.params)) as reader:
+    with Reader(connection, cronjob, request, start_limits(module.params)) as reader:
         return parse_listing(reader.listing())
 
 

@@ -64,7 +64,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.r
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.volume_jobs import ReaderRequest
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.catalog import Plan, parse_plan
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import ListingError
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import reader_settings, run_module
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import run_module, start_limits
 
 
 def prune(module: Any, connection: Connection) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def prune(module: Any, connection: Connection) -> dict[str, Any]:
     words = ("prune", "--dry-run") if module.check_mode else ("prune",)
     request = ReaderRequest(words, directory=parameters["directory"], writes=not module.check_mode)
     failure: dict[str, Any] = {}
-    with Reader(connection, cronjob, request, reader_settings(parameters)) as reader:
+    with Reader(connection, cronjob, request, start_limits(parameters)) as reader:
         try:
             plan = parse_plan(reader.listing())
         except ListingError as error:

@@ -217,9 +217,9 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.ca
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import ClusterError, DrillError
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.interruption import signals_raise
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
-    reader_settings,
     run_module,
     seconds,
+    start_limits,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.script import FILES
 
@@ -252,7 +252,7 @@ NOTHING: dict[str, Any] = {
 def look(module: Any, connection: Connection, cronjob: dict[str, Any]) -> Backup:
     """The backup to rehearse, as the volume lists it; raises DrillError where there is none such."""
     request = ReaderRequest(directory=module.params["directory"])
-    with Reader(connection, cronjob, request, reader_settings(module.params)) as reader:
+    with Reader(connection, cronjob, request, start_limits(module.params)) as reader:
         catalog = parse_listing(reader.listing())
     name, sha256 = module.params["backup"], module.params["sha256"]
     chosen = catalog.named(name) if name else catalog.newest()

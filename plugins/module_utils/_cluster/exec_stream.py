@@ -132,13 +132,13 @@ class _Stream:
         try:
             number = websocket.sock.recv_into(self._block)
         except socket.timeout:
-            self._bear_silence(websocket)
+            self._check_idle_timeout(websocket)
             return None
         self._heard = time.monotonic()
         received, self._block = self._block[:number], self._block[number:]
         return received
 
-    def _bear_silence(self, websocket: Any) -> None:
+    def _check_idle_timeout(self, websocket: Any) -> None:
         """Ask whether the server is still there; raises LostError when it has been silent for too long."""
         if self._has_status:
             self._closed = True
@@ -225,7 +225,7 @@ def _handshake(container: Container, command: list[str]) -> Any:
     client = copy.copy(container.core.api_client)
     client.default_headers = {**client.default_headers, "sec-websocket-protocol": _PROTOCOL}
     core = type(container.core)(client)
-    with _in_the_name_of(client.default_headers):
+    with _with_impersonation(client.default_headers):
         return stream(
             core.connect_get_namespaced_pod_exec,
             container.pod,
@@ -242,7 +242,7 @@ def _handshake(container: Container, command: list[str]) -> Any:
 
 
 @contextmanager
-def _in_the_name_of(headers: dict[str, str]) -> Iterator[None]:
+def _with_impersonation(headers: dict[str, str]) -> Iterator[None]:
     """Have the headers that impersonate a user sent too: kubernetes.stream forgets them, and acts as somebody else."""
     own = [f"{name}: {text}" for name, text in headers.items() if name.lower().startswith("impersonate-")]
 

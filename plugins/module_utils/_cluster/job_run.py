@@ -47,7 +47,7 @@ class JobEnd:
 
 
 class JobRun:
-    """Follows one Job; `containers` are those of its pod whose logs count, in the order in which they run."""
+    """Watches one Job; `containers` are those of its pod whose logs count, in the order in which they run."""
 
     def __init__(self, connection: Connection, namespace: str, name: str, *containers: str) -> None:
         self._connection = connection

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""A restore's Job: made unless another one is at work on the same database, followed, and deleted."""
+"""A restore's Job: made unless another one is at work on the same database, watched, and deleted."""
 
 from __future__ import annotations
 
