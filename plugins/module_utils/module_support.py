@@ -72,10 +72,11 @@ def shortened(result: Result) -> Result:
     return short
 
 
-def run_module(arguments: dict[str, Any], work: Callable[[Any, Connection], Result], **options: Any) -> None:
+def run_module(arguments: dict[str, Any], work: Callable[[AnsibleModule, Connection], Result], **options: Any) -> None:
     """Make the module, connect, work, and end: with the result, or with what BackupError says.
 
-    `work` gets the module and the connection; a key `failed` in its result ends the module as failed.
+    `work` gets the module (kubernetes.core's, which stands in for an AnsibleModule) and the connection; a key `failed`
+    in its result ends the module as failed.
     """
     if KUBERNETES_CORE_ERROR is not None:
         # Without its options, no module can be made that takes what the user gave.

@@ -159,7 +159,7 @@ import os
 import time
 from contextlib import AbstractContextManager
 from itertools import chain, repeat
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.reader import Reader
@@ -201,6 +201,9 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_sup
     seconds,
     start_limits,
 )
+
+if TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
 
 _SHOWN = 10
 # A reader that nobody deletes ends by itself after this time; a fetch that takes longer goes on with another one.
@@ -274,7 +277,13 @@ def read(source: Source, backup: Backup, retry_policy: RetryPolicy) -> dict[str,
 
 
 def ensure_local_copy(
-    module: Any, source: Source, backup: Backup, destination: Destination, *, mode: int, retry_policy: RetryPolicy
+    module: AnsibleModule,
+    source: Source,
+    backup: Backup,
+    destination: Destination,
+    *,
+    mode: int,
+    retry_policy: RetryPolicy,
 ) -> dict[str, Any]:
     """Have the backup here; the module's result."""
     parameters = module.params
@@ -321,7 +330,7 @@ def ensure_local_copy(
     return result
 
 
-def fetch(module: Any, connection: Connection) -> dict[str, Any]:
+def fetch(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     """The module's result; with `failed` for a backup that is no whole one."""
     parameters = module.params
     mode = mode_of(parameters["mode"])

@@ -140,7 +140,7 @@ notes:
 
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.installation import (
@@ -162,10 +162,13 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_sup
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.script import VERSION
 
+if TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
 ARGUMENTS = {"max_age": {"type": "str", "default": "26h"}}
 
 
-def look(module: Any, connection: Connection) -> dict[str, Any]:
+def info(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     """The module's result."""
     parameters = module.params
     max_age = duration(parameters, "max_age")
@@ -198,7 +201,7 @@ def look(module: Any, connection: Connection) -> dict[str, Any]:
 
 
 def main() -> None:
-    run_module(ARGUMENTS, look)
+    run_module(ARGUMENTS, info)
 
 
 if __name__ == "__main__":

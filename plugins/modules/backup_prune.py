@@ -57,7 +57,7 @@ backups:
 """
 
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.reader import Reader
@@ -66,8 +66,11 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.ca
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import ListingError
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import run_module, start_limits
 
+if TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
 
-def prune(module: Any, connection: Connection) -> dict[str, Any]:
+
+def prune(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     """The module's result."""
     parameters = module.params
     cronjob = connection.cronjob(parameters["namespace"], parameters["name"])

@@ -114,7 +114,7 @@ class Reader:
             time.sleep(_POLL_SECONDS)
         raise WaitTimeoutError(
             f"the reader's pod did not start: expected it within {self._limits.start_seconds:.0f} s"
-            f"{f', found {watch.waiting}' if watch.waiting else ''}. "
+            f"{f', found {watch.problem}' if watch.problem else ''}. "
             f"Look at it: kubectl describe pod -n {self.namespace} -l batch.kubernetes.io/job-name={self.job}"
         )
 
