@@ -28,6 +28,7 @@ from ..errors import (
 )
 from .contents import Contents, Database, Header, Table
 from .encodings import codec_of, decode
+from .identifiers import IDENTIFIER, unquoted
 from .section_statements import SectionStatements
 from .sql_lexer import SqlLexer
 
@@ -66,8 +67,7 @@ _PRODUCT = re.compile(
 _HEADER = re.compile(rb"-- Backup made by homelab\.postgres_backup (\S+)\n((?:-- [^\n]+\n)*)--\n")
 _HEADER_BYTES = 1 << 20
 
-_IDENTIFIER = rb'(?:"(?:[^"]|"")*"|[^\s"();.,]+)'
-_QUALIFIED = rb"\s+(" + _IDENTIFIER + rb")(?:\.(" + _IDENTIFIER + rb"))?"
+_QUALIFIED = rb"\s+(" + IDENTIFIER + rb")(?:\.(" + IDENTIFIER + rb"))?"
 _COPY = re.compile(
     rb"COPY" + _QUALIFIED + rb"\s*(\((?:[^\"()]|\"[^\"]*\")*\))?\s*(WITH\s+OIDS\s*)?FROM\s+STDIN\b(\s*;)?",
     re.IGNORECASE,
@@ -78,22 +78,22 @@ _COPY_FROM_STDIN = re.compile(rb"\bFROM\s+STDIN\b", re.IGNORECASE)
 _QUOTED_OR_COMMENT = re.compile(rb"'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|/\*.*?\*/", re.DOTALL)
 _INSERT = re.compile(rb"INSERT\s+INTO" + _QUALIFIED, re.IGNORECASE)
 _CREATE_TABLE = re.compile(rb"CREATE\s+(?:UNLOGGED\s+)?TABLE(?:\s+IF\s+NOT\s+EXISTS)?" + _QUALIFIED)
-_CREATE_ROLE = re.compile(rb"CREATE\s+(?:ROLE|USER)\s+(" + _IDENTIFIER + rb")\s*;")
-_CREATE_TABLESPACE = re.compile(rb"CREATE\s+TABLESPACE\s+(" + _IDENTIFIER + rb")")
-_CREATE_DATABASE = re.compile(rb"CREATE\s+DATABASE\s+(" + _IDENTIFIER + rb")(.*)", re.DOTALL)
+_CREATE_ROLE = re.compile(rb"CREATE\s+(?:ROLE|USER)\s+(" + IDENTIFIER + rb")\s*;")
+_CREATE_TABLESPACE = re.compile(rb"CREATE\s+TABLESPACE\s+(" + IDENTIFIER + rb")")
+_CREATE_DATABASE = re.compile(rb"CREATE\s+DATABASE\s+(" + IDENTIFIER + rb")(.*)", re.DOTALL)
 _OPTION_NAME = rb"((?:CONNECTION )?[A-Z_]+)\s*=\s*"
 _OPTIONS = {
-    True: re.compile(_OPTION_NAME + rb"(E'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|" + _IDENTIFIER + rb"|-?\d+)", re.DOTALL),
-    False: re.compile(_OPTION_NAME + rb"(E?'(?:[^'\\]|''|\\.)*'|" + _IDENTIFIER + rb"|-?\d+)", re.DOTALL),
+    True: re.compile(_OPTION_NAME + rb"(E'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|" + IDENTIFIER + rb"|-?\d+)", re.DOTALL),
+    False: re.compile(_OPTION_NAME + rb"(E?'(?:[^'\\]|''|\\.)*'|" + IDENTIFIER + rb"|-?\d+)", re.DOTALL),
 }  # by standard_conforming_strings
-_ALTER_DATABASE = re.compile(rb"ALTER\s+DATABASE\s+(" + _IDENTIFIER + rb")\s+(.*);\Z", re.DOTALL)
+_ALTER_DATABASE = re.compile(rb"ALTER\s+DATABASE\s+(" + IDENTIFIER + rb")\s+(.*);\Z", re.DOTALL)
 _ALTER_ROLE_IN = re.compile(
-    rb"ALTER\s+ROLE\s+(" + _IDENTIFIER + rb")\s+IN\s+DATABASE\s+(" + _IDENTIFIER + rb")\s+(.*);\Z", re.DOTALL
+    rb"ALTER\s+ROLE\s+(" + IDENTIFIER + rb")\s+IN\s+DATABASE\s+(" + IDENTIFIER + rb")\s+(.*);\Z", re.DOTALL
 )
-_OWNER = re.compile(rb"OWNER\s+TO\s+(" + _IDENTIFIER + rb")")
-_SETTING = re.compile(rb"SET\s+(" + _IDENTIFIER + rb"(?:\." + _IDENTIFIER + rb")*)\s+(?:TO|=)\s+(.*)", re.DOTALL)
+_OWNER = re.compile(rb"OWNER\s+TO\s+(" + IDENTIFIER + rb")")
+_SETTING = re.compile(rb"SET\s+(" + IDENTIFIER + rb"(?:\." + IDENTIFIER + rb")*)\s+(?:TO|=)\s+(.*)", re.DOTALL)
 _PROPERTY = re.compile(rb"(CONNECTION LIMIT|IS_TEMPLATE|ALLOW_CONNECTIONS)\s*=?\s*(\S+)")
-_SEARCH_PATH = re.compile(rb"SET\s+search_path\s*(?:=|TO)\s*(" + _IDENTIFIER + rb")", re.IGNORECASE)
+_SEARCH_PATH = re.compile(rb"SET\s+search_path\s*(?:=|TO)\s*(" + IDENTIFIER + rb")", re.IGNORECASE)
 _BEGIN = re.compile(rb"(BEGIN|COMMIT)(?:\s+(?:WORK|TRANSACTION))?\s*;")
 _SET = re.compile(rb"SET\s+(client_encoding|standard_conforming_strings)\s*(?:=|TO)\s*'?([^';]*)'?\s*;", re.IGNORECASE)
 _COMMAND = re.compile(rb"\\([^\s\\]+)\s*(.*)", re.DOTALL)
@@ -658,7 +658,7 @@ class DumpReader:
         if section is None:
             role = _CREATE_ROLE.match(text)
             if role is not None:
-                self._roles[_bytes(role[1])] = _name(role[1], self._codec)
+                self._roles[unquoted(role[1])] = _name(role[1], self._codec)
                 return
             tablespace = _CREATE_TABLESPACE.match(text)
             if tablespace is not None:
@@ -772,11 +772,6 @@ def product_of(begin: bytes) -> str | None:
 def _columns(names: bytes) -> int:
     """How many columns a list in parentheses has; 0 where that is not easily said."""
     return len(_COLUMN.findall(names.replace(b'""', b""))) if _COLUMNS.fullmatch(names) else 0
-
-
-def _bytes(identifier: bytes) -> bytes:
-    """The bytes of the name that a quoted or plain identifier stands for."""
-    return identifier[1:-1].replace(b'""', b'"') if identifier[:1] == b'"' else identifier
 
 
 def _value(literal: bytes, codec: str) -> str:
