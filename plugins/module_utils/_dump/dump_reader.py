@@ -26,8 +26,10 @@ from ..errors import (
 )
 from .backup_header import HEADER_BYTES, read_header
 from .contents import Contents, Database, Table
+from .database_statements import CREATE_DATABASE, DatabaseStatements
 from .encodings import codec_of, decode
 from .identifiers import IDENTIFIER, unquoted
+from .identifiers import decoded_name as _name
 from .other_formats import BYTE_ORDER_MARK, other_format
 from .psql_commands import arguments_of, database_name, is_idle
 from .section_statements import SectionStatements
@@ -63,19 +65,6 @@ _INSERT = re.compile(rb"INSERT\s+INTO" + _QUALIFIED, re.IGNORECASE)
 _CREATE_TABLE = re.compile(rb"CREATE\s+(?:UNLOGGED\s+)?TABLE(?:\s+IF\s+NOT\s+EXISTS)?" + _QUALIFIED)
 _CREATE_ROLE = re.compile(rb"CREATE\s+(?:ROLE|USER)\s+(" + IDENTIFIER + rb")\s*;")
 _CREATE_TABLESPACE = re.compile(rb"CREATE\s+TABLESPACE\s+(" + IDENTIFIER + rb")")
-_CREATE_DATABASE = re.compile(rb"CREATE\s+DATABASE\s+(" + IDENTIFIER + rb")(.*)", re.DOTALL)
-_OPTION_NAME = rb"((?:CONNECTION )?[A-Z_]+)\s*=\s*"
-_OPTIONS = {
-    True: re.compile(_OPTION_NAME + rb"(E'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|" + IDENTIFIER + rb"|-?\d+)", re.DOTALL),
-    False: re.compile(_OPTION_NAME + rb"(E?'(?:[^'\\]|''|\\.)*'|" + IDENTIFIER + rb"|-?\d+)", re.DOTALL),
-}  # by standard_conforming_strings
-_ALTER_DATABASE = re.compile(rb"ALTER\s+DATABASE\s+(" + IDENTIFIER + rb")\s+(.*);\Z", re.DOTALL)
-_ALTER_ROLE_IN = re.compile(
-    rb"ALTER\s+ROLE\s+(" + IDENTIFIER + rb")\s+IN\s+DATABASE\s+(" + IDENTIFIER + rb")\s+(.*);\Z", re.DOTALL
-)
-_OWNER = re.compile(rb"OWNER\s+TO\s+(" + IDENTIFIER + rb")")
-_SETTING = re.compile(rb"SET\s+(" + IDENTIFIER + rb"(?:\." + IDENTIFIER + rb")*)\s+(?:TO|=)\s+(.*)", re.DOTALL)
-_PROPERTY = re.compile(rb"(CONNECTION LIMIT|IS_TEMPLATE|ALLOW_CONNECTIONS)\s*=?\s*(\S+)")
 _SEARCH_PATH = re.compile(rb"SET\s+search_path\s*(?:=|TO)\s*(" + IDENTIFIER + rb")", re.IGNORECASE)
 _BEGIN = re.compile(rb"(BEGIN|COMMIT)(?:\s+(?:WORK|TRANSACTION))?\s*;")
 _SET = re.compile(rb"SET\s+(client_encoding|standard_conforming_strings)\s*(?:=|TO)\s*'?([^';]*)'?\s*;", re.IGNORECASE)
@@ -86,21 +75,16 @@ class _RefusedError(Exception):
     """The text need not be read any further."""
 
 
-class _Section:
+class _Section(DatabaseStatements):
     """A database while it is being read."""
 
     def __init__(self, offset: int) -> None:
+        super().__init__()
         self.offset = offset
         self.end: int | None = None
         self.body_offset: int | None = None
-        self.name: str | None = None
         self.is_open = False  # between pg_dump's first and last comment
         self.was_open = False
-        self.owner: str | None = None
-        self.create_options: dict[str, str] = {}
-        self.settings: dict[str, str] = {}
-        self.role_settings: list[dict[str, str]] = []
-        self.statements = SectionStatements()
         self.tables: dict[tuple[bytes, bytes], int] = {}
         self.codecs: dict[tuple[bytes, bytes], str] = {}
 
@@ -540,7 +524,7 @@ class DumpReader:
                 self._read_globals(text, offset)
             else:
                 if first == b"ALTER " and text[6:9] in (b"DAT", b"ROL"):
-                    self._alter(self._section, text)
+                    self._section.alter(text, self._codec)
                 self._read_section(self._section, text, offset)
         return False
 
@@ -556,7 +540,7 @@ class DumpReader:
             return
         section = self._declared_section(_name(about[about.lastindex or 0], self._codec))
         if text[6:9] in (b"DAT", b"ROL"):
-            self._alter(section, text)
+            section.alter(text, self._codec)
         section.statements.continue_session(self._session)
         self._read_section(section, text, offset)
 
@@ -611,67 +595,20 @@ class DumpReader:
             if tablespace is not None:
                 self._tablespaces.append(_name(tablespace[1], self._codec))
                 return
-            database = _CREATE_DATABASE.match(text)
+            database = CREATE_DATABASE.match(text)
             if database is not None:
                 section = self._declared_section(_name(database[1], self._codec))
-                self._create_database(section, database)
-                self._given_later(section, database[2], offset)
+                section.create(database, self._codec, self._standard_strings)
+                section.take_later(database, offset, self._lexer.end - offset, self._codec, self._standard_strings)
             return
         table = _CREATE_TABLE.match(text)
         if table is not None:
             self._add_rows(self._table(table), 0, offset)
             return
-        database = None if section.create_options else _CREATE_DATABASE.match(text)
+        database = None if section.create_options else CREATE_DATABASE.match(text)
         if database is not None:
-            self._create_database(section, database)
+            section.create(database, self._codec, self._standard_strings)
         section.statements.read(text, self._codec)
-
-    def _create_database(self, section: _Section, database: re.Match[bytes]) -> None:
-        section.name = _name(database[1], self._codec)
-        for option in _OPTIONS[self._standard_strings].finditer(database[2]):
-            value = option[2] if self._standard_strings else re.sub(rb"\A'", b"E'", option[2])
-            section.create_options[option[1].decode().lower().replace(" ", "_")] = _value(value, self._codec)
-
-    def _given_later(self, section: _Section, options: bytes, offset: int) -> None:
-        """Before version 11 CREATE DATABASE has what ALTER DATABASE sets since then."""
-        owner = section.create_options.pop("owner", None)
-        if owner is not None:
-            section.owner = owner
-        for option in _OPTIONS[self._standard_strings].finditer(options):
-            if option[1] == b"OWNER":
-                section.statements.owned_by(option[2], self._codec)
-            elif option[1] in (b"CONNECTION LIMIT", b"IS_TEMPLATE"):
-                section.statements.add_option(option[1] + b" " + option[2], offset, self._lexer.end - offset)
-
-    def _alter(self, section: _Section, text: bytes) -> None:
-        if section.name is None:
-            return
-        database = _ALTER_DATABASE.match(text)
-        if database is not None:
-            if _name(database[1], self._codec) != section.name:
-                return
-            what = database[2]
-            owner, setting, a_property = _OWNER.match(what), _SETTING.match(what), _PROPERTY.match(what)
-            if owner is not None:
-                section.owner = _name(owner[1], self._codec)
-            elif setting is not None:
-                section.settings[_name(setting[1], self._codec)] = decode(setting[2], self._codec)
-            elif a_property is not None:
-                section.create_options[a_property[1].decode().lower().replace(" ", "_")] = _value(
-                    a_property[2], self._codec
-                )
-            return
-        role = _ALTER_ROLE_IN.match(text)
-        if role is not None and _name(role[2], self._codec) == section.name:
-            setting = _SETTING.match(role[3])
-            if setting is not None:
-                section.role_settings.append(
-                    {
-                        "role": _name(role[1], self._codec),
-                        "name": _name(setting[1], self._codec),
-                        "value": decode(setting[2], self._codec),
-                    }
-                )
 
     def _set(self, text: bytes) -> None:
         found = _SET.match(text)
@@ -692,24 +629,6 @@ class DumpReader:
         self._lexer.set_standard_strings(on)
 
 
-def _name(identifier: bytes, codec: str) -> str:
-    """A quoted or plain identifier as the name that it stands for (each part of a qualified setting is plain)."""
-    text = decode(identifier, codec)
-    if text[:1] == '"' and text[-1:] == '"' and len(text) > 1:
-        return text[1:-1].replace('""', '"')
-    return text
-
-
 def _columns(names: bytes) -> int:
     """How many columns a list in parentheses has; 0 where that is not easily said."""
     return len(_COLUMN.findall(names.replace(b'""', b""))) if _COLUMNS.fullmatch(names) else 0
-
-
-def _value(literal: bytes, codec: str) -> str:
-    """An option's value: the string that a literal stands for, or the word itself."""
-    text = decode(literal, codec)
-    if text[:2] == "E'":
-        return re.sub(r"\\(.)|''", lambda found: found[1] or "'", text[2:-1], flags=re.DOTALL)
-    if text[:1] == "'":
-        return text[1:-1].replace("''", "'")
-    return _name(literal, codec)
