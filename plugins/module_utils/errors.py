@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What can be wrong with a backup, as exceptions that say what was expected, what was found and what to do.
+"""What can go wrong, as exceptions whose messages say what was expected, what was found and what to do.
 
-No message holds a row of data, a statement's text or a password.
+Every BackupError is defined here: a module reports it by its `check`. No message holds a row of data, a
+statement's text or a password.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ class TextAfterDumpError(DumpError):
     """Something that is no part of a dump follows its end."""
 
 
-class SidecarError(BackupError):
+class ChecksumFileError(BackupError):
     """The sidecar cannot be used: unreadable, not one line of sha256sum's, or naming another file."""
 
     check = "sidecar"
@@ -116,7 +117,7 @@ class DestinationError(BackupError):
     check = "dest"
 
 
-class BusyError(DestinationError):
+class ConcurrentFetchError(DestinationError):
     """Another fetch to the same destination is going on."""
 
 
@@ -128,6 +129,27 @@ class FetchError(BackupError):
 
 class LostError(FetchError):
     """The connection or the pod was lost: worth another try."""
+
+
+class CommandFailedError(BackupError):
+    """A command in a pod ended with an exit status other than 0; `stderr` is what it printed there."""
+
+    check = "fetch"
+
+    def __init__(self, message: str, status: int, stderr: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.stderr = stderr
+
+
+class CommandRefusedError(BackupError):
+    """The API server does not run a command in a pod, and will not later; `status` is the HTTP status."""
+
+    check = "fetch"
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class GoneError(FetchError):
@@ -178,6 +200,18 @@ class WaitTimeoutError(ClusterError):
     """Something took longer than the user allowed."""
 
     check = "timeout"
+
+
+class ConcurrentRestoreError(ClusterError):
+    """Another restore to the same database is running."""
+
+    check = "busy"
+
+
+class InterruptedRestoreError(ClusterError):
+    """Ansible was terminated during a restore; the Job was deleted."""
+
+    check = "interrupted"
 
 
 class DrillError(BackupError):

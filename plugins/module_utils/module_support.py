@@ -14,7 +14,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ._cluster.connection import Connection
-from ._cluster.reader import ReaderSettings
+from ._cluster.reader import StartLimits
 from .errors import BackupError, ExpectationError
 from .interruption import InterruptedBySignal
 from .units import parse_duration
@@ -54,8 +54,8 @@ def seconds(parameters: dict[str, Any], name: str) -> float:
     return duration(parameters, name).total_seconds()
 
 
-def reader_settings(parameters: dict[str, Any]) -> ReaderSettings:
-    return ReaderSettings(stuck_seconds=seconds(parameters, "stuck_timeout"))
+def start_limits(parameters: dict[str, Any]) -> StartLimits:
+    return StartLimits(stuck_seconds=seconds(parameters, "stuck_timeout"))
 
 
 def shortened(result: Result) -> Result:
@@ -72,10 +72,11 @@ def shortened(result: Result) -> Result:
     return short
 
 
-def run_module(arguments: dict[str, Any], work: Callable[[Any, Connection], Result], **options: Any) -> None:
+def run_module(arguments: dict[str, Any], work: Callable[[AnsibleModule, Connection], Result], **options: Any) -> None:
     """Make the module, connect, work, and end: with the result, or with what BackupError says.
 
-    `work` gets the module and the connection; a key `failed` in its result ends the module as failed.
+    `work` gets the module (kubernetes.core's, which stands in for an AnsibleModule) and the connection; a key `failed`
+    in its result ends the module as failed.
     """
     if KUBERNETES_CORE_ERROR is not None:
         # Without its options, no module can be made that takes what the user gave.

@@ -163,26 +163,29 @@ import os
 import time
 from contextlib import AbstractContextManager
 from itertools import chain, repeat
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.reader import Reader
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.volume_file import Readers, VolumeFile
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.volume_file import (
+    ReplaceableReader,
+    VolumeFile,
+)
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._fetch.destination import (
     Destination,
+    backups_to_delete,
     remove,
     resolve,
-    surplus,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._fetch.transfer import (
-    Patience,
+    RemoteFile,
+    RetryPolicy,
     Source,
-    Wanted,
-    mend,
+    matching_local_sha256,
     read_contents,
     read_through,
+    repair_metadata,
     transfer,
-    what_is_here,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.volume_jobs import ReaderRequest
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.catalog import (
@@ -198,10 +201,13 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors imp
     FetchError,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
-    reader_settings,
     run_module,
     seconds,
+    start_limits,
 )
+
+if TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
 
 _SHOWN = 10
 # A reader that nobody deletes ends by itself after this time; a fetch that takes longer goes on with another one.
@@ -248,7 +254,7 @@ def choose(catalog: Catalog, name: str | None) -> tuple[Backup, str | None]:
     return newest, f"no backup on the volume is complete: {newest.name}, the newest unchecked one, is fetched"
 
 
-def described(destination: Destination) -> str:
+def diff_line(destination: Destination) -> str:
     try:
         size = os.stat(destination.path).st_size
     except OSError:
@@ -256,9 +262,9 @@ def described(destination: Destination) -> str:
     return f"{destination.path}: {size} bytes\n"
 
 
-def read(source: Source, backup: Backup, patience: Patience) -> dict[str, Any]:
+def read(source: Source, backup: Backup, retry_policy: RetryPolicy) -> dict[str, Any]:
     """Read the backup and keep nothing of it; the module's result."""
-    done = read_through(source, Wanted(backup.name, backup.size_bytes, backup.sha256), patience)
+    done = read_through(source, RemoteFile(backup.name, backup.size_bytes, backup.sha256), retry_policy)
     return {
         "changed": False,
         "path": None,
@@ -274,13 +280,19 @@ def read(source: Source, backup: Backup, patience: Patience) -> dict[str, Any]:
     }
 
 
-def bring(
-    module: Any, source: Source, backup: Backup, destination: Destination, *, mode: int, patience: Patience
+def ensure_local_copy(
+    module: AnsibleModule,
+    source: Source,
+    backup: Backup,
+    destination: Destination,
+    *,
+    mode: int,
+    retry_policy: RetryPolicy,
 ) -> dict[str, Any]:
     """Have the backup here; the module's result."""
     parameters = module.params
-    wanted = Wanted(backup.name, backup.size_bytes, backup.sha256)
-    before = described(destination)
+    remote = RemoteFile(backup.name, backup.size_bytes, backup.sha256)
+    before = diff_line(destination)
     result: dict[str, Any] = {
         "path": destination.path,
         "backup": backup.name,
@@ -291,15 +303,15 @@ def bring(
         "resumed_bytes": 0,
         "interruptions": 0,
     }
-    here = what_is_here(source, wanted, destination, patience)
-    todo: tuple[str, ...] = ("file", "sidecar")
-    if here is not None:
-        result["sha256"] = here
+    local_sha256 = matching_local_sha256(source, remote, destination, retry_policy)
+    changes: tuple[str, ...] = ("file", "sidecar")
+    if local_sha256 is not None:
+        result["sha256"] = local_sha256
         if parameters["verify"]:
-            result["contents"] = read_contents(destination.path, here)
-        todo = mend(destination, here, mode, module.check_mode)
+            result["contents"] = read_contents(destination.path, local_sha256)
+        changes = repair_metadata(destination, local_sha256, mode, module.check_mode)
     elif not module.check_mode:
-        done = transfer(source, wanted, destination, mode, patience, reads_contents=parameters["verify"])
+        done = transfer(source, remote, destination, mode, retry_policy, reads_contents=parameters["verify"])
         result |= {
             "sha256": done.sha256,
             "duration_seconds": round(done.duration_seconds, 3),
@@ -310,19 +322,19 @@ def bring(
             result["contents"] = done.contents
     removed: tuple[str, ...] = ()
     if parameters["keep_local"] is not None:
-        removed = surplus(destination, parameters["keep_local"], backup.name)
+        removed = backups_to_delete(destination, parameters["keep_local"], backup.name)
         if not module.check_mode:
             remove(removed)
-    result |= {"removed": list(removed), "changed": bool(todo or removed)}
+    result |= {"removed": list(removed), "changed": bool(changes or removed)}
     if module._diff:
         gone = "".join(f"{path}\n" for path in removed)
         after = f"{destination.path}: {backup.size_bytes} bytes\n"
-        after += "".join(f"{destination.path}: {what} is put right\n" for what in todo if here is not None)
+        after += "".join(f"{destination.path}: {what} is put right\n" for what in changes if local_sha256 is not None)
         result["diff"] = {"before": gone + before, "after": after}
     return result
 
 
-def fetch(module: Any, connection: Connection) -> dict[str, Any]:
+def fetch(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     """The module's result; with `failed` for a backup that is no whole one."""
     parameters = module.params
     mode = mode_of(parameters["mode"])
@@ -336,28 +348,28 @@ def fetch(module: Any, connection: Connection) -> dict[str, Any]:
         )
     if parameters["dest"] is None and parameters["keep_local"] is not None:
         raise ExpectationError("keep_local: expected dest to be a directory, found nothing")
-    patience = Patience(parameters["retries"], deadline=time.monotonic() + seconds(parameters, "timeout"))
+    retry_policy = RetryPolicy(parameters["retries"], deadline=time.monotonic() + seconds(parameters, "timeout"))
     silence = seconds(parameters, "silence_timeout")
     cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
-    # A reader that was too short for a large file is followed by one that stays longer.
+    # A reader that was too short for a large file is replaced by one that stays longer.
     stays = chain(_STAY_SECONDS, repeat(_STAY_SECONDS[-1]))
 
     def new() -> AbstractContextManager[Reader]:
         request = ReaderRequest(directory=parameters["directory"], stay_seconds=next(stays))
-        return Reader(connection, cronjob, request, reader_settings(parameters))
+        return Reader(connection, cronjob, request, start_limits(parameters))
 
-    with Readers(lambda: connection.core, new, silence) as readers:
-        backup, warning = choose(parse_listing(readers.current().listing()), parameters["backup"])
+    with ReplaceableReader(lambda: connection.core, new, silence) as reader:
+        backup, warning = choose(parse_listing(reader.current().listing()), parameters["backup"])
         if warning:
             module.warn(warning)
-        source = VolumeFile(readers, backup.name)
+        source = VolumeFile(reader, backup.name)
         destination = resolve(parameters["dest"], backup.name) if parameters["dest"] is not None else None
         if parameters["keep_local"] is not None and destination is not None and not destination.in_directory:
             raise ExpectationError(f"keep_local: expected dest to be a directory, found {parameters['dest']}")
         try:
             if destination is None:
-                return read(source, backup, patience)
-            return bring(module, source, backup, destination, mode=mode, patience=patience)
+                return read(source, backup, retry_policy)
+            return ensure_local_copy(module, source, backup, destination, mode=mode, retry_policy=retry_policy)
         except DamagedError as error:
             return {
                 "failed": True,

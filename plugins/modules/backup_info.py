@@ -144,7 +144,7 @@ notes:
 
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.installation import (
@@ -161,21 +161,24 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.ca
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.health import problems
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
     duration,
-    reader_settings,
     run_module,
+    start_limits,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.script import VERSION
+
+if TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
 
 ARGUMENTS = {"max_age": {"type": "str", "default": "26h"}}
 
 
-def look(module: Any, connection: Connection) -> dict[str, Any]:
+def info(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     """The module's result."""
     parameters = module.params
     max_age = duration(parameters, "max_age")
     cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
     request = ReaderRequest(directory=parameters["directory"])
-    with Reader(connection, cronjob, request, reader_settings(parameters)) as reader:
+    with Reader(connection, cronjob, request, start_limits(parameters)) as reader:
         catalog = parse_listing(reader.listing())
     catalog = replace(catalog, last_run=run_as_it_ended(connection, parameters["namespace"], catalog.last_run))
     there = backup_mount(cronjob, parameters["directory"])
@@ -202,7 +205,7 @@ def look(module: Any, connection: Connection) -> dict[str, Any]:
 
 
 def main() -> None:
-    run_module(ARGUMENTS, look)
+    run_module(ARGUMENTS, info)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The module backup_job; the run itself is followed in module_utils/_cluster/job_run.py."""
+"""The module backup_job; the run itself is watched in module_utils/_cluster/job_run.py."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ log:
 import contextlib
 import secrets
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.job_run import JobEnd, JobRun
@@ -133,10 +133,13 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors imp
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
     duration,
-    reader_settings,
     run_module,
     seconds,
+    start_limits,
 )
+
+if TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
 
 ARGUMENTS = {
     "max_age": {"type": "str"},
@@ -144,7 +147,14 @@ ARGUMENTS = {
     "wait_timeout": {"type": "str", "default": "7h"},
 }
 LOG_LINES = 200
-NOTHING: dict[str, Any] = {"job": None, "attached": False, "newest": None, "result": None, "proven": False, "log": []}
+EMPTY_RESULT: dict[str, Any] = {
+    "job": None,
+    "attached": False,
+    "newest": None,
+    "result": None,
+    "proven": False,
+    "log": [],
+}
 
 
 def in_progress(connection: Connection, cronjob: dict[str, Any], container: str) -> str | None:
@@ -172,14 +182,14 @@ def is_over(connection: Connection, cronjob: dict[str, Any], job: str, container
     return any(has_succeeded(pod, container) for pod in pods)
 
 
-def read_catalog(module: Any, connection: Connection, cronjob: dict[str, Any]) -> Catalog:
+def read_catalog(module: AnsibleModule, connection: Connection, cronjob: dict[str, Any]) -> Catalog:
     request = ReaderRequest(directory=module.params["directory"])
-    with Reader(connection, cronjob, request, reader_settings(module.params)) as reader:
+    with Reader(connection, cronjob, request, start_limits(module.params)) as reader:
         return parse_listing(reader.listing())
 
 
 def follow(
-    module: Any, connection: Connection, cronjob: dict[str, Any], job: str, container: str, *, is_own: bool
+    module: AnsibleModule, connection: Connection, cronjob: dict[str, Any], job: str, container: str, *, is_own: bool
 ) -> dict[str, Any]:
     """The rest of the result once the Job has ended; `failed` and `msg` when it did not end well."""
     parameters = module.params
@@ -222,7 +232,7 @@ def follow(
 
 
 def own_result(
-    module: Any, connection: Connection, cronjob: dict[str, Any], job: str, heard: dict[str, Any] | None
+    module: AnsibleModule, connection: Connection, cronjob: dict[str, Any], job: str, heard: dict[str, Any] | None
 ) -> tuple[dict[str, Any] | None, str]:
     """The run's result, which names its Job, and what was found where it is not known."""
     if heard is not None and heard.get("job") in {None, job}:
@@ -261,7 +271,7 @@ def failure(namespace: str, job: str, end: JobEnd, result: dict[str, Any] | None
     )
 
 
-def young_enough(module: Any, connection: Connection, cronjob: dict[str, Any]) -> dict[str, Any] | None:
+def young_enough(module: AnsibleModule, connection: Connection, cronjob: dict[str, Any]) -> dict[str, Any] | None:
     """The newest complete backup when it is younger than max_age."""
     if not module.params["max_age"]:
         return None
@@ -271,7 +281,7 @@ def young_enough(module: Any, connection: Connection, cronjob: dict[str, Any]) -
     return newest.to_dict(now) if newest is not None and now - newest.created <= max_age else None
 
 
-def ensure(module: Any, connection: Connection) -> dict[str, Any]:
+def ensure(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     """The module's result."""
     parameters = module.params
     for name in ("max_age", "wait_timeout", "stuck_timeout"):
@@ -286,14 +296,14 @@ def ensure(module: Any, connection: Connection) -> dict[str, Any]:
         # It ended while the volume was read.
         newest = young_enough(module, connection, cronjob)
     if newest is not None:
-        return {**NOTHING, "changed": False, "newest": newest, "proven": True}
+        return {**EMPTY_RESULT, "changed": False, "newest": newest, "proven": True}
     attached = job is not None
     if job is None:
         token = f"{datetime.now(timezone.utc):%Y%m%d%H%M%S}-{secrets.token_hex(2)}"
         job = job_name(parameters["name"], "manual", token)
         if not module.check_mode:
             connection.create_job(manual_job(cronjob, job))
-    found = {**NOTHING, "changed": True, "job": job, "attached": attached}
+    found = {**EMPTY_RESULT, "changed": True, "job": job, "attached": attached}
     if parameters["wait"] and not module.check_mode:
         found.update(follow(module, connection, cronjob, job, container, is_own=not attached))
     return found

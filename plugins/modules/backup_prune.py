@@ -57,24 +57,27 @@ backups:
 """
 
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.reader import Reader
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.volume_jobs import ReaderRequest
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.catalog import Plan, parse_plan
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import ListingError
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import reader_settings, run_module
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import run_module, start_limits
+
+if TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
 
 
-def prune(module: Any, connection: Connection) -> dict[str, Any]:
+def prune(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     """The module's result."""
     parameters = module.params
     cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
     words = ("prune", "--dry-run") if module.check_mode else ("prune",)
     request = ReaderRequest(words, directory=parameters["directory"], writes=not module.check_mode)
     failure: dict[str, Any] = {}
-    with Reader(connection, cronjob, request, reader_settings(parameters)) as reader:
+    with Reader(connection, cronjob, request, start_limits(parameters)) as reader:
         try:
             plan = parse_plan(reader.listing())
         except ListingError as error:

@@ -167,7 +167,7 @@ log:
 import secrets
 import time
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.job_run import JobEnd
@@ -180,6 +180,9 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.rest
     plan_restore,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import run_module, seconds
+
+if TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
 
 ARGUMENTS = {
     "backup": {"type": "str", "required": True},
@@ -194,16 +197,25 @@ ARGUMENTS = {
     "timeout": {"type": "str", "default": "6h"},
 }
 LOG_LINES = 200
-SAME = ("backup", "sha256", "contents", "database", "new_name", "replace", "create_roles", "terminate_connections")
+RESTORE_OPTIONS = (
+    "backup",
+    "sha256",
+    "contents",
+    "database",
+    "new_name",
+    "replace",
+    "create_roles",
+    "terminate_connections",
+)
 
 
-def restore(module: Any, connection: Connection) -> dict[str, Any]:
+def restore(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     """The module's result; with `failed` when the Job did not end well."""
     parameters = module.params
     timeout, stuck = seconds(parameters, "timeout"), seconds(parameters, "stuck_timeout")
     plan = plan_restore(
         RestoreRequest(
-            **{name: parameters[name] for name in SAME},
+            **{name: parameters[name] for name in RESTORE_OPTIONS},
             token=secrets.token_hex(4),
             now=datetime.now(timezone.utc),
             wait_seconds=int(seconds(parameters, "connections_timeout")),
@@ -226,7 +238,7 @@ def restore(module: Any, connection: Connection) -> dict[str, Any]:
     return {**result_of(module, plan, job, end), "duration_seconds": round(time.monotonic() - began, 3)}
 
 
-def result_of(module: Any, plan: RestorePlan, job: str, end: JobEnd) -> dict[str, Any]:
+def result_of(module: AnsibleModule, plan: RestorePlan, job: str, end: JobEnd) -> dict[str, Any]:
     said = end.result or {}
     for warning in said.get("warnings", []):
         module.warn(warning)

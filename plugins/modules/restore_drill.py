@@ -188,7 +188,7 @@ import contextlib
 import secrets
 import time
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.job_run import JobEnd, JobRun
@@ -217,11 +217,14 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.ca
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import ClusterError, DrillError
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.interruption import signals_raise
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
-    reader_settings,
     run_module,
     seconds,
+    start_limits,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.script import FILES
+
+if TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
 
 ARGUMENTS: dict[str, Any] = {
     "backup": {"type": "str"},
@@ -234,7 +237,7 @@ ARGUMENTS: dict[str, Any] = {
     "timeout": {"type": "str", "default": "6h"},
 }
 LOG_LINES = 200
-NOTHING: dict[str, Any] = {
+EMPTY_RESULT: dict[str, Any] = {
     "changed": False,
     "backup": None,
     "sha256": None,
@@ -249,10 +252,10 @@ NOTHING: dict[str, Any] = {
 }
 
 
-def look(module: Any, connection: Connection, cronjob: dict[str, Any]) -> Backup:
+def look(module: AnsibleModule, connection: Connection, cronjob: dict[str, Any]) -> Backup:
     """The backup to rehearse, as the volume lists it; raises DrillError where there is none such."""
     request = ReaderRequest(directory=module.params["directory"])
-    with Reader(connection, cronjob, request, reader_settings(module.params)) as reader:
+    with Reader(connection, cronjob, request, start_limits(module.params)) as reader:
         catalog = parse_listing(reader.listing())
     name, sha256 = module.params["backup"], module.params["sha256"]
     chosen = catalog.named(name) if name else catalog.newest()
@@ -267,7 +270,7 @@ def look(module: Any, connection: Connection, cronjob: dict[str, Any]) -> Backup
     return chosen
 
 
-def run(module: Any, connection: Connection, cronjob: dict[str, Any], request: DrillRequest) -> JobEnd:
+def run(module: AnsibleModule, connection: Connection, cronjob: dict[str, Any], request: DrillRequest) -> JobEnd:
     """The drill's Job from its beginning to its removal; raises ClusterError, its log as `partial`."""
     parameters = module.params
     name = job_name(parameters["name"], DRILL, secrets.token_hex(3))
@@ -296,7 +299,7 @@ def judge(end: JobEnd, expected: Expected | None) -> dict[str, Any]:
     """The module's result; with `failed` and `msg` when the backup did not restore, or not as expected."""
     log, result = told(end.log), end.result or {}
     found = {
-        **NOTHING,
+        **EMPTY_RESULT,
         "log": log,
         "backup": result.get("backup"),
         "sha256": result.get("sha256"),
@@ -327,13 +330,13 @@ def judge(end: JobEnd, expected: Expected | None) -> dict[str, Any]:
     return found
 
 
-def drill(module: Any, connection: Connection) -> dict[str, Any]:
+def drill(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     """The module's result; what it started in the cluster goes also when a signal ends it."""
     with signals_raise():
         return rehearse(module, connection)
 
 
-def rehearse(module: Any, connection: Connection) -> dict[str, Any]:
+def rehearse(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     """The same without regard to signals."""
     parameters = module.params
     expected = Expected.parse(parameters["contents"]) if parameters["contents"] is not None else None
@@ -346,7 +349,7 @@ def rehearse(module: Any, connection: Connection) -> dict[str, Any]:
         backup = look(module, connection, cronjob)
         if module.check_mode:
             known = {"backup": backup.name, "sha256": backup.sha256, "msg": f"{backup.name} would be rehearsed"}
-            return {**NOTHING, **known}
+            return {**EMPTY_RESULT, **known}
         request = replace(request, backup=backup.name)
         if expected is not None:
             request = replace(request, sections=sections(parameters["contents"]))
@@ -356,7 +359,7 @@ def rehearse(module: Any, connection: Connection) -> dict[str, Any]:
         end = run(module, connection, cronjob, request)
     except ClusterError as error:
         log = told(error.partial) if isinstance(error.partial, tuple) else []
-        return {**NOTHING, "failed": True, "msg": str(error), "check": error.check, "log": log}
+        return {**EMPTY_RESULT, "failed": True, "msg": str(error), "check": error.check, "log": log}
     found = {**judge(end, expected), "duration_seconds": round(time.monotonic() - began, 3)}
     wanted = (parameters["sha256"] or "").lower()
     if wanted and found["sha256"] not in {None, wanted}:

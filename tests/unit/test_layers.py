@@ -154,6 +154,19 @@ def test_no_folder_uses_one_that_uses_it() -> None:
     assert set(order) == set(FOLDERS)
 
 
+def test_every_error_with_a_check_is_in_errors() -> None:
+    """A module reports an error by its `check`: errors.py lists them all, and nothing changes them on the way."""
+    names = {node.name for node in ast.parse((UTILS / "errors.py").read_text()).body if isinstance(node, ast.ClassDef)}
+    for path in PLUGINS.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef) and path != UTILS / "errors.py":
+                assert not names & {base.id for base in node.bases if isinstance(base, ast.Name)}, (
+                    f"{path}: {node.name}"
+                )
+            elif isinstance(node, ast.Assign):
+                assert not any(isinstance(target, ast.Attribute) and target.attr == "check" for target in node.targets)
+
+
 @each_file
 def test_a_file_imports_the_libraries_that_it_may(path: Path) -> None:
     """kubernetes by the adapter alone; module_support takes its options from kubernetes.core, their one source."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from plugins.module_utils._fetch.destination import Destination, open_partial, resolve, write_sidecar
+from plugins.module_utils._fetch.destination import Destination, open_partial, resolve, write_checksum_file
 from plugins.module_utils._jobs.drill_job import DrillRequest, drill_work
 from plugins.module_utils._jobs.restore_plan import RestoreRequest, plan_restore
 from plugins.module_utils._jobs.volume_jobs import RESTORE, ReaderRequest, VolumeWork, reader_job, volume_job
@@ -226,7 +226,7 @@ def test_checksum_partial_file_of_another_user_is_not_written(
     target = make(Path(public.directory) / f".{NAME}.sha256.partial")
     before = target.read_bytes()
     with target.open("rb") as theirs:
-        write_sidecar(public, HASH, 0o640)
+        write_checksum_file(public, HASH, 0o640)
         assert theirs.read() == before
-    found = os.stat(public.sidecar)
+    found = os.stat(public.checksum_file)
     assert (found.st_uid, found.st_nlink, found.st_mode & 0o777) == (os.geteuid(), 1, 0o640)

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import BackupError, LostError
+from ..errors import BackupError, CommandFailedError, CommandRefusedError, LostError
 from .websocket_frames import CLOSE, PING, PONG, Control, FrameError, FrameParser
 
 try:
@@ -44,27 +44,6 @@ _BUSY = frozenset({408, 429, 500, 502, 503, 504})
 _PROTOCOL = "v4.channel.k8s.io"
 
 
-class CommandError(BackupError):
-    """A command ended with another exit status than 0; `stderr` is what it said."""
-
-    check = "fetch"
-
-    def __init__(self, message: str, status: int, stderr: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.stderr = stderr
-
-
-class RefusedError(BackupError):
-    """The API server does not let the command run, and will not later; `status` is its HTTP status."""
-
-    check = "fetch"
-
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
-        self.status = status
-
-
 @dataclass(frozen=True)
 class Container:
     """Where commands run."""
@@ -79,7 +58,7 @@ class Container:
         """The standard output of a command, which may be of any size.
 
         Raises LostError when the connection ends before the command does, or when nothing comes for silence_seconds;
-        CommandError for an exit status; RefusedError.
+        CommandFailedError for an exit status; CommandRefusedError.
         """
         return _Stream(self, command, may_be_silent=False).output()
 
@@ -153,13 +132,13 @@ class _Stream:
         try:
             number = websocket.sock.recv_into(self._block)
         except socket.timeout:
-            self._bear_silence(websocket)
+            self._check_idle_timeout(websocket)
             return None
         self._heard = time.monotonic()
         received, self._block = self._block[:number], self._block[number:]
         return received
 
-    def _bear_silence(self, websocket: Any) -> None:
+    def _check_idle_timeout(self, websocket: Any) -> None:
         """Ask whether the server is still there; raises LostError when it has been silent for too long."""
         if self._has_status:
             self._closed = True
@@ -199,7 +178,7 @@ class _Stream:
         if code is None or code > _SIGNALLED:
             raise self._lost(message)
         said = self._stderr.decode("utf-8", "replace").strip()
-        raise CommandError(
+        raise CommandFailedError(
             f"'{self._command[0]}' in {self._container.shown} ended with {code}: {said or message}", code, said
         )
 
@@ -246,7 +225,7 @@ def _handshake(container: Container, command: list[str]) -> Any:
     client = copy.copy(container.core.api_client)
     client.default_headers = {**client.default_headers, "sec-websocket-protocol": _PROTOCOL}
     core = type(container.core)(client)
-    with _in_the_name_of(client.default_headers):
+    with _with_impersonation(client.default_headers):
         return stream(
             core.connect_get_namespaced_pod_exec,
             container.pod,
@@ -263,7 +242,7 @@ def _handshake(container: Container, command: list[str]) -> Any:
 
 
 @contextmanager
-def _in_the_name_of(headers: dict[str, str]) -> Iterator[None]:
+def _with_impersonation(headers: dict[str, str]) -> Iterator[None]:
     """Have the headers that impersonate a user sent too: kubernetes.stream forgets them, and acts as somebody else."""
     own = [f"{name}: {text}" for name, text in headers.items() if name.lower().startswith("impersonate-")]
 
@@ -295,7 +274,7 @@ def _refusal(container: Container, error: Any) -> BackupError:
     if status in (0, 404) or status in _BUSY:
         # 404: no such pod; 500: its container does not run, or the kubelet cannot be reached.
         return LostError(f"no stream from {container.shown}: {message}")
-    return RefusedError(
+    return CommandRefusedError(
         f"a command in {container.shown} is refused ({status}): {message}. Expected the right to get and create "
         f"pods/exec in the namespace {container.namespace}",
         status,

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .._jobs.pod_diagnosis import Waiting, has_succeeded, job_end, job_failure, running_beside, why_killed
+from .._jobs.pod_diagnosis import PodProblem, has_succeeded, job_end, job_failure, running_beside, termination_cause
 from ..errors import ClusterError, ForbiddenError, NotFoundError, StuckError, WaitTimeoutError
 from .connection import Connection, Object
 from .pod_watch import PodWatch
@@ -42,12 +42,12 @@ class JobEnd:
     reason: str | None
     result: dict[str, Any] | None
     log: tuple[str, ...]
-    killed: Waiting | None = None
+    killed: PodProblem | None = None
     beside: tuple[str, ...] = ()
 
 
 class JobRun:
-    """Follows one Job; `containers` are those of its pod whose logs count, in the order in which they run."""
+    """Watches one Job; `containers` are those of its pod whose logs count, in the order in which they run."""
 
     def __init__(self, connection: Connection, namespace: str, name: str, *containers: str) -> None:
         self._connection = connection
@@ -62,7 +62,7 @@ class JobRun:
         self._ended_attempts: set[_Attempt] = set()
         self._heard_to_end: set[_Attempt] = set()
         self._last_words: str | None = None
-        self._killed: Waiting | None = None
+        self._killed: PodProblem | None = None
         self._succeeded = threading.Event()
         self._beside: tuple[str, ...] = ()
 
@@ -100,7 +100,7 @@ class JobRun:
                 continue
             trouble_since = None
             if end is not None:
-                return _with_cause(end, watch.waiting)
+                return _with_cause(end, watch.problem)
             if patient and self._beside:
                 beside_since = beside_since or time.monotonic()
                 if time.monotonic() - beside_since > _BESIDE_SECONDS:
@@ -109,16 +109,16 @@ class JobRun:
                 # What it wrote to its other stream just before.
                 time.sleep(_OTHER_STREAM_SECONDS)
                 return JobEnd("Complete", None, self._result(self.log, "Complete"), self.log, self._killed)
-        raise WaitTimeoutError(self._timeout_message(timeout_seconds, watch.waiting, patient))
+        raise WaitTimeoutError(self._timeout_message(timeout_seconds, watch.problem, patient))
 
-    def _timeout_message(self, seconds: float, waiting: Waiting | None, patient: bool) -> str:
+    def _timeout_message(self, seconds: float, problem: PodProblem | None, patient: bool) -> str:
         message = (
             f"the Job '{self._namespace}/{self._name}' did not end: expected its end within {seconds:.0f} s"
-            f"{f'. Its pod has not started: {waiting}' if waiting else ''}"
+            f"{f'. Its pod has not started: {problem}' if problem else ''}"
         )
         if not patient:
             return message
-        watch = f"get pods -w -l batch.kubernetes.io/job-name={self._name}" if waiting else f"logs -f job/{self._name}"
+        watch = f"get pods -w -l batch.kubernetes.io/job-name={self._name}" if problem else f"logs -f job/{self._name}"
         return (
             f"{message}. It goes on: kubectl {watch} -n {self._namespace}. To give it up: kubectl delete job "
             f"{self._name} -n {self._namespace}"
@@ -173,7 +173,7 @@ class JobRun:
                 if name not in self._lines:
                     self._lines[name], self._killed = [], None
         if pods and pods[-1]["metadata"]["name"] == next(reversed(self._lines)):
-            self._killed = why_killed(pods[-1]) or self._killed
+            self._killed = termination_cause(pods[-1]) or self._killed
 
     def _follow(self, pod: Object) -> None:
         """Follow every attempt of the pod's containers that was not heard to its end."""
@@ -230,8 +230,8 @@ class JobRun:
             self._succeeded.set()
 
 
-def _with_cause(end: JobEnd, waiting: Waiting | None) -> JobEnd:
+def _with_cause(end: JobEnd, problem: PodProblem | None) -> JobEnd:
     """A Job whose pod never started has Kubernetes' reason, and what the pod waited for."""
-    if end.state == "Complete" or waiting is None:
+    if end.state == "Complete" or problem is None:
         return end
-    return replace(end, reason=f"{end.reason}. Its pod had not started: {waiting}")
+    return replace(end, reason=f"{end.reason}. Its pod had not started: {problem}")

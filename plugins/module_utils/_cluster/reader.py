@@ -27,7 +27,7 @@ _LAST_LINE = '{"type":"volume"'
 
 
 @dataclass(frozen=True)
-class ReaderSettings:
+class StartLimits:
     """How long a reader's pod may fail to start for a known reason, and may take to start at all, in seconds.
 
     For a node it may wait ten times as long as for another reason (PodWatch).
@@ -49,12 +49,12 @@ class Reader:
         connection: Connection,
         cronjob: Object,
         request: ReaderRequest | None = None,
-        settings: ReaderSettings | None = None,
+        limits: StartLimits | None = None,
     ) -> None:
         self._connection = connection
         self._cronjob = cronjob
         self._request = request or ReaderRequest()
-        self._settings = settings or ReaderSettings()
+        self._limits = limits or StartLimits()
         self.namespace: str = cronjob["metadata"]["namespace"]
         self.container = READER
         self.directory = backup_mount(cronjob, self._request.directory).directory
@@ -105,16 +105,16 @@ class Reader:
 
     def _started(self) -> str:
         """The pod's name once it runs or has ended."""
-        watch = PodWatch(self._connection, self.namespace, self.job, self._settings.stuck_seconds)
+        watch = PodWatch(self._connection, self.namespace, self.job, self._limits.stuck_seconds)
         began = time.monotonic()
-        while time.monotonic() - began < self._settings.start_seconds:
+        while time.monotonic() - began < self._limits.start_seconds:
             for pod in watch.look()[-1:]:
                 if pod.get("status", {}).get("phase") in {"Running", "Succeeded", "Failed"}:
                     return str(pod["metadata"]["name"])
             time.sleep(_POLL_SECONDS)
         raise WaitTimeoutError(
-            f"the reader's pod did not start: expected it within {self._settings.start_seconds:.0f} s"
-            f"{f', found {watch.waiting}' if watch.waiting else ''}. "
+            f"the reader's pod did not start: expected it within {self._limits.start_seconds:.0f} s"
+            f"{f', found {watch.problem}' if watch.problem else ''}. "
             f"Look at it: kubectl describe pod -n {self.namespace} -l batch.kubernetes.io/job-name={self.job}"
         )
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""A restore's Job: made unless another one is at work on the same database, followed, and deleted."""
+"""A restore's Job: made unless another one is at work on the same database, watched, and deleted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 from .._jobs.job_templates import job_name
 from .._jobs.pod_diagnosis import job_end
 from .._jobs.volume_jobs import COMPONENT, RESTORE, VolumeWork, volume_job
-from ..errors import ClusterError, StuckError, WaitTimeoutError
+from ..errors import ClusterError, ConcurrentRestoreError, InterruptedRestoreError, StuckError, WaitTimeoutError
 from ..interruption import InterruptedBySignal, signals_raise
 from ..script import FILES
 from .connection import Connection, Object
@@ -22,12 +22,6 @@ GRACE_SECONDS = 90
 SCRIPT_FILES = ("backup.sh", "retention.awk", "feeding.sh", "globals.awk", "restore.sh")
 _PREFIX = "postgres-backup.homelab"
 _CRONJOB, _TARGET = f"{_PREFIX}/cronjob", f"{_PREFIX}/restore-target"
-
-
-class InterruptedRestoreError(ClusterError):
-    """Somebody ended Ansible; the Job was deleted."""
-
-    check = "interrupted"
 
 
 def run_restore(
@@ -67,7 +61,7 @@ def run_restore(
                 timeout_seconds + GRACE_SECONDS + stuck_seconds, stuck_seconds, last_word=True
             )
         except ClusterError as error:
-            if isinstance(error, (StuckError, WaitTimeoutError)) or error.check == "busy":
+            if isinstance(error, (StuckError, WaitTimeoutError, ConcurrentRestoreError)):
                 _delete(connection, namespace, name)
             raise
         except BaseException as error:
@@ -105,12 +99,10 @@ def _age(job: Object) -> tuple[str, str]:
 
 def _refuse_second(rivals: list[Object], namespace: str, target: str) -> None:
     if rivals:
-        error = ClusterError(
+        raise ConcurrentRestoreError(
             f"another restore to '{target}' is at work: expected none, found the Job "
             f"'{namespace}/{rivals[0]['metadata']['name']}'. Wait for its end, or delete it"
         )
-        error.check = "busy"
-        raise error
 
 
 def _delete(connection: Connection, namespace: str, name: str) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Callable, Protocol
 
-from ..errors import BackupError, FetchError, GoneError, LostError
-from .exec_stream import CommandError, Container
+from ..errors import BackupError, CommandFailedError, FetchError, GoneError, LostError
+from .exec_stream import Container
 
 # Names are arguments, never part of a script's text.
 # dd moves the position that cat then reads from: `tail -c +N` writes small pieces, which take twice as long to come.
@@ -21,8 +21,8 @@ _IS_THERE = 'if test -e "$1" || ! test -d "${1%/*}"; then echo yes; else echo no
 _SHA256_DIGITS = 64
 
 
-class Reader(Protocol):
-    """A pod that has the volume (cluster.reader.Reader)."""
+class VolumePod(Protocol):
+    """A pod that has the volume (reader.Reader, or what a test puts in its place)."""
 
     namespace: str
     pod: str
@@ -32,34 +32,34 @@ class Reader(Protocol):
     def is_running(self) -> bool: ...
 
 
-class Readers:
+class ReplaceableReader:
     """The reader in use; `current` is another one when the first one's pod is gone. Used as a context manager.
 
     `core` gives the generated CoreV1Api once a command is to be run: its import takes a second.
     """
 
     def __init__(
-        self, core: Callable[[], Any], new: Callable[[], AbstractContextManager[Reader]], silence_seconds: float
+        self, core: Callable[[], Any], new: Callable[[], AbstractContextManager[VolumePod]], silence_seconds: float
     ) -> None:
         self._core = core
         self._new = new
         self._silence_seconds = silence_seconds
-        self._context: AbstractContextManager[Reader] | None = None
-        self._reader: Reader | None = None
+        self._context: AbstractContextManager[VolumePod] | None = None
+        self._reader: VolumePod | None = None
         self._is_suspect = False
         self._had_one = False
 
-    def __enter__(self) -> Readers:
+    def __enter__(self) -> ReplaceableReader:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._leave()
 
-    def suspect(self) -> None:
+    def mark_suspect(self) -> None:
         """Something failed that may be the pod's end."""
         self._is_suspect = True
 
-    def current(self) -> Reader:
+    def current(self) -> VolumePod:
         """Raises LostError while the cluster cannot tell, or give, a reader that is needed in place of another."""
         if self._reader is not None and self._is_suspect:
             try:
@@ -95,8 +95,8 @@ class Readers:
 class VolumeFile:
     """One backup on the volume, a transfer.Source."""
 
-    def __init__(self, readers: Readers, name: str) -> None:
-        self._readers = readers
+    def __init__(self, reader: ReplaceableReader, name: str) -> None:
+        self._reader = reader
         self._name = name
 
     def chunks(self, offset: int) -> Iterator[memoryview]:
@@ -105,9 +105,9 @@ class VolumeFile:
         try:
             yield from container.output(command)
         except LostError:
-            self._readers.suspect()
+            self._reader.mark_suspect()
             raise
-        except CommandError as error:
+        except CommandFailedError as error:
             raise self._reason(error) from error
 
     def sha256(self, length: int | None = None) -> str:
@@ -118,7 +118,7 @@ class VolumeFile:
         return found
 
     def _place(self) -> tuple[Container, str]:
-        container, directory = self._readers.container()
+        container, directory = self._reader.container()
         return container, f"{directory}/{self._name}"
 
     def _ask(self, script: str, *arguments: str) -> str:
@@ -127,14 +127,14 @@ class VolumeFile:
         try:
             return container.answer(command).decode("utf-8", "replace").strip()
         except LostError:
-            self._readers.suspect()
+            self._reader.mark_suspect()
             raise
-        except CommandError as error:
+        except CommandFailedError as error:
             if script is _IS_THERE:
                 raise FetchError(str(error)) from error
             raise self._reason(error) from error
 
-    def _reason(self, error: CommandError) -> FetchError:
+    def _reason(self, error: CommandFailedError) -> FetchError:
         if self._ask(_IS_THERE) == "no":
             return GoneError(
                 f"{self._name} is no longer on the volume: it was removed, by retention or by hand, after it had been "

@@ -13,10 +13,8 @@ rights are, too, and pg_dump names tables without their schema (before 10.3): it
 
 from __future__ import annotations
 
-import json
 import re
 from contextlib import suppress
-from typing import Any
 
 from ..errors import (
     DumpError,
@@ -26,8 +24,14 @@ from ..errors import (
     NotADumpError,
     TextAfterDumpError,
 )
-from .contents import Contents, Database, Header, Table
+from .backup_header import HEADER_BYTES, read_header
+from .contents import Contents, Database, Table
+from .database_statements import CREATE_DATABASE, DatabaseStatements
 from .encodings import codec_of, decode
+from .identifiers import IDENTIFIER, unquoted
+from .identifiers import decoded_name as _name
+from .other_formats import BYTE_ORDER_MARK, other_format
+from .psql_commands import arguments_of, database_name, is_idle
 from .section_statements import SectionStatements
 from .sql_lexer import SqlLexer
 
@@ -48,26 +52,7 @@ _TAIL = b"\n--\n\n"
 _TAIL_UNRESTRICT = re.compile(rb"\n--\n\n\\unrestrict [A-Za-z0-9]+\n\n")
 _TAIL_UNRESTRICT_BEGUN = re.compile(rb"\n--\n\n(?:\\(?:[a-z]{0,10}|unrestrict [A-Za-z0-9]*\n?))?")
 _TAIL_BYTES = 4096
-_CUSTOM_FORMAT = b"PGDMP"
-_TAR_MAGIC = b"ustar"
-# psql skips it at the beginning of a file (mainloop.c).
-_MARK = b"\xef\xbb\xbf"
-_UTF_16_OR_32 = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
-# What other programs write at the beginning of theirs, PostgreSQL's relatives in pg_dump's words.
-_PRODUCT_BYTES = 4096
-_PRODUCT = re.compile(
-    rb"^(?:-- (?!PostgreSQL database)([A-Za-z][A-Za-z0-9_. ]{0,40}?) database (?:cluster )?dump\r?$"
-    rb"|(?:--|#|/\*)? ?(MySQL|MariaDB|phpMyAdmin|Adminer|HeidiSQL|Navicat|DBeaver|SQLite)\b"
-    rb"[^\n]{0,80}?(?i:dump|transfer|$)"
-    rb"|(PRAGMA foreign_keys))",
-    re.MULTILINE,
-)
-
-_HEADER = re.compile(rb"-- Backup made by homelab\.postgres_backup (\S+)\n((?:-- [^\n]+\n)*)--\n")
-_HEADER_BYTES = 1 << 20
-
-_IDENTIFIER = rb'(?:"(?:[^"]|"")*"|[^\s"();.,]+)'
-_QUALIFIED = rb"\s+(" + _IDENTIFIER + rb")(?:\.(" + _IDENTIFIER + rb"))?"
+_QUALIFIED = rb"\s+(" + IDENTIFIER + rb")(?:\.(" + IDENTIFIER + rb"))?"
 _COPY = re.compile(
     rb"COPY" + _QUALIFIED + rb"\s*(\((?:[^\"()]|\"[^\"]*\")*\))?\s*(WITH\s+OIDS\s*)?FROM\s+STDIN\b(\s*;)?",
     re.IGNORECASE,
@@ -80,53 +65,28 @@ _COPY_FROM_STDIN = re.compile(rb"\bFROM\s+STDIN\b", re.IGNORECASE)
 _QUOTED_OR_COMMENT = re.compile(rb"'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|/\*.*?\*/", re.DOTALL)
 _INSERT = re.compile(rb"INSERT\s+INTO" + _QUALIFIED, re.IGNORECASE)
 _CREATE_TABLE = re.compile(rb"CREATE\s+(?:UNLOGGED\s+)?TABLE(?:\s+IF\s+NOT\s+EXISTS)?" + _QUALIFIED)
-_CREATE_ROLE = re.compile(rb"CREATE\s+(?:ROLE|USER)\s+(" + _IDENTIFIER + rb")\s*;")
-_CREATE_TABLESPACE = re.compile(rb"CREATE\s+TABLESPACE\s+(" + _IDENTIFIER + rb")")
-_CREATE_DATABASE = re.compile(rb"CREATE\s+DATABASE\s+(" + _IDENTIFIER + rb")(.*)", re.DOTALL)
-_OPTION_NAME = rb"((?:CONNECTION )?[A-Z_]+)\s*=\s*"
-_OPTIONS = {
-    True: re.compile(_OPTION_NAME + rb"(E'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|" + _IDENTIFIER + rb"|-?\d+)", re.DOTALL),
-    False: re.compile(_OPTION_NAME + rb"(E?'(?:[^'\\]|''|\\.)*'|" + _IDENTIFIER + rb"|-?\d+)", re.DOTALL),
-}  # by standard_conforming_strings
-_ALTER_DATABASE = re.compile(rb"ALTER\s+DATABASE\s+(" + _IDENTIFIER + rb")\s+(.*);\Z", re.DOTALL)
-_ALTER_ROLE_IN = re.compile(
-    rb"ALTER\s+ROLE\s+(" + _IDENTIFIER + rb")\s+IN\s+DATABASE\s+(" + _IDENTIFIER + rb")\s+(.*);\Z", re.DOTALL
-)
-_OWNER = re.compile(rb"OWNER\s+TO\s+(" + _IDENTIFIER + rb")")
-_SETTING = re.compile(rb"SET\s+(" + _IDENTIFIER + rb"(?:\." + _IDENTIFIER + rb")*)\s+(?:TO|=)\s+(.*)", re.DOTALL)
-_PROPERTY = re.compile(rb"(CONNECTION LIMIT|IS_TEMPLATE|ALLOW_CONNECTIONS)\s*=?\s*(\S+)")
-_SEARCH_PATH = re.compile(rb"SET\s+search_path\s*(?:=|TO)\s*(" + _IDENTIFIER + rb")", re.IGNORECASE)
+_CREATE_ROLE = re.compile(rb"CREATE\s+(?:ROLE|USER)\s+(" + IDENTIFIER + rb")\s*;")
+_CREATE_TABLESPACE = re.compile(rb"CREATE\s+TABLESPACE\s+(" + IDENTIFIER + rb")")
+_SEARCH_PATH = re.compile(rb"SET\s+search_path\s*(?:=|TO)\s*(" + IDENTIFIER + rb")", re.IGNORECASE)
 _BEGIN = re.compile(rb"(BEGIN|COMMIT)(?:\s+(?:WORK|TRANSACTION))?\s*;")
 _SET = re.compile(rb"SET\s+(client_encoding|standard_conforming_strings)\s*(?:=|TO)\s*'?([^';]*)'?\s*;", re.IGNORECASE)
 _COMMAND = re.compile(rb"\\([^\s\\]+)\s*(.*)", re.DOTALL)
-_ARGUMENT = re.compile(rb"\s*(\"(?:[^\"]|\"\")*\"|'(?:[^'\\]|''|\\.)*'|[^\s\\\"']+)")
-# psql's commands that change nothing of what is restored; `set` only with such a variable.
-_IDLE_COMMANDS = frozenset((b"echo", b"qecho", b"warn", b"timing", b"pset", b"encoding"))
-_IDLE_VARIABLES = frozenset(
-    (b"ON_ERROR_STOP", b"VERBOSITY", b"SHOW_CONTEXT", b"ECHO", b"QUIET", b"HISTFILE", b"HISTCONTROL", b"ECHO_HIDDEN")
-)
-_CONNECTION_NAME = re.compile(rb"(?:^|\s)dbname\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s\\]|\\.)*))")
 
 
 class _RefusedError(Exception):
     """The text need not be read any further."""
 
 
-class _Section:
+class _Section(DatabaseStatements):
     """A database while it is being read."""
 
     def __init__(self, offset: int) -> None:
+        super().__init__()
         self.offset = offset
         self.end: int | None = None
         self.body_offset: int | None = None
-        self.name: str | None = None
         self.is_open = False  # between pg_dump's first and last comment
         self.was_open = False
-        self.owner: str | None = None
-        self.create_options: dict[str, str] = {}
-        self.settings: dict[str, str] = {}
-        self.role_settings: list[dict[str, str]] = []
-        self.statements = SectionStatements()
         self.tables: dict[tuple[bytes, bytes], int] = {}
         self.codecs: dict[tuple[bytes, bytes], str] = {}
 
@@ -198,8 +158,8 @@ class DumpReader:
 
     def feed(self, chunk: bytes) -> None:
         """Read on: any number of bytes."""
-        if len(self._begin) < _HEADER_BYTES and not self._bytes > _HEADER_BYTES:
-            self._begin += chunk[: _HEADER_BYTES - len(self._begin)]
+        if len(self._begin) < HEADER_BYTES and not self._bytes > HEADER_BYTES:
+            self._begin += chunk[: HEADER_BYTES - len(self._begin)]
         at = self._bytes
         self._bytes += len(chunk)
         self._last = chunk[-_TAIL_BYTES:] if len(chunk) >= _TAIL_BYTES else (self._last + chunk)[-_TAIL_BYTES:]
@@ -208,12 +168,12 @@ class DumpReader:
         if self._held is not None:
             # Whether the text begins with a mark shows when its first bytes are there.
             self._held += chunk
-            if len(self._held) < len(_MARK) and _MARK.startswith(self._held):
+            if len(self._held) < len(BYTE_ORDER_MARK) and BYTE_ORDER_MARK.startswith(self._held):
                 return
             chunk, at = self._held, 0
             self._held = None
-            if chunk.startswith(_MARK):
-                chunk, at = chunk[len(_MARK) :], len(_MARK)
+            if chunk.startswith(BYTE_ORDER_MARK):
+                chunk, at = chunk[len(BYTE_ORDER_MARK) :], len(BYTE_ORDER_MARK)
                 self._lexer.skip_mark(at)
         self._feed(chunk, at)
 
@@ -228,7 +188,7 @@ class DumpReader:
 
     def finish(self) -> Contents:
         """The contents, when the text is one whole dump; else raises a DumpError that carries what was read of it."""
-        if self._held and not _MARK.startswith(self._held):
+        if self._held and not BYTE_ORDER_MARK.startswith(self._held):
             self._feed(self._held, 0)
         if self._refused is None:
             with suppress(_RefusedError):
@@ -256,7 +216,7 @@ class DumpReader:
         return Contents(
             complete=self._complete,
             kind=kind,
-            header=_read_header(self._begin),
+            header=read_header(self._begin),
             server_version=self._server_version,
             pg_dump_version=self._pg_dump_version,
             roles=tuple(self._roles.values()),
@@ -270,7 +230,7 @@ class DumpReader:
     def _judge(self) -> DumpError | None:
         """What keeps the text from being one whole dump."""
         if self._kind is None:
-            instead = self._what_instead()
+            instead = other_format(self._begin)
             if self._refused is not None and instead is None:
                 return self._refused
             instead = instead or (f"expected a comment '{_CLUSTER.decode()}' or '{_DATABASE.decode()}', found none")
@@ -314,31 +274,6 @@ class DumpReader:
             f"{self._end_offset}: something was appended or changed. Take another copy",
             end,
         )
-
-    def _what_instead(self) -> str | None:
-        """What the text is, where it is known."""
-        begin = self._begin
-        product = product_of(begin)
-        found = (
-            (not self._bytes or begin == _MARK, "the text is empty: the program that should have written it failed"),
-            (
-                is_utf_16_or_32(begin),
-                "found UTF-16 or UTF-32, as PowerShell's > writes it. Let pg_dumpall or pg_dump write the file "
-                "(--file), and compress it with gzip",
-            ),
-            (
-                begin.startswith(_CUSTOM_FORMAT),
-                "found pg_dump's custom format, which pg_restore reads; dump with --format=plain",
-            ),
-            (begin[257:262] == _TAR_MAGIC, "found a tar archive; expected the SQL text itself"),
-            (begin.startswith(b"\x1f\x8b"), "found gzip data within gzip data; decompress it once"),
-            (product is not None, f"found a dump of {product}; its own programs restore it"),
-            (
-                b"\r" in begin and b"\n" not in begin,
-                "its lines end in CR alone, which psql does not read; expected LF or CRLF",
-            ),
-        )
-        return next((text for is_it, text in found if is_it), None)
 
     def _place(self) -> str:
         """Which part of the dump is being read, in words."""
@@ -523,12 +458,12 @@ class DumpReader:
             self._key = rest.strip()
             self._was_restricted = True
         elif name in (b"connect", b"c"):
-            self._connect(_arguments(rest)[: 1 if is_cut else None], offset, end)
+            self._connect(arguments_of(rest)[: 1 if is_cut else None], offset, end)
         elif name == b"encoding":
-            arguments = _arguments(rest)
+            arguments = arguments_of(rest)
             if arguments:
                 self._lexer.set_encoding(decode(arguments[0], "utf-8"))
-        elif not is_cut and not _is_idle(name, rest):
+        elif not is_cut and not is_idle(name, rest):
             self._foreign(
                 offset,
                 "the dump holds a command of psql that pg_dumpall and pg_dump do not write and that may change what is "
@@ -547,13 +482,9 @@ class DumpReader:
         if self._kind is None or not positional:
             return
         section = self._section
-        name = positional[0]
-        if b"=" in name:
-            in_string = _CONNECTION_NAME.search(name)
-            if in_string is None:
-                return
-            raw = in_string[1] if in_string[1] is not None else in_string[2]
-            name = re.sub(rb"\\(.)", rb"\1", raw, flags=re.DOTALL)
+        name = database_name(positional[0])
+        if name is None:
+            return
         if section is None or (section.was_open and not section.is_open):
             self._connected = (offset, end, decode(name, self._codec))
             self._session.connected()
@@ -593,7 +524,7 @@ class DumpReader:
                 self._read_globals(text, offset)
             else:
                 if first == b"ALTER " and text[6:9] in (b"DAT", b"ROL"):
-                    self._alter(self._section, text)
+                    self._section.alter(text, self._codec)
                 self._read_section(self._section, text, offset)
         return False
 
@@ -609,7 +540,7 @@ class DumpReader:
             return
         section = self._declared_section(_name(about[about.lastindex or 0], self._codec))
         if text[6:9] in (b"DAT", b"ROL"):
-            self._alter(section, text)
+            section.alter(text, self._codec)
         section.statements.continue_session(self._session)
         self._read_section(section, text, offset)
 
@@ -663,73 +594,26 @@ class DumpReader:
         if section is None:
             role = _CREATE_ROLE.match(text)
             if role is not None:
-                self._roles[_bytes(role[1])] = _name(role[1], self._codec)
+                self._roles[unquoted(role[1])] = _name(role[1], self._codec)
                 return
             tablespace = _CREATE_TABLESPACE.match(text)
             if tablespace is not None:
                 self._tablespaces.append(_name(tablespace[1], self._codec))
                 return
-            database = _CREATE_DATABASE.match(text)
+            database = CREATE_DATABASE.match(text)
             if database is not None:
                 section = self._declared_section(_name(database[1], self._codec))
-                self._create_database(section, database)
-                self._given_later(section, database[2], offset)
+                section.create(database, self._codec, self._standard_strings)
+                section.take_later(database, offset, self._lexer.end - offset, self._codec, self._standard_strings)
             return
         table = _CREATE_TABLE.match(text)
         if table is not None:
             self._add_rows(self._table(table), 0, offset)
             return
-        database = None if section.create_options else _CREATE_DATABASE.match(text)
+        database = None if section.create_options else CREATE_DATABASE.match(text)
         if database is not None:
-            self._create_database(section, database)
+            section.create(database, self._codec, self._standard_strings)
         section.statements.read(text, self._codec)
-
-    def _create_database(self, section: _Section, database: re.Match[bytes]) -> None:
-        section.name = _name(database[1], self._codec)
-        for option in _OPTIONS[self._standard_strings].finditer(database[2]):
-            value = option[2] if self._standard_strings else re.sub(rb"\A'", b"E'", option[2])
-            section.create_options[option[1].decode().lower().replace(" ", "_")] = _value(value, self._codec)
-
-    def _given_later(self, section: _Section, options: bytes, offset: int) -> None:
-        """Before version 11 CREATE DATABASE has what ALTER DATABASE sets since then."""
-        owner = section.create_options.pop("owner", None)
-        if owner is not None:
-            section.owner = owner
-        for option in _OPTIONS[self._standard_strings].finditer(options):
-            if option[1] == b"OWNER":
-                section.statements.owned_by(option[2], self._codec)
-            elif option[1] in (b"CONNECTION LIMIT", b"IS_TEMPLATE"):
-                section.statements.add_option(option[1] + b" " + option[2], offset, self._lexer.end - offset)
-
-    def _alter(self, section: _Section, text: bytes) -> None:
-        if section.name is None:
-            return
-        database = _ALTER_DATABASE.match(text)
-        if database is not None:
-            if _name(database[1], self._codec) != section.name:
-                return
-            what = database[2]
-            owner, setting, a_property = _OWNER.match(what), _SETTING.match(what), _PROPERTY.match(what)
-            if owner is not None:
-                section.owner = _name(owner[1], self._codec)
-            elif setting is not None:
-                section.settings[_name(setting[1], self._codec)] = decode(setting[2], self._codec)
-            elif a_property is not None:
-                section.create_options[a_property[1].decode().lower().replace(" ", "_")] = _value(
-                    a_property[2], self._codec
-                )
-            return
-        role = _ALTER_ROLE_IN.match(text)
-        if role is not None and _name(role[2], self._codec) == section.name:
-            setting = _SETTING.match(role[3])
-            if setting is not None:
-                section.role_settings.append(
-                    {
-                        "role": _name(role[1], self._codec),
-                        "name": _name(setting[1], self._codec),
-                        "value": decode(setting[2], self._codec),
-                    }
-                )
 
     def _set(self, text: bytes) -> None:
         found = _SET.match(text)
@@ -750,95 +634,6 @@ class DumpReader:
         self._lexer.set_standard_strings(on)
 
 
-def _name(identifier: bytes, codec: str) -> str:
-    """A quoted or plain identifier as the name that it stands for (each part of a qualified setting is plain)."""
-    text = decode(identifier, codec)
-    if text[:1] == '"' and text[-1:] == '"' and len(text) > 1:
-        return text[1:-1].replace('""', '"')
-    return text
-
-
-def is_utf_16_or_32(begin: bytes) -> bool:
-    """Whether a text begins with such a mark, or with characters that have a zero byte each."""
-    if begin.startswith(_UTF_16_OR_32):
-        return True
-    return len(begin) > 1 and len({begin[0] == 0, begin[1] == 0}) == 2 and begin[2:4].count(0) == 1
-
-
-def product_of(begin: bytes) -> str | None:
-    """The product that wrote a text, where another one than PostgreSQL says so at its beginning."""
-    found = _PRODUCT.search(begin[:_PRODUCT_BYTES])
-    if found is None:
-        return None
-    name = (found[1] or found[2] or b"SQLite").decode()
-    return "YugabyteDB" if name == "YSQL" else name
-
-
 def _columns(names: bytes) -> int:
     """How many columns a list in parentheses has; 0 where that is not easily said."""
     return len(_COLUMN.findall(names.replace(b'""', b""))) if _COLUMNS.fullmatch(names) else 0
-
-
-def _bytes(identifier: bytes) -> bytes:
-    """The bytes of the name that a quoted or plain identifier stands for."""
-    return identifier[1:-1].replace(b'""', b'"') if identifier[:1] == b'"' else identifier
-
-
-def _value(literal: bytes, codec: str) -> str:
-    """An option's value: the string that a literal stands for, or the word itself."""
-    text = decode(literal, codec)
-    if text[:2] == "E'":
-        return re.sub(r"\\(.)|''", lambda found: found[1] or "'", text[2:-1], flags=re.DOTALL)
-    if text[:1] == "'":
-        return text[1:-1].replace("''", "'")
-    return _name(literal, codec)
-
-
-def _is_idle(command: bytes, rest: bytes) -> bool:
-    """Whether a command of psql changes nothing of what is restored."""
-    if command in (b"set", b"unset"):
-        return rest.split()[:1] != [] and rest.split()[0] in _IDLE_VARIABLES
-    return command in _IDLE_COMMANDS
-
-
-def _arguments(text: bytes) -> list[bytes]:
-    """The arguments of a backslash command (psqlscanslash.l): quoted ones without their quotes."""
-    found = []
-    for argument in _ARGUMENT.findall(text):
-        if argument[:1] == b'"':
-            found.append(argument[1:-1].replace(b'""', b'"'))
-        elif argument[:1] == b"'":
-            found.append(re.sub(rb"\\(.)|''", lambda part: part[1] or b"'", argument[1:-1], flags=re.DOTALL))
-        else:
-            found.append(argument)
-    return found
-
-
-def _read_header(begin: bytes) -> Header | None:
-    """The header of a run (backup.sh, write_header), only as the very first text."""
-    found = _HEADER.match(begin)
-    if found is None:
-        return None
-    values: dict[str, Any] = {}
-    for line in found[2].decode("utf-8", "backslashreplace").splitlines():
-        name, colon, value = line[3:].partition(": ")
-        if colon:
-            try:
-                values[name] = json.loads(value)
-            except ValueError:
-                values[name] = value
-    skipped = values.get("databases skipped")
-
-    def text(name: str) -> str | None:
-        value = values.get(name)
-        return value if isinstance(value, str) else None
-
-    return Header(
-        collection_version=found[1].decode("utf-8", "backslashreplace"),
-        started=text("started"),
-        server=text("server"),
-        server_version=text("server version"),
-        pg_dumpall_version=text("pg_dumpall version"),
-        bootstrap_superuser=text("bootstrap superuser"),
-        databases_skipped=tuple(str(name) for name in skipped) if isinstance(skipped, list) else (),
-    )

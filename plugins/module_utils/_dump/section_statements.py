@@ -14,37 +14,37 @@ import re
 from collections.abc import Callable, Iterable
 
 from .contents import Property
+from .identifiers import IDENTIFIER, unquoted
 
-_IDENTIFIER = rb'(?:"(?:[^"]|"")*"|[A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*)'
-_ROLES = rb"((?:GROUP\s+)?" + _IDENTIFIER + rb"(?:\s*,\s*(?:GROUP\s+)?" + _IDENTIFIER + rb")*)"
-_ONE_ROLE = re.compile(rb"(?:GROUP\s+)?(" + _IDENTIFIER + rb")(?:\s*,\s*)?")
+_ROLES = rb"((?:GROUP\s+)?" + IDENTIFIER + rb"(?:\s*,\s*(?:GROUP\s+)?" + IDENTIFIER + rb")*)"
+_ONE_ROLE = re.compile(rb"(?:GROUP\s+)?(" + IDENTIFIER + rb")(?:\s*,\s*)?")
 
 # Each up to the database's name.
-_COMMENT = re.compile(rb"COMMENT\s+ON\s+DATABASE\s+(" + _IDENTIFIER + rb")")
+_COMMENT = re.compile(rb"COMMENT\s+ON\s+DATABASE\s+(" + IDENTIFIER + rb")")
 _LABEL = re.compile(
-    rb"SECURITY\s+LABEL\s+(?:FOR\s+(?:" + _IDENTIFIER + rb"|'[^']*')\s+)?ON\s+DATABASE\s+(" + _IDENTIFIER + rb")"
+    rb"SECURITY\s+LABEL\s+(?:FOR\s+(?:" + IDENTIFIER + rb"|'[^']*')\s+)?ON\s+DATABASE\s+(" + IDENTIFIER + rb")"
 )
-_ALTER_DATABASE = re.compile(rb"ALTER\s+DATABASE\s+(" + _IDENTIFIER + rb")")
-_ALTER_ROLE = re.compile(rb"ALTER\s+ROLE\s+(" + _IDENTIFIER + rb")\s+IN\s+DATABASE\s+(" + _IDENTIFIER + rb")")
-_PRIVILEGES = re.compile(rb"(?:GRANT|REVOKE)\s+[A-Za-z\s,]+?\s+ON\s+DATABASE\s+(" + _IDENTIFIER + rb")")
+_ALTER_DATABASE = re.compile(rb"ALTER\s+DATABASE\s+(" + IDENTIFIER + rb")")
+_ALTER_ROLE = re.compile(rb"ALTER\s+ROLE\s+(" + IDENTIFIER + rb")\s+IN\s+DATABASE\s+(" + IDENTIFIER + rb")")
+_PRIVILEGES = re.compile(rb"(?:GRANT|REVOKE)\s+[A-Za-z\s,]+?\s+ON\s+DATABASE\s+(" + IDENTIFIER + rb")")
 
-_OWNER = re.compile(rb"\sOWNER\s+TO\s+(" + _IDENTIFIER + rb")\s*;\Z")
+_OWNER = re.compile(rb"\sOWNER\s+TO\s+(" + IDENTIFIER + rb")\s*;\Z")
 _GRANTEES = re.compile(
     rb"\s(?:TO|FROM)\s+"
     + _ROLES
     + rb"(?:\s+WITH\s+GRANT\s+OPTION)?(?:\s+GRANTED\s+BY\s+("
-    + _IDENTIFIER
+    + IDENTIFIER
     + rb"))?(?:\s+(?:CASCADE|RESTRICT))?\s*;\Z"
 )
 _DEFAULT_PRIVILEGES = re.compile(rb"ALTER\s+DEFAULT\s+PRIVILEGES\s+FOR\s+(?:ROLE|USER)\s+" + _ROLES)
 _POLICY = re.compile(
-    rb"CREATE\s+POLICY\s+" + _IDENTIFIER + rb"\s+ON\s+" + _IDENTIFIER + rb"(?:\." + _IDENTIFIER + rb")?"
+    rb"CREATE\s+POLICY\s+" + IDENTIFIER + rb"\s+ON\s+" + IDENTIFIER + rb"(?:\." + IDENTIFIER + rb")?"
     rb"(?:\s+AS\s+[A-Z]+)?(?:\s+FOR\s+[A-Z]+)?\s+TO\s+" + _ROLES
 )
-_USER_MAPPING = re.compile(rb"CREATE\s+USER\s+MAPPING\s+FOR\s+(" + _IDENTIFIER + rb")")
-_SCHEMA = re.compile(rb"CREATE\s+SCHEMA\s+(?:" + _IDENTIFIER + rb"\s+)?AUTHORIZATION\s+(" + _IDENTIFIER + rb")\s*;")
+_USER_MAPPING = re.compile(rb"CREATE\s+USER\s+MAPPING\s+FOR\s+(" + IDENTIFIER + rb")")
+_SCHEMA = re.compile(rb"CREATE\s+SCHEMA\s+(?:" + IDENTIFIER + rb"\s+)?AUTHORIZATION\s+(" + IDENTIFIER + rb")\s*;")
 _AUTHORIZATION = re.compile(
-    rb"SET\s+(?:SESSION\s+AUTHORIZATION|ROLE)\s+(?:(" + _IDENTIFIER + rb")|'((?:[^']|'')*)')\s*;\Z"
+    rb"SET\s+(?:SESSION\s+AUTHORIZATION|ROLE)\s+(?:(" + IDENTIFIER + rb")|'((?:[^']|'')*)')\s*;\Z"
 )
 _RESET_AUTHORIZATION = re.compile(rb"RESET\s+SESSION\s+AUTHORIZATION\s*;\Z")
 # Where a role may stand, these are none, unless quoted.
@@ -197,12 +197,10 @@ class SectionStatements:
 
     def _add(self, identifier: bytes, codec: str) -> bool:
         """Keep a role's name; False when it is none."""
-        if identifier[:1] == b'"':
-            name = identifier[1:-1].replace(b'""', b'"')
-        elif identifier.upper() in _KEYWORDS:
+        # A quoted one is never a keyword: the quotes are compared too.
+        if identifier.upper() in _KEYWORDS:
             return False
-        else:
-            name = identifier
+        name = unquoted(identifier)
         if name in _RESERVED or name.startswith(_PREDEFINED):
             return False
         self._roles.setdefault(name, codec)

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .._volume.backup_names import prefix_in_name, time_in_name
-from .._volume.checksum_file import LIMIT_BYTES, SUFFIX, format_sidecar, parse_sidecar
-from ..errors import BusyError, DestinationError, SidecarError
+from .._volume.checksum_file import LIMIT_BYTES, SUFFIX, format_checksum_file, parse_checksum_file
+from ..errors import ChecksumFileError, ConcurrentFetchError, DestinationError
 
 PARTIAL_SUFFIX = ".partial"
 _PRIVATE = 0o600
@@ -50,7 +50,7 @@ class Destination:
         return os.path.join(self.directory, f".{self.name}{PARTIAL_SUFFIX}")
 
     @property
-    def sidecar(self) -> str:
+    def checksum_file(self) -> str:
         return self.path + SUFFIX
 
 
@@ -82,7 +82,7 @@ def _require_usable(destination: Destination) -> None:
         raise DestinationError(
             f"{directory} {what}: expected a directory for {destination.name}. Create it, or take another dest"
         )
-    for path in (destination.path, destination.sidecar):
+    for path in (destination.path, destination.checksum_file):
         try:
             mode = os.lstat(path).st_mode
         except FileNotFoundError:
@@ -187,7 +187,7 @@ def _open_locked(destination: Destination) -> int:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise BusyError(
+                raise ConcurrentFetchError(
                     f"another fetch to {destination.path} is going on: it holds {path}. Wait for its end"
                 ) from error
             found = os.fstat(descriptor)
@@ -218,20 +218,20 @@ def _is_at(found: os.stat_result, path: str) -> bool:
         return False
 
 
-def write_sidecar(destination: Destination, sha256: str, mode: int) -> None:
+def write_checksum_file(destination: Destination, sha256: str, mode: int) -> None:
     """Write the sidecar beside its final name, flush it, and put it there."""
     partial = os.path.join(destination.directory, f".{destination.name}{SUFFIX}{PARTIAL_SUFFIX}")
-    with local_errors(destination.sidecar):
+    with local_errors(destination.checksum_file):
         # One that is there was left by a fetch that was killed, or is somebody else's.
         with suppress(FileNotFoundError):
             os.unlink(partial)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with os.fdopen(os.open(partial, flags, _PRIVATE), "wb") as stream:
-            stream.write(format_sidecar(sha256, destination.name))
+            stream.write(format_checksum_file(sha256, destination.name))
             stream.flush()
             os.fchmod(stream.fileno(), mode)
             os.fsync(stream.fileno())
-        os.rename(partial, destination.sidecar)
+        os.rename(partial, destination.checksum_file)
         sync_directory(destination.directory)
 
 
@@ -247,20 +247,20 @@ def sync_directory(directory: str) -> None:
         os.close(descriptor)
 
 
-def sidecar_says(path: str, sha256: str | None = None) -> bool:
+def checksum_file_matches(path: str, sha256: str | None = None) -> bool:
     """Whether the backup at `path` has a sidecar that names it (and, where given, that hash)."""
     try:
         with open(path + SUFFIX, "rb") as stream:
             data = stream.read(LIMIT_BYTES)
-        if sha256 is not None and data == format_sidecar(sha256, Path(path).name):
+        if sha256 is not None and data == format_checksum_file(sha256, Path(path).name):
             return True
-        found = parse_sidecar(data, Path(path).name)
-    except (OSError, SidecarError):
+        found = parse_checksum_file(data, Path(path).name)
+    except (OSError, ChecksumFileError):
         return False
     return sha256 is None or found == sha256
 
 
-def surplus(destination: Destination, keep: int, backup: str) -> tuple[str, ...]:
+def backups_to_delete(destination: Destination, keep: int, backup: str) -> tuple[str, ...]:
     """The paths that go when, `backup` included, `keep` fetched ones stay in its directory, the oldest first.
 
     A fetched one is a file with the same prefix in its name and a sidecar that names it. Parts of fetches that ended
@@ -273,7 +273,7 @@ def surplus(destination: Destination, keep: int, backup: str) -> tuple[str, ...]
             if entry.name == backup or not entry.is_file(follow_symlinks=False):
                 continue
             created = time_in_name(entry.name)
-            if created is not None and prefix_in_name(entry.name) == prefix and sidecar_says(entry.path):
+            if created is not None and prefix_in_name(entry.name) == prefix and checksum_file_matches(entry.path):
                 older.append((created, entry.path))
             elif _is_stale(entry, prefix, backup):
                 stale.append(entry.path)

@@ -25,16 +25,16 @@ _ENDED = -1
 
 
 @dataclass(frozen=True)
-class Followed:
-    """What was found in a file that has its whole length; `contents` as Contents.to_dict() gives it."""
+class FileContents:
+    """What is in a complete file, and what is wrong with it; `contents` as Contents.to_dict() gives it."""
 
     sha256: str | None
     contents: dict[str, Any]
     failures: tuple[Failure, ...]
 
 
-class Follower:
-    """Follows the file behind a descriptor: tell it the size that is there, then `finish`, or `stop`."""
+class ContentsProcess:
+    """Reads the growing file behind a descriptor: tell it the size with `grown`, then `finish`, or `stop`."""
 
     def __init__(self, descriptor: int) -> None:
         sizes, self._sizes = os.pipe()
@@ -45,7 +45,7 @@ class Follower:
             try:
                 os.close(self._sizes)
                 os.close(self._result)
-                _follow(descriptor, sizes, result)
+                _read_growing_file(descriptor, sizes, result)
                 status = 0
             except BaseException:
                 traceback.print_exc()
@@ -59,7 +59,7 @@ class Follower:
         with contextlib.suppress(BrokenPipeError):  # finish() says why
             os.write(self._sizes, _SIZE.pack(size))
 
-    def finish(self) -> Followed:
+    def finish(self) -> FileContents:
         """No more bytes come. Raises FetchError when the process ended without a result."""
         self.grown(_ENDED)
         with os.fdopen(self._result, "rb", closefd=False) as stream:
@@ -72,7 +72,7 @@ class Follower:
             )
         found = json.loads(text)
         failures = tuple(Failure(**failure) for failure in found["failures"])
-        return Followed(found["sha256"], found["contents"], failures)
+        return FileContents(found["sha256"], found["contents"], failures)
 
     def stop(self) -> None:
         """End it without a result; nothing to do after `finish`."""
@@ -120,7 +120,7 @@ class _Growing:
         return data
 
 
-def _follow(descriptor: int, sizes: int, result: int) -> None:
+def _read_growing_file(descriptor: int, sizes: int, result: int) -> None:
     try:
         sha256, contents, failures = read_backup(cast(BinaryIO, _Growing(descriptor, sizes)))
     except _AbandonedError:

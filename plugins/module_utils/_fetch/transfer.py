@@ -3,7 +3,7 @@
 """Chunks to a file: taken up again where they broke off, hashed on the way, proven, and only then given its name.
 
 The file grows as a partial beside its destination. One thread receives, another writes and hashes, a third flushes to
-the disk; a process of its own reads the contents where they are wanted.
+the disk; a process of its own reads the contents where they are asked for.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from ..errors import ChangedError, DamagedError, DestinationError, FetchError, L
 from ..findings import Failure
 from .destination import (
     Destination,
+    checksum_file_matches,
     is_full,
     local_errors,
     open_partial,
     require_room,
-    sidecar_says,
     sync_directory,
-    write_sidecar,
+    write_checksum_file,
 )
-from .parallel_reader import Followed, Follower
+from .parallel_reader import ContentsProcess, FileContents
 
 _BATCH_BYTES = 1 << 18
 _QUEUED = 8
@@ -57,7 +57,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RemoteFile:
     """A backup as its listing says it is; `sha256` is None when nothing but the file itself says it."""
 
     name: str
@@ -66,7 +66,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How often to try again: `retries` times in a row without a new byte, with growing pauses, until `deadline`."""
 
     retries: int = 6
@@ -90,10 +90,10 @@ class Transferred:
 
 def transfer(
     source: Source,
-    wanted: Wanted,
+    remote: RemoteFile,
     destination: Destination,
     mode: int,
-    patience: Patience,
+    retry_policy: RetryPolicy,
     *,
     reads_contents: bool = False,
 ) -> Transferred:
@@ -101,14 +101,14 @@ def transfer(
 
     Raises FetchError and DestinationError. Only after a LostError there is a partial left, for the next time.
     """
-    attempts = _Attempts(patience)
+    attempts = _Attempts(retry_policy)
     with open_partial(destination) as descriptor:
         try:
-            return _Transfer(source, wanted, destination, mode, attempts, descriptor).run(reads_contents)
+            return _Transfer(source, remote, destination, mode, attempts, descriptor).run(reads_contents)
         except LostError as error:
             kept = os.fstat(descriptor).st_size
             raise LostError(
-                f"{error}. {kept} of {wanted.size_bytes} bytes are here and kept: run it again to go on from there"
+                f"{error}. {kept} of {remote.size_bytes} bytes are here and kept: run it again to go on from there"
             ) from error
         except FetchError:
             os.ftruncate(descriptor, 0)
@@ -119,25 +119,25 @@ def transfer(
             raise
 
 
-def read_through(source: Source, wanted: Wanted, patience: Patience) -> Transferred:
+def read_through(source: Source, remote: RemoteFile, retry_policy: RetryPolicy) -> Transferred:
     """Read the file to its end, and compare it, without keeping it: `contents` says what is in it.
 
     On the way it is a file without a name in the temporary folder, so that nothing of it is left however this ends.
     Raises FetchError and DestinationError.
     """
     directory = tempfile.gettempdir()
-    destination = Destination(os.path.join(directory, wanted.name), True, "let TMPDIR name another folder")
+    destination = Destination(os.path.join(directory, remote.name), True, "let TMPDIR name another folder")
     with contextlib.ExitStack() as stack:
         with local_errors(directory):
             stream = stack.enter_context(tempfile.TemporaryFile(buffering=0, dir=directory))
         try:
-            work = _Transfer(source, wanted, destination, 0, _Attempts(patience), stream.fileno(), keeps=False)
+            work = _Transfer(source, remote, destination, 0, _Attempts(retry_policy), stream.fileno(), keeps=False)
             return work.run(reads_contents=True)
         except DestinationError as error:
             if not is_full(error):
                 raise
             raise DestinationError(
-                f"the disk of the temporary folder {directory} is full: expected {wanted.size_bytes} bytes of free "
+                f"the disk of the temporary folder {directory} is full: expected {remote.size_bytes} bytes of free "
                 f"space while the backup is read. Free some space, or {destination.elsewhere}"
             ) from error
 
@@ -148,31 +148,36 @@ def hash_file(path: str) -> str:
         return _hash_of(stream.fileno()).hexdigest()
 
 
-def what_is_here(source: Source, wanted: Wanted, destination: Destination, patience: Patience) -> str | None:
-    """The sha256 of the local file when it is the wanted one, all of it compared; else None."""
+def matching_local_sha256(
+    source: Source, remote: RemoteFile, destination: Destination, retry_policy: RetryPolicy
+) -> str | None:
+    """The sha256 of the local file when it is the remote file, compared completely; else None."""
     try:
-        found = os.stat(destination.path)
+        size = os.stat(destination.path).st_size
     except FileNotFoundError:
         return None
-    if found.st_size != wanted.size_bytes:
+    if size != remote.size_bytes:
         return None
-    here = hash_file(destination.path)
-    there = wanted.sha256 or _Attempts(patience).answer(source.sha256)
-    return here if here == there else None
+    local = hash_file(destination.path)
+    expected = remote.sha256 or _Attempts(retry_policy).answer(source.sha256)
+    return local if local == expected else None
 
 
-def mend(destination: Destination, sha256: str, mode: int, is_dry_run: bool) -> tuple[str, ...]:
-    """What was, or would be, done to a file that is here already: `sidecar` written, `mode` changed."""
+def repair_metadata(destination: Destination, sha256: str, mode: int, is_dry_run: bool) -> tuple[str, ...]:
+    """Write a missing checksum file and set the mode of a local backup.
+
+    Returns what was changed, or would be: `mode`, `sidecar` (the checksum file).
+    """
     done = []
     with local_errors(destination.path):
         if stat.S_IMODE(os.stat(destination.path).st_mode) != mode:
             done.append("mode")
             if not is_dry_run:
                 os.chmod(destination.path, mode)
-    if not sidecar_says(destination.path, sha256):
+    if not checksum_file_matches(destination.path, sha256):
         done.append("sidecar")
         if not is_dry_run:
-            write_sidecar(destination, sha256, mode)
+            write_checksum_file(destination, sha256, mode)
     return tuple(done)
 
 
@@ -180,11 +185,11 @@ def read_contents(path: str, sha256: str) -> dict[str, Any]:
     """The contents of a local file with that hash; raises DamagedError."""
     with local_errors(path), open(path, "rb", buffering=0) as stream:
         found, contents, failures = read_backup(stream)
-    _require_whole(Followed(found, contents.to_dict(), tuple(failures)), sha256, path)
+    _require_whole(FileContents(found, contents.to_dict(), tuple(failures)), sha256, path)
     return contents.to_dict()
 
 
-def _require_whole(found: Followed, sha256: str, name: str) -> None:
+def _require_whole(found: FileContents, sha256: str, name: str) -> None:
     failures = found.failures
     if found.sha256 is not None and found.sha256 != sha256:
         failures = (
@@ -216,27 +221,27 @@ def _hash_of(descriptor: int) -> hashlib._Hash:
 class _Attempts:
     """Counts what failed, and waits before the next try."""
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, retry_policy: RetryPolicy) -> None:
         self.interruptions = 0
-        self._patience = patience
+        self._retry_policy = retry_policy
         self._fruitless = 0
 
     def require_time(self) -> None:
         """Raises LostError after the deadline."""
-        if self._patience.deadline is not None and self._patience.clock() > self._patience.deadline:
+        if self._retry_policy.deadline is not None and self._retry_policy.clock() > self._retry_policy.deadline:
             raise LostError("the time allowed for fetching is over. Allow more, if the connection is that slow")
 
-    def again(self, error: LostError, has_progressed: bool) -> None:
+    def wait_or_give_up(self, error: LostError, has_progressed: bool) -> None:
         """Wait, or raise what says why there is no other try."""
-        patience = self._patience
+        retry_policy = self._retry_policy
         self.interruptions += 1
         self._fruitless = 1 if has_progressed else self._fruitless + 1
-        if self._fruitless > patience.retries:
+        if self._fruitless > retry_policy.retries:
             raise LostError(f"{error}; tried {self._fruitless} times without a new byte") from error
-        pause = min(patience.pause_seconds * 2 ** (self._fruitless - 1), patience.longest_pause_seconds)
-        if patience.deadline is not None and patience.clock() + pause > patience.deadline:
+        pause = min(retry_policy.pause_seconds * 2 ** (self._fruitless - 1), retry_policy.longest_pause_seconds)
+        if retry_policy.deadline is not None and retry_policy.clock() + pause > retry_policy.deadline:
             raise LostError(f"{error}; no time is left for another try") from error
-        patience.sleep(pause)
+        retry_policy.sleep(pause)
 
     def answer(self, ask: Callable[[], _T]) -> _T:
         """What `ask` returns once it is not lost."""
@@ -245,13 +250,13 @@ class _Attempts:
             try:
                 return ask()
             except LostError as error:
-                self.again(error, False)
+                self.wait_or_give_up(error, False)
 
 
 @dataclass
 class _Transfer:
     source: Source
-    wanted: Wanted
+    remote: RemoteFile
     destination: Destination
     mode: int
     attempts: _Attempts
@@ -261,59 +266,59 @@ class _Transfer:
 
     def run(self, reads_contents: bool) -> Transferred:
         with local_errors(self.destination.partial):
-            resumed, hashed = self._what_is_here()
-        require_room(self.destination, self.wanted.size_bytes - resumed)
-        follower = Follower(self.descriptor) if reads_contents else None
+            resumed, hashed = self._resumable_part()
+        require_room(self.destination, self.remote.size_bytes - resumed)
+        process = ContentsProcess(self.descriptor) if reads_contents else None
         try:
             # Who reads the contents hashes them too.
-            sink = _Sink(
-                self.descriptor, resumed, None if follower else hashed, follower.grown if follower else _nobody
-            )
+            sink = _Sink(self.descriptor, resumed, None if process else hashed, process.grown if process else _nobody)
             try:
-                # What follows the bytes runs beside the last flush.
-                sha256, contents = self._receive_all(sink, resumed, follower)
+                # What comes after the bytes runs during the last flush.
+                sha256, contents = self._receive_all(sink, resumed, process)
             finally:
                 sink.stop()
             with local_errors(self.destination.partial):
                 sink.raise_error()
         finally:
-            if follower:
-                follower.stop()
+            if process:
+                process.stop()
         began = time.monotonic() if self.began is None else self.began
         if self.keeps:
             self._give_name(sha256)
         return Transferred(sha256, resumed, self.attempts.interruptions, time.monotonic() - began, contents)
 
-    def _receive_all(self, sink: _Sink, resumed: int, follower: Follower | None) -> tuple[str, dict[str, Any] | None]:
-        if resumed < self.wanted.size_bytes:
+    def _receive_all(
+        self, sink: _Sink, resumed: int, process: ContentsProcess | None
+    ) -> tuple[str, dict[str, Any] | None]:
+        if resumed < self.remote.size_bytes:
             self._receive(sink)
         with local_errors(self.destination.partial):
             sha256 = sink.finish()
-        if follower is None:
+        if process is None:
             assert sha256 is not None
             self._compare(sha256)
             return sha256, None
-        found = follower.finish()
+        found = process.finish()
         if found.sha256 is None:
             raise DestinationError(f"{self.destination.partial} cannot be read: {_reasons(found.failures)}")
         self._compare(found.sha256)
-        _require_whole(found, found.sha256, self.wanted.name)
+        _require_whole(found, found.sha256, self.remote.name)
         return found.sha256, found.contents
 
-    def _what_is_here(self) -> tuple[int, hashlib._Hash]:
-        """How much of the partial is the wanted file's beginning, and its hash; what is not is cut away."""
+    def _resumable_part(self) -> tuple[int, hashlib._Hash]:
+        """How much of the partial is the remote file's beginning, and its hash; what is not is cut away."""
         size = os.fstat(self.descriptor).st_size
-        if 0 < size <= self.wanted.size_bytes:
+        if 0 < size <= self.remote.size_bytes:
             here = _hash_of(self.descriptor)
-            is_whole = size == self.wanted.size_bytes and self.wanted.sha256 is not None
-            there = self.wanted.sha256 if is_whole else self.attempts.answer(lambda: self.source.sha256(size))
+            is_whole = size == self.remote.size_bytes and self.remote.sha256 is not None
+            there = self.remote.sha256 if is_whole else self.attempts.answer(lambda: self.source.sha256(size))
             if here.hexdigest() == there:
                 return size, here
         os.ftruncate(self.descriptor, 0)
         return 0, hashlib.sha256()
 
     def _receive(self, sink: _Sink) -> None:
-        size = self.wanted.size_bytes
+        size = self.remote.size_bytes
         while True:
             before = sink.received
             self.attempts.require_time()
@@ -328,12 +333,12 @@ class _Transfer:
             except LostError as error:
                 if sink.received == size:
                     return  # all came, only the good-bye is missing; the hash decides
-                self.attempts.again(error, sink.received > before)
+                self.attempts.wait_or_give_up(error, sink.received > before)
                 continue
             if sink.received != size:
                 found = f"more than {size}" if sink.received > size else str(sink.received)
                 raise ChangedError(
-                    f"{self.wanted.name} is changing on the volume: expected {size} bytes as listed, found {found}. "
+                    f"{self.remote.name} is changing on the volume: expected {size} bytes as listed, found {found}. "
                     "When another program still writes it, wait for its end; else fetch another backup"
                 )
             return
@@ -344,7 +349,7 @@ class _Transfer:
         self.attempts.require_time()
 
     def _compare(self, sha256: str) -> None:
-        name, expected = self.wanted.name, self.wanted.sha256
+        name, expected = self.remote.name, self.remote.sha256
         if sha256 == expected:
             return
         there = self.attempts.answer(self.source.sha256)
@@ -371,7 +376,7 @@ class _Transfer:
         )
 
     def _give_name(self, sha256: str) -> None:
-        write_sidecar(self.destination, sha256, self.mode)
+        write_checksum_file(self.destination, sha256, self.mode)
         with local_errors(self.destination.path):
             os.fchmod(self.descriptor, self.mode)
             os.rename(self.destination.partial, self.destination.path)

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import ExpectationError
 from ..units import parse_duration, parse_size
-from .drill_report import ALWAYS_THERE
+from .drill_report import BUILTIN_DATABASES
 from .job_templates import PREFIX
 from .volume_jobs import DRILL, VolumeWork
 
@@ -61,7 +61,7 @@ def sections(contents: Mapping[str, Any]) -> tuple[tuple[int, int, int], ...]:
     """
     try:
         found = contents["databases"]
-        if any(each["name"] in ALWAYS_THERE and each["create_options"] for each in found):
+        if any(each["name"] in BUILTIN_DATABASES and each["create_options"] for each in found):
             return ()
         return tuple((int(each["offset_bytes"]), int(each["length_bytes"]), _in_a_transaction(each)) for each in found)
     except (KeyError, TypeError, ValueError) as error:

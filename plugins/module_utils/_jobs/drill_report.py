@@ -17,7 +17,7 @@ _LINE = '{"type":'
 # A cluster may have thousands of tables: of each kind no more are named.
 _NAMED = 20
 # Every server has these, also when the dump does not name them.
-ALWAYS_THERE = frozenset({"postgres", "template1"})
+BUILTIN_DATABASES = frozenset({"postgres", "template1"})
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def compare(report: DrillReport, expected: Expected) -> list[Failure]:
     """
     found = {database.name: database for database in report.databases}
     missing = [name for name in expected.databases if name not in found]
-    unexpected = [name for name in found if name not in expected.databases and name not in ALWAYS_THERE]
+    unexpected = [name for name in found if name not in expected.databases and name not in BUILTIN_DATABASES]
     differences = [
         each for name, tables in expected.databases.items() if name in found for each in _tables(found[name], tables)
     ]

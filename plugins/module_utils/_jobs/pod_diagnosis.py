@@ -60,7 +60,7 @@ _PASS_UNLESS_MISSING = frozenset({
 
 
 @dataclass(frozen=True)
-class Waiting:
+class PodProblem:
     """What a pod waits for, or was ended by: Kubernetes' own `reason` and `message`, and what a person can do.
 
     `may_pass` when time may mend it without anybody who changes the pod or what it names: a node that is cordoned, full
@@ -77,7 +77,7 @@ class Waiting:
         return f"{self.reason}: {self.message}. {self.advice}"
 
 
-def why_waiting(pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]] = ()) -> Waiting | None:
+def startup_problem(pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]] = ()) -> PodProblem | None:
     """What keeps this pod from running; None when nothing is known to.
 
     `events` are the pod's; a warning among them counts only while the pod's containers have not started.
@@ -87,7 +87,7 @@ def why_waiting(pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]] = ()
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             reason, message = condition.get("reason", "Unschedulable"), _text(condition)
             may_pass = _may_pass("Unschedulable", message)
-            return Waiting(reason, message, _UNSCHEDULABLE_ADVICE, may_pass, is_for_node=may_pass)
+            return PodProblem(reason, message, _UNSCHEDULABLE_ADVICE, may_pass, is_for_node=may_pass)
     containers = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
     for container in containers:
         waiting = container.get("state", {}).get("waiting") or {}
@@ -95,13 +95,13 @@ def why_waiting(pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]] = ()
         advice = _ADVICE.get(reason)
         if advice is not None:
             cause = message if reason != "ImagePullBackOff" else f"{message} {_pull_failure(events)}"
-            return Waiting(reason, message, advice, _may_pass(reason, cause))
+            return PodProblem(reason, message, advice, _may_pass(reason, cause))
     if any("waiting" not in container.get("state", {}) for container in containers):
         return None
-    return why_event(events)
+    return event_problem(events)
 
 
-def why_event(events: Iterable[Mapping[str, Any]]) -> Waiting | None:
+def event_problem(events: Iterable[Mapping[str, Any]]) -> PodProblem | None:
     """The newest warning among the events that tells why a pod does not come to be; None without one."""
     telling = [event for event in events if event.get("type") == "Warning" and event.get("reason") in _EVENT_ADVICE]
     if not telling:
@@ -110,7 +110,7 @@ def why_event(events: Iterable[Mapping[str, Any]]) -> Waiting | None:
     reason, message = newest["reason"], _text(newest)
     asks_too_much = reason == "FailedCreate" and _RESOURCES.search(message)
     advice = _RESOURCES_ADVICE if asks_too_much else _EVENT_ADVICE[reason]
-    return Waiting(reason, message, advice, _may_pass(reason, message))
+    return PodProblem(reason, message, advice, _may_pass(reason, message))
 
 
 def _may_pass(reason: str, message: str) -> bool:
@@ -148,18 +148,18 @@ _KILLED_ADVICE = {
 }
 
 
-def why_killed(pod: Mapping[str, Any]) -> Waiting | None:
+def termination_cause(pod: Mapping[str, Any]) -> PodProblem | None:
     """Why Kubernetes ended a pod, or the kernel one of its containers; None where nobody did."""
     status = pod.get("status", {})
     if status.get("phase") == "Failed" and status.get("reason"):
         advice = _KILLED_ADVICE.get(status["reason"], "Look at the pod's node")
-        return Waiting(status["reason"], _text(status), advice)
+        return PodProblem(status["reason"], _text(status), advice)
     for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
         for state in (container.get("state") or {}, container.get("lastState") or {}):
             ended = state.get("terminated") or {}
             if ended.get("reason") == "OOMKilled":
                 message = f"the container '{container['name']}' needed more memory than its limit"
-                return Waiting("OOMKilled", message, _KILLED_ADVICE["OOMKilled"])
+                return PodProblem("OOMKilled", message, _KILLED_ADVICE["OOMKilled"])
     return None
 
 

@@ -17,8 +17,8 @@ from .._dump.contents import Contents
 from .._dump.dump_reader import DumpReader
 from .._dump.gzip_reader import GzipReader
 from .._volume.backup_names import parse_time, time_in_name
-from .._volume.checksum_file import LIMIT_BYTES, SUFFIX, parse_sidecar
-from ..errors import DumpError, ExpectationError, GzipError, SidecarError, UnreadableError
+from .._volume.checksum_file import LIMIT_BYTES, SUFFIX, parse_checksum_file
+from ..errors import ChecksumFileError, DumpError, ExpectationError, GzipError, UnreadableError
 from ..findings import Failure
 from . import expectations
 from .expectations import Expectations, Facts
@@ -80,7 +80,7 @@ def _why(path: str, error: OSError) -> str:
 def expected_sha256(path: str, given: str | None, sidecar: str) -> tuple[str | None, str | None]:
     """The sha256 that the backup should have, and where it comes from: `sha256`, `sidecar` or None.
 
-    `sidecar` is `auto` (used when there is one), `required` or `ignore`. Raises SidecarError.
+    `sidecar` is `auto` (used when there is one), `required` or `ignore`. Raises ChecksumFileError.
     """
     if given is not None:
         return given.lower(), "sha256"
@@ -89,13 +89,13 @@ def expected_sha256(path: str, given: str | None, sidecar: str) -> tuple[str | N
     beside = path + SUFFIX
     try:
         with open_backup(beside) as stream:
-            return parse_sidecar(stream.read(LIMIT_BYTES), Path(path).name), "sidecar"
+            return parse_checksum_file(stream.read(LIMIT_BYTES), Path(path).name), "sidecar"
     except OSError as error:
-        raise SidecarError(f"the sidecar {_why(beside, error)}") from error
+        raise ChecksumFileError(f"the sidecar {_why(beside, error)}") from error
     except UnreadableError as error:
         if sidecar == "auto" and not os.path.lexists(beside):
             return None, None
-        raise SidecarError(f"the sidecar {error}") from error
+        raise ChecksumFileError(f"the sidecar {error}") from error
 
 
 def verify(path: str, expected: Expectations, now: datetime, sha256: str | None, sidecar: str) -> Verification:
@@ -113,7 +113,7 @@ def verify(path: str, expected: Expectations, now: datetime, sha256: str | None,
         size = os.fstat(stream.fileno()).st_size
         try:
             wanted, source = expected_sha256(path, sha256, sidecar)
-        except SidecarError as error:
+        except ChecksumFileError as error:
             failures.append(Failure(error.check, str(error)))
         found, contents, damage = read_backup(stream)
     failures += damage

@@ -18,8 +18,8 @@ from kubernetes.client.exceptions import ApiException
 from websocket import WebSocket, WebSocketBadStatusException
 
 from plugins.module_utils._cluster import exec_stream
-from plugins.module_utils._cluster.exec_stream import CommandError, Container, RefusedError
-from plugins.module_utils.errors import LostError
+from plugins.module_utils._cluster.exec_stream import Container
+from plugins.module_utils.errors import CommandFailedError, CommandRefusedError, LostError
 
 from .test_websocket_frames import frame
 
@@ -143,7 +143,9 @@ def test_a_broken_connection(served: Server) -> None:
 
 def test_exit_statuses(served: Server) -> None:
     said = frame(BINARY, b"\x02cat: x: No such file\n")
-    with pytest.raises(CommandError, match="'cat' in the pod data/reader-x ended with 1: cat: x: No such") as caught:
+    with pytest.raises(
+        CommandFailedError, match="'cat' in the pod data/reader-x ended with 1: cat: x: No such"
+    ) as caught:
         read(served(said, frame(BINARY, b"\x03" + failure(1)), GOODBYE))
     assert (caught.value.status, caught.value.stderr) == (1, "cat: x: No such file")
     for code in (137, 143):
@@ -159,7 +161,7 @@ def test_exit_statuses(served: Server) -> None:
 
 def test_much_standard_error_is_not_kept(served: Server) -> None:
     said = [frame(BINARY, b"\x02" + b"e" * 60_000)] * 20
-    with pytest.raises(CommandError) as caught:
+    with pytest.raises(CommandFailedError) as caught:
         read(served(*said, frame(BINARY, b"\x03" + failure(2)), GOODBYE))
     assert len(caught.value.stderr) == 1 << 14
 
@@ -234,7 +236,7 @@ def status_error(status: int, body: bytes) -> Exception:
 def test_refusals() -> None:
     forbidden = json.dumps({"message": 'pods "reader-x" is forbidden: User "u" cannot create pods/exec'}).encode()
     with pytest.raises(
-        RefusedError, match=r"refused \(403\): pods .* Expected the right to get and create pods/exec"
+        CommandRefusedError, match=r"refused \(403\): pods .* Expected the right to get and create pods/exec"
     ) as caught:
         read(refused(status_error(403, forbidden)))
     assert caught.value.status == 403

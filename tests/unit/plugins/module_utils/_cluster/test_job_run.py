@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""A Job followed through faults that a real cluster shows too rarely: a fake connection whose streams break."""
+"""A Job watched through faults that a real cluster shows too rarely: a fake connection whose streams break."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_run, "_POLL_SECONDS", 0.02)
 
 
-def follow(fake: Fake) -> job_run.JobEnd:
+def watched(fake: Fake) -> job_run.JobEnd:
     run: Any = JobRun(fake, "data", "j", "backup")  # type: ignore[arg-type]
     end: job_run.JobEnd = run.wait(20, 10)
     return end
@@ -97,7 +97,7 @@ def test_a_stream_that_breaks_is_taken_up_again() -> None:
         [[pod(RUNNING)], [pod(RUNNING)], [pod(RUNNING)], [pod(ended())]],
         {False: [Log("one", breaks=True), Log("one", "two", breaks=True), Log("one", "two", result("succeeded"))]},
     )
-    end = follow(fake)
+    end = watched(fake)
     assert (end.state, end.log) == ("Complete", ("one", "two", result("succeeded")))
     assert end.result == {"state": "succeeded"}
 
@@ -108,7 +108,7 @@ def test_an_earlier_attempts_failure_is_not_the_result() -> None:
         [[pod(RUNNING)], [pod(ended(result("succeeded")), 1, ended(result("failed")))]],
         {False: [Log(result("failed")), Log("second", breaks=True)], True: [Log(result("failed"))]},
     )
-    assert follow(fake).result == {"state": "succeeded"}
+    assert watched(fake).result == {"state": "succeeded"}
 
 
 class Pods(Fake):
@@ -138,7 +138,7 @@ FIRST, SECOND = '{"state":"failed","attempts":1}', '{"state":"failed","attempts"
 def test_the_newest_pod_is_the_last_one_in_the_log() -> None:
     """As one sees it who comes when the Job has ended."""
     fake = Pods([job("Failed")], [tries(ended(), ended())], {"p1": Log("one", FIRST), "p2": Log("two", SECOND)})
-    end = follow(fake)
+    end = watched(fake)
     assert end.log == ("one", FIRST, "two", SECOND)
     assert end.result == json.loads(SECOND)
 
@@ -151,7 +151,7 @@ def test_pods_that_come_one_after_the_other() -> None:
         [tries(RUNNING), tries(oom), tries(oom, RUNNING), tries(oom, ended())],
         {"p1": Log("one"), "p2": Log("two", result("succeeded"))},
     )
-    end = follow(fake)
+    end = watched(fake)
     assert (end.state, end.log, end.killed) == ("Complete", ("one", "two", result("succeeded")), None)
     assert end.result == {"state": "succeeded"}
 
@@ -159,7 +159,7 @@ def test_pods_that_come_one_after_the_other() -> None:
 def test_the_newest_pod_was_killed() -> None:
     oom = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
     fake = Pods([job("Failed")], [tries(ended(), oom)], {"p1": Log("one", FIRST), "p2": Log("two")})
-    end = follow(fake)
+    end = watched(fake)
     assert end.killed is not None and end.killed.reason == "OOMKilled"
     assert end.result == json.loads(FIRST)
 
@@ -167,12 +167,12 @@ def test_the_newest_pod_was_killed() -> None:
 def test_a_job_that_fails_behind_a_success() -> None:
     """By another container of the pod, or its deadline: an earlier try's failure is not the result."""
     fake = Pods([job("Failed")], [tries(ended(), ended())], {"p1": Log(FIRST), "p2": Log(result("succeeded"))})
-    assert follow(fake).result == {"state": "succeeded"}
+    assert watched(fake).result == {"state": "succeeded"}
 
 
 def test_nothing_agrees_with_the_jobs_end() -> None:
     fake = Fake([job("Complete")], [[pod(ended())]], {False: [Log(result("failed"))]})
-    assert follow(fake).result is None
+    assert watched(fake).result is None
 
 
 def test_the_attempt_before_is_read_too() -> None:
@@ -181,25 +181,25 @@ def test_the_attempt_before_is_read_too() -> None:
         [[pod(ended(), 1, ended())]],
         {False: [Log("second", result("failed"))], True: [Log("first")]},
     )
-    assert set(follow(fake).log) == {"first", "second", result("failed")}
+    assert set(watched(fake).log) == {"first", "second", result("failed")}
 
 
 def test_an_api_server_that_is_away_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "sleep", lambda _: None)
     away = ClusterError("the API server cannot be reached")
     fake = Fake([job(), away, away, job("Complete")], [[pod(ended())]], {False: [Log("one")]})
-    assert follow(fake).state == "Complete"
+    assert watched(fake).state == "Complete"
 
 
 def test_an_api_server_that_stays_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_run, "_PATIENCE_SECONDS", 0)
     with pytest.raises(ClusterError, match="cannot be reached"):
-        follow(Fake([ClusterError("the API server cannot be reached")], [[]], {}))
+        watched(Fake([ClusterError("the API server cannot be reached")], [[]], {}))
 
 
 def test_a_job_that_is_gone() -> None:
     fake = Fake([job(), NotFoundError("gone")], [[pod(RUNNING)]], {False: [Log("one", result("failed"))]})
-    end = follow(fake)
+    end = watched(fake)
     assert (end.state, end.result) == ("Gone", {"state": "failed"})
 
 
@@ -289,6 +289,6 @@ def test_a_hundred_thousand_lines() -> None:
     lines = [f'{{"type":"table","schema_hex":"7075626c6963","name_hex":"{number:08x}"}}' for number in range(100_000)]
     fake = Fake([job(), job("Complete")], [[pod(RUNNING)], [pod(ended())]], {False: [Log(*lines, result("succeeded"))]})
     began = time.monotonic()
-    end = follow(fake)
+    end = watched(fake)
     assert end.log == (*lines, result("succeeded"))
     assert time.monotonic() - began < 10

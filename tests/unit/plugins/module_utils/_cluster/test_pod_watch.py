@@ -122,6 +122,6 @@ def test_what_it_waits_for_is_known_and_forgotten(monkeypatch: pytest.MonkeyPatc
     for second, found in ((1, NO_NODE), (2, CREATING), (40, CREATING), (41, CREATING), (60, RUNNING)):
         now, fake.pod = float(second), found
         watch.look()
-        reasons.append(watch.waiting and watch.waiting.reason)
+        reasons.append(watch.problem and watch.problem.reason)
     assert reasons == ["Unschedulable", None, "FailedMount", "FailedMount", None]
     assert fake.asked == 1

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from plugins.module_utils._cluster.connection import Connection
-from plugins.module_utils._cluster.restore_run import GRACE_SECONDS, InterruptedRestoreError, run_restore
-from plugins.module_utils.errors import ClusterError, NotFoundError
+from plugins.module_utils._cluster.restore_run import GRACE_SECONDS, run_restore
+from plugins.module_utils.errors import ClusterError, InterruptedRestoreError, NotFoundError
 
 from ..cronjobs import cronjob
 

@@ -16,9 +16,8 @@ from typing import Any, ClassVar
 import pytest
 
 from plugins.module_utils._cluster import volume_file
-from plugins.module_utils._cluster.exec_stream import CommandError
-from plugins.module_utils._cluster.volume_file import Readers, VolumeFile
-from plugins.module_utils.errors import BackupError, FetchError, GoneError, LostError
+from plugins.module_utils._cluster.volume_file import ReplaceableReader, VolumeFile
+from plugins.module_utils.errors import BackupError, CommandFailedError, FetchError, GoneError, LostError
 
 DATA = os.urandom(100_000)
 NAMES = [
@@ -64,7 +63,7 @@ class Local:
         done = subprocess.run(command, env={"PATH": self.path}, capture_output=True, check=False)
         yield memoryview(done.stdout)
         if done.returncode:
-            raise CommandError("failed", done.returncode, done.stderr.decode())
+            raise CommandFailedError("failed", done.returncode, done.stderr.decode())
 
     def answer(self, command: Sequence[str]) -> bytes:
         return b"".join(self.output(command))
@@ -87,15 +86,15 @@ def volume(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     return path
 
 
-def readers(volume: Path, *more: FakeReader) -> Readers:
+def replaceable(volume: Path, *more: FakeReader) -> ReplaceableReader:
     waiting = [FakeReader(str(volume)), *more]
-    return Readers(lambda: None, lambda: waiting.pop(0), 60.0)
+    return ReplaceableReader(lambda: None, lambda: waiting.pop(0), 60.0)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_names_are_never_a_shells_text(volume: Path, name: str) -> None:
     (volume / name).write_bytes(DATA)
-    file = VolumeFile(readers(volume), name)
+    file = VolumeFile(replaceable(volume), name)
     for offset in (0, 1, 4096, len(DATA) - 1, len(DATA)):
         assert b"".join(bytes(chunk) for chunk in file.chunks(offset)) == DATA[offset:], offset
     assert file.sha256() == hashlib.sha256(DATA).hexdigest()
@@ -105,7 +104,7 @@ def test_names_are_never_a_shells_text(volume: Path, name: str) -> None:
 
 
 def test_a_backup_that_is_gone(volume: Path) -> None:
-    file = VolumeFile(readers(volume), NAMES[0])
+    file = VolumeFile(replaceable(volume), NAMES[0])
     for ask in (lambda: list(file.chunks(0)), lambda: list(file.chunks(7)), file.sha256, lambda: file.sha256(7)):
         with pytest.raises(GoneError, match=f"{NAMES[0]} is no longer on the volume"):
             ask()
@@ -113,7 +112,7 @@ def test_a_backup_that_is_gone(volume: Path) -> None:
 
 def test_a_backup_that_cannot_be_read(volume: Path) -> None:
     (volume / NAMES[0]).mkdir()
-    file = VolumeFile(readers(volume), NAMES[0])
+    file = VolumeFile(replaceable(volume), NAMES[0])
     for ask in (lambda: list(file.chunks(0)), file.sha256):
         with pytest.raises(FetchError, match="cannot be read on the volume: failed"):
             ask()
@@ -123,8 +122,8 @@ def test_a_reader_is_kept_while_it_runs(volume: Path) -> None:
     (volume / NAMES[0]).write_bytes(DATA)
     first = FakeReader(str(volume))
     waiting = [first]
-    with Readers(lambda: None, waiting.pop, 60.0) as all_readers:
-        file = VolumeFile(all_readers, NAMES[0])
+    with ReplaceableReader(lambda: None, waiting.pop, 60.0) as reader:
+        file = VolumeFile(reader, NAMES[0])
         Local.fails.append(LostError("broke"))
         with pytest.raises(LostError):
             list(file.chunks(0))
@@ -137,15 +136,15 @@ def test_another_reader_when_the_pod_is_gone(volume: Path) -> None:
     (volume / NAMES[0]).write_bytes(DATA)
     first, second = FakeReader("/nowhere"), FakeReader(str(volume), pod="reader-2")
     waiting = [first, second]
-    with Readers(lambda: None, lambda: waiting.pop(0), 60.0) as all_readers:
-        file = VolumeFile(all_readers, NAMES[0])
-        assert all_readers.current() is first
+    with ReplaceableReader(lambda: None, lambda: waiting.pop(0), 60.0) as reader:
+        file = VolumeFile(reader, NAMES[0])
+        assert reader.current() is first
         Local.fails.append(LostError("broke"))
         with pytest.raises(LostError):
             file.sha256()
         first.runs = False
         assert file.sha256() == hashlib.sha256(DATA).hexdigest()
-        assert (all_readers.current(), first.left, second.left) == (second, ["reader-1"], [])
+        assert (reader.current(), first.left, second.left) == (second, ["reader-1"], [])
     assert second.left == ["reader-2"]
 
 
@@ -160,16 +159,16 @@ def test_a_cluster_that_cannot_tell_is_asked_again(volume: Path) -> None:
         raise BackupError("unschedulable")
 
     waiting: list[FakeReader] = [Unknown(str(volume))]
-    all_readers = Readers(lambda: None, new, 60.0)
-    first = all_readers.current()
-    all_readers.suspect()
+    reader = ReplaceableReader(lambda: None, new, 60.0)
+    first = reader.current()
+    reader.mark_suspect()
     with pytest.raises(LostError, match="does not answer"):
-        all_readers.current()
+        reader.current()
     first.is_running = lambda: False  # type: ignore[method-assign]
     with pytest.raises(LostError, match="unschedulable"):
-        all_readers.current()
+        reader.current()
     waiting.append(FakeReader(str(volume), pod="reader-2"))
-    assert all_readers.current().pod == "reader-2"
+    assert reader.current().pod == "reader-2"
 
 
 def test_a_first_reader_that_cannot_be_had_is_no_lost_one() -> None:
@@ -177,5 +176,5 @@ def test_a_first_reader_that_cannot_be_had_is_no_lost_one() -> None:
         raise BackupError("forbidden")
 
     with pytest.raises(BackupError, match="forbidden") as caught:
-        Readers(lambda: None, new, 60.0).current()
+        ReplaceableReader(lambda: None, new, 60.0).current()
     assert not isinstance(caught.value, LostError)

@@ -14,13 +14,13 @@ import pytest
 
 from plugins.module_utils._fetch.destination import (
     Destination,
+    backups_to_delete,
+    checksum_file_matches,
     open_partial,
     remove,
     require_room,
     resolve,
-    sidecar_says,
-    surplus,
-    write_sidecar,
+    write_checksum_file,
 )
 from plugins.module_utils.errors import DestinationError
 
@@ -34,7 +34,10 @@ def test_a_directory_and_a_file(tmp_path: Path) -> None:
     assert resolve(f"{tmp_path}/", NAME).path == str(tmp_path / NAME)
     named = resolve(str(tmp_path / "latest.gz"), NAME)
     assert (named.path, named.in_directory) == (str(tmp_path / "latest.gz"), False)
-    assert (named.sidecar, named.partial) == (str(tmp_path / "latest.gz.sha256"), str(tmp_path / ".latest.gz.partial"))
+    assert (named.checksum_file, named.partial) == (
+        str(tmp_path / "latest.gz.sha256"),
+        str(tmp_path / ".latest.gz.partial"),
+    )
     (tmp_path / "link").symlink_to(tmp_path)
     assert resolve(str(tmp_path / "link"), NAME).path == str(tmp_path / "link" / NAME)
 
@@ -139,19 +142,19 @@ def test_the_sidecar_is_sha256sums(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"x")
     line = subprocess.run(["sha256sum", name], cwd=tmp_path, capture_output=True, check=True).stdout
     sha256 = line.lstrip(b"\\")[:64].decode()
-    assert not sidecar_says(destination.path)
-    write_sidecar(destination, sha256, 0o604)
-    assert Path(destination.sidecar).read_bytes() == line
-    assert Path(destination.sidecar).stat().st_mode & 0o777 == 0o604
-    assert sidecar_says(destination.path) and sidecar_says(destination.path, sha256)
-    assert not sidecar_says(destination.path, HASH)
+    assert not checksum_file_matches(destination.path)
+    write_checksum_file(destination, sha256, 0o604)
+    assert Path(destination.checksum_file).read_bytes() == line
+    assert Path(destination.checksum_file).stat().st_mode & 0o777 == 0o604
+    assert checksum_file_matches(destination.path) and checksum_file_matches(destination.path, sha256)
+    assert not checksum_file_matches(destination.path, HASH)
     assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_name_that_is_no_text(tmp_path: Path) -> None:
     destination = resolve(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.gz"), NAME)
-    write_sidecar(destination, HASH, 0o600)
-    assert sidecar_says(destination.path, HASH)
+    write_checksum_file(destination, HASH, 0o600)
+    assert checksum_file_matches(destination.path, HASH)
 
 
 def fetched(folder: Path, name: str, sidecar: bool = True) -> None:
@@ -169,13 +172,13 @@ def test_older_ones_go(tmp_path: Path) -> None:
         fetched(tmp_path, of_day(day))
     newest = resolve(str(tmp_path), of_day(8))
     for _ in range(2):  # before it has come, as in check mode, and afterwards
-        gone = surplus(newest, 3, of_day(8))
+        gone = backups_to_delete(newest, 3, of_day(8))
         assert [Path(path).name for path in gone] == [of_day(day) for day in range(1, 6)]
         fetched(tmp_path, of_day(8))
-    assert surplus(newest, 8, of_day(8)) == ()
-    assert [Path(path).name for path in surplus(newest, 1, of_day(8))] == [of_day(day) for day in range(1, 8)]
+    assert backups_to_delete(newest, 8, of_day(8)) == ()
+    assert [Path(path).name for path in backups_to_delete(newest, 1, of_day(8))] == [of_day(day) for day in range(1, 8)]
     # An old one that was asked for stays, and the bound holds.
-    assert [Path(path).name for path in surplus(newest, 2, of_day(1))] == [of_day(day) for day in range(2, 8)]
+    assert [Path(path).name for path in backups_to_delete(newest, 2, of_day(1))] == [of_day(day) for day in range(2, 8)]
     remove(gone)
     assert {path.name for path in tmp_path.iterdir()} == {
         name for day in (6, 7, 8) for name in (of_day(day), f"{of_day(day)}.sha256")
@@ -195,7 +198,7 @@ def test_foreign_files_stay(tmp_path: Path) -> None:
     (tmp_path / f"{of_day(6)}.sha256").write_text(f"{HASH}  {of_day(6)}\n")
     (tmp_path / of_day(7)).mkdir()
     (tmp_path / f".{of_day(1)}.partial").write_bytes(b"young")
-    assert surplus(resolve(str(tmp_path), of_day(20)), 1, of_day(20)) == ()
+    assert backups_to_delete(resolve(str(tmp_path), of_day(20)), 1, of_day(20)) == ()
 
 
 def test_stale_parts_go(tmp_path: Path) -> None:
@@ -204,6 +207,6 @@ def test_stale_parts_go(tmp_path: Path) -> None:
         partial.write_bytes(b"x")
         os.utime(partial, (time.time() - 90_000,) * 2)
     newest = resolve(str(tmp_path), of_day(8))
-    assert surplus(newest, 3, of_day(8)) == (str(tmp_path / f".{of_day(1)}.partial"),)
-    remove(surplus(newest, 3, of_day(8)))
+    assert backups_to_delete(newest, 3, of_day(8)) == (str(tmp_path / f".{of_day(1)}.partial"),)
+    remove(backups_to_delete(newest, 3, of_day(8)))
     assert len(list(tmp_path.iterdir())) == 2

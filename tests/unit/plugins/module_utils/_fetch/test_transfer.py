@@ -26,11 +26,11 @@ from hypothesis import strategies as st
 
 from plugins.module_utils._fetch import transfer as module
 from plugins.module_utils._fetch.destination import Destination, open_partial, resolve
-from plugins.module_utils._fetch.parallel_reader import Followed, Follower
+from plugins.module_utils._fetch.parallel_reader import ContentsProcess, FileContents
 from plugins.module_utils._fetch.transfer import (
-    Patience,
+    RemoteFile,
+    RetryPolicy,
     Transferred,
-    Wanted,
     hash_file,
     read_contents,
     read_through,
@@ -38,8 +38,8 @@ from plugins.module_utils._fetch.transfer import (
 )
 from plugins.module_utils.errors import (
     BackupError,
-    BusyError,
     ChangedError,
+    ConcurrentFetchError,
     DamagedError,
     DestinationError,
     FetchError,
@@ -50,7 +50,7 @@ from plugins.module_utils.errors import (
 DUMPS = Path(__file__).parents[1] / "dumps"
 BACKUP = gzip.compress((DUMPS / "18-all.sql").read_bytes(), mtime=0)
 NAME = "postgres-backup-2026-11-22-020000.sql.gz"
-FOREVER = Patience(retries=10**6, sleep=lambda _: None)
+FOREVER = RetryPolicy(retries=10**6, sleep=lambda _: None)
 
 
 def sha256(data: bytes) -> str:
@@ -94,14 +94,13 @@ def fetch(
     source: Any,
     dest: Path | Destination,
     data: bytes = BACKUP,
-    patience: Patience = FOREVER,
+    retry_policy: RetryPolicy = FOREVER,
     known: bool = True,
     **options: Any,
 ) -> Transferred:
     destination = resolve(str(dest), NAME) if isinstance(dest, Path) else dest
-    return transfer(
-        source, Wanted(NAME, len(data), sha256(data) if known else None), destination, 0o640, patience, **options
-    )
+    remote = RemoteFile(NAME, len(data), sha256(data) if known else None)
+    return transfer(source, remote, destination, 0o640, retry_policy, **options)
 
 
 def names(folder: Path) -> set[str]:
@@ -152,7 +151,7 @@ def test_ended_at_every_byte_and_run_again(tmp_path: Path) -> None:
     """What is here is not fetched twice, and is compared with the volume before it is built on."""
     for at in range(len(BACKUP)):
         with pytest.raises(LostError, match=f"{at} of {len(BACKUP)} bytes are here and kept"):
-            fetch(Fake(BACKUP, [at]), tmp_path, patience=Patience(retries=0))
+            fetch(Fake(BACKUP, [at]), tmp_path, retry_policy=RetryPolicy(retries=0))
         assert names(tmp_path) == ({f".{NAME}.partial"} if at else set())
         source = Fake(BACKUP)
         assert fetch(source, tmp_path).resumed_bytes == at
@@ -180,10 +179,10 @@ def test_any_cuts_and_any_partial(
             there = partial if isinstance(partial, bytes) else (BACKUP + b"too much!")[:partial]
             (folder / f".{NAME}.partial").write_bytes(there)
         source = Fake(BACKUP, list(cuts), piece)
-        patience = Patience(retries=retries, sleep=lambda _: None)
+        retry_policy = RetryPolicy(retries=retries, sleep=lambda _: None)
         for _ in range(len(cuts) + 1):
             try:
-                done = fetch(source, folder, patience=patience, known=known, reads_contents=reads_contents)
+                done = fetch(source, folder, retry_policy=retry_policy, known=known, reads_contents=reads_contents)
             except LostError:
                 assert not names(folder) & {NAME, f"{NAME}.sha256"}
                 continue
@@ -214,15 +213,15 @@ def test_a_flipped_bit_never_gets_the_name(at: int, bit: int, cuts: list[int], k
 
 def test_retries_pause_longer_and_longer_and_begin_anew_with_each_new_byte(tmp_path: Path) -> None:
     pauses: list[float] = []
-    patience = Patience(retries=7, pause_seconds=1, longest_pause_seconds=30, sleep=pauses.append)
+    retry_policy = RetryPolicy(retries=7, pause_seconds=1, longest_pause_seconds=30, sleep=pauses.append)
     source = Fake(BACKUP, [0, 0, 0, 0, 0, 0, 100, 0, 100, 100])
-    assert fetch(source, tmp_path, patience=patience).interruptions == 10
+    assert fetch(source, tmp_path, retry_policy=retry_policy).interruptions == 10
     assert pauses == [1, 2, 4, 8, 16, 30, 1, 2, 1, 1]
 
 
 def test_retries_end(tmp_path: Path) -> None:
     with pytest.raises(LostError, match=r"the stream broke; tried 4 times without a new byte\. 7 of"):
-        fetch(Fake(BACKUP, [7, *[0] * 9]), tmp_path, patience=Patience(retries=3, sleep=lambda _: None))
+        fetch(Fake(BACKUP, [7, *[0] * 9]), tmp_path, retry_policy=RetryPolicy(retries=3, sleep=lambda _: None))
 
 
 def test_answers_are_asked_for_again(tmp_path: Path) -> None:
@@ -237,19 +236,19 @@ def test_the_deadline(tmp_path: Path) -> None:
     def tick() -> None:
         now[0] += 1
 
-    patience = Patience(deadline=100.0, clock=lambda: now[0], sleep=lambda _: None)
+    retry_policy = RetryPolicy(deadline=100.0, clock=lambda: now[0], sleep=lambda _: None)
     data = os.urandom(300 << 18)
     source = Fake(data, piece=1 << 18, before_chunk=tick)
     with pytest.raises(LostError, match="the time allowed for fetching is over"):
-        fetch(source, tmp_path, data, patience)
+        fetch(source, tmp_path, data, retry_policy)
     kept = (tmp_path / f".{NAME}.partial").stat().st_size
     assert 99 << 18 <= kept <= 102 << 18
     now[0] = 0
-    assert fetch(Fake(data), tmp_path, data, patience).resumed_bytes == kept
+    assert fetch(Fake(data), tmp_path, data, retry_policy).resumed_bytes == kept
     now[0] = 99.5
     (tmp_path / NAME).unlink()
     with pytest.raises(LostError, match="no time is left for another try"):
-        fetch(Fake(BACKUP, [5]), tmp_path, patience=patience)
+        fetch(Fake(BACKUP, [5]), tmp_path, retry_policy=retry_policy)
 
 
 def test_a_partial_of_something_else_is_not_trusted(tmp_path: Path) -> None:
@@ -352,7 +351,7 @@ def test_contents_of_what_was_here_already(tmp_path: Path) -> None:
 def test_damage_on_the_volume_is_seen_before_the_name_is_given(tmp_path: Path, data: bytes, message: str) -> None:
     with pytest.raises(DamagedError, match=message) as caught:
         fetch(Fake(data), tmp_path, data, reads_contents=True)
-    assert isinstance(caught.value.partial, Followed) and caught.value.partial.failures
+    assert isinstance(caught.value.partial, FileContents) and caught.value.partial.failures
     assert names(tmp_path) == set()
     (tmp_path / NAME).write_bytes(data)
     with pytest.raises(DamagedError, match=message):
@@ -362,20 +361,20 @@ def test_damage_on_the_volume_is_seen_before_the_name_is_given(tmp_path: Path, d
 def test_the_process_that_reads_does_not_outlive_an_error(tmp_path: Path) -> None:
     before = set(multiprocessing.active_children())
     with pytest.raises(LostError):
-        fetch(Fake(BACKUP, [900]), tmp_path, patience=Patience(retries=0), reads_contents=True)
+        fetch(Fake(BACKUP, [900]), tmp_path, retry_policy=RetryPolicy(retries=0), reads_contents=True)
     assert set(multiprocessing.active_children()) == before
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
 
 
 def test_the_process_that_reads_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Killed(Follower):
+    class Killed(ContentsProcess):
         def __init__(self, descriptor: int) -> None:
             super().__init__(descriptor)
             assert self._pid is not None
             os.kill(self._pid, signal.SIGKILL)
 
-    monkeypatch.setattr(module, "Follower", Killed)
+    monkeypatch.setattr(module, "ContentsProcess", Killed)
     with pytest.raises(FetchError, match="ended with -9"):
         fetch(Fake(BACKUP), tmp_path, reads_contents=True)
     assert names(tmp_path) == set()
@@ -391,8 +390,8 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def read(source: Any, data: bytes = BACKUP, patience: Patience = FOREVER, known: bool = True) -> Transferred:
-    return read_through(source, Wanted(NAME, len(data), sha256(data) if known else None), patience)
+def read(source: Any, data: bytes = BACKUP, retry_policy: RetryPolicy = FOREVER, known: bool = True) -> Transferred:
+    return read_through(source, RemoteFile(NAME, len(data), sha256(data) if known else None), retry_policy)
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -409,19 +408,19 @@ def test_read_through_keeps_no_file(temporary: Path, known: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "patience", "error"),
+    ("source", "retry_policy", "error"),
     [
         (Fake(BACKUP[:-20]), FOREVER, FetchError),
-        (Fake(BACKUP, [900]), Patience(retries=0), LostError),
+        (Fake(BACKUP, [900]), RetryPolicy(retries=0), LostError),
         (Fake(bytes(len(BACKUP))), FOREVER, ChangedError),
     ],
     ids=["shorter", "lost", "other-bytes"],
 )
 def test_read_through_keeps_no_file_after_an_error(
-    temporary: Path, source: Fake, patience: Patience, error: type[BackupError]
+    temporary: Path, source: Fake, retry_policy: RetryPolicy, error: type[BackupError]
 ) -> None:
     with pytest.raises(error) as caught:
-        read(source, patience=patience)
+        read(source, retry_policy=retry_policy)
     assert "kept" not in str(caught.value)
     assert names(temporary) == set()
     with pytest.raises(ChildProcessError):
@@ -449,7 +448,7 @@ def test_read_through_killed_at_any_moment_leaves_no_file(temporary: Path) -> No
 
 def test_read_through_needs_free_space_for_the_backup(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DestinationError, match=r"free bytes, found \d+. .* let TMPDIR name another"):
-        read_through(Fake(BACKUP), Wanted(NAME, 1 << 60, None), FOREVER)
+        read_through(Fake(BACKUP), RemoteFile(NAME, 1 << 60, None), FOREVER)
 
     def writev(_descriptor: int, _views: list[memoryview]) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -502,7 +501,7 @@ def test_the_disk_cannot_flush(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_too_little_room_is_said_first(tmp_path: Path) -> None:
     source = Fake(BACKUP)
     with pytest.raises(DestinationError, match=r"expected \d+ free bytes, found \d+"):
-        transfer(source, Wanted(NAME, 1 << 60, None), resolve(str(tmp_path), NAME), 0o640, FOREVER)
+        transfer(source, RemoteFile(NAME, 1 << 60, None), resolve(str(tmp_path), NAME), 0o640, FOREVER)
     assert source.offsets == []
     assert names(tmp_path) == set()
 
@@ -539,7 +538,7 @@ def test_two_at_once(tmp_path: Path) -> None:
 
     def second() -> None:
         if not refused:
-            with pytest.raises(BusyError, match=r"another fetch to .* is going on") as caught:
+            with pytest.raises(ConcurrentFetchError, match=r"another fetch to .* is going on") as caught:
                 fetch(Fake(bytes(len(BACKUP))), tmp_path, bytes(len(BACKUP)))
             refused.append(str(caught.value))
 
@@ -557,7 +556,7 @@ def test_many_processes_at_once(tmp_path: Path) -> None:
         done = 0
         while time.monotonic() < until:
             # Any other error ends this process with another exit status.
-            with contextlib.suppress(BusyError):
+            with contextlib.suppress(ConcurrentFetchError):
                 fetch(Fake(data[number], piece=10_000), tmp_path, data[number])
                 done += 1
         os._exit(0 if done else 3)

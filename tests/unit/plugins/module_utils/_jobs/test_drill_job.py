@@ -16,7 +16,7 @@ from plugins.module_utils._jobs.drill_job import (
     sections,
     settings_text,
 )
-from plugins.module_utils._jobs.pod_diagnosis import Waiting
+from plugins.module_utils._jobs.pod_diagnosis import PodProblem
 from plugins.module_utils._jobs.volume_jobs import volume_job
 from plugins.module_utils.errors import ExpectationError
 from plugins.module_utils.script import FILES as SCRIPT
@@ -116,7 +116,7 @@ def test_sizes(text: str, size: int) -> None:
     assert parse_size(text) == size
 
 
-KILLED = Waiting("Evicted", "Usage of EmptyDir volume exceeds the limit", "Give it more room (size_limit)")
+KILLED = PodProblem("Evicted", "Usage of EmptyDir volume exceeds the limit", "Give it more room (size_limit)")
 
 
 @pytest.mark.parametrize(

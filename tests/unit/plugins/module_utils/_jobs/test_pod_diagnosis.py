@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from plugins.module_utils._jobs.pod_diagnosis import (
+    event_problem,
     has_succeeded,
     job_end,
     job_failure,
     running_beside,
-    why_event,
-    why_killed,
-    why_waiting,
+    startup_problem,
+    termination_cause,
 )
 
 
@@ -59,7 +59,7 @@ def event(
     ],
 )
 def test_why_waiting(found: dict[str, Any], events: list[dict[str, Any]], reason: str | None) -> None:
-    why = why_waiting(found, events)
+    why = startup_problem(found, events)
     assert (why and why.reason) == reason
     assert why is None or str(why).startswith(f"{reason}: ")
 
@@ -97,7 +97,7 @@ def held_up(reason: str, message: str, *events: dict[str, Any]) -> tuple[dict[st
     ],
 )  # fmt: skip
 def test_a_late_node_is_waited_for(found: tuple[dict[str, Any], list[dict[str, Any]]]) -> None:
-    why = why_waiting(*found)
+    why = startup_problem(*found)
     assert why is not None and why.may_pass and why.is_for_node
 
 
@@ -127,7 +127,7 @@ def test_a_late_node_is_waited_for(found: tuple[dict[str, Any], list[dict[str, A
     ],
 )
 def test_what_comes_back_may_pass(found: tuple[dict[str, Any], list[dict[str, Any]]]) -> None:
-    why = why_waiting(*found)
+    why = startup_problem(*found)
     assert why is not None and why.may_pass and not why.is_for_node
 
 
@@ -153,7 +153,7 @@ def test_what_comes_back_may_pass(found: tuple[dict[str, Any], list[dict[str, An
     ],
 )
 def test_what_somebody_must_mend(found: tuple[dict[str, Any], list[dict[str, Any]]]) -> None:
-    why = why_waiting(*found)
+    why = startup_problem(*found)
     assert why is not None and not why.may_pass
 
 
@@ -175,7 +175,7 @@ def test_what_somebody_must_mend(found: tuple[dict[str, Any], list[dict[str, Any
     ],
 )
 def test_a_pod_that_is_refused(message: str, may_pass: bool, names_resources: bool) -> None:
-    why = why_event([event("FailedCreate", message=message)])
+    why = event_problem([event("FailedCreate", message=message)])
     assert why is not None
     assert (why.may_pass, "postgres_backup_resources" in why.advice) == (may_pass, names_resources)
 
@@ -207,7 +207,7 @@ def test_a_container_beside_ours(
 
 
 def test_the_newest_event_counts() -> None:
-    why = why_event([event("FailedCreate", at="2026-11-22T02:00:01Z"), event("FailedMount")])
+    why = event_problem([event("FailedCreate", at="2026-11-22T02:00:01Z"), event("FailedMount")])
     assert why is not None
     assert why.message == "about FailedCreate"
 
@@ -254,6 +254,6 @@ ERROR = {"terminated": {"reason": "Error", "exitCode": 1}}
     ],
 )
 def test_what_ended_a_pod_from_outside(status: dict[str, Any], reason: str | None) -> None:
-    why = why_killed({"status": status})
+    why = termination_cause({"status": status})
     assert (why and why.reason) == reason
     assert why is None or str(why).startswith(f"{reason}: ")

@@ -41,7 +41,7 @@ def backup(tmp_path: Path) -> Path:
     return path
 
 
-def write_sidecar(backup: Path, data: bytes = DATA, name: str = NAME) -> None:
+def write_checksum_file(backup: Path, data: bytes = DATA, name: str = NAME) -> None:
     backup.with_name(backup.name + ".sha256").write_text(f"{hashlib.sha256(data).hexdigest()}  {name}\n")
 
 
@@ -53,7 +53,7 @@ def test_a_whole_backup(backup: Path) -> None:
     assert verification.sha256 == hashlib.sha256(DATA).hexdigest()
     assert verification.expected_sha256_from is None
     assert verification.created == datetime(2026, 11, 22, 2, tzinfo=UTC)
-    write_sidecar(backup)
+    write_checksum_file(backup)
     assert (checks(found(backup)), found(backup).expected_sha256_from) == ([], "sidecar")
     given = found(backup, sha256=hashlib.sha256(DATA).hexdigest().upper())
     assert (checks(given), given.expected_sha256_from) == ([], "sha256")
@@ -66,7 +66,7 @@ def test_the_header_tells_the_time_better_than_the_name(backup: Path) -> None:
 
 
 def test_another_hash(backup: Path) -> None:
-    write_sidecar(backup, b"other")
+    write_checksum_file(backup, b"other")
     assert checks(found(backup)) == ["sha256"]
     assert checks(found(backup, "ignore")) == []
     assert checks(found(backup, sha256="0" * 64)) == ["sha256"]
@@ -74,9 +74,9 @@ def test_another_hash(backup: Path) -> None:
 
 @pytest.mark.parametrize("sidecar", ["auto", "required"])
 def test_a_bad_sidecar(backup: Path, sidecar: str) -> None:
-    write_sidecar(backup, name="other.sql.gz")
+    write_checksum_file(backup, name="other.sql.gz")
     assert checks(found(backup, sidecar)) == ["sidecar"]
-    write_sidecar(backup, name=f"/backups/{NAME}")
+    write_checksum_file(backup, name=f"/backups/{NAME}")
     assert checks(found(backup, sidecar)) == ["sidecar"]
     path = backup.with_name(backup.name + ".sha256")
     path.unlink()
@@ -105,7 +105,7 @@ def test_the_directory_format_is_named(tmp_path: Path) -> None:
 
 
 def test_everything_that_is_wrong_at_once(backup: Path) -> None:
-    write_sidecar(backup, b"other")
+    write_checksum_file(backup, b"other")
     backup.write_bytes(DATA[:-3])
     verification = verify(str(backup), Expectations(min_size_bytes=10_000, max_age=NOW - NOW), NOW, None, "auto")
     assert checks(verification) == ["sha256", "gzip", "size", "age"]
@@ -211,7 +211,7 @@ def test_a_thousand_truncations_of_a_larger_backup(backup: Path) -> None:
 
 
 def test_every_flipped_bit_with_a_sidecar(backup: Path) -> None:
-    write_sidecar(backup)
+    write_checksum_file(backup)
     step = int(os.environ.get("FLIP_STEP", "7"))
     for bit in range(0, len(DATA) * 8, step):
         data = bytearray(DATA)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from plugins.module_utils._volume.checksum_file import parse_sidecar
-from plugins.module_utils.errors import SidecarError
+from plugins.module_utils._volume.checksum_file import parse_checksum_file
+from plugins.module_utils.errors import ChecksumFileError
 
 HASH = "0123456789abcdef" * 4
 
@@ -17,14 +17,14 @@ HASH = "0123456789abcdef" * 4
     "line", [f"{HASH}  b.sql.gz\n", f"{HASH}  b.sql.gz", f"{HASH} *b.sql.gz\n", f"{HASH.upper()}  b.sql.gz\n"]
 )
 def test_lines_of_sha256sum(line: str) -> None:
-    assert parse_sidecar(line.encode(), "b.sql.gz") == HASH
+    assert parse_checksum_file(line.encode(), "b.sql.gz") == HASH
 
 
 @pytest.mark.parametrize("name", ["b.sql.gz", "with space", "ünï", "back\\slash", "new\nline"])
 def test_real_sha256sum(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"x")
     line = subprocess.run(["sha256sum", name], cwd=tmp_path, capture_output=True, check=True).stdout
-    assert parse_sidecar(line, name) == "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
+    assert parse_checksum_file(line, name) == "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
 
 
 @pytest.mark.parametrize(
@@ -42,5 +42,5 @@ def test_real_sha256sum(tmp_path: Path, name: str) -> None:
     ],
 )
 def test_what_is_no_sidecar_of_this_file(data: bytes, message: str) -> None:
-    with pytest.raises(SidecarError, match=message):
-        parse_sidecar(data, "b.sql.gz")
+    with pytest.raises(ChecksumFileError, match=message):
+        parse_checksum_file(data, "b.sql.gz")

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""What a text is that is not a plain dump of pg_dumpall or pg_dump, as far as its beginning shows."""
+
+from __future__ import annotations
+
+import re
+
+# psql skips it at the beginning of a file (mainloop.c).
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_CUSTOM_FORMAT = b"PGDMP"
+_TAR_MAGIC = b"ustar"
+_UTF_16_OR_32 = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
+# What other programs write at the beginning of theirs, PostgreSQL's relatives in pg_dump's words.
+_PRODUCT_BYTES = 4096
+_PRODUCT = re.compile(
+    rb"^(?:-- (?!PostgreSQL database)([A-Za-z][A-Za-z0-9_. ]{0,40}?) database (?:cluster )?dump\r?$"
+    rb"|(?:--|#|/\*)? ?(MySQL|MariaDB|phpMyAdmin|Adminer|HeidiSQL|Navicat|DBeaver|SQLite)\b"
+    rb"[^\n]{0,80}?(?i:dump|transfer|$)"
+    rb"|(PRAGMA foreign_keys))",
+    re.MULTILINE,
+)
+
+
+def other_format(begin: bytes) -> str | None:
+    """What a text is that begins like this, in words for a person; None where it is not known."""
+    product = _product_of(begin)
+    found = (
+        (not begin or begin == BYTE_ORDER_MARK, "the text is empty: the program that should have written it failed"),
+        (
+            _is_utf_16_or_32(begin),
+            "found UTF-16 or UTF-32, as PowerShell's > writes it. Let pg_dumpall or pg_dump write the file "
+            "(--file), and compress it with gzip",
+        ),
+        (
+            begin.startswith(_CUSTOM_FORMAT),
+            "found pg_dump's custom format, which pg_restore reads; dump with --format=plain",
+        ),
+        (begin[257:262] == _TAR_MAGIC, "found a tar archive; expected the SQL text itself"),
+        (begin.startswith(b"\x1f\x8b"), "found gzip data within gzip data; decompress it once"),
+        (product is not None, f"found a dump of {product}; its own programs restore it"),
+        (
+            b"\r" in begin and b"\n" not in begin,
+            "its lines end in CR alone, which psql does not read; expected LF or CRLF",
+        ),
+    )
+    return next((text for is_it, text in found if is_it), None)
+
+
+def _is_utf_16_or_32(begin: bytes) -> bool:
+    """Whether a text begins with such a mark, or with characters that have a zero byte each."""
+    if begin.startswith(_UTF_16_OR_32):
+        return True
+    return len(begin) > 1 and len({begin[0] == 0, begin[1] == 0}) == 2 and begin[2:4].count(0) == 1
+
+
+def _product_of(begin: bytes) -> str | None:
+    """The product that wrote a text, where another one than PostgreSQL says so at its beginning."""
+    found = _PRODUCT.search(begin[:_PRODUCT_BYTES])
+    if found is None:
+        return None
+    name = (found[1] or found[2] or b"SQLite").decode()
+    return "YugabyteDB" if name == "YSQL" else name
