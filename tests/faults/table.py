@@ -474,7 +474,7 @@ FAULTS: dict[str, Fault] = {
             "fetch": shown(
                 "the second refuses",
                 "To one file, the second says that another fetch is at work.",
-                f"{FETCHES}test_two_fetches_at_once",
+                "tests/cluster/modules/test_fetch_interrupted.py::test_two_fetches_at_once",
                 "tests/unit/plugins/module_utils/test_transfer.py::test_many_processes_at_once",
             ),
             "verify": Cell("works", "Only reads."),
