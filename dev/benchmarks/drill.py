@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from plugins.module_utils.verification import read_backup
+from plugins.module_utils._verify.verification import read_backup
 from tests.cluster.support.ansible_runs import Ansible
 from tests.cluster.support.foreign_cronjobs import BACKUPS, claim, cronjob
 from tests.cluster.support.installed_objects import volume_folder

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from plugins.module_utils.cluster.restore_run import SCRIPT_FILES
-from plugins.module_utils.drilling import DrillRequest, drill_work
+from plugins.module_utils._cluster.restore_run import SCRIPT_FILES
+from plugins.module_utils._jobs.drill_job import DrillRequest, drill_work
+from plugins.module_utils._jobs.volume_jobs import RESTORE, ReaderRequest, VolumeWork, reader_job, volume_job
 from plugins.module_utils.script import FILES
-from plugins.module_utils.volume_jobs import RESTORE, ReaderRequest, VolumeWork, reader_job, volume_job
 from tests.cluster.support.ansible_runs import Ansible
 from tests.cluster.support.foreign_cronjobs import install
 from tests.cluster.support.installed_objects import volume_folder

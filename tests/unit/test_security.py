@@ -15,16 +15,16 @@ from typing import Any
 
 import pytest
 
-from plugins.module_utils.catalog import parse_listing
-from plugins.module_utils.destination import Destination, open_partial, resolve, write_sidecar
-from plugins.module_utils.drilling import DrillRequest, drill_work
+from plugins.module_utils._fetch.destination import Destination, open_partial, resolve, write_sidecar
+from plugins.module_utils._jobs.drill_job import DrillRequest, drill_work
+from plugins.module_utils._jobs.restore_plan import RestoreRequest, plan_restore
+from plugins.module_utils._jobs.volume_jobs import RESTORE, ReaderRequest, VolumeWork, reader_job, volume_job
+from plugins.module_utils._volume.catalog import parse_listing
 from plugins.module_utils.errors import BackupError, ListingError
-from plugins.module_utils.restore_plan import RestoreRequest, plan_restore
 from plugins.module_utils.script import FILES
-from plugins.module_utils.volume_jobs import RESTORE, ReaderRequest, VolumeWork, reader_job, volume_job
 
+from .plugins.module_utils._jobs.test_restore_plan import contents
 from .plugins.module_utils.cronjobs import cronjob, plain
-from .plugins.module_utils.test_restore_plan import contents
 
 NAME = "postgres-backup-2026-11-22-020000.sql.gz"
 HASH = "0123456789abcdef" * 4
