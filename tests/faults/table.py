@@ -393,7 +393,7 @@ FAULTS: dict[str, Fault] = {
                 "tells",
                 "Reports backups dated more than five minutes ahead; such a one is never the newest.",
                 f"{PRUNES}test_five_minutes_ahead_is_the_border_of_the_future",
-                "tests/unit/plugins/module_utils/_volume/test_health.py::test_the_volume",
+                "tests/unit/plugins/module_utils/_volume/test_health.py::test_problems_of_the_volume",
             ),
             "prune": shown(
                 "keeps them",
@@ -403,7 +403,7 @@ FAULTS: dict[str, Fault] = {
             "fetch": shown(
                 "not the newest",
                 "A backup dated ahead is not the newest; it can be named.",
-                "tests/unit/plugins/module_utils/_volume/test_catalog.py::test_the_newest",
+                "tests/unit/plugins/module_utils/_volume/test_catalog.py::test_newest_complete_backup",
             ),
             "verify": NO_CLUSTER,
             "drill": as_of("fetch", "not the newest"),
@@ -427,7 +427,7 @@ FAULTS: dict[str, Fault] = {
             "verify": shown(
                 "a false alarm",
                 "With `max_age`, the file seems too old.",
-                "tests/unit/plugins/module_utils/_verify/test_verification.py::test_everything_that_is_wrong_at_once",
+                "tests/unit/plugins/module_utils/_verify/test_verification.py::test_all_failures_are_reported_together",
             ),
             "drill": own("works", "Goes by names and hashes.", _RESTORED),
             "restore": own("works", "Goes by names and hashes.", _RESTORED),
@@ -475,7 +475,7 @@ FAULTS: dict[str, Fault] = {
                 "the second refuses",
                 "To one file, the second says that another fetch is at work.",
                 "tests/cluster/modules/test_fetch_interrupted.py::test_two_fetches_at_once",
-                "tests/unit/plugins/module_utils/_fetch/test_transfer.py::test_many_processes_at_once",
+                "tests/unit/plugins/module_utils/_fetch/test_transfer.py::test_many_fetches_to_one_file",
             ),
             "verify": Cell("works", "Only reads."),
             "drill": own("works", "Each has a server of its own.", _RESTORED),
