@@ -3,6 +3,10 @@
 """A real cluster, one PostgreSQL for all tests, and a namespace for each.
 
 Without a cluster the tests fail; they are not skipped.
+
+Which Python runs Ansible's modules: tests/warm_python.py for what `Ansible` (support/ansible_runs.py) runs to its end;
+this halves the time. The plain one for what `Ansible.start` begins and a test then interrupts or kills, since the warm
+one's processes are not Ansible's children, and for everything with TESTS_PLAIN_PYTHON=1 (the weekly run).
 """
 
 from __future__ import annotations

@@ -17,19 +17,7 @@ from tests.script.workspace import SERVER_UID
 
 from . import hostile, truth
 from .conftest import Pair
-
-FORMS = {
-    "plain": (),
-    "inserts": ("--inserts",),
-    "column-inserts": ("--column-inserts",),
-    "rows-per-insert": ("--rows-per-insert=7",),
-    "on-conflict": ("--inserts", "--on-conflict-do-nothing"),
-    "clean": ("--clean", "--if-exists"),
-    "no-comments": ("--no-comments",),
-    "verbose": ("--verbose",),
-    "quoted": ("--quote-all-identifiers",),
-    "no-dollars": ("--disable-dollar-quoting",),
-}
+from .truth import FORMS
 
 
 def read(text: bytes, size: int = 1 << 16) -> Contents:

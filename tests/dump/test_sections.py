@@ -12,7 +12,7 @@ from plugins.module_utils._dump.dump_reader import DumpReader
 from . import foreign, truth
 from .conftest import Pair
 from .sections import AWKS, facts
-from .test_dumps import FORMS
+from .truth import FORMS
 
 # What the shell finds by counting NUL bytes, which never reach awk.
 BY_NUL_BYTES = {"utf-16-le-without-mark", "utf-16-be-without-mark", "zero-bytes", "zero-bytes-among-rows"}

@@ -42,6 +42,20 @@ SELECT json_build_array(d.datname, d.datdba::regrole, d.datconnlimit, d.datistem
 FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace;
 """
 
+# Options of pg_dump and pg_dumpall that change the text.
+FORMS = {
+    "plain": (),
+    "inserts": ("--inserts",),
+    "column-inserts": ("--column-inserts",),
+    "rows-per-insert": ("--rows-per-insert=7",),
+    "on-conflict": ("--inserts", "--on-conflict-do-nothing"),
+    "clean": ("--clean", "--if-exists"),
+    "no-comments": ("--no-comments",),
+    "verbose": ("--verbose",),
+    "quoted": ("--quote-all-identifiers",),
+    "no-dollars": ("--disable-dollar-quoting",),
+}
+
 
 def databases(server: Server) -> list[str]:
     """Every database that a dump of the cluster holds."""

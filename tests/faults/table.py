@@ -412,7 +412,7 @@ FAULTS: dict[str, Fault] = {
                 "reports it",
                 "Reports backups dated more than five minutes in the future; they are never the newest.",
                 f"{PRUNES}test_five_minutes_ahead_is_the_border_of_the_future",
-                "tests/unit/plugins/module_utils/_volume/test_health.py::test_the_volume",
+                "tests/unit/plugins/module_utils/_volume/test_health.py::test_problems_of_the_volume",
             ),
             "prune": shown(
                 "keeps it",
@@ -422,7 +422,7 @@ FAULTS: dict[str, Fault] = {
             "fetch": shown(
                 "skips it",
                 "A backup dated in the future is not the newest; it can be fetched by name.",
-                "tests/unit/plugins/module_utils/_volume/test_catalog.py::test_the_newest",
+                "tests/unit/plugins/module_utils/_volume/test_catalog.py::test_newest_complete_backup",
             ),
             "verify": NO_CLUSTER,
             "drill": as_of("fetch", "skips it"),
@@ -448,7 +448,7 @@ FAULTS: dict[str, Fault] = {
             "verify": shown(
                 "false alarm",
                 "With `max_age`, the file seems too old.",
-                "tests/unit/plugins/module_utils/_verify/test_verification.py::test_everything_that_is_wrong_at_once",
+                "tests/unit/plugins/module_utils/_verify/test_verification.py::test_all_failures_are_reported_together",
             ),
             "drill": own("works", "Uses names and hashes only.", _RESTORED),
             "restore": own("works", "Uses names and hashes only.", _RESTORED),
@@ -496,8 +496,8 @@ FAULTS: dict[str, Fault] = {
             "fetch": shown(
                 "the second fails",
                 "With the same destination, the second one reports that another fetch is running.",
-                f"{FETCHES}test_two_fetches_at_once",
-                "tests/unit/plugins/module_utils/_fetch/test_transfer.py::test_many_processes_at_once",
+                "tests/cluster/modules/test_fetch_interrupted.py::test_two_fetches_at_once",
+                "tests/unit/plugins/module_utils/_fetch/test_transfer.py::test_many_fetches_to_one_file",
             ),
             "verify": Cell("works", "Only reads."),
             "drill": own("works", "Each uses a separate temporary server.", _RESTORED),

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.in_turn import leave_out, parameters, take_in_turn
+from tests.in_turn import take_in_turn
 
 from . import combinations, sample
 from .combinations import Combination
@@ -37,12 +37,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         markers = item.iter_markers("parametrize")
         return not any("combination" in marker.args[0] for marker in markers)
 
-    def is_one_pairing_too_many(item: pytest.Item) -> bool:
-        values = parameters(item)
-        return len(values) > 1 and values.get("combination") not in {None, *combinations.PAIRINGS}
-
     take_in_turn(config, items, "combination", has_the_fixtures)
-    leave_out(config, items, is_one_pairing_too_many)
 
 
 @pytest.fixture(scope="session")
@@ -82,7 +77,7 @@ def paths(workspace: Workspace) -> Callable[[Combination], list[Path]]:
 
 @pytest.fixture(params=combinations.PAIRINGS, ids=str)
 def combination(request: pytest.FixtureRequest) -> Combination:
-    """The pairings of images that there are, in turn; a test marked `under_all` has every shell with every awk."""
+    """The pairings of images that there are, in turn; a test marked `under_all` has all of them."""
     chosen = request.param
     assert isinstance(chosen, Combination)
     return chosen

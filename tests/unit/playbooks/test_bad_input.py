@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.in_turn import weekly
+
 from .recorded import CHECKOUT, PLAYBOOKS, WELL, Done, Recorded
 
 DUMPS = CHECKOUT / "tests" / "unit" / "plugins" / "module_utils" / "dumps"
@@ -84,8 +86,16 @@ MODULES = {
 }
 
 
-@pytest.mark.parametrize("playbook", MODULES)
-@pytest.mark.parametrize("check", [[], ["--check", "--diff"]], ids=["run", "check"])
+RUNS = [pytest.param(name, [], id=f"{name}-run") for name in MODULES]
+# In check mode every day those that fetch a backup and then use it.
+DAILY_CHECKS = ("drill", "restore")
+CHECKS = [
+    (pytest.param if name in DAILY_CHECKS else weekly)(name, ["--check", "--diff"], id=f"{name}-check")
+    for name in MODULES
+]
+
+
+@pytest.mark.parametrize(("playbook", "check"), [*RUNS, *CHECKS])
 def test_module_failure_or_empty_result_is_handled(recorded: Recorded, playbook: str, check: list[str]) -> None:
     path = recorded.here / time.strftime("postgres-backup-%Y-%m-%d-%H%M%S.sql.gz", time.gmtime())
     path.write_bytes(GOOD)

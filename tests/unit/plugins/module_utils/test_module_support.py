@@ -10,7 +10,7 @@ from typing import Any
 from plugins.module_utils.module_support import FAILED_LOG_LINES, shortened
 
 
-def test_a_failure_is_short() -> None:
+def test_failure_result_is_short() -> None:
     lines = [f"2026-11-22T02:00:00Z line {number}" for number in range(200)]
     tables = [{"schema": "public", "name": f"t{number}", "rows": 1} for number in range(1000)]
     result: dict[str, Any] = {
@@ -33,7 +33,7 @@ def test_a_failure_is_short() -> None:
     assert json.dumps(result) == before
 
 
-def test_a_failure_without_any_of_it() -> None:
+def test_failure_without_a_result() -> None:
     results: list[dict[str, Any]] = [
         {"msg": "x"},
         {"log": [], "result": None, "contents": None},

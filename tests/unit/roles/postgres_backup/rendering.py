@@ -13,6 +13,8 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 
 ROLE = Path(__file__).resolve().parents[4] / "roles" / "postgres_backup"
+SPECS: dict[str, Any] = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]
+OPTIONS: dict[str, Any] = SPECS["options"]
 
 
 def _trusted(value: Any) -> Any:

@@ -10,11 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from .rendering import ROLE, evaluate
+from .rendering import OPTIONS, ROLE, evaluate
 
 DEFAULTS: dict[str, Any] = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
-SPECS: dict[str, Any] = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]
-OPTIONS: dict[str, Any] = SPECS["options"]
 # As the role's summary looks for them.
 (_UNKNOWN,) = re.findall(r"set unknown = (.*) -%}", (ROLE / "templates" / "notes.txt.j2").read_text())
 UNKNOWN = "{{ " + _UNKNOWN + " }}"

@@ -22,8 +22,7 @@ import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from .rendering import render
-from .test_argument_specs import OPTIONS
+from .rendering import OPTIONS, render
 
 # No blank and no letter in front, so that these come as far as possible; then what YAML takes for something else.
 SHELL = "a'b\"c$(>PWNED)`>PWNED`;>PWNED|>PWNED&>PWNED\\{{7*7}}{%raw%}$(POSTGRES_BACKUP_NAME)$$%s!#*?[é\x85\u2028"

@@ -97,7 +97,7 @@ WHOLE = (
 )
 
 
-def test_a_whole_stream(served: Server) -> None:
+def test_complete_stream(served: Server) -> None:
     assert read(served(WHOLE, GOODBYE)) == b"one two three"
     assert read(served(WHOLE)) == b"one two three"
     assert served(WHOLE, GOODBYE).answer(["cat", "x"]) == b"one two three"
@@ -114,7 +114,7 @@ def test_the_status_may_come_in_pieces_and_before_the_last_bytes(served: Server)
     assert read(served(*stream)) == b"one two"
 
 
-def test_a_server_that_does_not_say_goodbye(served: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stream_without_a_close_frame(served: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exec_stream, "_GOODBYE_SECONDS", 0.1)
     assert read(served(WHOLE, then="silence")) == b"one two three"
 
@@ -141,7 +141,7 @@ def test_a_broken_connection(served: Server) -> None:
             read(container)
 
 
-def test_exit_statuses(served: Server) -> None:
+def test_exit_statuses_are_returned(served: Server) -> None:
     said = frame(BINARY, b"\x02cat: x: No such file\n")
     with pytest.raises(
         CommandFailedError, match="'cat' in the pod data/reader-x ended with 1: cat: x: No such"
@@ -166,7 +166,7 @@ def test_much_standard_error_is_not_kept(served: Server) -> None:
     assert len(caught.value.stderr) == 1 << 14
 
 
-def test_an_endless_answer_is_refused(served: Server) -> None:
+def test_endless_output_is_refused(served: Server) -> None:
     with pytest.raises(LostError, match="said more than 100 bytes"):
         served(frame(BINARY, b"\x01" + b"x" * 200), frame(BINARY, b"\x03" + SUCCESS), GOODBYE).answer(["cat"], 100)
 
@@ -233,7 +233,7 @@ def status_error(status: int, body: bytes) -> Exception:
     return WebSocketBadStatusException(f"Handshake status {status} -+-+- {{}} -+-+- {body!r}", status, "", {}, body)
 
 
-def test_refusals() -> None:
+def test_rejected_exec_requests() -> None:
     forbidden = json.dumps({"message": 'pods "reader-x" is forbidden: User "u" cannot create pods/exec'}).encode()
     with pytest.raises(
         CommandRefusedError, match=r"refused \(403\): pods .* Expected the right to get and create pods/exec"
@@ -250,7 +250,7 @@ def test_refusals() -> None:
         read(refused(ssl.SSLCertVerificationError("certificate verify failed")))
 
 
-def test_a_handshake_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_handshake_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     let_go = threading.Event()
     monkeypatch.setattr(exec_stream, "_handshake", lambda *_: let_go.wait() and WebSocket())
     with pytest.raises(LostError, match=r"no answer for 0\.2 seconds"):

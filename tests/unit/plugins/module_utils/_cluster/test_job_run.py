@@ -156,7 +156,7 @@ def test_pods_that_come_one_after_the_other() -> None:
     assert end.result == {"state": "succeeded"}
 
 
-def test_the_newest_pod_was_killed() -> None:
+def test_newest_pod_was_killed() -> None:
     oom = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
     fake = Pods([job("Failed")], [tries(ended(), oom)], {"p1": Log("one", FIRST), "p2": Log("two")})
     end = watched(fake)
@@ -170,12 +170,12 @@ def test_a_job_that_fails_behind_a_success() -> None:
     assert watched(fake).result == {"state": "succeeded"}
 
 
-def test_nothing_agrees_with_the_jobs_end() -> None:
+def test_result_contradicts_the_end_of_the_job() -> None:
     fake = Fake([job("Complete")], [[pod(ended())]], {False: [Log(result("failed"))]})
     assert watched(fake).result is None
 
 
-def test_the_attempt_before_is_read_too() -> None:
+def test_earlier_attempt_is_read_too() -> None:
     fake = Fake(
         [job("Failed")],
         [[pod(ended(), 1, ended())]],
@@ -203,7 +203,7 @@ def test_a_job_that_is_gone() -> None:
     assert (end.state, end.result) == ("Gone", {"state": "failed"})
 
 
-def test_a_first_container_that_fails_is_heard_too() -> None:
+def test_failing_init_container_is_reported() -> None:
     made = pod({"waiting": {"reason": "PodInitializing"}})
     first = {"name": "prepare", "restartCount": 0, "state": ended()}
     made["status"] |= {"phase": "Failed", "reason": "Evicted", "initContainerStatuses": [first]}
@@ -214,7 +214,7 @@ def test_a_first_container_that_fails_is_heard_too() -> None:
     assert end.killed is not None and end.killed.reason == "Evicted"
 
 
-def test_the_scripts_last_word_is_the_end() -> None:
+def test_result_of_the_script_is_the_end() -> None:
     """The Job itself never says so here."""
     word = '{"state":"succeeded","operation":"drill"}'
     fake = Fake([job()], [[pod(RUNNING)]], {False: [Log("one", '{"state":"failed","operation":"drill"}', word)]})
@@ -237,7 +237,7 @@ def beside(state: dict[str, Any], exit_code: int = 0) -> dict[str, Any]:
     return made
 
 
-def test_a_container_that_goes_on_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_container_that_continues(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_run, "_BESIDE_SECONDS", 0.1)
     fake = Fake([job()], [[pod(RUNNING)], [beside(RUNNING)]], {False: [Log("one", PUBLISHED)]})
     run: Any = JobRun(fake, "data", "j", "backup")  # type: ignore[arg-type]
@@ -254,7 +254,9 @@ def test_a_container_that_goes_on_beside_it(monkeypatch: pytest.MonkeyPatch) -> 
         (pod(RUNNING), PUBLISHED),
     ],
 )
-def test_what_is_no_end_beside_it(monkeypatch: pytest.MonkeyPatch, found: dict[str, Any], word: str) -> None:
+def test_line_that_is_not_a_result_is_not_the_end(
+    monkeypatch: pytest.MonkeyPatch, found: dict[str, Any], word: str
+) -> None:
     monkeypatch.setattr(job_run, "_BESIDE_SECONDS", 0.1)
     run: Any = JobRun(Fake([job()], [[found]], {False: [Log(word)]}), "data", "j", "backup")  # type: ignore[arg-type]
     with pytest.raises(WaitTimeoutError, match=GOES_ON):
@@ -285,7 +287,7 @@ def test_a_deadline_that_a_pod_waited_for() -> None:
     assert "Its pod had not started: Unschedulable: 0/1 nodes" in str(run.wait(5, 10, patient=True).reason)
 
 
-def test_a_hundred_thousand_lines() -> None:
+def test_log_of_a_hundred_thousand_lines() -> None:
     lines = [f'{{"type":"table","schema_hex":"7075626c6963","name_hex":"{number:08x}"}}' for number in range(100_000)]
     fake = Fake([job(), job("Complete")], [[pod(RUNNING)], [pod(ended())]], {False: [Log(*lines, result("succeeded"))]})
     began = time.monotonic()

@@ -90,7 +90,7 @@ def given_up(monkeypatch: pytest.MonkeyPatch, fake: Fake, *seen: tuple[int, Pod]
         ([(0, RUNNING), (1000, NO_NODE)], [], 1300, None),
     ],
 )
-def test_how_long_it_waits(
+def test_time_limits_of_each_problem(
     monkeypatch: pytest.MonkeyPatch,
     seen: list[tuple[int, Pod]],
     events: list[dict[str, Any]],
@@ -101,7 +101,7 @@ def test_how_long_it_waits(
     assert given_up(monkeypatch, Fake(*events), *seen, patient=True) == asked_for
 
 
-def test_the_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_messages_of_each_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     for found, words in ((NO_NODE, "does not start yet"), (NO_SECRET, "does not start, and waiting will not help")):
@@ -113,7 +113,7 @@ def test_the_messages(monkeypatch: pytest.MonkeyPatch) -> None:
             watch.look()
 
 
-def test_what_it_waits_for_is_known_and_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_problem_is_remembered_until_it_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     fake: Any = Fake(NAS_AWAY)

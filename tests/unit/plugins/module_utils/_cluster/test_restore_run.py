@@ -78,7 +78,7 @@ def run(cluster: Any, target: str | None = "shop") -> str:
     return name
 
 
-def test_a_job_is_made_and_deleted() -> None:
+def test_job_is_created_and_deleted() -> None:
     cluster = Cluster(rival("other"), rival(ended=True), rival(deletionTimestamp="2026-11-22T02:00:01Z"))
     name = run(cluster)
     (made,) = cluster.made
@@ -99,7 +99,7 @@ def test_a_second_restore_to_the_same_database_is_refused() -> None:
     assert not cluster.made
 
 
-def test_of_two_that_begin_at_once_the_older_goes_on() -> None:
+def test_older_of_two_simultaneous_restores_continues() -> None:
     cluster = Cluster(late=rival(created="2026-11-22T02:00:04Z"))
     with pytest.raises(ClusterError, match="another restore"):
         run(cluster)
@@ -107,14 +107,14 @@ def test_of_two_that_begin_at_once_the_older_goes_on() -> None:
     run(Cluster(late=rival(created="2026-11-22T02:00:06Z")))
 
 
-def test_looking_holds_up_nobody() -> None:
+def test_check_mode_does_not_block_a_restore() -> None:
     cluster = Cluster(rival())
     run(cluster, target=None)
     assert "annotations" not in cluster.made[0]["metadata"]
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT], ids=lambda sent: sent.name)
-def test_a_signal_deletes_the_job(sent: signal.Signals) -> None:
+def test_signal_deletes_the_job(sent: signal.Signals) -> None:
     cluster = Cluster(ends=False)
     before = signal.getsignal(sent)
     threading.Timer(0.5, os.kill, (os.getpid(), sent)).start()
@@ -124,7 +124,7 @@ def test_a_signal_deletes_the_job(sent: signal.Signals) -> None:
     assert signal.getsignal(sent) == before
 
 
-def test_a_job_whose_api_server_is_away_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_job_continues_while_the_api_server_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Cluster(ends=False)
 
     def away(*_: Any) -> None:

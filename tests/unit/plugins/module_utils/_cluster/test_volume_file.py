@@ -92,7 +92,7 @@ def replaceable(volume: Path, *more: FakeReader) -> ReplaceableReader:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_names_are_never_a_shells_text(volume: Path, name: str) -> None:
+def test_file_names_are_never_parsed_by_a_shell(volume: Path, name: str) -> None:
     (volume / name).write_bytes(DATA)
     file = VolumeFile(replaceable(volume), name)
     for offset in (0, 1, 4096, len(DATA) - 1, len(DATA)):
@@ -118,7 +118,7 @@ def test_a_backup_that_cannot_be_read(volume: Path) -> None:
             ask()
 
 
-def test_a_reader_is_kept_while_it_runs(volume: Path) -> None:
+def test_reader_is_kept_while_it_runs(volume: Path) -> None:
     (volume / NAMES[0]).write_bytes(DATA)
     first = FakeReader(str(volume))
     waiting = [first]
@@ -132,7 +132,7 @@ def test_a_reader_is_kept_while_it_runs(volume: Path) -> None:
     assert first.left == ["reader-1"]
 
 
-def test_another_reader_when_the_pod_is_gone(volume: Path) -> None:
+def test_new_reader_when_the_pod_is_gone(volume: Path) -> None:
     (volume / NAMES[0]).write_bytes(DATA)
     first, second = FakeReader("/nowhere"), FakeReader(str(volume), pod="reader-2")
     waiting = [first, second]
@@ -148,7 +148,7 @@ def test_another_reader_when_the_pod_is_gone(volume: Path) -> None:
     assert second.left == ["reader-2"]
 
 
-def test_a_cluster_that_cannot_tell_is_asked_again(volume: Path) -> None:
+def test_unanswered_request_is_repeated(volume: Path) -> None:
     class Unknown(FakeReader):
         def is_running(self) -> bool:
             raise BackupError("the API server does not answer")
@@ -171,7 +171,7 @@ def test_a_cluster_that_cannot_tell_is_asked_again(volume: Path) -> None:
     assert reader.current().pod == "reader-2"
 
 
-def test_a_first_reader_that_cannot_be_had_is_no_lost_one() -> None:
+def test_first_reader_that_cannot_start_is_not_a_lost_reader() -> None:
     def new() -> Any:
         raise BackupError("forbidden")
 

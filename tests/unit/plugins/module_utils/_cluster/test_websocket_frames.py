@@ -52,7 +52,7 @@ def parse(pieces: list[bytes]) -> Seen:
     return seen
 
 
-def test_the_examples_of_the_rfc() -> None:
+def test_examples_of_the_rfc() -> None:
     """Section 5.7, with a channel as first byte where it is data."""
     assert parse([b"\x81\x05Hello"]) == [("piece", ord("H"), b"ello")]
     assert parse([b"\x01\x03Hel", b"\x80\x02lo"]) == [("piece", ord("H"), b"ello")]
@@ -95,26 +95,26 @@ WHOLE: Seen = [
 ]
 
 
-def test_all_kinds_at_once() -> None:
+def test_frames_of_all_kinds_in_one_piece() -> None:
     assert parse([STREAM]) == WHOLE
 
 
-def test_every_single_cut() -> None:
+def test_frames_cut_at_every_byte() -> None:
     for at in [*range(700), *range(len(STREAM) - 30, len(STREAM))]:
         assert parse([STREAM[:at], STREAM[at:]]) == WHOLE, at
 
 
-def test_byte_by_byte() -> None:
+def test_frames_byte_by_byte() -> None:
     assert parse([STREAM[at : at + 1] for at in range(len(STREAM))]) == WHOLE
 
 
 @given(st.lists(st.integers(0, len(STREAM)), max_size=20))
-def test_any_cuts(cuts: list[int]) -> None:
+def test_frames_cut_at_random(cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(STREAM)]
     assert parse([STREAM[begin:end] for begin, end in itertools.pairwise(edges)]) == WHOLE
 
 
-def test_pieces_are_no_copies() -> None:
+def test_payload_is_not_copied() -> None:
     block = bytearray(frame(BINARY, b"\x01abc"))
     (event,) = FrameParser().feed(memoryview(block))
     assert isinstance(event, Piece)
@@ -122,7 +122,7 @@ def test_pieces_are_no_copies() -> None:
     assert bytes(event.data) == b"abX"
 
 
-def test_a_frame_longer_than_the_memory() -> None:
+def test_frame_longer_than_the_memory() -> None:
     parser = FrameParser()
     assert not list(parser.feed(memoryview(b"\x82\x7f" + struct.pack(">Q", 2**62) + b"\x01")))
     block = memoryview(bytes(1 << 16))
@@ -145,12 +145,12 @@ def test_a_frame_longer_than_the_memory() -> None:
         (b"\x8f\x00", "unknown opcode 15"),
     ],
 )
-def test_what_no_server_may_send(data: bytes, message: str) -> None:
+def test_invalid_frames_are_refused(data: bytes, message: str) -> None:
     with pytest.raises(FrameError, match=message):
         parse([data])
 
 
 @given(st.binary(max_size=300))
-def test_garbage_is_read_or_refused(data: bytes) -> None:
+def test_random_bytes_are_read_or_refused(data: bytes) -> None:
     with contextlib.suppress(FrameError):
         parse([data])

@@ -60,7 +60,7 @@ def partial(error: DumpError) -> Contents:
 
 
 @pytest.mark.parametrize("name", ["15-all", "15-clean", "17-verbose", "18-all", "18-ins", "18-rpi"])
-def test_clusters(name: str) -> None:
+def test_real_dumps_of_clusters(name: str) -> None:
     text = (DUMPS / f"{name}.sql").read_bytes()
     contents = read(text)
     assert (contents.complete, contents.kind, contents.uncompressed_bytes) == (True, "cluster", len(text))
@@ -79,7 +79,7 @@ def test_clusters(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["15-all", "15-clean", "17-verbose", "18-all", "18-ins", "18-rpi"])
-def test_sections_lie_one_behind_the_other(name: str) -> None:
+def test_sections_are_contiguous(name: str) -> None:
     text = (DUMPS / f"{name}.sql").read_bytes()
     contents = read(text)
     assert contents.globals_span is not None
@@ -98,14 +98,14 @@ def test_sections_lie_one_behind_the_other(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "database"), [("18-onec", "app"), ("18-one", None)])
-def test_one_database(name: str, database: str | None) -> None:
+def test_dump_of_one_database(name: str, database: str | None) -> None:
     contents = read((DUMPS / f"{name}.sql").read_bytes())
     assert (contents.kind, contents.complete) == ("database", True)
     assert [each.name for each in contents.databases] == [database]
     assert {(table.schema, table.name): table.rows for table in contents.databases[0].tables} == TABLES
 
 
-def test_globals_alone() -> None:
+def test_dump_of_globals_only() -> None:
     text = (DUMPS / "18-glob.sql").read_bytes()
     contents = read(text)
     assert (contents.kind, contents.roles, contents.databases) == ("globals", ("postgres", "r"), ())
@@ -113,7 +113,7 @@ def test_globals_alone() -> None:
     assert text[sum(contents.globals_span) :].startswith(b"--\n-- PostgreSQL database cluster dump complete")
 
 
-def test_header() -> None:
+def test_header_of_the_script_is_read() -> None:
     contents = read(HEADER + CLUSTER)
     assert contents.header == Header(
         collection_version="0.1.0",
@@ -191,7 +191,7 @@ def with_sql(sql: bytes) -> bytes:
     ],
     ids=["footer", "dump", "end", "connect", "copy", "table", "database", "role"],
 )
-def test_nothing_inside_counts(sql: bytes, forged: bytes) -> None:
+def test_lines_inside_rows_and_strings_do_not_count(sql: bytes, forged: bytes) -> None:
     plain = read(CLUSTER)
     if b"COPY public.b" in sql:
         forged = forged.replace(b"\t", b"\\t")
@@ -230,7 +230,7 @@ def test_nothing_inside_counts(sql: bytes, forged: bytes) -> None:
         (CLUSTER[:600], IncompleteDumpError, "among the roles and other globals"),
     ],
 )
-def test_what_is_not_one_whole_dump(text: bytes, kind: type[DumpError], message: str) -> None:
+def test_text_that_is_not_one_complete_dump(text: bytes, kind: type[DumpError], message: str) -> None:
     error = failure(text)
     assert isinstance(error, kind)
     with pytest.raises(kind, match=message):
@@ -255,7 +255,7 @@ def test_only_the_sections_own_database_is_altered() -> None:
     assert read(text).databases[2].settings == read(CLUSTER).databases[2].settings
 
 
-def test_while_restricted_no_other_command_counts() -> None:
+def test_commands_are_ignored_while_restricted() -> None:
     text = with_sql(b"\\unrestrict x\n\\connect postgres\n\\encoding SJIS\n\\restrict x\n")
     assert read(text).databases[2].body_offset_bytes == read(CLUSTER).databases[2].body_offset_bytes
 
@@ -290,7 +290,7 @@ def test_names_in_the_dumps_encoding(encoding: str, codec: str) -> None:
         assert name in [table.name for table in read(text, size).databases[2].tables]
 
 
-def test_bytes_that_are_no_text_are_shown() -> None:
+def test_bytes_that_are_not_text_are_shown() -> None:
     text = CLUSTER.replace(b"'UTF8';", b"'SQL_ASCII';").replace(b"public.t ", b'public."\xff" ')
     names = [table.name for table in read(text).databases[2].tables]
     assert "\\xff" in names
@@ -452,7 +452,7 @@ def test_before_version_11_a_session_may_change_among_the_globals() -> None:
 
 @settings(deadline=None, max_examples=200)
 @given(st.binary(max_size=300), st.integers(0, len(CLUSTER)), st.integers(0, 300))
-def test_no_damage_brings_a_traceback(junk: bytes, at: int, length: int) -> None:
+def test_damage_never_raises_another_error(junk: bytes, at: int, length: int) -> None:
     try:
         contents = read(CLUSTER[:at] + junk + CLUSTER[at + length :], 100)
     except DumpError as error:

@@ -58,7 +58,7 @@ def member(
     return head + packer.compress(text) + packer.flush() + trailer
 
 
-def test_isal_is_there_for_these_tests() -> None:
+def test_isal_is_installed() -> None:
     assert gzip_reader.backends() == ("isal", "zlib")
 
 
@@ -77,7 +77,7 @@ def test_isal_is_there_for_these_tests() -> None:
         (member(b"x", 0x1D, b"\x02\0exname\0comment\0"), b"x"),
     ],
 )
-def test_whole_files(use_isal: bool, data: bytes, text: bytes) -> None:
+def test_complete_files_are_read(use_isal: bool, data: bytes, text: bytes) -> None:
     found, reader, error = read(data, use_isal)
     assert error is None
     assert found == text
@@ -85,7 +85,7 @@ def test_whole_files(use_isal: bool, data: bytes, text: bytes) -> None:
 
 
 @BACKENDS
-def test_header_checksum(use_isal: bool) -> None:
+def test_header_checksum_is_checked(use_isal: bool) -> None:
     head = b"\x1f\x8b\x08\x02\0\0\0\0\0\xff"
     good = struct.pack("<H", zlib.crc32(head) & 0xFFFF)
     assert read(member(b"x", 0x02, good), use_isal)[0] == b"x"
@@ -113,7 +113,7 @@ def test_header_checksum(use_isal: bool) -> None:
         (ONE[:10] + b"\xff" * 20, CorruptGzipError, 0, 30),
     ],
 )
-def test_damage_is_told_apart(
+def test_kinds_of_damage_are_distinguished(
     use_isal: bool, data: bytes, kind: type[GzipError], good: int, good_compressed: int
 ) -> None:
     _, _, error = read(data, use_isal)
@@ -123,7 +123,7 @@ def test_damage_is_told_apart(
 
 
 @BACKENDS
-def test_every_truncation(use_isal: bool) -> None:
+def test_every_truncation_is_damage(use_isal: bool) -> None:
     for end in range(1, len(ONE)):
         text, _, error = read(ONE[:end], use_isal)
         assert type(error) is TruncatedGzipError, end
@@ -132,7 +132,7 @@ def test_every_truncation(use_isal: bool) -> None:
 
 
 @BACKENDS
-def test_every_flipped_bit(use_isal: bool) -> None:
+def test_every_flipped_bit_is_damage(use_isal: bool) -> None:
     for bit in range(len(ONE) * 8):
         data = bytearray(ONE)
         data[bit // 8] ^= 1 << bit % 8
@@ -155,7 +155,7 @@ def test_any_members_in_any_blocks(use_isal: bool, texts: list[bytes], block: in
 
 
 @BACKENDS
-def test_a_bomb_comes_in_small_chunks(use_isal: bool) -> None:
+def test_compression_bomb_comes_in_small_chunks(use_isal: bool) -> None:
     data = gzip.compress(b"\0" * 50_000_000, 9)
     longest = total = 0
     for chunk in GzipReader(io.BytesIO(data), use_isal):
@@ -169,7 +169,7 @@ class _Broken(io.RawIOBase):
         raise OSError(5, "Input/output error")
 
 
-def test_a_failing_disk_is_not_damage() -> None:
+def test_failing_disk_is_not_damage() -> None:
     with pytest.raises(UnreadableError, match="Input/output error"):
         list(GzipReader(_Broken()))  # type: ignore[arg-type]
 
@@ -216,7 +216,7 @@ with zipfile.ZipFile(_ARCHIVE, "w") as _written:
         (b"\x89PNG\r\n", "another kind of file, or not compressed"),
     ],
 )
-def test_what_is_not_gzip_is_named(data: bytes, reason: str) -> None:
+def test_other_formats_are_named(data: bytes, reason: str) -> None:
     _, _, error = read(data, False)
     assert isinstance(error, NotGzipError)
     with pytest.raises(NotGzipError, match=reason):

@@ -72,7 +72,7 @@ def section(text: bytes) -> Database:
         ('ALTER ROLE "x IN DATABASE y" IN DATABASE ', " SET \"x.y\" TO E'\\n;';"),
     ],
 )
-def test_properties(before: str, after: str, name: str) -> None:
+def test_statements_about_the_database(before: str, after: str, name: str) -> None:
     statement = before + quoted(name) + after
     text = dump(f"{statement}\n", name, body=f"{statement}\n")
     found = section(text)
@@ -98,7 +98,7 @@ def test_properties(before: str, after: str, name: str) -> None:
         "COPY t (a) FROM stdin;\nGRANT ALL ON DATABASE app TO b;\n\\.",
     ],
 )
-def test_what_is_none(statement: str) -> None:
+def test_statements_that_are_not_about_the_database(statement: str) -> None:
     assert section(dump("", body=statement + "\n")).properties == ()
 
 
@@ -164,7 +164,7 @@ def test_a_statement_that_is_too_long_is_located() -> None:
         ("CREATE VIEW v AS SELECT ' OWNER TO b;';\nCOMMENT ON VIEW v IS ' TO b;';", ()),
     ],
 )
-def test_roles(statement: str, roles: tuple[str, ...]) -> None:
+def test_roles_of_a_section(statement: str, roles: tuple[str, ...]) -> None:
     found = section(dump("", body=statement + "\n"))
     assert found.roles == roles
     assert found.to_dict()["roles"] == list(roles)

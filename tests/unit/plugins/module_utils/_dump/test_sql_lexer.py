@@ -135,7 +135,7 @@ def test_copy_data_ends_at_its_marker(text: bytes, rows: int) -> None:
         (b"INSERT INTO t VALUES (1, 'x');\n" * 100 + b"INSERT INTO t VALUES (E'\\'', 2);\n" * 100, 200),
     ],
 )
-def test_rows_of_inserts(text: bytes, rows: int) -> None:
+def test_rows_of_inserts_are_counted(text: bytes, rows: int) -> None:
     assert sum(event[2] for event in by_lexer([text]) if event[0] == "inserted") == rows
     assert by_lexer([text]) == by_reference(text)
 
@@ -144,7 +144,7 @@ def test_a_comment_before_a_statement_is_none_of_its_text() -> None:
     assert statements(b"/* before */ SELECT 1; /* a *//* b */\nx;") == [b"SELECT 1;", b"x;"]
 
 
-def test_commands_are_one_line_each() -> None:
+def test_psql_commands_are_one_line_each() -> None:
     text = b"\\connect \"a;b\"\nSELECT '\\connect x\n';\n\\restrict k\n"
     commands = [event for event in by_lexer([text]) if event[0] == "command"]
     assert commands == [("command", b'\\connect "a;b"', 0, 15), ("command", b"\\restrict k", 37, 49)]
@@ -274,7 +274,7 @@ def test_rows_of_inserts_as_the_reference_counts_them(
         (b"", b" \n" * 500, b"SELECT 1;\n"),
     ],
 )
-def test_nothing_long_is_kept(monkeypatch: pytest.MonkeyPatch, begin: bytes, middle: bytes, end: bytes) -> None:
+def test_long_texts_are_not_kept(monkeypatch: pytest.MonkeyPatch, begin: bytes, middle: bytes, end: bytes) -> None:
     monkeypatch.setattr(sql_lexer, "HEAD_BYTES", 4096)
     monkeypatch.setattr(sql_lexer, "LINE_BYTES", 2048)
     recorder = Recorder()

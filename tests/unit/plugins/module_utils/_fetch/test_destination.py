@@ -28,7 +28,7 @@ NAME = "postgres-backup-2026-11-22-020000.sql.gz"
 HASH = "0123456789abcdef" * 4
 
 
-def test_a_directory_and_a_file(tmp_path: Path) -> None:
+def test_destination_is_a_directory_or_a_file(tmp_path: Path) -> None:
     in_directory = resolve(str(tmp_path), NAME)
     assert (in_directory.path, in_directory.in_directory) == (str(tmp_path / NAME), True)
     assert resolve(f"{tmp_path}/", NAME).path == str(tmp_path / NAME)
@@ -42,7 +42,7 @@ def test_a_directory_and_a_file(tmp_path: Path) -> None:
     assert resolve(str(tmp_path / "link"), NAME).path == str(tmp_path / "link" / NAME)
 
 
-def test_a_bare_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_destination_without_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     destination = resolve("x.sql.gz", NAME)
     assert (destination.path, destination.directory, destination.partial) == ("x.sql.gz", ".", "./.x.sql.gz.partial")
@@ -65,7 +65,7 @@ def test_a_bare_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("loop/x", "Too many levels of symbolic links"),
     ],
 )
-def test_where_nothing_can_be_put(tmp_path: Path, dest: str, message: str) -> None:
+def test_destination_that_is_not_writable(tmp_path: Path, dest: str, message: str) -> None:
     (tmp_path / "file").write_bytes(b"x")
     (tmp_path / "link").symlink_to("file")
     (tmp_path / "dangling").symlink_to("nowhere")
@@ -81,7 +81,7 @@ def test_where_nothing_can_be_put(tmp_path: Path, dest: str, message: str) -> No
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_directory_of_another_user(tmp_path: Path) -> None:
+def test_directory_of_another_user(tmp_path: Path) -> None:
     """Run as root, which may write everything, this is done as another user in a child process."""
     for parent in tmp_path.parents:
         if parent.stat().st_mode & 0o001 == 0 and parent.stat().st_uid == os.geteuid():
@@ -110,7 +110,7 @@ def test_a_directory_of_another_user(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["link", "directory", "pipe", "socket"])
-def test_a_partial_that_is_no_file(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_partial_path_that_is_not_a_regular_file(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # a socket's name must be short
     destination = resolve(NAME, NAME)
     (tmp_path / "target").write_bytes(b"precious")
@@ -127,7 +127,7 @@ def test_a_partial_that_is_no_file(tmp_path: Path, kind: str, monkeypatch: pytes
     assert (tmp_path / "target").read_bytes() == b"precious"
 
 
-def test_room(tmp_path: Path) -> None:
+def test_free_space_is_checked(tmp_path: Path) -> None:
     destination = resolve(str(tmp_path), NAME)
     require_room(destination, 1)
     with pytest.raises(DestinationError, match=f"the local disk of {tmp_path} is too full"):
@@ -137,7 +137,7 @@ def test_room(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["b.sql.gz", "with space", "ünï", "back\\slash", "back\\nslash", "new\nline", "cr\rlf"]
 )
-def test_the_sidecar_is_sha256sums(tmp_path: Path, name: str) -> None:
+def test_checksum_file_is_as_sha256sum_writes_it(tmp_path: Path, name: str) -> None:
     destination = resolve(str(tmp_path / name), NAME)
     (tmp_path / name).write_bytes(b"x")
     line = subprocess.run(["sha256sum", name], cwd=tmp_path, capture_output=True, check=True).stdout
@@ -151,7 +151,7 @@ def test_the_sidecar_is_sha256sums(tmp_path: Path, name: str) -> None:
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_name_that_is_no_text(tmp_path: Path) -> None:
+def test_name_that_is_not_utf8(tmp_path: Path) -> None:
     destination = resolve(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.gz"), NAME)
     write_checksum_file(destination, HASH, 0o600)
     assert checksum_file_matches(destination.path, HASH)
@@ -167,7 +167,7 @@ def of_day(day: int, prefix: str = "postgres-backup") -> str:
     return f"{prefix}-2026-11-{day:02d}-020000.sql.gz"
 
 
-def test_older_ones_go(tmp_path: Path) -> None:
+def test_older_backups_are_deleted(tmp_path: Path) -> None:
     for day in range(1, 8):
         fetched(tmp_path, of_day(day))
     newest = resolve(str(tmp_path), of_day(8))
@@ -185,7 +185,7 @@ def test_older_ones_go(tmp_path: Path) -> None:
     }
 
 
-def test_foreign_files_stay(tmp_path: Path) -> None:
+def test_foreign_files_are_kept(tmp_path: Path) -> None:
     fetched(tmp_path, of_day(1), sidecar=False)
     fetched(tmp_path, of_day(2))
     (tmp_path / f"{of_day(2)}.sha256").write_text(f"{HASH}  other\n")
@@ -201,7 +201,7 @@ def test_foreign_files_stay(tmp_path: Path) -> None:
     assert backups_to_delete(resolve(str(tmp_path), of_day(20)), 1, of_day(20)) == ()
 
 
-def test_stale_parts_go(tmp_path: Path) -> None:
+def test_stale_partial_files_are_deleted(tmp_path: Path) -> None:
     for day, prefix in ((1, "postgres-backup"), (2, "other"), (8, "postgres-backup")):
         partial = tmp_path / f".{of_day(day, prefix)}.partial"
         partial.write_bytes(b"x")

@@ -115,7 +115,7 @@ def require_whole(folder: Path, data: bytes = BACKUP) -> None:
         assert stat.S_IMODE((folder / name).stat().st_mode) == 0o640
 
 
-def test_at_once(tmp_path: Path) -> None:
+def test_whole_file_in_one_stream(tmp_path: Path) -> None:
     source = Fake(BACKUP)
     done = fetch(source, tmp_path)
     require_whole(tmp_path)
@@ -125,12 +125,12 @@ def test_at_once(tmp_path: Path) -> None:
     assert (source.offsets, source.asked) == ([0], [])
 
 
-def test_an_empty_file(tmp_path: Path) -> None:
+def test_empty_file(tmp_path: Path) -> None:
     fetch(Fake(b""), tmp_path, b"")
     require_whole(tmp_path, b"")
 
 
-def test_many_batches(tmp_path: Path) -> None:
+def test_file_of_many_batches(tmp_path: Path) -> None:
     data = os.urandom(5_000_011)
     fetch(Fake(data, piece=32_767), tmp_path, data)
     require_whole(tmp_path, data)
@@ -138,7 +138,7 @@ def test_many_batches(tmp_path: Path) -> None:
     require_whole(tmp_path, data[:200_000])
 
 
-def test_a_cut_at_every_byte(tmp_path: Path) -> None:
+def test_stream_cut_at_every_byte_is_resumed(tmp_path: Path) -> None:
     for at in range(len(BACKUP) + 1):
         source = Fake(BACKUP, [at])
         done = fetch(source, tmp_path)
@@ -147,7 +147,7 @@ def test_a_cut_at_every_byte(tmp_path: Path) -> None:
         assert source.offsets == ([0] if at == len(BACKUP) else [0, at])
 
 
-def test_ended_at_every_byte_and_run_again(tmp_path: Path) -> None:
+def test_process_ended_at_every_byte_then_run_again(tmp_path: Path) -> None:
     """What is here is not fetched twice, and is compared with the volume before it is built on."""
     for at in range(len(BACKUP)):
         with pytest.raises(LostError, match=f"{at} of {len(BACKUP)} bytes are here and kept"):
@@ -170,7 +170,7 @@ def test_ended_at_every_byte_and_run_again(tmp_path: Path) -> None:
     reads_contents=st.booleans(),
     partial=st.one_of(st.none(), st.integers(0, len(BACKUP) + 9), st.binary(max_size=50)),
 )
-def test_any_cuts_and_any_partial(
+def test_random_cuts_and_random_partial_files(
     *, cuts: list[int], piece: int, retries: int, known: bool, reads_contents: bool, partial: int | bytes | None
 ) -> None:
     with tempfile.TemporaryDirectory() as name:
@@ -200,7 +200,7 @@ def test_any_cuts_and_any_partial(
     cuts=st.lists(st.integers(0, 2000), max_size=4),
     known=st.booleans(),
 )
-def test_a_flipped_bit_never_gets_the_name(at: int, bit: int, cuts: list[int], known: bool) -> None:
+def test_flipped_bit_never_gets_the_final_name(at: int, bit: int, cuts: list[int], known: bool) -> None:
     wrong = bytearray(BACKUP)
     wrong[at] ^= 1 << bit
     with tempfile.TemporaryDirectory() as name:
@@ -211,7 +211,7 @@ def test_a_flipped_bit_never_gets_the_name(at: int, bit: int, cuts: list[int], k
         assert names(Path(name)) == set()
 
 
-def test_retries_pause_longer_and_longer_and_begin_anew_with_each_new_byte(tmp_path: Path) -> None:
+def test_pauses_between_retries_grow_until_bytes_arrive(tmp_path: Path) -> None:
     pauses: list[float] = []
     retry_policy = RetryPolicy(retries=7, pause_seconds=1, longest_pause_seconds=30, sleep=pauses.append)
     source = Fake(BACKUP, [0, 0, 0, 0, 0, 0, 100, 0, 100, 100])
@@ -219,18 +219,18 @@ def test_retries_pause_longer_and_longer_and_begin_anew_with_each_new_byte(tmp_p
     assert pauses == [1, 2, 4, 8, 16, 30, 1, 2, 1, 1]
 
 
-def test_retries_end(tmp_path: Path) -> None:
+def test_retries_are_limited(tmp_path: Path) -> None:
     with pytest.raises(LostError, match=r"the stream broke; tried 4 times without a new byte\. 7 of"):
         fetch(Fake(BACKUP, [7, *[0] * 9]), tmp_path, retry_policy=RetryPolicy(retries=3, sleep=lambda _: None))
 
 
-def test_answers_are_asked_for_again(tmp_path: Path) -> None:
+def test_failed_request_is_repeated(tmp_path: Path) -> None:
     source = Fake(BACKUP, lost_answers=3)
     assert fetch(source, tmp_path, known=False).interruptions == 3
     require_whole(tmp_path)
 
 
-def test_the_deadline(tmp_path: Path) -> None:
+def test_deadline_ends_the_fetch(tmp_path: Path) -> None:
     now = [0.0]
 
     def tick() -> None:
@@ -251,7 +251,7 @@ def test_the_deadline(tmp_path: Path) -> None:
         fetch(Fake(BACKUP, [5]), tmp_path, retry_policy=retry_policy)
 
 
-def test_a_partial_of_something_else_is_not_trusted(tmp_path: Path) -> None:
+def test_partial_file_of_something_else_is_not_trusted(tmp_path: Path) -> None:
     partial = tmp_path / f".{NAME}.partial"
     for there in (b"garbage", BACKUP[:100] + b"?", bytes(len(BACKUP)), BACKUP + b"more"):
         partial.write_bytes(there)
@@ -267,7 +267,7 @@ def test_a_partial_of_something_else_is_not_trusted(tmp_path: Path) -> None:
     assert source.offsets == []
 
 
-def test_the_partial_is_private(tmp_path: Path) -> None:
+def test_partial_file_is_private(tmp_path: Path) -> None:
     partial = tmp_path / f".{NAME}.partial"
     partial.write_bytes(BACKUP[:10])
     partial.chmod(0o666)
@@ -295,7 +295,7 @@ class Gone(Fake):
     ],
     ids=["shorter", "longer", "longer-unchecked", "other", "gone", "gone-unchecked"],
 )
-def test_what_is_not_as_listed(
+def test_file_that_is_not_as_listed(
     tmp_path: Path, source: Fake, known: bool, error: type[BackupError], message: str
 ) -> None:
     with pytest.raises(error, match=message):
@@ -303,7 +303,7 @@ def test_what_is_not_as_listed(
     assert names(tmp_path) == set()
 
 
-def test_a_file_that_changes_while_it_is_fetched(tmp_path: Path) -> None:
+def test_file_that_changes_during_the_fetch(tmp_path: Path) -> None:
     other = bytes(len(BACKUP))
     for known, message in ((True, "its sidecar says the sha256"), (False, "it has the sha256")):
         source = Fake(BACKUP[:1000] + other[1000:])
@@ -313,7 +313,7 @@ def test_a_file_that_changes_while_it_is_fetched(tmp_path: Path) -> None:
         assert names(tmp_path) == set()
 
 
-def test_damage_on_the_way(tmp_path: Path) -> None:
+def test_damage_in_transit_is_fetched_again(tmp_path: Path) -> None:
     source = Fake(bytes(len(BACKUP)))
     source.sha256 = lambda length=None: sha256(BACKUP[:length])  # type: ignore[method-assign]
     with pytest.raises(FetchError, match="was damaged on its way"):
@@ -324,13 +324,13 @@ def test_damage_on_the_way(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------------------- contents
 
 
-def test_contents_come_with_the_bytes(tmp_path: Path) -> None:
+def test_contents_are_read_during_the_fetch(tmp_path: Path) -> None:
     done = fetch(Fake(BACKUP, [100, 1000], piece=77), tmp_path, reads_contents=True)
     assert done.contents is not None and done.contents["complete"] and done.contents["rows"] == 4
     assert done.contents == read_contents(str(tmp_path / NAME), sha256(BACKUP))
 
 
-def test_contents_of_what_was_here_already(tmp_path: Path) -> None:
+def test_contents_of_a_file_that_exists_locally(tmp_path: Path) -> None:
     for there in (BACKUP[:1000], BACKUP):
         (tmp_path / f".{NAME}.partial").write_bytes(there)
         done = fetch(Fake(BACKUP), tmp_path, reads_contents=True)
@@ -348,7 +348,7 @@ def test_contents_of_what_was_here_already(tmp_path: Path) -> None:
     ],
     ids=["cut-off", "text", "no-dump", "damaged"],
 )
-def test_damage_on_the_volume_is_seen_before_the_name_is_given(tmp_path: Path, data: bytes, message: str) -> None:
+def test_damage_on_the_volume_never_gets_the_final_name(tmp_path: Path, data: bytes, message: str) -> None:
     with pytest.raises(DamagedError, match=message) as caught:
         fetch(Fake(data), tmp_path, data, reads_contents=True)
     assert isinstance(caught.value.partial, FileContents) and caught.value.partial.failures
@@ -358,7 +358,7 @@ def test_damage_on_the_volume_is_seen_before_the_name_is_given(tmp_path: Path, d
         read_contents(str(tmp_path / NAME), sha256(data))
 
 
-def test_the_process_that_reads_does_not_outlive_an_error(tmp_path: Path) -> None:
+def test_reading_process_ends_with_an_error(tmp_path: Path) -> None:
     before = set(multiprocessing.active_children())
     with pytest.raises(LostError):
         fetch(Fake(BACKUP, [900]), tmp_path, retry_policy=RetryPolicy(retries=0), reads_contents=True)
@@ -367,7 +367,7 @@ def test_the_process_that_reads_does_not_outlive_an_error(tmp_path: Path) -> Non
         os.waitpid(-1, os.WNOHANG)
 
 
-def test_the_process_that_reads_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_process_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Killed(ContentsProcess):
         def __init__(self, descriptor: int) -> None:
             super().__init__(descriptor)
@@ -462,7 +462,7 @@ def test_read_through_needs_free_space_for_the_backup(temporary: Path, monkeypat
 # ------------------------------------------------------------------------------------------------------- the local disk
 
 
-def test_the_disk_fills_up_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_local_disk_fills_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written = 0
 
     def writev(descriptor: int, views: list[memoryview]) -> int:
@@ -481,14 +481,14 @@ def test_the_disk_fills_up_on_the_way(tmp_path: Path, monkeypatch: pytest.Monkey
     assert names(tmp_path) == set()
 
 
-def test_parts_of_a_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_short_write_is_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "writev", lambda fd, views: os.write(fd, b"".join(views)[:7777]))
     data = os.urandom(700_000)
     fetch(Fake(data), tmp_path, data)
     require_whole(tmp_path, data)
 
 
-def test_the_disk_cannot_flush(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_local_disk_that_cannot_flush(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fdatasync(_descriptor: int) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
@@ -498,7 +498,7 @@ def test_the_disk_cannot_flush(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert names(tmp_path) <= {f".{NAME}.partial"}
 
 
-def test_too_little_room_is_said_first(tmp_path: Path) -> None:
+def test_too_little_local_space_is_refused_first(tmp_path: Path) -> None:
     source = Fake(BACKUP)
     with pytest.raises(DestinationError, match=r"expected \d+ free bytes, found \d+"):
         transfer(source, RemoteFile(NAME, 1 << 60, None), resolve(str(tmp_path), NAME), 0o640, FOREVER)
@@ -506,7 +506,7 @@ def test_too_little_room_is_said_first(tmp_path: Path) -> None:
     assert names(tmp_path) == set()
 
 
-def test_the_order_of_things(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_is_flushed_before_it_is_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bytes are on the disk before the sidecar has its name, and that before the backup has its own."""
     seen: list[str] = []
     for name in ("fdatasync", "fsync", "rename"):
@@ -533,7 +533,7 @@ def test_the_order_of_things(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 # -------------------------------------------------------------------------------------------------------------- at once
 
 
-def test_two_at_once(tmp_path: Path) -> None:
+def test_second_fetch_to_one_file_is_refused(tmp_path: Path) -> None:
     refused: list[str] = []
 
     def second() -> None:
@@ -547,7 +547,7 @@ def test_two_at_once(tmp_path: Path) -> None:
     require_whole(tmp_path)
 
 
-def test_many_processes_at_once(tmp_path: Path) -> None:
+def test_many_fetches_to_one_file(tmp_path: Path) -> None:
     """Whatever their order, the file is always whole, and no process writes into what another one finished."""
     data = [bytes([number]) * 400_000 for number in range(4)]
     until = time.monotonic() + 3
@@ -576,7 +576,7 @@ def test_many_processes_at_once(tmp_path: Path) -> None:
     assert names(tmp_path) == {NAME, f"{NAME}.sha256"}
 
 
-def test_killed_at_any_moment_and_run_again(tmp_path: Path) -> None:
+def test_process_killed_at_random_then_run_again(tmp_path: Path) -> None:
     data = os.urandom(8_000_000)
     resumed = 0
     for moment in range(12):
@@ -595,14 +595,14 @@ def test_killed_at_any_moment_and_run_again(tmp_path: Path) -> None:
     assert resumed > 0
 
 
-def test_hash_of_a_file(tmp_path: Path) -> None:
+def test_local_hash_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(BACKUP)
     assert hash_file(str(tmp_path / "x")) == sha256(BACKUP)
     with pytest.raises(DestinationError):
         hash_file(str(tmp_path / "y"))
 
 
-def test_an_empty_partial_is_not_left(tmp_path: Path) -> None:
+def test_empty_partial_file_is_removed(tmp_path: Path) -> None:
     with open_partial(resolve(str(tmp_path), NAME)):
         assert names(tmp_path) == {f".{NAME}.partial"}
     assert names(tmp_path) == set()

@@ -31,7 +31,7 @@ def spec_of(**request: Any) -> dict[str, Any]:
     return spec
 
 
-def test_the_job_of_the_defaults() -> None:
+def test_job_of_the_defaults() -> None:
     job = spec_of()
     spec = job["template"]["spec"]
     (drill,) = spec["containers"]
@@ -57,7 +57,7 @@ def test_no_container_gets_a_credential() -> None:
     }
 
 
-def test_what_the_script_is_told() -> None:
+def test_environment_of_the_script() -> None:
     settings = {"shared_preload_libraries": "a,b", "jit": False, "work_mem": "64MB", "x.y": 3}
     spec = spec_of(backup="b", size_limit="1.5Gi", in_memory=True, settings=settings, superuser="$(x)", timeout="90m")
     (container,) = spec["template"]["spec"]["containers"]
@@ -102,7 +102,7 @@ def test_options_that_are_refused(request_: dict[str, Any], words: str) -> None:
         drill_work(DrillRequest(**request_), "d-1")
 
 
-def test_a_refused_value_is_not_shown() -> None:
+def test_refused_value_is_not_shown() -> None:
     with pytest.raises(ExpectationError) as caught:
         settings_text({"a": "secret\n"})
     assert "secret" not in str(caught.value)
@@ -112,7 +112,7 @@ def test_a_refused_value_is_not_shown() -> None:
     ("text", "size"),
     [("10Gi", 10 * 2**30), ("500M", 500_000_000), ("1024", 1024), ("0.5Ki", 512), ("1.001", 2), ("2Ti", 2**41)],
 )
-def test_sizes(text: str, size: int) -> None:
+def test_size_limit_is_read(text: str, size: int) -> None:
     assert parse_size(text) == size
 
 
@@ -138,7 +138,7 @@ KILLED = PodProblem("Evicted", "Usage of EmptyDir volume exceeds the limit", "Gi
         (("Failed", "BackoffLimitExceeded: x", {"reason": None}, None), "left no reason"),
     ],
 )
-def test_why_it_failed(end: Any, words: str) -> None:
+def test_failure_reason(end: Any, words: str) -> None:
     assert words in failure_reason(*end)
 
 
@@ -157,7 +157,7 @@ def test_sections_are_where_the_databases_lie() -> None:
 
 
 @pytest.mark.parametrize(("length", "tables", "found"), [(2**22, 5000, 8), (2**22 - 1, 1, 0), (2**22, 5001, 0)])
-def test_what_is_restored_in_one_transaction(length: int, tables: int, found: int) -> None:
+def test_sections_restored_in_one_transaction(length: int, tables: int, found: int) -> None:
     app = database("app", 5) | {"length_bytes": length, "tables": [{}] * tables}
     assert sections({"databases": [app]}) == ((5, length, found),)
 

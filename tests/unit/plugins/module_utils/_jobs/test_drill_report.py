@@ -61,7 +61,7 @@ def report_of(databases: dict[str, Tables]) -> DrillReport:
 APP: Tables = {("public", "users"): 3, ("public", "transactions"): 5}
 
 
-def test_a_report_between_words_for_people() -> None:
+def test_report_between_log_lines_is_read() -> None:
     first, *rest = lines_of({"app": APP})
     report = parse_report(["2026-11-22T02:00:00Z restoring", first, "x", *rest, '{"state":"succeeded"}'], tables=2)
     (app,) = report.databases
@@ -94,7 +94,7 @@ WHOLE = lines_of({"app": APP})
         ([WHOLE[0], '{"type":"table","name_hex":"61","rows":1}'], None, "not of this version"),
     ],
 )
-def test_a_report_that_is_none(lines: list[str], tables: int | None, words: str) -> None:
+def test_invalid_report_is_refused(lines: list[str], tables: int | None, words: str) -> None:
     with pytest.raises(DrillError, match=words):
         parse_report(lines, tables)
 
@@ -132,7 +132,7 @@ POSTGRES: dict[str, Tables] = {"postgres": {}, "template1": {}}
         ),
     ],
 )
-def test_differences(restored: dict[str, Tables], dumped: dict[str, Tables], messages: list[str]) -> None:
+def test_differences_are_named(restored: dict[str, Tables], dumped: dict[str, Tables], messages: list[str]) -> None:
     failures = compare(report_of(restored), Expected.parse(contents_of(dumped)))
     assert [failure.message for failure in failures] == messages
 
@@ -146,7 +146,7 @@ def test_differences(restored: dict[str, Tables], dumped: dict[str, Tables], mes
         (5, {("public", "config"): 6}, ["rows"]),
     ],
 )
-def test_a_table_of_an_extension_may_hold_more(found: int, dumped: Tables, checks: list[str]) -> None:
+def test_extension_table_may_hold_more_rows(found: int, dumped: Tables, checks: list[str]) -> None:
     report = parse_report([database_line("app", 1, found), table_line("public", "config", found, extension=True)])
     failures = compare(report, Expected.parse(contents_of({"app": dumped})))
     assert [failure.check for failure in failures] == checks
@@ -157,7 +157,7 @@ def test_globals_alone_have_no_databases() -> None:
     assert compare(report_of(POSTGRES), expected) == []
 
 
-def test_of_many_differences_few_are_named() -> None:
+def test_few_of_many_differences_are_named() -> None:
     many: Tables = {("public", f"t{number}"): 1 for number in range(50)}
     expected = Expected.parse(contents_of({"app": dict.fromkeys(many, 2), "b": many, "c": {}}))
     failures = compare(report_of({"app": many, "b": {}, "d": {}}), expected)
@@ -174,13 +174,13 @@ def test_of_many_differences_few_are_named() -> None:
         (contents_of({}, kind="database"), "found those of database dump"),
     ],
 )
-def test_contents_that_are_none(contents: dict[str, Any], words: str) -> None:
+def test_invalid_contents_are_refused(contents: dict[str, Any], words: str) -> None:
     with pytest.raises(ExpectationError, match=words):
         Expected.parse(contents)
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_equal_until_one_thing_is_changed(seed: int) -> None:
+def test_any_single_change_is_a_difference(seed: int) -> None:
     chance = random.Random(seed)
     names = ["a", "A", 'q"', "ä", "t.u", " "]
 
@@ -238,7 +238,7 @@ def tree_differences(tree: Tree, **more: Any) -> list[str]:
         (1, [(0, 3), (0, 0), (0, 0)], ["expected 1 rows in all of them together, found 3"]),
     ],
 )
-def test_a_partition_tree(root: int, leaves: list[tuple[int, int]], words: list[str]) -> None:
+def test_partition_tree_is_counted_as_a_whole(root: int, leaves: list[tuple[int, int]], words: list[str]) -> None:
     tree: Tree = {"root": ("root", root, 0), "branch": ("branch", 0, 0)}
     tree |= {f"leaf{number}": ("leaf", *each) for number, each in enumerate(leaves)}
     found = tree_differences(tree)
@@ -250,7 +250,7 @@ def test_a_partition_tree(root: int, leaves: list[tuple[int, int]], words: list[
         assert tree_differences(tree, extension=True) == []
 
 
-def test_a_leaf_that_is_missing() -> None:
+def test_missing_partition_is_a_difference() -> None:
     lines = [database_line("app", 1, 0), table_line("s", "root", 0, tree=7, part="root")]
     expected: Tables = {("s", "root"): 0, ("s", "leaf"): 3}
     (failure,) = compare(parse_report(lines), Expected.parse(contents_of({"app": expected})))

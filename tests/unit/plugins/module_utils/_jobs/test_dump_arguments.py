@@ -91,15 +91,15 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("arguments", ACCEPTED)
-def test_what_pg_dumpall_takes(arguments: str) -> None:
+def test_arguments_of_pg_dumpall_are_accepted(arguments: str) -> None:
     assert refused_arguments(arguments.split()) == []
 
 
 @pytest.mark.parametrize("arguments", REFUSED)
-def test_what_no_backup_can_have(arguments: str) -> None:
+def test_arguments_that_break_a_backup_are_refused(arguments: str) -> None:
     reasons = refused_arguments(arguments.split())
     assert reasons and REFUSED[arguments] in " ".join(reasons), reasons
 
 
-def test_each_has_its_reason() -> None:
+def test_refused_argument_has_a_reason() -> None:
     assert len(refused_arguments(["-gZ9", "--clean", "--jobs=4", "app"])) == 4

@@ -15,7 +15,7 @@ from plugins.module_utils.errors import TemplateError
 from ..cronjobs import cronjob, plain
 
 
-def test_a_manual_job_is_kubectls() -> None:
+def test_manual_job_is_as_kubectl_creates_it() -> None:
     given = cronjob()
     before = copy.deepcopy(given)
     job = manual_job(given, "manual-1")
@@ -44,7 +44,7 @@ def test_a_manual_job_is_kubectls() -> None:
         (plain(("data", "/data"), ("share", "/data/pg")), "/data/pg/x", ("/data/pg/x", None)),
     ],
 )
-def test_the_backups_volume(given: dict[str, Any], directory: str | None, expected: tuple[str, str | None]) -> None:
+def test_volume_of_the_backups(given: dict[str, Any], directory: str | None, expected: tuple[str, str | None]) -> None:
     found = backup_mount(given, directory)
     assert (found.directory, found.claim) == expected
 
@@ -57,7 +57,7 @@ def test_the_backups_volume(given: dict[str, Any], directory: str | None, expect
         (plain(("data", "/data")), "/data2", "holds /data2, found none"),
     ],
 )
-def test_a_volume_that_is_not_clear(given: dict[str, Any], directory: str | None, words: str) -> None:
+def test_ambiguous_volume_is_refused(given: dict[str, Any], directory: str | None, words: str) -> None:
     with pytest.raises(TemplateError, match=words):
         backup_mount(given, directory)
 
@@ -148,7 +148,7 @@ def test_a_job_of_another_cronjob_is_a_run(name: str, by_hand: bool, container: 
 
 
 @pytest.mark.parametrize("name", ["postgres-backup", "a" * 52, "a" * 63, f"{'a' * 40}.{'b' * 20}"])
-def test_a_jobs_name_fits(name: str) -> None:
+def test_job_name_has_a_limited_length(name: str) -> None:
     made = job_name(name, "reader", "abc123")
     assert len(made) <= 63
     assert made.endswith("-reader-abc123")

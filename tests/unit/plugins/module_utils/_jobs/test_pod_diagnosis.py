@@ -58,7 +58,7 @@ def event(
         (pod(), [], None),
     ],
 )
-def test_why_waiting(found: dict[str, Any], events: list[dict[str, Any]], reason: str | None) -> None:
+def test_reason_why_a_pod_waits(found: dict[str, Any], events: list[dict[str, Any]], reason: str | None) -> None:
     why = startup_problem(found, events)
     assert (why and why.reason) == reason
     assert why is None or str(why).startswith(f"{reason}: ")
@@ -96,7 +96,7 @@ def held_up(reason: str, message: str, *events: dict[str, Any]) -> tuple[dict[st
         unscheduled("Scheduling is blocked due to non-empty scheduling gates", "SchedulingGated"),
     ],
 )  # fmt: skip
-def test_a_late_node_is_waited_for(found: tuple[dict[str, Any], list[dict[str, Any]]]) -> None:
+def test_missing_node_may_still_appear(found: tuple[dict[str, Any], list[dict[str, Any]]]) -> None:
     why = startup_problem(*found)
     assert why is not None and why.may_pass and why.is_for_node
 
@@ -126,7 +126,7 @@ def test_a_late_node_is_waited_for(found: tuple[dict[str, Any], list[dict[str, A
         held_up("CreateContainerError", 'failed to stat "/var/lib/kubelet/x": stat: stale NFS file handle'),
     ],
 )
-def test_what_comes_back_may_pass(found: tuple[dict[str, Any], list[dict[str, Any]]]) -> None:
+def test_temporary_problem_may_pass(found: tuple[dict[str, Any], list[dict[str, Any]]]) -> None:
     why = startup_problem(*found)
     assert why is not None and why.may_pass and not why.is_for_node
 
@@ -152,7 +152,7 @@ def test_what_comes_back_may_pass(found: tuple[dict[str, Any], list[dict[str, An
         held_up("RunContainerError", 'exec: "/bin/none": stat /bin/none: no such file or directory'),
     ],
 )
-def test_what_somebody_must_mend(found: tuple[dict[str, Any], list[dict[str, Any]]]) -> None:
+def test_problem_that_needs_somebody_is_permanent(found: tuple[dict[str, Any], list[dict[str, Any]]]) -> None:
     why = startup_problem(*found)
     assert why is not None and not why.may_pass
 
@@ -174,7 +174,7 @@ def test_what_somebody_must_mend(found: tuple[dict[str, Any], list[dict[str, Any
         ('failed calling webhook "v.example": no endpoints available for service "v"', True, False),
     ],
 )
-def test_a_pod_that_is_refused(message: str, may_pass: bool, names_resources: bool) -> None:
+def test_pod_that_is_rejected(message: str, may_pass: bool, names_resources: bool) -> None:
     why = event_problem([event("FailedCreate", message=message)])
     assert why is not None
     assert (why.may_pass, "postgres_backup_resources" in why.advice) == (may_pass, names_resources)
@@ -193,7 +193,7 @@ ENDED: dict[str, Any] = {"terminated": {"exitCode": 0}}
         ({}, {}, False, ()),
     ],
 )
-def test_a_container_beside_ours(
+def test_second_container_is_ignored(
     backup: dict[str, Any], proxy: dict[str, Any], succeeded: bool, beside: tuple[str, ...]
 ) -> None:
     found = {
@@ -206,7 +206,7 @@ def test_a_container_beside_ours(
     assert running_beside(found, "backup") == beside
 
 
-def test_the_newest_event_counts() -> None:
+def test_newest_event_counts() -> None:
     why = event_problem([event("FailedCreate", at="2026-11-22T02:00:01Z"), event("FailedMount")])
     assert why is not None
     assert why.message == "about FailedCreate"
@@ -222,11 +222,11 @@ def test_the_newest_event_counts() -> None:
         ([{"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "message": "too long."}], "Failed"),
     ],
 )
-def test_a_jobs_end(conditions: list[dict[str, Any]] | None, end: str | None) -> None:
+def test_end_of_a_job(conditions: list[dict[str, Any]] | None, end: str | None) -> None:
     assert job_end({"status": {"conditions": conditions}}) == end
 
 
-def test_a_jobs_failure() -> None:
+def test_failure_of_a_job() -> None:
     failed = {"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "message": "too long."}
     assert job_failure({"status": {"conditions": [failed]}}) == "DeadlineExceeded: too long"
     assert job_failure({}) == "no reason was given"
@@ -253,7 +253,7 @@ ERROR = {"terminated": {"reason": "Error", "exitCode": 1}}
         ({"phase": "Failed", "reason": "NodeLost"}, "NodeLost"),
     ],
 )
-def test_what_ended_a_pod_from_outside(status: dict[str, Any], reason: str | None) -> None:
+def test_reason_why_a_pod_was_terminated(status: dict[str, Any], reason: str | None) -> None:
     why = termination_cause({"status": status})
     assert (why and why.reason) == reason
     assert why is None or str(why).startswith(f"{reason}: ")

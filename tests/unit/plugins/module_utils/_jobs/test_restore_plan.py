@@ -76,7 +76,7 @@ def settings(plan: RestorePlan, name: str) -> list[list[str]]:
     return [[part.replace("''", "'") for part in pair] for pair in pairs]
 
 
-def test_a_plan() -> None:
+def test_plan_of_one_database() -> None:
     plan = plan_restore(request(new_name="other"))
     assert (plan.target, plan.temporary) == ("other", "other_restoring_t0")
     assert plan.old == "other_before_restore_20261122030405"
@@ -133,7 +133,7 @@ def test_no_statement_names_the_live_database_but_its_renaming() -> None:
         assert '"shop"' not in variable(plan, name)
 
 
-def test_the_create_statement() -> None:
+def test_create_database_statement() -> None:
     (database,) = contents()["databases"]
     assert create_statement(database, "x") == (
         'CREATE DATABASE "x" TEMPLATE template0 OWNER "the ""owner""" ENCODING \'UTF8\' LOCALE \'C\' '
@@ -166,7 +166,7 @@ def test_the_temporary_name_is_ascii() -> None:
     assert plan.temporary.endswith("_restoring_t0")
 
 
-def test_quoting() -> None:
+def test_names_are_quoted() -> None:
     assert quote_name('a"b\\') == '"a""b\\"'
     assert (quote_text("it's"), quote_text("a\\'")) == ("'it''s'", "E'a\\\\'''")
 
@@ -178,7 +178,7 @@ def test_pieces_around_what_is_left_out() -> None:
     assert pieces(database) == [(305, 790)]
 
 
-def test_what_stands_in_the_body_is_run_after_it() -> None:
+def test_statements_in_the_body_are_run_after_it() -> None:
     setting = a_property("ALTER DATABASE ", " SET search_path TO x;", 500)
     plan = plan_restore(request(contents=contents(properties=[setting])))
     assert variable(plan, "BEFORE_SQL") == ""
@@ -209,7 +209,7 @@ def test_a_statement_that_is_too_long_is_left_out_and_told() -> None:
         ),
     ],
 )
-def test_what_is_refused(more: dict[str, Any], words: tuple[str, ...]) -> None:
+def test_invalid_requests_are_refused(more: dict[str, Any], words: tuple[str, ...]) -> None:
     with pytest.raises(ExpectationError) as caught:
         plan_restore(request(**more))
     assert all(word in str(caught.value) for word in words), str(caught.value)
@@ -222,12 +222,12 @@ def test_contents_of_an_older_version() -> None:
         plan_restore(request(contents=old))
 
 
-def test_a_hash_that_is_none() -> None:
+def test_invalid_hash_is_refused() -> None:
     with pytest.raises(ExpectationError, match="sha256: expected 64"):
         plan_restore(RestoreRequest("b", "x", contents(), "shop", "t", NOW))
 
 
-def test_the_lists_of_a_diff() -> None:
+def test_diff_lists_the_changes() -> None:
     plan = plan_restore(request())
     assert database_lists(["shop", "postgres"], plan, plan.old) == (
         "postgres\nshop\n",
@@ -236,7 +236,7 @@ def test_the_lists_of_a_diff() -> None:
     assert database_lists(["postgres"], plan, None)[1] == "postgres\nshop\n"
 
 
-def test_what_a_failure_says() -> None:
+def test_failure_message() -> None:
     assert "Reason: it is so" in failure("n/j", "Failed", "BackoffLimitExceeded: x", {"reason": "it is so"})
     assert "longer than `timeout`. SIGTERM" in failure("n/j", "Failed", "DeadlineExceeded: x", {"reason": "SIGTERM"})
     assert "it was killed" in failure("n/j", "Failed", "BackoffLimitExceeded: x", {})

@@ -18,7 +18,7 @@ from ..cronjobs import SECRET, cronjob, plain
 SCRIPT = {"backup.sh": "echo $HOME $(id) $$", "retention.awk": "{ print $1 }"}
 
 
-def test_a_reader() -> None:
+def test_reader_job() -> None:
     given = cronjob()
     before = copy.deepcopy(given)
     job = reader_job(given, "r-1", SCRIPT, ReaderRequest(("prune", "--dry-run"), stay_seconds=60))
@@ -44,7 +44,7 @@ def test_a_reader() -> None:
     assert {volume["name"] for volume in spec["volumes"]} == {"backups", "postgres-backup-scratch"}
 
 
-def test_a_reader_gets_no_secret() -> None:
+def test_reader_job_has_no_secret() -> None:
     reader = reader_job(cronjob(), "r", SCRIPT, ReaderRequest())["spec"]["template"]["spec"]["containers"][0]
     assert "envFrom" not in reader
     values = {entry["name"]: entry.get("value") for entry in reader["env"]}
@@ -102,7 +102,7 @@ def test_a_job_with_credentials_has_the_backups_own_environment_and_mounts() -> 
     assert container["volumeMounts"][0]["readOnly"] is True
 
 
-def test_a_first_container_and_more_volumes() -> None:
+def test_job_with_an_init_container_and_more_volumes() -> None:
     data = {"name": "data", "emptyDir": {}}
     job = volume_job(
         cronjob(),
@@ -127,7 +127,7 @@ def test_a_first_container_and_more_volumes() -> None:
 
 
 @pytest.mark.parametrize("status", [0, 3])
-def test_the_script_is_written_and_run(tmp_path: Path, status: int) -> None:
+def test_job_writes_and_runs_the_script(tmp_path: Path, status: int) -> None:
     text = f'printf \'%s\' "$* $(cat "${{0%/*}}/retention.awk") ${{FILE_BACKUP_SH-unset}}"; exit {status}\n'
     job = volume_job(cronjob(), "d", {"backup.sh": text, "retention.awk": "a'\\$b\n"}, work(DRILL))
     (container,) = job["spec"]["template"]["spec"]["containers"]

@@ -53,7 +53,7 @@ def messages(expected: Expectations, contents: Contents = CONTENTS, facts: Facts
         Expectations(compare_to=CONTENTS.to_dict(), max_row_loss_percent=0),
     ],
 )
-def test_met(expected: Expectations) -> None:
+def test_expectation_that_is_met_gives_no_failure(expected: Expectations) -> None:
     assert messages(expected) == []
 
 
@@ -79,13 +79,13 @@ def test_met(expected: Expectations) -> None:
         ),
     ],
 )
-def test_not_met(expected: Expectations, begin: str) -> None:
+def test_expectation_that_is_not_met_is_named(expected: Expectations, begin: str) -> None:
     found = messages(expected)
     assert len(found) == 1
     assert found[0].startswith(begin)
 
 
-def test_all_failures_at_once() -> None:
+def test_all_failures_are_reported_together() -> None:
     expected = Expectations(
         kind="globals",
         min_size_bytes=5000,
@@ -98,7 +98,7 @@ def test_all_failures_at_once() -> None:
     assert found == ["size", "age", "kind", "databases", "databases", "tables", "tables", "drift"]
 
 
-def test_age() -> None:
+def test_max_age_is_compared_with_the_newest_time() -> None:
     expected = Expectations(max_age=timedelta(hours=1))
     assert "age is not known" in messages(expected, facts=replace(FACTS, created=None))[0]
     assert messages(expected, facts=replace(FACTS, created=NOW + timedelta(minutes=5))) == []
@@ -106,13 +106,13 @@ def test_age() -> None:
     assert messages(Expectations(), facts=replace(FACTS, created=None)) == []
 
 
-def test_what_was_not_read_is_not_missing() -> None:
+def test_part_that_was_not_read_is_not_missing() -> None:
     partial = replace(CONTENTS, complete=False, databases=())
     expected = Expectations(databases=("app",), tables=(TableExpectation("app", "x"),), compare_to=CONTENTS.to_dict())
     assert messages(expected, partial) == []
 
 
-def test_a_dump_without_its_databases_name() -> None:
+def test_dump_without_a_database_name() -> None:
     unnamed = Contents(complete=True, kind="database", databases=(replace(APP, name=None),))
     table = TableExpectation("app", "users", rows=3)
     assert messages(Expectations(kind="database", tables=(table,)), unnamed) == []
@@ -126,13 +126,13 @@ def drift(older: Contents, newer: Contents, percent: float = 50) -> list[str]:
     ("rows", "percent", "is_failure"),
     [(100, 0, False), (99, 0, True), (99, 1, False), (50, 50, False), (49, 50, True), (0, 100, False), (0, 99.9, True)],
 )
-def test_lost_rows(rows: int, percent: float, is_failure: bool) -> None:
+def test_rows_lost_since_another_backup(rows: int, percent: float, is_failure: bool) -> None:
     newer = replace(CONTENTS, databases=(replace(APP, tables=(*APP.tables[:2], Table("public", "big", rows))),))
     older = replace(CONTENTS, databases=(APP,))
     assert bool(drift(older, newer, percent)) is is_failure
 
 
-def test_what_is_gone() -> None:
+def test_databases_and_tables_missing_since_another_backup() -> None:
     newer = replace(CONTENTS, roles=("postgres",), databases=(replace(APP, tables=APP.tables[:1]),))
     assert [message.partition(". Was")[0] for message in drift(CONTENTS, newer)] == [
         "drift: roles are gone since the older contents: 'app'",
@@ -142,7 +142,7 @@ def test_what_is_gone() -> None:
     assert drift(newer, CONTENTS) == []
 
 
-def test_a_message_does_not_grow_without_end() -> None:
+def test_message_has_a_limited_length() -> None:
     many = tuple(Table("public", f"t{number}", 1) for number in range(1000))
     (message,) = drift(
         Contents(complete=True, databases=(database("app", *many),)), replace(CONTENTS, databases=(APP,))
@@ -152,6 +152,6 @@ def test_a_message_does_not_grow_without_end() -> None:
 
 
 @pytest.mark.parametrize("older", [{}, {"roles": []}, {"roles": [], "databases": [1]}, {"roles": 1, "databases": []}])
-def test_what_is_no_contents_is_refused(older: dict[str, Any]) -> None:
+def test_invalid_contents_are_refused(older: dict[str, Any]) -> None:
     with pytest.raises(ExpectationError, match="compare_to is not what this module returned"):
         messages(Expectations(compare_to=older))

@@ -45,7 +45,7 @@ def write_checksum_file(backup: Path, data: bytes = DATA, name: str = NAME) -> N
     backup.with_name(backup.name + ".sha256").write_text(f"{hashlib.sha256(data).hexdigest()}  {name}\n")
 
 
-def test_a_whole_backup(backup: Path) -> None:
+def test_complete_backup_passes(backup: Path) -> None:
     verification = found(backup)
     assert checks(verification) == []
     assert verification.contents.complete
@@ -59,13 +59,13 @@ def test_a_whole_backup(backup: Path) -> None:
     assert (checks(given), given.expected_sha256_from) == ([], "sha256")
 
 
-def test_the_header_tells_the_time_better_than_the_name(backup: Path) -> None:
+def test_time_of_the_header_precedes_that_of_the_name(backup: Path) -> None:
     header = b"-- Backup made by homelab.postgres_backup 0.1.0\n-- started: 2026-11-21T03:00:00Z\n--\n\n"
     backup.write_bytes(gzip.compress(header + TEXT))
     assert found(backup).created == datetime(2026, 11, 21, 3, tzinfo=UTC)
 
 
-def test_another_hash(backup: Path) -> None:
+def test_expected_hash_differs(backup: Path) -> None:
     write_checksum_file(backup, b"other")
     assert checks(found(backup)) == ["sha256"]
     assert checks(found(backup, "ignore")) == []
@@ -73,7 +73,7 @@ def test_another_hash(backup: Path) -> None:
 
 
 @pytest.mark.parametrize("sidecar", ["auto", "required"])
-def test_a_bad_sidecar(backup: Path, sidecar: str) -> None:
+def test_checksum_file_does_not_match(backup: Path, sidecar: str) -> None:
     write_checksum_file(backup, name="other.sql.gz")
     assert checks(found(backup, sidecar)) == ["sidecar"]
     write_checksum_file(backup, name=f"/backups/{NAME}")
@@ -84,7 +84,7 @@ def test_a_bad_sidecar(backup: Path, sidecar: str) -> None:
     assert checks(found(backup, sidecar)) == ["sidecar"]
 
 
-def test_what_no_backup_can_meet_is_said_before_reading(backup: Path) -> None:
+def test_impossible_expectation_is_refused_before_reading(backup: Path) -> None:
     backup.write_bytes(b"")
     with pytest.raises(ExpectationError, match="expected 64 hexadecimal digits, found 'abc'"):
         found(backup, sha256="abc")
@@ -92,19 +92,19 @@ def test_what_no_backup_can_meet_is_said_before_reading(backup: Path) -> None:
         verify(str(backup), Expectations(compare_to={}), NOW, None, "auto")
 
 
-def test_a_missing_sidecar(backup: Path) -> None:
+def test_missing_checksum_file(backup: Path) -> None:
     assert checks(found(backup, "auto")) == []
     assert checks(found(backup, "required")) == ["sidecar"]
     assert "does not exist" in found(backup, "required").failures[0].message
 
 
-def test_the_directory_format_is_named(tmp_path: Path) -> None:
+def test_directory_format_is_named(tmp_path: Path) -> None:
     (tmp_path / "toc.dat").write_bytes(b"PGDMP")
     with pytest.raises(UnreadableError, match="directory format, which pg_restore reads"):
         found(tmp_path)
 
 
-def test_everything_that_is_wrong_at_once(backup: Path) -> None:
+def test_all_failures_are_reported_together(backup: Path) -> None:
     write_checksum_file(backup, b"other")
     backup.write_bytes(DATA[:-3])
     verification = verify(str(backup), Expectations(min_size_bytes=10_000, max_age=NOW - NOW), NOW, None, "auto")
@@ -124,7 +124,7 @@ def test_everything_that_is_wrong_at_once(backup: Path) -> None:
         ("below-a-file", "cannot be read"),
     ],
 )
-def test_what_is_no_file(tmp_path: Path, kind: str, message: str) -> None:
+def test_path_that_is_not_a_regular_file(tmp_path: Path, kind: str, message: str) -> None:
     path = tmp_path / "x.sql.gz"
     if kind == "directory":
         path.mkdir()
@@ -146,7 +146,7 @@ def test_what_is_no_file(tmp_path: Path, kind: str, message: str) -> None:
         found(path)
 
 
-def test_a_file_of_another_user(backup: Path) -> None:
+def test_file_of_another_user(backup: Path) -> None:
     """Run as root, which may read everything, this is done as another user in a child process."""
     backup.chmod(0)
     for parent in backup.parents:
@@ -176,18 +176,18 @@ def test_a_file_of_another_user(backup: Path) -> None:
         ("18-all", "database", ["kind"]),
     ],
 )
-def test_kinds(backup: Path, dump: str, kind: str, failures: list[str]) -> None:
+def test_kind_of_dump_is_checked(backup: Path, dump: str, kind: str, failures: list[str]) -> None:
     backup.write_bytes(gzip.compress((DUMPS / f"{dump}.sql").read_bytes()))
     assert checks(found(backup, kind=kind)) == failures
 
 
 @pytest.mark.parametrize("data", [b"", b"SELECT 1;", TEXT, b"\x1f\x8b"], ids=["empty", "text", "dump", "magic"])
-def test_what_is_no_gzip(backup: Path, data: bytes) -> None:
+def test_file_that_is_not_gzip(backup: Path, data: bytes) -> None:
     backup.write_bytes(data)
     assert checks(found(backup)) == ["gzip"]
 
 
-def test_every_truncation(backup: Path) -> None:
+def test_every_truncation_is_damage(backup: Path) -> None:
     for end in range(len(DATA)):
         backup.write_bytes(DATA[:end])
         verification = found(backup)
@@ -196,7 +196,7 @@ def test_every_truncation(backup: Path) -> None:
         assert not verification.contents.complete
 
 
-def test_a_thousand_truncations_of_a_larger_backup(backup: Path) -> None:
+def test_truncations_of_a_larger_backup_are_damage(backup: Path) -> None:
     rng = random.Random(int(os.environ.get("FUZZ_SEED", "5")))
     at = TEXT.index(b"2\t\\\\.\n")
     rows = b"".join(b"%d\t%d\n" % (number, rng.getrandbits(60)) for number in range(20_000))
@@ -210,7 +210,7 @@ def test_a_thousand_truncations_of_a_larger_backup(backup: Path) -> None:
         assert not verification.contents.complete
 
 
-def test_every_flipped_bit_with_a_sidecar(backup: Path) -> None:
+def test_every_flipped_bit_is_damage_with_a_checksum_file(backup: Path) -> None:
     write_checksum_file(backup)
     step = int(os.environ.get("FLIP_STEP", "7"))
     for bit in range(0, len(DATA) * 8, step):
@@ -221,7 +221,7 @@ def test_every_flipped_bit_with_a_sidecar(backup: Path) -> None:
         assert checks(verification)[0] == "sha256", bit
 
 
-def test_every_flipped_bit_without_a_sidecar(backup: Path) -> None:
+def test_every_flipped_bit_is_damage_without_a_checksum_file(backup: Path) -> None:
     whole = found(backup).contents
     step = int(os.environ.get("FLIP_STEP", "7"))
     for bit in range(0, len(DATA) * 8, step):
@@ -237,14 +237,14 @@ def test_every_flipped_bit_without_a_sidecar(backup: Path) -> None:
             assert not verification.contents.complete
 
 
-def test_two_backups_in_one_file(backup: Path) -> None:
+def test_two_backups_in_one_file_are_refused(backup: Path) -> None:
     backup.write_bytes(DATA + DATA)
     verification = found(backup)
     assert checks(verification) == ["dump"]
     assert "more than one dump" in verification.failures[0].message
 
 
-def test_no_row_and_no_password_is_shown(backup: Path) -> None:
+def test_messages_show_no_row_and_no_password(backup: Path) -> None:
     secret = b"S3cret"
     text = TEXT.replace(b"PASSWORD NULL", b"PASSWORD '" + secret + b"'").replace(b"1\tx\n", b"1\t" + secret + b"\n")
     assert text.count(secret) == 2

@@ -26,27 +26,27 @@ MOMENT = datetime(2026, 11, 22, 2, 3, 4, tzinfo=UTC)
         ("", None),
     ],
 )
-def test_time_in_name(name: str, time: datetime | None) -> None:
+def test_time_in_a_name_is_read(name: str, time: datetime | None) -> None:
     assert time_in_name(name) == time
 
 
 @given(st.datetimes(datetime(1971, 1, 1), datetime(2100, 1, 1)), st.from_regex("[a-z][a-z0-9-]{0,9}", fullmatch=True))
-def test_a_name_holds_its_time(moment: datetime, prefix: str) -> None:
+def test_name_is_made_from_a_time(moment: datetime, prefix: str) -> None:
     moment = moment.replace(microsecond=0, tzinfo=UTC)
     assert time_in_name(backup_name(prefix, moment)) == moment
 
 
-def test_names_are_in_utc() -> None:
+def test_name_is_in_utc() -> None:
     local = MOMENT.astimezone(timezone(timedelta(hours=5, minutes=45)))
     assert backup_name("p", local) == "p-2026-11-22-020304.sql.gz"
 
 
 @pytest.mark.parametrize(("text", "time"), [("2026-11-22T02:03:04Z", MOMENT), ("2026-11-22", None), ("", None)])
-def test_parse_time(text: str, time: datetime | None) -> None:
+def test_time_is_parsed(text: str, time: datetime | None) -> None:
     assert parse_time(text) == time
 
 
-def test_the_prefix_is_what_stands_before_the_time() -> None:
+def test_prefix_is_what_precedes_the_time() -> None:
     assert prefix_in_name("postgres-backup-2026-11-22-020000.sql.gz") == "postgres-backup"
     assert prefix_in_name("a-2026-11-22-020000-2026-11-23-020000.sql.gz") == "a-2026-11-22-020000"
     assert prefix_in_name("postgres-backup.sql.gz") is None

@@ -41,7 +41,7 @@ def line(day: int, state: str = "complete", reasons: tuple[str, ...] = ("last",)
     )
 
 
-def test_a_listing() -> None:
+def test_listing_is_read() -> None:
     catalog = parse_listing([line(22), "2026-11-22T02:00:00Z a message", line(21, "unchecked"), json.dumps(VOLUME)])
     assert [backup.name[-24:-14] for backup in catalog.backups] == ["2026-11-22", "2026-11-21"]
     assert (catalog.source, catalog.free_bytes, catalog.last_run) == ("192.168.2.2:/volume1/x", 50, None)
@@ -62,7 +62,7 @@ def test_a_listing() -> None:
         ([], "complete", None),
     ],
 )
-def test_the_newest(lines: list[str], state: str, day: int | None) -> None:
+def test_newest_complete_backup(lines: list[str], state: str, day: int | None) -> None:
     found = parse_listing([*lines, json.dumps(VOLUME)]).newest(state)
     assert (found and found.created.day) == day
 
@@ -78,7 +78,7 @@ def test_the_newest(lines: list[str], state: str, day: int | None) -> None:
         ([line(22, created="yesterday"), json.dumps(VOLUME)], "not of this version"),
     ],
 )
-def test_a_listing_that_is_none(lines: list[str], words: str) -> None:
+def test_invalid_listing_is_refused(lines: list[str], words: str) -> None:
     with pytest.raises(ListingError, match=words):
         parse_listing(lines)
 
@@ -99,7 +99,7 @@ def test_the_last_run_has_its_size_under_the_name_of_every_size(
     assert parse_listing([json.dumps({**VOLUME, "last_run": running})]).last_run == running
 
 
-def test_a_last_run_of_another_hand_hides_no_backup() -> None:
+def test_foreign_last_run_hides_no_backup() -> None:
     broken = json.dumps(VOLUME, separators=(",", ":")).replace('"last_run":null', '"last_run":{"state":"succeeded",}')
     catalog = parse_listing([line(22), broken])
     assert (len(catalog.backups), catalog.last_run) == (1, None)
@@ -119,7 +119,7 @@ RUN = '{"state":"failed","reason":"x"}'
         ('{"state":', '{"state":', (None, None)),
     ],
 )
-def test_the_last_drill(drill: str, run: str, states: tuple[str | None, str | None]) -> None:
+def test_last_drill_is_read(drill: str, run: str, states: tuple[str | None, str | None]) -> None:
     text = json.dumps(VOLUME, separators=(",", ":")).replace(
         ',"last_run":null', f',"last_drill":{drill},"last_run":{run}'
     )
@@ -128,18 +128,18 @@ def test_the_last_drill(drill: str, run: str, states: tuple[str | None, str | No
     assert len(catalog.backups) == 1
 
 
-def test_a_plan() -> None:
+def test_retention_plan_is_read() -> None:
     gone = "postgres-backup-2026-11-01-020000.sql.gz"
     plan = parse_plan([line(22), json.dumps({"type": "prune", "dry_run": True, "deleted": [gone], "freed_bytes": 7})])
     assert (plan.deleted, plan.freed_bytes, len(plan.backups)) == ((gone,), 7, 1)
 
 
-def test_a_plan_that_is_none() -> None:
+def test_invalid_retention_plan_is_refused() -> None:
     with pytest.raises(ListingError, match="could not be applied"):
         parse_plan([line(22)])
 
 
-def test_a_plan_that_was_applied_in_part() -> None:
+def test_retention_plan_applied_in_part() -> None:
     done = '{"type":"prune","dry_run":false,"deleted":["a"],"freed_bytes":1}'
     with pytest.raises(ListingError, match="in part, 1 deleted: x FAILED: still there") as caught:
         parse_plan([done, "x FAILED: still there"])

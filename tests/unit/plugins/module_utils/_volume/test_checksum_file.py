@@ -16,12 +16,12 @@ HASH = "0123456789abcdef" * 4
 @pytest.mark.parametrize(
     "line", [f"{HASH}  b.sql.gz\n", f"{HASH}  b.sql.gz", f"{HASH} *b.sql.gz\n", f"{HASH.upper()}  b.sql.gz\n"]
 )
-def test_lines_of_sha256sum(line: str) -> None:
+def test_lines_of_sha256sum_are_read(line: str) -> None:
     assert parse_checksum_file(line.encode(), "b.sql.gz") == HASH
 
 
 @pytest.mark.parametrize("name", ["b.sql.gz", "with space", "ünï", "back\\slash", "new\nline"])
-def test_real_sha256sum(tmp_path: Path, name: str) -> None:
+def test_real_sha256sum_accepts_the_file(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"x")
     line = subprocess.run(["sha256sum", name], cwd=tmp_path, capture_output=True, check=True).stdout
     assert parse_checksum_file(line, name) == "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
@@ -41,6 +41,6 @@ def test_real_sha256sum(tmp_path: Path, name: str) -> None:
         (f"{HASH}  ./b.sql.gz\n".encode(), "names the path"),
     ],
 )
-def test_what_is_no_sidecar_of_this_file(data: bytes, message: str) -> None:
+def test_checksum_file_of_something_else_is_refused(data: bytes, message: str) -> None:
     with pytest.raises(ChecksumFileError, match=message):
         parse_checksum_file(data, "b.sql.gz")

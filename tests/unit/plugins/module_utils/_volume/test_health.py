@@ -57,7 +57,7 @@ def checks(installation: Installation, found: Catalog) -> list[str]:
         (catalog(backup(), last_run=DROPPED | {"skipped_databases": []}), ["databases"]),
     ],
 )
-def test_the_volume(found: Catalog, expected: list[str]) -> None:
+def test_problems_of_the_volume(found: Catalog, expected: list[str]) -> None:
     assert checks(SOUND, found) == expected
 
 
@@ -74,7 +74,7 @@ def test_the_volume(found: Catalog, expected: list[str]) -> None:
         (replace(SOUND, script_version=None), []),
     ],
 )
-def test_the_installation(installation: Installation, expected: list[str]) -> None:
+def test_problems_of_the_installation(installation: Installation, expected: list[str]) -> None:
     assert checks(installation, catalog(backup())) == expected
 
 
@@ -82,7 +82,7 @@ def messages(installation: Installation, found: Catalog) -> str:
     return "\n".join(problem.message for problem in problems(installation, found, NOW, timedelta(hours=26), "1.2.0"))
 
 
-def test_a_cronjob_of_another_hand_is_not_sent_in_a_circle() -> None:
+def test_advice_for_a_foreign_cronjob_is_not_to_run_it() -> None:
     """Its next run would leave one more unchecked file."""
     unchecked = catalog(backup(state="unchecked"))
     ours, other = messages(SOUND, unchecked), messages(replace(SOUND, is_ours=False), unchecked)
@@ -91,12 +91,12 @@ def test_a_cronjob_of_another_hand_is_not_sent_in_a_circle() -> None:
     assert "let site.yml take it over" in other and "No run of this CronJob checks them" in other
 
 
-def test_how_to_clear_what_is_dated_in_the_future() -> None:
+def test_advice_for_backups_dated_in_the_future() -> None:
     found = messages(SOUND, catalog(backup(1, reasons=("dated in the future",)), backup(2)))
     assert all(words in found for words in ("Set the clocks right", "delete each with its .sha256", "rename it"))
 
 
-def test_all_at_once_the_gravest_first() -> None:
+def test_problems_are_ordered_by_severity() -> None:
     worst = catalog(
         backup(30, size=10), backup(40), backup(50, "unchecked"), free=1, last_run={"state": "failed", "reason": "x"}
     )
@@ -110,7 +110,7 @@ def test_all_at_once_the_gravest_first() -> None:
     ]
 
 
-def test_a_database_that_an_interrupted_drop_left_is_to_be_dropped() -> None:
+def test_database_left_by_an_interrupted_drop_is_a_problem() -> None:
     """It allows connections as far as its row says, and nobody can allow them."""
     found = catalog(backup(), last_run=DROPPED | {"skipped_databases": ["a", 'b"', "old"]})
     invalid, closed = problems(SOUND, found, NOW, timedelta(hours=26), "1.2.0")
@@ -119,7 +119,7 @@ def test_a_database_that_an_interrupted_drop_left_is_to_be_dropped() -> None:
     assert "found that old allow no connections" in closed.message
 
 
-def test_a_message_names_few_of_many() -> None:
+def test_message_names_few_of_many() -> None:
     many = catalog(backup(), *(backup(10 + number, "unchecked") for number in range(30)))
     (problem,) = problems(SOUND, many, NOW, timedelta(hours=26), "1.2.0")
     assert "and 25 more" in problem.message
@@ -159,7 +159,9 @@ def outcome(state: str = "succeeded", minutes_after_due: float = 0.1, of: str = 
         (None, outcome("interrupted"), []),
     ],
 )
-def test_drills(drill: DrillSchedule | None, last: dict[str, Any] | None, words: list[str]) -> None:
+def test_problems_of_the_scheduled_drill(
+    drill: DrillSchedule | None, last: dict[str, Any] | None, words: list[str]
+) -> None:
     found = problems(replace(SOUND, drill=drill), catalog(backup(), last_drill=last), NOW, timedelta(hours=26), "1.2.0")
     assert [problem.check for problem in found] == ["drill"] * len(words)
     assert all(word in problem.message for word, problem in zip(words, found, strict=True))
