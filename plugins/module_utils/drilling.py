@@ -153,11 +153,7 @@ def failure_reason(state: str, reason: str | None, result: Mapping[str, Any] | N
     """
     if result is not None and result.get("reason"):
         # The script was only told to end; who told it, and why, Kubernetes knows.
-        by = (
-            f". Kubernetes ended its pod: {killed}"
-            if killed is not None and "ended from outside" in result["reason"]
-            else ""
-        )
+        by = f". Kubernetes ended its pod: {killed}" if killed is not None and result.get("signal") else ""
         return f"{result['reason']}{by}"
     if killed is not None:
         return f"Kubernetes ended its pod: {killed}"

@@ -18,6 +18,7 @@ from .cluster.reader import ReaderSettings
 from .errors import BackupError, ExpectationError
 from .interruption import InterruptedBySignal
 from .names import parse_duration
+from .script_output import log_lines
 
 try:
     from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
@@ -62,7 +63,7 @@ def shortened(result: Result) -> Result:
     """A failure's result: Ansible prints all of it behind the message, which has what matters."""
     short = dict(result)
     if isinstance(short.get("log"), list):
-        short["log"] = [line for line in short["log"] if not line.startswith("{")][-FAILED_LOG_LINES:]
+        short["log"] = log_lines(short["log"])[-FAILED_LOG_LINES:]
     if isinstance(short.get("result"), dict):
         short["result"] = {key: value for key, value in short["result"].items() if value not in (None, [], {}, "")}
     contents = short.get("contents")

@@ -46,6 +46,7 @@ CLOCK_TOLERANCE_SECONDS=300
 HEARTBEAT_MINUTES=5
 TERMINATION_MESSAGE_BYTES=4096
 in_step=no caught_signal='' # see catch_signal
+SIGKILL_STATUS=137
 SIGPIPE_STATUS=141
 SIGTERM_STATUS=143
 
@@ -618,8 +619,7 @@ listing() (
 
 # newest_complete LISTING: the name of the newest complete backup, and its bytes, or nothing.
 newest_complete() {
-    sed -n -e '/dated in the future/d' \
-        -e 's/.*"name":"\([^"]*\)".*"size_bytes":\([0-9]*\).*"state":"complete".*/\1 \2/p' "$1" | head -n 1
+    sed -n -e 's/.*"name":"\([^"]*\)".*"size_bytes":\([0-9]*\).*"state":"complete","future":false,.*/\1 \2/p' "$1" | head -n 1
 }
 
 free_bytes() { stat -f -c '%a %S' "$POSTGRES_BACKUP_DIR" | awk '{ printf "%.0f", $1 * $2 }'; }
@@ -676,20 +676,22 @@ last_drill() {
     esac
 }
 
-# write_text FILE TEXT: one line, flushed and read back; on failure `message` says why. dd, since a shell's own printf
-# and busybox's tee may call a full volume an "I/O error".
+# write_text FILE TEXT: one line, flushed and read back; on failure `message` says why, and `write_fault` is `full` where
+# the volume took a part only. dd, since a shell's own printf and busybox's tee may call a full volume an "I/O error".
 write_text() {
+    write_fault=''
     if ! message=$(printf '%s\n' "$2" | dd of="$1" bs=65536 conv=fsync 2>&1); then
         message=$(printf '%s\n' "$message" | grep -v -e ' records in$' -e ' records out$' -e ' bytes.* copied')
         return 1
     fi
     [ "$(cat "$1" 2>/dev/null)" = "$2" ] && return 0
-    message="No space left on device: $1 was cut"
+    write_fault=full message="$1 was cut off: there is no more space"
     return 1
 }
 
 # replace_text FILE TEXT: the same, whole or not at all.
 replace_text() {
+    write_fault=''
     text_partial=${1%/*}/.${1##*/}.$POSTGRES_BACKUP_POD
     # Neither written through a link that somebody put there, nor moved into a folder.
     rm -f "$text_partial" 2>/dev/null
@@ -736,7 +738,7 @@ result() {
     printf '{"state":"%s","job":%s,"pod":%s,"attempts":%s,"started":"%s","finished":%s' "$1" \
         "$(json_or_null "$POSTGRES_BACKUP_JOB")" "$(json "$POSTGRES_BACKUP_POD")" "$attempts" "$started" \
         "$(if [ "$1" = running ]; then printf null; else json "$(now_iso)"; fi)"
-    printf ',"reason":%s,"last_reason":%s,"recovered_from":%s' "$reason" "$last_reason" "$recovered_from"
+    printf ',"reason":%s,"last_reason":%s,"signal":%s,"recovered_from":%s' "$reason" "$last_reason" "$(json_or_null "$ended_by")" "$recovered_from"
     printf ',"backup":%s,"bytes":%s,"sha256":%s,"uncompressed_bytes":%s' "$(json_or_null "$final_name")" \
         "${bytes:-null}" "$(json_or_null "$sha256")" "${uncompressed_bytes:-null}"
     printf ',"seconds":{%s},"server_version":%s,"client_version":%s,"compressor":%s,"read_back":%s' "$step_seconds" \
@@ -837,6 +839,7 @@ on_signal() {
         USR1) fail "the run took longer than its time limit of $POSTGRES_BACKUP_TIME_LIMIT" "it was in the step: $step" \
             "Find out what it waited for (a lock, a slow volume), or raise postgres_backup_time_limit." ;;
         *)
+            ended_by=$1
             if is_one_try_too_many; then
                 ended_at_start=yes
                 fail "this attempt was ended as it began (SIG$1)" "attempt $attempts; Kubernetes does that when the Job has reached its limit of tries" \
@@ -857,8 +860,8 @@ is_one_try_too_many() {
 
 # ------------------------------------------------------------------------------------------------------------- run
 
-# postgres_fault MESSAGE: sets `fault_advice`, what a person can do about a message of psql, pg_dumpall or pg_dump, and
-# `fault_status`, how a run ends with it. A wrong password counts as hopeless: a secret that is being exchanged is right
+# postgres_fault MESSAGE [STATUS]: sets `fault_advice`, what a person can do about a message of psql, pg_dumpall or pg_dump,
+# which ended with this status, and `fault_status`, how a run ends with it. A wrong password counts as hopeless: a secret that is being exchanged is right
 # in the next run, and whoever sets up the first one need not wait for three more tries.
 postgres_fault() {
     fault_status=1
@@ -957,20 +960,25 @@ postgres_fault() {
         *'unrecognized configuration parameter'*)
             fault 1 "The server does not know a setting that every PostgreSQL of its version has: is postgres_backup_host a connection pooler or another product? Set it to PostgreSQL itself." ;;
         *'Connection refused'* | *'timeout expired'* | *'onnection timed out'* | *'No route to host'* | *'Network is unreachable'* | *'starting up'* | *'shutting down'* | *'in recovery mode'* | *'not yet accepting connections'*)
-            fault 1 "Check that PostgreSQL runs and that its service has a ready pod (kubectl get pods), and postgres_backup_host and postgres_backup_port." ;;
+            fault 1 "$ADVICE_NOT_READY" ;;
         *'server closed the connection'* | *'terminating connection'* | *'connection to server was lost'* | *'unexpected eof'* | *'SSL SYSCALL error'* | *'SSL connection has been closed'* | *'Connection reset by peer'*)
             fault 1 "PostgreSQL went away during the dump: look at its log (restart, out of memory, crash)." ;;
         *'SSL error'* | *'SSL negotiation'* | *'SSL required'*) fault 1 "Check postgres_backup_sslmode, and the server's ssl settings." ;;
-        *'by SIGKILL'* | *'Killed'*'pg_dump failed'* | 'pg_dumpall: error: pg_dump failed'* | 'pg_dumpall: error: pg_dump was terminated'*)
-            # pg_dump itself left no word.
-            fault 1 "Something killed it; when it was memory, raise the limit in postgres_backup_resources: pg_dump holds a whole row, several times over." ;;
-        *'ERROR:  '* | *'FATAL:  '*) fault 1 "Read the message above: it is the server's own, and its log may say more." ;;
-        *) fault 1 "Read the message above; it is PostgreSQL's own." ;;
+        *'Killed'*'pg_dump failed'* | 'pg_dumpall: error: pg_dump failed'* | 'pg_dumpall: error: pg_dump was terminated'*)
+            fault 1 "$ADVICE_KILLED" ;; # pg_dump itself left no word
+        *)
+            if [ "${2:-}" = "$SIGKILL_STATUS" ]; then fault 1 "$ADVICE_KILLED"; return; fi
+            case $fault_text in
+                *'ERROR:  '* | *'FATAL:  '*) fault 1 "Read the message above: it is the server's own, and its log may say more." ;;
+                *) fault 1 "Read the message above; it is PostgreSQL's own." ;;
+            esac ;;
     esac
 }
 
 fault() { fault_status=$1 fault_advice=$2; }
 
+ADVICE_KILLED="Something killed it; when it was memory, raise the limit in postgres_backup_resources: pg_dump holds a whole row, several times over."
+ADVICE_NOT_READY="Check that PostgreSQL runs and that its service has a ready pod (kubectl get pods), and postgres_backup_host and postgres_backup_port."
 ADVICE_LOCK="Another session holds a lock (see pg_locks and pg_stat_activity): end it, or raise postgres_backup_lock_timeout."
 
 # postgres_advice MESSAGE: prints what a person can do about it.
@@ -979,9 +987,9 @@ postgres_advice() {
     printf '%s\n' "$fault_advice"
 }
 
-# fail_by_postgres WHAT MESSAGE: ends the run with a message of psql or pg_dumpall.
+# fail_by_postgres WHAT MESSAGE STATUS: ends the run with a message of psql or pg_dumpall, and how that ended.
 fail_by_postgres() {
-    postgres_fault "$2"
+    postgres_fault "$2" "$3"
     fail_with "$fault_status" "$1" "$2" "$fault_advice"
 }
 
@@ -1026,7 +1034,7 @@ ask_server() {
     answered=$(now_epoch)
     if [ "$step_status" -ne 0 ]; then
         message=$(head -n 6 "$work/psql.err")
-        fail_by_postgres "the server does not answer" "${message:-psql ended $(status_in_words "$step_status")}"
+        fail_by_postgres "the server does not answer" "${message:-psql ended $(status_in_words "$step_status")}" "$step_status"
     fi
     { IFS= read -r server_version; IFS= read -r server_version_num; IFS= read -r server_epoch; IFS= read -r superuser; IFS= read -r skipped
         IFS= read -r invalid; IFS= read -r drop_invalid; } <"$work/answers"
@@ -1088,12 +1096,12 @@ explain_dump() {
     [ "$cause" != dump ] || message=$(dump_errors)
     [ -n "$message" ] || message=$(stage_message_of "$cause")
     # Of what was killed nothing but the shell's "Killed" may be there.
-    if [ -z "$message" ] || [ "$status" = 137 ]; then
+    if [ -z "$message" ] || [ "$status" = "$SIGKILL_STATUS" ]; then
         message="$cause ended $(status_in_words "$status")${message:+: $message}"
     fi
     case $cause in
         write | follow | split) fail_write "$message" ;;
-        dump) fail_by_postgres "pg_dumpall failed" "$message" ;;
+        dump) fail_by_postgres "pg_dumpall failed" "$message" "$status" ;;
         compress) fail "the compressor $compressor failed" "$message" "Its memory limit may be too small (postgres_backup_resources), or the program is broken: try another postgres_backup_compressor." ;;
         check | count | text | end) fail "the compressed dump cannot be read back" "$message" "The compressor $compressor wrote something that is not gzip: try another postgres_backup_compressor." ;;
         *) fail "the dump could not be hashed" "$message" "Look at the message; the image's sha256sum may be broken." ;;
@@ -1105,15 +1113,15 @@ status_in_words() {
         none) echo "without a status (it was killed)" ;;
         "$SIGPIPE_STATUS") echo "by SIGPIPE" ;;
         "$SIGTERM_STATUS") echo "by SIGTERM" ;;
-        137) echo "by SIGKILL (status 137; often: out of memory)" ;;
+        "$SIGKILL_STATUS") echo "by SIGKILL (status 137; often: out of memory)" ;;
         *) echo "with status $1" ;;
     esac
 }
 
-# fail_write MESSAGE: the volume did not take the partial.
+# fail_write MESSAGE [FAULT]: the volume did not take a file; FAULT is write_text's.
 fail_write() {
-    case $1 in
-        *'No space left'* | *'quota exceeded'*)
+    case ${2:-}:$1 in
+        full:* | *'No space left'* | *'quota exceeded'*)
             [ -z "$partial" ] || rm -f "$partial" 2>/dev/null
             fail "the backup volume is full" "$1 (without this run $(human_bytes "$(free_bytes)") of $(human_bytes "$(volume_bytes)") are free)" \
                 "Make room or enlarge the volume (postgres_backup_storage_size, the share's quota), or keep fewer backups (postgres_backup_keep_*)." ;;
@@ -1128,7 +1136,7 @@ fail_write() {
 run() {
     step=prepare step_began=$(now_epoch) step_seconds='' step_group='' watch_group='' partial=''
     started=$(now_iso) attempts='' warnings='' deleted=0 skipped='[]' invalid='[]'
-    publishing=no pending_signal='' ended_at_start=no
+    publishing=no pending_signal='' ended_by='' ended_at_start=no
     final_name='' sha256='' bytes='' uncompressed_bytes='' server_version='' client_version='' read_mode='' can_list=no
     keep_streams
     catch_signals TERM INT HUP USR1
@@ -1167,7 +1175,7 @@ prepare() {
     can_list=yes
     take_over_earlier_attempt
     remove_stale_partials
-    write_last_run "$(result running)" || fail_write "$message"
+    write_last_run "$(result running)" || fail_write "$message" "$write_fault"
     listing >"$work/listing" || fail "the volume cannot be listed" "find or awk failed" "Look at the messages above."
     last_backup=$(newest_complete "$work/listing")
     free=$(free_bytes)
@@ -1243,7 +1251,7 @@ publish() {
     done
     if ! write_text "$sidecar" "$line"; then
         rm -f "$sidecar" 2>/dev/null
-        fail_write "$message"
+        fail_write "$message" "$write_fault"
     fi
     chmod "$file_mode" "$sidecar" 2>/dev/null || :
     if [ -n "$pending_signal" ]; then
@@ -1442,13 +1450,19 @@ prune() {
     dry_run=$1
     read_configuration
     open_volume
+    not_deleted=
     if [ "$dry_run" = true ]; then planned=$work/plan; else planned=$work/deleted; delete_planned; fi
-    awk -v dry_run="$dry_run" '
+    awk -v dry_run="$dry_run" -v not_deleted="$not_deleted" '
         BEGIN { printf "{\"type\":\"prune\",\"dry_run\":%s,\"deleted\":[", dry_run }
         { printf "%s\"%s\"", (NR > 1 ? "," : ""), $1; freed += $2 }
-        END { printf "],\"freed_bytes\":%.0f}\n", freed }
+        END {
+            count = split(not_deleted, name, " ")
+            printf "],\"failed\":["
+            for (i = 1; i <= count; i++) printf "%s\"%s\"", (i > 1 ? "," : ""), name[i]
+            printf "],\"freed_bytes\":%.0f}\n", freed
+        }
     ' "$planned"
-    if [ "$dry_run" = false ] && [ -n "$not_deleted" ]; then
+    if [ -n "$not_deleted" ]; then
         fail "not everything could be deleted" "still there:$not_deleted" "$ADVICE_PERMISSION"
     fi
 }
@@ -1619,7 +1633,7 @@ function print_backup(i,    stamp, iso) {
     iso = substr(stamp, 1, 10) "T" substr(stamp, 12, 2) ":" substr(stamp, 14, 2) ":" substr(stamp, 16, 2) "Z"
     printf "{\"type\":\"backup\",\"name\":%s,\"created\":\"%s\",\"size_bytes\":%.0f,\"sha256\":%s,", \
         json(name[i]), iso, size[i], sha256[i] == "" ? "null" : "\"" sha256[i] "\""
-    printf "\"state\":\"%s\",\"verdict\":\"%s\",\"reasons\":[%s]}\n", state[i], verdict[i], why[i]
+    printf "\"state\":\"%s\",\"future\":%s,\"verdict\":\"%s\",\"reasons\":[%s]}\n", state[i], future[i] ? "true" : "false", verdict[i], why[i]
 }
 
 # Seconds since 1970 of the time in a backup's name, or "" where the name holds no time that exists.
@@ -1721,13 +1735,15 @@ feed_psql() {
         --dbname="$(connection "$@")"
 }
 
-# psql_end MESSAGE STAGE: the message, else what the end of that stage's psql means (PostgreSQL documentation, psql, "Exit
-# Status").
-psql_end() {
-    psql_status=$(stage_status_of "$2")
-    if [ -n "$1" ]; then printf '%s' "$1"
-    elif [ "$psql_status" = 2 ]; then printf 'connection to server was lost (psql ended %s)' "$(status_in_words 2)"
-    else printf 'psql ended %s' "$(status_in_words "$psql_status")"; fi
+# psql_failure STAGE: sets `message` to the first error of that stage's psql, else to what its end means (PostgreSQL
+# documentation, psql, "Exit Status"), and `is_lost` to whether it ended without a word because its connection was lost.
+psql_failure() {
+    is_lost=no
+    message=$(psql_error "$work/$1.err" 2>/dev/null)
+    [ -z "$message" ] || return 0
+    psql_status=$(stage_status_of "$1")
+    message="psql ended $(status_in_words "$psql_status")"
+    [ "$psql_status" != 2 ] || is_lost=yes message="its connection to the server was lost ($message)"
 }
 
 # psql_error FILE: the first error in what psql said with VERBOSITY=verbose, in one line, without a value of a row:
@@ -2488,7 +2504,7 @@ read_drill_configuration() {
 drill() {
     step=prepare step_began=$(now_epoch) step_seconds='' step_group='' watch_group='' server_group='' data=''
     started=$(now_iso) reason=null warnings='' backup='' bytes='' sha256='' server_version=''
-    databases=0 tables=0 rows=0 copied_rows=0 can_heal=null in_transactions=yes between=no hash_checked=no
+    databases=0 tables=0 rows=0 copied_rows=0 can_heal=null ended_by='' in_transactions=yes between=no hash_checked=no
     : "${POSTGRES_BACKUP_DRILL_RESULT:=}"
     keep_streams
     catch_signals TERM INT HUP USR1 USR2
@@ -2942,7 +2958,7 @@ drill_sql_failed() {
             sleep 1
             kill -0 "$server_group" 2>/dev/null || server_is_gone "the throwaway server ended in the middle" ;;
     esac
-    message=$(psql_end "$message" "$1")
+    psql_failure "$1"
     ! may_be_the_text "$message" || {
         log "the restore failed: $message; looking at the text for the reason"
         look_at_the_text
@@ -3094,7 +3110,9 @@ on_signal() {
         USR1) fail "the drill took longer than its time limit of $POSTGRES_BACKUP_TIME_LIMIT" "it was in the step: $step" \
             "Raise postgres_backup_time_limit (the module's option timeout), or give the pod more processor." ;;
         USR2) too_large "$(cat "$work/used")" ;;
-        *) fail "the drill was ended from outside (SIG$1)" "it was in the step: $step" \
+        *)
+            ended_by=$1
+            fail "the drill was ended from outside (SIG$1)" "it was in the step: $step" \
             "Somebody or something stopped the pod: a deletion, an eviction, a node that shut down." ;;
     esac
 }
@@ -3141,6 +3159,7 @@ drill_result() {
     printf '{"state":"%s","operation":"drill","job":%s,"pod":%s,"started":"%s","finished":%s,"reason":%s' "$1" \
         "$(json_or_null "$POSTGRES_BACKUP_JOB")" "$(json "$POSTGRES_BACKUP_POD")" "$started" \
         "$(if [ "$1" = running ]; then printf null; else json "$(now_iso)"; fi)" "$reason"
+    printf ',"signal":%s' "$(json_or_null "$ended_by")"
     printf ',"backup":%s,"bytes":%s,"sha256":%s,"seconds":{%s},"server_version":%s' "$(json_or_null "$backup")" \
         "${bytes:-null}" "$(json_or_null "$sha256")" "$step_seconds" "$(json_or_null "$server_version")"
     printf ',"databases":%s,"tables":%s,"rows":%s,"copied_rows":%s,"can_heal":%s,"warnings":[%s],"script_version":"%s"}' \
@@ -3165,7 +3184,7 @@ drill_failed() {
 # scheduled one the word that it is at work.
 drill_prepare() {
     step_seconds='' warnings='' started=$(now_iso) reason=null backup='' bytes='' sha256='' server_version=''
-    databases=0 tables=0 rows=0 copied_rows=0 can_heal=null
+    databases=0 tables=0 rows=0 copied_rows=0 can_heal=null ended_by=''
     read_configuration
     passwd=${TMPDIR:-/tmp}/passwd
     if ! message=$( { cat /etc/passwd 2>/dev/null || :; } >"$passwd" && chmod 0644 "$passwd" 2>&1); then
@@ -3216,7 +3235,7 @@ DROP_TRIES=8
 
 restore() {
     step=prepare step_began=$(now_epoch) step_seconds='' step_group='' warnings=''
-    reason=null replaced='' created_roles='[]' rows=null databases=null pending_signal='' made=no answered=no exists=no
+    reason=null ended_by='' replaced='' created_roles='[]' rows=null databases=null pending_signal='' made=no answered=no exists=no
     maintenance=postgres
     keep_streams
     catch_signals TERM INT HUP
@@ -3274,8 +3293,8 @@ finish() {
 
 # restore_result STATE: the outcome as one line of JSON.
 restore_result() {
-    printf '{"state":"%s","operation":"restore","reason":%s,"backup":%s,"database":%s,"target":%s,"replaced":%s' "$1" "$reason" \
-        "$(json "$RESTORE_BACKUP")" "$(json "$RESTORE_DATABASE")" "$(json "$RESTORE_TARGET")" "$(json_or_null "$replaced")"
+    printf '{"state":"%s","operation":"restore","reason":%s,"signal":%s,"backup":%s,"database":%s,"target":%s,"replaced":%s' "$1" "$reason" \
+        "$(json_or_null "$ended_by")" "$(json "$RESTORE_BACKUP")" "$(json "$RESTORE_DATABASE")" "$(json "$RESTORE_TARGET")" "$(json_or_null "$replaced")"
     printf ',"created_roles":%s,"rows":%s,"seconds":{%s},"databases":%s,"warnings":[%s]}' "$created_roles" "$rows" "$step_seconds" \
         "$databases" "$warnings"
 }
@@ -3310,6 +3329,7 @@ fail_with() {
 }
 
 on_signal() {
+    ended_by=$1
     fail "the restore was ended from outside (SIG$1)" "it was in the step: $step" \
         "Somebody or something stopped the pod: a deletion, its time limit, an eviction, a node that shut down. Start it again"
 }
@@ -3325,9 +3345,11 @@ quiet_psql() {
         --set=VERBOSITY=verbose "$@" --dbname="$(connection "$quiet_database" keepalives_idle=30 keepalives_interval=10 keepalives_count=3)"
 }
 
-# restore_advice MESSAGE: what a person can do about an error of psql's: by its SQLSTATE, which is the same in every language
-# of the server (PostgreSQL documentation, appendix A), and by the kind of object that it begins with.
+# restore_advice MESSAGE [LOST]: what a person can do about an error of psql's: by its SQLSTATE, which is the same in every
+# language of the server (PostgreSQL documentation, appendix A), and by the kind of object that it begins with. LOST is
+# psql_failure's.
 restore_advice() {
+    if [ "${2:-no}" = yes ]; then restore_advice_gone; return; fi
     error_state=$(sqlstate "$1")
     error_text=${1#*: "$error_state": }
     case $error_state:$step in
@@ -3385,7 +3407,7 @@ restore_advice() {
             *) echo "PostgreSQL or an extension met an error of its own: look at the server's log, and for a newer minor version of both." ;;
         esac ;;
         57P01 | 57P02 | 08*) restore_advice_gone ;;
-        57P03) postgres_advice "the server is starting up" ;;
+        57P03) printf '%s\n' "$ADVICE_NOT_READY" ;;
         42*) echo "The server does not understand the statement: it is another version, or an extension's. Use the image of the server that was backed up." ;;
         *) case $1 in
             *'closed the connection'* | *'terminating connection'* | *'connection to server was lost'*) restore_advice_gone ;;
@@ -3418,9 +3440,8 @@ run_step() {
     clear_stages
     run_group _restore_step "$1"
     [ "$step_status" -ne 0 ] || return 0
-    message=$(psql_error "$work/psql.err" 2>/dev/null)
-    message=$(psql_end "$message" psql)
-    fail "$2" "$message" "$(restore_advice "$message")"
+    psql_failure psql
+    fail "$2" "$message" "$(restore_advice "$message" "$is_lost")"
 }
 
 restore_step() {
@@ -3692,9 +3713,8 @@ feed() {
     [ ! -e "$work/foreign" ] || fail "the contents are not this backup's" "at byte ${RESTORE_SECTION% *} of its text begins no database" \
         "Fetch the backup with verify again, and give the contents that this returns."
     if [ "$(stage_status_of psql)" != 0 ]; then
-        message=$(psql_error "$work/psql.err" 2>/dev/null)
-        message=$(psql_end "$message" psql)
-        fail "the restore stopped at an error" "$message" "$(restore_advice "$message")"
+        psql_failure psql
+        fail "the restore stopped at an error" "$message" "$(restore_advice "$message" "$is_lost")"
     fi
     case $(head -n 2 "$work/behind" 2>/dev/null | tr '\n' ' ' | tr -d '\r') in
         '-- -- PostgreSQL database cluster dump complete'*) ;;
@@ -3788,8 +3808,8 @@ swap() {
                 *': 55006: '* | *': 55P03: '*) busy=$(in_the_way) ;;
                 *': 42P04: '*) fail "the database exists" "'$RESTORE_TARGET' was made while the restore was at work" "Set new_name, or replace." ;;
                 *) if is_swapped; then break; fi
-                    message=$(psql_end "$message" psql)
-                    fail "the databases could not be renamed" "$message" "$(restore_advice "$message")" ;;
+                    psql_failure psql
+                    fail "the databases could not be renamed" "$message" "$(restore_advice "$message" "$is_lost")" ;;
             esac
         fi
         if [ "$(now_epoch)" -ge "$swap_deadline" ]; then

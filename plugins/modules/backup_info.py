@@ -65,7 +65,8 @@ problems:
       description: What was expected, what was found and what to do.
       type: str
 backups:
-  description: Every backup on the volume, newest first, with what retention says of it.
+  description: Every backup on the volume, newest first, with what retention says of it. C(future) is whether its name
+    lies ahead of the clock.
   type: list
   elements: dict
   returned: always
@@ -76,6 +77,7 @@ backups:
       size_bytes: 1048576
       sha256: 2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824
       state: complete
+      future: false
       verdict: keep
       reasons: [last, daily 2026-11-22]
 newest:
@@ -83,7 +85,8 @@ newest:
   type: dict
   returned: always
 last_run:
-  description: What the last run said of itself; null when none left a word.
+  description: What the last run said of itself; null when none left a word. C(signal) is the signal that ended it,
+    such as V(TERM); null when none did.
   type: dict
   returned: always
 last_drill:
@@ -95,6 +98,7 @@ last_drill:
   returned: always
   sample:
     state: succeeded
+    signal: null
     backup: postgres-backup-2026-11-22-020000.sql.gz
     started: "2026-11-22T04:00:03Z"
     finished: "2026-11-22T04:00:21Z"

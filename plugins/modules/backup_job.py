@@ -79,9 +79,9 @@ newest:
   returned: always
 result:
   description:
-    - What the run said of itself - its state, the backup's name, size and sha256, seconds per step, and the reason
-      when it failed. Null for a CronJob that does not run this collection's script, and when O(wait) is false. Where
-      the module fails, only the fields that have a value.
+    - What the run said of itself - its state, the backup's name, size and sha256, seconds per step, the reason when it
+      failed, and the C(signal) that ended it, such as V(TERM). Null for a CronJob that does not run this collection's
+      script, and when O(wait) is false. Where the module fails, only the fields that have a value.
   type: dict
   returned: always
   sample:
@@ -131,6 +131,8 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_sup
     run_module,
     seconds,
 )
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.script_1_0 import with_fields
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.script_output import log_lines
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.volume_jobs import ReaderRequest
 
 ARGUMENTS = {
@@ -220,7 +222,7 @@ def own_result(
 ) -> tuple[dict[str, Any] | None, str]:
     """The run's result, which names its Job, and what was found where it is not known."""
     if heard is not None and heard.get("job") in {None, job}:
-        return heard, ""
+        return with_fields(heard), ""
     # The Job, or its pod, was gone before it could be heard: the volume knows, where it can be read.
     try:
         last = read_catalog(module, connection, cronjob).last_run
@@ -241,7 +243,7 @@ def unproven(namespace: str, job: str, look: str) -> str:
 
 
 def failure(namespace: str, job: str, end: JobEnd, result: dict[str, Any] | None) -> str:
-    tail = "\n".join(line for line in end.log[-12:] if not line.startswith("{"))
+    tail = "\n".join(log_lines(end.log[-12:]))
     reason = (result or {}).get("reason") or "the run left no reason"
     # The first one of a volume that takes no word, such as a read-only one, is not known.
     last = (result or {}).get("last_reason")

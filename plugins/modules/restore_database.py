@@ -179,6 +179,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.restore_pl
     failure,
     plan_restore,
 )
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.script_output import log_lines
 
 ARGUMENTS = {
     "backup": {"type": "str", "required": True},
@@ -238,7 +239,7 @@ def result_of(module: Any, plan: RestorePlan, job: str, end: JobEnd) -> dict[str
         "created_roles": said.get("created_roles", []),
         "seconds": said.get("seconds", {}),
         "job": job,
-        "log": [line for line in end.log if not line.startswith("{")][-LOG_LINES:],
+        "log": log_lines(end.log)[-LOG_LINES:],
     }
     if said.get("state") != "succeeded":
         changed = bool(found["created_roles"])

@@ -197,7 +197,6 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.re
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.drill_report import (
     Expected,
     compare,
-    is_report_line,
     parse_report,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.drilling import (
@@ -216,6 +215,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_sup
     seconds,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.script import FILES
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.script_output import log_lines
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.volume_jobs import (
     DRILL,
     PREPARE,
@@ -289,7 +289,7 @@ def run(module: Any, connection: Connection, cronjob: dict[str, Any], request: D
 
 def told(log: tuple[str, ...]) -> list[str]:
     """The log's last lines for people."""
-    return [line for line in log if not is_report_line(line) and not line.startswith('{"state":')][-LOG_LINES:]
+    return log_lines(log)[-LOG_LINES:]
 
 
 def judge(end: JobEnd, expected: Expected | None) -> dict[str, Any]:

@@ -53,6 +53,8 @@ CORE = frozenset(
         "names",
         "restore_plan",
         "script",
+        "script_1_0",
+        "script_output",
         "section_statements",
         "sizes",
         "sql_lexer",

@@ -132,6 +132,7 @@ LINE = {
     "size_bytes": 1,
     "sha256": None,
     "state": "complete",
+    "future": False,
     "verdict": "keep",
     "reasons": [],
 }

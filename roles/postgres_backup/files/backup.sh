@@ -39,6 +39,7 @@ CLOCK_TOLERANCE_SECONDS=300
 HEARTBEAT_MINUTES=5
 TERMINATION_MESSAGE_BYTES=4096
 in_step=no caught_signal='' # see catch_signal
+SIGKILL_STATUS=137
 SIGPIPE_STATUS=141
 SIGTERM_STATUS=143
 
@@ -611,8 +612,7 @@ listing() (
 
 # newest_complete LISTING: the name of the newest complete backup, and its bytes, or nothing.
 newest_complete() {
-    sed -n -e '/dated in the future/d' \
-        -e 's/.*"name":"\([^"]*\)".*"size_bytes":\([0-9]*\).*"state":"complete".*/\1 \2/p' "$1" | head -n 1
+    sed -n -e 's/.*"name":"\([^"]*\)".*"size_bytes":\([0-9]*\).*"state":"complete","future":false,.*/\1 \2/p' "$1" | head -n 1
 }
 
 free_bytes() { stat -f -c '%a %S' "$POSTGRES_BACKUP_DIR" | awk '{ printf "%.0f", $1 * $2 }'; }
@@ -669,20 +669,22 @@ last_drill() {
     esac
 }
 
-# write_text FILE TEXT: one line, flushed and read back; on failure `message` says why. dd, since a shell's own printf
-# and busybox's tee may call a full volume an "I/O error".
+# write_text FILE TEXT: one line, flushed and read back; on failure `message` says why, and `write_fault` is `full` where
+# the volume took a part only. dd, since a shell's own printf and busybox's tee may call a full volume an "I/O error".
 write_text() {
+    write_fault=''
     if ! message=$(printf '%s\n' "$2" | dd of="$1" bs=65536 conv=fsync 2>&1); then
         message=$(printf '%s\n' "$message" | grep -v -e ' records in$' -e ' records out$' -e ' bytes.* copied')
         return 1
     fi
     [ "$(cat "$1" 2>/dev/null)" = "$2" ] && return 0
-    message="No space left on device: $1 was cut"
+    write_fault=full message="$1 was cut off: there is no more space"
     return 1
 }
 
 # replace_text FILE TEXT: the same, whole or not at all.
 replace_text() {
+    write_fault=''
     text_partial=${1%/*}/.${1##*/}.$POSTGRES_BACKUP_POD
     # Neither written through a link that somebody put there, nor moved into a folder.
     rm -f "$text_partial" 2>/dev/null
@@ -729,7 +731,7 @@ result() {
     printf '{"state":"%s","job":%s,"pod":%s,"attempts":%s,"started":"%s","finished":%s' "$1" \
         "$(json_or_null "$POSTGRES_BACKUP_JOB")" "$(json "$POSTGRES_BACKUP_POD")" "$attempts" "$started" \
         "$(if [ "$1" = running ]; then printf null; else json "$(now_iso)"; fi)"
-    printf ',"reason":%s,"last_reason":%s,"recovered_from":%s' "$reason" "$last_reason" "$recovered_from"
+    printf ',"reason":%s,"last_reason":%s,"signal":%s,"recovered_from":%s' "$reason" "$last_reason" "$(json_or_null "$ended_by")" "$recovered_from"
     printf ',"backup":%s,"bytes":%s,"sha256":%s,"uncompressed_bytes":%s' "$(json_or_null "$final_name")" \
         "${bytes:-null}" "$(json_or_null "$sha256")" "${uncompressed_bytes:-null}"
     printf ',"seconds":{%s},"server_version":%s,"client_version":%s,"compressor":%s,"read_back":%s' "$step_seconds" \
@@ -830,6 +832,7 @@ on_signal() {
         USR1) fail "the run took longer than its time limit of $POSTGRES_BACKUP_TIME_LIMIT" "it was in the step: $step" \
             "Find out what it waited for (a lock, a slow volume), or raise postgres_backup_time_limit." ;;
         *)
+            ended_by=$1
             if is_one_try_too_many; then
                 ended_at_start=yes
                 fail "this attempt was ended as it began (SIG$1)" "attempt $attempts; Kubernetes does that when the Job has reached its limit of tries" \
@@ -850,8 +853,8 @@ is_one_try_too_many() {
 
 # ------------------------------------------------------------------------------------------------------------- run
 
-# postgres_fault MESSAGE: sets `fault_advice`, what a person can do about a message of psql, pg_dumpall or pg_dump, and
-# `fault_status`, how a run ends with it. A wrong password counts as hopeless: a secret that is being exchanged is right
+# postgres_fault MESSAGE [STATUS]: sets `fault_advice`, what a person can do about a message of psql, pg_dumpall or pg_dump,
+# which ended with this status, and `fault_status`, how a run ends with it. A wrong password counts as hopeless: a secret that is being exchanged is right
 # in the next run, and whoever sets up the first one need not wait for three more tries.
 postgres_fault() {
     fault_status=1
@@ -950,20 +953,25 @@ postgres_fault() {
         *'unrecognized configuration parameter'*)
             fault 1 "The server does not know a setting that every PostgreSQL of its version has: is postgres_backup_host a connection pooler or another product? Set it to PostgreSQL itself." ;;
         *'Connection refused'* | *'timeout expired'* | *'onnection timed out'* | *'No route to host'* | *'Network is unreachable'* | *'starting up'* | *'shutting down'* | *'in recovery mode'* | *'not yet accepting connections'*)
-            fault 1 "Check that PostgreSQL runs and that its service has a ready pod (kubectl get pods), and postgres_backup_host and postgres_backup_port." ;;
+            fault 1 "$ADVICE_NOT_READY" ;;
         *'server closed the connection'* | *'terminating connection'* | *'connection to server was lost'* | *'unexpected eof'* | *'SSL SYSCALL error'* | *'SSL connection has been closed'* | *'Connection reset by peer'*)
             fault 1 "PostgreSQL went away during the dump: look at its log (restart, out of memory, crash)." ;;
         *'SSL error'* | *'SSL negotiation'* | *'SSL required'*) fault 1 "Check postgres_backup_sslmode, and the server's ssl settings." ;;
-        *'by SIGKILL'* | *'Killed'*'pg_dump failed'* | 'pg_dumpall: error: pg_dump failed'* | 'pg_dumpall: error: pg_dump was terminated'*)
-            # pg_dump itself left no word.
-            fault 1 "Something killed it; when it was memory, raise the limit in postgres_backup_resources: pg_dump holds a whole row, several times over." ;;
-        *'ERROR:  '* | *'FATAL:  '*) fault 1 "Read the message above: it is the server's own, and its log may say more." ;;
-        *) fault 1 "Read the message above; it is PostgreSQL's own." ;;
+        *'Killed'*'pg_dump failed'* | 'pg_dumpall: error: pg_dump failed'* | 'pg_dumpall: error: pg_dump was terminated'*)
+            fault 1 "$ADVICE_KILLED" ;; # pg_dump itself left no word
+        *)
+            if [ "${2:-}" = "$SIGKILL_STATUS" ]; then fault 1 "$ADVICE_KILLED"; return; fi
+            case $fault_text in
+                *'ERROR:  '* | *'FATAL:  '*) fault 1 "Read the message above: it is the server's own, and its log may say more." ;;
+                *) fault 1 "Read the message above; it is PostgreSQL's own." ;;
+            esac ;;
     esac
 }
 
 fault() { fault_status=$1 fault_advice=$2; }
 
+ADVICE_KILLED="Something killed it; when it was memory, raise the limit in postgres_backup_resources: pg_dump holds a whole row, several times over."
+ADVICE_NOT_READY="Check that PostgreSQL runs and that its service has a ready pod (kubectl get pods), and postgres_backup_host and postgres_backup_port."
 ADVICE_LOCK="Another session holds a lock (see pg_locks and pg_stat_activity): end it, or raise postgres_backup_lock_timeout."
 
 # postgres_advice MESSAGE: prints what a person can do about it.
@@ -972,9 +980,9 @@ postgres_advice() {
     printf '%s\n' "$fault_advice"
 }
 
-# fail_by_postgres WHAT MESSAGE: ends the run with a message of psql or pg_dumpall.
+# fail_by_postgres WHAT MESSAGE STATUS: ends the run with a message of psql or pg_dumpall, and how that ended.
 fail_by_postgres() {
-    postgres_fault "$2"
+    postgres_fault "$2" "$3"
     fail_with "$fault_status" "$1" "$2" "$fault_advice"
 }
 
@@ -1019,7 +1027,7 @@ ask_server() {
     answered=$(now_epoch)
     if [ "$step_status" -ne 0 ]; then
         message=$(head -n 6 "$work/psql.err")
-        fail_by_postgres "the server does not answer" "${message:-psql ended $(status_in_words "$step_status")}"
+        fail_by_postgres "the server does not answer" "${message:-psql ended $(status_in_words "$step_status")}" "$step_status"
     fi
     { IFS= read -r server_version; IFS= read -r server_version_num; IFS= read -r server_epoch; IFS= read -r superuser; IFS= read -r skipped
         IFS= read -r invalid; IFS= read -r drop_invalid; } <"$work/answers"
@@ -1081,12 +1089,12 @@ explain_dump() {
     [ "$cause" != dump ] || message=$(dump_errors)
     [ -n "$message" ] || message=$(stage_message_of "$cause")
     # Of what was killed nothing but the shell's "Killed" may be there.
-    if [ -z "$message" ] || [ "$status" = 137 ]; then
+    if [ -z "$message" ] || [ "$status" = "$SIGKILL_STATUS" ]; then
         message="$cause ended $(status_in_words "$status")${message:+: $message}"
     fi
     case $cause in
         write | follow | split) fail_write "$message" ;;
-        dump) fail_by_postgres "pg_dumpall failed" "$message" ;;
+        dump) fail_by_postgres "pg_dumpall failed" "$message" "$status" ;;
         compress) fail "the compressor $compressor failed" "$message" "Its memory limit may be too small (postgres_backup_resources), or the program is broken: try another postgres_backup_compressor." ;;
         check | count | text | end) fail "the compressed dump cannot be read back" "$message" "The compressor $compressor wrote something that is not gzip: try another postgres_backup_compressor." ;;
         *) fail "the dump could not be hashed" "$message" "Look at the message; the image's sha256sum may be broken." ;;
@@ -1098,15 +1106,15 @@ status_in_words() {
         none) echo "without a status (it was killed)" ;;
         "$SIGPIPE_STATUS") echo "by SIGPIPE" ;;
         "$SIGTERM_STATUS") echo "by SIGTERM" ;;
-        137) echo "by SIGKILL (status 137; often: out of memory)" ;;
+        "$SIGKILL_STATUS") echo "by SIGKILL (status 137; often: out of memory)" ;;
         *) echo "with status $1" ;;
     esac
 }
 
-# fail_write MESSAGE: the volume did not take the partial.
+# fail_write MESSAGE [FAULT]: the volume did not take a file; FAULT is write_text's.
 fail_write() {
-    case $1 in
-        *'No space left'* | *'quota exceeded'*)
+    case ${2:-}:$1 in
+        full:* | *'No space left'* | *'quota exceeded'*)
             [ -z "$partial" ] || rm -f "$partial" 2>/dev/null
             fail "the backup volume is full" "$1 (without this run $(human_bytes "$(free_bytes)") of $(human_bytes "$(volume_bytes)") are free)" \
                 "Make room or enlarge the volume (postgres_backup_storage_size, the share's quota), or keep fewer backups (postgres_backup_keep_*)." ;;
@@ -1121,7 +1129,7 @@ fail_write() {
 run() {
     step=prepare step_began=$(now_epoch) step_seconds='' step_group='' watch_group='' partial=''
     started=$(now_iso) attempts='' warnings='' deleted=0 skipped='[]' invalid='[]'
-    publishing=no pending_signal='' ended_at_start=no
+    publishing=no pending_signal='' ended_by='' ended_at_start=no
     final_name='' sha256='' bytes='' uncompressed_bytes='' server_version='' client_version='' read_mode='' can_list=no
     keep_streams
     catch_signals TERM INT HUP USR1
@@ -1160,7 +1168,7 @@ prepare() {
     can_list=yes
     take_over_earlier_attempt
     remove_stale_partials
-    write_last_run "$(result running)" || fail_write "$message"
+    write_last_run "$(result running)" || fail_write "$message" "$write_fault"
     listing >"$work/listing" || fail "the volume cannot be listed" "find or awk failed" "Look at the messages above."
     last_backup=$(newest_complete "$work/listing")
     free=$(free_bytes)
@@ -1236,7 +1244,7 @@ publish() {
     done
     if ! write_text "$sidecar" "$line"; then
         rm -f "$sidecar" 2>/dev/null
-        fail_write "$message"
+        fail_write "$message" "$write_fault"
     fi
     chmod "$file_mode" "$sidecar" 2>/dev/null || :
     if [ -n "$pending_signal" ]; then
@@ -1435,13 +1443,19 @@ prune() {
     dry_run=$1
     read_configuration
     open_volume
+    not_deleted=
     if [ "$dry_run" = true ]; then planned=$work/plan; else planned=$work/deleted; delete_planned; fi
-    awk -v dry_run="$dry_run" '
+    awk -v dry_run="$dry_run" -v not_deleted="$not_deleted" '
         BEGIN { printf "{\"type\":\"prune\",\"dry_run\":%s,\"deleted\":[", dry_run }
         { printf "%s\"%s\"", (NR > 1 ? "," : ""), $1; freed += $2 }
-        END { printf "],\"freed_bytes\":%.0f}\n", freed }
+        END {
+            count = split(not_deleted, name, " ")
+            printf "],\"failed\":["
+            for (i = 1; i <= count; i++) printf "%s\"%s\"", (i > 1 ? "," : ""), name[i]
+            printf "],\"freed_bytes\":%.0f}\n", freed
+        }
     ' "$planned"
-    if [ "$dry_run" = false ] && [ -n "$not_deleted" ]; then
+    if [ -n "$not_deleted" ]; then
         fail "not everything could be deleted" "still there:$not_deleted" "$ADVICE_PERMISSION"
     fi
 }

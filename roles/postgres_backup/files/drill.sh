@@ -71,7 +71,7 @@ read_drill_configuration() {
 drill() {
     step=prepare step_began=$(now_epoch) step_seconds='' step_group='' watch_group='' server_group='' data=''
     started=$(now_iso) reason=null warnings='' backup='' bytes='' sha256='' server_version=''
-    databases=0 tables=0 rows=0 copied_rows=0 can_heal=null in_transactions=yes between=no hash_checked=no
+    databases=0 tables=0 rows=0 copied_rows=0 can_heal=null ended_by='' in_transactions=yes between=no hash_checked=no
     : "${POSTGRES_BACKUP_DRILL_RESULT:=}"
     keep_streams
     catch_signals TERM INT HUP USR1 USR2
@@ -525,7 +525,7 @@ drill_sql_failed() {
             sleep 1
             kill -0 "$server_group" 2>/dev/null || server_is_gone "the throwaway server ended in the middle" ;;
     esac
-    message=$(psql_end "$message" "$1")
+    psql_failure "$1"
     ! may_be_the_text "$message" || {
         log "the restore failed: $message; looking at the text for the reason"
         look_at_the_text
@@ -677,7 +677,9 @@ on_signal() {
         USR1) fail "the drill took longer than its time limit of $POSTGRES_BACKUP_TIME_LIMIT" "it was in the step: $step" \
             "Raise postgres_backup_time_limit (the module's option timeout), or give the pod more processor." ;;
         USR2) too_large "$(cat "$work/used")" ;;
-        *) fail "the drill was ended from outside (SIG$1)" "it was in the step: $step" \
+        *)
+            ended_by=$1
+            fail "the drill was ended from outside (SIG$1)" "it was in the step: $step" \
             "Somebody or something stopped the pod: a deletion, an eviction, a node that shut down." ;;
     esac
 }
@@ -724,6 +726,7 @@ drill_result() {
     printf '{"state":"%s","operation":"drill","job":%s,"pod":%s,"started":"%s","finished":%s,"reason":%s' "$1" \
         "$(json_or_null "$POSTGRES_BACKUP_JOB")" "$(json "$POSTGRES_BACKUP_POD")" "$started" \
         "$(if [ "$1" = running ]; then printf null; else json "$(now_iso)"; fi)" "$reason"
+    printf ',"signal":%s' "$(json_or_null "$ended_by")"
     printf ',"backup":%s,"bytes":%s,"sha256":%s,"seconds":{%s},"server_version":%s' "$(json_or_null "$backup")" \
         "${bytes:-null}" "$(json_or_null "$sha256")" "$step_seconds" "$(json_or_null "$server_version")"
     printf ',"databases":%s,"tables":%s,"rows":%s,"copied_rows":%s,"can_heal":%s,"warnings":[%s],"script_version":"%s"}' \
@@ -748,7 +751,7 @@ drill_failed() {
 # scheduled one the word that it is at work.
 drill_prepare() {
     step_seconds='' warnings='' started=$(now_iso) reason=null backup='' bytes='' sha256='' server_version=''
-    databases=0 tables=0 rows=0 copied_rows=0 can_heal=null
+    databases=0 tables=0 rows=0 copied_rows=0 can_heal=null ended_by=''
     read_configuration
     passwd=${TMPDIR:-/tmp}/passwd
     if ! message=$( { cat /etc/passwd 2>/dev/null || :; } >"$passwd" && chmod 0644 "$passwd" 2>&1); then

@@ -43,13 +43,15 @@ feed_psql() {
         --dbname="$(connection "$@")"
 }
 
-# psql_end MESSAGE STAGE: the message, else what the end of that stage's psql means (PostgreSQL documentation, psql, "Exit
-# Status").
-psql_end() {
-    psql_status=$(stage_status_of "$2")
-    if [ -n "$1" ]; then printf '%s' "$1"
-    elif [ "$psql_status" = 2 ]; then printf 'connection to server was lost (psql ended %s)' "$(status_in_words 2)"
-    else printf 'psql ended %s' "$(status_in_words "$psql_status")"; fi
+# psql_failure STAGE: sets `message` to the first error of that stage's psql, else to what its end means (PostgreSQL
+# documentation, psql, "Exit Status"), and `is_lost` to whether it ended without a word because its connection was lost.
+psql_failure() {
+    is_lost=no
+    message=$(psql_error "$work/$1.err" 2>/dev/null)
+    [ -z "$message" ] || return 0
+    psql_status=$(stage_status_of "$1")
+    message="psql ended $(status_in_words "$psql_status")"
+    [ "$psql_status" != 2 ] || is_lost=yes message="its connection to the server was lost ($message)"
 }
 
 # psql_error FILE: the first error in what psql said with VERBOSITY=verbose, in one line, without a value of a row:

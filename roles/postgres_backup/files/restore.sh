@@ -15,7 +15,7 @@ DROP_TRIES=8
 
 restore() {
     step=prepare step_began=$(now_epoch) step_seconds='' step_group='' warnings=''
-    reason=null replaced='' created_roles='[]' rows=null databases=null pending_signal='' made=no answered=no exists=no
+    reason=null ended_by='' replaced='' created_roles='[]' rows=null databases=null pending_signal='' made=no answered=no exists=no
     maintenance=postgres
     keep_streams
     catch_signals TERM INT HUP
@@ -73,8 +73,8 @@ finish() {
 
 # restore_result STATE: the outcome as one line of JSON.
 restore_result() {
-    printf '{"state":"%s","operation":"restore","reason":%s,"backup":%s,"database":%s,"target":%s,"replaced":%s' "$1" "$reason" \
-        "$(json "$RESTORE_BACKUP")" "$(json "$RESTORE_DATABASE")" "$(json "$RESTORE_TARGET")" "$(json_or_null "$replaced")"
+    printf '{"state":"%s","operation":"restore","reason":%s,"signal":%s,"backup":%s,"database":%s,"target":%s,"replaced":%s' "$1" "$reason" \
+        "$(json_or_null "$ended_by")" "$(json "$RESTORE_BACKUP")" "$(json "$RESTORE_DATABASE")" "$(json "$RESTORE_TARGET")" "$(json_or_null "$replaced")"
     printf ',"created_roles":%s,"rows":%s,"seconds":{%s},"databases":%s,"warnings":[%s]}' "$created_roles" "$rows" "$step_seconds" \
         "$databases" "$warnings"
 }
@@ -109,6 +109,7 @@ fail_with() {
 }
 
 on_signal() {
+    ended_by=$1
     fail "the restore was ended from outside (SIG$1)" "it was in the step: $step" \
         "Somebody or something stopped the pod: a deletion, its time limit, an eviction, a node that shut down. Start it again"
 }
@@ -124,9 +125,11 @@ quiet_psql() {
         --set=VERBOSITY=verbose "$@" --dbname="$(connection "$quiet_database" keepalives_idle=30 keepalives_interval=10 keepalives_count=3)"
 }
 
-# restore_advice MESSAGE: what a person can do about an error of psql's: by its SQLSTATE, which is the same in every language
-# of the server (PostgreSQL documentation, appendix A), and by the kind of object that it begins with.
+# restore_advice MESSAGE [LOST]: what a person can do about an error of psql's: by its SQLSTATE, which is the same in every
+# language of the server (PostgreSQL documentation, appendix A), and by the kind of object that it begins with. LOST is
+# psql_failure's.
 restore_advice() {
+    if [ "${2:-no}" = yes ]; then restore_advice_gone; return; fi
     error_state=$(sqlstate "$1")
     error_text=${1#*: "$error_state": }
     case $error_state:$step in
@@ -184,7 +187,7 @@ restore_advice() {
             *) echo "PostgreSQL or an extension met an error of its own: look at the server's log, and for a newer minor version of both." ;;
         esac ;;
         57P01 | 57P02 | 08*) restore_advice_gone ;;
-        57P03) postgres_advice "the server is starting up" ;;
+        57P03) printf '%s\n' "$ADVICE_NOT_READY" ;;
         42*) echo "The server does not understand the statement: it is another version, or an extension's. Use the image of the server that was backed up." ;;
         *) case $1 in
             *'closed the connection'* | *'terminating connection'* | *'connection to server was lost'*) restore_advice_gone ;;
@@ -217,9 +220,8 @@ run_step() {
     clear_stages
     run_group _restore_step "$1"
     [ "$step_status" -ne 0 ] || return 0
-    message=$(psql_error "$work/psql.err" 2>/dev/null)
-    message=$(psql_end "$message" psql)
-    fail "$2" "$message" "$(restore_advice "$message")"
+    psql_failure psql
+    fail "$2" "$message" "$(restore_advice "$message" "$is_lost")"
 }
 
 restore_step() {
@@ -491,9 +493,8 @@ feed() {
     [ ! -e "$work/foreign" ] || fail "the contents are not this backup's" "at byte ${RESTORE_SECTION% *} of its text begins no database" \
         "Fetch the backup with verify again, and give the contents that this returns."
     if [ "$(stage_status_of psql)" != 0 ]; then
-        message=$(psql_error "$work/psql.err" 2>/dev/null)
-        message=$(psql_end "$message" psql)
-        fail "the restore stopped at an error" "$message" "$(restore_advice "$message")"
+        psql_failure psql
+        fail "the restore stopped at an error" "$message" "$(restore_advice "$message" "$is_lost")"
     fi
     case $(head -n 2 "$work/behind" 2>/dev/null | tr '\n' ' ' | tr -d '\r') in
         '-- -- PostgreSQL database cluster dump complete'*) ;;
@@ -587,8 +588,8 @@ swap() {
                 *': 55006: '* | *': 55P03: '*) busy=$(in_the_way) ;;
                 *': 42P04: '*) fail "the database exists" "'$RESTORE_TARGET' was made while the restore was at work" "Set new_name, or replace." ;;
                 *) if is_swapped; then break; fi
-                    message=$(psql_end "$message" psql)
-                    fail "the databases could not be renamed" "$message" "$(restore_advice "$message")" ;;
+                    psql_failure psql
+                    fail "the databases could not be renamed" "$message" "$(restore_advice "$message" "$is_lost")" ;;
             esac
         fi
         if [ "$(now_epoch)" -ge "$swap_deadline" ]; then

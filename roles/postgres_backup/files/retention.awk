@@ -113,7 +113,7 @@ function print_backup(i,    stamp, iso) {
     iso = substr(stamp, 1, 10) "T" substr(stamp, 12, 2) ":" substr(stamp, 14, 2) ":" substr(stamp, 16, 2) "Z"
     printf "{\"type\":\"backup\",\"name\":%s,\"created\":\"%s\",\"size_bytes\":%.0f,\"sha256\":%s,", \
         json(name[i]), iso, size[i], sha256[i] == "" ? "null" : "\"" sha256[i] "\""
-    printf "\"state\":\"%s\",\"verdict\":\"%s\",\"reasons\":[%s]}\n", state[i], verdict[i], why[i]
+    printf "\"state\":\"%s\",\"future\":%s,\"verdict\":\"%s\",\"reasons\":[%s]}\n", state[i], future[i] ? "true" : "false", verdict[i], why[i]
 }
 
 # Seconds since 1970 of the time in a backup's name, or "" where the name holds no time that exists.

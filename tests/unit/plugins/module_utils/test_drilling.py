@@ -121,7 +121,7 @@ KILLED = Waiting("Evicted", "Usage of EmptyDir volume exceeds the limit", "Give 
             (
                 "Failed",
                 "x",
-                {"reason": "the drill was ended from outside (SIGTERM): it was in the step: restore"},
+                {"signal": "TERM", "reason": "what the script says of it, in the step: restore"},
                 KILLED,
             ),
             "restore. Kubernetes ended its pod: Evicted: Usage of",
