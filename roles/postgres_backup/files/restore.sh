@@ -5,13 +5,8 @@
 # starts it in a Job; restore_plan.py says what the RESTORE_* variables hold. The database is restored under a
 # temporary name that nobody but superusers can connect to, and gets its own in one transaction at the end.
 # shellcheck shell=sh
-# shellcheck disable=SC2154 # backup.sh's variables
-# shellcheck disable=SC2034 # and those that it reads
-# shellcheck disable=SC2329 # stage() calls functions by name
-
-# How long the swap may take once nobody is connected, and the last tries to reach the server when all is over.
-SWAP_SECONDS=20
-DROP_TRIES=8
+# shellcheck disable=SC2034,SC2154 # variables are shared with the other files
+# shellcheck disable=SC2329 # stage() and hooks call functions by name
 
 restore() {
     step=prepare step_began=$(now_epoch) step_seconds='' step_group='' warnings=''
@@ -125,96 +120,6 @@ quiet_psql() {
         --set=VERBOSITY=verbose "$@" --dbname="$(connection "$quiet_database" keepalives_idle=30 keepalives_interval=10 keepalives_count=3)"
 }
 
-# restore_advice MESSAGE [LOST]: what a person can do about an error of psql's: by its SQLSTATE, which is the same in every
-# language of the server (PostgreSQL documentation, appendix A), and by the kind of object that it begins with. LOST is
-# psql_failure's.
-restore_advice() {
-    if [ "${2:-no}" = yes ]; then restore_advice_gone; return; fi
-    error_state=$(sqlstate "$1")
-    error_text=${1#*: "$error_state": }
-    case $error_state:$step in
-        22023:create | 22P05:create | 22021:create | 42809:create)
-            echo "The server cannot make a database of that encoding or locale: use an image that has them."; return ;;
-        55006:create) echo "Somebody is connected to the database template0: end those sessions, and start the restore again."; return ;;
-    esac
-    case $1 in
-        *'unsupported startup parameter'*)
-            echo "That is a connection pooler, such as PgBouncer: restores need the server itself. Set postgres_backup_host to it."; return ;;
-    esac
-    case $error_state in
-        42704) case $error_text in
-            'role "'*'" does not exist'*) echo "Create that role, or set create_roles." ;;
-            'unrecognized configuration parameter '*)
-                echo "Something in the database reads a setting that only a session has: give it to the database in the live server (ALTER DATABASE ... SET), and make a new backup; or to the role that restores (ALTER ROLE ... SET), which helps with this backup too." ;;
-            *'not a valid encoding'*) echo "The server cannot make a database of that encoding: use an image that can." ;;
-            'tablespace "'*) echo "Create that tablespace (CREATE TABLESPACE)." ;;
-            *) restore_advice_missing ;;
-        esac ;;
-        42883 | 42P01 | 3F000 | 42703) restore_advice_missing ;;
-        58P01 | 0A000) case $error_text in
-            *'row-level security'*) restore_advice_rights ;;
-            *extension* | *'could not access file'* | *'could not load library'*)
-                echo "Install that extension on the server, in the version that the backed-up server had: the package that has its files." ;;
-            *) echo "The server lacks what the message names: another version, or built without it. Use the image of the server that was backed up." ;;
-        esac ;;
-        42710 | 42P07 | 42P06 | 42723 | 42P04 | 42712)
-            echo "The object was there before the backup's text made it, most often by an extension of another version than the backed-up server's: install the same version, and start the restore again." ;;
-        23505) echo "Two rows of the backup have the same key, or an extension made the row before. Look for duplicates in the table that was backed up (a damaged index hides them: REINDEX tells), mend it, and make a new backup; or use an older one." ;;
-        23503) echo "Rows of the backup refer to rows that are not in it: the constraint did not hold in the database that was backed up either (disabled triggers, session_replication_role). Mend the rows there, and make a new backup; or use an older one." ;;
-        23*) echo "Rows of the backup do not fulfil the constraint that the message names: it calls a function that gives another answer now, or was broken in the database that was backed up. Mend it there, and make a new backup; or use an older one." ;;
-        53100 | 58030) echo "Free disk space on the server's volume: a restore needs as much as the database once more." ;;
-        53200) case $error_text in
-            *'shared memory'*) echo "Raise max_locks_per_transaction on the server, and restart it." ;;
-            *) echo "The server ran out of memory: raise its memory limit, or lower maintenance_work_mem." ;;
-        esac ;;
-        53300) echo "The server has no connection left: raise max_connections, or end some." ;;
-        53400) echo "The server's setting that the message names is too low for this restore: raise it (temp_file_limit, for instance)." ;;
-        57014) echo "Somebody or a setting cancelled the statement: look at the server's log for who did, and start the restore again." ;;
-        25006) echo "The server takes no changes: it is a standby. Set postgres_backup_host to the primary." ;;
-        25P03 | 25P04 | 57P05) echo "A time limit of the server ended the session: look at its timeouts (pg_settings), and start the restore again." ;;
-        42501) restore_advice_rights ;;
-        0L*) echo "Roles of this server do not have the memberships or rights that the backup's grants need: compare the roles of both servers, and grant what is missing." ;;
-        42602) echo "A library of the server reserves that setting's prefix and does not know the setting: use the version of the library that the backed-up server had." ;;
-        22*) echo "The server does not take a value of the backup: an extension's type or a function is another version's, the encoding is another one, or the backup was changed. Use the image of the server that was backed up; fetch the backup with verify to see that it is complete." ;;
-        55006 | 55P03) echo "Another session uses the object: end it (pg_stat_activity, pg_locks), and start the restore again." ;;
-        55P02 | 55000) restore_advice_setup ;;
-        3D000) echo "The database that the message names is gone: did somebody drop it? Start the restore again." ;;
-        P0*) echo "A function of the database or of an extension refused: see its text for what it demands. Dumps are restored with an empty search_path, and tables are filled one after another." ;;
-        XX001 | XX002) echo "The server found damaged data of its own: look at its log and its storage." ;;
-        XX*) case $error_text in
-            *shared_preload_libraries* | *'must be preloaded'*) restore_advice_setup ;;
-            *'could not load library'*) echo "A library of that extension does not work on the server: install the extension's package there, in the version that the backed-up server had, with what it needs." ;;
-            *) echo "PostgreSQL or an extension met an error of its own: look at the server's log, and for a newer minor version of both." ;;
-        esac ;;
-        57P01 | 57P02 | 08*) restore_advice_gone ;;
-        57P03) printf '%s\n' "$ADVICE_NOT_READY" ;;
-        42*) echo "The server does not understand the statement: it is another version, or an extension's. Use the image of the server that was backed up." ;;
-        *) case $1 in
-            *'closed the connection'* | *'terminating connection'* | *'connection to server was lost'*) restore_advice_gone ;;
-            *'could not access file'*) echo "The database's session_preload_libraries or local_preload_libraries name a library that the server does not have: install it, in the version that the backed-up server had." ;;
-            # A connection; psql_error left out its first word, and a space.
-            *) postgres_advice "psql: $(printf '%s\n' "$1" | sed -e 's/FATAL: /FATAL:  /')" ;;
-        esac ;;
-    esac
-}
-
-restore_advice_setup() { echo "The server is not set up for what the message names (a library in shared_preload_libraries, wal_level): set it as on the server that was backed up, and restart it."; }
-
-restore_advice_missing() {
-    echo "What the message names is not found. Either an extension of the server is older than the backed-up server's: install the same version. Or a function, a view or an index names it without its schema: dumps are restored with an empty search_path. Then write the schema there, or give the function SET search_path, in the live database, and make a new backup; this one restores by hand with psql, which goes on behind an error without ON_ERROR_STOP: then make what is missing."
-}
-
-# restore_advice_rights: a superuser's statement lacks a right only where it runs with an owner's.
-restore_advice_rights() {
-    if [ "${is_superuser:-no}" = yes ]; then
-        echo "The statement runs with the rights of an object's owner (a materialized view is filled with them, for instance), who lacks the right here: grant it to that role, or BYPASSRLS where it is row-level security (ALTER ROLE ... BYPASSRLS), start the restore again, and take it back."
-        return
-    fi
-    echo "Restore as a superuser: set postgres_backup_user. Where the provider has none: a role with BYPASSRLS that is a member of the database's roles; what only superusers may do must then be left out by hand."
-}
-
-restore_advice_gone() { echo "PostgreSQL went away in the middle: look at its log (restart, out of memory, crash), and start the restore again."; }
-
 # run_step NAME WHAT: a step in a group of its own; where its psql fails, the restore ends with what it said.
 run_step() {
     clear_stages
@@ -236,8 +141,6 @@ restore_step() {
         *) exit 2 ;;
     esac
 }
-
-# -------------------------------------------------------------------------------------------------------- before it
 
 # compare_hash: not a byte is fed of anything but the file that the caller looked at.
 compare_hash() {
@@ -314,46 +217,6 @@ question_server() {
     log "server $PGHOST:$PGPORT, PostgreSQL $server_version; the backup's sha256 is the expected one"
 }
 
-# drop_leftovers: what a restore of the same database left that could not clean up. Nobody is connected to those.
-drop_leftovers() {
-    quiet_psql "$maintenance" --set=mark="$RESTORE_MARK" >"$work/leftovers" 2>"$work/psql.err" <<'SQL' || warn "what an earlier restore left could not be looked for: $(psql_error "$work/psql.err")"
-SELECT datname FROM pg_catalog.pg_database d JOIN pg_catalog.pg_db_role_setting s ON setdatabase = d.oid AND setrole = 0
-    WHERE :'mark' = ANY (setconfig) AND datname !~ E'[\n\r]'
-        AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a WHERE a.datid = d.oid AND backend_type = 'client backend');
-SQL
-    while IFS= read -r leftover <&3; do
-        if drop_database "$leftover" 2>"$work/drop.err"; then
-            warn "dropped what an earlier restore left: $(utf8 "$leftover")"
-        else
-            warn "what an earlier restore left, '$(utf8 "$leftover")', could not be dropped: $(psql_error "$work/drop.err")"
-        fi
-    done 3<"$work/leftovers"
-}
-
-# drop_database NAME: one that a restore made. First goes what would hold it: subscriptions (whose slots at the publisher
-# may be another database's, and stay), slots, prepared transactions, and the mark of a template.
-drop_database() {
-    PGCONNECT_TIMEOUT=5 quiet_psql "$1" >/dev/null 2>&1 <<'SQL' || :
-SET client_min_messages = error;
-SELECT format('ALTER SUBSCRIPTION %I DISABLE', subname), format('ALTER SUBSCRIPTION %I SET (slot_name = NONE)', subname),
-        format('DROP SUBSCRIPTION %I', subname)
-    FROM pg_catalog.pg_subscription JOIN pg_catalog.pg_database d ON d.oid = subdbid WHERE datname = current_database()
-\gexec
-SELECT format('ROLLBACK PREPARED %L', gid) FROM pg_catalog.pg_prepared_xacts WHERE database = current_database()
-\gexec
-SELECT pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots WHERE database = current_database() AND NOT active;
-SQL
-    PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=name="$1" >/dev/null <<'SQL'
-SET client_min_messages = error;
-SELECT format('ALTER DATABASE %I IS_TEMPLATE false', datname) FROM pg_catalog.pg_database WHERE datname = :'name' AND datistemplate
-\gexec
-SELECT format('DROP DATABASE IF EXISTS %I%s', :'name', CASE WHEN current_setting('server_version_num')::int >= 130000 THEN ' WITH (FORCE)' END)
-\gexec
-SQL
-}
-
-# ----------------------------------------------------------------------------------------------------------- bonds
-
 # look_at_bonds: what belongs to the database that is to be replaced and does not go over to the restored one.
 look_at_bonds() {
     quiet_psql "$maintenance" --set=target="$RESTORE_TARGET" --set=old="$RESTORE_OLD" >"$work/bonds" 2>"$work/psql.err" <<'SQL' || warn "what belongs to $RESTORE_TARGET could not be looked for: $(psql_error "$work/psql.err")"
@@ -388,8 +251,6 @@ SELECT translate(format('the logical replication slot %1$I belongs to %2$I now: 
 SQL
     while IFS= read -r bond <&3; do warn "$(utf8 "$bond")"; done 3<"$work/bonds"
 }
-
-# ----------------------------------------------------------------------------------------------------------- roles
 
 run_roles() {
     quiet_psql "$maintenance" --set=roles="$missing_roles" >"$work/wanted" <<'SQL' || return 1
@@ -431,8 +292,6 @@ make_roles() {
     [ ! -s "$work/left_out" ] || warn "the server has no roles of these names, so nobody became their member: $(utf8 "$(sort -u "$work/left_out" | tr '\n' ' ')")"
     end_step roles
 }
-
-# -------------------------------------------------------------------------------------------------------- the restore
 
 create() {
     if [ "$connects_as_superuser" = yes ]; then limit=0; else limit=-1; fi
@@ -536,118 +395,4 @@ SQL
     fi
     fail "the rows are not those of the backup" "expected $RESTORE_ROWS, PostgreSQL reported $rows" \
         "The contents are another backup's, or were counted by another version of the collection: fetch the backup with verify again, and give the contents that this returns."
-}
-
-# ------------------------------------------------------------------------------------------------------------ the swap
-
-swap_names() {
-    if [ "$exists" = yes ]; then away=$RESTORE_AWAY_SQL; else away=; fi
-    printf "BEGIN;\nSET LOCAL lock_timeout = '10s';\n%s\n%s\nCOMMIT;\n" "$RESTORE_SWAP_SQL" "$away
-$RESTORE_RENAME_SQL" | quiet_psql "$maintenance"
-}
-
-# in_the_way: who is connected to the database that is to be replaced, one a line.
-in_the_way() {
-    PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=target="$RESTORE_TARGET" 2>/dev/null <<'SQL'
-SELECT translate(format('pid %s (user %s, application "%s", connected since %s)', pid, coalesce(usename, backend_type), application_name,
-        to_char(backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')), E'\n\r', '??')
-    FROM pg_catalog.pg_stat_activity WHERE datname = :'target' AND backend_type IS DISTINCT FROM 'autovacuum worker' ORDER BY backend_start;
-SELECT translate(format('prepared transaction %L of %s, since %s', gid, owner,
-        to_char(prepared AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')), E'\n\r', '??')
-    FROM pg_catalog.pg_prepared_xacts WHERE database = :'target';
-SQL
-}
-
-# end_sessions: those in the temporary database, and where asked those in the one to be replaced.
-end_sessions() {
-    PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=target="$RESTORE_TARGET" --set=temporary="$RESTORE_TEMPORARY" \
-        --set=too="$RESTORE_TERMINATE" >/dev/null 2>&1 <<'SQL'
-SELECT pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
-    WHERE datname = :'temporary' OR (datname = :'target' AND :'too' = 'yes');
-SQL
-}
-
-# swap: both names in one transaction. RENAME holds off new connections and waits 5 s for those that are there
-# (src/backend/storage/ipc/procarray.c, CountOtherDBBackends): whom end_sessions ends meanwhile cannot come back.
-swap() {
-    export exists
-    # A signal in the middle waits: what was committed is no failure.
-    trap 'pending_signal=TERM' TERM
-    trap 'pending_signal=INT' INT
-    trap 'pending_signal=HUP' HUP
-    swap_deadline=$(($(now_epoch) + RESTORE_WAIT_SECONDS))
-    waited=no
-    while :; do
-        busy=
-        if [ "$exists" = yes ] && [ "$RESTORE_TERMINATE" = no ]; then busy=$(in_the_way); fi
-        [ -z "$pending_signal" ] || on_signal "$pending_signal"
-        if [ -z "$busy" ]; then
-            try_swap && break
-            message=$(psql_error "$work/psql.err" 2>/dev/null)
-            case $message in
-                *': 55006: '* | *': 55P03: '*) busy=$(in_the_way) ;;
-                *': 42P04: '*) fail "the database exists" "'$RESTORE_TARGET' was made while the restore was at work" "Set new_name, or replace." ;;
-                *) if is_swapped; then break; fi
-                    psql_failure psql
-                    fail "the databases could not be renamed" "$message" "$(restore_advice "$message" "$is_lost")" ;;
-            esac
-        fi
-        if [ "$(now_epoch)" -ge "$swap_deadline" ]; then
-            fail "connections do not leave the database that is to be replaced" "${busy:-sessions that come and go} in '$RESTORE_TARGET'" \
-                "End them, or set terminate_connections; a prepared transaction ends by COMMIT PREPARED or ROLLBACK PREPARED."
-        fi
-        [ "$waited" = yes ] || log "waiting at most $RESTORE_WAIT_SECONDS s for the sessions in $RESTORE_TARGET to end"
-        waited=yes
-        sleep 1
-    done
-    made=no
-}
-
-try_swap() {
-    clear_stages
-    start_group _restore_step swap
-    step_group=$group
-    try_until=$(($(now_epoch) + SWAP_SECONDS))
-    while [ ! -s "$work/psql.status" ] && kill -0 "$step_group" 2>/dev/null && [ "$(now_epoch)" -lt "$try_until" ]; do
-        sleep 0.2 2>/dev/null || sleep 1
-        [ -s "$work/psql.status" ] || end_sessions
-    done
-    end_group "$step_group"
-    step_group=
-    [ "$(stage_status_of psql)" = 0 ]
-}
-
-# is_swapped: whether the transaction was committed although psql did not hear of it.
-is_swapped() {
-    there=$(PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=temporary="$RESTORE_TEMPORARY" 2>/dev/null <<'SQL'
-SELECT count(*) FROM pg_catalog.pg_database WHERE datname = :'temporary';
-SQL
-    ) && [ "$there" = 0 ]
-}
-
-# drop_temporary: first whatever still works for this restore is ended, since a CREATE DATABASE that nobody waits for
-# any more would still make one.
-drop_temporary() {
-    tries=0
-    while [ "$tries" -lt "$DROP_TRIES" ]; do
-        if PGAPPNAME='postgres-backup clean-up' PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=temporary="$RESTORE_TEMPORARY" \
-            --set=session="$session" >/dev/null 2>"$work/drop.err" <<'SQL' && PGAPPNAME='postgres-backup clean-up' drop_database "$RESTORE_TEMPORARY" 2>"$work/drop.err"; then
-SET client_min_messages = error;
-SELECT set_config('restore.session', :'session', false);
-SELECT pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE application_name = :'session' OR datname = :'temporary';
-DO $$ BEGIN
-    FOR i IN 1..50 LOOP
-        PERFORM pg_stat_clear_snapshot();
-        EXIT WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE application_name = current_setting('restore.session'));
-        PERFORM pg_sleep(0.1);
-    END LOOP;
-END $$;
-SQL
-            log "the temporary database is dropped"
-            return 0
-        fi
-        tries=$((tries + 1))
-        sleep 2
-    done
-    return 1
 }
