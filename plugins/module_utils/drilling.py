@@ -16,7 +16,6 @@ from .names import parse_duration
 from .sizes import parse_size
 from .volume_jobs import DRILL, VolumeWork
 
-FILES = ("backup.sh", "retention.awk", "feeding.sh", "globals.awk", "sections.awk", "drill.sh")
 # Where the throwaway server has its data.
 DATA = "/drill"
 _DATA_VOLUME = "postgres-backup-drill"
@@ -90,7 +89,6 @@ def drill_work(request: DrillRequest, job: str) -> VolumeWork:
     return VolumeWork(
         kind=DRILL,
         words=("drill",),
-        files=FILES,
         deadline_seconds=int(seconds) + START_SECONDS,
         directory=request.directory,
         node=request.node,

@@ -146,6 +146,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._script.version import VERSION
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.catalog import parse_listing
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.connection import Connection
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.installation import (
@@ -163,7 +164,6 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_sup
     reader_settings,
     run_module,
 )
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.script import VERSION
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.volume_jobs import ReaderRequest
 
 ARGUMENTS = {"max_age": {"type": "str", "default": "26h"}}

@@ -190,6 +190,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._script.drill import FILES
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.catalog import Backup, parse_listing
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.connection import Connection
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.job_run import JobEnd, JobRun
@@ -214,7 +215,6 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_sup
     run_module,
     seconds,
 )
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.script import FILES
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.script_output import log_lines
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.volume_jobs import (
     DRILL,

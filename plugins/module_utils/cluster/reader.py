@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
+from .._script.reader import FILES
 from ..errors import ClusterError, ForbiddenError, NotFoundError, WaitTimeoutError
 from ..job_templates import backup_mount, job_name
-from ..script import FILES
 from ..script_output import is_volume
 from ..volume_jobs import READER, READER_DEADLINE_SECONDS, ReaderRequest, reader_job
 from .connection import Connection, Object

@@ -7,11 +7,11 @@ from __future__ import annotations
 import secrets
 import time
 
+from .._script.restore import FILES
 from ..diagnosis import job_end
 from ..errors import ClusterError, StuckError, WaitTimeoutError
 from ..interruption import InterruptedBySignal, signals_raise
 from ..job_templates import job_name
-from ..script import FILES
 from ..volume_jobs import COMPONENT, RESTORE, VolumeWork, volume_job
 from .connection import Connection, Object
 from .job_run import JobEnd, JobRun
@@ -19,7 +19,6 @@ from .reader import node_of_volume
 
 # How long the pod may take to drop what it made, also where the server has to come back first.
 GRACE_SECONDS = 90
-SCRIPT_FILES = ("backup.sh", "retention.awk", "feeding.sh", "globals.awk", "restore.sh")
 _PREFIX = "postgres-backup.homelab"
 _CRONJOB, _TARGET = f"{_PREFIX}/cronjob", f"{_PREFIX}/restore-target"
 
@@ -43,7 +42,6 @@ def run_restore(
     work = VolumeWork(
         kind=RESTORE,
         words=("_restore",),
-        files=SCRIPT_FILES,
         deadline_seconds=int(timeout_seconds),
         grace_seconds=GRACE_SECONDS,
         directory=directory,

@@ -5,16 +5,16 @@
 # PostgreSQL backups that are proven: see usage() below and the collection's README.
 #
 # POSIX sh with the tools that PostgreSQL images have (Debian's or busybox's), nothing else. The configuration comes
-# from the environment; the password is libpq's PGPASSWORD. The script starts its long steps as `sh <itself> _step` in
-# process groups of their own, so that a signal or the time limit ends every process of a step.
+# from the environment; the password is libpq's PGPASSWORD. This file reads the files of its command, which files.txt
+# lists, and calls the command's function. Long steps are started as `sh <itself> _step NAME [ARGUMENT ...]`, which calls
+# the function step_NAME, in process groups of their own, so that a signal or the time limit ends every process of a step.
 
-# stage() calls functions by name:
-# shellcheck disable=SC2329
 set -u
 LC_ALL=C
 export LC_ALL
 # dash and busybox end with status 2 by themselves where they cannot start a process (no memory, no process ids left) or
 # not open a file: another try may succeed. Without a clean-up then, which would start one.
+# shellcheck disable=SC2329 # the trap calls it
 end_of_script() {
     ended=$?
     if [ "$ended" -eq 2 ] && [ "${exit_status:-0}" -ne 2 ]; then exit 1; fi
@@ -23,25 +23,12 @@ end_of_script() {
 trap end_of_script EXIT
 # Nothing that is written is for others to read until it is given its mode.
 umask 077
+# shellcheck disable=SC2034 # the other files have it
 VERSION=1.1.0
-TAB=$(printf '\t')
 case $0 in
     /*) SCRIPT=$0 ;;
     *) SCRIPT=$PWD/$0 ;;
 esac
-NEWLINE='
-'
-# How pg_dumpall ends a whole dump (src/bin/pg_dump/pg_dumpall.c, main()).
-DUMP_END="-- PostgreSQL database cluster dump complete${NEWLINE}--${NEWLINE}${NEWLINE}"
-# How far two clocks may differ, and how far ahead a backup may be dated.
-CLOCK_TOLERANCE_SECONDS=300
-# A live run touches last-run.json each minute; one that did not for so long was interrupted.
-HEARTBEAT_MINUTES=5
-TERMINATION_MESSAGE_BYTES=4096
-in_step=no caught_signal='' # see catch_signal
-SIGKILL_STATUS=137
-SIGPIPE_STATUS=141
-SIGTERM_STATUS=143
 
 usage() {
     cat <<'TEXT'
@@ -55,49 +42,58 @@ changes something: arguments, configuration, rights, versions, programs.
 TEXT
 }
 
-command=${1-}
-script_files='backup.sh output.sh configuration.sh process.sh volume.sh backup_text.sh postgres.sh dump.sh check_unchecked.sh run.sh volume_commands.sh retention.awk'
-case $command in
-    run) script_files="$script_files sections.awk" ;;
-    drill | _drill_*)
-        script_files="$script_files globals.awk sections.awk psql.sh drill.sh drill_server.sh drill_restore.sh drill_count.sh"
-        ;;
-    _restore | _restore_step)
-        script_files="$script_files globals.awk psql.sh restore.sh restore_swap.sh restore_advice.sh"
-        ;;
-esac
-for script_file in $script_files; do
-    case $script_file in
-        backup.sh | *.awk) ;;
+# load COMMAND: reads the command's files, from copies in `work`, a temporary folder of this process's own: Kubernetes
+# replaces a mounted ConfigMap while a run is at work, and a new retention.awk must not meet an old run.sh. Where no copy
+# can be made, it reads the files where they are, and require_work_folder ends the command with `work_fault`.
+load() {
+    script_files='' work='' work_fault=''
+    while IFS=: read -r listed_command listed_files; do
+        [ "$listed_command" != "$1" ] || script_files="backup.sh files.txt$listed_files"
+    done <"${SCRIPT%/*}/files.txt"
+    if work_fault=$(mktemp -d "${TMPDIR:-/tmp}/postgres-backup.XXXXXX" 2>&1); then
+        work=$work_fault has_made_work=yes
+        # All of one ConfigMap: ..data is a link to the folder that the kubelet made of it (pkg/volume/util/atomic_writer.go).
+        # shellcheck disable=SC2086 # the words of a list
+        if work_fault=$({ cd -P "${SCRIPT%/*}/..data" 2>/dev/null || cd "${SCRIPT%/*}"; } && cp $script_files "$work" 2>&1); then
+            SCRIPT=$work/backup.sh
+        fi
+    fi
+    export work script_files
+    read_files
+}
+
+# read_files: those of $script_files that are of this language.
+read_files() {
+    for script_file in $script_files; do
+        case $script_file in backup.sh | *.awk | *.txt) continue ;; esac
         # shellcheck source=/dev/null
-        *) . "${SCRIPT%/*}/$script_file" ;;
-    esac
-done
+        . "${SCRIPT%/*}/$script_file"
+    done
+}
+
+# shellcheck disable=SC2329 # end_of_script calls it, and the other files do
+clean_up() {
+    [ -z "${work:-}" ] || rm -rf "$work"
+    work=
+}
+
+command=${1-}
 case "$*" in
-    run) run ;;
-    list) list ;;
-    prune) prune false ;;
-    'prune --dry-run') prune true ;;
-    drill) drill ;;
+    run | list | drill | _drill_prepare | _drill_record | _restore)
+        load "$command"
+        "${command#_}"
+        ;;
+    prune | 'prune --dry-run')
+        load prune
+        if [ $# -eq 1 ]; then prune false; else prune true; fi
+        ;;
     help | --help | -h) usage ;;
-    _ask) step_ask ;;
-    '_dump '?*) step_dump "$2" ;;
-    '_follow '?*) step_follow "$2" ;;
-    '_check '?*) step_check "$2" ;;
-    '_watch '?*) step_watch "$2" "$3" "$4" ;;
-    _drill_prepare) drill_prepare ;;
-    _drill_record) drill_record ;;
-    '_drill_facts '?*) step_drill_facts "$2" ;;
-    '_drill_text '?*) step_drill_text "$2" ;;
-    '_drill_hash '?*) step_drill_hash "$2" ;;
-    _drill_initdb) step_drill_initdb ;;
-    _drill_server) step_drill_server ;;
-    _drill_globals) step_drill_globals ;;
-    _drill_restore) step_drill_restore ;;
-    _drill_count) step_drill_count ;;
-    '_drill_watch '?*) step_drill_watch "$2" "$3" "$4" "$5" ;;
-    _restore) restore ;;
-    '_restore_step '?*) restore_step "$2" ;;
+    '_step '?*)
+        step_name=$2
+        shift 2
+        read_files
+        "step_$step_name" "$@"
+        ;;
     *)
         usage >&2
         exit_status=2

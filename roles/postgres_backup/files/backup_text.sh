@@ -17,22 +17,16 @@ compress() {
     esac
 }
 
-decompress() {
-    case $compressor in
-        igzip) igzip -d -c ;;
-        *) gzip -d -c ;;
-    esac
+decompress() { "$decompressor" -d -c; }
+
+# choose_decompressor: sets `decompressor` to the fastest one that the image has, for what was proven before.
+choose_decompressor() {
+    decompressor=$(first_program igzip pigz gzip)
+    export decompressor
 }
 
-# expand_text: decompresses standard input by the fastest program that the image has.
-expand_text() {
-    if command -v igzip >/dev/null 2>&1; then igzip -d -c
-    elif command -v pigz >/dev/null 2>&1; then pigz -d -c
-    else gzip -d -c; fi
-}
-
-# take BYTES: copies exactly so many bytes of standard input, and reads none beyond. (head reads more than it copies.)
-take() {
+# copy_bytes BYTES: copies exactly so many bytes of standard input, and reads none beyond. (head reads more than it copies.)
+copy_bytes() {
     blocks=$(($1 / 1048576)) rest=$(($1 % 1048576))
     [ "$blocks" -eq 0 ] || dd bs=1048576 count="$blocks" iflag=fullblock 2>/dev/null || return 1
     [ "$rest" -eq 0 ] || dd bs="$rest" count=1 iflag=fullblock 2>/dev/null

@@ -24,7 +24,7 @@ check_unchecked() {
         log "checking $unchecked, which has no sidecar"
         before=$(stat -c '%s %Y' "$file" 2>/dev/null) || continue
         clear_stages
-        run_group _check "$file"
+        run_group check "$file"
         case $(stage_status_of read) in
             0 | "$SIGPIPE_STATUS") ;; # what decompresses may end early where it finds damage
             *) warn "$unchecked could not be read: $(stage_message_of read)"; continue ;;

@@ -44,6 +44,7 @@ duration() {
         config_error "$1: expected a duration such as 90m, 36h or 14d (one number of at most six digits, one unit of s m h d w), found '$value'"
 }
 
+# read_configuration: what every command needs.
 read_configuration() {
     : "${POSTGRES_BACKUP_NAME:=postgres-backup}"
     : "${POSTGRES_BACKUP_DIR:=/backups}"
@@ -90,8 +91,11 @@ read_configuration() {
     if [ "$((POSTGRES_BACKUP_KEEP_LAST + POSTGRES_BACKUP_KEEP_DAILY + POSTGRES_BACKUP_KEEP_WEEKLY + POSTGRES_BACKUP_KEEP_MONTHLY + POSTGRES_BACKUP_KEEP_YEARLY + keep_within_seconds))" -eq 0 ]; then
         config_error "POSTGRES_BACKUP_KEEP_LAST, _DAILY, _WEEKLY, _MONTHLY, _YEARLY and _WITHIN: this policy keeps nothing; expected at least one of them above 0"
     fi
-    [ "$command" = run ] || return 0
+}
 
+# read_server_configuration: what a command needs that connects to the server, as runs and restores do; after
+# read_configuration.
+read_server_configuration() {
     case $POSTGRES_BACKUP_FILE_MODE in
         0[67][0-7][0-7] | [67][0-7][0-7]) file_mode=$POSTGRES_BACKUP_FILE_MODE ;;
         *) config_error "POSTGRES_BACKUP_FILE_MODE: expected an octal mode such as 0640 that lets the owner read and write, found '$POSTGRES_BACKUP_FILE_MODE'" ;;
@@ -126,17 +130,24 @@ read_configuration() {
     export POSTGRES_BACKUP_DIR POSTGRES_BACKUP_DATABASE POSTGRES_BACKUP_EXTRA_ARGS lock_timeout_ms
 }
 
+# first_program PROGRAM ...: prints the first of them that the image has.
+first_program() {
+    for program; do
+        if command -v "$program" >/dev/null 2>&1; then printf '%s' "$program"; return; fi
+    done
+}
+
+# choose_compressor: sets `compressor`, and `decompressor`, which proves what it wrote.
 choose_compressor() {
     case $POSTGRES_BACKUP_COMPRESSOR in
         auto) set -- igzip pigz gzip ;;
         *) set -- "$POSTGRES_BACKUP_COMPRESSOR" ;;
     esac
-    compressor=
-    for program; do
-        if command -v "$program" >/dev/null 2>&1; then compressor=$program; break; fi
-    done
+    compressor=$(first_program "$@")
     [ -n "$compressor" ] || config_error "POSTGRES_BACKUP_COMPRESSOR: the image has none of: $*; use an image that has it, or auto"
-    export compressor
+    decompressor=gzip
+    [ "$compressor" != igzip ] || decompressor=igzip
+    export compressor decompressor
 }
 
 require_tools() {
@@ -153,20 +164,11 @@ status_of_folder() {
     case $1 in *'No space left'* | *'quota exceeded'* | *'/output error'*) echo 1 ;; *) echo 2 ;; esac
 }
 
-# make_work_folder: sets `work`, a temporary folder of this process's own, and takes copies of the script's files
-# ($script_files) into it: Kubernetes replaces a mounted ConfigMap while a run is at work, and a new retention.awk must not meet an old
-# backup.sh. (This shell itself holds the old file open, and reads nothing after the line that started the run.)
-make_work_folder() {
-    work=
-    if ! found=$(mktemp -d "${TMPDIR:-/tmp}/postgres-backup.XXXXXX" 2>&1); then
-        fail_with "$(status_of_folder "$found")" "no temporary folder" "$found" "Mount a folder at ${TMPDIR:-/tmp} that this user id ($(id -u)) may write to."
+# require_work_folder: ends a command that has no temporary folder of its own with copies of its files (see load).
+require_work_folder() {
+    [ -n "$work_fault" ] || return 0
+    if [ -z "$work" ]; then
+        fail_with "$(status_of_folder "$work_fault")" "no temporary folder" "$work_fault" "Mount a folder at ${TMPDIR:-/tmp} that this user id ($(id -u)) may write to."
     fi
-    work=$found has_made_work=yes
-    export work
-    for script_file in $script_files; do
-        if ! found=$(cp "${SCRIPT%/*}/$script_file" "$work/$script_file" 2>&1); then
-            fail_with "$(status_of_folder "$found")" "the script could not be copied to $work" "$found" "Keep $script_files in one folder, and room in ${TMPDIR:-/tmp}."
-        fi
-    done
-    SCRIPT=$work/backup.sh
+    fail_with "$(status_of_folder "$work_fault")" "the script could not be copied to $work" "$work_fault" "Keep $script_files in one folder, and room in ${TMPDIR:-/tmp}."
 }

@@ -36,18 +36,20 @@ drill() {
     databases=0 tables=0 rows=0 copied_rows=0 can_heal=null ended_by='' in_transactions=yes between=no hash_checked=no
     : "${POSTGRES_BACKUP_DRILL_RESULT:=}"
     keep_streams
-    catch_signals TERM INT HUP USR1 USR2
+    on_failure=end_failed_drill
+    catch_signals end_drill_by_signal TERM INT HUP USR1 USR2
     read_configuration
     read_drill_configuration
     require_tools awk cmp cut dd du find grep gzip head initdb mkfifo mktemp postgres psql sed sha256sum sort stat tail tr
-    make_work_folder
+    require_work_folder
+    choose_decompressor
     check_volume
     choose_backup
     PGHOST=$work PGPORT=5432 PGDATABASE=postgres
     # The server would read the last of these too (src/backend/utils/misc/guc.c, InitializeGUCOptionsFromEnvironment).
     unset PGPASSWORD PGPASSFILE PGSERVICE PGSSLMODE PGOPTIONS PGCLIENTENCODING
     export PGHOST PGPORT PGDATABASE data file sha256 POSTGRES_BACKUP_DRILL_SECTIONS
-    start_group _drill_watch "$$" "$time_limit_seconds" "$data" "$POSTGRES_BACKUP_DRILL_SIZE_LIMIT"
+    start_group drill_watch "$$" "$time_limit_seconds" "$data" "$POSTGRES_BACKUP_DRILL_SIZE_LIMIT"
     watch_group=$group
     mkdir -m 0700 "$data" 2>"$work/mkdir.err" || fail "no folder for the data" "$(cat "$work/mkdir.err")" \
         "Mount a folder at $POSTGRES_BACKUP_DRILL_DATA that this user id ($(id -u)) may write to."
@@ -97,9 +99,9 @@ choose_backup() {
 # look_at_the_dump: the hash in the background, and what the text says before its first database.
 look_at_the_dump() {
     clear_stages
-    start_group _drill_hash "$file"
+    start_group drill_hash "$file"
     hash_group=$group
-    run_group _drill_facts "$file"
+    run_group drill_facts "$file"
     grep -q '^-- PostgreSQL database cluster dump$' "$work/head" || {
         found=$(stage_message_of head)
         check_hash
@@ -141,16 +143,15 @@ fact() { sed -n "s/^$1 //p" "$work/facts" | head -n 1; }
 # look_at_the_text: reads all of it; sets `damage` to why it is not one complete dump of all databases, if so.
 look_at_the_text() {
     [ -e "$work/sections" ] || {
-        run_group _drill_text "$file"
+        run_group drill_text "$file"
         mv "$work/end" "$work/sections" 2>/dev/null || : >"$work/sections"
     }
     damage=$(damage_of "$work/sections" "$(tr -d ' \n' <"$work/count")")
 }
 
-# step_drill_text FILE: sections.awk's facts.
+# step_drill_text FILE: sections.awk's facts. (pigz leaves out the end of what it can read of a damaged file.)
 step_drill_text() {
-    compressor=gzip
-    if command -v igzip >/dev/null 2>&1; then compressor=igzip; fi
+    [ "$decompressor" != pigz ] || decompressor=gzip
     read_to_end look_at_sections <"$1"
 }
 
@@ -159,15 +160,15 @@ plain_lines() { sed -e "1s/^$(printf '\357\273\277')//" -e "s/$(printf '\r')\$//
 
 # step_drill_facts FILE: the beginning of the text, and globals.awk's facts and copy of the globals.
 step_drill_facts() {
-    expand_text <"$1" 2>"$work/head.err" | head -c 65536 | plain_lines >"$work/head"
-    expand_text <"$1" 2>/dev/null | awk -v mode=facts -v copy="$data/globals.sql" -f "$work/globals.awk" >"$work/facts"
-    expand_text <"$1" 2>/dev/null | tail -c "+$(($(fact bytes) + 1))" 2>/dev/null | head -c 65536 | plain_lines >"$work/begin"
+    decompress <"$1" 2>"$work/head.err" | head -c 65536 | plain_lines >"$work/head"
+    decompress <"$1" 2>/dev/null | awk -v mode=facts -v copy="$data/globals.sql" -f "$work/globals.awk" >"$work/facts"
+    decompress <"$1" 2>/dev/null | tail -c "+$(($(fact bytes) + 1))" 2>/dev/null | head -c 65536 | plain_lines >"$work/begin"
 }
 
 # step_drill_hash FILE: its hash; of a file without sidecar also the end of its text.
 step_drill_hash() {
     stage hash sha256sum <"$1" >"$work/hash"
-    [ -n "$sha256" ] || expand_text <"$1" 2>"$work/check.err" | tail -c 64 | tr -d '\r' >"$work/end"
+    [ -n "$sha256" ] || decompress <"$1" 2>"$work/check.err" | tail -c 64 | tr -d '\r' >"$work/end"
     echo yes >"$work/hashed"
 }
 
@@ -231,8 +232,8 @@ step_drill_watch() {
     kill -USR1 "$1"
 }
 
-# In place of backup.sh's own, which tells of a run.
-on_signal() {
+# end_drill_by_signal NAME
+end_drill_by_signal() {
     case $1 in
         USR1) fail "the drill took longer than its time limit of $POSTGRES_BACKUP_TIME_LIMIT" "it was in the step: $step" \
             "Raise postgres_backup_time_limit (the module's option timeout), or give the pod more processor." ;;
@@ -268,9 +269,7 @@ drill_ends() {
     result=$(drill_result "$1")
     printf '%s\n' "$result"
     if [ -n "$POSTGRES_BACKUP_DRILL_RESULT" ]; then printf '%s\n' "$result" >"$POSTGRES_BACKUP_DRILL_RESULT"; fi
-    if [ -e "$POSTGRES_BACKUP_TERMINATION_LOG" ]; then
-        printf '%s' "$result" | head -c "$TERMINATION_MESSAGE_BYTES" 2>/dev/null >"$POSTGRES_BACKUP_TERMINATION_LOG" || :
-    fi
+    write_termination_message drill_result "$1"
 }
 
 # drill_result STATE: one JSON object.
@@ -285,8 +284,8 @@ drill_result() {
         "$databases" "$tables" "$rows" "$copied_rows" "$can_heal" "$warnings" "$VERSION"
 }
 
-# drill_failed: what fail_with() does for a drill.
-drill_failed() {
+# end_failed_drill: what fail_with() does for a drill.
+end_failed_drill() {
     can_heal=true
     [ "$exit_status" -ne 2 ] || can_heal=false
     reason=$(json "$(printf '%s: %s' "$what" "$found" | head -c 1500)")

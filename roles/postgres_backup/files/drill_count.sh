@@ -12,7 +12,7 @@ count_rows() {
         fail "the restored databases cannot be listed" "$(psql_error "$work/list.err")" "Look at the message."
     while IFS= read -r database <&3; do
         export database
-        run_group _drill_count
+        run_group drill_count
         [ "$step_status" -eq 0 ] || fail "the rows of the database '$(utf8 "$database")' cannot be counted" \
             "$(psql_error "$work/count.err")" "Look at the message; it is PostgreSQL's own."
         report_database

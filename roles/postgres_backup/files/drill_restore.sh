@@ -13,7 +13,7 @@ restore_globals() {
     # An in-place tablespace needs no folder of its own (PostgreSQL documentation, "Developer Options").
     if [ "$(fact tablespaces)" -gt 0 ]; then echo 'SET allow_in_place_tablespaces = on;' >"$work/first.sql"; fi
     clear_stages
-    run_group _drill_globals
+    run_group drill_globals
     [ "$step_status" -eq 0 ] || drill_sql_failed globals "the roles and other globals cannot be restored"
 }
 
@@ -32,7 +32,7 @@ restore_databases() {
     make_between
     text_parts "$(nproc 2>/dev/null || echo 1)" >"$work/parts"
     export in_transactions between
-    run_group _drill_restore
+    run_group drill_restore
     # The decompressor's own failure is the cause, psql's a consequence.
     case $(stage_status_of expand) in
         0 | none | "$SIGPIPE_STATUS" | "$SIGTERM_STATUS") ;;
@@ -142,7 +142,7 @@ text_parts() {
 
 step_drill_restore() {
     while read -r part part_offset part_bytes <&3; do
-        if [ "$part_bytes" -eq 0 ]; then stage expand expand_text; else expand_text 2>/dev/null; fi <"$file" 3<&- |
+        if [ "$part_bytes" -eq 0 ]; then stage expand decompress; else decompress 2>/dev/null; fi <"$file" 3<&- |
             stage "feed$part" feed_part "$part_offset" "$part_bytes" 3<&- |
             count_copied >"$work/copied.$part" 3<&- &
     done 3<"$work/parts"
@@ -154,8 +154,8 @@ step_drill_restore() {
 
 # feed_part OFFSET BYTES: that part of the text on standard input, through one psql; with 0 bytes to the text's end.
 feed_part() {
-    take "$globals_bytes" | cmp -s - "$data/globals.sql" || { echo 'error: the file changed' >&2; return 1; }
-    take $(($1 - globals_bytes)) >/dev/null
+    copy_bytes "$globals_bytes" | cmp -s - "$data/globals.sql" || { echo 'error: the file changed' >&2; return 1; }
+    copy_bytes $(($1 - globals_bytes)) >/dev/null
     if [ "$2" -eq 0 ]; then
         { transactions "$1" 0 && cat; } | feed_psql postgres
         return
@@ -190,7 +190,7 @@ transactions() {
             if (bytes + 0) printf "%.0f\n", last - position
         }' >"$work/transactions.$1"
     while read -r piece_bytes word <&4; do
-        take "$piece_bytes" 4<&- || return 1
+        copy_bytes "$piece_bytes" 4<&- || return 1
         [ -z "$word" ] || printf '%s\n' "$word"
     done 4<"$work/transactions.$1"
 }

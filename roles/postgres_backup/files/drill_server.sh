@@ -51,7 +51,7 @@ make_server() {
         '' | BIG5 | GB18030 | GBK | JOHAB | SJIS | SHIFT_JIS_2004 | UHC) encoding=UTF8 ;; # no server has these as its own
     esac
     export encoding image_major POSTGRES_BACKUP_DRILL_SETTINGS superuser
-    run_group _drill_initdb
+    run_group drill_initdb
     [ "$step_status" -eq 0 ] || fail "initdb failed" "$(initdb_error)" \
         "Look at its message: does the folder have room, and does this user id ($(id -u)) have an entry in /etc/passwd?"
     check_hash
@@ -61,7 +61,7 @@ make_server() {
     case $POSTGRES_BACKUP_DRILL_SETTINGS in *maintenance_work_mem*) ;; *) PGOPTIONS="$PGOPTIONS -c maintenance_work_mem=64MB" ;; esac
     [ "$image_major" -lt 17 ] || PGOPTIONS="$PGOPTIONS -c event_triggers=off"
     export PGOPTIONS
-    start_group _drill_server
+    start_group drill_server
     server_group=$group
     tries=0
     until psql --no-psqlrc --no-password --quiet --tuples-only --command='SELECT 1' >/dev/null 2>"$work/ready.err"; do

@@ -6,10 +6,10 @@
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files
 # shellcheck disable=SC2329 # stage() and hooks call functions by name
 
-# step_ask: what the header and the result say of the server. (pg_dumpall leaves out databases that allow no connections,
+# step_query_server: what the header and the result say of the server. (pg_dumpall leaves out databases that allow no connections,
 # and those with a connection limit of -2: an interrupted DROP DATABASE leaves that, and nothing can connect to them.) A group, so that a server that accepts the connection and
 # then says nothing does not keep the run from its time limit.
-step_ask() {
+step_query_server() {
     PGCLIENTENCODING=UTF8 psql --no-psqlrc --no-password --tuples-only --no-align --quiet \
         --dbname="$(connection "$POSTGRES_BACKUP_DATABASE")" --set=ON_ERROR_STOP=1 \
         --command="SELECT current_setting('server_version')" \
@@ -24,9 +24,9 @@ step_ask() {
         >"$work/answers" 2>"$work/psql.err"
 }
 
-# ask_server: sets what the header and the result say of the server.
-ask_server() {
-    run_group _ask
+# query_server: sets what the header and the result say of the server.
+query_server() {
+    run_group query_server
     answered=$(now_epoch)
     if [ "$step_status" -ne 0 ]; then
         message=$(head -n 6 "$work/psql.err")
@@ -73,7 +73,7 @@ HEADER
 dump() {
     log "dumping every database to ${partial##*/}"
     clear_stages
-    run_group _dump "$partial"
+    run_group dump "$partial"
     explain_dump
     [ "$step_status" -eq 0 ] || fail "the dump was cut off" "its processes ended $(status_in_words "$step_status")" "Look at the messages above."
     is_whole_dump || fail "the dump is not whole" "pg_dumpall ended with status 0, but its text does not end as a whole dump does ('-- PostgreSQL database cluster dump complete')" \
@@ -108,7 +108,7 @@ step_dump() {
     mkfifo "$work/hash.fifo" || exit 1
     stage hash sha256sum <"$work/hash.fifo" >"$work/hash" &
     # What checks must not slow down what it checks.
-    if command -v nice >/dev/null 2>&1; then nice -n 19 sh "$SCRIPT" _follow "$1" & else step_follow "$1" & fi
+    if command -v nice >/dev/null 2>&1; then nice -n 19 sh "$SCRIPT" _step follow "$1" & else step_follow "$1" & fi
     stage dump dump_text | stage compress compress | stage split tee "$work/hash.fifo" |
         stage write dd ibs=65536 obs=1048576 conv=notrunc,fsync of="$1"
     now_epoch >"$work/written"

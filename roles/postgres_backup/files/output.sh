@@ -4,6 +4,14 @@
 # What the script says: the log for people, JSON for programs, and how a failure ends it.
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files
+# shellcheck disable=SC2030,SC2031 # write_termination_message changes them for itself
+
+TERMINATION_MESSAGE_BYTES=4096
+NEWLINE='
+'
+TAB=$(printf '\t')
+# What the command does besides when it fails: a function's name.
+on_failure=:
 
 now_iso() { date -u +%Y-%m-%dT%H:%M:%SZ; }
 
@@ -54,16 +62,22 @@ json_field() {
     printf '%s\n' "$2" | sed -nE "s/^(\{|.*[,{])\"$1\":(\"([^\"\\\\]|\\\\.)*\"|[0-9]+|null).*/\2/p"
 }
 
-# write_termination_message JSON STATE: what Kubernetes shows as the container's last words, 4,096 bytes at most.
+# write_termination_message FUNCTION STATE: what Kubernetes shows as the container's last words: the result, as the
+# function prints it. The kubelet cuts what is longer than 4,096 bytes (pkg/kubelet/kuberuntime), and JSON that is cut is
+# none: then lists are left out, then the reasons of other attempts.
 write_termination_message() {
-    message=$1
+    [ -e "$POSTGRES_BACKUP_TERMINATION_LOG" ] || return 0
+    message=$("$1" "$2")
     if [ ${#message} -gt "$TERMINATION_MESSAGE_BYTES" ]; then
-        skipped='[]' invalid='[]' warnings='"cut: see last-run.json on the volume"'
-        message=$(result "$2")
+        message=$(skipped='[]' invalid='[]' server_databases=null warnings='"cut: see the log"'; "$1" "$2")
     fi
-    if [ -e "$POSTGRES_BACKUP_TERMINATION_LOG" ]; then
-        printf '%s' "$message" 2>/dev/null >"$POSTGRES_BACKUP_TERMINATION_LOG" || :
+    if [ ${#message} -gt "$TERMINATION_MESSAGE_BYTES" ]; then
+        message=$(
+            skipped='[]' invalid='[]' server_databases=null warnings='"cut: see the log"' last_reason=null recovered_from=null
+            "$1" "$2"
+        )
     fi
+    printf '%s' "$message" 2>/dev/null >"$POSTGRES_BACKUP_TERMINATION_LOG" || :
 }
 
 warn() {
@@ -78,46 +92,24 @@ end_step() {
     step_began=$step_now
 }
 
-# fail WHAT FOUND ADVICE: ends a run that failed, or a list or prune that cannot be done.
+# fail WHAT FOUND ADVICE: ends the command.
 fail() { fail_with 1 "$@"; }
 
+# fail_with STATUS WHAT FOUND ADVICE: the same with another exit status, which $on_failure may change.
 fail_with() {
     trap '' TERM INT HUP USR1 USR2
     use_kept_streams
     exit_status=$1 what=$2 found=$3 advice=$4
     end_group "${step_group:-}"
     end_watch
-    # First of all: what follows may have to wait for the volume.
+    # First of all: what follows may have to wait for the volume, or the server.
     log "FAILED: $what"
     printf '%s\n' "$found" | while IFS= read -r line; do log "  found: $line"; done
     log "  what to do: $advice"
-    if [ "$command" = run ]; then
-        [ -n "$attempts" ] || take_over_earlier_attempt
-        [ -z "$partial" ] || rm -f "$partial" 2>/dev/null
-        this_reason=$(json "$(printf '%s: %s' "$what" "$found" | head -c 1500)")
-        if [ "$reason" = null ]; then reason=$this_reason
-        elif [ "$ended_at_start" = no ]; then last_reason=$this_reason
-        else last_reason=$earlier_last_reason
-        fi
-        if [ -z "$final_name" ]; then sha256='' bytes='' uncompressed_bytes=''; fi
-        failed_result=$(result failed)
-        write_last_run "$failed_result" || log "last-run.json could not be written: the volume does not allow it"
-        printf '%s\n' "$failed_result"
-        write_termination_message "$failed_result" failed
-    fi
-    if [ "$command" = drill ]; then drill_failed; fi
-    if [ "$command" = run ]; then
-        report_older_backups
-        [ "$reason" = "$this_reason" ] || log "  The first attempt of this Job failed: $reason"
-    fi
+    "$on_failure"
     clean_up
     exit "$exit_status"
 }
 
-clean_up() {
-    [ -z "${work:-}" ] || rm -rf "$work"
-    work=
-}
-
-# fail_for_good WHAT FOUND ADVICE: with this backup, image and settings another drill would end in the same way.
+# fail_for_good WHAT FOUND ADVICE: another try would end in the same way.
 fail_for_good() { fail_with 2 "$@"; }

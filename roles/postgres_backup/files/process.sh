@@ -5,19 +5,28 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files
 
+SIGKILL_STATUS=137
+SIGPIPE_STATUS=141
+SIGTERM_STATUS=143
+in_step=no caught_signal='' # see catch_signal
+
 # keep_streams, use_kept_streams: a signal may come while a function writes to a file, and the trap's output would go there
 # too. What a run or drill says at its end goes to the streams that it began with.
 keep_streams() { exec 8>&2 9>&1; streams_kept=yes; }
 
 use_kept_streams() { [ "${streams_kept:-no}" = no ] || exec 2>&8 >&9; }
 
-# start_group STEP [ARGUMENT ...]: runs a step of this script in the background, in a process group of its own where
-# the image has setsid, and sets `group` to it.
+# What runs long is a step: a process of its own that calls the function step_STEP, in a process group, so that a signal
+# to the group ends whatever the step has started. The processes of a step's pipeline are its stages: each leaves its exit
+# status and its messages in files of $work, which the command reads when the step has ended.
+
+# start_group STEP [ARGUMENT ...]: starts a step in the background, in a process group of its own where the image has
+# setsid, and sets `group` to it.
 start_group() {
     if command -v setsid >/dev/null 2>&1; then
-        own_group=yes setsid sh "$SCRIPT" "$@" 8>&- 9>&- &
+        own_group=yes setsid sh "$SCRIPT" _step "$@" 8>&- 9>&- &
     else
-        own_group=no sh "$SCRIPT" "$@" 8>&- 9>&- &
+        own_group=no sh "$SCRIPT" _step "$@" 8>&- 9>&- &
     fi
     group=$!
 }
@@ -76,21 +85,23 @@ wait_for_step() {
     wait "$step_group"
     step_status=$?
     in_step=no
-    [ -z "$caught_signal" ] || on_signal "$caught_signal"
+    [ -z "$caught_signal" ] || "$on_signal" "$caught_signal"
 }
 
-# catch_signal NAME: the trap. While a step is waited for it only ends the step: no `wait` within another one.
+# catch_signal NAME: the trap, which calls $on_signal. While a step is waited for it only ends the step: no `wait` within another one.
 catch_signal() {
     if [ "$in_step" = yes ]; then
         caught_signal=$1
         kill -TERM "-$step_group" 2>/dev/null || kill -TERM "$step_group" 2>/dev/null || :
     else
-        on_signal "$1"
+        "$on_signal" "$1"
     fi
 }
 
-# catch_signals NAME ...
+# catch_signals FUNCTION NAME ...: the function is called with the signal's name.
 catch_signals() {
+    on_signal=$1
+    shift
     for signal_name in "$@"; do
         # shellcheck disable=SC2064 # the name of this signal
         trap "catch_signal $signal_name" "$signal_name"

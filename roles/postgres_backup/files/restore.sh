@@ -10,17 +10,17 @@
 
 restore() {
     step=prepare step_began=$(now_epoch) step_seconds='' step_group='' warnings=''
-    reason=null ended_by='' replaced='' created_roles='[]' rows=null databases=null pending_signal='' made=no answered=no exists=no
+    reason=null ended_by='' replaced='' created_roles='[]' rows=null server_databases=null pending_signal='' made=no answered=no exists=no
     maintenance=postgres
     keep_streams
-    catch_signals TERM INT HUP
-    # It connects as a run does.
-    command=run
+    on_failure=end_failed_restore
+    catch_signals end_restore_by_signal TERM INT HUP
     read_configuration
-    command=_restore
+    read_server_configuration
     require_tools psql awk cp cut dd grep gzip head mktemp sed sha256sum stat tr
     check_volume
-    make_work_folder
+    require_work_folder
+    choose_decompressor
     # One cannot rename the database that one is connected to.
     maintenance=$POSTGRES_BACKUP_DATABASE
     [ "$maintenance" != "$RESTORE_TARGET" ] || maintenance=template1
@@ -28,14 +28,14 @@ restore() {
     file=$POSTGRES_BACKUP_DIR/$RESTORE_BACKUP
     session="postgres-backup restore $RESTORE_TOKEN"
     PGAPPNAME=$session
-    # The settings of PostgreSQL 14 and newer, and a superuser's, follow when both are known (question_server).
+    # The settings of PostgreSQL 14 and newer, and a superuser's, follow when both are known (check_target).
     given_options=${PGOPTIONS:-}
     PGOPTIONS="$given_options $(session_options 0 no)"
     quiet_options='-c search_path=pg_catalog'
     export maintenance file PGAPPNAME PGOPTIONS quiet_options
 
     compare_hash
-    question_server
+    check_target
     end_step prepare
     [ "$exists" = no ] || look_at_bonds
     if [ "$RESTORE_CHECK" = yes ]; then
@@ -48,9 +48,9 @@ restore() {
     drop_leftovers
     [ "$missing_roles" = '[]' ] || make_roles
     make_database
-    feed
+    restore_section
     step=swap
-    swap
+    swap_databases
     end_step swap
     [ "$exists" = no ] || replaced=$RESTORE_OLD
     tell_of_bonds
@@ -60,9 +60,9 @@ restore() {
 
 finish() {
     trap '' TERM INT HUP
-    restored=$(restore_result succeeded)
-    restore_last_words "$restored"
-    printf '%s\n' "$restored"
+    write_termination_message restore_result succeeded
+    restore_result succeeded
+    echo
     clean_up
 }
 
@@ -71,39 +71,26 @@ restore_result() {
     printf '{"state":"%s","operation":"restore","reason":%s,"signal":%s,"backup":%s,"database":%s,"target":%s,"replaced":%s' "$1" "$reason" \
         "$(json_or_null "$ended_by")" "$(json "$RESTORE_BACKUP")" "$(json "$RESTORE_DATABASE")" "$(json "$RESTORE_TARGET")" "$(json_or_null "$replaced")"
     printf ',"created_roles":%s,"rows":%s,"seconds":{%s},"databases":%s,"warnings":[%s]}' "$created_roles" "$rows" "$step_seconds" \
-        "$databases" "$warnings"
+        "$server_databases" "$warnings"
 }
 
-restore_last_words() {
-    [ ${#1} -gt "$TERMINATION_MESSAGE_BYTES" ] || [ ! -e "$POSTGRES_BACKUP_TERMINATION_LOG" ] ||
-        printf '%s' "$1" 2>/dev/null >"$POSTGRES_BACKUP_TERMINATION_LOG" || :
-}
-
-# In place of backup.sh's own, which tell of a run: fail_with STATUS WHAT FOUND ADVICE.
-fail_with() {
-    trap '' TERM INT HUP
-    use_kept_streams
-    exit_status=$1 what=$2 found=$3 advice=$4
-    end_group "${step_group:-}"
-    [ "$step" != roles ] || created_roles=$(roles_there)
+# end_failed_restore: what fail_with() does for a restore: clean up on the server, and the result.
+end_failed_restore() {
+    [ "$step" != roles ] || created_roles=$(existing_roles)
     if [ "$made" = maybe ] && ! drop_temporary; then
         left="The temporary database '$RESTORE_TEMPORARY' could not be dropped: $(psql_error "$work/drop.err"). The next restore of this database drops it."
         warn "$left"
     fi
     [ "$created_roles" = '[]' ] || warn "these roles were created, and stay: $(listed "$created_roles")"
     reason=$(json "$(printf '%s: %s' "$what" "$found. $advice" | head -c 1500)")
-    restored=$(restore_result failed)
-    restore_last_words "$restored"
-    log "FAILED: $what"
-    printf '%s\n' "$found" | while IFS= read -r line; do log "  found: $line"; done
-    log "  what to do: $advice"
     [ "$answered" = no ] || log "  The databases that were there are as they were."
-    printf '%s\n' "$restored"
-    clean_up
-    exit "$exit_status"
+    write_termination_message restore_result failed
+    restore_result failed
+    echo
 }
 
-on_signal() {
+# end_restore_by_signal NAME
+end_restore_by_signal() {
     ended_by=$1
     fail "the restore was ended from outside (SIG$1)" "it was in the step: $step" \
         "Somebody or something stopped the pod: a deletion, its time limit, an eviction, a node that shut down. Start it again"
@@ -123,24 +110,26 @@ quiet_psql() {
 # run_step NAME WHAT: a step in a group of its own; where its psql fails, the restore ends with what it said.
 run_step() {
     clear_stages
-    run_group _restore_step "$1"
+    run_group "restore_$1"
     [ "$step_status" -ne 0 ] || return 0
     psql_failure psql
     fail "$2" "$message" "$(restore_advice "$message" "$is_lost")"
 }
 
-restore_step() {
-    case $1 in
-        hash) stage read dd if="$file" bs=1048576 | stage hash sha256sum >"$work/hash" ;;
-        ask) stage psql ask >"$work/answers" ;;
-        roles) stage psql run_roles >"$work/answers" ;;
-        create) stage psql create >"$work/answers" ;;
-        feed) feed_all ;;
-        settle) stage psql settle >"$work/answers" ;;
-        swap) stage psql swap_names ;;
-        *) exit 2 ;;
-    esac
-}
+step_restore_hash() { stage read dd if="$file" bs=1048576 | stage hash sha256sum >"$work/hash"; }
+
+step_restore_query() { stage psql query_target >"$work/answers"; }
+
+step_restore_roles() { stage psql run_roles >"$work/answers"; }
+
+step_restore_create() { stage psql create_database >"$work/answers"; }
+
+# step_restore_section: the section's own pieces of the text to psql, none of the rest.
+step_restore_section() { stage expand decompress <"$file" | stage text feed_section; }
+
+step_restore_properties() { stage psql set_properties >"$work/answers"; }
+
+step_restore_swap() { stage psql swap_names; }
 
 # compare_hash: not a byte is fed of anything but the file that the caller looked at.
 compare_hash() {
@@ -152,7 +141,7 @@ compare_hash() {
     [ -r "$file" ] || fail "the backup cannot be read" "$(ls -l "$file"), this runs as $(id)" "$ADVICE_PERMISSION"
     file_before=$(stat -c '%i %s %Y' "$file")
     clear_stages
-    run_group _restore_step hash
+    run_group restore_hash
     [ "$(stage_status_of read)$(stage_status_of hash)" = 00 ] || fail "the backup cannot be read" "$(stage_message_of read)" \
         "Look at the storage behind the volume."
     found_hash=$(cut -c 1-64 "$work/hash")
@@ -161,7 +150,7 @@ compare_hash() {
         "It was changed or damaged since, or the contents are another backup's: fetch it with verify again."
 }
 
-ask() {
+query_target() {
     quiet_psql "$maintenance" --set=target="$RESTORE_TARGET" --set=roles="$RESTORE_ROLES" --set=tablespace="$RESTORE_TABLESPACE" \
         --set=old="$RESTORE_OLD" <<'SQL'
 SELECT current_setting('server_version_num')::int / 10000;
@@ -178,9 +167,9 @@ SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE datname = :'target' AND p
 SQL
 }
 
-# question_server: questions that change nothing; sets `exists` and `missing_roles`.
-question_server() {
-    run_step ask "the server does not answer"
+# check_target: queries that change nothing; sets `exists` and `missing_roles`.
+check_target() {
+    run_step query "the server does not answer"
     {
         IFS= read -r server_major
         IFS= read -r server_version
@@ -190,7 +179,7 @@ question_server() {
         IFS= read -r old_exists
         IFS= read -r missing_roles
         IFS= read -r has_tablespace
-        IFS= read -r databases
+        IFS= read -r server_databases
         IFS= read -r sessions
     } <"$work/answers"
     answered=yes
@@ -199,7 +188,7 @@ question_server() {
     # What a login trigger of the restored database does is not for us.
     [ "$connects_as_superuser" = no ] || [ "$server_major" -lt 17 ] || quiet_options="$quiet_options -c event_triggers=off"
     # Names in an SQL_ASCII database may be in any encoding.
-    databases=$(utf8 "$databases")
+    server_databases=$(utf8 "$server_databases")
     if [ -n "$RESTORE_MAJOR" ] && [ "$server_major" -lt "$RESTORE_MAJOR" ]; then
         fail "the server is older than the backup" "the server is PostgreSQL $server_version, the backup is of $RESTORE_MAJOR" \
             "Restore into a server of PostgreSQL $RESTORE_MAJOR or newer."
@@ -259,9 +248,9 @@ SQL
     quiet_psql "$maintenance" >"$work/existing" <<'SQL' || return 1
 SELECT rolname FROM pg_catalog.pg_roles;
 SQL
-    encoding=$(globals facts | sed -n 's/^encoding //p')
+    encoding=$(globals_by facts | sed -n 's/^encoding //p')
     # In a variable: passwords go into no file, and half of it would leave half a role.
-    statements=$(globals roles) || return 1
+    statements=$(globals_by roles) || return 1
     printf 'BEGIN;\n%s\nCOMMIT;\n' "$statements" |
         PGCLIENTENCODING=${encoding:-UTF8} feed_psql "$maintenance" >/dev/null || return 1
     quiet_psql "$maintenance" --set=roles="$missing_roles" <<'SQL'
@@ -270,11 +259,14 @@ SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM json_array_elements_tex
 SQL
 }
 
-globals() { expand_text <"$file" 2>/dev/null | head -c "$RESTORE_GLOBALS_BYTES" | awk -v mode="$1" -v wanted="$work/wanted" -v existing="$work/existing" \
-        -v left_out="$work/left_out" -f "${SCRIPT%/*}/globals.awk"; }
+# globals_by MODE: what globals.awk makes of the backup's globals.
+globals_by() {
+    decompress <"$file" 2>/dev/null | head -c "$RESTORE_GLOBALS_BYTES" |
+        awk -v mode="$1" -v wanted="$work/wanted" -v existing="$work/existing" -v left_out="$work/left_out" -f "$work/globals.awk"
+}
 
-# roles_there: which of the missing ones there are now.
-roles_there() {
+# existing_roles: which of the missing ones there are now.
+existing_roles() {
     PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=roles="$missing_roles" 2>/dev/null <<'SQL' || printf '[]'
 SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM json_array_elements_text(:'roles') AS name JOIN pg_catalog.pg_roles ON rolname = name;
 SQL
@@ -293,7 +285,7 @@ make_roles() {
     end_step roles
 }
 
-create() {
+create_database() {
     if [ "$connects_as_superuser" = yes ]; then limit=0; else limit=-1; fi
     printf '%s CONNECTION LIMIT %s;\n%s\n' "$RESTORE_CREATE_SQL" "$limit" "$RESTORE_MARK_SQL" | quiet_psql "$maintenance" || return 1
     printf '%s\n' "$RESTORE_BEFORE_SQL" | quiet_psql "$RESTORE_TEMPORARY"
@@ -314,41 +306,38 @@ make_database() {
     end_step create
 }
 
-# feed_all: the section's own pieces of the text to psql, none of the rest.
-feed_all() { stage expand expand_text <"$file" | stage text feed_section; }
-
 feed_section() {
     section_offset=${RESTORE_SECTION% *}
-    take "$section_offset" >/dev/null || return 1
-    take "${RESTORE_SECTION#* }" >"$work/section" || return 1
+    copy_bytes "$section_offset" >/dev/null || return 1
+    copy_bytes "${RESTORE_SECTION#* }" >"$work/section" || return 1
     position=$((section_offset + ${RESTORE_SECTION#* }))
     begins_section <"$work/section" || { echo foreign >"$work/foreign"; return 1; }
     # What was committed last is flushed by the swap's own commit.
     stage pieces copy_pieces |
         PGOPTIONS="$PGOPTIONS -c synchronous_commit=off" stage psql feed_psql "$RESTORE_TEMPORARY" \
             keepalives_idle=30 keepalives_interval=10 keepalives_count=3 |
-        stage count count_rows >"$work/rows"
+        stage count sum_rows >"$work/rows"
     head -c 64 >"$work/behind"
 }
 
 copy_pieces() {
     while IFS=' ' read -r piece_offset piece_length <&3; do
-        take $((piece_offset - position)) >/dev/null && take "$piece_length" || return 1
+        copy_bytes $((piece_offset - position)) >/dev/null && copy_bytes "$piece_length" || return 1
         position=$((piece_offset + piece_length))
     done 3<<PIECES
 $RESTORE_PIECES
 PIECES
 }
 
-# count_rows: the sum of what COPY and INSERT reported (libpq, PQcmdStatus).
-count_rows() { awk '/^COPY [0-9]+$/ { rows += $2 } /^INSERT [0-9]+ [0-9]+$/ { rows += $3 } END { printf "%.0f\n", rows }'; }
+# sum_rows: the sum of what COPY and INSERT reported (libpq, PQcmdStatus).
+sum_rows() { awk '/^COPY [0-9]+$/ { rows += $2 } /^INSERT [0-9]+ [0-9]+$/ { rows += $3 } END { printf "%.0f\n", rows }'; }
 
-settle() { printf '%s\n' "$RESTORE_AFTER_SQL" | quiet_psql "$RESTORE_TEMPORARY"; }
+set_properties() { printf '%s\n' "$RESTORE_AFTER_SQL" | quiet_psql "$RESTORE_TEMPORARY"; }
 
-feed() {
+restore_section() {
     step=restore
     clear_stages
-    run_group _restore_step feed
+    run_group restore_section
     [ ! -e "$work/foreign" ] || fail "the contents are not this backup's" "at byte ${RESTORE_SECTION% *} of its text begins no database" \
         "Fetch the backup with verify again, and give the contents that this returns."
     if [ "$(stage_status_of psql)" != 0 ]; then
@@ -366,7 +355,7 @@ feed() {
         "Find out what writes to the volume."
     rows=$(cat "$work/rows")
     [ "$rows" = "$RESTORE_ROWS" ] || rows_differ
-    run_step settle "the database's own properties could not be set"
+    run_step properties "the database's own properties could not be set"
     tell_left_out
     log "restored $rows rows"
     end_step restore

@@ -38,9 +38,9 @@ SELECT pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
 SQL
 }
 
-# swap: both names in one transaction. RENAME holds off new connections and waits 5 s for those that are there
+# swap_databases: both names in one transaction. RENAME holds off new connections and waits 5 s for those that are there
 # (src/backend/storage/ipc/procarray.c, CountOtherDBBackends): whom end_sessions ends meanwhile cannot come back.
-swap() {
+swap_databases() {
     export exists
     # A signal in the middle waits: what was committed is no failure.
     trap 'pending_signal=TERM' TERM
@@ -51,7 +51,7 @@ swap() {
     while :; do
         busy=
         if [ "$exists" = yes ] && [ "$RESTORE_TERMINATE" = no ]; then busy=$(in_the_way); fi
-        [ -z "$pending_signal" ] || on_signal "$pending_signal"
+        [ -z "$pending_signal" ] || end_restore_by_signal "$pending_signal"
         if [ -z "$busy" ]; then
             try_swap && break
             message=$(psql_error "$work/psql.err" 2>/dev/null)
@@ -76,7 +76,7 @@ swap() {
 
 try_swap() {
     clear_stages
-    start_group _restore_step swap
+    start_group restore_swap
     step_group=$group
     try_until=$(($(now_epoch) + SWAP_SECONDS))
     while [ ! -s "$work/psql.status" ] && kill -0 "$step_group" 2>/dev/null && [ "$(now_epoch)" -lt "$try_until" ]; do

@@ -3,7 +3,7 @@
 #
 # `backup.sh run`: its steps in their order, its result, and what an earlier attempt left.
 # shellcheck shell=sh
-# shellcheck disable=SC2034,SC2154 # variables are shared with the other files
+# shellcheck disable=SC2034,SC2153,SC2154 # variables are shared with the other files
 # shellcheck disable=SC2329 # stage() and hooks call functions by name
 
 run() {
@@ -12,10 +12,12 @@ run() {
     publishing=no pending_signal='' ended_by='' ended_at_start=no
     final_name='' sha256='' bytes='' uncompressed_bytes='' server_version='' client_version='' read_mode='' can_list=no
     keep_streams
-    catch_signals TERM INT HUP USR1
+    on_failure=end_failed_run
+    catch_signals end_run_by_signal TERM INT HUP USR1
     read_configuration
+    read_server_configuration
     require_tools psql pg_dumpall awk cp cut dd find grep gzip head mkfifo mktemp sed sha256sum sort stat sync tail tee touch tr
-    make_work_folder
+    require_work_folder
     time_of_name=$(date -u +%Y-%m-%d-%H%M%S)
 
     prepare
@@ -35,9 +37,9 @@ run() {
     # A signal after this point finds a finished run.
     trap '' TERM INT HUP USR1
     recovered_from=$reason reason=null last_reason=null
-    succeeded=$(result succeeded)
+    succeeded=$(run_result succeeded)
     write_last_run "$succeeded" || warn "last-run.json could not be written"
-    write_termination_message "$succeeded" succeeded
+    write_termination_message run_result succeeded
     log "OK: $final_name, $(human_bytes "$bytes"), proven whole; deleted by retention: $deleted"
     printf '%s\n' "$succeeded"
     clean_up
@@ -48,7 +50,7 @@ prepare() {
     can_list=yes
     take_over_earlier_attempt
     remove_stale_partials
-    write_last_run "$(result running)" || fail_write "$message" "$write_fault"
+    write_last_run "$(run_result running)" || fail_write "$message" "$write_fault"
     listing >"$work/listing" || fail "the volume cannot be listed" "find or awk failed" "Look at the messages above."
     last_backup=$(newest_complete "$work/listing")
     free=$(free_bytes)
@@ -57,9 +59,9 @@ prepare() {
             "Make room or enlarge the volume (postgres_backup_storage_size, the share's quota), or keep fewer backups (postgres_backup_keep_*)."
     fi
     partial=$POSTGRES_BACKUP_DIR/.$POSTGRES_BACKUP_NAME-$time_of_name.sql.gz.$POSTGRES_BACKUP_POD.partial
-    start_group _watch "$$" "$time_limit_seconds" "$partial"
+    start_group watch "$$" "$time_limit_seconds" "$partial"
     watch_group=$group
-    ask_server
+    query_server
     write_header
     message=$( { (set -C; : >"$partial"); } 2>&1) || fail_write "${message:-the partial could not be created}"
     log "server $PGHOST:$PGPORT, PostgreSQL $server_version; pg_dumpall $client_version; compressor $compressor; $(human_bytes "$free") free"
@@ -150,7 +152,7 @@ publish() {
     if [ -n "$pending_signal" ]; then
         rm -f "$sidecar" 2>/dev/null
         publishing=no
-        on_signal "$pending_signal"
+        end_run_by_signal "$pending_signal"
     fi
     # A hard link refuses an existing name; where the file system has none, a rename.
     if ln "$partial" "$POSTGRES_BACKUP_DIR/$candidate" 2>/dev/null; then
@@ -163,7 +165,7 @@ publish() {
     sync "$POSTGRES_BACKUP_DIR" 2>/dev/null || :
     final_name=$candidate
     publishing=no
-    [ -z "$pending_signal" ] || on_signal "$pending_signal"
+    [ -z "$pending_signal" ] || end_run_by_signal "$pending_signal"
     end_step publish
     log "published as $final_name with its sidecar"
 }
@@ -202,8 +204,8 @@ fail_write() {
     esac
 }
 
-# result STATE: the run's JSON object; at most the given number of bytes where possible.
-result() {
+# run_result STATE: one JSON object.
+run_result() {
     printf '{"state":"%s","job":%s,"pod":%s,"attempts":%s,"started":"%s","finished":%s' "$1" \
         "$(json_or_null "$POSTGRES_BACKUP_JOB")" "$(json "$POSTGRES_BACKUP_POD")" "$attempts" "$started" \
         "$(if [ "$1" = running ]; then printf null; else json "$(now_iso)"; fi)"
@@ -215,6 +217,24 @@ result() {
         "$(json_or_null "$read_mode")"
     printf ',"skipped_databases":%s,"invalid_databases":%s,"deleted":%s,"warnings":[%s],"script_version":"%s"}' \
         "$skipped" "$invalid" "$deleted" "$warnings" "$VERSION"
+}
+
+# end_failed_run: what fail_with() does for a run: the result, and what is left.
+end_failed_run() {
+    [ -n "$attempts" ] || take_over_earlier_attempt
+    [ -z "$partial" ] || rm -f "$partial" 2>/dev/null
+    this_reason=$(json "$(printf '%s: %s' "$what" "$found" | head -c 1500)")
+    if [ "$reason" = null ]; then reason=$this_reason
+    elif [ "$ended_at_start" = no ]; then last_reason=$this_reason
+    else last_reason=$earlier_last_reason
+    fi
+    if [ -z "$final_name" ]; then sha256='' bytes='' uncompressed_bytes=''; fi
+    failed_result=$(run_result failed)
+    write_last_run "$failed_result" || log "last-run.json could not be written: the volume does not allow it"
+    printf '%s\n' "$failed_result"
+    write_termination_message run_result failed
+    report_older_backups
+    [ "$reason" = "$this_reason" ] || log "  The first attempt of this Job failed: $reason"
 }
 
 report_older_backups() {
@@ -230,7 +250,8 @@ report_older_backups() {
     fi
 }
 
-on_signal() {
+# end_run_by_signal NAME
+end_run_by_signal() {
     # Before there is a configuration nothing was begun.
     [ -n "${POSTGRES_BACKUP_TERMINATION_LOG:-}" ] || exit "$SIGTERM_STATUS"
     # Half published is neither kept nor failed: publish() looks at what came meanwhile.

@@ -9,7 +9,7 @@
 open_volume() {
     require_tools awk cp cut find grep head mktemp sed sort stat tail tr
     check_volume
-    make_work_folder
+    require_work_folder
     trap 'exit 143' TERM
     trap 'exit 130' INT
     listing >"$work/listing" || fail "the volume cannot be listed" "find or awk failed" "Look at the messages above."

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from plugins.module_utils._script.drill import FILES as SCRIPT
 from plugins.module_utils.diagnosis import Waiting
-from plugins.module_utils.drilling import FILES, DrillRequest, drill_work, failure_reason, sections, settings_text
+from plugins.module_utils.drilling import DrillRequest, drill_work, failure_reason, sections, settings_text
 from plugins.module_utils.errors import ExpectationError
-from plugins.module_utils.script import FILES as SCRIPT
 from plugins.module_utils.sizes import parse_size
 from plugins.module_utils.volume_jobs import volume_job
 
@@ -68,7 +68,7 @@ def test_what_the_script_is_told() -> None:
         "x.y = 3",
     ]
     assert spec["template"]["spec"]["volumes"][-1]["emptyDir"] == {"sizeLimit": "1.5Gi", "medium": "Memory"}
-    assert {f"FILE_{name.upper().replace('.', '_')}" for name in FILES} <= told.keys()
+    assert {f"FILE_{name.upper().replace('.', '_')}" for name in SCRIPT} <= told.keys()
 
 
 @pytest.mark.parametrize(
