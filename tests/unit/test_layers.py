@@ -52,7 +52,6 @@ CORE = frozenset(
         "job_templates",
         "names",
         "restore_plan",
-        "script",
         "script_1_0",
         "script_output",
         "section_statements",
