@@ -9,8 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dev.cluster.devcluster.errors import ClusterError
-from dev.cluster.devcluster.settings import from_environment
+from dev.buildkit.errors import ReportedError
 from dev.nfs.image import make_image
 from tests.script.script_files import files_of, source
 from tests.script.volume import put_backup
@@ -29,8 +28,8 @@ def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
     files = {f"script/{name}": (source() / name).read_bytes() for name in files_of()}
     files |= {f"older/{path.name}": path.read_bytes() for path in older.iterdir()}
     try:
-        machine = Machine(make_image(from_environment().cache), folder, files)
-    except ClusterError as error:
+        machine = Machine(make_image(), folder, files)
+    except ReportedError as error:
         pytest.fail(error.render(), pytrace=False)
     except MachineError as error:
         pytest.fail(f"no guest with NFS: {error}", pytrace=False)
