@@ -17,6 +17,7 @@ from ._cluster.connection import Connection
 from ._cluster.reader import StartLimits
 from .errors import BackupError, ExpectationError
 from .interruption import InterruptedBySignal
+from .script_output import log_lines
 from .units import parse_duration
 
 try:
@@ -62,7 +63,7 @@ def shortened(result: Result) -> Result:
     """A failure's result: Ansible prints all of it behind the message, which has what matters."""
     short = dict(result)
     if isinstance(short.get("log"), list):
-        short["log"] = [line for line in short["log"] if not line.startswith("{")][-FAILED_LOG_LINES:]
+        short["log"] = log_lines(short["log"])[-FAILED_LOG_LINES:]
     if isinstance(short.get("result"), dict):
         short["result"] = {key: value for key, value in short["result"].items() if value not in (None, [], {}, "")}
     contents = short.get("contents")

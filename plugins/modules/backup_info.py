@@ -66,7 +66,8 @@ problems:
       description: The expected and the actual value, and what to do.
       type: str
 backups:
-  description: All backups on the volume with their retention verdicts, newest first.
+  description: All backups on the volume with their retention verdicts, newest first. C(future) is whether the time in
+    the name of the backup is in the future.
   type: list
   elements: dict
   returned: always
@@ -77,6 +78,7 @@ backups:
       size_bytes: 1048576
       sha256: 2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824
       state: complete
+      future: false
       verdict: keep
       reasons: [last, daily 2026-11-22]
 newest:
@@ -86,6 +88,7 @@ newest:
 last_run:
   description:
     - Result of the last run; null if no run has recorded one.
+    - C(signal) is the signal that ended it, such as V(TERM); null if none did.
     - The size of its backup is C(size_bytes). Its old name C(bytes) is deprecated and will be removed in version 1.2.0.
   type: dict
   returned: always
@@ -98,6 +101,7 @@ last_drill:
   returned: always
   sample:
     state: succeeded
+    signal: null
     backup: postgres-backup-2026-11-22-020000.sql.gz
     started: "2026-11-22T04:00:03Z"
     finished: "2026-11-22T04:00:21Z"
@@ -157,6 +161,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.i
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.reader import Reader
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_templates import backup_mount
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.volume_jobs import ReaderRequest
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._script.version import VERSION
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.catalog import parse_listing
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.health import problems
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
@@ -164,7 +169,6 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_sup
     run_module,
     start_limits,
 )
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.script import VERSION
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule

@@ -79,9 +79,9 @@ newest:
   returned: always
 result:
   description:
-    - The result of the run - its state, the name, size and sha256 of the backup, seconds per step, and the reason if it
-      failed. Null for a CronJob that does not run this collection's script, and if O(wait) is false. If the module
-      fails, only the fields that have a value are returned.
+    - The result of the run - its state, the name, size and sha256 of the backup, seconds per step, the reason if it
+      failed, and the C(signal) that ended it, such as V(TERM). Null for a CronJob that does not run this collection's
+      script, and if O(wait) is false. If the module fails, only the fields that have a value are returned.
     - The size of the backup is C(size_bytes). Its old name C(bytes) is deprecated and will be removed in version 1.2.0.
   type: dict
   returned: always
@@ -137,6 +137,8 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_sup
     seconds,
     start_limits,
 )
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.script_1_0 import with_fields
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.script_output import log_lines
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -236,7 +238,7 @@ def own_result(
 ) -> tuple[dict[str, Any] | None, str]:
     """The run's result, which names its Job, and what was found where it is not known."""
     if heard is not None and heard.get("job") in {None, job}:
-        return heard, ""
+        return with_fields(heard), ""
     # The Job, or its pod, was gone before it could be heard: the volume knows, where it can be read.
     try:
         last = read_catalog(module, connection, cronjob).last_run
@@ -257,7 +259,7 @@ def unproven(namespace: str, job: str, look: str) -> str:
 
 
 def failure(namespace: str, job: str, end: JobEnd, result: dict[str, Any] | None) -> str:
-    tail = "\n".join(line for line in end.log[-12:] if not line.startswith("{"))
+    tail = "\n".join(log_lines(end.log[-12:]))
     reason = (result or {}).get("reason") or "the run left no reason"
     # The first one of a volume that takes no word, such as a read-only one, is not known.
     last = (result or {}).get("last_reason")

@@ -180,6 +180,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.rest
     plan_restore,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import run_module, seconds
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.script_output import log_lines
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -251,7 +252,7 @@ def result_of(module: AnsibleModule, plan: RestorePlan, job: str, end: JobEnd) -
         "created_roles": said.get("created_roles", []),
         "seconds": said.get("seconds", {}),
         "job": job,
-        "log": [line for line in end.log if not line.startswith("{")][-LOG_LINES:],
+        "log": log_lines(end.log)[-LOG_LINES:],
     }
     if said.get("state") != "succeeded":
         changed = bool(found["created_roles"])

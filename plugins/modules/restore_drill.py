@@ -203,7 +203,6 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.dril
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.drill_report import (
     Expected,
     compare,
-    is_report_line,
     parse_report,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_templates import job_name
@@ -213,6 +212,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.volu
     ReaderRequest,
     volume_job,
 )
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._script.drill import FILES
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.catalog import Backup, parse_listing
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import ClusterError, DrillError
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.interruption import signals_raise
@@ -221,7 +221,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_sup
     seconds,
     start_limits,
 )
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.script import FILES
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.script_output import log_lines
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -292,7 +292,7 @@ def run(module: AnsibleModule, connection: Connection, cronjob: dict[str, Any], 
 
 def told(log: tuple[str, ...]) -> list[str]:
     """The log's last lines for people."""
-    return [line for line in log if not is_report_line(line) and not line.startswith('{"state":')][-LOG_LINES:]
+    return log_lines(log)[-LOG_LINES:]
 
 
 def judge(end: JobEnd, expected: Expected | None) -> dict[str, Any]:

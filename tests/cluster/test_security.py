@@ -16,10 +16,11 @@ from typing import Any
 
 import pytest
 
-from plugins.module_utils._cluster.restore_run import SCRIPT_FILES
 from plugins.module_utils._jobs.drill_job import DrillRequest, drill_work
 from plugins.module_utils._jobs.volume_jobs import RESTORE, ReaderRequest, VolumeWork, reader_job, volume_job
-from plugins.module_utils.script import FILES
+from plugins.module_utils._script.drill import FILES as DRILL_FILES
+from plugins.module_utils._script.reader import FILES as READER_FILES
+from plugins.module_utils._script.restore import FILES as RESTORE_FILES
 from tests.cluster.support.ansible_runs import Ansible
 from tests.cluster.support.foreign_cronjobs import install
 from tests.cluster.support.installed_objects import volume_folder
@@ -77,16 +78,14 @@ def from_cronjob(namespace: str, cronjob: str, job: str) -> dict[str, Any]:
 def jobs(namespace: str) -> list[dict[str, Any]]:
     """All that this collection starts, made as the modules make it."""
     cronjob = must_get("cronjob", NAME, namespace)
-    restore = VolumeWork(
-        RESTORE, ("_restore",), 600, SCRIPT_FILES, credentials=True, variables={"RESTORE_CHECK": "yes"}
-    )
+    restore = VolumeWork(RESTORE, ("_restore",), 600, credentials=True, variables={"RESTORE_CHECK": "yes"})
     return [
         from_cronjob(namespace, NAME, "backup"),
         from_cronjob(namespace, f"{NAME}-drill", "scheduled-drill"),
-        reader_job(cronjob, "reader", FILES, ReaderRequest()),
-        reader_job(cronjob, "pruner", FILES, ReaderRequest(("prune",), writes=True)),
-        volume_job(cronjob, "drill", FILES, drill_work(DrillRequest(), "drill")),
-        volume_job(cronjob, "restore", FILES, restore),
+        reader_job(cronjob, "reader", READER_FILES, ReaderRequest()),
+        reader_job(cronjob, "pruner", READER_FILES, ReaderRequest(("prune",), writes=True)),
+        volume_job(cronjob, "drill", DRILL_FILES, drill_work(DrillRequest(), "drill")),
+        volume_job(cronjob, "restore", RESTORE_FILES, restore),
     ]
 
 

@@ -5,16 +5,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from dev.buildkit.errors import ReportedError
 from dev.nfs.image import make_image
-from tests.script.conftest import FILES, FILES_VARIABLE
-from tests.script.programs import REPOSITORY
+from tests.script.script_files import files_of, source
 from tests.script.volume import put_backup
 
 from .machine import Machine, MachineError
@@ -28,8 +25,7 @@ def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
     older.mkdir()
     for moment in OLDER:
         put_backup(older, backup_name(moment))
-    source = Path(os.environ.get(FILES_VARIABLE) or REPOSITORY / "roles" / "postgres_backup" / "files")
-    files = {f"script/{name}": (source / name).read_bytes() for name in FILES}
+    files = {f"script/{name}": (source() / name).read_bytes() for name in files_of()}
     files |= {f"older/{path.name}": path.read_bytes() for path in older.iterdir()}
     try:
         machine = Machine(make_image(), folder, files)

@@ -10,7 +10,6 @@ Nothing is skipped: a shell, an awk or a PostgreSQL that is missing fails the te
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,14 +19,11 @@ from tests.in_turn import take_in_turn
 
 from . import combinations, sample
 from .combinations import Combination
-from .programs import DEFAULT_VERSION, REPOSITORY, Programs, root_filesystem, wrap
+from .programs import DEFAULT_VERSION, Programs, root_filesystem, wrap
 from .sandbox import Sandbox
+from .script_files import copy_script
 from .server import Server
 from .workspace import Workspace
-
-FILES = ("backup.sh", "retention.awk", "feeding.sh", "globals.awk", "sections.awk", "drill.sh", "restore.sh")
-# Another folder with the files: for a changed copy that the tests should find fault with.
-FILES_VARIABLE = "SCRIPT_TESTS_FILES"
 
 MakeSandbox = Callable[[], Sandbox]
 
@@ -54,12 +50,7 @@ def workspace() -> Iterator[Workspace]:
 @pytest.fixture(scope="session")
 def script(workspace: Workspace) -> Path:
     """The script where a user without a name can read it, mounted read-only as far as its mode can say."""
-    source = Path(os.environ.get(FILES_VARIABLE) or REPOSITORY / "roles" / "postgres_backup" / "files")
-    folder = workspace.directory("script")
-    for name in FILES:
-        shutil.copy(source / name, folder / name)
-        (folder / name).chmod(0o444)
-    return folder / "backup.sh"
+    return copy_script(workspace.directory("script"))
 
 
 @pytest.fixture(scope="session")

@@ -187,6 +187,7 @@ class Placed:
                 "size_bytes": item.size,
                 "sha256": item.hash() if item.state is model.State.COMPLETE else None,
                 "state": item.state.value,
+                "future": created[name] - self.now > model.FUTURE_TOLERANCE,
                 "verdict": "keep" if self.verdicts[name].keep else "delete",
                 "reasons": list(self.verdicts[name].reasons),
             }

@@ -19,7 +19,7 @@ from .volume import backup_name, give, put, put_backup, snapshot
 pytestmark = under_all
 
 NOON = datetime(2025, 6, 1, 12, tzinfo=UTC)
-BACKUP_KEYS = ["type", "name", "created", "size_bytes", "sha256", "state", "verdict", "reasons"]
+BACKUP_KEYS = ["type", "name", "created", "size_bytes", "sha256", "state", "future", "verdict", "reasons"]
 VOLUME_KEYS = {"type", "path", "source", "size_bytes", "free_bytes", "script_version", "policy", "last_run"}
 
 

@@ -30,14 +30,13 @@ from plugins.module_utils._jobs.restore_plan import RestorePlan, RestoreRequest,
 from tests.dump import hostile, truth
 
 from .combinations import under_all, under_one
-from .conftest import FILES_VARIABLE
-from .programs import REPOSITORY, root_filesystem, wrap
+from .programs import root_filesystem, wrap
 from .sample import literal, quoted
 from .sandbox import Outcome, Sandbox
+from .script_files import copy_script
 from .server import Server
 from .workspace import Workspace, kill_all, processes_of
 
-FILES = ("backup.sh", "retention.awk", "feeding.sh", "globals.awk", "restore.sh")
 NAME = "postgres-backup-2026-11-22-020000.sql.gz"
 NOW = datetime(2026, 11, 22, 3, 4, 5, tzinfo=UTC)
 TOKEN = "abc123"
@@ -48,12 +47,7 @@ SECRET_ROW = "row-that-nobody-may-see"
 @pytest.fixture(scope="session")
 def script(workspace: Workspace) -> Path:
     """The script with what a restore needs."""
-    source = Path(os.environ.get(FILES_VARIABLE) or REPOSITORY / "roles" / "postgres_backup" / "files")
-    folder = workspace.directory("restore-script")
-    for name in FILES:
-        shutil.copy(source / name, folder / name)
-        (folder / name).chmod(0o444)
-    return folder / "backup.sh"
+    return copy_script(workspace.directory("restore-script"), "_restore")
 
 
 @dataclass(frozen=True)

@@ -103,11 +103,7 @@ DRILL_MESSAGES = [
 ]
 _ADVISE = r"""
 work=/nowhere step=$3 superuser='the boss' server_version=18
-sed '/^command=${1-}$/,$d' "$1/backup.sh" >"${2%/*}/functions.sh"
-. "${2%/*}/functions.sh"
-. "$1/feeding.sh"
-. "$1/restore.sh"
-. "$1/drill.sh"
+for file in output process postgres psql restore_advice drill_restore; do . "$1/$file.sh"; done
 "$4" "$(psql_error "$2")"
 """
 

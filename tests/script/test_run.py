@@ -21,6 +21,7 @@ import pytest
 from . import sample
 from .combinations import Combination, program, under_all
 from .sandbox import Json, Outcome, Sandbox
+from .script_files import copy_script
 from .server import HOST, SUPERUSER, Server
 from .volume import END, backup_name, created, give, put_backup, snapshot, without
 from .workspace import SERVER_UID, Workspace
@@ -410,9 +411,7 @@ def test_many_skipped_databases_are_cut_in_the_termination_message_only(sandbox:
 def test_the_script_is_replaced_in_the_middle(sandbox: Sandbox) -> None:
     """As an upgrade does it to a mounted ConfigMap: the run goes on with what it began with."""
     folder = sandbox.workspace.directory("replaced")
-    shutil.copy(sandbox.script.parent / "sections.awk", folder)
-    rules = Path(shutil.copy(sandbox.script.parent / "retention.awk", folder))
-    sandbox.script = Path(shutil.copy(sandbox.script, folder))
+    sandbox.script = copy_script(folder)
     now = datetime.now(UTC).replace(microsecond=0)
     for day in range(1, 12):
         put_backup(sandbox.volume, backup_name(sandbox.name, now - timedelta(days=day)))
@@ -421,8 +420,8 @@ def test_the_script_is_replaced_in_the_middle(sandbox: Sandbox) -> None:
     with sandbox.server.locked("users", "app"):
         process = sandbox.start("run")
         sandbox.wait_until(lambda: bool(sandbox.partials()), "a partial", process)
-        sandbox.script.write_text("echo replaced; exit 9\n" * 9999)
-        rules.write_text("BEGIN { exit 9 }\n")
+        for path in folder.iterdir():
+            path.write_text("BEGIN { exit 9 }\n" if path.suffix == ".awk" else "echo replaced; exit 9\n" * 9999)
     outcome = sandbox.finish(process).check()
     assert "replaced" not in outcome.out + outcome.log
     assert outcome.result["deleted"] == 5

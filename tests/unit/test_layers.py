@@ -69,19 +69,21 @@ FOLDERS = {
     "findings": _folder(),
     "units": _folder("errors"),
     "interruption": _folder(io=True),
-    "script": _folder(),
+    "script_output": _folder(),
+    "script_1_0": _folder(),
+    "_script": _folder(),
     "_dump": _folder("errors", OPTIONAL),
-    "_volume": _folder("errors findings units", io_files="checksum_file"),
+    "_volume": _folder("errors findings units script_output script_1_0", io_files="checksum_file"),
     "_verify": _folder("errors findings units _dump _volume", io_files="verification"),
-    "_jobs": _folder("errors findings units _dump"),
+    "_jobs": _folder("errors findings units script_output _dump"),
     "_fetch": _folder("errors findings _dump _volume _verify", io=True),
-    "_cluster": _folder("errors interruption script _volume _jobs", KUBERNETES, io=True),
+    "_cluster": _folder("errors interruption script_output _script _volume _jobs", KUBERNETES, io=True),
     "module_support": _folder(
-        "errors interruption units _cluster", frozenset({"ansible", "ansible_collections"}), io=True
+        "errors interruption units script_output _cluster", frozenset({"ansible", "ansible_collections"}), io=True
     ),
 }
 # backup_verify runs with these alone, on Python 3.9 and without libraries.
-STANDALONE = frozenset(["errors", "findings", "units", "_dump", "_volume", "_verify"])
+STANDALONE = frozenset(["errors", "findings", "units", "script_output", "script_1_0", "_dump", "_volume", "_verify"])
 
 
 def imports(path: Path) -> Iterator[str]:

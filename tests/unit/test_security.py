@@ -19,9 +19,11 @@ from plugins.module_utils._fetch.destination import Destination, open_partial, r
 from plugins.module_utils._jobs.drill_job import DrillRequest, drill_work
 from plugins.module_utils._jobs.restore_plan import RestoreRequest, plan_restore
 from plugins.module_utils._jobs.volume_jobs import RESTORE, ReaderRequest, VolumeWork, reader_job, volume_job
+from plugins.module_utils._script.drill import FILES as DRILL_FILES
+from plugins.module_utils._script.reader import FILES as READER_FILES
+from plugins.module_utils._script.restore import FILES as RESTORE_FILES
 from plugins.module_utils._volume.catalog import parse_listing
 from plugins.module_utils.errors import BackupError, ListingError
-from plugins.module_utils.script import FILES
 
 from .plugins.module_utils._jobs.test_restore_plan import contents
 from .plugins.module_utils.cronjobs import cronjob, plain
@@ -60,11 +62,11 @@ def reader(**options: Any) -> dict[str, Any]:
     # Whoever made this CronJob says nothing of the folder.
     made = plain(("data", "/data"))
     made["spec"]["jobTemplate"]["spec"]["template"]["spec"]["volumes"].append({"name": "data", "emptyDir": {}})
-    return reader_job(made, "r-1", FILES, ReaderRequest(**options))
+    return reader_job(made, "r-1", READER_FILES, ReaderRequest(**options))
 
 
 def drill(**options: Any) -> dict[str, Any]:
-    return volume_job(cronjob(), "d-1", FILES, drill_work(DrillRequest(**options), "d-1"))
+    return volume_job(cronjob(), "d-1", DRILL_FILES, drill_work(DrillRequest(**options), "d-1"))
 
 
 def restore(**options: Any) -> dict[str, Any]:
@@ -73,7 +75,7 @@ def restore(**options: Any) -> dict[str, Any]:
         given["contents"] = contents(name=options["database"])
     plan = plan_restore(RestoreRequest(**{**given, "now": datetime(2026, 11, 22, tzinfo=UTC), **options}))
     work = VolumeWork(RESTORE, ("_restore",), 100, credentials=True, variables=plan.variables)
-    return volume_job(cronjob(), "r-1", FILES, work)
+    return volume_job(cronjob(), "r-1", RESTORE_FILES, work)
 
 
 def text_options(request: type) -> list[str]:
@@ -132,6 +134,7 @@ LINE = {
     "size_bytes": 1,
     "sha256": None,
     "state": "complete",
+    "future": False,
     "verdict": "keep",
     "reasons": [],
 }

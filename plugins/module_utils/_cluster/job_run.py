@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import threading
 import time
 from dataclasses import dataclass, replace
@@ -13,13 +12,13 @@ from typing import Any
 
 from .._jobs.pod_diagnosis import PodProblem, has_succeeded, job_end, job_failure, running_beside, termination_cause
 from ..errors import ClusterError, ForbiddenError, NotFoundError, StuckError, WaitTimeoutError
+from ..script_output import is_success, result_of
 from .connection import Connection, Object
 from .pod_watch import PodWatch
 from .reader import split_lines
 
 _POLL_SECONDS = 0.4
 _OTHER_STREAM_SECONDS = 0.1
-_SUCCEEDED = '{"state":"succeeded",'
 # How long the last lines of a log may take after the Job has ended.
 _LAST_LINES_SECONDS = 10
 # How long a container beside the script's may go on after its success, as one does that is told to end by it.
@@ -158,11 +157,9 @@ class JobRun:
         """
         wanted = {"Complete": {"succeeded"}, "Failed": {"failed", "succeeded"}}.get(state)
         for text in (*reversed(log), self._last_words or ""):
-            if text.startswith('{"state":'):
-                with contextlib.suppress(ValueError):
-                    found: dict[str, Any] = json.loads(text)
-                    if wanted is None or found["state"] in wanted:
-                        return found
+            result = result_of(text)
+            if result is not None and (wanted is None or result["state"] in wanted):
+                return result
         return None
 
     def _note(self, pods: list[Object]) -> None:
@@ -226,7 +223,7 @@ class JobRun:
             if (key := f"{pod} {stamped}") not in self._seen:
                 self._seen.add(key)
                 self._lines[pod].append(line)
-        if line.startswith(_SUCCEEDED):
+        if is_success(line):
             self._succeeded.set()
 
 

@@ -14,8 +14,9 @@ from typing import Any
 
 from .._jobs.job_templates import backup_mount, job_name
 from .._jobs.volume_jobs import READER, READER_DEADLINE_SECONDS, ReaderRequest, reader_job
+from .._script.reader import FILES
 from ..errors import ClusterError, ForbiddenError, NotFoundError, WaitTimeoutError
-from ..script import FILES
+from ..script_output import is_volume
 from .connection import Connection, Object
 from .pod_watch import PodWatch
 
@@ -23,7 +24,6 @@ with contextlib.suppress(ImportError):  # the module says so: module_support.py
     import urllib3
 
 _POLL_SECONDS = 0.15
-_LAST_LINE = '{"type":"volume"'
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Reader:
         try:
             for line in split_lines(response.stream(65536)):
                 lines.append(line)
-                if self._request.stay_seconds and line.startswith(_LAST_LINE):
+                if self._request.stay_seconds and is_volume(line):
                     break
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise ClusterError(f"the log of the reader's pod broke off: {error}. Run it again") from error

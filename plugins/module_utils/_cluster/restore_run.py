@@ -10,16 +10,15 @@ import time
 from .._jobs.job_templates import job_name
 from .._jobs.pod_diagnosis import job_end
 from .._jobs.volume_jobs import COMPONENT, RESTORE, VolumeWork, volume_job
+from .._script.restore import FILES
 from ..errors import ClusterError, ConcurrentRestoreError, InterruptedRestoreError, StuckError, WaitTimeoutError
 from ..interruption import InterruptedBySignal, signals_raise
-from ..script import FILES
 from .connection import Connection, Object
 from .job_run import JobEnd, JobRun
 from .reader import node_of_volume
 
 # How long the pod may take to drop what it made, also where the server has to come back first.
 GRACE_SECONDS = 90
-SCRIPT_FILES = ("backup.sh", "retention.awk", "feeding.sh", "globals.awk", "restore.sh")
 _PREFIX = "postgres-backup.homelab"
 _CRONJOB, _TARGET = f"{_PREFIX}/cronjob", f"{_PREFIX}/restore-target"
 
@@ -37,7 +36,6 @@ def run_restore(
     work = VolumeWork(
         kind=RESTORE,
         words=("_restore",),
-        files=SCRIPT_FILES,
         deadline_seconds=int(timeout_seconds),
         grace_seconds=GRACE_SECONDS,
         directory=directory,

@@ -15,7 +15,6 @@ from .drill_report import BUILTIN_DATABASES
 from .job_templates import PREFIX
 from .volume_jobs import DRILL, VolumeWork
 
-FILES = ("backup.sh", "retention.awk", "feeding.sh", "globals.awk", "sections.awk", "drill.sh")
 # Where the throwaway server has its data.
 DATA = "/drill"
 _DATA_VOLUME = "postgres-backup-drill"
@@ -89,7 +88,6 @@ def drill_work(request: DrillRequest, job: str) -> VolumeWork:
     return VolumeWork(
         kind=DRILL,
         words=("drill",),
-        files=FILES,
         deadline_seconds=int(seconds) + START_SECONDS,
         directory=request.directory,
         node=request.node,
@@ -152,11 +150,7 @@ def failure_reason(state: str, reason: str | None, result: Mapping[str, Any] | N
     """
     if result is not None and result.get("reason"):
         # The script was only told to end; who told it, and why, Kubernetes knows.
-        by = (
-            f". Kubernetes ended its pod: {killed}"
-            if killed is not None and "ended from outside" in result["reason"]
-            else ""
-        )
+        by = f". Kubernetes ended its pod: {killed}" if killed is not None and result.get("signal") else ""
         return f"{result['reason']}{by}"
     if killed is not None:
         return f"Kubernetes ended its pod: {killed}"

@@ -12,8 +12,8 @@ from typing import Any
 from .._dump.encodings import codec_of, decode
 from ..errors import DrillError, ExpectationError
 from ..findings import Failure
+from ..script_output import is_object
 
-_LINE = '{"type":'
 # A cluster may have thousands of tables: of each kind no more are named.
 _NAMED = 20
 # Every server has these, also when the dump does not name them.
@@ -65,11 +65,6 @@ class DrillReport:
         return sum(database.rows for database in self.databases)
 
 
-def is_report_line(line: str) -> bool:
-    """Whether a line of a drill's log belongs to its report; the others are for people, or the result."""
-    return line.startswith(_LINE)
-
-
 def parse_report(lines: Iterable[str], tables: int | None = None) -> DrillReport:
     """The report among a drill's lines; `tables` is how many the drill's result speaks of.
 
@@ -77,7 +72,7 @@ def parse_report(lines: Iterable[str], tables: int | None = None) -> DrillReport
     """
     databases: list[tuple[RestoredDatabase, str, int, list[RestoredTable]]] = []
     for line in lines:
-        if not is_report_line(line):
+        if not is_object(line):
             continue
         try:
             found = json.loads(line)

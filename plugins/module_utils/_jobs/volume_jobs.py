@@ -8,7 +8,7 @@ All objects are plain dictionaries as the Kubernetes API has them (batch/v1).
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,7 +35,7 @@ _USER_VOLUME = "postgres-backup-user"
 class VolumeWork:
     """What a Job is to do: run `backup.sh WORDS`, in a container named after its `kind`.
 
-    `files` are those of the script's that it needs; `directory` is the folder that holds the backups where the CronJob
+    `directory` is the folder that holds the backups where the CronJob
     does not say it; `writes` mounts the volume writable; `node` is where the pod must run; `variables` are added to the
     CronJob's own POSTGRES_BACKUP_*; `credentials` leaves the container the rest of its environment and its mounts;
     `volumes` and `mounts` are added to the pod and to its containers; `passwd` gives the container a passwd file that
@@ -45,7 +45,6 @@ class VolumeWork:
     kind: str
     words: tuple[str, ...]
     deadline_seconds: int
-    files: tuple[str, ...] = ("backup.sh", "retention.awk")
     stay_seconds: int = 0
     grace_seconds: int = 1
     directory: str | None = None
@@ -74,7 +73,7 @@ class ReaderRequest:
 
 
 def reader_job(cronjob: Mapping[str, Any], name: str, script: Mapping[str, str], request: ReaderRequest) -> Object:
-    """The Job of a reader; `script` has the texts of the script's files by their names."""
+    """The Job of a reader; `script` has the texts of the script's files that it needs by their names."""
     work = VolumeWork(
         kind=READER,
         words=request.words,
@@ -90,7 +89,8 @@ def reader_job(cronjob: Mapping[str, Any], name: str, script: Mapping[str, str],
 def volume_job(cronjob: Mapping[str, Any], name: str, script: Mapping[str, str], work: VolumeWork) -> Object:
     """A Job like the backup's own, without its other containers; without credentials, secrets and other volumes too.
 
-    `script` has the texts of the script's files by their names. Raises TemplateError where the volume is not clear.
+    `script` has the texts of the script's files that the work needs by their names. Raises TemplateError where the
+    volume is not clear.
     """
     there = backup_mount(cronjob, work.directory)
     template = cronjob["spec"]["jobTemplate"]["spec"]["template"]
@@ -151,14 +151,14 @@ def _add_passwd(spec: Object, container: Object) -> dict[str, str]:
 
 def _container(there: BackupMount, cronjob: str, script: Mapping[str, str], work: VolumeWork) -> Object:
     environment = _environment(there, cronjob, work)
-    environment |= {_variable(name): _value(script[name]) for name in work.files}
+    environment |= {_variable(name): _value(text) for name, text in script.items()}
     environment |= {"STAY_SECONDS": _value(str(work.stay_seconds)), "TMPDIR": _value(SCRATCH)}
     mount = {**there.mount, "readOnly": not work.writes}
     others = [other for other in there.container.get("volumeMounts", []) if other != there.mount]
     made = {
         "name": work.kind,
         "image": there.container["image"],
-        "command": ["/bin/sh", "-c", _boot(work.files), "backup.sh"],
+        "command": ["/bin/sh", "-c", _boot(script), "backup.sh"],
         "args": list(work.words),
         "env": [{"name": name, **source} for name, source in environment.items()],
         "volumeMounts": [
@@ -198,7 +198,7 @@ def _variable(file: str) -> str:
     return "FILE_" + file.upper().replace(".", "_").replace("-", "_")
 
 
-def _boot(files: tuple[str, ...]) -> str:
+def _boot(files: Iterable[str]) -> str:
     """A shell's program that writes the files, runs the script, and stays for as long as it is told to."""
     lines = ["umask 077", f'mkdir -p "{SCRATCH}/script" || exit 2']
     for file in files:

@@ -11,18 +11,21 @@ from datetime import datetime
 from typing import Any
 
 from ..errors import ListingError
+from ..script_1_0 import with_fields
+from ..script_output import is_object
 from .backup_names import TIME_FORMAT, parse_time, time_in_name
 
 COMPLETE, UNCHECKED, DAMAGED = "complete", "unchecked", "damaged"
-# What retention.awk says of a backup whose name lies ahead of the clock.
-_FUTURE = "dated in the future"
 # The script shows the content of these files as it is, in this order, at the end of its last line.
 _LAST_DRILL, _LAST_RUN = ',"last_drill":', ',"last_run":'
 
 
 @dataclass(frozen=True)
 class Backup:
-    """One backup on the volume; `sha256` is the sidecar's, None where there is none that names it."""
+    """One backup on the volume; `sha256` is the sidecar's, None where there is none that names it.
+
+    `is_future` for one whose name lies ahead of the clock.
+    """
 
     name: str
     created: datetime
@@ -31,10 +34,7 @@ class Backup:
     state: str
     verdict: str
     reasons: tuple[str, ...]
-
-    @property
-    def is_future(self) -> bool:
-        return _FUTURE in self.reasons
+    is_future: bool = False
 
     def to_dict(self, now: datetime) -> dict[str, Any]:
         return {
@@ -44,6 +44,7 @@ class Backup:
             "size_bytes": self.size_bytes,
             "sha256": self.sha256,
             "state": self.state,
+            "future": self.is_future,
             "verdict": self.verdict,
             "reasons": list(self.reasons),
         }
@@ -80,7 +81,7 @@ def _objects(lines: Iterable[str]) -> tuple[list[dict[str, Any]], list[str]]:
     objects: list[dict[str, Any]] = []
     messages: list[str] = []
     for line in lines:
-        if line.startswith('{"type":'):
+        if is_object(line):
             found = _parsed(line)
             if found is not None:
                 objects.append(found)
@@ -142,8 +143,8 @@ def parse_listing(lines: Iterable[str]) -> Catalog:
             size_bytes=volume["size_bytes"],
             free_bytes=volume["free_bytes"],
             policy=volume["policy"],
-            last_run=with_size_bytes(volume["last_run"]),
-            last_drill=volume.get("last_drill"),
+            last_run=with_size_bytes(with_fields(volume["last_run"])),
+            last_drill=with_fields(volume.get("last_drill")),
         )
     except (KeyError, TypeError) as error:
         raise ListingError(f"the backup volume's listing is not of this version: {error!r}") from error
@@ -151,10 +152,14 @@ def parse_listing(lines: Iterable[str]) -> Catalog:
 
 @dataclass(frozen=True)
 class Plan:
-    """What `backup.sh prune` did, or with --dry-run would do: `backups` are those that were there, newest first."""
+    """What `backup.sh prune` did, or with --dry-run would do: `backups` are those that were there, newest first.
+
+    `deleted` and `failed` are names of backups; the failed ones could not be deleted.
+    """
 
     backups: tuple[Backup, ...]
     deleted: tuple[str, ...]
+    failed: tuple[str, ...]
     freed_bytes: int
 
 
@@ -171,8 +176,8 @@ def parse_plan(lines: Iterable[str]) -> Plan:
             f"retention could not be applied: expected its result, found {text or 'nothing'}. Look at the volume", text
         )
     backups = tuple(_backup(found) for found in objects if found["type"] == "backup")
-    plan = Plan(backups, tuple(found["deleted"]), found["freed_bytes"])
-    if any("FAILED" in message for message in messages):
+    plan = Plan(backups, tuple(found["deleted"]), tuple(found["failed"]), found["freed_bytes"])
+    if plan.failed:
         raise ListingError(f"retention was applied in part, {len(plan.deleted)} deleted: {text}", plan)
     return plan
 
@@ -192,4 +197,5 @@ def _backup(found: dict[str, Any]) -> Backup:
         state=found["state"],
         verdict=found["verdict"],
         reasons=tuple(found["reasons"]),
+        is_future=found["future"],
     )

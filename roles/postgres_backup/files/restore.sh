@@ -5,27 +5,22 @@
 # starts it in a Job; restore_plan.py says what the RESTORE_* variables hold. The database is restored under a
 # temporary name that nobody but superusers can connect to, and gets its own in one transaction at the end.
 # shellcheck shell=sh
-# shellcheck disable=SC2154 # backup.sh's variables
-# shellcheck disable=SC2034 # and those that it reads
-# shellcheck disable=SC2329 # stage() calls functions by name
-
-# How long the swap may take once nobody is connected, and the last tries to reach the server when all is over.
-SWAP_SECONDS=20
-DROP_TRIES=8
+# shellcheck disable=SC2034,SC2154 # variables are shared with the other files
+# shellcheck disable=SC2329 # stage() and hooks call functions by name
 
 restore() {
     step=prepare step_began=$(now_epoch) step_seconds='' step_group='' warnings=''
-    reason=null replaced='' created_roles='[]' rows=null databases=null pending_signal='' made=no answered=no exists=no
+    reason=null ended_by='' replaced='' created_roles='[]' rows=null server_databases=null pending_signal='' made=no answered=no exists=no
     maintenance=postgres
     keep_streams
-    catch_signals TERM INT HUP
-    # It connects as a run does.
-    command=run
+    on_failure=end_failed_restore
+    catch_signals end_restore_by_signal TERM INT HUP
     read_configuration
-    command=_restore
+    read_server_configuration
     require_tools psql awk cp cut dd grep gzip head mktemp sed sha256sum stat tr
     check_volume
-    make_work_folder
+    require_work_folder
+    choose_decompressor
     # One cannot rename the database that one is connected to.
     maintenance=$POSTGRES_BACKUP_DATABASE
     [ "$maintenance" != "$RESTORE_TARGET" ] || maintenance=template1
@@ -33,14 +28,14 @@ restore() {
     file=$POSTGRES_BACKUP_DIR/$RESTORE_BACKUP
     session="postgres-backup restore $RESTORE_TOKEN"
     PGAPPNAME=$session
-    # The settings of PostgreSQL 14 and newer, and a superuser's, follow when both are known (question_server).
+    # The settings of PostgreSQL 14 and newer, and a superuser's, follow when both are known (check_target).
     given_options=${PGOPTIONS:-}
     PGOPTIONS="$given_options $(session_options 0 no)"
     quiet_options='-c search_path=pg_catalog'
     export maintenance file PGAPPNAME PGOPTIONS quiet_options
 
     compare_hash
-    question_server
+    check_target
     end_step prepare
     [ "$exists" = no ] || look_at_bonds
     if [ "$RESTORE_CHECK" = yes ]; then
@@ -53,9 +48,9 @@ restore() {
     drop_leftovers
     [ "$missing_roles" = '[]' ] || make_roles
     make_database
-    feed
+    restore_section
     step=swap
-    swap
+    swap_databases
     end_step swap
     [ "$exists" = no ] || replaced=$RESTORE_OLD
     tell_of_bonds
@@ -65,50 +60,38 @@ restore() {
 
 finish() {
     trap '' TERM INT HUP
-    restored=$(restore_result succeeded)
-    restore_last_words "$restored"
-    printf '%s\n' "$restored"
+    write_termination_message restore_result succeeded
+    restore_result succeeded
+    echo
     clean_up
 }
 
 # restore_result STATE: the outcome as one line of JSON.
 restore_result() {
-    printf '{"state":"%s","operation":"restore","reason":%s,"backup":%s,"database":%s,"target":%s,"replaced":%s' "$1" "$reason" \
-        "$(json "$RESTORE_BACKUP")" "$(json "$RESTORE_DATABASE")" "$(json "$RESTORE_TARGET")" "$(json_or_null "$replaced")"
+    printf '{"state":"%s","operation":"restore","reason":%s,"signal":%s,"backup":%s,"database":%s,"target":%s,"replaced":%s' "$1" "$reason" \
+        "$(json_or_null "$ended_by")" "$(json "$RESTORE_BACKUP")" "$(json "$RESTORE_DATABASE")" "$(json "$RESTORE_TARGET")" "$(json_or_null "$replaced")"
     printf ',"created_roles":%s,"rows":%s,"seconds":{%s},"databases":%s,"warnings":[%s]}' "$created_roles" "$rows" "$step_seconds" \
-        "$databases" "$warnings"
+        "$server_databases" "$warnings"
 }
 
-restore_last_words() {
-    [ ${#1} -gt "$TERMINATION_MESSAGE_BYTES" ] || [ ! -e "$POSTGRES_BACKUP_TERMINATION_LOG" ] ||
-        printf '%s' "$1" 2>/dev/null >"$POSTGRES_BACKUP_TERMINATION_LOG" || :
-}
-
-# In place of backup.sh's own, which tell of a run: fail_with STATUS WHAT FOUND ADVICE.
-fail_with() {
-    trap '' TERM INT HUP
-    use_kept_streams
-    exit_status=$1 what=$2 found=$3 advice=$4
-    end_group "${step_group:-}"
-    [ "$step" != roles ] || created_roles=$(roles_there)
+# end_failed_restore: what fail_with() does for a restore: clean up on the server, and the result.
+end_failed_restore() {
+    [ "$step" != roles ] || created_roles=$(existing_roles)
     if [ "$made" = maybe ] && ! drop_temporary; then
         left="The temporary database '$RESTORE_TEMPORARY' could not be dropped: $(psql_error "$work/drop.err"). The next restore of this database drops it."
         warn "$left"
     fi
     [ "$created_roles" = '[]' ] || warn "these roles were created, and stay: $(listed "$created_roles")"
     reason=$(json "$(printf '%s: %s' "$what" "$found. $advice" | head -c 1500)")
-    restored=$(restore_result failed)
-    restore_last_words "$restored"
-    log "FAILED: $what"
-    printf '%s\n' "$found" | while IFS= read -r line; do log "  found: $line"; done
-    log "  what to do: $advice"
     [ "$answered" = no ] || log "  The databases that were there are as they were."
-    printf '%s\n' "$restored"
-    clean_up
-    exit "$exit_status"
+    write_termination_message restore_result failed
+    restore_result failed
+    echo
 }
 
-on_signal() {
+# end_restore_by_signal NAME
+end_restore_by_signal() {
+    ended_by=$1
     fail "the restore was ended from outside (SIG$1)" "it was in the step: $step" \
         "Somebody or something stopped the pod: a deletion, its time limit, an eviction, a node that shut down. Start it again"
 }
@@ -124,118 +107,29 @@ quiet_psql() {
         --set=VERBOSITY=verbose "$@" --dbname="$(connection "$quiet_database" keepalives_idle=30 keepalives_interval=10 keepalives_count=3)"
 }
 
-# restore_advice MESSAGE: what a person can do about an error of psql's: by its SQLSTATE, which is the same in every language
-# of the server (PostgreSQL documentation, appendix A), and by the kind of object that it begins with.
-restore_advice() {
-    error_state=$(sqlstate "$1")
-    error_text=${1#*: "$error_state": }
-    case $error_state:$step in
-        22023:create | 22P05:create | 22021:create | 42809:create)
-            echo "The server cannot make a database of that encoding or locale: use an image that has them."; return ;;
-        55006:create) echo "Somebody is connected to the database template0: end those sessions, and start the restore again."; return ;;
-    esac
-    case $1 in
-        *'unsupported startup parameter'*)
-            echo "That is a connection pooler, such as PgBouncer: restores need the server itself. Set postgres_backup_host to it."; return ;;
-    esac
-    case $error_state in
-        42704) case $error_text in
-            'role "'*'" does not exist'*) echo "Create that role, or set create_roles." ;;
-            'unrecognized configuration parameter '*)
-                echo "Something in the database reads a setting that only a session has: give it to the database in the live server (ALTER DATABASE ... SET), and make a new backup; or to the role that restores (ALTER ROLE ... SET), which helps with this backup too." ;;
-            *'not a valid encoding'*) echo "The server cannot make a database of that encoding: use an image that can." ;;
-            'tablespace "'*) echo "Create that tablespace (CREATE TABLESPACE)." ;;
-            *) restore_advice_missing ;;
-        esac ;;
-        42883 | 42P01 | 3F000 | 42703) restore_advice_missing ;;
-        58P01 | 0A000) case $error_text in
-            *'row-level security'*) restore_advice_rights ;;
-            *extension* | *'could not access file'* | *'could not load library'*)
-                echo "Install that extension on the server, in the version that the backed-up server had: the package that has its files." ;;
-            *) echo "The server lacks what the message names: another version, or built without it. Use the image of the server that was backed up." ;;
-        esac ;;
-        42710 | 42P07 | 42P06 | 42723 | 42P04 | 42712)
-            echo "The object was there before the backup's text made it, most often by an extension of another version than the backed-up server's: install the same version, and start the restore again." ;;
-        23505) echo "Two rows of the backup have the same key, or an extension made the row before. Look for duplicates in the table that was backed up (a damaged index hides them: REINDEX tells), mend it, and make a new backup; or use an older one." ;;
-        23503) echo "Rows of the backup refer to rows that are not in it: the constraint did not hold in the database that was backed up either (disabled triggers, session_replication_role). Mend the rows there, and make a new backup; or use an older one." ;;
-        23*) echo "Rows of the backup do not fulfil the constraint that the message names: it calls a function that gives another answer now, or was broken in the database that was backed up. Mend it there, and make a new backup; or use an older one." ;;
-        53100 | 58030) echo "Free disk space on the server's volume: a restore needs as much as the database once more." ;;
-        53200) case $error_text in
-            *'shared memory'*) echo "Raise max_locks_per_transaction on the server, and restart it." ;;
-            *) echo "The server ran out of memory: raise its memory limit, or lower maintenance_work_mem." ;;
-        esac ;;
-        53300) echo "The server has no connection left: raise max_connections, or end some." ;;
-        53400) echo "The server's setting that the message names is too low for this restore: raise it (temp_file_limit, for instance)." ;;
-        57014) echo "Somebody or a setting cancelled the statement: look at the server's log for who did, and start the restore again." ;;
-        25006) echo "The server takes no changes: it is a standby. Set postgres_backup_host to the primary." ;;
-        25P03 | 25P04 | 57P05) echo "A time limit of the server ended the session: look at its timeouts (pg_settings), and start the restore again." ;;
-        42501) restore_advice_rights ;;
-        0L*) echo "Roles of this server do not have the memberships or rights that the backup's grants need: compare the roles of both servers, and grant what is missing." ;;
-        42602) echo "A library of the server reserves that setting's prefix and does not know the setting: use the version of the library that the backed-up server had." ;;
-        22*) echo "The server does not take a value of the backup: an extension's type or a function is another version's, the encoding is another one, or the backup was changed. Use the image of the server that was backed up; fetch the backup with verify to see that it is complete." ;;
-        55006 | 55P03) echo "Another session uses the object: end it (pg_stat_activity, pg_locks), and start the restore again." ;;
-        55P02 | 55000) restore_advice_setup ;;
-        3D000) echo "The database that the message names is gone: did somebody drop it? Start the restore again." ;;
-        P0*) echo "A function of the database or of an extension refused: see its text for what it demands. Dumps are restored with an empty search_path, and tables are filled one after another." ;;
-        XX001 | XX002) echo "The server found damaged data of its own: look at its log and its storage." ;;
-        XX*) case $error_text in
-            *shared_preload_libraries* | *'must be preloaded'*) restore_advice_setup ;;
-            *'could not load library'*) echo "A library of that extension does not work on the server: install the extension's package there, in the version that the backed-up server had, with what it needs." ;;
-            *) echo "PostgreSQL or an extension met an error of its own: look at the server's log, and for a newer minor version of both." ;;
-        esac ;;
-        57P01 | 57P02 | 08*) restore_advice_gone ;;
-        57P03) postgres_advice "the server is starting up" ;;
-        42*) echo "The server does not understand the statement: it is another version, or an extension's. Use the image of the server that was backed up." ;;
-        *) case $1 in
-            *'closed the connection'* | *'terminating connection'* | *'connection to server was lost'*) restore_advice_gone ;;
-            *'could not access file'*) echo "The database's session_preload_libraries or local_preload_libraries name a library that the server does not have: install it, in the version that the backed-up server had." ;;
-            # A connection; psql_error left out its first word, and a space.
-            *) postgres_advice "psql: $(printf '%s\n' "$1" | sed -e 's/FATAL: /FATAL:  /')" ;;
-        esac ;;
-    esac
-}
-
-restore_advice_setup() { echo "The server is not set up for what the message names (a library in shared_preload_libraries, wal_level): set it as on the server that was backed up, and restart it."; }
-
-restore_advice_missing() {
-    echo "What the message names is not found. Either an extension of the server is older than the backed-up server's: install the same version. Or a function, a view or an index names it without its schema: dumps are restored with an empty search_path. Then write the schema there, or give the function SET search_path, in the live database, and make a new backup; this one restores by hand with psql, which goes on behind an error without ON_ERROR_STOP: then make what is missing."
-}
-
-# restore_advice_rights: a superuser's statement lacks a right only where it runs with an owner's.
-restore_advice_rights() {
-    if [ "${is_superuser:-no}" = yes ]; then
-        echo "The statement runs with the rights of an object's owner (a materialized view is filled with them, for instance), who lacks the right here: grant it to that role, or BYPASSRLS where it is row-level security (ALTER ROLE ... BYPASSRLS), start the restore again, and take it back."
-        return
-    fi
-    echo "Restore as a superuser: set postgres_backup_user. Where the provider has none: a role with BYPASSRLS that is a member of the database's roles; what only superusers may do must then be left out by hand."
-}
-
-restore_advice_gone() { echo "PostgreSQL went away in the middle: look at its log (restart, out of memory, crash), and start the restore again."; }
-
 # run_step NAME WHAT: a step in a group of its own; where its psql fails, the restore ends with what it said.
 run_step() {
     clear_stages
-    run_group _restore_step "$1"
+    run_group "restore_$1"
     [ "$step_status" -ne 0 ] || return 0
-    message=$(psql_error "$work/psql.err" 2>/dev/null)
-    message=$(psql_end "$message" psql)
-    fail "$2" "$message" "$(restore_advice "$message")"
+    psql_failure psql
+    fail "$2" "$message" "$(restore_advice "$message" "$is_lost")"
 }
 
-restore_step() {
-    case $1 in
-        hash) stage read dd if="$file" bs=1048576 | stage hash sha256sum >"$work/hash" ;;
-        ask) stage psql ask >"$work/answers" ;;
-        roles) stage psql run_roles >"$work/answers" ;;
-        create) stage psql create >"$work/answers" ;;
-        feed) feed_all ;;
-        settle) stage psql settle >"$work/answers" ;;
-        swap) stage psql swap_names ;;
-        *) exit 2 ;;
-    esac
-}
+step_restore_hash() { stage read dd if="$file" bs=1048576 | stage hash sha256sum >"$work/hash"; }
 
-# -------------------------------------------------------------------------------------------------------- before it
+step_restore_query() { stage psql query_target >"$work/answers"; }
+
+step_restore_roles() { stage psql run_roles >"$work/answers"; }
+
+step_restore_create() { stage psql create_database >"$work/answers"; }
+
+# step_restore_section: the section's own pieces of the text to psql, none of the rest.
+step_restore_section() { stage expand decompress <"$file" | stage text feed_section; }
+
+step_restore_properties() { stage psql set_properties >"$work/answers"; }
+
+step_restore_swap() { stage psql swap_names; }
 
 # compare_hash: not a byte is fed of anything but the file that the caller looked at.
 compare_hash() {
@@ -247,7 +141,7 @@ compare_hash() {
     [ -r "$file" ] || fail "the backup cannot be read" "$(ls -l "$file"), this runs as $(id)" "$ADVICE_PERMISSION"
     file_before=$(stat -c '%i %s %Y' "$file")
     clear_stages
-    run_group _restore_step hash
+    run_group restore_hash
     [ "$(stage_status_of read)$(stage_status_of hash)" = 00 ] || fail "the backup cannot be read" "$(stage_message_of read)" \
         "Look at the storage behind the volume."
     found_hash=$(cut -c 1-64 "$work/hash")
@@ -256,7 +150,7 @@ compare_hash() {
         "It was changed or damaged since, or the contents are another backup's: fetch it with verify again."
 }
 
-ask() {
+query_target() {
     quiet_psql "$maintenance" --set=target="$RESTORE_TARGET" --set=roles="$RESTORE_ROLES" --set=tablespace="$RESTORE_TABLESPACE" \
         --set=old="$RESTORE_OLD" <<'SQL'
 SELECT current_setting('server_version_num')::int / 10000;
@@ -273,9 +167,9 @@ SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE datname = :'target' AND p
 SQL
 }
 
-# question_server: questions that change nothing; sets `exists` and `missing_roles`.
-question_server() {
-    run_step ask "the server does not answer"
+# check_target: queries that change nothing; sets `exists` and `missing_roles`.
+check_target() {
+    run_step query "the server does not answer"
     {
         IFS= read -r server_major
         IFS= read -r server_version
@@ -285,7 +179,7 @@ question_server() {
         IFS= read -r old_exists
         IFS= read -r missing_roles
         IFS= read -r has_tablespace
-        IFS= read -r databases
+        IFS= read -r server_databases
         IFS= read -r sessions
     } <"$work/answers"
     answered=yes
@@ -294,7 +188,7 @@ question_server() {
     # What a login trigger of the restored database does is not for us.
     [ "$connects_as_superuser" = no ] || [ "$server_major" -lt 17 ] || quiet_options="$quiet_options -c event_triggers=off"
     # Names in an SQL_ASCII database may be in any encoding.
-    databases=$(utf8 "$databases")
+    server_databases=$(utf8 "$server_databases")
     if [ -n "$RESTORE_MAJOR" ] && [ "$server_major" -lt "$RESTORE_MAJOR" ]; then
         fail "the server is older than the backup" "the server is PostgreSQL $server_version, the backup is of $RESTORE_MAJOR" \
             "Restore into a server of PostgreSQL $RESTORE_MAJOR or newer."
@@ -311,46 +205,6 @@ question_server() {
     [ "$exists" = no ] || [ "$sessions" = 0 ] || log "$sessions sessions are in $RESTORE_TARGET now; they must be gone, or are ended where asked, when it is renamed"
     log "server $PGHOST:$PGPORT, PostgreSQL $server_version; the backup's sha256 is the expected one"
 }
-
-# drop_leftovers: what a restore of the same database left that could not clean up. Nobody is connected to those.
-drop_leftovers() {
-    quiet_psql "$maintenance" --set=mark="$RESTORE_MARK" >"$work/leftovers" 2>"$work/psql.err" <<'SQL' || warn "what an earlier restore left could not be looked for: $(psql_error "$work/psql.err")"
-SELECT datname FROM pg_catalog.pg_database d JOIN pg_catalog.pg_db_role_setting s ON setdatabase = d.oid AND setrole = 0
-    WHERE :'mark' = ANY (setconfig) AND datname !~ E'[\n\r]'
-        AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a WHERE a.datid = d.oid AND backend_type = 'client backend');
-SQL
-    while IFS= read -r leftover <&3; do
-        if drop_database "$leftover" 2>"$work/drop.err"; then
-            warn "dropped what an earlier restore left: $(utf8 "$leftover")"
-        else
-            warn "what an earlier restore left, '$(utf8 "$leftover")', could not be dropped: $(psql_error "$work/drop.err")"
-        fi
-    done 3<"$work/leftovers"
-}
-
-# drop_database NAME: one that a restore made. First goes what would hold it: subscriptions (whose slots at the publisher
-# may be another database's, and stay), slots, prepared transactions, and the mark of a template.
-drop_database() {
-    PGCONNECT_TIMEOUT=5 quiet_psql "$1" >/dev/null 2>&1 <<'SQL' || :
-SET client_min_messages = error;
-SELECT format('ALTER SUBSCRIPTION %I DISABLE', subname), format('ALTER SUBSCRIPTION %I SET (slot_name = NONE)', subname),
-        format('DROP SUBSCRIPTION %I', subname)
-    FROM pg_catalog.pg_subscription JOIN pg_catalog.pg_database d ON d.oid = subdbid WHERE datname = current_database()
-\gexec
-SELECT format('ROLLBACK PREPARED %L', gid) FROM pg_catalog.pg_prepared_xacts WHERE database = current_database()
-\gexec
-SELECT pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots WHERE database = current_database() AND NOT active;
-SQL
-    PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=name="$1" >/dev/null <<'SQL'
-SET client_min_messages = error;
-SELECT format('ALTER DATABASE %I IS_TEMPLATE false', datname) FROM pg_catalog.pg_database WHERE datname = :'name' AND datistemplate
-\gexec
-SELECT format('DROP DATABASE IF EXISTS %I%s', :'name', CASE WHEN current_setting('server_version_num')::int >= 130000 THEN ' WITH (FORCE)' END)
-\gexec
-SQL
-}
-
-# ----------------------------------------------------------------------------------------------------------- bonds
 
 # look_at_bonds: what belongs to the database that is to be replaced and does not go over to the restored one.
 look_at_bonds() {
@@ -387,8 +241,6 @@ SQL
     while IFS= read -r bond <&3; do warn "$(utf8 "$bond")"; done 3<"$work/bonds"
 }
 
-# ----------------------------------------------------------------------------------------------------------- roles
-
 run_roles() {
     quiet_psql "$maintenance" --set=roles="$missing_roles" >"$work/wanted" <<'SQL' || return 1
 SELECT name FROM json_array_elements_text(:'roles') AS name WHERE name !~ E'[\n\r]';
@@ -396,9 +248,9 @@ SQL
     quiet_psql "$maintenance" >"$work/existing" <<'SQL' || return 1
 SELECT rolname FROM pg_catalog.pg_roles;
 SQL
-    encoding=$(globals facts | sed -n 's/^encoding //p')
+    encoding=$(globals_by facts | sed -n 's/^encoding //p')
     # In a variable: passwords go into no file, and half of it would leave half a role.
-    statements=$(globals roles) || return 1
+    statements=$(globals_by roles) || return 1
     printf 'BEGIN;\n%s\nCOMMIT;\n' "$statements" |
         PGCLIENTENCODING=${encoding:-UTF8} feed_psql "$maintenance" >/dev/null || return 1
     quiet_psql "$maintenance" --set=roles="$missing_roles" <<'SQL'
@@ -407,11 +259,14 @@ SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM json_array_elements_tex
 SQL
 }
 
-globals() { expand_text <"$file" 2>/dev/null | head -c "$RESTORE_GLOBALS_BYTES" | awk -v mode="$1" -v wanted="$work/wanted" -v existing="$work/existing" \
-        -v left_out="$work/left_out" -f "${SCRIPT%/*}/globals.awk"; }
+# globals_by MODE: what globals.awk makes of the backup's globals.
+globals_by() {
+    decompress <"$file" 2>/dev/null | head -c "$RESTORE_GLOBALS_BYTES" |
+        awk -v mode="$1" -v wanted="$work/wanted" -v existing="$work/existing" -v left_out="$work/left_out" -f "$work/globals.awk"
+}
 
-# roles_there: which of the missing ones there are now.
-roles_there() {
+# existing_roles: which of the missing ones there are now.
+existing_roles() {
     PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=roles="$missing_roles" 2>/dev/null <<'SQL' || printf '[]'
 SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM json_array_elements_text(:'roles') AS name JOIN pg_catalog.pg_roles ON rolname = name;
 SQL
@@ -430,9 +285,7 @@ make_roles() {
     end_step roles
 }
 
-# -------------------------------------------------------------------------------------------------------- the restore
-
-create() {
+create_database() {
     if [ "$connects_as_superuser" = yes ]; then limit=0; else limit=-1; fi
     printf '%s CONNECTION LIMIT %s;\n%s\n' "$RESTORE_CREATE_SQL" "$limit" "$RESTORE_MARK_SQL" | quiet_psql "$maintenance" || return 1
     printf '%s\n' "$RESTORE_BEFORE_SQL" | quiet_psql "$RESTORE_TEMPORARY"
@@ -453,47 +306,43 @@ make_database() {
     end_step create
 }
 
-# feed_all: the section's own pieces of the text to psql, none of the rest.
-feed_all() { stage expand expand_text <"$file" | stage text feed_section; }
-
 feed_section() {
     section_offset=${RESTORE_SECTION% *}
-    take "$section_offset" >/dev/null || return 1
-    take "${RESTORE_SECTION#* }" >"$work/section" || return 1
+    copy_bytes "$section_offset" >/dev/null || return 1
+    copy_bytes "${RESTORE_SECTION#* }" >"$work/section" || return 1
     position=$((section_offset + ${RESTORE_SECTION#* }))
     begins_section <"$work/section" || { echo foreign >"$work/foreign"; return 1; }
     # What was committed last is flushed by the swap's own commit.
     stage pieces copy_pieces |
         PGOPTIONS="$PGOPTIONS -c synchronous_commit=off" stage psql feed_psql "$RESTORE_TEMPORARY" \
             keepalives_idle=30 keepalives_interval=10 keepalives_count=3 |
-        stage count count_rows >"$work/rows"
+        stage count sum_rows >"$work/rows"
     head -c 64 >"$work/behind"
 }
 
 copy_pieces() {
     while IFS=' ' read -r piece_offset piece_length <&3; do
-        take $((piece_offset - position)) >/dev/null && take "$piece_length" || return 1
+        copy_bytes $((piece_offset - position)) >/dev/null && copy_bytes "$piece_length" || return 1
         position=$((piece_offset + piece_length))
     done 3<<PIECES
 $RESTORE_PIECES
 PIECES
 }
 
-# count_rows: the sum of what COPY and INSERT reported (libpq, PQcmdStatus).
-count_rows() { awk '/^COPY [0-9]+$/ { rows += $2 } /^INSERT [0-9]+ [0-9]+$/ { rows += $3 } END { printf "%.0f\n", rows }'; }
+# sum_rows: the sum of what COPY and INSERT reported (libpq, PQcmdStatus).
+sum_rows() { awk '/^COPY [0-9]+$/ { rows += $2 } /^INSERT [0-9]+ [0-9]+$/ { rows += $3 } END { printf "%.0f\n", rows }'; }
 
-settle() { printf '%s\n' "$RESTORE_AFTER_SQL" | quiet_psql "$RESTORE_TEMPORARY"; }
+set_properties() { printf '%s\n' "$RESTORE_AFTER_SQL" | quiet_psql "$RESTORE_TEMPORARY"; }
 
-feed() {
+restore_section() {
     step=restore
     clear_stages
-    run_group _restore_step feed
+    run_group restore_section
     [ ! -e "$work/foreign" ] || fail "the contents are not this backup's" "at byte ${RESTORE_SECTION% *} of its text begins no database" \
         "Fetch the backup with verify again, and give the contents that this returns."
     if [ "$(stage_status_of psql)" != 0 ]; then
-        message=$(psql_error "$work/psql.err" 2>/dev/null)
-        message=$(psql_end "$message" psql)
-        fail "the restore stopped at an error" "$message" "$(restore_advice "$message")"
+        psql_failure psql
+        fail "the restore stopped at an error" "$message" "$(restore_advice "$message" "$is_lost")"
     fi
     case $(head -n 2 "$work/behind" 2>/dev/null | tr '\n' ' ' | tr -d '\r') in
         '-- -- PostgreSQL database cluster dump complete'*) ;;
@@ -506,7 +355,7 @@ feed() {
         "Find out what writes to the volume."
     rows=$(cat "$work/rows")
     [ "$rows" = "$RESTORE_ROWS" ] || rows_differ
-    run_step settle "the database's own properties could not be set"
+    run_step properties "the database's own properties could not be set"
     tell_left_out
     log "restored $rows rows"
     end_step restore
@@ -535,118 +384,4 @@ SQL
     fi
     fail "the rows are not those of the backup" "expected $RESTORE_ROWS, PostgreSQL reported $rows" \
         "The contents are another backup's, or were counted by another version of the collection: fetch the backup with verify again, and give the contents that this returns."
-}
-
-# ------------------------------------------------------------------------------------------------------------ the swap
-
-swap_names() {
-    if [ "$exists" = yes ]; then away=$RESTORE_AWAY_SQL; else away=; fi
-    printf "BEGIN;\nSET LOCAL lock_timeout = '10s';\n%s\n%s\nCOMMIT;\n" "$RESTORE_SWAP_SQL" "$away
-$RESTORE_RENAME_SQL" | quiet_psql "$maintenance"
-}
-
-# in_the_way: who is connected to the database that is to be replaced, one a line.
-in_the_way() {
-    PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=target="$RESTORE_TARGET" 2>/dev/null <<'SQL'
-SELECT translate(format('pid %s (user %s, application "%s", connected since %s)', pid, coalesce(usename, backend_type), application_name,
-        to_char(backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')), E'\n\r', '??')
-    FROM pg_catalog.pg_stat_activity WHERE datname = :'target' AND backend_type IS DISTINCT FROM 'autovacuum worker' ORDER BY backend_start;
-SELECT translate(format('prepared transaction %L of %s, since %s', gid, owner,
-        to_char(prepared AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')), E'\n\r', '??')
-    FROM pg_catalog.pg_prepared_xacts WHERE database = :'target';
-SQL
-}
-
-# end_sessions: those in the temporary database, and where asked those in the one to be replaced.
-end_sessions() {
-    PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=target="$RESTORE_TARGET" --set=temporary="$RESTORE_TEMPORARY" \
-        --set=too="$RESTORE_TERMINATE" >/dev/null 2>&1 <<'SQL'
-SELECT pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
-    WHERE datname = :'temporary' OR (datname = :'target' AND :'too' = 'yes');
-SQL
-}
-
-# swap: both names in one transaction. RENAME holds off new connections and waits 5 s for those that are there
-# (src/backend/storage/ipc/procarray.c, CountOtherDBBackends): whom end_sessions ends meanwhile cannot come back.
-swap() {
-    export exists
-    # A signal in the middle waits: what was committed is no failure.
-    trap 'pending_signal=TERM' TERM
-    trap 'pending_signal=INT' INT
-    trap 'pending_signal=HUP' HUP
-    swap_deadline=$(($(now_epoch) + RESTORE_WAIT_SECONDS))
-    waited=no
-    while :; do
-        busy=
-        if [ "$exists" = yes ] && [ "$RESTORE_TERMINATE" = no ]; then busy=$(in_the_way); fi
-        [ -z "$pending_signal" ] || on_signal "$pending_signal"
-        if [ -z "$busy" ]; then
-            try_swap && break
-            message=$(psql_error "$work/psql.err" 2>/dev/null)
-            case $message in
-                *': 55006: '* | *': 55P03: '*) busy=$(in_the_way) ;;
-                *': 42P04: '*) fail "the database exists" "'$RESTORE_TARGET' was made while the restore was at work" "Set new_name, or replace." ;;
-                *) if is_swapped; then break; fi
-                    message=$(psql_end "$message" psql)
-                    fail "the databases could not be renamed" "$message" "$(restore_advice "$message")" ;;
-            esac
-        fi
-        if [ "$(now_epoch)" -ge "$swap_deadline" ]; then
-            fail "connections do not leave the database that is to be replaced" "${busy:-sessions that come and go} in '$RESTORE_TARGET'" \
-                "End them, or set terminate_connections; a prepared transaction ends by COMMIT PREPARED or ROLLBACK PREPARED."
-        fi
-        [ "$waited" = yes ] || log "waiting at most $RESTORE_WAIT_SECONDS s for the sessions in $RESTORE_TARGET to end"
-        waited=yes
-        sleep 1
-    done
-    made=no
-}
-
-try_swap() {
-    clear_stages
-    start_group _restore_step swap
-    step_group=$group
-    try_until=$(($(now_epoch) + SWAP_SECONDS))
-    while [ ! -s "$work/psql.status" ] && kill -0 "$step_group" 2>/dev/null && [ "$(now_epoch)" -lt "$try_until" ]; do
-        sleep 0.2 2>/dev/null || sleep 1
-        [ -s "$work/psql.status" ] || end_sessions
-    done
-    end_group "$step_group"
-    step_group=
-    [ "$(stage_status_of psql)" = 0 ]
-}
-
-# is_swapped: whether the transaction was committed although psql did not hear of it.
-is_swapped() {
-    there=$(PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=temporary="$RESTORE_TEMPORARY" 2>/dev/null <<'SQL'
-SELECT count(*) FROM pg_catalog.pg_database WHERE datname = :'temporary';
-SQL
-    ) && [ "$there" = 0 ]
-}
-
-# drop_temporary: first whatever still works for this restore is ended, since a CREATE DATABASE that nobody waits for
-# any more would still make one.
-drop_temporary() {
-    tries=0
-    while [ "$tries" -lt "$DROP_TRIES" ]; do
-        if PGAPPNAME='postgres-backup clean-up' PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=temporary="$RESTORE_TEMPORARY" \
-            --set=session="$session" >/dev/null 2>"$work/drop.err" <<'SQL' && PGAPPNAME='postgres-backup clean-up' drop_database "$RESTORE_TEMPORARY" 2>"$work/drop.err"; then
-SET client_min_messages = error;
-SELECT set_config('restore.session', :'session', false);
-SELECT pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE application_name = :'session' OR datname = :'temporary';
-DO $$ BEGIN
-    FOR i IN 1..50 LOOP
-        PERFORM pg_stat_clear_snapshot();
-        EXIT WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE application_name = current_setting('restore.session'));
-        PERFORM pg_sleep(0.1);
-    END LOOP;
-END $$;
-SQL
-            log "the temporary database is dropped"
-            return 0
-        fi
-        tries=$((tries + 1))
-        sleep 2
-    done
-    return 1
 }

@@ -89,7 +89,7 @@ def test_job_is_created_and_deleted() -> None:
     assert (container["args"], container["volumeMounts"][0]["readOnly"]) == (["_restore"], True)
     environment = {entry["name"]: entry for entry in container["env"]}
     assert environment["PGPASSWORD"]["valueFrom"]
-    assert {"RESTORE_TARGET", "FILE_RESTORE_SH", "FILE_FEEDING_SH", "FILE_GLOBALS_AWK"} <= environment.keys()
+    assert {"RESTORE_TARGET", "FILE_RESTORE_SH", "FILE_PSQL_SH", "FILE_GLOBALS_AWK"} <= environment.keys()
 
 
 def test_a_second_restore_to_the_same_database_is_refused() -> None:

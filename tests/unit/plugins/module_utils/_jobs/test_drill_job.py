@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from plugins.module_utils._jobs.drill_job import (
-    FILES,
     DrillRequest,
     drill_work,
     failure_reason,
@@ -18,8 +17,8 @@ from plugins.module_utils._jobs.drill_job import (
 )
 from plugins.module_utils._jobs.pod_diagnosis import PodProblem
 from plugins.module_utils._jobs.volume_jobs import volume_job
+from plugins.module_utils._script.drill import FILES as SCRIPT
 from plugins.module_utils.errors import ExpectationError
-from plugins.module_utils.script import FILES as SCRIPT
 from plugins.module_utils.units import parse_size
 
 from ..cronjobs import cronjob
@@ -75,7 +74,7 @@ def test_environment_of_the_script() -> None:
         "x.y = 3",
     ]
     assert spec["template"]["spec"]["volumes"][-1]["emptyDir"] == {"sizeLimit": "1.5Gi", "medium": "Memory"}
-    assert {f"FILE_{name.upper().replace('.', '_')}" for name in FILES} <= told.keys()
+    assert {f"FILE_{name.upper().replace('.', '_')}" for name in SCRIPT} <= told.keys()
 
 
 @pytest.mark.parametrize(
@@ -128,7 +127,7 @@ KILLED = PodProblem("Evicted", "Usage of EmptyDir volume exceeds the limit", "Gi
             (
                 "Failed",
                 "x",
-                {"reason": "the drill was ended from outside (SIGTERM): it was in the step: restore"},
+                {"signal": "TERM", "reason": "what the script says of it, in the step: restore"},
                 KILLED,
             ),
             "restore. Kubernetes ended its pod: Evicted: Usage of",

@@ -34,6 +34,7 @@ def line(day: int, state: str = "complete", reasons: tuple[str, ...] = ("last",)
             "size_bytes": 10,
             "sha256": "a" * 64 if state == "complete" else None,
             "state": state,
+            "future": False,
             "verdict": "keep",
             "reasons": reasons,
             **more,
@@ -57,7 +58,7 @@ def test_listing_is_read() -> None:
         ([line(22), line(21)], "complete", 22),
         ([line(22, "unchecked"), line(21)], "complete", 21),
         ([line(22, "unchecked"), line(21)], "unchecked", 22),
-        ([line(30, reasons=("dated in the future",)), line(21)], "complete", 21),
+        ([line(30, future=True), line(21)], "complete", 21),
         ([line(22, "damaged")], "complete", None),
         ([], "complete", None),
     ],
@@ -94,7 +95,7 @@ def test_the_last_run_has_its_size_under_the_name_of_every_size(
     last_run: dict[str, Any], size_bytes: dict[str, Any]
 ) -> None:
     catalog = parse_listing([json.dumps({**VOLUME, "last_run": last_run}, separators=(",", ":"))])
-    assert catalog.last_run == last_run | size_bytes
+    assert catalog.last_run == last_run | size_bytes | {"signal": None}
     running = {"state": "running"}
     assert parse_listing([json.dumps({**VOLUME, "last_run": running})]).last_run == running
 
@@ -130,7 +131,8 @@ def test_last_drill_is_read(drill: str, run: str, states: tuple[str | None, str 
 
 def test_retention_plan_is_read() -> None:
     gone = "postgres-backup-2026-11-01-020000.sql.gz"
-    plan = parse_plan([line(22), json.dumps({"type": "prune", "dry_run": True, "deleted": [gone], "freed_bytes": 7})])
+    done = {"type": "prune", "dry_run": True, "deleted": [gone], "failed": [], "freed_bytes": 7}
+    plan = parse_plan([line(22), "x FAILED: a message decides nothing", json.dumps(done)])
     assert (plan.deleted, plan.freed_bytes, len(plan.backups)) == ((gone,), 7, 1)
 
 
@@ -140,8 +142,8 @@ def test_invalid_retention_plan_is_refused() -> None:
 
 
 def test_retention_plan_applied_in_part() -> None:
-    done = '{"type":"prune","dry_run":false,"deleted":["a"],"freed_bytes":1}'
-    with pytest.raises(ListingError, match="in part, 1 deleted: x FAILED: still there") as caught:
-        parse_plan([done, "x FAILED: still there"])
+    done = '{"type":"prune","dry_run":false,"deleted":["a"],"failed":["b"],"freed_bytes":1}'
+    with pytest.raises(ListingError, match="in part, 1 deleted: what the script says of it") as caught:
+        parse_plan([done, "what the script says of it"])
     assert isinstance(caught.value.partial, Plan)
-    assert caught.value.partial.deleted == ("a",)
+    assert (caught.value.partial.deleted, caught.value.partial.failed) == (("a",), ("b",))

@@ -18,9 +18,10 @@ DROPPED = {"state": "succeeded", "invalid_databases": ["a", 'b"']}
 SOUND = Installation(is_suspended=False, image="pg:18", server_image="pg:18", script_version="1.2.0")
 
 
-def backup(hours: float = 1, state: str = "complete", size: int = 100, reasons: tuple[str, ...] = ("last",)) -> Backup:
+def backup(hours: float = 1, state: str = "complete", size: int = 100, *, is_future: bool = False) -> Backup:
     created = NOW - timedelta(hours=hours)
-    return Backup(f"b-{hours}", created, size, "a" * 64 if state == "complete" else None, state, "keep", reasons)
+    sha256 = "a" * 64 if state == "complete" else None
+    return Backup(f"b-{hours}", created, size, sha256, state, "keep", ("last",), is_future)
 
 
 def catalog(
@@ -44,7 +45,7 @@ def checks(installation: Installation, found: Catalog) -> list[str]:
         (catalog(backup(26.1)), ["age"]),
         (catalog(backup(1, size=49), backup(25)), ["size"]),
         (catalog(backup(1, size=50), backup(25)), []),
-        (catalog(backup(1, size=1, reasons=("dated in the future",)), backup(2), backup(25)), ["future"]),
+        (catalog(backup(1, size=1, is_future=True), backup(2), backup(25)), ["future"]),
         (catalog(backup(), free=99), ["space"]),
         (catalog(backup(), backup(2, "damaged")), ["damaged"]),
         (catalog(backup(), last_run={"state": "succeeded", "skipped_databases": []}), []),
@@ -92,7 +93,7 @@ def test_advice_for_a_foreign_cronjob_is_not_to_run_it() -> None:
 
 
 def test_advice_for_backups_dated_in_the_future() -> None:
-    found = messages(SOUND, catalog(backup(1, reasons=("dated in the future",)), backup(2)))
+    found = messages(SOUND, catalog(backup(1, is_future=True), backup(2)))
     assert all(words in found for words in ("Set the clocks right", "delete each with its .sha256", "rename it"))
 
 

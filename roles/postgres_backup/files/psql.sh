@@ -1,29 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# A backup's text on its way to psql, for drill.sh and restore.sh; read by backup.sh.
+# SQL through psql, and its errors without values of rows.
 # shellcheck shell=sh
-# shellcheck disable=SC2154 # `work` is backup.sh's
-
-# expand_text: decompresses standard input by the fastest program that the image has.
-expand_text() {
-    if command -v igzip >/dev/null 2>&1; then igzip -d -c
-    elif command -v pigz >/dev/null 2>&1; then pigz -d -c
-    else gzip -d -c; fi
-}
-
-# take BYTES: copies exactly so many bytes of standard input, and reads none beyond. (head reads more than it copies.)
-take() {
-    blocks=$(($1 / 1048576)) rest=$(($1 % 1048576))
-    [ "$blocks" -eq 0 ] || dd bs=1048576 count="$blocks" iflag=fullblock 2>/dev/null || return 1
-    [ "$rest" -eq 0 ] || dd bs="$rest" count=1 iflag=fullblock 2>/dev/null
-}
-
-# begins_section: whether standard input begins as the section of a database does: since version 12 with a comment that
-# names it, before with \connect, or in 11 with pg_dump's comment.
-begins_section() {
-    head -c 64 | tr -d '\r' | head -n 2 | grep -q -e '^-- Database "' -e '^-- PostgreSQL database dump$' -e '^\\connect '
-}
+# shellcheck disable=SC2034,SC2154 # variables are shared with the other files
 
 # session_options MAJOR SUPERUSER (yes or no): PGOPTIONS against what server, database or role may set that would stand in a
 # restore's way, or change values (array_nulls). pg_dump's text sets others itself. What gives the text its meaning, such
@@ -43,13 +23,15 @@ feed_psql() {
         --dbname="$(connection "$@")"
 }
 
-# psql_end MESSAGE STAGE: the message, else what the end of that stage's psql means (PostgreSQL documentation, psql, "Exit
-# Status").
-psql_end() {
-    psql_status=$(stage_status_of "$2")
-    if [ -n "$1" ]; then printf '%s' "$1"
-    elif [ "$psql_status" = 2 ]; then printf 'connection to server was lost (psql ended %s)' "$(status_in_words 2)"
-    else printf 'psql ended %s' "$(status_in_words "$psql_status")"; fi
+# psql_failure STAGE: sets `message` to the first error of that stage's psql, else to what its end means (PostgreSQL
+# documentation, psql, "Exit Status"), and `is_lost` to whether it ended without a word because its connection was lost.
+psql_failure() {
+    is_lost=no
+    message=$(psql_error "$work/$1.err" 2>/dev/null)
+    [ -z "$message" ] || return 0
+    psql_status=$(stage_status_of "$1")
+    message="psql ended $(status_in_words "$psql_status")"
+    [ "$psql_status" != 2 ] || is_lost=yes message="its connection to the server was lost ($message)"
 }
 
 # psql_error FILE: the first error in what psql said with VERBOSITY=verbose, in one line, without a value of a row:

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+#
+# The text of a backup: compressed, decompressed, cut into pieces, and judged.
+# shellcheck shell=sh
+# shellcheck disable=SC2034,SC2154 # variables are shared with the other files
+# shellcheck disable=SC2329 # stage() and hooks call functions by name
+
+# How pg_dumpall ends a whole dump (src/bin/pg_dump/pg_dumpall.c, main()).
+DUMP_END="-- PostgreSQL database cluster dump complete${NEWLINE}--${NEWLINE}${NEWLINE}"
+
+compress() {
+    case $compressor in
+        igzip) igzip -c ;;
+        pigz) pigz -1 -c ;;
+        *) gzip -1 -c ;;
+    esac
+}
+
+decompress() { "$decompressor" -d -c; }
+
+# choose_decompressor: sets `decompressor` to the fastest one that the image has, for what was proven before.
+choose_decompressor() {
+    decompressor=$(first_program igzip pigz gzip)
+    export decompressor
+}
+
+# copy_bytes BYTES: copies exactly so many bytes of standard input, and reads none beyond. (head reads more than it copies.)
+copy_bytes() {
+    blocks=$(($1 / 1048576)) rest=$(($1 % 1048576))
+    [ "$blocks" -eq 0 ] || dd bs=1048576 count="$blocks" iflag=fullblock 2>/dev/null || return 1
+    [ "$rest" -eq 0 ] || dd bs="$rest" count=1 iflag=fullblock 2>/dev/null
+}
+
+# begins_section: whether standard input begins as the section of a database does: since version 12 with a comment that
+# names it, before with \connect, or in 11 with pg_dump's comment.
+begins_section() {
+    head -c 64 | tr -d '\r' | head -n 2 | grep -q -e '^-- Database "' -e '^-- PostgreSQL database dump$' -e '^\\connect '
+}
+
+# read_to_end [COMMAND ...]: decompresses standard input to its end; leaves the last bytes in `end` (or what the command
+# says of the text) and the number of all in `count`.
+# dd counts at a tenth of the cost of a tee and a wc, where it tells (busybox's may not).
+read_to_end() {
+    [ $# -gt 0 ] || set -- tail -c 64
+    if dd if=/dev/null of=/dev/null 2>&1 | grep -q '^0 bytes'; then
+        stage check decompress | stage count dd bs=65536 | stage end "$@" >"$work/end"
+        sed -n 's/^\([0-9][0-9]*\) bytes .*/\1/p' "$work/count.err" >"$work/count"
+    else
+        mkfifo "$work/count.fifo" || exit 1
+        stage count wc -c <"$work/count.fifo" >"$work/count" &
+        stage check decompress | stage text tee "$work/count.fifo" | stage end "$@" >"$work/end"
+        wait
+    fi
+}
+
+# is_whole_dump: whether the text that was decompressed last ends as a whole dump does.
+is_whole_dump() {
+    case $(tr '\000' '?' <"$work/end"; echo x) in *"${DUMP_END}x") ;; *) return 1 ;; esac
+}
+
+# look_at_sections: what sections.awk finds in the text on standard input.
+look_at_sections() { { tr -d '\000'; echo; } | awk -f "$work/sections.awk"; }
+
+# damage_of FACTS BYTES: why a text of so many bytes, of which sections.awk found these facts, is not one complete dump of
+# all databases; nothing where it is.
+damage_of() {
+    awk -v bytes="$2" '
+        $1 == "kind" { kind = $2 }
+        $1 == "bytes" { zeros = bytes - $2 }
+        $1 == "reason" { key = $2; line = "line " $3; detail = $0; sub(/^reason [^ ]* [^ ]* ?/, "", detail) }
+        END {
+            if (key !~ /^(format|product|empty)$/ && zeros > 0) key = zeros * 4 >= bytes ? "encoding" : key == "" || key == "rows" ? "zeros" : key
+            if (key == "" && kind == "database") print "it is a dump of one database (pg_dump), not of all of them (pg_dumpall)"
+            else if (key == "message") print line " of its text is neither a statement that dumps have nor a comment: was the message of a program written into it (2>&1, kubectl exec -t)?"
+            else if (key == "command") print line " of its text is a command of psql that no dump has"
+            else if (key == "rows") print line " of its text, among the rows of a table, is not a row that PostgreSQL accepts: the table would stay empty"
+            else if (key == "zeros") print "its text holds NUL bytes, which no dump does"
+            else if (key == "cut" && detail == "newline") print "its last bytes are missing: all statements are there, but it does not end as pg_dumpall ends a dump"
+            else if (key == "cut" && detail == "transaction") print "it begins a transaction and does not commit it: psql would restore nothing of it"
+            else if (key == "cut") print "it is cut off: it ends before the dump does"
+            else if (key == "after") print "something follows the end of the dump"
+            else if (key == "two") print "it holds more than one dump"
+            else if (key == "product") print "it is a dump of another product (" detail ")"
+            else if (key == "encoding") print "its text is UTF-16 or UTF-32, as PowerShell writes it, which psql cannot read"
+            else if (key == "format" && detail == "gzip") print "it was compressed twice"
+            else if (key == "format") print "it is in the " detail " format of pg_dump, which pg_restore reads, not the SQL text of pg_dumpall"
+            else if (key == "empty") print "its text is empty: the program that should have written it failed"
+            else if (key != "") print "it is not a dump of pg_dumpall"
+        }' "$1"
+}
+
+# what_instead_of_gzip FILE: what a file is that does not begin as gzip data does, where that is known.
+what_instead_of_gzip() {
+    begin=$(head -c 512 "$1" 2>/dev/null | tr '\000' '\001'; echo x)
+    instead=
+    case $begin in
+        x) instead="an empty file" ;;
+        "$(printf '\037\213')"*) return ;;
+        "$(printf '\050\265\057\375')"*) instead="zstd data: decompress it, and compress it with gzip" ;;
+        "$(printf '\3757zXZ')"*) instead="xz data: decompress it, and compress it with gzip" ;;
+        BZh[0-9]*) instead="bzip2 data: decompress it, and compress it with gzip" ;;
+        "$(printf '\004\042\115\030')"*) instead="lz4 data: decompress it, and compress it with gzip" ;;
+        "$(printf 'PK\003\004')"*) instead="a ZIP archive: unpack it, and compress the dump with gzip" ;;
+        PGDMP*) instead="pg_dump's custom format, which pg_restore reads" ;;
+        "$(printf '\377\376')"* | "$(printf '\376\377')"*) instead="UTF-16 text, as PowerShell writes it" ;;
+        "$(printf '\001\001\001\001\001\001\001\001')"*) instead="zeros: its content was never written to the volume" ;;
+        -----BEGIN* | age-encryption.org*) instead="encrypted: decrypt it first" ;;
+        "$(printf '\357\273\277')"* | --* | SET* | CREATE*) instead="plain SQL: compress it with gzip" ;;
+        *) [ "$(printf '%s' "$begin" | tr -d '\011\012\015\040-\377')" ] || instead="plain text" ;;
+    esac
+    printf 'it is not gzip data%s' "${instead:+ ($instead)}"
+}

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+#
+# `backup.sh run`: backups that another script made become complete or damaged.
+# shellcheck shell=sh
+# shellcheck disable=SC2034,SC2154 # variables are shared with the other files
+# shellcheck disable=SC2329 # stage() and hooks call functions by name
+
+# step_check FILE: reads a backup that another script made: its hash and what its text is.
+step_check() {
+    mkfifo "$work/check.fifo" || exit 1
+    read_to_end look_at_sections <"$work/check.fifo" &
+    stage read dd if="$1" bs=1048576 | stage split tee "$work/check.fifo" | stage hash sha256sum >"$work/hash"
+    wait
+}
+
+# check_unchecked: backups that another script made, unchanged for an hour, become complete or damaged.
+check_unchecked() {
+    listing >"$work/listing" || return 0
+    sed -n '/"state":"unchecked"/s/.*"name":"\([^"]*\)".*/\1/p' "$work/listing" >"$work/unchecked"
+    while IFS= read -r unchecked <&3; do
+        file=$POSTGRES_BACKUP_DIR/$unchecked
+        [ -n "$(find "$file" -mmin +60 2>/dev/null)" ] || continue
+        log "checking $unchecked, which has no sidecar"
+        before=$(stat -c '%s %Y' "$file" 2>/dev/null) || continue
+        clear_stages
+        run_group check "$file"
+        case $(stage_status_of read) in
+            0 | "$SIGPIPE_STATUS") ;; # what decompresses may end early where it finds damage
+            *) warn "$unchecked could not be read: $(stage_message_of read)"; continue ;;
+        esac
+        if [ "$(stat -c '%s %Y' "$file" 2>/dev/null)" != "$before" ]; then
+            warn "$unchecked changed while it was checked; the next run tries again"
+            continue
+        fi
+        damage=
+        case $(stage_status_of check) in
+            0)
+                [ "$(stage_status_of hash)" = 0 ] || { warn "$unchecked could not be hashed: $(stage_message_of hash)"; continue; }
+                [ "$(stage_status_of end)" = 0 ] || { warn "$unchecked could not be checked: awk ended $(status_in_words "$(stage_status_of end)")"; continue; }
+                damage=$(damage_of "$work/end" "$(tr -d ' \n' <"$work/count")") ;;
+            1 | 2) damage=$(what_instead_of_gzip "$file")
+                [ -n "$damage" ] || damage="gzip cannot read it: $(stage_message_of check | grep -m 1 .)" ;;
+            *) warn "$unchecked could not be checked: gzip ended $(status_in_words "$(stage_status_of check)")"; continue ;;
+        esac
+        if [ -n "$damage" ]; then
+            replace_text "$file.damaged" "$damage (checked $(now_iso))" || warn "$unchecked could not be marked as damaged: $message"
+            warn "$unchecked is damaged: $damage"
+        elif [ -e "$file.sha256" ] && [ ! -f "$file.sha256" ]; then
+            warn "no sidecar could be written for $unchecked: $unchecked.sha256 is no file"
+        else
+            [ ! -e "$file.sha256" ] || warn "the sidecar of $unchecked did not name it and is replaced"
+            if replace_text "$file.sha256" "$(cut -c 1-64 "$work/hash")  $unchecked"; then
+                log "$unchecked is whole; it has a sidecar now"
+            else
+                warn "no sidecar could be written for $unchecked: $message"
+            fi
+        fi
+    done 3<"$work/unchecked"
+    end_step check_unchecked
+}

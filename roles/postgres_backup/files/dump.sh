@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+#
+# `backup.sh run`: the dump, from the server to a partial file on the volume, and read back from there.
+# shellcheck shell=sh
+# shellcheck disable=SC2034,SC2154 # variables are shared with the other files
+# shellcheck disable=SC2329 # stage() and hooks call functions by name
+
+# step_query_server: what the header and the result say of the server. (pg_dumpall leaves out databases that allow no connections,
+# and those with a connection limit of -2: an interrupted DROP DATABASE leaves that, and nothing can connect to them.) A group, so that a server that accepts the connection and
+# then says nothing does not keep the run from its time limit.
+step_query_server() {
+    PGCLIENTENCODING=UTF8 psql --no-psqlrc --no-password --tuples-only --no-align --quiet \
+        --dbname="$(connection "$POSTGRES_BACKUP_DATABASE")" --set=ON_ERROR_STOP=1 \
+        --command="SELECT current_setting('server_version')" \
+        --command="SELECT current_setting('server_version_num')" \
+        --command="SELECT floor(extract(epoch FROM clock_timestamp()))" \
+        --command="SELECT to_json(rolname::text) FROM pg_catalog.pg_roles WHERE oid = 10" \
+        --command="SELECT coalesce(json_agg(datname::text ORDER BY datname), '[]') FROM pg_catalog.pg_database
+            WHERE datconnlimit = -2 OR NOT datallowconn AND datname <> 'template0'" \
+        --command="SELECT coalesce(json_agg(datname::text ORDER BY datname), '[]') FROM pg_catalog.pg_database WHERE datconnlimit = -2" \
+        --command="SELECT string_agg('DROP DATABASE \"' || regexp_replace(replace(datname, '\"', '\"\"'), '[[:cntrl:]]', '?', 'g') || '\";', ' ')
+            FROM (SELECT datname::text FROM pg_catalog.pg_database WHERE datconnlimit = -2 ORDER BY datname LIMIT 5) AS first_ones" \
+        >"$work/answers" 2>"$work/psql.err"
+}
+
+# query_server: sets what the header and the result say of the server.
+query_server() {
+    run_group query_server
+    answered=$(now_epoch)
+    if [ "$step_status" -ne 0 ]; then
+        message=$(head -n 6 "$work/psql.err")
+        fail_by_postgres "the server does not answer" "${message:-psql ended $(status_in_words "$step_status")}" "$step_status"
+    fi
+    { IFS= read -r server_version; IFS= read -r server_version_num; IFS= read -r server_epoch; IFS= read -r superuser; IFS= read -r skipped
+        IFS= read -r invalid; IFS= read -r drop_invalid; } <"$work/answers"
+    # Names in an SQL_ASCII database may be in any encoding.
+    superuser=$(utf8 "$superuser") skipped=$(utf8 "$skipped") invalid=$(utf8 "$invalid") drop_invalid=$(utf8 "$drop_invalid")
+    if [ "$invalid" != '[]' ]; then
+        warn "not in the backup, because an interrupted DROP DATABASE left them invalid and nothing can connect to them any more: $invalid. Drop them: $drop_invalid"
+    fi
+    client_says=$(pg_dumpall --version 2>/dev/null)
+    client_status=$?
+    [ "$client_status" -lt 128 ] || fail "pg_dumpall failed" "pg_dumpall --version ended $(status_in_words "$client_status")" \
+        "Something killed it; when it was memory, raise the limit in postgres_backup_resources."
+    client_version=$(printf '%s\n' "$client_says" | sed -n 's/^pg_dumpall (PostgreSQL) \([^ ]*\).*/\1/p')
+    client_major=${client_version%%[!0-9]*}
+    if ! is_whole_number "$client_major" || ! is_whole_number "$server_version_num"; then
+        fail_with 2 "the versions cannot be compared" "pg_dumpall says '$client_version', the server '$server_version'" \
+            "Use an image with PostgreSQL's own pg_dumpall."
+    fi
+    if [ "$client_major" -lt $((server_version_num / 10000)) ]; then
+        fail_with 2 "pg_dumpall is older than the server" "pg_dumpall $client_version, server $server_version" \
+            "Use an image of the server's major version: unset postgres_backup_image, or set it to one of PostgreSQL $((server_version_num / 10000))."
+    fi
+    clock_difference=$((answered - server_epoch))
+}
+
+write_header() {
+    cat >"$work/header" <<HEADER
+-- Backup made by homelab.postgres_backup $VERSION
+-- started: $started
+-- server: $(json "$POSTGRES_BACKUP_HOST:$POSTGRES_BACKUP_PORT")
+-- server version: $(json "$server_version")
+-- pg_dumpall version: $(json "$client_version")
+-- bootstrap superuser: $superuser
+-- databases skipped: $skipped
+--
+
+HEADER
+}
+
+dump() {
+    log "dumping every database to ${partial##*/}"
+    clear_stages
+    run_group dump "$partial"
+    explain_dump
+    [ "$step_status" -eq 0 ] || fail "the dump was cut off" "its processes ended $(status_in_words "$step_status")" "Look at the messages above."
+    is_whole_dump || fail "the dump is not whole" "pg_dumpall ended with status 0, but its text does not end as a whole dump does ('-- PostgreSQL database cluster dump complete')" \
+        "Look for a wrapper around pg_dumpall in the image, and at postgres_backup_extra_args."
+    remarks=$(stage_message_of dump)
+    [ -z "$remarks" ] || warn "pg_dumpall remarked: $remarks"
+    sha256=$(cut -c 1-64 "$work/hash")
+    bytes=$(stat -c %s "$partial")
+    uncompressed_bytes=$(tr -d ' \n' <"$work/count")
+    end_step dump "$(cat "$work/written")"
+    log "dumped: $(human_bytes "$uncompressed_bytes") of SQL, $(human_bytes "$bytes") compressed, flushed to the volume; the dump is whole"
+}
+
+# dump_text: the header and pg_dumpall's text on standard output.
+dump_text() {
+    cat "$work/header" || return 1
+    # A connection string for what has no environment variable: notice a server that vanished without a word.
+    set -- --no-password --database="$(connection "$POSTGRES_BACKUP_DATABASE")" \
+        --dbname="keepalives_idle=60 keepalives_interval=15 keepalives_count=8" --lock-wait-timeout="$lock_timeout_ms"
+    while IFS= read -r argument; do
+        if [ -n "$argument" ]; then set -- "$@" "$argument"; fi
+    done <<ARGUMENTS
+$POSTGRES_BACKUP_EXTRA_ARGS
+ARGUMENTS
+    pg_dumpall "$@"
+}
+
+# step_dump PARTIAL: dump → compressor → partial, hashed on the way, then read back from the server. Beside it the
+# partial is decompressed as it grows: from the file, so that the dump need not wait for its check.
+# The partial is written by dd, which reports a full volume and flushes the file to the server.
+step_dump() {
+    mkfifo "$work/hash.fifo" || exit 1
+    stage hash sha256sum <"$work/hash.fifo" >"$work/hash" &
+    # What checks must not slow down what it checks.
+    if command -v nice >/dev/null 2>&1; then nice -n 19 sh "$SCRIPT" _step follow "$1" & else step_follow "$1" & fi
+    stage dump dump_text | stage compress compress | stage split tee "$work/hash.fifo" |
+        stage write dd ibs=65536 obs=1048576 conv=notrunc,fsync of="$1"
+    now_epoch >"$work/written"
+    if [ "$(stage_status_of dump)$(stage_status_of compress)$(stage_status_of write)" = 000 ]; then read_from_server "$1"; fi
+    wait
+}
+
+# step_follow PARTIAL: decompresses the partial as it grows.
+step_follow() { stage follow follow "$1" | read_to_end; }
+
+# follow FILE: prints the file as it grows, until $work/written says that its writer has ended.
+follow() {
+    blocks=0 has_ended=no
+    while [ "$has_ended" = no ]; do
+        if [ -e "$work/written" ]; then
+            has_ended=yes
+            copy_blocks "$1" "$blocks" || return
+        else
+            grown=$(($(stat -c %s "$1" 2>/dev/null || echo 0) / 1048576))
+            if [ "$grown" -gt "$blocks" ]; then
+                copy_blocks "$1" "$blocks" "count=$((grown - blocks))" || return
+                blocks=$grown
+            else
+                sleep 0.2 2>/dev/null || sleep 1
+            fi
+        fi
+    done
+}
+
+# copy_blocks FILE SKIP [OPERAND]: some of the file's blocks of 1 MiB; messages only where it fails.
+copy_blocks() {
+    dd if="$1" bs=1048576 skip="$2" ${3:+"$3"} 2>"$work/follow.dd"
+    copy_status=$?
+    [ "$copy_status" -eq 0 ] || cat "$work/follow.dd" >&2
+    return "$copy_status"
+}
+
+# read_from_server FILE: the hash of what the server has, read past this machine's page cache where the system allows.
+read_from_server() {
+    if dd if="$1" of=/dev/null bs=4096 count=1 iflag=direct 2>/dev/null; then
+        echo direct >"$work/read_mode"
+        stage read dd if="$1" bs=1048576 iflag=direct | stage read_hash sha256sum >"$work/found_hash"
+    else
+        echo cached >"$work/read_mode"
+        stage read dd if="$1" bs=1048576 | stage read_hash sha256sum >"$work/found_hash"
+    fi
+}
+
+# dump_errors: the errors among pg_dumpall's messages: without the warnings before them, and of a query its first line.
+dump_errors() {
+    [ -s "$work/dump.err" ] || return 0
+    awk '
+        BEGIN { is_wanted = is_shown = 1 }
+        /^pg_dump(all)?: / {
+            if ($2 != "detail:" && $2 != "hint:") is_wanted = $2 != "warning:" && $2 != "info:"
+            if (is_wanted) print
+            is_shown = is_wanted && $0 !~ /: [Qq]uery was: /
+            next
+        }
+        is_shown
+    ' "$work/dump.err" | head -n 6 | cut -c 1-400
+}
+
+# explain_dump: ends the run with the cause when a process of the dump failed. Of several failures the one nearest to
+# the volume is the cause: a broken pipe (SIGPIPE) or our own SIGTERM is a consequence.
+explain_dump() {
+    cause=
+    for name in write follow compress check hash split count text end dump; do
+        status=$(stage_status_of "$name")
+        case $status in
+            0 | "$SIGPIPE_STATUS" | "$SIGTERM_STATUS" | none) ;;
+            *) cause=$name; break ;;
+        esac
+    done
+    if [ -z "$cause" ]; then
+        for name in write follow compress check hash split count end dump; do
+            [ "$(stage_status_of "$name")" = 0 ] || fail "the dump was cut off" \
+                "$name ended $(status_in_words "$(stage_status_of "$name")")" "Something killed its processes: look at the pod's events and the node's log."
+        done
+        return 0
+    fi
+    message=
+    [ "$cause" != dump ] || message=$(dump_errors)
+    [ -n "$message" ] || message=$(stage_message_of "$cause")
+    # Of what was killed nothing but the shell's "Killed" may be there.
+    if [ -z "$message" ] || [ "$status" = "$SIGKILL_STATUS" ]; then
+        message="$cause ended $(status_in_words "$status")${message:+: $message}"
+    fi
+    case $cause in
+        write | follow | split) fail_write "$message" ;;
+        dump) fail_by_postgres "pg_dumpall failed" "$message" "$status" ;;
+        compress) fail "the compressor $compressor failed" "$message" "Its memory limit may be too small (postgres_backup_resources), or the program is broken: try another postgres_backup_compressor." ;;
+        check | count | text | end) fail "the compressed dump cannot be read back" "$message" "The compressor $compressor wrote something that is not gzip: try another postgres_backup_compressor." ;;
+        *) fail "the dump could not be hashed" "$message" "Look at the message; the image's sha256sum may be broken." ;;
+    esac
+}
+
+# read_back: what the last part of the step found.
+read_back() {
+    read_mode=$(cat "$work/read_mode" 2>/dev/null)
+    for name in read read_hash; do
+        [ "$(stage_status_of "$name")" = 0 ] || fail "the backup cannot be read back from the volume" \
+            "$(stage_message_of "$name"; status_in_words "$(stage_status_of "$name")")" "Look at the storage behind the volume."
+    done
+    found_hash=$(cut -c 1-64 "$work/found_hash")
+    [ "$found_hash" = "$sha256" ] || fail "the volume does not hold what was written" \
+        "sha256 $sha256 was written, $found_hash was read back" "The storage is not reliable, or somebody changed the file: check disk, memory and network of the NAS."
+    end_step read_back
+    case $read_mode in
+        direct) log "read back from the server, past this machine's cache: the hash is equal" ;;
+        *) log "read back (this file system does not allow reading past the cache): the hash is equal" ;;
+    esac
+}

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+#
+# What the script says: the log for people, JSON for programs, and how a failure ends it.
+# shellcheck shell=sh
+# shellcheck disable=SC2034,SC2154 # variables are shared with the other files
+# shellcheck disable=SC2030,SC2031 # write_termination_message changes them for itself
+
+TERMINATION_MESSAGE_BYTES=4096
+NEWLINE='
+'
+TAB=$(printf '\t')
+# What the command does besides when it fails: a function's name.
+on_failure=:
+
+now_iso() { date -u +%Y-%m-%dT%H:%M:%SZ; }
+
+now_epoch() { date +%s; }
+
+log() { printf '%s %s\n' "$(now_iso)" "$1" >&2; }
+
+# human_bytes BYTES
+human_bytes() {
+    awk -v n="$1" 'BEGIN {
+        split("bytes KiB MiB GiB TiB", unit, " ")
+        for (i = 1; n >= 1024 && i < 5; i++) n /= 1024
+        printf (i == 1 ? "%.0f %s" : "%.1f %s"), n, unit[i]
+    }'
+}
+
+# json TEXT: TEXT as a JSON string (RFC 8259). Control characters, and bytes that are not UTF-8, become question marks.
+json() {
+    case $1 in
+        *[!\ -~]*) json_text=$(utf8 "$1") ;;
+        *) json_text=$1 ;;
+    esac
+    case $json_text in
+        *[\"\\]* | *"$NEWLINE"*)
+            json_text=$(printf '%s\n' "$json_text" | sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' | awk '{ printf "%s%s", (NR > 1 ? "\\n" : ""), $0 }') ;;
+    esac
+    printf '"%s"' "$json_text"
+}
+
+# utf8 TEXT: TEXT without control characters; in a line that is not UTF-8 (RFC 3629) only ASCII is left.
+utf8() {
+    printf '%s\n' "$1" | tr '\011' ' ' | tr '\001-\010\013-\037\177' '[?*]' | awk '
+        BEGIN {
+            tail = "[\200-\277]"
+            valid = "^([\001-\177]|[\302-\337]" tail "|\340[\240-\277]" tail "|[\341-\354\356\357]" tail tail \
+                "|\355[\200-\237]" tail "|\360[\220-\277]" tail tail "|[\361-\363]" tail tail tail \
+                "|\364[\200-\217]" tail tail ")*$"
+        }
+        $0 !~ valid { gsub(/[\200-\377]/, "?") }
+        { print }'
+}
+
+# json_or_null TEXT
+json_or_null() { if [ -n "$1" ]; then json "$1"; else printf null; fi; }
+
+# json_field NAME JSON: the raw value of a string, number or null in a flat JSON object that this script wrote.
+json_field() {
+    printf '%s\n' "$2" | sed -nE "s/^(\{|.*[,{])\"$1\":(\"([^\"\\\\]|\\\\.)*\"|[0-9]+|null).*/\2/p"
+}
+
+# write_termination_message FUNCTION STATE: what Kubernetes shows as the container's last words: the result, as the
+# function prints it. The kubelet cuts what is longer than 4,096 bytes (pkg/kubelet/kuberuntime), and JSON that is cut is
+# none: then lists are left out, then the reasons of other attempts.
+write_termination_message() {
+    [ -e "$POSTGRES_BACKUP_TERMINATION_LOG" ] || return 0
+    message=$("$1" "$2")
+    if [ ${#message} -gt "$TERMINATION_MESSAGE_BYTES" ]; then
+        message=$(skipped='[]' invalid='[]' server_databases=null warnings='"cut: see the log"'; "$1" "$2")
+    fi
+    if [ ${#message} -gt "$TERMINATION_MESSAGE_BYTES" ]; then
+        message=$(
+            skipped='[]' invalid='[]' server_databases=null warnings='"cut: see the log"' last_reason=null recovered_from=null
+            "$1" "$2"
+        )
+    fi
+    printf '%s' "$message" 2>/dev/null >"$POSTGRES_BACKUP_TERMINATION_LOG" || :
+}
+
+warn() {
+    log "WARNING: $1"
+    warnings="$warnings${warnings:+,}$(json "$1")"
+}
+
+# end_step NAME [EPOCH]: notes the seconds since the last step ended; EPOCH is when this one did, without it now.
+end_step() {
+    step_now=${2:-$(now_epoch)}
+    step_seconds="$step_seconds${step_seconds:+,}\"$1\":$((step_now - step_began))"
+    step_began=$step_now
+}
+
+# fail WHAT FOUND ADVICE: ends the command.
+fail() { fail_with 1 "$@"; }
+
+# fail_with STATUS WHAT FOUND ADVICE: the same with another exit status, which $on_failure may change.
+fail_with() {
+    trap '' TERM INT HUP USR1 USR2
+    use_kept_streams
+    exit_status=$1 what=$2 found=$3 advice=$4
+    end_group "${step_group:-}"
+    end_watch
+    # First of all: what follows may have to wait for the volume, or the server.
+    log "FAILED: $what"
+    printf '%s\n' "$found" | while IFS= read -r line; do log "  found: $line"; done
+    log "  what to do: $advice"
+    "$on_failure"
+    clean_up
+    exit "$exit_status"
+}
+
+# fail_for_good WHAT FOUND ADVICE: another try would end in the same way.
+fail_for_good() { fail_with 2 "$@"; }

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+#
+# Processes: steps in groups of their own, the stages of a step, and signals.
+# shellcheck shell=sh
+# shellcheck disable=SC2034,SC2154 # variables are shared with the other files
+
+SIGKILL_STATUS=137
+SIGPIPE_STATUS=141
+SIGTERM_STATUS=143
+in_step=no caught_signal='' # see catch_signal
+
+# keep_streams, use_kept_streams: a signal may come while a function writes to a file, and the trap's output would go there
+# too. What a run or drill says at its end goes to the streams that it began with.
+keep_streams() { exec 8>&2 9>&1; streams_kept=yes; }
+
+use_kept_streams() { [ "${streams_kept:-no}" = no ] || exec 2>&8 >&9; }
+
+# What runs long is a step: a process of its own that calls the function step_STEP, in a process group, so that a signal
+# to the group ends whatever the step has started. The processes of a step's pipeline are its stages: each leaves its exit
+# status and its messages in files of $work, which the command reads when the step has ended.
+
+# start_group STEP [ARGUMENT ...]: starts a step in the background, in a process group of its own where the image has
+# setsid, and sets `group` to it.
+start_group() {
+    if command -v setsid >/dev/null 2>&1; then
+        own_group=yes setsid sh "$SCRIPT" _step "$@" 8>&- 9>&- &
+    else
+        own_group=no sh "$SCRIPT" _step "$@" 8>&- 9>&- &
+    fi
+    group=$!
+}
+
+# collect PID: waits for the end of a child that was told to end. bash collects its children by itself, and a `wait` for
+# one that is collected already waits for any other one instead, without end. It would also tell of one that was killed.
+# shellcheck disable=SC3044 # bash has it
+collect() {
+    if [ -n "${BASH_VERSION:-}" ]; then
+        disown "$1"
+        while kill -0 "$1"; do sleep 0.1; done
+    else
+        wait "$1"
+    fi
+}
+
+# end_group GROUP: every process of the group ends, by SIGKILL where SIGTERM does not do.
+end_group() {
+    [ -n "$1" ] || return 0
+    {
+        # The group may not be there yet (setsid not reached).
+        kill -TERM "-$1" || kill -TERM "$1" || return 0
+        collect "$1"
+    } 2>/dev/null
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        kill -0 "-$1" 2>/dev/null || return 0
+        sleep 0.2 2>/dev/null || sleep 1
+    done
+    kill -KILL "-$1" 2>/dev/null || :
+}
+
+# end_watch: the watching group has nothing to put in order.
+end_watch() {
+    [ -n "${watch_group:-}" ] || return 0
+    {
+        kill -KILL "-$watch_group" || kill -KILL "$watch_group" || :
+        collect "$watch_group"
+    } 2>/dev/null
+    watch_group=
+}
+
+# run_group STEP [ARGUMENT ...]: a step in a group, waited for; a signal meanwhile ends it (see catch_signal).
+run_group() {
+    start_group "$@"
+    step_group=$group
+    wait_for_step
+    # Nothing of it may outlive it.
+    kill -KILL "-$step_group" 2>/dev/null
+    step_group=
+    return "$step_status"
+}
+
+# wait_for_step: waits for $step_group; sets `step_status`. What a signal asks for meanwhile is done behind it.
+wait_for_step() {
+    in_step=yes
+    wait "$step_group"
+    step_status=$?
+    in_step=no
+    [ -z "$caught_signal" ] || "$on_signal" "$caught_signal"
+}
+
+# catch_signal NAME: the trap, which calls $on_signal. While a step is waited for it only ends the step: no `wait` within another one.
+catch_signal() {
+    if [ "$in_step" = yes ]; then
+        caught_signal=$1
+        kill -TERM "-$step_group" 2>/dev/null || kill -TERM "$step_group" 2>/dev/null || :
+    else
+        "$on_signal" "$1"
+    fi
+}
+
+# catch_signals FUNCTION NAME ...: the function is called with the signal's name.
+catch_signals() {
+    on_signal=$1
+    shift
+    for signal_name in "$@"; do
+        # shellcheck disable=SC2064 # the name of this signal
+        trap "catch_signal $signal_name" "$signal_name"
+    done
+}
+
+# stage NAME COMMAND...: one process of a step; its exit status and messages go to files. A missing status file means
+# that it failed. The first one to fail ends the others at once.
+stage() {
+    stage_name=$1
+    shift
+    "$@" 2>"$work/$stage_name.err"
+    stage_status=$?
+    printf '%s\n' "$stage_status" >"$work/$stage_name.status"
+    if [ "$stage_status" -ne 0 ] && [ "${own_group:-no}" = yes ]; then
+        # The stages behind it see its end of file and the ones before it a broken pipe; what hangs is ended.
+        { sleep 2; kill -TERM 0; } >/dev/null 2>&1 &
+    fi
+    return "$stage_status"
+}
+
+stage_status_of() {
+    if [ -s "$work/$1.status" ]; then cat "$work/$1.status"; else echo none; fi
+}
+
+stage_message_of() {
+    if [ -s "$work/$1.err" ]; then
+        grep -v -e ' records in$' -e ' records out$' -e ' bytes.* copied' "$work/$1.err" | head -n 6 | cut -c 1-400
+    fi
+}
+
+clear_stages() { rm -f "$work"/*.status "$work"/*.err "$work"/*.fifo; }
+
+status_in_words() {
+    case $1 in
+        none) echo "without a status (it was killed)" ;;
+        "$SIGPIPE_STATUS") echo "by SIGPIPE" ;;
+        "$SIGTERM_STATUS") echo "by SIGTERM" ;;
+        "$SIGKILL_STATUS") echo "by SIGKILL (status 137; often: out of memory)" ;;
+        *) echo "with status $1" ;;
+    esac
+}

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+#
+# A restore's last step, in which the databases get their names, and what it deletes when it fails.
+# shellcheck shell=sh
+# shellcheck disable=SC2034,SC2154 # variables are shared with the other files
+# shellcheck disable=SC2329 # stage() and hooks call functions by name
+
+# How long the swap may take once nobody is connected, and the last tries to reach the server when all is over.
+SWAP_SECONDS=20
+
+DROP_TRIES=8
+
+swap_names() {
+    if [ "$exists" = yes ]; then away=$RESTORE_AWAY_SQL; else away=; fi
+    printf "BEGIN;\nSET LOCAL lock_timeout = '10s';\n%s\n%s\nCOMMIT;\n" "$RESTORE_SWAP_SQL" "$away
+$RESTORE_RENAME_SQL" | quiet_psql "$maintenance"
+}
+
+# in_the_way: who is connected to the database that is to be replaced, one a line.
+in_the_way() {
+    PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=target="$RESTORE_TARGET" 2>/dev/null <<'SQL'
+SELECT translate(format('pid %s (user %s, application "%s", connected since %s)', pid, coalesce(usename, backend_type), application_name,
+        to_char(backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')), E'\n\r', '??')
+    FROM pg_catalog.pg_stat_activity WHERE datname = :'target' AND backend_type IS DISTINCT FROM 'autovacuum worker' ORDER BY backend_start;
+SELECT translate(format('prepared transaction %L of %s, since %s', gid, owner,
+        to_char(prepared AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')), E'\n\r', '??')
+    FROM pg_catalog.pg_prepared_xacts WHERE database = :'target';
+SQL
+}
+
+# end_sessions: those in the temporary database, and where asked those in the one to be replaced.
+end_sessions() {
+    PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=target="$RESTORE_TARGET" --set=temporary="$RESTORE_TEMPORARY" \
+        --set=too="$RESTORE_TERMINATE" >/dev/null 2>&1 <<'SQL'
+SELECT pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+    WHERE datname = :'temporary' OR (datname = :'target' AND :'too' = 'yes');
+SQL
+}
+
+# swap_databases: both names in one transaction. RENAME holds off new connections and waits 5 s for those that are there
+# (src/backend/storage/ipc/procarray.c, CountOtherDBBackends): whom end_sessions ends meanwhile cannot come back.
+swap_databases() {
+    export exists
+    # A signal in the middle waits: what was committed is no failure.
+    trap 'pending_signal=TERM' TERM
+    trap 'pending_signal=INT' INT
+    trap 'pending_signal=HUP' HUP
+    swap_deadline=$(($(now_epoch) + RESTORE_WAIT_SECONDS))
+    waited=no
+    while :; do
+        busy=
+        if [ "$exists" = yes ] && [ "$RESTORE_TERMINATE" = no ]; then busy=$(in_the_way); fi
+        [ -z "$pending_signal" ] || end_restore_by_signal "$pending_signal"
+        if [ -z "$busy" ]; then
+            try_swap && break
+            message=$(psql_error "$work/psql.err" 2>/dev/null)
+            case $message in
+                *': 55006: '* | *': 55P03: '*) busy=$(in_the_way) ;;
+                *': 42P04: '*) fail "the database exists" "'$RESTORE_TARGET' was made while the restore was at work" "Set new_name, or replace." ;;
+                *) if is_swapped; then break; fi
+                    psql_failure psql
+                    fail "the databases could not be renamed" "$message" "$(restore_advice "$message" "$is_lost")" ;;
+            esac
+        fi
+        if [ "$(now_epoch)" -ge "$swap_deadline" ]; then
+            fail "connections do not leave the database that is to be replaced" "${busy:-sessions that come and go} in '$RESTORE_TARGET'" \
+                "End them, or set terminate_connections; a prepared transaction ends by COMMIT PREPARED or ROLLBACK PREPARED."
+        fi
+        [ "$waited" = yes ] || log "waiting at most $RESTORE_WAIT_SECONDS s for the sessions in $RESTORE_TARGET to end"
+        waited=yes
+        sleep 1
+    done
+    made=no
+}
+
+try_swap() {
+    clear_stages
+    start_group restore_swap
+    step_group=$group
+    try_until=$(($(now_epoch) + SWAP_SECONDS))
+    while [ ! -s "$work/psql.status" ] && kill -0 "$step_group" 2>/dev/null && [ "$(now_epoch)" -lt "$try_until" ]; do
+        sleep 0.2 2>/dev/null || sleep 1
+        [ -s "$work/psql.status" ] || end_sessions
+    done
+    end_group "$step_group"
+    step_group=
+    [ "$(stage_status_of psql)" = 0 ]
+}
+
+# is_swapped: whether the transaction was committed although psql did not hear of it.
+is_swapped() {
+    there=$(PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=temporary="$RESTORE_TEMPORARY" 2>/dev/null <<'SQL'
+SELECT count(*) FROM pg_catalog.pg_database WHERE datname = :'temporary';
+SQL
+    ) && [ "$there" = 0 ]
+}
+
+# drop_temporary: first whatever still works for this restore is ended, since a CREATE DATABASE that nobody waits for
+# any more would still make one.
+drop_temporary() {
+    tries=0
+    while [ "$tries" -lt "$DROP_TRIES" ]; do
+        if PGAPPNAME='postgres-backup clean-up' PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=temporary="$RESTORE_TEMPORARY" \
+            --set=session="$session" >/dev/null 2>"$work/drop.err" <<'SQL' && PGAPPNAME='postgres-backup clean-up' drop_database "$RESTORE_TEMPORARY" 2>"$work/drop.err"; then
+SET client_min_messages = error;
+SELECT set_config('restore.session', :'session', false);
+SELECT pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE application_name = :'session' OR datname = :'temporary';
+DO $$ BEGIN
+    FOR i IN 1..50 LOOP
+        PERFORM pg_stat_clear_snapshot();
+        EXIT WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE application_name = current_setting('restore.session'));
+        PERFORM pg_sleep(0.1);
+    END LOOP;
+END $$;
+SQL
+            log "the temporary database is dropped"
+            return 0
+        fi
+        tries=$((tries + 1))
+        sleep 2
+    done
+    return 1
+}
+
+# drop_leftovers: what a restore of the same database left that could not clean up. Nobody is connected to those.
+drop_leftovers() {
+    quiet_psql "$maintenance" --set=mark="$RESTORE_MARK" >"$work/leftovers" 2>"$work/psql.err" <<'SQL' || warn "what an earlier restore left could not be looked for: $(psql_error "$work/psql.err")"
+SELECT datname FROM pg_catalog.pg_database d JOIN pg_catalog.pg_db_role_setting s ON setdatabase = d.oid AND setrole = 0
+    WHERE :'mark' = ANY (setconfig) AND datname !~ E'[\n\r]'
+        AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a WHERE a.datid = d.oid AND backend_type = 'client backend');
+SQL
+    while IFS= read -r leftover <&3; do
+        if drop_database "$leftover" 2>"$work/drop.err"; then
+            warn "dropped what an earlier restore left: $(utf8 "$leftover")"
+        else
+            warn "what an earlier restore left, '$(utf8 "$leftover")', could not be dropped: $(psql_error "$work/drop.err")"
+        fi
+    done 3<"$work/leftovers"
+}
+
+# drop_database NAME: one that a restore made. First goes what would hold it: subscriptions (whose slots at the publisher
+# may be another database's, and stay), slots, prepared transactions, and the mark of a template.
+drop_database() {
+    PGCONNECT_TIMEOUT=5 quiet_psql "$1" >/dev/null 2>&1 <<'SQL' || :
+SET client_min_messages = error;
+SELECT format('ALTER SUBSCRIPTION %I DISABLE', subname), format('ALTER SUBSCRIPTION %I SET (slot_name = NONE)', subname),
+        format('DROP SUBSCRIPTION %I', subname)
+    FROM pg_catalog.pg_subscription JOIN pg_catalog.pg_database d ON d.oid = subdbid WHERE datname = current_database()
+\gexec
+SELECT format('ROLLBACK PREPARED %L', gid) FROM pg_catalog.pg_prepared_xacts WHERE database = current_database()
+\gexec
+SELECT pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots WHERE database = current_database() AND NOT active;
+SQL
+    PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=name="$1" >/dev/null <<'SQL'
+SET client_min_messages = error;
+SELECT format('ALTER DATABASE %I IS_TEMPLATE false', datname) FROM pg_catalog.pg_database WHERE datname = :'name' AND datistemplate
+\gexec
+SELECT format('DROP DATABASE IF EXISTS %I%s', :'name', CASE WHEN current_setting('server_version_num')::int >= 130000 THEN ' WITH (FORCE)' END)
+\gexec
+SQL
+}

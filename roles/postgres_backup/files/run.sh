@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+#
+# `backup.sh run`: its steps in their order, its result, and what an earlier attempt left.
+# shellcheck shell=sh
+# shellcheck disable=SC2034,SC2153,SC2154 # variables are shared with the other files
+# shellcheck disable=SC2329 # stage() and hooks call functions by name
+
+run() {
+    step=prepare step_began=$(now_epoch) step_seconds='' step_group='' watch_group='' partial=''
+    started=$(now_iso) attempts='' warnings='' deleted=0 skipped='[]' invalid='[]'
+    publishing=no pending_signal='' ended_by='' ended_at_start=no
+    final_name='' sha256='' bytes='' uncompressed_bytes='' server_version='' client_version='' read_mode='' can_list=no
+    keep_streams
+    on_failure=end_failed_run
+    catch_signals end_run_by_signal TERM INT HUP USR1
+    read_configuration
+    read_server_configuration
+    require_tools psql pg_dumpall awk cp cut dd find grep gzip head mkfifo mktemp sed sha256sum sort stat sync tail tee touch tr
+    require_work_folder
+    time_of_name=$(date -u +%Y-%m-%d-%H%M%S)
+
+    prepare
+    step=dump
+    dump
+    step=read_back
+    read_back
+    step=publish
+    publish
+    step=check_unchecked
+    check_unchecked
+    step=retention
+    retain
+    end_step retention
+
+    end_watch
+    # A signal after this point finds a finished run.
+    trap '' TERM INT HUP USR1
+    recovered_from=$reason reason=null last_reason=null
+    succeeded=$(run_result succeeded)
+    write_last_run "$succeeded" || warn "last-run.json could not be written"
+    write_termination_message run_result succeeded
+    log "OK: $final_name, $(human_bytes "$bytes"), proven whole; deleted by retention: $deleted"
+    printf '%s\n' "$succeeded"
+    clean_up
+}
+
+prepare() {
+    check_volume
+    can_list=yes
+    take_over_earlier_attempt
+    remove_stale_partials
+    write_last_run "$(run_result running)" || fail_write "$message" "$write_fault"
+    listing >"$work/listing" || fail "the volume cannot be listed" "find or awk failed" "Look at the messages above."
+    last_backup=$(newest_complete "$work/listing")
+    free=$(free_bytes)
+    if [ -n "$last_backup" ] && [ "$(awk -v free="$free" -v need="${last_backup#* }" 'BEGIN { print (free < need) }')" = 1 ]; then
+        fail "the backup volume has too little room" "$(human_bytes "$free") free, the last backup took $(human_bytes "${last_backup#* }")" \
+            "Make room or enlarge the volume (postgres_backup_storage_size, the share's quota), or keep fewer backups (postgres_backup_keep_*)."
+    fi
+    partial=$POSTGRES_BACKUP_DIR/.$POSTGRES_BACKUP_NAME-$time_of_name.sql.gz.$POSTGRES_BACKUP_POD.partial
+    start_group watch "$$" "$time_limit_seconds" "$partial"
+    watch_group=$group
+    query_server
+    write_header
+    message=$( { (set -C; : >"$partial"); } 2>&1) || fail_write "${message:-the partial could not be created}"
+    log "server $PGHOST:$PGPORT, PostgreSQL $server_version; pg_dumpall $client_version; compressor $compressor; $(human_bytes "$free") free"
+    end_step prepare
+}
+
+# take_over_earlier_attempt: what last-run.json tells of an earlier attempt of this Job, or of a run that was cut off.
+# `attempts` comes last: where a signal found it empty, fail_with does this again.
+take_over_earlier_attempt() {
+    this_attempt=1 reason=null last_reason=null recovered_from=null earlier_last_reason=null
+    earlier=$(last_run)
+    earlier_state=$(json_field state "$earlier")
+    earlier_job=$(json_field job "$earlier")
+    earlier_attempts=$(json_field attempts "$earlier")
+    if [ -n "$earlier" ] && [ -n "$POSTGRES_BACKUP_JOB" ] && [ "$earlier_job" = "$(json "$POSTGRES_BACKUP_JOB")" ] && [ "$earlier_state" != '"succeeded"' ]; then
+        is_whole_number "$earlier_attempts" || earlier_attempts=1
+        this_attempt=$((earlier_attempts + 1))
+        reason=$(json_field reason "$earlier")
+        earlier_last_reason=$(json_field last_reason "$earlier")
+        : "${earlier_last_reason:=null}"
+        case $reason in
+            '"'*) ;;
+            *) reason=$(json "attempt $earlier_attempts was interrupted before it could write its result (killed, out of memory, or the node went away)") ;;
+        esac
+        log "attempt $this_attempt of this Job; the first failed: $reason"
+    elif [ "$earlier_state" = '"interrupted"' ]; then
+        warn "the run before this one (job $earlier_job, started $(json_field started "$earlier")) was interrupted before it could write its result"
+    fi
+    attempts=$this_attempt
+}
+
+# remove_stale_partials: those of this pod's earlier attempts, of earlier pods of this Job (evicted, say: such a pod is
+# dead or about to be), and whatever is a day old. (The beginning of a pod's name has 58 characters at most.)
+remove_stale_partials() {
+    find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name ".$name_pattern.$POSTGRES_BACKUP_POD.partial" \
+        -o -name ".$name_pattern.$(printf '%.58s' "${POSTGRES_BACKUP_JOB:-/}-")?????.partial" \
+        -o \( -name ".$name_pattern.*.partial" -mmin +1440 \) \) -exec rm -f {} + 2>/dev/null
+    find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name '.last-run.json.*' -o -name ".$name_pattern.sha256.*" \
+        -o -name ".$name_pattern.damaged.*" \) -mmin +1440 -exec rm -f {} + 2>/dev/null
+}
+
+# step_watch MAIN SECONDS PARTIAL: shows that the run lives, and ends it by SIGUSR1 at its time limit.
+step_watch() {
+    # By itself: a volume whose server is away holds up whoever touches it.
+    show_life "$1" "$3" &
+    left=$2
+    while [ "$left" -gt 0 ]; do
+        pause=$((left < 60 ? left : 60))
+        sleep "$pause"
+        kill -0 "$1" 2>/dev/null || exit 0
+        left=$((left - pause))
+    done
+    kill -USR1 "$1"
+}
+
+# show_life MAIN PARTIAL: each minute, in last-run.json's time and in the log.
+show_life() {
+    minutes=0
+    while sleep 60 && kill -0 "$1" 2>/dev/null; do
+        minutes=$((minutes + 1))
+        [ ! -e "$POSTGRES_BACKUP_DIR/last-run.json" ] || touch "$POSTGRES_BACKUP_DIR/last-run.json" 2>/dev/null
+        bytes=$(stat -c %s "$2" 2>/dev/null) && log "still running after $minutes min; $(human_bytes "$bytes") written"
+    done
+}
+
+# publish: sidecar, then rename. The sidecar reserves the name: two runs in one second end up as two backups.
+publish() {
+    chmod "$file_mode" "$partial" 2>/dev/null || warn "the volume does not let a file's mode be set to $file_mode"
+    candidate=$POSTGRES_BACKUP_NAME-$time_of_name.sql.gz
+    tries=0
+    publishing=yes
+    while :; do
+        if [ ! -e "$POSTGRES_BACKUP_DIR/$candidate" ] && [ ! -L "$POSTGRES_BACKUP_DIR/$candidate" ]; then
+            sidecar=$POSTGRES_BACKUP_DIR/$candidate.sha256
+            line="$sha256  $candidate"
+            if message=$( (set -C; : >"$sidecar") 2>&1); then break; fi
+            [ -e "$sidecar" ] || [ -L "$sidecar" ] || fail_write "${message:-the sidecar could not be created}"
+        fi
+        tries=$((tries + 1))
+        [ "$tries" -lt 60 ] || fail "no free name for the backup" "$candidate and the $tries seconds before it are taken" "Look at the files on the volume."
+        candidate=$POSTGRES_BACKUP_NAME-$(next_second "${candidate#"$POSTGRES_BACKUP_NAME-"}").sql.gz
+    done
+    if ! write_text "$sidecar" "$line"; then
+        rm -f "$sidecar" 2>/dev/null
+        fail_write "$message" "$write_fault"
+    fi
+    chmod "$file_mode" "$sidecar" 2>/dev/null || :
+    if [ -n "$pending_signal" ]; then
+        rm -f "$sidecar" 2>/dev/null
+        publishing=no
+        end_run_by_signal "$pending_signal"
+    fi
+    # A hard link refuses an existing name; where the file system has none, a rename.
+    if ln "$partial" "$POSTGRES_BACKUP_DIR/$candidate" 2>/dev/null; then
+        rm -f "$partial"
+    elif [ -e "$POSTGRES_BACKUP_DIR/$candidate" ] || ! message=$(mv "$partial" "$POSTGRES_BACKUP_DIR/$candidate" 2>&1); then
+        rm -f "$sidecar" 2>/dev/null
+        fail_write "${message:-$candidate appeared while the run was at work}"
+    fi
+    partial=
+    sync "$POSTGRES_BACKUP_DIR" 2>/dev/null || :
+    final_name=$candidate
+    publishing=no
+    [ -z "$pending_signal" ] || end_run_by_signal "$pending_signal"
+    end_step publish
+    log "published as $final_name with its sidecar"
+}
+
+# next_second TIME.sql.gz: the name's time one second later.
+next_second() {
+    stamp=${1%.sql.gz}
+    clock=${stamp##*-}
+    day=${stamp%-*}
+    epoch=$(date -u -d "$day $(printf %s "$clock" | sed 's/\(..\)\(..\)\(..\)/\1:\2:\3/')" +%s)
+    date -u -d "@$((epoch + 1))" +%Y-%m-%d-%H%M%S
+}
+
+retain() {
+    if [ "$clock_difference" -gt "$CLOCK_TOLERANCE_SECONDS" ] || [ "$clock_difference" -lt "-$CLOCK_TOLERANCE_SECONDS" ]; then
+        warn "retention was left out: this machine's clock differs from the server's by $clock_difference seconds; set the clocks right"
+        return 0
+    fi
+    listing >"$work/listing" || { warn "retention was left out: the volume could not be listed"; return 0; }
+    delete_planned
+    [ -z "$not_deleted" ] || warn "retention could not delete:$not_deleted"
+}
+
+# fail_write MESSAGE [FAULT]: the volume did not take a file; FAULT is write_text's.
+fail_write() {
+    case ${2:-}:$1 in
+        full:* | *'No space left'* | *'quota exceeded'*)
+            [ -z "$partial" ] || rm -f "$partial" 2>/dev/null
+            fail "the backup volume is full" "$1 (without this run $(human_bytes "$(free_bytes)") of $(human_bytes "$(volume_bytes)") are free)" \
+                "Make room or enlarge the volume (postgres_backup_storage_size, the share's quota), or keep fewer backups (postgres_backup_keep_*)." ;;
+        *'Permission denied'* | *'Operation not permitted'*)
+            fail_with 2 "the backup volume cannot be written" "$1; $(ls -ld "$POSTGRES_BACKUP_DIR" 2>&1), this runs as $(id)" "$ADVICE_PERMISSION" ;;
+        *'Read-only file system'*)
+            fail "the backup volume is read-only" "$1" "Mount it read-write; a file system with errors is often switched to read-only by its server." ;;
+        *) fail "the backup volume failed" "$1" "Look at the storage behind the volume and its connection: the file could not be written." ;;
+    esac
+}
+
+# run_result STATE: one JSON object.
+run_result() {
+    printf '{"state":"%s","job":%s,"pod":%s,"attempts":%s,"started":"%s","finished":%s' "$1" \
+        "$(json_or_null "$POSTGRES_BACKUP_JOB")" "$(json "$POSTGRES_BACKUP_POD")" "$attempts" "$started" \
+        "$(if [ "$1" = running ]; then printf null; else json "$(now_iso)"; fi)"
+    printf ',"reason":%s,"last_reason":%s,"signal":%s,"recovered_from":%s' "$reason" "$last_reason" "$(json_or_null "$ended_by")" "$recovered_from"
+    printf ',"backup":%s,"bytes":%s,"sha256":%s,"uncompressed_bytes":%s' "$(json_or_null "$final_name")" \
+        "${bytes:-null}" "$(json_or_null "$sha256")" "${uncompressed_bytes:-null}"
+    printf ',"seconds":{%s},"server_version":%s,"client_version":%s,"compressor":%s,"read_back":%s' "$step_seconds" \
+        "$(json_or_null "$server_version")" "$(json_or_null "$client_version")" "$(json_or_null "${compressor:-}")" \
+        "$(json_or_null "$read_mode")"
+    printf ',"skipped_databases":%s,"invalid_databases":%s,"deleted":%s,"warnings":[%s],"script_version":"%s"}' \
+        "$skipped" "$invalid" "$deleted" "$warnings" "$VERSION"
+}
+
+# end_failed_run: what fail_with() does for a run: the result, and what is left.
+end_failed_run() {
+    [ -n "$attempts" ] || take_over_earlier_attempt
+    [ -z "$partial" ] || rm -f "$partial" 2>/dev/null
+    this_reason=$(json "$(printf '%s: %s' "$what" "$found" | head -c 1500)")
+    if [ "$reason" = null ]; then reason=$this_reason
+    elif [ "$ended_at_start" = no ]; then last_reason=$this_reason
+    else last_reason=$earlier_last_reason
+    fi
+    if [ -z "$final_name" ]; then sha256='' bytes='' uncompressed_bytes=''; fi
+    failed_result=$(run_result failed)
+    write_last_run "$failed_result" || log "last-run.json could not be written: the volume does not allow it"
+    printf '%s\n' "$failed_result"
+    write_termination_message run_result failed
+    report_older_backups
+    [ "$reason" = "$this_reason" ] || log "  The first attempt of this Job failed: $reason"
+}
+
+report_older_backups() {
+    if [ "$can_list" = no ] || ! listing >"$work/listing" 2>/dev/null; then
+        log "  Nothing was deleted."
+        return 0
+    fi
+    older=$(newest_complete "$work/listing")
+    if [ -n "$older" ]; then
+        log "  Older backups are untouched; the newest complete one is ${older% *} ($(human_bytes "${older#* }"))."
+    else
+        log "  Nothing was deleted. No complete backup was found on the volume."
+    fi
+}
+
+# end_run_by_signal NAME
+end_run_by_signal() {
+    # Before there is a configuration nothing was begun.
+    [ -n "${POSTGRES_BACKUP_TERMINATION_LOG:-}" ] || exit "$SIGTERM_STATUS"
+    # Half published is neither kept nor failed: publish() looks at what came meanwhile.
+    if [ "$publishing" = yes ]; then
+        pending_signal=$1
+        return 0
+    fi
+    if [ "$step" = dump ] && [ -e "$work/written" ]; then step=read_back; fi
+    case $1 in
+        USR1) fail "the run took longer than its time limit of $POSTGRES_BACKUP_TIME_LIMIT" "it was in the step: $step" \
+            "Find out what it waited for (a lock, a slow volume), or raise postgres_backup_time_limit." ;;
+        *)
+            ended_by=$1
+            if is_one_try_too_many; then
+                ended_at_start=yes
+                fail "this attempt was ended as it began (SIG$1)" "attempt $attempts; Kubernetes does that when the Job has reached its limit of tries" \
+                    "Correct what ended the first attempt: the last line has its reason."
+            fi
+            fail "the run was ended from outside (SIG$1)" "it was in the step: $step" \
+            "Somebody or something stopped the pod: a deletion, an eviction, a node that shut down. Kubernetes tries again where the Job allows it." ;;
+    esac
+}
+
+# is_one_try_too_many: whether this is a further attempt that ends within its first seconds, by a signal: a Job with
+# restartPolicy OnFailure (of an earlier version of the role) ends its last one so.
+is_one_try_too_many() {
+    [ "$step" = prepare ] && [ $(($(now_epoch) - step_began)) -le 5 ] || return 1
+    [ -n "$attempts" ] || take_over_earlier_attempt
+    [ "$attempts" -gt 1 ]
+}

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+#
+# `backup.sh list` and `backup.sh prune`, and the deletions of a run.
+# shellcheck shell=sh
+# shellcheck disable=SC2034,SC2154 # variables are shared with the other files
+
+# open_volume: what list and prune need before they start.
+open_volume() {
+    require_tools awk cp cut find grep head mktemp sed sort stat tail tr
+    check_volume
+    require_work_folder
+    trap 'exit 143' TERM
+    trap 'exit 130' INT
+    listing >"$work/listing" || fail "the volume cannot be listed" "find or awk failed" "Look at the messages above."
+    cat "$work/listing"
+}
+
+list() {
+    read_configuration
+    open_volume
+    last=$(last_run)
+    rehearsed=$(last_drill)
+    printf '{"type":"volume","path":%s,"source":%s,"size_bytes":%s,"free_bytes":%s,"script_version":"%s",' \
+        "$(json "$POSTGRES_BACKUP_DIR")" "$(json_or_null "$(mount_source)")" "$(volume_bytes)" "$(free_bytes)" "$VERSION"
+    printf '"policy":{"keep_last":%s,"keep_daily":%s,"keep_weekly":%s,"keep_monthly":%s,"keep_yearly":%s,"keep_within":%s},"last_drill":%s,"last_run":%s}\n' \
+        "$POSTGRES_BACKUP_KEEP_LAST" "$POSTGRES_BACKUP_KEEP_DAILY" "$POSTGRES_BACKUP_KEEP_WEEKLY" "$POSTGRES_BACKUP_KEEP_MONTHLY" \
+        "$POSTGRES_BACKUP_KEEP_YEARLY" "$(json "$POSTGRES_BACKUP_KEEP_WITHIN")" "${rehearsed:-null}" "${last:-null}"
+}
+
+# prune DRY_RUN: true or false.
+prune() {
+    dry_run=$1
+    read_configuration
+    open_volume
+    not_deleted=
+    if [ "$dry_run" = true ]; then planned=$work/plan; else planned=$work/deleted; delete_planned; fi
+    awk -v dry_run="$dry_run" -v not_deleted="$not_deleted" '
+        BEGIN { printf "{\"type\":\"prune\",\"dry_run\":%s,\"deleted\":[", dry_run }
+        { printf "%s\"%s\"", (NR > 1 ? "," : ""), $1; freed += $2 }
+        END {
+            count = split(not_deleted, name, " ")
+            printf "],\"failed\":["
+            for (i = 1; i <= count; i++) printf "%s\"%s\"", (i > 1 ? "," : ""), name[i]
+            printf "],\"freed_bytes\":%.0f}\n", freed
+        }
+    ' "$planned"
+    if [ -n "$not_deleted" ]; then
+        fail "not everything could be deleted" "still there:$not_deleted" "$ADVICE_PERMISSION"
+    fi
+}
+
+# delete_planned: deletes what $work/plan says, the backup before its sidecar, and the sidecars of backups gone.
+# $work/deleted gets a line of name and bytes each; sets `deleted` (their number) and `not_deleted` (names).
+delete_planned() {
+    deleted=0 not_deleted=
+    : >"$work/deleted"
+    while IFS=' ' read -r name bytes_freed <&3; do
+        file=$POSTGRES_BACKUP_DIR/$name
+        # Somebody may have asked to keep it since the volume was listed.
+        [ ! -e "$file.keep" ] || continue
+        rm -f "$file" 2>/dev/null
+        # Another run's retention may have been faster: that is no failure.
+        if [ ! -e "$file" ] && [ ! -L "$file" ]; then
+            rm -f "$file.sha256" "$file.damaged" 2>/dev/null
+            deleted=$((deleted + 1))
+            printf '%s %s\n' "$name" "$bytes_freed" >>"$work/deleted"
+            log "deleted $name"
+        else
+            not_deleted="$not_deleted $name"
+        fi
+    done 3<"$work/plan"
+    [ -s "$work/orphans" ] || return 0
+    while IFS= read -r name <&3; do
+        file=$POSTGRES_BACKUP_DIR/$name
+        if [ ! -e "$file" ] && [ ! -L "$file" ]; then
+            # A fresh sidecar may belong to a run that is about to publish.
+            find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name "$name.sha256" -o -name "$name.damaged" \) -mmin +60 -exec rm -f {} + 2>/dev/null
+        fi
+    done 3<"$work/orphans"
+}

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
+"""Which files the script consists of, by its own list, and copies of them where a user without a name can read them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from .programs import REPOSITORY
+
+# Another folder with the files: for a changed copy that the tests should find fault with.
+FILES_VARIABLE = "SCRIPT_TESTS_FILES"
+
+
+def source() -> Path:
+    return Path(os.environ.get(FILES_VARIABLE) or REPOSITORY / "roles" / "postgres_backup" / "files")
+
+
+def files_of(*commands: str) -> list[str]:
+    """The names of the files that these commands need; of all commands without an argument."""
+    names = ["backup.sh", "files.txt"]
+    for line in (source() / "files.txt").read_text().splitlines():
+        command, _, files = line.partition(":")
+        if not line.startswith("#") and (command in commands or not commands):
+            names += files.split()
+    return list(dict.fromkeys(names))
+
+
+def copy_script(folder: Path, *commands: str) -> Path:
+    """The program, in a folder with nothing but what the commands need; read-only as far as its mode can say."""
+    for name in files_of(*commands):
+        shutil.copy(source() / name, folder / name)
+        (folder / name).chmod(0o444)
+    return folder / "backup.sh"
