@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from .rendering import render
+from .rendering import evaluate
 
 IMAGE = "registry.example/postgresql:18"
 
@@ -138,6 +138,7 @@ REFUSED: list[tuple[str, Any]] = [
             {"server": "", "path": "/x"},
             {"server": "nas:/x", "path": "/x"},
             {"server": "nas", "path": "/x/../y"},
+            {"server": "nas", "path": "/../y"},
             {"server": "nas", "path": "/x\n"},
             {"server": "nas", "path": "/x", "mount_options": "hard"},
         ]
@@ -242,7 +243,7 @@ ACCEPTED: list[tuple[str, Any]] = [
 
 def refusals(**variables: Any) -> list[str]:
     variables.setdefault("postgres_backup_image", IMAGE)
-    return render("refused-variables.j2", **variables).strip().splitlines()
+    return [str(message) for message in evaluate("{{ __postgres_backup_refused_variables }}", **variables)]
 
 
 Case = tuple[str, Any]
