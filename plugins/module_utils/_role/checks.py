@@ -107,3 +107,8 @@ def is_size(value: object) -> bool:
 
 def is_list(value: object) -> bool:
     return isinstance(value, (list, tuple))
+
+
+def is_true(value: object) -> bool:
+    """Whether an option of type bool is true, also as text (ansible.module_utils.parsing.convert_bool)."""
+    return str(value).lower() in {"true", "yes", "on", "1", "y", "t"}

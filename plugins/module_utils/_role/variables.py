@@ -31,18 +31,19 @@ from .checks import (
     whole_number,
 )
 from .schedules import is_cut_schedule, is_schedule
+from .server_address import service_of_host
 
 # A NetworkPolicy selects the pods by these labels.
 RESERVED_LABELS = ("app.kubernetes.io/instance", "app.kubernetes.io/component")
 # The CronJob controller adds up to 11 characters for the names of its Jobs (batch/v1 CronJob).
 _NAME_LIMIT = 52
-_DRILL_SUFFIX = "-drill"
+DRILL_SUFFIX = "-drill"
+DEFAULT_CA_KEY = "ca.crt"
 _KEEP_RULES = ("last", "daily", "weekly", "monthly", "yearly")
 
-_NAME = re.compile(rf"(?=.{{1,{_NAME_LIMIT}}}\Z)(?!.*{_DRILL_SUFFIX}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_NAME = re.compile(rf"(?=.{{1,{_NAME_LIMIT}}}\Z)(?!.*{DRILL_SUFFIX}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _TIME_ZONE = re.compile(r"(?!(?i:local)\Z)[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
 _HOST = re.compile(r"(?=.{1,253}\Z)([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9.])?|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+)")
-_ADDRESS = re.compile(r"[0-9.]+|.*:.*")
 _FILE_MODE = re.compile(r"0[67][0-7][0-7]")
 _IMAGE = re.compile(r"[^ \t\r\n]*")
 _USER_ID = re.compile(r"[1-9][0-9]{0,9}")
@@ -119,7 +120,7 @@ def _is_ca(value: object) -> bool:
     if ("config_map" in value) == ("secret" in value):
         return False
     name = value["config_map"] if "config_map" in value else value["secret"]
-    return bool(SUBDOMAIN.fullmatch(str(name)) and KEY.fullmatch(str(value.get("key", "ca.crt"))))
+    return bool(SUBDOMAIN.fullmatch(str(name)) and KEY.fullmatch(str(value.get("key", DEFAULT_CA_KEY))))
 
 
 def _has_ca_to_verify(value: object, variables: Variables) -> str | None:
@@ -141,7 +142,7 @@ def _are_arguments(value: Any, _variables: Variables) -> str | None:
 
 def _is_drill_schedule(value: object, variables: Variables) -> str | None:
     text = str(value)
-    longest_name = _NAME_LIMIT - len(_DRILL_SUFFIX)
+    longest_name = _NAME_LIMIT - len(DRILL_SUFFIX)
     if not text or (is_schedule(text) and len(str(variables["postgres_backup_name"])) <= longest_name):
         return None
     return (
@@ -170,18 +171,13 @@ def _is_nfs(value: object) -> bool:
 
 
 def _has_image_or_service(value: object, variables: Variables) -> str | None:
-    if str(value) or _is_service(str(variables["postgres_backup_host"])):
+    host, namespace = str(variables["postgres_backup_host"]), str(variables["postgres_backup_namespace"])
+    if str(value) or service_of_host(host, namespace) is not None:
         return None
     return (
         "an image with pg_dumpall of the server's major version, since postgres_backup_host is not a service of this "
         "cluster to learn it from"
     )
-
-
-def _is_service(host: str) -> bool:
-    """Whether the name can be one of a service of this cluster: it has one or two labels, or `svc` as its third."""
-    labels = host.removesuffix(".").split(".")
-    return _ADDRESS.fullmatch(host) is None and (len(labels) < 3 or labels[2] == "svc")
 
 
 def _are_resources(value: object) -> bool:
@@ -208,7 +204,7 @@ def _rules() -> tuple[Rule, ...]:
             matches(
                 _NAME,
                 f"a DNS label ({_LETTERS}) of at most {_NAME_LIMIT} characters, as a CronJob's name must be, "
-                f"that does not end in {_DRILL_SUFFIX}",
+                f"that does not end in {DRILL_SUFFIX}",
             ),
         ),
         ("namespace", matches(LABEL, f"a namespace, a DNS label ({_LETTERS}) of at most 63 characters")),
