@@ -45,7 +45,7 @@ def missing_prerequisites(
         messages += _secret_messages(secret, variables)
     if service is not None and (has_namespace or service.namespace != namespace):
         messages += _server_messages(server, service, variables)
-    if ca:
+    if ca and variables["postgres_backup_ssl_ca"]:
         messages += _ca_messages(ca, variables)
     if is_true(variables["postgres_backup_server_network_policy"]):
         messages += _policy_messages(server, service, policies, variables)

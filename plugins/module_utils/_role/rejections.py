@@ -26,7 +26,7 @@ _VARIABLES = {
         r"affinity|Affinity": "affinity",
         r"oleration": "tolerations",
         r"odeSelector(?!Term)": "node_selector",
-        r"[.]resources|ResourceRequirements|[qQ]uantit": "resources",
+        r"containers\[[0-9]+\][.]resources|ResourceRequirements|[qQ]uantit": "resources",
         r"template[.](metadata[.])?labels": "pod_labels",
         r"template[.](metadata[.])?annotations": "pod_annotations",
         r"(initC|c)ontainers\[[0-9]+\][.]image(?!P)": "image",
