@@ -12,8 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Optional
 
 from ..errors import ExpectationError
-from ..names import parse_duration
-from ..sizes import parse_size
+from ..units import duration_seconds, parse_quantity, parse_size
 
 Variables = Mapping[str, Any]
 # From a variable's value and all variables to what is expected; None where the value is valid.
@@ -93,16 +92,25 @@ def whole_number(value: object) -> int | None:
 def seconds(value: object) -> int | None:
     """The length of a duration; None for anything else."""
     try:
-        return int(parse_duration(str(value)).total_seconds())
+        return duration_seconds(str(value))
     except ExpectationError:
         return None
 
 
+def is_quantity(value: object) -> bool:
+    return _is_accepted(parse_quantity, value)
+
+
 def is_size(value: object) -> bool:
+    return _is_accepted(parse_size, value)
+
+
+def _is_accepted(parse: Callable[[str], object], value: object) -> bool:
     try:
-        return parse_size(str(value)) > 0
+        parse(str(value))
     except ExpectationError:
         return False
+    return True
 
 
 def is_list(value: object) -> bool:

@@ -23,6 +23,7 @@ from .checks import (
     holds,
     id_or_none,
     is_list,
+    is_quantity,
     is_size,
     matches,
     number,
@@ -52,7 +53,6 @@ _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_]*([.][A-Za-z_][A-Za-z0-9_]*)*")
 _SETTING_VALUE = re.compile(r"[^\x00-\x1f\x7f]*")
 _NFS_SERVER = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.:-]*[A-Za-z0-9.])?")
 _NFS_PATH = re.compile(r"/(?!(.*/)?[.][.](/|\Z))[^\x00-\x1f\x7f]*")
-_QUANTITY = re.compile(r"(?=.*[1-9])[0-9]+([.][0-9]{1,3})?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?")
 
 _LETTERS = "lower-case letters, digits and '-'"
 _DOTTED_LETTERS = f"{_LETTERS} and '.'"
@@ -184,7 +184,7 @@ def _are_resources(value: object) -> bool:
     return isinstance(value, Mapping) and all(
         kind in {"requests", "limits"}
         and isinstance(amounts, Mapping)
-        and all(_QUANTITY.fullmatch(str(amount)) for amount in amounts.values())
+        and all(is_quantity(amount) for amount in amounts.values())
         for kind, amounts in value.items()
     )
 
