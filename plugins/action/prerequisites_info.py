@@ -32,12 +32,12 @@ class ActionModule(KubernetesCoreAction):  # type: ignore[misc]  # kubernetes.co
         See _get_action_arg_defaults in ansible/executor/module_common.py, which is private and changes its name.
         """
         play = self._task._parent._play
-        groups = (play._action_groups or {}).get(MODULE, [])
+        groups = [f"group/{name}" for name in (play._action_groups or {}).get(MODULE, [])]
         defaults: dict[str, Any] = {}
         for each in self._task.module_defaults or []:
             defaults.update(each)
         merged: dict[str, Any] = {}
-        for key in [*(key for key in defaults if key.removeprefix("group/") in groups), MODULE]:
+        for key in [*(key for key in defaults if key in groups), MODULE]:
             merged.update(self._templar.template(defaults.get(key) or {}))
         return {name: value for name, value in merged.items() if name in AUTHENTICATION}
 
