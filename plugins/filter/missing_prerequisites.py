@@ -11,39 +11,24 @@ short_description: List what the backups of the postgres_backup role need and th
 version_added: 1.1.0
 description:
   - What the user may not read counts as present.
-positional: _input, server, secret
+positional: _input, prerequisites
 options:
   _input:
     description: The values of all variables of the role, by their full names.
     type: dict
     required: true
-  server:
-    description: What is known of the server. Empty for a host that is not a service of this cluster.
+  prerequisites:
+    description: The result of M(homelab.postgres_backup.prerequisites_info).
     type: dict
     required: true
-  secret:
-    description: Whether the Secret of the password is readable and found, and the names of its keys.
-    type: dict
-    required: true
-  ca:
-    description: Whether the Secret or ConfigMap of the CA certificate is readable and found, and the names of its keys.
-    type: dict
-  namespaces:
-    description: The namespaces of that name; leave it out if they were not read.
-    type: list
-    elements: dict
-  policies:
-    description: The NetworkPolicies in the server's namespace; leave it out if they were not read.
-    type: list
-    elements: dict
 author:
   - The homelab.postgres_backup developers (@homelab)
 """
 
 EXAMPLES = r"""
-- name: Refuse what cannot work
+- name: Fail if something is missing
   ansible.builtin.assert:
-    that: variables | homelab.postgres_backup.missing_prerequisites(server, secret) | length == 0
+    that: variables | homelab.postgres_backup.missing_prerequisites(prerequisites) | length == 0
 """
 
 RETURN = r"""

@@ -72,9 +72,12 @@ def shortened(result: Result) -> Result:
     return short
 
 
-def run_module(arguments: dict[str, Any], work: Callable[[Any, Connection], Result], **options: Any) -> None:
+def run_module(
+    arguments: dict[str, Any], work: Callable[[Any, Connection], Result], common: bool = True, **options: Any
+) -> None:
     """Make the module, connect, work, and end: with the result, or with what BackupError says.
 
+    `common` adds the options that the modules for one CronJob's volume share; kubernetes.core's own are always there.
     `work` gets the module and the connection; a key `failed` in its result ends the module as failed.
     """
     if KUBERNETES_CORE_ERROR is not None:
@@ -87,7 +90,7 @@ def run_module(arguments: dict[str, Any], work: Callable[[Any, Connection], Resu
     module = AnsibleK8SModule(
         module_class=AnsibleModule,
         check_pyyaml=False,
-        argument_spec={**CLUSTER_ARGUMENTS, **arguments},
+        argument_spec={**(CLUSTER_ARGUMENTS if common else AUTH_ARG_SPEC), **arguments},
         supports_check_mode=True,
         **options,
     )

@@ -51,6 +51,7 @@ CORE = frozenset(
         "health",
         "job_templates",
         "names",
+        "postgres_server",
         "restore_plan",
         "script",
         "section_statements",

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ..postgres_server import ServiceName, service_behind
 from .checks import is_true
-from .server_address import ServiceName, service_of_host
 from .variables import DEFAULT_CA_KEY
 
 SERVER_POLICY_SUFFIX = "-server"
@@ -16,38 +16,30 @@ SERVER_POLICY_SUFFIX = "-server"
 Object = Mapping[str, Any]
 
 
-def missing_prerequisites(
-    variables: Object,
-    server: Object,
-    secret: Object,
-    *,
-    ca: Object | None = None,
-    namespaces: Sequence[Object] | None = None,
-    policies: Sequence[Object] | None = None,
-) -> list[str]:
+def missing_prerequisites(variables: Object, prerequisites: Object) -> list[str]:
     """A message for each prerequisite that is missing; what this user may not read counts as present.
 
-    `variables` holds the role's variables by their full names. `server` is what is known of the server: `problem` and
-    `found`, `unreadable`, `selector`, `labels`; empty for a host that is not a service of this cluster. `secret` and
-    `ca` hold `readable`, `found`, and `keys`, the names of the keys. `namespaces` and `policies` are the namespaces of
-    that name and the NetworkPolicies in the server's namespace, None where they were not read.
+    `variables` holds the role's variables by their full names, `prerequisites` the result of the module
+    prerequisites_info.
     """
     namespace = str(variables["postgres_backup_namespace"])
-    service = service_of_host(str(variables["postgres_backup_host"]), namespace)
-    has_namespace = namespaces is None or len(namespaces) > 0
-    messages = []
-    if not has_namespace:
+    service = service_behind(str(variables["postgres_backup_host"]), namespace)
+    server = prerequisites["server"]
+    has_namespace = prerequisites["namespace"].get("resources") != []
+    messages: list[str] = []
+    if has_namespace:
+        messages += _secret_messages(prerequisites["secret"], variables)
+    else:
         messages.append(
             f"postgres_backup_namespace: expected a namespace that exists, found none named {namespace}. "
             "Create it, or set postgres_backup_namespace."
         )
-    else:
-        messages += _secret_messages(secret, variables)
     if service is not None and (has_namespace or service.namespace != namespace):
-        messages += _server_messages(server, service, variables)
-    if ca and variables["postgres_backup_ssl_ca"]:
-        messages += _ca_messages(ca, variables)
+        messages += _server_messages(server, f"{service.namespace}/{service.name}", variables)
+    if variables["postgres_backup_ssl_ca"]:
+        messages += _ca_messages(prerequisites["ca"], variables)
     if is_true(variables["postgres_backup_server_network_policy"]):
+        policies = prerequisites["server_policies"].get("resources")
         messages += _policy_messages(server, service, policies, variables)
     return messages
 
@@ -69,7 +61,7 @@ def _secret_messages(secret: Object, variables: Object) -> Iterator[str]:
         )
 
 
-def _server_messages(server: Object, service: ServiceName, variables: Object) -> Iterator[str]:
+def _server_messages(server: Object, service: str, variables: Object) -> Iterator[str]:
     problem, found = server.get("problem"), server.get("found")
     host, port = variables["postgres_backup_host"], variables["postgres_backup_port"]
     needs_image = not str(variables["postgres_backup_image"])

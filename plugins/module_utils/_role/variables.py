@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..dump_arguments import refused_arguments
+from ..postgres_server import service_behind
 from .checks import (
     INT32_MAX,
     KEY,
@@ -32,7 +33,6 @@ from .checks import (
     whole_number,
 )
 from .schedules import is_cut_schedule, is_schedule
-from .server_address import service_of_host
 
 # A NetworkPolicy selects the pods by these labels.
 RESERVED_LABELS = ("app.kubernetes.io/instance", "app.kubernetes.io/component")
@@ -172,7 +172,7 @@ def _is_nfs(value: object) -> bool:
 
 def _has_image_or_service(value: object, variables: Variables) -> str | None:
     host, namespace = str(variables["postgres_backup_host"]), str(variables["postgres_backup_namespace"])
-    if str(value) or service_of_host(host, namespace) is not None:
+    if str(value) or service_behind(host, namespace) is not None:
         return None
     return (
         "an image with pg_dumpall of the server's major version, since postgres_backup_host is not a service of this "

@@ -33,13 +33,32 @@ def variables(**values: Any) -> dict[str, Any]:
     return {f"postgres_backup_{name}": value for name, value in names.items()}
 
 
+def missing(
+    variables: dict[str, Any],
+    server: dict[str, Any],
+    secret: dict[str, Any],
+    ca: dict[str, Any] | None = None,
+    **read: list[dict[str, Any]] | None,
+) -> list[str]:
+    """The messages; what is None was not read, or may not be read."""
+    answers = {name: {} if read.get(name) is None else {"resources": read[name]} for name in ("namespace", "policies")}
+    prerequisites = {
+        "server": server,
+        "secret": secret,
+        "ca": ca or {},
+        "namespace": answers["namespace"],
+        "server_policies": answers["policies"],
+    }
+    return missing_prerequisites(variables, prerequisites)
+
+
 def test_nothing_is_missing() -> None:
-    assert missing_prerequisites(variables(), SERVER, SECRET) == []
+    assert missing(variables(), SERVER, SECRET) == []
 
 
 def test_what_may_not_be_read_counts_as_present() -> None:
     needs = variables(ssl_ca={"secret": "ca"}, image="postgres:18", server_network_policy=True)
-    assert missing_prerequisites(needs, {**SERVER, "unreadable": True}, UNREADABLE, ca=UNREADABLE) == []
+    assert missing(needs, {**SERVER, "unreadable": True}, UNREADABLE, ca=UNREADABLE) == []
 
 
 SECRETS = [
@@ -54,7 +73,7 @@ SECRETS = [
 
 @pytest.mark.parametrize(("secret", "beginning"), SECRETS)
 def test_the_password(secret: dict[str, Any], beginning: str) -> None:
-    (message,) = missing_prerequisites(variables(), SERVER, secret)
+    (message,) = missing(variables(), SERVER, secret)
     assert message.startswith(beginning)
 
 
@@ -92,26 +111,26 @@ SERVERS: list[tuple[dict[str, Any], str, str | None]] = [
 
 @pytest.mark.parametrize(("server", "beginning", "with_image"), SERVERS)
 def test_the_server(server: dict[str, Any], beginning: str, with_image: str | None) -> None:
-    (message,) = missing_prerequisites(variables(), server, SECRET)
+    (message,) = missing(variables(), server, SECRET)
     assert message.startswith(beginning)
-    messages = missing_prerequisites(variables(image="postgres:18"), server, SECRET)
+    messages = missing(variables(image="postgres:18"), server, SECRET)
     assert [message.partition(" ")[0] + " " for message in messages] == ([with_image] if with_image else [])
 
 
 def test_a_missing_namespace_hides_what_would_be_in_it() -> None:
     server = {"problem": "service", "found": "no such service"}
-    (message,) = missing_prerequisites(variables(host="db"), server, NO_SECRET, namespaces=[])
+    (message,) = missing(variables(host="db"), server, NO_SECRET, namespace=[])
     assert message.startswith("postgres_backup_namespace: expected a namespace that exists, found none named data. ")
     # A server elsewhere is checked all the same.
-    messages = missing_prerequisites(variables(), server, NO_SECRET, namespaces=[])
+    messages = missing(variables(), server, NO_SECRET, namespace=[])
     assert [message.partition(":")[0] for message in messages] == ["postgres_backup_namespace", "postgres_backup_host"]
-    (message,) = missing_prerequisites(variables(), SERVER, NO_SECRET, namespaces=[{"metadata": {"name": "data"}}])
+    (message,) = missing(variables(), SERVER, NO_SECRET, namespace=[{"metadata": {"name": "data"}}])
     assert message.startswith("postgres_backup_secret_name: ")
 
 
 def test_without_a_ca_none_is_missing() -> None:
-    assert missing_prerequisites(variables(), SERVER, SECRET, ca={"skipped": True}) == []
-    assert missing_prerequisites(variables(), SERVER, SECRET, ca=NO_SECRET) == []
+    assert missing(variables(), SERVER, SECRET) == []
+    assert missing(variables(), SERVER, SECRET, ca=NO_SECRET) == []
 
 
 @pytest.mark.parametrize(
@@ -123,7 +142,7 @@ def test_without_a_ca_none_is_missing() -> None:
     ],
 )
 def test_the_ca(reference: dict[str, str], ca: dict[str, Any], beginning: str) -> None:
-    (message,) = missing_prerequisites(variables(ssl_ca=reference), SERVER, SECRET, ca=ca)
+    (message,) = missing(variables(ssl_ca=reference), SERVER, SECRET, ca=ca)
     assert message.startswith(f"postgres_backup_ssl_ca: {beginning}")
 
 
@@ -149,14 +168,14 @@ ALONE = "postgres_backup_server_network_policy: expected a NetworkPolicy in serv
     ],
 )
 def test_the_policy_of_the_server_needs_another_one(policies: list[dict[str, Any]] | None, is_alone: bool) -> None:
-    messages = missing_prerequisites(variables(server_network_policy="yes"), SERVER, SECRET, policies=policies)
+    messages = missing(variables(server_network_policy="yes"), SERVER, SECRET, policies=policies)
     assert [message.startswith(ALONE) for message in messages] == [True] * is_alone
-    assert missing_prerequisites(variables(server_network_policy="no"), SERVER, SECRET, policies=policies) == []
+    assert missing(variables(server_network_policy="no"), SERVER, SECRET, policies=policies) == []
 
 
 def test_the_policy_of_the_server_needs_a_service() -> None:
     beginning = "postgres_backup_server_network_policy: expected a service of this cluster, whose pods the policy can "
     for host, server in [("db.example.org", {}), ("db", {"problem": "selector"})]:
         needs = variables(host=host, image="postgres:18", server_network_policy=True)
-        (message,) = missing_prerequisites(needs, server, SECRET, policies=[])
+        (message,) = missing(needs, server, SECRET, policies=[])
         assert message.startswith(f"{beginning}name, found {host}. ")

@@ -12,7 +12,6 @@ import yaml
 
 from plugins.module_utils._role.command_line import explain_cut_value
 from plugins.module_utils._role.schedules import is_cut_schedule, is_schedule
-from plugins.module_utils._role.server_address import ServiceName, service_of_host
 from plugins.module_utils._role.variables import RULES, refused_variables
 
 DEFAULTS = Path(__file__).resolve().parents[5] / "roles" / "postgres_backup" / "defaults" / "main.yml"
@@ -85,26 +84,6 @@ def test_schedules(text: str, is_valid: bool) -> None:
 @pytest.mark.parametrize(("text", "is_cut"), [("30", True), ("*/5", True), ("0 2 * * *", False), ("daily", False)])
 def test_schedules_that_were_cut_at_a_space(text: str, is_cut: bool) -> None:
     assert is_cut_schedule(text) is is_cut
-
-
-@pytest.mark.parametrize(
-    ("host", "service"),
-    [
-        ("db", ("apps", "db")),
-        ("db.data", ("data", "db")),
-        ("db.data.svc", ("data", "db")),
-        ("db.data.svc.cluster.local.", ("data", "db")),
-        ("db.example.org", None),
-        ("10.0.0.1", None),
-        ("fd00::1", None),
-    ],
-)
-def test_services_of_hosts(host: str, service: tuple[str, str] | None) -> None:
-    assert service_of_host(host, "apps") == service
-
-
-def test_a_service_is_shown_with_its_namespace() -> None:
-    assert str(ServiceName("data", "db")) == "data/db"
 
 
 def test_the_words_of_a_cut_value_are_quoted_as_they_are() -> None:
