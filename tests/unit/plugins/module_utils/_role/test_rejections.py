@@ -109,8 +109,10 @@ def test_an_error_without_a_status_is_reported_as_it_is(text: str) -> None:
 
 
 def test_a_problem_of_both_cronjobs_is_reported_once() -> None:
-    result = error("invalid", ("spec.tolerations", "Invalid value"))
-    assert len(explain_rejections([DRILL, BACKUP], [result, result])) == 1
+    """In whatever words: the drill's CronJob is explained when the backup's is accepted."""
+    drill, backup = (error("invalid", (field, "Invalid value")) for field in ("spec.schedule", "spec.tolerations"))
+    (message,) = explain_rejections([DRILL, BACKUP], [drill, backup])
+    assert message.startswith("postgres_backup_tolerations: ")
 
 
 def test_the_drills_schedule_is_another_variable() -> None:
