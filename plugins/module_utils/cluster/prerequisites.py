@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from ..errors import ForbiddenError, NotFoundError, UnauthenticatedError
 from ..job_templates import claim_names, is_ours
