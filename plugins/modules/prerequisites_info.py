@@ -78,24 +78,11 @@ options:
     type: str
   unwanted:
     description:
-      - CronJobs and NetworkPolicies of an earlier installation that should not exist.
+      - CronJobs and NetworkPolicies of an earlier installation that should not exist, as definitions with C(kind),
+        C(metadata.namespace) and C(metadata.name).
     type: list
     elements: dict
     default: []
-    suboptions:
-      kind:
-        description: The object's kind.
-        type: str
-        choices: [CronJob, NetworkPolicy]
-        required: true
-      namespace:
-        description: The object's namespace.
-        type: str
-        required: true
-      name:
-        description: The object's name.
-        type: str
-        required: true
 extends_documentation_fragment:
   - homelab.postgres_backup.attributes
   - kubernetes.core.k8s_auth_options
@@ -213,7 +200,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.pr
     read_keys,
     read_server,
 )
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import run_module
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_runner import run_module
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.postgres_server import ServiceName
 
 ARGUMENTS = {
@@ -238,11 +225,6 @@ ARGUMENTS = {
         "type": "list",
         "elements": "dict",
         "default": [],
-        "options": {
-            "kind": {"type": "str", "choices": ["CronJob", "NetworkPolicy"], "required": True},
-            "namespace": {"type": "str", "required": True},
-            "name": {"type": "str", "required": True},
-        },
     },
 }
 

@@ -64,7 +64,7 @@ CORE = frozenset(
 # Local files, signals and child processes, without a cluster.
 EDGE = frozenset(["destination", "following", "interruption", "sidecar", "transfer", "verification"])
 # These put core, edge and adapter together for the modules.
-TOGETHER = frozenset(["fetching", "module_support"])
+TOGETHER = frozenset(["fetching", "module_runner", "module_support"])
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:
@@ -110,17 +110,17 @@ def test_the_edge_knows_neither_ansible_nor_a_cluster(name: str) -> None:
 
 
 def test_only_the_adapter_imports_kubernetes() -> None:
-    """module_support takes the authentication options from kubernetes.core, their one source."""
+    """module_runner takes the authentication options from kubernetes.core, their one source."""
     for path in (CHECKOUT / "plugins").rglob("*.py"):
         found = {word for level, word in imports(path) if level == 0}
         if path.parent != UTILS / "cluster":
             assert "kubernetes" not in found, path
-            is_face = path.parent.name in {"filter", "modules"}
-            assert "ansible_collections" not in found or is_face or path.stem == "module_support"
+            is_face = path.parent.name in {"action", "filter", "modules"}
+            assert "ansible_collections" not in found or is_face or path.stem == "module_runner"
 
 
 def test_only_modules_and_their_support_import_ansible() -> None:
-    allowed = {UTILS / "module_support.py"}
+    allowed = {UTILS / "module_runner.py"}
     for path in UTILS.rglob("*.py"):
         if path not in allowed:
             assert "ansible" not in {word for level, word in imports(path) if level == 0}, path

@@ -17,7 +17,7 @@ try:
     from ansible_collections.kubernetes.core.plugins.module_utils.k8s.client import get_api_client
     from ansible_collections.kubernetes.core.plugins.module_utils.k8s.exceptions import CoreException
     from kubernetes.client.exceptions import ApiException
-except ImportError:  # the module says so: module_support.py
+except ImportError:  # the module says so: module_runner.py
     pass
 
 Object = dict[str, Any]

@@ -17,7 +17,7 @@ from ..postgres_server import service_behind
 from .connection import Connection, Object
 from .prerequisites import find_server
 
-with contextlib.suppress(ImportError):  # the module says so: module_support.py
+with contextlib.suppress(ImportError):  # the module says so: module_runner.py
     from kubernetes.utils.quantity import parse_quantity
 
 # The role sets it where postgres_backup_image is set.

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
 
 from ..errors import ForbiddenError, NotFoundError, UnauthenticatedError
 from ..job_templates import claim_names, is_ours
@@ -53,7 +53,7 @@ def find_server(connection: Connection, service: ServiceName, port: int) -> Post
     return postgres_server(manifest, pods, port)
 
 
-def read(request: Callable[[], Object | Iterable[Object]]) -> Object:
+def read(request: Callable[[], Object | Iterable[Object] | None]) -> Object:
     """The answer to one request, for an object or for several."""
     try:
         answer = request()
@@ -63,16 +63,17 @@ def read(request: Callable[[], Object | Iterable[Object]]) -> Object:
         return {"readable": True, "resources": []}
     except ForbiddenError as error:
         return {"readable": False, "error": str(error)}
-    resources = [answer] if isinstance(answer, dict) else [*answer]
+    resources = [answer] if isinstance(answer, dict) else [*(answer or [])]
     for resource in resources:
-        resource.get("metadata", {}).pop("managedFields", None)
+        resource["metadata"].pop("managedFields", None)
+        (resource["metadata"].get("annotations") or {}).pop(LAST_APPLIED, None)
     return {"readable": True, "resources": resources}
 
 
 def read_keys(connection: Connection, kind: str, namespace: str, name: str) -> Object:
     """The keys of a Secret or ConfigMap without their values, as `found` and `keys`."""
     get = connection.secret if kind == "Secret" else connection.config_map
-    answer = read(lambda: get(namespace, name))
+    answer = read(partial(get, namespace, name))
     if not answer["readable"]:
         return {**answer, "found": False, "keys": []}
     keys = [sorted(each.get("data") or {}) for each in answer["resources"]]
@@ -81,7 +82,7 @@ def read_keys(connection: Connection, kind: str, namespace: str, name: str) -> O
 
 def read_cronjob(connection: Connection, namespace: str, name: str) -> Object:
     """A CronJob's labels and annotations, with `is_ours` and the names of its `claims`, as `resources`."""
-    answer = read(lambda: connection.cronjob_if_any(namespace, name) or [])
+    answer = read(partial(connection.cronjob_if_any, namespace, name))
     if not answer["readable"]:
         return answer
     return {"readable": True, "resources": [_summary(cronjob) for cronjob in answer["resources"]]}
@@ -89,10 +90,9 @@ def read_cronjob(connection: Connection, namespace: str, name: str) -> Object:
 
 def _summary(cronjob: Object) -> Object:
     metadata = cronjob["metadata"]
-    annotations = {key: text for key, text in (metadata.get("annotations") or {}).items() if key != LAST_APPLIED}
     return {
         "labels": metadata.get("labels") or {},
-        "annotations": annotations,
+        "annotations": metadata.get("annotations") or {},
         "is_ours": is_ours(cronjob),
         "claims": claim_names(cronjob),
     }
@@ -100,11 +100,11 @@ def _summary(cronjob: Object) -> Object:
 
 def read_claim(connection: Connection, namespace: str, name: str) -> tuple[Object, Object]:
     """The claim, and the volume that it is bound to or asks for; the second answer is empty where there is none."""
-    claim = read(lambda: connection.claim(namespace, name))
+    claim = read(partial(connection.claim, namespace, name))
     names = [each["spec"].get("volumeName") for each in claim.get("resources", [])]
     if not any(names):
         return claim, {}
-    return claim, read(lambda: connection.volume(names[0]))
+    return claim, read(partial(connection.volume, names[0]))
 
 
 def is_bound(claim: Object) -> bool:
@@ -112,17 +112,18 @@ def is_bound(claim: Object) -> bool:
     return any(each.get("status", {}).get("phase") == "Bound" for each in claim.get("resources", []))
 
 
-def read_existing(connection: Connection, objects: Iterable[Mapping[str, str]]) -> Object:
-    """Which of these CronJobs and NetworkPolicies (`kind`, `namespace`, `name`) exist, as they were given.
+def read_existing(connection: Connection, definitions: Iterable[Object]) -> Object:
+    """Those of these definitions of CronJobs and NetworkPolicies whose objects exist.
 
     Not `readable` where this user may not read one of them; `resources` has the others all the same.
     """
     resources, errors = [], []
-    for each in objects:
-        get = connection.cronjob_if_any if each["kind"] == "CronJob" else connection.network_policy
-        answer = read(lambda get=get, each=each: get(each["namespace"], each["name"]) or [])  # type: ignore[misc]  # not seen through by mypy
+    for definition in definitions:
+        metadata = definition["metadata"]
+        get = connection.cronjob_if_any if definition["kind"] == "CronJob" else connection.network_policy
+        answer = read(partial(get, metadata["namespace"], metadata["name"]))
         if not answer["readable"]:
             errors.append(answer["error"])
         elif answer["resources"]:
-            resources.append(dict(each))
+            resources.append(definition)
     return {"readable": not errors, "resources": resources, **({"error": "; ".join(errors)} if errors else {})}

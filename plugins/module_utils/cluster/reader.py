@@ -19,7 +19,7 @@ from ..volume_jobs import READER, READER_DEADLINE_SECONDS, ReaderRequest, reader
 from .connection import Connection, Object
 from .pod_watch import PodWatch
 
-with contextlib.suppress(ImportError):  # the module says so: module_support.py
+with contextlib.suppress(ImportError):  # the module says so: module_runner.py
     import urllib3
 
 _POLL_SECONDS = 0.15
