@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The filter service_behind, a face of module_utils/postgres_server.py for the role."""
+"""The filter service_behind, a face of module_utils/_jobs/postgres_server.py for the role."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.postgres_server import service_behind
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.postgres_server import service_behind
 
 
 def service_of_host(host: str, namespace: str) -> dict[str, str]:

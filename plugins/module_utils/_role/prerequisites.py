@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..postgres_server import ServiceName, service_behind
+from .._jobs.postgres_server import ServiceName, service_behind
 from .checks import is_true
 from .variables import DEFAULT_CA_KEY
 

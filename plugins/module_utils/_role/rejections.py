@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
-from ..job_templates import pod_spec
+from .._jobs.job_templates import pod_spec
 from .variables import DRILL_SUFFIX
 
 Object = Mapping[str, Any]

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..dump_arguments import refused_arguments
-from ..postgres_server import service_behind
+from .._jobs.dump_arguments import refused_arguments
+from .._jobs.postgres_server import service_behind
 from .checks import (
     INT32_MAX,
     KEY,
