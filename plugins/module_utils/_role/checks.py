@@ -32,7 +32,7 @@ _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 
 def holds(condition: Callable[[Any], bool], expected: str) -> Check:
     """A check of one value alone."""
-    return lambda value, _: None if condition(value) else expected
+    return lambda value, _variables: None if condition(value) else expected
 
 
 def matches(pattern: re.Pattern[str], expected: str, *, or_empty: bool = False) -> Check:
