@@ -170,7 +170,7 @@ storage_classes:
   returned: always
 cronjob:
   description:
-    - The CronJob, as RV(namespace), but only its C(labels), C(annotations), the C(claims) that its pods mount, and whether
+    - The CronJob, as RV(namespace), but only C(labels), C(annotations), the C(claims) that its pods mount, and whether
       it runs this collection's script (C(is_ours)).
   type: dict
   returned: always
@@ -228,14 +228,14 @@ ARGUMENTS = {
     },
 }
 
+RESULTS = ("server", "secret", "ca", "namespace", "server_policies", "claim", "volume", "storage_classes")
+
 
 def info(module: Any, connection: Connection) -> dict[str, Any]:
     """The module's result."""
     parameters = module.params
     namespace, service = parameters["namespace"], parameters["service"]
-    result: dict[str, Any] = dict.fromkeys(
-        ("server", "secret", "ca", "namespace", "server_policies", "claim", "volume", "storage_classes"), {}
-    )
+    result: dict[str, Any] = {name: {} for name in RESULTS}
     if service:
         name = ServiceName(service["namespace"], service["name"])
         result["server"] = read_server(connection, Server(name, service["port"], parameters["pod_labels"]))

@@ -14,5 +14,7 @@ def test_a_run_that_changes_nothing(ansible: Ansible, home: dict[str, Any]) -> N
     assert ansible.site(**home).status == 0
     quiet = ansible.site("-v", **home)
     assert quiet.changed == 0
-    calls = len(re.findall(r'^ok: .*(?:\{"api_found"|"censored"|"method": |"server_policies": )', quiet.output, re.MULTILINE))
+    calls = len(
+        re.findall(r'^ok: .*(?:\{"api_found"|"censored"|"method": |"server_policies": )', quiet.output, re.MULTILINE)
+    )
     assert calls == 2, quiet.output
