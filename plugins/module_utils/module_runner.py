@@ -15,7 +15,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from .cluster.connection import Connection
+from ._cluster.connection import Connection
 from .errors import BackupError
 from .interruption import InterruptedBySignal
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from .cluster.reader import ReaderSettings
+from ._cluster.reader import ReaderSettings
 from .errors import ExpectationError
 from .module_runner import run_module
-from .names import parse_duration
+from .units import parse_duration
 
 __all__ = ["duration", "reader_settings", "run_module", "seconds"]
 

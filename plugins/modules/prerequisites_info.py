@@ -189,8 +189,8 @@ unwanted:
 
 from typing import Any
 
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.connection import Connection
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.prerequisites import (
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.prerequisites import (
     Server,
     is_bound,
     read,
@@ -200,8 +200,8 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.pr
     read_keys,
     read_server,
 )
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.postgres_server import ServiceName
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_runner import run_module
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.postgres_server import ServiceName
 
 ARGUMENTS = {
     "namespace": {"type": "str", "default": "data"},
