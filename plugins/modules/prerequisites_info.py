@@ -25,9 +25,8 @@ options:
     default: data
   name:
     description:
-      - The name of the installation's CronJob, which is read.
+      - The name of the installation's CronJob. Without it, no CronJob is read.
     type: str
-    default: postgres-backup
   service:
     description:
       - The service of the PostgreSQL server. Without it, no server is looked for.
@@ -172,6 +171,7 @@ cronjob:
   description:
     - The CronJob, as RV(namespace), but only C(labels), C(annotations), the C(claims) that its pods mount, and whether
       it runs this collection's script (C(is_ours)).
+    - Empty without O(name).
   type: dict
   returned: always
   sample:
@@ -205,7 +205,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_run
 
 ARGUMENTS = {
     "namespace": {"type": "str", "default": "data"},
-    "name": {"type": "str", "default": "postgres-backup"},
+    "name": {"type": "str"},
     "service": {
         "type": "dict",
         "options": {
@@ -228,7 +228,7 @@ ARGUMENTS = {
     },
 }
 
-RESULTS = ("server", "secret", "ca", "namespace", "server_policies", "claim", "volume", "storage_classes")
+RESULTS = ("server", "secret", "ca", "namespace", "server_policies", "claim", "volume", "storage_classes", "cronjob")
 
 
 def info(module: Any, connection: Connection) -> dict[str, Any]:
@@ -251,7 +251,8 @@ def info(module: Any, connection: Connection) -> dict[str, Any]:
         result["claim"], result["volume"] = read_claim(connection, namespace, parameters["claim"])
         if parameters["storage_class"] and not is_bound(result["claim"]):
             result["storage_classes"] = read(connection.storage_classes)
-    result["cronjob"] = read_cronjob(connection, namespace, parameters["name"])
+    if parameters["name"]:
+        result["cronjob"] = read_cronjob(connection, namespace, parameters["name"])
     result["unwanted"] = read_existing(connection, parameters["unwanted"])
     return {"changed": False, **result}
 
