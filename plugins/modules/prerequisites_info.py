@@ -25,9 +25,8 @@ options:
     default: data
   name:
     description:
-      - The name of the installation's CronJob, which is read.
+      - The name of the installation's CronJob. Without it, no CronJob is read.
     type: str
-    default: postgres-backup
   service:
     description:
       - The service of the PostgreSQL server. Without it, no server is looked for.
@@ -170,8 +169,9 @@ storage_classes:
   returned: always
 cronjob:
   description:
-    - The CronJob, as RV(namespace), but only its C(labels), C(annotations), the C(claims) that its pods mount, and whether
+    - The CronJob, as RV(namespace), but only C(labels), C(annotations), the C(claims) that its pods mount, and whether
       it runs this collection's script (C(is_ours)).
+    - Empty without O(name).
   type: dict
   returned: always
   sample:
@@ -205,7 +205,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_run
 
 ARGUMENTS = {
     "namespace": {"type": "str", "default": "data"},
-    "name": {"type": "str", "default": "postgres-backup"},
+    "name": {"type": "str"},
     "service": {
         "type": "dict",
         "options": {
@@ -228,14 +228,14 @@ ARGUMENTS = {
     },
 }
 
+RESULTS = ("server", "secret", "ca", "namespace", "server_policies", "claim", "volume", "storage_classes", "cronjob")
+
 
 def info(module: Any, connection: Connection) -> dict[str, Any]:
     """The module's result."""
     parameters = module.params
     namespace, service = parameters["namespace"], parameters["service"]
-    result: dict[str, Any] = dict.fromkeys(
-        ("server", "secret", "ca", "namespace", "server_policies", "claim", "volume", "storage_classes"), {}
-    )
+    result: dict[str, Any] = {name: {} for name in RESULTS}
     if service:
         name = ServiceName(service["namespace"], service["name"])
         result["server"] = read_server(connection, Server(name, service["port"], parameters["pod_labels"]))
@@ -251,7 +251,8 @@ def info(module: Any, connection: Connection) -> dict[str, Any]:
         result["claim"], result["volume"] = read_claim(connection, namespace, parameters["claim"])
         if parameters["storage_class"] and not is_bound(result["claim"]):
             result["storage_classes"] = read(connection.storage_classes)
-    result["cronjob"] = read_cronjob(connection, namespace, parameters["name"])
+    if parameters["name"]:
+        result["cronjob"] = read_cronjob(connection, namespace, parameters["name"])
     result["unwanted"] = read_existing(connection, parameters["unwanted"])
     return {"changed": False, **result}
 

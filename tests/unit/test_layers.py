@@ -78,7 +78,7 @@ FOLDERS = {
     "_fetch": _folder("errors findings _dump _volume _verify", io=True),
     "_cluster": _folder("errors interruption script _volume _jobs", KUBERNETES, io=True),
     "module_runner": _folder("errors interruption _cluster", frozenset({"ansible", "ansible_collections"}), io=True),
-    "module_support": _folder("errors units _cluster module_runner", io=True),
+    "module_support": _folder("errors units _cluster module_runner"),
 }
 # backup_verify runs with these alone, on Python 3.9 and without libraries.
 STANDALONE = frozenset(["errors", "findings", "units", "_dump", "_volume", "_verify"])

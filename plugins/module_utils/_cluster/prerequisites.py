@@ -32,7 +32,7 @@ class Server:
 
 
 def read_server(connection: Connection, server: Server) -> Object:
-    """What is known of the server (PostgresServer), or `unreadable` where this user may not read its service or pods."""
+    """What is known of the server (PostgresServer), or `unreadable` where this user may not read service or pods."""
     try:
         found = find_server(connection, server.service, server.port)
     except UnauthenticatedError:

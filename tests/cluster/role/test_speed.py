@@ -14,5 +14,7 @@ def test_unchanged_installation_needs_few_calls(ansible: Ansible, role_variables
     assert ansible.site(**role_variables).status == 0
     quiet = ansible.site("-v", **role_variables)
     assert quiet.changed == 0
-    calls = len(re.findall(r'^ok: .*(?:\{"api_found"|"censored"|"method": |"server_policies": )', quiet.output, re.MULTILINE))
+    calls = len(
+        re.findall(r'^ok: .*(?:\{"api_found"|"censored"|"method": |"server_policies": )', quiet.output, re.MULTILINE)
+    )
     assert calls == 2, quiet.output

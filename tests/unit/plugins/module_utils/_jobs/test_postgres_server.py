@@ -114,7 +114,7 @@ class OneService:
         assert (namespace, selector) == ("data", "app=db")
         return self.case.pods
 
-    def config_map(self, namespace: str, name: str) -> Any:
+    def config_map(self, *_: str) -> Any:
         raise NotFoundError("no such ConfigMap")
 
 
