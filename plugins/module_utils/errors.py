@@ -184,6 +184,10 @@ class ForbiddenError(ClusterError):
     """The user may not do that."""
 
 
+class UnauthenticatedError(ForbiddenError):
+    """The API server does not know the user."""
+
+
 class TemplateError(BackupError):
     """A CronJob from which no Job of ours can be made."""
 

@@ -1,24 +1,30 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""Durations as users write them, and sizes as Kubernetes writes them."""
+"""Durations as users write them, quantities and sizes as Kubernetes writes them."""
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import timedelta
-from decimal import Decimal
 
 from .errors import ExpectationError
 
-_DURATION = re.compile(r"([0-9]{1,6})([smhdw])")
+# How far two clocks may differ, and how far ahead a backup may be dated; the script has the same.
+CLOCK_TOLERANCE = timedelta(minutes=5)
+
+_DURATION = re.compile(r"([1-9][0-9]{0,5})([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_SIZE = re.compile(r"(?P<number>[0-9]{1,15}(\.[0-9]{1,3})?)(?P<unit>[kMGTPE]|[KMGTPE]i)?")
+
+# k8s.io/apimachinery/pkg/api/resource, Quantity; without exponents, and without n and u, which nobody needs here.
+_QUANTITY = re.compile(r"(?P<whole>[0-9]{1,30})(\.(?P<decimals>[0-9]{1,3}))?(?P<suffix>[mkMGTPE]|[KMGTPE]i)?")
+_DECIMAL_SUFFIXES = ("m", "", "k", "M", "G", "T", "P", "E")
+_BINARY_SUFFIXES = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
+# In thousandths.
 _UNITS = {
-    "": 1,
-    **{unit: 1000**power for power, unit in enumerate("kMGTPE", 1)},
-    **{f"{unit}i": 1024**power for power, unit in enumerate("KMGTPE", 1)},
+    **{suffix: 1000**power for power, suffix in enumerate(_DECIMAL_SUFFIXES)},
+    **{suffix: 1000 * 1024**power for power, suffix in enumerate(_BINARY_SUFFIXES)},
 }
+_QUANTITY_MAX = 1000 * (2**63 - 1)
 
 
 def parse_duration(text: str) -> timedelta:
@@ -27,7 +33,7 @@ def parse_duration(text: str) -> timedelta:
     Raises ExpectationError for anything else, as the script does.
     """
     found = _DURATION.fullmatch(text)
-    if found is None or int(found[1]) == 0:
+    if found is None:
         raise ExpectationError(
             "expected a duration such as 90m, 26h or 7d (one whole number above 0 of at most six digits, "
             f"one unit of s m h d w), found '{text}'"
@@ -46,10 +52,58 @@ def format_duration(duration: timedelta) -> str:
     return " ".join(parts[:2])
 
 
-def parse_size(text: str) -> int:
+def duration_seconds(duration: str) -> int:
+    """The seconds of a duration such as `26h`; raises ExpectationError."""
+    return int(parse_duration(str(duration)).total_seconds())
+
+
+def parse_quantity(quantity: str | float) -> int:
+    """Thousandths, rounded up, of a Kubernetes quantity above 0, such as `100m`, `1.5` or `10Gi`.
+
+    Raises ExpectationError. A number is a quantity too, since YAML makes one of `1` and `1.5`.
+    """
+    match = _QUANTITY.fullmatch(str(quantity))
+    number = int(f"{match['whole']}{match['decimals'] or '':0<3}") if match else 0
+    value = _divide_up(number * _UNITS[match["suffix"] or ""], 1000) if match else 0
+    if not 0 < value <= _QUANTITY_MAX:
+        raise ExpectationError(f"expected a quantity above 0, such as 100m or 10Gi, found '{quantity}'")
+    return value
+
+
+def canonical_quantity(quantity: str | float) -> str:
+    """The quantity as the API server writes it: `10240Mi` is `10Gi` there, `0.1` is `100m`. Raises ExpectationError.
+
+    That is a whole number with the largest suffix of its kind, rounded up: to a thousandth, with a suffix such as Gi to
+    a whole unit. An object that is sent in another form looks changed for ever.
+    """
+    thousandths = parse_quantity(quantity)
+    if str(quantity).endswith("i"):
+        canonical = _with_largest_suffix(_divide_up(thousandths, 1000), 1024, _BINARY_SUFFIXES)
+        if not canonical.isdigit():
+            return canonical
+        # Without a suffix it is a decimal quantity to the API server: 2000 is 2k.
+        thousandths = int(canonical) * 1000
+    return _with_largest_suffix(thousandths, 1000, _DECIMAL_SUFFIXES)
+
+
+def _with_largest_suffix(number: int, base: int, suffixes: tuple[str, ...]) -> str:
+    """The number of units of the first suffix as a whole number of units of the largest possible one."""
+    power = 0
+    while number % base == 0 and power + 1 < len(suffixes):
+        number, power = number // base, power + 1
+    return f"{number}{suffixes[power]}"
+
+
+def parse_size(size: str | int) -> int:
     """Bytes, rounded up, of a Kubernetes quantity such as `10Gi` or `500M`; raises ExpectationError."""
-    found = _SIZE.fullmatch(text)
-    size = math.ceil(Decimal(found["number"]) * _UNITS[found["unit"] or ""]) if found else 0
-    if size <= 0:
-        raise ExpectationError(f"expected a size above 0, such as 10Gi or 500M, found '{text}'")
-    return size
+    try:
+        value = parse_quantity(size)
+    except ExpectationError:
+        value = 0
+    if value == 0 or str(size).endswith("m"):
+        raise ExpectationError(f"expected a size above 0, such as 10Gi or 500M, found '{size}'")
+    return _divide_up(value, 1000)
+
+
+def _divide_up(number: int, by: int) -> int:
+    return -(-number // by)

@@ -79,9 +79,10 @@ FOLDERS = {
     "_role": _folder("errors units _jobs"),
     "_fetch": _folder("errors findings _dump _volume _verify", io=True),
     "_cluster": _folder("errors interruption script_output _script _volume _jobs", KUBERNETES, io=True),
-    "module_support": _folder(
-        "errors interruption units script_output _cluster", frozenset({"ansible", "ansible_collections"}), io=True
+    "module_runner": _folder(
+        "errors interruption script_output _cluster", frozenset({"ansible", "ansible_collections"}), io=True
     ),
+    "module_support": _folder("errors units _cluster module_runner"),
 }
 # backup_verify runs with these alone, on Python 3.9 and without libraries.
 STANDALONE = frozenset(["errors", "findings", "units", "script_output", "script_1_0", "_dump", "_volume", "_verify"])
@@ -172,7 +173,7 @@ def test_every_error_with_a_check_is_in_errors() -> None:
 
 @each_file
 def test_a_file_imports_the_libraries_that_it_may(path: Path) -> None:
-    """kubernetes by the adapter alone; module_support takes its options from kubernetes.core, their one source."""
+    """kubernetes by the adapter alone; module_runner takes its options from kubernetes.core, their one source."""
     assert outside(path) - STANDARD_LIBRARY <= FOLDERS[folder_of(path)].libraries
     assert not any(name.startswith(COLLECTION) for name in imports(path)), "relative imports inside module_utils"
 

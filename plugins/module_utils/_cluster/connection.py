@@ -10,14 +10,14 @@ import socket
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from ..errors import ClusterError, ForbiddenError, NotFoundError
+from ..errors import ClusterError, ForbiddenError, NotFoundError, UnauthenticatedError
 
 try:
     import urllib3
     from ansible_collections.kubernetes.core.plugins.module_utils.k8s.client import get_api_client
     from ansible_collections.kubernetes.core.plugins.module_utils.k8s.exceptions import CoreException
     from kubernetes.client.exceptions import ApiException
-except ImportError:  # the module says so: module_support.py
+except ImportError:  # the module says so: module_runner.py
     pass
 
 Object = dict[str, Any]
@@ -105,7 +105,7 @@ class Connection:
 
     def _others(self, namespace: str) -> str:
         try:
-            self.call("the namespace", f"/api/v1/namespaces/{quote(namespace, safe='')}")
+            self.namespace(namespace)
         except NotFoundError:
             return f"There is no namespace '{namespace}': look at `namespace`, `context` and `kubeconfig`"
         except ClusterError:
@@ -154,6 +154,23 @@ class Connection:
     def config_map(self, namespace: str, name: str) -> Object:
         return self.call(f"the ConfigMap '{namespace}/{name}'", _path("v1", namespace, "configmaps", name))
 
+    def secret(self, namespace: str, name: str) -> Object:
+        return self.call(f"the Secret '{namespace}/{name}'", _path("v1", namespace, "secrets", name))
+
+    def namespace(self, name: str) -> Object:
+        return self.call(f"the namespace '{name}'", f"/api/v1/namespaces/{quote(name, safe='')}")
+
+    def storage_classes(self) -> list[Object]:
+        return [*self.call("the StorageClasses", "/apis/storage.k8s.io/v1/storageclasses")["items"]]
+
+    def network_policy(self, namespace: str, name: str) -> Object:
+        path = _path("networking.k8s.io/v1", namespace, "networkpolicies", name)
+        return self.call(f"the NetworkPolicy '{namespace}/{name}'", path)
+
+    def network_policies(self, namespace: str) -> list[Object]:
+        what = f"the NetworkPolicies in '{namespace}'"
+        return [*self.call(what, _path("networking.k8s.io/v1", namespace, "networkpolicies"))["items"]]
+
     def events(self, namespace: str, kind: str, name: str) -> list[Object]:
         """The events about an object; none where the user may not read them."""
         selector = f"involvedObject.kind={kind},involvedObject.name={name}"
@@ -192,7 +209,7 @@ def _api_error(error: Any, what: str) -> ClusterError:
     if error.status == 404:
         return NotFoundError(f"{what} is not there: {message}")
     if error.status == 401:
-        return ForbiddenError(f"the API server does not know this user (401): {message}. Renew the credentials")
+        return UnauthenticatedError(f"the API server does not know this user (401): {message}. Renew the credentials")
     if error.status == 403:
         return ForbiddenError(f"this user may not use {what}: {message}. Give it the Role that the README lists")
     return ClusterError(f"{what}: the API server answered {error.status}: {message}")

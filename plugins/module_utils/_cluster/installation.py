@@ -10,18 +10,19 @@ from typing import Any
 
 from .._jobs.job_templates import BackupMount, backup_mount, is_ours, pod_spec, variables
 from .._jobs.pod_diagnosis import job_end
+from .._jobs.postgres_server import service_behind
 from .._volume.backup_names import parse_time
 from .._volume.health import DrillSchedule, Installation
 from ..errors import ClusterError, ForbiddenError, NotFoundError
 from .connection import Connection, Object
+from .prerequisites import find_server
 
-with contextlib.suppress(ImportError):  # the module says so: module_support.py
+with contextlib.suppress(ImportError):  # the module says so: module_runner.py
     from kubernetes.utils.quantity import parse_quantity
 
 # The role sets it where postgres_backup_image is set.
 IMAGE_ANNOTATION = "postgres-backup.homelab/image"
 _VERSION = re.compile(r"^VERSION=(\S+)$", re.MULTILINE)
-_SERVICE = re.compile(r"(?P<name>[a-z0-9-]+)(\.(?P<namespace>[a-z0-9-]+)(\.svc(\..*)?)?)?")
 
 
 def schedule(cronjob: Object) -> dict[str, Any]:
@@ -127,31 +128,18 @@ def installation(
 
 
 def _server_image(connection: Connection, cronjob: Object, there: BackupMount) -> str | None:
-    """The image of the container that serves the port of the service that the backup dumps.
+    """The image of the server that the backup dumps, by the rule by which the role installs it (postgres_server).
 
     None where somebody chose the backup's image: then it need not be the server's.
     """
     if (cronjob["metadata"].get("annotations") or {}).get(IMAGE_ANNOTATION) == "chosen":
         return None
     settings = variables(there.container)
-    match = _SERVICE.fullmatch(settings.get("POSTGRES_BACKUP_HOST", ""))
-    if match is None:
+    service = service_behind(settings.get("POSTGRES_BACKUP_HOST", ""), cronjob["metadata"]["namespace"])
+    if service is None:
         return None
-    namespace = match["namespace"] or cronjob["metadata"]["namespace"]
-    service = connection.service(namespace, match["name"])
-    selector = service["spec"].get("selector") or {}
-    text = settings.get("POSTGRES_BACKUP_PORT") or "5432"
-    wanted = int(text) if text.isdigit() else 0
-    port = next((port for port in service["spec"].get("ports", []) if port["port"] == wanted), None)
-    if not selector or port is None:
-        return None
-    target = port.get("targetPort", wanted)
-    for pod in connection.pods(namespace, ",".join(f"{key}={text}" for key, text in selector.items())):
-        for container in pod["spec"]["containers"]:
-            for own in container.get("ports", []):
-                if target in {own.get("name"), own["containerPort"]}:
-                    return str(container["image"])
-    return None
+    port = settings.get("POSTGRES_BACKUP_PORT") or "5432"
+    return find_server(connection, service, int(port) if port.isdigit() else 0).image
 
 
 def _script_version(connection: Connection, cronjob: Object, _there: BackupMount) -> str | None:

@@ -20,7 +20,7 @@ from ..script_output import is_volume
 from .connection import Connection, Object
 from .pod_watch import PodWatch
 
-with contextlib.suppress(ImportError):  # the module says so: module_support.py
+with contextlib.suppress(ImportError):  # the module says so: module_runner.py
     import urllib3
 
 _POLL_SECONDS = 0.15

@@ -55,6 +55,12 @@ def is_ours(cronjob: Mapping[str, Any]) -> bool:
     return any(f"{PREFIX}DIR" in variables(container) for container in pod_spec(cronjob)["containers"])
 
 
+def claim_names(cronjob: Mapping[str, Any]) -> list[str]:
+    """The claims that its pods mount, each once."""
+    claims = (volume.get("persistentVolumeClaim") for volume in pod_spec(cronjob).get("volumes") or [])
+    return [*dict.fromkeys(claim["claimName"] for claim in claims if claim)]
+
+
 def backup_mount(cronjob: Mapping[str, Any], directory: str | None = None) -> BackupMount:
     """The volume that the CronJob's backups go to.
 

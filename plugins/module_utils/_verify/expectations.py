@@ -12,10 +12,8 @@ from typing import Any
 from .._dump.contents import Contents, Database
 from ..errors import ExpectationError
 from ..findings import Failure
-from ..units import format_duration
+from ..units import CLOCK_TOLERANCE, format_duration
 
-# How far ahead of this machine's clock a backup may be dated (DESIGN: clocks).
-_CLOCK_TOLERANCE = timedelta(minutes=5)
 # A cluster may have thousands of tables: no message names more of them.
 _NAMED = 20
 
@@ -116,7 +114,7 @@ def _check_age(expected: Expectations, facts: Facts) -> Iterator[Failure]:
             f"{format_duration(age)} (made {facts.created:%Y-%m-%d %H:%M:%S} UTC). Look why no newer one was made or "
             "fetched",
         )
-    elif age < -_CLOCK_TOLERANCE:
+    elif age < -CLOCK_TOLERANCE:
         yield Failure(
             "age",
             f"the backup is dated {format_duration(-age)} ahead (made {facts.created:%Y-%m-%d %H:%M:%S} UTC). Set the "

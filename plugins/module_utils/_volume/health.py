@@ -10,15 +10,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ..findings import Failure
-from ..units import format_duration
+from ..units import CLOCK_TOLERANCE, format_duration
 from .backup_names import parse_time
 from .catalog import COMPLETE, DAMAGED, UNCHECKED, Catalog
 
 # A backup that is smaller than this share of the one before lost something.
 _SHRUNK = 0.5
 _NAMED = 5
-# How far the clocks of the control plane and of a node may differ.
-_CLOCK_TOLERANCE = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -149,7 +147,7 @@ def _drill(scheduled: DrillSchedule | None, catalog: Catalog) -> Iterator[Failur
     if due is None or scheduled.is_active:
         return
     started = parse_time(str(last.get("started")))
-    if started is None or started < due - _CLOCK_TOLERANCE:
+    if started is None or started < due - CLOCK_TOLERANCE:
         yield Failure(
             "drill",
             f"a rehearsed restore was due at {due:%Y-%m-%d %H:%M} UTC: expected its outcome on the volume, found "

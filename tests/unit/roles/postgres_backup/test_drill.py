@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from .rendering import cronjob, evaluate, objects, render
+from .rendering import cronjob, evaluate, objects
 
 SCHEDULED = {"postgres_backup_drill_schedule": "0 4 * * 0"}
 DRILL = "postgres-backup-drill"
@@ -177,8 +177,8 @@ def refused(*errors: str | None) -> list[str]:
     checked: list[dict[str, Any]] = [{"error": {"msg": text}} if text else {"result": {}} for text in errors]
     padding: list[dict[str, Any]] = [{"result": {}}] * (len(made) - len(checked))
     nothing: dict[str, Any] = {}
-    text = render(
-        "refused-objects.j2",
+    messages = evaluate(
+        "{{ __postgres_backup_rejections }}",
         __postgres_backup_objects=made,
         __postgres_backup_checked=[*padding, *checked],
         __postgres_backup_replacement=nothing,
@@ -186,7 +186,7 @@ def refused(*errors: str | None) -> list[str]:
         __postgres_backup_class_info=nothing,
         **SCHEDULED,
     )
-    return [line for line in text.splitlines() if line]
+    return [str(message) for message in messages]
 
 
 def test_api_rejection_of_the_drill_names_its_variable() -> None:

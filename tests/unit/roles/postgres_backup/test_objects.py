@@ -265,13 +265,13 @@ HOSTS = [
 
 @pytest.mark.parametrize(("host", "service"), HOSTS)
 def test_service_of_a_host(host: str, service: str) -> None:
-    assert evaluate("{{ __postgres_backup_host_is_service }}", postgres_backup_host=host) is True
+    assert evaluate("{{ __postgres_backup_host_service | length > 0 }}", postgres_backup_host=host) is True
     assert evaluate("{{ __postgres_backup_service }}", postgres_backup_host=host) == service
 
 
 @pytest.mark.parametrize("host", ["db.example.org", "10.0.0.1", "fd00::1"])
 def test_host_without_a_service(host: str) -> None:
-    assert evaluate("{{ __postgres_backup_host_is_service }}", postgres_backup_host=host) is False
+    assert evaluate("{{ __postgres_backup_host_service }}", postgres_backup_host=host) == {}
 
 
 RETENTION = [

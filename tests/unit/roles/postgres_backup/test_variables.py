@@ -12,7 +12,10 @@ from typing import Any
 
 import pytest
 
-from .rendering import render
+from plugins.module_utils._role.prerequisites import SERVER_POLICY_SUFFIX
+from plugins.module_utils._role.variables import DEFAULT_CA_KEY, DRILL_SUFFIX, RESERVED_LABELS
+
+from .rendering import evaluate
 
 IMAGE = "registry.example/postgresql:18"
 
@@ -138,6 +141,7 @@ REFUSED: list[tuple[str, Any]] = [
             {"server": "", "path": "/x"},
             {"server": "nas:/x", "path": "/x"},
             {"server": "nas", "path": "/x/../y"},
+            {"server": "nas", "path": "/../y"},
             {"server": "nas", "path": "/x\n"},
             {"server": "nas", "path": "/x", "mount_options": "hard"},
         ]
@@ -242,7 +246,7 @@ ACCEPTED: list[tuple[str, Any]] = [
 
 def refusals(**variables: Any) -> list[str]:
     variables.setdefault("postgres_backup_image", IMAGE)
-    return render("refused-variables.j2", **variables).strip().splitlines()
+    return [str(message) for message in evaluate("{{ __postgres_backup_refused_variables }}", **variables)]
 
 
 Case = tuple[str, Any]
@@ -342,3 +346,11 @@ def test_a_schedule_that_was_cut_at_its_spaces_is_told_from_a_wrong_one(name: st
 def test_words_left_over_from_a_cut_value_are_refused() -> None:
     (line,) = refusals(postgres_backup_user="the", _raw_params="backup user")
     assert line.startswith('-e: expected name=value, found the words "backup user" after a value.')
+
+
+def test_names_of_objects_are_those_of_the_rules() -> None:
+    """The rules and the objects have these names in two languages."""
+    assert evaluate("{{ __postgres_backup_drill }}", postgres_backup_name="a") == f"a{DRILL_SUFFIX}"
+    assert evaluate("{{ __postgres_backup_server_policy }}", postgres_backup_name="a") == f"a{SERVER_POLICY_SUFFIX}"
+    assert evaluate("{{ __postgres_backup_ca_key }}") == DEFAULT_CA_KEY
+    assert set(RESERVED_LABELS) < evaluate("{{ __postgres_backup_labels }}").keys()

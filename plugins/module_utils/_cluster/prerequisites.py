@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""What the role reads before it changes anything, all over one connection.
+
+Each answer is a dictionary. `readable` is false where this user may not read the objects (the API server's 403); then
+`error` has the reason. Otherwise `resources` has the objects that exist. Of Secrets and of CronJobs, which may hold
+passwords, only keys, labels and claims are passed on. Every function raises ClusterError when the API server does not
+answer, or does not know the user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from .._jobs.job_templates import claim_names, is_ours
+from .._jobs.postgres_server import PostgresServer, ServiceName, labels_problem, postgres_server, selector_of
+from ..errors import ForbiddenError, NotFoundError, UnauthenticatedError
+from .connection import Connection, Object
+
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A service to look behind, and the labels of the backup's pods, which it must not select."""
+
+    service: ServiceName
+    port: int
+    backup_labels: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_server(connection: Connection, server: Server) -> Object:
+    """What is known of the server (PostgresServer), or `unreadable` where this user may not read service or pods."""
+    try:
+        found = find_server(connection, server.service, server.port)
+    except UnauthenticatedError:
+        raise
+    except ForbiddenError as error:
+        return {"unreadable": True, "error": str(error)}
+    return (labels_problem(found, server.backup_labels) or found).to_dict()
+
+
+def find_server(connection: Connection, service: ServiceName, port: int) -> PostgresServer:
+    """The server behind a port of the service; raises ForbiddenError where this user may not read service or pods."""
+    try:
+        manifest = connection.service(service.namespace, service.name)
+    except NotFoundError:
+        return postgres_server(None, [], port)
+    selector = ",".join(f"{key}={value}" for key, value in selector_of(manifest).items())
+    pods = connection.pods(service.namespace, selector) if selector else []
+    return postgres_server(manifest, pods, port)
+
+
+def read(request: Callable[[], Object | Iterable[Object] | None]) -> Object:
+    """The answer to one request, for an object or for several."""
+    try:
+        answer = request()
+    except UnauthenticatedError:
+        raise
+    except NotFoundError:
+        return {"readable": True, "resources": []}
+    except ForbiddenError as error:
+        return {"readable": False, "error": str(error)}
+    resources = [answer] if isinstance(answer, dict) else [*(answer or [])]
+    for resource in resources:
+        resource["metadata"].pop("managedFields", None)
+        (resource["metadata"].get("annotations") or {}).pop(LAST_APPLIED, None)
+    return {"readable": True, "resources": resources}
+
+
+def read_keys(connection: Connection, kind: str, namespace: str, name: str) -> Object:
+    """The keys of a Secret or ConfigMap without their values, as `found` and `keys`."""
+    get = connection.secret if kind == "Secret" else connection.config_map
+    answer = read(partial(get, namespace, name))
+    if not answer["readable"]:
+        return {**answer, "found": False, "keys": []}
+    keys = [sorted(each.get("data") or {}) for each in answer["resources"]]
+    return {"readable": True, "found": bool(keys), "keys": keys[0] if keys else []}
+
+
+def read_cronjob(connection: Connection, namespace: str, name: str) -> Object:
+    """A CronJob's labels and annotations, with `is_ours` and the names of its `claims`, as `resources`."""
+    answer = read(partial(connection.cronjob_if_any, namespace, name))
+    if not answer["readable"]:
+        return answer
+    return {"readable": True, "resources": [_summary(cronjob) for cronjob in answer["resources"]]}
+
+
+def _summary(cronjob: Object) -> Object:
+    metadata = cronjob["metadata"]
+    return {
+        "labels": metadata.get("labels") or {},
+        "annotations": metadata.get("annotations") or {},
+        "is_ours": is_ours(cronjob),
+        "claims": claim_names(cronjob),
+    }
+
+
+def read_claim(connection: Connection, namespace: str, name: str) -> tuple[Object, Object]:
+    """The claim, and the volume that it is bound to or asks for; the second answer is empty where there is none."""
+    claim = read(partial(connection.claim, namespace, name))
+    names = [each["spec"].get("volumeName") for each in claim.get("resources", [])]
+    if not any(names):
+        return claim, {}
+    return claim, read(partial(connection.volume, names[0]))
+
+
+def is_bound(claim: Object) -> bool:
+    """Whether `read_claim` found a claim that has its volume."""
+    return any(each.get("status", {}).get("phase") == "Bound" for each in claim.get("resources", []))
+
+
+def read_existing(connection: Connection, definitions: Iterable[Object]) -> Object:
+    """Those of these definitions of CronJobs and NetworkPolicies whose objects exist.
+
+    Not `readable` where this user may not read one of them; `resources` has the others all the same.
+    """
+    resources, errors = [], []
+    for definition in definitions:
+        metadata = definition["metadata"]
+        get = connection.cronjob_if_any if definition["kind"] == "CronJob" else connection.network_policy
+        answer = read(partial(get, metadata["namespace"], metadata["name"]))
+        if not answer["readable"]:
+            errors.append(answer["error"])
+        elif answer["resources"]:
+            resources.append(definition)
+    return {"readable": not errors, "resources": resources, **({"error": "; ".join(errors)} if errors else {})}

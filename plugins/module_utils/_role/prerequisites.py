@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""What the backups need in the cluster: a namespace, the server's Secret, the server, its CA, a NetworkPolicy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from .._jobs.postgres_server import ServiceName, service_behind
+from .checks import is_true
+from .variables import DEFAULT_CA_KEY
+
+SERVER_POLICY_SUFFIX = "-server"
+
+Object = Mapping[str, Any]
+
+
+def missing_prerequisites(variables: Object, prerequisites: Object) -> list[str]:
+    """A message for each prerequisite that is missing; what this user may not read counts as present.
+
+    `variables` holds the role's variables by their full names, `prerequisites` the result of the module
+    prerequisites_info.
+    """
+    namespace = str(variables["postgres_backup_namespace"])
+    service = service_behind(str(variables["postgres_backup_host"]), namespace)
+    server = prerequisites["server"]
+    has_namespace = prerequisites["namespace"].get("resources") != []
+    messages: list[str] = []
+    if has_namespace:
+        messages += _secret_messages(prerequisites["secret"], variables)
+    else:
+        messages.append(
+            f"postgres_backup_namespace: expected a namespace that exists, found none named {namespace}. "
+            "Create it, or set postgres_backup_namespace."
+        )
+    if service is not None and (has_namespace or service.namespace != namespace):
+        messages += _server_messages(server, f"{service.namespace}/{service.name}", variables)
+    if variables["postgres_backup_ssl_ca"]:
+        messages += _ca_messages(prerequisites["ca"], variables)
+    if is_true(variables["postgres_backup_server_network_policy"]):
+        policies = prerequisites["server_policies"].get("resources")
+        messages += _policy_messages(server, service, policies, variables)
+    return messages
+
+
+def _secret_messages(secret: Object, variables: Object) -> Iterator[str]:
+    if not secret["readable"]:
+        return
+    path = f"{variables['postgres_backup_namespace']}/{variables['postgres_backup_secret_name']}"
+    key = variables["postgres_backup_secret_key"]
+    if not secret["found"]:
+        yield (
+            f"postgres_backup_secret_name: expected the Secret {path} with the server's password, found none. "
+            "Create it, or set postgres_backup_secret_name."
+        )
+    elif key not in secret["keys"]:
+        yield (
+            f"postgres_backup_secret_key: expected the key {key} in the Secret {path}, found {_keys(secret)}. "
+            "Set postgres_backup_secret_key."
+        )
+
+
+def _server_messages(server: Object, service: str, variables: Object) -> Iterator[str]:
+    problem, found = server.get("problem"), server.get("found")
+    host, port = variables["postgres_backup_host"], variables["postgres_backup_port"]
+    needs_image = not str(variables["postgres_backup_image"])
+    if problem == "service":
+        yield (
+            f"postgres_backup_host: expected the service {service} behind {host}, found {found}. "
+            "Set postgres_backup_host; for a server outside this cluster, set postgres_backup_image too."
+        )
+    elif problem == "port":
+        yield (
+            f"postgres_backup_port: expected the service {service} to serve port {port}, found {found}. "
+            "Set postgres_backup_port."
+        )
+    elif problem == "selector" and needs_image:
+        yield (
+            f"postgres_backup_image: expected pods behind the service {service} to learn the image from, found {found}."
+            " Set postgres_backup_image to one with pg_dumpall of the server's major version."
+        )
+    elif problem == "pod":
+        yield (
+            f"postgres_backup_host: expected a ready pod behind the service {service}, found {found}. "
+            "Start the server, or set postgres_backup_host."
+        )
+    elif problem == "container" and needs_image:
+        yield (
+            f"postgres_backup_image: expected a container behind port {port} of the service {service}, found {found}, "
+            "none of which declares that port. Set postgres_backup_image to the server's image."
+        )
+    elif problem == "labels":
+        yield (
+            f"postgres_backup_pod_labels: expected labels that the service {service} does not select, found {found} "
+            "among them: the backup's pods would get the server's connections. Set other postgres_backup_pod_labels, "
+            "or let the service select by more labels."
+        )
+    elif server.get("unreadable") and needs_image:
+        yield (
+            f"postgres_backup_image: expected to learn the image from the pods behind the service {service}, found that"
+            " this user may not read services and pods there. Set postgres_backup_image to the server's image."
+        )
+
+
+def _ca_messages(ca: Object, variables: Object) -> Iterator[str]:
+    if not ca["readable"]:
+        return
+    reference = variables["postgres_backup_ssl_ca"]
+    kind, option = ("ConfigMap", "config_map") if "config_map" in reference else ("Secret", "secret")
+    path = f"{variables['postgres_backup_namespace']}/{reference[option]}"
+    key = reference.get("key", DEFAULT_CA_KEY)
+    if not ca["found"]:
+        yield (
+            f"postgres_backup_ssl_ca: expected the {kind} {path} with the CA certificate, found none. "
+            "Create it, or set postgres_backup_ssl_ca."
+        )
+    elif key not in ca["keys"]:
+        yield (
+            f"postgres_backup_ssl_ca: expected the key {key} in the {kind} {path}, found {_keys(ca)}. "
+            "Set key in postgres_backup_ssl_ca."
+        )
+
+
+def _policy_messages(
+    server: Object, service: ServiceName | None, policies: Sequence[Object] | None, variables: Object
+) -> Iterator[str]:
+    """The role's policy for the server's pods only makes sense beside another one that isolates them."""
+    own = f"{variables['postgres_backup_name']}{SERVER_POLICY_SUFFIX}"
+    if service is None or not server.get("selector"):
+        yield (
+            "postgres_backup_server_network_policy: expected a service of this cluster, whose pods the policy can name,"
+            f" found {variables['postgres_backup_host']}. Set postgres_backup_server_network_policy to false."
+        )
+    elif policies is not None and not any(
+        policy["metadata"]["name"] != own and _isolates(policy, server.get("labels") or {}) for policy in policies
+    ):
+        yield (
+            f"postgres_backup_server_network_policy: expected a NetworkPolicy in {service.namespace} that fences in the"
+            " server already, found none: this one alone would shut out all other clients. "
+            "Set postgres_backup_server_network_policy to false."
+        )
+
+
+def _isolates(policy: Object, labels: Mapping[str, str]) -> bool:
+    """Whether the NetworkPolicy limits who may connect to pods with these labels."""
+    spec = policy["spec"]
+    selected = (spec.get("podSelector") or {}).get("matchLabels") or {}
+    selects = all(labels.get(key) == value for key, value in selected.items())
+    return selects and "Ingress" in (spec.get("policyTypes") or [])
+
+
+def _keys(held: Object) -> str:
+    return ", ".join(sorted(held["keys"])) or "no keys"

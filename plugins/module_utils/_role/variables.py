@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""What the role's variables must be beyond their types, which meta/argument_specs.yml checks."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .._jobs.dump_arguments import refused_arguments
+from .._jobs.postgres_server import service_behind
+from .checks import (
+    INT32_MAX,
+    KEY,
+    LABEL,
+    ONE_LINE,
+    SUBDOMAIN,
+    Check,
+    Variables,
+    duration,
+    holds,
+    id_or_none,
+    is_list,
+    is_quantity,
+    is_size,
+    matches,
+    number,
+    seconds,
+    strings,
+    whole_number,
+)
+from .schedules import is_cut_schedule, is_schedule
+
+# A NetworkPolicy selects the pods by these labels.
+RESERVED_LABELS = ("app.kubernetes.io/instance", "app.kubernetes.io/component")
+# The CronJob controller adds up to 11 characters for the names of its Jobs (batch/v1 CronJob).
+_NAME_LIMIT = 52
+DRILL_SUFFIX = "-drill"
+DEFAULT_CA_KEY = "ca.crt"
+_KEEP_RULES = ("last", "daily", "weekly", "monthly", "yearly")
+
+_NAME = re.compile(rf"(?=.{{1,{_NAME_LIMIT}}}\Z)(?!.*{DRILL_SUFFIX}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_TIME_ZONE = re.compile(r"(?!(?i:local)\Z)[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
+_HOST = re.compile(r"(?=.{1,253}\Z)([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9.])?|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+)")
+_FILE_MODE = re.compile(r"0[67][0-7][0-7]")
+_IMAGE = re.compile(r"[^ \t\r\n]*")
+_USER_ID = re.compile(r"[1-9][0-9]{0,9}")
+_GROUP_ID = re.compile(r"[0-9]{1,10}")
+_SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_]*([.][A-Za-z_][A-Za-z0-9_]*)*")
+_SETTING_VALUE = re.compile(r"[^\x00-\x1f\x7f]*")
+_NFS_SERVER = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.:-]*[A-Za-z0-9.])?")
+_NFS_PATH = re.compile(r"/(?!(.*/)?[.][.](/|\Z))[^\x00-\x1f\x7f]*")
+
+_LETTERS = "lower-case letters, digits and '-'"
+_DOTTED_LETTERS = f"{_LETTERS} and '.'"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule for one variable, named in full."""
+
+    name: str
+    check: Check
+
+
+def refused_variables(variables: Variables) -> list[str]:
+    """A message for each rule that the role's variables break, with the variable, what is expected and its value.
+
+    `variables` holds the value of every variable of the role (defaults/main.yml) by its full name.
+    """
+    messages = []
+    for rule in RULES:
+        value = variables[rule.name]
+        expected = rule.check(value, variables)
+        if expected is not None:
+            messages.append(_message(rule.name, value, expected))
+    return messages
+
+
+def _message(name: str, value: object, expected: str) -> str:
+    message = f"{name}: expected {expected}; found {json.dumps(_plain(value), default=str)}"
+    if name.endswith("schedule") and is_cut_schedule(str(value)):
+        message += (
+            ", it looks cut at a space: with -e, quote it inside the shell's quotes too: "
+            f"""-e '{name}="0 2 * * *"'"""
+        )
+    return message
+
+
+def _plain(value: Any) -> Any:
+    """A copy in plain dicts and lists: the C encoder of json passes by the methods of Ansible's lazy ones."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if is_list(value):
+        return [_plain(item) for item in value]
+    return value
+
+
+# Checks of single variables
+
+
+def _keeps_something(_value: object, variables: Variables) -> str | None:
+    counts = [whole_number(variables[f"postgres_backup_keep_{rule}"]) or 0 for rule in _KEEP_RULES]
+    if max(counts) > 0 or str(variables["postgres_backup_keep_within"]):
+        return None
+    return (
+        "something to keep: one of postgres_backup_keep_last, _daily, _weekly, _monthly, _yearly above 0, "
+        "or postgres_backup_keep_within"
+    )
+
+
+def _is_ca(value: object) -> bool:
+    if not isinstance(value, Mapping):
+        return False
+    if not value:
+        return True
+    if ("config_map" in value) == ("secret" in value):
+        return False
+    name = value["config_map"] if "config_map" in value else value["secret"]
+    return bool(SUBDOMAIN.fullmatch(str(name)) and KEY.fullmatch(str(value.get("key", DEFAULT_CA_KEY))))
+
+
+def _has_ca_to_verify(value: object, variables: Variables) -> str | None:
+    if not str(value).startswith("verify-") or variables["postgres_backup_ssl_ca"]:
+        return None
+    return (
+        "another mode, or postgres_backup_ssl_ca as well, since there is nothing to check the server's certificate "
+        "against"
+    )
+
+
+def _are_arguments(value: Any, _variables: Variables) -> str | None:
+    expected = "a list of one-line arguments with which pg_dumpall dumps everything"
+    if not is_list(value) or not all(isinstance(text, str) and ONE_LINE.fullmatch(text) for text in value):
+        return expected
+    reasons = refused_arguments(value)
+    return f"{expected} ({'; '.join(reasons)})" if reasons else None
+
+
+def _is_drill_schedule(value: object, variables: Variables) -> str | None:
+    text = str(value)
+    longest_name = _NAME_LIMIT - len(DRILL_SUFFIX)
+    if not text or (is_schedule(text) and len(str(variables["postgres_backup_name"])) <= longest_name):
+        return None
+    return (
+        'five cron fields that can come true, such as "0 4 * * 0", or nothing; '
+        f"with a postgres_backup_name of at most {longest_name} characters"
+    )
+
+
+def _are_settings(value: object) -> bool:
+    return isinstance(value, Mapping) and all(
+        _SETTING.fullmatch(str(name))
+        and isinstance(setting, (str, int, float))
+        and _SETTING_VALUE.fullmatch(str(setting))
+        for name, setting in value.items()
+    )
+
+
+def _is_nfs(value: object) -> bool:
+    if not isinstance(value, Mapping):
+        return False
+    return not value or bool(
+        _NFS_SERVER.fullmatch(str(value.get("server", "")))
+        and _NFS_PATH.fullmatch(str(value.get("path", "")))
+        and not isinstance(value.get("mount_options", []), str)
+    )
+
+
+def _has_image_or_service(value: object, variables: Variables) -> str | None:
+    host, namespace = str(variables["postgres_backup_host"]), str(variables["postgres_backup_namespace"])
+    if str(value) or service_behind(host, namespace) is not None:
+        return None
+    return (
+        "an image with pg_dumpall of the server's major version, since postgres_backup_host is not a service of this "
+        "cluster to learn it from"
+    )
+
+
+def _are_resources(value: object) -> bool:
+    return isinstance(value, Mapping) and all(
+        kind in {"requests", "limits"}
+        and isinstance(amounts, Mapping)
+        and all(is_quantity(amount) for amount in amounts.values())
+        for kind, amounts in value.items()
+    )
+
+
+# The rules, in the order of defaults/main.yml
+
+
+def _rules() -> tuple[Rule, ...]:
+    schedule = (
+        'five cron fields that can come true, such as "0 2 * * *" (Sunday is 0), '
+        "or one of @hourly, @daily, @weekly, @monthly, @yearly"
+    )
+    checks: list[tuple[str, Check]] = [
+        # Names and schedule
+        (
+            "name",
+            matches(
+                _NAME,
+                f"a DNS label ({_LETTERS}) of at most {_NAME_LIMIT} characters, as a CronJob's name must be, "
+                f"that does not end in {DRILL_SUFFIX}",
+            ),
+        ),
+        ("namespace", matches(LABEL, f"a namespace, a DNS label ({_LETTERS}) of at most 63 characters")),
+        ("schedule", holds(lambda value: is_schedule(str(value)), schedule)),
+        ("time_zone", matches(_TIME_ZONE, "the name of a time zone, such as Etc/UTC or Europe/Berlin")),
+        ("starting_deadline", duration(60, INT32_MAX, "a duration of at least 1m, such as 10h")),
+        ("time_limit", duration(1, 82800, "a duration of at most 23h, such as 6h")),
+        ("lock_timeout", duration(1, 82800, "a duration of at most 23h, such as 15m")),
+        ("backoff_limit", number(0, 100)),
+        ("successful_jobs_history", number(0, 1000)),
+        ("failed_jobs_history", number(0, 1000)),
+        ("job_ttl", duration(1, INT32_MAX, "a duration, such as 1d")),
+        # Server
+        ("host", matches(_HOST, "a host name or an address")),
+        ("port", number(1, 65535)),
+        ("user", matches(ONE_LINE, "the name of a PostgreSQL role, in one line")),
+        ("database", matches(ONE_LINE, "the name of a database, in one line")),
+        ("secret_name", matches(SUBDOMAIN, f"the name of a Secret ({_DOTTED_LETTERS})")),
+        ("secret_key", matches(KEY, "a key of a Secret (letters, digits, '-', '_' and '.')")),
+        ("sslmode", _has_ca_to_verify),
+        ("ssl_ca", holds(_is_ca, "a mapping with either config_map or secret, and key where that is not ca.crt")),
+        ("extra_args", _are_arguments),
+        # Backups and their retention
+        ("file_mode", matches(_FILE_MODE, 'a quoted octal mode that lets the owner read and write, such as "0640"')),
+        *((f"keep_{rule}", number(0, 100000)) for rule in _KEEP_RULES),
+        ("keep_last", _keeps_something),
+        (
+            "keep_within",
+            holds(
+                lambda value: str(value) == "" or seconds(value) is not None,
+                "a duration, such as 36h or 14d, or nothing",
+            ),
+        ),
+        # Restore drills
+        ("drill_schedule", _is_drill_schedule),
+        ("drill_size_limit", holds(is_size, "a size, such as 10Gi")),
+        (
+            "drill_settings",
+            holds(
+                _are_settings,
+                "a mapping of names of PostgreSQL's settings to one-line values, "
+                "such as {shared_preload_libraries: timescaledb}",
+            ),
+        ),
+        # Volume
+        ("claim_name", matches(SUBDOMAIN, f"the name of a PersistentVolumeClaim ({_DOTTED_LETTERS})")),
+        (
+            "storage_class",
+            matches(SUBDOMAIN, f"the name of a StorageClass ({_DOTTED_LETTERS}), or nothing", or_empty=True),
+        ),
+        ("storage_size", holds(is_size, "a size, such as 10Gi")),
+        (
+            "volume_name",
+            matches(SUBDOMAIN, f"the name of a PersistentVolume ({_DOTTED_LETTERS}), or nothing", or_empty=True),
+        ),
+        (
+            "nfs",
+            holds(
+                _is_nfs,
+                "a mapping with server (a name or an address) and path (from the root, such as /volume1/backups), "
+                "and mount_options as a list",
+            ),
+        ),
+        ("bind_timeout", duration(1, 86400, "a duration of at most 1d, such as 2m")),
+        # Pods
+        ("image", matches(_IMAGE, "the name of an image, without blanks")),
+        ("image", _has_image_or_service),
+        (
+            "image_pull_secrets",
+            holds(
+                lambda value: is_list(value) and all(SUBDOMAIN.fullmatch(str(name)) for name in value),
+                "a list of names of Secrets",
+            ),
+        ),
+        ("run_as_user", id_or_none(_USER_ID, "a user id above 0, or null where the platform assigns one")),
+        ("fs_group", id_or_none(_GROUP_ID, "a group id, or null")),
+        (
+            "resources",
+            holds(
+                _are_resources,
+                "requests and limits with quantities, "
+                "such as {requests: {cpu: 100m, memory: 128Mi}, limits: {memory: 512Mi}}",
+            ),
+        ),
+        ("node_selector", strings("a mapping of labels to quoted strings")),
+        (
+            "tolerations",
+            holds(
+                lambda value: is_list(value) and all(isinstance(item, Mapping) for item in value),
+                "a list of tolerations, as in a manifest",
+            ),
+        ),
+        ("affinity", holds(lambda value: isinstance(value, Mapping), "an affinity, as in a manifest")),
+        (
+            "pod_labels",
+            strings(f"a mapping of labels to quoted strings, without {' and '.join(RESERVED_LABELS)}", RESERVED_LABELS),
+        ),
+        ("pod_annotations", strings("a mapping of annotations to quoted strings")),
+    ]
+    return tuple(Rule(f"postgres_backup_{name}", check) for name, check in checks)
+
+
+RULES = _rules()

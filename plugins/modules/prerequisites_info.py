@@ -1,0 +1,265 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""The module prerequisites_info."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: prerequisites_info
+short_description: Read what an installation of the backup needs and what exists of it
+version_added: 1.1.0
+description:
+  - Reads, over one connection, everything that the role P(homelab.postgres_backup.postgres_backup#role) has to know
+    before it changes anything. The role uses this module; it is of little use by itself.
+  - Objects that the user may not read are reported as not readable, and are no failure.
+  - Of Secrets, only the names of the keys are returned.
+  - The role's users set their credentials by C(module_defaults) of C(group/kubernetes.core.k8s). This module takes the
+    authentication options from those defaults too.
+options:
+  namespace:
+    description:
+      - The namespace of the installation.
+    type: str
+    default: data
+  name:
+    description:
+      - The name of the installation's CronJob. Without it, no CronJob is read.
+    type: str
+  service:
+    description:
+      - The service of the PostgreSQL server. Without it, no server is looked for.
+    type: dict
+    suboptions:
+      name:
+        description: The service's name.
+        type: str
+        required: true
+      namespace:
+        description: The service's namespace.
+        type: str
+        required: true
+      port:
+        description: The port of the service at which the server listens.
+        type: int
+        default: 5432
+  pod_labels:
+    description:
+      - The labels of the backup's pods. A service that selects pods with these labels is reported as a problem.
+    type: dict
+    default: {}
+  secret:
+    description:
+      - The name of the Secret with the server's password.
+    type: str
+  ca_kind:
+    description:
+      - The kind of the object that holds the CA certificate.
+    type: str
+    choices: [ConfigMap, Secret]
+  ca_name:
+    description:
+      - The name of the object that holds the CA certificate.
+    type: str
+  server_policies:
+    description:
+      - Whether to read the NetworkPolicies in the namespace of O(service).
+    type: bool
+    default: false
+  claim:
+    description:
+      - The name of the claim of the backup volume. The volume that it is bound to is read too.
+    type: str
+  storage_class:
+    description:
+      - The storage class of the claim. The StorageClasses are read unless the claim is bound already.
+    type: str
+  unwanted:
+    description:
+      - CronJobs and NetworkPolicies of an earlier installation that should not exist, as definitions with C(kind),
+        C(metadata.namespace) and C(metadata.name).
+    type: list
+    elements: dict
+    default: []
+extends_documentation_fragment:
+  - homelab.postgres_backup.attributes
+  - kubernetes.core.k8s_auth_options
+requirements:
+  - kubernetes >= 31
+  - kubernetes.core >= 6.2
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: N/A
+    details: Changes nothing.
+  idempotent:
+    support: full
+author:
+  - The homelab.postgres_backup developers (@homelab)
+"""
+
+EXAMPLES = r"""
+- name: Read the image of the server behind a service
+  homelab.postgres_backup.prerequisites_info:
+    service:
+      namespace: data
+      name: postgres-postgresql
+  register: prerequisites
+
+- name: Show the image
+  ansible.builtin.debug:
+    var: prerequisites.server.image
+"""
+
+RETURN = r"""
+server:
+  description:
+    - What is known of the PostgreSQL server. The first ready pod by name decides.
+    - Empty without O(service). C(problem) is there when something is missing (V(service), V(port), V(selector), V(pod)
+      or V(container)) or when the service selects O(pod_labels) (V(labels)); C(found) is then what exists instead.
+      C(unreadable) is there when the user may not read the service or its pods.
+  type: dict
+  returned: always
+  sample:
+    selector: {app: db}
+    pod: db-0
+    labels: {app: db}
+    container: postgresql
+    image: docker.io/bitnami/postgresql:18
+    port: 5432
+    pull_secrets: []
+secret:
+  description: Whether O(secret) is C(readable), whether it exists (C(found)), and its C(keys); empty without O(secret).
+  type: dict
+  returned: always
+  sample:
+    readable: true
+    found: true
+    keys: [postgres-password]
+ca:
+  description: The same of O(ca_name), as RV(secret).
+  type: dict
+  returned: always
+namespace:
+  description:
+    - The namespace as a list C(resources) of one object or none, and whether the user may read it (C(readable)); where
+      not, C(error) has the reason.
+    - Read only when RV(secret) does not exist; empty otherwise.
+  type: dict
+  returned: always
+server_policies:
+  description: The NetworkPolicies in the server's namespace, as RV(namespace); empty without O(server_policies).
+  type: dict
+  returned: always
+claim:
+  description: The claim, as RV(namespace); empty without O(claim).
+  type: dict
+  returned: always
+volume:
+  description: The volume of the claim, as RV(namespace); empty when the claim has none.
+  type: dict
+  returned: always
+storage_classes:
+  description:
+    - The StorageClasses, as RV(namespace).
+    - Empty without O(storage_class), and when the claim is bound.
+  type: dict
+  returned: always
+cronjob:
+  description:
+    - The CronJob, as RV(namespace), but only C(labels), C(annotations), the C(claims) that its pods mount, and whether
+      it runs this collection's script (C(is_ours)).
+    - Empty without O(name).
+  type: dict
+  returned: always
+  sample:
+    readable: true
+    resources:
+      - labels: {}
+        annotations: {}
+        claims: [postgres-backup]
+        is_ours: true
+unwanted:
+  description: Those of O(unwanted) that exist, as RV(namespace).
+  type: dict
+  returned: always
+"""
+
+from typing import Any
+
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.prerequisites import (
+    Server,
+    is_bound,
+    read,
+    read_claim,
+    read_cronjob,
+    read_existing,
+    read_keys,
+    read_server,
+)
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.postgres_server import ServiceName
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_runner import run_module
+
+ARGUMENTS = {
+    "namespace": {"type": "str", "default": "data"},
+    "name": {"type": "str"},
+    "service": {
+        "type": "dict",
+        "options": {
+            "name": {"type": "str", "required": True},
+            "namespace": {"type": "str", "required": True},
+            "port": {"type": "int", "default": 5432},
+        },
+    },
+    "pod_labels": {"type": "dict", "default": {}},
+    "secret": {"type": "str", "no_log": False},
+    "ca_kind": {"type": "str", "choices": ["ConfigMap", "Secret"]},
+    "ca_name": {"type": "str"},
+    "server_policies": {"type": "bool", "default": False},
+    "claim": {"type": "str"},
+    "storage_class": {"type": "str"},
+    "unwanted": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+    },
+}
+
+RESULTS = ("server", "secret", "ca", "namespace", "server_policies", "claim", "volume", "storage_classes", "cronjob")
+
+
+def info(module: Any, connection: Connection) -> dict[str, Any]:
+    """The module's result."""
+    parameters = module.params
+    namespace, service = parameters["namespace"], parameters["service"]
+    result: dict[str, Any] = {name: {} for name in RESULTS}
+    if service:
+        name = ServiceName(service["namespace"], service["name"])
+        result["server"] = read_server(connection, Server(name, service["port"], parameters["pod_labels"]))
+        if parameters["server_policies"]:
+            result["server_policies"] = read(lambda: connection.network_policies(name.namespace))
+    if parameters["secret"]:
+        result["secret"] = read_keys(connection, "Secret", namespace, parameters["secret"])
+        if result["secret"]["readable"] and not result["secret"]["found"]:
+            result["namespace"] = read(lambda: connection.namespace(namespace))
+    if parameters["ca_name"]:
+        result["ca"] = read_keys(connection, parameters["ca_kind"], namespace, parameters["ca_name"])
+    if parameters["claim"]:
+        result["claim"], result["volume"] = read_claim(connection, namespace, parameters["claim"])
+        if parameters["storage_class"] and not is_bound(result["claim"]):
+            result["storage_classes"] = read(connection.storage_classes)
+    if parameters["name"]:
+        result["cronjob"] = read_cronjob(connection, namespace, parameters["name"])
+    result["unwanted"] = read_existing(connection, parameters["unwanted"])
+    return {"changed": False, **result}
+
+
+def main() -> None:
+    run_module(ARGUMENTS, info, common=False, required_together=[("ca_kind", "ca_name")])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""What the role reads: no value of a Secret, a note for what this user may not read, an error for everything else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+
+from plugins.module_utils._cluster.connection import Connection
+from plugins.module_utils._cluster.prerequisites import (
+    LAST_APPLIED,
+    Server,
+    is_bound,
+    read_claim,
+    read_cronjob,
+    read_existing,
+    read_keys,
+    read_server,
+)
+from plugins.module_utils._jobs.postgres_server import ServiceName
+from plugins.module_utils.errors import ClusterError, ForbiddenError, NotFoundError, UnauthenticatedError
+
+from ..cronjobs import SECRET, cronjob, plain
+
+FORBIDDEN = ForbiddenError("this user may not use it")
+
+
+class Api:
+    """In place of the API server: objects, or errors, by kind and name."""
+
+    def __init__(self, **objects: Any) -> None:
+        self.objects = objects
+
+    def _get(self, kind: str, name: str) -> Any:
+        answer = self.objects.get(f"{kind}_{name}", NotFoundError("not there"))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def secret(self, _: str, name: str) -> Any:
+        return self._get("secret", name)
+
+    def config_map(self, _: str, name: str) -> Any:
+        return self._get("config_map", name)
+
+    def service(self, _: str, name: str) -> Any:
+        return self._get("service", name)
+
+    def claim(self, _: str, name: str) -> Any:
+        return self._get("claim", name)
+
+    def volume(self, name: str) -> Any:
+        return self._get("volume", name)
+
+    def network_policy(self, _: str, name: str) -> Any:
+        return self._get("policy", name)
+
+    def cronjob_if_any(self, _: str, name: str) -> Any:
+        try:
+            return self._get("cronjob", name)
+        except NotFoundError:
+            return None
+
+
+def api(**objects: Any) -> Connection:
+    return cast(Connection, Api(**objects))
+
+
+def test_of_a_secret_only_its_keys_are_read() -> None:
+    secret = {"metadata": {"name": "s"}, "data": {"password": "c2VjcmV0", "other": "eA=="}}
+    answer = read_keys(api(secret_s=secret), "Secret", "data", "s")
+    assert answer == {"readable": True, "found": True, "keys": ["other", "password"]}
+
+
+@pytest.mark.parametrize("kind", ["Secret", "ConfigMap"])
+def test_keys_of_objects_that_are_missing_empty_or_not_readable(kind: str) -> None:
+    prefix = "secret" if kind == "Secret" else "config_map"
+    empty = api(**{f"{prefix}_s": {"metadata": {}, "data": None}})
+    assert read_keys(api(), kind, "data", "s") == {"readable": True, "found": False, "keys": []}
+    assert read_keys(empty, kind, "data", "s") == {"readable": True, "found": True, "keys": []}
+    answer = read_keys(api(**{f"{prefix}_s": FORBIDDEN}), kind, "data", "s")
+    assert answer == {"readable": False, "error": str(FORBIDDEN), "found": False, "keys": []}
+
+
+READS: list[Callable[[Connection], Any]] = [
+    lambda connection: read_server(connection, Server(ServiceName("data", "x"), 5432)),
+    lambda connection: read_keys(connection, "Secret", "data", "x"),
+    lambda connection: read_claim(connection, "data", "x"),
+    lambda connection: read_cronjob(connection, "data", "x"),
+    lambda connection: read_existing(connection, [definition("CronJob", "x")]),
+]
+
+
+def definition(kind: str, name: str) -> dict[str, Any]:
+    return {"kind": kind, "metadata": {"namespace": "data", "name": name}}
+
+
+@pytest.mark.parametrize("error", [UnauthenticatedError("401"), ClusterError("500")])
+@pytest.mark.parametrize("read", READS)
+def test_an_unknown_user_and_a_failing_server_are_errors(read: Callable[[Connection], Any], error: Exception) -> None:
+    kinds = ("service", "secret", "claim", "cronjob")
+    with pytest.raises(type(error), match=str(error)):
+        read(api(**{f"{kind}_x": error for kind in kinds}))
+
+
+def test_a_server_that_may_not_be_read() -> None:
+    answer = read_server(api(service_x=FORBIDDEN), Server(ServiceName("data", "x"), 5432))
+    assert answer == {"unreadable": True, "error": str(FORBIDDEN)}
+
+
+def test_a_claim_with_its_volume() -> None:
+    claim = {"metadata": {"managedFields": [1]}, "spec": {"volumeName": "v"}, "status": {"phase": "Bound"}}
+    volume = {"metadata": {"annotations": {LAST_APPLIED: "{}", "other": "x"}}}
+    answers = read_claim(api(claim_c=claim, volume_v=volume), "data", "c")
+    assert answers == (
+        {"readable": True, "resources": [{**claim, "metadata": {}}]},
+        {"readable": True, "resources": [{"metadata": {"annotations": {"other": "x"}}}]},
+    )
+    assert is_bound(answers[0])
+
+
+def test_a_claim_without_a_volume_or_that_is_missing() -> None:
+    pending = {"metadata": {}, "spec": {}, "status": {"phase": "Pending"}}
+    claim, volume = read_claim(api(claim_c=pending), "data", "c")
+    assert (claim["resources"], volume, is_bound(claim)) == ([pending], {}, False)
+    claim, volume = read_claim(api(), "data", "c")
+    assert (claim, volume, is_bound(claim)) == ({"readable": True, "resources": []}, {}, False)
+
+
+def test_a_volume_that_may_not_be_read() -> None:
+    claim = {"metadata": {}, "spec": {"volumeName": "v"}}
+    _, volume = read_claim(api(claim_c=claim, volume_v=FORBIDDEN), "data", "c")
+    assert volume == {"readable": False, "error": str(FORBIDDEN)}
+
+
+def test_of_a_cronjob_no_environment_is_read() -> None:
+    password = {"name": "PGPASSWORD", "value": "secret"}
+    foreign = plain(("data", "/backups"))
+    foreign["metadata"]["annotations"] = {LAST_APPLIED: "secret", "a": "b"}
+    (container,) = foreign["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    container["env"] = [SECRET, password]
+    answer = read_cronjob(api(cronjob_x=foreign), "data", "x")
+    assert answer["resources"] == [{"labels": {}, "annotations": {"a": "b"}, "is_ours": False, "claims": ["nas"]}]
+    assert "secret" not in json.dumps(answer)
+
+
+def test_a_cronjob_of_ours_and_none() -> None:
+    (ours,) = read_cronjob(api(cronjob_x=cronjob()), "data", "x")["resources"]
+    assert (ours["is_ours"], ours["claims"]) == (True, ["postgres-backup"])
+    assert read_cronjob(api(), "data", "x") == {"readable": True, "resources": []}
+
+
+def test_which_objects_exist() -> None:
+    job, policy, other = definition("CronJob", "x"), definition("NetworkPolicy", "x"), definition("NetworkPolicy", "y")
+    objects = {"cronjob_x": cronjob(), "policy_y": {"metadata": {}}}
+    assert read_existing(api(**objects), [job, policy, other]) == {"readable": True, "resources": [job, other]}
+    answer = read_existing(api(**objects, policy_x=FORBIDDEN), [job, policy, other])
+    assert answer == {"readable": False, "resources": [job, other], "error": str(FORBIDDEN)}

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""What the backups need in the cluster and is missing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from plugins.module_utils._role.prerequisites import missing_prerequisites
+
+SERVER = {"selector": {"app": "db"}, "labels": {"app": "db", "pod": "0"}}
+SECRET = {"readable": True, "found": True, "keys": ["password"]}
+NO_SECRET = {"readable": True, "found": False, "keys": []}
+UNREADABLE = {"readable": False, "found": False, "keys": []}
+IMAGE = "postgres_backup_image: expected "
+
+
+def variables(**values: Any) -> dict[str, Any]:
+    names = {
+        "name": "backup",
+        "namespace": "data",
+        "host": "db.servers",
+        "port": 5432,
+        "image": "",
+        "secret_name": "db",
+        "secret_key": "password",
+        "ssl_ca": {},
+        "server_network_policy": False,
+        **values,
+    }
+    return {f"postgres_backup_{name}": value for name, value in names.items()}
+
+
+def missing(
+    variables: dict[str, Any],
+    server: dict[str, Any],
+    secret: dict[str, Any],
+    ca: dict[str, Any] | None = None,
+    **read: list[dict[str, Any]] | None,
+) -> list[str]:
+    """The messages; what is None was not read, or may not be read."""
+    answers = {name: {} if read.get(name) is None else {"resources": read[name]} for name in ("namespace", "policies")}
+    prerequisites = {
+        "server": server,
+        "secret": secret,
+        "ca": ca or {},
+        "namespace": answers["namespace"],
+        "server_policies": answers["policies"],
+    }
+    return missing_prerequisites(variables, prerequisites)
+
+
+def test_nothing_is_missing() -> None:
+    assert missing(variables(), SERVER, SECRET) == []
+
+
+def test_what_may_not_be_read_counts_as_present() -> None:
+    needs = variables(ssl_ca={"secret": "ca"}, image="postgres:18", server_network_policy=True)
+    assert missing(needs, {**SERVER, "unreadable": True}, UNREADABLE, ca=UNREADABLE) == []
+
+
+SECRETS = [
+    (NO_SECRET, "postgres_backup_secret_name: expected the Secret data/db with the server's password, found none. "),
+    (
+        {**SECRET, "keys": ["b", "a"]},
+        "postgres_backup_secret_key: expected the key password in the Secret data/db, found a, b. ",
+    ),
+    ({**SECRET, "keys": []}, "postgres_backup_secret_key: expected the key password in the Secret data/db, found no "),
+]
+
+
+@pytest.mark.parametrize(("secret", "beginning"), SECRETS)
+def test_the_password(secret: dict[str, Any], beginning: str) -> None:
+    (message,) = missing(variables(), SERVER, secret)
+    assert message.startswith(beginning)
+
+
+# What is known of the server, and what is said: without postgres_backup_image, and with it.
+SERVERS: list[tuple[dict[str, Any], str, str | None]] = [
+    (
+        {"problem": "service", "found": "no such service"},
+        "postgres_backup_host: expected the service servers/db behind db.servers, found no such service. ",
+        "postgres_backup_host: ",
+    ),
+    (
+        {"problem": "port", "found": "the ports 80"},
+        "postgres_backup_port: expected the service servers/db to serve port 5432, found the ports 80. ",
+        "postgres_backup_port: ",
+    ),
+    ({"problem": "selector", "found": "x"}, f"{IMAGE}pods behind the service servers/db to learn the image from", None),
+    (
+        {"problem": "pod", "found": "no pods"},
+        "postgres_backup_host: expected a ready pod behind the service servers/db, found no pods. ",
+        "postgres_backup_host: ",
+    ),
+    (
+        {"problem": "container", "found": "pod db-0"},
+        f"{IMAGE}a container behind port 5432 of the service servers/db, found pod db-0, none of which declares that ",
+        None,
+    ),
+    (
+        {"problem": "labels", "found": '{"app": "db"}'},
+        "postgres_backup_pod_labels: expected labels that the service servers/db does not select, found {",
+        "postgres_backup_pod_labels: ",
+    ),
+    ({"unreadable": True}, f"{IMAGE}to learn the image from the pods behind the service servers/db, found that", None),
+]
+
+
+@pytest.mark.parametrize(("server", "beginning", "with_image"), SERVERS)
+def test_the_server(server: dict[str, Any], beginning: str, with_image: str | None) -> None:
+    (message,) = missing(variables(), server, SECRET)
+    assert message.startswith(beginning)
+    messages = missing(variables(image="postgres:18"), server, SECRET)
+    assert [message.partition(" ")[0] + " " for message in messages] == ([with_image] if with_image else [])
+
+
+def test_a_missing_namespace_hides_what_would_be_in_it() -> None:
+    server = {"problem": "service", "found": "no such service"}
+    (message,) = missing(variables(host="db"), server, NO_SECRET, namespace=[])
+    assert message.startswith("postgres_backup_namespace: expected a namespace that exists, found none named data. ")
+    # A server elsewhere is checked all the same.
+    messages = missing(variables(), server, NO_SECRET, namespace=[])
+    assert [message.partition(":")[0] for message in messages] == ["postgres_backup_namespace", "postgres_backup_host"]
+    (message,) = missing(variables(), SERVER, NO_SECRET, namespace=[{"metadata": {"name": "data"}}])
+    assert message.startswith("postgres_backup_secret_name: ")
+
+
+def test_without_a_ca_none_is_missing() -> None:
+    assert missing(variables(), SERVER, SECRET) == []
+    assert missing(variables(), SERVER, SECRET, ca=NO_SECRET) == []
+
+
+@pytest.mark.parametrize(
+    ("reference", "ca", "beginning"),
+    [
+        ({"secret": "ca"}, NO_SECRET, "expected the Secret data/ca with the CA certificate, found none. "),
+        ({"config_map": "ca"}, SECRET, "expected the key ca.crt in the ConfigMap data/ca, found password. "),
+        ({"secret": "ca", "key": "root"}, SECRET, "expected the key root in the Secret data/ca, found password. "),
+    ],
+)
+def test_the_ca(reference: dict[str, str], ca: dict[str, Any], beginning: str) -> None:
+    (message,) = missing(variables(ssl_ca=reference), SERVER, SECRET, ca=ca)
+    assert message.startswith(f"postgres_backup_ssl_ca: {beginning}")
+
+
+def policy(name: str = "other", types: tuple[str, ...] = ("Ingress",), **labels: str) -> dict[str, Any]:
+    selector = {"matchLabels": labels} if labels else {}
+    return {"metadata": {"name": name}, "spec": {"podSelector": selector, "policyTypes": list(types)}}
+
+
+ALONE = "postgres_backup_server_network_policy: expected a NetworkPolicy in servers that fences in the server already"
+
+
+@pytest.mark.parametrize(
+    ("policies", "is_alone"),
+    [
+        ([policy(app="db")], False),
+        ([policy()], False),  # of all pods
+        (None, False),
+        ([], True),
+        ([policy(app="web")], True),
+        ([policy(types=("Egress",), app="db")], True),
+        ([policy("backup-server", app="db")], True),
+        ([policy("backup-server", app="db"), policy(app="db", pod="0")], False),
+    ],
+)
+def test_the_policy_of_the_server_needs_another_one(policies: list[dict[str, Any]] | None, is_alone: bool) -> None:
+    messages = missing(variables(server_network_policy="yes"), SERVER, SECRET, policies=policies)
+    assert [message.startswith(ALONE) for message in messages] == [True] * is_alone
+    assert missing(variables(server_network_policy="no"), SERVER, SECRET, policies=policies) == []
+
+
+def test_the_policy_of_the_server_needs_a_service() -> None:
+    beginning = "postgres_backup_server_network_policy: expected a service of this cluster, whose pods the policy can "
+    for host, server in [("db.example.org", {}), ("db", {"problem": "selector"})]:
+        needs = variables(host=host, image="postgres:18", server_network_policy=True)
+        (message,) = missing(needs, server, SECRET, policies=[])
+        assert message.startswith(f"{beginning}name, found {host}. ")
