@@ -44,7 +44,12 @@ RULES = [
         "removes its partial",
         "removes its partial file",
     ),
-    Rule(r"\bwhole\b", "complete (dump), intact (file), all databases", "the dump is whole", "the dump is complete"),
+    Rule(
+        r"(?<!\bas a )\bwhole\b(?! numbers?\b)",
+        "complete (dump), intact (file), all databases",
+        "the dump is whole",
+        "the dump is complete",
+    ),
     Rule(r"\b(?:good|bad) (?:backup|run|dump)s?\b", "complete, successful, failed", "a good run", "a successful run"),
     Rule(r"\brooms?\b", "free space, disk space, memory", "needs room on the node", "needs free space on the node"),
     Rule(
@@ -61,7 +66,7 @@ RULES = [
     Rule(r"\bg(?:ave|ive|ives) no answer\b", LITERAL, "the server gave no answer", "the server did not respond"),
     Rule(r"\b(?:go|goes|going|went) (?:on|well|by itself)\b", LITERAL, "the run goes on", "the run continues"),
     Rule(r"\bstay(?:s|ed)?\b", "is kept, remains, is still", "three backups stay", "three backups are kept"),
-    Rule(r"\b(?:came|comes|come)\b", LITERAL, "the reason comes last", "the reason is printed last"),
+    Rule(r"\b(?:came|comes?)\b(?! from\b)", LITERAL, "the reason comes last", "the reason is printed last"),
     Rule(r"\b(?:broke|breaks) off\b|\btak(?:e|es|en) up again\b", IDIOM, "takes up again what broke off", "resumes it"),
     Rule(r"\b(?:ended|ends|is|are) well\b", "succeeded, is healthy", "all is well", "it is healthy"),
     Rule(r"\bwhoever\b", "users who, anyone who, the imperative", "whoever reads it", "anyone who reads it"),
