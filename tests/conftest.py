@@ -3,6 +3,7 @@
 """No test is skipped silently: a skip is a failure, unless it stands below with its reason.
 
 And none depends on another's order: TESTS_SHUFFLE=1 (or any other seed) runs them in another one.
+Those marked `weekly` are left out unless TESTS_ALL=1.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections.abc import Generator
 
 import pytest
 
+from tests import in_turn
+
 # The beginning of a test's id → why it may be skipped.
 MAY_BE_SKIPPED: dict[str, str] = {}
 FORBIDDEN = "a skipped test counts as a failed one: make what it needs, or name it in tests/conftest.py. It was: "
@@ -20,7 +23,8 @@ FORBIDDEN = "a skipped test counts as a failed one: make what it needs, or name 
 
 # First: pytest itself then brings together again what shares a costly fixture, one of its parameters after another.
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    in_turn.leave_out_weekly(config, items)
     seed = os.environ.get("TESTS_SHUFFLE")
     if seed:
         random.Random(seed).shuffle(items)  # noqa: S311 - no secret

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What would take too long with every alternative (a shell, a version of PostgreSQL) takes them in turn.
+"""What a daily run leaves out, and TESTS_ALL=1 (dev/test --weekly) does not.
 
-Each case is held under one of them, the same in every run, and all of them are used. TESTS_ALL=1 holds each case under
-all of them. `pytest --collect-only` says how many are left out ("deselected").
+What would take too long with every alternative (a shell, a version of PostgreSQL) takes them in turn: each case is
+tested with one of them, the same in every run, and all of them are used. Other alternatives, or whole tests, are marked
+`weekly`.
+`pytest --collect-only` says how many are left out ("deselected").
 """
 
 from __future__ import annotations
@@ -11,9 +13,10 @@ from __future__ import annotations
 import os
 import zlib
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 ALL = bool(os.environ.get("TESTS_ALL"))
 
@@ -38,11 +41,43 @@ def take_in_turn(
     leave_out(config, items, left_out.__contains__)
 
 
+def leave_out_weekly(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without what is marked `weekly`, unless TESTS_ALL=1. Changes `items`.
+
+    Of a test with alternatives one at least must be tested every day.
+    """
+    if ALL:
+        return
+    before = {item.nodeid.partition("[")[0] for item in items if not _is_weekly(item)}
+    leave_out(config, items, lambda item: item.get_closest_marker("weekly") is not None)
+    lost = before - {item.nodeid.partition("[")[0] for item in items}
+    if lost:
+        raise pytest.UsageError(f"marked weekly, as each alternative of it is: run with TESTS_ALL=1: {sorted(lost)}")
+
+
+def _is_weekly(item: pytest.Item) -> bool:
+    """Whether the whole test is, not one of its alternatives."""
+    marks = getattr(item.function, "pytestmark", []) if isinstance(item, pytest.Function) else []
+    return any(mark.name == "weekly" for mark in marks)
+
+
 def leave_out(config: pytest.Config, items: list[pytest.Item], is_meant: Callable[[pytest.Item], bool]) -> None:
     """Without the items that are meant, which pytest counts as deselected. Changes `items`."""
     left_out = {item for item in items if is_meant(item)}
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=[*left_out])
+
+
+def weekly(*values: object, id: str | None = None) -> ParameterSet:
+    """An alternative of a test's parameter that is tested with TESTS_ALL=1 only; the others are tested every day."""
+    return pytest.param(*values, marks=pytest.mark.weekly, id=id)
+
+
+def weekly_but(names: Iterable[str], *daily: str) -> list[str | ParameterSet]:
+    """The names of a table's cases: those of `daily` are tested every day, the others with TESTS_ALL=1 only."""
+    names = list(names)
+    assert set(daily) <= set(names), f"expected some of {names}, found {daily}"
+    return [name if name in daily else weekly(name) for name in names]
 
 
 def parameters(item: pytest.Item) -> dict[str, object]:

@@ -14,9 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from plugins.module_utils.verification import read_backup
-from tests.cluster.kube import CHECKOUT, NAME, Ansible, apply, kubectl
-from tests.cluster.volumes import BACKUPS, claim, cronjob, volume_folder
+from plugins.module_utils._verify.verification import read_backup
+from tests.cluster.support.ansible_runs import Ansible
+from tests.cluster.support.foreign_cronjobs import BACKUPS, claim, cronjob
+from tests.cluster.support.installed_objects import volume_folder
+from tests.cluster.support.kube import CHECKOUT, NAME, apply, kubectl
 
 from .backup import DATA, ROWS
 from .figures import Figure

@@ -14,8 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.kube import CHECKOUT, Ansible, apply, kubectl
-from tests.cluster.volumes import BACKUPS, IMAGE, install, volume_folder
+from tests.cluster.support.ansible_runs import Ansible
+from tests.cluster.support.foreign_cronjobs import BACKUPS, IMAGE, install
+from tests.cluster.support.installed_objects import volume_folder
+from tests.cluster.support.kube import CHECKOUT, apply, kubectl
 
 from .figures import Figure
 from .role import workplace

@@ -16,7 +16,8 @@ from typing import Any
 import yaml
 from kubernetes import client, config
 
-from tests.cluster.kube import CHECKOUT, NAME, Ansible, kubectl, run_in_volume
+from tests.cluster.support.ansible_runs import Ansible
+from tests.cluster.support.kube import CHECKOUT, NAME, kubectl, run_in_volume
 
 from .figures import Figure
 from .role import use_cluster

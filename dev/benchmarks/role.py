@@ -16,12 +16,13 @@ from typing import Any
 
 import yaml
 
-from tests.cluster.kube import CHECKOUT, Ansible, Play, kubectl
+from tests.cluster.support.ansible_runs import Ansible, Play
+from tests.cluster.support.kube import CHECKOUT, kubectl
 
 from .figures import Figure
 
 ROUNDS = 7
-CALLS = 6  # of a run that changes nothing: tests/cluster/test_role_speed.py holds the number
+CALLS = 6  # of a run that changes nothing: tests/cluster/role/test_speed.py holds the number
 NAMESPACE = "bench-role"
 Say = Callable[[str], None]
 

@@ -35,8 +35,9 @@ READ = """
 import json, resource, sys, time
 from datetime import datetime, timezone
 from pathlib import Path
-from plugins.module_utils import gzip_reader, verification
-from plugins.module_utils.expectations import Expectations
+from plugins.module_utils._dump import gzip_reader
+from plugins.module_utils._verify import verification
+from plugins.module_utils._verify.expectations import Expectations
 if sys.argv[2] == "zlib":
     whole = gzip_reader.GzipReader
     verification.GzipReader = lambda stream: whole(stream, use_isal=False)

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-
 """Initramfs archives: cpio in the format that the kernel reads ("newc", Documentation/driver-api/early-userspace)."""
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-
 """The guest that has what this machine's kernel may lack: an NFS server and client, made from Debian's packages."""
 
 from __future__ import annotations
@@ -8,8 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dev.cluster.devcluster import bootstrap, cache, debian
-from dev.cluster.devcluster.progress import step
+from dev.buildkit import bootstrap, cache, debian
+from dev.buildkit.progress import step
 
 from .cpio import Writer
 
@@ -49,13 +48,13 @@ class Image:
 
 
 def image_key() -> str:
-    """Return the hash of what the image is made from."""
+    """The hash of what the image is made from."""
     return cache.key([Path(__file__), Path(bootstrap.__file__), Path(__file__).with_name("cpio.py"), _FINISH, _SAMPLE])
 
 
-def make_image(folder: Path) -> Image:
-    """Return the image in a cache folder, made if it is missing."""
-    return Image(cache.Cache(folder).entry(NAME, image_key(), _make))
+def make_image() -> Image:
+    """The image in the cache, made if it is missing."""
+    return Image(cache.Cache().entry(NAME, image_key(), _make))
 
 
 def _make(folder: Path) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The filter refused_dump_arguments, a face of module_utils/dump_arguments.py for the role."""
+"""The filter refused_dump_arguments, a face of module_utils/_jobs/dump_arguments.py for the role."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _value:
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.dump_arguments import refused_arguments
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.dump_arguments import refused_arguments
 
 
 class FilterModule:

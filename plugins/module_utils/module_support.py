@@ -13,11 +13,11 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from .cluster.connection import Connection
-from .cluster.reader import ReaderSettings
+from ._cluster.connection import Connection
+from ._cluster.reader import ReaderSettings
 from .errors import BackupError, ExpectationError
 from .interruption import InterruptedBySignal
-from .names import parse_duration
+from .units import parse_duration
 
 try:
     from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC

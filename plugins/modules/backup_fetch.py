@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The module backup_fetch; what it does is in module_utils/transfer.py, destination.py and fetching.py."""
+"""The module backup_fetch; what it does is in module_utils/_fetch/ and module_utils/_cluster/volume_file.py."""
 
 from __future__ import annotations
 
@@ -161,33 +161,16 @@ from contextlib import AbstractContextManager
 from itertools import chain, repeat
 from typing import Any
 
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.catalog import (
-    COMPLETE,
-    UNCHECKED,
-    Backup,
-    Catalog,
-    parse_listing,
-)
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.connection import Connection
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.reader import Reader
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.destination import (
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.reader import Reader
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.volume_file import Readers, VolumeFile
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._fetch.destination import (
     Destination,
     remove,
     resolve,
     surplus,
 )
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import (
-    DamagedError,
-    ExpectationError,
-    FetchError,
-)
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.fetching import Readers, VolumeFile
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
-    reader_settings,
-    run_module,
-    seconds,
-)
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.transfer import (
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._fetch.transfer import (
     Patience,
     Source,
     Wanted,
@@ -197,7 +180,24 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.transfer i
     transfer,
     what_is_here,
 )
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.volume_jobs import ReaderRequest
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.volume_jobs import ReaderRequest
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.catalog import (
+    COMPLETE,
+    UNCHECKED,
+    Backup,
+    Catalog,
+    parse_listing,
+)
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import (
+    DamagedError,
+    ExpectationError,
+    FetchError,
+)
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
+    reader_settings,
+    run_module,
+    seconds,
+)
 
 _SHOWN = 10
 # A reader that nobody deletes ends by itself after this time; a fetch that takes longer goes on with another one.

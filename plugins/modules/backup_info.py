@@ -142,25 +142,25 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.catalog import parse_listing
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.connection import Connection
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.installation import (
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.installation import (
     drill_cronjob,
     installation,
     run_as_it_ended,
     schedule,
     volume,
 )
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.reader import Reader
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.health import problems
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.job_templates import backup_mount
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.reader import Reader
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_templates import backup_mount
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.volume_jobs import ReaderRequest
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.catalog import parse_listing
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.health import problems
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
     duration,
     reader_settings,
     run_module,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.script import VERSION
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.volume_jobs import ReaderRequest
 
 ARGUMENTS = {"max_age": {"type": "str", "default": "26h"}}
 

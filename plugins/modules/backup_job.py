@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The module backup_job; the run itself is followed in module_utils/cluster/job_run.py."""
+"""The module backup_job; the run itself is followed in module_utils/_cluster/job_run.py."""
 
 from __future__ import annotations
 
@@ -108,22 +108,23 @@ import secrets
 from datetime import datetime, timezone
 from typing import Any
 
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.catalog import Catalog, parse_listing
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.connection import Connection
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.job_run import JobEnd, JobRun
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.reader import Reader
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.diagnosis import has_succeeded, job_end
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import (
-    BackupError,
-    ClusterError,
-    StuckError,
-)
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.job_templates import (
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.job_run import JobEnd, JobRun
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.reader import Reader
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_templates import (
     backup_mount,
     is_ours,
     is_run,
     job_name,
     manual_job,
+)
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.pod_diagnosis import has_succeeded, job_end
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.volume_jobs import ReaderRequest
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.catalog import Catalog, parse_listing
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import (
+    BackupError,
+    ClusterError,
+    StuckError,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
     duration,
@@ -131,7 +132,6 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_sup
     run_module,
     seconds,
 )
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.volume_jobs import ReaderRequest
 
 ARGUMENTS = {
     "max_age": {"type": "str"},

@@ -59,12 +59,12 @@ backups:
 from datetime import datetime, timezone
 from typing import Any
 
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.catalog import Plan, parse_plan
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.connection import Connection
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.reader import Reader
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.reader import Reader
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.volume_jobs import ReaderRequest
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.catalog import Plan, parse_plan
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import ListingError
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import reader_settings, run_module
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.volume_jobs import ReaderRequest
 
 
 def prune(module: Any, connection: Connection) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The module backup_verify; all that it does is in module_utils/verification.py."""
+"""The module backup_verify; all that it does is in module_utils/_verify/verification.py."""
 
 from __future__ import annotations
 
@@ -244,15 +244,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import BackupError
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.expectations import (
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._dump.gzip_reader import backends
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._verify.expectations import (
     Expectations,
-    Failure,
     TableExpectation,
 )
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.gzip_reader import backends
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.names import TIME_FORMAT, parse_duration
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.verification import verify
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._verify.verification import verify
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.backup_names import TIME_FORMAT
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import BackupError
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.findings import Failure
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.units import parse_duration
 
 ARGUMENTS = {
     "path": {"type": "path", "required": True},

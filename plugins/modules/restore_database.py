@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The module restore_database: what is done is in module_utils/restore_plan.py, the Job in cluster/restore_run.py."""
+"""The module restore_database; see restore_plan.py (_jobs) and restore_run.py (_cluster) in module_utils."""
 
 from __future__ import annotations
 
@@ -168,17 +168,17 @@ import time
 from datetime import datetime, timezone
 from typing import Any
 
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.connection import Connection
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.job_run import JobEnd
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.restore_run import run_restore
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import run_module, seconds
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.restore_plan import (
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.job_run import JobEnd
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.restore_run import run_restore
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.restore_plan import (
     RestorePlan,
     RestoreRequest,
     database_lists,
     failure,
     plan_restore,
 )
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import run_module, seconds
 
 ARGUMENTS = {
     "backup": {"type": "str", "required": True},

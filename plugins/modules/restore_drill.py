@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The module restore_drill; what is asked of its Job is in module_utils/drilling.py."""
+"""The module restore_drill; what is asked of its Job is in module_utils/_jobs/drill_job.py."""
 
 from __future__ import annotations
 
@@ -190,38 +190,38 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.catalog import Backup, parse_listing
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.connection import Connection
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.job_run import JobEnd, JobRun
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.cluster.reader import Reader, node_of_volume
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.drill_report import (
-    Expected,
-    compare,
-    is_report_line,
-    parse_report,
-)
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.drilling import (
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.job_run import JobEnd, JobRun
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.reader import Reader, node_of_volume
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.drill_job import (
     START_SECONDS,
     DrillRequest,
     drill_work,
     failure_reason,
     sections,
 )
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.drill_report import (
+    Expected,
+    compare,
+    is_report_line,
+    parse_report,
+)
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_templates import job_name
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.volume_jobs import (
+    DRILL,
+    PREPARE,
+    ReaderRequest,
+    volume_job,
+)
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.catalog import Backup, parse_listing
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import ClusterError, DrillError
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.interruption import signals_raise
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.job_templates import job_name
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
     reader_settings,
     run_module,
     seconds,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.script import FILES
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.volume_jobs import (
-    DRILL,
-    PREPARE,
-    ReaderRequest,
-    volume_job,
-)
 
 ARGUMENTS: dict[str, Any] = {
     "backup": {"type": "str"},

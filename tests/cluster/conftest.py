@@ -7,78 +7,22 @@ Without a cluster the tests fail; they are not skipped.
 
 from __future__ import annotations
 
-import base64
 import fcntl
 import json
 import os
-import tempfile
-import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from xdist.scheduler import LoadScopeScheduling
 
-from dev.cluster.devcluster.cache import exclusive
-
-from .kube import CHECKOUT, Ansible, apply, create, delete_namespace, kubectl, must_get
-from .written import written_objects
-
-SERVER_NAMESPACE = "role-tests-server"
-RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
-
-
-@dataclass(frozen=True)
-class Server:
-    """The PostgreSQL that all tests share; none of them changes anything in it."""
-
-    namespace: str
-    password: str
-
-    @property
-    def host(self) -> str:
-        return f"postgres-postgresql.{self.namespace}.svc.cluster.local"
-
-
-def new_namespace(prefix: str = "role") -> str:
-    name = f"{prefix}-{uuid.uuid4().hex[:8]}"
-    create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": RESTRICTED}})
-    return name
-
-
-def secret(namespace: str, password: str, name: str = "postgres-postgresql", key: str = "postgres-password") -> Any:
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": name, "namespace": namespace},
-        "stringData": {key: password},
-    }
-
-
-def credentials(name: str, role: dict[str, Any], folder: Path) -> dict[str, str]:
-    """A user with this Role and no more, in kubernetes.core's own environment variables."""
-    namespace = role["metadata"]["namespace"]
-    group = "rbac.authorization.k8s.io"
-    apply(
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}},
-        role,
-        {
-            "apiVersion": f"{group}/v1",
-            "kind": "RoleBinding",
-            "metadata": {"name": name, "namespace": namespace},
-            "roleRef": {"apiGroup": group, "kind": "Role", "name": role["metadata"]["name"]},
-            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
-        },
-    )
-    config = yaml.safe_load(Path(os.environ["KUBECONFIG"]).read_text())
-    token = kubectl("create", "token", name, "-n", namespace).strip()
-    config["users"] = [{"name": config["contexts"][0]["context"]["user"], "user": {"token": token}}]
-    path = folder / f"{name}.kubeconfig"
-    path.write_text(yaml.safe_dump(config))
-    return {"K8S_AUTH_KUBECONFIG": str(path), "KUBECONFIG": "/nonexistent"}
+from tests.cluster.support.ansible_runs import Ansible, link_collection
+from tests.cluster.support.installed_objects import written_objects
+from tests.cluster.support.kube import create, delete_namespace, kubectl
+from tests.cluster.support.namespaces import new_namespace, secret
+from tests.cluster.support.servers import Server, bring_shared_server_up
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -92,31 +36,15 @@ def cluster() -> None:
 
 @pytest.fixture(scope="session")
 def collections(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("collections")
-    (path / "ansible_collections" / "homelab").mkdir(parents=True)
-    (path / "ansible_collections" / "homelab" / "postgres_backup").symlink_to(CHECKOUT)
-    return path
-
-
-def bring_server_up(ansible: Ansible, namespace: str) -> Server:
-    play = ansible(str(CHECKOUT / "dev" / "postgresql.yml"), postgresql_namespace=namespace)
-    assert play.status == 0, play.output
-    data = must_get("secret", "postgres-postgresql", namespace)["data"]
-    return Server(namespace, base64.b64decode(data["postgres-password"]).decode())
-
-
-def bring_shared_server_up(ansible: Ansible) -> Server:
-    """One at a time: the release's tests want it too, and run beside these."""
-    with exclusive(Path(tempfile.gettempdir()) / f"homelab-{SERVER_NAMESPACE}.lock"):
-        return bring_server_up(ansible, SERVER_NAMESPACE)
+    return link_collection(tmp_path_factory.mktemp("collections"))
 
 
 # What shares something dear goes to one worker, as one chain: the beginning of the tests' ids → the chain's name.
 # The first that fits counts.
 CHAINS = {
     # As long as the others of its file together: it has a server of its own.
-    "test_restore.py::test_every_database_beside_the_live_one": "restore beside",
-    "test_restore.py": "restore",
+    "modules/test_restore.py::test_every_database_beside_the_live_one": "restore beside",
+    "modules/test_restore.py": "restore",
     "test_run_faults.py": "run faults",
 }
 
@@ -163,7 +91,7 @@ def server(collections: Path, tmp_path_factory: pytest.TempPathFactory) -> Serve
 
 
 @pytest.fixture(scope="session")
-def written(server: Server, collections: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def site_objects(server: Server, collections: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """The objects of an installation as site.yml writes them."""
 
     def make() -> list[dict[str, Any]]:
@@ -194,12 +122,12 @@ def namespace(server: Server) -> Iterator[str]:
 
 
 @pytest.fixture
-def home_with_files(namespace: str, server: Server) -> dict[str, Any]:
+def role_variables_with_files(namespace: str, server: Server) -> dict[str, Any]:
     """The variables that every installation here has: its own namespace, and the shared server."""
     return {"namespace": namespace, "host": server.host}
 
 
 @pytest.fixture
-def home(home_with_files: dict[str, Any]) -> dict[str, Any]:
+def role_variables(role_variables_with_files: dict[str, Any]) -> dict[str, Any]:
     """The same for what does not look at the files for people: to write them takes a fourth of the role's time."""
-    return {**home_with_files, "manifest_dir": "", "runbook_dir": ""}
+    return {**role_variables_with_files, "manifest_dir": "", "runbook_dir": ""}

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from .conftest import Server
-from .kube import CHECKOUT, NAME, Ansible, apply, kubectl
-from .recorder import Recorder, Right
+from tests.cluster.support.ansible_runs import Ansible
+from tests.cluster.support.kube import CHECKOUT, NAME, apply, kubectl
+from tests.cluster.support.rights_proxy import Right, RightsProxy
+from tests.cluster.support.servers import Server
 
 EXAMPLES = CHECKOUT / "docs" / "examples" / "rbac"
 GROUP = "rbac.authorization.k8s.io"
@@ -22,7 +23,7 @@ IMAGE = "localhost/postgresql:18-bitnami"
 # What only another version of the role changes.
 UPGRADE = {("", "configmaps", "patch"), ("", "serviceaccounts", "patch")}
 Env = dict[str, str]
-User = Callable[[str], tuple[Env, Recorder]]
+User = Callable[[str], tuple[Env, RightsProxy]]
 
 
 def manifests(name: str) -> list[dict[str, Any]]:
@@ -41,7 +42,7 @@ def rights(name: str) -> set[Right]:
     }
 
 
-def used(recorder: Recorder, example: str) -> str:
+def used(recorder: RightsProxy, example: str) -> str:
     there = rights(example)
     superfluous, refused = sorted(there - recorder.used), sorted(recorder.refused - there)
     return f"superfluous: {superfluous}; refused: {refused}; used, but not given: {sorted(recorder.used - there)}"
@@ -50,10 +51,10 @@ def used(recorder: Recorder, example: str) -> str:
 @pytest.fixture
 def user(namespace: str, server: Server, tmp_path: Path) -> Iterator[User]:
     """Makes a user with an example's Roles and ClusterRoles, whose requests are recorded."""
-    recorders: list[Recorder] = []
+    recorders: list[RightsProxy] = []
     bound: list[list[str]] = []
 
-    def make(example: str) -> tuple[Env, Recorder]:
+    def make(example: str) -> tuple[Env, RightsProxy]:
         account = {"kind": "ServiceAccount", "name": f"user-{example}", "namespace": namespace}
         about = {"name": account["name"], "namespace": namespace}
         apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": about})
@@ -78,7 +79,7 @@ def user(namespace: str, server: Server, tmp_path: Path) -> Iterator[User]:
         config["users"] = [{"name": config["contexts"][0]["context"]["user"], "user": {"token": token}}]
         path = tmp_path / f"{example}.kubeconfig"
         path.write_text(yaml.safe_dump(config))
-        recorder = Recorder(own, tmp_path)
+        recorder = RightsProxy(own, tmp_path)
         recorders.append(recorder.__enter__())
         return {"K8S_AUTH_KUBECONFIG": str(recorder.kubeconfig(path)), "KUBECONFIG": "/nonexistent"}, recorder
 
@@ -89,21 +90,23 @@ def user(namespace: str, server: Server, tmp_path: Path) -> Iterator[User]:
         kubectl("delete", *what, "--wait=false")
 
 
-def test_install(ansible: Ansible, home: dict[str, Any], user: User) -> None:
+def test_installer_rights_are_all_used_and_enough(ansible: Ansible, role_variables: dict[str, Any], user: User) -> None:
     env, recorder = user("install")
-    first = ansible.site(env=env, protect_volume=True, **home)
+    first = ansible.site(env=env, protect_volume=True, **role_variables)
     assert first.status == 0, first.output
     assert "Not checked" not in first.output, used(recorder, "install")
     # What changes later: a variable, and what is not asked for any more.
-    second = ansible.site(env=env, protect_volume=True, keep_weekly=4, drill_schedule="0 4 * * 0", **home)
+    second = ansible.site(env=env, protect_volume=True, keep_weekly=4, drill_schedule="0 4 * * 0", **role_variables)
     assert second.status == 0, second.output
-    gone = ansible.site(env=env, state="absent", delete_data=True, **home)
+    gone = ansible.site(env=env, state="absent", delete_data=True, **role_variables)
     assert gone.status == 0, gone.output
     assert recorder.used == rights("install") - UPGRADE, used(recorder, "install")
 
 
-def test_operate_and_look(ansible: Ansible, home: dict[str, Any], namespace: str, user: User, tmp_path: Path) -> None:
-    made = ansible.site(image=IMAGE, **home)
+def test_operator_and_reader_rights_are_all_used_and_enough(
+    ansible: Ansible, role_variables: dict[str, Any], namespace: str, user: User, tmp_path: Path
+) -> None:
+    made = ansible.site(image=IMAGE, **role_variables)
     assert made.status == 0, made.output
     operator, recorder = user("operate")
     where = {"namespace": namespace}

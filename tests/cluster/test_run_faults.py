@@ -20,19 +20,20 @@ from functools import partial
 
 import pytest
 
+from tests.cluster.support.ansible_runs import Ansible
+from tests.cluster.support.kube import CHECKOUT, job_ends, kubectl, must_get, run_cronjob, run_in_volume, wait_until
+from tests.cluster.support.step_gate import STEPS, Installation, Json, install
+from tests.in_turn import weekly_but
 from tests.script.volume import Entry
 
-from .gate import STEPS, Json, Place, install
-from .kube import CHECKOUT, Ansible, job_ends, kubectl, must_get, run_cronjob, run_in_volume, wait_until
-
-Install = Callable[..., Place]
+Install = Callable[..., Installation]
 ALWAYS = {"last-run.json"}
 INTERRUPTED = "attempt 1 was interrupted"
 
 
 @pytest.fixture
-def installed(written: list[Json], namespace: str) -> Install:
-    return partial(install, written, namespace)
+def installed(site_objects: list[Json], namespace: str) -> Install:
+    return partial(install, site_objects, namespace)
 
 
 def failed_because(job: str, namespace: str) -> str:
@@ -59,13 +60,13 @@ GONE: dict[str, tuple[list[str], str]] = {
 }
 
 
-@pytest.mark.parametrize("gone", GONE)
-def test_the_password_is_gone_after_the_installation(
-    installed: Install, written: list[Json], namespace: str, gone: str
-) -> None:
+@pytest.mark.parametrize("gone", weekly_but(GONE, "key"))
+def test_missing_secret_fails_the_run(installed: Install, site_objects: list[Json], namespace: str, gone: str) -> None:
     """No script runs, so Kubernetes must say it; the Job's deadline, here a short one, makes it a failed Job."""
     (deadline,) = (
-        made["spec"]["jobTemplate"]["spec"]["activeDeadlineSeconds"] for made in written if made["kind"] == "CronJob"
+        made["spec"]["jobTemplate"]["spec"]["activeDeadlineSeconds"]
+        for made in site_objects
+        if made["kind"] == "CronJob"
     )
     assert 0 < deadline < 86400
     there = installed(job={"activeDeadlineSeconds": 6})
@@ -83,7 +84,7 @@ def test_the_password_is_gone_after_the_installation(
 # The pod is ended.
 
 
-def assert_recovered(there: Place, before: dict[bytes, Entry], reason: str, leftovers: set[str]) -> None:
+def assert_recovered(there: Installation, before: dict[bytes, Entry], reason: str, leftovers: set[str]) -> None:
     """The Job's second attempt made a backup, and tells why the first one failed."""
     assert job_ends("one", there.namespace) == "Complete"
     record = there.last_run
@@ -94,8 +95,8 @@ def assert_recovered(there: Place, before: dict[bytes, Entry], reason: str, left
     assert "OK" in run_in_volume(there.namespace, f"cd /backups && gzip -t {backup} && sha256sum -c {backup}.sha256")
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_killed_at_each_step(installed: Install, step: str) -> None:
+@pytest.mark.parametrize("step", weekly_but(STEPS, "dump", "publish"))
+def test_run_killed_at_each_step(installed: Install, step: str) -> None:
     """SIGKILL leaves a partial and the state `running`; the pod's next attempt removes the one, tells the other."""
     there = installed()
     before = there.fill(3)
@@ -111,7 +112,7 @@ def test_killed_at_each_step(installed: Install, step: str) -> None:
 
 
 @pytest.mark.parametrize("frozen", [False, True], ids=["evicted", "evicted while frozen"])
-def test_another_pod_goes_on(installed: Install, frozen: bool) -> None:
+def test_another_pod_continues_after_an_eviction(installed: Install, frozen: bool) -> None:
     """An evicted pod says why. One that cannot (its share hangs, say) is killed; the Job's next pod tidies up.
 
     To be evicted is no fault of the run: another pod comes even where no further try is allowed.
@@ -134,7 +135,7 @@ STARTING = "echo 'psql: error: FATAL:  the database system is starting up' >&2; 
 REFUSED = "the server does not answer"
 
 
-def test_as_many_tries_as_promised(installed: Install) -> None:
+def test_run_is_tried_as_often_as_promised(installed: Install) -> None:
     """Killed first, refused later: each further try runs to its end, and its log stays and tells the first reason."""
     there = installed(job={"backoffLimit": 2})
     before = there.fill(10)
@@ -157,7 +158,7 @@ def test_as_many_tries_as_promised(installed: Install) -> None:
         assert INTERRUPTED in log.splitlines()[-1]
 
 
-def test_a_job_of_an_earlier_version(installed: Install) -> None:
+def test_job_of_an_earlier_version(installed: Install) -> None:
     """restartPolicy OnFailure: Kubernetes ends the last of the tries as it begins; that hides no reason."""
     there = installed(job={"backoffLimit": 2}, pod={"restartPolicy": "OnFailure"})
     before = there.fill(10)
@@ -184,8 +185,8 @@ HOPELESS: dict[str, tuple[dict[str, str], str]] = {
 }
 
 
-@pytest.mark.parametrize("hopeless", HOPELESS)
-def test_what_cannot_heal_is_tried_once(installed: Install, ansible: Ansible, hopeless: str) -> None:
+@pytest.mark.parametrize("hopeless", weekly_but(HOPELESS, "arguments", "a password"))
+def test_permanent_failure_is_tried_once(installed: Install, ansible: Ansible, hopeless: str) -> None:
     """The Job fails at once, and the module's message ends with the cause and what to do."""
     environment, words = HOPELESS[hopeless]
     there = installed(env=environment)
@@ -201,7 +202,7 @@ def test_what_cannot_heal_is_tried_once(installed: Install, ansible: Ansible, ho
     assert there.new_since(before) == ALWAYS
 
 
-def test_a_run_that_nobody_keeps_alive_is_called_interrupted(installed: Install) -> None:
+def test_run_without_a_heartbeat_is_interrupted(installed: Install) -> None:
     """By `list` at once, and by the next Job's run, which removes no partial of another Job that may be at work."""
     there = installed()
     before = there.fill(3)
@@ -224,7 +225,7 @@ def test_a_run_that_nobody_keeps_alive_is_called_interrupted(installed: Install)
     assert there.new_since(before) == left | {result["backup"], f"{result['backup']}.sha256"}
 
 
-def test_out_of_memory(installed: Install) -> None:
+def test_out_of_memory_fails_the_run(installed: Install) -> None:
     """A row that does not fit, read by a real client: the kernel kills it, or (cgroup v2) the whole container."""
     limited = {"resources": {"limits": {"memory": "64Mi"}}}
     there = installed(job={"backoffLimit": 2}, container=limited)
@@ -268,7 +269,7 @@ rm -f gate/reached
 find . -type f ! -name last-run.json -exec stat -c '%n %i %s %y %a' {} + -exec sha256sum {} + | sort"""
 
 
-def test_the_volume_is_full(small_volume: str, installed: Install) -> None:
+def test_full_volume_fails_the_run(small_volume: str, installed: Install) -> None:
     request = {"requests": {"storage": "1Mi"}}
     there = installed(
         job={"backoffLimit": 2}, claim={"storageClassName": "", "volumeName": small_volume, "resources": request}

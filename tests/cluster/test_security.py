@@ -16,15 +16,17 @@ from typing import Any
 
 import pytest
 
-from plugins.module_utils.cluster.restore_run import SCRIPT_FILES
-from plugins.module_utils.drilling import DrillRequest, drill_work
+from plugins.module_utils._cluster.restore_run import SCRIPT_FILES
+from plugins.module_utils._jobs.drill_job import DrillRequest, drill_work
+from plugins.module_utils._jobs.volume_jobs import RESTORE, ReaderRequest, VolumeWork, reader_job, volume_job
 from plugins.module_utils.script import FILES
-from plugins.module_utils.volume_jobs import RESTORE, ReaderRequest, VolumeWork, reader_job, volume_job
+from tests.cluster.support.ansible_runs import Ansible
+from tests.cluster.support.foreign_cronjobs import install
+from tests.cluster.support.installed_objects import volume_folder
+from tests.cluster.support.kube import NAME, apply, delete_namespace, job_ends, kubectl, must_get
+from tests.cluster.support.namespaces import new_namespace, secret
+from tests.cluster.support.servers import Server
 from tests.script.test_security import FOREIGN, OLD
-
-from .conftest import Server, new_namespace, secret
-from .kube import NAME, Ansible, apply, delete_namespace, job_ends, kubectl, must_get
-from .volumes import install, volume_folder
 
 # In place of each container's program. The environment of those with a password is not printed.
 PROBE = r"""
@@ -88,7 +90,7 @@ def jobs(namespace: str) -> list[dict[str, Any]]:
     ]
 
 
-def test_what_each_pod_may_do(installed: str, server: Server) -> None:
+def test_pods_are_confined(installed: str, server: Server) -> None:
     made = jobs(installed)
     for job in made:
         spec = job["spec"]["template"]["spec"]
@@ -141,7 +143,7 @@ def watched(word: str) -> Iterator[list[str]]:
         thread.join()
 
 
-def test_no_password_is_shown(ansible: Ansible, installed: str, server: Server) -> None:
+def test_password_is_never_shown(ansible: Ansible, installed: str, server: Server) -> None:
     """By as much as Ansible can say, by the pods, and by what they leave."""
     encoded = base64.b64encode(server.password.encode()).decode()
     loud = ("-vvv", "--diff")

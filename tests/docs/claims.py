@@ -15,16 +15,18 @@ class Claim:
     reason: str = ""
 
 
-# tests/cluster/test_docs.py takes these off the page and runs them, in their order.
-RUN = Claim(test="tests/cluster/test_docs.py")
-RUNBOOK = Claim(test="tests/cluster/test_role_runbook.py::test_each_command_of_the_runbook_does_what_it_says")
-MANY = Claim(test="tests/cluster/test_playbooks.py::test_five_installations_in_one_play")
-ONE = Claim(test="tests/cluster/test_playbooks.py::test_one_installation")
+# tests/cluster/playbooks/test_documented_commands.py takes these off the page and runs them, in their order.
+RUN = Claim(test="tests/cluster/playbooks/test_documented_commands.py")
+RUNBOOK = Claim(test="tests/cluster/role/test_runbook.py::test_runbook_commands_do_what_they_say")
+MANY = Claim(test="tests/cluster/playbooks/test_playbooks.py::test_five_installations_in_one_play")
+ONE = Claim(test="tests/cluster/playbooks/test_playbooks.py::test_one_installation_without_an_inventory")
 NFS = Claim(
     test="tests/unit/roles/postgres_backup/test_objects.py::test_an_nfs_share_gets_a_volume_that_only_its_claim_can_have"
 )
-README = Claim(test="tests/cluster/test_docs.py::test_the_readme_security_and_troubleshooting")
-FUTURE = Claim(test="tests/cluster/test_modules.py::test_backups_dated_in_the_future_are_cleared")
+README = Claim(
+    test="tests/cluster/playbooks/test_documented_commands.py::test_commands_of_readme_security_and_troubleshooting"
+)
+FUTURE = Claim(test="tests/cluster/modules/test_backup_job.py::test_backups_dated_in_the_future_are_cleared")
 BENCH = Claim(reason="takes minutes, and a quiet machine; that the benchmark is there is checked")
 
 PLAY = "ansible-playbook homelab.postgres_backup."

@@ -66,7 +66,7 @@ def script_failures() -> set[str]:
 
 
 def health_checks() -> set[str]:
-    tree = ast.parse((PLUGINS / "module_utils" / "health.py").read_text())
+    tree = ast.parse((PLUGINS / "module_utils" / "_volume" / "health.py").read_text())
     return {
         node.args[0].value
         for node in ast.walk(tree)
@@ -78,7 +78,7 @@ def health_checks() -> set[str]:
 def pod_words() -> set[str]:
     """Kubernetes' words for a pod that does not start, to which the modules have advice."""
     words: set[str] = set()
-    for node in ast.parse((PLUGINS / "module_utils" / "diagnosis.py").read_text()).body:
+    for node in ast.parse((PLUGINS / "module_utils" / "_jobs" / "pod_diagnosis.py").read_text()).body:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
             (target,) = node.targets
             if isinstance(target, ast.Name) and target.id in {"_ADVICE", "_EVENT_ADVICE"}:

@@ -9,8 +9,8 @@ import re
 
 import pytest
 
-from plugins.module_utils.contents import Contents, Database
-from plugins.module_utils.dump_reader import DumpReader
+from plugins.module_utils._dump.contents import Contents, Database
+from plugins.module_utils._dump.dump_reader import DumpReader
 from tests.script.sample import literal, quoted
 from tests.script.server import SUPERUSER, Server
 from tests.script.workspace import SERVER_UID

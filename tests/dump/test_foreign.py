@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from plugins.module_utils.dump_reader import DumpReader
+from plugins.module_utils._dump.dump_reader import DumpReader
 from tests.script.sample import quoted
 from tests.script.server import Server
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import pytest
 
-from plugins.module_utils.contents import Contents
-from plugins.module_utils.dump_reader import DumpReader
+from plugins.module_utils._dump.contents import Contents
+from plugins.module_utils._dump.dump_reader import DumpReader
 
 from . import foreign, truth
 from .conftest import Pair

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.cluster.devcluster.errors import ClusterError
-from dev.cluster.devcluster.settings import from_environment
+from dev.buildkit.errors import ReportedError
 from dev.nfs.image import make_image
 from tests.script.conftest import FILES, FILES_VARIABLE
 from tests.script.programs import REPOSITORY
@@ -33,8 +32,8 @@ def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
     files = {f"script/{name}": (source / name).read_bytes() for name in FILES}
     files |= {f"older/{path.name}": path.read_bytes() for path in older.iterdir()}
     try:
-        machine = Machine(make_image(from_environment().cache), folder, files)
-    except ClusterError as error:
+        machine = Machine(make_image(), folder, files)
+    except ReportedError as error:
         pytest.fail(error.render(), pytrace=False)
     except MachineError as error:
         pytest.fail(f"no guest with NFS: {error}", pytrace=False)

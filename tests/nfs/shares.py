@@ -95,7 +95,7 @@ class Run:
 
 
 @dataclass
-class Share:
+class NfsShare:
     """A file system of a fixed size on a server, and where clients have it mounted."""
 
     guest: Guest
@@ -197,9 +197,9 @@ class Guest:
         mode: str = "0755",
         server: str = "nas",
         older: bool = True,
-    ) -> Share:
+    ) -> NfsShare:
         number = next(_serial)
-        share = Share(self, server, f"/srv/share{number}")
+        share = NfsShare(self, server, f"/srv/share{number}")
         self.nfs("share", server, share.path, str(number), size, str(owner), mode, options)
         if older:
             share.put_older()

@@ -14,7 +14,7 @@ case "$*" in "-u +%Y-%m-%d-%H%M%S") echo {NOON} ;; *) exec /usr/bin/date "$@" ;;
 """
 
 
-def test_two_runs_in_one_second(guest: Guest) -> None:
+def test_runs_of_two_clients_in_one_second(guest: Guest) -> None:
     share = guest.share()
     runs = [
         guest.start("run", share.mount(client), gate="sidecar", shims={"date": _CLOCK}) for client in ("node", "two")
@@ -34,7 +34,7 @@ def test_two_runs_in_one_second(guest: Guest) -> None:
     share.check_whole()
 
 
-def test_a_run_and_a_prune(guest: Guest) -> None:
+def test_run_and_prune_of_two_clients(guest: Guest) -> None:
     share = guest.share()
     run = guest.start("run", share.mount("node"), gate="publish")
     run.wait_for_gate()

@@ -10,15 +10,16 @@ import time
 import pytest
 
 from dev.nfs.image import FILLER_ROWS
+from tests.in_turn import weekly
 
-from .shares import Guest, Share
+from .shares import Guest, NfsShare
 
 READ_ONLY = "ro,hard,nfsvers=4.2"
 AWAY_SECONDS = 4
 
 
 @pytest.fixture(scope="module")
-def made(guest: Guest) -> Share:
+def made(guest: Guest) -> NfsShare:
     """A share with one backup, which a run made."""
     share = guest.share(older=False)
     guest.run("run", share.mount())
@@ -26,14 +27,14 @@ def made(guest: Guest) -> Share:
 
 
 @pytest.fixture
-def share(guest: Guest, made: Share) -> Share:
+def share(guest: Guest, made: NfsShare) -> NfsShare:
     """A copy of the test's own."""
     own = guest.share(older=False)
     made.sh('cp -p -- * "$1"', own.path)
     return own
 
 
-def test_the_server_goes_away_and_comes_back(guest: Guest, share: Share) -> None:
+def test_server_restarted_during_a_drill(guest: Guest, share: NfsShare) -> None:
     volume = share.mount("two", READ_ONLY)
     assert guest.machine.result(guest.machine.start(["touch", f"{volume}/file"])).code != 0
     drill = guest.start("drill", volume, gate="initdb")
@@ -51,8 +52,8 @@ def test_the_server_goes_away_and_comes_back(guest: Guest, share: Share) -> None
     assert outcome.result["rows"] == outcome.result["copied_rows"]
 
 
-@pytest.mark.parametrize("gate", ["", "initdb"], ids=["before", "in the middle"])
-def test_the_backup_is_changed_on_the_server(guest: Guest, share: Share, gate: str) -> None:
+@pytest.mark.parametrize("gate", [weekly("", id="before"), pytest.param("initdb", id="in the middle")])
+def test_backup_changed_on_the_server_fails_the_drill(guest: Guest, share: NfsShare, gate: str) -> None:
     volume = share.mount("two", READ_ONLY)
     # This client had it in its cache.
     guest.sh('setpriv --reuid=1001 --regid=1001 --clear-groups cat "$1"/*.gz >/dev/null', volume)

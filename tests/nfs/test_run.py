@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.in_turn import weekly
+
 from .shares import OLDER, Guest, backup_name
 
 
@@ -36,10 +38,9 @@ SQUASHED = 1024
 @pytest.mark.parametrize(
     ("options", "user", "owner"),
     [
-        ("all_squash,anonuid=1024,anongid=1024", 1001, SQUASHED),
-        ("root_squash,anonuid=1024,anongid=1024", 0, SQUASHED),
+        pytest.param("all_squash,anonuid=1024,anongid=1024", 1001, SQUASHED, id="all_squash"),
+        weekly("root_squash,anonuid=1024,anongid=1024", 0, SQUASHED, id="root_squash"),
     ],
-    ids=["all_squash", "root_squash"],
 )
 def test_files_belong_to_the_squashed_user(guest: Guest, options: str, user: int, owner: int) -> None:
     share = guest.share(options=options, owner=owner, mode="0750")
@@ -54,7 +55,7 @@ def test_files_belong_to_the_squashed_user(guest: Guest, options: str, user: int
     assert share.sh('stat -c "%u %a" "$1"', outcome.result["backup"]).split() == [str(owner), "640"]
 
 
-def test_the_squashed_user_may_not_write(guest: Guest) -> None:
+def test_squashed_user_without_write_rights(guest: Guest) -> None:
     share = guest.share(options="all_squash,anonuid=1024,anongid=1024", owner=1001, mode="0755")
     before = share.names()
     run = guest.start("run", share.mount())
@@ -66,8 +67,8 @@ def test_the_squashed_user_may_not_write(guest: Guest) -> None:
     assert run.termination["reason"] == outcome.result["reason"]
 
 
-@pytest.mark.parametrize("step", ["dump", "read_back"])
-def test_the_share_is_full(guest: Guest, step: str) -> None:
+@pytest.mark.parametrize("step", ["dump", weekly("read_back")])
+def test_full_share_fails_the_run(guest: Guest, step: str) -> None:
     """The client takes what the server has no room for: the error comes when the file is flushed.
 
     Filled before the read-back, it is the sidecar that does not fit.

@@ -13,9 +13,8 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from dev.cluster.devcluster import bootstrap, commands, debian
-from dev.cluster.devcluster.cache import Cache, key
-from dev.cluster.devcluster.settings import from_environment
+from dev.buildkit import bootstrap, commands, debian
+from dev.buildkit.cache import Cache, key
 
 REQUIREMENTS = Path(__file__).resolve().parents[2] / "dev" / "requirements.txt"
 VENV = "/opt/ansible"
@@ -37,7 +36,7 @@ RELEASES = (Release("bookworm", "3.11", "2.19."), Release("trixie", "3.13", "2."
 
 
 def cache() -> Cache:
-    return Cache(from_environment().cache)
+    return Cache()
 
 
 def root_filesystem(release: Release) -> Path:

@@ -16,7 +16,7 @@ SHIPPED = {"CHANGELOG.md", "LICENSE", "README.md", "changelogs", "docs", "meta",
 MADE = {"FILES.json", "MANIFEST.json"}
 
 
-def test_the_artifact_holds_what_is_shipped_and_nothing_else(artifact: Path) -> None:
+def test_artifact_holds_only_what_is_shipped(artifact: Path) -> None:
     with tarfile.open(artifact) as archive:
         packed = {member.name for member in archive if not member.isdir()}
     git = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
@@ -28,7 +28,7 @@ def test_the_artifact_holds_what_is_shipped_and_nothing_else(artifact: Path) -> 
         assert there and there <= packed
 
 
-def test_what_git_knows_is_shipped_or_named_as_not_shipped() -> None:
+def test_tracked_files_are_shipped_or_excluded_by_name() -> None:
     """A new folder of the checkout is a decision: here, or in galaxy.yml's build_ignore."""
     git = ["git", "ls-files", "-z"]
     known = subprocess.run(git, cwd=CHECKOUT, check=True, capture_output=True, text=True).stdout.split("\0")
@@ -40,7 +40,7 @@ def numbers(version: str) -> tuple[int, ...]:
     return tuple(map(int, version.split(".")))
 
 
-def test_one_version(artifact: Path) -> None:
+def test_version_is_the_same_everywhere(artifact: Path) -> None:
     version = yaml.safe_load((CHECKOUT / "galaxy.yml").read_text())["version"]
     assert artifact.name == f"homelab-postgres_backup-{version}.tar.gz"
     released = list(yaml.safe_load((CHECKOUT / "changelogs" / "changelog.yaml").read_text())["releases"])

@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.conftest import SERVER_NAMESPACE, bring_shared_server_up, new_namespace, secret
-from tests.cluster.kube import Ansible, apply, kubectl
+from tests.cluster.support.ansible_runs import Ansible
+from tests.cluster.support.kube import apply, kubectl
+from tests.cluster.support.namespaces import new_namespace, secret
+from tests.cluster.support.servers import SERVER_NAMESPACE, bring_shared_server_up
 
 from .machines import CHECKOUT, HOME, Machine
 
@@ -23,13 +25,13 @@ MODULES = sorted(path.stem for path in (CHECKOUT / "plugins" / "modules").glob("
 PLAYBOOKS = sorted(path.stem for path in (CHECKOUT / "playbooks").glob("*.yml"))
 
 
-def test_versions(machine: Machine) -> None:
+def test_machine_has_the_python_and_core_of_its_release(machine: Machine) -> None:
     said = machine.must("ansible", "--version")
     assert f"[core {machine.release.core}" in said
     assert f"python version = {machine.release.python}." in said
 
 
-def test_ansible_doc(machine: Machine) -> None:
+def test_ansible_doc_shows_every_plugin(machine: Machine) -> None:
     role = f"{COLLECTION}.postgres_backup"
     of_role = machine.must("ansible-doc", "-t", "role", role)
     assert "postgres_backup_schedule" in of_role
@@ -41,7 +43,7 @@ def test_ansible_doc(machine: Machine) -> None:
         assert "_protomatter" in line or not re.match(r"\[?(ERROR|WARNING|DEPRECATION)", line), line
 
 
-def test_syntax(machine: Machine) -> None:
+def test_playbooks_pass_the_syntax_check(machine: Machine) -> None:
     names = [f"{COLLECTION}.{name}" for name in PLAYBOOKS]
     shown = machine.must("ansible-playbook", "--syntax-check", *names)
     assert shown.count("playbook: ") == len(names)
@@ -59,7 +61,7 @@ def namespace(tmp_path: Path) -> Iterator[str]:
     kubectl("delete", "namespace", name, "--wait=false")
 
 
-def test_install_back_up_verify(machine: Machine, namespace: str) -> None:
+def test_installed_collection_installs_backs_up_and_verifies(machine: Machine, namespace: str) -> None:
     kubeconfig = machine.work / "kubeconfig"
     kubeconfig.write_text(kubectl("config", "view", "--raw", "--flatten", "--minify"))
     variables = {

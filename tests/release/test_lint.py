@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.cluster.devcluster.cache import exclusive, key
+from dev.buildkit.cache import exclusive, key
 
 from .machines import CHECKOUT
 from .roots import cache
@@ -77,7 +77,7 @@ def sanity_home() -> Path:
     return cache().entry("ansible-test", key([core, sys.version, GET_PIP, pip_settings()]), make)
 
 
-def test_sanity(unpacked: Path) -> None:
+def test_ansible_test_sanity_passes(unpacked: Path) -> None:
     shutil.copytree(IGNORED, unpacked / "tests" / "sanity", dirs_exist_ok=True)
     home = sanity_home()
     # Real interpreters only: ansible-test tries every python that it finds.
@@ -89,14 +89,14 @@ def test_sanity(unpacked: Path) -> None:
     assert {"ansible-doc", "import", "pep8", "pylint", "validate-modules", "yamllint"} <= ran, done.stdout
 
 
-def test_each_ignore_has_its_reason() -> None:
+def test_sanity_ignores_have_reasons() -> None:
     for path in IGNORED.glob("ignore-*.txt"):
         for line in path.read_text().splitlines():
             _, _, reason = line.partition("#")
             assert len(reason.strip()) > 10, f"{path.name}: {line}"
 
 
-def test_documentation(unpacked: Path) -> None:
+def test_plugin_documentation_passes_the_linter(unpacked: Path) -> None:
     # It copies kubernetes.core, and by git where that lies in a checkout, which ignores the virtual environment.
     env = {"ANSIBLE_COLLECTIONS_PATH": str(unpacked.parents[2]), "GIT_CEILING_DIRECTORIES": str(CHECKOUT)}
     done = run("antsibull-docs", "lint-collection-docs", "--plugin-docs", str(unpacked), folder=unpacked, env=env)
@@ -104,6 +104,6 @@ def test_documentation(unpacked: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [["lint"], ["lint-changelog-yaml", "changelogs/changelog.yaml"]], ids=" ".join)
-def test_changelog(command: list[str]) -> None:
+def test_changelog_passes_the_linter(command: list[str]) -> None:
     done = run("antsibull-changelog", *command, folder=CHECKOUT)
     assert (done.returncode, done.stdout) == (0, ""), done.stdout

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from dev.cluster.devcluster import commands
-from dev.cluster.devcluster.cache import key
+from dev.buildkit import commands
+from dev.buildkit.cache import key
 
 from .machines import CHECKOUT
 from .roots import cache
@@ -121,7 +121,7 @@ def samples(values: str) -> str:
 
 
 @pytest.mark.parametrize("name", ["cronjob", "last-run"])
-def test_alerts(name: str, promtool: Path, tmp_path: Path) -> None:
+def test_alert_rules_pass_promtool(name: str, promtool: Path, tmp_path: Path) -> None:
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": groups(name)}))
     nights = {night: what for night, what in NIGHTS.items() if what[0] == name}
     tests = [
@@ -156,7 +156,7 @@ def test_alerts(name: str, promtool: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shell", [["sh"], ["busybox", "sh"]], ids=" ".join)
-def test_the_script_says_what_is_on_the_volume(shell: list[str], promtool: Path, tmp_path: Path) -> None:
+def test_textfile_script_reports_the_volume(shell: list[str], promtool: Path, tmp_path: Path) -> None:
     volume, file = tmp_path / "a volume", tmp_path / "postgres-backup.prom"
     volume.mkdir()
 

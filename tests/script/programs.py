@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 
-from dev.cluster.devcluster.cache import exclusive
+from dev.buildkit.cache import exclusive
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ROOTFS_COMMAND = REPOSITORY / "dev" / "cluster" / "rootfs"

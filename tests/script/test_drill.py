@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from plugins.module_utils.dump_reader import DumpReader
+from plugins.module_utils._dump.dump_reader import DumpReader
 from tests.dump import foreign, hostile, truth
 from tests.dump.sections import facts
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from plugins.module_utils.drill_report import Expected, compare, parse_report
-from plugins.module_utils.dump_reader import DumpReader
+from plugins.module_utils._dump.dump_reader import DumpReader
+from plugins.module_utils._jobs.drill_report import Expected, compare, parse_report
 from tests.dump import truth
 
 from .programs import Programs

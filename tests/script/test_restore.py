@@ -25,8 +25,8 @@ from typing import Any
 
 import pytest
 
-from plugins.module_utils.dump_reader import DumpReader
-from plugins.module_utils.restore_plan import RestorePlan, RestoreRequest, plan_restore
+from plugins.module_utils._dump.dump_reader import DumpReader
+from plugins.module_utils._jobs.restore_plan import RestorePlan, RestoreRequest, plan_restore
 from tests.dump import hostile, truth
 
 from .combinations import under_all, under_one

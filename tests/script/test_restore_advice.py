@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from plugins.module_utils.restore_plan import plan_restore
+from plugins.module_utils._jobs.restore_plan import plan_restore
 
 from .combinations import Combination, program, under_one
 from .sandbox import Sandbox

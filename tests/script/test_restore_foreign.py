@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from plugins.module_utils.dump_reader import DumpReader
-from plugins.module_utils.restore_plan import plan_restore
+from plugins.module_utils._dump.dump_reader import DumpReader
+from plugins.module_utils._jobs.restore_plan import plan_restore
 from tests.dump import truth
 from tests.dump.foreign import TEXTS
 

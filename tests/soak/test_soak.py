@@ -37,7 +37,7 @@ def combination() -> Combination:
     return Combination("dash", "mawk") if SEED % 2 else Combination("bash", "gawk")
 
 
-def test_nights_in_a_row(workspace: Workspace, make_sandbox: MakeSandbox) -> None:
+def test_nights_with_random_faults(workspace: Workspace, make_sandbox: MakeSandbox) -> None:
     root = workspace.show(root_filesystem(DEFAULT_VERSION))
     clocks = workspace.directory("clocks")
     script_clock, server_clock = Clock(clocks / "script"), Clock(clocks / "server")

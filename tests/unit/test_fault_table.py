@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import fault_page
-from tests.cluster.fault_table import FAULTS, OPERATIONS
+from tests.faults import page
+from tests.faults.table import FAULTS, OPERATIONS
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
-def test_every_cell_is_there() -> None:
+def test_table_has_a_cell_for_every_fault_and_operation() -> None:
     for name, fault in FAULTS.items():
         assert list(fault.cells) == list(OPERATIONS), name
         for operation, cell in fault.cells.items():
@@ -29,7 +29,7 @@ def test_every_cell_is_there() -> None:
                 assert not (cell.seen or cell.tests), where
 
 
-def test_every_named_test_exists() -> None:
+def test_tests_named_in_the_table_exist() -> None:
     named = {test for fault in FAULTS.values() for cell in fault.cells.values() for test in cell.tests}
     for path in {test.partition("::")[0] for test in named}:
         tree = ast.parse((CHECKOUT / path).read_text())
@@ -39,14 +39,14 @@ def test_every_named_test_exists() -> None:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_what_was_seen_is_what_is_expected(name: str) -> None:
-    seen = fault_page.what_was_seen().get(name, {})
+def test_recorded_results_match_the_table(name: str) -> None:
+    seen = page.what_was_seen().get(name, {})
     expected = {operation: cell.seen for operation, cell in FAULTS[name].cells.items() if cell.seen}
     assert seen.keys() == expected.keys()
     for operation, pattern in expected.items():
         assert re.search(pattern, seen[operation]), f"{operation}: expected {pattern}, seen {seen[operation]}"
 
 
-def test_the_page_is_up_to_date() -> None:
-    """`python -m tests.cluster.fault_page --write` makes it."""
-    assert fault_page.PAGE.read_text() == fault_page.page(fault_page.what_was_seen())
+def test_page_is_up_to_date() -> None:
+    """`python -m tests.faults.page --write` makes it."""
+    assert page.PAGE.read_text() == page.page(page.what_was_seen())

@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""Who may import what: a pure core, an edge that does input and output, one adapter to Kubernetes, thin modules."""
+"""Which folder may import what; docs/architecture.md has the same layers: a core, one adapter, modules."""
 
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-UTILS = CHECKOUT / "plugins" / "module_utils"
+PLUGINS = CHECKOUT / "plugins"
+UTILS = PLUGINS / "module_utils"
+COLLECTION = "ansible_collections.homelab.postgres_backup.plugins.module_utils"
 # What touches files, clocks, processes or the network, and is given to the core by its callers.
 IO = frozenset(
     [
@@ -33,49 +38,83 @@ IO = frozenset(
         "urllib",
     ]
 )
-NOW = frozenset({"now", "utcnow", "today"})
-# Pure but for a thread that works ahead: the streams are passed in.
-CORE = frozenset(
-    [
-        "catalog",
-        "contents",
-        "diagnosis",
-        "drill_report",
-        "drilling",
-        "dump_arguments",
-        "dump_reader",
-        "encodings",
-        "errors",
-        "expectations",
-        "gzip_reader",
-        "health",
-        "job_templates",
-        "names",
-        "restore_plan",
-        "script",
-        "section_statements",
-        "sizes",
-        "sql_lexer",
-        "volume_jobs",
-        "websocket_frames",
-    ]
-)
-# Local files, signals and child processes, without a cluster.
-EDGE = frozenset(["destination", "following", "interruption", "sidecar", "transfer", "verification"])
-# These put core, edge and adapter together for the modules.
-TOGETHER = frozenset(["fetching", "module_support"])
+IO_CALLS = frozenset({"now", "utcnow", "today", "open", "print", "input"})
+STANDARD_LIBRARY = frozenset(sys.stdlib_module_names)
+# Faster decompression, where it is installed.
+OPTIONAL = frozenset({"isal"})
+KUBERNETES = frozenset({"ansible_collections", "kubernetes", "urllib3", "websocket"})
 
 
-def imports(path: Path) -> Iterator[tuple[int, str]]:
-    """The level and the first word of each import: (1, "names") for `from .names import …`."""
+@dataclass(frozen=True)
+class Folder:
+    """What the files of a package, or a single file, of module_utils may import.
+
+    `uses` names those of module_utils, `libraries` those from outside the standard library. `io` has the words for
+    input and output among the standard library that are allowed: all of them, or some in the one file that is named.
+    """
+
+    uses: frozenset[str] = frozenset()
+    libraries: frozenset[str] = frozenset()
+    io: bool = False
+    io_files: frozenset[str] = frozenset()
+
+
+def _folder(uses: str = "", libraries: frozenset[str] = frozenset(), io: bool = False, io_files: str = "") -> Folder:
+    return Folder(frozenset(uses.split()), libraries, io, frozenset(io_files.split()))
+
+
+# From the bottom to the top. A package without `io` may have it in the files that its docstring names.
+FOLDERS = {
+    "errors": _folder(),
+    "findings": _folder(),
+    "units": _folder("errors"),
+    "interruption": _folder(io=True),
+    "script": _folder(),
+    "_dump": _folder("errors", OPTIONAL),
+    "_volume": _folder("errors findings units", io_files="checksum_file"),
+    "_verify": _folder("errors findings units _dump _volume", io_files="verification"),
+    "_jobs": _folder("errors findings units _dump"),
+    "_fetch": _folder("errors findings _dump _volume _verify", io=True),
+    "_cluster": _folder("errors interruption script _volume _jobs", KUBERNETES, io=True),
+    "module_support": _folder(
+        "errors interruption units _cluster", frozenset({"ansible", "ansible_collections"}), io=True
+    ),
+}
+# backup_verify runs with these alone, on Python 3.9 and without libraries.
+STANDALONE = frozenset(["errors", "findings", "units", "_dump", "_volume", "_verify"])
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The module of each import, with its dots: `..errors` for `from ..errors import …`, `.` for `from . import …`."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            yield from ((0, alias.name.partition(".")[0]) for alias in node.names)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            if node.module:
-                yield node.level, node.module.partition(".")[0]
-            else:
-                yield from ((node.level, alias.name) for alias in node.names)
+            yield "." * node.level + (node.module or "")
+
+
+def outside(path: Path) -> set[str]:
+    """The first word of each import from outside this collection's module_utils."""
+    return {
+        name.partition(".")[0] for name in imports(path) if not name.startswith(".") and not name.startswith(COLLECTION)
+    }
+
+
+def folder_of(path: Path) -> str:
+    return path.relative_to(UTILS).parts[0].removesuffix(".py")
+
+
+def uses(path: Path) -> set[str]:
+    """The other folders of module_utils from which this file of module_utils imports."""
+    package = list(path.relative_to(UTILS).parts[:-1])
+    found = set()
+    for name in imports(path):
+        level = len(name) - len(name.lstrip("."))
+        if level:
+            parts = [*package[: len(package) - level + 1], *filter(None, name[level:].split("."))]
+            assert parts, f"{path}: expected the name of a folder"
+            found.add(parts[0])
+    return found - {folder_of(path)}
 
 
 def calls(path: Path) -> Iterator[str]:
@@ -85,44 +124,73 @@ def calls(path: Path) -> Iterator[str]:
             yield function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
 
 
-def test_every_file_has_its_layer() -> None:
-    layers = (CORE, EDGE, TOGETHER)
-    assert sum(map(len, layers)) == len(CORE | EDGE | TOGETHER)
-    assert {path.stem for path in UTILS.glob("*.py")} - {"__init__"} == CORE | EDGE | TOGETHER
+FILES = sorted(path for path in UTILS.rglob("*.py") if path != UTILS / "__init__.py")
+each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(UTILS).as_posix())
 
 
-@pytest.mark.parametrize("name", sorted(CORE))
-def test_the_core_does_no_input_or_output(name: str) -> None:
-    path = UTILS / f"{name}.py"
-    found = set(imports(path))
-    assert not {word for level, word in found if level == 0} & (IO | {"ansible", "ansible_collections", "kubernetes"})
-    assert {word for level, word in found if level == 1} <= CORE
-    assert not {level for level, _ in found} - {0, 1}
-    assert not set(calls(path)) & (NOW | {"open", "print", "input"})
+def test_every_file_has_its_folder() -> None:
+    assert {folder_of(path) for path in FILES} == set(FOLDERS)
+    assert all(len(path.relative_to(UTILS).parts) <= 2 for path in FILES)
 
 
-@pytest.mark.parametrize("name", sorted(EDGE))
-def test_the_edge_knows_neither_ansible_nor_a_cluster(name: str) -> None:
-    found = set(imports(UTILS / f"{name}.py"))
-    assert not {word for level, word in found if level == 0} & {"ansible", "ansible_collections", "kubernetes"}
-    assert {word for level, word in found if level == 1} <= CORE | EDGE
+def test_every_package_says_what_may_be_in_it() -> None:
+    packages = {name for name in FOLDERS if (UTILS / name).is_dir()}
+    assert packages == {name for name in FOLDERS if name.startswith("_")}
+    for name in packages:
+        docstring = ast.get_docstring(ast.parse((UTILS / name / "__init__.py").read_text())) or ""
+        folder = FOLDERS[name]
+        assert folder.io or folder.io_files or "No input or output" in docstring, name
+        assert all(f"{file}.py" in docstring for file in folder.io_files), name
+        assert f"{name}/`" in (CHECKOUT / "docs" / "architecture.md").read_text()
 
 
-def test_only_the_adapter_imports_kubernetes() -> None:
-    """module_support takes the authentication options from kubernetes.core, their one source."""
-    for path in (CHECKOUT / "plugins").rglob("*.py"):
-        found = {word for level, word in imports(path) if level == 0}
-        if path.parent != UTILS / "cluster":
-            assert "kubernetes" not in found, path
-            is_face = path.parent.name in {"filter", "modules"}
-            assert "ansible_collections" not in found or is_face or path.stem == "module_support"
+@each_file
+def test_a_file_uses_the_folders_that_it_may(path: Path) -> None:
+    assert uses(path) <= FOLDERS[folder_of(path)].uses
 
 
-def test_only_modules_and_their_support_import_ansible() -> None:
-    allowed = {UTILS / "module_support.py"}
-    for path in UTILS.rglob("*.py"):
-        if path not in allowed:
-            assert "ansible" not in {word for level, word in imports(path) if level == 0}, path
+def test_no_folder_uses_one_that_uses_it() -> None:
+    order = list(TopologicalSorter({name: folder.uses for name, folder in FOLDERS.items()}).static_order())
+    assert set(order) == set(FOLDERS)
+
+
+@each_file
+def test_a_file_imports_the_libraries_that_it_may(path: Path) -> None:
+    """kubernetes by the adapter alone; module_support takes its options from kubernetes.core, their one source."""
+    assert outside(path) - STANDARD_LIBRARY <= FOLDERS[folder_of(path)].libraries
+    assert not any(name.startswith(COLLECTION) for name in imports(path)), "relative imports inside module_utils"
+
+
+@each_file
+def test_input_and_output_are_where_they_are_declared(path: Path) -> None:
+    folder = FOLDERS[folder_of(path)]
+    if not folder.io and path.stem not in folder.io_files:
+        assert not outside(path) & IO
+        assert not set(calls(path)) & IO_CALLS
+
+
+def test_what_runs_without_libraries_uses_nothing_else() -> None:
+    for name in STANDALONE:
+        assert FOLDERS[name].uses <= STANDALONE
+        assert FOLDERS[name].libraries <= OPTIONAL
+    used = {
+        name.removeprefix(f"{COLLECTION}.").partition(".")[0]
+        for name in imports(PLUGINS / "modules/backup_verify.py")
+        if name.startswith(COLLECTION)
+    }
+    assert used <= STANDALONE
+
+
+@pytest.mark.parametrize(
+    "path", sorted(PLUGINS.glob("modules/*.py")) + sorted(PLUGINS.glob("filter/*.py")), ids=lambda path: path.stem
+)
+def test_modules_and_filters_do_not_import_kubernetes(path: Path) -> None:
+    assert not outside(path) & KUBERNETES
+    used = {
+        name.removeprefix(f"{COLLECTION}.").partition(".")[0] for name in imports(path) if name.startswith(COLLECTION)
+    }
+    if path.parent.name == "filter":
+        assert not any(FOLDERS[name].io for name in used)
 
 
 @pytest.mark.parametrize("path", sorted((CHECKOUT / "plugins" / "modules").glob("*.py")), ids=lambda path: path.stem)

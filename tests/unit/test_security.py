@@ -15,16 +15,16 @@ from typing import Any
 
 import pytest
 
-from plugins.module_utils.catalog import parse_listing
-from plugins.module_utils.destination import Destination, open_partial, resolve, write_sidecar
-from plugins.module_utils.drilling import DrillRequest, drill_work
+from plugins.module_utils._fetch.destination import Destination, open_partial, resolve, write_sidecar
+from plugins.module_utils._jobs.drill_job import DrillRequest, drill_work
+from plugins.module_utils._jobs.restore_plan import RestoreRequest, plan_restore
+from plugins.module_utils._jobs.volume_jobs import RESTORE, ReaderRequest, VolumeWork, reader_job, volume_job
+from plugins.module_utils._volume.catalog import parse_listing
 from plugins.module_utils.errors import BackupError, ListingError
-from plugins.module_utils.restore_plan import RestoreRequest, plan_restore
 from plugins.module_utils.script import FILES
-from plugins.module_utils.volume_jobs import RESTORE, ReaderRequest, VolumeWork, reader_job, volume_job
 
+from .plugins.module_utils._jobs.test_restore_plan import contents
 from .plugins.module_utils.cronjobs import cronjob, plain
-from .plugins.module_utils.test_restore_plan import contents
 
 NAME = "postgres-backup-2026-11-22-020000.sql.gz"
 HASH = "0123456789abcdef" * 4
@@ -100,7 +100,7 @@ def replaced(value: Any, text: str) -> Any:
 
 @pytest.mark.parametrize("text", HOSTILE)
 @pytest.mark.parametrize(("job", "option", "value"), OPTIONS, ids=lambda each: getattr(each, "__name__", str(each)))
-def test_an_option_is_refused_or_comes_to_the_pod_to_the_letter(
+def test_option_is_refused_or_reaches_the_pod_unchanged(
     job: Callable[..., dict[str, Any]], option: str, value: Callable[[str], Any], text: str
 ) -> None:
     try:
@@ -149,7 +149,7 @@ def volume_line(drill: str = "null", run: str = "null") -> str:
     "name",
     ["../../etc/cron.d/x", f"../{NAME}", f"/etc/{NAME}", f"a/{NAME}", "passwd", "", ".", "..", f"{NAME}\n", "-rf"],
 )
-def test_a_name_that_is_a_path_is_never_taken(name: str) -> None:
+def test_name_with_a_path_is_never_accepted(name: str) -> None:
     """It would be the file's name here."""
     assert parse_listing([json.dumps(LINE), volume_line()]).backups[0].name == NAME
     with pytest.raises(ListingError, match="is no backup's name"):
@@ -160,7 +160,7 @@ def test_a_name_that_is_a_path_is_never_taken(name: str) -> None:
     "more", ['"source":"evil:/y"', '"type":"backup"', '"size_bytes":1', '"last_run":null', '"path":"/"']
 )
 @pytest.mark.parametrize("where", ["drill", "run"])
-def test_a_record_on_the_volume_says_nothing_of_the_volume(where: str, more: str) -> None:
+def test_record_cannot_change_facts_of_the_volume(where: str, more: str) -> None:
     """The script shows the records as they are: one may close its own object."""
     record = f'{{"state":"succeeded"}},{more},"x":{{"y":1}}'
     found = parse_listing([json.dumps(LINE), volume_line(**{where: record})])
@@ -193,7 +193,7 @@ def public(tmp_path: Path) -> Destination:
 
 
 @pytest.mark.parametrize("make", [owned_by_another, linked_to_another])
-def test_a_partial_that_another_put_there_gets_nothing(public: Destination, make: Callable[[Path], Path]) -> None:
+def test_partial_file_of_another_user_is_not_written(public: Destination, make: Callable[[Path], Path]) -> None:
     """Its owner could read all that comes into it."""
     target = make(Path(public.partial))
     with target.open("rb") as theirs:
@@ -205,13 +205,13 @@ def test_a_partial_that_another_put_there_gets_nothing(public: Destination, make
     assert Path(public.partial).read_bytes() == b"secret"
 
 
-def test_an_own_partial_is_gone_on_with(public: Destination) -> None:
+def test_own_partial_file_is_resumed(public: Destination) -> None:
     Path(public.partial).write_bytes(b"begin")
     with open_partial(public) as descriptor:
         assert os.read(descriptor, 9) == b"begin"
 
 
-def test_a_share_that_gives_all_files_to_one_user(public: Destination) -> None:
+def test_partial_file_on_a_share_that_squashes_users(public: Destination) -> None:
     """Where files are never this user's own, whose is the folder tells."""
     os.chown(public.directory, ELSE, ELSE)
     owned_by_another(Path(public.partial))
@@ -220,7 +220,9 @@ def test_a_share_that_gives_all_files_to_one_user(public: Destination) -> None:
 
 
 @pytest.mark.parametrize("make", [owned_by_another, linked_to_another])
-def test_a_sidecars_partial_that_another_put_there(public: Destination, make: Callable[[Path], Path]) -> None:
+def test_checksum_partial_file_of_another_user_is_not_written(
+    public: Destination, make: Callable[[Path], Path]
+) -> None:
     target = make(Path(public.directory) / f".{NAME}.sha256.partial")
     before = target.read_bytes()
     with target.open("rb") as theirs:

@@ -1,4 +1,3 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-
 """A real single-node Kubernetes cluster on one Debian machine, for development and tests."""

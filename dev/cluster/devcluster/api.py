@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-
 """A small client of the API server, with the administrator's certificate and the standard library only."""
 
 from __future__ import annotations
@@ -12,7 +11,8 @@ from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any
 
-from .errors import ClusterError
+from dev.buildkit.errors import ReportedError
+
 from .settings import API_PORT, Settings
 
 _TIMEOUT_SECONDS = 10.0
@@ -36,19 +36,19 @@ class Api:
 
     @classmethod
     def of(cls, settings: Settings) -> Api:
-        """Return the client for a cluster.
+        """The client for a cluster.
 
-        :raises ClusterError: when the cluster's certificates are not there (it was never started).
+        Raises ReportedError when the cluster's certificates are not there (it was never started).
         """
         try:
             return cls(str(settings.node_address), settings.pki)
         except (FileNotFoundError, ssl.SSLError) as error:
-            raise ClusterError(
+            raise ReportedError(
                 f"expected the cluster's certificates in {settings.pki} ({error})", "run dev/cluster/up"
             ) from error
 
     def ready(self) -> str:
-        """Return why the API server is not ready, or nothing."""
+        """Why the API server is not ready; empty when it is."""
         try:
             status, body = self._exchange("GET", "/readyz?verbose")
         except (OSError, HTTPException) as error:
@@ -62,14 +62,14 @@ class Api:
         )
 
     def get(self, path: str) -> dict[str, Any] | None:
-        """Return an object or a list; None where there is none."""
+        """An object or a list; None where there is none."""
         status, body = self._request("GET", path)
         return None if status == 404 else _object(body)
 
     def check(self, path: str) -> None:
         """Ask for something that is not an object.
 
-        :raises ClusterError: when the answer is not a good one.
+        Raises ReportedError when the answer is not a good one.
         """
         self._request("GET", path)
 
@@ -89,10 +89,10 @@ class Api:
         try:
             status, answer = self._exchange(method, path, body, kind)
         except (OSError, HTTPException) as error:
-            raise ClusterError(f"expected the API server to answer {method} {path}, but: {error}") from error
+            raise ReportedError(f"expected the API server to answer {method} {path}, but: {error}") from error
         if status >= 400 and (status != 404 or method == "PATCH"):
             detail = answer.decode(errors="replace")
-            raise ClusterError(f"expected {method} {path} to succeed, but its status was {status}", detail=detail)
+            raise ReportedError(f"expected {method} {path} to succeed, but its status was {status}", detail=detail)
         return status, answer
 
     def _exchange(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> tuple[int, bytes]:
@@ -108,5 +108,5 @@ class Api:
 def _object(body: bytes) -> dict[str, Any]:
     document = json.loads(body)
     if not isinstance(document, dict):
-        raise ClusterError("expected the API server to return an object")
+        raise ReportedError("expected the API server to return an object")
     return document

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-
 """The cluster's own cgroup in every hierarchy (cgroup v1, v2 or both)."""
 
 from __future__ import annotations
@@ -9,7 +8,8 @@ import os
 import time
 from pathlib import Path
 
-from .errors import ClusterError
+from dev.buildkit.errors import ReportedError
+
 from .settings import Settings
 
 _CONTROLLERS = {"cpu", "cpuset", "hugetlb", "io", "memory", "pids"}
@@ -33,7 +33,7 @@ def remove(settings: Settings) -> None:
                 except OSError as error:
                     # Processes that were killed a moment ago are still counted for a moment.
                     if time.monotonic() > deadline:
-                        raise ClusterError(
+                        raise ReportedError(
                             f"expected the cgroup {path} to be empty ({error})",
                             f"see which processes are in it: cat {path}/cgroup.procs",
                         ) from error
@@ -51,7 +51,7 @@ def _pass_on_controllers(root: Path) -> None:
     try:
         control.write_text(" ".join(f"+{name}" for name in sorted(wanted)), encoding="ascii")
     except OSError as error:
-        raise ClusterError(
+        raise ReportedError(
             f"expected to be able to enable the cgroup controllers {', '.join(sorted(wanted))} in {root} ({error})",
             "check that this is a machine or virtual machine of its own, not a container",
         ) from error

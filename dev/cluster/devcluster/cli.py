@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-
-"""The commands in ``dev/cluster/``."""
+"""The commands in `dev/cluster/`."""
 
 from __future__ import annotations
 
@@ -10,10 +9,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+from dev.buildkit.cache import Cache
+from dev.buildkit.errors import ReportedError
+from dev.buildkit.progress import say
+
 from . import golang, health, lifecycle, machine, rootfs, status, volumes
-from .cache import Cache
-from .errors import ClusterError
-from .progress import say
 from .settings import Settings, from_environment
 
 
@@ -109,7 +109,7 @@ def main(name: str) -> int:
     """Run one of the commands; return its exit status."""
     try:
         return _COMMANDS[name](from_environment())
-    except ClusterError as error:
+    except ReportedError as error:
         print(error.render(), file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-
 """The cluster's processes: how each is started, on what it waits, and its configuration file."""
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ class Component:
     arguments: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     after_socket: str = ""
-    """Start when this Unix socket, or ``address:port``, can be connected to."""
+    """Start when this Unix socket, or `address:port`, can be connected to."""
     after_api: bool = False
     """Start when the API server says that it is ready."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return what the supervisor reads."""
+        """What the supervisor reads."""
         return asdict(self)
 
 
@@ -47,7 +46,7 @@ class Built:
 
 
 def components(settings: Settings, built: Built) -> tuple[Component, ...]:
-    """Return the processes in the order in which they are started."""
+    """The processes in the order in which they are started."""
     pki, configuration = settings.pki, settings.configuration
     debian_path = ":".join(str(built.debian / folder) for folder in ("usr/bin", "usr/sbin", "sbin"))
     environment = {"PATH": f"{debian_path}:{_SYSTEM_PATH}", "HOME": "/root", "LANG": "C.UTF-8"}
@@ -171,7 +170,7 @@ def components(settings: Settings, built: Built) -> tuple[Component, ...]:
 
 
 def configuration_files(settings: Settings, built: Built) -> dict[str, str]:
-    """Return the configuration files: name → content."""
+    """The configuration files: name → content."""
     return {
         "containerd.toml": _containerd(settings, built),
         "cni/10-pods.conflist": _json(_cni(settings)),

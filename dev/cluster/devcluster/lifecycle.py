@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-
 """Bring the cluster up, heal it, take it down."""
 
 from __future__ import annotations
@@ -12,26 +11,16 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import (
-    cgroups,
-    commands,
-    components,
-    containers,
-    debian,
-    golang,
-    health,
-    machine,
-    network,
-    objects,
-    pki,
-)
+from dev.buildkit import commands, debian
+from dev.buildkit.cache import Cache, exclusive, key, remove
+from dev.buildkit.errors import ReportedError
+from dev.buildkit.progress import say, step
+
+from . import cgroups, components, containers, debian_programs, golang, health, machine, network, objects, pki
 from .api import Api
-from .cache import Cache, exclusive, key, remove
 from .components import Built
-from .errors import ClusterError
 from .golang import Program
 from .images import Images, make_images
-from .progress import say, step
 from .settings import API_PORT, Settings
 
 _START_SECONDS = 180.0
@@ -95,13 +84,13 @@ class _Prepared:
             kubernetes=programs["kubernetes"].path(cache),
             coredns=programs["coredns"].path(cache),
             provisioner=programs["provisioner"].path(cache),
-            debian=cache.path(debian.UNPACKED_NAME, debian.unpacked_key()),
+            debian=cache.path(debian_programs.NAME, debian_programs.unpacked_key()),
         )
         return cls(cache, programs, built)
 
     def make(self) -> None:
         """Install and build what is missing. Packages come over the network while programs are compiled."""
-        debian.install(debian.TOOLS)
+        debian.install(debian_programs.TOOLS)
         with ThreadPoolExecutor() as pool:
             jobs: list[Future[object]] = [
                 pool.submit(self._build, "kubernetes", "provisioner"),
@@ -112,7 +101,7 @@ class _Prepared:
             for job in as_completed(jobs):
                 try:
                     job.result()
-                except ClusterError as error:
+                except ReportedError as error:
                     failures.append(error)
                     say(f"failed: {error.message} (the other builds go on: the next up needs them too)")
         if failures:
@@ -123,20 +112,20 @@ class _Prepared:
             self.programs[name].build(self.cache)
 
     def _make_store(self) -> None:
-        debian.unpacked(self.cache)
+        debian_programs.unpacked(self.cache)
         self.store()
 
     def images(self) -> Images:
-        """Return the images."""
+        """The images."""
         return make_images(self.cache, self.programs["pause"])
 
     def store(self) -> Path:
-        """Return the containerd store that holds them."""
+        """The containerd store that holds them."""
         return containers.make_store(self.cache, self.built.debian, self.images())
 
 
 def _fingerprint(settings: Settings, built: Built) -> str:
-    """Return a hash of what the running cluster is made of (the images can be replaced while it runs)."""
+    """A hash of what the running cluster is made of (the images can be replaced while it runs)."""
     sources = [Path(__file__).with_name(f"{name}.py") for name in ("cgroups", "network", "pki", "supervisor")]
     return key(
         [
@@ -271,27 +260,27 @@ def _raise_if_hopeless(settings: Settings) -> None:
             raise _failed_component(settings, name, component["last_end"])
     if machine.find(settings) is None:
         log = settings.logs / "supervisor.log"
-        raise ClusterError(
+        raise ReportedError(
             "expected the cluster's supervisor to keep running, but it has ended",
             f"see {log}; was it killed?",
             commands.tail_of_file(log),
         )
 
 
-def _failed_component(settings: Settings, name: str, last_end: str) -> ClusterError:
+def _failed_component(settings: Settings, name: str, last_end: str) -> ReportedError:
     log = settings.logs / f"{name}.log"
-    return ClusterError(
+    return ReportedError(
         f"expected {name} to keep running, but it ended again and again (last: {last_end})",
         f"the whole log is {log}",
         commands.tail_of_file(log),
     )
 
 
-def _not_healthy(settings: Settings, remaining: list[str]) -> ClusterError:
+def _not_healthy(settings: Settings, remaining: list[str]) -> ReportedError:
     ended = {name: item for name, item in health.supervised(settings).items() if item["restarts"]}
     name = next(iter(ended), "kubelet")
     log = settings.logs / f"{name}.log"
-    return ClusterError(
+    return ReportedError(
         f"expected a healthy cluster within {_START_SECONDS:.0f} s, found: {'; '.join(remaining)}",
         f"the logs are in {settings.logs}; try dev/cluster/up again",
         f"end of {log}:\n{commands.tail_of_file(log)}",

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-
 """The cluster as a process on the machine: find it, start it, end it, run something inside it.
 
 The cluster is one process (the supervisor) in namespaces of its own, and everything below it. It is found by
@@ -17,8 +16,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import commands, supervisor
-from .errors import ClusterError
+from dev.buildkit import commands
+from dev.buildkit.errors import ReportedError
+
+from . import supervisor
 from .settings import Settings
 
 _SUPERVISOR = Path(supervisor.__file__).resolve()
@@ -27,14 +28,14 @@ _SUPERVISOR = Path(supervisor.__file__).resolve()
 def require_root() -> None:
     """Refuse to go on as another user than root."""
     if os.geteuid() != 0:
-        raise ClusterError(
+        raise ReportedError(
             f"expected to run as root (namespaces and mounts are made), found user id {os.geteuid()}",
             "run it with sudo",
         )
 
 
 def find(settings: Settings) -> int | None:
-    """Return the process id of the cluster's supervisor as the machine sees it."""
+    """The process id of the cluster's supervisor as the machine sees it."""
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             try:
@@ -78,7 +79,7 @@ def start(settings: Settings) -> int:
             return process
         time.sleep(0.02)
     stop(settings)
-    raise ClusterError(
+    raise ReportedError(
         "expected the cluster's supervisor to start",
         "check that this is a machine or virtual machine of its own, not a container without privileges",
         commands.tail_of_file(log),
@@ -95,7 +96,7 @@ def stop(settings: Settings) -> bool:
     # It is gone only after every process in its namespace is.
     while Path("/proc", str(process)).exists():
         if time.monotonic() > deadline:
-            raise ClusterError(
+            raise ReportedError(
                 f"expected the cluster's processes to end within a minute after process {process} was killed",
                 "look for processes that wait for a disk: ps -eo pid,state,cmd | grep ' D '",
             )
@@ -104,8 +105,8 @@ def stop(settings: Settings) -> bool:
 
 
 def inside(settings: Settings, arguments: Sequence[str | Path]) -> list[str]:
-    """Return the command line that runs something in the cluster's namespaces."""
+    """The command line that runs something in the cluster's namespaces."""
     process = find(settings)
     if process is None:
-        raise ClusterError("expected the cluster to run, but it does not", "run dev/cluster/up")
+        raise ReportedError("expected the cluster to run, but it does not", "run dev/cluster/up")
     return ["nsenter", f"--target={process}", "--mount", "--net", "--pid", "--ipc", "--", *map(str, arguments)]

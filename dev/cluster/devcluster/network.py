@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-
 """The veth pair between the machine and the cluster's network namespace."""
 
 from __future__ import annotations
@@ -8,15 +7,17 @@ from __future__ import annotations
 import json
 from ipaddress import IPv4Network
 
-from . import commands, machine
-from .errors import ClusterError
+from dev.buildkit import commands
+from dev.buildkit.errors import ReportedError
+
+from . import machine
 from .settings import Settings
 
 _INNER_LINK = "uplink"
 
 
 def plan(settings: Settings) -> dict[str, str]:
-    """Return the addresses that the supervisor sets."""
+    """The addresses that the supervisor sets."""
     prefix = settings.node_network.prefixlen
     return {"node": f"{settings.node_address}/{prefix}", "nowhere": str(settings.nowhere)}
 
@@ -29,7 +30,7 @@ def refuse_taken_addresses(settings: Settings) -> None:
         if destination == "default" or route.get("dev") == settings.host_link:
             continue
         if IPv4Network(destination, strict=False).overlaps(settings.node_network):
-            raise ClusterError(
+            raise ReportedError(
                 f"expected {settings.node_network} to be free, but this machine has a route to {destination}"
                 f" (device {route.get('dev', '?')})",
                 "choose another network, for example CLUSTER_NETWORK=10.199.0.0/16",

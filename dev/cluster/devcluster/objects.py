@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-
 """What the cluster holds from its start: DNS service, storage classes, and the components' permissions."""
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ STORAGE_CLASSES = ("nfs-client", "nfs-client-retain", "nfs-client-wait")
 
 
 def initial_objects(settings: Settings) -> list[dict[str, Any]]:
-    """Return the objects that ``up`` applies."""
+    """The objects that `up` applies."""
     return [
         *_dns(settings),
         *_permissions(
@@ -40,7 +39,7 @@ def initial_objects(settings: Settings) -> list[dict[str, Any]]:
 
 
 def small_volume(name: str, size: str, path: str) -> dict[str, Any]:
-    """Return a volume of a fixed size, for claims that name it."""
+    """A volume of a fixed size, for claims that name it."""
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolume",

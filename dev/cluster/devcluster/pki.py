@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-
 """Certificates of the cluster, made anew for each cluster with openssl."""
 
 from __future__ import annotations
@@ -12,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import commands
+from dev.buildkit import commands
+
 from .settings import API_PORT, DOMAIN, NODE_NAME, Settings
 
 _KEY = ("-pkeyopt", "ec_paramgen_curve:P-256")

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-
 """Root filesystems with a PostgreSQL server and client, made from Debian's packages."""
 
 from __future__ import annotations
@@ -8,10 +7,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import bootstrap, commands, debian
-from .cache import Cache, key
-from .errors import ClusterError
-from .progress import step
+from dev.buildkit import bootstrap, commands, debian
+from dev.buildkit.cache import Cache, key
+from dev.buildkit.errors import ReportedError
+from dev.buildkit.progress import step
 
 _SUITES = {"13": "bullseye", "15": "bookworm", "17": "trixie", "18": "sid"}
 NAMES = tuple(f"postgresql-{version}" for version in _SUITES)
@@ -64,18 +63,18 @@ class RootFilesystem:
 
 
 def rootfs_key(name: str) -> str:
-    """Return the hash of what a root filesystem is made from."""
+    """The hash of what a root filesystem is made from."""
     return key([Path(__file__), Path(bootstrap.__file__), name])
 
 
 def install_tools() -> None:
-    """Install what :func:`make_rootfs` needs on this machine."""
+    """Install what `make_rootfs` needs on this machine."""
     debian.check_machine()
     debian.install(debian.TOOLS)
 
 
 def make_rootfs(cache: Cache, name: str) -> RootFilesystem:
-    """Return a root filesystem, made if it is missing."""
+    """A root filesystem, made if it is missing."""
     suite = _suite(name)
 
     def make(folder: Path) -> None:
@@ -109,7 +108,7 @@ def make_rootfs(cache: Cache, name: str) -> RootFilesystem:
 def _suite(name: str) -> str:
     version = name.removeprefix("postgresql-")
     if name not in NAMES:
-        raise ClusterError(f"expected one of {', '.join(NAMES)}, found {name!r}")
+        raise ReportedError(f"expected one of {', '.join(NAMES)}, found {name!r}")
     return _SUITES[version]
 
 

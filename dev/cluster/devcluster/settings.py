@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-
 """Names, paths and addresses of one cluster: the only place that knows them."""
 
 from __future__ import annotations
@@ -13,7 +12,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
-from .errors import ClusterError
+from dev.buildkit.cache import cache_folder
+from dev.buildkit.errors import ReportedError
 
 SOURCES = Path(__file__).resolve().parent.parent
 """The folder that holds these sources."""
@@ -44,12 +44,12 @@ class Settings:
 
     @property
     def state(self) -> Path:
-        """Everything that the running cluster writes; removed by ``down``."""
+        """Everything that the running cluster writes; removed by `down`."""
         return Path("/var/lib", self.full_name)
 
     @property
     def lock(self) -> Path:
-        """Held by whoever starts, stops or changes the cluster; outside of what ``down`` removes."""
+        """Held by whoever starts, stops or changes the cluster; outside of what `down` removes."""
         return Path("/run/lock", f"{self.full_name}.lock")
 
     @property
@@ -59,7 +59,7 @@ class Settings:
 
     @property
     def programs(self) -> Path:
-        """Folder to put in PATH: ``kubectl``."""
+        """Folder to put in PATH: `kubectl`."""
         return self.state / "bin"
 
     @property
@@ -131,12 +131,12 @@ class Settings:
 
     @property
     def api_service_address(self) -> IPv4Address:
-        """Cluster IP of the service ``kubernetes``."""
+        """Cluster IP of the service `kubernetes`."""
         return self.service_network[1]
 
     @property
     def dns_address(self) -> IPv4Address:
-        """Cluster IP of the service ``kube-dns``."""
+        """Cluster IP of the service `kube-dns`."""
         return self.service_network[10]
 
     @property
@@ -149,7 +149,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     """Read CLUSTER_NAME, CLUSTER_NETWORK and XDG_CACHE_HOME."""
     name = environment.get("CLUSTER_NAME", "")
     if name and not _NAME.fullmatch(name):
-        raise ClusterError(
+        raise ReportedError(
             f"expected CLUSTER_NAME to be at most 20 lower-case letters, digits and dashes, found {name!r}",
             "choose another name, or unset it for the default cluster",
         )
@@ -159,10 +159,9 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     try:
         network = IPv4Network(text)
     except ValueError as error:
-        raise ClusterError(
+        raise ReportedError(
             f"expected CLUSTER_NETWORK to be an IPv4 network such as 10.231.0.0/16, found {text!r} ({error})"
         ) from error
     if network.prefixlen != 16:
-        raise ClusterError(f"expected CLUSTER_NETWORK to be a /16, found {text!r}", "give for example 10.231.0.0/16")
-    home = environment.get("XDG_CACHE_HOME") or str(Path(environment.get("HOME") or "/root", ".cache"))
-    return Settings(name=name, network=network, cache=Path(home, "homelab-postgres-backup"))
+        raise ReportedError(f"expected CLUSTER_NETWORK to be a /16, found {text!r}", "give for example 10.231.0.0/16")
+    return Settings(name=name, network=network, cache=cache_folder(environment))

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-
 """The cluster's state as a person reads it."""
 
 from __future__ import annotations
@@ -8,15 +7,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from . import commands, health, machine
+from dev.buildkit import commands
+from dev.buildkit.errors import ReportedError
+
+from . import health, machine
 from .api import Api
-from .errors import ClusterError
 from .objects import STORAGE_CLASSES
 from .settings import API_PORT, Settings
 
 
 def render(settings: Settings, kubernetes_version: str) -> str:
-    """Return the lines that ``status`` prints."""
+    """The lines that `status` prints."""
     process = machine.find(settings)
     lines = [f"cluster     {settings.full_name}: {'running' if process else 'not running'}"]
     if process:
@@ -42,7 +43,7 @@ def _running(settings: Settings, process: int) -> list[str]:
     ]
     try:
         node = health.node(Api.of(settings)).get("status", {})
-    except ClusterError as error:
+    except ReportedError as error:
         lines.append(f"node        unknown: {error.message}")
     else:
         ready = [item["status"] for item in node.get("conditions", []) if item["type"] == "Ready"]
@@ -62,7 +63,7 @@ def _running(settings: Settings, process: int) -> list[str]:
 
 
 def _images(node: dict[str, Any]) -> str:
-    """Return the tags of the node's images; those without one, such as what an import left untagged, are counted."""
+    """The tags of the node's images; those without one, such as what an import left untagged, are counted."""
     names: list[list[str]] = [image.get("names") or [] for image in node.get("images") or []]
     tags = [[name for name in those if "@" not in name] for those in names]
     untagged = sum(not those for those in tags)

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-
 """The cluster's first process: PID 1 of its process namespace.
 
 Started by :mod:`.machine` in a process, mount and network namespace of its own. It prepares these,
@@ -260,7 +259,7 @@ def _connects(address: str) -> bool:
 
 
 def main(state: Path) -> None:
-    """Read ``supervise.json`` in the state folder and run."""
+    """Read `supervise.json` in the state folder and run."""
     plan: dict[str, Any] = json.loads((state / "supervise.json").read_text(encoding="utf-8"))
     os.chdir("/")
     prepare_mounts(state, [Path(path) for path in plan["keep"]])

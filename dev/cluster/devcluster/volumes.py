@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-
 """Volumes of a fixed size: a tmpfs in the cluster's mount namespace, and a PersistentVolume for it."""
 
 from __future__ import annotations
@@ -10,9 +9,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import commands, machine
+from dev.buildkit import commands
+from dev.buildkit.errors import ReportedError
+
+from . import machine
 from .api import Api
-from .errors import ClusterError
 from .objects import small_volume
 from .settings import Settings
 
@@ -22,10 +23,10 @@ _REMOVAL_SECONDS = 30.0
 
 
 def quantity(size: str) -> str:
-    """Return a size such as ``16M`` (mebibytes, as mount reads it) as a Kubernetes quantity in canonical form."""
+    """A size such as `16M` (mebibytes, as mount reads it) as a Kubernetes quantity in canonical form."""
     match = _SIZE.fullmatch(size)
     if match is None:
-        raise ClusterError(f"expected a size such as 512K, 16M or 1G, found {size!r}")
+        raise ReportedError(f"expected a size such as 512K, 16M or 1G, found {size!r}")
     number, unit = int(match[1]), match[2]
     while number % 1024 == 0 and unit != "G":
         number, unit = number // 1024, {"K": "M", "M": "G"}[unit]
@@ -35,7 +36,7 @@ def quantity(size: str) -> str:
 def make_volume(settings: Settings, name: str, size: str) -> None:
     """Make an empty volume; one of that name and size that nobody has used yet stays as it is."""
     if not _NAME.fullmatch(name):
-        raise ClusterError(f"expected a name of lower-case letters, digits and dashes, found {name!r}")
+        raise ReportedError(f"expected a name of lower-case letters, digits and dashes, found {name!r}")
     capacity = quantity(size)
     api = Api.of(settings)
     existing = _get(api, name)
@@ -60,14 +61,14 @@ def remove_volume(settings: Settings, name: str) -> None:
     existing = _get(api, name)
     if existing is not None:
         if existing["spec"].get("hostPath", {}).get("path") != str(folder):
-            raise ClusterError(f"expected the volume {name} to be one that dev/cluster/volume made")
+            raise ReportedError(f"expected the volume {name} to be one that dev/cluster/volume made")
         api.delete(f"/api/v1/persistentvolumes/{name}")
         deadline = time.monotonic() + _REMOVAL_SECONDS
         while (remaining := _get(api, name)) is not None:
             if time.monotonic() > deadline:
                 claim = remaining["spec"].get("claimRef", {})
                 user = f"{claim.get('namespace')}/{claim.get('name')}"
-                raise ClusterError(
+                raise ReportedError(
                     f"expected the volume {name} to go, but the claim {user} still uses it",
                     "delete the pods and the claim, then run this command again",
                 )

@@ -62,7 +62,7 @@ def run(checkout: Path, **variables: str) -> tuple[str, str]:
     return done.stdout, there.stdout
 
 
-def test_the_development_cluster_is_taken_down_by_what_is_printed(checkout: Path) -> None:
+def test_printed_command_takes_the_development_cluster_down(checkout: Path) -> None:
     output, there = run(checkout, CLUSTER_NAME="mine")
     assert there == f"yes|{checkout / '.quickstart'}||mine|"
     (line,) = re.findall(r"in this shell after `(.*)`:", output)
@@ -72,13 +72,13 @@ def test_the_development_cluster_is_taken_down_by_what_is_printed(checkout: Path
     assert done.stdout == "down ran for mine\n"
 
 
-def test_somebody_s_own_cluster_is_not_taken_down(checkout: Path) -> None:
+def test_printed_commands_leave_a_users_own_cluster(checkout: Path) -> None:
     output, there = run(checkout, KUBECONFIG="/home/me/a b", QUICKSTART_DIR="work here")
     assert there == f"yes|{checkout.parent / 'work here'}|/home/me/a b||"
     assert "down" not in output and "up ran" not in output
 
 
-def test_the_volume_is_listed_as_the_runbook_does() -> None:
+def test_volume_is_listed_as_in_the_runbook() -> None:
     """By a Job without an owner, which Kubernetes does not take for a run of the CronJob."""
     runbook = CHECKOUT / "roles" / "postgres_backup" / "templates" / "postgres-backup.md.j2"
     (edits,) = re.findall(r"^job=list-.*\| (sed .*?) \| kubectl create", runbook.read_text(), re.MULTILINE)

@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from tests.cluster.warm_python import warm_python
+from tests.warm_python import warm_python
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 PLAYBOOKS = CHECKOUT / "playbooks"

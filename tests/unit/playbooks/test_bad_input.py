@@ -39,7 +39,7 @@ def last_failure(done: Done, host: str) -> str:
     return said[-1]
 
 
-def test_verify_says_what_the_module_says_of_a_file(recorded: Recorded) -> None:
+def test_verify_prints_the_module_message(recorded: Recorded) -> None:
     for name, (data, _) in FILES.items():
         if data is not None:
             (recorded.here / f"{name}.sql.gz").write_bytes(data)
@@ -85,9 +85,7 @@ MODULES = {
 
 @pytest.mark.parametrize("playbook", MODULES)
 @pytest.mark.parametrize("check", [[], ["--check", "--diff"]], ids=["run", "check"])
-def test_each_module_that_fails_or_finds_nothing_is_understood(
-    recorded: Recorded, playbook: str, check: list[str]
-) -> None:
+def test_module_failure_or_empty_result_is_handled(recorded: Recorded, playbook: str, check: list[str]) -> None:
     path = recorded.here / time.strftime("postgres-backup-%Y-%m-%d-%H%M%S.sql.gz", time.gmtime())
     path.write_bytes(GOOD)
     recorded.answers["default"]["backup_fetch"] = {**WELL["backup_fetch"], "path": str(path)}
@@ -110,7 +108,7 @@ def test_each_module_that_fails_or_finds_nothing_is_understood(
             assert f"{module} may not: expected the right, found none" in last_failure(done, host), done.output
 
 
-def test_the_table_names_every_playbook_and_its_modules() -> None:
+def test_cases_cover_every_playbook_and_module() -> None:
     for name, modules in MODULES.items():
         text = (PLAYBOOKS / f"{name}.yml").read_text()
         used = set(re.findall(r"^ +homelab\.postgres_backup\.(\w+):", text, re.MULTILINE)) - {"backup_verify"}
@@ -118,7 +116,7 @@ def test_the_table_names_every_playbook_and_its_modules() -> None:
     assert set(MODULES) | {"site", "sample_data"} == {path.stem for path in Path(PLAYBOOKS).glob("*.yml")}
 
 
-def test_a_drill_names_contents_that_cannot_be_read(recorded: Recorded) -> None:
+def test_drill_names_contents_that_cannot_be_read(recorded: Recorded) -> None:
     (recorded.here / "text.json").write_text("no contents")
     (recorded.here / "good.json").write_text('{"databases": []}')
     files = {"missing": "no such.json", "folder": ".", "text": "text.json", "good": "good.json"}

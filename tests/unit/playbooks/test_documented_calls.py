@@ -67,7 +67,7 @@ BECOMES: dict[str, dict[str, tuple[str, str, Any]]] = {
 }
 
 
-def test_each_playbook_shows_how_it_is_called() -> None:
+def test_playbook_header_shows_how_to_call_it() -> None:
     # sample_data is for trying things out, and takes nothing.
     assert {header.playbook for header in HEADERS} == set(NAMES) - {"sample_data"}
 
@@ -85,7 +85,7 @@ def changing(calls: list[Call]) -> set[str]:
 
 
 @pytest.mark.parametrize("header", [header for header in HEADERS if header.playbook != "site"], ids=str)
-def test_a_call_without_a_terminal_does_what_it_says(recorded: Recorded, header: Header) -> None:
+def test_documented_call_without_a_terminal(recorded: Recorded, header: Header) -> None:
     local = header.playbook == "verify" and "backup" in header.variables
     ways = {"complete": header.variables}
     for left in header.variables:
@@ -127,7 +127,7 @@ def as_typed(recorded: Recorded, command: str) -> Done:
     ("typed", "database"),
     [("postgres_restore_database=shop", "shop"), ("""'postgres_restore_database="the shop"'""", "the shop")],
 )
-def test_the_documented_restore(recorded: Recorded, typed: str, database: str) -> None:
+def test_documented_restore(recorded: Recorded, typed: str, database: str) -> None:
     done = as_typed(recorded, f"{RESTORE}-e {typed}")
     assert done.status == 0, done.output
     *_, restored = done.calls
@@ -150,7 +150,7 @@ NAMED: dict[str, tuple[Any, str]] = {
 }
 
 
-def test_any_name_is_the_database_that_is_restored(recorded: Recorded) -> None:
+def test_database_name_is_passed_unchanged(recorded: Recorded) -> None:
     confirmed = {"postgres_restore_confirmed": "y"}
     hosts = {host: {"postgres_restore_database": name, **confirmed} for host, (name, _) in NAMED.items()}
     renamed = {
@@ -184,7 +184,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-def test_what_is_not_clear_is_refused_before_anything_is_done(recorded: Recorded) -> None:
+def test_ambiguous_value_is_refused_before_any_action(recorded: Recorded) -> None:
     hosts = {
         host: {f"postgres_restore_{name}": value for name, value in {"confirmed": True, **given}.items()}
         for host, (given, _) in REFUSED.items()
@@ -199,14 +199,14 @@ def test_what_is_not_clear_is_refused_before_anything_is_done(recorded: Recorded
 
 
 @pytest.mark.parametrize("playbook", NAMES)
-def test_each_playbook_looks_at_the_command_line_first(playbook: str) -> None:
+def test_playbook_checks_the_command_line_first(playbook: str) -> None:
     (play,) = yaml.safe_load((PLAYBOOKS / f"{playbook}.yml").read_text())
     assert play["tasks"][0]["ansible.builtin.import_tasks"] == "tasks/command_line.yml"
     # What it asks where nobody can answer gets the text None.
     assert "vars_prompt" not in play
 
 
-def test_a_value_that_was_cut_at_its_spaces_is_refused(recorded: Recorded) -> None:
+def test_value_cut_at_its_spaces_is_refused(recorded: Recorded) -> None:
     done = as_typed(recorded, f"{RESTORE}-e postgres_restore_database='the shop' -e x=1")
     assert done.status != 0
     assert 'found the words "shop" after a value' in done.output, done.output
@@ -214,7 +214,7 @@ def test_a_value_that_was_cut_at_its_spaces_is_refused(recorded: Recorded) -> No
     assert done.calls == []
 
 
-def test_at_a_terminal_it_asks_for_what_is_not_set(recorded: Recorded) -> None:
+def test_missing_value_is_prompted_for_at_a_terminal(recorded: Recorded) -> None:
     asked = ("Which database", "Its name on the server", "Rename an existing", "Type yes")
     answers = ("the shop {{ x }}", "", "Y", "y")
     done = recorded.at_terminal(recorded.program("restore"), *zip(asked, answers, strict=True))
@@ -225,7 +225,7 @@ def test_at_a_terminal_it_asks_for_what_is_not_set(recorded: Recorded) -> None:
     assert (options["database"], options["new_name"], options["replace"]) == (answers[0], answers[0], True)
 
 
-def test_at_a_terminal_only_a_yes_restores(recorded: Recorded) -> None:
+def test_restore_at_a_terminal_needs_a_yes(recorded: Recorded) -> None:
     words = [*recorded.program("restore"), "-e", "postgres_restore_database=a postgres_restore_new_name="]
     done = recorded.at_terminal(words, ("Rename an existing", "no"), ("Type yes", "yes please"))
     assert done.status != 0
@@ -233,7 +233,7 @@ def test_at_a_terminal_only_a_yes_restores(recorded: Recorded) -> None:
     assert {call.check for call in done.calls if call.module == "restore_database"} == {True}
 
 
-def test_a_name_that_needs_quotes_is_printed_as_psql_takes_it(recorded: Recorded) -> None:
+def test_name_that_needs_quotes_is_printed_quoted(recorded: Recorded) -> None:
     old = 'my "odd"-app_before_restore_20261122030405'
     recorded.answers["default"]["restore_database"] = {**WELL["restore_database"], "replaced": old}
     name = 'my "odd"-app'
@@ -247,7 +247,7 @@ def test_a_name_that_needs_quotes_is_printed_as_psql_takes_it(recorded: Recorded
     assert lines[at + 3] == f"  DROP DATABASE {quoted_old};"
 
 
-def test_in_check_mode_nothing_is_said_of_going_back(recorded: Recorded) -> None:
+def test_check_mode_prints_no_way_back(recorded: Recorded) -> None:
     done = recorded("restore", "--check", "--diff", postgres_restore_database="shop")
     assert done.status == 0, done.output
     assert {call.check for call in done.calls if call.module == "restore_database"} == {True}

@@ -52,17 +52,17 @@ def folder(host: str, pattern: Any = None, groups: dict[str, list[str]] | None =
         ("localhost", "localhost", ""),
     ],
 )
-def test_the_folder_of_a_host(host: str, pattern: Any, expected: str) -> None:
+def test_folder_of_each_host(host: str, pattern: Any, expected: str) -> None:
     assert folder(host, pattern) == expected
 
 
-def test_the_folder_without_an_inventory() -> None:
+def test_folder_without_an_inventory() -> None:
     assert folder("localhost", groups={}) == ""
     assert folder("localhost", "localhost", groups={}) == ""
 
 
 @pytest.mark.parametrize("how", [["--limit", "app02"], ["-e", "postgres_backup_hosts=app02"]], ids=["limit", "name"])
-def test_a_run_for_one_host_of_several_writes_to_its_own_folder(recorded: Recorded, how: list[str]) -> None:
+def test_folder_when_the_run_is_limited_to_one_host(recorded: Recorded, how: list[str]) -> None:
     done = recorded.many("verify", {host: {} for host in HOSTS}, *how)
     assert [call.options["dest"] for call in done.calls if call.module == "backup_fetch"] == [
         f"{recorded.here}/backups/app02/"
@@ -75,7 +75,7 @@ def test_a_run_for_one_host_of_several_writes_to_its_own_folder(recorded: Record
     assert "expected five cron fields" in site.output
 
 
-def test_one_installation_has_no_folder_of_its_own(recorded: Recorded) -> None:
+def test_folder_of_a_single_installation(recorded: Recorded) -> None:
     done = recorded("verify")
     dest = next(call.options["dest"] for call in done.calls if call.module == "backup_fetch")
     assert dest == f"{recorded.here}/backups/"

@@ -34,9 +34,7 @@ def files(settings: Settings) -> dict[str, str]:
     return configuration_files(settings, BUILT)
 
 
-def test_every_file_that_is_named_is_written_or_made_by_something_else(
-    settings: Settings, files: dict[str, str]
-) -> None:
+def test_files_named_in_arguments_are_made_by_somebody(settings: Settings, files: dict[str, str]) -> None:
     text = json.dumps([component.as_json() for component in components(settings, BUILT)]) + "".join(files.values())
     named = set(re.findall(rf"{re.escape(str(settings.configuration))}/([\w./-]+)", text))
     assert named == {"Corefile", "cni", "containerd.toml", "kube-proxy.yaml", "kubelet.yaml", "resolv.conf"}

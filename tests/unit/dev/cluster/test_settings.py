@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import pytest
 
-from dev.cluster.devcluster.errors import ClusterError
+from dev.buildkit.errors import ReportedError
 from dev.cluster.devcluster.settings import from_environment
 
 
-def test_the_default_cluster() -> None:
+def test_default_cluster_settings() -> None:
     settings = from_environment({"HOME": "/home/someone"})
     assert str(settings.cache) == "/home/someone/.cache/homelab-postgres-backup"
     assert str(settings.kubeconfig) == "/var/lib/homelab-postgres-backup-cluster/kubeconfig"
     assert settings.host_link == "hpbc0"
 
 
-def test_the_address_plan_has_no_overlaps() -> None:
+def test_networks_do_not_overlap() -> None:
     settings = from_environment({"CLUSTER_NETWORK": "10.77.0.0/16"})
     networks = [settings.node_network, settings.service_network, settings.pod_network]
     assert [str(network) for network in networks] == ["10.77.0.0/24", "10.77.64.0/20", "10.77.128.0/17"]
@@ -41,12 +41,12 @@ def test_interface_names_are_short_enough(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["Upper", "../up", "a b", "-a", "a-", "a-name-of-21-letters-"])
-def test_other_names_are_refused(name: str) -> None:
-    with pytest.raises(ClusterError, match="CLUSTER_NAME"):
+def test_invalid_cluster_name_is_refused(name: str) -> None:
+    with pytest.raises(ReportedError, match="CLUSTER_NAME"):
         from_environment({"CLUSTER_NAME": name})
 
 
 @pytest.mark.parametrize("network", ["10.77.0.0/24", "10.77.1.0/16", "fd00::/16", "here"])
-def test_other_networks_are_refused(network: str) -> None:
-    with pytest.raises(ClusterError, match="CLUSTER_NETWORK"):
+def test_invalid_network_is_refused(network: str) -> None:
+    with pytest.raises(ReportedError, match="CLUSTER_NETWORK"):
         from_environment({"CLUSTER_NETWORK": network})

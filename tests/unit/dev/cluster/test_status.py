@@ -25,9 +25,9 @@ TAGGED = {"names": ["localhost/b@sha256:1", "localhost/b:2"], "sizeBytes": 1}
         (None, "none yet"),
     ],
 )
-def test_images_with_and_without_a_name(images: list[dict[str, Any]] | None, shown: str) -> None:
+def test_images_with_and_without_a_tag(images: list[dict[str, Any]] | None, shown: str) -> None:
     assert _images({"images": images}) == shown
 
 
-def test_a_node_that_says_nothing_of_its_images() -> None:
+def test_node_without_a_list_of_images() -> None:
     assert _images({}) == "none yet"

@@ -7,9 +7,8 @@ from __future__ import annotations
 from pathlib import Path
 from shlex import quote
 
-from dev.cluster.devcluster import bootstrap, debian
-from dev.cluster.devcluster.cache import Cache, key
-from dev.cluster.devcluster.settings import from_environment
+from dev.buildkit import bootstrap, debian
+from dev.buildkit.cache import Cache, key
 
 _SUITE = "bullseye"
 
@@ -24,8 +23,7 @@ def python39(folder: Path) -> str:
         debian.install(debian.TOOLS)
         bootstrap.make_root(entry / "root", _SUITE, ["python3"])
 
-    cache = Cache(from_environment().cache)
-    root = cache.entry(f"python-{_SUITE}", key([Path(__file__), Path(bootstrap.__file__)]), make) / "root"
+    root = Cache().entry(f"python-{_SUITE}", key([Path(__file__), Path(bootstrap.__file__)]), make) / "root"
     (loader,) = root.glob("lib/*/ld-linux*.so.*")
     libraries = f"{loader.parent}:{root / 'usr/lib' / loader.parent.name}"
     python = [f"PYTHONHOME={root / 'usr'}", loader, "--library-path", libraries, root / "usr/bin/python3.9"]

@@ -45,7 +45,7 @@ MODULES = [
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
-def test_the_options_are_those_that_are_documented(path: Path) -> None:
+def test_options_equal_the_documented_ones(path: Path) -> None:
     arguments = assigned(path).get("ARGUMENTS", {})
     options = documentation(path).get("options", {})
     assert {
@@ -54,12 +54,12 @@ def test_the_options_are_those_that_are_documented(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
-def test_everything_returned_and_every_attribute_is_described(path: Path) -> None:
+def test_return_values_and_attributes_are_documented(path: Path) -> None:
     returned = yaml.safe_load(assigned(path)["RETURN"])
     assert all(each.keys() >= {"description", "type", "returned"} for each in returned.values())
     assert documentation(path)["attributes"].keys() == {"check_mode", "diff_mode", "idempotent"}
 
 
-def test_they_are_in_the_action_group() -> None:
+def test_modules_are_in_the_action_group() -> None:
     (_, *names) = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text())["action_groups"]["k8s"]
     assert names == [path.stem for path in MODULES]

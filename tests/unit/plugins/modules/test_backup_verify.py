@@ -76,7 +76,7 @@ def backup(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_whole_backup(verify: Verify, backup: Path) -> None:
+def test_complete_backup_passes(verify: Verify, backup: Path) -> None:
     result = verify(
         path=str(backup),
         databases=["app", "postgres"],
@@ -95,7 +95,7 @@ def test_a_whole_backup(verify: Verify, backup: Path) -> None:
     assert set(contents["globals"]) == {"offset_bytes", "length_bytes"}
 
 
-def test_on_python_39_alone(verify: Verify, backup: Path, tmp_path: Path) -> None:
+def test_python_39_without_packages_is_enough(verify: Verify, backup: Path, tmp_path: Path) -> None:
     result = verify(path=str(backup), python=python39(tmp_path))
     assert result["failed"] is False
     assert result["failures"] == []
@@ -103,7 +103,7 @@ def test_on_python_39_alone(verify: Verify, backup: Path, tmp_path: Path) -> Non
     assert result["contents"]["rows"] == 4
 
 
-def test_every_failure_and_the_contents(verify: Verify, backup: Path) -> None:
+def test_failures_and_contents_are_returned_together(verify: Verify, backup: Path) -> None:
     result = verify(
         path=str(backup), databases=["gone"], tables=[{"database": "app", "name": "t", "rows": 7}], min_size_bytes=10**9
     )
@@ -113,7 +113,7 @@ def test_every_failure_and_the_contents(verify: Verify, backup: Path) -> None:
     assert result["contents"]["complete"] is True
 
 
-def test_damage(verify: Verify, backup: Path) -> None:
+def test_damaged_backup_fails(verify: Verify, backup: Path) -> None:
     backup.write_bytes(backup.read_bytes()[:-500])
     result = verify(path=str(backup))
     assert [failure["check"] for failure in result["failures"]] == ["sha256", "gzip"]
@@ -133,7 +133,7 @@ def test_damage(verify: Verify, backup: Path) -> None:
         ({"tables": [{"database": "a", "name": "b", "rows": 1, "min_rows": 1}]}, "mutually exclusive"),
     ],
 )
-def test_what_cannot_be_done(verify: Verify, backup: Path, options: dict[str, Any], message: str) -> None:
+def test_invalid_calls_are_refused(verify: Verify, backup: Path, options: dict[str, Any], message: str) -> None:
     result = verify(**{"path": str(backup), **options})
     assert result["failed"] is True
     assert message in result["msg"]
@@ -162,7 +162,7 @@ def playbook(collections: Path, backup: Path, *extra: str) -> subprocess.Complet
     return run(collections, ["ansible-playbook", "homelab.postgres_backup.verify", "-e", f"backup={backup}", *extra])
 
 
-def test_the_playbook_prints_a_table(collections: Path, backup: Path) -> None:
+def test_playbook_prints_a_table(collections: Path, backup: Path) -> None:
     # As a person names it: relative to where the person is.
     done = playbook(collections, Path(os.path.relpath(backup, collections)))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -172,7 +172,7 @@ def test_the_playbook_prints_a_table(collections: Path, backup: Path) -> None:
     assert "verdict whole, sha256 as in its sidecar" in done.stdout
 
 
-def test_the_playbook_fails_with_the_reasons(collections: Path, backup: Path) -> None:
+def test_playbook_fails_with_the_reasons(collections: Path, backup: Path) -> None:
     backup.write_bytes(backup.read_bytes()[:-9])
     done = playbook(collections, backup)
     assert done.returncode != 0
@@ -183,7 +183,7 @@ def test_the_playbook_fails_with_the_reasons(collections: Path, backup: Path) ->
     assert "does not exist" in missing.stdout
 
 
-def test_the_documentation_is_ansibles(collections: Path) -> None:
+def test_ansible_doc_renders_the_module(collections: Path) -> None:
     done = run(collections, ["ansible-doc", "--json", MODULE])
     assert done.returncode == 0, done.stderr
     documented = json.loads(done.stdout)[MODULE]

@@ -21,18 +21,18 @@ UNKNOWN = "{{ " + _UNKNOWN + " }}"
 PYTHON_TYPES = {"str": str, "int": int, "bool": bool, "list": list, "dict": dict}
 
 
-def test_they_name_the_same_variables_in_the_same_order() -> None:
+def test_specs_and_defaults_have_the_same_variables_in_order() -> None:
     assert list(OPTIONS) == list(DEFAULTS)
 
 
 @pytest.mark.parametrize("name", DEFAULTS)
-def test_they_give_the_same_default(name: str) -> None:
+def test_specs_and_defaults_give_the_same_default(name: str) -> None:
     assert OPTIONS[name]["default"] == DEFAULTS[name]
     assert type(OPTIONS[name]["default"]) is type(DEFAULTS[name])
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_a_variable_has_a_description_and_the_type_of_its_default(name: str) -> None:
+def test_variable_has_a_description_and_the_type_of_its_default(name: str) -> None:
     option = OPTIONS[name]
     assert name.startswith("postgres_backup_")
     assert all(sentence.endswith(".") for sentence in option["description"])
@@ -44,12 +44,12 @@ def test_a_variable_has_a_description_and_the_type_of_its_default(name: str) -> 
         assert "elements" in option
 
 
-def test_the_readme_names_each_variable() -> None:
+def test_readme_names_each_variable() -> None:
     text = (ROLE / "README.md").read_text()
     assert set(re.findall(r"`(postgres_backup_\w+)`", text)) == set(OPTIONS)
 
 
-def test_the_playbooks_variables_are_known_to_the_role() -> None:
+def test_playbook_variables_are_known_to_the_role() -> None:
     """It says of each other variable with its prefix that it has no effect."""
     used: set[str] = set()
     for path in (ROLE.parents[1] / "playbooks").rglob("*.yml"):
@@ -62,7 +62,7 @@ def test_the_playbooks_variables_are_known_to_the_role() -> None:
     assert found == ["postgres_backup_misspelt"]
 
 
-def test_no_variable_in_the_role_is_unknown() -> None:
+def test_variables_used_in_the_role_are_declared() -> None:
     known = set(OPTIONS) | set(evaluate("{{ __postgres_backup_playbook_variables }}"))
     for path in ROLE.rglob("*"):
         if path.suffix in {".yml", ".j2"}:

@@ -39,7 +39,7 @@ def environment(container: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("scheduled", [{}, SCHEDULED])
-def test_its_network_policy_is_always_made(scheduled: dict[str, Any]) -> None:
+def test_drill_network_policy_is_always_made(scheduled: dict[str, Any]) -> None:
     (policy,) = (made for made in objects(**scheduled) if made["kind"] == "NetworkPolicy")
     assert policy["metadata"]["name"] == DRILL
     assert policy["spec"] == {
@@ -53,11 +53,11 @@ def test_its_network_policy_is_always_made(scheduled: dict[str, Any]) -> None:
     }
 
 
-def test_without_a_schedule_there_is_no_drill() -> None:
+def test_drill_without_a_schedule_is_not_installed() -> None:
     assert [made["metadata"]["name"] for made in objects() if made["kind"] == "CronJob"] == ["postgres-backup"]
 
 
-def test_its_schedule() -> None:
+def test_drill_schedule() -> None:
     made = drill(postgres_backup_suspend=True, postgres_backup_time_zone="Europe/Berlin")
     backup = cronjob(postgres_backup_suspend=True, postgres_backup_time_zone="Europe/Berlin")
     spec, job = made["spec"], made["spec"].pop("jobTemplate")["spec"]
@@ -70,7 +70,7 @@ def test_its_schedule() -> None:
     assert (job["activeDeadlineSeconds"], job["ttlSecondsAfterFinished"]) == (85800, 86400)
 
 
-def test_the_pod_is_like_the_backups() -> None:
+def test_drill_pod_is_like_the_backup_pod() -> None:
     given = {
         "postgres_backup_node_selector": {"nas": "true"},
         "postgres_backup_tolerations": [{"key": "nas", "operator": "Exists"}],
@@ -95,7 +95,7 @@ def test_the_pod_is_like_the_backups() -> None:
             assert container[key] == theirs[key], key
 
 
-def test_no_credential_and_no_server_is_in_the_pod() -> None:
+def test_drill_pod_has_no_credential_and_no_server() -> None:
     spec = pod(postgres_backup_ssl_ca={"secret": "ca"}, postgres_backup_sslmode="require")
     text = json.dumps(spec)
     assert not any(word in text for word in ("secret", "PGPASSWORD", "postgres-postgresql", "PASSWORD"))
@@ -108,7 +108,7 @@ def test_no_credential_and_no_server_is_in_the_pod() -> None:
     assert [volume["name"] for volume in spec["volumes"]] == ["backups", "script", "tmp", "drill"]
 
 
-def test_only_the_containers_around_it_write_to_the_volume() -> None:
+def test_drill_container_cannot_write_to_the_volume() -> None:
     made = containers()
     assert {name: container["args"] for name, container in made.items()} == {
         "prepare": ["_drill_prepare"],
@@ -127,7 +127,7 @@ def test_only_the_containers_around_it_write_to_the_volume() -> None:
         assert not {"/etc/passwd", "/drill"} & mounts[name].keys()
 
 
-def test_what_the_script_is_told() -> None:
+def test_drill_environment() -> None:
     settings = {"shared_preload_libraries": "a,$(b)", "jit": False, "x.y": 3}
     for container in containers(
         postgres_backup_drill_settings=settings,
@@ -149,13 +149,13 @@ def test_what_the_script_is_told() -> None:
     ("size", "size_bytes"),
     [("10Gi", 10 * 2**30), ("500M", 500_000_000), (1024, 1024), ("0.5Ki", 512), ("1.001", 2)],
 )
-def test_the_size_limit_in_bytes(size: str | int, size_bytes: int) -> None:
+def test_drill_size_limit_in_bytes(size: str | int, size_bytes: int) -> None:
     told = environment(containers(postgres_backup_drill_size_limit=size)["drill"])
     assert told["POSTGRES_BACKUP_DRILL_SIZE_LIMIT"] == str(size_bytes)
 
 
 @pytest.mark.parametrize(("in_memory", "medium"), [(False, {}), ("true", {"medium": "Memory"})])
-def test_where_its_data_is(in_memory: bool | str, medium: dict[str, str]) -> None:
+def test_drill_data_volume(in_memory: bool | str, medium: dict[str, str]) -> None:
     volume = pod(postgres_backup_drill_in_memory=in_memory)["volumes"][-1]
     assert volume == {"name": "drill", "emptyDir": {"sizeLimit": "10Gi", **medium}}
 
@@ -164,7 +164,7 @@ def names(unwanted: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return [(each["kind"], each["metadata"]["name"]) for each in unwanted]
 
 
-def test_what_is_not_asked_for_is_removed() -> None:
+def test_drill_is_removed_when_not_asked_for() -> None:
     expression = "{{ __postgres_backup_unwanted }}"
     policy = ("NetworkPolicy", "postgres-backup")
     server = ("NetworkPolicy", "postgres-backup-server")
@@ -189,13 +189,13 @@ def refused(*errors: str | None) -> list[str]:
     return [line for line in text.splitlines() if line]
 
 
-def test_what_the_api_server_refuses_is_said_with_the_drills_own_variable() -> None:
+def test_api_rejection_of_the_drill_names_its_variable() -> None:
     (line,) = refused("spec.schedule: Invalid value", None)
     assert line.startswith("postgres_backup_drill_schedule: the API server refuses it")
     (line,) = refused("spec.volumes[3].emptyDir.sizeLimit: Invalid value", None)
     assert line.startswith("postgres_backup_drill_size_limit: ")
 
 
-def test_what_is_wrong_with_both_cronjobs_is_said_once() -> None:
+def test_api_rejection_of_both_cronjobs_is_printed_once() -> None:
     (line,) = refused("spec.tolerations: Invalid value", "spec.tolerations: Invalid value")
     assert line.startswith("postgres_backup_tolerations: the API server refuses it")

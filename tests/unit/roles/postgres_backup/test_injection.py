@@ -179,7 +179,7 @@ def token(number: int) -> str:
     return "token" + "".join(chr(ord("a") + int(digit)) for digit in str(number)) + "z"
 
 
-def test_the_types_and_checks_refuse_most_of_them() -> None:
+def test_hostile_values_are_mostly_refused() -> None:
     """What is left are free texts; a variable that comes here needs a reason."""
     assert {shape.name for shape, text in accepted() if SHELL in text} == {
         "postgres_backup_user",
@@ -198,7 +198,7 @@ def test_the_types_and_checks_refuse_most_of_them() -> None:
     }
 
 
-def test_each_is_carried_to_the_letter_and_changes_nothing_else() -> None:
+def test_hostile_value_is_passed_unchanged_and_changes_nothing_else() -> None:
     # An NFS share takes the place of storage class and volume.
     shares = in_rounds([case for case in accepted() if case[0].name == NFS])
     others = in_rounds([case for case in accepted() if case[0].name != NFS])
@@ -241,7 +241,7 @@ STUBS = {
 
 
 @pytest.mark.parametrize("text", ["postgres", "my-admin", "it's", f'{SHELL} "^.*[x]\\/$ '])
-def test_the_commands_of_the_runbook_run_nothing_else(tmp_path: Path, text: str) -> None:
+def test_hostile_value_in_the_runbook_runs_nothing_else(tmp_path: Path, text: str) -> None:
     """Each block as a person would paste it, with stand-ins for the programs."""
     programs, out, work = (tmp_path / name for name in ("programs", "out", "work"))
     for folder in (programs, out, work):

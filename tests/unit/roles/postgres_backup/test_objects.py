@@ -40,7 +40,7 @@ def test_quantities_are_written_as_the_api_server_writes_them(given: str | float
     assert claim["spec"]["resources"]["requests"]["storage"] == canonical
 
 
-def test_the_objects_of_the_defaults() -> None:
+def test_objects_of_the_defaults() -> None:
     assert [(made["kind"], made["metadata"]["name"]) for made in objects()] == [
         ("PersistentVolumeClaim", "postgres-backup"),
         ("ConfigMap", "postgres-backup-script"),
@@ -108,7 +108,7 @@ def test_the_pod_passes_the_restricted_standard_with_a_read_only_root() -> None:
     assert spec["restartPolicy"] == "Never"
 
 
-def test_the_platform_may_assign_the_user() -> None:
+def test_user_may_be_assigned_by_the_platform() -> None:
     context = pod(postgres_backup_run_as_user=None)["securityContext"]
     assert context == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 
@@ -150,7 +150,7 @@ def test_kubernetes_expands_nothing_in_the_values() -> None:
     assert variables["POSTGRES_BACKUP_EXTRA_ARGS"] == "--exclude-database=a$$b\n--no-comments"
 
 
-def test_values_that_came_as_text_from_the_command_line() -> None:
+def test_values_as_text_from_the_command_line() -> None:
     made = objects(
         postgres_backup_suspend="yes",
         postgres_backup_backoff_limit="5",
@@ -166,7 +166,7 @@ def test_values_that_came_as_text_from_the_command_line() -> None:
 
 
 @pytest.mark.parametrize("name", ["123", "null", "true", "0x1f", "1e3"])
-def test_a_name_that_yaml_takes_for_something_else_stays_a_name(name: str) -> None:
+def test_name_that_yaml_would_take_for_another_type(name: str) -> None:
     for made in objects(postgres_backup_name=name, postgres_backup_namespace=name):
         assert made["metadata"]["namespace"] == name
         assert made["metadata"]["labels"]["app.kubernetes.io/instance"] == name
@@ -190,7 +190,7 @@ def test_an_nfs_share_gets_a_volume_that_only_its_claim_can_have() -> None:
 
 
 @pytest.mark.parametrize(("kind", "source"), [("secret", "secretName"), ("config_map", "name")])
-def test_a_ca_is_mounted(kind: str, source: str) -> None:
+def test_ca_is_mounted(kind: str, source: str) -> None:
     given = {"postgres_backup_ssl_ca": {kind: "server-ca"}, "postgres_backup_sslmode": "verify-full"}
     volume = {v["name"]: v for v in pod(**given)["volumes"]}["ca"]
     assert volume["secret" if kind == "secret" else "configMap"][source] == "server-ca"
@@ -198,7 +198,7 @@ def test_a_ca_is_mounted(kind: str, source: str) -> None:
     assert environment(**given)["POSTGRES_BACKUP_SSLMODE"] == "verify-full"
 
 
-def test_what_pods_can_be_given() -> None:
+def test_pod_settings_are_passed_on() -> None:
     spec = pod(
         postgres_backup_node_selector={"nas": "true"},
         postgres_backup_tolerations=[{"key": "nas", "operator": "Exists"}],
@@ -217,7 +217,7 @@ def test_what_pods_can_be_given() -> None:
     assert container["resources"] == {"limits": {"cpu": "500m"}}
 
 
-def test_a_persons_labels_are_on_the_pods_and_only_there() -> None:
+def test_extra_labels_are_on_the_pods_only() -> None:
     made = cronjob(postgres_backup_pod_labels={"client": "true"}, postgres_backup_pod_annotations={"a": "b"})
     template = made["spec"]["jobTemplate"]["spec"]["template"]["metadata"]
     assert template["labels"]["client"] == "true"
@@ -230,7 +230,7 @@ def policies(**variables: Any) -> dict[str, dict[str, Any]]:
     return {made["metadata"]["name"]: made for made in objects(**variables) if made["kind"] == "NetworkPolicy"}
 
 
-def test_the_policy_of_the_pods_lets_them_reach_the_server_and_dns() -> None:
+def test_pod_policy_allows_server_and_dns() -> None:
     policy = policies(postgres_backup_network_policy=True)["postgres-backup"]
     dns, server = policy["spec"]["egress"]
     assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
@@ -240,7 +240,7 @@ def test_the_policy_of_the_pods_lets_them_reach_the_server_and_dns() -> None:
     assert server["ports"] == [{"protocol": "TCP", "port": 5432}]
 
 
-def test_the_policy_of_the_server_lets_only_these_pods_in() -> None:
+def test_server_policy_allows_these_pods_only() -> None:
     policy = policies(postgres_backup_server_network_policy=True)["postgres-backup-server"]
     assert policy["spec"]["podSelector"] == {"matchLabels": {"app": "db"}}
     (rule,) = policy["spec"]["ingress"]
@@ -260,13 +260,13 @@ HOSTS = [
 
 
 @pytest.mark.parametrize(("host", "service"), HOSTS)
-def test_the_service_behind_a_host(host: str, service: str) -> None:
+def test_service_of_a_host(host: str, service: str) -> None:
     assert evaluate("{{ __postgres_backup_host_is_service }}", postgres_backup_host=host) is True
     assert evaluate("{{ __postgres_backup_service }}", postgres_backup_host=host) == service
 
 
 @pytest.mark.parametrize("host", ["db.example.org", "10.0.0.1", "fd00::1"])
-def test_a_host_that_is_no_service(host: str) -> None:
+def test_host_without_a_service(host: str) -> None:
     assert evaluate("{{ __postgres_backup_host_is_service }}", postgres_backup_host=host) is False
 
 
@@ -278,6 +278,6 @@ RETENTION = [
 
 
 @pytest.mark.parametrize(("policy", "text"), RETENTION)
-def test_what_is_kept_in_words(policy: dict[str, Any], text: str) -> None:
+def test_retention_policy_in_words(policy: dict[str, Any], text: str) -> None:
     given = {f"postgres_backup_{name}": value for name, value in policy.items()}
     assert evaluate("{{ __postgres_backup_retention_text }}", **given) == text

@@ -47,7 +47,7 @@ def site(tmp_path: Path) -> Any:
     return run
 
 
-def test_it_names_each_wrong_variable_and_stops_there(site: Any) -> None:
+def test_play_names_each_wrong_variable_and_stops(site: Any) -> None:
     done = site(postgres_backup_schedule="at night", postgres_backup_keep_last=-1)
     assert done.returncode != 0
     assert "postgres_backup_schedule: expected five cron fields" in done.stderr + done.stdout
@@ -66,7 +66,7 @@ WRONG_TYPES = {
 }
 
 
-def test_a_wrong_type_or_choice_is_named_too(site: Any) -> None:
+def test_play_names_a_wrong_type_or_choice(site: Any) -> None:
     done = site(**WRONG_TYPES)
     assert done.returncode != 0
     message = (done.stderr + done.stdout).partition("argument_spec_data")[0]
@@ -74,7 +74,7 @@ def test_a_wrong_type_or_choice_is_named_too(site: Any) -> None:
         assert name in message
 
 
-def test_good_variables_go_on_to_the_cluster(site: Any) -> None:
+def test_play_with_good_variables_continues_to_the_cluster(site: Any) -> None:
     done = site()
     assert done.returncode != 0
     assert "kube-config" in done.stderr + done.stdout

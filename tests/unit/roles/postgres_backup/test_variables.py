@@ -276,7 +276,7 @@ def test_the_defaults_are_accepted() -> None:
 
 
 @pytest.mark.parametrize(("number", "name", "value"), list(in_rounds(REFUSED)))
-def test_a_bad_value_is_refused_by_a_message_that_names_the_variable(number: int, name: str, value: Any) -> None:
+def test_bad_value_is_refused_by_variable_name(number: int, name: str, value: Any) -> None:
     messages = [line for line in refused_in_round(number) if line.startswith(f"{name}: expected ")]
     assert len(messages) == 1
     assert messages[0].endswith(f"; found {json.dumps(value)}") or name == "postgres_backup_image"
@@ -299,7 +299,7 @@ def test_a_policy_that_keeps_nothing_is_refused() -> None:
 
 
 @pytest.mark.parametrize("mode", ["verify-ca", "verify-full"])
-def test_checking_the_server_needs_something_to_check_against(mode: str) -> None:
+def test_server_verification_needs_a_ca(mode: str) -> None:
     (message,) = refusals(postgres_backup_sslmode=mode)
     assert message.startswith("postgres_backup_sslmode: expected another mode, or postgres_backup_ssl_ca as well")
     assert refusals(postgres_backup_sslmode=mode, postgres_backup_ssl_ca={"secret": "ca"}) == []
@@ -339,6 +339,6 @@ def test_a_schedule_that_was_cut_at_its_spaces_is_told_from_a_wrong_one(name: st
     assert wrong.endswith('found "0 25 * * *"')
 
 
-def test_words_that_are_left_of_a_value_are_refused() -> None:
+def test_words_left_over_from_a_cut_value_are_refused() -> None:
     (line,) = refusals(postgres_backup_user="the", _raw_params="backup user")
     assert line.startswith('-e: expected name=value, found the words "backup user" after a value.')

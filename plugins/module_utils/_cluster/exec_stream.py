@@ -1,0 +1,308 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""A command in a pod, its standard output as it comes.
+
+The kubernetes client makes the connection, with all its ways to authenticate, proxies and TLS settings. The frames are
+read here, from the socket: the client's own reading copies all it has for every frame that comes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import BackupError, LostError
+from .websocket_frames import CLOSE, PING, PONG, Control, FrameError, FrameParser
+
+try:
+    from kubernetes.client.exceptions import ApiException
+    from kubernetes.stream import stream, ws_client
+    from websocket import WebSocket, WebSocketException
+except ImportError:
+    HAS_KUBERNETES = False  # nobody has a client to give here then
+else:
+    HAS_KUBERNETES = True
+
+_STDOUT, _STDERR, _STATUS = 1, 2, 3
+_BLOCK_BYTES = 1 << 18
+_LEAST_BYTES = 1 << 14  # a TLS record, which is what one call gives at most
+_KEPT_BYTES = 1 << 14  # of standard error and of the status
+_GOODBYE_SECONDS = 5.0
+_PING_SECONDS = 10.0
+_SIGNALLED = 128
+_BUSY = frozenset({408, 429, 500, 502, 503, 504})
+# This version of the protocol passes through the API server as it is; the next one is taken apart there.
+_PROTOCOL = "v4.channel.k8s.io"
+
+
+class CommandError(BackupError):
+    """A command ended with another exit status than 0; `stderr` is what it said."""
+
+    check = "fetch"
+
+    def __init__(self, message: str, status: int, stderr: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.stderr = stderr
+
+
+class RefusedError(BackupError):
+    """The API server does not let the command run, and will not later; `status` is its HTTP status."""
+
+    check = "fetch"
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Container:
+    """Where commands run."""
+
+    core: Any  # the generated CoreV1Api
+    namespace: str
+    pod: str
+    name: str
+    silence_seconds: float = 60.0
+
+    def output(self, command: Sequence[str]) -> Iterator[memoryview]:
+        """The standard output of a command, which may be of any size.
+
+        Raises LostError when the connection ends before the command does, or when nothing comes for silence_seconds;
+        CommandError for an exit status; RefusedError.
+        """
+        return _Stream(self, command, may_be_silent=False).output()
+
+    def answer(self, command: Sequence[str], limit_bytes: int = 1 << 20) -> bytes:
+        """The whole short output of a command, which may say nothing for long while the server still answers."""
+        parts = bytearray()
+        for piece in _Stream(self, command, may_be_silent=True).output():
+            parts += piece
+            if len(parts) > limit_bytes:
+                raise LostError(f"'{command[0]}' said more than {limit_bytes} bytes")
+        return bytes(parts)
+
+    @property
+    def shown(self) -> str:
+        return f"the pod {self.namespace}/{self.pod}"
+
+
+class _Stream:
+    def __init__(self, container: Container, command: Sequence[str], may_be_silent: bool) -> None:
+        self._container = container
+        self._command = list(command)
+        self._may_be_silent = may_be_silent
+        self._stderr = bytearray()
+        self._status = bytearray()
+        self._has_status = False
+        self._closed = False
+        self._block = memoryview(bytearray(0))
+        self._heard = self._produced = 0.0
+
+    def output(self) -> Iterator[memoryview]:
+        websocket = _connect(self._container, self._command)
+        try:
+            yield from self._receive(websocket)
+        except (FrameError, OSError, WebSocketException) as error:
+            if not self._has_status:
+                raise self._lost(str(error) or type(error).__name__) from error
+        finally:
+            _disconnect(websocket)
+        self._judge()
+
+    def _receive(self, websocket: Any) -> Iterator[memoryview]:
+        """Standard output, until the server has closed the connection."""
+        parser = FrameParser()
+        self._heard = self._produced = time.monotonic()
+        websocket.sock.settimeout(min(_PING_SECONDS, self._container.silence_seconds))
+        while not self._closed:
+            received = self._read(websocket)
+            if received is None:
+                continue
+            if not received:
+                if not self._has_status:
+                    raise self._lost("the connection was closed in the middle")
+                return
+            for event in parser.feed(received):
+                if isinstance(event, Control):
+                    self._answer(websocket, event)
+                elif event.channel == _STDOUT:
+                    self._produced = self._heard
+                    yield event.data
+                elif event.channel == _STDERR:
+                    self._stderr += event.data[: _KEPT_BYTES - len(self._stderr)]
+                elif event.channel == _STATUS:
+                    self._has_status = True
+                    self._status += event.data[: _KEPT_BYTES - len(self._status)]
+                    websocket.sock.settimeout(_GOODBYE_SECONDS)
+
+    def _read(self, websocket: Any) -> memoryview | None:
+        """What the socket has, empty at its end; None when nothing came for a while."""
+        if len(self._block) < _LEAST_BYTES:
+            self._block = memoryview(bytearray(_BLOCK_BYTES))
+        try:
+            number = websocket.sock.recv_into(self._block)
+        except socket.timeout:
+            self._bear_silence(websocket)
+            return None
+        self._heard = time.monotonic()
+        received, self._block = self._block[:number], self._block[number:]
+        return received
+
+    def _bear_silence(self, websocket: Any) -> None:
+        """Ask whether the server is still there; raises LostError when it has been silent for too long."""
+        if self._has_status:
+            self._closed = True
+            return
+        now = time.monotonic()
+        limit = self._container.silence_seconds
+        if now - self._heard >= limit:
+            raise self._lost(f"the server has been silent for {limit:g} seconds")
+        if not self._may_be_silent and now - self._produced >= limit:
+            raise self._lost(f"the command gave nothing for {limit:g} seconds (does the volume answer?)")
+        websocket.ping()
+
+    def _answer(self, websocket: Any, control: Control) -> None:
+        if control.opcode == PING:
+            websocket.pong(control.data)
+        elif control.opcode == CLOSE:
+            self._closed = True
+        else:
+            assert control.opcode == PONG
+
+    def _lost(self, why: str) -> LostError:
+        return LostError(f"the stream from {self._container.shown} broke: {why}")
+
+    def _judge(self) -> None:
+        """Raises unless the command said that it ended well."""
+        if not self._has_status:
+            raise self._lost("the server closed it before the command had ended")
+        try:
+            status = json.loads(bytes(self._status))
+            if status["status"] == "Success":
+                return
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._lost("the server's last word is no status") from error
+        code = _exit_status(status)
+        message = str(status.get("message", "")) or "no reason was given"
+        # A process that was killed did not fail by itself: its pod is being ended.
+        if code is None or code > _SIGNALLED:
+            raise self._lost(message)
+        said = self._stderr.decode("utf-8", "replace").strip()
+        raise CommandError(
+            f"'{self._command[0]}' in {self._container.shown} ended with {code}: {said or message}", code, said
+        )
+
+
+def _exit_status(status: dict[str, Any]) -> int | None:
+    if status.get("reason") != "NonZeroExitCode":
+        return None
+    for cause in (status.get("details") or {}).get("causes") or []:
+        if cause.get("reason") == "ExitCode" and str(cause.get("message", "")).isdigit():
+            return int(cause["message"])
+    return None
+
+
+def _connect(container: Container, command: list[str]) -> Any:
+    """The connection, its handshake done; the kubernetes client would wait for that without end."""
+    result: list[Any] = []
+    abandoned = threading.Event()
+
+    def connect() -> None:
+        try:
+            websocket = _handshake(container, command)
+        except BaseException as error:  # raised below, in the thread that asked
+            result.append(error)
+            return
+        result.append(websocket)
+        if abandoned.is_set():
+            _disconnect(websocket)
+
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    thread.join(container.silence_seconds)
+    if not result:
+        abandoned.set()
+        raise LostError(f"the API server gave no answer for {container.silence_seconds:g} seconds")
+    if isinstance(result[0], ApiException):
+        raise _refusal(container, result[0]) from result[0]
+    if isinstance(result[0], BaseException):
+        raise result[0]
+    return result[0]
+
+
+def _handshake(container: Container, command: list[str]) -> Any:
+    # A client of its own: kubernetes.stream changes it for as long as the call takes.
+    client = copy.copy(container.core.api_client)
+    client.default_headers = {**client.default_headers, "sec-websocket-protocol": _PROTOCOL}
+    core = type(container.core)(client)
+    with _in_the_name_of(client.default_headers):
+        return stream(
+            core.connect_get_namespaced_pod_exec,
+            container.pod,
+            container.namespace,
+            container=container.name,
+            command=command,
+            stdin=False,
+            stdout=True,
+            stderr=True,
+            tty=False,
+            _preload_content=False,
+            binary=True,
+        ).sock
+
+
+@contextmanager
+def _in_the_name_of(headers: dict[str, str]) -> Iterator[None]:
+    """Have the headers that impersonate a user sent too: kubernetes.stream forgets them, and acts as somebody else."""
+    own = [f"{name}: {text}" for name, text in headers.items() if name.lower().startswith("impersonate-")]
+
+    class Impersonating(WebSocket):
+        def connect(self, url: str, **options: Any) -> None:
+            super().connect(url, **{**options, "header": [*options["header"], *own]})  # type: ignore[no-untyped-call]  # the library's
+
+    module: Any = ws_client
+    module.WebSocket = Impersonating if own else WebSocket
+    try:
+        yield
+    finally:
+        module.WebSocket = WebSocket
+
+
+def _refusal(container: Container, error: Any) -> BackupError:
+    """The client hides the HTTP status of a failed handshake (kubernetes.stream.ws_client.websocket_call)."""
+    origin = error.__context__
+    status = getattr(origin, "status_code", None)
+    body = getattr(origin, "resp_body", None) or b""
+    try:
+        message = json.loads(body)["message"]
+    except (ValueError, KeyError, TypeError):
+        found = re.search(r'"message":"((?:[^"\\]|\\.)*)"', str(error.reason))
+        message = found[1] if found else str(origin or error.reason)[:500]
+    if status is None:
+        found = re.match(r"Handshake status (\d{3})", str(error.reason))
+        status = int(found[1]) if found else 0
+    if status in (0, 404) or status in _BUSY:
+        # 404: no such pod; 500: its container does not run, or the kubelet cannot be reached.
+        return LostError(f"no stream from {container.shown}: {message}")
+    return RefusedError(
+        f"a command in {container.shown} is refused ({status}): {message}. Expected the right to get and create "
+        f"pods/exec in the namespace {container.namespace}",
+        status,
+    )
+
+
+def _disconnect(websocket: Any) -> None:
+    """At once: nobody waits for the server's good-bye."""
+    with contextlib.suppress(OSError):
+        websocket.shutdown()

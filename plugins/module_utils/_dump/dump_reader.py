@@ -1,0 +1,844 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+r"""Text chunks of a dump to its contents.
+
+What pg_dumpall and pg_dump write in their plain format (src/bin/pg_dump/pg_dumpall.c, pg_dump.c,
+pg_backup_archiver.c, dumputils.c of PostgreSQL 9.6 to 19), as psql would understand it: the lexer tells apart what is
+a statement, a command or a comment and what only looks like one.
+
+Before 12 no comment names a section's database: it begins with the \connect before pg_dump's first comment, in 11
+with that comment and CREATE DATABASE. Before 11 all databases are created among the globals, where their settings and
+rights are, too, and pg_dump names tables without their schema (before 10.3): it is the first of search_path.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import suppress
+from typing import Any
+
+from ..errors import (
+    DumpError,
+    ForeignTextError,
+    IncompleteDumpError,
+    MoreThanOneDumpError,
+    NotADumpError,
+    TextAfterDumpError,
+)
+from .contents import Contents, Database, Header, Table
+from .encodings import codec_of, decode
+from .section_statements import SectionStatements
+from .sql_lexer import SqlLexer
+
+# The comments between statements that say where one is (the line of dashes before them belongs to them).
+_MARKERS = re.compile(
+    rb"^(?:--\r?\n)?-- (?:PostgreSQL database (?:cluster )?dump(?: complete)?"
+    rb"|Database \"[^\r\n]*\" dump"
+    rb"|Dumped (?:from database|by pg_dump) version [^\r\n]*)\r?(?=\n)",
+    re.MULTILINE,
+)
+_HINT = b"ump"  # of "dump" and "Dumped"
+_CLUSTER, _CLUSTER_END = b"-- PostgreSQL database cluster dump", b"-- PostgreSQL database cluster dump complete"
+_DATABASE, _DATABASE_END = b"-- PostgreSQL database dump", b"-- PostgreSQL database dump complete"
+_FROM, _BY = b"-- Dumped from database version ", b"-- Dumped by pg_dump version "
+_SECTION = b'-- Database "'
+# What follows the last marker, to the text's end.
+_TAIL = b"\n--\n\n"
+_TAIL_UNRESTRICT = re.compile(rb"\n--\n\n\\unrestrict [A-Za-z0-9]+\n\n")
+_TAIL_UNRESTRICT_BEGUN = re.compile(rb"\n--\n\n(?:\\(?:[a-z]{0,10}|unrestrict [A-Za-z0-9]*\n?))?")
+_TAIL_BYTES = 4096
+_CUSTOM_FORMAT = b"PGDMP"
+_TAR_MAGIC = b"ustar"
+# psql skips it at the beginning of a file (mainloop.c).
+_MARK = b"\xef\xbb\xbf"
+_UTF_16_OR_32 = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
+# What other programs write at the beginning of theirs, PostgreSQL's relatives in pg_dump's words.
+_PRODUCT_BYTES = 4096
+_PRODUCT = re.compile(
+    rb"^(?:-- (?!PostgreSQL database)([A-Za-z][A-Za-z0-9_. ]{0,40}?) database (?:cluster )?dump\r?$"
+    rb"|(?:--|#|/\*)? ?(MySQL|MariaDB|phpMyAdmin|Adminer|HeidiSQL|Navicat|DBeaver|SQLite)\b"
+    rb"[^\n]{0,80}?(?i:dump|transfer|$)"
+    rb"|(PRAGMA foreign_keys))",
+    re.MULTILINE,
+)
+
+_HEADER = re.compile(rb"-- Backup made by homelab\.postgres_backup (\S+)\n((?:-- [^\n]+\n)*)--\n")
+_HEADER_BYTES = 1 << 20
+
+_IDENTIFIER = rb'(?:"(?:[^"]|"")*"|[^\s"();.,]+)'
+_QUALIFIED = rb"\s+(" + _IDENTIFIER + rb")(?:\.(" + _IDENTIFIER + rb"))?"
+_COPY = re.compile(
+    rb"COPY" + _QUALIFIED + rb"\s*(\((?:[^\"()]|\"[^\"]*\")*\))?\s*(WITH\s+OIDS\s*)?FROM\s+STDIN\b(\s*;)?",
+    re.IGNORECASE,
+)
+# As pg_dump writes it, where no name is quoted.
+_USUAL_COPY = re.compile(rb"COPY ([^\s\"();.,]+)\.([^\s\"();.,]+) \(([^\s\"(),;]+(?:, [^\s\"(),;]+)*)\) FROM stdin;")
+_COLUMN = re.compile(rb"[^\",()\s]+|\"[^\"]*\"")
+_COLUMNS = re.compile(rb"\(\s*(?:(?:\"(?:[^\"]|\"\")*\"|[^\",()\s]+)\s*(?:,\s*)?)+\)")
+_COPY_FROM_STDIN = re.compile(rb"\bFROM\s+STDIN\b", re.IGNORECASE)
+_QUOTED_OR_COMMENT = re.compile(rb"'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|/\*.*?\*/", re.DOTALL)
+_INSERT = re.compile(rb"INSERT\s+INTO" + _QUALIFIED, re.IGNORECASE)
+_CREATE_TABLE = re.compile(rb"CREATE\s+(?:UNLOGGED\s+)?TABLE(?:\s+IF\s+NOT\s+EXISTS)?" + _QUALIFIED)
+_CREATE_ROLE = re.compile(rb"CREATE\s+(?:ROLE|USER)\s+(" + _IDENTIFIER + rb")\s*;")
+_CREATE_TABLESPACE = re.compile(rb"CREATE\s+TABLESPACE\s+(" + _IDENTIFIER + rb")")
+_CREATE_DATABASE = re.compile(rb"CREATE\s+DATABASE\s+(" + _IDENTIFIER + rb")(.*)", re.DOTALL)
+_OPTION_NAME = rb"((?:CONNECTION )?[A-Z_]+)\s*=\s*"
+_OPTIONS = {
+    True: re.compile(_OPTION_NAME + rb"(E'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|" + _IDENTIFIER + rb"|-?\d+)", re.DOTALL),
+    False: re.compile(_OPTION_NAME + rb"(E?'(?:[^'\\]|''|\\.)*'|" + _IDENTIFIER + rb"|-?\d+)", re.DOTALL),
+}  # by standard_conforming_strings
+_ALTER_DATABASE = re.compile(rb"ALTER\s+DATABASE\s+(" + _IDENTIFIER + rb")\s+(.*);\Z", re.DOTALL)
+_ALTER_ROLE_IN = re.compile(
+    rb"ALTER\s+ROLE\s+(" + _IDENTIFIER + rb")\s+IN\s+DATABASE\s+(" + _IDENTIFIER + rb")\s+(.*);\Z", re.DOTALL
+)
+_OWNER = re.compile(rb"OWNER\s+TO\s+(" + _IDENTIFIER + rb")")
+_SETTING = re.compile(rb"SET\s+(" + _IDENTIFIER + rb"(?:\." + _IDENTIFIER + rb")*)\s+(?:TO|=)\s+(.*)", re.DOTALL)
+_PROPERTY = re.compile(rb"(CONNECTION LIMIT|IS_TEMPLATE|ALLOW_CONNECTIONS)\s*=?\s*(\S+)")
+_SEARCH_PATH = re.compile(rb"SET\s+search_path\s*(?:=|TO)\s*(" + _IDENTIFIER + rb")", re.IGNORECASE)
+_BEGIN = re.compile(rb"(BEGIN|COMMIT)(?:\s+(?:WORK|TRANSACTION))?\s*;")
+_SET = re.compile(rb"SET\s+(client_encoding|standard_conforming_strings)\s*(?:=|TO)\s*'?([^';]*)'?\s*;", re.IGNORECASE)
+_COMMAND = re.compile(rb"\\([^\s\\]+)\s*(.*)", re.DOTALL)
+_ARGUMENT = re.compile(rb"\s*(\"(?:[^\"]|\"\")*\"|'(?:[^'\\]|''|\\.)*'|[^\s\\\"']+)")
+# psql's commands that change nothing of what is restored; `set` only with such a variable.
+_IDLE_COMMANDS = frozenset((b"echo", b"qecho", b"warn", b"timing", b"pset", b"encoding"))
+_IDLE_VARIABLES = frozenset(
+    (b"ON_ERROR_STOP", b"VERBOSITY", b"SHOW_CONTEXT", b"ECHO", b"QUIET", b"HISTFILE", b"HISTCONTROL", b"ECHO_HIDDEN")
+)
+_CONNECTION_NAME = re.compile(rb"(?:^|\s)dbname\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s\\]|\\.)*))")
+
+
+class _RefusedError(Exception):
+    """The text need not be read any further."""
+
+
+class _Section:
+    """A database while it is being read."""
+
+    def __init__(self, offset: int) -> None:
+        self.offset = offset
+        self.end: int | None = None
+        self.body_offset: int | None = None
+        self.name: str | None = None
+        self.is_open = False  # between pg_dump's first and last comment
+        self.was_open = False
+        self.owner: str | None = None
+        self.create_options: dict[str, str] = {}
+        self.settings: dict[str, str] = {}
+        self.role_settings: list[dict[str, str]] = []
+        self.statements = SectionStatements()
+        self.tables: dict[tuple[bytes, bytes], int] = {}
+        self.codecs: dict[tuple[bytes, bytes], str] = {}
+
+    def to_database(self, text_bytes: int, roles: dict[bytes, str] | None) -> Database:
+        """What was read; `roles` are those of the dump, by their bytes."""
+        end = text_bytes if self.end is None else self.end
+        options = self.create_options
+        tables = []
+        for (schema, name), rows in self.tables.items():
+            codec = self.codecs.get((schema, name), "utf-8") if self.codecs else "utf-8"
+            tables.append(Table(_name(schema, codec), _name(name, codec), rows))
+        return Database(
+            name=self.name,
+            offset_bytes=self.offset,
+            body_offset_bytes=self.offset if self.body_offset is None else self.body_offset,
+            length_bytes=end - self.offset,
+            rows=sum(self.tables.values()),
+            owner=self.owner,
+            encoding=options.get("encoding"),
+            locale_provider=options.get("locale_provider"),
+            locale=options.get("locale", options.get("lc_collate")),
+            create_options=dict(options),
+            settings=dict(self.settings),
+            role_settings=tuple(self.role_settings),
+            properties=tuple(self.statements.properties),
+            roles=self.statements.roles(roles),
+            tables=tuple(tables),
+        )
+
+
+class DumpReader:
+    """Feed it text, then `finish`, which gives the contents or says what is wrong."""
+
+    def __init__(self) -> None:
+        self._lexer = SqlLexer(self, _MARKERS, _HINT)
+        self._bytes = 0
+        self._held: bytes | None = b""  # the first bytes, until it is known whether they are a mark
+        self._begin = b""
+        self._last = b""
+        self._codec = "utf-8"
+        self._standard_strings = True
+        self._kind: str | None = None
+        self._globals_offset = 0
+        self._server_version: str | None = None
+        self._pg_dump_version: str | None = None
+        self._roles: dict[bytes, str] = {}
+        self._tablespaces: list[str] = []
+        self._sections: list[_Section] = []
+        self._section: _Section | None = None
+        self._key: bytes | None = None  # of \restrict
+        self._was_restricted = False
+        self._target: tuple[bytes, bytes] | None = None  # whose COPY data is being read
+        self._block_rows = 0
+        self._end: int | None = None  # where the last marker's line ends
+        self._end_offset = 0  # where its comment begins
+        self._refused: DumpError | None = None
+        self._complete = False
+        self._schema = b"public"  # of names that have none
+        self._early: int | None = None  # the offset of a statement before the first section that has rows
+        self._copy_offset = 0  # of the COPY whose data is being read
+        self._transaction = 0  # the line of a BEGIN without its COMMIT
+        # Before version 12, the \\connect that may begin a section: its offset, where its line ends, the database.
+        self._connected: tuple[int, int, str] | None = None
+        # Before version 11, what the globals say of databases.
+        self._declared: dict[str, _Section] = {}
+        self._session = SectionStatements()
+
+    # -------------------------------------------------------------------------------------------------------- feeding
+
+    def feed(self, chunk: bytes) -> None:
+        """Read on: any number of bytes."""
+        if len(self._begin) < _HEADER_BYTES and not self._bytes > _HEADER_BYTES:
+            self._begin += chunk[: _HEADER_BYTES - len(self._begin)]
+        at = self._bytes
+        self._bytes += len(chunk)
+        self._last = chunk[-_TAIL_BYTES:] if len(chunk) >= _TAIL_BYTES else (self._last + chunk)[-_TAIL_BYTES:]
+        if self._refused is not None:
+            return
+        if self._held is not None:
+            # Whether the text begins with a mark shows when its first bytes are there.
+            self._held += chunk
+            if len(self._held) < len(_MARK) and _MARK.startswith(self._held):
+                return
+            chunk, at = self._held, 0
+            self._held = None
+            if chunk.startswith(_MARK):
+                chunk, at = chunk[len(_MARK) :], len(_MARK)
+                self._lexer.skip_mark(at)
+        self._feed(chunk, at)
+
+    def _feed(self, chunk: bytes, offset: int) -> None:
+        with suppress(_RefusedError):
+            if self._lexer.feed_rows(chunk):
+                return
+            zero = chunk.find(b"\0")
+            self._lexer.feed(chunk if zero < 0 else chunk[:zero])
+            if zero >= 0:
+                self.not_sql(offset + zero, self._lexer.line_at(offset + zero))
+
+    def finish(self) -> Contents:
+        """The contents, when the text is one whole dump; else raises a DumpError that carries what was read of it."""
+        if self._held and not _MARK.startswith(self._held):
+            self._feed(self._held, 0)
+        if self._refused is None:
+            with suppress(_RefusedError):
+                self._lexer.finish()
+        error = self._judge() if self._refused is None or self._kind is None else self._refused
+        if error is not None:
+            error.partial = self.contents()
+            raise error
+        self._complete = True
+        return self.contents()
+
+    def contents(self) -> Contents:
+        """What was read so far."""
+        roles = self._roles if self._kind == "cluster" else None
+        databases = tuple(section.to_database(self._bytes, roles) for section in self._sections)
+        kind = self._kind
+        if kind == "cluster" and not databases and self._end is not None:
+            kind = "globals"
+        span = None
+        if self._kind == "cluster":
+            end = (
+                databases[0].offset_bytes if databases else (self._end_offset if self._end is not None else self._bytes)
+            )
+            span = (self._globals_offset, end - self._globals_offset)
+        return Contents(
+            complete=self._complete,
+            kind=kind,
+            header=_read_header(self._begin),
+            server_version=self._server_version,
+            pg_dump_version=self._pg_dump_version,
+            roles=tuple(self._roles.values()),
+            tablespaces=tuple(self._tablespaces),
+            uncompressed_bytes=self._bytes,
+            rows=sum(database.rows for database in databases),
+            globals_span=span,
+            databases=databases,
+        )
+
+    def _judge(self) -> DumpError | None:
+        """What keeps the text from being one whole dump."""
+        if self._kind is None:
+            instead = self._what_instead()
+            if self._refused is not None and instead is None:
+                return self._refused
+            instead = instead or (f"expected a comment '{_CLUSTER.decode()}' or '{_DATABASE.decode()}', found none")
+            return NotADumpError(f"this is no plain dump of pg_dumpall or pg_dump: {instead}", 0)
+        expected = _CLUSTER_END if self._kind == "cluster" else _DATABASE_END
+        if self._end is None:
+            return IncompleteDumpError(
+                f"the dump is cut off: expected '{expected.decode()}' as its end, found the end of the text at byte "
+                f"{self._bytes}, {self._position()}. The program that wrote it did not finish: take another backup",
+                self._bytes,
+            )
+        return self._judge_end(self._end, expected) or (self._not_committed() if self._transaction else None)
+
+    def _judge_end(self, end: int, expected: bytes) -> DumpError | None:
+        """What is wrong with the text after the last marker."""
+        length = self._bytes - end
+        tail = self._last[-length:] if 0 < length <= len(self._last) else b""
+        tail = tail.replace(b"\r\n", b"\n").rstrip(b"\r")
+        if self._kind == "database" and self._was_restricted:
+            is_whole = self._key is None and _TAIL_UNRESTRICT.fullmatch(tail) is not None
+            is_begun = _TAIL_UNRESTRICT_BEGUN.fullmatch(tail) is not None
+        else:
+            is_whole, is_begun = tail == _TAIL, False
+        if is_whole:
+            return None
+        if tail.strip() == b"--" and len(tail) < len(_TAIL):
+            return IncompleteDumpError(
+                f"the dump's last newline is missing: expected an empty line after '{expected.decode()}', found the "
+                f"end of the text at byte {self._bytes}. All statements are there, but the file was changed, or not "
+                "written to its end: take another copy or backup",
+                self._bytes,
+            )
+        if is_begun or _TAIL.startswith(tail):
+            return IncompleteDumpError(
+                f"the dump is cut off in its last lines, after '{expected.decode()}': found the end of the text at "
+                f"byte {self._bytes}, expected a few bytes more. Take another backup",
+                self._bytes,
+            )
+        return TextAfterDumpError(
+            f"the dump's last lines are not those that pg_dump writes after '{expected.decode()}' at byte "
+            f"{self._end_offset}: something was appended or changed. Take another copy",
+            end,
+        )
+
+    def _what_instead(self) -> str | None:
+        """What the text is, where it is known."""
+        begin = self._begin
+        product = product_of(begin)
+        found = (
+            (not self._bytes or begin == _MARK, "the text is empty: the program that should have written it failed"),
+            (
+                is_utf_16_or_32(begin),
+                "found UTF-16 or UTF-32, as PowerShell's > writes it. Let pg_dumpall or pg_dump write the file "
+                "(--file), and compress it with gzip",
+            ),
+            (
+                begin.startswith(_CUSTOM_FORMAT),
+                "found pg_dump's custom format, which pg_restore reads; dump with --format=plain",
+            ),
+            (begin[257:262] == _TAR_MAGIC, "found a tar archive; expected the SQL text itself"),
+            (begin.startswith(b"\x1f\x8b"), "found gzip data within gzip data; decompress it once"),
+            (product is not None, f"found a dump of {product}; its own programs restore it"),
+            (
+                b"\r" in begin and b"\n" not in begin,
+                "its lines end in CR alone, which psql does not read; expected LF or CRLF",
+            ),
+        )
+        return next((text for is_it, text in found if is_it), None)
+
+    def _place(self) -> str:
+        """Which part of the dump is being read, in words."""
+        if self._kind is None:
+            return "before the dump's first comment"
+        section = self._section
+        if section is None:
+            return "among the roles and other globals"
+        return "in a database" if section.name is None else f"in the database '{section.name}'"
+
+    def _position(self) -> str:
+        """Where in the dump the text ends, in words, without any of it."""
+        place = self._place()
+        if self._target is not None:
+            place += f", in the rows of {self._table_name()} (after {self._block_rows} of them)"
+        else:
+            place += f", {self._lexer.where}"
+        return place
+
+    # --------------------------------------------------------------------------------------------------- as a handler
+
+    def comment(self, line: bytes, offset: int) -> None:  # noqa: PLR0912 - one branch for each marker
+        """A marker between statements."""
+        text = line.rstrip(b"\r")
+        dashes = text.find(b"\n") + 1
+        text = text[dashes:]
+        end = offset + len(line)
+        section = self._section
+        is_open = section is not None and section.is_open
+        if text == _CLUSTER:
+            if self._kind is None:
+                self._kind, self._globals_offset = "cluster", offset
+            else:
+                self._more(offset)
+        elif text == _DATABASE:
+            self._database_begins(offset)
+        elif text == _DATABASE_END:
+            if section is not None and is_open:
+                section.is_open = False
+                if self._kind == "database":
+                    self._ended(offset, end)
+        elif text == _CLUSTER_END:
+            if self._kind == "cluster" and not is_open:
+                self._ended(offset, end)
+        elif text.startswith(_SECTION):
+            if self._kind == "cluster" and not is_open and self._end is None:
+                self._begin_section(offset).name = decode(text[len(_SECTION) : -len(b'" dump')], self._codec)
+        elif text.startswith(_FROM) and is_open and self._server_version is None:
+            self._server_version = decode(text[len(_FROM) :], "utf-8")
+        elif text.startswith(_BY) and is_open and self._pg_dump_version is None:
+            self._pg_dump_version = decode(text[len(_BY) :], "utf-8")
+
+    def _database_begins(self, offset: int) -> None:
+        section = self._section
+        connected, self._connected = self._connected, None
+        if self._end is not None or (section is not None and section.is_open):
+            self._more(offset)
+        if self._kind is None:
+            self._kind = "database"
+        if section is None or section.was_open:
+            if self._kind == "database" and section is not None:
+                self._more(offset)
+            if connected is None:
+                section = self._begin_section(offset)
+            else:
+                offset, end, name = connected
+                section = self._begin_section(offset, self._declared.pop(name, None))
+                section.name, section.body_offset = name, end
+                section.statements.connected()
+        section.is_open = section.was_open = True
+
+    def _rows_before(self, offset: int) -> None:
+        self._foreign(
+            offset,
+            "the dump holds rows that belong to none of its databases: expected rows after pg_dump's first comment, "
+            f"found some at byte {offset} of the text. Was something put before the dump? Take another backup",
+        )
+
+    def _begin_section(self, offset: int, declared: _Section | None = None) -> _Section:
+        if self._early is not None:
+            self._rows_before(self._early)
+        if self._section is not None:
+            self._section.end = offset
+        self._section = declared or _Section(offset)
+        self._section.offset = offset
+        self._connected = None
+        self._sections.append(self._section)
+        self._key = None
+        return self._section
+
+    def _ended(self, offset: int, end: int) -> None:
+        if self._early is not None:
+            self._rows_before(self._early)
+        if self._end is None:
+            self._end, self._end_offset = end, offset
+            if self._kind == "cluster" and self._section is not None:
+                self._section.end = offset
+
+    def _refuse(self, error: DumpError) -> None:
+        """Read no further; what is wrong first is what is told."""
+        if self._refused is None:
+            self._refused = error
+        raise _RefusedError
+
+    def _more(self, offset: int) -> None:
+        self._refuse(
+            MoreThanOneDumpError(
+                f"more than one dump is in the file: another begins at byte {offset} of the text. Expected one: "
+                "was a dump appended to another, or did two write to the same file?",
+                offset,
+            )
+        )
+
+    def _after_end(self, offset: int) -> None:
+        self._refuse(
+            TextAfterDumpError(
+                f"something follows the dump's end at byte {offset} of the text: expected nothing. "
+                "Was something appended to the file? Take another copy",
+                offset,
+            )
+        )
+
+    def _foreign(self, offset: int, message: str) -> None:
+        """What psql would not read as a dump's."""
+        if self._end is not None:
+            self._after_end(offset)
+        self._refuse(ForeignTextError(message, offset))
+
+    def _where(self, offset: int, line: int) -> str:
+        return f"line {line} (byte {offset} of the text), {self._place()}"
+
+    def not_sql(self, offset: int, line: int) -> None:
+        self._foreign(
+            offset,
+            f"the dump holds text that is not SQL of pg_dumpall or pg_dump: {self._where(offset, line)}. psql would "
+            "not restore the backup as it was made. Was a program's message written into it (2>&1, kubectl exec with "
+            "a terminal)? Take another backup, with messages kept apart",
+        )
+
+    def not_a_row(self, offset: int, line: int, why: str, rows: int) -> None:
+        self.copied(rows, False)
+        table = "" if self._target is None else f", in the rows of {self._table_name()}"
+        self._foreign(
+            offset,
+            f"the dump holds a row that PostgreSQL refuses, so that its table would stay empty: {why}, in "
+            f"{self._where(offset, line)}{table}. Was a program's message written into the dump, or its line ends "
+            "changed? Take another backup, or copy it again without changing it",
+        )
+
+    def _table_name(self) -> str:
+        assert self._target is not None  # asked in the middle of COPY only
+        return ".".join(_name(part, self._codec) for part in self._target)
+
+    def _not_committed(self) -> IncompleteDumpError:
+        return IncompleteDumpError(
+            f"the dump begins a transaction in line {self._transaction} and does not commit it: expected COMMIT before "
+            "the end or the next \\connect; psql would restore nothing of it. Take another backup",
+            self._bytes,
+        )
+
+    def command(self, line: bytes, offset: int, end: int) -> None:
+        """A backslash command. Between \\restrict and \\unrestrict psql refuses all others (command.c)."""
+        found = _COMMAND.match(line)
+        is_cut = end == offset + len(line)
+        if found is None:
+            if not is_cut:
+                self.not_sql(offset, self._lexer.line_at(offset))
+            return
+        name, rest = found[1], found[2]
+        if name == b"unrestrict":
+            if rest.strip() == self._key:
+                self._key = None
+            return
+        if name == b"." and not is_cut:
+            # The COPY before it was not read as one.
+            self.not_sql(offset, self._lexer.line_at(offset))
+        if self._key is not None:
+            return
+        if self._end is not None:
+            self._after_end(offset)
+        if name == b"restrict":
+            self._key = rest.strip()
+            self._was_restricted = True
+        elif name in (b"connect", b"c"):
+            self._connect(_arguments(rest)[: 1 if is_cut else None], offset, end)
+        elif name == b"encoding":
+            arguments = _arguments(rest)
+            if arguments:
+                self._lexer.set_encoding(decode(arguments[0], "utf-8"))
+        elif not is_cut and not _is_idle(name, rest):
+            self._foreign(
+                offset,
+                "the dump holds a command of psql that pg_dumpall and pg_dump do not write and that may change what is "
+                f"restored: {self._where(offset, self._lexer.line_at(offset))}. Remove it, or take another backup",
+            )
+
+    def _connect(self, arguments: list[bytes], offset: int, end: int) -> None:
+        positional = [argument for argument in arguments if not argument.startswith(b"-reuse-previous=")]
+        self._set_standard_strings(True)
+        self._lexer.set_encoding("UTF8")
+        self._schema = b"public"
+        if self._transaction:
+            self._refuse(self._not_committed())
+        if len(positional) > 1:
+            self.not_sql(offset, self._lexer.line_at(offset))
+        if self._kind is None or not positional:
+            return
+        section = self._section
+        name = positional[0]
+        if b"=" in name:
+            in_string = _CONNECTION_NAME.search(name)
+            if in_string is None:
+                return
+            raw = in_string[1] if in_string[1] is not None else in_string[2]
+            name = re.sub(rb"\\(.)", rb"\1", raw, flags=re.DOTALL)
+        if section is None or (section.was_open and not section.is_open):
+            self._connected = (offset, end, decode(name, self._codec))
+            self._session.connected()
+            return
+        if not section.create_options:
+            section.name = decode(name, self._codec)
+        section.body_offset = end
+        section.statements.connected()
+
+    def copied(self, rows: int, ended: bool) -> None:
+        """Rows of COPY data."""
+        self._block_rows += rows
+        if self._target is not None:
+            self._add_rows(self._target, rows, self._copy_offset)
+        if ended:
+            self._target = None
+
+    def statement(self, text: bytes, offset: int, rows: int) -> bool:
+        """A statement; returns whether COPY data follows."""
+        first = text[:6].upper()
+        if self._end is not None:
+            self._after_end(offset)
+        if first[:4] == b"COPY":
+            return self._copy(text, offset)
+        if first == b"INSERT":
+            found = _INSERT.match(text)
+            if found is not None:
+                self._add_rows(self._table(found), rows, offset)
+        elif first == b"CREATE":
+            self._create(text, offset)
+        elif first[:5] in (b"BEGIN", b"COMMI"):
+            self._begin_or_commit(text, offset)
+        else:
+            if first[:3] == b"SET":
+                self._set(text)
+            if self._section is None:
+                self._read_globals(text, offset)
+            else:
+                if first == b"ALTER " and text[6:9] in (b"DAT", b"ROL"):
+                    self._alter(self._section, text)
+                self._read_section(self._section, text, offset)
+        return False
+
+    def _begin_or_commit(self, text: bytes, offset: int) -> None:
+        if _BEGIN.fullmatch(text) is None:
+            self.not_sql(offset, self._lexer.line_at(offset))
+        self._transaction = self._lexer.line_at(offset) if text[:1] in (b"B", b"b") else 0
+
+    def _read_globals(self, text: bytes, offset: int) -> None:
+        """Before version 11, what the globals say of a database."""
+        about = self._session.read(text, self._codec)
+        if about is None:
+            return
+        section = self._declared_section(_name(about[about.lastindex or 0], self._codec))
+        if text[6:9] in (b"DAT", b"ROL"):
+            self._alter(section, text)
+        section.statements.continue_session(self._session)
+        self._read_section(section, text, offset)
+
+    def _declared_section(self, name: str) -> _Section:
+        section = self._declared.setdefault(name, _Section(0))
+        section.name = name
+        return section
+
+    def _read_section(self, section: _Section, text: bytes, offset: int) -> None:
+        """What a statement says of its section's database, and the roles that it names."""
+        about = section.statements.read(text, self._codec)
+        if about is not None and _name(about[about.lastindex or 0], self._codec) == section.name:
+            length = self._lexer.end - offset
+            section.statements.add_property(about, offset, length, self._codec, self._standard_strings)
+
+    def _copy(self, text: bytes, offset: int) -> bool:
+        found = _USUAL_COPY.match(text)
+        if found is not None:
+            columns = found[3].count(b",") + 1
+        else:
+            found = _COPY.match(text)
+            if found is None:
+                self._lexer.set_columns(0)
+                return _COPY_FROM_STDIN.search(_QUOTED_OR_COMMENT.sub(b" ", text)) is not None
+            # The form that pg_dump writes is the text format, without options.
+            columns = _columns(found[3]) + int(found[4] is not None) if found[3] and found[5] else 0
+        self._lexer.set_columns(columns)
+        self._target = self._table(found)
+        self._block_rows = 0
+        self._copy_offset = offset
+        self._add_rows(self._target, 0, offset)
+        return True
+
+    def _table(self, found: re.Match[bytes]) -> tuple[bytes, bytes]:
+        """Schema and name as written."""
+        first, second = found[1], found[2]
+        return (self._schema, first) if second is None else (first, second)
+
+    def _add_rows(self, table: tuple[bytes, bytes], rows: int, offset: int) -> None:
+        section = self._section
+        if section is None:
+            if rows and self._early is None:
+                self._early = offset
+            return
+        section.tables[table] = section.tables.get(table, 0) + rows
+        if self._codec != "utf-8":
+            section.codecs[table] = self._codec
+
+    def _create(self, text: bytes, offset: int) -> None:
+        section = self._section
+        if section is None:
+            role = _CREATE_ROLE.match(text)
+            if role is not None:
+                self._roles[_bytes(role[1])] = _name(role[1], self._codec)
+                return
+            tablespace = _CREATE_TABLESPACE.match(text)
+            if tablespace is not None:
+                self._tablespaces.append(_name(tablespace[1], self._codec))
+                return
+            database = _CREATE_DATABASE.match(text)
+            if database is not None:
+                section = self._declared_section(_name(database[1], self._codec))
+                self._create_database(section, database)
+                self._given_later(section, database[2], offset)
+            return
+        table = _CREATE_TABLE.match(text)
+        if table is not None:
+            self._add_rows(self._table(table), 0, offset)
+            return
+        database = None if section.create_options else _CREATE_DATABASE.match(text)
+        if database is not None:
+            self._create_database(section, database)
+        section.statements.read(text, self._codec)
+
+    def _create_database(self, section: _Section, database: re.Match[bytes]) -> None:
+        section.name = _name(database[1], self._codec)
+        for option in _OPTIONS[self._standard_strings].finditer(database[2]):
+            value = option[2] if self._standard_strings else re.sub(rb"\A'", b"E'", option[2])
+            section.create_options[option[1].decode().lower().replace(" ", "_")] = _value(value, self._codec)
+
+    def _given_later(self, section: _Section, options: bytes, offset: int) -> None:
+        """Before version 11 CREATE DATABASE has what ALTER DATABASE sets since then."""
+        owner = section.create_options.pop("owner", None)
+        if owner is not None:
+            section.owner = owner
+        for option in _OPTIONS[self._standard_strings].finditer(options):
+            if option[1] == b"OWNER":
+                section.statements.owned_by(option[2], self._codec)
+            elif option[1] in (b"CONNECTION LIMIT", b"IS_TEMPLATE"):
+                section.statements.add_option(option[1] + b" " + option[2], offset, self._lexer.end - offset)
+
+    def _alter(self, section: _Section, text: bytes) -> None:
+        if section.name is None:
+            return
+        database = _ALTER_DATABASE.match(text)
+        if database is not None:
+            if _name(database[1], self._codec) != section.name:
+                return
+            what = database[2]
+            owner, setting, a_property = _OWNER.match(what), _SETTING.match(what), _PROPERTY.match(what)
+            if owner is not None:
+                section.owner = _name(owner[1], self._codec)
+            elif setting is not None:
+                section.settings[_name(setting[1], self._codec)] = decode(setting[2], self._codec)
+            elif a_property is not None:
+                section.create_options[a_property[1].decode().lower().replace(" ", "_")] = _value(
+                    a_property[2], self._codec
+                )
+            return
+        role = _ALTER_ROLE_IN.match(text)
+        if role is not None and _name(role[2], self._codec) == section.name:
+            setting = _SETTING.match(role[3])
+            if setting is not None:
+                section.role_settings.append(
+                    {
+                        "role": _name(role[1], self._codec),
+                        "name": _name(setting[1], self._codec),
+                        "value": decode(setting[2], self._codec),
+                    }
+                )
+
+    def _set(self, text: bytes) -> None:
+        found = _SET.match(text)
+        if found is None:
+            path = _SEARCH_PATH.match(text)
+            if path is not None:
+                self._schema = path[1]
+            return
+        value = decode(found[2], "utf-8").strip()
+        if found[1].lower() == b"client_encoding":
+            self._codec = codec_of(value)
+            self._lexer.set_encoding(value)
+        else:
+            self._set_standard_strings(value.lower() not in ("off", "false", "0", "no"))
+
+    def _set_standard_strings(self, on: bool) -> None:
+        self._standard_strings = on
+        self._lexer.set_standard_strings(on)
+
+
+def _name(identifier: bytes, codec: str) -> str:
+    """A quoted or plain identifier as the name that it stands for (each part of a qualified setting is plain)."""
+    text = decode(identifier, codec)
+    if text[:1] == '"' and text[-1:] == '"' and len(text) > 1:
+        return text[1:-1].replace('""', '"')
+    return text
+
+
+def is_utf_16_or_32(begin: bytes) -> bool:
+    """Whether a text begins with such a mark, or with characters that have a zero byte each."""
+    if begin.startswith(_UTF_16_OR_32):
+        return True
+    return len(begin) > 1 and len({begin[0] == 0, begin[1] == 0}) == 2 and begin[2:4].count(0) == 1
+
+
+def product_of(begin: bytes) -> str | None:
+    """The product that wrote a text, where another one than PostgreSQL says so at its beginning."""
+    found = _PRODUCT.search(begin[:_PRODUCT_BYTES])
+    if found is None:
+        return None
+    name = (found[1] or found[2] or b"SQLite").decode()
+    return "YugabyteDB" if name == "YSQL" else name
+
+
+def _columns(names: bytes) -> int:
+    """How many columns a list in parentheses has; 0 where that is not easily said."""
+    return len(_COLUMN.findall(names.replace(b'""', b""))) if _COLUMNS.fullmatch(names) else 0
+
+
+def _bytes(identifier: bytes) -> bytes:
+    """The bytes of the name that a quoted or plain identifier stands for."""
+    return identifier[1:-1].replace(b'""', b'"') if identifier[:1] == b'"' else identifier
+
+
+def _value(literal: bytes, codec: str) -> str:
+    """An option's value: the string that a literal stands for, or the word itself."""
+    text = decode(literal, codec)
+    if text[:2] == "E'":
+        return re.sub(r"\\(.)|''", lambda found: found[1] or "'", text[2:-1], flags=re.DOTALL)
+    if text[:1] == "'":
+        return text[1:-1].replace("''", "'")
+    return _name(literal, codec)
+
+
+def _is_idle(command: bytes, rest: bytes) -> bool:
+    """Whether a command of psql changes nothing of what is restored."""
+    if command in (b"set", b"unset"):
+        return rest.split()[:1] != [] and rest.split()[0] in _IDLE_VARIABLES
+    return command in _IDLE_COMMANDS
+
+
+def _arguments(text: bytes) -> list[bytes]:
+    """The arguments of a backslash command (psqlscanslash.l): quoted ones without their quotes."""
+    found = []
+    for argument in _ARGUMENT.findall(text):
+        if argument[:1] == b'"':
+            found.append(argument[1:-1].replace(b'""', b'"'))
+        elif argument[:1] == b"'":
+            found.append(re.sub(rb"\\(.)|''", lambda part: part[1] or b"'", argument[1:-1], flags=re.DOTALL))
+        else:
+            found.append(argument)
+    return found
+
+
+def _read_header(begin: bytes) -> Header | None:
+    """The header of a run (backup.sh, write_header), only as the very first text."""
+    found = _HEADER.match(begin)
+    if found is None:
+        return None
+    values: dict[str, Any] = {}
+    for line in found[2].decode("utf-8", "backslashreplace").splitlines():
+        name, colon, value = line[3:].partition(": ")
+        if colon:
+            try:
+                values[name] = json.loads(value)
+            except ValueError:
+                values[name] = value
+    skipped = values.get("databases skipped")
+
+    def text(name: str) -> str | None:
+        value = values.get(name)
+        return value if isinstance(value, str) else None
+
+    return Header(
+        collection_version=found[1].decode("utf-8", "backslashreplace"),
+        started=text("started"),
+        server=text("server"),
+        server_version=text("server version"),
+        pg_dumpall_version=text("pg_dumpall version"),
+        bootstrap_superuser=text("bootstrap superuser"),
+        databases_skipped=tuple(str(name) for name in skipped) if isinstance(skipped, list) else (),
+    )

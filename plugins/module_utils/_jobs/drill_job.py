@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""A rehearsed restore: what is asked of its Job, and what its end means."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import ExpectationError
+from ..units import parse_duration, parse_size
+from .drill_report import ALWAYS_THERE
+from .job_templates import PREFIX
+from .volume_jobs import DRILL, VolumeWork
+
+FILES = ("backup.sh", "retention.awk", "feeding.sh", "globals.awk", "sections.awk", "drill.sh")
+# Where the throwaway server has its data.
+DATA = "/drill"
+_DATA_VOLUME = "postgres-backup-drill"
+# How long the Job may last besides the time that the script allows itself: to be scheduled, and to start.
+START_SECONDS = 600
+# What is restored in one transaction: enough text to gain by it (below wal_skip_threshold PostgreSQL writes WAL all the
+# same), and not more tables than a fifth of the locks that the throwaway server has room for (drill.sh).
+_LEAST_BYTES_IN_A_TRANSACTION = 4 * 1024**2
+_MOST_TABLES_IN_A_TRANSACTION = 5000
+# As PostgreSQL names settings (src/backend/utils/misc/guc.c, valid_custom_variable_name), without the rare $.
+_SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
+_VARIABLE_BYTES = 32 * 4096 - 100
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True)
+class DrillRequest:
+    """What to rehearse, and with what: `backup` is None for the newest complete one, `superuser` for the backup's own.
+
+    `size_limit` is a Kubernetes quantity, `timeout` a duration; `node` is where the pod must run; `sections` are the
+    offset, length and body's offset in bytes of each database's section of the text, where they are known of this very
+    backup.
+    """
+
+    backup: str | None = None
+    size_limit: str = "10Gi"
+    in_memory: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    superuser: str | None = None
+    timeout: str = "6h"
+    directory: str | None = None
+    node: str | None = None
+    sections: tuple[tuple[int, int, int], ...] = ()
+
+
+def sections(contents: Mapping[str, Any]) -> tuple[tuple[int, int, int], ...]:
+    """Where a dump may be cut into parts that are restored side by side: each database's section.
+
+    Its offset, its length, and where its body begins if that is to be restored in one transaction, else 0.
+
+    None in a dump of `pg_dumpall --clean`, which drops and makes the databases that every session begins in. Raises
+    ExpectationError where the contents do not say it.
+    """
+    try:
+        found = contents["databases"]
+        if any(each["name"] in ALWAYS_THERE and each["create_options"] for each in found):
+            return ()
+        return tuple((int(each["offset_bytes"]), int(each["length_bytes"]), _in_a_transaction(each)) for each in found)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ExpectationError(
+            f"contents: expected where each database lies, found no usable {error}. Pass a whole 'contents', such as a "
+            "file of contents_dest"
+        ) from error
+
+
+def _in_a_transaction(database: Mapping[str, Any]) -> int:
+    gains = int(database["length_bytes"]) >= _LEAST_BYTES_IN_A_TRANSACTION
+    fits = len(database["tables"]) <= _MOST_TABLES_IN_A_TRANSACTION
+    return int(database["body_offset_bytes"]) if gains and fits else 0
+
+
+def drill_work(request: DrillRequest, job: str) -> VolumeWork:
+    """The Job's work; `job` is its name. Raises ExpectationError, which names the option."""
+    for name, text in (("backup", request.backup), ("superuser", request.superuser)):
+        if text is not None and (not text or _CONTROL.search(text)):
+            raise ExpectationError(f"{name}: expected a name in one line, found {text!r}")
+    if request.backup is not None and "/" in request.backup:
+        raise ExpectationError(f"backup: expected the name of a backup on the volume, found a path, {request.backup}")
+    limit = _named("size_limit", parse_size, request.size_limit)
+    seconds = _named("timeout", parse_duration, request.timeout).total_seconds()
+    return VolumeWork(
+        kind=DRILL,
+        words=("drill",),
+        files=FILES,
+        deadline_seconds=int(seconds) + START_SECONDS,
+        directory=request.directory,
+        node=request.node,
+        variables={
+            f"{PREFIX}DRILL_BACKUP": request.backup or "",
+            f"{PREFIX}DRILL_SUPERUSER": request.superuser or "",
+            f"{PREFIX}DRILL_SETTINGS": settings_text(request.settings),
+            f"{PREFIX}DRILL_SECTIONS": _sections_text(request.sections),
+            f"{PREFIX}DRILL_DATA": DATA,
+            f"{PREFIX}DRILL_SIZE_LIMIT": str(limit),
+            f"{PREFIX}TIME_LIMIT": request.timeout,
+            f"{PREFIX}JOB": job,
+        },
+        volumes=(
+            {
+                "name": _DATA_VOLUME,
+                "emptyDir": {"sizeLimit": request.size_limit, **({"medium": "Memory"} if request.in_memory else {})},
+            },
+        ),
+        mounts=({"name": _DATA_VOLUME, "mountPath": DATA},),
+        # initdb refuses a user id that no passwd entry names.
+        passwd=True,
+    )
+
+
+def _sections_text(parts: tuple[tuple[int, int, int], ...]) -> str:
+    """A line for each; nothing, which only costs time, where they do not fit into a variable (execve(2))."""
+    text = "\n".join(" ".join(map(str, each)) for each in parts)
+    return text if len(text) < _VARIABLE_BYTES else ""
+
+
+def _named(option: str, parse: Any, text: str) -> Any:
+    try:
+        return parse(text)
+    except ExpectationError as error:
+        raise ExpectationError(f"{option}: {error}") from error
+
+
+def settings_text(settings: Mapping[str, Any]) -> str:
+    """A line `name = value` for each; raises ExpectationError for what is no setting of PostgreSQL's."""
+    lines = []
+    for name, value in settings.items():
+        if not _SETTING.fullmatch(str(name)):
+            raise ExpectationError(
+                f"settings: expected names of PostgreSQL's settings, such as shared_preload_libraries, found {name!r}"
+            )
+        if not isinstance(value, (str, int, float)):
+            raise ExpectationError(f"settings: expected one value for {name}, found {type(value).__name__}")
+        text = ("on" if value else "off") if isinstance(value, bool) else str(value)
+        if _CONTROL.search(text):
+            raise ExpectationError(f"settings: expected the value of {name} in one line, without control characters")
+        lines.append(f"{name} = {text}")
+    return "\n".join(lines)
+
+
+def failure_reason(state: str, reason: str | None, result: Mapping[str, Any] | None, killed: object) -> str:
+    """Why a drill failed: the script's own reason, else what Kubernetes says of pod and Job.
+
+    `state` and `reason` are the Job's end, `killed` what ended its pod from outside.
+    """
+    if result is not None and result.get("reason"):
+        # The script was only told to end; who told it, and why, Kubernetes knows.
+        by = (
+            f". Kubernetes ended its pod: {killed}"
+            if killed is not None and "ended from outside" in result["reason"]
+            else ""
+        )
+        return f"{result['reason']}{by}"
+    if killed is not None:
+        return f"Kubernetes ended its pod: {killed}"
+    if reason is not None and reason.startswith("DeadlineExceeded"):
+        return f"it took longer than its timeout ({reason}). Raise timeout"
+    if state == "Gone":
+        return "the Job was deleted before its end was seen"
+    return f"it left no reason ({reason or state}). Look at its log"

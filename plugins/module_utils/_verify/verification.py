@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""One local backup, read once: its hash, its contents, and all that is wrong with it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from .._dump.contents import Contents
+from .._dump.dump_reader import DumpReader
+from .._dump.gzip_reader import GzipReader
+from .._volume.backup_names import parse_time, time_in_name
+from .._volume.checksum_file import LIMIT_BYTES, SUFFIX, parse_sidecar
+from ..errors import DumpError, ExpectationError, GzipError, SidecarError, UnreadableError
+from ..findings import Failure
+from . import expectations
+from .expectations import Expectations, Facts
+
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was found of a backup; `sha256` is of the file, `expected_sha256_from` says where another was to be had."""
+
+    path: str
+    size_bytes: int
+    sha256: str | None
+    expected_sha256_from: str | None
+    created: datetime | None
+    contents: Contents
+    failures: tuple[Failure, ...]
+
+
+def open_backup(path: str) -> BinaryIO:
+    """The file, opened for reading; raises UnreadableError for everything that is not a readable regular file."""
+    try:
+        # Opening a fifo would wait for a writer.
+        mode = Path(path).stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise UnreadableError(f"{path} is {_kind(mode)}: expected a backup file{_directory_format(path)}")
+        return Path(path).open("rb", buffering=0)
+    except OSError as error:
+        raise UnreadableError(_why(path, error)) from error
+
+
+def _directory_format(path: str) -> str:
+    """What to do with what pg_dump --format=directory wrote."""
+    if not (Path(path) / "toc.dat").exists():
+        return ""
+    return ". It is pg_dump's directory format, which pg_restore reads; dump with --format=plain"
+
+
+def _kind(mode: int) -> str:
+    kinds = (
+        (stat.S_ISDIR, "a directory"),
+        (stat.S_ISBLK, "a device"),
+        (stat.S_ISCHR, "a device"),
+        (stat.S_ISFIFO, "a named pipe"),
+        (stat.S_ISSOCK, "a socket"),
+    )
+    return next((name for is_kind, name in kinds if is_kind(mode)), "no regular file")
+
+
+def _why(path: str, error: OSError) -> str:
+    if error.errno == errno.ENOENT:
+        return f"{path} does not exist: expected a backup file. Look at the path"
+    if error.errno == errno.EACCES:
+        return f"{path} cannot be read by user id {os.geteuid()}: change its mode, or become another user"
+    return f"{path} cannot be read: {error.strerror}"
+
+
+def expected_sha256(path: str, given: str | None, sidecar: str) -> tuple[str | None, str | None]:
+    """The sha256 that the backup should have, and where it comes from: `sha256`, `sidecar` or None.
+
+    `sidecar` is `auto` (used when there is one), `required` or `ignore`. Raises SidecarError.
+    """
+    if given is not None:
+        return given.lower(), "sha256"
+    if sidecar == "ignore":
+        return None, None
+    beside = path + SUFFIX
+    try:
+        with open_backup(beside) as stream:
+            return parse_sidecar(stream.read(LIMIT_BYTES), Path(path).name), "sidecar"
+    except OSError as error:
+        raise SidecarError(f"the sidecar {_why(beside, error)}") from error
+    except UnreadableError as error:
+        if sidecar == "auto" and not os.path.lexists(beside):
+            return None, None
+        raise SidecarError(f"the sidecar {error}") from error
+
+
+def verify(path: str, expected: Expectations, now: datetime, sha256: str | None, sidecar: str) -> Verification:
+    """Read the file once and compare it with everything that is expected of it.
+
+    Raises UnreadableError when there is nothing to read, ExpectationError for expectations that nothing can meet;
+    everything else is a failure in the result.
+    """
+    expectations.require_usable(expected)
+    if sha256 is not None and _SHA256.fullmatch(sha256) is None:
+        raise ExpectationError(f"sha256: expected 64 hexadecimal digits, found '{sha256}'")
+    failures: list[Failure] = []
+    wanted = source = None
+    with open_backup(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        try:
+            wanted, source = expected_sha256(path, sha256, sidecar)
+        except SidecarError as error:
+            failures.append(Failure(error.check, str(error)))
+        found, contents, damage = read_backup(stream)
+    failures += damage
+    if wanted is not None and found != wanted and found is not None:
+        failures.insert(
+            0,
+            Failure(
+                "sha256",
+                f"the file is not the one that was made: expected the sha256 {wanted} ({_SOURCES[str(source)]}), found "
+                f"{found}. Copy it again; if the copy on the volume differs too, take another backup",
+            ),
+        )
+    created = parse_time(contents.header.started) if contents.header and contents.header.started else None
+    facts = Facts(size_bytes=size, created=created or time_in_name(Path(path).name), now=now)
+    failures += expectations.check(expected, facts, contents)
+    return Verification(
+        path=path,
+        size_bytes=size,
+        sha256=found,
+        expected_sha256_from=source,
+        created=facts.created,
+        contents=contents,
+        failures=tuple(failures),
+    )
+
+
+_SOURCES = {"sha256": "given", "sidecar": "in its sidecar"}
+
+
+def read_backup(stream: BinaryIO) -> tuple[str | None, Contents, list[Failure]]:
+    """The sha256, the contents as far as they can be read, and what is wrong with them.
+
+    The hash is None when the stream could not be read to its end.
+    """
+    reader, dump = GzipReader(stream), DumpReader()
+    failures: list[Failure] = []
+    contents = _read(reader, dump, failures)
+    return reader.sha256, contents, failures
+
+
+def _read(reader: GzipReader, dump: DumpReader, failures: list[Failure]) -> Contents:
+    """The contents, as far as they can be read; what is wrong goes to `failures`."""
+    try:
+        for chunk in reader:
+            dump.feed(chunk)
+    except (GzipError, UnreadableError) as error:
+        failures.append(Failure(error.check, str(error)))
+        return dump.contents()
+    try:
+        return dump.finish()
+    except DumpError as error:
+        failures.append(Failure(error.check, str(error)))
+        return dump.contents()

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""File names of backups and the times in them."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timezone
+
+_NAME = re.compile(r"(?P<prefix>.+)-(?P<time>[0-9]{4}-[0-9]{2}-[0-9]{2}-[0-9]{6})\.sql\.gz")
+_NAME_TIME_FORMAT = "%Y-%m-%d-%H%M%S"
+# How times are shown, and how the script writes them.
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def backup_name(prefix: str, started: datetime) -> str:
+    """The file name of a backup: its CronJob's name and the UTC time when the run started."""
+    return f"{prefix}-{started.astimezone(timezone.utc).strftime(_NAME_TIME_FORMAT)}.sql.gz"
+
+
+def time_in_name(name: str) -> datetime | None:
+    """The UTC time in a backup's file name (no path); None when it is no such name, or no such time exists."""
+    found = _NAME.fullmatch(name)
+    if found is None:
+        return None
+    try:
+        return datetime.strptime(found["time"], _NAME_TIME_FORMAT).replace(tzinfo=timezone.utc)
+    except ValueError:
+        return None
+
+
+def prefix_in_name(name: str) -> str | None:
+    """What stands before the time in a backup's file name (no path), its CronJob's name; None for another name."""
+    found = _NAME.fullmatch(name)
+    return found["prefix"] if found else None
+
+
+def parse_time(text: str) -> datetime | None:
+    """A time as the script writes it, such as `2026-11-22T02:00:00Z`; None for anything else."""
+    try:
+        return datetime.strptime(text, TIME_FORMAT).replace(tzinfo=timezone.utc)
+    except ValueError:
+        return None

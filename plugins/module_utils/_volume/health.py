@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""One judgement of an installation: everything about it that a person should know of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from ..findings import Failure
+from ..units import format_duration
+from .backup_names import parse_time
+from .catalog import COMPLETE, DAMAGED, UNCHECKED, Catalog
+
+# A backup that is smaller than this share of the one before lost something.
+_SHRUNK = 0.5
+_NAMED = 5
+# How far the clocks of the control plane and of a node may differ.
+_CLOCK_TOLERANCE = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class DrillSchedule:
+    """The CronJob of the drills: `last_time` is when it last started one (UTC), `is_active` whether one is going on.
+
+    `last_success` is when the last Job that succeeded ended.
+    """
+
+    is_suspended: bool
+    last_time: datetime | None
+    is_active: bool
+    last_success: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A CronJob as it stands in the cluster.
+
+    `image` is its own, `server_image` the one of the server's pods and `script_version` the version of the script that
+    it runs: None where they are not known. `drill` is None where no drills are scheduled. `is_ours` when it runs this
+    collection's script: another one checks nothing.
+    """
+
+    is_suspended: bool
+    image: str
+    server_image: str | None
+    script_version: str | None
+    drill: DrillSchedule | None = None
+    is_ours: bool = True
+
+
+def problems(
+    installation: Installation, catalog: Catalog, now: datetime, max_age: timedelta, own_version: str
+) -> list[Failure]:
+    """Everything that is not well, the gravest first; `own_version` is that of the script that the modules carry."""
+    return [
+        *_backups(catalog, now, max_age, installation.is_ours),
+        *_last_run(catalog.last_run),
+        *_drill(installation.drill, catalog),
+        *_schedule(installation, own_version),
+        *_space(catalog),
+        *_files(catalog, installation.is_ours),
+    ]
+
+
+def _backups(catalog: Catalog, now: datetime, max_age: timedelta, is_ours: bool) -> Iterator[Failure]:
+    newest = catalog.newest()
+    if newest is None:
+        yield Failure(
+            "backup",
+            f"expected a complete backup, found none among {len(catalog.backups)} files. "
+            f"{_RUN_ONE if is_ours else _NOT_OURS}",
+        )
+        return
+    age = now - newest.created
+    if age > max_age:
+        yield Failure(
+            "age",
+            f"expected a complete backup younger than {format_duration(max_age)}, found {newest.name}, which is "
+            f"{format_duration(age)} old. Look at the last run and at the schedule",
+        )
+    complete = [backup for backup in catalog.backups if backup.state == COMPLETE and not backup.is_future]
+    if len(complete) > 1 and newest.size_bytes < _SHRUNK * complete[1].size_bytes:
+        yield Failure(
+            "size",
+            f"expected about the size of the backup before, found {newest.name} with {newest.size_bytes} bytes after "
+            f"{complete[1].name} with {complete[1].size_bytes}. Verify it (backup_verify with compare_to)",
+        )
+
+
+_RUN_ONE = "Run one: ansible-playbook homelab.postgres_backup.backup_now"
+_NOT_OURS = (
+    "This CronJob does not run this collection's script, so none of its backups will be: let site.yml take it over, "
+    "and its next run checks them (docs/migrating.md). Until then verify the newest one (backup_fetch with verify)"
+)
+
+
+def _last_run(last_run: dict[str, Any] | None) -> Iterator[Failure]:
+    if last_run is None:
+        return
+    state = last_run.get("state")
+    if state in {"failed", "interrupted"}:
+        reason = last_run.get("reason") or "it ended before it could write its result"
+        yield Failure("last_run", f"the last run, started {last_run.get('started')}, {_ENDED[state]}: {reason}")
+    # Runs of earlier versions do not tell the two apart.
+    invalid = last_run.get("invalid_databases") or []
+    skipped = [name for name in last_run.get("skipped_databases") or [] if name not in invalid]
+    if invalid:
+        drop = " ".join('DROP DATABASE "{}";'.format(name.replace('"', '""')) for name in invalid[:_NAMED])
+        yield Failure(
+            "databases",
+            f"expected every database in the backup, found that {_some(invalid)} are invalid, since their DROP "
+            f"DATABASE was interrupted, and are left out. Nothing can connect to them any more: {drop}",
+        )
+    if skipped:
+        yield Failure(
+            "databases",
+            f"expected every database in the backup, found that {_some(skipped)} allow no connections and are left out "
+            "(ALTER DATABASE … ALLOW_CONNECTIONS true, or drop them)",
+        )
+
+
+_ENDED = {"failed": "failed", "interrupted": "was interrupted"}
+
+
+def _drill(scheduled: DrillSchedule | None, catalog: Catalog) -> Iterator[Failure]:
+    """What is wrong with the rehearsed restores.
+
+    One by hand is a problem only while the backup that it failed for is the newest: nobody promised another.
+    """
+    last = catalog.last_drill or {}
+    state, newest = last.get("state"), catalog.newest()
+    is_of_newest = newest is not None and last.get("backup") == newest.name
+    if state in _ENDED and (scheduled is not None or (state == "failed" and is_of_newest)):
+        reason = last.get("reason") or "it ended before it could write its result"
+        of = f" of {last['backup']}" if last.get("backup") else ""
+        yield Failure(
+            "drill", f"the last rehearsed restore{of}, started {last.get('started')}, {_ENDED[state]}: {reason}"
+        )
+    if scheduled is None:
+        return
+    if scheduled.is_suspended:
+        yield Failure(
+            "drill", "the drill's CronJob is suspended: no restore is rehearsed until postgres_backup_suspend is false"
+        )
+    due = scheduled.last_time
+    if due is None or scheduled.is_active:
+        return
+    started = parse_time(str(last.get("started")))
+    if started is None or started < due - _CLOCK_TOLERANCE:
+        yield Failure(
+            "drill",
+            f"a rehearsed restore was due at {due:%Y-%m-%d %H:%M} UTC: expected its outcome on the volume, found "
+            f"{f'one of {started:%Y-%m-%d %H:%M} UTC' if started else 'none'}. Look at the drill's Job and its pod",
+        )
+    elif state == "running" and (scheduled.last_success is None or scheduled.last_success < due):
+        yield Failure(
+            "drill",
+            f"the rehearsed restore of {due:%Y-%m-%d %H:%M} UTC ended without an outcome: expected its pod to come to "
+            "its end, found that its Job failed. Was it out of memory (postgres_backup_resources), or evicted?",
+        )
+
+
+def _schedule(installation: Installation, own_version: str) -> Iterator[Failure]:
+    if installation.is_suspended:
+        yield Failure(
+            "schedule", "the CronJob is suspended: no backup will be made until postgres_backup_suspend is false"
+        )
+    server = installation.server_image
+    if server is not None and server != installation.image:
+        yield Failure(
+            "image",
+            f"expected the server's own image {server}, found {installation.image}. Run site.yml again, or set "
+            "postgres_backup_image if that is meant",
+        )
+    if installation.script_version is not None and _older(installation.script_version, own_version):
+        yield Failure(
+            "script",
+            f"expected the script of version {own_version} in the cluster, found {installation.script_version}. Run "
+            "site.yml again",
+        )
+
+
+def _older(version: str, than: str) -> bool:
+    try:
+        return [int(part) for part in version.split(".")] < [int(part) for part in than.split(".")]
+    except ValueError:
+        return True
+
+
+def _space(catalog: Catalog) -> Iterator[Failure]:
+    newest = catalog.newest()
+    if newest is not None and catalog.free_bytes < newest.size_bytes:
+        yield Failure(
+            "space",
+            f"expected room for another backup of {newest.size_bytes} bytes, found {catalog.free_bytes} bytes free. "
+            "Make room, enlarge the volume, or keep fewer",
+        )
+
+
+def _files(catalog: Catalog, is_ours: bool) -> Iterator[Failure]:
+    kinds = (
+        (
+            "unchecked",
+            [backup.name for backup in catalog.backups if backup.state == UNCHECKED],
+            _UNCHECKED if is_ours else _NEVER_CHECKED,
+        ),
+        ("damaged", [backup.name for backup in catalog.backups if backup.state == DAMAGED], _DAMAGED),
+        ("future", [backup.name for backup in catalog.backups if backup.is_future], _FUTURE),
+    )
+    for check, found, advice in kinds:
+        if found:
+            yield Failure(check, f"expected only complete backups, found {check}: {_some(found)}. {advice}")
+
+
+_UNCHECKED = "The next run checks them once they have not changed for an hour"
+_NEVER_CHECKED = "No run of this CronJob checks them: verify what you need (backup_fetch with verify)"
+_DAMAGED = "Do not rely on them; the file with .damaged added says why"
+_FUTURE = (
+    "Their names lie ahead of the clock, so that they count for nothing and are never deleted. Set the clocks right; "
+    "then delete each with its .sha256, or rename it to its true time and delete its .sha256: the next run checks it. "
+    "The runbook has a pod for work with the files"
+)
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

@@ -1,3 +1,0 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
-# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The one adapter: nothing else imports kubernetes or kubernetes.core."""

@@ -1,0 +1,344 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""An installation for the fault matrix: its operations begun, stopped in the middle, and what each says at its end."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from tests import clock as faketime
+from tests.cluster.support.ansible_runs import RUN_MODULE
+from tests.cluster.support.backup_files import noise
+from tests.cluster.support.kube import NAME, kubectl, listed, names
+from tests.cluster.support.live_server import LiveServer
+from tests.cluster.support.step_gate import RUN_AS, Installation, Json
+from tests.faults.own_cluster import processes, wait_until
+from tests.script.volume import Entry, backup_name, snapshot
+from tests.warm_python import warm_python
+
+SHOP = "faultshop"
+BIG = f"{NAME}-2026-01-01-020000.sql.gz"
+BIG_BYTES = 300_000_000
+MODULES = {
+    "run": "backup_job",
+    "list": "backup_info",
+    "prune": "backup_prune",
+    "fetch": "backup_fetch",
+    "drill": "restore_drill",
+    "restore": "restore_database",
+}
+# Runs in the database that is restored: it waits while the volume has that file (a drill's server sees it), or while
+# the server has that role (the live one).
+_HOLD = """CREATE FUNCTION pg_temp.hold() RETURNS void LANGUAGE plpgsql AS $hold$
+BEGIN
+    WHILE (pg_catalog.pg_stat_file('/backups/gate/hold', true)).size IS NOT NULL
+        OR EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'hold')
+    LOOP
+        PERFORM pg_catalog.pg_sleep(0.1);
+    END LOOP;
+END
+$hold$;
+
+SELECT pg_temp.hold();
+
+"""
+
+
+_WAIT = """import threading
+import time
+
+
+def wait(self, timeout=None):
+    end = None if timeout is None else time.monotonic() + timeout
+    while not self.is_set() and (end is None or time.monotonic() < end):
+        time.sleep(0.05)
+    return self.is_set()
+
+
+threading.Event.wait = wait
+"""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One of the collection's modules at work, as Ansible starts it on the host, without what Ansible does before."""
+
+    kind: str
+    process: subprocess.Popen[str]
+    began: float = field(default_factory=time.monotonic)
+
+    def end(self, seconds: float = 180) -> Json:
+        """Its result, with `failed` and `msg`."""
+        try:
+            output, _ = self.process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            raise AssertionError(f"{self.kind} did not end within {seconds} s") from None
+        assert '\n{"' in output and "Traceback" not in output, output
+        result: Json = json.loads(output[output.index('\n{"') :])
+        return {"failed": False, "msg": "", **result}
+
+
+@dataclass(frozen=True)
+class FaultSetup:
+    """An installation, its live server, a backup whose restore can be held up, and a folder to fetch to."""
+
+    installation: Installation
+    live: LiveServer
+    folder: Path
+    collections: Path
+    held: Json
+    growing: str = ""
+
+    @property
+    def namespace(self) -> str:
+        return self.installation.namespace
+
+    @property
+    def here(self) -> Path:
+        return self.folder / "here"
+
+    def begin(self, kind: str, clock: str = "", **options: Any) -> Operation:
+        """Begins an operation: a drill or restore of the backup that can be held up, a fetch of the newest.
+
+        `clock` sets the controller's clock off, such as by +3d.
+        """
+        given: dict[str, Any] = {"namespace": self.namespace, "name": NAME}
+        if kind == "drill":
+            given |= {"backup": self.held["backup"]}
+        elif kind == "restore":
+            given |= {key: self.held[key] for key in ("backup", "sha256", "contents")}
+            given |= {"database": SHOP, "new_name": f"{SHOP}_new"}
+        elif kind == "fetch":
+            self.here.mkdir(exist_ok=True)
+            given |= {"dest": f"{self.here}/"}
+        arguments = self.folder / f"{kind}-{uuid.uuid4().hex[:8]}.json"
+        arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**given, **options}}))
+        # libfaketime is loaded when a program starts.
+        python = sys.executable if clock else str(warm_python())
+        command = [python, str(RUN_MODULE), str(self.collections), MODULES[kind], str(arguments)]
+        moved = {**faketime.environment(), "FAKETIME": clock, "PYTHONPATH": str(self._patience())} if clock else {}
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, **moved},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        return Operation(kind, process)
+
+    def _patience(self) -> Path:
+        """A folder for Python's path: libfaketime does not know how threading waits, and it would wait for days."""
+        folder = self.folder / "patience"
+        folder.mkdir(exist_ok=True)
+        (folder / "sitecustomize.py").write_text(_WAIT)
+        return folder
+
+    # ------------------------------------------------------------------------------------------------- in the middle
+
+    @contextlib.contextmanager
+    def in_the_middle(self, *kinds: str, **options: Mapping[str, Any]) -> Iterator[dict[str, Operation]]:
+        """The operations, at work; `release` lets them go on, and so does the end of the block."""
+        if "run" in kinds:
+            self.installation.stop_at("dump")
+        if "drill" in kinds:
+            (self.installation.volume / "gate" / "hold").touch()
+        if "restore" in kinds:
+            self.live.sql("CREATE ROLE hold;")
+        begun = {kind: self.begin(kind, **options.get(kind, {})) for kind in kinds if kind != "fetch"}
+        try:
+            if "run" in kinds:
+                self.installation.wait_for_gate()
+            if "drill" in kinds:
+                wait_until(lambda: bool(processes(f": postgres {SHOP} [local] SELECT")), "the drill is held up")
+            if "restore" in kinds:
+                restoring = f": postgres {SHOP}_new_restoring"
+                wait_until(lambda: bool(processes(restoring, ") SELECT")), "the restore is held up")
+            if "fetch" in kinds:
+                # It cannot be held up, and comes last.
+                begun["fetch"] = self.begin("fetch", backup=BIG, **options.get("fetch", {}))
+                wait_until(
+                    lambda: self._has_come() > 0 or begun["fetch"].process.poll() is not None, "some of it is here"
+                )
+                assert self._has_come() < BIG_BYTES and begun["fetch"].process.poll() is None, begun["fetch"].end()
+            yield begun
+        finally:
+            self.release()
+
+    def _has_come(self) -> int:
+        """How much of the large backup is here, once it is a tenth."""
+        try:
+            size = (self.here / f".{BIG}.partial").stat().st_size
+        except FileNotFoundError:
+            return 0
+        return size if size > BIG_BYTES // 10 else 0
+
+    def release(self) -> None:
+        self.release_restores()
+        (self.installation.volume / "gate" / "stop").unlink(missing_ok=True)
+
+    def release_restores(self) -> None:
+        (self.installation.volume / "gate" / "hold").unlink(missing_ok=True)
+        self.live.sql("DROP ROLE IF EXISTS hold;")
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """A session that keeps a table locked: a dump waits for it, in its middle."""
+        statement = "BEGIN; LOCK TABLE items IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600);"
+        words = ("env", "PGAPPNAME=the lock", "psql", "-X", "-d", SHOP, "-c", statement)
+        session = subprocess.Popen(
+            self.live.command(*words), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        question = (
+            "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted AND database IS NOT NULL;"
+        )
+        try:
+            wait_until(lambda: self.live.sql(question) != "0", "the table is locked")
+            yield
+        finally:
+            self.live.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'the lock';")
+            session.kill()
+            session.communicate()
+
+    def wait_until_the_dump_waits(self) -> None:
+        wait_until(lambda: bool(processes(f": postgres {SHOP} ", "LOCK TABLE waiting")), "the dump waits for its lock")
+
+    # -------------------------------------------------------------------------------------------------------- before
+
+    def older(self) -> dict[bytes, Entry]:
+        """The volume before a fault, with two backups more than retention keeps."""
+        for day in (1, 2):
+            _put(self.installation.volume, backup_name(NAME, datetime(2025, 1, day, tzinfo=UTC)), gzip.compress(b"old"))
+        return snapshot(self.installation.volume)
+
+    # --------------------------------------------------------------------------------------------------------- after
+
+    def assert_as_it_was(self, before: dict[bytes, Entry], has_partial: bool = False) -> None:
+        """Every older backup, nothing half done on the volume, here and in the cluster, no database of a restore.
+
+        `has_partial`: a run that could not tidy up left one of its own, or none. It is another Job's, which might be
+        at work, and goes with the first run after a day.
+        """
+        if has_partial:
+            partials = [*self.installation.volume.glob(f".{NAME}-*.partial")]
+            assert len(partials) <= 1
+            for partial in partials:
+                partial.unlink()
+        kept = {name: entry for name, entry in before.items() if name + b".keep" in before or name.endswith(b".keep")}
+        after = snapshot(self.installation.volume)
+        assert len(kept) > 10
+        assert kept.items() <= after.items()
+        left = {os.fsdecode(name) for name in after if name.startswith(b".")}
+        assert not left, left
+        whole = {os.fsdecode(name) for name in after if name.endswith(b".sql.gz")}
+        assert all(f"{name}.sha256".encode() in after for name in whole)
+        assert not list(self.here.glob(".*.partial"))
+        selector = "app.kubernetes.io/component in (reader, drill, restore)"
+        wait_until(
+            lambda: not any(listed(kind, self.namespace, selector) for kind in ("job", "pod")), "its Jobs are gone"
+        )
+        wait_until(lambda: not self.live.waits(), "no database of a restore is left")
+        self.live.sql(f"DROP DATABASE IF EXISTS {SHOP}_new;")
+        kubectl("delete", "jobs", "--all", "-n", self.namespace)
+        wait_until(lambda: not names("job", self.namespace), "no Job is there")
+        for path in self.here.glob("*"):
+            path.unlink()
+
+
+def told(kind: str, result: Json) -> str:
+    """What an operator sees of a result, without what differs from run to run."""
+    if result["failed"]:
+        return _without_names(result["msg"].partition("\nIts log ended")[0])
+    return _GOOD[kind](result)
+
+
+def _run(result: Json) -> str:
+    made = result["result"] or {}
+    attempts = f"; attempt {made['attempts']}" if made.get("attempts", 1) > 1 else ""
+    reason = f"; recovered from: {_without_names(made['recovered_from'])}" if made.get("recovered_from") else ""
+    return f"succeeded{'; attached' if result['attached'] else ''}{attempts}{reason}"
+
+
+def _list(result: Json) -> str:
+    problems = [_without_names(problem["message"]) for problem in result["problems"]]
+    return "healthy" if result["healthy"] else f"problems: {' | '.join(problems)}"
+
+
+def _fetch(result: Json) -> str:
+    return f"fetched, {result['size_bytes']} bytes; interruptions: {'some' if result['interruptions'] else 'none'}"
+
+
+_GOOD: dict[str, Callable[[Json], str]] = {
+    "run": _run,
+    "list": _list,
+    "prune": lambda result: f"deleted {len(result['deleted'])}",
+    "fetch": _fetch,
+    "drill": lambda result: f"restored, {result['rows']} rows counted",
+    "restore": lambda result: f"restored, {result['rows']} rows",
+}
+
+
+def _without_names(text: str) -> str:
+    """The same in every run."""
+    text = re.sub(r"postgres-backup-\d{4}-\d\d-\d\d-\d{6}\.sql\.gz", "<backup>", text)
+    text = re.sub(r"postgres-backup-(manual-\d+-\w+|(reader|drill|restore)-\w+)(-\w{5})?", "<job>", text)
+    text = re.sub(r"\b[0-9a-f]{64}\b", "<id>", text)
+    text = re.sub(r"\bshare-[0-9a-f]{8}\b", "share", text)
+    text = re.sub(r"10\.\d+\.\d+\.\d+", "<address>", text)
+    text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "<time>", text)
+    return " ".join(text.split())
+
+
+def put_big(volume: Path) -> None:
+    """A backup that takes a while to come; it need not be one."""
+    _put(volume, BIG, noise(BIG_BYTES))
+
+
+def _put(volume: Path, name: str, data: bytes) -> None:
+    (volume / name).write_bytes(data)
+    (volume / f"{name}.sha256").write_text(f"{hashlib.sha256(data).hexdigest()}  {name}\n")
+    for path in (volume / name, volume / f"{name}.sha256"):
+        path.chmod(0o640)
+        os.chown(path, RUN_AS, RUN_AS)
+
+
+def keep_all(volume: Path) -> None:
+    """Retention keeps what is there now, and it takes no slot."""
+    for path in [*volume.glob("*.sql.gz")]:
+        Path(f"{path}.keep").touch()
+
+
+def put_held(volume: Path, real: str) -> str:
+    """A real backup again, whose restore can be held up; returns its name."""
+    return _put_other(volume, real, _HOLD, timedelta(days=2))
+
+
+def put_growing(volume: Path, real: str) -> str:
+    """A real backup again, which makes 300 MB more of data before it can be held up; returns its name."""
+    grow = "CREATE TABLE public.big AS SELECT repeat(md5(g::text), 30) FROM generate_series(1, 300000) AS g;\n\n"
+    return _put_other(volume, real, grow + _HOLD, timedelta(days=3))
+
+
+def _put_other(volume: Path, real: str, statements: str, age: timedelta) -> str:
+    text = gzip.decompress((volume / real).read_bytes()).decode()
+    section = text.index(f"\\connect {SHOP}\n")
+    begin = text.index("\nCOPY public.", section) + 1
+    name = backup_name(NAME, datetime.now(UTC) - age)
+    _put(volume, name, gzip.compress((text[:begin] + statements + text[begin:]).encode(), mtime=0))
+    return name

@@ -1,0 +1,413 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""The fault matrix: what table.py expects, run for real on a cluster that may break."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.support.ansible_runs import Ansible
+from tests.cluster.support.installed_objects import written_objects
+from tests.cluster.support.kube import NAME, apply, job_ends, kubectl, must_get
+from tests.cluster.support.live_server import POD, LiveServer
+from tests.cluster.support.namespaces import new_namespace, secret
+from tests.cluster.support.pod_commands import PodCommands
+from tests.cluster.support.servers import bring_server_up
+from tests.cluster.support.step_gate import WAIT, Installation, Json, install
+from tests.faults.operations import SHOP, FaultSetup, Operation, keep_all, put_big, put_growing, put_held, told
+from tests.faults.own_cluster import FaultCluster, own_cluster, wait_until
+from tests.faults.shared_volume import SharedVolume
+from tests.faults.table import FAULTS
+from tests.in_turn import weekly
+from tests.script.volume import snapshot
+
+
+@pytest.fixture(scope="module")
+def cluster_of_faults() -> Iterator[FaultCluster]:
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    with pytest.MonkeyPatch.context() as patch, own_cluster(f"faults{worker}") as found:
+        patch.setenv("KUBECONFIG", found.kubeconfig)
+        patch.setenv("PATH", f"{found.programs}:{os.environ['PATH']}")
+        found.give_a_small_disk()
+        yield found
+
+
+@pytest.fixture(scope="module")
+def server_and_objects(
+    cluster_of_faults: FaultCluster, collections: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[LiveServer, list[Json]]:
+    """The live server, and the objects of an installation."""
+    assert os.environ["KUBECONFIG"] == cluster_of_faults.kubeconfig
+    ansible = Ansible(tmp_path_factory.mktemp("written"), collections)
+    server = bring_server_up(ansible, "faults")
+    live = LiveServer(server, PodCommands("faults", POD), {})
+    live.sql(f"DROP DATABASE IF EXISTS {SHOP};")
+    live.sql(f"CREATE DATABASE {SHOP};")
+    live.sql("CREATE TABLE items AS SELECT g AS id, md5(g::text) AS name FROM generate_series(1, 1000) AS g;", SHOP)
+    play = ansible.site(namespace="faults", keep_last=1, keep_daily=1)
+    assert play.status == 0, play.output
+    return live, written_objects(ansible.folder)
+
+
+def make_setup(installation: Installation, live: LiveServer, folder: Path, collections: Path) -> FaultSetup:
+    """With ten older backups, a large one, a real one, and one whose restore can be held up."""
+    installation.fill(10)
+    # A dump would hold the role, and its restore would wait for ever.
+    live.sql("DROP ROLE IF EXISTS hold;")
+    put_big(installation.volume)
+    keep_all(installation.volume)
+    empty = FaultSetup(installation, live, folder, collections, {})
+    made = empty.begin("run").end()
+    assert not made["failed"], made["msg"]
+    held = put_held(installation.volume, made["result"]["backup"])
+    growing = put_growing(installation.volume, made["result"]["backup"])
+    keep_all(installation.volume)
+    # The one that retention keeps, for whichever fault comes first.
+    good_run(empty)
+    fetched = empty.begin("fetch", backup=held, verify=True).end()
+    assert not fetched["failed"], fetched["msg"]
+    return FaultSetup(installation, live, folder, collections, fetched, growing)
+
+
+@pytest.fixture(scope="module", name="setup")
+def fault_setup(
+    server_and_objects: tuple[LiveServer, list[Json]], tmp_path_factory: pytest.TempPathFactory, collections: Path
+) -> FaultSetup:
+    live, objects = server_and_objects
+    return make_setup(install(objects, "faults"), live, tmp_path_factory.mktemp("home"), collections)
+
+
+@pytest.fixture(scope="module")
+def share(cluster_of_faults: FaultCluster) -> SharedVolume:
+    found = SharedVolume(cluster_of_faults, "share")
+    found.make()
+    return found
+
+
+@pytest.fixture(scope="module", name="setup_on_share")
+def fault_setup_on_share(
+    server_and_objects: tuple[LiveServer, list[Json]],
+    share: SharedVolume,
+    tmp_path_factory: pytest.TempPathFactory,
+    collections: Path,
+) -> FaultSetup:
+    """Another installation, whose volume is the share; a run is tried twice."""
+    live, objects = server_and_objects
+    namespace = new_namespace("share")
+    apply(secret(namespace, live.server.password), share.volume())
+    claim = {
+        "storageClassName": "",
+        "volumeName": share.name,
+        "resources": {"requests": {"storage": "400Mi"}},
+    }
+    install(objects, namespace, job={"backoffLimit": 1}, claim=claim)
+    installation = Installation(namespace, share.folder)
+    return make_setup(installation, live, tmp_path_factory.mktemp("share"), collections)
+
+
+class Observations:
+    """What is seen of a fault's cells, held against what table.py expects."""
+
+    def __init__(self, fault: str) -> None:
+        self.fault = fault
+        self.texts: dict[str, str] = {}
+
+    def add(self, operation: Operation) -> Json:
+        """Waits for its end."""
+        result = operation.end()
+        self.texts[operation.kind] = told(operation.kind, result)
+        print(self.fault, operation.kind, round(time.monotonic() - operation.began, 1), "|", self.texts[operation.kind])
+        return result
+
+    def judge(self) -> None:
+        expected = {operation: cell.seen for operation, cell in FAULTS[self.fault].cells.items() if cell.seen}
+        assert self.texts.keys() == expected.keys()
+        wrong = {kind: text for kind, text in self.texts.items() if not re.search(expected[kind], text)}
+        assert not wrong, wrong
+        if path := os.environ.get("FAULTS_SEEN"):
+            record = Path(path)
+            known = json.loads(record.read_text()) if record.exists() else {}
+            known[self.fault] = self.texts
+            record.write_text(json.dumps(known, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+@contextlib.contextmanager
+def meets(setup: FaultSetup, fault: str, leaves_partial: bool = False) -> Iterator[Observations]:
+    """A fault: nothing is lost or left over, and what was seen is what is expected."""
+    before = setup.older()
+    seen = Observations(fault)
+    yield seen
+    setup.assert_as_it_was(before, leaves_partial)
+    seen.judge()
+
+
+def good_run(setup: FaultSetup) -> None:
+    made = setup.begin("run").end()
+    assert not made["failed"], made["msg"]
+
+
+OUTAGE_SECONDS = 6
+
+
+@pytest.mark.parametrize(
+    ("component", "how"),
+    [
+        ("kube-apiserver", "killed"),
+        weekly("kube-apiserver", "paused"),
+        weekly("kubelet", "killed"),
+        ("kubelet", "paused"),
+        ("etcd", "killed"),
+        weekly("etcd", "paused"),
+        weekly("containerd", "killed"),
+        ("containerd", "paused"),
+    ],
+)
+def test_cluster_component_killed_or_paused(
+    cluster_of_faults: FaultCluster, setup: FaultSetup, component: str, how: str
+) -> None:
+    fault: Callable[[str], AbstractContextManager[None]] = getattr(cluster_of_faults, how)
+    with (
+        meets(setup, f"{component} {how}") as seen,
+        setup.in_the_middle("run", "drill", "restore", "fetch") as begun,
+    ):
+        with fault(component):
+            since = time.monotonic()
+            short = [setup.begin(kind) for kind in ("list", "prune")]
+            if component == "kube-apiserver":
+                wait_until(lambda: all(each.process.poll() is not None for each in short), "they give up")
+            time.sleep(max(0, since + OUTAGE_SECONDS - time.monotonic()))
+        for operation in short:
+            seen.add(operation)
+        setup.release_restores()
+        for kind in ("fetch", "drill", "restore"):
+            seen.add(begun[kind])
+        setup.release()
+        seen.add(begun["run"])
+
+
+def server_processes() -> list[int]:
+    """Those of the live server's container."""
+    pod = must_get("pod", POD, "faults")
+    identity = pod["status"]["containerStatuses"][0]["containerID"].rpartition("/")[2]
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and identity in _cgroup(entry)]
+
+
+def _cgroup(process: Path) -> str:
+    try:
+        return (process / "cgroup").read_text()
+    except OSError:
+        return ""
+
+
+@pytest.mark.parametrize("how", ["killed", weekly("paused")])
+def test_live_server_killed_or_paused(setup: FaultSetup, how: str) -> None:
+    with meets(setup, f"PostgreSQL {how}") as seen, contextlib.ExitStack() as stack:
+        begun = stack.enter_context(setup.in_the_middle("drill", "restore", "fetch"))
+        lock = stack.enter_context(contextlib.ExitStack())
+        lock.enter_context(setup.locked())
+        begun["run"] = setup.begin("run")
+        setup.wait_until_the_dump_waits()
+        group = server_processes()
+        if how == "killed":
+            for process in group:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+            short = [setup.begin(kind) for kind in ("list",)]
+            wait_until(lambda: set(server_processes()).isdisjoint(group), "it is gone")
+            wait_until(
+                lambda: (
+                    "true"
+                    in kubectl("get", "pod", POD, "-n", "faults", "-o", "jsonpath={.status.containerStatuses[0].ready}")
+                ),
+                "the server is back",
+            )
+        else:
+            for process in group:
+                os.kill(process, signal.SIGSTOP)
+            short = [setup.begin(kind) for kind in ("list",)]
+            time.sleep(OUTAGE_SECONDS)
+            for process in group:
+                os.kill(process, signal.SIGCONT)
+        for operation in short:
+            seen.add(operation)
+        # First of all: a restore's end would rename a database that it is about to dump.
+        lock.close()
+        seen.add(begun["run"])
+        setup.release_restores()
+        for kind in ("fetch", "drill", "restore"):
+            seen.add(begun[kind])
+
+
+def test_node_disk_full(cluster_of_faults: FaultCluster, setup: FaultSetup) -> None:
+    with meets(setup, "node out of disk") as seen:
+        filler = cluster_of_faults.node_disk() / "filler"
+        with setup.in_the_middle("run", "restore") as begun:
+            (setup.installation.volume / "gate" / "hold").touch()
+            free = shutil.disk_usage(cluster_of_faults.node_disk()).free
+            subprocess.run(["fallocate", "-l", str(free - (420 << 20)), filler], check=True)
+            seen.add(setup.begin("drill", backup=setup.growing))
+            wait_until(lambda: "disk-pressure" in taints(), "the node takes no pods")
+            for operation in [setup.begin(kind, stuck_timeout="4s") for kind in ("list", "prune", "fetch")]:
+                seen.add(operation)
+            filler.unlink()
+            with cluster_of_faults.killed("kubelet"):
+                pass
+            setup.release_restores()
+            seen.add(begun["restore"])
+            setup.release()
+            seen.add(begun["run"])
+    wait_until(lambda: "disk-pressure" not in taints(), "the node takes pods again")
+
+
+def taints() -> str:
+    return kubectl("get", "nodes", "-o", "jsonpath={.items[0].spec.taints}")
+
+
+def test_volume_slow(share: SharedVolume, setup_on_share: FaultSetup) -> None:
+    with meets(setup_on_share, "volume slow") as seen, share.slow():
+        begun = [setup_on_share.begin(kind) for kind in ("list", "prune", "fetch", "drill", "restore")]
+        for operation in begun:
+            seen.add(operation)
+        seen.add(setup_on_share.begin("run"))
+
+
+def test_volume_silent(share: SharedVolume, setup_on_share: FaultSetup) -> None:
+    begin = setup_on_share.in_the_middle("run", "drill", "restore", "fetch")
+    with meets(setup_on_share, "volume silent") as seen, begin as begun:
+        with share.silent():
+            short = [setup_on_share.begin(kind) for kind in ("list", "prune")]
+            setup_on_share.live.sql("DROP ROLE hold;")
+            time.sleep(OUTAGE_SECONDS + 6)
+        for operation in short:
+            seen.add(operation)
+        setup_on_share.release_restores()
+        for kind in ("fetch", "drill", "restore"):
+            seen.add(begun[kind])
+        setup_on_share.release()
+        seen.add(begun["run"])
+
+
+def test_volume_gone(share: SharedVolume, setup_on_share: FaultSetup) -> None:
+    with meets(setup_on_share, "volume vanished", leaves_partial=True) as seen:
+        middle = setup_on_share.in_the_middle(
+            "run", "drill", "restore", "fetch", fetch={"retries": 1}, run={"stuck_timeout": "4s"}
+        )
+        with middle as begun, share.gone():
+            short = [setup_on_share.begin(kind, stuck_timeout="4s") for kind in ("list", "prune")]
+            # What the gate waits for is gone with the mount.
+            setup_on_share.release()
+            for operation in [*short, *begun.values()]:
+                seen.add(operation)
+        good_run(setup_on_share)
+
+
+def test_volume_read_only(share: SharedVolume, setup_on_share: FaultSetup) -> None:
+    with meets(setup_on_share, "volume read-only", leaves_partial=True) as seen:
+        setup_on_share.installation.stop_at("read_back")
+        with setup_on_share.in_the_middle("drill", "restore", "fetch") as begun:
+            setup_on_share.installation.stop_at("read_back")
+            begun["run"] = setup_on_share.begin("run")
+            setup_on_share.installation.wait_for_gate()
+            (setup_on_share.installation.volume / "gate" / "stop").unlink()
+            (setup_on_share.installation.volume / "gate" / "hold").unlink()
+            with share.read_only():
+                setup_on_share.live.sql("DROP ROLE hold;")
+                short = [setup_on_share.begin(kind) for kind in ("list", "prune")]
+                for operation in [*short, *begun.values()]:
+                    seen.add(operation)
+        good_run(setup_on_share)
+
+
+def test_volume_full(share: SharedVolume, setup_on_share: FaultSetup) -> None:
+    with meets(setup_on_share, "volume full") as seen:
+        with setup_on_share.in_the_middle("run", "drill", "restore", "fetch") as begun, share.full():
+            setup_on_share.release()
+            for operation in begun.values():
+                seen.add(operation)
+            for operation in [setup_on_share.begin(kind) for kind in ("list", "prune")]:
+                seen.add(operation)
+        good_run(setup_on_share)
+
+
+def test_two_controllers_at_once(setup: FaultSetup) -> None:
+    with meets(setup, "two controllers") as seen:
+        twice = [setup.begin(kind) for kind in ("prune", "list", "drill", "run") for _ in range(2)]
+        results = [seen.add(operation) for operation in twice]
+        assert not any(result["failed"] for result in results)
+        with setup.in_the_middle("restore") as begun, contextlib.ExitStack() as lock:
+            lock.enter_context(setup.locked())
+            begun["run"] = setup.begin("run")
+            setup.wait_until_the_dump_waits()
+            setup.release_restores()
+            seen.add(begun["restore"])
+            lock.close()
+            seen.add(begun["run"])
+
+
+# What each night's run meets, at which step, and the reason that it gives.
+NIGHTS = [
+    ("prepare", "echo 'psql: error: FATAL:  the database system is starting up' >&2; exit 2", "server does not answer"),
+    ("dump", "echo 'pg_dumpall: error: query failed' >&2; exit 1", "pg_dumpall failed"),
+    ("dump", "exit 0", "the dump is not whole"),
+    ("dump", "kill -9 $PPID; exit 1", "the dump was cut off"),
+    ("read_back", 'echo damage >>"${1#if=}"', "does not hold what was written|cannot be read back"),
+    ("publish", "rm -f /backups/.*.partial; exit 1", "the backup volume failed"),
+    ("dump", WAIT, ""),
+]
+
+
+def test_seven_nights_with_a_fault(setup: FaultSetup) -> None:
+    installation, namespace = setup.installation, setup.namespace
+    # The last night's run was killed.
+    with meets(setup, "seven bad nights", leaves_partial=True) as seen:
+        older = {os.fsdecode(name) for name in snapshot(installation.volume) if name.endswith(b".sql.gz")}
+        tries = '{"spec": {"jobTemplate": {"spec": {"backoffLimit": %d}}}}'
+        kubectl("patch", "cronjob", NAME, "-n", namespace, "-p", tries % 0)
+        try:
+            for night, (step, order, reason) in enumerate(NIGHTS):
+                job = f"night-{night}"
+                installation.stop_at(step, order)
+                installation.start(job)
+                if order == WAIT:
+                    installation.wait_for_gate()
+                    installation.signal_container(signal.SIGKILL, job)
+                assert job_ends(job, namespace, 240) == "Failed"
+                record = installation.last_run
+                print("night", night, record["state"], record["reason"])
+                # A run that was killed leaves no word; Kubernetes may have begun one attempt more, which does.
+                assert record["state"] in ({"running", "failed"} if order == WAIT else {"failed"})
+                assert re.search(reason, str(record["reason"])), record
+                assert {path.name for path in installation.volume.glob("*.sql.gz")} == older
+        finally:
+            installation.stop_nowhere()
+            kubectl("patch", "cronjob", NAME, "-n", namespace, "-p", tries % 3)
+        begun = [setup.begin(kind) for kind in ("list", "prune", "drill", "restore", "fetch")]
+        for operation in begun:
+            seen.add(operation)
+        seen.add(setup.begin("run"))
+
+
+@pytest.mark.parametrize("days", [weekly("+3d"), "-3d"])
+def test_controller_clock_wrong(setup: FaultSetup, days: str) -> None:
+    with meets(setup, f"controller's clock {'forward' if days[0] == '+' else 'back'}") as seen:
+        for operation in [
+            setup.begin("list", clock=days),
+            setup.begin("fetch", clock=days),
+            setup.begin("prune", clock=days),
+            setup.begin("drill", clock=days),
+            setup.begin("restore", clock=days),
+        ]:
+            seen.add(operation)
+        seen.add(setup.begin("run", clock=days, max_age="26h"))

@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""A Job followed through faults that a real cluster shows too rarely: a fake connection whose streams break."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from plugins.module_utils._cluster import job_run
+from plugins.module_utils._cluster.job_run import JobRun
+from plugins.module_utils.errors import ClusterError, NotFoundError, StuckError, WaitTimeoutError
+
+RUNNING: dict[str, Any] = {"running": {}}
+
+
+def ended(message: str = "") -> dict[str, Any]:
+    return {"terminated": {"message": message}}
+
+
+def result(state: str) -> str:
+    return json.dumps({"state": state}, separators=(",", ":"))
+
+
+def pod(state: dict[str, Any], restarts: int = 0, last: dict[str, Any] | None = None) -> dict[str, Any]:
+    container = {"name": "backup", "restartCount": restarts, "state": state, "lastState": last or {}}
+    return {
+        "metadata": {"name": "p", "creationTimestamp": "2026-11-22T02:00:00Z"},
+        "status": {"phase": "Running", "containerStatuses": [container]},
+    }
+
+
+def job(kind: str | None = None) -> dict[str, Any]:
+    return {"status": {"conditions": [{"type": kind, "status": "True"}] if kind else []}}
+
+
+class Log:
+    """A log stream: its lines, and whether it breaks after them."""
+
+    def __init__(self, *lines: str, breaks: bool = False) -> None:
+        self._lines, self._breaks = lines, breaks
+
+    def stream(self, _: int) -> Iterator[bytes]:
+        for number, line in enumerate(self._lines):
+            yield f"2026-11-22T02:00:{number:02d}Z {line}\n".encode()
+        if self._breaks:
+            raise OSError("connection reset")
+
+    def close(self) -> None:
+        pass
+
+
+class Fake:
+    """A connection that answers with what comes next; errors are raised. The last answer is repeated."""
+
+    def __init__(self, jobs: list[Any], pods: list[Any], logs: dict[bool, list[Any]]) -> None:
+        self._answers = {"job": jobs, "pods": pods, "log": logs.get(False, []), "previous": logs.get(True, [])}
+
+    def _next(self, name: str) -> Any:
+        answers = self._answers[name]
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def job(self, *_: str) -> Any:
+        return self._next("job")
+
+    def pods_of_job(self, *_: str) -> Any:
+        return self._next("pods")
+
+    def events(self, *_: str) -> Any:
+        return []
+
+    def log(self, *_: Any, previous: bool = False, **__: Any) -> Any:
+        return self._next("previous" if previous else "log")
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_run, "_POLL_SECONDS", 0.02)
+
+
+def follow(fake: Fake) -> job_run.JobEnd:
+    run: Any = JobRun(fake, "data", "j", "backup")  # type: ignore[arg-type]
+    end: job_run.JobEnd = run.wait(20, 10)
+    return end
+
+
+def test_a_stream_that_breaks_is_taken_up_again() -> None:
+    fake = Fake(
+        [job(), job(), job(), job("Complete")],
+        [[pod(RUNNING)], [pod(RUNNING)], [pod(RUNNING)], [pod(ended())]],
+        {False: [Log("one", breaks=True), Log("one", "two", breaks=True), Log("one", "two", result("succeeded"))]},
+    )
+    end = follow(fake)
+    assert (end.state, end.log) == ("Complete", ("one", "two", result("succeeded")))
+    assert end.result == {"state": "succeeded"}
+
+
+def test_an_earlier_attempts_failure_is_not_the_result() -> None:
+    fake = Fake(
+        [job(), job("Complete")],
+        [[pod(RUNNING)], [pod(ended(result("succeeded")), 1, ended(result("failed")))]],
+        {False: [Log(result("failed")), Log("second", breaks=True)], True: [Log(result("failed"))]},
+    )
+    assert follow(fake).result == {"state": "succeeded"}
+
+
+class Pods(Fake):
+    """A Job whose tries have a pod each; the log of the first is the last to come."""
+
+    def __init__(self, jobs: list[Any], pods: list[Any], logs: dict[str, Log]) -> None:
+        super().__init__(jobs, pods, {})
+        self._by_pod = logs
+
+    def log(self, *arguments: Any, **_: Any) -> Any:
+        if arguments[1] == "p1":
+            time.sleep(0.3)
+        return self._by_pod[arguments[1]]
+
+
+def tries(*states: dict[str, Any]) -> list[dict[str, Any]]:
+    pods = [pod(state) for state in states]
+    for number, made in enumerate(pods, 1):
+        made["metadata"]["name"] = f"p{number}"
+        made["status"]["phase"] = "Failed" if "terminated" in states[number - 1] else "Running"
+    return pods
+
+
+FIRST, SECOND = '{"state":"failed","attempts":1}', '{"state":"failed","attempts":2}'
+
+
+def test_the_newest_pod_is_the_last_one_in_the_log() -> None:
+    """As one sees it who comes when the Job has ended."""
+    fake = Pods([job("Failed")], [tries(ended(), ended())], {"p1": Log("one", FIRST), "p2": Log("two", SECOND)})
+    end = follow(fake)
+    assert end.log == ("one", FIRST, "two", SECOND)
+    assert end.result == json.loads(SECOND)
+
+
+def test_pods_that_come_one_after_the_other() -> None:
+    """The second one succeeds; the first one was killed, which is no reason of anything any more."""
+    oom = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
+    fake = Pods(
+        [job(), job(), job(), job("Complete")],
+        [tries(RUNNING), tries(oom), tries(oom, RUNNING), tries(oom, ended())],
+        {"p1": Log("one"), "p2": Log("two", result("succeeded"))},
+    )
+    end = follow(fake)
+    assert (end.state, end.log, end.killed) == ("Complete", ("one", "two", result("succeeded")), None)
+    assert end.result == {"state": "succeeded"}
+
+
+def test_the_newest_pod_was_killed() -> None:
+    oom = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
+    fake = Pods([job("Failed")], [tries(ended(), oom)], {"p1": Log("one", FIRST), "p2": Log("two")})
+    end = follow(fake)
+    assert end.killed is not None and end.killed.reason == "OOMKilled"
+    assert end.result == json.loads(FIRST)
+
+
+def test_a_job_that_fails_behind_a_success() -> None:
+    """By another container of the pod, or its deadline: an earlier try's failure is not the result."""
+    fake = Pods([job("Failed")], [tries(ended(), ended())], {"p1": Log(FIRST), "p2": Log(result("succeeded"))})
+    assert follow(fake).result == {"state": "succeeded"}
+
+
+def test_nothing_agrees_with_the_jobs_end() -> None:
+    fake = Fake([job("Complete")], [[pod(ended())]], {False: [Log(result("failed"))]})
+    assert follow(fake).result is None
+
+
+def test_the_attempt_before_is_read_too() -> None:
+    fake = Fake(
+        [job("Failed")],
+        [[pod(ended(), 1, ended())]],
+        {False: [Log("second", result("failed"))], True: [Log("first")]},
+    )
+    assert set(follow(fake).log) == {"first", "second", result("failed")}
+
+
+def test_an_api_server_that_is_away_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    away = ClusterError("the API server cannot be reached")
+    fake = Fake([job(), away, away, job("Complete")], [[pod(ended())]], {False: [Log("one")]})
+    assert follow(fake).state == "Complete"
+
+
+def test_an_api_server_that_stays_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_run, "_PATIENCE_SECONDS", 0)
+    with pytest.raises(ClusterError, match="cannot be reached"):
+        follow(Fake([ClusterError("the API server cannot be reached")], [[]], {}))
+
+
+def test_a_job_that_is_gone() -> None:
+    fake = Fake([job(), NotFoundError("gone")], [[pod(RUNNING)]], {False: [Log("one", result("failed"))]})
+    end = follow(fake)
+    assert (end.state, end.result) == ("Gone", {"state": "failed"})
+
+
+def test_a_first_container_that_fails_is_heard_too() -> None:
+    made = pod({"waiting": {"reason": "PodInitializing"}})
+    first = {"name": "prepare", "restartCount": 0, "state": ended()}
+    made["status"] |= {"phase": "Failed", "reason": "Evicted", "initContainerStatuses": [first]}
+    fake = Fake([job("Failed")], [[made]], {False: [Log("no room", result("failed"))]})
+    run: Any = JobRun(fake, "data", "j", "prepare", "backup")  # type: ignore[arg-type]
+    end: job_run.JobEnd = run.wait(20, 10)
+    assert (end.log[0], end.result) == ("no room", {"state": "failed"})
+    assert end.killed is not None and end.killed.reason == "Evicted"
+
+
+def test_the_scripts_last_word_is_the_end() -> None:
+    """The Job itself never says so here."""
+    word = '{"state":"succeeded","operation":"drill"}'
+    fake = Fake([job()], [[pod(RUNNING)]], {False: [Log("one", '{"state":"failed","operation":"drill"}', word)]})
+    run: Any = JobRun(fake, "data", "j", "backup")  # type: ignore[arg-type]
+    end = run.wait(20, 10, last_word=True)
+    assert (end.state, end.log[0], end.result) == ("Complete", "one", json.loads(word))
+    run = JobRun(fake, "data", "j", "backup")  # type: ignore[arg-type]
+    with pytest.raises(WaitTimeoutError):
+        run.wait(0.3, 10)
+
+
+PUBLISHED = '{"state":"succeeded","job":"j"}'
+GOES_ON = r"It goes on: kubectl logs -f job/j -n data\. To give it up: kubectl delete job j -n data"
+
+
+def beside(state: dict[str, Any], exit_code: int = 0) -> dict[str, Any]:
+    """A pod whose backup has ended, with another container in that state."""
+    made = pod({"terminated": {"exitCode": exit_code}})
+    made["status"]["containerStatuses"].append({"name": "proxy", "restartCount": 0, "state": state})
+    return made
+
+
+def test_a_container_that_goes_on_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_run, "_BESIDE_SECONDS", 0.1)
+    fake = Fake([job()], [[pod(RUNNING)], [beside(RUNNING)]], {False: [Log("one", PUBLISHED)]})
+    run: Any = JobRun(fake, "data", "j", "backup")  # type: ignore[arg-type]
+    end = run.wait(20, 10, patient=True)
+    assert (end.state, end.beside, end.result) == ("Complete", ("proxy",), json.loads(PUBLISHED))
+
+
+@pytest.mark.parametrize(
+    ("found", "word"),
+    [
+        (beside(RUNNING, exit_code=1), result("failed")),  # it is started again
+        (beside(RUNNING, exit_code=0), "no result"),
+        (beside(ended()), PUBLISHED),
+        (pod(RUNNING), PUBLISHED),
+    ],
+)
+def test_what_is_no_end_beside_it(monkeypatch: pytest.MonkeyPatch, found: dict[str, Any], word: str) -> None:
+    monkeypatch.setattr(job_run, "_BESIDE_SECONDS", 0.1)
+    run: Any = JobRun(Fake([job()], [[found]], {False: [Log(word)]}), "data", "j", "backup")  # type: ignore[arg-type]
+    with pytest.raises(WaitTimeoutError, match=GOES_ON):
+        run.wait(0.5, 10, patient=True)
+
+
+NO_NODE = {
+    "metadata": {"name": "p"},
+    "status": {
+        "phase": "Pending",
+        "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}],
+    },
+}
+
+
+def test_the_pod_waits_until_the_end() -> None:
+    run: Any = JobRun(Fake([job()], [[NO_NODE]], {}), "data", "j", "backup")  # type: ignore[arg-type]
+    with pytest.raises(WaitTimeoutError, match=r"has not started: Unschedulable: .*It goes on: kubectl get pods -w"):
+        run.wait(0.3, 0.01, patient=True)
+    run = JobRun(Fake([job()], [[NO_NODE]], {}), "data", "j", "backup")  # type: ignore[arg-type]
+    with pytest.raises(StuckError, match="does not start yet"):
+        run.wait(5, 0.01)
+
+
+def test_a_deadline_that_a_pod_waited_for() -> None:
+    fake = Fake([job(), job(), job("Failed")], [[NO_NODE]], {})
+    run: Any = JobRun(fake, "data", "j", "backup")  # type: ignore[arg-type]
+    assert "Its pod had not started: Unschedulable: 0/1 nodes" in str(run.wait(5, 10, patient=True).reason)
+
+
+def test_a_hundred_thousand_lines() -> None:
+    lines = [f'{{"type":"table","schema_hex":"7075626c6963","name_hex":"{number:08x}"}}' for number in range(100_000)]
+    fake = Fake([job(), job("Complete")], [[pod(RUNNING)], [pod(ended())]], {False: [Log(*lines, result("succeeded"))]})
+    began = time.monotonic()
+    end = follow(fake)
+    assert end.log == (*lines, result("succeeded"))
+    assert time.monotonic() - began < 10

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""A restore's Job against a cluster that is a list of Jobs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import Any
+
+import pytest
+
+from plugins.module_utils._cluster.connection import Connection
+from plugins.module_utils._cluster.restore_run import GRACE_SECONDS, InterruptedRestoreError, run_restore
+from plugins.module_utils.errors import ClusterError, NotFoundError
+
+from ..cronjobs import cronjob
+
+
+class Cluster:
+    """What run_restore asks of a Connection; Jobs end at once, or never."""
+
+    def __init__(self, *jobs: dict[str, Any], ends: bool = True, late: dict[str, Any] | None = None) -> None:
+        self.all = list(jobs)
+        self.made: list[dict[str, Any]] = []
+        self.deleted: list[str] = []
+        self._ends = ends
+        self._late = late
+
+    def claim(self, _namespace: str, name: str) -> dict[str, Any]:
+        raise NotFoundError(name)
+
+    def jobs(self, _namespace: str) -> list[dict[str, Any]]:
+        return self.all
+
+    def create_job(self, job: dict[str, Any]) -> dict[str, Any]:
+        job["metadata"]["creationTimestamp"] = "2026-11-22T02:00:05Z"
+        job["status"] = {"conditions": [{"type": "Complete", "status": "True"}] if self._ends else []}
+        self.made.append(job)
+        self.all.append(job)
+        if self._late is not None:
+            self.all.append(self._late)
+        return job
+
+    def job(self, _namespace: str, name: str) -> dict[str, Any]:
+        return next(job for job in self.all if job["metadata"]["name"] == name)
+
+    def pods_of_job(self, _namespace: str, _job: str) -> list[dict[str, Any]]:
+        return []
+
+    def events(self, _namespace: str, _kind: str, _name: str) -> list[dict[str, Any]]:
+        return []
+
+    def delete_job(self, _namespace: str, name: str) -> None:
+        # Ansible passes on a signal that its processes got already.
+        if not self._ends:
+            os.kill(os.getpid(), signal.SIGTERM)
+        self.deleted.append(name)
+
+
+def rival(
+    target: str = "shop", created: str = "2026-11-22T02:00:00Z", ended: bool = False, **more: Any
+) -> dict[str, Any]:
+    keys = {"postgres-backup.homelab/cronjob": "postgres-backup", "postgres-backup.homelab/restore-target": target}
+    metadata = {"name": "rival", "labels": {"app.kubernetes.io/component": "restore"}, "annotations": keys, **more}
+    conditions = [{"type": "Failed", "status": "True"}] if ended else []
+    return {"metadata": {"creationTimestamp": created, **metadata}, "status": {"conditions": conditions}}
+
+
+def run(cluster: Any, target: str | None = "shop") -> str:
+    connection: Connection = cluster
+    name, end = run_restore(
+        connection, cronjob(), {"RESTORE_TARGET": "shop"}, directory=None, target=target, timeout_seconds=60,
+        stuck_seconds=5,
+    )  # fmt: skip
+    assert end.state == "Complete"
+    return name
+
+
+def test_a_job_is_made_and_deleted() -> None:
+    cluster = Cluster(rival("other"), rival(ended=True), rival(deletionTimestamp="2026-11-22T02:00:01Z"))
+    name = run(cluster)
+    (made,) = cluster.made
+    assert cluster.deleted == [name] == [made["metadata"]["name"]]
+    pod = made["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert (pod["terminationGracePeriodSeconds"], made["spec"]["activeDeadlineSeconds"]) == (GRACE_SECONDS, 60)
+    assert (container["args"], container["volumeMounts"][0]["readOnly"]) == (["_restore"], True)
+    environment = {entry["name"]: entry for entry in container["env"]}
+    assert environment["PGPASSWORD"]["valueFrom"]
+    assert {"RESTORE_TARGET", "FILE_RESTORE_SH", "FILE_FEEDING_SH", "FILE_GLOBALS_AWK"} <= environment.keys()
+
+
+def test_a_second_restore_to_the_same_database_is_refused() -> None:
+    cluster = Cluster(rival())
+    with pytest.raises(ClusterError, match=r"another restore to 'shop' is at work.*data/rival"):
+        run(cluster)
+    assert not cluster.made
+
+
+def test_of_two_that_begin_at_once_the_older_goes_on() -> None:
+    cluster = Cluster(late=rival(created="2026-11-22T02:00:04Z"))
+    with pytest.raises(ClusterError, match="another restore"):
+        run(cluster)
+    assert cluster.deleted == [cluster.made[0]["metadata"]["name"]]
+    run(Cluster(late=rival(created="2026-11-22T02:00:06Z")))
+
+
+def test_looking_holds_up_nobody() -> None:
+    cluster = Cluster(rival())
+    run(cluster, target=None)
+    assert "annotations" not in cluster.made[0]["metadata"]
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT], ids=lambda sent: sent.name)
+def test_a_signal_deletes_the_job(sent: signal.Signals) -> None:
+    cluster = Cluster(ends=False)
+    before = signal.getsignal(sent)
+    threading.Timer(0.5, os.kill, (os.getpid(), sent)).start()
+    with pytest.raises(InterruptedRestoreError, match="is deleted"):
+        run(cluster)
+    assert cluster.deleted == [cluster.made[0]["metadata"]["name"]]
+    assert signal.getsignal(sent) == before
+
+
+def test_a_job_whose_api_server_is_away_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(ends=False)
+
+    def away(*_: Any) -> None:
+        raise ClusterError("away")
+
+    monkeypatch.setattr("plugins.module_utils._cluster.job_run._PATIENCE_SECONDS", 0)
+    cluster.job = away  # type: ignore[assignment,method-assign]
+    with pytest.raises(ClusterError, match="away"):
+        run(cluster)
+    assert not cluster.deleted

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""What a daily run leaves out: alternatives and tests that are marked weekly, but never all alternatives of a test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parents[1]
+CONFTEST = """
+import pytest
+from tests import in_turn
+
+def pytest_collection_modifyitems(config, items):
+    in_turn.leave_out_weekly(config, items)
+"""
+SOME = """
+import pytest
+from tests.in_turn import weekly, weekly_but
+
+@pytest.mark.parametrize("how", ["stop", weekly("kill")])
+def test_listed(how): pass
+
+@pytest.mark.parametrize("case", weekly_but({"a": 1, "b": 2}, "b"))
+def test_of_a_table(case): pass
+
+@pytest.mark.weekly
+def test_as_a_whole(): pass
+"""
+NONE = """
+import pytest
+from tests.in_turn import weekly
+
+@pytest.mark.parametrize("how", [weekly("stop"), weekly("kill")])
+def test_never_daily(how): pass
+"""
+
+
+def collected(folder: Path, text: str, everything: str = "") -> tuple[int, str]:
+    """The exit status of `pytest --collect-only`, and its output."""
+    (folder / "tests").mkdir()
+    shutil.copy(TESTS / "in_turn.py", folder / "tests")
+    (folder / "conftest.py").write_text(CONFTEST)
+    (folder / "test_it.py").write_text(text)
+    (folder / "pytest.ini").write_text("[pytest]\nmarkers = weekly: x\npythonpath = .\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider", "test_it.py"],
+        cwd=folder,
+        env={**os.environ, "TESTS_ALL": everything, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("everything", "names"),
+    [
+        ("", ["test_listed[stop]", "test_of_a_table[b]"]),
+        (
+            "1",
+            ["test_listed[stop]", "test_listed[kill]", "test_of_a_table[a]", "test_of_a_table[b]", "test_as_a_whole"],
+        ),
+    ],
+    ids=["daily", "weekly"],
+)
+def test_weekly_is_left_out_of_a_daily_run(tmp_path: Path, everything: str, names: list[str]) -> None:
+    status, output = collected(tmp_path, SOME, everything)
+    assert status == 0, output
+    assert [line.partition("::")[2] for line in output.splitlines() if "::" in line] == names
+
+
+def test_alternatives_that_are_all_weekly_are_refused(tmp_path: Path) -> None:
+    status, output = collected(tmp_path, NONE)
+    assert status != 0
+    assert "test_never_daily" in output and "TESTS_ALL=1" in output
