@@ -84,7 +84,13 @@ CASES = {
     ),
     "init container that is restarted on failure": Case(
         service(),
-        [pod("db-0", NEW, initContainers=[container("init", "init:1", DECLARED, restartPolicy="OnFailure")])],
+        [
+            pod(
+                "db-0",
+                container("db", "pg:18"),
+                initContainers=[container("init", "init:1", DECLARED, restartPolicy="OnFailure")],
+            )
+        ],
         "pg:18",
         5432,
     ),
