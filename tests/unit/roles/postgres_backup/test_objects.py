@@ -285,3 +285,29 @@ RETENTION = [
 def test_retention_policy_in_words(policy: dict[str, Any], text: str) -> None:
     given = {f"postgres_backup_{name}": value for name, value in policy.items()}
     assert evaluate("{{ __postgres_backup_retention_text }}", **given) == text
+
+
+CSI = {"server": "nas", "share": "/volume1", "subdir": "x"}
+LOCATIONS = [
+    ({}, ""),
+    ({"nfs": {"server": "nas", "path": "/volume1/x"}}, "nas:/volume1/x"),
+    ({"csi": {"driver": "nfs.csi.k8s.io", "volumeAttributes": CSI}}, "nas:/volume1/x"),
+    ({"csi": {"driver": "nfs.csi.k8s.io", "volumeAttributes": {"server": "nas", "share": "/volume1"}}}, "nas:/volume1"),
+    ({"csi": {"driver": "ebs.csi.aws.com", "volumeHandle": "vol-1"}}, ""),
+    ({"hostPath": {"path": "/srv/x"}}, "/srv/x"),
+    ({"local": {"path": "/mnt/x"}}, "/mnt/x"),
+]
+
+
+@pytest.mark.parametrize(("spec", "location"), LOCATIONS)
+def test_location_of_the_backups_from_the_volume(spec: dict[str, Any], location: str) -> None:
+    volume = {"resources": [{"metadata": {"name": "v"}, "spec": spec}]}
+    prerequisites = {"volume": volume if spec else {}}
+    assert evaluate("{{ __postgres_backup_location }}", __postgres_backup_prerequisites=prerequisites) == location
+
+
+def test_location_of_the_backups_on_an_nfs_share() -> None:
+    nfs = {"server": "nas", "path": "/volume1/x/"}
+    variables = {"postgres_backup_nfs": nfs, "__postgres_backup_check": {"result": {"results": []}}}
+    made = objects(postgres_backup_nfs=nfs)
+    assert evaluate("{{ __postgres_backup_location }}", __postgres_backup_objects=made, **variables) == "nas:/volume1/x"
