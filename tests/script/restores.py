@@ -8,21 +8,41 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
+import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from plugins.module_utils._dump.dump_reader import DumpReader
 from plugins.module_utils._jobs.restore_plan import RestorePlan, RestoreRequest
 from tests.dump import truth
 
+from .conftest import FILES_VARIABLE
+from .programs import REPOSITORY
 from .sample import literal, quoted
 from .sandbox import Outcome, Sandbox
 from .server import Server
+from .workspace import Workspace
 
+FILES = ("backup.sh", "retention.awk", "feeding.sh", "globals.awk", "restore.sh")
 NAME = "postgres-backup-2026-11-22-020000.sql.gz"
 NOW = datetime(2026, 11, 22, 3, 4, 5, tzinfo=UTC)
 TOKEN = "abc123"
+
+
+@pytest.fixture(scope="session")
+def script(workspace: Workspace) -> Path:
+    """The script with what a restore needs."""
+    source = Path(os.environ.get(FILES_VARIABLE) or REPOSITORY / "roles" / "postgres_backup" / "files")
+    folder = workspace.directory("restore-script")
+    for name in FILES:
+        shutil.copy(source / name, folder / name)
+        (folder / name).chmod(0o444)
+    return folder / "backup.sh"
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 
@@ -26,8 +25,7 @@ from plugins.module_utils._jobs.restore_plan import plan_restore
 from tests.dump import hostile, truth
 
 from .combinations import under_all, under_one
-from .conftest import FILES_VARIABLE
-from .programs import REPOSITORY, root_filesystem, wrap
+from .programs import root_filesystem, wrap
 from .restores import (
     NAME,
     TOKEN,
@@ -40,6 +38,7 @@ from .restores import (
     prepare,
     request_of,
     restore,
+    script,
     shape,
     state_of,
     text_of,
@@ -49,20 +48,10 @@ from .sandbox import Sandbox
 from .server import Server
 from .workspace import Workspace, kill_all, processes_of
 
-FILES = ("backup.sh", "retention.awk", "feeding.sh", "globals.awk", "restore.sh")
+__all__ = ["script"]
+
 ROLE_PASSWORD = "a pass'word \\ of a role"
 SECRET_ROW = "row-that-nobody-may-see"
-
-
-@pytest.fixture(scope="session")
-def script(workspace: Workspace) -> Path:
-    """The script with what a restore needs."""
-    source = Path(os.environ.get(FILES_VARIABLE) or REPOSITORY / "roles" / "postgres_backup" / "files")
-    folder = workspace.directory("restore-script")
-    for name in FILES:
-        shutil.copy(source / name, folder / name)
-        (folder / name).chmod(0o444)
-    return folder / "backup.sh"
 
 
 @dataclass(frozen=True)

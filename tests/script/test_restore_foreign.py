@@ -17,10 +17,9 @@ from tests.dump import truth
 from tests.dump.foreign import TEXTS
 
 from .combinations import under_one
-from .restores import Backup, prepare, request_of, restore, shape
+from .restores import Backup, prepare, request_of, restore, script, shape
 from .sandbox import Sandbox
 from .server import Server
-from .test_restore import script
 from .workspace import Workspace
 
 __all__ = ["script"]
