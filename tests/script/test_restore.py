@@ -23,6 +23,7 @@ import pytest
 
 from plugins.module_utils._jobs.restore_plan import plan_restore
 from tests.dump import hostile, truth
+from tests.in_turn import weekly
 
 from .combinations import under_all, under_one
 from .programs import root_filesystem, wrap
@@ -565,7 +566,7 @@ def test_inserts_instead_of_copy(offline: Sandbox, live: Live) -> None:
         drop(live.server, "inserted")
 
 
-@pytest.mark.parametrize("version", ["15", "17"])
+@pytest.mark.parametrize("version", ["15", weekly("17")])
 @under_one
 def test_an_older_server(offline: Sandbox, workspace: Workspace, version: str) -> None:
     programs = wrap(workspace.show(root_filesystem(version)), version, workspace.directory("older"))
