@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from xdist.scheduler import LoadScopeScheduling
 
+from tests.chains import Chains
 from tests.cluster.support.ansible_runs import Ansible, link_collection
 from tests.cluster.support.installed_objects import written_objects
 from tests.cluster.support.kube import create, delete_namespace, kubectl
@@ -53,19 +53,13 @@ CHAINS = {
 }
 
 
-class Chains(LoadScopeScheduling):  # type: ignore[misc]
-    """Chains first, long ones before short ones; each other test by itself.
-
-    Not `--dist loadgroup`: pytest-xdist 3.8 and pytest 9.2 together ignore it.
-    """
-
-    def _split_scope(self, nodeid: str) -> str:
-        _, _, test = nodeid.rpartition("tests/cluster/")
-        return next((name for beginning, name in CHAINS.items() if test.startswith(beginning)), nodeid)
+def chain_of(nodeid: str) -> str | None:
+    _, _, test = nodeid.rpartition("tests/cluster/")
+    return next((name for beginning, name in CHAINS.items() if test.startswith(beginning)), None)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Chains:
-    return Chains(config, log)
+    return Chains(config, log, chain_of)
 
 
 def once(factory: pytest.TempPathFactory, name: str, make: Callable[[], Any]) -> Any:

@@ -10,11 +10,14 @@ Nothing is skipped: a shell, an awk or a PostgreSQL that is missing fails the te
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.chains import Chains
 from tests.in_turn import take_in_turn
 
 from . import combinations, sample
@@ -34,6 +37,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return not any("combination" in marker.args[0] for marker in markers)
 
     take_in_turn(config, items, "combination", has_the_fixtures)
+
+
+# Their tests share runs, dumps or servers that take seconds to make.
+CHAINS = ("test_drill.py", "test_restore.py", "test_run.py")
+
+
+def chain_of(nodeid: str) -> str | None:
+    """Each of those files is a chain, and what tests/dump asks of one server."""
+    if version := re.search(r"tests/dump/.*\[(\d+)", nodeid):
+        return f"dump {version[1]}"
+    return next((name for name in CHAINS if f"tests/script/{name}::" in nodeid), None)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Chains:
+    return Chains(config, log, chain_of)
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from .combinations import under_all
+from .failed_runs import assert_explains, assert_failed, fill_volume, newest
 from .sandbox import Json, Sandbox
-from .test_server_faults import assert_explains, assert_failed, fill_volume, newest
 from .volume import give, put, snapshot, without
 from .workspace import as_user, kill_all, processes_of
 

@@ -15,10 +15,9 @@ import pytest
 from plugins.module_utils._jobs.restore_plan import plan_restore
 
 from .combinations import Combination, program, under_one
+from .restores import assert_failed, back_up, prepare, remade, request_of, restore, state_of
 from .sandbox import Sandbox
 from .server import Server
-from .test_restore import assert_failed, back_up, prepare, request_of, restore, state_of
-from .test_restore_surroundings import remade
 
 CONNECTION = 'psql: error: connection to server at "db" (10.0.0.1), port 5432 failed: FATAL:  '
 # What psql says with VERBOSITY=verbose, and words of the advice.

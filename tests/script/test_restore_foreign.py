@@ -17,9 +17,9 @@ from tests.dump import truth
 from tests.dump.foreign import TEXTS
 
 from .combinations import under_one
+from .restores import Backup, prepare, request_of, restore, script, shape
 from .sandbox import Sandbox
 from .server import Server
-from .test_restore import Backup, prepare, request_of, restore, script, shape
 from .workspace import Workspace
 
 __all__ = ["script"]

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from .combinations import program
+from .failed_runs import assert_failed, fill_volume
 from .sandbox import Sandbox
 from .server import HOST, Server
-from .test_server_faults import assert_failed, fill_volume
 from .workspace import SERVER_UID, Workspace
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from .combinations import under_all
+from .failed_runs import assert_failed, fill_volume
 from .sandbox import Sandbox
-from .test_server_faults import assert_failed, fill_volume
 from .volume import give, put, put_backup, snapshot, without
 from .workspace import processes_of
 

@@ -25,7 +25,7 @@ from plugins.module_utils._script.restore import FILES as RESTORE_FILES
 from plugins.module_utils._volume.catalog import parse_listing
 from plugins.module_utils.errors import BackupError, ListingError
 
-from .plugins.module_utils._jobs.test_restore_plan import contents
+from .plugins.module_utils._jobs.restore_contents import contents
 from .plugins.module_utils.cronjobs import cronjob, plain
 
 NAME = "postgres-backup-2026-11-22-020000.sql.gz"

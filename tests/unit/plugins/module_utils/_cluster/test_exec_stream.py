@@ -21,7 +21,7 @@ from plugins.module_utils._cluster import exec_stream
 from plugins.module_utils._cluster.exec_stream import Container
 from plugins.module_utils.errors import CommandFailedError, CommandRefusedError, LostError
 
-from .test_websocket_frames import frame
+from .frames import frame
 
 BINARY, CLOSE, PING, PONG = 2, 8, 9, 10
 SUCCESS = json.dumps({"metadata": {}, "status": "Success"}).encode()

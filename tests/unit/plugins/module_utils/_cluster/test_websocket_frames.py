@@ -25,16 +25,9 @@ from plugins.module_utils._cluster.websocket_frames import (
     Piece,
 )
 
+from .frames import frame
+
 Seen = list[tuple[str, int, bytes]]
-
-
-def frame(opcode: int, payload: bytes, final: bool = True) -> bytes:
-    first = bytes([(0x80 if final else 0) | opcode])
-    if len(payload) < 126:
-        return first + bytes([len(payload)]) + payload
-    if len(payload) < 1 << 16:
-        return first + b"\x7e" + struct.pack(">H", len(payload)) + payload
-    return first + b"\x7f" + struct.pack(">Q", len(payload)) + payload
 
 
 def parse(pieces: list[bytes]) -> Seen:
