@@ -16,12 +16,12 @@ TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 count_rows() {
     PGCLIENTENCODING=SQL_ASCII psql --no-psqlrc --no-password --no-align --tuples-only --quiet \
         --command='SELECT datname FROM pg_catalog.pg_database WHERE datallowconn ORDER BY datname' >"$work/databases" 2>"$work/list.err" ||
-        fail "the restored databases cannot be listed" "$(psql_error "$work/list.err")" "Look at the message."
+        fail "the restored databases cannot be listed" "$(psql_error "$work/list.err")" "Read the message."
     while IFS= read -r database <&3; do
         export database
         run_group drill_count
         [ "$step_status" -eq 0 ] || fail "the rows of the database '$(utf8 "$database")' cannot be counted" \
-            "$(psql_error "$work/count.err")" "Look at the message; it is PostgreSQL's own."
+            "$(psql_error "$work/count.err")" "Read the message: it is from PostgreSQL."
         report_database
     done 3<"$work/databases"
 }
@@ -80,9 +80,9 @@ report_database() {
     read -r database_tables database_rows extension_rows <"$work/summary"
     # Of an extension's tables a dump holds only the rows that users added.
     if [ "${copied:-0}" -lt "$database_rows" ] || [ "${copied:-0}" -gt $((database_rows + extension_rows)) ]; then
-        fail_for_good "not every row of the dump is there" \
-            "the database '$(utf8 "$database")': COPY reported ${copied:-0} rows, $database_rows are there" \
-            "Look for rules, triggers or policies that change what is written, and restore it by hand to see."
+        fail_for_good "the restored rows do not match the dump" \
+            "the database '$(utf8 "$database")': COPY reported ${copied:-0} rows, the database has $database_rows" \
+            "Check for rules, triggers or policies that change what is written, and restore the backup by hand to find the cause."
     fi
     databases=$((databases + 1)) tables=$((tables + database_tables)) rows=$((rows + database_rows)) copied_rows=$((copied_rows + ${copied:-0}))
 }

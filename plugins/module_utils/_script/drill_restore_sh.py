@@ -15,7 +15,7 @@ TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 
 restore_globals() {
     SUPERUSER=$superuser awk -v mode=restore -f "$work/globals.awk" "$data/globals.sql" >"$data/globals.restore" ||
-        fail "the globals cannot be read" "awk failed" "Look at the messages above."
+        fail "the globals cannot be read" "awk failed" "Read the messages above."
     : >"$work/first.sql"
     # An in-place tablespace needs no folder of its own (PostgreSQL documentation, "Developer Options").
     if [ "$(fact tablespaces)" -gt 0 ]; then echo 'SET allow_in_place_tablespaces = on;' >"$work/first.sql"; fi
@@ -43,10 +43,10 @@ restore_databases() {
     # The decompressor's own failure is the cause, psql's a consequence.
     case $(stage_status_of expand) in
         0 | none | "$SIGPIPE_STATUS" | "$SIGTERM_STATUS") ;;
-        *) fail_for_good "the backup cannot be decompressed" "$backup: $(stage_message_of expand)" "It is damaged: rehearse another one." ;;
+        *) fail_for_good "the backup cannot be decompressed" "$backup: $(stage_message_of expand)" "It is damaged: run the drill with another backup." ;;
     esac
     [ ! -e "$work/short" ] || fail_for_good "the backup cannot be read to its end" "$backup: no database begins where one should" \
-        "It is damaged, or the contents are another backup's: rehearse another one."
+        "It is damaged, or the contents are those of another backup: run the drill with another backup."
     # Of several failures the first is the cause: its part ended the others.
     failed=
     while read -r part part_offset part_bytes <&3; do
@@ -58,18 +58,18 @@ restore_databases() {
     [ "$step_status" -eq 0 ] || failed=${failed:-feed1}
     if [ -n "$failed" ]; then
         if must_not_be_in_transactions "$failed"; then
-            log "not to be restored in one transaction a database: $(psql_error "$work/$failed.err"); once more without"
+            log "cannot be restored in one transaction for each database: $(psql_error "$work/$failed.err"); trying again without"
             in_transactions=no
             restore_again
             return
         fi
         if must_begin_between "$failed"; then
-            log "not to be restored from one database to the next: $(psql_error "$work/$failed.err"); once more with each from a database without an encoding"
+            log "cannot be restored with a session that changes from one database to the next: $(psql_error "$work/$failed.err"); trying again with an SQL_ASCII database in between"
             between=yes
             restore_again
             return
         fi
-        drill_sql_failed "$failed" "the backup does not restore"
+        drill_sql_failed "$failed" "the backup cannot be restored"
     fi
     drop_between
     cat "$work"/copied.* >"$work/copied"
@@ -77,8 +77,8 @@ restore_databases() {
     used=$(folder_bytes "$data")
     [ "$POSTGRES_BACKUP_DRILL_SIZE_LIMIT" -eq 0 ] || [ "${used:-0}" -le "$POSTGRES_BACKUP_DRILL_SIZE_LIMIT" ] || too_large "$used"
     found=$(stat -c %s "$file" 2>/dev/null) || fail "the backup can no longer be read" "$backup" \
-        "Look at the storage behind the volume; retention or a hand may have deleted it."
-    [ "$found" = "$bytes" ] || fail "the backup changed while it was restored" "$backup" "Rehearse it again."
+        "Check the storage behind the volume; it may have been deleted manually or by retention."
+    [ "$found" = "$bytes" ] || fail "the backup changed while it was restored" "$backup" "Run the drill again."
 }
 
 # must_not_be_in_transactions STAGE: whether its error may be due to a database's one transaction alone: too many locks,
@@ -113,13 +113,13 @@ BETWEEN_NAME="postgres-backup-drill between databases"
 make_between() {
     [ "$between" = yes ] || return 0
     echo "CREATE DATABASE \"$BETWEEN_NAME\" TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C';" |
-        stage between feed_psql postgres >/dev/null || drill_sql_failed between "the backup does not restore"
+        stage between feed_psql postgres >/dev/null || drill_sql_failed between "the backup cannot be restored"
 }
 
 drop_between() {
     [ "$between" = yes ] || return 0
     echo "DROP DATABASE \"$BETWEEN_NAME\";" | stage between feed_psql postgres >/dev/null ||
-        drill_sql_failed between "the backup does not restore"
+        drill_sql_failed between "the backup cannot be restored"
 }
 
 # restore_again: from the beginning.
@@ -232,14 +232,14 @@ drill_sql_failed() {
     case $message in
         '' | *'connection to server'* | *'server closed the connection'* | *'terminating connection'*)
             sleep 1
-            kill -0 "$server_group" 2>/dev/null || server_is_gone "the throwaway server ended in the middle" ;;
+            kill -0 "$server_group" 2>/dev/null || server_is_gone "the temporary server stopped during the restore" ;;
     esac
     psql_failure "$1"
     ! may_be_the_text "$message" || {
-        log "the restore failed: $message; looking at the text for the reason"
+        log "the restore failed: $message; reading the dump for the reason"
         look_at_the_text
-        [ -z "$damage" ] || fail_for_good "$2" "$message. The reason lies in the file: $damage" \
-            "Rehearse another one; of this one take no copy for a backup, whatever its checksum file says."
+        [ -z "$damage" ] || fail_for_good "$2" "$message. The reason is in the file: $damage" \
+            "Run the drill with another backup. Do not rely on a copy of this one, even if its checksum file matches."
     }
     advice=$(drill_advice "$message")
     # Connection, serialization, resources, operators, the system itself (PostgreSQL documentation, appendix A).
@@ -255,7 +255,7 @@ drill_advice() {
     error_text=${1#*: "$error_state": }
     case $error_state:$error_text in
         58P01:*extension* | 58P01:*'could not access file'* | 0A000:'extension "'* | :*'could not access file'*)
-            echo "The image lacks that extension, or a library of session_preload_libraries: use an image that has it (postgres_backup_image), the one that the live server has." ;;
+            echo "The image lacks that extension, or a library of session_preload_libraries: use an image that has it (postgres_backup_image), such as the live server's." ;;
         *'shared_preload_libraries'* | *'must be preloaded'*)
             echo "Name the library in postgres_backup_drill_settings (the module's option settings): shared_preload_libraries." ;;
         53100:* | *'No space left'*)
@@ -264,18 +264,18 @@ drill_advice() {
             echo "Raise max_locks_per_transaction in postgres_backup_drill_settings (the module's option settings)." ;;
         53200:*) echo "Raise the memory limit (postgres_backup_resources)." ;;
         42704:'unrecognized configuration parameter '* | 42602:* | 55P02:*)
-            echo "PostgreSQL $server_version in the image does not take that setting of a database or role (a newer version removed it, or its library is missing): use the live server's own image, or take the setting back there (ALTER DATABASE or ALTER ROLE ... RESET)." ;;
+            echo "PostgreSQL $server_version in the image does not accept that setting of a database or role (a newer version removed it, or its library is missing): use the live server's image, or reset the setting there (ALTER DATABASE or ALTER ROLE ... RESET)." ;;
         22023:parameter* | 22023:'invalid value for parameter'*)
-            echo "PostgreSQL $server_version in the image does not take that value of a setting: use the live server's own image, or change the setting there." ;;
+            echo "PostgreSQL $server_version in the image does not accept that value of a setting: use the live server's image, or change the setting there." ;;
         42710:'role "'*)
-            echo "The throwaway server's superuser ($superuser) is not the source's: name it (the module's option superuser)." ;;
+            echo "The temporary server's superuser ($superuser) is not the superuser in the backup: set its name (the module's option superuser)." ;;
         22023:*locale* | 22023:*collation* | 42809:*locale* | 42704:'collation "'* | 42704:'locale '* | 22023:*encoding*)
-            echo "The image lacks that locale: use the live server's own image." ;;
+            echo "The image lacks that locale: use the live server's image." ;;
         42883:* | 42P01:* | 3F000:* | 42703:* | 42704:*)
-            echo "What the message names is not found: a function, a view or an index names it without its schema, and dumps are restored with an empty search_path; or the image's extension is older than the live server's. A restore by hand would meet it too: write the schema there, or give the function SET search_path, in the live database, and make a new backup." ;;
-        42501:*) echo "The statement runs with the rights of an object's owner (a materialized view is filled with them, for instance), who lacks the right, or BYPASSRLS where it is row-level security. A restore by hand would meet it too: grant it in the live server, and make a new backup." ;;
-        23*:*) echo "Rows of the backup do not fulfil the constraint that the message names. A restore by hand would meet it too: mend the rows in the live database, and make a new backup." ;;
-        *) echo "Read the message above; it is PostgreSQL's own. A restore by hand would meet it too." ;;
+            echo "The object in the message was not found: a function, a view or an index names it without its schema, and dumps are restored with an empty search_path; or the image's extension is older than the live server's. A restore by hand would fail in the same way: in the live database, add the schema to the name, or SET search_path to the function, and make a new backup." ;;
+        42501:*) echo "The statement runs with the rights of an object's owner (a materialized view is filled with them, for instance), who lacks the right, or BYPASSRLS if row-level security is the cause. A restore by hand would fail in the same way: grant it on the live server, and make a new backup." ;;
+        23*:*) echo "Rows of the backup do not fulfil the constraint that the message names. A restore by hand would fail in the same way: repair the rows in the live database, and make a new backup." ;;
+        *) echo "Read the message above: it is from PostgreSQL. A restore by hand would fail in the same way." ;;
     esac
 }
 """

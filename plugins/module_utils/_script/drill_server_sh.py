@@ -60,7 +60,7 @@ make_server() {
     export encoding image_major POSTGRES_BACKUP_DRILL_SETTINGS superuser
     run_group drill_initdb
     [ "$step_status" -eq 0 ] || fail "initdb failed" "$(initdb_error)" \
-        "Look at its message: does the folder have room, and does this user id ($(id -u)) have an entry in /etc/passwd?"
+        "Read its message: does the folder have free space, and does this user id ($(id -u)) have an entry in /etc/passwd?"
     check_hash
     # The settings of the restored databases and of the superuser's role must not stand in the way; nor work for more
     # memory than the pod has.
@@ -74,7 +74,7 @@ make_server() {
     until psql --no-psqlrc --no-password --quiet --tuples-only --command='SELECT 1' >/dev/null 2>"$work/ready.err"; do
         tries=$((tries + 1))
         if ! kill -0 "$server_group" 2>/dev/null || [ "$tries" -gt 600 ]; then
-            server_is_gone "the throwaway server does not start"
+            server_is_gone "the temporary server does not start"
         fi
         sleep 0.1 2>/dev/null || sleep 1
     done
@@ -91,8 +91,8 @@ initdb_error() {
 # server_is_gone WHAT: fails with the server's own last words.
 server_is_gone() {
     found=$(sed -n 's/^.* \(LOG\|FATAL\|PANIC\):  /\1: /p' "$data/server.log" 2>/dev/null | tail -n 3 | cut -c 1-400)
-    fail "$1" "${found:-it left no word (killed: out of memory?)}" \
-        "Look at the settings that were given (postgres_backup_drill_settings), at the memory limit (postgres_backup_resources) and at the room for its data."
+    fail "$1" "${found:-no output; it may have been killed (out of memory)}" \
+        "Check the settings (postgres_backup_drill_settings), the memory limit (postgres_backup_resources) and the free space for its data."
 }
 
 step_drill_initdb() {

@@ -84,23 +84,23 @@ drill() {
 
 # choose_backup: sets `backup`, `file`, `sha256` (empty without a sidecar) and `bytes`.
 choose_backup() {
-    listing >"$work/listing" || fail "the volume cannot be listed" "find or awk failed" "Look at the messages above."
+    listing >"$work/listing" || fail "the volume cannot be listed" "find or awk failed" "Read the messages above."
     backup=$POSTGRES_BACKUP_DRILL_BACKUP
     if [ -z "$backup" ]; then
         backup=$(newest_complete "$work/listing")
         backup=${backup% *}
-        [ -n "$backup" ] || fail "there is no complete backup" "none in $POSTGRES_BACKUP_DIR" "Run a backup first, or name the one to rehearse."
+        [ -n "$backup" ] || fail "there is no complete backup" "none in $POSTGRES_BACKUP_DIR" "Run a backup first, or name the backup for the drill."
     fi
     file=$POSTGRES_BACKUP_DIR/$backup
-    [ -f "$file" ] || fail "the backup is not on the volume" "$backup" "Look at what is there: backup.sh list."
+    [ -f "$file" ] || fail "the backup is not on the volume" "$backup" "List the backups on the volume: backup.sh list."
     line=$(grep -F "\"name\":\"$backup\"" "$work/listing" | head -n 1)
     case $line in
-        *'"state":"damaged"'*) fail_for_good "the backup is damaged" "$backup: $(head -n 1 "$file.damaged" 2>/dev/null)" "Rehearse another one." ;;
+        *'"state":"damaged"'*) fail_for_good "the backup is damaged" "$backup: $(head -n 1 "$file.damaged" 2>/dev/null)" "Run the drill with another backup." ;;
     esac
     sha256=$(json_field sha256 "$line" | tr -d '"')
     [ "$sha256" != null ] || sha256=''
     bytes=$(stat -c %s "$file")
-    log "rehearsing the restore of $backup, $(human_bytes "$bytes")"
+    log "starting the restore drill of $backup, $(human_bytes "$bytes")"
 }
 
 # look_at_the_dump: the hash in the background, and what the text says before its first database.
@@ -113,20 +113,20 @@ look_at_the_dump() {
         found=$(stage_message_of head)
         check_hash
         [ -n "$found" ] || look_at_the_text
-        fail_for_good "the backup is no dump of a whole cluster" "$backup does not begin as pg_dumpall's text does: ${found:-$damage}" \
-            "Only backups that pg_dumpall made can be rehearsed."
+        fail_for_good "the backup is not a dump of all databases" "$backup does not begin as the text of pg_dumpall does: ${found:-$damage}" \
+            "Run the drill with a backup that pg_dumpall made."
     }
     globals_bytes=$(fact bytes)
     [ "$(fact whole)" = 1 ] || {
         check_hash
-        fail_for_good "the backup is cut off" "$backup ends among the roles and other globals" "Rehearse another one; this one cannot be restored."
+        fail_for_good "the backup is cut off" "$backup ends among the roles and other globals" "Run the drill with another backup; this one cannot be restored."
     }
     dump_version=$(header_value 'server version')
     [ -n "$dump_version" ] || dump_version=$(sed -n 's/^-- Dumped from database version \([0-9][^ ]*\).*/\1/p' "$work/begin" | head -n 1)
     server_version=$(postgres --version | sed -n 's/^postgres (PostgreSQL) \([^ ]*\).*/\1/p')
     image_major=${server_version%%[!0-9]*} dump_major=${dump_version%%[!0-9]*}
-    is_whole_number "$image_major" || fail_for_good "the image has no PostgreSQL server" "postgres --version says '$(postgres --version 2>&1 | head -n 1)'" \
-        "Set postgres_backup_image to one that has the server's programs."
+    is_whole_number "$image_major" || fail_for_good "the image has no PostgreSQL server" "postgres --version printed '$(postgres --version 2>&1 | head -n 1)'" \
+        "Set postgres_backup_image to an image that has the server's programs."
     if is_whole_number "$dump_major" && [ "$image_major" -lt "$dump_major" ]; then
         fail_for_good "the image's server is older than the dump" "PostgreSQL $server_version in the image, a dump of $dump_version" \
             "Use an image of PostgreSQL $dump_major or newer (postgres_backup_image)."
@@ -188,18 +188,18 @@ check_hash() {
         step_group='' hash_group=''
     fi
     [ -e "$work/hashed" ] && [ "$(stage_status_of hash)" = 0 ] || fail "the backup cannot be read from the volume" \
-        "$backup: $(stage_message_of hash)" "Look at the storage behind the volume."
+        "$backup: $(stage_message_of hash)" "Check the storage behind the volume."
     found_hash=$(cut -c 1-64 "$work/hash")
     if [ -z "$sha256" ]; then
         sha256=$found_hash
         is_whole_dump || {
             look_at_the_text
-            fail_for_good "the backup is not whole" "$backup, which has no sidecar, does not end as a whole pg_dumpall dump does${damage:+: $damage}" \
-                "Rehearse another one; this one cannot be restored."
+            fail_for_good "the backup is not complete" "$backup, which has no checksum file, does not end with the completion marker of pg_dumpall${damage:+: $damage}" \
+                "Run the drill with another backup; this one cannot be restored."
         }
     elif [ "$found_hash" != "$sha256" ]; then
-        fail "the backup is not what its sidecar says" "$backup: sha256 $found_hash, its sidecar says $sha256" \
-            "It was damaged or changed after it was made: look at the storage, and rehearse another one."
+        fail "the backup does not match its checksum file" "$backup: sha256 $found_hash, its checksum file has $sha256" \
+            "It was damaged or changed after it was made: check the storage, and run the drill with another backup."
     fi
     hash_checked=yes
 }
@@ -210,7 +210,7 @@ check_text() {
     [ -z "$POSTGRES_BACKUP_DRILL_SECTIONS" ] && ! head -n 1 "$work/head" | grep -q '^-- Backup made by homelab.postgres_backup ' || return 0
     look_at_the_text
     [ -z "$damage" ] || fail_for_good "the backup is not one complete dump" "$backup: $damage" \
-        "Rehearse another one; of this one take no copy for a backup, whatever its checksum file says."
+        "Run the drill with another backup. Do not rely on a copy of this one, even if its checksum file matches."
 }
 
 # step_drill_watch MAIN SECONDS FOLDER LIMIT_BYTES: ends the drill at its time limit by SIGUSR1, and by SIGUSR2 when its
@@ -243,12 +243,12 @@ step_drill_watch() {
 end_drill_by_signal() {
     case $1 in
         USR1) fail "the drill took longer than its time limit of $POSTGRES_BACKUP_TIME_LIMIT" "it was in the step: $step" \
-            "Raise postgres_backup_time_limit (the module's option timeout), or give the pod more processor." ;;
+            "Raise postgres_backup_time_limit (the module's option timeout), or give the pod more CPU." ;;
         USR2) too_large "$(cat "$work/used")" ;;
         *)
             ended_by=$1
-            fail "the drill was ended from outside (SIG$1)" "it was in the step: $step" \
-            "Somebody or something stopped the pod: a deletion, an eviction, a node that shut down." ;;
+            fail "the drill was terminated by SIG$1" "it was in the step: $step" \
+            "Something stopped the pod: its deletion, an eviction, or a shutdown of its node." ;;
     esac
 }
 
@@ -257,9 +257,9 @@ folder_bytes() { du -sk "$1" 2>/dev/null | awk '{ printf "%.0f", $1 * 1024 }'; }
 
 # too_large BYTES
 too_large() {
-    fail_for_good "the backup's data need more room than the drill may take" \
-        "$(human_bytes "$1") so far, at most $(human_bytes "$POSTGRES_BACKUP_DRILL_SIZE_LIMIT")" \
-        "Raise postgres_backup_drill_size_limit (the module's option size_limit), where the node has that room."
+    fail_for_good "the restored data exceed the size limit of the drill" \
+        "$(human_bytes "$1") so far; the limit is $(human_bytes "$POSTGRES_BACKUP_DRILL_SIZE_LIMIT")" \
+        "Raise postgres_backup_drill_size_limit (the module's option size_limit), if the node has enough free space."
 }
 
 # end_drill: nothing is left.
@@ -310,7 +310,7 @@ drill_prepare() {
     read_configuration
     passwd=${TMPDIR:-/tmp}/passwd
     if ! message=$( { cat /etc/passwd 2>/dev/null || :; } >"$passwd" && chmod 0644 "$passwd" 2>&1); then
-        fail "no passwd file could be written" "$message" "Look at the room in ${TMPDIR:-/tmp}."
+        fail "no passwd file could be written" "$message" "Check the free space in ${TMPDIR:-/tmp}."
     fi
     grep -q "^[^:]*:[^:]*:$(id -u):" "$passwd" ||
         printf 'postgres-drill:x:%s:%s:PostgreSQL:/:/bin/false\n' "$(id -u)" "$(id -g)" >>"$passwd"
@@ -324,7 +324,7 @@ drill_record() {
     text=$(utf8 "$(head -c 65536 "$POSTGRES_BACKUP_DRILL_RESULT" 2>/dev/null | tr -d '\000' | head -n 1)")
     case $text in
         '{"state":"succeeded","operation":"drill",'*'}' | '{"state":"failed","operation":"drill",'*'}') ;;
-        *) fail "the drill left no result" "$POSTGRES_BACKUP_DRILL_RESULT holds none" "Look at the log of the container drill." ;;
+        *) fail "the drill wrote no result" "$POSTGRES_BACKUP_DRILL_RESULT does not contain one" "Read the log of the container drill." ;;
     esac
     write_last_drill "$text"
     printf '%s\n' "$text"

@@ -64,15 +64,15 @@ swap_databases() {
             message=$(psql_error "$work/psql.err" 2>/dev/null)
             case $message in
                 *': 55006: '* | *': 55P03: '*) busy=$(in_the_way) ;;
-                *': 42P04: '*) fail "the database exists" "'$RESTORE_TARGET' was made while the restore was at work" "Set new_name, or replace." ;;
+                *': 42P04: '*) fail "the database already exists" "'$RESTORE_TARGET' was created during the restore" "Set new_name, or replace." ;;
                 *) if is_swapped; then break; fi
                     psql_failure psql
                     fail "the databases could not be renamed" "$message" "$(restore_advice "$message" "$is_lost")" ;;
             esac
         fi
         if [ "$(now_epoch)" -ge "$swap_deadline" ]; then
-            fail "connections do not leave the database that is to be replaced" "${busy:-sessions that come and go} in '$RESTORE_TARGET'" \
-                "End them, or set terminate_connections; a prepared transaction ends by COMMIT PREPARED or ROLLBACK PREPARED."
+            fail "the database to be replaced is still in use" "${busy:-short-lived sessions} in '$RESTORE_TARGET'" \
+                "End them, or set terminate_connections; a prepared transaction ends with COMMIT PREPARED or ROLLBACK PREPARED."
         fi
         [ "$waited" = yes ] || log "waiting at most $RESTORE_WAIT_SECONDS s for the sessions in $RESTORE_TARGET to end"
         waited=yes
@@ -121,7 +121,7 @@ DO $$ BEGIN
     END LOOP;
 END $$;
 SQL
-            log "the temporary database is dropped"
+            log "the temporary database was dropped"
             return 0
         fi
         tries=$((tries + 1))
@@ -132,16 +132,16 @@ SQL
 
 # drop_leftovers: what a restore of the same database left that could not clean up. Nobody is connected to those.
 drop_leftovers() {
-    quiet_psql "$maintenance" --set=mark="$RESTORE_MARK" >"$work/leftovers" 2>"$work/psql.err" <<'SQL' || warn "what an earlier restore left could not be looked for: $(psql_error "$work/psql.err")"
+    quiet_psql "$maintenance" --set=mark="$RESTORE_MARK" >"$work/leftovers" 2>"$work/psql.err" <<'SQL' || warn "databases of earlier restores could not be listed: $(psql_error "$work/psql.err")"
 SELECT datname FROM pg_catalog.pg_database d JOIN pg_catalog.pg_db_role_setting s ON setdatabase = d.oid AND setrole = 0
     WHERE :'mark' = ANY (setconfig) AND datname !~ E'[\n\r]'
         AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a WHERE a.datid = d.oid AND backend_type = 'client backend');
 SQL
     while IFS= read -r leftover <&3; do
         if drop_database "$leftover" 2>"$work/drop.err"; then
-            warn "dropped what an earlier restore left: $(utf8 "$leftover")"
+            warn "dropped the temporary database of an earlier restore: $(utf8 "$leftover")"
         else
-            warn "what an earlier restore left, '$(utf8 "$leftover")', could not be dropped: $(psql_error "$work/drop.err")"
+            warn "the temporary database of an earlier restore, '$(utf8 "$leftover")', could not be dropped: $(psql_error "$work/drop.err")"
         fi
     done 3<"$work/leftovers"
 }

@@ -19,7 +19,7 @@ open_volume() {
     require_work_folder
     trap 'exit 143' TERM
     trap 'exit 130' INT
-    listing >"$work/listing" || fail "the volume cannot be listed" "find or awk failed" "Look at the messages above."
+    listing >"$work/listing" || fail "the volume cannot be listed" "find or awk failed" "Read the messages above."
     cat "$work/listing"
 }
 
@@ -53,7 +53,7 @@ prune() {
         }
     ' "$planned"
     if [ -n "$not_deleted" ]; then
-        fail "not everything could be deleted" "still there:$not_deleted" "$ADVICE_PERMISSION"
+        fail "some backups could not be deleted" "not deleted:$not_deleted" "$ADVICE_PERMISSION"
     fi
 }
 

@@ -18,21 +18,21 @@ CLOCK_TOLERANCE_SECONDS=300
 # A live run touches last-run.json each minute; one that did not for so long was interrupted.
 HEARTBEAT_MINUTES=5
 
-ADVICE_PERMISSION="Let this user id write to the folder (on the NAS: the share's permissions and its squash setting), or set postgres_backup_run_as_user to the folder's owner."
+ADVICE_PERMISSION="Allow this user id to write to the folder (on the NAS: the share's permissions and its squash setting), or set postgres_backup_run_as_user to the folder's owner."
 
 # check_volume: refuses a directory that is missing, not the expected mount, not readable or (run, prune) not writable.
 check_volume() {
-    [ -d "$POSTGRES_BACKUP_DIR" ] || fail "the backup volume is not there" "$POSTGRES_BACKUP_DIR is no directory" \
+    [ -d "$POSTGRES_BACKUP_DIR" ] || fail "the backup volume is missing" "$POSTGRES_BACKUP_DIR is not a directory" \
         "Check the volume claim and its mount."
     source=$(mount_source)
     case $POSTGRES_BACKUP_EXPECTED_MOUNT in
         '') ;;
         any) [ -n "$source" ] || fail "the backup volume is not mounted" \
-            "$POSTGRES_BACKUP_DIR is an ordinary folder, no mount point" \
+            "$POSTGRES_BACKUP_DIR is an ordinary folder, not a mount point" \
             "Check the volume: a backup written here would be lost with the pod." ;;
         *) [ "${source%/}" = "${POSTGRES_BACKUP_EXPECTED_MOUNT%/}" ] || fail "the backup volume is not the expected one" \
             "expected ${POSTGRES_BACKUP_EXPECTED_MOUNT} at $POSTGRES_BACKUP_DIR, found ${source:-no mount}" \
-            "Mount the right volume, or change postgres_backup_nfs." ;;
+            "Mount the correct volume, or change postgres_backup_nfs." ;;
     esac
     if [ ! -r "$POSTGRES_BACKUP_DIR" ] || [ ! -x "$POSTGRES_BACKUP_DIR" ]; then
         fail_with 2 "the backup volume cannot be read" "$(ls -ld "$POSTGRES_BACKUP_DIR"), this runs as $(id)" "$ADVICE_PERMISSION"

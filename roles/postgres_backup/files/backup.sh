@@ -32,10 +32,10 @@ esac
 
 usage() {
     cat <<'TEXT'
-usage: backup.sh run               make a backup, prove it, then apply retention
+usage: backup.sh run               make a backup, verify it, then apply retention
        backup.sh list              one JSON object a line: each backup with its verdict, then the volume
        backup.sh prune [--dry-run] apply retention now, or show what it would delete
-       backup.sh drill             restore a backup into a PostgreSQL that is thrown away, and count every row
+       backup.sh drill             restore a backup into a temporary server, and count every row
 Configuration: POSTGRES_BACKUP_* environment variables, named as the variables of the role homelab.postgres_backup.
 Exit status: 0 when it succeeded; 1 when it failed and another try may succeed; 2 when it cannot succeed before somebody
 changes something: arguments, configuration, rights, versions, programs.

@@ -21,7 +21,7 @@ check_unchecked() {
     while IFS= read -r unchecked <&3; do
         file=$POSTGRES_BACKUP_DIR/$unchecked
         [ -n "$(find "$file" -mmin +60 2>/dev/null)" ] || continue
-        log "checking $unchecked, which has no sidecar"
+        log "checking $unchecked, which has no checksum file"
         before=$(stat -c '%s %Y' "$file" 2>/dev/null) || continue
         clear_stages
         run_group check "$file"
@@ -47,13 +47,13 @@ check_unchecked() {
             replace_text "$file.damaged" "$damage (checked $(now_iso))" || warn "$unchecked could not be marked as damaged: $message"
             warn "$unchecked is damaged: $damage"
         elif [ -e "$file.sha256" ] && [ ! -f "$file.sha256" ]; then
-            warn "no sidecar could be written for $unchecked: $unchecked.sha256 is no file"
+            warn "no checksum file could be written for $unchecked: $unchecked.sha256 is not a regular file"
         else
-            [ ! -e "$file.sha256" ] || warn "the sidecar of $unchecked did not name it and is replaced"
+            [ ! -e "$file.sha256" ] || warn "the checksum file of $unchecked did not name it and is replaced"
             if replace_text "$file.sha256" "$(cut -c 1-64 "$work/hash")  $unchecked"; then
-                log "$unchecked is whole; it has a sidecar now"
+                log "$unchecked is complete; it has a checksum file now"
             else
-                warn "no sidecar could be written for $unchecked: $message"
+                warn "no checksum file could be written for $unchecked: $message"
             fi
         fi
     done 3<"$work/unchecked"

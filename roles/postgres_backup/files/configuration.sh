@@ -5,7 +5,7 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files
 
-config_error() { fail_with 2 "wrong configuration" "$1" "Correct the variable and run it again."; }
+config_error() { fail_with 2 "invalid configuration" "$1" "Correct the variable and run it again."; }
 
 is_whole_number() {
     case $1 in '' | *[!0-9]* | ??????????*) return 1 ;; esac
@@ -155,7 +155,7 @@ require_tools() {
     for program in "$@"; do
         command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
     done
-    [ -z "$missing" ] || fail_with 2 "the image lacks programs" "missing:$missing" "Set postgres_backup_image to one that has them."
+    [ -z "$missing" ] || fail_with 2 "the image lacks programs" "missing:$missing" "Set postgres_backup_image to an image that has them."
 }
 
 # status_of_folder MESSAGE: how a run ends whose temporary folder takes nothing: a disk that is full, or fails, may not be so
@@ -170,5 +170,5 @@ require_work_folder() {
     if [ -z "$work" ]; then
         fail_with "$(status_of_folder "$work_fault")" "no temporary folder" "$work_fault" "Mount a folder at ${TMPDIR:-/tmp} that this user id ($(id -u)) may write to."
     fi
-    fail_with "$(status_of_folder "$work_fault")" "the script could not be copied to $work" "$work_fault" "Keep $script_files in one folder, and room in ${TMPDIR:-/tmp}."
+    fail_with "$(status_of_folder "$work_fault")" "the script could not be copied to $work" "$work_fault" "Keep $script_files in one folder, and make sure that ${TMPDIR:-/tmp} has free space."
 }

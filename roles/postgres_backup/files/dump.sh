@@ -42,11 +42,11 @@ query_server() {
     client_says=$(pg_dumpall --version 2>/dev/null)
     client_status=$?
     [ "$client_status" -lt 128 ] || fail "pg_dumpall failed" "pg_dumpall --version ended $(status_in_words "$client_status")" \
-        "Something killed it; when it was memory, raise the limit in postgres_backup_resources."
+        "It was killed. If the pod ran out of memory, raise the limit in postgres_backup_resources."
     client_version=$(printf '%s\n' "$client_says" | sed -n 's/^pg_dumpall (PostgreSQL) \([^ ]*\).*/\1/p')
     client_major=${client_version%%[!0-9]*}
     if ! is_whole_number "$client_major" || ! is_whole_number "$server_version_num"; then
-        fail_with 2 "the versions cannot be compared" "pg_dumpall says '$client_version', the server '$server_version'" \
+        fail_with 2 "the versions cannot be compared" "pg_dumpall reports '$client_version', the server '$server_version'" \
             "Use an image with PostgreSQL's own pg_dumpall."
     fi
     if [ "$client_major" -lt $((server_version_num / 10000)) ]; then
@@ -75,16 +75,16 @@ dump() {
     clear_stages
     run_group dump "$partial"
     explain_dump
-    [ "$step_status" -eq 0 ] || fail "the dump was cut off" "its processes ended $(status_in_words "$step_status")" "Look at the messages above."
-    is_whole_dump || fail "the dump is not whole" "pg_dumpall ended with status 0, but its text does not end as a whole dump does ('-- PostgreSQL database cluster dump complete')" \
-        "Look for a wrapper around pg_dumpall in the image, and at postgres_backup_extra_args."
+    [ "$step_status" -eq 0 ] || fail "the dump was cut off" "its processes ended $(status_in_words "$step_status")" "Read the messages above."
+    is_whole_dump || fail "the dump is not complete" "pg_dumpall ended with status 0, but its text does not end with the completion marker ('-- PostgreSQL database cluster dump complete')" \
+        "Check whether the image has a wrapper around pg_dumpall, and check postgres_backup_extra_args."
     remarks=$(stage_message_of dump)
-    [ -z "$remarks" ] || warn "pg_dumpall remarked: $remarks"
+    [ -z "$remarks" ] || warn "pg_dumpall printed: $remarks"
     sha256=$(cut -c 1-64 "$work/hash")
     bytes=$(stat -c %s "$partial")
     uncompressed_bytes=$(tr -d ' \n' <"$work/count")
     end_step dump "$(cat "$work/written")"
-    log "dumped: $(human_bytes "$uncompressed_bytes") of SQL, $(human_bytes "$bytes") compressed, flushed to the volume; the dump is whole"
+    log "dumped: $(human_bytes "$uncompressed_bytes") of SQL, $(human_bytes "$bytes") compressed, flushed to the volume; the dump is complete"
 }
 
 # dump_text: the header and pg_dumpall's text on standard output.
@@ -186,7 +186,7 @@ explain_dump() {
     if [ -z "$cause" ]; then
         for name in write follow compress check hash split count end dump; do
             [ "$(stage_status_of "$name")" = 0 ] || fail "the dump was cut off" \
-                "$name ended $(status_in_words "$(stage_status_of "$name")")" "Something killed its processes: look at the pod's events and the node's log."
+                "$name ended $(status_in_words "$(stage_status_of "$name")")" "Its processes were killed: check the pod's events and the node's log."
         done
         return 0
     fi
@@ -202,7 +202,7 @@ explain_dump() {
         dump) fail_by_postgres "pg_dumpall failed" "$message" "$status" ;;
         compress) fail "the compressor $compressor failed" "$message" "Its memory limit may be too small (postgres_backup_resources), or the program is broken: try another postgres_backup_compressor." ;;
         check | count | text | end) fail "the compressed dump cannot be read back" "$message" "The compressor $compressor wrote something that is not gzip: try another postgres_backup_compressor." ;;
-        *) fail "the dump could not be hashed" "$message" "Look at the message; the image's sha256sum may be broken." ;;
+        *) fail "the dump could not be hashed" "$message" "Read the message; the image's sha256sum may be broken." ;;
     esac
 }
 
@@ -211,14 +211,14 @@ read_back() {
     read_mode=$(cat "$work/read_mode" 2>/dev/null)
     for name in read read_hash; do
         [ "$(stage_status_of "$name")" = 0 ] || fail "the backup cannot be read back from the volume" \
-            "$(stage_message_of "$name"; status_in_words "$(stage_status_of "$name")")" "Look at the storage behind the volume."
+            "$(stage_message_of "$name"; status_in_words "$(stage_status_of "$name")")" "Check the storage behind the volume."
     done
     found_hash=$(cut -c 1-64 "$work/found_hash")
     [ "$found_hash" = "$sha256" ] || fail "the volume does not hold what was written" \
-        "sha256 $sha256 was written, $found_hash was read back" "The storage is not reliable, or somebody changed the file: check disk, memory and network of the NAS."
+        "sha256 $sha256 was written, $found_hash was read back" "The storage is not reliable, or the file was changed: check the disks, memory and network of the NAS."
     end_step read_back
     case $read_mode in
-        direct) log "read back from the server, past this machine's cache: the hash is equal" ;;
-        *) log "read back (this file system does not allow reading past the cache): the hash is equal" ;;
+        direct) log "read back from the server, bypassing this machine's cache: the hash matches" ;;
+        *) log "read back (this file system does not allow bypassing the cache): the hash matches" ;;
     esac
 }

@@ -40,7 +40,7 @@ run() {
     succeeded=$(run_result succeeded)
     write_last_run "$succeeded" || warn "last-run.json could not be written"
     write_termination_message run_result succeeded
-    log "OK: $final_name, $(human_bytes "$bytes"), proven whole; deleted by retention: $deleted"
+    log "OK: $final_name, $(human_bytes "$bytes"), verified; $deleted deleted by retention"
     printf '%s\n' "$succeeded"
     clean_up
 }
@@ -51,19 +51,19 @@ prepare() {
     take_over_earlier_attempt
     remove_stale_partials
     write_last_run "$(run_result running)" || fail_write "$message" "$write_fault"
-    listing >"$work/listing" || fail "the volume cannot be listed" "find or awk failed" "Look at the messages above."
+    listing >"$work/listing" || fail "the volume cannot be listed" "find or awk failed" "Read the messages above."
     last_backup=$(newest_complete "$work/listing")
     free=$(free_bytes)
     if [ -n "$last_backup" ] && [ "$(awk -v free="$free" -v need="${last_backup#* }" 'BEGIN { print (free < need) }')" = 1 ]; then
-        fail "the backup volume has too little room" "$(human_bytes "$free") free, the last backup took $(human_bytes "${last_backup#* }")" \
-            "Make room or enlarge the volume (postgres_backup_storage_size, the share's quota), or keep fewer backups (postgres_backup_keep_*)."
+        fail "not enough free space on the backup volume" "$(human_bytes "$free") free; the last backup has $(human_bytes "${last_backup#* }")" \
+            "Free disk space or enlarge the volume (postgres_backup_storage_size, the share's quota), or keep fewer backups (postgres_backup_keep_*)."
     fi
     partial=$POSTGRES_BACKUP_DIR/.$POSTGRES_BACKUP_NAME-$time_of_name.sql.gz.$POSTGRES_BACKUP_POD.partial
     start_group watch "$$" "$time_limit_seconds" "$partial"
     watch_group=$group
     query_server
     write_header
-    message=$( { (set -C; : >"$partial"); } 2>&1) || fail_write "${message:-the partial could not be created}"
+    message=$( { (set -C; : >"$partial"); } 2>&1) || fail_write "${message:-the partial file could not be created}"
     log "server $PGHOST:$PGPORT, PostgreSQL $server_version; pg_dumpall $client_version; compressor $compressor; $(human_bytes "$free") free"
     end_step prepare
 }
@@ -84,11 +84,11 @@ take_over_earlier_attempt() {
         : "${earlier_last_reason:=null}"
         case $reason in
             '"'*) ;;
-            *) reason=$(json "attempt $earlier_attempts was interrupted before it could write its result (killed, out of memory, or the node went away)") ;;
+            *) reason=$(json "attempt $earlier_attempts was interrupted before it could write its result (killed, out of memory, or the node failed)") ;;
         esac
         log "attempt $this_attempt of this Job; the first failed: $reason"
     elif [ "$earlier_state" = '"interrupted"' ]; then
-        warn "the run before this one (job $earlier_job, started $(json_field started "$earlier")) was interrupted before it could write its result"
+        warn "the previous run (job $earlier_job, started $(json_field started "$earlier")) was interrupted before it could write its result"
     fi
     attempts=$this_attempt
 }
@@ -129,7 +129,7 @@ show_life() {
 
 # publish: sidecar, then rename. The sidecar reserves the name: two runs in one second end up as two backups.
 publish() {
-    chmod "$file_mode" "$partial" 2>/dev/null || warn "the volume does not let a file's mode be set to $file_mode"
+    chmod "$file_mode" "$partial" 2>/dev/null || warn "the volume does not allow setting the mode of a file to $file_mode"
     candidate=$POSTGRES_BACKUP_NAME-$time_of_name.sql.gz
     tries=0
     publishing=yes
@@ -138,10 +138,10 @@ publish() {
             sidecar=$POSTGRES_BACKUP_DIR/$candidate.sha256
             line="$sha256  $candidate"
             if message=$( (set -C; : >"$sidecar") 2>&1); then break; fi
-            [ -e "$sidecar" ] || [ -L "$sidecar" ] || fail_write "${message:-the sidecar could not be created}"
+            [ -e "$sidecar" ] || [ -L "$sidecar" ] || fail_write "${message:-the checksum file could not be created}"
         fi
         tries=$((tries + 1))
-        [ "$tries" -lt 60 ] || fail "no free name for the backup" "$candidate and the $tries seconds before it are taken" "Look at the files on the volume."
+        [ "$tries" -lt 60 ] || fail "no unused name for the backup" "$candidate and the $tries seconds before it are taken" "Check the files on the volume."
         candidate=$POSTGRES_BACKUP_NAME-$(next_second "${candidate#"$POSTGRES_BACKUP_NAME-"}").sql.gz
     done
     if ! write_text "$sidecar" "$line"; then
@@ -159,7 +159,7 @@ publish() {
         rm -f "$partial"
     elif [ -e "$POSTGRES_BACKUP_DIR/$candidate" ] || ! message=$(mv "$partial" "$POSTGRES_BACKUP_DIR/$candidate" 2>&1); then
         rm -f "$sidecar" 2>/dev/null
-        fail_write "${message:-$candidate appeared while the run was at work}"
+        fail_write "${message:-$candidate appeared during the run}"
     fi
     partial=
     sync "$POSTGRES_BACKUP_DIR" 2>/dev/null || :
@@ -167,7 +167,7 @@ publish() {
     publishing=no
     [ -z "$pending_signal" ] || end_run_by_signal "$pending_signal"
     end_step publish
-    log "published as $final_name with its sidecar"
+    log "published as $final_name with its checksum file"
 }
 
 # next_second TIME.sql.gz: the name's time one second later.
@@ -181,10 +181,10 @@ next_second() {
 
 retain() {
     if [ "$clock_difference" -gt "$CLOCK_TOLERANCE_SECONDS" ] || [ "$clock_difference" -lt "-$CLOCK_TOLERANCE_SECONDS" ]; then
-        warn "retention was left out: this machine's clock differs from the server's by $clock_difference seconds; set the clocks right"
+        warn "retention was skipped: this machine's clock differs from the server's by $clock_difference seconds; synchronise the clocks"
         return 0
     fi
-    listing >"$work/listing" || { warn "retention was left out: the volume could not be listed"; return 0; }
+    listing >"$work/listing" || { warn "retention was skipped: the volume could not be listed"; return 0; }
     delete_planned
     [ -z "$not_deleted" ] || warn "retention could not delete:$not_deleted"
 }
@@ -195,12 +195,12 @@ fail_write() {
         full:* | *'No space left'* | *'quota exceeded'*)
             [ -z "$partial" ] || rm -f "$partial" 2>/dev/null
             fail "the backup volume is full" "$1 (without this run $(human_bytes "$(free_bytes)") of $(human_bytes "$(volume_bytes)") are free)" \
-                "Make room or enlarge the volume (postgres_backup_storage_size, the share's quota), or keep fewer backups (postgres_backup_keep_*)." ;;
+                "Free disk space or enlarge the volume (postgres_backup_storage_size, the share's quota), or keep fewer backups (postgres_backup_keep_*)." ;;
         *'Permission denied'* | *'Operation not permitted'*)
             fail_with 2 "the backup volume cannot be written" "$1; $(ls -ld "$POSTGRES_BACKUP_DIR" 2>&1), this runs as $(id)" "$ADVICE_PERMISSION" ;;
         *'Read-only file system'*)
             fail "the backup volume is read-only" "$1" "Mount it read-write; a file system with errors is often switched to read-only by its server." ;;
-        *) fail "the backup volume failed" "$1" "Look at the storage behind the volume and its connection: the file could not be written." ;;
+        *) fail "the backup volume failed" "$1" "Check the storage behind the volume and the connection to it: the file could not be written." ;;
     esac
 }
 
@@ -267,11 +267,11 @@ end_run_by_signal() {
             ended_by=$1
             if is_one_try_too_many; then
                 ended_at_start=yes
-                fail "this attempt was ended as it began (SIG$1)" "attempt $attempts; Kubernetes does that when the Job has reached its limit of tries" \
-                    "Correct what ended the first attempt: the last line has its reason."
+                fail "this attempt was terminated as it started (SIG$1)" "attempt $attempts; Kubernetes does so when the Job has reached its backoff limit" \
+                    "Fix the cause of the first failure: the last line contains the reason."
             fi
-            fail "the run was ended from outside (SIG$1)" "it was in the step: $step" \
-            "Somebody or something stopped the pod: a deletion, an eviction, a node that shut down. Kubernetes tries again where the Job allows it." ;;
+            fail "the run was terminated by SIG$1" "it was in the step: $step" \
+            "Something stopped the pod: its deletion, an eviction, or a shutdown of its node. Kubernetes tries again if the Job allows it." ;;
     esac
 }
 
