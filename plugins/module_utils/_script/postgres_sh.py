@@ -8,7 +8,7 @@ from __future__ import annotations
 TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# PostgreSQL's programs: how they are told where to connect, and what a person can do about their messages.
+# PostgreSQL's programs: their connection parameters, and advice for their messages.
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files
 
@@ -18,8 +18,8 @@ ADVICE_NOT_READY="Check that PostgreSQL runs and that its service has a ready po
 
 ADVICE_LOCK="Another session holds a lock (see pg_locks and pg_stat_activity): end it, or raise postgres_backup_lock_timeout."
 
-# connection DATABASE [PARAMETER ...]: a connection string (libpq, "Keyword/Value Connection Strings"): the programs take a
-# name with an equals sign in it for one.
+# connection DATABASE [PARAMETER ...]: prints a connection string (libpq, "Keyword/Value Connection Strings"): the programs
+# read a database name with an equals sign as a connection string.
 connection() {
     # shellcheck disable=SC1003 # a backslash before each backslash and apostrophe
     connection_database=$(printf '%s' "$1" | sed -e 's/[\\'"'"']/\\&/g')
@@ -27,15 +27,15 @@ connection() {
     printf "dbname='%s' %s" "$connection_database" "$*"
 }
 
-# postgres_fault MESSAGE [STATUS]: sets `fault_advice`, what a person can do about a message of psql, pg_dumpall or pg_dump,
-# which ended with this status, and `fault_status`, how a run ends with it. A wrong password counts as hopeless: a secret that is being exchanged is right
-# in the next run, and whoever sets up the first one need not wait for three more tries.
+# postgres_fault MESSAGE [STATUS]: sets `fault_advice`, the advice for a message of psql, pg_dumpall or pg_dump, which exited
+# with this status, and `fault_status`, the exit status of the run. A run with a wrong password is not retried: if the
+# secret is being changed, the next run succeeds; otherwise, three more attempts would only delay the error message.
 postgres_fault() {
     fault_status=1
-    # Names, which may hold any word, are in double quotes there; what was asked for is no error.
+    # Names, which may contain any word, are in double quotes; the text of a query is not an error.
     fault_text=$(printf '%s\n' "$1" | sed -e 's/"[^"]*"/""/g' -e '/^pg_dump[a-z]*: .*[Qq]uery was: /d')
-    # Where a login with TLS is refused, libpq tries one without it (sslmode prefer, and the other way round with allow):
-    # that pg_hba.conf refuses that one is not the cause.
+    # If a login with TLS is rejected, libpq tries one without TLS (sslmode prefer; the other way round with allow): its
+    # rejection by pg_hba.conf is not the cause.
     case $fault_text in
         *'FATAL:  '*"$NEWLINE"*'FATAL:  '*)
             fault_first=$(printf '%s\n' "$fault_text" | sed -e '/FATAL:  \(no \)*pg_hba.conf .*, no encryption$/d' -e '/FATAL:  \(no \)*pg_hba.conf .*, SSL off$/d')
@@ -101,7 +101,7 @@ postgres_fault() {
             fault 1 "$ADVICE_LOCK" ;;
         *'statement timeout'*)
             case $1 in
-                *'LOCK TABLE'*) fault 1 "$ADVICE_LOCK" ;; # what pg_dump makes of its --lock-wait-timeout
+                *'LOCK TABLE'*) fault 1 "$ADVICE_LOCK" ;; # how pg_dump implements --lock-wait-timeout
                 *) fault 1 "A statement_timeout of the role, the database or the server cancelled a query: ALTER ROLE … SET statement_timeout = 0 for this user." ;;
             esac ;;
         *'invalid page in block'* | *'could not read block'* | *'page verification failed'* | *'missing chunk number'* | *'unexpected chunk '* | *'chunk number '*' for toast value'* | *'compressed pglz data is corrupt'* | *'compressed lz4 data is corrupt'* | *'could not access status of transaction'*)
@@ -132,7 +132,7 @@ postgres_fault() {
             fault 1 "The connection to PostgreSQL was lost during the dump: check the server's log (restart, out of memory, crash)." ;;
         *'SSL error'* | *'SSL negotiation'* | *'SSL required'*) fault 1 "Check postgres_backup_sslmode, and the server's ssl settings." ;;
         *'Killed'*'pg_dump failed'* | 'pg_dumpall: error: pg_dump failed'* | 'pg_dumpall: error: pg_dump was terminated'*)
-            fault 1 "$ADVICE_KILLED" ;; # pg_dump itself left no word
+            fault 1 "$ADVICE_KILLED" ;; # pg_dump itself printed nothing
         *)
             if [ "${2:-}" = "$SIGKILL_STATUS" ]; then fault 1 "$ADVICE_KILLED"; return; fi
             case $fault_text in
@@ -144,13 +144,13 @@ postgres_fault() {
 
 fault() { fault_status=$1 fault_advice=$2; }
 
-# postgres_advice MESSAGE: prints what a person can do about it.
+# postgres_advice MESSAGE: prints the advice for a message.
 postgres_advice() {
     postgres_fault "$1"
     printf '%s\n' "$fault_advice"
 }
 
-# fail_by_postgres WHAT MESSAGE STATUS: ends the run with a message of psql or pg_dumpall, and how that ended.
+# fail_by_postgres WHAT MESSAGE STATUS: fails with a message of psql or pg_dumpall, which exited with this status.
 fail_by_postgres() {
     postgres_fault "$2" "$3"
     fail_with "$fault_status" "$1" "$2" "$fault_advice"

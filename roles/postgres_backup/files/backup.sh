@@ -2,18 +2,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# PostgreSQL backups that are proven: see usage() below and the collection's README.
+# Verified PostgreSQL backups: see usage() below and the collection's README.
 #
-# POSIX sh with the tools that PostgreSQL images have (Debian's or busybox's), nothing else. The configuration comes
-# from the environment; the password is libpq's PGPASSWORD. This file reads the files of its command, which files.txt
+# POSIX sh with the tools that PostgreSQL images have (Debian's or busybox's), nothing else. The configuration is
+# read from the environment; the password is libpq's PGPASSWORD. This file reads the files of its command, which files.txt
 # lists, and calls the command's function. Long steps are started as `sh <itself> _step NAME [ARGUMENT ...]`, which calls
-# the function step_NAME, in process groups of their own, so that a signal or the time limit ends every process of a step.
+# the function step_NAME, in separate process groups, so that a signal or the time limit ends every process of a step.
 
 set -u
 LC_ALL=C
 export LC_ALL
-# dash and busybox end with status 2 by themselves where they cannot start a process (no memory, no process ids left) or
-# not open a file: another try may succeed. Without a clean-up then, which would start one.
+# dash and busybox exit with status 2 if they cannot start a process (no memory, no process ids left) or cannot open a
+# file: another attempt may succeed. There is no clean-up then, since that would start a process.
 # shellcheck disable=SC2329 # the trap calls it
 end_of_script() {
     ended=$?
@@ -21,7 +21,7 @@ end_of_script() {
     [ "${has_made_work:-no}" = no ] || clean_up
 }
 trap end_of_script EXIT
-# Nothing that is written is for others to read until it is given its mode.
+# No other user may read a new file before its mode is set.
 umask 077
 # shellcheck disable=SC2034 # the other files have it
 VERSION=1.1.0
@@ -62,7 +62,7 @@ load() {
     read_files
 }
 
-# read_files: those of $script_files that are of this language.
+# read_files: sources the shell files among $script_files.
 read_files() {
     for script_file in $script_files; do
         case $script_file in backup.sh | *.awk | *.txt) continue ;; esac

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# `backup.sh _restore`: one database out of a backup on the volume into the live server. The module restore_database
-# starts it in a Job; restore_plan.py says what the RESTORE_* variables hold. The database is restored under a
-# temporary name that nobody but superusers can connect to, and gets its own in one transaction at the end.
+# `backup.sh _restore`: restores one database from a backup on the volume into the live server. The module
+# restore_database starts it in a Job; restore_plan.py describes the RESTORE_* variables. The database is restored under a
+# temporary name, to which only superusers can connect, and renamed in one transaction at the end.
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files
 # shellcheck disable=SC2329 # stage() and hooks call functions by name
@@ -21,14 +21,14 @@ restore() {
     check_volume
     require_work_folder
     choose_decompressor
-    # One cannot rename the database that one is connected to.
+    # A session cannot rename the database that it is connected to.
     maintenance=$POSTGRES_BACKUP_DATABASE
     [ "$maintenance" != "$RESTORE_TARGET" ] || maintenance=template1
     [ "$maintenance" != "$RESTORE_TARGET" ] || maintenance=postgres
     file=$POSTGRES_BACKUP_DIR/$RESTORE_BACKUP
     session="postgres-backup restore $RESTORE_TOKEN"
     PGAPPNAME=$session
-    # The settings of PostgreSQL 14 and newer, and a superuser's, follow when both are known (check_target).
+    # check_target adds settings of PostgreSQL 14 and later, and of superusers.
     given_options=${PGOPTIONS:-}
     PGOPTIONS="$given_options $(session_options 0 no)"
     quiet_options='-c search_path=pg_catalog'
@@ -66,7 +66,7 @@ finish() {
     clean_up
 }
 
-# restore_result STATE: the outcome as one line of JSON.
+# restore_result STATE: prints the result as one line of JSON.
 restore_result() {
     printf '{"state":"%s","operation":"restore","reason":%s,"signal":%s,"backup":%s,"database":%s,"target":%s,"replaced":%s' "$1" "$reason" \
         "$(json_or_null "$ended_by")" "$(json "$RESTORE_BACKUP")" "$(json "$RESTORE_DATABASE")" "$(json "$RESTORE_TARGET")" "$(json_or_null "$replaced")"
@@ -74,7 +74,7 @@ restore_result() {
         "$server_databases" "$warnings"
 }
 
-# end_failed_restore: what fail_with() does for a restore: clean up on the server, and the result.
+# end_failed_restore: $on_failure of a restore: cleans up on the server, and prints the result.
 end_failed_restore() {
     [ "$step" != roles ] || created_roles=$(existing_roles)
     if [ "$made" = maybe ] && ! drop_temporary; then
@@ -96,10 +96,10 @@ end_restore_by_signal() {
         "Something stopped the pod: its deletion, its time limit, an eviction, or a shutdown of its node. Start the restore again"
 }
 
-# listed JSON: the elements of an array of strings, for people.
+# listed JSON: prints the elements of an array of strings, for messages.
 listed() { printf '%s' "$1" | sed -e 's/^\[//' -e 's/\]$//'; }
 
-# quiet_psql DATABASE [ARGUMENT ...]: SQL from standard input, values on standard output.
+# quiet_psql DATABASE [ARGUMENT ...]: runs SQL from standard input; prints values only.
 quiet_psql() {
     quiet_database=$1
     shift
@@ -107,7 +107,7 @@ quiet_psql() {
         --set=VERBOSITY=verbose "$@" --dbname="$(connection "$quiet_database" keepalives_idle=30 keepalives_interval=10 keepalives_count=3)"
 }
 
-# run_step NAME WHAT: a step in a group of its own; where its psql fails, the restore ends with what it said.
+# run_step NAME WHAT: runs the step restore_NAME; if its psql fails, the restore fails with its error.
 run_step() {
     clear_stages
     run_group "restore_$1"
@@ -124,14 +124,14 @@ step_restore_roles() { stage psql run_roles >"$work/answers"; }
 
 step_restore_create() { stage psql create_database >"$work/answers"; }
 
-# step_restore_section: the section's own pieces of the text to psql, none of the rest.
+# step_restore_section: sends only the section's pieces of the text to psql.
 step_restore_section() { stage expand decompress <"$file" | stage text feed_section; }
 
 step_restore_properties() { stage psql set_properties >"$work/answers"; }
 
 step_restore_swap() { stage psql swap_names; }
 
-# compare_hash: not a byte is fed of anything but the file that the caller looked at.
+# compare_hash: fails if the file is not the one that the caller verified.
 compare_hash() {
     case $RESTORE_BACKUP in
         .* | */*) fail "invalid name of a backup" "'$RESTORE_BACKUP'" "Set the name of a file on the volume." ;;
@@ -167,7 +167,7 @@ SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE datname = :'target' AND p
 SQL
 }
 
-# check_target: queries that change nothing; sets `exists` and `missing_roles`.
+# check_target: queries the server without changing it; sets `exists` and `missing_roles`.
 check_target() {
     run_step query "the server does not answer"
     {
@@ -183,9 +183,9 @@ check_target() {
         IFS= read -r sessions
     } <"$work/answers"
     answered=yes
-    # PGOPTIONS are taken with the rights of the user that connects, whose settings may make it another role.
+    # PGOPTIONS are applied with the rights of the user that connects, whose settings may switch to another role.
     PGOPTIONS="$given_options $(session_options "$server_major" "$connects_as_superuser")"
-    # What a login trigger of the restored database does is not for us.
+    # A login trigger of the restored database must not run.
     [ "$connects_as_superuser" = no ] || [ "$server_major" -lt 17 ] || quiet_options="$quiet_options -c event_triggers=off"
     # Names in an SQL_ASCII database may be in any encoding.
     server_databases=$(utf8 "$server_databases")
@@ -206,7 +206,7 @@ check_target() {
     log "server $PGHOST:$PGPORT, PostgreSQL $server_version; the backup's sha256 is the expected one"
 }
 
-# look_at_bonds: what belongs to the database that is to be replaced and does not go over to the restored one.
+# look_at_bonds: warns about subscriptions and slots of the database to be replaced, which the restored one does not get.
 look_at_bonds() {
     quiet_psql "$maintenance" --set=target="$RESTORE_TARGET" --set=old="$RESTORE_OLD" >"$work/bonds" 2>"$work/psql.err" <<'SQL' || warn "subscriptions and replication slots of $RESTORE_TARGET could not be listed: $(psql_error "$work/psql.err")"
 SELECT translate(format('the subscription %I (%s, slot %s) belongs to the database to be replaced: in %I it continues to receive changes, and the subscription of the restored %I, if the backup has it, is disabled',
@@ -221,7 +221,7 @@ SQL
     done 3<"$work/bonds"
 }
 
-# tell_of_bonds: what is left to do for subscriptions and slots, with the commands.
+# tell_of_bonds: warns about subscriptions and slots after the restore, with the commands to repair them.
 tell_of_bonds() {
     PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=target="$RESTORE_TARGET" --set=old="$replaced" >"$work/bonds" 2>"$work/psql.err" <<'SQL' || warn "subscriptions and replication slots of $RESTORE_TARGET could not be listed: $(psql_error "$work/psql.err")"
 SELECT translate(format('%1$I still has the subscription %2$I%3$s. To end that, run in %1$I: ALTER SUBSCRIPTION %2$I DISABLE; ALTER SUBSCRIPTION %2$I SET (slot_name = NONE); DROP SUBSCRIPTION %2$I; (the slot %4$s is kept on the publisher)',
@@ -249,7 +249,7 @@ SQL
 SELECT rolname FROM pg_catalog.pg_roles;
 SQL
     encoding=$(globals_by facts | sed -n 's/^encoding //p')
-    # In a variable: passwords go into no file, and half of it would leave half a role.
+    # In a variable: passwords must not be in a file, and truncated text would create incomplete roles.
     statements=$(globals_by roles) || return 1
     printf 'BEGIN;\n%s\nCOMMIT;\n' "$statements" |
         PGCLIENTENCODING=${encoding:-UTF8} feed_psql "$maintenance" >/dev/null || return 1
@@ -259,13 +259,13 @@ SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM json_array_elements_tex
 SQL
 }
 
-# globals_by MODE: what globals.awk makes of the backup's globals.
+# globals_by MODE: prints the output of globals.awk for the globals of the backup.
 globals_by() {
     decompress <"$file" 2>/dev/null | head -c "$RESTORE_GLOBALS_BYTES" |
         awk -v mode="$1" -v wanted="$work/wanted" -v existing="$work/existing" -v left_out="$work/left_out" -f "$work/globals.awk"
 }
 
-# existing_roles: which of the missing ones there are now.
+# existing_roles: prints which of the missing roles exist now.
 existing_roles() {
     PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=roles="$missing_roles" 2>/dev/null <<'SQL' || printf '[]'
 SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM json_array_elements_text(:'roles') AS name JOIN pg_catalog.pg_roles ON rolname = name;
@@ -291,7 +291,7 @@ create_database() {
     printf '%s\n' "$RESTORE_BEFORE_SQL" | quiet_psql "$RESTORE_TEMPORARY"
 }
 
-# tell_left_out: the settings of the database that the server did not take (restore_plan.py).
+# tell_left_out: warns about settings of the database that the server did not accept (restore_plan.py).
 tell_left_out() {
     [ ! -s "$work/answers" ] || left_out=$(cat "$work/answers")
     [ -z "$left_out" ] || warn "PostgreSQL $server_version does not accept these settings of the database, which were left out (a newer version removed them, or their library is missing): $(utf8 "$left_out")"
@@ -312,7 +312,7 @@ feed_section() {
     copy_bytes "${RESTORE_SECTION#* }" >"$work/section" || return 1
     position=$((section_offset + ${RESTORE_SECTION#* }))
     begins_section <"$work/section" || { echo foreign >"$work/foreign"; return 1; }
-    # What was committed last is flushed by the swap's own commit.
+    # The commit of the swap also flushes these commits.
     stage pieces copy_pieces |
         PGOPTIONS="$PGOPTIONS -c synchronous_commit=off" stage psql feed_psql "$RESTORE_TEMPORARY" \
             keepalives_idle=30 keepalives_interval=10 keepalives_count=3 |
@@ -329,7 +329,7 @@ $RESTORE_PIECES
 PIECES
 }
 
-# sum_rows: the sum of what COPY and INSERT reported (libpq, PQcmdStatus).
+# sum_rows: prints the sum of the rows that COPY and INSERT reported (libpq, PQcmdStatus).
 sum_rows() { awk '/^COPY [0-9]+$/ { rows += $2 } /^INSERT [0-9]+ [0-9]+$/ { rows += $3 } END { printf "%.0f\n", rows }'; }
 
 set_properties() { printf '%s\n' "$RESTORE_AFTER_SQL" | quiet_psql "$RESTORE_TEMPORARY"; }
@@ -361,8 +361,8 @@ restore_section() {
     end_step restore
 }
 
-# rows_differ: COPY and INSERT reported other numbers than the backup's text has rows. Only extensions' triggers and rules
-# are there before the rows.
+# rows_differ: fails because COPY and INSERT reported another number of rows than the backup's text has. Only triggers and
+# rules of extensions exist before the rows are restored.
 rows_differ() {
     keepers=$(quiet_psql "$RESTORE_TEMPORARY" 2>/dev/null <<'SQL'
 SELECT translate(string_agg(text, ', ' ORDER BY text), E'\n\r', '??') FROM (SELECT text FROM (

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# What a person can do about an error of PostgreSQL's in a restore.
+# Advice for errors of PostgreSQL in a restore.
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files
 
-# restore_advice MESSAGE [LOST]: what a person can do about an error of psql's: by its SQLSTATE, which is the same in every
+# restore_advice MESSAGE [LOST]: prints the advice for an error of psql: by its SQLSTATE, which is the same in every
 # language of the server (PostgreSQL documentation, appendix A), and by the kind of object that it begins with. LOST is
-# psql_failure's.
+# `is_lost` of psql_failure.
 restore_advice() {
     if [ "${2:-no}" = yes ]; then restore_advice_gone; return; fi
     error_state=$(sqlstate "$1")
@@ -72,7 +72,7 @@ restore_advice() {
         *) case $1 in
             *'closed the connection'* | *'terminating connection'* | *'connection to server was lost'*) restore_advice_gone ;;
             *'could not access file'*) echo "The database's session_preload_libraries or local_preload_libraries name a library that the server does not have: install it, in the version that the backed-up server had." ;;
-            # A connection; psql_error left out its first word, and a space.
+            # A connection error; psql_error removed its first word, and a space.
             *) postgres_advice "psql: $(printf '%s\n' "$1" | sed -e 's/FATAL: /FATAL:  /')" ;;
         esac ;;
     esac
@@ -84,7 +84,7 @@ restore_advice_missing() {
     echo "The object in the message was not found. Either an extension of the server is older than the backed-up server's: install the same version. Or a function, a view or an index names it without its schema: dumps are restored with an empty search_path. Then, in the live database, add the schema to the name, or SET search_path to the function, and make a new backup. This one can be restored by hand with psql, which continues after an error without ON_ERROR_STOP: then create what is missing."
 }
 
-# restore_advice_rights: a superuser's statement lacks a right only where it runs with an owner's.
+# restore_advice_rights: a superuser's statement lacks a right only if it runs with the rights of an owner.
 restore_advice_rights() {
     if [ "${is_superuser:-no}" = yes ]; then
         echo "The statement runs with the rights of an object's owner (a materialized view is filled with them, for instance), who lacks the right here: grant it to that role, or BYPASSRLS if row-level security is the cause (ALTER ROLE ... BYPASSRLS), start the restore again, and revoke it."

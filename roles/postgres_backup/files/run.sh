@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# `backup.sh run`: its steps in their order, its result, and what an earlier attempt left.
+# `backup.sh run`: its steps in their order, its result, and the results of earlier attempts.
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2153,SC2154 # variables are shared with the other files
 # shellcheck disable=SC2329 # stage() and hooks call functions by name
@@ -34,7 +34,7 @@ run() {
     end_step retention
 
     end_watch
-    # A signal after this point finds a finished run.
+    # A signal after this point does not change the result.
     trap '' TERM INT HUP USR1
     recovered_from=$reason reason=null last_reason=null
     succeeded=$(run_result succeeded)
@@ -68,8 +68,8 @@ prepare() {
     end_step prepare
 }
 
-# take_over_earlier_attempt: what last-run.json tells of an earlier attempt of this Job, or of a run that was cut off.
-# `attempts` comes last: where a signal found it empty, fail_with does this again.
+# take_over_earlier_attempt: reads from last-run.json the result of an earlier attempt of this Job, or of an interrupted
+# run. It sets `attempts` last: after a signal, end_failed_run calls it again if `attempts` is empty.
 take_over_earlier_attempt() {
     this_attempt=1 reason=null last_reason=null recovered_from=null earlier_last_reason=null
     earlier=$(last_run)
@@ -93,8 +93,9 @@ take_over_earlier_attempt() {
     attempts=$this_attempt
 }
 
-# remove_stale_partials: those of this pod's earlier attempts, of earlier pods of this Job (evicted, say: such a pod is
-# dead or about to be), and whatever is a day old. (The beginning of a pod's name has 58 characters at most.)
+# remove_stale_partials: deletes the partial files of earlier attempts of this pod, of earlier pods of this Job (after an
+# eviction, such a pod is dead or terminating), and those that are a day old. (The prefix of a pod's name has at most 58
+# characters.)
 remove_stale_partials() {
     find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name ".$name_pattern.$POSTGRES_BACKUP_POD.partial" \
         -o -name ".$name_pattern.$(printf '%.58s' "${POSTGRES_BACKUP_JOB:-/}-")?????.partial" \
@@ -103,9 +104,9 @@ remove_stale_partials() {
         -o -name ".$name_pattern.damaged.*" \) -mmin +1440 -exec rm -f {} + 2>/dev/null
 }
 
-# step_watch MAIN SECONDS PARTIAL: shows that the run lives, and ends it by SIGUSR1 at its time limit.
+# step_watch MAIN SECONDS PARTIAL: keeps the heartbeat of the run, and ends the run by SIGUSR1 at its time limit.
 step_watch() {
-    # By itself: a volume whose server is away holds up whoever touches it.
+    # A separate process: a volume whose server is down blocks every process that accesses it.
     show_life "$1" "$3" &
     left=$2
     while [ "$left" -gt 0 ]; do
@@ -117,7 +118,7 @@ step_watch() {
     kill -USR1 "$1"
 }
 
-# show_life MAIN PARTIAL: each minute, in last-run.json's time and in the log.
+# show_life MAIN PARTIAL: each minute, touches last-run.json and logs the progress.
 show_life() {
     minutes=0
     while sleep 60 && kill -0 "$1" 2>/dev/null; do
@@ -127,7 +128,8 @@ show_life() {
     done
 }
 
-# publish: sidecar, then rename. The sidecar reserves the name: two runs in one second end up as two backups.
+# publish: writes the checksum file, then renames the partial file. The checksum file reserves the name: two runs in the
+# same second make two backups.
 publish() {
     chmod "$file_mode" "$partial" 2>/dev/null || warn "the volume does not allow setting the mode of a file to $file_mode"
     candidate=$POSTGRES_BACKUP_NAME-$time_of_name.sql.gz
@@ -154,7 +156,7 @@ publish() {
         publishing=no
         end_run_by_signal "$pending_signal"
     fi
-    # A hard link refuses an existing name; where the file system has none, a rename.
+    # A hard link does not replace an existing file; file systems without hard links get a rename.
     if ln "$partial" "$POSTGRES_BACKUP_DIR/$candidate" 2>/dev/null; then
         rm -f "$partial"
     elif [ -e "$POSTGRES_BACKUP_DIR/$candidate" ] || ! message=$(mv "$partial" "$POSTGRES_BACKUP_DIR/$candidate" 2>&1); then
@@ -170,7 +172,7 @@ publish() {
     log "published as $final_name with its checksum file"
 }
 
-# next_second TIME.sql.gz: the name's time one second later.
+# next_second TIME.sql.gz: prints the time in the name plus one second.
 next_second() {
     stamp=${1%.sql.gz}
     clock=${stamp##*-}
@@ -189,7 +191,7 @@ retain() {
     [ -z "$not_deleted" ] || warn "retention could not delete:$not_deleted"
 }
 
-# fail_write MESSAGE [FAULT]: the volume did not take a file; FAULT is write_text's.
+# fail_write MESSAGE [FAULT]: fails because a file could not be written; FAULT is `write_fault` of write_text.
 fail_write() {
     case ${2:-}:$1 in
         full:* | *'No space left'* | *'quota exceeded'*)
@@ -204,7 +206,7 @@ fail_write() {
     esac
 }
 
-# run_result STATE: one JSON object.
+# run_result STATE: prints the result, one JSON object.
 run_result() {
     printf '{"state":"%s","job":%s,"pod":%s,"attempts":%s,"started":"%s","finished":%s' "$1" \
         "$(json_or_null "$POSTGRES_BACKUP_JOB")" "$(json "$POSTGRES_BACKUP_POD")" "$attempts" "$started" \
@@ -219,7 +221,7 @@ run_result() {
         "$skipped" "$invalid" "$deleted" "$warnings" "$VERSION"
 }
 
-# end_failed_run: what fail_with() does for a run: the result, and what is left.
+# end_failed_run: $on_failure of a run: writes the result, and reports the older backups.
 end_failed_run() {
     [ -n "$attempts" ] || take_over_earlier_attempt
     [ -z "$partial" ] || rm -f "$partial" 2>/dev/null
@@ -252,9 +254,9 @@ report_older_backups() {
 
 # end_run_by_signal NAME
 end_run_by_signal() {
-    # Before there is a configuration nothing was begun.
+    # Without a configuration, nothing has been started yet.
     [ -n "${POSTGRES_BACKUP_TERMINATION_LOG:-}" ] || exit "$SIGTERM_STATUS"
-    # Half published is neither kept nor failed: publish() looks at what came meanwhile.
+    # A half-published backup must be neither kept nor failed: publish() handles the signal.
     if [ "$publishing" = yes ]; then
         pending_signal=$1
         return 0
@@ -275,8 +277,8 @@ end_run_by_signal() {
     esac
 }
 
-# is_one_try_too_many: whether this is a further attempt that ends within its first seconds, by a signal: a Job with
-# restartPolicy OnFailure (of an earlier version of the role) ends its last one so.
+# is_one_try_too_many: whether this is another attempt that a signal ends within its first seconds: a Job with
+# restartPolicy OnFailure (of an earlier version of the role) ends its last attempt in this way.
 is_one_try_too_many() {
     [ "$step" = prepare ] && [ $(($(now_epoch) - step_began)) -le 5 ] || return 1
     [ -n "$attempts" ] || take_over_earlier_attempt
