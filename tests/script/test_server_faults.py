@@ -398,11 +398,11 @@ SAYINGS: dict[str, tuple[str, bool]] = {
 @pytest.mark.parametrize("shell", ["dash", "bash", "busybox sh"])
 def test_advice_for_a_message(shell: str, tmp_path: Path) -> None:
     """The script's own function, for one message after the other."""
-    functions, dispatch, _ = (ROLE / "files" / "backup.sh").read_text().partition("\ncommand=${1-}\n")
-    assert dispatch
+    files = " ".join(str(ROLE / "files" / f"{name}.sh") for name in ("output", "process", "postgres"))
     script = tmp_path / "advice.sh"
     script.write_text(
-        f'{functions}\nfor said; do postgres_fault "$said"; printf "%s %s\\n" "$fault_status" "$fault_advice"; done\n'
+        f'set -u; for file in {files}; do . "$file"; done\n'
+        'for said; do postgres_fault "$said"; printf "%s %s\\n" "$fault_status" "$fault_advice"; done\n'
     )
     messages = [
         re.sub("^:", 'pg_dump: error: Dumping the contents of table "log" failed.\npg_dump: error: ERROR:  ', saying)
