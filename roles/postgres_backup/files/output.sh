@@ -63,8 +63,8 @@ json_field() {
 }
 
 # write_termination_message RESULT FUNCTION STATE: what Kubernetes shows as the container's last words: the result, which
-# the function prints of the state. The kubelet cuts what is longer than 4,096 bytes (pkg/kubelet/kuberuntime), and JSON
-# that is cut is none: then lists are left out, then the reasons of other attempts.
+# the function prints of the state. Kubernetes cuts what is longer than 4,096 bytes (Container v1 core,
+# terminationMessagePath), and JSON that is cut is none: then lists are left out, then the reasons of other attempts.
 write_termination_message() {
     [ -e "$POSTGRES_BACKUP_TERMINATION_LOG" ] || return 0
     message=$1
