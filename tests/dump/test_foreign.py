@@ -9,8 +9,8 @@ import subprocess
 import pytest
 
 from plugins.module_utils._dump.dump_reader import DumpReader
-from tests.script.sample import quoted
-from tests.script.server import Server
+from tests.script.support.sample import quoted
+from tests.script.support.server import Server
 
 from . import truth
 from .conftest import Pair

@@ -58,11 +58,11 @@ def as_of(operation: str, word: str) -> Cell:
 
 
 NO_CLUSTER = Cell("no part", "Reads a local file; needs neither cluster, server nor volume.")
-RUNS = "tests/script/test_run.py::"
-SERVER = "tests/script/test_server_faults.py::"
-VOLUME = "tests/script/test_volume_faults.py::"
-PRUNES = "tests/script/test_prune.py::"
-RESTORES = "tests/script/test_restore.py::"
+RUNS = "tests/script/run/test_run.py::"
+SERVER = "tests/script/run/test_server_faults.py::"
+VOLUME = "tests/script/run/test_volume_faults.py::"
+PRUNES = "tests/script/volume/test_prune.py::"
+RESTORES = "tests/script/restore/test_restore.py::"
 FETCHES = "tests/cluster/modules/test_fetch.py::"
 RUN_FAULTS = "tests/cluster/test_run_faults.py::"
 
@@ -315,7 +315,7 @@ FAULTS: dict[str, Fault] = {
                 "works, late",
                 "Takes longer; ends at its time limit, and leaves no partial.",
                 r"^succeeded$",
-                "tests/script/test_interruption.py::test_the_time_limit_ends_every_process",
+                "tests/script/run/test_interruption.py::test_the_time_limit_ends_every_process",
             ),
             "list": own("works, late", "Takes longer.", _LISTED),
             "prune": own("works, late", "Takes longer.", _PRUNED),
@@ -357,7 +357,7 @@ FAULTS: dict[str, Fault] = {
                 "fails, nothing done",
                 "Its pod does not start; after `stuck_timeout` the module says why, and removes its Job.",
                 r"does not start, and waiting will not help.*transport endpoint is not connected",
-                "tests/script/test_list.py::test_a_volume_that_is_not_there",
+                "tests/script/volume/test_list.py::test_a_volume_that_is_not_there",
             ),
             "prune": own(
                 "fails, nothing done",

@@ -17,13 +17,13 @@ import pytest
 
 from tests.in_turn import leave_out, parameters, take_in_turn
 
-from . import combinations, sample
-from .combinations import Combination
-from .programs import DEFAULT_VERSION, Programs, root_filesystem, wrap
-from .sandbox import Sandbox
-from .script_files import copy_script
-from .server import Server
-from .workspace import Workspace
+from .support import combinations, sample
+from .support.combinations import Combination
+from .support.programs import DEFAULT_VERSION, Programs, root_filesystem, wrap
+from .support.sandbox import Sandbox
+from .support.script_files import copy_script
+from .support.server import Server
+from .support.workspace import Workspace
 
 MakeSandbox = Callable[[], Sandbox]
 

@@ -18,54 +18,17 @@ from pathlib import Path
 
 import pytest
 
-from .combinations import under_one
-from .programs import REPOSITORY
-from .sandbox import Sandbox
-from .server import Server
-from .volume import Entry, backup_name, give, put, put_backup, snapshot, without
+from .support.combinations import under_one
+from .support.foreign_files import FOREIGN, OLD
+from .support.programs import REPOSITORY
+from .support.sandbox import Sandbox
+from .support.server import Server
+from .support.volume import Entry, backup_name, give, put, put_backup, snapshot, without
 
 pytestmark = under_one
 
 DAY = 86400
 ONE = {"POSTGRES_BACKUP_KEEP_LAST": "1", "POSTGRES_BACKUP_KEEP_DAILY": "0"}
-OLD = "postgres-backup-2024-01-01-020000.sql.gz"
-FOREIGN = [
-    b"$(touch PWNED)",
-    b"`touch PWNED`",
-    b";touch PWNED;",
-    b"' ; touch PWNED ; '",
-    b'" ; touch PWNED ; "',
-    b"| touch PWNED #",
-    b"-rf",
-    b"--help",
-    b"-exec",
-    b" ",
-    b"*",
-    b"a\nb\n",
-    b"\xff\xfe",
-    b"tab\there",
-    b"back\\slash\\n",
-    b"x" * 255,
-    f"{OLD} ".encode(),
-    f" {OLD}".encode(),
-    f"{OLD}\n".encode(),
-    f"\n{OLD}".encode(),
-    f"{OLD}\n{OLD}".encode(),
-    f"{OLD}.bak".encode(),
-    f"{OLD}.sha256\n".encode(),
-    f"{OLD}:B".encode(),
-    f"{OLD}\tB\t1".encode(),
-    f"x{OLD}".encode(),
-    f"-{OLD}".encode(),
-    b"postgres-backup-2024-01-01-02000\xb0.sql.gz",
-    b"postgres-backup-2024-01-01-0200000.sql.gz",
-    b"postgres-backup-2024-13-01-020000.sql.gz",
-    b"postgres-backup-$(touch PWNED).sql.gz",
-    b"postgres-backup-$(touch PWNED).sql.gz.sha256",
-    b".postgres-backup-my notes.sql.gz.of me.partial",
-    b".postgres-backup-other-2024-01-01-020000.sql.gz.pod.partial",
-    b".postgres-backup-`touch PWNED`.sql.gz.sha256.x",
-]
 
 
 def _fill(volume: Path, uid: int) -> set[str]:

@@ -14,30 +14,30 @@ from typing import Any
 
 import pytest
 
-from plugins.module_utils._dump.dump_reader import DumpReader
 from plugins.module_utils._jobs.restore_plan import plan_restore
 from tests.dump import truth
 
-from .combinations import under_one
-from .programs import Programs, root_filesystem, wrap
-from .rehearsal import Rehearsal, database
-from .sample import literal
-from .sandbox import Outcome, Sandbox
-from .server import HOST, PASSWORD, SUPERUSER, Server
-from .test_restore import (
+from ..support.combinations import under_one
+from ..support.programs import Programs, root_filesystem, wrap
+from ..support.rehearsal import Rehearsal, database
+from ..support.restores import (
     Backup,
     assert_failed,
     back_up,
     drop,
     names,
     prepare,
+    remade,
     request_of,
     restore,
     shape,
     state_of,
     text_of,
 )
-from .workspace import Workspace
+from ..support.sample import literal
+from ..support.sandbox import Outcome, Sandbox
+from ..support.server import HOST, PASSWORD, SUPERUSER, Server
+from ..support.workspace import Workspace
 
 # What ALTER DATABASE and ALTER ROLE can set and a restore could stumble over, or be changed by, with values as bad as
 # pg_dump itself can still live with.
@@ -247,13 +247,6 @@ def test_a_library_that_the_server_does_not_have(offline: Sandbox, fresh_server:
     before = state_of(fresh_server)
     outcome = restore(offline, plan_restore(request_of(backup, "shop", new_name="again")))
     assert_failed(outcome, fresh_server, before, "no_such_library", "session_preload_libraries")
-
-
-def remade(text: bytes) -> Backup:
-    """A backup with this text, and its contents."""
-    reader = DumpReader()
-    reader.feed(text)
-    return Backup(gzip.compress(text, 1), reader.finish().to_dict())
 
 
 @under_one

@@ -12,60 +12,19 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from . import sample
-from .programs import Programs, root_filesystem, wrap
-from .sandbox import Outcome, Sandbox
-from .server import PASSWORD, Server
-from .volume import Entry, backup_name, give, put_backup, snapshot, without
-from .workspace import Workspace, processes_of
+from ..support import sample
+from ..support.failed_runs import assert_failed, fill_volume
+from ..support.programs import Programs, root_filesystem, wrap
+from ..support.sandbox import Sandbox
+from ..support.server import PASSWORD, Server
+from ..support.volume import snapshot, without
+from ..support.workspace import Workspace, processes_of
 
-ROLE = Path(__file__).resolve().parents[2] / "roles" / "postgres_backup"
-
-
-def fill_volume(sandbox: Sandbox, number: int = 10) -> dict[bytes, Entry]:
-    """More backups than retention keeps, so that a deletion would show; the newest is a day old."""
-    now = datetime.now(UTC).replace(microsecond=0)
-    for day in range(1, number + 1):
-        put_backup(sandbox.volume, backup_name(sandbox.name, now - timedelta(days=day)), age=day * 86400)
-    give(sandbox.volume, sandbox.uid)
-    return snapshot(sandbox.volume)
-
-
-def assert_failed(sandbox: Sandbox, outcome: Outcome, before: dict[bytes, Entry], *words: str) -> None:
-    """The reason is in the log, on the volume and in the termination message; every older backup is as before."""
-    assert outcome.code in (1, 2), outcome.log  # which of them: see FAULTS and SAYINGS
-    sandbox.assert_nothing_left()
-    assert without(snapshot(sandbox.volume), "last-run.json") == before
-    last_run = sandbox.last_run
-    assert last_run is not None
-    assert last_run["state"] == "failed"
-    assert last_run["finished"]
-    assert sandbox.termination == last_run == outcome.result
-    assert last_run["reason"]
-    for word in words:
-        assert word.lower() in last_run["reason"].lower(), last_run["reason"]
-        assert word.lower() in outcome.log.lower(), outcome.log
-    assert_explains(outcome.log, newest(before))
-    assert PASSWORD not in outcome.log + outcome.out
-
-
-def assert_explains(log: str, newest: str) -> None:
-    """What a tired person reads: what failed, what was found, what to do, and that the older backups are there."""
-    lines = [line.partition(" ")[2] for line in log.splitlines()]
-    (failed,) = (number for number, line in enumerate(lines) if line.startswith("FAILED: "))
-    *found, advice, older = lines[failed + 1 :]
-    assert found and all(line.startswith("  found: ") for line in found), log
-    assert advice.startswith("  what to do: "), log
-    assert older.startswith(f"  Older backups are untouched; the newest complete one is {newest} ("), log
-
-
-def newest(before: dict[bytes, Entry]) -> str:
-    return max(name.decode() for name in before if name.endswith(b".sql.gz"))
+ROLE = Path(__file__).resolve().parents[3] / "roles" / "postgres_backup"
 
 
 # Before the dump.

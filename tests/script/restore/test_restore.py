@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import hashlib
 import json
 import os
 import re
@@ -18,28 +17,39 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from plugins.module_utils._dump.dump_reader import DumpReader
-from plugins.module_utils._jobs.restore_plan import RestorePlan, RestoreRequest, plan_restore
+from plugins.module_utils._jobs.restore_plan import plan_restore
 from tests.dump import hostile, truth
 
-from .combinations import under_all, under_one
-from .programs import root_filesystem, wrap
-from .sample import literal, quoted
-from .sandbox import Outcome, Sandbox
-from .script_files import copy_script
-from .server import Server
-from .workspace import Workspace, kill_all, processes_of
+from ..support.combinations import under_all, under_one
+from ..support.programs import root_filesystem, wrap
+from ..support.restores import (
+    NAME,
+    TOKEN,
+    Backup,
+    Live,
+    assert_failed,
+    back_up,
+    backup_of,
+    drop,
+    names,
+    prepare,
+    request_of,
+    restore,
+    shape,
+    state_of,
+    text_of,
+)
+from ..support.sample import literal
+from ..support.sandbox import Sandbox
+from ..support.script_files import copy_script
+from ..support.server import Server
+from ..support.workspace import Workspace, kill_all, processes_of
 
-NAME = "postgres-backup-2026-11-22-020000.sql.gz"
-NOW = datetime(2026, 11, 22, 3, 4, 5, tzinfo=UTC)
-TOKEN = "abc123"
 ROLE_PASSWORD = "a pass'word \\ of a role"
 SECRET_ROW = "row-that-nobody-may-see"
 
@@ -48,37 +58,6 @@ SECRET_ROW = "row-that-nobody-may-see"
 def script(workspace: Workspace) -> Path:
     """The script with what a restore needs."""
     return copy_script(workspace.directory("restore-script"), "_restore")
-
-
-@dataclass(frozen=True)
-class Backup:
-    """A backup's compressed bytes, and its contents as backup_fetch returns them."""
-
-    data: bytes
-    contents: dict[str, Any]
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.data).hexdigest()
-
-
-def back_up(server: Server, *arguments: str) -> Backup:
-    return backup_of(truth.dump(server, "pg_dumpall", *arguments))
-
-
-def backup_of(text: bytes) -> Backup:
-    reader = DumpReader()
-    reader.feed(text)
-    # As it comes back from JSON.
-    return Backup(gzip.compress(text, 1), json.loads(json.dumps(reader.finish().to_dict())))
-
-
-@dataclass(frozen=True)
-class Live:
-    """A server with hostile databases, and a backup of it."""
-
-    server: Server
-    backup: Backup
 
 
 @pytest.fixture(scope="session")
@@ -92,69 +71,6 @@ def live(workspace: Workspace, template: Server) -> Iterator[Live]:
             'CREATE DATABASE spaced TABLESPACE "table space" STRATEGY file_copy;'
         )
         yield Live(server, back_up(server))
-
-
-def text_of(server: Server, database: str) -> bytes:
-    """What pg_dump says of it."""
-    escaped = database.replace("\\", "\\\\").replace("'", "\\'")
-    return truth.dump(server, "pg_dump", "--restrict-key=key", f"--dbname=dbname='{escaped}'")
-
-
-def shape(server: Server, database: str) -> list[str]:
-    """The database-level properties: owner, encoding, locale, limits, ACL, comment, settings."""
-    found = server.sql(
-        "SELECT json_build_array(datdba::regrole::text, encoding, to_json(d)->>'datlocprovider', datcollate, datctype,"
-        " datistemplate, datallowconn, datconnlimit,"
-        " (SELECT array_agg(a::text ORDER BY a::text) FROM unnest(datacl) AS a), dattablespace,"
-        " shobj_description(d.oid, 'pg_database'), (SELECT json_agg(json_build_array(setrole::regrole::text, setconfig)"
-        " ORDER BY setrole) FROM pg_db_role_setting WHERE setdatabase = d.oid))"
-        f" FROM pg_database d WHERE datname = {literal(database)};"
-    )
-    values: list[str] = json.loads(found)
-    return values
-
-
-def names(server: Server) -> set[str]:
-    return {json.loads(line) for line in server.sql("SELECT to_json(datname::text) FROM pg_database;").splitlines()}
-
-
-def request_of(backup: Backup, database: str, **more: Any) -> RestoreRequest:
-    given: dict[str, Any] = {"token": TOKEN, "now": NOW, **more}
-    return RestoreRequest(NAME, backup.sha256, backup.contents, database, **given)
-
-
-def prepare(sandbox: Sandbox, server: Server, backup: Backup) -> None:
-    sandbox.server = server
-    (sandbox.volume / NAME).write_bytes(backup.data)
-
-
-def restore(sandbox: Sandbox, plan: RestorePlan, **env: str | None) -> Outcome:
-    return sandbox.run("_restore", env={**plan.variables, **env})
-
-
-def drop(server: Server, *databases: str) -> None:
-    for name in databases:
-        server.sql(f"ALTER DATABASE {quoted(name)} IS_TEMPLATE false;")
-        server.sql(f"DROP DATABASE {quoted(name)};")
-
-
-def assert_failed(outcome: Outcome, server: Server, before: Any, *words: str) -> None:
-    """It says why, and the server is as it was."""
-    assert outcome.code == 1, outcome.log
-    assert (outcome.result["state"], outcome.result["operation"]) == ("failed", "restore")
-    for word in words:
-        assert word in outcome.result["reason"], outcome.result["reason"]
-        assert word in outcome.log, outcome.log
-    assert state_of(server) == before, outcome.log
-
-
-def state_of(server: Server) -> Any:
-    """Databases with their properties, and roles."""
-    return (
-        {name: shape(server, name) for name in sorted(names(server))},
-        server.sql("SELECT oid, datname FROM pg_database ORDER BY oid;"),
-        server.sql("SELECT rolname, rolpassword, rolsuper FROM pg_authid ORDER BY rolname;"),
-    )
 
 
 def test_every_database_under_a_new_name(offline: Sandbox, live: Live) -> None:
