@@ -60,6 +60,6 @@ def test_a_file_that_is_missing(offline: Sandbox, missing: str) -> None:
     offline.script = copy_script(offline.workspace.directory("incomplete"), "list")
     (offline.script.parent / missing).unlink()
     outcome = offline.run("list").check(2)
-    assert f"the script is not complete: {missing} is not in {offline.script.parent}. " in outcome.log
+    assert f"the script is not complete: {missing} is not in {offline.script.parent}." in outcome.log
     assert outcome.out == ""
     offline.assert_nothing_left()

@@ -80,7 +80,8 @@ load() {
 read_files() {
     for script_file in ${script_files:-files.txt}; do
         [ -r "${SCRIPT%/*}/$script_file" ] && [ -n "${script_files:-}" ] || {
-            printf '%s\n' "FAILED: the script is not complete: $script_file is not in ${SCRIPT%/*}. Put all of its files there: where Kubernetes mounts a ConfigMap, without 'items'." >&2
+            printf '%s\n' "FAILED: the script is not complete: $script_file is not in ${SCRIPT%/*}. Put all of its files there:" \
+                "where Kubernetes mounts a ConfigMap, without 'items'." >&2
             exit_status=2
             exit 2
         }
