@@ -10,8 +10,8 @@ import pytest
 
 from plugins.module_utils._dump.dump_reader import DumpReader
 from tests import in_turn
-from tests.script.sample import quoted
-from tests.script.server import Server
+from tests.script.support.sample import quoted
+from tests.script.support.server import Server
 
 from . import truth
 from .conftest import Pair
