@@ -95,6 +95,15 @@ wait_for_step() {
     [ -z "$caught_signal" ] || "$on_signal" "$caught_signal"
 }
 
+# exit_by_signal NAME: $on_signal of a command that has nothing to clean up.
+exit_by_signal() {
+    case $1 in
+        INT) exit 130 ;;
+        HUP) exit 129 ;;
+        *) exit "$SIGTERM_STATUS" ;;
+    esac
+}
+
 # catch_signal NAME: the trap, which calls $on_signal. During wait_for_step it only ends the step: `wait` must not be nested.
 catch_signal() {
     if [ "$in_step" = yes ]; then
