@@ -68,7 +68,7 @@ restore_advice() {
         esac ;;
         57P01 | 57P02 | 08*) restore_advice_gone ;;
         57P03) printf '%s\n' "$ADVICE_NOT_READY" ;;
-        42*) echo "The server does not support the statement: its version or that of an extension differs. Use the image of the server that was backed up." ;;
+        42*) echo "The server does not support the statement: it is of another version, or its extension is. Use the image of the server that was backed up." ;;
         *) case $1 in
             *'closed the connection'* | *'terminating connection'* | *'connection to server was lost'*) restore_advice_gone ;;
             *'could not access file'*) echo "The database's session_preload_libraries or local_preload_libraries name a library that the server does not have: install it, in the version that the backed-up server had." ;;

@@ -52,7 +52,7 @@ MESSAGES = [
     ("ERROR:  53400: temporary file size exceeds \"temp_file_limit\" (0kB)", "temp_file_limit"),
     ("ERROR:  57014: canceling statement due to user request", "cancelled the statement"),
     ("ERROR:  25006: cannot execute CREATE DATABASE in a read-only transaction", "standby"),
-    ("FATAL:  25P03: terminating connection due to idle-in-transaction timeout", "time limit"),
+    ("FATAL:  25P03: terminating connection due to idle-in-transaction timeout", "A timeout of the server"),
     ("ERROR:  0LP01: grant options cannot be granted back to your own grantor", "memberships"),
     ("ERROR:  22P02: invalid input value for enum role: \"x\"", "does not accept a value"),
     ("ERROR:  22012: division by zero", "does not accept a value"),
@@ -60,7 +60,7 @@ MESSAGES = [
     ('ERROR:  55006: database "t" is being used by logical replication subscription', "Another session"),
     ("ERROR:  55000: pg_cron can only be loaded via shared_preload_libraries", "shared_preload_libraries"),
     ("ERROR:  P0001: role does not exist", "function of the database"),
-    ('FATAL:  3D000: database "role" does not exist', "is gone"),
+    ('FATAL:  3D000: database "role" does not exist', "does not exist any more"),
     # Many extensions give no SQLSTATE.
     ("ERROR:  XX000: pg_cron can only be loaded via shared_preload_libraries", "shared_preload_libraries"),
     ('FATAL:  XX000: extension "timescaledb" must be preloaded', "shared_preload_libraries"),
