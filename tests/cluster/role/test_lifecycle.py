@@ -69,7 +69,7 @@ def test_installation_is_created_then_removed(
     first = ansible.site("--diff", "-vvv", **role_variables_with_files)
     assert first.status == 0, first.output
     assert must_get("pvc", NAME, namespace)["status"]["phase"] == "Bound"
-    assert any(line.startswith("WARNING: whoever deletes the claim") for line in first.summary)
+    assert any(line.startswith("WARNING: deleting the claim") for line in first.summary)
     assert any("kubectl create job --from=cronjob/postgres-backup" in line for line in first.summary)
     live = {path: (ansible.folder / path).read_text() for path in (PVC, CRONJOB, README, RUNBOOK)}
 
@@ -142,7 +142,7 @@ def test_changed_variables_change_the_objects(
     assert must_get("cronjob", DRILL, namespace)["spec"]["schedule"] == "0 4 * * 0"
     again = ansible.site(**role_variables_with_files, **with_more)
     assert (again.status, again.changed) == (0, 0), again.output
-    assert any(line.startswith("Restores are rehearsed by the schedule 0 4 * * 0") for line in again.summary)
+    assert any(line.startswith("Restore drills: schedule 0 4 * * 0") for line in again.summary)
     kubectl("create", "job", f"--from=cronjob/{DRILL}", "a-drill", "-n", namespace)
     assert environment(namespace)["POSTGRES_BACKUP_EXTRA_ARGS"] == "--no-comments"
     assert f"name: {DRILL}" in (ansible.folder / CRONJOB).read_text()
