@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""backup.sh against a plain pipe that checks nothing, in the image's root filesystem, with a server in the same filesystem."""
+"""backup.sh against a plain pipe that checks nothing, both with a server in the image's root filesystem."""
 
 from __future__ import annotations
 

@@ -77,8 +77,8 @@ def _server_messages(server: Object, service: str, variables: Object) -> Iterato
         )
     elif problem == "selector" and needs_image:
         yield (
-            f"postgres_backup_image: expected pods behind the service {service} that show the server's image, found {found}."
-            " Set postgres_backup_image to one with pg_dumpall of the server's major version."
+            f"postgres_backup_image: expected pods behind the service {service} that show the server's image, "
+            f"found {found}. Set postgres_backup_image to one with pg_dumpall of the server's major version."
         )
     elif problem == "pod":
         yield (
@@ -98,8 +98,8 @@ def _server_messages(server: Object, service: str, variables: Object) -> Iterato
         )
     elif server.get("unreadable") and needs_image:
         yield (
-            f"postgres_backup_image: the server's image is unknown, because this user may not read the service {service} "
-            "and its pods. Set postgres_backup_image to the server's image."
+            "postgres_backup_image: the server's image is unknown, because this user may not read the service "
+            f"{service} and its pods. Set postgres_backup_image to the server's image."
         )
 
 
@@ -129,15 +129,15 @@ def _policy_messages(
     own = f"{variables['postgres_backup_name']}{SERVER_POLICY_SUFFIX}"
     if service is None or not server.get("selector"):
         yield (
-            "postgres_backup_server_network_policy: expected a service of this cluster, whose pods the policy can select,"
-            f" found {variables['postgres_backup_host']}. Set postgres_backup_server_network_policy to false."
+            "postgres_backup_server_network_policy: expected a service of this cluster, whose pods the policy can "
+            f"select, found {variables['postgres_backup_host']}. Set postgres_backup_server_network_policy to false."
         )
     elif policies is not None and not any(
         policy["metadata"]["name"] != own and _isolates(policy, server.get("labels") or {}) for policy in policies
     ):
         yield (
-            f"postgres_backup_server_network_policy: expected a NetworkPolicy in {service.namespace} that already isolates "
-            "the server's pods, found none: the role's policy alone would block all other clients. "
+            f"postgres_backup_server_network_policy: expected a NetworkPolicy in {service.namespace} that already "
+            "isolates the server's pods, found none: the role's policy alone would block all other clients. "
             "Set postgres_backup_server_network_policy to false."
         )
 

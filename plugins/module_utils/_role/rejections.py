@@ -82,7 +82,7 @@ def explain_rejections(
 
 
 def _explain(resource: Object, error: str, objects: Sequence[Object], live_claim: Claim) -> list[str]:
-    """Messages for one rejected object. `error` is a sentence that ends with the API server's response, a Status in JSON."""
+    """Messages for a rejected object. `error` ends with the API server's response, a Status in JSON."""
     status = _status(error)
     message = status.get("message") or error
     if _NO_NAMESPACE.search(message):

@@ -91,7 +91,7 @@ def _message(name: str, value: object, expected: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A copy in plain dicts and lists, because the C encoder of json bypasses the methods of Ansible's lazy containers."""
+    """A copy in plain dicts and lists, because json's C encoder bypasses the methods of Ansible's lazy containers."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if is_list(value):
@@ -126,9 +126,7 @@ def _is_ca(value: object) -> bool:
 def _has_ca_to_verify(value: object, variables: Variables) -> str | None:
     if not str(value).startswith("verify-") or variables["postgres_backup_ssl_ca"]:
         return None
-    return (
-        "another mode, or a postgres_backup_ssl_ca to verify the server's certificate"
-    )
+    return "another mode, or a postgres_backup_ssl_ca to verify the server's certificate"
 
 
 def _are_arguments(value: Any, _variables: Variables) -> str | None:
@@ -244,8 +242,7 @@ def _rules() -> tuple[Rule, ...]:
             "drill_settings",
             holds(
                 _are_settings,
-                "a mapping of PostgreSQL settings to one-line values, "
-                "such as {shared_preload_libraries: timescaledb}",
+                "a mapping of PostgreSQL settings to one-line values, such as {shared_preload_libraries: timescaledb}",
             ),
         ),
         # Volume
@@ -257,7 +254,9 @@ def _rules() -> tuple[Rule, ...]:
         ("storage_size", holds(is_size, "a size, such as 10Gi")),
         (
             "volume_name",
-            matches(SUBDOMAIN, f"the name of a PersistentVolume ({_DOTTED_LETTERS}), or an empty string", or_empty=True),
+            matches(
+                SUBDOMAIN, f"the name of a PersistentVolume ({_DOTTED_LETTERS}), or an empty string", or_empty=True
+            ),
         ),
         (
             "nfs",

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""Install, look, run, run again, remove: what site.yml does to a cluster, and what it says of that."""
+"""Install, check, run, run again, remove: what site.yml does to a cluster, and what it prints."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def tries(namespace: str) -> tuple[str, list[str]]:
 
 
 def as_version_1_0_made_it(folder: Path, namespace: str) -> None:
-    """The CronJob of the days when its tries had no pods of their own."""
+    """The CronJob of a version whose attempts did not have separate pods."""
     made = next(made for made in written_objects(folder) if made["kind"] == "CronJob")
     job = made["spec"]["jobTemplate"]["spec"]
     del job["podFailurePolicy"]

@@ -40,7 +40,8 @@ def test_missing_read_rights_are_noted(
 ) -> None:
     unknown = ansible.site(env=limited, **role_variables)
     assert unknown.status != 0
-    assert "postgres_backup_image: the server's image is unknown, because this user may not read the service" in unknown.output
+    expected = "postgres_backup_image: the server's image is unknown, because this user may not read the service"
+    assert expected in unknown.output
 
     image = {"image": "localhost/postgresql:18-bitnami", "misspelt": True}
     first = ansible.site(env=limited, **image, **role_variables)
@@ -49,7 +50,8 @@ def test_missing_read_rights_are_noted(
     for note in (
         f"Not checked: the Secret {namespace}/postgres-postgresql, which this user may not read.",
         "Not checked: the storage class nfs-client, since this user may not read storage classes.",
-        "Not known: where the backups are stored and whether they outlive the claim, since this user may not read volumes.",
+        "Not known: where the backups are stored and whether they outlive the claim, "
+        "since this user may not read volumes.",
         "Not removed: NetworkPolicies of an earlier run, if there are any: this user may not read or delete them.",
         "Unknown variables (ignored): postgres_backup_misspelt",
     ):

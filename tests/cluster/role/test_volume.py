@@ -56,7 +56,7 @@ def test_volume_is_protected_and_sizes_are_compared_by_value(
     assert any("reclaim policy is Delete" in line for line in unprotected.summary)
     assert policy() == "Delete"
 
-    # Sizes in another form are no change.
+    # The same size in another notation is not a change.
     resources = {"requests": {"cpu": "0.1", "memory": "0.125Gi"}, "limits": {"memory": "0.5Gi"}}
     same = ansible.site(storage_size="10240Mi", resources=resources, **role_variables_with_files)
     assert (same.status, same.changed) == (0, 0), same.output

@@ -19,7 +19,7 @@ from .recorded import CHECKOUT, PLAYBOOKS, WELL, Done, Recorded
 DUMPS = CHECKOUT / "tests" / "unit" / "plugins" / "module_utils" / "dumps"
 DUMP = (DUMPS / "18-all.sql").read_bytes()
 GOOD = gzip.compress(DUMP, mtime=0)
-# What lies there, and what is said of it.
+# A file, and the expected message.
 FILES: dict[str, tuple[bytes | None, str]] = {
     "good": (GOOD, ""),
     "missing": (None, "does not exist: expected a backup file"),

@@ -337,7 +337,8 @@ def test_all_broken_variables_are_named_at_once() -> None:
 def test_a_schedule_that_was_cut_at_its_spaces_is_told_from_a_wrong_one(name: str, value: Any) -> None:
     (line,) = refusals(**{name: value})
     assert line.startswith(f"{name}: expected five cron fields")
-    hint = f"""which appears to be cut at a space: with -e, quote it inside the shell's quotes too: -e '{name}="0 2 * * *"'"""
+    hint = "which appears to be cut at a space: with -e, quote it inside the shell's quotes too: "
+    hint += f"""-e '{name}="0 2 * * *"'"""
     assert line.endswith(hint)
     (wrong,) = refusals(**{name: "0 25 * * *"})
     assert wrong.endswith('found "0 25 * * *"')
