@@ -15,10 +15,10 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tests.script.combinations import ALL, make_path
-from tests.script.programs import DEFAULT_VERSION, REPOSITORY, root_filesystem, wrap
-from tests.script.server import Server
-from tests.script.workspace import Workspace
+from tests.script.support.combinations import ALL, make_path
+from tests.script.support.programs import DEFAULT_VERSION, REPOSITORY, root_filesystem, wrap
+from tests.script.support.server import Server
+from tests.script.support.workspace import Workspace
 
 from .figures import Figure
 

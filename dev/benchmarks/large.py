@@ -10,9 +10,9 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.script.programs import DEFAULT_VERSION, root_filesystem, wrap
-from tests.script.server import Server
-from tests.script.workspace import Workspace
+from tests.script.support.programs import DEFAULT_VERSION, root_filesystem, wrap
+from tests.script.support.server import Server
+from tests.script.support.workspace import Workspace
 
 from .backup import DATA, FILES, ROWS, Say, peak_memory, seconds
 from .figures import Figure

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.script.programs import REPOSITORY
+from tests.script.support.programs import REPOSITORY
 
 from .figures import Figure
 

@@ -13,7 +13,7 @@ version_added: 1.1.0
 description:
   - Reads, over one connection, everything that the role P(homelab.postgres_backup.postgres_backup#role) needs to know
     before it changes anything. The module is intended for the role and is rarely useful by itself.
-  - Objects that the user may not read are reported as not readable, and are no failure.
+  - Objects that the user may not read are reported as not readable, and not as a failure.
   - Of Secrets, only the names of the keys are returned.
   - Users of the role set their credentials in C(module_defaults) for C(group/kubernetes.core.k8s). This module uses
     the authentication options of that group too.
@@ -29,7 +29,7 @@ options:
     type: str
   service:
     description:
-      - The service of the PostgreSQL server. Without it, no server is looked for.
+      - The service of the PostgreSQL server. Without it, no server is read.
     type: dict
     suboptions:
       name:

@@ -24,7 +24,7 @@ from tests.cluster.support.ansible_runs import Ansible
 from tests.cluster.support.kube import CHECKOUT, job_ends, kubectl, must_get, run_cronjob, run_in_volume, wait_until
 from tests.cluster.support.step_gate import STEPS, Installation, Json, install
 from tests.in_turn import weekly_but
-from tests.script.volume import Entry
+from tests.script.support.volume import Entry
 
 Install = Callable[..., Installation]
 ALWAYS = {"last-run.json"}

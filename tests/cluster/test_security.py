@@ -27,7 +27,7 @@ from tests.cluster.support.installed_objects import volume_folder
 from tests.cluster.support.kube import NAME, apply, delete_namespace, job_ends, kubectl, must_get
 from tests.cluster.support.namespaces import new_namespace, secret
 from tests.cluster.support.servers import Server
-from tests.script.hostile_entries import FOREIGN, OLD
+from tests.script.support.foreign_files import FOREIGN, OLD
 
 # In place of each container's program. The environment of those with a password is not printed.
 PROBE = r"""

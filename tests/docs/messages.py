@@ -45,7 +45,7 @@ def sayings() -> tuple[str, ...]:
     for path in [*sorted((ROLE / "tasks").glob("*.yml")), *sorted((CHECKOUT / "playbooks").glob("*.yml"))]:
         found += _yaml(yaml.safe_load(path.read_text()))
     for path in sorted(PLUGINS.rglob("*.py")):
-        if path.name != "script.py":  # the script's files once more
+        if path.parent.name != "_script":  # the script's files once more
             found += _python(path)
     return tuple(found)
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import pytest
 
 from tests.in_turn import parameters, take_in_turn
-from tests.script.programs import root_filesystem, wrap
-from tests.script.server import Server
-from tests.script.workspace import Workspace
+from tests.script.support.programs import root_filesystem, wrap
+from tests.script.support.server import Server
+from tests.script.support.workspace import Workspace
 
 from . import hostile
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tests.script.sample import literal, quoted
-from tests.script.server import Server
-from tests.script.workspace import SERVER_UID
+from tests.script.support.sample import literal, quoted
+from tests.script.support.server import Server
+from tests.script.support.workspace import SERVER_UID
 
 LONG = "n" * 63
 DATABASES = ("app", "Mixed-Name's", "-leading", 'sp ace "q" \\ b', "ünï", "d" * 63, "a=b", "empty")

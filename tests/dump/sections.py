@@ -7,8 +7,8 @@ from __future__ import annotations
 import subprocess
 from dataclasses import dataclass
 
-from tests.script.combinations import AWKS, program
-from tests.script.programs import REPOSITORY
+from tests.script.support.combinations import AWKS, program
+from tests.script.support.programs import REPOSITORY
 
 PROGRAM = REPOSITORY / "roles" / "postgres_backup" / "files" / "sections.awk"
 # Its text is passed through `tr`, and with a newline more.

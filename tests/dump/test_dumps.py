@@ -11,9 +11,9 @@ import pytest
 
 from plugins.module_utils._dump.contents import Contents, Database
 from plugins.module_utils._dump.dump_reader import DumpReader
-from tests.script.sample import literal, quoted
-from tests.script.server import SUPERUSER, Server
-from tests.script.workspace import SERVER_UID
+from tests.script.support.sample import literal, quoted
+from tests.script.support.server import SUPERUSER, Server
+from tests.script.support.workspace import SERVER_UID
 
 from . import hostile, truth
 from .conftest import Pair

@@ -9,8 +9,9 @@ import subprocess
 import pytest
 
 from plugins.module_utils._dump.dump_reader import DumpReader
-from tests.script.sample import quoted
-from tests.script.server import Server
+from tests import in_turn
+from tests.script.support.sample import quoted
+from tests.script.support.server import Server
 
 from . import truth
 from .conftest import Pair
@@ -29,7 +30,8 @@ def test_psql_restores_what_is_complete_and_stops_in_what_is_not(pair: Pair, for
     skipped = _WITHOUT_ERROR | (_ONLY_BEFORE_18 if int(pair.version) >= 18 else set())
     with pair.empty() as server:
         server.sql("CREATE ROLE alice;")
-        for name, each in TEXTS.items():
+        # Every text is read each day (tests/unit); psql's word on all of them is for the weekly run.
+        for name, each in [*TEXTS.items()][:: 1 if in_turn.ALL else 3]:
             if each.complete and name not in _NOT_BY_TODAYS_SERVER:
                 _restores(server, name, each)
             elif each.reason in ("message", "rows") and name not in skipped:

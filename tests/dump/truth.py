@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import subprocess
 
-from tests.script.server import Server
+from tests.script.support.server import Server
 
 Tables = dict[tuple[str, str], int]
 

@@ -28,7 +28,7 @@ from tests.cluster.support.kube import NAME, kubectl, listed, names
 from tests.cluster.support.live_server import LiveServer
 from tests.cluster.support.step_gate import RUN_AS, Installation, Json
 from tests.faults.own_cluster import processes, wait_until
-from tests.script.volume import Entry, backup_name, snapshot
+from tests.script.support.volume import Entry, backup_name, snapshot
 from tests.warm_python import warm_python
 
 SHOP = "faultshop"

@@ -58,11 +58,11 @@ def as_of(operation: str, word: str) -> Cell:
 
 
 NO_CLUSTER = Cell("not affected", "Reads a local file; needs no cluster, server or volume.")
-RUNS = "tests/script/test_run.py::"
-SERVER = "tests/script/test_server_faults.py::"
-VOLUME = "tests/script/test_volume_faults.py::"
-PRUNES = "tests/script/test_prune.py::"
-RESTORES = "tests/script/test_restore.py::"
+RUNS = "tests/script/run/test_run.py::"
+SERVER = "tests/script/run/test_server_faults.py::"
+VOLUME = "tests/script/run/test_volume_faults.py::"
+PRUNES = "tests/script/volume/test_prune.py::"
+RESTORES = "tests/script/restore/test_restore.py::"
 FETCHES = "tests/cluster/modules/test_fetch.py::"
 RUN_FAULTS = "tests/cluster/test_run_faults.py::"
 
@@ -332,7 +332,7 @@ FAULTS: dict[str, Fault] = {
                 "works, slower",
                 "Takes longer; ends at its time limit, and leaves no partial file.",
                 r"^succeeded$",
-                "tests/script/test_interruption.py::test_the_time_limit_ends_every_process",
+                "tests/script/run/test_interruption.py::test_the_time_limit_ends_every_process",
             ),
             "list": own("works, slower", "Takes longer.", _LISTED),
             "prune": own("works, slower", "Takes longer.", _PRUNED),
@@ -375,7 +375,7 @@ FAULTS: dict[str, Fault] = {
                 "fails, nothing done",
                 "Its pod does not start. After `stuck_timeout` the module reports the reason and deletes its Job.",
                 r"does not start, and waiting will not help.*transport endpoint is not connected",
-                "tests/script/test_list.py::test_a_volume_that_is_not_there",
+                "tests/script/volume/test_list.py::test_a_volume_that_is_not_there",
             ),
             "prune": own(
                 "fails, nothing done",

@@ -31,7 +31,7 @@ from tests.faults.own_cluster import FaultCluster, own_cluster, wait_until
 from tests.faults.shared_volume import SharedVolume
 from tests.faults.table import FAULTS
 from tests.in_turn import weekly
-from tests.script.volume import snapshot
+from tests.script.support.volume import snapshot
 
 
 @pytest.fixture(scope="module")

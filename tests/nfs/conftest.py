@@ -11,8 +11,8 @@ import pytest
 
 from dev.buildkit.errors import ReportedError
 from dev.nfs.image import make_image
-from tests.script.script_files import files_of, source
-from tests.script.volume import put_backup
+from tests.script.support.script_files import files_of, source
+from tests.script.support.volume import put_backup
 
 from .machine import Machine, MachineError
 from .shares import OLDER, Guest, LongStop, backup_name

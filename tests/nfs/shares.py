@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from dev.nfs.image import PASSWORD
-from tests.script.sandbox import POLICY, Json, Outcome, parse
+from tests.script.support.sandbox import POLICY, Json, Outcome, parse
 
 from .machine import PATH, Answer, Machine
 

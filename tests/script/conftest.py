@@ -20,13 +20,13 @@ import pytest
 from tests.chains import Chains
 from tests.in_turn import take_in_turn
 
-from . import combinations, sample
-from .combinations import Combination
-from .programs import DEFAULT_VERSION, Programs, root_filesystem, wrap
-from .sandbox import Sandbox
-from .script_files import copy_script
-from .server import Server
-from .workspace import Workspace
+from .support import combinations, sample
+from .support.combinations import Combination
+from .support.programs import DEFAULT_VERSION, Programs, root_filesystem, wrap
+from .support.sandbox import Sandbox
+from .support.script_files import copy_script
+from .support.server import Server
+from .support.workspace import Workspace
 
 MakeSandbox = Callable[[], Sandbox]
 
@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 # Their tests share runs, dumps or servers that take seconds to make.
-CHAINS = ("test_drill.py", "test_restore.py", "test_run.py")
+CHAINS = ("drill/test_drill.py", "restore/test_restore.py", "run/test_run.py")
 
 
 def chain_of(nodeid: str) -> str | None:

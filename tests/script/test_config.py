@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from .sandbox import Outcome, Sandbox
-from .volume import give, put_backup, snapshot, without
+from .support.sandbox import Outcome, Sandbox
+from .support.volume import give, put_backup, snapshot, without
 
 COUNTS = ["-1", "1.5", "seven", "0x10", "1e3", "7 ", " 7", "+7", "7;id", "$(id)", "1\n2"]
 DURATIONS = ["36", "h", "1.5h", "36H", "1h30m", "-1h", " 36h", "36h ", "36 h", "36hh", "36y", "1h\n", "*", "h36"]

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from .combinations import Combination, under_one
-from .programs import REPOSITORY
-from .server import Server
-from .workspace import Workspace
+from .support.combinations import Combination, under_one
+from .support.programs import REPOSITORY
+from .support.server import Server
+from .support.workspace import Workspace
 
 PAGE = REPOSITORY / "roles" / "postgres_backup" / "templates" / "postgres-backup.md.j2"
 # Lines of rows and functions that a reader of the text could take for something else.

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from .sandbox import Outcome, Sandbox
-from .workspace import processes_of
+from .support.sandbox import Outcome, Sandbox
+from .support.workspace import processes_of
 
 # Fragments that stay readable whatever quoting or cutting a program applies.
 FRAGMENTS = ("quoted", "pass*word", "$HOME", "wr0ng")

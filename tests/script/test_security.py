@@ -18,12 +18,12 @@ from pathlib import Path
 
 import pytest
 
-from .combinations import under_one
-from .hostile_entries import FOREIGN, OLD
-from .programs import REPOSITORY
-from .sandbox import Sandbox
-from .server import Server
-from .volume import Entry, backup_name, give, put, put_backup, snapshot, without
+from .support.combinations import under_one
+from .support.foreign_files import FOREIGN, OLD
+from .support.programs import REPOSITORY
+from .support.sandbox import Sandbox
+from .support.server import Server
+from .support.volume import Entry, backup_name, give, put, put_backup, snapshot, without
 
 pytestmark = under_one
 

@@ -21,13 +21,13 @@ from pathlib import Path
 from random import Random
 
 from tests import clock
-from tests.script.programs import Programs
-from tests.script.rehearsal import Rehearsal, counted
-from tests.script.retention_model import Backup, Policy, State, judge
-from tests.script.sandbox import Json, Outcome, Sandbox
-from tests.script.server import Server
-from tests.script.volume import END, backup_name, created, give, put, snapshot
-from tests.script.workspace import kill_all, processes_of
+from tests.script.support.programs import Programs
+from tests.script.support.rehearsal import Rehearsal, counted
+from tests.script.support.retention_model import Backup, Policy, State, judge
+from tests.script.support.sandbox import Json, Outcome, Sandbox
+from tests.script.support.server import Server
+from tests.script.support.volume import END, backup_name, created, give, put, snapshot
+from tests.script.support.workspace import kill_all, processes_of
 
 POLICY = Policy(keep_last=3, keep_daily=7, keep_weekly=4, keep_monthly=3)
 NIGHT = timedelta(days=1)

@@ -12,12 +12,12 @@ from collections import Counter
 
 import pytest
 
-from tests.script.combinations import Combination
 from tests.script.conftest import MakeSandbox
-from tests.script.programs import DEFAULT_VERSION, root_filesystem, wrap
-from tests.script.rehearsal import Rehearsal
-from tests.script.server import Server
-from tests.script.workspace import Workspace
+from tests.script.support.combinations import Combination
+from tests.script.support.programs import DEFAULT_VERSION, root_filesystem, wrap
+from tests.script.support.rehearsal import Rehearsal
+from tests.script.support.server import Server
+from tests.script.support.workspace import Workspace
 
 from .nights import Clock, Soak, move_clock_of
 

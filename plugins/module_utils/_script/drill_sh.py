@@ -276,7 +276,7 @@ drill_ends() {
     result=$(drill_result "$1")
     printf '%s\n' "$result"
     if [ -n "$POSTGRES_BACKUP_DRILL_RESULT" ]; then printf '%s\n' "$result" >"$POSTGRES_BACKUP_DRILL_RESULT"; fi
-    write_termination_message drill_result "$1"
+    write_termination_message "$result" drill_result "$1"
 }
 
 # drill_result STATE: one JSON object.

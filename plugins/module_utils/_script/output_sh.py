@@ -69,19 +69,19 @@ json_field() {
     printf '%s\n' "$2" | sed -nE "s/^(\{|.*[,{])\"$1\":(\"([^\"\\\\]|\\\\.)*\"|[0-9]+|null).*/\2/p"
 }
 
-# write_termination_message FUNCTION STATE: what Kubernetes shows as the container's last words: the result, as the
-# function prints it. The kubelet cuts what is longer than 4,096 bytes (pkg/kubelet/kuberuntime), and JSON that is cut is
-# none: then lists are left out, then the reasons of other attempts.
+# write_termination_message RESULT FUNCTION STATE: what Kubernetes shows as the container's last words: the result, which
+# the function prints of the state. Kubernetes cuts what is longer than 4,096 bytes (Container v1 core,
+# terminationMessagePath), and JSON that is cut is none: then lists are left out, then the reasons of other attempts.
 write_termination_message() {
     [ -e "$POSTGRES_BACKUP_TERMINATION_LOG" ] || return 0
-    message=$("$1" "$2")
+    message=$1
     if [ ${#message} -gt "$TERMINATION_MESSAGE_BYTES" ]; then
-        message=$(skipped='[]' invalid='[]' server_databases=null warnings='"cut: see the log"'; "$1" "$2")
+        message=$(skipped='[]' invalid='[]' server_databases=null warnings='"cut: see the log"'; "$2" "$3")
     fi
     if [ ${#message} -gt "$TERMINATION_MESSAGE_BYTES" ]; then
         message=$(
             skipped='[]' invalid='[]' server_databases=null warnings='"cut: see the log"' last_reason=null recovered_from=null
-            "$1" "$2"
+            "$2" "$3"
         )
     fi
     printf '%s' "$message" 2>/dev/null >"$POSTGRES_BACKUP_TERMINATION_LOG" || :

@@ -95,6 +95,15 @@ wait_for_step() {
     [ -z "$caught_signal" ] || "$on_signal" "$caught_signal"
 }
 
+# exit_by_signal NAME: what a signal does to a command that has nothing else to put in order.
+exit_by_signal() {
+    case $1 in
+        INT) exit 130 ;;
+        HUP) exit 129 ;;
+        *) exit "$SIGTERM_STATUS" ;;
+    esac
+}
+
 # catch_signal NAME: the trap, which calls $on_signal. While a step is waited for it only ends the step: no `wait` within another one.
 catch_signal() {
     if [ "$in_step" = yes ]; then

@@ -44,9 +44,15 @@ TEXT
 
 # load COMMAND: reads the command's files, from copies in `work`, a temporary folder of this process's own: Kubernetes
 # replaces a mounted ConfigMap while a run is at work, and a new retention.awk must not meet an old run.sh. Where no copy
-# can be made, it reads the files where they are, and require_work_folder ends the command with `work_fault`.
+# can be made, it reads the files where they are, and require_work_folder ends the command with `work_fault`. What a
+# signal asks for meanwhile is done when there is a configuration (read_configuration).
 load() {
+    # shellcheck disable=SC2034 # read_configuration has it
+    early_signal=''
     script_files='' work='' work_fault=''
+    trap 'early_signal=TERM' TERM
+    trap 'early_signal=INT' INT
+    trap 'early_signal=HUP' HUP
     while IFS=: read -r listed_command listed_files; do
         [ "$listed_command" != "$1" ] || script_files="backup.sh files.txt$listed_files"
     done <"${SCRIPT%/*}/files.txt"
@@ -60,11 +66,18 @@ load() {
     fi
     export work script_files
     read_files
+    catch_signals exit_by_signal TERM INT HUP
 }
 
 # read_files: those of $script_files that are of this language.
 read_files() {
-    for script_file in $script_files; do
+    for script_file in ${script_files:-files.txt}; do
+        [ -r "${SCRIPT%/*}/$script_file" ] && [ -n "${script_files:-}" ] || {
+            printf '%s\n' "FAILED: the script is not complete: $script_file is not in ${SCRIPT%/*}. Put all of its files there:" \
+                "where Kubernetes mounts a ConfigMap, without 'items'." >&2
+            exit_status=2
+            exit 2
+        }
         case $script_file in backup.sh | *.awk | *.txt) continue ;; esac
         # shellcheck source=/dev/null
         . "${SCRIPT%/*}/$script_file"

@@ -60,9 +60,9 @@ restore() {
 
 finish() {
     trap '' TERM INT HUP
-    write_termination_message restore_result succeeded
-    restore_result succeeded
-    echo
+    restored=$(restore_result succeeded)
+    write_termination_message "$restored" restore_result succeeded
+    printf '%s\n' "$restored"
     clean_up
 }
 
@@ -84,9 +84,9 @@ end_failed_restore() {
     [ "$created_roles" = '[]' ] || warn "these roles were created, and stay: $(listed "$created_roles")"
     reason=$(json "$(printf '%s: %s' "$what" "$found. $advice" | head -c 1500)")
     [ "$answered" = no ] || log "  The databases that were there are as they were."
-    write_termination_message restore_result failed
-    restore_result failed
-    echo
+    restored=$(restore_result failed)
+    write_termination_message "$restored" restore_result failed
+    printf '%s\n' "$restored"
 }
 
 # end_restore_by_signal NAME

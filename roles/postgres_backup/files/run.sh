@@ -39,7 +39,7 @@ run() {
     recovered_from=$reason reason=null last_reason=null
     succeeded=$(run_result succeeded)
     write_last_run "$succeeded" || warn "last-run.json could not be written"
-    write_termination_message run_result succeeded
+    write_termination_message "$succeeded" run_result succeeded
     log "OK: $final_name, $(human_bytes "$bytes"), proven whole; deleted by retention: $deleted"
     printf '%s\n' "$succeeded"
     clean_up
@@ -232,7 +232,7 @@ end_failed_run() {
     failed_result=$(run_result failed)
     write_last_run "$failed_result" || log "last-run.json could not be written: the volume does not allow it"
     printf '%s\n' "$failed_result"
-    write_termination_message run_result failed
+    write_termination_message "$failed_result" run_result failed
     report_older_backups
     [ "$reason" = "$this_reason" ] || log "  The first attempt of this Job failed: $reason"
 }

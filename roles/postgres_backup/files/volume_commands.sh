@@ -10,8 +10,6 @@ open_volume() {
     require_tools awk cp cut find grep head mktemp sed sort stat tail tr
     check_volume
     require_work_folder
-    trap 'exit 143' TERM
-    trap 'exit 130' INT
     listing >"$work/listing" || fail "the volume cannot be listed" "find or awk failed" "Look at the messages above."
     cat "$work/listing"
 }

@@ -26,7 +26,7 @@ from tests.cluster.support.pod_commands import PodShell
 from tests.cluster.support.servers import bring_server_up
 from tests.dump import hostile
 from tests.in_turn import weekly
-from tests.script.sample import quoted
+from tests.script.support.sample import quoted
 
 
 def module(ansible: Ansible, live: LiveServer, *arguments: str, **more: Any) -> dict[str, Any]:

@@ -20,8 +20,8 @@ from tests.cluster.support.ansible_runs import Ansible
 from tests.cluster.support.kube import delete_namespace, get, kubectl, must_get
 from tests.cluster.support.namespaces import new_namespace
 from tests.cluster.support.servers import Server, bring_server_up
-from tests.script.programs import DEFAULT_VERSION, root_filesystem, wrap
-from tests.script.workspace import SERVER_UID, Workspace, as_user
+from tests.script.support.programs import DEFAULT_VERSION, root_filesystem, wrap
+from tests.script.support.workspace import SERVER_UID, Workspace, as_user
 
 OWN_NAME = "nightly"
 

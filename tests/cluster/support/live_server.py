@@ -14,7 +14,7 @@ from typing import Any
 from tests.cluster.support.kube import NAME, wait_until
 from tests.cluster.support.pod_commands import PodCommands, PodShell
 from tests.cluster.support.servers import Server
-from tests.script.sample import literal, quoted
+from tests.script.support.sample import literal, quoted
 
 POD = "postgres-postgresql-0"
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from tests.cluster.support.installed_objects import in_namespace, wait_until_bound
 from tests.cluster.support.kube import NAME, apply, kubectl, listed, must_get, wait_until
-from tests.script.volume import Entry, backup_name, give, put_backup, snapshot
+from tests.script.support.volume import Entry, backup_name, give, put_backup, snapshot
 
 Json = dict[str, Any]
 RUN_AS = 1001

@@ -14,14 +14,12 @@ import pytest
 
 from tests.in_turn import weekly
 
-from .recorded import CHECKOUT, PLAYBOOKS, WELL, Done, Recorded
+from .dumps import COMPLETE_BACKUP, DUMP, DUMPS
+from .recorded import PLAYBOOKS, WELL, Done, Recorded
 
-DUMPS = CHECKOUT / "tests" / "unit" / "plugins" / "module_utils" / "dumps"
-DUMP = (DUMPS / "18-all.sql").read_bytes()
-GOOD = gzip.compress(DUMP, mtime=0)
 # A file, and the expected message.
 FILES: dict[str, tuple[bytes | None, str]] = {
-    "good": (GOOD, ""),
+    "good": (COMPLETE_BACKUP, ""),
     "missing": (None, "does not exist: expected a backup file"),
     "empty": (b"", "is empty"),
     "nothing": (gzip.compress(b""), "dump"),
@@ -31,8 +29,8 @@ FILES: dict[str, tuple[bytes | None, str]] = {
     "globals": (gzip.compress((DUMPS / "18-glob.sql").read_bytes()), "dump of a whole cluster"),
     "database": (gzip.compress((DUMPS / "18-one.sql").read_bytes()), "dump of a whole cluster"),
     "text": (gzip.compress(b"hello\n"), "dump"),
-    "cut": (GOOD[:900], "the file is cut off"),
-    "damaged": (GOOD[:900] + b"\xff\xff" + GOOD[902:], "the data is damaged"),
+    "cut": (COMPLETE_BACKUP[:900], "the file is cut off"),
+    "damaged": (COMPLETE_BACKUP[:900] + b"\xff\xff" + COMPLETE_BACKUP[902:], "the data is damaged"),
 }
 
 
@@ -98,7 +96,7 @@ CHECKS = [
 @pytest.mark.parametrize(("playbook", "check"), [*RUNS, *CHECKS])
 def test_module_failure_or_empty_result_is_handled(recorded: Recorded, playbook: str, check: list[str]) -> None:
     path = recorded.here / time.strftime("postgres-backup-%Y-%m-%d-%H%M%S.sql.gz", time.gmtime())
-    path.write_bytes(GOOD)
+    path.write_bytes(COMPLETE_BACKUP)
     recorded.answers["default"]["backup_fetch"] = {**WELL["backup_fetch"], "path": str(path)}
     hosts: dict[str, dict[str, Any]] = {"well": {}}
     for module in MODULES[playbook]:

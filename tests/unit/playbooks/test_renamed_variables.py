@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from .dumps import COMPLETE_BACKUP
 from .recorded import PLAYBOOKS, Done, Recorded
-from .test_bad_input import GOOD
 
 VARIABLES = yaml.safe_load((PLAYBOOKS / "vars" / "renamed.yml").read_text())
 RENAMED: dict[str, dict[str, str]] = VARIABLES["__postgres_backup_renamed"]
@@ -83,7 +83,7 @@ def test_an_old_name_in_an_inventory_does_what_the_new_one_does(recorded: Record
 
 
 def test_old_names_of_a_local_file(recorded: Recorded) -> None:
-    (recorded.here / "a.sql.gz").write_bytes(GOOD)
+    (recorded.here / "a.sql.gz").write_bytes(COMPLETE_BACKUP)
     done = recorded.run([*recorded.program("verify"), "-e", "backup=a.sql.gz", "-e", "kind=globals"])
     assert "this is another kind of dump: expected" in done.output
     assert done.calls == []

@@ -15,7 +15,7 @@ from plugins.module_utils._script.drill import FILES as DRILL
 from plugins.module_utils._script.reader import FILES as READER
 from plugins.module_utils._script.restore import FILES as RESTORE
 from plugins.module_utils._script.version import VERSION
-from tests.script.script_files import files_of
+from tests.script.support.script_files import files_of
 
 ROOT = Path(__file__).parents[4]
 FOLDER = ROOT / "roles" / "postgres_backup" / "files"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.script.script_files import files_of
+from tests.script.support.script_files import files_of
 
 from .rendering import ROLE, cronjob, environment, evaluate, objects
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from .combinations import under_all
-from .sandbox import Sandbox
-from .volume import backup_name, give, put, put_backup, snapshot, without
+from ..support.combinations import under_all
+from ..support.sandbox import Sandbox
+from ..support.volume import backup_name, give, put, put_backup, snapshot, without
 
 pytestmark = under_all
 

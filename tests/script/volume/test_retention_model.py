@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from .retention_model import DEFAULT_POLICY, Backup, Policy, State, Verdict, judge, week_of
-from .strategies import policies
+from ..support.retention_model import DEFAULT_POLICY, Backup, Policy, State, Verdict, judge, week_of
+from ..support.strategies import policies
 
 NOW = datetime(2026, 11, 22, 2, 0, 0, tzinfo=UTC)
 PROFILE = settings(max_examples=200, deadline=None, database=None, derandomize=True)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What each failed run leaves: its reason, and every older backup as it was."""
+
+"""A volume with backups, and what a run that failed must have left there and said."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from shlex import quote
 
 from dev.buildkit.cache import exclusive
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 ROOTFS_COMMAND = REPOSITORY / "dev" / "cluster" / "rootfs"
 DEFAULT_VERSION = "18"
 

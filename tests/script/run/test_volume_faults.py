@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from .combinations import under_all
-from .failed_runs import assert_failed, fill_volume
-from .sandbox import Sandbox
-from .volume import give, put, put_backup, snapshot, without
-from .workspace import processes_of
+from ..support.combinations import under_all
+from ..support.failed_runs import assert_failed, fill_volume
+from ..support.sandbox import Sandbox
+from ..support.volume import give, put, put_backup, snapshot, without
+from ..support.workspace import processes_of
 
 SOURCE = "nas.local:/volume1/home lab"
 

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from .combinations import under_all
-from .failed_runs import assert_explains, assert_failed, fill_volume, newest
-from .sandbox import Json, Sandbox
-from .volume import give, put, snapshot, without
-from .workspace import as_user, kill_all, processes_of
+from ..support.combinations import under_all
+from ..support.failed_runs import assert_explains, assert_failed, fill_volume, newest
+from ..support.sandbox import Json, Sandbox
+from ..support.volume import give, put, snapshot, without
+from ..support.workspace import as_user, kill_all, processes_of
 
 UNREACHABLE = {"POSTGRES_BACKUP_PORT": "1"}
 WRONG_PASSWORD = {"PGPASSWORD": "not it"}

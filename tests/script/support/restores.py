@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 # ruff: noqa: S608 - the tests make SQL: that is their work
-"""Restores of one database by `backup.sh _restore`, and what they must leave as it was."""
+
+"""Restores of one database: backups with their contents, requests, and what must be on the server afterwards."""
 
 from __future__ import annotations
 
@@ -10,10 +11,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from plugins.module_utils._dump.dump_reader import DumpReader
 from plugins.module_utils._jobs.restore_plan import RestorePlan, RestoreRequest
@@ -21,19 +19,11 @@ from tests.dump import truth
 
 from .sample import literal, quoted
 from .sandbox import Outcome, Sandbox
-from .script_files import copy_script
 from .server import Server
-from .workspace import Workspace
 
 NAME = "postgres-backup-2026-11-22-020000.sql.gz"
 NOW = datetime(2026, 11, 22, 3, 4, 5, tzinfo=UTC)
 TOKEN = "abc123"
-
-
-@pytest.fixture(scope="session")
-def script(workspace: Workspace) -> Path:
-    """The script with what a restore needs."""
-    return copy_script(workspace.directory("restore-script"), "_restore")
 
 
 @dataclass(frozen=True)
@@ -57,6 +47,21 @@ def backup_of(text: bytes) -> Backup:
     reader.feed(text)
     # As it comes back from JSON.
     return Backup(gzip.compress(text, 1), json.loads(json.dumps(reader.finish().to_dict())))
+
+
+def remade(text: bytes) -> Backup:
+    """A backup with this text, and its contents."""
+    reader = DumpReader()
+    reader.feed(text)
+    return Backup(gzip.compress(text, 1), reader.finish().to_dict())
+
+
+@dataclass(frozen=True)
+class Live:
+    """A server with hostile databases, and a backup of it."""
+
+    server: Server
+    backup: Backup
 
 
 def text_of(server: Server, database: str) -> bytes:
@@ -120,10 +125,3 @@ def state_of(server: Server) -> Any:
         server.sql("SELECT oid, datname FROM pg_database ORDER BY oid;"),
         server.sql("SELECT rolname, rolpassword, rolsuper FROM pg_authid ORDER BY rolname;"),
     )
-
-
-def remade(text: bytes) -> Backup:
-    """A backup with this text, and its contents."""
-    reader = DumpReader()
-    reader.feed(text)
-    return Backup(gzip.compress(text, 1), reader.finish().to_dict())

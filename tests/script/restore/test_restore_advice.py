@@ -14,10 +14,10 @@ import pytest
 
 from plugins.module_utils._jobs.restore_plan import plan_restore
 
-from .combinations import Combination, program, under_one
-from .restores import assert_failed, back_up, prepare, remade, request_of, restore, state_of
-from .sandbox import Sandbox
-from .server import Server
+from ..support.combinations import Combination, program, under_one
+from ..support.restores import assert_failed, back_up, prepare, remade, request_of, restore, state_of
+from ..support.sandbox import Sandbox
+from ..support.server import Server
 
 CONNECTION = 'psql: error: connection to server at "db" (10.0.0.1), port 5432 failed: FATAL:  '
 # What psql says with VERBOSITY=verbose, and words of the advice.

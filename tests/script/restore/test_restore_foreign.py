@@ -7,6 +7,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,16 +17,22 @@ from plugins.module_utils._jobs.restore_plan import plan_restore
 from tests.dump import truth
 from tests.dump.foreign import TEXTS
 
-from .combinations import under_one
-from .restores import Backup, prepare, request_of, restore, script, shape
-from .sandbox import Sandbox
-from .server import Server
-from .workspace import Workspace
+from ..support.combinations import under_one
+from ..support.restores import Backup, prepare, request_of, restore, shape
+from ..support.sandbox import Sandbox
+from ..support.script_files import copy_script
+from ..support.server import Server
+from ..support.workspace import Workspace
 
-__all__ = ["script"]
 # The tables that the texts name, in a schema that the older one does not make.
 _MADE = (b"SET search_path = other, pg_catalog;", b"CREATE SCHEMA other;\nSET search_path = other, pg_catalog;")
 NAMES = ("crlf-cluster", "bom-crlf-cluster", "cluster-11", "old-cluster", "crlf-old-cluster")
+
+
+@pytest.fixture(scope="session")
+def script(workspace: Workspace) -> Path:
+    """The script with what a restore needs."""
+    return copy_script(workspace.directory("foreign-restore-script"), "_restore")
 
 
 @pytest.fixture

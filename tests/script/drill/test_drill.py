@@ -22,14 +22,14 @@ from tests.dump import foreign, hostile, truth
 from tests.dump.sections import facts
 from tests.in_turn import weekly, weekly_but
 
-from . import server as server_module
-from .programs import Programs
-from .rehearsal import NAME, Rehearsal, counted, database
-from .sample import literal, quoted
-from .sandbox import Outcome, Sandbox
-from .server import Server
-from .volume import snapshot
-from .workspace import SERVER_UID, Workspace, processes_of
+from ..support import server as server_module
+from ..support.programs import Programs
+from ..support.rehearsal import NAME, Rehearsal, counted, database
+from ..support.sample import literal, quoted
+from ..support.sandbox import Outcome, Sandbox
+from ..support.server import Server
+from ..support.volume import snapshot
+from ..support.workspace import SERVER_UID, Workspace, processes_of
 
 
 def dump_of(server: Server, *arguments: str, program: str = "pg_dumpall") -> bytes:

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from .combinations import program
-from .failed_runs import assert_failed, fill_volume
-from .sandbox import Sandbox
-from .server import HOST, Server
-from .workspace import SERVER_UID, Workspace
+from ..support.combinations import program
+from ..support.failed_runs import assert_failed, fill_volume
+from ..support.sandbox import Sandbox
+from ..support.server import HOST, Server
+from ..support.workspace import SERVER_UID, Workspace
 
 
 def _self_signed(folder: Path, name: str) -> Path:

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""Names of entries on a backup volume that a shell, an awk or a reader of lines may take for something else."""
 
-from __future__ import annotations
+"""Names of files on a backup volume that are no backups', as odd as names can be."""
 
 OLD = "postgres-backup-2024-01-01-020000.sql.gz"
 FOREIGN = [

@@ -17,9 +17,9 @@ import pytest
 
 from tests.dump import foreign
 
-from .sandbox import Sandbox
-from .server import Server
-from .volume import DUMP, END, HOUR, backup_name, give, put, put_backup, sidecar_line, snapshot
+from ..support.sandbox import Sandbox
+from ..support.server import Server
+from ..support.volume import DUMP, END, HOUR, backup_name, give, put, put_backup, sidecar_line, snapshot
 
 OLD = datetime(2025, 6, 1, 2, tzinfo=UTC)
 NAME = "postgres-backup-2025-06-01-020000.sql.gz"

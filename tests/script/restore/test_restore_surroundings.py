@@ -17,10 +17,10 @@ import pytest
 from plugins.module_utils._jobs.restore_plan import plan_restore
 from tests.dump import truth
 
-from .combinations import under_one
-from .programs import Programs, root_filesystem, wrap
-from .rehearsal import Rehearsal, database
-from .restores import (
+from ..support.combinations import under_one
+from ..support.programs import Programs, root_filesystem, wrap
+from ..support.rehearsal import Rehearsal, database
+from ..support.restores import (
     Backup,
     assert_failed,
     back_up,
@@ -34,10 +34,10 @@ from .restores import (
     state_of,
     text_of,
 )
-from .sample import literal
-from .sandbox import Outcome, Sandbox
-from .server import HOST, PASSWORD, SUPERUSER, Server
-from .workspace import Workspace
+from ..support.sample import literal
+from ..support.sandbox import Outcome, Sandbox
+from ..support.server import HOST, PASSWORD, SUPERUSER, Server
+from ..support.workspace import Workspace
 
 # What ALTER DATABASE and ALTER ROLE can set and a restore could stumble over, or be changed by, with values as bad as
 # pg_dump itself can still live with.

@@ -16,15 +16,15 @@ from pathlib import Path
 
 import pytest
 
-from . import sample
-from .failed_runs import assert_failed, fill_volume
-from .programs import Programs, root_filesystem, wrap
-from .sandbox import Sandbox
-from .server import PASSWORD, Server
-from .volume import snapshot, without
-from .workspace import Workspace, processes_of
+from ..support import sample
+from ..support.failed_runs import assert_failed, fill_volume
+from ..support.programs import Programs, root_filesystem, wrap
+from ..support.sandbox import Sandbox
+from ..support.server import PASSWORD, Server
+from ..support.volume import snapshot, without
+from ..support.workspace import Workspace, processes_of
 
-ROLE = Path(__file__).resolve().parents[2] / "roles" / "postgres_backup"
+ROLE = Path(__file__).resolve().parents[3] / "roles" / "postgres_backup"
 
 
 # Before the dump.
@@ -357,11 +357,11 @@ SAYINGS: dict[str, tuple[str, bool]] = {
 @pytest.mark.parametrize("shell", ["dash", "bash", "busybox sh"])
 def test_advice_for_a_message(shell: str, tmp_path: Path) -> None:
     """The script's own function, for one message after the other."""
-    functions, dispatch, _ = (ROLE / "files" / "backup.sh").read_text().partition("\ncommand=${1-}\n")
-    assert dispatch
+    files = " ".join(str(ROLE / "files" / f"{name}.sh") for name in ("output", "process", "postgres"))
     script = tmp_path / "advice.sh"
     script.write_text(
-        f'{functions}\nfor said; do postgres_fault "$said"; printf "%s %s\\n" "$fault_status" "$fault_advice"; done\n'
+        f'set -u; for file in {files}; do . "$file"; done\n'
+        'for said; do postgres_fault "$said"; printf "%s %s\\n" "$fault_status" "$fault_advice"; done\n'
     )
     messages = [
         re.sub("^:", 'pg_dump: error: Dumping the contents of table "log" failed.\npg_dump: error: ERROR:  ', saying)

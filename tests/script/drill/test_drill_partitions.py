@@ -14,11 +14,11 @@ from plugins.module_utils._dump.dump_reader import DumpReader
 from plugins.module_utils._jobs.drill_report import Expected, compare, parse_report
 from tests.dump import truth
 
-from .programs import Programs
-from .rehearsal import Rehearsal
-from .sandbox import Sandbox
-from .server import Server
-from .workspace import Workspace
+from ..support.programs import Programs
+from ..support.rehearsal import Rehearsal
+from ..support.sandbox import Sandbox
+from ..support.server import Server
+from ..support.workspace import Workspace
 
 # A hash of an enum's value is another one in each server: pg_dump loads these through their root by itself (all
 # supported versions), the trees of `ranges` only with --load-via-partition-root.

@@ -18,13 +18,13 @@ from pathlib import Path
 
 import pytest
 
-from . import sample
-from .combinations import Combination, program, under_all
-from .sandbox import Json, Outcome, Sandbox
-from .script_files import copy_script
-from .server import HOST, SUPERUSER, Server
-from .volume import END, backup_name, created, give, put_backup, snapshot, without
-from .workspace import SERVER_UID, Workspace
+from ..support import sample
+from ..support.combinations import Combination, program, under_all
+from ..support.sandbox import Json, Outcome, Sandbox
+from ..support.script_files import copy_script
+from ..support.server import HOST, SUPERUSER, Server
+from ..support.volume import END, backup_name, created, give, put_backup, snapshot, without
+from ..support.workspace import SERVER_UID, Workspace
 
 # What no awk has a part in.
 

@@ -17,7 +17,8 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -25,12 +26,13 @@ from plugins.module_utils._jobs.restore_plan import plan_restore
 from tests.dump import hostile, truth
 from tests.in_turn import weekly
 
-from .combinations import under_all, under_one
-from .programs import root_filesystem, wrap
-from .restores import (
+from ..support.combinations import under_all, under_one
+from ..support.programs import root_filesystem, wrap
+from ..support.restores import (
     NAME,
     TOKEN,
     Backup,
+    Live,
     assert_failed,
     back_up,
     backup_of,
@@ -39,28 +41,24 @@ from .restores import (
     prepare,
     request_of,
     restore,
-    script,
     shape,
     state_of,
     text_of,
 )
-from .sample import literal
-from .sandbox import Sandbox
-from .server import Server
-from .workspace import Workspace, kill_all, processes_of
-
-__all__ = ["script"]
+from ..support.sample import literal
+from ..support.sandbox import Sandbox
+from ..support.script_files import copy_script
+from ..support.server import Server
+from ..support.workspace import Workspace, kill_all, processes_of
 
 ROLE_PASSWORD = "a pass'word \\ of a role"
 SECRET_ROW = "row-that-nobody-may-see"
 
 
-@dataclass(frozen=True)
-class Live:
-    """A server with hostile databases, and a backup of it."""
-
-    server: Server
-    backup: Backup
+@pytest.fixture(scope="session")
+def script(workspace: Workspace) -> Path:
+    """The script with what a restore needs."""
+    return copy_script(workspace.directory("restore-script"), "_restore")
 
 
 @pytest.fixture(scope="session")

@@ -19,13 +19,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from . import combinations
-from . import retention_model as model
-from .combinations import Combination, under_all
-from .listing import Item, Listing, Other, Placed, Sidecar, place
-from .sandbox import Sandbox
-from .strategies import ANCHORS, EVERY_RULE, IMPOSSIBLE, listings, near_names
-from .volume import HOUR, Entry, give, snapshot, without
+from ..support import combinations
+from ..support import retention_model as model
+from ..support.combinations import Combination, under_all
+from ..support.listing import Item, Listing, Other, Placed, Sidecar, place
+from ..support.sandbox import Sandbox
+from ..support.strategies import ANCHORS, EVERY_RULE, IMPOSSIBLE, listings, near_names
+from ..support.volume import HOUR, Entry, give, snapshot, without
 
 pytestmark = under_all
 
