@@ -150,7 +150,8 @@ namespace:
   type: dict
   returned: always
 server_policies:
-  description: The NetworkPolicies in the server's namespace, in the form of RV(namespace); empty without O(server_policies).
+  description: The NetworkPolicies in the server's namespace, in the form of RV(namespace); empty without
+    O(server_policies).
   type: dict
   returned: always
 claim:
@@ -169,8 +170,8 @@ storage_classes:
   returned: always
 cronjob:
   description:
-    - The CronJob, in the form of RV(namespace), but only C(labels), C(annotations), the C(claims) that its pods mount, and whether
-      it runs this collection's script (C(is_ours)).
+    - The CronJob, in the form of RV(namespace), but only C(labels), C(annotations), the C(claims) that its pods mount,
+      and whether it runs this collection's script (C(is_ours)).
     - Empty without O(name).
   type: dict
   returned: always
