@@ -74,7 +74,7 @@ def make_setup(installation: Installation, live: LiveServer, folder: Path, colle
     held = put_held(installation.volume, made["result"]["backup"])
     growing = put_growing(installation.volume, made["result"]["backup"])
     keep_all(installation.volume)
-    # The one that retention keeps, for whichever fault comes first.
+    # The one that retention keeps, for the first fault.
     good_run(empty)
     fetched = empty.begin("fetch", backup=held, verify=True).end()
     assert not fetched["failed"], fetched["msg"]
@@ -386,7 +386,7 @@ def test_seven_nights_with_a_fault(setup: FaultSetup) -> None:
                 assert job_ends(job, namespace, 240) == "Failed"
                 record = installation.last_run
                 print("night", night, record["state"], record["reason"])
-                # A run that was killed leaves no word; Kubernetes may have begun one attempt more, which does.
+                # A killed run has no result; Kubernetes may have started another attempt, which has one.
                 assert record["state"] in ({"running", "failed"} if order == WAIT else {"failed"})
                 assert re.search(reason, str(record["reason"])), record
                 assert {path.name for path in installation.volume.glob("*.sql.gz")} == older

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""Restores rehearsed on a real cluster: what is restored, what is refused, and that nothing stays."""
+"""Restore drills on a real cluster: what is restored, what is refused, and that nothing remains."""
 
 from __future__ import annotations
 
@@ -293,7 +293,7 @@ def test_too_little_memory_fails(namespace: str, folder: Path, drill: Drill) -> 
     kubectl("patch", "cronjob", NAME, "-n", namespace, "--type=json", "-p", json.dumps(steps))
     found = drill()
     assert found["failed"]
-    # The kernel ends the server's process, or the whole container: the script or Kubernetes says so.
+    # The kernel kills the server's process or the entire container: the script or Kubernetes reports it.
     assert "memory" in found["msg"] and "postgres_backup_resources" in found["msg"], found["msg"]
 
 

@@ -44,7 +44,7 @@ Server = Callable[..., Container]
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A container whose commands get what a server sends in pieces; then the server closes, or stays silent."""
+    """A container whose commands receive a server's output in pieces; it then closes the connection or stalls."""
     open_sockets: list[socket.socket] = []
 
     def serve(*pieces: bytes, then: str = "close", silence_seconds: float = 60.0) -> Container:
@@ -120,7 +120,7 @@ def test_stream_without_a_close_frame(served: Server, monkeypatch: pytest.Monkey
 
 
 def test_a_cut_after_every_byte_is_a_lost_stream(served: Server) -> None:
-    """And what came before is given: it is not fetched again."""
+    """The bytes received before are returned: they are not fetched again."""
     begin = len(WHOLE) - len(SUCCESS)
     for at in range(begin):
         got: list[bytes] = []

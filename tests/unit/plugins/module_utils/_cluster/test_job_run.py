@@ -55,7 +55,7 @@ class Log:
 
 
 class Fake:
-    """A connection that answers with what comes next; errors are raised. The last answer is repeated."""
+    """A connection that returns the next response; errors are raised. The last response is repeated."""
 
     def __init__(self, jobs: list[Any], pods: list[Any], logs: dict[bool, list[Any]]) -> None:
         self._answers = {"job": jobs, "pods": pods, "log": logs.get(False, []), "previous": logs.get(True, [])}
@@ -112,7 +112,7 @@ def test_an_earlier_attempts_failure_is_not_the_result() -> None:
 
 
 class Pods(Fake):
-    """A Job whose tries have a pod each; the log of the first is the last to come."""
+    """A Job with a pod for each attempt; the log of the first one arrives last."""
 
     def __init__(self, jobs: list[Any], pods: list[Any], logs: dict[str, Log]) -> None:
         super().__init__(jobs, pods, {})
@@ -136,7 +136,7 @@ FIRST, SECOND = '{"state":"failed","attempts":1}', '{"state":"failed","attempts"
 
 
 def test_the_newest_pod_is_the_last_one_in_the_log() -> None:
-    """As one sees it who comes when the Job has ended."""
+    """As seen by a caller that starts after the Job has ended."""
     fake = Pods([job("Failed")], [tries(ended(), ended())], {"p1": Log("one", FIRST), "p2": Log("two", SECOND)})
     end = watched(fake)
     assert end.log == ("one", FIRST, "two", SECOND)
@@ -144,7 +144,7 @@ def test_the_newest_pod_is_the_last_one_in_the_log() -> None:
 
 
 def test_pods_that_come_one_after_the_other() -> None:
-    """The second one succeeds; the first one was killed, which is no reason of anything any more."""
+    """The second one succeeds; the first one was killed, which is no longer the reason for anything."""
     oom = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
     fake = Pods(
         [job(), job(), job(), job("Complete")],
@@ -215,7 +215,7 @@ def test_failing_init_container_is_reported() -> None:
 
 
 def test_result_of_the_script_is_the_end() -> None:
-    """The Job itself never says so here."""
+    """The Job itself does not report it here."""
     word = '{"state":"succeeded","operation":"drill"}'
     fake = Fake([job()], [[pod(RUNNING)]], {False: [Log("one", '{"state":"failed","operation":"drill"}', word)]})
     run: Any = JobRun(fake, "data", "j", "backup")  # type: ignore[arg-type]

@@ -31,7 +31,7 @@ Seen = list[tuple[str, int, bytes]]
 
 
 def parse(pieces: list[bytes]) -> Seen:
-    """What comes, with neighbouring pieces of a channel as one: where a piece is cut says nothing."""
+    """The received data, with adjacent pieces of a channel joined: where a piece is cut has no meaning."""
     parser = FrameParser()
     seen: Seen = []
     for piece in pieces:

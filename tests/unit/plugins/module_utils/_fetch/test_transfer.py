@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""Bytes that come in pieces, break off, change and vanish: the right file, or an error and no file."""
+"""Bytes that arrive in pieces, are interrupted, change and disappear: the right file, or an error and no file."""
 
 from __future__ import annotations
 
@@ -403,7 +403,7 @@ def test_read_through_keeps_no_file(temporary: Path, known: bool) -> None:
     assert names(temporary) == set()
     assert done.contents is not None and done.contents["complete"] and done.contents["rows"] == 4
     assert (done.sha256, done.interruptions) == (sha256(BACKUP), 2)
-    # What came before is not asked for twice.
+    # Bytes already received are not requested again.
     assert source.offsets == [0, 100, 1100]
 
 
@@ -507,7 +507,7 @@ def test_too_little_local_space_is_refused_first(tmp_path: Path) -> None:
 
 
 def test_file_is_flushed_before_it_is_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bytes are on the disk before the sidecar has its name, and that before the backup has its own."""
+    """The bytes are on the disk before the checksum file gets its name, and that before the backup gets its name."""
     seen: list[str] = []
     for name in ("fdatasync", "fsync", "rename"):
         real = getattr(os, name)
@@ -548,7 +548,7 @@ def test_second_fetch_to_one_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_many_fetches_to_one_file(tmp_path: Path) -> None:
-    """Whatever their order, the file is always whole, and no process writes into what another one finished."""
+    """Whatever their order, the file is always complete, and no process writes into another one's finished file."""
     data = [bytes([number]) * 400_000 for number in range(4)]
     until = time.monotonic() + 3
 

@@ -91,7 +91,7 @@ def test_settings_that_would_stand_in_the_way_are_made_after_the_body() -> None:
     after = re.findall(r", '([\w.]+)'\],?$", late, re.MULTILINE)
     assert after[:2] == ["search_path", "timezone"]
     assert after[2:] == ["default_transaction_read_only", "role", "search_path", "array_nulls", "timezone"]
-    # What cannot be in a transaction is no setting; and no text ends the quotation.
+    # A statement that cannot be in a transaction is not a setting; and no text ends the quotation.
     assert 'ALTER DATABASE "shop_restoring_t0" SET TABLESPACE elsewhere;' in late.splitlines()
     assert early.startswith("DO $settings_$\n") and early.count("$settings_$") == 2
 

@@ -112,7 +112,7 @@ def test_problems_are_ordered_by_severity() -> None:
 
 
 def test_database_left_by_an_interrupted_drop_is_a_problem() -> None:
-    """It allows connections as far as its row says, and nobody can allow them."""
+    """Its row seems to allow connections, but nobody can connect."""
     found = catalog(backup(), last_run=DROPPED | {"skipped_databases": ["a", 'b"', "old"]})
     invalid, closed = problems(SOUND, found, NOW, timedelta(hours=26), "1.2.0")
     assert 'DROP DATABASE "a"; DROP DATABASE "b""";' in invalid.message
