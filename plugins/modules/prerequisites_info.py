@@ -13,7 +13,7 @@ version_added: 1.1.0
 description:
   - Reads, over one connection, everything that the role P(homelab.postgres_backup.postgres_backup#role) has to know
     before it changes anything. The role uses this module; it is of little use by itself.
-  - Objects that the user may not read are reported as not readable, and are no failure.
+  - Objects that the user may not read are reported as not readable, and are not reported as a failure.
   - Of Secrets, only the names of the keys are returned.
   - The role's users set their credentials by C(module_defaults) of C(group/kubernetes.core.k8s). This module takes the
     authentication options from those defaults too.
@@ -29,7 +29,7 @@ options:
     type: str
   service:
     description:
-      - The service of the PostgreSQL server. Without it, no server is looked for.
+      - The service of the PostgreSQL server. Without it, no server is read.
     type: dict
     suboptions:
       name:
@@ -139,7 +139,7 @@ secret:
     found: true
     keys: [postgres-password]
 ca:
-  description: The same of O(ca_name), as RV(secret).
+  description: The same information about O(ca_name), as RV(secret); empty without O(ca_name).
   type: dict
   returned: always
 namespace:
