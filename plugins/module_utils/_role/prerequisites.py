@@ -77,7 +77,7 @@ def _server_messages(server: Object, service: str, variables: Object) -> Iterato
         )
     elif problem == "selector" and needs_image:
         yield (
-            f"postgres_backup_image: expected pods behind the service {service} to learn the image from, found {found}."
+            f"postgres_backup_image: expected pods behind the service {service} to read the image from, found {found}."
             " Set postgres_backup_image to one with pg_dumpall of the server's major version."
         )
     elif problem == "pod":
@@ -93,13 +93,13 @@ def _server_messages(server: Object, service: str, variables: Object) -> Iterato
     elif problem == "labels":
         yield (
             f"postgres_backup_pod_labels: expected labels that the service {service} does not select, found {found} "
-            "among them: the backup's pods would get the server's connections. Set other postgres_backup_pod_labels, "
-            "or let the service select by more labels."
+            "among them: the backup's pods would receive the server's connections. Set other "
+            "postgres_backup_pod_labels, or add labels to the service's selector."
         )
     elif server.get("unreadable") and needs_image:
         yield (
-            f"postgres_backup_image: expected to learn the image from the pods behind the service {service}, found that"
-            " this user may not read services and pods there. Set postgres_backup_image to the server's image."
+            f"postgres_backup_image: expected an image, since the user may not read the pods behind the service "
+            f"{service}, found nothing. Set postgres_backup_image to the server's image."
         )
 
 
@@ -125,7 +125,7 @@ def _ca_messages(ca: Object, variables: Object) -> Iterator[str]:
 def _policy_messages(
     server: Object, service: ServiceName | None, policies: Sequence[Object] | None, variables: Object
 ) -> Iterator[str]:
-    """The role's policy for the server's pods only makes sense beside another one that isolates them."""
+    """The role's policy for the server's pods is only useful together with another one that isolates them."""
     own = f"{variables['postgres_backup_name']}{SERVER_POLICY_SUFFIX}"
     if service is None or not server.get("selector"):
         yield (
@@ -136,8 +136,8 @@ def _policy_messages(
         policy["metadata"]["name"] != own and _isolates(policy, server.get("labels") or {}) for policy in policies
     ):
         yield (
-            f"postgres_backup_server_network_policy: expected a NetworkPolicy in {service.namespace} that fences in the"
-            " server already, found none: this one alone would shut out all other clients. "
+            f"postgres_backup_server_network_policy: expected a NetworkPolicy in {service.namespace} that already "
+            "isolates the server, found none: this policy alone would block all other clients. "
             "Set postgres_backup_server_network_policy to false."
         )
 
@@ -150,5 +150,6 @@ def _isolates(policy: Object, labels: Mapping[str, str]) -> bool:
     return selects and "Ingress" in (spec.get("policyTypes") or [])
 
 
-def _keys(held: Object) -> str:
-    return ", ".join(sorted(held["keys"])) or "no keys"
+def _keys(answer: Object) -> str:
+    """The keys of a Secret or ConfigMap, as a list for people."""
+    return ", ".join(sorted(answer["keys"])) or "no keys"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What the API server refuses in its dry run, explained by the role's variables that the refused fields come from."""
+"""Messages about what the API server refuses in a dry run, with the variables that set the refused fields."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Object = Mapping[str, Any]
 # Optional, since Python 3.9 evaluates an alias.
 Claim = Optional[Object]
 
-# What a message of the API server has in it, and the variable behind it. Messages name fields in several forms: a path,
-# a type of Go's (`ResourceRequirements`), a sentence. Volumes are named instead of numbered, see _with_names.
+# Parts of the API server's messages, and the variables behind them. Messages name fields in several forms: as a path, a
+# type of Go (`ResourceRequirements`), or in a sentence. Volumes have their names, see _with_volume_names.
 _VARIABLES = {
     re.compile(pattern): f"postgres_backup_{name}"
     for pattern, name in {
@@ -92,16 +92,15 @@ def _explain(resource: Object, error: str, objects: Sequence[Object], live_claim
         ]
     if _FORBIDDEN.search(message):
         return [
-            f"The user that Ansible is: expected the right to put {resource['kind']} {resource['metadata']['name']} "
-            f"into the cluster, found: {message}"
+            f"The current user may not create or update {resource['kind']} {resource['metadata']['name']}: {message}"
         ]
     if resource["kind"] == "PersistentVolumeClaim" and live_claim:
         return [_explain_claim(resource, live_claim, message, uses_nfs=_volume(objects) is not None)]
     if resource["kind"] == "PersistentVolume" and "immutable" in message:
         nfs = resource["spec"]["nfs"]
         return [
-            f"postgres_backup_nfs: expected the share of the volume {resource['metadata']['name']} that is there, "
-            f"found {nfs['server']}:{nfs['path']}. The share of a volume cannot be changed: keep it, or set another "
+            f"postgres_backup_nfs: expected the share of the existing volume {resource['metadata']['name']}, found "
+            f"{nfs['server']}:{nfs['path']}. The share of a volume cannot be changed: keep it, or set another "
             "postgres_backup_claim_name."
         ]
     causes = (status.get("details") or {}).get("causes") or [{"message": message}]
@@ -141,7 +140,7 @@ def _explain_claim(claim: Object, live: Object, message: str, *, uses_nfs: bool)
     return (
         f"postgres_backup_volume_name: expected {live_spec.get('volumeName') or 'none'}, the volume of the claim "
         f"{name}, found {spec.get('volumeName') or 'none'}. Set postgres_backup_volume_name, or another "
-        f"postgres_backup_claim_name. The API server says: {message}"
+        f"postgres_backup_claim_name. The API server's message: {message}"
     )
 
 

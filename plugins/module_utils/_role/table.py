@@ -51,7 +51,7 @@ def as_table(
     """The lines of a table, without spaces at their ends; the first one is the heading when a column has a title.
 
     `columns` are mappings with the fields of Column. Each column is as wide as its longest cell. `format_size` turns
-    bytes into text. Raises ExpectationError for a column that is not one.
+    bytes into text. Raises ExpectationError for an invalid column.
     """
     layout = [_column(fields) for fields in columns]
     heading = [column.title for column in layout]

@@ -146,7 +146,7 @@ def _is_drill_schedule(value: object, variables: Variables) -> str | None:
     if not text or (is_schedule(text) and len(str(variables["postgres_backup_name"])) <= longest_name):
         return None
     return (
-        'five cron fields that can come true, such as "0 4 * * 0", or nothing; '
+        'five cron fields with a date that exists, such as "0 4 * * 0", or nothing; '
         f"with a postgres_backup_name of at most {longest_name} characters"
     )
 
@@ -194,7 +194,7 @@ def _are_resources(value: object) -> bool:
 
 def _rules() -> tuple[Rule, ...]:
     schedule = (
-        'five cron fields that can come true, such as "0 2 * * *" (Sunday is 0), '
+        'five cron fields with a date that exists, such as "0 2 * * *" (Sunday is 0), '
         "or one of @hourly, @daily, @weekly, @monthly, @yearly"
     )
     checks: list[tuple[str, Check]] = [

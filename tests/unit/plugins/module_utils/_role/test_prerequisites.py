@@ -89,7 +89,7 @@ SERVERS: list[tuple[dict[str, Any], str, str | None]] = [
         "postgres_backup_port: expected the service servers/db to serve port 5432, found the ports 80. ",
         "postgres_backup_port: ",
     ),
-    ({"problem": "selector", "found": "x"}, f"{IMAGE}pods behind the service servers/db to learn the image from", None),
+    ({"problem": "selector", "found": "x"}, f"{IMAGE}pods behind the service servers/db to read the image from", None),
     (
         {"problem": "pod", "found": "no pods"},
         "postgres_backup_host: expected a ready pod behind the service servers/db, found no pods. ",
@@ -105,7 +105,7 @@ SERVERS: list[tuple[dict[str, Any], str, str | None]] = [
         "postgres_backup_pod_labels: expected labels that the service servers/db does not select, found {",
         "postgres_backup_pod_labels: ",
     ),
-    ({"unreadable": True}, f"{IMAGE}to learn the image from the pods behind the service servers/db, found that", None),
+    ({"unreadable": True}, f"{IMAGE}an image, since the user may not read the pods behind the service servers/db, found nothing", None),
 ]
 
 
@@ -151,7 +151,7 @@ def policy(name: str = "other", types: tuple[str, ...] = ("Ingress",), **labels:
     return {"metadata": {"name": name}, "spec": {"podSelector": selector, "policyTypes": list(types)}}
 
 
-ALONE = "postgres_backup_server_network_policy: expected a NetworkPolicy in servers that fences in the server already"
+ALONE = "postgres_backup_server_network_policy: expected a NetworkPolicy in servers that already isolates the server"
 
 
 @pytest.mark.parametrize(
