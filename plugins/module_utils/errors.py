@@ -106,7 +106,7 @@ class ChecksumFileError(BackupError):
 
 
 class ExpectationError(BackupError):
-    """An option that no value or backup can meet as it is written."""
+    """An invalid value, or an expectation that no backup can meet as it is written."""
 
     check = "expectation"
 

@@ -98,8 +98,8 @@ def _server_messages(server: Object, service: str, variables: Object) -> Iterato
         )
     elif server.get("unreadable") and needs_image:
         yield (
-            f"postgres_backup_image: expected an image, since the user may not read the pods behind the service "
-            f"{service}, found nothing. Set postgres_backup_image to the server's image."
+            f"postgres_backup_image: expected an image, since this user may not read the service {service} and its "
+            "pods, found nothing. Set postgres_backup_image to the server's image."
         )
 
 

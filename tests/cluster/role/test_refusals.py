@@ -67,7 +67,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "policy of the server": (
         {"server_network_policy": True},
-        ["postgres_backup_server_network_policy: expected a NetworkPolicy in {server} that already isolates the server"],
+        ["postgres_backup_server_network_policy: expected a NetworkPolicy in {server} that already isolates"],
     ),
     # What only the API server knows, all at once.
     "class and objects": (

@@ -40,7 +40,7 @@ def test_missing_read_rights_are_noted(
 ) -> None:
     unknown = ansible.site(env=limited, **role_variables)
     assert unknown.status != 0
-    assert "postgres_backup_image: expected an image, since the user may not read the pods behind the service" in unknown.output
+    assert "postgres_backup_image: expected an image, since this user may not read the service" in unknown.output
 
     image = {"image": "localhost/postgresql:18-bitnami", "misspelt": True}
     first = ansible.site(env=limited, **image, **role_variables)

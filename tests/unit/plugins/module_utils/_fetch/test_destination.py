@@ -122,7 +122,10 @@ def test_partial_path_that_is_not_a_regular_file(tmp_path: Path, kind: str, monk
         os.mkfifo(destination.partial)
     else:
         socket.socket(socket.AF_UNIX).bind(destination.partial)
-    with pytest.raises(DestinationError, match="is not a regular file: expected a partial download"), open_partial(destination):
+    with (
+        pytest.raises(DestinationError, match="is not a regular file: expected a partial download"),
+        open_partial(destination),
+    ):
         pass
     assert (tmp_path / "target").read_bytes() == b"precious"
 

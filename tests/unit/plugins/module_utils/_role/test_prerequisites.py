@@ -105,7 +105,11 @@ SERVERS: list[tuple[dict[str, Any], str, str | None]] = [
         "postgres_backup_pod_labels: expected labels that the service servers/db does not select, found {",
         "postgres_backup_pod_labels: ",
     ),
-    ({"unreadable": True}, f"{IMAGE}an image, since the user may not read the pods behind the service servers/db, found nothing", None),
+    (
+        {"unreadable": True},
+        f"{IMAGE}an image, since this user may not read the service servers/db and its pods, found nothing",
+        None,
+    ),
 ]
 
 

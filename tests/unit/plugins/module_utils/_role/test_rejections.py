@@ -148,9 +148,7 @@ def test_a_missing_namespace_is_reported_once() -> None:
 
 def test_a_right_that_is_missing() -> None:
     text = 'networkpolicies.networking.k8s.io is forbidden: User "u" cannot patch resource "networkpolicies"'
-    assert explain(POLICY, error(text)) == [
-        "The current user may not create or update NetworkPolicy policy: " + text
-    ]
+    assert explain(POLICY, error(text)) == ["The current user may not create or update NetworkPolicy policy: " + text]
 
 
 def live_claim(**spec: Any) -> dict[str, Any]:
@@ -191,7 +189,8 @@ CLAIMS: list[tuple[dict[str, Any], str, str]] = [
         live_claim(),
         "spec is immutable after creation",
         "postgres_backup_volume_name: expected pv-1, the volume of the claim data/claim, found none. Set "
-        "postgres_backup_volume_name, or another postgres_backup_claim_name. The API server's message: spec is immutable ",
+        "postgres_backup_volume_name, or another postgres_backup_claim_name. The API server's message: spec is "
+        "immutable ",
     ),
 ]
 
