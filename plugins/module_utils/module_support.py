@@ -24,7 +24,7 @@ def duration(parameters: dict[str, Any], name: str) -> timedelta:
 
 
 def seconds(parameters: dict[str, Any], name: str) -> float:
-    """The same in seconds."""
+    """The option `name`, a duration as users write it, in seconds; raises ExpectationError, which names the option."""
     return duration(parameters, name).total_seconds()
 
 

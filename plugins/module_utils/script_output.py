@@ -30,7 +30,7 @@ def log_lines(lines: Iterable[str]) -> list[str]:
 
 
 def result_of(line: str) -> dict[str, Any] | None:
-    """The result that the line is; None where it is none, or was cut off."""
+    """The result in the line; None where the line has another form, or was cut off."""
     if not line.startswith(_STATE):
         return None
     try:

@@ -155,7 +155,7 @@ def volume_line(drill: str = "null", run: str = "null") -> str:
 def test_name_with_a_path_is_never_accepted(name: str) -> None:
     """It would be the file's name here."""
     assert parse_listing([json.dumps(LINE), volume_line()]).backups[0].name == NAME
-    with pytest.raises(ListingError, match="is no backup's name"):
+    with pytest.raises(ListingError, match="is not a backup name"):
         parse_listing([json.dumps({**LINE, "name": name}), volume_line()])
 
 

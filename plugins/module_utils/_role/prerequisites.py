@@ -150,5 +150,6 @@ def _isolates(policy: Object, labels: Mapping[str, str]) -> bool:
     return selects and "Ingress" in (spec.get("policyTypes") or [])
 
 
-def _keys(held: Object) -> str:
-    return ", ".join(sorted(held["keys"])) or "no keys"
+def _keys(answer: Object) -> str:
+    """The keys of a Secret or ConfigMap, as a list for people."""
+    return ", ".join(sorted(answer["keys"])) or "no keys"

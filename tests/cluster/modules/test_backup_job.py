@@ -431,7 +431,7 @@ def test_documented_rights_are_enough(ansible: Ansible, installed: dict[str, Any
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"name": "other"}, ("is not there", "CronJobs in that namespace: none")),
+        ({"name": "other"}, ("does not exist", "CronJobs in that namespace: none")),
         ({"namespace": "no-such"}, ("There is no namespace 'no-such'",)),
         ({"context": "no-such"}, ("no-such", "`context`")),
         ({"host": "https://127.0.0.1:1", "api_key": "some-key"}, ("cannot be reached", "refused")),

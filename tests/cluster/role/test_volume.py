@@ -121,7 +121,7 @@ def test_nfs_share_without_a_provisioner(
 
     moved = ansible.site(nfs={"server": "nas2.lan", "path": "/x"}, **role_variables_with_files)
     assert moved.status != 0
-    assert f"postgres_backup_nfs: expected the share of the volume {volume} that is there" in moved.output
+    assert f"postgres_backup_nfs: expected the share of the existing volume {volume}" in moved.output
 
     # A volume whose claim was deleted waits for that very claim; it must be given to the new one.
     kubectl("delete", "pvc", NAME, "-n", namespace)

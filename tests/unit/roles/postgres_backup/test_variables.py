@@ -293,7 +293,7 @@ def test_good_values_are_accepted(cases: list[Case]) -> None:
 
 def test_an_argument_that_pg_dumpall_has_not_is_refused_with_the_reason() -> None:
     (message,) = refusals(postgres_backup_extra_args=["--exclude-table-data=public.log", "--clean=yes"])
-    assert "(--exclude-table-data is an option of pg_dump, and pg_dumpall has none like it; --clean takes no" in message
+    assert "(--exclude-table-data is an option of pg_dump that pg_dumpall does not have; --clean takes no" in message
 
 
 def test_a_policy_that_keeps_nothing_is_refused() -> None:

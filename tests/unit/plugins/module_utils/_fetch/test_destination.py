@@ -18,7 +18,7 @@ from plugins.module_utils._fetch.destination import (
     checksum_file_matches,
     open_partial,
     remove,
-    require_room,
+    require_space,
     resolve,
     write_checksum_file,
 )
@@ -122,16 +122,19 @@ def test_partial_path_that_is_not_a_regular_file(tmp_path: Path, kind: str, monk
         os.mkfifo(destination.partial)
     else:
         socket.socket(socket.AF_UNIX).bind(destination.partial)
-    with pytest.raises(DestinationError, match="is no file: expected the part of a fetch"), open_partial(destination):
+    with (
+        pytest.raises(DestinationError, match="is not a regular file: expected a partial download"),
+        open_partial(destination),
+    ):
         pass
     assert (tmp_path / "target").read_bytes() == b"precious"
 
 
 def test_free_space_is_checked(tmp_path: Path) -> None:
     destination = resolve(str(tmp_path), NAME)
-    require_room(destination, 1)
+    require_space(destination, 1)
     with pytest.raises(DestinationError, match=f"the local disk of {tmp_path} is too full"):
-        require_room(destination, 1 << 60)
+        require_space(destination, 1 << 60)
 
 
 @pytest.mark.parametrize(
