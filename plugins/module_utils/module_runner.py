@@ -18,7 +18,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ._cluster.connection import Connection
 from .errors import BackupError
 from .interruption import InterruptedBySignal
-from .script_output import log_lines
+from .script_output import FAILED_LOG_LINES, log_tail
 
 try:
     from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
@@ -34,24 +34,24 @@ CLUSTER_ARGUMENTS: dict[str, Any] = {
     "namespace": {"type": "str", "default": "data"},
     "name": {"type": "str", "default": "postgres-backup"},
     "directory": {"type": "str"},
-    "stuck_timeout": {"type": "str", "default": "30s"},
+    "startup_timeout": {"type": "str", "default": "30s", "aliases": ["stuck_timeout"]},
 }
 
 Result = dict[str, Any]
-# Of a log, where a module fails.
-FAILED_LOG_LINES = 12
 
 
 def shortened(result: Result) -> Result:
-    """A failure's result: Ansible prints all of it behind the message, which has what matters."""
+    """The result of a failed module, shortened: Ansible prints all of it after the message, which has the cause."""
     short = dict(result)
     if isinstance(short.get("log"), list):
-        short["log"] = log_lines(short["log"])[-FAILED_LOG_LINES:]
+        short["log"] = log_tail(short["log"], FAILED_LOG_LINES)
     if isinstance(short.get("result"), dict):
         short["result"] = {key: value for key, value in short["result"].items() if value not in (None, [], {}, "")}
     contents = short.get("contents")
     if isinstance(contents, dict) and isinstance(contents.get("databases"), list):
-        databases = [{key: value for key, value in each.items() if key != "tables"} for each in contents["databases"]]
+        databases = [
+            {key: value for key, value in database.items() if key != "tables"} for database in contents["databases"]
+        ]
         short["contents"] = {**contents, "databases": databases}
     return short
 

@@ -141,21 +141,3 @@ def settings_text(settings: Mapping[str, Any]) -> str:
             raise ExpectationError(f"settings: expected the value of {name} in one line, without control characters")
         lines.append(f"{name} = {text}")
     return "\n".join(lines)
-
-
-def failure_reason(state: str, reason: str | None, result: Mapping[str, Any] | None, killed: object) -> str:
-    """Why a drill failed: the script's own reason, else what Kubernetes says of pod and Job.
-
-    `state` and `reason` are the Job's end, `killed` what ended its pod from outside.
-    """
-    if result is not None and result.get("reason"):
-        # The script was only told to end; who told it, and why, Kubernetes knows.
-        by = f". Kubernetes ended its pod: {killed}" if killed is not None and result.get("signal") else ""
-        return f"{result['reason']}{by}"
-    if killed is not None:
-        return f"Kubernetes ended its pod: {killed}"
-    if reason is not None and reason.startswith("DeadlineExceeded"):
-        return f"it took longer than its timeout ({reason}). Raise timeout"
-    if state == "Gone":
-        return "the Job was deleted before its end was seen"
-    return f"it left no reason ({reason or state}). Look at its log"

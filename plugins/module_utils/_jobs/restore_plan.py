@@ -46,10 +46,6 @@ _LIMITS = re.compile(r"\s+(?:CONNECTION\s+LIMIT|IS_TEMPLATE|ALLOW_CONNECTIONS)\b
 _NAME_OPTIONS = ("tablespace", "locale_provider")
 _TEXT_OPTIONS = ("encoding", "locale", "lc_collate", "lc_ctype", "icu_locale", "icu_rules", "builtin_locale")
 _SYSTEM = ("template0", "template1")
-_KILLED = (
-    "the pod left none: it was killed, or its node went away. The next restore of this database drops the temporary "
-    "one that it may have left"
-)
 _MAJOR = re.compile(r"[0-9]+")
 
 
@@ -336,14 +332,3 @@ def database_lists(before: Iterable[str], plan: RestorePlan, replaced: str | Non
     there = sorted(before)
     after = sorted({*there, plan.target, *([replaced] if replaced else [])})
     return "".join(f"{name}\n" for name in there), "".join(f"{name}\n" for name in after)
-
-
-def failure(job: str, state: str, reason: str | None, result: Mapping[str, Any]) -> str:
-    """What a restore that failed says: `state` and `reason` are the Job's, `result` is what the script said."""
-    said = result.get("reason")
-    if reason is not None and reason.startswith("DeadlineExceeded"):
-        said = f"it took longer than `timeout`. {said or ''}".rstrip()
-    return (
-        f"the restore failed: expected the Job '{job}' to complete, found {state.lower()} ({reason}). "
-        f"Reason: {said or _KILLED}"
-    )
