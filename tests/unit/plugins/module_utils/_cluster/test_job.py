@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -30,7 +31,9 @@ UNREACHABLE = ClusterError("the API server cannot be reached")
 NO_SECRET: dict[str, Any] = {
     "metadata": {"name": "p"},
     "status": {
-        "containerStatuses": [{"name": "backup", "state": {"waiting": {"reason": "CreateContainerConfigError"}}}]
+        "containerStatuses": [
+            {"name": "backup", "restartCount": 0, "state": {"waiting": {"reason": "CreateContainerConfigError"}}}
+        ]
     },
 }
 
@@ -89,12 +92,12 @@ def job_of(cluster: Any, deletion: Deletion = Deletion.ALWAYS) -> Job:
 def test_deletion_on_leaving(deletion: Deletion, error: BaseException | None, deletions: set[Deletion]) -> None:
     cluster = Cluster()
     job = job_of(cluster, deletion)
-    try:
-        with job:
-            if error is not None:
-                raise error
-    except type(error) if error is not None else () as caught:
-        assert caught is error
+    with contextlib.ExitStack() as stack:
+        if error is not None:
+            stack.enter_context(pytest.raises(type(error)))
+        stack.enter_context(job)
+        if error is not None:
+            raise error
     assert cluster.created == ["j"]
     assert cluster.deleted == (["j"] if deletion in deletions else [])
     assert job.is_deleted == (deletion in deletions)
@@ -152,9 +155,9 @@ def test_deletion_that_fails_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_pod_that_does_not_start_in_time() -> None:
     cluster = Cluster()
-    with pytest.raises(WaitTimeoutError, match=r"the pod of the Job 'data/j' did not start: .* within 0 s\. Check"):
-        with job_of(cluster) as job:
-            job.wait_for_pod(StartLimits(30, 0.1))
+    message = r"the pod of the Job 'data/j' did not start: .* within 0 s\. Check"
+    with pytest.raises(WaitTimeoutError, match=message), job_of(cluster) as job:
+        job.wait_for_pod(StartLimits(30, 0.1))
     assert cluster.deleted == ["j"]
 
 
