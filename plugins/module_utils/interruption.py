@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""Signals that end a module, as exceptions: what it started in the cluster is removed on the way out."""
+"""Signals that end a module, as exceptions, so that its Jobs are deleted before it exits."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class InterruptedBySignal(BaseException):
 
 @contextlib.contextmanager
 def signals_raise() -> Iterator[None]:
-    """Inside, the first SIGTERM, SIGHUP or SIGINT raises InterruptedBySignal; later ones do not hinder the removal."""
+    """Within it, the first SIGTERM, SIGHUP or SIGINT raises InterruptedBySignal; later ones are ignored."""
     if threading.current_thread() is not threading.main_thread():
         yield  # Python handles signals in the main one only
         return

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""How a module that meets the cluster runs: its options, its connection, and errors mapped to `fail_json` in one place.
+"""Runs a module that accesses the cluster: its options, its connection, and its errors as `fail_json`.
 
-Apart from module_support.py, so that a module that reads no volume does not carry what reads one.
+Separate from module_support.py, so that a module that does not read a volume does not contain the code for it.
 """
 
 from __future__ import annotations
@@ -59,14 +59,14 @@ def shortened(result: Result) -> Result:
 def run_module(
     arguments: dict[str, Any], work: Callable[[AnsibleModule, Connection], Result], common: bool = True, **options: Any
 ) -> None:
-    """Make the module, connect, work, and end: with the result, or with what BackupError says.
+    """Create the module, connect, work, and exit with the result, or with the message of a BackupError.
 
-    `common` adds the options that the modules for one CronJob's volume share; kubernetes.core's own are always there.
-    `work` gets the module (kubernetes.core's, which stands in for an AnsibleModule) and the connection; a key `failed`
-    in its result ends the module as failed.
+    `common` adds the options that the modules for one CronJob's volume share; those of kubernetes.core are always
+    added. `work` is called with the module (that of kubernetes.core, which wraps an AnsibleModule) and the connection;
+    a key `failed` in its result makes the module fail.
     """
     if KUBERNETES_CORE_ERROR is not None:
-        # Without its options, no module can be made that takes what the user gave.
+        # Without its options, the module would reject the user's.
         message = missing_required_lib(
             "the collection kubernetes.core", url="https://galaxy.ansible.com/kubernetes/core"
         )
@@ -84,10 +84,14 @@ def run_module(
     except BackupError as error:
         module.fail_json(msg=str(error), check=error.check)
     except InterruptedBySignal as error:
-        module.fail_json(msg=f"ended by {error}; what was started in the cluster is removed", check="interrupted")
+        module.fail_json(
+            msg=f"terminated by {error}; the Jobs that were started in the cluster are deleted", check="interrupted"
+        )
     except OSError as error:
         where = error.filename or "this machine"
-        module.fail_json(msg=f"{where}: {error.strerror}. Look at the path, its permissions and its room", check="file")
+        module.fail_json(
+            msg=f"{where}: {error.strerror}. Check the path, its permissions and the free space", check="file"
+        )
     if result.get("failed"):
         module.fail_json(**shortened(result))
     module.exit_json(**result)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What the modules that read a volume share: their options as values."""
+"""The options that the modules for a volume share, as values."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def duration(parameters: dict[str, Any], name: str) -> timedelta:
 
 
 def seconds(parameters: dict[str, Any], name: str) -> float:
-    """The same in seconds."""
+    """The duration of the option `name` in seconds."""
     return duration(parameters, name).total_seconds()
 
 

@@ -236,7 +236,8 @@ FAULTS: dict[str, Fault] = {
             "drill": own(
                 "fails",
                 "The kubelet evicts the pod, and the drill fails. `kubectl get events` shows the reason.",
-                r"^the restore.* failed: (the drill was ended from outside|Kubernetes ended its pod: Evicted)",
+                r"^the restore drill.* failed: .*Reason: "
+                r"(the drill was ended from outside|Kubernetes terminated its pod: Evicted)",
                 "tests/cluster/modules/test_drill.py::test_data_larger_than_the_size_limit_fails",
             ),
             "restore": own(
@@ -388,7 +389,7 @@ FAULTS: dict[str, Fault] = {
                 r"cannot be read on the volume|transport endpoint is not connected",
             ),
             "verify": NO_CLUSTER,
-            "drill": own("fails", "Fails when it next accesses the volume.", r"^the restore.* failed: "),
+            "drill": own("fails", "Fails when it next accesses the volume.", r"^the restore drill.* failed: "),
             "restore": own(
                 "fails, live unchanged",
                 "Fails when it next accesses the volume; drops the temporary database.",

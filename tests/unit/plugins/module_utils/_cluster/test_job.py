@@ -75,21 +75,23 @@ def job_of(cluster: Any, deletion: Deletion = Deletion.ALWAYS) -> Job:
     return Job(connection, MANIFEST, deletion)
 
 
+LEFT_AND_INTERRUPTED = (Deletion.ALWAYS, Deletion.UNLESS_UNREACHABLE)
+
+
 @pytest.mark.parametrize(
     ("error", "deletions"),
     [
-        (None, {Deletion.ALWAYS, Deletion.UNLESS_UNREACHABLE}),
-        (KeyboardInterrupt(), {Deletion.ALWAYS, Deletion.UNLESS_UNREACHABLE}),
-        (InterruptedBySignal(signal.SIGTERM), {Deletion.ALWAYS, Deletion.UNLESS_UNREACHABLE}),
-        (WaitTimeoutError("late"), {Deletion.ALWAYS, Deletion.UNLESS_UNREACHABLE}),
-        (ConcurrentRestoreError("two"), {Deletion.ALWAYS, Deletion.UNLESS_UNREACHABLE}),
-        (StuckError("stuck"), {Deletion.ALWAYS, Deletion.UNLESS_UNREACHABLE, Deletion.IF_STUCK}),
-        (UNREACHABLE, {Deletion.ALWAYS}),
+        pytest.param(None, LEFT_AND_INTERRUPTED, id="no error"),
+        pytest.param(KeyboardInterrupt(), LEFT_AND_INTERRUPTED, id="Ctrl-C"),
+        pytest.param(InterruptedBySignal(signal.SIGTERM), LEFT_AND_INTERRUPTED, id="signal"),
+        pytest.param(WaitTimeoutError("late"), LEFT_AND_INTERRUPTED, id="late"),
+        pytest.param(ConcurrentRestoreError("two"), LEFT_AND_INTERRUPTED, id="concurrent"),
+        pytest.param(StuckError("stuck"), (*LEFT_AND_INTERRUPTED, Deletion.IF_STUCK), id="stuck"),
+        pytest.param(UNREACHABLE, (Deletion.ALWAYS,), id="unreachable"),
     ],
-    ids=repr,
 )
 @pytest.mark.parametrize("deletion", Deletion, ids=lambda deletion: deletion.value)
-def test_deletion_on_leaving(deletion: Deletion, error: BaseException | None, deletions: set[Deletion]) -> None:
+def test_deletion_on_leaving(deletion: Deletion, error: BaseException | None, deletions: tuple[Deletion, ...]) -> None:
     cluster = Cluster()
     job = job_of(cluster, deletion)
     with contextlib.ExitStack() as stack:

@@ -168,7 +168,7 @@ def test_more_sections_than_a_variable_can_hold_are_left_out() -> None:
 
 @pytest.mark.parametrize("contents", [{}, {"databases": [{"name": "app"}]}, {"databases": [{"name": "postgres"}]}])
 def test_contents_that_do_not_say_where_the_databases_lie(contents: dict[str, Any]) -> None:
-    with pytest.raises(ExpectationError, match="contents: expected where each database lies"):
+    with pytest.raises(ExpectationError, match="contents: expected the offset of each database"):
         sections(contents)
 
 
