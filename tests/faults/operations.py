@@ -264,7 +264,7 @@ class FaultSetup:
 def told(kind: str, result: Json) -> str:
     """What an operator sees of a result, without what differs from run to run."""
     if result["failed"]:
-        return _without_names(result["msg"].partition("\nIts log ended")[0])
+        return _without_names(result["msg"].partition("\nThe last lines of its log")[0])
     return _GOOD[kind](result)
 
 

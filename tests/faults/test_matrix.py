@@ -259,7 +259,7 @@ def test_node_disk_full(cluster_of_faults: FaultCluster, setup: FaultSetup) -> N
             subprocess.run(["fallocate", "-l", str(free - (420 << 20)), filler], check=True)
             seen.add(setup.begin("drill", backup=setup.growing))
             wait_until(lambda: "disk-pressure" in taints(), "the node takes no pods")
-            for operation in [setup.begin(kind, stuck_timeout="4s") for kind in ("list", "prune", "fetch")]:
+            for operation in [setup.begin(kind, startup_timeout="4s") for kind in ("list", "prune", "fetch")]:
                 seen.add(operation)
             filler.unlink()
             with cluster_of_faults.killed("kubelet"):
@@ -302,10 +302,10 @@ def test_volume_silent(share: SharedVolume, setup_on_share: FaultSetup) -> None:
 def test_volume_gone(share: SharedVolume, setup_on_share: FaultSetup) -> None:
     with meets(setup_on_share, "volume vanished", leaves_partial=True) as seen:
         middle = setup_on_share.in_the_middle(
-            "run", "drill", "restore", "fetch", fetch={"retries": 1}, run={"stuck_timeout": "4s"}
+            "run", "drill", "restore", "fetch", fetch={"retries": 1}, run={"startup_timeout": "4s"}
         )
         with middle as begun, share.gone():
-            short = [setup_on_share.begin(kind, stuck_timeout="4s") for kind in ("list", "prune")]
+            short = [setup_on_share.begin(kind, startup_timeout="4s") for kind in ("list", "prune")]
             # What the gate waits for is gone with the mount.
             setup_on_share.release()
             for operation in [*short, *begun.values()]:

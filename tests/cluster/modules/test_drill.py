@@ -313,7 +313,7 @@ def test_missing_cronjob_or_backup_is_named(namespace: str, folder: Path, drill:
     kubectl("patch", "cronjob", NAME, "-n", namespace, "--type=json", "-p", NO_IMAGE)
     began = time.monotonic()
     # Long enough that a mount which fails at first (the node's rights lag behind a new pod) is tried again.
-    assert "Image" in drill(stuck_timeout="20s")["msg"]
+    assert "Image" in drill(startup_timeout="20s")["msg"]
     assert time.monotonic() - began < 72
 
 
@@ -329,7 +329,7 @@ NO_IMAGE = json.dumps(
         ({"timeout": "soon"}, "timeout: expected a duration"),
         ({"settings": {"a b": 1}}, "settings: expected names"),
         ({"contents": {"x": 1}}, "contents: expected what backup_fetch"),
-        ({"stuck_timeout": "x"}, "stuck_timeout: expected a duration"),
+        ({"stuck_timeout": "x"}, "startup_timeout: expected a duration"),
         ({"backup": "../x"}, "backup: expected the name"),
     ],
 )

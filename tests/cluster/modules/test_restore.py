@@ -180,7 +180,7 @@ def test_second_restore_to_the_same_name_is_refused(ansible: Ansible, untouched:
     with waiting(ansible, untouched) as process:
         found = module(ansible, untouched, database="empty", new_name="app", replace=True)
         assert found["failed"]
-        assert "another restore to 'app' is at work" in found["msg"]
+        assert "another restore to 'app' is running" in found["msg"]
         # A check is not a restore.
         would = module(ansible, untouched, "--check", database="app", replace=True)
         assert not would["failed"], would["msg"]

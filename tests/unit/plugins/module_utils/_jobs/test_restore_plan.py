@@ -17,7 +17,6 @@ from plugins.module_utils._jobs.restore_plan import (
     create_statement,
     cut_name,
     database_lists,
-    failure,
     pieces,
     plan_restore,
     quote_name,
@@ -203,9 +202,3 @@ def test_diff_lists_the_changes() -> None:
         f"postgres\nshop\n{plan.old}\n",
     )
     assert database_lists(["postgres"], plan, None)[1] == "postgres\nshop\n"
-
-
-def test_failure_message() -> None:
-    assert "Reason: it is so" in failure("n/j", "Failed", "BackoffLimitExceeded: x", {"reason": "it is so"})
-    assert "longer than `timeout`. SIGTERM" in failure("n/j", "Failed", "DeadlineExceeded: x", {"reason": "SIGTERM"})
-    assert "it was killed" in failure("n/j", "Failed", "BackoffLimitExceeded: x", {})
