@@ -128,7 +128,7 @@ def test_another_pod_continues_after_an_eviction(installed: Install, frozen: boo
     else:
         there.evict()
     there.stop_nowhere()
-    assert_recovered(there, before, INTERRUPTED if frozen else "the run was ended from outside (SIGTERM)", set())
+    assert_recovered(there, before, INTERRUPTED if frozen else "the run was terminated by SIGTERM", set())
 
 
 STARTING = "echo 'psql: error: FATAL:  the database system is starting up' >&2; exit 2"
@@ -154,7 +154,7 @@ def test_run_is_tried_as_often_as_promised(installed: Install) -> None:
     assert len(retries) == 2
     for log in retries:
         assert f"FAILED: {REFUSED}" in log
-        assert "ended from outside" not in log
+        assert "terminated by SIG" not in log
         assert INTERRUPTED in log.splitlines()[-1]
 
 

@@ -236,7 +236,7 @@ FAULTS: dict[str, Fault] = {
             "drill": own(
                 "fails",
                 "The kubelet evicts the pod, and the drill fails. `kubectl get events` shows the reason.",
-                r"^the restore.* failed: (the drill was ended from outside|Kubernetes ended its pod: Evicted)",
+                r"^the restore.* failed: (the drill was terminated by SIG|Kubernetes ended its pod: Evicted)",
                 "tests/cluster/modules/test_drill.py::test_data_larger_than_the_size_limit_fails",
             ),
             "restore": own(
@@ -315,7 +315,7 @@ FAULTS: dict[str, Fault] = {
             "prune": own(
                 "fails",
                 "Reports which backups could not be deleted.",
-                r"not everything could be deleted|read-only",
+                r"some backups could not be deleted|read-only",
                 f"{PRUNES}test_a_volume_that_refuses_deletion_fails_the_run",
             ),
             "fetch": own("works", "Only reads.", _FETCHED),

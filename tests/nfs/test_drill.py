@@ -69,4 +69,4 @@ def test_backup_changed_on_the_server_fails_the_drill(guest: Guest, share: NfsSh
     outcome = drill.finish(2 if gate else 1)
     assert outcome.result["state"] == "failed"
     assert outcome.result["can_heal"] is (not gate)
-    assert ("cannot be decompressed" if gate else "the backup is not what its sidecar says") in outcome.log
+    assert ("cannot be decompressed" if gate else "the backup does not match its checksum file") in outcome.log

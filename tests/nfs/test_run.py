@@ -21,7 +21,7 @@ def test_run_list_and_prune(guest: Guest) -> None:
     share.check_whole()
     assert share.backups() == [outcome.result["backup"]]
     assert outcome.result["read_back"] == "direct"
-    assert "read back from the server, past this machine's cache" in outcome.log
+    assert "read back from the server, bypassing this machine's cache" in outcome.log
     assert share.partials() == []
     listed = guest.run("list", volume).objects
     assert [line["state"] for line in listed if line["type"] == "backup"] == ["complete"] * 4

@@ -8,21 +8,21 @@ from __future__ import annotations
 TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# The configuration, which comes from the environment, and what a command needs before it starts.
+# The configuration, which is read from the environment, and the programs and folders that a command needs.
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files
 
-config_error() { fail_with 2 "wrong configuration" "$1" "Correct the variable and run it again."; }
+config_error() { fail_with 2 "invalid configuration" "$1" "Correct the variable and run it again."; }
 
 is_whole_number() {
     case $1 in '' | *[!0-9]* | ??????????*) return 1 ;; esac
 }
 
-# whole_number NAME DEFAULT: sets the variable NAME, refusing anything but a whole number of at most nine digits.
+# whole_number NAME DEFAULT: sets the variable NAME; rejects anything but a whole number of at most nine digits.
 whole_number() {
     eval "value=\${$1:-$2}"
     is_whole_number "$value" || config_error "$1: expected a whole number from 0 to 999999999, found '$value'"
-    # Without its leading zeros, which arithmetic would take for octal.
+    # Without leading zeros: arithmetic would read the number as octal.
     eval "$1=\$((1\$value - 1$(printf '%s' "$value" | tr '0-9' '0000000000')))"
 }
 
@@ -42,7 +42,7 @@ seconds_of() {
     printf '%s' $((number * unit))
 }
 
-# duration NAME: refuses what is not a duration; the empty string is one of no length. Sets `seconds`.
+# duration NAME: rejects a value that is not a duration; sets `seconds`, to 0 for the empty string.
 duration() {
     eval "value=\${$1}"
     seconds=0
@@ -51,7 +51,7 @@ duration() {
         config_error "$1: expected a duration such as 90m, 36h or 14d (one number of at most six digits, one unit of s m h d w), found '$value'"
 }
 
-# read_configuration: what every command needs.
+# read_configuration: the variables that every command needs.
 read_configuration() {
     : "${POSTGRES_BACKUP_NAME:=postgres-backup}"
     : "${POSTGRES_BACKUP_DIR:=/backups}"
@@ -62,7 +62,7 @@ read_configuration() {
     : "${POSTGRES_BACKUP_SSLMODE:=}" "${POSTGRES_BACKUP_SSLROOTCERT:=}"
     : "${POSTGRES_BACKUP_COMPRESSOR:=auto}"
     : "${POSTGRES_BACKUP_FILE_MODE:=0640}"
-    file_mode=0600 # until it is known to be right
+    file_mode=0600 # until the configured one is checked
     : "${POSTGRES_BACKUP_KEEP_WITHIN:=}"
     : "${POSTGRES_BACKUP_TIME_LIMIT:=6h}"
     : "${POSTGRES_BACKUP_LOCK_TIMEOUT:=15m}"
@@ -76,7 +76,7 @@ read_configuration() {
         [!a-z0-9]* | *[!a-z0-9.-]* | *[!a-z0-9]) config_error "POSTGRES_BACKUP_NAME: expected a Kubernetes name (lower case letters, digits, dashes), found '$POSTGRES_BACKUP_NAME'" ;;
     esac
     digits='[0-9][0-9]'
-    # What find knows a backup by.
+    # The pattern by which find recognises a backup.
     name_pattern="$POSTGRES_BACKUP_NAME-$digits$digits-$digits-$digits-$digits$digits$digits.sql.gz"
     case $POSTGRES_BACKUP_POD in
         *[!a-zA-Z0-9._-]*) config_error "POSTGRES_BACKUP_POD: expected a pod's name, found '$POSTGRES_BACKUP_POD'" ;;
@@ -98,11 +98,11 @@ read_configuration() {
     if [ "$((POSTGRES_BACKUP_KEEP_LAST + POSTGRES_BACKUP_KEEP_DAILY + POSTGRES_BACKUP_KEEP_WEEKLY + POSTGRES_BACKUP_KEEP_MONTHLY + POSTGRES_BACKUP_KEEP_YEARLY + keep_within_seconds))" -eq 0 ]; then
         config_error "POSTGRES_BACKUP_KEEP_LAST, _DAILY, _WEEKLY, _MONTHLY, _YEARLY and _WITHIN: this policy keeps nothing; expected at least one of them above 0"
     fi
-    # One that came before there was a configuration (see load).
+    # A signal that arrived before the configuration was read (see load).
     [ -z "${early_signal:-}" ] || "$on_signal" "$early_signal"
 }
 
-# read_server_configuration: what a command needs that connects to the server, as runs and restores do; after
+# read_server_configuration: the variables of commands that connect to the server (runs and restores); called after
 # read_configuration.
 read_server_configuration() {
     case $POSTGRES_BACKUP_FILE_MODE in
@@ -139,14 +139,14 @@ read_server_configuration() {
     export POSTGRES_BACKUP_DIR POSTGRES_BACKUP_DATABASE POSTGRES_BACKUP_EXTRA_ARGS lock_timeout_ms
 }
 
-# first_program PROGRAM ...: prints the first of them that the image has.
+# first_program PROGRAM ...: prints the first of the programs that the image has.
 first_program() {
     for program; do
         if command -v "$program" >/dev/null 2>&1; then printf '%s' "$program"; return; fi
     done
 }
 
-# choose_compressor: sets `compressor`, and `decompressor`, which proves what it wrote.
+# choose_compressor: sets `compressor`, and `decompressor`, which verifies its output.
 choose_compressor() {
     case $POSTGRES_BACKUP_COMPRESSOR in
         auto) set -- igzip pigz gzip ;;
@@ -164,21 +164,21 @@ require_tools() {
     for program in "$@"; do
         command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
     done
-    [ -z "$missing" ] || fail_with 2 "the image lacks programs" "missing:$missing" "Set postgres_backup_image to one that has them."
+    [ -z "$missing" ] || fail_with 2 "the image lacks programs" "missing:$missing" "Set postgres_backup_image to an image that has them."
 }
 
-# status_of_folder MESSAGE: how a run ends whose temporary folder takes nothing: a disk that is full, or fails, may not be so
-# on the node of the next try.
+# status_of_folder MESSAGE: prints the exit status of a run whose temporary folder is not writable. Another attempt may
+# succeed if the disk is full or fails: it may run on another node.
 status_of_folder() {
     case $1 in *'No space left'* | *'quota exceeded'* | *'/output error'*) echo 1 ;; *) echo 2 ;; esac
 }
 
-# require_work_folder: ends a command that has no temporary folder of its own with copies of its files (see load).
+# require_work_folder: fails if load could not create the temporary folder with copies of the script's files.
 require_work_folder() {
     [ -n "$work_fault" ] || return 0
     if [ -z "$work" ]; then
         fail_with "$(status_of_folder "$work_fault")" "no temporary folder" "$work_fault" "Mount a folder at ${TMPDIR:-/tmp} that this user id ($(id -u)) may write to."
     fi
-    fail_with "$(status_of_folder "$work_fault")" "the script could not be copied to $work" "$work_fault" "Keep $script_files in one folder, and room in ${TMPDIR:-/tmp}."
+    fail_with "$(status_of_folder "$work_fault")" "the script could not be copied to $work" "$work_fault" "Keep $script_files in one folder, and make sure that ${TMPDIR:-/tmp} has free space."
 }
 """

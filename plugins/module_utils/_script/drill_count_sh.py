@@ -8,25 +8,25 @@ from __future__ import annotations
 TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# The rows of the databases that a drill restored.
+# Counts the rows of the databases that a drill restored.
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files
 
-# count_rows: every table of every database, as JSON lines; sets `databases`, `tables`, `rows` and `copied_rows`.
+# count_rows: prints every table of every database as JSON lines; sets `databases`, `tables`, `rows` and `copied_rows`.
 count_rows() {
     PGCLIENTENCODING=SQL_ASCII psql --no-psqlrc --no-password --no-align --tuples-only --quiet \
         --command='SELECT datname FROM pg_catalog.pg_database WHERE datallowconn ORDER BY datname' >"$work/databases" 2>"$work/list.err" ||
-        fail "the restored databases cannot be listed" "$(psql_error "$work/list.err")" "Look at the message."
+        fail "the restored databases cannot be listed" "$(psql_error "$work/list.err")" "Read the message."
     while IFS= read -r database <&3; do
         export database
         run_group drill_count
         [ "$step_status" -eq 0 ] || fail "the rows of the database '$(utf8 "$database")' cannot be counted" \
-            "$(psql_error "$work/count.err")" "Look at the message; it is PostgreSQL's own."
+            "$(psql_error "$work/count.err")" "Read the message: it is from PostgreSQL."
         report_database
     done 3<"$work/databases"
 }
 
-# step_drill_count: "ENCODING x", then "t SCHEMA NAME ROWS TREE PART" a table, "e" for one that belongs to an extension.
+# step_drill_count: "ENCODING x", then for each table "t SCHEMA NAME ROWS TREE PART", with "e" if it belongs to an extension.
 # TREE is the same number for all tables of one partition tree, 0 for others; PART is root, branch, leaf, or none.
 step_drill_count() {
     PGOPTIONS="$PGOPTIONS -c search_path=pg_catalog" feed_psql "$database" >"$data/counted" 2>"$work/count.err" <<'SQL'
@@ -53,7 +53,7 @@ GROUP BY statement ORDER BY statement
 SQL
 }
 
-# report_database: the JSON lines of $data/counted, and what COPY said of the same database.
+# report_database: prints $data/counted as JSON lines, and compares it with the rows that COPY reported.
 report_database() {
     copied=$(awk 'BEGIN { name = ENVIRON["database"] } { n = $1; sub(/^[0-9]+ /, "") } $0 == name { print n; exit }' "$work/copied")
     awk -v copied="${copied:-0}" -v summary="$work/summary" '
@@ -78,11 +78,11 @@ report_database() {
         }
     ' "$data/counted"
     read -r database_tables database_rows extension_rows <"$work/summary"
-    # Of an extension's tables a dump holds only the rows that users added.
+    # Of the tables of an extension, a dump contains only the rows that users added.
     if [ "${copied:-0}" -lt "$database_rows" ] || [ "${copied:-0}" -gt $((database_rows + extension_rows)) ]; then
-        fail_for_good "not every row of the dump is there" \
-            "the database '$(utf8 "$database")': COPY reported ${copied:-0} rows, $database_rows are there" \
-            "Look for rules, triggers or policies that change what is written, and restore it by hand to see."
+        fail_for_good "the restored rows do not match the dump" \
+            "the database '$(utf8 "$database")': COPY reported ${copied:-0} rows, the database has $database_rows" \
+            "Check for rules, triggers or policies that change what is written, and restore the backup by hand to find the cause."
     fi
     databases=$((databases + 1)) tables=$((tables + database_tables)) rows=$((rows + database_rows)) copied_rows=$((copied_rows + ${copied:-0}))
 }

@@ -8,16 +8,16 @@ from __future__ import annotations
 TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# A drill's restore: the globals, then the databases, in as many parts at once as there are processors.
+# The restore of a drill: the globals, then the databases, in as many parallel parts as there are processors.
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files
 # shellcheck disable=SC2329 # stage() and hooks call functions by name
 
 restore_globals() {
     SUPERUSER=$superuser awk -v mode=restore -f "$work/globals.awk" "$data/globals.sql" >"$data/globals.restore" ||
-        fail "the globals cannot be read" "awk failed" "Look at the messages above."
+        fail "the globals cannot be read" "awk failed" "Read the messages above."
     : >"$work/first.sql"
-    # An in-place tablespace needs no folder of its own (PostgreSQL documentation, "Developer Options").
+    # An in-place tablespace needs no separate folder (PostgreSQL documentation, "Developer Options").
     if [ "$(fact tablespaces)" -gt 0 ]; then echo 'SET allow_in_place_tablespaces = on;' >"$work/first.sql"; fi
     clear_stages
     run_group drill_globals
@@ -27,27 +27,27 @@ restore_globals() {
 step_drill_globals() {
     {
         cat "$work/first.sql" "$data/globals.restore"
-        echo 'ALTER ROLE CURRENT_USER SUPERUSER LOGIN;' # whatever it may do in the source
+        echo 'ALTER ROLE CURRENT_USER SUPERUSER LOGIN;' # whatever its attributes are in the backup
     } | stage globals feed_psql postgres >/dev/null
 }
 
-# restore_databases: everything behind the globals, in as many parts at once as there are processors, where it is known
-# ($POSTGRES_BACKUP_DRILL_SECTIONS) at which bytes of the text databases begin. Each part decompresses from the
-# beginning: that costs less than what PostgreSQL does with the text.
+# restore_databases: everything after the globals, in as many parallel parts as there are processors if the offsets of the
+# databases in the text are known ($POSTGRES_BACKUP_DRILL_SECTIONS). Each part decompresses the file from its beginning:
+# that costs less than the work of PostgreSQL.
 restore_databases() {
     clear_stages
     make_between
     text_parts "$(nproc 2>/dev/null || echo 1)" >"$work/parts"
     export in_transactions between
     run_group drill_restore
-    # The decompressor's own failure is the cause, psql's a consequence.
+    # If the decompressor failed, the failure of psql is a consequence.
     case $(stage_status_of expand) in
         0 | none | "$SIGPIPE_STATUS" | "$SIGTERM_STATUS") ;;
-        *) fail_for_good "the backup cannot be decompressed" "$backup: $(stage_message_of expand)" "It is damaged: rehearse another one." ;;
+        *) fail_for_good "the backup cannot be decompressed" "$backup: $(stage_message_of expand)" "It is damaged: run the drill with another backup." ;;
     esac
     [ ! -e "$work/short" ] || fail_for_good "the backup cannot be read to its end" "$backup: no database begins where one should" \
-        "It is damaged, or the contents are another backup's: rehearse another one."
-    # Of several failures the first is the cause: its part ended the others.
+        "It is damaged, or the contents are those of another backup: run the drill with another backup."
+    # The first of several failures is the cause: its part ended the others.
     failed=
     while read -r part part_offset part_bytes <&3; do
         case $(stage_status_of "feed$part") in
@@ -58,31 +58,31 @@ restore_databases() {
     [ "$step_status" -eq 0 ] || failed=${failed:-feed1}
     if [ -n "$failed" ]; then
         if must_not_be_in_transactions "$failed"; then
-            log "not to be restored in one transaction a database: $(psql_error "$work/$failed.err"); once more without"
+            log "cannot be restored in one transaction for each database: $(psql_error "$work/$failed.err"); trying again without"
             in_transactions=no
             restore_again
             return
         fi
         if must_begin_between "$failed"; then
-            log "not to be restored from one database to the next: $(psql_error "$work/$failed.err"); once more with each from a database without an encoding"
+            log "cannot be restored with a session that changes from one database to the next: $(psql_error "$work/$failed.err"); trying again with an SQL_ASCII database in between"
             between=yes
             restore_again
             return
         fi
-        drill_sql_failed "$failed" "the backup does not restore"
+        drill_sql_failed "$failed" "the backup cannot be restored"
     fi
     drop_between
     cat "$work"/copied.* >"$work/copied"
-    # What was restored faster than the watch looks.
+    # Data that were restored faster than the watch measures.
     used=$(folder_bytes "$data")
     [ "$POSTGRES_BACKUP_DRILL_SIZE_LIMIT" -eq 0 ] || [ "${used:-0}" -le "$POSTGRES_BACKUP_DRILL_SIZE_LIMIT" ] || too_large "$used"
     found=$(stat -c %s "$file" 2>/dev/null) || fail "the backup can no longer be read" "$backup" \
-        "Look at the storage behind the volume; retention or a hand may have deleted it."
-    [ "$found" = "$bytes" ] || fail "the backup changed while it was restored" "$backup" "Rehearse it again."
+        "Check the storage behind the volume; it may have been deleted manually or by retention."
+    [ "$found" = "$bytes" ] || fail "the backup changed while it was restored" "$backup" "Run the drill again."
 }
 
-# must_not_be_in_transactions STAGE: whether its error may be due to a database's one transaction alone: too many locks,
-# or what cannot be done in one (PostgreSQL documentation, appendix A: 25001, 25P01, 53200, 55P04).
+# must_not_be_in_transactions STAGE: whether its error may be due to restoring each database in one transaction: too many
+# locks, or a statement that cannot run in one (PostgreSQL documentation, appendix A: 25001, 25P01, 53200, 55P04).
 must_not_be_in_transactions() {
     [ "$in_transactions" = yes ] || return 1
     case $(psql_error "$work/$1.err") in
@@ -91,9 +91,9 @@ must_not_be_in_transactions() {
     return 1
 }
 
-# must_begin_between STAGE: whether its error may be that of a database whose statements, in its own encoding, go to a
-# session on the database before it, as pg_dumpall's text has it: there is no conversion between these encodings (0A000),
-# or its name became another one, to which psql cannot connect.
+# must_begin_between STAGE: whether its error may be due to a database whose first statements, in its own encoding, are
+# sent to a session on the previous database, as in pg_dumpall's text: there is no conversion between the two encodings
+# (0A000), or the conversion changed the name, and psql cannot connect to it.
 must_begin_between() {
     [ "$between" = no ] || return 1
     case $(psql_error "$work/$1.err") in
@@ -106,23 +106,23 @@ must_begin_between() {
         END { exit !(needs && different > 1) }' "$work/sections"
 }
 
-# The database that each one's section begins in, where it must: SQL_ASCII takes every client_encoding, and leaves names
-# as they are, which is how the source had them.
+# The database in which each section begins, if necessary: SQL_ASCII accepts every client_encoding and does not convert
+# names.
 BETWEEN_NAME="postgres-backup-drill between databases"
 
 make_between() {
     [ "$between" = yes ] || return 0
     echo "CREATE DATABASE \"$BETWEEN_NAME\" TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C';" |
-        stage between feed_psql postgres >/dev/null || drill_sql_failed between "the backup does not restore"
+        stage between feed_psql postgres >/dev/null || drill_sql_failed between "the backup cannot be restored"
 }
 
 drop_between() {
     [ "$between" = yes ] || return 0
     echo "DROP DATABASE \"$BETWEEN_NAME\";" | stage between feed_psql postgres >/dev/null ||
-        drill_sql_failed between "the backup does not restore"
+        drill_sql_failed between "the backup cannot be restored"
 }
 
-# restore_again: from the beginning.
+# restore_again: restores everything again, into a new server.
 restore_again() {
     end_server
     rm -rf "$data/pgdata" "$work"/copied.*
@@ -131,16 +131,17 @@ restore_again() {
     restore_databases
 }
 
-# text_parts NUMBER: at most so many parts of about one length, each "NUMBER OFFSET BYTES"; the last has no end.
+# text_parts NUMBER: prints at most that many parts of similar length, each as "NUMBER OFFSET BYTES"; the last one has 0
+# bytes and extends to the end.
 text_parts() {
     printf '%s\n' "$POSTGRES_BACKUP_DRILL_SECTIONS" | awk -v number="$1" -v first="$globals_bytes" '
         NF == 3 { offset[++count] = $1; end = $1 + $2 }
         END {
-            if (number > 4) number = 4 # each takes memory
+            if (number > 4) number = 4 # each part needs memory
             begin[parts = 1] = first
             for (i = 2; i <= count && parts < number; i++) {
                 wanted = first + (end - first) * parts / number
-                # The nearer of two beginnings.
+                # The nearer one of two sections.
                 if (offset[i] >= wanted || (i < count && offset[i + 1] - wanted > wanted - offset[i])) begin[++parts] = offset[i]
             }
             for (i = 1; i <= parts; i++) printf "%d %.0f %.0f\n", i, begin[i], i < parts ? begin[i + 1] - begin[i] : 0
@@ -159,7 +160,7 @@ step_drill_restore() {
     done <"$work/parts"
 }
 
-# feed_part OFFSET BYTES: that part of the text on standard input, through one psql; with 0 bytes to the text's end.
+# feed_part OFFSET BYTES: restores that part of the text on standard input with one psql; 0 bytes: to the end of the text.
 feed_part() {
     copy_bytes "$globals_bytes" | cmp -s - "$data/globals.sql" || { echo 'error: the file changed' >&2; return 1; }
     copy_bytes $(($1 - globals_bytes)) >/dev/null
@@ -168,14 +169,13 @@ feed_part() {
         return
     fi
     transactions "$1" "$2" | feed_psql postgres || return
-    # The text went on as far as this part does, where the next one begins.
+    # The text must continue with the section that begins the next part.
     begins_section || { : >"$work/short"; return 1; }
 }
 
-# transactions OFFSET BYTES: copies that part of the text (with 0 bytes as far as databases are known to be in it), the
-# bodies that $POSTGRES_BACKUP_DRILL_SECTIONS names in one transaction each: then COPY writes no WAL (PostgreSQL
-# documentation, "Disable WAL Archival and Streaming Replication"). Each section begins in a session between databases
-# where it must.
+# transactions OFFSET BYTES: copies that part of the text (0 bytes: to the end of the last known section), with each body
+# in $POSTGRES_BACKUP_DRILL_SECTIONS in one transaction: then COPY writes no WAL (PostgreSQL documentation, "Disable WAL
+# Archival and Streaming Replication"). If necessary, each section begins in the database BETWEEN_NAME.
 transactions() {
     {
         [ "$between" = no ] || sed -n 's/^\(section [0-9]*\) .*/\1/p' "$work/sections"
@@ -202,7 +202,7 @@ transactions() {
     done 4<"$work/transactions.$1"
 }
 
-# count_copied: from psql's command tags, the rows that each database got: "ROWS NAME" a line.
+# count_copied: prints the rows that psql's command tags report for each database, a line of "ROWS NAME" each.
 count_copied() {
     awk '
         BEGIN { behind = "\" as user \"" ENVIRON["PGUSER"] "\"." }
@@ -216,8 +216,8 @@ count_copied() {
     '
 }
 
-# may_be_the_text MESSAGE: whether the error may be that of a text which is not one complete dump: where nobody verified
-# it, syntax errors, what there is already, wrong rows, and what psql itself refuses (no SQLSTATE).
+# may_be_the_text MESSAGE: whether the cause of the error may be a text that is not one complete dump. If the text was not
+# verified: syntax errors, existing objects, invalid rows, and errors of psql itself (no SQLSTATE).
 may_be_the_text() {
     [ -z "$POSTGRES_BACKUP_DRILL_SECTIONS" ] || return 1
     case $1 in
@@ -226,36 +226,36 @@ may_be_the_text() {
     esac
 }
 
-# drill_sql_failed STAGE WHAT: what PostgreSQL refused.
+# drill_sql_failed STAGE WHAT: fails with the error of that stage's psql.
 drill_sql_failed() {
     message=$(psql_error "$work/$1.err")
     case $message in
         '' | *'connection to server'* | *'server closed the connection'* | *'terminating connection'*)
             sleep 1
-            kill -0 "$server_group" 2>/dev/null || server_is_gone "the throwaway server ended in the middle" ;;
+            kill -0 "$server_group" 2>/dev/null || server_is_gone "the temporary server stopped during the restore" ;;
     esac
     psql_failure "$1"
     ! may_be_the_text "$message" || {
-        log "the restore failed: $message; looking at the text for the reason"
+        log "the restore failed: $message; reading the dump for the reason"
         look_at_the_text
-        [ -z "$damage" ] || fail_for_good "$2" "$message. The reason lies in the file: $damage" \
-            "Rehearse another one; of this one take no copy for a backup, whatever its checksum file says."
+        [ -z "$damage" ] || fail_for_good "$2" "$message. The reason is in the file: $damage" \
+            "Run the drill with another backup. Do not rely on a copy of this one, even if its checksum file matches."
     }
     advice=$(drill_advice "$message")
-    # Connection, serialization, resources, operators, the system itself (PostgreSQL documentation, appendix A).
+    # Connection, serialization, resources, operator intervention, system errors (PostgreSQL documentation, appendix A).
     case $(sqlstate "$message") in
         '' | 08* | 40* | 53* | 57* | 58* | XX*) fail "$2" "$message" "$advice" ;;
         *) fail_for_good "$2" "$message" "$advice" ;;
     esac
 }
 
-# drill_advice MESSAGE: by its SQLSTATE and the object that it begins with; what has none comes from a connection.
+# drill_advice MESSAGE: prints the advice for its SQLSTATE and the object that it begins with; connection errors have none.
 drill_advice() {
     error_state=$(sqlstate "$1")
     error_text=${1#*: "$error_state": }
     case $error_state:$error_text in
         58P01:*extension* | 58P01:*'could not access file'* | 0A000:'extension "'* | :*'could not access file'*)
-            echo "The image lacks that extension, or a library of session_preload_libraries: use an image that has it (postgres_backup_image), the one that the live server has." ;;
+            echo "The image lacks that extension, or a library of session_preload_libraries: use an image that has it (postgres_backup_image), such as the live server's." ;;
         *'shared_preload_libraries'* | *'must be preloaded'*)
             echo "Name the library in postgres_backup_drill_settings (the module's option settings): shared_preload_libraries." ;;
         53100:* | *'No space left'*)
@@ -264,18 +264,18 @@ drill_advice() {
             echo "Raise max_locks_per_transaction in postgres_backup_drill_settings (the module's option settings)." ;;
         53200:*) echo "Raise the memory limit (postgres_backup_resources)." ;;
         42704:'unrecognized configuration parameter '* | 42602:* | 55P02:*)
-            echo "PostgreSQL $server_version in the image does not take that setting of a database or role (a newer version removed it, or its library is missing): use the live server's own image, or take the setting back there (ALTER DATABASE or ALTER ROLE ... RESET)." ;;
+            echo "PostgreSQL $server_version in the image does not accept that setting of a database or role (a newer version removed it, or its library is missing): use the live server's image, or reset the setting there (ALTER DATABASE or ALTER ROLE ... RESET)." ;;
         22023:parameter* | 22023:'invalid value for parameter'*)
-            echo "PostgreSQL $server_version in the image does not take that value of a setting: use the live server's own image, or change the setting there." ;;
+            echo "PostgreSQL $server_version in the image does not accept that value of a setting: use the live server's image, or change the setting there." ;;
         42710:'role "'*)
-            echo "The throwaway server's superuser ($superuser) is not the source's: name it (the module's option superuser)." ;;
+            echo "The temporary server's superuser ($superuser) is not the superuser in the backup: set its name (the module's option superuser)." ;;
         22023:*locale* | 22023:*collation* | 42809:*locale* | 42704:'collation "'* | 42704:'locale '* | 22023:*encoding*)
-            echo "The image lacks that locale: use the live server's own image." ;;
+            echo "The image lacks that locale: use the live server's image." ;;
         42883:* | 42P01:* | 3F000:* | 42703:* | 42704:*)
-            echo "What the message names is not found: a function, a view or an index names it without its schema, and dumps are restored with an empty search_path; or the image's extension is older than the live server's. A restore by hand would meet it too: write the schema there, or give the function SET search_path, in the live database, and make a new backup." ;;
-        42501:*) echo "The statement runs with the rights of an object's owner (a materialized view is filled with them, for instance), who lacks the right, or BYPASSRLS where it is row-level security. A restore by hand would meet it too: grant it in the live server, and make a new backup." ;;
-        23*:*) echo "Rows of the backup do not fulfil the constraint that the message names. A restore by hand would meet it too: mend the rows in the live database, and make a new backup." ;;
-        *) echo "Read the message above; it is PostgreSQL's own. A restore by hand would meet it too." ;;
+            echo "The object in the message was not found: a function, a view or an index names it without its schema, and dumps are restored with an empty search_path; or the image's extension is older than the live server's. A restore by hand would fail in the same way: in the live database, add the schema to the name, or SET search_path to the function, and make a new backup." ;;
+        42501:*) echo "The statement runs with the rights of an object's owner (a materialized view is filled with them, for instance), who lacks the right, or BYPASSRLS if row-level security is the cause. A restore by hand would fail in the same way: grant it on the live server, and make a new backup." ;;
+        23*:*) echo "Rows of the backup do not fulfil the constraint that the message names. A restore by hand would fail in the same way: repair the rows in the live database, and make a new backup." ;;
+        *) echo "Read the message above: it is from PostgreSQL. A restore by hand would fail in the same way." ;;
     esac
 }
 """

@@ -8,12 +8,12 @@ from __future__ import annotations
 TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# The throwaway server of a drill.
+# The temporary server of a drill.
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files
 
-# What a database needs that nobody will miss: no durability, and so little of everything else that a small pod does.
-# Dynamic shared memory in files, since a pod's /dev/shm has 64 MiB (PostgreSQL documentation, "Populating a Database",
+# The settings of a server that is deleted afterwards: no durability, and little memory, so that a small pod is enough.
+# Dynamic shared memory is in files, since /dev/shm of a pod has 64 MiB (PostgreSQL documentation, "Populating a Database",
 # "Non-Durable Settings" and "Resource Consumption").
 drill_settings() {
     cat <<SETTINGS
@@ -45,25 +45,25 @@ log_min_error_statement = panic
 lc_messages = 'C'
 SETTINGS
     if [ "$image_major" -ge 12 ]; then echo "wal_init_zero = off"; fi
-    # A login trigger of the restored databases must not stand in the way of counting.
+    # A login trigger of the restored databases must not prevent counting.
     if [ "$image_major" -ge 17 ]; then echo "event_triggers = off"; fi
     printf '%s\n' "$POSTGRES_BACKUP_DRILL_SETTINGS" | sed -n \
         -e "s/'/''/g" -e 's/\\/\\\\/g' -e "s/^ *\([A-Za-z_][A-Za-z0-9_.]*\) *= *\(.*\)\$/\1 = '\2'/p"
 }
 
-# make_server: the throwaway server, started and ready.
+# make_server: creates and starts the temporary server, and waits until it accepts connections.
 make_server() {
     encoding=$(fact encoding)
     case $encoding in
-        '' | BIG5 | GB18030 | GBK | JOHAB | SJIS | SHIFT_JIS_2004 | UHC) encoding=UTF8 ;; # no server has these as its own
+        '' | BIG5 | GB18030 | GBK | JOHAB | SJIS | SHIFT_JIS_2004 | UHC) encoding=UTF8 ;; # client encodings only
     esac
     export encoding image_major POSTGRES_BACKUP_DRILL_SETTINGS superuser
     run_group drill_initdb
     [ "$step_status" -eq 0 ] || fail "initdb failed" "$(initdb_error)" \
-        "Look at its message: does the folder have room, and does this user id ($(id -u)) have an entry in /etc/passwd?"
+        "Read its message: does the folder have free space, and does this user id ($(id -u)) have an entry in /etc/passwd?"
     check_hash
-    # The settings of the restored databases and of the superuser's role must not stand in the way; nor work for more
-    # memory than the pod has.
+    # Overrides the settings of the restored databases and of the superuser's role that would prevent the restore or need
+    # more memory than the pod has.
     PGOPTIONS="$(session_options "$image_major" yes) -c role=none"
     case $POSTGRES_BACKUP_DRILL_SETTINGS in *maintenance_work_mem*) ;; *) PGOPTIONS="$PGOPTIONS -c maintenance_work_mem=64MB" ;; esac
     [ "$image_major" -lt 17 ] || PGOPTIONS="$PGOPTIONS -c event_triggers=off"
@@ -74,13 +74,13 @@ make_server() {
     until psql --no-psqlrc --no-password --quiet --tuples-only --command='SELECT 1' >/dev/null 2>"$work/ready.err"; do
         tries=$((tries + 1))
         if ! kill -0 "$server_group" 2>/dev/null || [ "$tries" -gt 600 ]; then
-            server_is_gone "the throwaway server does not start"
+            server_is_gone "the temporary server does not start"
         fi
         sleep 0.1 2>/dev/null || sleep 1
     done
 }
 
-# initdb_error: what it said, whichever words it has for that; else how it ended.
+# initdb_error: prints the error messages of initdb, else its first messages, else its exit status.
 initdb_error() {
     found=$(grep -E '(FATAL|error|hint|detail): ' "$work/initdb.err" | head -n 4 | cut -c 1-400)
     [ -n "$found" ] || found=$(grep . "$work/initdb.err" | head -n 4 | cut -c 1-400)
@@ -88,19 +88,19 @@ initdb_error() {
     printf '%s' "$(utf8 "$found")"
 }
 
-# server_is_gone WHAT: fails with the server's own last words.
+# server_is_gone WHAT: fails with the last messages of the server.
 server_is_gone() {
     found=$(sed -n 's/^.* \(LOG\|FATAL\|PANIC\):  /\1: /p' "$data/server.log" 2>/dev/null | tail -n 3 | cut -c 1-400)
-    fail "$1" "${found:-it left no word (killed: out of memory?)}" \
-        "Look at the settings that were given (postgres_backup_drill_settings), at the memory limit (postgres_backup_resources) and at the room for its data."
+    fail "$1" "${found:-no output; it may have been killed (out of memory)}" \
+        "Check the settings (postgres_backup_drill_settings), the memory limit (postgres_backup_resources) and the free space for its data."
 }
 
 step_drill_initdb() {
     set -- --pgdata="$data/pgdata" --username="$superuser" --encoding="$encoding" --auth=trust --no-sync
     if [ "$image_major" -ge 14 ]; then set -- "$@" --no-instructions; fi
-    # From 18 on checksums are the default: nobody will read these pages again.
+    # Checksums are the default since version 18, but these pages are never read again.
     if [ "$image_major" -ge 18 ]; then set -- "$@" --no-data-checksums; fi
-    # The image's own locale, which the server's first databases most likely have; C where that is none.
+    # The image's locale, which the server's first databases most likely have; C if it is not set or not valid.
     if [ -n "${LANG:-}" ] && initdb "$@" --locale="$LANG" --lc-messages=C >/dev/null 2>"$work/initdb.err"; then :; else
         rm -rf "$data/pgdata"
         initdb "$@" --locale=C >/dev/null 2>"$work/initdb.err" || exit
@@ -114,7 +114,7 @@ step_drill_server() {
 
 end_server() {
     [ -n "${server_group:-}" ] || return 0
-    # Immediate shutdown: the data are thrown away. (QUIT to the group reaches its children too.)
+    # Immediate shutdown: the data are deleted. (QUIT to the group reaches its children too.)
     kill -QUIT "$server_group" 2>/dev/null || :
     end_group "$server_group"
     server_group=

@@ -8,20 +8,20 @@ from __future__ import annotations
 TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# The globals at the beginning of a pg_dumpall text: its statements up to the first database.
+# Reads the globals at the beginning of a pg_dumpall text: its statements up to the first database.
 # (src/bin/pg_dump/pg_dumpall.c: dumpRoles, dumpRoleMembership, dumpTablespaces; standard_conforming_strings is on.)
-# Before version 12 the first database begins with \connect or pg_dump's first comment. Lines may end in CRLF, and a byte
-# order mark may come first: psql reads both.
+# Before version 12 the first database begins with \connect or pg_dump's first comment. Lines may end in CRLF, and the text
+# may begin with a byte order mark: psql accepts both.
 #
-#   mode=facts     prints `bytes N` (how long they are), `encoding NAME`, `superuser NAME` (a role with every right,
-#                  preferably postgres), `tablespaces N`; -v copy=FILE gets the text itself
-#   mode=restore   prints them for a server of its own: without the CREATE ROLE of $SUPERUSER, which exists, and with
-#                  tablespaces inside of the data folder (allow_in_place_tablespaces)
-#   mode=roles     prints what makes the roles named in the file -v wanted=FILE, one a line; memberships only in these
-#                  and in those of the file -v existing=FILE; the others go to -v left_out=FILE
+#   mode=facts     prints `bytes N` (their length), `encoding NAME`, `superuser NAME` (a role with every attribute,
+#                  preferably postgres), `tablespaces N`; writes the text itself to -v copy=FILE
+#   mode=restore   prints them for a temporary server: without the CREATE ROLE of $SUPERUSER, which exists, and with
+#                  tablespaces inside the data folder (allow_in_place_tablespaces)
+#   mode=roles     prints the statements that create the roles in the file -v wanted=FILE, one a line; memberships only
+#                  in these roles and in those of the file -v existing=FILE; writes the others to -v left_out=FILE
 
 BEGIN {
-    superuser = ENVIRON["SUPERUSER"] # awk -v would read its backslashes
+    superuser = ENVIRON["SUPERUSER"] # awk -v would interpret its backslashes
     if (wanted != "") while ((getline role < wanted) > 0) is_wanted[role] = is_there[role] = 1
     if (existing != "") while ((getline role < existing) > 0) is_there[role] = 1
     whole = 0
@@ -73,7 +73,7 @@ function pass(text) {
     print text
 }
 
-# scan LINE: carries `quote` to the line's end: empty, a quotation mark, an apostrophe, or E for an escape string.
+# scan LINE: updates `quote` to its value at the end of the line: empty, a quotation mark, an apostrophe, or E (escape string).
 function scan(line, at) {
     while (line != "") {
         if (quote == "") {
@@ -113,7 +113,7 @@ function identifier(text, name, at) {
     return name substr(text, 1, at - 1)
 }
 
-# named TEXT KEYWORDS: the name behind the keywords at the text's beginning; no name where it begins otherwise.
+# named TEXT KEYWORDS: the name after the keywords at the beginning of the text; empty if the text begins otherwise.
 function named(text, keywords) {
     return index(text, keywords) == 1 ? identifier(substr(text, length(keywords) + 1)) : ""
 }
@@ -136,14 +136,14 @@ function end_statement(text, role) {
         if (role == "") role = named(text, "COMMENT ON ROLE ")
         if (role == "" && text ~ /^GRANT /) {
             role = member(text)
-            # The grantor of the source need not exist here, nor have the right.
+            # The grantor in the backup may not exist on this server, or lack the right.
             sub(/ GRANTED BY ("([^"]|"")*"|[^ ;"]*);$/, ";", text)
         }
         if (role != "" && (role in is_wanted)) print text
     }
 }
 
-# member TEXT: who gets the membership of `GRANT role TO member …`, where there is such a role.
+# member TEXT: the member in `GRANT role TO member …`; empty if the role does not exist.
 function member(text, role) {
     role = named(text, "GRANT ")
     if (index(behind, " TO ") != 1) return ""

@@ -8,18 +8,18 @@ from __future__ import annotations
 TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# PostgreSQL's programs: how they are told where to connect, and what a person can do about their messages.
+# PostgreSQL's programs: their connection parameters, and advice for their messages.
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files
 
-ADVICE_KILLED="Something killed it; when it was memory, raise the limit in postgres_backup_resources: pg_dump holds a whole row, several times over."
+ADVICE_KILLED="It was killed. If the pod ran out of memory, raise the limit in postgres_backup_resources: pg_dump holds a complete row in memory, several times over."
 
 ADVICE_NOT_READY="Check that PostgreSQL runs and that its service has a ready pod (kubectl get pods), and postgres_backup_host and postgres_backup_port."
 
 ADVICE_LOCK="Another session holds a lock (see pg_locks and pg_stat_activity): end it, or raise postgres_backup_lock_timeout."
 
-# connection DATABASE [PARAMETER ...]: a connection string (libpq, "Keyword/Value Connection Strings"): the programs take a
-# name with an equals sign in it for one.
+# connection DATABASE [PARAMETER ...]: prints a connection string (libpq, "Keyword/Value Connection Strings"): the programs
+# read a database name with an equals sign as a connection string.
 connection() {
     # shellcheck disable=SC1003 # a backslash before each backslash and apostrophe
     connection_database=$(printf '%s' "$1" | sed -e 's/[\\'"'"']/\\&/g')
@@ -27,15 +27,15 @@ connection() {
     printf "dbname='%s' %s" "$connection_database" "$*"
 }
 
-# postgres_fault MESSAGE [STATUS]: sets `fault_advice`, what a person can do about a message of psql, pg_dumpall or pg_dump,
-# which ended with this status, and `fault_status`, how a run ends with it. A wrong password counts as hopeless: a secret that is being exchanged is right
-# in the next run, and whoever sets up the first one need not wait for three more tries.
+# postgres_fault MESSAGE [STATUS]: sets `fault_advice`, the advice for a message of psql, pg_dumpall or pg_dump, which exited
+# with this status, and `fault_status`, the exit status of the run. A run with a wrong password is not retried: if the
+# secret is being changed, the next run succeeds; otherwise, three more attempts would only delay the error message.
 postgres_fault() {
     fault_status=1
-    # Names, which may hold any word, are in double quotes there; what was asked for is no error.
+    # Names, which may contain any word, are in double quotes; the text of a query is not an error.
     fault_text=$(printf '%s\n' "$1" | sed -e 's/"[^"]*"/""/g' -e '/^pg_dump[a-z]*: .*[Qq]uery was: /d')
-    # Where a login with TLS is refused, libpq tries one without it (sslmode prefer, and the other way round with allow):
-    # that pg_hba.conf refuses that one is not the cause.
+    # If a login with TLS is rejected, libpq tries one without TLS (sslmode prefer; the other way round with allow): its
+    # rejection by pg_hba.conf is not the cause.
     case $fault_text in
         *'FATAL:  '*"$NEWLINE"*'FATAL:  '*)
             fault_first=$(printf '%s\n' "$fault_text" | sed -e '/FATAL:  \(no \)*pg_hba.conf .*, no encryption$/d' -e '/FATAL:  \(no \)*pg_hba.conf .*, SSL off$/d')
@@ -46,111 +46,111 @@ postgres_fault() {
             *'pg_dump'*': option '*' requires '* | *'pg_dump'*': option '*'is ambiguous'* | *'pg_dump'*': option '*"doesn't allow an argument"* | *'pg_dump'*': option does not take an argument'* | *'pg_dump'*': error: option'*' cannot be used together'* | \
             *'pg_dump'*': error: too many command-line arguments'* | *'pg_dump'*' must be in range '* | *'pg_dump'*': error: invalid value '* | *'pg_dump'*': error: invalid client encoding '* | \
             *'pg_dump'*': error: could not open filter file '* | *'pg_dump'*'filter read from'* | *'unrecognized output format'*)
-            fault 2 "Correct postgres_backup_extra_args: this version of pg_dumpall does not accept what is there, and every run ends here until that is changed." ;;
+            fault 2 "Correct postgres_backup_extra_args: this version of pg_dumpall does not accept them, and every run fails until they are changed." ;;
         *'no pg_hba.conf entry'* | *'pg_hba.conf rejects '*)
-            fault 2 "The server's pg_hba.conf does not let this user in from here, or not into that database, or not with this postgres_backup_sslmode: add a line for it. A database that nobody may enter is left out with --exclude-database=NAME in postgres_backup_extra_args." ;;
+            fault 2 "The server's pg_hba.conf does not allow this user to connect from this address, to that database, or with this postgres_backup_sslmode: add an entry for it. To leave out a database that nobody may connect to, put --exclude-database=NAME into postgres_backup_extra_args." ;;
         *'password authentication failed'* | *'no password supplied'* | *'no password was provided'* | *'SASL authentication failed'*)
-            fault 2 "The password in the secret is not the server's: compare postgres_backup_secret_name and postgres_backup_secret_key with the server's own." ;;
+            fault 2 "The password in the secret is not the one on the server: check postgres_backup_secret_name and postgres_backup_secret_key, and the password of the role." ;;
         *'Peer authentication failed'* | *'Ident authentication failed'*)
-            fault 2 "The server's pg_hba.conf knows this user by the operating system (peer, ident), not by a password: add a line with scram-sha-256 for it." ;;
+            fault 2 "The server's pg_hba.conf authenticates this user through the operating system (peer, ident), not by a password: add an entry with scram-sha-256 for it." ;;
         *'certificate authentication failed'* | *'valid client certificate'* | *'certificate required'*)
-            fault 2 "The server asks this user for a client certificate (cert or clientcert in its pg_hba.conf)." ;;
+            fault 2 "The server requires a client certificate from this user (cert or clientcert in its pg_hba.conf)." ;;
         *'certificate verify failed'* | *'certificate for "" does not match host name'* | *'certificate for "" (and '*'does not match host name'* | *'root certificate'* | *'certificate file'*)
-            fault 2 "Check postgres_backup_sslmode and the CA that it is checked with (postgres_backup_ssl_ca)." ;;
+            fault 2 "Check postgres_backup_sslmode and the CA that verifies the server's certificate (postgres_backup_ssl_ca)." ;;
         *'does not support SSL'*)
-            fault 2 "The server does not offer TLS: set postgres_backup_sslmode to prefer or disable, or ssl = on in the server." ;;
+            fault 2 "The server does not offer TLS: set postgres_backup_sslmode to prefer or disable, or enable TLS on the server (ssl = on)." ;;
         *'could not translate host name'*': Temporary failure in name resolution'* | *'could not translate host name'*': Try again'*)
-            fault 1 "The cluster's DNS does not answer: look at its pods (kube-system), and at network policies of the backup's namespace." ;;
+            fault 1 "The cluster's DNS does not answer: check its pods (kube-system) and the network policies of the backup's namespace." ;;
         *'could not translate host name'*)
-            fault 1 "Check postgres_backup_host: the cluster's DNS does not know that name." ;;
+            fault 1 "Check postgres_backup_host: the cluster's DNS cannot resolve that name." ;;
         *'FATAL:  role "" does not exist'* | *'is not permitted to log in'*)
-            fault 2 "Create the role in the server (CREATE ROLE … LOGIN), let it log in (ALTER ROLE … LOGIN), or set postgres_backup_user to one that can." ;;
+            fault 2 "Create the role on the server (CREATE ROLE … LOGIN), allow it to log in (ALTER ROLE … LOGIN), or set postgres_backup_user to a role that can." ;;
         *'ERROR:  role "" does not exist'* | *'permission denied to set role'*)
             fault 2 "Correct the --role of postgres_backup_extra_args: the role must exist, and postgres_backup_user must be a member of it." ;;
         *'psql: '*'database "" does not exist'* | *'psql: '*'is not currently accepting connections'*)
-            fault 2 "Set postgres_backup_database to a database that exists and allows connections; the run connects to it first, and dumps all of them." ;;
+            fault 2 "Set postgres_backup_database to a database that exists and allows connections; the run connects to it first, and dumps all databases." ;;
         *'cannot connect to invalid database'*)
             fault 2 "An interrupted DROP DATABASE left that database invalid: drop it (DROP DATABASE), or set postgres_backup_database to another one." ;;
         *'pg_dump'*'database "" does not exist'* | *'pg_dump'*'is not currently accepting connections'*)
-            fault 1 "That database was dropped or closed while the run was at work: the next try has a new list of them." ;;
+            fault 1 "That database was dropped or closed to connections during the run: the next attempt reads the list of databases again." ;;
         *'too many connections'* | *'too many clients'* | *'remaining connection slots'*)
-            fault 1 "The server has no connection left for this user: see max_connections, and the CONNECTION LIMIT of the role and of that database (-1 is none)." ;;
+            fault 1 "The server has no connection left for this user: see max_connections, and the CONNECTION LIMIT of the role and of that database (-1 means no limit)." ;;
         *'unsupported startup parameter'* | *'FATAL:  no such database'* | *'FATAL:  no such user'*)
-            fault 2 "That is the answer of a connection pooler: set postgres_backup_host and postgres_backup_port to PostgreSQL itself." ;;
+            fault 2 "A connection pooler answered: set postgres_backup_host and postgres_backup_port to PostgreSQL itself." ;;
         *'server_login_retry'* | *'query_wait_timeout'*)
-            fault 1 "A connection pooler answered, and does not reach its server: set postgres_backup_host and postgres_backup_port to PostgreSQL itself." ;;
+            fault 1 "A connection pooler answered, but cannot reach its server: set postgres_backup_host and postgres_backup_port to PostgreSQL itself." ;;
         *'row-level security'*)
-            fault 2 "Row security hides rows of that table from this user, and the run does not leave out rows: ALTER ROLE … BYPASSRLS, or let postgres_backup_user be a superuser." ;;
+            fault 2 "Row-level security hides rows of that table from this user, and a backup must not lack rows: ALTER ROLE … BYPASSRLS, or set postgres_backup_user to a superuser." ;;
         *'permission denied for '*pg_authid*)
-            fault 2 "Only a superuser may read the passwords of roles: let postgres_backup_user be one, or put --no-role-passwords into postgres_backup_extra_args; the roles of a restore have no passwords then." ;;
+            fault 2 "Only a superuser may read the passwords of roles: set postgres_backup_user to one, or put --no-role-passwords into postgres_backup_extra_args; restored roles then have no passwords." ;;
         *'permission denied for database'*)
-            fault 2 "Let the user connect to that database (GRANT CONNECT ON DATABASE … TO …), or leave it out with --exclude-database=NAME in postgres_backup_extra_args." ;;
+            fault 2 "Allow the user to connect to that database (GRANT CONNECT ON DATABASE … TO …), or leave it out with --exclude-database=NAME in postgres_backup_extra_args." ;;
         *'permission denied for large object'*)
-            fault 2 "Let postgres_backup_user be a superuser: pg_read_all_data does not reach large objects. (Or GRANT SELECT ON LARGE OBJECT for each of them.)" ;;
+            fault 2 "Set postgres_backup_user to a superuser: pg_read_all_data does not cover large objects. (Or GRANT SELECT ON LARGE OBJECT for each of them.)" ;;
         *'permission denied for foreign server'* | *'permission denied for foreign-data wrapper'*)
-            fault 2 "Let the user use it (GRANT USAGE ON FOREIGN SERVER … TO …), or let postgres_backup_user be a superuser." ;;
+            fault 2 "Allow the user to use it (GRANT USAGE ON FOREIGN SERVER … TO …), or set postgres_backup_user to a superuser." ;;
         *'permission denied for '* | *'permission denied to '* | *'must be superuser'* | *'must be owner of'* | *'ERROR:  42501: '*)
-            fault 2 "The user may not read everything: GRANT pg_read_all_data TO it (PostgreSQL 14 and later), or let postgres_backup_user be a superuser." ;;
+            fault 2 "The user may not read everything: GRANT pg_read_all_data TO the user (PostgreSQL 14 and later), or set postgres_backup_user to a superuser." ;;
         *'newline or carriage return'*)
             fault 2 "pg_dumpall refuses that name: rename the database or role (ALTER ... RENAME TO)." ;;
         *'server version mismatch'* | *'server version: '*)
             fault 2 "Use an image whose pg_dumpall is as new as the server (postgres_backup_image)." ;;
         *'conflict with recovery'*)
-            fault 1 "The server is a standby, and what it replays cancelled the dump: set hot_standby_feedback = on or raise max_standby_streaming_delay there, or set postgres_backup_host to the primary." ;;
+            fault 1 "The server is a standby, and its WAL replay cancelled the dump: set hot_standby_feedback = on or raise max_standby_streaming_delay there, or set postgres_backup_host to the primary." ;;
         *'lock timeout'*)
             fault 1 "$ADVICE_LOCK" ;;
         *'statement timeout'*)
             case $1 in
-                *'LOCK TABLE'*) fault 1 "$ADVICE_LOCK" ;; # what pg_dump makes of its --lock-wait-timeout
-                *) fault 1 "A statement_timeout of the role, the database or the server ended a query: ALTER ROLE … SET statement_timeout = 0 for this user." ;;
+                *'LOCK TABLE'*) fault 1 "$ADVICE_LOCK" ;; # how pg_dump implements --lock-wait-timeout
+                *) fault 1 "A statement_timeout of the role, the database or the server cancelled a query: ALTER ROLE … SET statement_timeout = 0 for this user." ;;
             esac ;;
         *'invalid page in block'* | *'could not read block'* | *'page verification failed'* | *'missing chunk number'* | *'unexpected chunk '* | *'chunk number '*' for toast value'* | *'compressed pglz data is corrupt'* | *'compressed lz4 data is corrupt'* | *'could not access status of transaction'*)
-            fault 1 "The data of that database are damaged on the server's disk, and no dump of them is possible before they are repaired: keep the older backups, look at the server's log and disk, and restore what is damaged from a backup." ;;
+            fault 1 "The data of that database are damaged on the server's disk, and they cannot be dumped before they are repaired: keep the older backups, check the server's log and disk, and restore what is damaged from a backup." ;;
         *'could not access file ""'* | *'could not load library'* | *'could not find function "" in file'*)
             fault 1 "The server lacks the library of an extension: install the extension's package there (in the version that the database has), or DROP EXTENSION." ;;
         *'ERROR:  '*'No space left on device'* | *'FATAL:  '*'No space left on device'*)
             fault 1 "The server's own disk is full (not the backup volume): free space there." ;;
         *'ERROR:  could not open file ""'* | *'ERROR:  could not read file ""'* | *'ERROR:  could not stat file ""'* | *'FATAL:  could not open file ""'* | *'FATAL:  could not read file ""'*)
-            fault 1 "The server cannot read one of its own files: look at its log and its disk." ;;
+            fault 1 "The server cannot read one of its files: check its log and its disk." ;;
         *'out of shared memory'* | *'max_locks_per_transaction'*)
-            fault 1 "pg_dump locks every table of a database at once: raise max_locks_per_transaction in the server (and restart it)." ;;
+            fault 1 "pg_dump locks every table of a database at once: raise max_locks_per_transaction on the server (and restart it)." ;;
         *'invalid memory alloc request size'* | *'string buffer exceeds'* | *'Cannot enlarge string buffer'*)
-            fault 1 "A row is too large to be written as text (1 GB at most), or damaged: look at the table that is named." ;;
+            fault 1 "A row is too large to be written as text (1 GB at most), or damaged: check the table that the message names." ;;
         *'ERROR:  out of memory'* | *'FATAL:  out of memory'*)
-            fault 1 "The server had too little memory for the query (not this pod): look at its log, and raise its memory limit." ;;
+            fault 1 "The server (not this pod) had too little memory for the query: check its log, and raise its memory limit." ;;
         *'pg_dump'*': out of memory'* | *'out of memory for query result'* | *'psql: '*'out of memory'*)
-            fault 1 "This pod had too little memory: raise the limit in postgres_backup_resources; pg_dump holds a whole row, several times over." ;;
+            fault 1 "This pod had too little memory: raise the limit in postgres_backup_resources; pg_dump holds a complete row in memory, several times over." ;;
         *'has no equivalent in encoding'*)
-            fault 2 "A text of that database has no equivalent in the encoding that was asked for: leave --encoding (-E) out of postgres_backup_extra_args." ;;
+            fault 2 "A text of that database has no equivalent in the requested encoding: remove --encoding (-E) from postgres_backup_extra_args." ;;
         *'with OID '*' does not exist'* | *'cache lookup failed'* | *'could not open relation with OID'* | *'ERROR:  relation "" does not exist'*)
-            fault 1 "Something was dropped while the dump read about it, and the next try does not meet it. When every run ends so, the catalog of that database is damaged: look at the server's log." ;;
+            fault 1 "An object was dropped during the dump, and the next attempt succeeds. If every run fails in this way, the catalog of that database is damaged: check the server's log." ;;
         *'unrecognized configuration parameter'*)
             fault 1 "The server does not know a setting that every PostgreSQL of its version has: is postgres_backup_host a connection pooler or another product? Set it to PostgreSQL itself." ;;
         *'Connection refused'* | *'timeout expired'* | *'onnection timed out'* | *'No route to host'* | *'Network is unreachable'* | *'starting up'* | *'shutting down'* | *'in recovery mode'* | *'not yet accepting connections'*)
             fault 1 "$ADVICE_NOT_READY" ;;
         *'server closed the connection'* | *'terminating connection'* | *'connection to server was lost'* | *'unexpected eof'* | *'SSL SYSCALL error'* | *'SSL connection has been closed'* | *'Connection reset by peer'*)
-            fault 1 "PostgreSQL went away during the dump: look at its log (restart, out of memory, crash)." ;;
+            fault 1 "The connection to PostgreSQL was lost during the dump: check the server's log (restart, out of memory, crash)." ;;
         *'SSL error'* | *'SSL negotiation'* | *'SSL required'*) fault 1 "Check postgres_backup_sslmode, and the server's ssl settings." ;;
         *'Killed'*'pg_dump failed'* | 'pg_dumpall: error: pg_dump failed'* | 'pg_dumpall: error: pg_dump was terminated'*)
-            fault 1 "$ADVICE_KILLED" ;; # pg_dump itself left no word
+            fault 1 "$ADVICE_KILLED" ;; # pg_dump itself printed nothing
         *)
             if [ "${2:-}" = "$SIGKILL_STATUS" ]; then fault 1 "$ADVICE_KILLED"; return; fi
             case $fault_text in
-                *'ERROR:  '* | *'FATAL:  '*) fault 1 "Read the message above: it is the server's own, and its log may say more." ;;
-                *) fault 1 "Read the message above; it is PostgreSQL's own." ;;
+                *'ERROR:  '* | *'FATAL:  '*) fault 1 "Read the message above: it is from the server, and its log may contain more." ;;
+                *) fault 1 "Read the message above: it is from PostgreSQL." ;;
             esac ;;
     esac
 }
 
 fault() { fault_status=$1 fault_advice=$2; }
 
-# postgres_advice MESSAGE: prints what a person can do about it.
+# postgres_advice MESSAGE: prints the advice for a message.
 postgres_advice() {
     postgres_fault "$1"
     printf '%s\n' "$fault_advice"
 }
 
-# fail_by_postgres WHAT MESSAGE STATUS: ends the run with a message of psql or pg_dumpall, and how that ended.
+# fail_by_postgres WHAT MESSAGE STATUS: fails with a message of psql or pg_dumpall, which exited with this status.
 fail_by_postgres() {
     postgres_fault "$2" "$3"
     fail_with "$fault_status" "$1" "$2" "$fault_advice"

@@ -8,7 +8,7 @@ from __future__ import annotations
 TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# Processes: steps in groups of their own, the stages of a step, and signals.
+# Processes: steps, which have separate process groups, the stages of a step, and signals.
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files
 
@@ -17,18 +17,18 @@ SIGPIPE_STATUS=141
 SIGTERM_STATUS=143
 in_step=no caught_signal='' # see catch_signal
 
-# keep_streams, use_kept_streams: a signal may come while a function writes to a file, and the trap's output would go there
-# too. What a run or drill says at its end goes to the streams that it began with.
+# keep_streams, use_kept_streams: a signal may arrive while the output of a function is redirected to a file, and the
+# output of the trap would go to that file. The final messages must go to the original streams.
 keep_streams() { exec 8>&2 9>&1; streams_kept=yes; }
 
 use_kept_streams() { [ "${streams_kept:-no}" = no ] || exec 2>&8 >&9; }
 
-# What runs long is a step: a process of its own that calls the function step_STEP, in a process group, so that a signal
-# to the group ends whatever the step has started. The processes of a step's pipeline are its stages: each leaves its exit
-# status and its messages in files of $work, which the command reads when the step has ended.
+# Work that takes long is a step: a separate process, which calls the function step_STEP, in a process group, so that a
+# signal to the group ends every process of the step. The processes of a step's pipeline are its stages: each writes its
+# exit status and its messages to files in $work, which the command reads when the step has ended.
 
-# start_group STEP [ARGUMENT ...]: starts a step in the background, in a process group of its own where the image has
-# setsid, and sets `group` to it.
+# start_group STEP [ARGUMENT ...]: starts a step in the background, in a separate process group if the image has setsid,
+# and sets `group` to it.
 start_group() {
     if command -v setsid >/dev/null 2>&1; then
         own_group=yes setsid sh "$SCRIPT" _step "$@" 8>&- 9>&- &
@@ -38,8 +38,8 @@ start_group() {
     group=$!
 }
 
-# collect PID: waits for the end of a child that was told to end. bash collects its children by itself, and a `wait` for
-# one that is collected already waits for any other one instead, without end. It would also tell of one that was killed.
+# collect PID: waits for a child that was sent a signal. bash reaps its children automatically, and `wait` for a reaped
+# child waits for any other child instead, for ever. bash would also print a message about a killed child.
 # shellcheck disable=SC3044 # bash has it
 collect() {
     if [ -n "${BASH_VERSION:-}" ]; then
@@ -50,11 +50,11 @@ collect() {
     fi
 }
 
-# end_group GROUP: every process of the group ends, by SIGKILL where SIGTERM does not do.
+# end_group GROUP: ends every process of the group by SIGTERM, then by SIGKILL.
 end_group() {
     [ -n "$1" ] || return 0
     {
-        # The group may not be there yet (setsid not reached).
+        # The group may not exist yet (setsid not reached).
         kill -TERM "-$1" || kill -TERM "$1" || return 0
         collect "$1"
     } 2>/dev/null
@@ -65,7 +65,7 @@ end_group() {
     kill -KILL "-$1" 2>/dev/null || :
 }
 
-# end_watch: the watching group has nothing to put in order.
+# end_watch: ends the watch by SIGKILL: it has nothing to clean up.
 end_watch() {
     [ -n "${watch_group:-}" ] || return 0
     {
@@ -75,18 +75,18 @@ end_watch() {
     watch_group=
 }
 
-# run_group STEP [ARGUMENT ...]: a step in a group, waited for; a signal meanwhile ends it (see catch_signal).
+# run_group STEP [ARGUMENT ...]: runs a step and waits for it; a signal ends the step (see catch_signal).
 run_group() {
     start_group "$@"
     step_group=$group
     wait_for_step
-    # Nothing of it may outlive it.
+    # No process of the step may outlive it.
     kill -KILL "-$step_group" 2>/dev/null
     step_group=
     return "$step_status"
 }
 
-# wait_for_step: waits for $step_group; sets `step_status`. What a signal asks for meanwhile is done behind it.
+# wait_for_step: waits for $step_group; sets `step_status`. A signal that arrives meanwhile is handled afterwards.
 wait_for_step() {
     in_step=yes
     wait "$step_group"
@@ -95,7 +95,7 @@ wait_for_step() {
     [ -z "$caught_signal" ] || "$on_signal" "$caught_signal"
 }
 
-# exit_by_signal NAME: what a signal does to a command that has nothing else to put in order.
+# exit_by_signal NAME: $on_signal of a command that has nothing to clean up.
 exit_by_signal() {
     case $1 in
         INT) exit 130 ;;
@@ -104,7 +104,7 @@ exit_by_signal() {
     esac
 }
 
-# catch_signal NAME: the trap, which calls $on_signal. While a step is waited for it only ends the step: no `wait` within another one.
+# catch_signal NAME: the trap, which calls $on_signal. During wait_for_step it only ends the step: `wait` must not be nested.
 catch_signal() {
     if [ "$in_step" = yes ]; then
         caught_signal=$1
@@ -114,7 +114,7 @@ catch_signal() {
     fi
 }
 
-# catch_signals FUNCTION NAME ...: the function is called with the signal's name.
+# catch_signals FUNCTION NAME ...: calls the function with the name of each of these signals.
 catch_signals() {
     on_signal=$1
     shift
@@ -124,8 +124,8 @@ catch_signals() {
     done
 }
 
-# stage NAME COMMAND...: one process of a step; its exit status and messages go to files. A missing status file means
-# that it failed. The first one to fail ends the others at once.
+# stage NAME COMMAND...: runs one process of a step; writes its exit status and messages to files. A missing status file
+# means that it failed. The first stage to fail ends the others.
 stage() {
     stage_name=$1
     shift
@@ -133,7 +133,7 @@ stage() {
     stage_status=$?
     printf '%s\n' "$stage_status" >"$work/$stage_name.status"
     if [ "$stage_status" -ne 0 ] && [ "${own_group:-no}" = yes ]; then
-        # The stages behind it see its end of file and the ones before it a broken pipe; what hangs is ended.
+        # The next stages read an end of file, and the previous ones get a broken pipe; those that hang are ended.
         { sleep 2; kill -TERM 0; } >/dev/null 2>&1 &
     fi
     return "$stage_status"

@@ -8,13 +8,13 @@ from __future__ import annotations
 TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# SQL through psql, and its errors without values of rows.
+# SQL with psql, and its error messages without values of rows.
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files
 
-# session_options MAJOR SUPERUSER (yes or no): PGOPTIONS against what server, database or role may set that would stand in a
-# restore's way, or change values (array_nulls). pg_dump's text sets others itself. What gives the text its meaning, such
-# as standard_conforming_strings, is left alone.
+# session_options MAJOR SUPERUSER (yes or no): prints PGOPTIONS that override settings of the server, the database or the
+# role that would prevent a restore or change values (array_nulls). pg_dump's text sets others itself. Settings that
+# change the meaning of the text, such as standard_conforming_strings, are not touched.
 session_options() {
     printf '%s' '-c default_transaction_read_only=off -c default_transaction_isolation=read\ committed -c default_transaction_deferrable=off' \
         ' -c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0 -c array_nulls=on -c quote_all_identifiers=off'
@@ -23,15 +23,15 @@ session_options() {
     if [ "$2" = yes ]; then printf ' -c lc_messages=C -c temp_file_limit=-1'; fi
 }
 
-# feed_psql DATABASE [PARAMETER ...]: SQL from standard input; ends at the first error.
-# Its messages must be shown by psql_error only: they may hold rows.
+# feed_psql DATABASE [PARAMETER ...]: runs SQL from standard input; stops at the first error.
+# Only psql_error may print its messages: they may contain rows.
 feed_psql() {
     psql --no-psqlrc --no-password --no-align --tuples-only --set=ON_ERROR_STOP=1 --set=VERBOSITY=verbose \
         --dbname="$(connection "$@")"
 }
 
-# psql_failure STAGE: sets `message` to the first error of that stage's psql, else to what its end means (PostgreSQL
-# documentation, psql, "Exit Status"), and `is_lost` to whether it ended without a word because its connection was lost.
+# psql_failure STAGE: sets `message` to the first error of that stage's psql, else to the meaning of its exit status
+# (PostgreSQL documentation, psql, "Exit Status"); sets `is_lost` if it lost its connection without printing an error.
 psql_failure() {
     is_lost=no
     message=$(psql_error "$work/$1.err" 2>/dev/null)
@@ -41,14 +41,14 @@ psql_failure() {
     [ "$psql_status" != 2 ] || is_lost=yes message="its connection to the server was lost ($message)"
 }
 
-# psql_error FILE: the first error in what psql said with VERBOSITY=verbose, in one line, without a value of a row:
-# those stand in the texts of SQLSTATE classes 22 (data exception) and 42601 (syntax error), in what functions raise
+# psql_error FILE: prints the first error in psql's output with VERBOSITY=verbose, in one line, without values of rows:
+# these are in the texts of SQLSTATE classes 22 (data exception) and 42601 (syntax error), in exceptions of functions
 # (P0001), and in DETAIL, LINE and CONTEXT (PostgreSQL documentation, appendix A, and src/backend/utils/error/elog.c).
-# Of CONTEXT the functions' names and COPY's place are kept. The server's language may be another one (lc_messages): then
-# it is the last message with an SQLSTATE, since psql ends at the first error.
+# Function names and the line of COPY are kept of CONTEXT. If the server's language is not English (lc_messages), it is
+# the last message with an SQLSTATE, since psql stops at the first error.
 psql_error() {
     awk '
-        # The place of a function (PL/pgSQL or SQL) or of COPY, in any language: the words between names are not looked at.
+        # The line in a function (PL/pgSQL or SQL) or in COPY, in any language: the words between names are not compared.
         function place(line) {
             sub(/^[^ ]+:  /, "", line)
             if (match(line, /^COPY [^:]*, line [0-9]+(, column [^:]*)?/)) return substr(line, RSTART, RLENGTH)
@@ -74,7 +74,7 @@ psql_error() {
             found = 1
             begin(substr($0, RSTART))
         }
-        # psql says of a command that it does not know no more than this.
+        # psql prints no more than this about an unknown command.
         !found && /^invalid command / { found = 1; begin(substr($0, 1, 60)) }
         # A severity in another language. (Notices have the SQLSTATEs of classes 00, 01 and 42P0x.)
         !found && match($0, /^(psql:[^ ]*: )?[^ :]+:  [0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z]: /) {
@@ -84,7 +84,7 @@ psql_error() {
         END {
             if (text == "") exit
             state = text ~ /^[A-Z]+:  [0-9A-Z]....: / ? substr(text, index(text, ":") + 3, 5) : ""
-            # What a function raises may be made of a row, under any SQLSTATE.
+            # A function may raise an exception with values of a row, with any SQLSTATE.
             if (state == "P0001" || (state != "" && context ~ /^PL\/pgSQL function .* at RAISE/)) sub(/: .*/, ": " state ": a function raised an exception", text)
             if (state ~ /^22/ || state == "42601") { gsub(/"[^"]*"/, "...", text); sub(/".*/, "...", text) }
             gsub(/:  /, ": ", text)
@@ -93,6 +93,6 @@ psql_error() {
     ' "$1" | cut -c 1-600
 }
 
-# sqlstate MESSAGE: the SQLSTATE in what psql_error made, nothing where there is none.
+# sqlstate MESSAGE: prints the SQLSTATE in a message of psql_error, or nothing.
 sqlstate() { printf '%s\n' "$1" | sed -n -e '1s/^[A-Z]*: \([0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z]\): .*/\1/p'; }
 """

@@ -8,9 +8,9 @@ from __future__ import annotations
 TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# `backup.sh _restore`: one database out of a backup on the volume into the live server. The module restore_database
-# starts it in a Job; restore_plan.py says what the RESTORE_* variables hold. The database is restored under a
-# temporary name that nobody but superusers can connect to, and gets its own in one transaction at the end.
+# `backup.sh _restore`: restores one database from a backup on the volume into the live server. The module
+# restore_database starts it in a Job; restore_plan.py describes the RESTORE_* variables. The database is restored under a
+# temporary name, to which only superusers can connect, and renamed in one transaction at the end.
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files
 # shellcheck disable=SC2329 # stage() and hooks call functions by name
@@ -28,14 +28,14 @@ restore() {
     check_volume
     require_work_folder
     choose_decompressor
-    # One cannot rename the database that one is connected to.
+    # A session cannot rename the database that it is connected to.
     maintenance=$POSTGRES_BACKUP_DATABASE
     [ "$maintenance" != "$RESTORE_TARGET" ] || maintenance=template1
     [ "$maintenance" != "$RESTORE_TARGET" ] || maintenance=postgres
     file=$POSTGRES_BACKUP_DIR/$RESTORE_BACKUP
     session="postgres-backup restore $RESTORE_TOKEN"
     PGAPPNAME=$session
-    # The settings of PostgreSQL 14 and newer, and a superuser's, follow when both are known (check_target).
+    # check_target adds settings of PostgreSQL 14 and later, and of superusers.
     given_options=${PGOPTIONS:-}
     PGOPTIONS="$given_options $(session_options 0 no)"
     quiet_options='-c search_path=pg_catalog'
@@ -73,7 +73,7 @@ finish() {
     clean_up
 }
 
-# restore_result STATE: the outcome as one line of JSON.
+# restore_result STATE: prints the result as one line of JSON.
 restore_result() {
     printf '{"state":"%s","operation":"restore","reason":%s,"signal":%s,"backup":%s,"database":%s,"target":%s,"replaced":%s' "$1" "$reason" \
         "$(json_or_null "$ended_by")" "$(json "$RESTORE_BACKUP")" "$(json "$RESTORE_DATABASE")" "$(json "$RESTORE_TARGET")" "$(json_or_null "$replaced")"
@@ -81,16 +81,16 @@ restore_result() {
         "$server_databases" "$warnings"
 }
 
-# end_failed_restore: what fail_with() does for a restore: clean up on the server, and the result.
+# end_failed_restore: $on_failure of a restore: cleans up on the server, and prints the result.
 end_failed_restore() {
     [ "$step" != roles ] || created_roles=$(existing_roles)
     if [ "$made" = maybe ] && ! drop_temporary; then
         left="The temporary database '$RESTORE_TEMPORARY' could not be dropped: $(psql_error "$work/drop.err"). The next restore of this database drops it."
         warn "$left"
     fi
-    [ "$created_roles" = '[]' ] || warn "these roles were created, and stay: $(listed "$created_roles")"
+    [ "$created_roles" = '[]' ] || warn "these roles were created, and are kept: $(listed "$created_roles")"
     reason=$(json "$(printf '%s: %s' "$what" "$found. $advice" | head -c 1500)")
-    [ "$answered" = no ] || log "  The databases that were there are as they were."
+    [ "$answered" = no ] || log "  The existing databases are unchanged."
     restored=$(restore_result failed)
     write_termination_message "$restored" restore_result failed
     printf '%s\n' "$restored"
@@ -99,14 +99,14 @@ end_failed_restore() {
 # end_restore_by_signal NAME
 end_restore_by_signal() {
     ended_by=$1
-    fail "the restore was ended from outside (SIG$1)" "it was in the step: $step" \
-        "Somebody or something stopped the pod: a deletion, its time limit, an eviction, a node that shut down. Start it again"
+    fail "the restore was terminated by SIG$1" "it was in the step: $step" \
+        "Something stopped the pod: its deletion, its time limit, an eviction, or a shutdown of its node. Start the restore again"
 }
 
-# listed JSON: the elements of an array of strings, for people.
+# listed JSON: prints the elements of an array of strings, for messages.
 listed() { printf '%s' "$1" | sed -e 's/^\[//' -e 's/\]$//'; }
 
-# quiet_psql DATABASE [ARGUMENT ...]: SQL from standard input, values on standard output.
+# quiet_psql DATABASE [ARGUMENT ...]: runs SQL from standard input; prints values only.
 quiet_psql() {
     quiet_database=$1
     shift
@@ -114,7 +114,7 @@ quiet_psql() {
         --set=VERBOSITY=verbose "$@" --dbname="$(connection "$quiet_database" keepalives_idle=30 keepalives_interval=10 keepalives_count=3)"
 }
 
-# run_step NAME WHAT: a step in a group of its own; where its psql fails, the restore ends with what it said.
+# run_step NAME WHAT: runs the step restore_NAME; if its psql fails, the restore fails with its error.
 run_step() {
     clear_stages
     run_group "restore_$1"
@@ -131,30 +131,30 @@ step_restore_roles() { stage psql run_roles >"$work/answers"; }
 
 step_restore_create() { stage psql create_database >"$work/answers"; }
 
-# step_restore_section: the section's own pieces of the text to psql, none of the rest.
+# step_restore_section: sends only the section's pieces of the text to psql.
 step_restore_section() { stage expand decompress <"$file" | stage text feed_section; }
 
 step_restore_properties() { stage psql set_properties >"$work/answers"; }
 
 step_restore_swap() { stage psql swap_names; }
 
-# compare_hash: not a byte is fed of anything but the file that the caller looked at.
+# compare_hash: fails if the file is not the one that the caller verified.
 compare_hash() {
     case $RESTORE_BACKUP in
-        .* | */*) fail "no backup's name" "'$RESTORE_BACKUP'" "Give the name of a file on the volume." ;;
+        .* | */*) fail "invalid name of a backup" "'$RESTORE_BACKUP'" "Set the name of a file on the volume." ;;
     esac
     [ -f "$file" ] || fail "the backup is not on the volume" "$RESTORE_BACKUP is not in $POSTGRES_BACKUP_DIR" \
-        "Look at what is there (backup_info); retention may have deleted it."
+        "List the backups on the volume (backup_info); retention may have deleted it."
     [ -r "$file" ] || fail "the backup cannot be read" "$(ls -l "$file"), this runs as $(id)" "$ADVICE_PERMISSION"
     file_before=$(stat -c '%i %s %Y' "$file")
     clear_stages
     run_group restore_hash
     [ "$(stage_status_of read)$(stage_status_of hash)" = 00 ] || fail "the backup cannot be read" "$(stage_message_of read)" \
-        "Look at the storage behind the volume."
+        "Check the storage behind the volume."
     found_hash=$(cut -c 1-64 "$work/hash")
     [ "$found_hash" = "$RESTORE_SHA256" ] || fail "the backup on the volume is not the one that was verified" \
         "expected sha256 $RESTORE_SHA256, found $found_hash in $RESTORE_BACKUP" \
-        "It was changed or damaged since, or the contents are another backup's: fetch it with verify again."
+        "It was changed or damaged since then, or the contents are those of another backup: fetch it with verify again."
 }
 
 query_target() {
@@ -174,7 +174,7 @@ SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE datname = :'target' AND p
 SQL
 }
 
-# check_target: queries that change nothing; sets `exists` and `missing_roles`.
+# check_target: queries the server without changing it; sets `exists` and `missing_roles`.
 check_target() {
     run_step query "the server does not answer"
     {
@@ -190,9 +190,9 @@ check_target() {
         IFS= read -r sessions
     } <"$work/answers"
     answered=yes
-    # PGOPTIONS are taken with the rights of the user that connects, whose settings may make it another role.
+    # PGOPTIONS are applied with the rights of the user that connects, whose settings may switch to another role.
     PGOPTIONS="$given_options $(session_options "$server_major" "$connects_as_superuser")"
-    # What a login trigger of the restored database does is not for us.
+    # A login trigger of the restored database must not run.
     [ "$connects_as_superuser" = no ] || [ "$server_major" -lt 17 ] || quiet_options="$quiet_options -c event_triggers=off"
     # Names in an SQL_ASCII database may be in any encoding.
     server_databases=$(utf8 "$server_databases")
@@ -201,25 +201,25 @@ check_target() {
             "Restore into a server of PostgreSQL $RESTORE_MAJOR or newer."
     fi
     if [ "$exists" = yes ] && [ "$RESTORE_REPLACE" = no ]; then
-        fail "the database exists" "'$RESTORE_TARGET' is on the server" "Set new_name, or replace to have the old one renamed."
+        fail "the database already exists" "'$RESTORE_TARGET' is on the server" "Set new_name, or replace to have the old one renamed."
     fi
-    [ "$exists$old_exists" != yesyes ] || fail "the name for the old database is taken" "'$RESTORE_OLD'" "Start it again: the name has the time in it."
+    [ "$exists$old_exists" != yesyes ] || fail "the name for the old database is taken" "'$RESTORE_OLD'" "Start the restore again: the name contains the time."
     [ "$missing_roles" = '[]' ] || [ "$RESTORE_CREATE_ROLES" = yes ] ||
         fail "roles are missing on the server" "the backup's $RESTORE_DATABASE uses $(listed "$missing_roles")" "Create them, or set create_roles."
     [ "$has_tablespace" = yes ] || fail "the tablespace is missing on the server" "the backup's $RESTORE_DATABASE is in '$RESTORE_TABLESPACE'" \
         "Create that tablespace (CREATE TABLESPACE)."
-    [ "$is_superuser" = yes ] || warn "$POSTGRES_BACKUP_USER is no superuser: what only superusers may do will fail"
-    [ "$exists" = no ] || [ "$sessions" = 0 ] || log "$sessions sessions are in $RESTORE_TARGET now; they must be gone, or are ended where asked, when it is renamed"
+    [ "$is_superuser" = yes ] || warn "$POSTGRES_BACKUP_USER is not a superuser: statements that only superusers may run will fail"
+    [ "$exists" = no ] || [ "$sessions" = 0 ] || log "$sessions sessions are connected to $RESTORE_TARGET; they must have ended before it is renamed, or are terminated then if requested"
     log "server $PGHOST:$PGPORT, PostgreSQL $server_version; the backup's sha256 is the expected one"
 }
 
-# look_at_bonds: what belongs to the database that is to be replaced and does not go over to the restored one.
+# look_at_bonds: warns about subscriptions and slots of the database to be replaced, which the restored one does not get.
 look_at_bonds() {
-    quiet_psql "$maintenance" --set=target="$RESTORE_TARGET" --set=old="$RESTORE_OLD" >"$work/bonds" 2>"$work/psql.err" <<'SQL' || warn "what belongs to $RESTORE_TARGET could not be looked for: $(psql_error "$work/psql.err")"
-SELECT translate(format('the subscription %I (%s, slot %s) belongs to the database that is to be replaced: as %I it goes on receiving, and the subscription of the restored %I, if the backup has it, is disabled',
+    quiet_psql "$maintenance" --set=target="$RESTORE_TARGET" --set=old="$RESTORE_OLD" >"$work/bonds" 2>"$work/psql.err" <<'SQL' || warn "subscriptions and replication slots of $RESTORE_TARGET could not be listed: $(psql_error "$work/psql.err")"
+SELECT translate(format('the subscription %I (%s, slot %s) belongs to the database to be replaced: in %I it continues to receive changes, and the subscription of the restored %I, if the backup has it, is disabled',
         subname, CASE WHEN subenabled THEN 'enabled' ELSE 'disabled' END, coalesce(quote_ident(subslotname), 'NONE'), :'old', :'target'), E'\n\r', '??')
     FROM pg_catalog.pg_subscription JOIN pg_catalog.pg_database d ON d.oid = subdbid WHERE datname = :'target' ORDER BY subname;
-SELECT translate(format('the logical replication slot %I (%s) belongs to the database that is to be replaced: its subscriber gets nothing of the restored %I',
+SELECT translate(format('the logical replication slot %I (%s) belongs to the database to be replaced: its subscriber receives nothing from the restored %I',
         slot_name, CASE WHEN active THEN 'in use' ELSE 'not in use' END, :'target'), E'\n\r', '??')
     FROM pg_catalog.pg_replication_slots WHERE database = :'target' ORDER BY slot_name;
 SQL
@@ -228,20 +228,20 @@ SQL
     done 3<"$work/bonds"
 }
 
-# tell_of_bonds: what is left to do for subscriptions and slots, with the commands.
+# tell_of_bonds: warns about subscriptions and slots after the restore, with the commands to repair them.
 tell_of_bonds() {
-    PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=target="$RESTORE_TARGET" --set=old="$replaced" >"$work/bonds" 2>"$work/psql.err" <<'SQL' || warn "what belongs to $RESTORE_TARGET could not be looked for: $(psql_error "$work/psql.err")"
-SELECT translate(format('%1$I still has the subscription %2$I%3$s. To end that, run in %1$I: ALTER SUBSCRIPTION %2$I DISABLE; ALTER SUBSCRIPTION %2$I SET (slot_name = NONE); DROP SUBSCRIPTION %2$I; (the slot %4$s stays at the publisher)',
-        datname, subname, CASE WHEN subenabled THEN ' and goes on receiving' ELSE '' END, coalesce(quote_ident(subslotname), 'NONE')), E'\n\r', '??')
+    PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=target="$RESTORE_TARGET" --set=old="$replaced" >"$work/bonds" 2>"$work/psql.err" <<'SQL' || warn "subscriptions and replication slots of $RESTORE_TARGET could not be listed: $(psql_error "$work/psql.err")"
+SELECT translate(format('%1$I still has the subscription %2$I%3$s. To end that, run in %1$I: ALTER SUBSCRIPTION %2$I DISABLE; ALTER SUBSCRIPTION %2$I SET (slot_name = NONE); DROP SUBSCRIPTION %2$I; (the slot %4$s is kept on the publisher)',
+        datname, subname, CASE WHEN subenabled THEN ', which continues to receive changes' ELSE '' END, coalesce(quote_ident(subslotname), 'NONE')), E'\n\r', '??')
     FROM pg_catalog.pg_subscription JOIN pg_catalog.pg_database d ON d.oid = subdbid WHERE datname = :'old' ORDER BY subname;
-SELECT translate(format('the subscription %2$I is disabled in the restored %1$I, and what was published since the backup is not there. For it to receive again, run in %1$I%3$s: %4$sALTER SUBSCRIPTION %2$I ENABLE; ALTER SUBSCRIPTION %2$I REFRESH PUBLICATION WITH (copy_data = false); or, to drop it without its slot: ALTER SUBSCRIPTION %2$I SET (slot_name = NONE); DROP SUBSCRIPTION %2$I;',
+SELECT translate(format('the subscription %2$I is disabled in the restored %1$I, which lacks the changes published since the backup. To receive changes again, run in %1$I%3$s: %4$sALTER SUBSCRIPTION %2$I ENABLE; ALTER SUBSCRIPTION %2$I REFRESH PUBLICATION WITH (copy_data = false); or, to drop it without its slot: ALTER SUBSCRIPTION %2$I SET (slot_name = NONE); DROP SUBSCRIPTION %2$I;',
         datname, subname, CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_subscription o
             WHERE o.subslotname = s.subslotname AND o.subdbid <> s.subdbid)
             THEN format(', when no other database''s subscription uses the slot %I any more', subslotname) ELSE '' END,
         CASE WHEN subslotname IS NULL THEN format('ALTER SUBSCRIPTION %1$I SET (slot_name = %1$I); ', subname) ELSE '' END), E'\n\r', '??')
     FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = subdbid
     WHERE datname = :'target' AND NOT subenabled ORDER BY subname;
-SELECT translate(format('the logical replication slot %1$I belongs to %2$I now: its subscriber gets nothing of %3$I, and the slot keeps WAL. Run in %2$I: SELECT pg_drop_replication_slot(%1$L); then in %3$I: SELECT pg_create_logical_replication_slot(%1$L, %4$L); and copy the data to the subscriber anew',
+SELECT translate(format('the logical replication slot %1$I belongs to %2$I now: its subscriber receives nothing from %3$I, and the slot retains WAL. Run in %2$I: SELECT pg_drop_replication_slot(%1$L); then in %3$I: SELECT pg_create_logical_replication_slot(%1$L, %4$L); and copy the data to the subscriber again',
         slot_name, database, :'target', plugin), E'\n\r', '??')
     FROM pg_catalog.pg_replication_slots WHERE database = :'old' ORDER BY slot_name;
 SQL
@@ -256,7 +256,7 @@ SQL
 SELECT rolname FROM pg_catalog.pg_roles;
 SQL
     encoding=$(globals_by facts | sed -n 's/^encoding //p')
-    # In a variable: passwords go into no file, and half of it would leave half a role.
+    # In a variable: passwords must not be in a file, and truncated text would create incomplete roles.
     statements=$(globals_by roles) || return 1
     printf 'BEGIN;\n%s\nCOMMIT;\n' "$statements" |
         PGCLIENTENCODING=${encoding:-UTF8} feed_psql "$maintenance" >/dev/null || return 1
@@ -266,13 +266,13 @@ SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM json_array_elements_tex
 SQL
 }
 
-# globals_by MODE: what globals.awk makes of the backup's globals.
+# globals_by MODE: prints the output of globals.awk for the globals of the backup.
 globals_by() {
     decompress <"$file" 2>/dev/null | head -c "$RESTORE_GLOBALS_BYTES" |
         awk -v mode="$1" -v wanted="$work/wanted" -v existing="$work/existing" -v left_out="$work/left_out" -f "$work/globals.awk"
 }
 
-# existing_roles: which of the missing ones there are now.
+# existing_roles: prints which of the missing roles exist now.
 existing_roles() {
     PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=roles="$missing_roles" 2>/dev/null <<'SQL' || printf '[]'
 SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM json_array_elements_text(:'roles') AS name JOIN pg_catalog.pg_roles ON rolname = name;
@@ -284,11 +284,11 @@ make_roles() {
     export missing_roles
     run_step roles "the missing roles could not be created"
     still_missing=$(cat "$work/answers")
-    [ "$still_missing" = '[]' ] || fail "the backup does not make these roles, or they have line breaks in their names" \
+    [ "$still_missing" = '[]' ] || fail "the backup does not create these roles, or their names contain line breaks" \
         "$(listed "$still_missing")" "Create them by hand."
     created_roles=$missing_roles
     log "created roles: $(listed "$created_roles")"
-    [ ! -s "$work/left_out" ] || warn "the server has no roles of these names, so nobody became their member: $(utf8 "$(sort -u "$work/left_out" | tr '\n' ' ')")"
+    [ ! -s "$work/left_out" ] || warn "the server has no roles with these names, so memberships in them were not granted: $(utf8 "$(sort -u "$work/left_out" | tr '\n' ' ')")"
     end_step roles
 }
 
@@ -298,16 +298,16 @@ create_database() {
     printf '%s\n' "$RESTORE_BEFORE_SQL" | quiet_psql "$RESTORE_TEMPORARY"
 }
 
-# tell_left_out: the settings of the database that the server did not take (restore_plan.py).
+# tell_left_out: warns about settings of the database that the server did not accept (restore_plan.py).
 tell_left_out() {
     [ ! -s "$work/answers" ] || left_out=$(cat "$work/answers")
-    [ -z "$left_out" ] || warn "PostgreSQL $server_version does not take these settings of the database, which were left out (a newer version removed them, or their library is missing): $(utf8 "$left_out")"
+    [ -z "$left_out" ] || warn "PostgreSQL $server_version does not accept these settings of the database, which were left out (a newer version removed them, or their library is missing): $(utf8 "$left_out")"
 }
 
 make_database() {
     step=create made=maybe
     export connects_as_superuser
-    run_step create "the temporary database could not be made"
+    run_step create "the temporary database could not be created"
     left_out=$(cat "$work/answers")
     log "restoring into the temporary database $RESTORE_TEMPORARY"
     end_step create
@@ -319,7 +319,7 @@ feed_section() {
     copy_bytes "${RESTORE_SECTION#* }" >"$work/section" || return 1
     position=$((section_offset + ${RESTORE_SECTION#* }))
     begins_section <"$work/section" || { echo foreign >"$work/foreign"; return 1; }
-    # What was committed last is flushed by the swap's own commit.
+    # The commit of the swap also flushes these commits.
     stage pieces copy_pieces |
         PGOPTIONS="$PGOPTIONS -c synchronous_commit=off" stage psql feed_psql "$RESTORE_TEMPORARY" \
             keepalives_idle=30 keepalives_interval=10 keepalives_count=3 |
@@ -336,7 +336,7 @@ $RESTORE_PIECES
 PIECES
 }
 
-# sum_rows: the sum of what COPY and INSERT reported (libpq, PQcmdStatus).
+# sum_rows: prints the sum of the rows that COPY and INSERT reported (libpq, PQcmdStatus).
 sum_rows() { awk '/^COPY [0-9]+$/ { rows += $2 } /^INSERT [0-9]+ [0-9]+$/ { rows += $3 } END { printf "%.0f\n", rows }'; }
 
 set_properties() { printf '%s\n' "$RESTORE_AFTER_SQL" | quiet_psql "$RESTORE_TEMPORARY"; }
@@ -345,8 +345,8 @@ restore_section() {
     step=restore
     clear_stages
     run_group restore_section
-    [ ! -e "$work/foreign" ] || fail "the contents are not this backup's" "at byte ${RESTORE_SECTION% *} of its text begins no database" \
-        "Fetch the backup with verify again, and give the contents that this returns."
+    [ ! -e "$work/foreign" ] || fail "the contents are not those of this backup" "no database begins at byte ${RESTORE_SECTION% *} of its text" \
+        "Fetch the backup with verify again, and pass the contents that this returns."
     if [ "$(stage_status_of psql)" != 0 ]; then
         psql_failure psql
         fail "the restore stopped at an error" "$message" "$(restore_advice "$message" "$is_lost")"
@@ -354,22 +354,22 @@ restore_section() {
     case $(head -n 2 "$work/behind" 2>/dev/null | tr '\n' ' ' | tr -d '\r') in
         '-- -- PostgreSQL database cluster dump complete'*) ;;
         *) begins_section <"$work/behind" || fail "the backup could not be read to the end of the database" \
-            "its decompressor ended $(status_in_words "$(stage_status_of expand)")" "Look at the storage behind the volume, and fetch the backup with verify again." ;;
+            "its decompressor ended $(status_in_words "$(stage_status_of expand)")" "Check the storage behind the volume, and fetch the backup with verify again." ;;
     esac
     found=$(stat -c '%i %s %Y' "$file" 2>/dev/null) || fail "the backup can no longer be read" "$RESTORE_BACKUP" \
-        "Look at the storage behind the volume; retention or a hand may have deleted it."
+        "Check the storage behind the volume; it may have been deleted manually or by retention."
     [ "$found" = "$file_before" ] || fail "the backup changed while it was read" "$RESTORE_BACKUP" \
         "Find out what writes to the volume."
     rows=$(cat "$work/rows")
     [ "$rows" = "$RESTORE_ROWS" ] || rows_differ
-    run_step properties "the database's own properties could not be set"
+    run_step properties "the properties of the database could not be set"
     tell_left_out
     log "restored $rows rows"
     end_step restore
 }
 
-# rows_differ: COPY and INSERT reported other numbers than the backup's text has rows. Only extensions' triggers and rules
-# are there before the rows.
+# rows_differ: fails because COPY and INSERT reported another number of rows than the backup's text has. Only triggers and
+# rules of extensions exist before the rows are restored.
 rows_differ() {
     keepers=$(quiet_psql "$RESTORE_TEMPORARY" 2>/dev/null <<'SQL'
 SELECT translate(string_agg(text, ', ' ORDER BY text), E'\n\r', '??') FROM (SELECT text FROM (
@@ -383,13 +383,13 @@ SQL
     ) || keepers=
     if [ "$rows" -lt "$RESTORE_ROWS" ] 2>/dev/null; then
         if [ -n "$keepers" ]; then
-            fail "the rows are not those of the backup" "expected $RESTORE_ROWS, PostgreSQL reported $rows; these decide what is written: $(utf8 "$keepers")" \
-                "One of them, which was there before the rows, left some out. Restore the database by hand, as the runbook shows and as the extension's own documentation says of restores."
+            fail "the number of rows does not match the backup" "expected $RESTORE_ROWS, PostgreSQL reported $rows; these can change what is written: $(utf8 "$keepers")" \
+                "One of them, which exists before the rows are restored, left some out. Restore the database by hand, as in the runbook and in the extension's documentation of restores."
         fi
-        fail "the rows are not those of the backup" "expected $RESTORE_ROWS, PostgreSQL reported $rows" \
+        fail "the number of rows does not match the backup" "expected $RESTORE_ROWS, PostgreSQL reported $rows" \
             "A trigger, a rule or INSERT ... ON CONFLICT left rows out while they were restored. The backup itself has them: a restore drill with contents (restore_drill) names the tables."
     fi
-    fail "the rows are not those of the backup" "expected $RESTORE_ROWS, PostgreSQL reported $rows" \
-        "The contents are another backup's, or were counted by another version of the collection: fetch the backup with verify again, and give the contents that this returns."
+    fail "the number of rows does not match the backup" "expected $RESTORE_ROWS, PostgreSQL reported $rows" \
+        "The contents are those of another backup, or were counted by another version of the collection: fetch the backup with verify again, and pass the contents that this returns."
 }
 """

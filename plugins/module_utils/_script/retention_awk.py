@@ -8,17 +8,17 @@ from __future__ import annotations
 TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# What retention says of each backup on a volume, newest first, one JSON object a line.
+# Prints the verdict of retention on each backup on a volume, newest first, one JSON object a line.
 #
-# Input, sorted by `LC_ALL=C sort -r`, so that all lines of a backup stand together and the newest backup is first:
+# Input, sorted by `LC_ALL=C sort -r`, so that the lines of a backup are consecutive and the newest backup is first:
 #   <backup> TAB B TAB <bytes>            a regular file with a backup's name
-#   <backup> TAB S TAB <line>             the first line of its sidecar <backup>.sha256
+#   <backup> TAB S TAB <line>             the first line of its checksum file <backup>.sha256
 #   <backup> TAB D TAB <line>             <backup>.damaged exists; one more such line may hold its first line
 #   <backup> TAB K                        <backup>.keep exists
-# Variables: prefix (of the names), now (seconds since 1970), keep_last, keep_daily, keep_weekly, keep_monthly,
-# keep_yearly (whole numbers), keep_within (as the user wrote it) and within_seconds, plan (a file that gets what is to
-# be deleted, the oldest first: name, space, bytes), orphans (one that gets the names of backups that are gone but left a
-# sidecar).
+# Variables: prefix (of the names), now (seconds since 1970), clock_tolerance (seconds), keep_last, keep_daily, keep_weekly,
+# keep_monthly, keep_yearly (whole numbers), keep_within (as the user wrote it) and within_seconds, plan (the file for the
+# backups to delete, the oldest first: name, space, bytes), orphans (the file for the names of deleted backups that still
+# have a checksum file).
 #
 # Must run unchanged under mawk, gawk and busybox awk: no {n} intervals, "%.0f" for every large number.
 
@@ -63,7 +63,7 @@ function finish(    epoch, hash) {
     created[count] = epoch
     size[count] = bytes
     if (is_pinned) pinned[count] = 1
-    if (epoch > now + 300) future[count] = 1
+    if (epoch > now + clock_tolerance) future[count] = 1
     hash = substr(sidecar, 1, 64)
     state[count] = "unchecked"
     if (length(hash) == 64 && hash ~ /^[0-9a-f]+$/ && substr(sidecar, 65) == "  " current) {
@@ -75,8 +75,8 @@ function finish(    epoch, hash) {
     }
 }
 
-# The rules of keeping. Backups are numbered from the newest (1) to the oldest (count), so that all of a period stand
-# together. What no rule asks for any more is not worked out: volumes of ten thousand backups are listed in a second.
+# Applies the rules. Backups are numbered from the newest (1) to the oldest (count), so that those of a period are
+# consecutive. Periods are computed only as long as a rule needs them: a volume of ten thousand backups is listed in a second.
 function choose(    i, newest, taken, day, week, month, year, stamp, kept_slots, oldest_kept) {
     newest = 0
     oldest_kept = ""
@@ -123,7 +123,7 @@ function choose(    i, newest, taken, day, week, month, year, stamp, kept_slots,
 
 function add(i, reason) { if (i in why) why[i] = why[i] "," json(reason); else why[i] = json(reason) }
 
-# The stamp of a name holds nothing that JSON would escape.
+# The time in a name contains nothing that must be escaped in JSON.
 function print_backup(i,    stamp) {
     stamp = substr(name[i], stamp_at)
     printf "{\"type\":\"backup\",\"name\":%s%s\",\"created\":\"%sT%s:%s:%sZ\",\"size_bytes\":%.0f,\"sha256\":%s,\"state\":\"%s\",\"future\":%s,\"verdict\":\"%s\",\"reasons\":[%s]}\n", \
@@ -131,7 +131,7 @@ function print_backup(i,    stamp) {
         i in sha256 ? "\"" sha256[i] "\"" : "null", state[i], i in future ? "true" : "false", i in verdict ? verdict[i] : "keep", why[i]
 }
 
-# Seconds since 1970 of the time in a backup's name, or "" where the name holds no time that exists.
+# Seconds since 1970 of the time in a backup's name, or "" if it is not a valid time.
 function created_epoch(backup,    stamp, month, y, m, d, h, mi, s) {
     if (substr(backup, 1, stamp_at - 1) != prefix "-") return ""
     stamp = substr(backup, stamp_at)
@@ -147,7 +147,7 @@ function created_epoch(backup,    stamp, month, y, m, d, h, mi, s) {
     return (month_start[month] + d - 1) * 86400 + h * 3600 + mi * 60 + s
 }
 
-# busybox awk takes a leading zero for octal. Two or four digits.
+# busybox awk reads a number with a leading zero as octal. Two or four digits.
 function number(digits) { return ("1" digits) - (length(digits) == 2 ? 100 : 10000) }
 
 function is_leap(y) { return (y % 4 == 0 && y % 100 != 0) || y % 400 == 0 }
@@ -167,7 +167,7 @@ function civil_days(y, m, d,    era, yoe, doy) {
     return era * 146097 + yoe * 365 + int(yoe / 4) - int(yoe / 100) + doy - 719468
 }
 
-# ISO 8601 week: the week belongs to the year that holds its Thursday.
+# ISO 8601 week: the week belongs to the year that contains its Thursday.
 function iso_week(y, m, d,    days, weekday, thursday, year) {
     days = civil_days(y, m, d)
     weekday = (days + 3) % 7
@@ -179,7 +179,7 @@ function iso_week(y, m, d,    days, weekday, thursday, year) {
     return sprintf("%04d-W%02d", year, int((thursday - civil_days(year, 1, 1)) / 7) + 1)
 }
 
-# The caller has replaced control characters and whatever is not ASCII, but for tabs.
+# The caller has replaced control characters except tabs, and everything that is not ASCII.
 function json(text,    i, c, out) {
     if (text !~ /["\\\t]/) return "\"" text "\""
     for (i = 1; i <= length(text); i++) {

@@ -8,38 +8,38 @@ from __future__ import annotations
 TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# The backup volume: whether it is there, what lies on it, and small files that are written whole or not at all.
+# The backup volume: checks, the listing, and small files that are written atomically.
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files
 
 # How far two clocks may differ, and how far ahead a backup may be dated.
 CLOCK_TOLERANCE_SECONDS=300
 
-# A live run touches last-run.json each minute; one that did not for so long was interrupted.
+# An active run touches last-run.json each minute; a run that has not done so for this time was interrupted.
 HEARTBEAT_MINUTES=5
 
-ADVICE_PERMISSION="Let this user id write to the folder (on the NAS: the share's permissions and its squash setting), or set postgres_backup_run_as_user to the folder's owner."
+ADVICE_PERMISSION="Allow this user id to write to the folder (on the NAS: the share's permissions and its squash setting), or set postgres_backup_run_as_user to the folder's owner."
 
-# check_volume: refuses a directory that is missing, not the expected mount, not readable or (run, prune) not writable.
+# check_volume: fails if the directory is missing, not readable, or not the expected mount.
 check_volume() {
-    [ -d "$POSTGRES_BACKUP_DIR" ] || fail "the backup volume is not there" "$POSTGRES_BACKUP_DIR is no directory" \
+    [ -d "$POSTGRES_BACKUP_DIR" ] || fail "the backup volume is missing" "$POSTGRES_BACKUP_DIR is not a directory" \
         "Check the volume claim and its mount."
     source=$(mount_source)
     case $POSTGRES_BACKUP_EXPECTED_MOUNT in
         '') ;;
         any) [ -n "$source" ] || fail "the backup volume is not mounted" \
-            "$POSTGRES_BACKUP_DIR is an ordinary folder, no mount point" \
+            "$POSTGRES_BACKUP_DIR is an ordinary folder, not a mount point" \
             "Check the volume: a backup written here would be lost with the pod." ;;
         *) [ "${source%/}" = "${POSTGRES_BACKUP_EXPECTED_MOUNT%/}" ] || fail "the backup volume is not the expected one" \
             "expected ${POSTGRES_BACKUP_EXPECTED_MOUNT} at $POSTGRES_BACKUP_DIR, found ${source:-no mount}" \
-            "Mount the right volume, or change postgres_backup_nfs." ;;
+            "Mount the correct volume, or change postgres_backup_nfs." ;;
     esac
     if [ ! -r "$POSTGRES_BACKUP_DIR" ] || [ ! -x "$POSTGRES_BACKUP_DIR" ]; then
         fail_with 2 "the backup volume cannot be read" "$(ls -ld "$POSTGRES_BACKUP_DIR"), this runs as $(id)" "$ADVICE_PERMISSION"
     fi
 }
 
-# mount_source: what is mounted at the backup directory, or nothing when it is no mount point (proc_pid_mounts(5)).
+# mount_source: prints what is mounted at the backup directory, nothing if it is not a mount point (proc_pid_mounts(5)).
 mount_source() {
     [ -r /proc/self/mounts ] || return 0
     DIR="$POSTGRES_BACKUP_DIR" awk '
@@ -58,14 +58,14 @@ volume_bytes() { stat -f -c '%b %S' "$POSTGRES_BACKUP_DIR" | awk '{ printf "%.0f
 
 sidecar_lines() { find . -maxdepth 1 -type f -name "$name_pattern.sha256" -size -2 -exec grep -H -m 1 '' {} +; }
 
-# listing: prints each backup with its verdict, newest first, as retention.awk defines. $work/plan gets what retention
-# would delete, $work/orphans the names of backups that are gone but left a sidecar.
+# listing: prints each backup with its verdict, newest first, as retention.awk does. It writes the backups that retention
+# would delete to $work/plan, and the names of deleted backups that still have a checksum file to $work/orphans.
 listing() (
     : >"$work/plan" && : >"$work/orphans" || return 1
     cd "$POSTGRES_BACKUP_DIR" || return 1
-    # A file that vanishes meanwhile is no error: another run's retention may be at work. A sidecar is one short line.
-    # One find for each kind: busybox runs no `-exec +` inside parentheses. A backup comes after its sidecar and goes
-    # before it: sidecars are read before and after, so that one that comes or goes meanwhile is not called unchecked.
+    # A file that vanishes meanwhile is not an error: retention of another run may be deleting. A checksum file is one short
+    # line. One find for each kind: busybox does not run `-exec +` inside parentheses. A checksum file is created before its
+    # backup and deleted after it: reading checksum files before and after the backups avoids wrong `unchecked` states.
     {
         sidecar_lines
         find . -maxdepth 1 -type f -name "$name_pattern" -exec stat -c "%n${TAB}B${TAB}%s" {} +
@@ -80,20 +80,19 @@ listing() (
             -e "/^[^:$TAB]*\.sql\.gz\.keep:/{s/\.keep:.*/${TAB}K/p" -e d -e '}' \
             -e "/^[^:$TAB]*\.sql\.gz${TAB}B${TAB}/p" |
         sort -r -u |
-        awk -v prefix="$POSTGRES_BACKUP_NAME" -v now="$(now_epoch)" \
+        awk -v prefix="$POSTGRES_BACKUP_NAME" -v now="$(now_epoch)" -v clock_tolerance="$CLOCK_TOLERANCE_SECONDS" \
             -v keep_last="$POSTGRES_BACKUP_KEEP_LAST" -v keep_daily="$POSTGRES_BACKUP_KEEP_DAILY" \
             -v keep_weekly="$POSTGRES_BACKUP_KEEP_WEEKLY" -v keep_monthly="$POSTGRES_BACKUP_KEEP_MONTHLY" \
             -v keep_yearly="$POSTGRES_BACKUP_KEEP_YEARLY" -v keep_within="$POSTGRES_BACKUP_KEEP_WITHIN" \
             -v within_seconds="$keep_within_seconds" -v plan="$work/plan" -v orphans="$work/orphans" -f "$work/retention.awk"
 )
 
-# newest_complete LISTING: the name of the newest complete backup, and its bytes, or nothing.
+# newest_complete LISTING: prints the name and the size of the newest complete backup, or nothing.
 newest_complete() {
     sed -n -e 's/.*"name":"\([^"]*\)".*"size_bytes":\([0-9]*\).*"state":"complete","future":false,.*/\1 \2/p' "$1" | head -n 1
 }
 
-# last_run: the content of last-run.json where it is what a run wrote; a `running` that nobody keeps alive is shown as
-# interrupted.
+# last_run: prints last-run.json if a run wrote it; the state `running` without a recent heartbeat becomes `interrupted`.
 last_run() {
     last_run_file=$POSTGRES_BACKUP_DIR/last-run.json
     last_run_text=
@@ -112,7 +111,7 @@ last_run() {
     esac
 }
 
-# last_drill: the content of last-drill.json where a drill wrote it; a `running` of long ago was interrupted.
+# last_drill: prints last-drill.json if a drill wrote it; an old state `running` becomes `interrupted`.
 last_drill() {
     drill_file=$POSTGRES_BACKUP_DIR/last-drill.json
     [ -f "$drill_file" ] && [ ! -L "$drill_file" ] || return 0
@@ -129,8 +128,9 @@ last_drill() {
     esac
 }
 
-# write_text FILE TEXT: one line, flushed and read back; on failure `message` says why, and `write_fault` is `full` where
-# the volume took a part only. dd, since a shell's own printf and busybox's tee may call a full volume an "I/O error".
+# write_text FILE TEXT: writes one line, flushes it and reads it back. On failure it sets `message`, and `write_fault` to
+# `full` if only a part was written. It uses dd: printf of some shells and busybox's tee may report a full volume as an
+# "I/O error".
 write_text() {
     write_fault=''
     if ! message=$(printf '%s\n' "$2" | dd of="$1" bs=65536 conv=fsync 2>&1); then
@@ -142,11 +142,11 @@ write_text() {
     return 1
 }
 
-# replace_text FILE TEXT: the same, whole or not at all.
+# replace_text FILE TEXT: write_text, but the file is replaced atomically.
 replace_text() {
     write_fault=''
     text_partial=${1%/*}/.${1##*/}.$POSTGRES_BACKUP_POD
-    # Neither written through a link that somebody put there, nor moved into a folder.
+    # Do not write through a link that someone else created, and do not move the file into a folder.
     rm -f "$text_partial" 2>/dev/null
     if [ -d "$1" ]; then
         if [ ! -L "$1" ]; then message="$1 is a directory"; return 1; fi

@@ -2,18 +2,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# PostgreSQL backups that are proven: see usage() below and the collection's README.
+# Verified PostgreSQL backups: see usage() below and the collection's README.
 #
-# POSIX sh with the tools that PostgreSQL images have (Debian's or busybox's), nothing else. The configuration comes
-# from the environment; the password is libpq's PGPASSWORD. This file reads the files of its command, which files.txt
+# POSIX sh with the tools that PostgreSQL images have (Debian's or busybox's), nothing else. The configuration is
+# read from the environment; the password is libpq's PGPASSWORD. This file reads the files of its command, which files.txt
 # lists, and calls the command's function. Long steps are started as `sh <itself> _step NAME [ARGUMENT ...]`, which calls
-# the function step_NAME, in process groups of their own, so that a signal or the time limit ends every process of a step.
+# the function step_NAME, in separate process groups, so that a signal or the time limit ends every process of a step.
 
 set -u
 LC_ALL=C
 export LC_ALL
-# dash and busybox end with status 2 by themselves where they cannot start a process (no memory, no process ids left) or
-# not open a file: another try may succeed. Without a clean-up then, which would start one.
+# dash and busybox exit with status 2 if they cannot start a process (no memory, no process ids left) or cannot open a
+# file: another attempt may succeed. There is no clean-up then, since that would start a process.
 # shellcheck disable=SC2329 # the trap calls it
 end_of_script() {
     ended=$?
@@ -21,7 +21,7 @@ end_of_script() {
     [ "${has_made_work:-no}" = no ] || clean_up
 }
 trap end_of_script EXIT
-# Nothing that is written is for others to read until it is given its mode.
+# No other user may read a new file before its mode is set.
 umask 077
 # shellcheck disable=SC2034 # the other files have it
 VERSION=1.1.0
@@ -32,20 +32,20 @@ esac
 
 usage() {
     cat <<'TEXT'
-usage: backup.sh run               make a backup, prove it, then apply retention
+usage: backup.sh run               make a backup, verify it, then apply retention
        backup.sh list              one JSON object a line: each backup with its verdict, then the volume
        backup.sh prune [--dry-run] apply retention now, or show what it would delete
-       backup.sh drill             restore a backup into a PostgreSQL that is thrown away, and count every row
+       backup.sh drill             restore a backup into a temporary server, and count every row
 Configuration: POSTGRES_BACKUP_* environment variables, named as the variables of the role homelab.postgres_backup.
 Exit status: 0 when it succeeded; 1 when it failed and another try may succeed; 2 when it cannot succeed before somebody
 changes something: arguments, configuration, rights, versions, programs.
 TEXT
 }
 
-# load COMMAND: reads the command's files, from copies in `work`, a temporary folder of this process's own: Kubernetes
-# replaces a mounted ConfigMap while a run is at work, and a new retention.awk must not meet an old run.sh. Where no copy
-# can be made, it reads the files where they are, and require_work_folder ends the command with `work_fault`. What a
-# signal asks for meanwhile is done when there is a configuration (read_configuration).
+# load COMMAND: reads the command's files, from copies in `work`, a temporary folder of this process: Kubernetes replaces
+# a mounted ConfigMap during a run, and a new retention.awk must not meet an old run.sh. If no copy can be made, it reads
+# the original files, and require_work_folder fails with `work_fault`. A signal that arrives meanwhile is handled when the
+# configuration has been read (read_configuration).
 load() {
     # shellcheck disable=SC2034 # read_configuration has it
     early_signal=''
@@ -69,7 +69,7 @@ load() {
     catch_signals exit_by_signal TERM INT HUP
 }
 
-# read_files: those of $script_files that are of this language.
+# read_files: sources the shell files among $script_files.
 read_files() {
     for script_file in ${script_files:-files.txt}; do
         [ -r "${SCRIPT%/*}/$script_file" ] && [ -n "${script_files:-}" ] || {

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# The text of a backup: compressed, decompressed, cut into pieces, and judged.
+# The text of a backup: compression, decompression, splitting and verification.
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files
 # shellcheck disable=SC2329 # stage() and hooks call functions by name
 
-# How pg_dumpall ends a whole dump (src/bin/pg_dump/pg_dumpall.c, main()).
+# How pg_dumpall ends a complete dump (src/bin/pg_dump/pg_dumpall.c, main()).
 DUMP_END="-- PostgreSQL database cluster dump complete${NEWLINE}--${NEWLINE}${NEWLINE}"
 
 compress() {
@@ -19,28 +19,28 @@ compress() {
 
 decompress() { "$decompressor" -d -c; }
 
-# choose_decompressor: sets `decompressor` to the fastest one that the image has, for what was proven before.
+# choose_decompressor: sets `decompressor` to the fastest one that the image has, for backups that were verified before.
 choose_decompressor() {
     decompressor=$(first_program igzip pigz gzip)
     export decompressor
 }
 
-# copy_bytes BYTES: copies exactly so many bytes of standard input, and reads none beyond. (head reads more than it copies.)
+# copy_bytes BYTES: copies exactly that many bytes of standard input, and reads no more. (head reads more than it copies.)
 copy_bytes() {
     blocks=$(($1 / 1048576)) rest=$(($1 % 1048576))
     [ "$blocks" -eq 0 ] || dd bs=1048576 count="$blocks" iflag=fullblock 2>/dev/null || return 1
     [ "$rest" -eq 0 ] || dd bs="$rest" count=1 iflag=fullblock 2>/dev/null
 }
 
-# begins_section: whether standard input begins as the section of a database does: since version 12 with a comment that
-# names it, before with \connect, or in 11 with pg_dump's comment.
+# begins_section: whether standard input begins with the section of a database: since version 12 a comment that names the
+# database, before that \connect, or in version 11 pg_dump's comment.
 begins_section() {
     head -c 64 | tr -d '\r' | head -n 2 | grep -q -e '^-- Database "' -e '^-- PostgreSQL database dump$' -e '^\\connect '
 }
 
-# read_to_end [COMMAND ...]: decompresses standard input to its end; leaves the last bytes in `end` (or what the command
-# says of the text) and the number of all in `count`.
-# dd counts at a tenth of the cost of a tee and a wc, where it tells (busybox's may not).
+# read_to_end [COMMAND ...]: decompresses standard input to its end; writes the last bytes (or the output of the command,
+# which reads the text) to `end` and the number of bytes to `count`.
+# dd counts at a tenth of the cost of a tee and a wc, if it prints the number (busybox's dd may not).
 read_to_end() {
     [ $# -gt 0 ] || set -- tail -c 64
     if dd if=/dev/null of=/dev/null 2>&1 | grep -q '^0 bytes'; then
@@ -54,16 +54,16 @@ read_to_end() {
     fi
 }
 
-# is_whole_dump: whether the text that was decompressed last ends as a whole dump does.
+# is_whole_dump: whether the text that was decompressed last ends with the completion marker.
 is_whole_dump() {
     case $(tr '\000' '?' <"$work/end"; echo x) in *"${DUMP_END}x") ;; *) return 1 ;; esac
 }
 
-# look_at_sections: what sections.awk finds in the text on standard input.
+# look_at_sections: prints the facts of sections.awk about the text on standard input.
 look_at_sections() { { tr -d '\000'; echo; } | awk -f "$work/sections.awk"; }
 
-# damage_of FACTS BYTES: why a text of so many bytes, of which sections.awk found these facts, is not one complete dump of
-# all databases; nothing where it is.
+# damage_of FACTS BYTES: prints why a text of that many bytes, with these facts of sections.awk, is not one complete dump
+# of all databases; prints nothing if it is.
 damage_of() {
     awk -v bytes="$2" '
         $1 == "kind" { kind = $2 }
@@ -90,7 +90,7 @@ damage_of() {
         }' "$1"
 }
 
-# what_instead_of_gzip FILE: what a file is that does not begin as gzip data does, where that is known.
+# what_instead_of_gzip FILE: prints why a file is damaged that does not begin with gzip data, with its type if known.
 what_instead_of_gzip() {
     begin=$(head -c 512 "$1" 2>/dev/null | tr '\000' '\001'; echo x)
     instead=

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# `backup.sh run`: backups that another script made become complete or damaged.
+# `backup.sh run`: checks backups that another script made; they become complete or damaged.
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files
 # shellcheck disable=SC2329 # stage() and hooks call functions by name
 
-# step_check FILE: reads a backup that another script made: its hash and what its text is.
+# step_check FILE: reads a backup that another script made, for its hash and the facts about its text.
 step_check() {
     mkfifo "$work/check.fifo" || exit 1
     read_to_end look_at_sections <"$work/check.fifo" &
@@ -14,19 +14,19 @@ step_check() {
     wait
 }
 
-# check_unchecked: backups that another script made, unchanged for an hour, become complete or damaged.
+# check_unchecked: checks the unchecked backups that have not changed for an hour.
 check_unchecked() {
     listing >"$work/listing" || return 0
     sed -n '/"state":"unchecked"/s/.*"name":"\([^"]*\)".*/\1/p' "$work/listing" >"$work/unchecked"
     while IFS= read -r unchecked <&3; do
         file=$POSTGRES_BACKUP_DIR/$unchecked
         [ -n "$(find "$file" -mmin +60 2>/dev/null)" ] || continue
-        log "checking $unchecked, which has no sidecar"
+        log "checking $unchecked, which has no checksum file"
         before=$(stat -c '%s %Y' "$file" 2>/dev/null) || continue
         clear_stages
         run_group check "$file"
         case $(stage_status_of read) in
-            0 | "$SIGPIPE_STATUS") ;; # what decompresses may end early where it finds damage
+            0 | "$SIGPIPE_STATUS") ;; # the decompressor may exit early when it finds damage
             *) warn "$unchecked could not be read: $(stage_message_of read)"; continue ;;
         esac
         if [ "$(stat -c '%s %Y' "$file" 2>/dev/null)" != "$before" ]; then
@@ -47,13 +47,13 @@ check_unchecked() {
             replace_text "$file.damaged" "$damage (checked $(now_iso))" || warn "$unchecked could not be marked as damaged: $message"
             warn "$unchecked is damaged: $damage"
         elif [ -e "$file.sha256" ] && [ ! -f "$file.sha256" ]; then
-            warn "no sidecar could be written for $unchecked: $unchecked.sha256 is no file"
+            warn "no checksum file could be written for $unchecked: $unchecked.sha256 is not a regular file"
         else
-            [ ! -e "$file.sha256" ] || warn "the sidecar of $unchecked did not name it and is replaced"
+            [ ! -e "$file.sha256" ] || warn "the checksum file of $unchecked did not name it and is replaced"
             if replace_text "$file.sha256" "$(cut -c 1-64 "$work/hash")  $unchecked"; then
-                log "$unchecked is whole; it has a sidecar now"
+                log "$unchecked is complete; it has a checksum file now"
             else
-                warn "no sidecar could be written for $unchecked: $message"
+                warn "no checksum file could be written for $unchecked: $message"
             fi
         fi
     done 3<"$work/unchecked"

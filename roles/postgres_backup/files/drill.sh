@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# `backup.sh drill`: a backup restored into a PostgreSQL that is thrown away, and every row counted.
-# It needs no credentials and no network, and the backups only to read: a dump's text can run code as superuser.
+# `backup.sh drill`: restores a backup into a temporary server, and counts every row.
+# It has no credentials and no network, and reads the backups read-only: a dump's text can run code as superuser.
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files
 # shellcheck disable=SC2329 # stage() and hooks call functions by name
 
-# How often the watch looks at the room that the data take, in seconds.
+# How often the watch measures the disk space of the data, in seconds.
 DRILL_PAUSE_SECONDS=2
 
 read_drill_configuration() {
@@ -46,7 +46,7 @@ drill() {
     check_volume
     choose_backup
     PGHOST=$work PGPORT=5432 PGDATABASE=postgres
-    # The server would read the last of these too (src/backend/utils/misc/guc.c, InitializeGUCOptionsFromEnvironment).
+    # The server would read the last of these, too (src/backend/utils/misc/guc.c, InitializeGUCOptionsFromEnvironment).
     unset PGPASSWORD PGPASSFILE PGSERVICE PGSSLMODE PGOPTIONS PGCLIENTENCODING
     export PGHOST PGPORT PGDATABASE data file sha256 POSTGRES_BACKUP_DRILL_SECTIONS
     start_group drill_watch "$$" "$time_limit_seconds" "$data" "$POSTGRES_BACKUP_DRILL_SIZE_LIMIT"
@@ -70,33 +70,33 @@ drill() {
     end_step count
     end_drill
     log "OK: $backup restores: $databases databases, $tables tables, $rows rows, all counted"
-    # The last word: whoever follows the log waits for nothing behind it.
+    # The result is printed last: a program that follows the log stops there.
     drill_ends succeeded
     clean_up
 }
 
-# choose_backup: sets `backup`, `file`, `sha256` (empty without a sidecar) and `bytes`.
+# choose_backup: sets `backup`, `file`, `sha256` (empty without a checksum file) and `bytes`.
 choose_backup() {
-    listing >"$work/listing" || fail "the volume cannot be listed" "find or awk failed" "Look at the messages above."
+    listing >"$work/listing" || fail "the volume cannot be listed" "find or awk failed" "Read the messages above."
     backup=$POSTGRES_BACKUP_DRILL_BACKUP
     if [ -z "$backup" ]; then
         backup=$(newest_complete "$work/listing")
         backup=${backup% *}
-        [ -n "$backup" ] || fail "there is no complete backup" "none in $POSTGRES_BACKUP_DIR" "Run a backup first, or name the one to rehearse."
+        [ -n "$backup" ] || fail "there is no complete backup" "none in $POSTGRES_BACKUP_DIR" "Run a backup first, or name the backup for the drill."
     fi
     file=$POSTGRES_BACKUP_DIR/$backup
-    [ -f "$file" ] || fail "the backup is not on the volume" "$backup" "Look at what is there: backup.sh list."
+    [ -f "$file" ] || fail "the backup is not on the volume" "$backup" "List the backups on the volume: backup.sh list."
     line=$(grep -F "\"name\":\"$backup\"" "$work/listing" | head -n 1)
     case $line in
-        *'"state":"damaged"'*) fail_for_good "the backup is damaged" "$backup: $(head -n 1 "$file.damaged" 2>/dev/null)" "Rehearse another one." ;;
+        *'"state":"damaged"'*) fail_for_good "the backup is damaged" "$backup: $(head -n 1 "$file.damaged" 2>/dev/null)" "Run the drill with another backup." ;;
     esac
     sha256=$(json_field sha256 "$line" | tr -d '"')
     [ "$sha256" != null ] || sha256=''
     bytes=$(stat -c %s "$file")
-    log "rehearsing the restore of $backup, $(human_bytes "$bytes")"
+    log "starting the restore drill of $backup, $(human_bytes "$bytes")"
 }
 
-# look_at_the_dump: the hash in the background, and what the text says before its first database.
+# look_at_the_dump: starts the hash in the background, and reads the text before the first database.
 look_at_the_dump() {
     clear_stages
     start_group drill_hash "$file"
@@ -106,20 +106,20 @@ look_at_the_dump() {
         found=$(stage_message_of head)
         check_hash
         [ -n "$found" ] || look_at_the_text
-        fail_for_good "the backup is no dump of a whole cluster" "$backup does not begin as pg_dumpall's text does: ${found:-$damage}" \
-            "Only backups that pg_dumpall made can be rehearsed."
+        fail_for_good "the backup is not a dump of all databases" "$backup does not begin as the text of pg_dumpall does: ${found:-$damage}" \
+            "Run the drill with a backup that pg_dumpall made."
     }
     globals_bytes=$(fact bytes)
     [ "$(fact whole)" = 1 ] || {
         check_hash
-        fail_for_good "the backup is cut off" "$backup ends among the roles and other globals" "Rehearse another one; this one cannot be restored."
+        fail_for_good "the backup is cut off" "$backup ends among the roles and other globals" "Run the drill with another backup; this one cannot be restored."
     }
     dump_version=$(header_value 'server version')
     [ -n "$dump_version" ] || dump_version=$(sed -n 's/^-- Dumped from database version \([0-9][^ ]*\).*/\1/p' "$work/begin" | head -n 1)
     server_version=$(postgres --version | sed -n 's/^postgres (PostgreSQL) \([^ ]*\).*/\1/p')
     image_major=${server_version%%[!0-9]*} dump_major=${dump_version%%[!0-9]*}
-    is_whole_number "$image_major" || fail_for_good "the image has no PostgreSQL server" "postgres --version says '$(postgres --version 2>&1 | head -n 1)'" \
-        "Set postgres_backup_image to one that has the server's programs."
+    is_whole_number "$image_major" || fail_for_good "the image has no PostgreSQL server" "postgres --version printed '$(postgres --version 2>&1 | head -n 1)'" \
+        "Set postgres_backup_image to an image that has the server's programs."
     if is_whole_number "$dump_major" && [ "$image_major" -lt "$dump_major" ]; then
         fail_for_good "the image's server is older than the dump" "PostgreSQL $server_version in the image, a dump of $dump_version" \
             "Use an image of PostgreSQL $dump_major or newer (postgres_backup_image)."
@@ -132,15 +132,15 @@ look_at_the_dump() {
     export PGUSER globals_bytes
 }
 
-# header_value NAME: a value of the header that a run wrote, a JSON string there.
+# header_value NAME: prints a value from the header that a run wrote, where it is a JSON string.
 header_value() {
     sed -n -e '/^--$/q' -e "s/^-- $1: \"\(.*\)\"\$/\1/p" "$work/head" | sed -e 's/\\"/"/g' -e 's/\\\\/\\/g' | head -n 1
 }
 
-# fact NAME: what globals.awk found.
+# fact NAME: prints a fact of globals.awk.
 fact() { sed -n "s/^$1 //p" "$work/facts" | head -n 1; }
 
-# look_at_the_text: reads all of it; sets `damage` to why it is not one complete dump of all databases, if so.
+# look_at_the_text: reads the complete text; sets `damage` to the reason if it is not one complete dump of all databases.
 look_at_the_text() {
     [ -e "$work/sections" ] || {
         run_group drill_text "$file"
@@ -149,30 +149,30 @@ look_at_the_text() {
     damage=$(damage_of "$work/sections" "$(tr -d ' \n' <"$work/count")")
 }
 
-# step_drill_text FILE: sections.awk's facts. (pigz leaves out the end of what it can read of a damaged file.)
+# step_drill_text FILE: the facts of sections.awk. (pigz omits the last readable part of a damaged file.)
 step_drill_text() {
     [ "$decompressor" != pigz ] || decompressor=gzip
     read_to_end look_at_sections <"$1"
 }
 
-# plain_lines: standard input without a byte order mark and the carriage returns at the ends of lines.
+# plain_lines: copies standard input without a byte order mark and without carriage returns at the ends of lines.
 plain_lines() { sed -e "1s/^$(printf '\357\273\277')//" -e "s/$(printf '\r')\$//"; }
 
-# step_drill_facts FILE: the beginning of the text, and globals.awk's facts and copy of the globals.
+# step_drill_facts FILE: the beginning of the text, and the facts and the copy of the globals of globals.awk.
 step_drill_facts() {
     decompress <"$1" 2>"$work/head.err" | head -c 65536 | plain_lines >"$work/head"
     decompress <"$1" 2>/dev/null | awk -v mode=facts -v copy="$data/globals.sql" -f "$work/globals.awk" >"$work/facts"
     decompress <"$1" 2>/dev/null | tail -c "+$(($(fact bytes) + 1))" 2>/dev/null | head -c 65536 | plain_lines >"$work/begin"
 }
 
-# step_drill_hash FILE: its hash; of a file without sidecar also the end of its text.
+# step_drill_hash FILE: its hash; without a checksum file, also the end of its text.
 step_drill_hash() {
     stage hash sha256sum <"$1" >"$work/hash"
     [ -n "$sha256" ] || decompress <"$1" 2>"$work/check.err" | tail -c 64 | tr -d '\r' >"$work/end"
     echo yes >"$work/hashed"
 }
 
-# check_hash: ends the drill where the file is not what its sidecar says, or is not whole.
+# check_hash: fails if the file does not match its checksum file, or has none and is not complete.
 check_hash() {
     [ "$hash_checked" = no ] || return 0
     if [ -n "$hash_group" ]; then
@@ -181,33 +181,33 @@ check_hash() {
         step_group='' hash_group=''
     fi
     [ -e "$work/hashed" ] && [ "$(stage_status_of hash)" = 0 ] || fail "the backup cannot be read from the volume" \
-        "$backup: $(stage_message_of hash)" "Look at the storage behind the volume."
+        "$backup: $(stage_message_of hash)" "Check the storage behind the volume."
     found_hash=$(cut -c 1-64 "$work/hash")
     if [ -z "$sha256" ]; then
         sha256=$found_hash
         is_whole_dump || {
             look_at_the_text
-            fail_for_good "the backup is not whole" "$backup, which has no sidecar, does not end as a whole pg_dumpall dump does${damage:+: $damage}" \
-                "Rehearse another one; this one cannot be restored."
+            fail_for_good "the backup is not complete" "$backup, which has no checksum file, does not end with the completion marker of pg_dumpall${damage:+: $damage}" \
+                "Run the drill with another backup; this one cannot be restored."
         }
     elif [ "$found_hash" != "$sha256" ]; then
-        fail "the backup is not what its sidecar says" "$backup: sha256 $found_hash, its sidecar says $sha256" \
-            "It was damaged or changed after it was made: look at the storage, and rehearse another one."
+        fail "the backup does not match its checksum file" "$backup: sha256 $found_hash, its checksum file has $sha256" \
+            "It was damaged or changed after it was made: check the storage, and run the drill with another backup."
     fi
     hash_checked=yes
 }
 
-# check_text: psql restores more than one complete dump, such as two that make different databases. What a run made was
-# proven by it, and what comes with its contents by the module that read them.
+# check_text: fails if the text is not one complete dump: psql also restores two dumps in one file if they create
+# different databases. Backups of a run were verified by it, and backups with contents by the module that read them.
 check_text() {
     [ -z "$POSTGRES_BACKUP_DRILL_SECTIONS" ] && ! head -n 1 "$work/head" | grep -q '^-- Backup made by homelab.postgres_backup ' || return 0
     look_at_the_text
     [ -z "$damage" ] || fail_for_good "the backup is not one complete dump" "$backup: $damage" \
-        "Rehearse another one; of this one take no copy for a backup, whatever its checksum file says."
+        "Run the drill with another backup. Do not rely on a copy of this one, even if its checksum file matches."
 }
 
-# step_drill_watch MAIN SECONDS FOLDER LIMIT_BYTES: ends the drill at its time limit by SIGUSR1, and by SIGUSR2 when its
-# data take more than they may.
+# step_drill_watch MAIN SECONDS FOLDER LIMIT_BYTES: ends the drill at its time limit by SIGUSR1, and at its size limit by
+# SIGUSR2.
 step_drill_watch() {
     watched=0 shown=0
     while [ "$watched" -lt "$2" ]; do
@@ -226,7 +226,7 @@ step_drill_watch() {
             shown=$watched
             log "still restoring after $((watched / 60)) min; $(human_bytes "${used:-0}") of data"
         fi
-        # Many files take long to look at.
+        # Measuring many files takes long.
         [ "$looked" -eq 0 ] || sleep $((looked * 5))
     done
     kill -USR1 "$1"
@@ -236,26 +236,26 @@ step_drill_watch() {
 end_drill_by_signal() {
     case $1 in
         USR1) fail "the drill took longer than its time limit of $POSTGRES_BACKUP_TIME_LIMIT" "it was in the step: $step" \
-            "Raise postgres_backup_time_limit (the module's option timeout), or give the pod more processor." ;;
+            "Raise postgres_backup_time_limit (the module's option timeout), or give the pod more CPU." ;;
         USR2) too_large "$(cat "$work/used")" ;;
         *)
             ended_by=$1
-            fail "the drill was ended from outside (SIG$1)" "it was in the step: $step" \
-            "Somebody or something stopped the pod: a deletion, an eviction, a node that shut down." ;;
+            fail "the drill was terminated by SIG$1" "it was in the step: $step" \
+            "Something stopped the pod: its deletion, an eviction, or a shutdown of its node." ;;
     esac
 }
 
-# folder_bytes FOLDER: the room that it takes.
+# folder_bytes FOLDER: prints the disk space that it uses.
 folder_bytes() { du -sk "$1" 2>/dev/null | awk '{ printf "%.0f", $1 * 1024 }'; }
 
 # too_large BYTES
 too_large() {
-    fail_for_good "the backup's data need more room than the drill may take" \
-        "$(human_bytes "$1") so far, at most $(human_bytes "$POSTGRES_BACKUP_DRILL_SIZE_LIMIT")" \
-        "Raise postgres_backup_drill_size_limit (the module's option size_limit), where the node has that room."
+    fail_for_good "the restored data exceed the size limit of the drill" \
+        "$(human_bytes "$1") so far; the limit is $(human_bytes "$POSTGRES_BACKUP_DRILL_SIZE_LIMIT")" \
+        "Raise postgres_backup_drill_size_limit (the module's option size_limit), if the node has enough free space."
 }
 
-# end_drill: nothing is left.
+# end_drill: ends all processes of the drill, and deletes its data.
 end_drill() {
     end_watch
     end_server
@@ -264,7 +264,7 @@ end_drill() {
     [ -z "${data:-}" ] || rm -rf "$data"
 }
 
-# drill_ends STATE: the result, where it is wanted.
+# drill_ends STATE: prints the result, and writes it to the result file and the termination message.
 drill_ends() {
     result=$(drill_result "$1")
     printf '%s\n' "$result"
@@ -272,7 +272,7 @@ drill_ends() {
     write_termination_message "$result" drill_result "$1"
 }
 
-# drill_result STATE: one JSON object.
+# drill_result STATE: prints the result, one JSON object.
 drill_result() {
     printf '{"state":"%s","operation":"drill","job":%s,"pod":%s,"started":"%s","finished":%s,"reason":%s' "$1" \
         "$(json_or_null "$POSTGRES_BACKUP_JOB")" "$(json "$POSTGRES_BACKUP_POD")" "$started" \
@@ -284,26 +284,26 @@ drill_result() {
         "$databases" "$tables" "$rows" "$copied_rows" "$can_heal" "$warnings" "$VERSION"
 }
 
-# end_failed_drill: what fail_with() does for a drill.
+# end_failed_drill: $on_failure of a drill.
 end_failed_drill() {
     can_heal=true
     [ "$exit_status" -ne 2 ] || can_heal=false
     reason=$(json "$(printf '%s: %s' "$what" "$found" | head -c 1500)")
     end_drill
     drill_ends failed
-    # Then the container that records it says so.
+    # The container that records the result fails instead.
     if [ -n "$POSTGRES_BACKUP_DRILL_RESULT" ]; then exit_status=0; fi
 }
 
-# drill_prepare: what the drill's container needs: a passwd file with this user id, which initdb insists on; for a
-# scheduled one the word that it is at work.
+# drill_prepare: prepares the drill's container: writes a passwd file with this user id, which initdb requires, and for a
+# scheduled drill the state `running`.
 drill_prepare() {
     step_seconds='' warnings='' started=$(now_iso) reason=null backup='' bytes='' sha256='' server_version=''
     databases=0 tables=0 rows=0 copied_rows=0 can_heal=null ended_by=''
     read_configuration
     passwd=${TMPDIR:-/tmp}/passwd
     if ! message=$( { cat /etc/passwd 2>/dev/null || :; } >"$passwd" && chmod 0644 "$passwd" 2>&1); then
-        fail "no passwd file could be written" "$message" "Look at the room in ${TMPDIR:-/tmp}."
+        fail "no passwd file could be written" "$message" "Check the free space in ${TMPDIR:-/tmp}."
     fi
     grep -q "^[^:]*:[^:]*:$(id -u):" "$passwd" ||
         printf 'postgres-drill:x:%s:%s:PostgreSQL:/:/bin/false\n' "$(id -u)" "$(id -g)" >>"$passwd"
@@ -311,13 +311,13 @@ drill_prepare() {
     write_last_drill "$(drill_result running)"
 }
 
-# drill_record: the scheduled drill's result onto the volume; ends with its status.
+# drill_record: writes the result of a scheduled drill to the volume; exits with the status of the drill.
 drill_record() {
     read_configuration
     text=$(utf8 "$(head -c 65536 "$POSTGRES_BACKUP_DRILL_RESULT" 2>/dev/null | tr -d '\000' | head -n 1)")
     case $text in
         '{"state":"succeeded","operation":"drill",'*'}' | '{"state":"failed","operation":"drill",'*'}') ;;
-        *) fail "the drill left no result" "$POSTGRES_BACKUP_DRILL_RESULT holds none" "Look at the log of the container drill." ;;
+        *) fail "the drill wrote no result" "$POSTGRES_BACKUP_DRILL_RESULT does not contain one" "Read the log of the container drill." ;;
     esac
     write_last_drill "$text"
     printf '%s\n' "$text"

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# `backup.sh run`: the dump, from the server to a partial file on the volume, and read back from there.
+# `backup.sh run`: dumps the server to a partial file on the volume, and reads it back from there.
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files
 # shellcheck disable=SC2329 # stage() and hooks call functions by name
 
-# step_query_server: what the header and the result say of the server. (pg_dumpall leaves out databases that allow no connections,
-# and those with a connection limit of -2: an interrupted DROP DATABASE leaves that, and nothing can connect to them.) A group, so that a server that accepts the connection and
-# then says nothing does not keep the run from its time limit.
+# step_query_server: queries what the header and the result contain about the server. (pg_dumpall omits databases that do
+# not allow connections, and databases with a connection limit of -2, which an interrupted DROP DATABASE leaves: nothing
+# can connect to them.) It is a step, so that the time limit also ends a run whose server does not respond.
 step_query_server() {
     PGCLIENTENCODING=UTF8 psql --no-psqlrc --no-password --tuples-only --no-align --quiet \
         --dbname="$(connection "$POSTGRES_BACKUP_DATABASE")" --set=ON_ERROR_STOP=1 \
@@ -24,7 +24,7 @@ step_query_server() {
         >"$work/answers" 2>"$work/psql.err"
 }
 
-# query_server: sets what the header and the result say of the server.
+# query_server: sets the variables about the server for the header and the result.
 query_server() {
     run_group query_server
     answered=$(now_epoch)
@@ -42,11 +42,11 @@ query_server() {
     client_says=$(pg_dumpall --version 2>/dev/null)
     client_status=$?
     [ "$client_status" -lt 128 ] || fail "pg_dumpall failed" "pg_dumpall --version ended $(status_in_words "$client_status")" \
-        "Something killed it; when it was memory, raise the limit in postgres_backup_resources."
+        "It was killed. If the pod ran out of memory, raise the limit in postgres_backup_resources."
     client_version=$(printf '%s\n' "$client_says" | sed -n 's/^pg_dumpall (PostgreSQL) \([^ ]*\).*/\1/p')
     client_major=${client_version%%[!0-9]*}
     if ! is_whole_number "$client_major" || ! is_whole_number "$server_version_num"; then
-        fail_with 2 "the versions cannot be compared" "pg_dumpall says '$client_version', the server '$server_version'" \
+        fail_with 2 "the versions cannot be compared" "pg_dumpall reports '$client_version', the server '$server_version'" \
             "Use an image with PostgreSQL's own pg_dumpall."
     fi
     if [ "$client_major" -lt $((server_version_num / 10000)) ]; then
@@ -75,22 +75,22 @@ dump() {
     clear_stages
     run_group dump "$partial"
     explain_dump
-    [ "$step_status" -eq 0 ] || fail "the dump was cut off" "its processes ended $(status_in_words "$step_status")" "Look at the messages above."
-    is_whole_dump || fail "the dump is not whole" "pg_dumpall ended with status 0, but its text does not end as a whole dump does ('-- PostgreSQL database cluster dump complete')" \
-        "Look for a wrapper around pg_dumpall in the image, and at postgres_backup_extra_args."
+    [ "$step_status" -eq 0 ] || fail "the dump was cut off" "its processes ended $(status_in_words "$step_status")" "Read the messages above."
+    is_whole_dump || fail "the dump is not complete" "pg_dumpall ended with status 0, but its text does not end with the completion marker ('-- PostgreSQL database cluster dump complete')" \
+        "Check whether the image has a wrapper around pg_dumpall, and check postgres_backup_extra_args."
     remarks=$(stage_message_of dump)
-    [ -z "$remarks" ] || warn "pg_dumpall remarked: $remarks"
+    [ -z "$remarks" ] || warn "pg_dumpall printed: $remarks"
     sha256=$(cut -c 1-64 "$work/hash")
     bytes=$(stat -c %s "$partial")
     uncompressed_bytes=$(tr -d ' \n' <"$work/count")
     end_step dump "$(cat "$work/written")"
-    log "dumped: $(human_bytes "$uncompressed_bytes") of SQL, $(human_bytes "$bytes") compressed, flushed to the volume; the dump is whole"
+    log "dumped: $(human_bytes "$uncompressed_bytes") of SQL, $(human_bytes "$bytes") compressed, flushed to the volume; the dump is complete"
 }
 
-# dump_text: the header and pg_dumpall's text on standard output.
+# dump_text: prints the header and pg_dumpall's text.
 dump_text() {
     cat "$work/header" || return 1
-    # A connection string for what has no environment variable: notice a server that vanished without a word.
+    # Keepalives, which have no environment variable: they detect a server that has vanished.
     set -- --no-password --database="$(connection "$POSTGRES_BACKUP_DATABASE")" \
         --dbname="keepalives_idle=60 keepalives_interval=15 keepalives_count=8" --lock-wait-timeout="$lock_timeout_ms"
     while IFS= read -r argument; do
@@ -101,13 +101,13 @@ ARGUMENTS
     pg_dumpall "$@"
 }
 
-# step_dump PARTIAL: dump → compressor → partial, hashed on the way, then read back from the server. Beside it the
-# partial is decompressed as it grows: from the file, so that the dump need not wait for its check.
-# The partial is written by dd, which reports a full volume and flushes the file to the server.
+# step_dump PARTIAL: dump → compressor → partial file, hashed on the way, then read back from the server. At the same time,
+# step_follow decompresses the growing file: it reads the file, so that the dump does not wait for the check.
+# dd writes the file: it reports a full volume, and flushes the file to the server.
 step_dump() {
     mkfifo "$work/hash.fifo" || exit 1
     stage hash sha256sum <"$work/hash.fifo" >"$work/hash" &
-    # What checks must not slow down what it checks.
+    # The check must not slow down the dump.
     if command -v nice >/dev/null 2>&1; then nice -n 19 sh "$SCRIPT" _step follow "$1" & else step_follow "$1" & fi
     stage dump dump_text | stage compress compress | stage split tee "$work/hash.fifo" |
         stage write dd ibs=65536 obs=1048576 conv=notrunc,fsync of="$1"
@@ -116,10 +116,10 @@ step_dump() {
     wait
 }
 
-# step_follow PARTIAL: decompresses the partial as it grows.
+# step_follow PARTIAL: decompresses the partial file while it grows.
 step_follow() { stage follow follow "$1" | read_to_end; }
 
-# follow FILE: prints the file as it grows, until $work/written says that its writer has ended.
+# follow FILE: prints the file while it grows, until its writer has ended ($work/written exists).
 follow() {
     blocks=0 has_ended=no
     while [ "$has_ended" = no ]; do
@@ -138,7 +138,7 @@ follow() {
     done
 }
 
-# copy_blocks FILE SKIP [OPERAND]: some of the file's blocks of 1 MiB; messages only where it fails.
+# copy_blocks FILE SKIP [OPERAND]: prints blocks of 1 MiB of the file; prints messages only if it fails.
 copy_blocks() {
     dd if="$1" bs=1048576 skip="$2" ${3:+"$3"} 2>"$work/follow.dd"
     copy_status=$?
@@ -146,7 +146,7 @@ copy_blocks() {
     return "$copy_status"
 }
 
-# read_from_server FILE: the hash of what the server has, read past this machine's page cache where the system allows.
+# read_from_server FILE: hashes the file, bypassing this machine's page cache if the file system allows it.
 read_from_server() {
     if dd if="$1" of=/dev/null bs=4096 count=1 iflag=direct 2>/dev/null; then
         echo direct >"$work/read_mode"
@@ -157,7 +157,7 @@ read_from_server() {
     fi
 }
 
-# dump_errors: the errors among pg_dumpall's messages: without the warnings before them, and of a query its first line.
+# dump_errors: prints the errors among pg_dumpall's messages: without earlier warnings, and only the first line of queries.
 dump_errors() {
     [ -s "$work/dump.err" ] || return 0
     awk '
@@ -172,8 +172,8 @@ dump_errors() {
     ' "$work/dump.err" | head -n 6 | cut -c 1-400
 }
 
-# explain_dump: ends the run with the cause when a process of the dump failed. Of several failures the one nearest to
-# the volume is the cause: a broken pipe (SIGPIPE) or our own SIGTERM is a consequence.
+# explain_dump: fails with the cause if a process of the dump failed. The cause of several failures is the one nearest to
+# the volume: a broken pipe (SIGPIPE) or the script's SIGTERM is a consequence.
 explain_dump() {
     cause=
     for name in write follow compress check hash split count text end dump; do
@@ -186,14 +186,14 @@ explain_dump() {
     if [ -z "$cause" ]; then
         for name in write follow compress check hash split count end dump; do
             [ "$(stage_status_of "$name")" = 0 ] || fail "the dump was cut off" \
-                "$name ended $(status_in_words "$(stage_status_of "$name")")" "Something killed its processes: look at the pod's events and the node's log."
+                "$name ended $(status_in_words "$(stage_status_of "$name")")" "Its processes were killed: check the pod's events and the node's log."
         done
         return 0
     fi
     message=
     [ "$cause" != dump ] || message=$(dump_errors)
     [ -n "$message" ] || message=$(stage_message_of "$cause")
-    # Of what was killed nothing but the shell's "Killed" may be there.
+    # The only message of a killed process may be the shell's "Killed".
     if [ -z "$message" ] || [ "$status" = "$SIGKILL_STATUS" ]; then
         message="$cause ended $(status_in_words "$status")${message:+: $message}"
     fi
@@ -202,23 +202,23 @@ explain_dump() {
         dump) fail_by_postgres "pg_dumpall failed" "$message" "$status" ;;
         compress) fail "the compressor $compressor failed" "$message" "Its memory limit may be too small (postgres_backup_resources), or the program is broken: try another postgres_backup_compressor." ;;
         check | count | text | end) fail "the compressed dump cannot be read back" "$message" "The compressor $compressor wrote something that is not gzip: try another postgres_backup_compressor." ;;
-        *) fail "the dump could not be hashed" "$message" "Look at the message; the image's sha256sum may be broken." ;;
+        *) fail "the dump could not be hashed" "$message" "Read the message; the image's sha256sum may be broken." ;;
     esac
 }
 
-# read_back: what the last part of the step found.
+# read_back: fails if the hash of the file on the volume is not that of the data written.
 read_back() {
     read_mode=$(cat "$work/read_mode" 2>/dev/null)
     for name in read read_hash; do
         [ "$(stage_status_of "$name")" = 0 ] || fail "the backup cannot be read back from the volume" \
-            "$(stage_message_of "$name"; status_in_words "$(stage_status_of "$name")")" "Look at the storage behind the volume."
+            "$(stage_message_of "$name"; status_in_words "$(stage_status_of "$name")")" "Check the storage behind the volume."
     done
     found_hash=$(cut -c 1-64 "$work/found_hash")
     [ "$found_hash" = "$sha256" ] || fail "the volume does not hold what was written" \
-        "sha256 $sha256 was written, $found_hash was read back" "The storage is not reliable, or somebody changed the file: check disk, memory and network of the NAS."
+        "sha256 $sha256 was written, $found_hash was read back" "The storage is not reliable, or the file was changed: check the disks, memory and network of the NAS."
     end_step read_back
     case $read_mode in
-        direct) log "read back from the server, past this machine's cache: the hash is equal" ;;
-        *) log "read back (this file system does not allow reading past the cache): the hash is equal" ;;
+        direct) log "read back from the server, bypassing this machine's cache: the hash matches" ;;
+        *) log "read back (this file system does not allow bypassing the cache): the hash matches" ;;
     esac
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# What the script says: the log for people, JSON for programs, and how a failure ends it.
+# Output: the log for people, JSON for programs, and failures.
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files
 # shellcheck disable=SC2030,SC2031 # write_termination_message changes them for itself
@@ -10,7 +10,7 @@ TERMINATION_MESSAGE_BYTES=4096
 NEWLINE='
 '
 TAB=$(printf '\t')
-# What the command does besides when it fails: a function's name.
+# The name of the command's function that fail_with calls.
 on_failure=:
 
 now_iso() { date -u +%Y-%m-%dT%H:%M:%SZ; }
@@ -62,9 +62,9 @@ json_field() {
     printf '%s\n' "$2" | sed -nE "s/^(\{|.*[,{])\"$1\":(\"([^\"\\\\]|\\\\.)*\"|[0-9]+|null).*/\2/p"
 }
 
-# write_termination_message RESULT FUNCTION STATE: what Kubernetes shows as the container's last words: the result, which
-# the function prints of the state. Kubernetes cuts what is longer than 4,096 bytes (Container v1 core,
-# terminationMessagePath), and JSON that is cut is none: then lists are left out, then the reasons of other attempts.
+# write_termination_message RESULT FUNCTION STATE: writes the container's termination message: the result, which the
+# function prints for the state. Kubernetes truncates messages of more than 4,096 bytes (Container v1 core,
+# terminationMessagePath), and truncated JSON is not valid: then lists are left out, then the reasons of other attempts.
 write_termination_message() {
     [ -e "$POSTGRES_BACKUP_TERMINATION_LOG" ] || return 0
     message=$1
@@ -85,24 +85,24 @@ warn() {
     warnings="$warnings${warnings:+,}$(json "$1")"
 }
 
-# end_step NAME [EPOCH]: notes the seconds since the last step ended; EPOCH is when this one did, without it now.
+# end_step NAME [EPOCH]: records the seconds since the last step ended; EPOCH is the end of this step, by default now.
 end_step() {
     step_now=${2:-$(now_epoch)}
     step_seconds="$step_seconds${step_seconds:+,}\"$1\":$((step_now - step_began))"
     step_began=$step_now
 }
 
-# fail WHAT FOUND ADVICE: ends the command.
+# fail WHAT FOUND ADVICE: ends the command with exit status 1.
 fail() { fail_with 1 "$@"; }
 
-# fail_with STATUS WHAT FOUND ADVICE: the same with another exit status, which $on_failure may change.
+# fail_with STATUS WHAT FOUND ADVICE: ends the command with an exit status, which $on_failure may change.
 fail_with() {
     trap '' TERM INT HUP USR1 USR2
     use_kept_streams
     exit_status=$1 what=$2 found=$3 advice=$4
     end_group "${step_group:-}"
     end_watch
-    # First of all: what follows may have to wait for the volume, or the server.
+    # The log is written first: what follows may have to wait for the volume or the server.
     log "FAILED: $what"
     printf '%s\n' "$found" | while IFS= read -r line; do log "  found: $line"; done
     log "  what to do: $advice"
@@ -111,5 +111,5 @@ fail_with() {
     exit "$exit_status"
 }
 
-# fail_for_good WHAT FOUND ADVICE: another try would end in the same way.
+# fail_for_good WHAT FOUND ADVICE: another attempt would fail in the same way.
 fail_for_good() { fail_with 2 "$@"; }

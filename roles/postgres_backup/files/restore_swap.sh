@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# A restore's last step, in which the databases get their names, and what it deletes when it fails.
+# The last step of a restore, which renames the databases, and the clean-up after a failure.
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files
 # shellcheck disable=SC2329 # stage() and hooks call functions by name
 
-# How long the swap may take once nobody is connected, and the last tries to reach the server when all is over.
+# How long the swap may take once nobody is connected; how often the clean-up tries to drop the temporary database.
 SWAP_SECONDS=20
 
 DROP_TRIES=8
@@ -17,7 +17,7 @@ swap_names() {
 $RESTORE_RENAME_SQL" | quiet_psql "$maintenance"
 }
 
-# in_the_way: who is connected to the database that is to be replaced, one a line.
+# in_the_way: prints the sessions and prepared transactions of the database to be replaced, one a line.
 in_the_way() {
     PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=target="$RESTORE_TARGET" 2>/dev/null <<'SQL'
 SELECT translate(format('pid %s (user %s, application "%s", connected since %s)', pid, coalesce(usename, backend_type), application_name,
@@ -29,7 +29,7 @@ SELECT translate(format('prepared transaction %L of %s, since %s', gid, owner,
 SQL
 }
 
-# end_sessions: those in the temporary database, and where asked those in the one to be replaced.
+# end_sessions: ends the sessions in the temporary database, and if requested those in the database to be replaced.
 end_sessions() {
     PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=target="$RESTORE_TARGET" --set=temporary="$RESTORE_TEMPORARY" \
         --set=too="$RESTORE_TERMINATE" >/dev/null 2>&1 <<'SQL'
@@ -38,11 +38,11 @@ SELECT pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
 SQL
 }
 
-# swap_databases: both names in one transaction. RENAME holds off new connections and waits 5 s for those that are there
-# (src/backend/storage/ipc/procarray.c, CountOtherDBBackends): whom end_sessions ends meanwhile cannot come back.
+# swap_databases: renames both in one transaction. RENAME blocks new connections and waits 5 s for existing ones
+# (src/backend/storage/ipc/procarray.c, CountOtherDBBackends): clients that end_sessions ends meanwhile cannot reconnect.
 swap_databases() {
     export exists
-    # A signal in the middle waits: what was committed is no failure.
+    # A signal is handled between attempts: a committed swap is not a failure.
     trap 'pending_signal=TERM' TERM
     trap 'pending_signal=INT' INT
     trap 'pending_signal=HUP' HUP
@@ -57,15 +57,15 @@ swap_databases() {
             message=$(psql_error "$work/psql.err" 2>/dev/null)
             case $message in
                 *': 55006: '* | *': 55P03: '*) busy=$(in_the_way) ;;
-                *': 42P04: '*) fail "the database exists" "'$RESTORE_TARGET' was made while the restore was at work" "Set new_name, or replace." ;;
+                *': 42P04: '*) fail "the database already exists" "'$RESTORE_TARGET' was created during the restore" "Set new_name, or replace." ;;
                 *) if is_swapped; then break; fi
                     psql_failure psql
                     fail "the databases could not be renamed" "$message" "$(restore_advice "$message" "$is_lost")" ;;
             esac
         fi
         if [ "$(now_epoch)" -ge "$swap_deadline" ]; then
-            fail "connections do not leave the database that is to be replaced" "${busy:-sessions that come and go} in '$RESTORE_TARGET'" \
-                "End them, or set terminate_connections; a prepared transaction ends by COMMIT PREPARED or ROLLBACK PREPARED."
+            fail "the database to be replaced is still in use" "${busy:-short-lived sessions} in '$RESTORE_TARGET'" \
+                "End them, or set terminate_connections; a prepared transaction ends with COMMIT PREPARED or ROLLBACK PREPARED."
         fi
         [ "$waited" = yes ] || log "waiting at most $RESTORE_WAIT_SECONDS s for the sessions in $RESTORE_TARGET to end"
         waited=yes
@@ -88,7 +88,7 @@ try_swap() {
     [ "$(stage_status_of psql)" = 0 ]
 }
 
-# is_swapped: whether the transaction was committed although psql did not hear of it.
+# is_swapped: whether the transaction was committed although psql failed.
 is_swapped() {
     there=$(PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=temporary="$RESTORE_TEMPORARY" 2>/dev/null <<'SQL'
 SELECT count(*) FROM pg_catalog.pg_database WHERE datname = :'temporary';
@@ -96,8 +96,8 @@ SQL
     ) && [ "$there" = 0 ]
 }
 
-# drop_temporary: first whatever still works for this restore is ended, since a CREATE DATABASE that nobody waits for
-# any more would still make one.
+# drop_temporary: drops the temporary database. It ends the sessions of this restore first, since a CREATE DATABASE whose
+# client has gone would still create one.
 drop_temporary() {
     tries=0
     while [ "$tries" -lt "$DROP_TRIES" ]; do
@@ -114,7 +114,7 @@ DO $$ BEGIN
     END LOOP;
 END $$;
 SQL
-            log "the temporary database is dropped"
+            log "the temporary database was dropped"
             return 0
         fi
         tries=$((tries + 1))
@@ -123,24 +123,24 @@ SQL
     return 1
 }
 
-# drop_leftovers: what a restore of the same database left that could not clean up. Nobody is connected to those.
+# drop_leftovers: drops temporary databases of earlier restores of the same database, to which nobody is connected.
 drop_leftovers() {
-    quiet_psql "$maintenance" --set=mark="$RESTORE_MARK" >"$work/leftovers" 2>"$work/psql.err" <<'SQL' || warn "what an earlier restore left could not be looked for: $(psql_error "$work/psql.err")"
+    quiet_psql "$maintenance" --set=mark="$RESTORE_MARK" >"$work/leftovers" 2>"$work/psql.err" <<'SQL' || warn "databases of earlier restores could not be listed: $(psql_error "$work/psql.err")"
 SELECT datname FROM pg_catalog.pg_database d JOIN pg_catalog.pg_db_role_setting s ON setdatabase = d.oid AND setrole = 0
     WHERE :'mark' = ANY (setconfig) AND datname !~ E'[\n\r]'
         AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a WHERE a.datid = d.oid AND backend_type = 'client backend');
 SQL
     while IFS= read -r leftover <&3; do
         if drop_database "$leftover" 2>"$work/drop.err"; then
-            warn "dropped what an earlier restore left: $(utf8 "$leftover")"
+            warn "dropped the temporary database of an earlier restore: $(utf8 "$leftover")"
         else
-            warn "what an earlier restore left, '$(utf8 "$leftover")', could not be dropped: $(psql_error "$work/drop.err")"
+            warn "the temporary database of an earlier restore, '$(utf8 "$leftover")', could not be dropped: $(psql_error "$work/drop.err")"
         fi
     done 3<"$work/leftovers"
 }
 
-# drop_database NAME: one that a restore made. First goes what would hold it: subscriptions (whose slots at the publisher
-# may be another database's, and stay), slots, prepared transactions, and the mark of a template.
+# drop_database NAME: drops a database that a restore created, after what would prevent that: subscriptions (their slots on
+# the publisher are kept: they may belong to another database), slots, prepared transactions, and the template flag.
 drop_database() {
     PGCONNECT_TIMEOUT=5 quiet_psql "$1" >/dev/null 2>&1 <<'SQL' || :
 SET client_min_messages = error;

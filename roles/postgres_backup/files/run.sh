@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# `backup.sh run`: its steps in their order, its result, and what an earlier attempt left.
+# `backup.sh run`: its steps in their order, its result, and the results of earlier attempts.
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2153,SC2154 # variables are shared with the other files
 # shellcheck disable=SC2329 # stage() and hooks call functions by name
@@ -34,13 +34,13 @@ run() {
     end_step retention
 
     end_watch
-    # A signal after this point finds a finished run.
+    # A signal after this point does not change the result.
     trap '' TERM INT HUP USR1
     recovered_from=$reason reason=null last_reason=null
     succeeded=$(run_result succeeded)
     write_last_run "$succeeded" || warn "last-run.json could not be written"
     write_termination_message "$succeeded" run_result succeeded
-    log "OK: $final_name, $(human_bytes "$bytes"), proven whole; deleted by retention: $deleted"
+    log "OK: $final_name, $(human_bytes "$bytes"), verified; $deleted deleted by retention"
     printf '%s\n' "$succeeded"
     clean_up
 }
@@ -51,25 +51,25 @@ prepare() {
     take_over_earlier_attempt
     remove_stale_partials
     write_last_run "$(run_result running)" || fail_write "$message" "$write_fault"
-    listing >"$work/listing" || fail "the volume cannot be listed" "find or awk failed" "Look at the messages above."
+    listing >"$work/listing" || fail "the volume cannot be listed" "find or awk failed" "Read the messages above."
     last_backup=$(newest_complete "$work/listing")
     free=$(free_bytes)
     if [ -n "$last_backup" ] && [ "$(awk -v free="$free" -v need="${last_backup#* }" 'BEGIN { print (free < need) }')" = 1 ]; then
-        fail "the backup volume has too little room" "$(human_bytes "$free") free, the last backup took $(human_bytes "${last_backup#* }")" \
-            "Make room or enlarge the volume (postgres_backup_storage_size, the share's quota), or keep fewer backups (postgres_backup_keep_*)."
+        fail "not enough free space on the backup volume" "$(human_bytes "$free") free; the last backup has $(human_bytes "${last_backup#* }")" \
+            "Free disk space or enlarge the volume (postgres_backup_storage_size, the share's quota), or keep fewer backups (postgres_backup_keep_*)."
     fi
     partial=$POSTGRES_BACKUP_DIR/.$POSTGRES_BACKUP_NAME-$time_of_name.sql.gz.$POSTGRES_BACKUP_POD.partial
     start_group watch "$$" "$time_limit_seconds" "$partial"
     watch_group=$group
     query_server
     write_header
-    message=$( { (set -C; : >"$partial"); } 2>&1) || fail_write "${message:-the partial could not be created}"
+    message=$( { (set -C; : >"$partial"); } 2>&1) || fail_write "${message:-the partial file could not be created}"
     log "server $PGHOST:$PGPORT, PostgreSQL $server_version; pg_dumpall $client_version; compressor $compressor; $(human_bytes "$free") free"
     end_step prepare
 }
 
-# take_over_earlier_attempt: what last-run.json tells of an earlier attempt of this Job, or of a run that was cut off.
-# `attempts` comes last: where a signal found it empty, fail_with does this again.
+# take_over_earlier_attempt: reads from last-run.json the result of an earlier attempt of this Job, or of an interrupted
+# run. It sets `attempts` last: after a signal, end_failed_run calls it again if `attempts` is empty.
 take_over_earlier_attempt() {
     this_attempt=1 reason=null last_reason=null recovered_from=null earlier_last_reason=null
     earlier=$(last_run)
@@ -84,17 +84,18 @@ take_over_earlier_attempt() {
         : "${earlier_last_reason:=null}"
         case $reason in
             '"'*) ;;
-            *) reason=$(json "attempt $earlier_attempts was interrupted before it could write its result (killed, out of memory, or the node went away)") ;;
+            *) reason=$(json "attempt $earlier_attempts was interrupted before it could write its result (killed, out of memory, or the node failed)") ;;
         esac
         log "attempt $this_attempt of this Job; the first failed: $reason"
     elif [ "$earlier_state" = '"interrupted"' ]; then
-        warn "the run before this one (job $earlier_job, started $(json_field started "$earlier")) was interrupted before it could write its result"
+        warn "the previous run (job $earlier_job, started $(json_field started "$earlier")) was interrupted before it could write its result"
     fi
     attempts=$this_attempt
 }
 
-# remove_stale_partials: those of this pod's earlier attempts, of earlier pods of this Job (evicted, say: such a pod is
-# dead or about to be), and whatever is a day old. (The beginning of a pod's name has 58 characters at most.)
+# remove_stale_partials: deletes the partial files of earlier attempts of this pod, of earlier pods of this Job (after an
+# eviction, such a pod is dead or terminating), and those that are a day old. (The prefix of a pod's name has at most 58
+# characters.)
 remove_stale_partials() {
     find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name ".$name_pattern.$POSTGRES_BACKUP_POD.partial" \
         -o -name ".$name_pattern.$(printf '%.58s' "${POSTGRES_BACKUP_JOB:-/}-")?????.partial" \
@@ -103,9 +104,9 @@ remove_stale_partials() {
         -o -name ".$name_pattern.damaged.*" \) -mmin +1440 -exec rm -f {} + 2>/dev/null
 }
 
-# step_watch MAIN SECONDS PARTIAL: shows that the run lives, and ends it by SIGUSR1 at its time limit.
+# step_watch MAIN SECONDS PARTIAL: keeps the heartbeat of the run, and ends the run by SIGUSR1 at its time limit.
 step_watch() {
-    # By itself: a volume whose server is away holds up whoever touches it.
+    # A separate process: a volume whose server is down blocks every process that accesses it.
     show_life "$1" "$3" &
     left=$2
     while [ "$left" -gt 0 ]; do
@@ -117,7 +118,7 @@ step_watch() {
     kill -USR1 "$1"
 }
 
-# show_life MAIN PARTIAL: each minute, in last-run.json's time and in the log.
+# show_life MAIN PARTIAL: each minute, touches last-run.json and logs the progress.
 show_life() {
     minutes=0
     while sleep 60 && kill -0 "$1" 2>/dev/null; do
@@ -127,9 +128,10 @@ show_life() {
     done
 }
 
-# publish: sidecar, then rename. The sidecar reserves the name: two runs in one second end up as two backups.
+# publish: writes the checksum file, then renames the partial file. The checksum file reserves the name: two runs in the
+# same second make two backups.
 publish() {
-    chmod "$file_mode" "$partial" 2>/dev/null || warn "the volume does not let a file's mode be set to $file_mode"
+    chmod "$file_mode" "$partial" 2>/dev/null || warn "the volume does not allow setting the mode of a file to $file_mode"
     candidate=$POSTGRES_BACKUP_NAME-$time_of_name.sql.gz
     tries=0
     publishing=yes
@@ -138,10 +140,10 @@ publish() {
             sidecar=$POSTGRES_BACKUP_DIR/$candidate.sha256
             line="$sha256  $candidate"
             if message=$( (set -C; : >"$sidecar") 2>&1); then break; fi
-            [ -e "$sidecar" ] || [ -L "$sidecar" ] || fail_write "${message:-the sidecar could not be created}"
+            [ -e "$sidecar" ] || [ -L "$sidecar" ] || fail_write "${message:-the checksum file could not be created}"
         fi
         tries=$((tries + 1))
-        [ "$tries" -lt 60 ] || fail "no free name for the backup" "$candidate and the $tries seconds before it are taken" "Look at the files on the volume."
+        [ "$tries" -lt 60 ] || fail "no unused name for the backup" "$candidate and the $tries seconds before it are taken" "Check the files on the volume."
         candidate=$POSTGRES_BACKUP_NAME-$(next_second "${candidate#"$POSTGRES_BACKUP_NAME-"}").sql.gz
     done
     if ! write_text "$sidecar" "$line"; then
@@ -154,12 +156,12 @@ publish() {
         publishing=no
         end_run_by_signal "$pending_signal"
     fi
-    # A hard link refuses an existing name; where the file system has none, a rename.
+    # A hard link does not replace an existing file; file systems without hard links get a rename.
     if ln "$partial" "$POSTGRES_BACKUP_DIR/$candidate" 2>/dev/null; then
         rm -f "$partial"
     elif [ -e "$POSTGRES_BACKUP_DIR/$candidate" ] || ! message=$(mv "$partial" "$POSTGRES_BACKUP_DIR/$candidate" 2>&1); then
         rm -f "$sidecar" 2>/dev/null
-        fail_write "${message:-$candidate appeared while the run was at work}"
+        fail_write "${message:-$candidate appeared during the run}"
     fi
     partial=
     sync "$POSTGRES_BACKUP_DIR" 2>/dev/null || :
@@ -167,10 +169,10 @@ publish() {
     publishing=no
     [ -z "$pending_signal" ] || end_run_by_signal "$pending_signal"
     end_step publish
-    log "published as $final_name with its sidecar"
+    log "published as $final_name with its checksum file"
 }
 
-# next_second TIME.sql.gz: the name's time one second later.
+# next_second TIME.sql.gz: prints the time in the name plus one second.
 next_second() {
     stamp=${1%.sql.gz}
     clock=${stamp##*-}
@@ -181,30 +183,30 @@ next_second() {
 
 retain() {
     if [ "$clock_difference" -gt "$CLOCK_TOLERANCE_SECONDS" ] || [ "$clock_difference" -lt "-$CLOCK_TOLERANCE_SECONDS" ]; then
-        warn "retention was left out: this machine's clock differs from the server's by $clock_difference seconds; set the clocks right"
+        warn "retention was skipped: this machine's clock differs from the server's by $clock_difference seconds; synchronise the clocks"
         return 0
     fi
-    listing >"$work/listing" || { warn "retention was left out: the volume could not be listed"; return 0; }
+    listing >"$work/listing" || { warn "retention was skipped: the volume could not be listed"; return 0; }
     delete_planned
     [ -z "$not_deleted" ] || warn "retention could not delete:$not_deleted"
 }
 
-# fail_write MESSAGE [FAULT]: the volume did not take a file; FAULT is write_text's.
+# fail_write MESSAGE [FAULT]: fails because a file could not be written; FAULT is `write_fault` of write_text.
 fail_write() {
     case ${2:-}:$1 in
         full:* | *'No space left'* | *'quota exceeded'*)
             [ -z "$partial" ] || rm -f "$partial" 2>/dev/null
             fail "the backup volume is full" "$1 (without this run $(human_bytes "$(free_bytes)") of $(human_bytes "$(volume_bytes)") are free)" \
-                "Make room or enlarge the volume (postgres_backup_storage_size, the share's quota), or keep fewer backups (postgres_backup_keep_*)." ;;
+                "Free disk space or enlarge the volume (postgres_backup_storage_size, the share's quota), or keep fewer backups (postgres_backup_keep_*)." ;;
         *'Permission denied'* | *'Operation not permitted'*)
             fail_with 2 "the backup volume cannot be written" "$1; $(ls -ld "$POSTGRES_BACKUP_DIR" 2>&1), this runs as $(id)" "$ADVICE_PERMISSION" ;;
         *'Read-only file system'*)
             fail "the backup volume is read-only" "$1" "Mount it read-write; a file system with errors is often switched to read-only by its server." ;;
-        *) fail "the backup volume failed" "$1" "Look at the storage behind the volume and its connection: the file could not be written." ;;
+        *) fail "the backup volume failed" "$1" "Check the storage behind the volume and the connection to it: the file could not be written." ;;
     esac
 }
 
-# run_result STATE: one JSON object.
+# run_result STATE: prints the result, one JSON object.
 run_result() {
     printf '{"state":"%s","job":%s,"pod":%s,"attempts":%s,"started":"%s","finished":%s' "$1" \
         "$(json_or_null "$POSTGRES_BACKUP_JOB")" "$(json "$POSTGRES_BACKUP_POD")" "$attempts" "$started" \
@@ -219,7 +221,7 @@ run_result() {
         "$skipped" "$invalid" "$deleted" "$warnings" "$VERSION"
 }
 
-# end_failed_run: what fail_with() does for a run: the result, and what is left.
+# end_failed_run: $on_failure of a run: writes the result, and reports the older backups.
 end_failed_run() {
     [ -n "$attempts" ] || take_over_earlier_attempt
     [ -z "$partial" ] || rm -f "$partial" 2>/dev/null
@@ -252,9 +254,9 @@ report_older_backups() {
 
 # end_run_by_signal NAME
 end_run_by_signal() {
-    # Before there is a configuration nothing was begun.
+    # Without a configuration, nothing has been started yet.
     [ -n "${POSTGRES_BACKUP_TERMINATION_LOG:-}" ] || exit "$SIGTERM_STATUS"
-    # Half published is neither kept nor failed: publish() looks at what came meanwhile.
+    # A half-published backup must be neither kept nor failed: publish() handles the signal.
     if [ "$publishing" = yes ]; then
         pending_signal=$1
         return 0
@@ -267,16 +269,16 @@ end_run_by_signal() {
             ended_by=$1
             if is_one_try_too_many; then
                 ended_at_start=yes
-                fail "this attempt was ended as it began (SIG$1)" "attempt $attempts; Kubernetes does that when the Job has reached its limit of tries" \
-                    "Correct what ended the first attempt: the last line has its reason."
+                fail "this attempt was terminated as it started (SIG$1)" "attempt $attempts; Kubernetes does so when the Job has reached its backoff limit" \
+                    "Fix the cause of the first failure: the last line contains the reason."
             fi
-            fail "the run was ended from outside (SIG$1)" "it was in the step: $step" \
-            "Somebody or something stopped the pod: a deletion, an eviction, a node that shut down. Kubernetes tries again where the Job allows it." ;;
+            fail "the run was terminated by SIG$1" "it was in the step: $step" \
+            "Something stopped the pod: its deletion, an eviction, or a shutdown of its node. Kubernetes tries again if the Job allows it." ;;
     esac
 }
 
-# is_one_try_too_many: whether this is a further attempt that ends within its first seconds, by a signal: a Job with
-# restartPolicy OnFailure (of an earlier version of the role) ends its last one so.
+# is_one_try_too_many: whether this is another attempt that a signal ends within its first seconds: a Job with
+# restartPolicy OnFailure (of an earlier version of the role) ends its last attempt in this way.
 is_one_try_too_many() {
     [ "$step" = prepare ] && [ $(($(now_epoch) - step_began)) -le 5 ] || return 1
     [ -n "$attempts" ] || take_over_earlier_attempt

@@ -1,38 +1,38 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# What a dump's text is, and where each of its databases lies, read once and as psql reads it: statements, strings over
-# several lines, comments, dollar quotes, backslash commands, COPY data (src/fe_utils/psqlscan.l, src/bin/psql/mainloop.c
-# and copy.c; what the dumps hold: src/bin/pg_dump/pg_dumpall.c, pg_dump.c, pg_backup_archiver.c, versions 9.6 to 19).
-# The modules judge by the same rules (dump_reader.py).
+# Prints what kind of dump a text is, and the position of each database in it. It reads the text once, as psql does:
+# statements, strings over several lines, comments, dollar quotes, backslash commands, COPY data (src/fe_utils/psqlscan.l,
+# src/bin/psql/mainloop.c and copy.c; for the contents of dumps: src/bin/pg_dump/pg_dumpall.c, pg_dump.c,
+# pg_backup_archiver.c, versions 9.6 to 19). The modules apply the same rules (dump_reader.py).
 #
 # Standard input: the text without NUL bytes (they end lines in some awks) and with ONE newline appended, which shows
-# whether the last line has its own. feeding: `{ decompress | tr -d '\000'; echo; } | awk -f sections.awk`. Whoever
-# feeds it knows whether there were NULs: `bytes` is what was read without the appended newline.
+# whether the last line ends with a newline: `{ decompress | tr -d '\000'; echo; } | awk -f sections.awk`. The caller
+# detects NUL bytes by `bytes`, which is the number of bytes read without the appended newline.
 #
-# Standard output, one fact a line; offsets and lengths are bytes of the text as it is (a carriage return counts, and so
-# does a byte order mark):
+# Standard output, one fact a line; offsets and lengths are bytes of the original text (carriage returns and a byte order
+# mark count):
 #
 #   section OFFSET LENGTH BODY ENCODING NAME   for each database in the text's order: where its section begins, its length,
 #                                              where its body begins (after its \connect; OFFSET where it has none), the
 #                                              client_encoding that is set before its body (- where there is none), and
 #                                              its name to the line's end (bytes of the text; empty for pg_dump's)
 #   kind cluster|database|globals|none
-#   globals OFFSET LENGTH ENCODING             of a cluster: what stands before the first section
-#   version X                                  of the server that was dumped, where the text tells it
-#   bytes N                                    how long the text is
+#   globals OFFSET LENGTH ENCODING             of a cluster: the text before the first section
+#   version X                                  of the server that was dumped, if the text contains it
+#   bytes N                                    the length of the text
 #   complete yes                               it is one complete dump; else:
-#   reason KEY LINE DETAIL                     why not. LINE is the line in question or 0; DETAIL says more or is empty
+#   reason KEY LINE DETAIL                     why not. LINE is the line in question or 0; DETAIL has details or is empty
 #
-# Keys, as the modules have them: message (neither SQL of a dump nor a comment, such as a program's warning; \. outside of COPY), command (one of
-# psql's that no dump has), rows (COPY data that PostgreSQL refuses), cut (DETAIL newline: all but the last bytes is there;
-# transaction: one is not committed), after (something follows the end), two (dumps), product (another one's: DETAIL),
-# encoding (UTF-16, UTF-32), format (DETAIL: custom, tar, gzip), empty, unknown.
+# Keys, as in the modules: message (neither SQL of a dump nor a comment, such as a program's warning; \. outside of COPY),
+# command (a psql command that dumps do not contain), rows (COPY data that PostgreSQL rejects), cut (DETAIL newline: only
+# the last bytes are missing; transaction: one is not committed), after (something follows the end), two (dumps), product
+# (a dump of another product: DETAIL), encoding (UTF-16, UTF-32), format (DETAIL: custom, tar, gzip), empty, unknown.
 
 BEGIN {
-    FS = "\t" # so that NF is a row's number of columns
+    FS = "\t" # so that NF is the number of columns of a row
     BETWEEN = 0; STATEMENT = 1; STRING = 2; ESCAPES = 3; NAME = 4; DOLLAR = 5; COMMENT = 6
-    # What the statements of a dump begin with, of any version.
+    # The first words of statements in dumps, of all versions.
     text = "ALTER BEGIN COMMENT COMMIT COPY CREATE DROP GRANT INSERT REFRESH RESET REVOKE SECURITY SELECT SET UPDATE"
     count = split(text, part, " ")
     for (i = 1; i <= count; i++) is_word[part[i]] = 1
@@ -42,7 +42,7 @@ BEGIN {
     dashes = -1
 }
 
-# Rows of COPY that are as they should be.
+# Valid rows of COPY.
 in_copy > 2 && NF == columns && !index($0, "\r") { size += length($0) + 1; next }
 
 reason != "" { size += length($0) + 1; next }
@@ -98,9 +98,9 @@ function refuse(key, words) {
     detail = words
 }
 
-# judge: what only the text's end shows.
+# judge: the checks at the end of the text.
 function judge(    wanted, key_line, i, last) {
-    # The last line may be the beginning of one.
+    # The last line may be truncated.
     if (reason != "" && found_at == NR && kind != "" && ended == "") { reason = ""; refuse("cut") }
     if (reason != "") return
     if (!bytes || (has_bom && bytes == 3)) { refuse("empty"); return }
@@ -122,7 +122,7 @@ function judge(    wanted, key_line, i, last) {
     else if (in_transaction) refuse("cut", "transaction")
 }
 
-# look_for_product LINE: other programs name themselves at the beginning, PostgreSQL's relatives in pg_dump's words.
+# look_for_product LINE: other products write their name at the beginning; forks of PostgreSQL write it like pg_dump.
 function look_for_product(text) {
     if (text ~ /^-- [A-Za-z][A-Za-z0-9_. ]* database (cluster )?dump$/ && text !~ /^-- PostgreSQL /) {
         match(text, / database (cluster )?dump$/)
@@ -158,7 +158,7 @@ function is_plain_insert(    rest) {
     return (state == BETWEEN ? rest ~ /VALUES \(.*\);$/ : rest ~ /\)[,;]$/) && rest !~ /['"$\\\r]|--|\/\*|[A-Za-z0-9_&]#|;.|: /
 }
 
-# scan REST: what stands in the line from here on; carries `state` to its end.
+# scan REST: reads the rest of a line; updates `state` to its value at the end of the line.
 function scan(rest,    at, one) {
     before = ""
     while (rest != "" && reason == "") {
@@ -219,13 +219,13 @@ function scan(rest,    at, one) {
     }
 }
 
-# behind_comment REST: a carriage return ends a comment of one line, too.
+# behind_comment REST: the text after a comment of one line, which a carriage return ends, too.
 function behind_comment(rest,    at) {
     at = index(rest, "\r")
     return at ? substr(rest, at + 1) : ""
 }
 
-# dollar REST AT: what follows the dollar sign, which begins a dollar quote, or is part of a name or a parameter.
+# dollar REST AT: the text after a dollar sign, which begins a dollar quote, or is part of a name or a parameter.
 function dollar(rest, at,    behind) {
     behind = substr(rest, at)
     if (substr(rest, 1, at - 1) !~ /[A-Za-z_\200-\377][A-Za-z0-9_\200-\377]*$/ && match(behind, /^\$([A-Za-z_\200-\377][A-Za-z0-9_\200-\377]*)?\$/)) {
@@ -241,7 +241,7 @@ function begin_statement(rest,    word) {
     if (ended != "") { refuse("after"); return }
     match(rest, /^[A-Z]*/)
     word = substr(rest, 1, RLENGTH)
-    # A line of capitals alone is what psql says that it did.
+    # A line with only capitals is a command tag of psql.
     if (!(word in is_word) || substr(rest, RLENGTH + 1, 1) ~ /[A-Za-z0-9_$\200-\377]/ || rest ~ /^[A-Z0-9 ]+\r?$/) {
         refuse("message")
         return
@@ -255,7 +255,7 @@ function begin_statement(rest,    word) {
     is_routine = verb == "CREATE" && toupper(rest) ~ /^CREATE[ \t]+(OR[ \t]+REPLACE[ \t]+)?(FUNCTION|PROCEDURE)([^A-Z0-9_]|$)/
 }
 
-# after_colon: the line after one that ended in a colon.
+# after_colon: checks the line after one that ended in a colon.
 function after_colon() {
     if (reason == "" && $0 !~ /^ *CASE([^A-Za-z0-9_$\200-\377]|$)/) {
         refuse("message")
@@ -264,10 +264,10 @@ function after_colon() {
     colon_at = 0
 }
 
-# words TEXT AT_END: of a statement's text what is no string, name or comment; `before` stands in front of it.
+# words TEXT AT_END: checks text of a statement outside of strings, quoted names and comments; `before` precedes it.
 function words(text, at_end,    word) {
     # `name: ` is how a program's message begins; SQL has a colon only doubled, in := and [1:2], after a blank, or in [1:
-    # before a CASE on a line of its own.
+    # before a CASE on a separate line.
     if (index(text, ":") && (text ~ /[^ \t\r\f\v:[]:[ \t\r\f\v]/ || (before != "" && text ~ /^:[ \t\r\f\v]/))) {
         refuse("message")
         return
@@ -275,7 +275,7 @@ function words(text, at_end,    word) {
     if (at_end && (text ~ /[^ \t\r\f\v:[]:$/ || (before != "" && text == ":"))) colon_at = NR
     if (verb == "COPY") plain = substr(plain text " ", 1, 200000)
     if (!is_routine || parens) return
-    # psql counts these in what creates a function or procedure only (BEGIN ATOMIC ... END).
+    # psql counts these only in statements that create a function or procedure (BEGIN ATOMIC ... END).
     text = tolower(text)
     while (match(text, /[a-z_\200-\377][a-z0-9_\200-\377]*/)) {
         word = substr(text, RSTART, RLENGTH)
@@ -287,7 +287,7 @@ function words(text, at_end,    word) {
 
 function end_statement(    text) {
     state = BETWEEN
-    # Rows that belong to no database.
+    # Rows outside of the databases.
     if (!in_section && (verb == "INSERT" || (verb == "COPY" && plain ~ /FROM +[Ss][Tt][Dd][Ii][Nn]/))) { refuse("message"); return }
     if (verb == "BEGIN" || verb == "COMMIT") {
         if (head !~ /^(BEGIN|COMMIT)([ \t]+(WORK|TRANSACTION))?[ \t]*;/) refuse("message")
@@ -314,7 +314,7 @@ function setting(text,    value) {
     else standard = tolower(value) !~ /^(off|false|0|no)$/
 }
 
-# set_encoding NAME: in some, a byte of ASCII can be the second of a character.
+# set_encoding NAME: in some encodings, the second byte of a character can be an ASCII character.
 function set_encoding(name) {
     if (!in_section) { if (globals_encoding == "") globals_encoding = name }
     else if (!has_body) encoding = name
@@ -415,7 +415,7 @@ function command(text,    word) {
     if (word == "unrestrict") { if (text == key) key = ""; return }
     if (ended != "") { refuse("after"); return }
     if (word == "" || word == ".") { refuse("message"); return }
-    if (key != "") return # psql refuses all others there
+    if (key != "") return # psql rejects all other commands there
     if (word == "restrict") { key = text; was_restricted = 1 }
     else if (word == "encoding") set_encoding(text)
     else if (word == "connect" || word == "c") connect(text)
@@ -458,11 +458,11 @@ function unescaped(text,    at, result) {
 
 # ------------------------------------------------------------------------------------------------------------ COPY data
 
-# row: a line of COPY data that is the first, the last, or not what it should be.
+# row: checks a line of COPY data that is the first, the last, or not valid.
 function row(    at) {
     at = index($0, "\r")
     if ($0 == "\\." || $0 == "\\.\r") {
-        # Up to version 17 psql sends the end marker too, which must end as the rows do.
+        # Up to version 17, psql also sends the end marker, which must have the same line ending as the rows.
         if (in_copy > 1 && is_crlf != (at > 0)) refuse("rows")
         in_copy = 0
         return
@@ -471,10 +471,10 @@ function row(    at) {
         is_crlf = at > 0 && at == length($0)
         in_copy = columns > 1 && !is_crlf ? 3 : 2
     }
-    # One way to end lines in one COPY; a carriage return in a value is written as \r.
+    # All lines of one COPY have the same ending; a carriage return in a value is written as \r.
     if (is_crlf ? at != length($0) || !at : at) refuse("rows")
     else if (columns > 0 && NF != columns && (NF || columns > 1)) {
-        # A tab after a backslash parts no columns.
+        # A tab after a backslash does not separate columns.
         line = $0
         gsub(/\\./, "", line)
         if (gsub(/\t/, "", line) != columns - 1) refuse("rows")

@@ -5,12 +5,12 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files
 
-# open_volume: what list and prune need before they start.
+# open_volume: the checks and the listing that list and prune begin with.
 open_volume() {
     require_tools awk cp cut find grep head mktemp sed sort stat tail tr
     check_volume
     require_work_folder
-    listing >"$work/listing" || fail "the volume cannot be listed" "find or awk failed" "Look at the messages above."
+    listing >"$work/listing" || fail "the volume cannot be listed" "find or awk failed" "Read the messages above."
     cat "$work/listing"
 }
 
@@ -44,21 +44,21 @@ prune() {
         }
     ' "$planned"
     if [ -n "$not_deleted" ]; then
-        fail "not everything could be deleted" "still there:$not_deleted" "$ADVICE_PERMISSION"
+        fail "some backups could not be deleted" "not deleted:$not_deleted" "$ADVICE_PERMISSION"
     fi
 }
 
-# delete_planned: deletes what $work/plan says, the backup before its sidecar, and the sidecars of backups gone.
-# $work/deleted gets a line of name and bytes each; sets `deleted` (their number) and `not_deleted` (names).
+# delete_planned: deletes the backups in $work/plan, each before its checksum file, and the checksum files of deleted
+# backups. Writes a line of name and bytes for each to $work/deleted; sets `deleted` (a number) and `not_deleted` (names).
 delete_planned() {
     deleted=0 not_deleted=
     : >"$work/deleted"
     while IFS=' ' read -r name bytes_freed <&3; do
         file=$POSTGRES_BACKUP_DIR/$name
-        # Somebody may have asked to keep it since the volume was listed.
+        # A .keep file may have been created since the volume was listed.
         [ ! -e "$file.keep" ] || continue
         rm -f "$file" 2>/dev/null
-        # Another run's retention may have been faster: that is no failure.
+        # If retention of another run deleted the backup first, that is not a failure.
         if [ ! -e "$file" ] && [ ! -L "$file" ]; then
             rm -f "$file.sha256" "$file.damaged" 2>/dev/null
             deleted=$((deleted + 1))
@@ -72,7 +72,7 @@ delete_planned() {
     while IFS= read -r name <&3; do
         file=$POSTGRES_BACKUP_DIR/$name
         if [ ! -e "$file" ] && [ ! -L "$file" ]; then
-            # A fresh sidecar may belong to a run that is about to publish.
+            # A new checksum file may belong to a run that is about to publish.
             find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name "$name.sha256" -o -name "$name.damaged" \) -mmin +60 -exec rm -f {} + 2>/dev/null
         fi
     done 3<"$work/orphans"

@@ -121,7 +121,7 @@ def test_existing_database_name_is_refused(ansible: Ansible, untouched: LiveServ
     for check in ([], ["--check"]):
         found = module(ansible, untouched, *check, database="app")
         assert found["failed"]
-        assert "the database exists: 'app'" in found["msg"]
+        assert "the database already exists: 'app'" in found["msg"]
 
 
 def test_backup_changed_since_the_fetch_is_refused(ansible: Ansible, untouched: LiveServer) -> None:
@@ -151,7 +151,7 @@ def test_open_connection_to_the_database_is_refused(ansible: Ansible, untouched:
     with untouched.session("app"):
         found = module(ansible, untouched, database="app", replace=True, connections_timeout="3s")
     assert found["failed"]
-    assert "connections do not leave" in found["msg"] and "the pool" in found["msg"]
+    assert "the database to be replaced is still in use" in found["msg"] and "the pool" in found["msg"]
 
 
 def test_open_connection_is_ended_on_request(ansible: Ansible, live: LiveServer) -> None:
@@ -233,7 +233,7 @@ def test_pod_killed_leaves_nothing(ansible: Ansible, untouched: LiveServer) -> N
     if untouched.waits():  # the kubelet may have let it end by itself
         done = module(ansible, untouched, database="app", replace=True)
         assert not done["failed"], done["msg"]
-        assert "dropped what an earlier restore left" in json.dumps(done["warnings"])
+        assert "dropped the temporary database of an earlier restore" in json.dumps(done["warnings"])
         # As it was: the databases' ids are compared.
         untouched.drop("app")
         untouched.sql(f"ALTER DATABASE {quoted(done['replaced'])} RENAME TO app;")

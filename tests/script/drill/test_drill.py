@@ -212,7 +212,7 @@ def test_what_no_transaction_can_hold_is_restored_without(rehearsal: Rehearsal, 
     ):
         rehearsal.put(text)
         outcome = run(rehearsal, drill_sections=sections(text), drill_settings=settings).check()
-        assert f": {code}: " in outcome.log and "once more without" in outcome.log
+        assert f": {code}: " in outcome.log and "trying again without" in outcome.log
         assert "many" in counted(outcome)
 
 
@@ -295,7 +295,7 @@ def test_neighbours_whose_encodings_have_no_conversion(
     found = counted(outcome)
     assert found.keys() == names | {"postgres", "template1"}
     assert all(found[name] == {("public", "t"): 5} for name in names)
-    assert outcome.log.count("once more") == 1
+    assert outcome.log.count("trying again") == 1
 
 
 @pytest.mark.parametrize(
@@ -336,7 +336,7 @@ def test_what_is_no_dump_of_a_server(rehearsal: Rehearsal, name: str) -> None:
         "empty": "empty",
     }
     rehearsal.put(foreign.TEXTS[name].text)
-    assert_failed(rehearsal, run(rehearsal), "no dump of a whole cluster", words[name])
+    assert_failed(rehearsal, run(rehearsal), "not a dump of all databases", words[name])
 
 
 def test_inserts_are_counted_too(rehearsal: Rehearsal, server: Server) -> None:
@@ -396,7 +396,7 @@ def test_one_without_sidecar_is_read_to_its_end(rehearsal: Rehearsal, small: byt
     rehearsal.put(small, sidecar=False)
     assert run(rehearsal, drill_backup=NAME).check().result["sha256"]
     rehearsal.put(small[: small.index(b"-- PostgreSQL database cluster dump complete")], sidecar=False)
-    assert_failed(rehearsal, run(rehearsal, drill_backup=NAME), "not whole", heals=False)
+    assert_failed(rehearsal, run(rehearsal, drill_backup=NAME), "not complete", heals=False)
 
 
 # What must not be called good.
@@ -416,7 +416,7 @@ def damaged(data: bytes, how: str) -> bytes:
 def test_a_file_that_is_not_what_its_sidecar_says(rehearsal: Rehearsal, small: bytes, how: str) -> None:
     path = rehearsal.put(small)
     path.write_bytes(damaged(path.read_bytes(), how))
-    assert_failed(rehearsal, run(rehearsal), "not what its sidecar says")
+    assert_failed(rehearsal, run(rehearsal), "does not match its checksum file")
 
 
 @pytest.mark.parametrize("how", ["flipped", "cut"])
@@ -436,9 +436,9 @@ def test_one_marked_as_damaged(rehearsal: Rehearsal, small: bytes) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (b"", "no dump of a whole cluster"),
-        (b"SELECT 1;\n", "no dump of a whole cluster"),
-        (b"--\n-- PostgreSQL database dump\n--\n\nSET a = 1;\n", "no dump of a whole cluster"),
+        (b"", "not a dump of all databases"),
+        (b"SELECT 1;\n", "not a dump of all databases"),
+        (b"--\n-- PostgreSQL database dump\n--\n\nSET a = 1;\n", "not a dump of all databases"),
         (b"--\n-- PostgreSQL database cluster dump\n--\n\nCREATE ROLE a;\n", "cut off"),
     ],
 )
@@ -482,7 +482,7 @@ def test_what_postgresql_refuses(rehearsal: Rehearsal, small: bytes, statement: 
     text = re.sub(rb"\n\\(un)?restrict [^\n]*", b"", small)
     rehearsal.put(edited(text, b"CREATE TABLE public.numbers", statement))
     outcome = run(rehearsal)
-    assert_failed(rehearsal, outcome, "does not restore" if b"TABLE" not in statement else "already", *words)
+    assert_failed(rehearsal, outcome, "cannot be restored" if b"TABLE" not in statement else "already", *words)
 
 
 def test_no_row_and_no_password_is_shown(rehearsal: Rehearsal, small: bytes) -> None:
@@ -500,13 +500,13 @@ def test_rows_that_are_lost_on_the_way(rehearsal: Rehearsal, small: bytes) -> No
     head, found, tail = small.partition(b"\\connect app")
     text = re.sub(rb"\n\\(un)?restrict [^\n]*", b"", found + tail)
     rehearsal.put(head + text.replace(b"--\n-- PostgreSQL database dump complete", lost, 1))
-    assert_failed(rehearsal, run(rehearsal), "not every row", "1000", "999", heals=False)
+    assert_failed(rehearsal, run(rehearsal), "rows do not match the dump", "1000", "999", heals=False)
 
 
 def test_more_data_than_there_may_be(rehearsal: Rehearsal, small: bytes) -> None:
     rehearsal.put(small.replace(b"1\n2\n3\n", b"".join(b"%d\n" % n for n in range(3_000_000)), 1))
     outcome = run(rehearsal, drill_size_limit=str(60 << 20))
-    assert_failed(rehearsal, outcome, "more room", "60.0 MiB")
+    assert_failed(rehearsal, outcome, "size limit of the drill", "60.0 MiB")
     assert "size_limit" in outcome.log
 
 
@@ -593,7 +593,7 @@ def test_the_throwaway_server_is_killed(rehearsal: Rehearsal, small: bytes) -> N
             os.kill(pid, signal.SIGKILL)
     began = time.monotonic()
     outcome = rehearsal.finish(process)
-    assert_failed(rehearsal, outcome, "ended in the middle", heals=True)
+    assert_failed(rehearsal, outcome, "stopped during the restore", heals=True)
     assert time.monotonic() - began < 30
 
 
@@ -621,7 +621,7 @@ def test_the_record_on_the_volume(rehearsal: Rehearsal, small: bytes) -> None:
     result.write_text('{"state":"failed","operation":"drill","can_heal":false}\n')
     rehearsal.run("_drill_record", env=env).check(2)
     result.write_text("anything\n")
-    assert "left no result" in rehearsal.run("_drill_record", env=env).check(1).log
+    assert "wrote no result" in rehearsal.run("_drill_record", env=env).check(1).log
 
 
 def test_a_drill_that_left_no_word_was_interrupted(rehearsal: Rehearsal) -> None:

@@ -164,7 +164,7 @@ def test_an_existing_name(offline: Sandbox, live: Live) -> None:
     prepare(offline, live.server, live.backup)
     before = state_of(live.server)
     outcome = restore(offline, plan_restore(request_of(live.backup, "app")))
-    assert_failed(outcome, live.server, before, "the database exists", "'app'", "new_name")
+    assert_failed(outcome, live.server, before, "the database already exists", "'app'", "new_name")
 
 
 @pytest.mark.parametrize("damage", ["cut", "damaged", "tampered", "missing"])
@@ -191,7 +191,7 @@ def test_contents_of_another_backup(offline: Sandbox, live: Live) -> None:
     prepare(offline, live.server, foreign)
     before = state_of(live.server)
     outcome = restore(offline, plan_restore(request_of(foreign, "app", new_name="x")))
-    assert_failed(outcome, live.server, before, "the contents are not this backup's")
+    assert_failed(outcome, live.server, before, "the contents are not those of this backup")
 
 
 def test_other_rows_than_the_contents_say(offline: Sandbox, live: Live) -> None:
@@ -199,7 +199,7 @@ def test_other_rows_than_the_contents_say(offline: Sandbox, live: Live) -> None:
     before = state_of(live.server)
     plan = plan_restore(request_of(live.backup, "app", new_name="x"))
     outcome = restore(offline, plan, RESTORE_ROWS=str(plan.rows + 1))
-    assert_failed(outcome, live.server, before, "the rows are not those of the backup", f"expected {plan.rows + 1}")
+    assert_failed(outcome, live.server, before, "the number of rows does not match the backup", f"expected {plan.rows + 1}")
 
 
 def test_a_text_that_ends_early(offline: Sandbox, live: Live) -> None:
@@ -274,7 +274,7 @@ def test_missing_roles(offline: Sandbox, fresh_server: Server, empty: Server) ->
         == "readers"
     )
     assert "SCRAM" not in outcome.out + outcome.log
-    assert any("nobody became their member: a group" in warning for warning in outcome.result["warnings"])
+    assert any("memberships in them were not granted: a group" in warning for warning in outcome.result["warnings"])
     assert text_of(empty, "shop") == text_of(fresh_server, "shop")
     assert empty.sql("SELECT count(*) FROM pg_roles WHERE rolname = 'other';") == "0"
 
@@ -344,7 +344,7 @@ def test_a_connection_that_does_not_go(offline: Sandbox, shop: Live) -> None:
         outcome = restore(offline, plan)
         assert session.poll() is None
     words = (
-        "connections do not leave",
+        "the database to be replaced is still in use",
         "pid ",
         "user postgres",
         'application "the pool"',
@@ -353,7 +353,7 @@ def test_a_connection_that_does_not_go(offline: Sandbox, shop: Live) -> None:
     )
     for word in words:
         assert word in outcome.log + outcome.result["reason"] or json.dumps(word) in outcome.log
-    assert_failed(outcome, shop.server, before, "connections do not leave the database")
+    assert_failed(outcome, shop.server, before, "the database to be replaced is still in use")
 
 
 @under_one
@@ -381,7 +381,7 @@ def test_a_signal_while_it_waits(offline: Sandbox, shop: Live) -> None:
         process.send_signal(signal.SIGTERM)
         session.kill()
         outcome = offline.finish(process)
-    assert_failed(outcome, shop.server, before, "ended from outside", "swap")
+    assert_failed(outcome, shop.server, before, "terminated by SIG", "swap")
 
 
 @under_one
@@ -451,7 +451,7 @@ def test_a_signal_in_the_middle(offline: Sandbox, live: Live, sent: signal.Signa
     process = offline.start("_restore", env=dict(plan_restore(request_of(live.backup, "app", replace=True)).variables))
     offline.wait_until(lambda: feeding(live.server), "the feed", process)
     outcome = offline.terminate(process, sent)
-    assert_failed(outcome, live.server, before, "ended from outside", sent.name)
+    assert_failed(outcome, live.server, before, "terminated by", sent.name)
     offline.assert_nothing_left()
 
 
@@ -472,7 +472,7 @@ def test_a_signal_while_the_database_is_made(offline: Sandbox, live: Live) -> No
         offline.wait_until(lambda: "CREATE DATABASE" in live.server.sql(waiting), "CREATE DATABASE", process)
         outcome = offline.terminate(process)
     time.sleep(0.5)
-    assert_failed(outcome, live.server, before, "ended from outside", "create")
+    assert_failed(outcome, live.server, before, "terminated by SIG", "create")
 
 
 def test_killed_in_the_middle_and_tried_again(offline: Sandbox, live: Live) -> None:
@@ -496,7 +496,7 @@ def test_killed_in_the_middle_and_tried_again(offline: Sandbox, live: Live) -> N
     assert f"app_restoring_{TOKEN}" in names(live.server)
     again = plan_restore(request_of(live.backup, "app", replace=True, token="x2"))
     outcome = restore(offline, again, RESTORE_ROWS="1")
-    assert_failed(outcome, live.server, before, "the rows are not those of the backup")
+    assert_failed(outcome, live.server, before, "the number of rows does not match the backup")
     assert any(f"app_restoring_{TOKEN}" in warning for warning in outcome.result["warnings"])
 
 
@@ -532,7 +532,7 @@ def test_the_server_stays_away(offline: Sandbox, shop: Live) -> None:
     shop.server.start()
     (offline.shims / "gzip").unlink()
     again = plan_restore(request_of(shop.backup, "shop", replace=True, token="x2"))
-    assert_failed(restore(offline, again, RESTORE_ROWS="1"), shop.server, before, "the rows are not those")
+    assert_failed(restore(offline, again, RESTORE_ROWS="1"), shop.server, before, "the number of rows does not match")
 
 
 def test_no_secret_and_no_row_is_shown(offline: Sandbox, fresh_server: Server, empty: Server) -> None:

@@ -194,7 +194,7 @@ def test_settings_that_the_server_does_not_know(offline: Sandbox, fresh_server: 
         drop(fresh_server, "again")
         if found == "vacuum_defer_cleanup_age":
             outcome = rehearse(offline, fresh_server.programs, backup).check(2)
-            assert "does not take that setting" in outcome.log and "RESET" in outcome.log, outcome.log
+            assert "does not accept that setting" in outcome.log and "RESET" in outcome.log, outcome.log
     # A right that is missing is no setting that may be left out.
     fresh_server.sql(
         f"CREATE ROLE plain CREATEDB LOGIN PASSWORD {literal(PASSWORD)}; ALTER DATABASE shop OWNER TO plain;"
@@ -297,7 +297,7 @@ def a_failed_restore_leaves_no_subscription(offline: Sandbox, server: Server) ->
         server.sql(_SUBSCRIPTION.format("left_over", "some_slot"), left)
     outcome = restore(offline, plan)
     assert_failed(outcome, server, before, "ALTER DATABASE ... SET", "app.tenant")
-    assert sum("dropped what an earlier restore left" in warning for warning in outcome.result["warnings"]) == 2
+    assert sum("dropped the temporary database of an earlier restore" in warning for warning in outcome.result["warnings"]) == 2
 
 
 def test_a_failed_restore_of_a_database_with_subscriptions(offline: Sandbox, fresh_server: Server) -> None:
@@ -336,7 +336,7 @@ def test_the_replaced_database_receives_and_sends(offline: Sandbox, workspace: W
         before, _, _after = outcome.log.partition("restored 0 rows")
         assert all(word in before for word in words)
         still, disabled, slot = outcome.result["warnings"]
-        assert "goes on receiving" in still and "is disabled" in disabled and "belongs to" in slot
+        assert "continues to receive changes" in still and "is disabled" in disabled and "belongs to" in slot
         run_commands(server, still, plan.old, r"run in \S+: ((?:[^;]+;)+)")
         run_commands(server, disabled, "app", r"any more: ((?:[^;]+;)+) or, to drop")
         run_commands(server, slot, plan.old, r"Run in \S+: ([^;]+;)")
@@ -358,7 +358,7 @@ def test_the_replaced_database_receives_and_sends(offline: Sandbox, workspace: W
         server.sql(f"CREATE DATABASE left_over;\nALTER DATABASE left_over SET {name} TO '{value}';")
         server.sql("SELECT pg_create_logical_replication_slot('s3', 'pgoutput');", "left_over")
         server.sql("BEGIN; CREATE TABLE x (); PREPARE TRANSACTION 'it''s mine';", "left_over")
-        assert "dropped what an earlier restore left: left_over" in restore(offline, plan).check().log
+        assert "dropped the temporary database of an earlier restore: left_over" in restore(offline, plan).check().log
         drop_with_subscription(server, "again")
         assert names(server) >= {"app", "src"} and "left_over" not in names(server)
 

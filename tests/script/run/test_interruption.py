@@ -273,7 +273,7 @@ def test_an_attempt_that_is_ended_at_its_begin_does_not_either(sandbox: Sandbox)
     record = _record(sandbox)
     assert (record["state"], record["attempts"], record["last_reason"]) == ("failed", 2, None)
     assert "password authentication failed" in record["reason"]
-    assert "FAILED: this attempt was ended as it began (SIGTERM)" in ended.log
+    assert "FAILED: this attempt was terminated as it started (SIGTERM)" in ended.log
     *_, last = ended.log.splitlines()
     assert "The first attempt of this Job failed: " in last and "password authentication failed" in last
 
@@ -290,7 +290,7 @@ def test_a_signal_while_a_function_writes_to_a_file(sandbox: Sandbox) -> None:
     ended = sandbox.finish(process)
     assert (ended.code, ended.result["state"]) == (1, "failed")
     assert ended.result == sandbox.termination
-    assert "FAILED: the run was ended from outside (SIGTERM)" in ended.log
+    assert "FAILED: the run was terminated by SIGTERM" in ended.log
     sandbox.assert_nothing_left()
 
 

@@ -33,7 +33,7 @@ ROLE = Path(__file__).resolve().parents[3] / "roles" / "postgres_backup"
 CONNECTIONS: dict[str, tuple[dict[str, str], str, str, bool]] = {
     "no server": ({"POSTGRES_BACKUP_PORT": "1"}, "127.0.0.1", "its service has a ready pod", True),
     "no such host": (
-        {"POSTGRES_BACKUP_HOST": "no-such-host.invalid"}, "no-such-host.invalid", "does not know that name", True,
+        {"POSTGRES_BACKUP_HOST": "no-such-host.invalid"}, "no-such-host.invalid", "cannot resolve that name", True,
     ),
     "a wrong password": (
         {"PGPASSWORD": "not it"}, "password authentication failed", "postgres_backup_secret_key", False,
@@ -68,7 +68,7 @@ FAULTS: dict[str, tuple[str, str, str, str, bool]] = {
     ),
     "a large object": (
         f"{READER} SELECT lo_from_bytea(0, 'x');", "--no-role-passwords",
-        "permission denied for large object", "pg_read_all_data does not reach large objects", False,
+        "permission denied for large object", "pg_read_all_data does not cover large objects", False,
     ),
     "a database that lets nobody in": (
         f"{READER} REVOKE CONNECT ON DATABASE template1 FROM public;", "--no-role-passwords",
@@ -291,10 +291,10 @@ IN = 'pg_dump: error: connection to server at "db" (10.0.0.1), port 5432 failed:
 NO_TLS = f'{IN[16:]}pg_hba.conf rejects connection for host "::1", user "b", database "postgres", no encryption'
 SAYINGS: dict[str, tuple[str, bool]] = {
     f'{IN}pg_hba.conf rejects connection for host "::1", user "b", database "rdsadmin", SSL encryption': (
-        "pg_hba.conf does not let", False,
+        "pg_hba.conf does not allow", False,
     ),
     f'{IN}no pg_hba.conf entry for host "::1", user "b", database "postgres", no encryption': (
-        "pg_hba.conf does not let", False,
+        "pg_hba.conf does not allow", False,
     ),
     # libpq's second try, without TLS, is not the cause (before 14 in other words).
     f'{IN}password authentication failed for user "b"\n{NO_TLS}': ("password in the secret", False),
@@ -304,33 +304,33 @@ SAYINGS: dict[str, tuple[str, bool]] = {
     'pg_dump: error: FATAL:  too many connections for role "b"\n'
     'FATAL:  no pg_hba.conf entry for host "::1", user "b", database "postgres", SSL off': ("CONNECTION LIMIT", True),
     f'{IN}no pg_hba.conf entry for host "::1", user "b", database "postgres", SSL encryption\n{NO_TLS}': (
-        "pg_hba.conf does not let", False,
+        "pg_hba.conf does not allow", False,
     ),
     'psql: error: could not translate host name "db" to address: Temporary failure in name resolution': (
         "DNS does not answer", True,
     ),
     'psql: error: could not translate host name "db" to address: Try again': ("DNS does not answer", True),  # musl's
     'psql: error: could not translate host name "db" to address: Name or service not known': (
-        "does not know that name", True,
+        "cannot resolve that name", True,
     ),
-    "pg_dump: error: could not parse conkey array": ("it is PostgreSQL's own", True),
+    "pg_dump: error: could not parse conkey array": ("it is from PostgreSQL", True),
     f"{IN}unsupported startup parameter: extra_float_digits": ("connection pooler", False),
     f'{IN}no such database: "postgres"': ("connection pooler", False),
-    f"{IN}server login has been failing, try again later (server_login_retry)": ("does not reach its server", True),
+    f"{IN}server login has been failing, try again later (server_login_retry)": ("cannot reach its server", True),
     f'{IN}Peer authentication failed for user "postgres"': ("scram-sha-256", False),
     f"{IN}connection requires a valid client certificate": ("client certificate", False),
     f"{IN}the database system is starting up": ("its service has a ready pod", True),
     f"{IN}the database system is in recovery mode": ("its service has a ready pod", True),
     f"{IN}sorry, too many clients already": ("max_connections", True),
     f"{IN}remaining connection slots are reserved for roles with the SUPERUSER attribute": ("max_connections", True),
-    f'{IN}database "SSL certificate" does not exist': ("dropped or closed while", True),
+    f'{IN}database "SSL certificate" does not exist': ("dropped or closed to connections", True),
     f'{IN}cannot connect to invalid database "broken"': ("interrupted DROP DATABASE", False),
     "psql: error: SSL error: certificate verify failed": ("postgres_backup_ssl_ca", False),
     ":invalid page in block 0 of relation base/5/16384": ("damaged on the server's disk", True),
     ':could not read block 7 in file "base/5/16384": Input/output error': ("damaged on the server's disk", True),
     ":missing chunk number 0 for toast value 16400 in pg_toast_16384": ("damaged on the server's disk", True),
     ':could not access file "$libdir/postgis-3": No such file or directory': ("library of an extension", True),
-    ':could not open file "base/5/16384": No such file or directory': ("one of its own files", True),
+    ':could not open file "base/5/16384": No such file or directory': ("one of its files", True),
     ':could not write to file "base/pgsql_tmp/a": No space left on device': ("The server's own disk is full", True),
     ":canceling statement due to conflict with recovery": ("hot_standby_feedback", True),
     ":invalid memory alloc request size 1073741824": ("too large to be written", True),
@@ -338,19 +338,19 @@ SAYINGS: dict[str, tuple[str, bool]] = {
     ':out of shared memory\nHINT:  You might need to increase "max_locks_per_transaction".': (
         "raise max_locks_per_transaction", True,
     ),
-    "pg_dump: error: schema with OID 2200 does not exist": ("dropped while the dump", True),
+    "pg_dump: error: schema with OID 2200 does not exist": ("dropped during the dump", True),
     ':character with byte sequence 0xe2 in "UTF8" has no equivalent in encoding "LATIN1"': ("--encoding", False),
-    ":cache lookup failed for function 16385": ("dropped while the dump", True),
+    ":cache lookup failed for function 16385": ("dropped during the dump", True),
     ':unrecognized configuration parameter "row_security"': ("another product", True),
     ":permission denied for foreign server SSL": ("GRANT USAGE", False),
     ":permission denied for schema server version": ("GRANT pg_read_all_data", False),
     ":canceling statement due to statement timeout\npg_dump: detail: Query was: LOCK TABLE a IN ACCESS SHARE MODE": (
         "postgres_backup_lock_timeout", True,
     ),
-    ":the moon is full": ("it is the server's own", True),
+    ":the moon is full": ("it is from the server", True),
     "pg_dump: error: out of memory": ("postgres_backup_resources", True),
     "pg_dumpall: unrecognized option: filter=x": ("Correct postgres_backup_extra_args", False),  # musl's words
-    "pg_dumpall: error: out of cheese": ("it is PostgreSQL's own", True),
+    "pg_dumpall: error: out of cheese": ("it is from PostgreSQL", True),
 }  # fmt: skip
 
 
@@ -388,7 +388,7 @@ def test_the_error_behind_many_warnings_is_the_reason(sandbox: Sandbox) -> None:
     outcome = sandbox.run("run")
     assert_failed(sandbox, outcome, before, "cache lookup failed", "Query was")
     assert "circular" not in outcome.log and "FROM t" not in outcome.log
-    assert "dropped while the dump" in outcome.log
+    assert "dropped during the dump" in outcome.log
 
 
 # Programs that lie. A shim leaves `--version` alone.

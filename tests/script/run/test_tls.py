@@ -92,4 +92,4 @@ def test_the_server_dies_in_the_middle(secured: Sandbox, certificates: Path) -> 
         secured.server.kill()
     outcome = secured.finish(process)
     assert_failed(secured, outcome, before, "pg_dump")
-    assert "PostgreSQL went away" in outcome.log, outcome.log
+    assert "connection to PostgreSQL was lost" in outcome.log, outcome.log

@@ -39,7 +39,7 @@ def _leave_free(volume: Path, wanted: int) -> Path:
 
 
 def _says_full(text: str) -> bool:
-    return any(words in text.lower() for words in ("no space left", "too little room", "no room"))
+    return any(words in text.lower() for words in ("no space left", "not enough free space", "no room"))
 
 
 def test_full_while_the_dump_is_written(small: Sandbox) -> None:

@@ -72,7 +72,7 @@ def test_newest_complete_backup(lines: list[str], state: str, day: int | None) -
     ("lines", "words"),
     [
         ([], "found nothing"),
-        (["x FAILED: the backup volume is not there"], "the backup volume is not there"),
+        (["x FAILED: the backup volume is missing"], "the backup volume is missing"),
         ([line(22)], "could not be listed"),
         ([line(22)[:40]], "could not be listed"),
         ([json.dumps({**VOLUME, "policy": 1}), '{"type":"backup"}'], "not of this version"),
