@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from .messages import health_checks, is_in_the_sources, startup_reasons, failures_of_the_script
+from .messages import failures_of_the_script, health_checks, is_in_the_sources, startup_reasons
 from .pages import ALL, rows, spans
 
 PAGE = "docs/troubleshooting.md"
