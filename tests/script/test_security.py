@@ -20,8 +20,8 @@ import pytest
 
 from .support.combinations import under_one
 from .support.foreign_files import FOREIGN, OLD
-from .support.programs import REPOSITORY
 from .support.sandbox import Sandbox
+from .support.script_files import files_of, source
 from .support.server import Server
 from .support.volume import Entry, backup_name, give, put, put_backup, snapshot, without
 
@@ -123,7 +123,7 @@ TOUCH = "touch $TMPDIR/PWNED"
 # Where they stand alone, or within quotes of one kind or the other.
 HOSTILE = [f"$({TOUCH})`{TOUCH}`;{TOUCH}|{TOUCH}&{TOUCH} *?[ %s é", f'";{TOUCH};"', f"';{TOUCH};'", "x\\"]
 # Every variable that the run knows, by its text.
-TEXT = (REPOSITORY / "roles" / "postgres_backup" / "files" / "backup.sh").read_text()
+TEXT = "".join((source() / name).read_text() for name in files_of("list", "prune", "run") if name.endswith(".sh"))
 VARIABLES = sorted(set(re.findall(r"\bPOSTGRES_BACKUP_[A-Z_]*[A-Z]\b", TEXT)))
 # Refused by a message that names it.
 CHECKED = {
