@@ -106,6 +106,7 @@ EXEMPTIONS: list[Exemption] = [
         "WARNING: whoever deletes the claim",
         "docs/troubleshooting.md quotes it",
     ),
+    Exemption("roles/postgres_backup/files/postgres.sh", "doesn't allow an argument", "a message of getopt_long(3)"),
 ]
 
 # Beginnings of the paths whose messages, task names and comments do not follow the rules yet. test_words.py fails for
@@ -116,7 +117,6 @@ NOT_YET = [
     "playbooks/",
     "plugins/module_utils/",
     "plugins/modules/",
-    "roles/postgres_backup/files/",
     "roles/postgres_backup/tasks/",
     "roles/postgres_backup/templates/",
     "roles/postgres_backup/vars/",
