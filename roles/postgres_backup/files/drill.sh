@@ -52,7 +52,7 @@ drill() {
     start_group drill_watch "$$" "$time_limit_seconds" "$data" "$POSTGRES_BACKUP_DRILL_SIZE_LIMIT"
     watch_group=$group
     mkdir -m 0700 "$data" 2>"$work/mkdir.err" || fail "no folder for the data" "$(cat "$work/mkdir.err")" \
-        "Mount a folder at $POSTGRES_BACKUP_DRILL_DATA that this user id ($(id -u)) may write to."
+        "Mount a folder at $POSTGRES_BACKUP_DRILL_DATA that this user id ($(id -u)) can write to."
     inspect_dump
     end_step prepare
     step=initdb

@@ -70,7 +70,7 @@ restore_databases() {
     used=$(folder_bytes "$data")
     [ "$POSTGRES_BACKUP_DRILL_SIZE_LIMIT" -eq 0 ] || [ "${used:-0}" -le "$POSTGRES_BACKUP_DRILL_SIZE_LIMIT" ] || too_large "$used"
     bytes_now=$(stat -c %s "$file" 2>/dev/null) || fail "the backup can no longer be read" "$backup" \
-        "Check the storage behind the volume; it may have been deleted manually or by retention."
+        "Check the storage behind the volume; the backup may have been deleted manually or by retention."
     [ "$bytes_now" = "$bytes" ] || fail "the backup changed while it was restored" "$backup" "Run the drill again."
 }
 

@@ -137,7 +137,7 @@ compare_hash() {
     esac
     [ -f "$file" ] || fail "the backup is not on the volume" "$RESTORE_BACKUP is not in $POSTGRES_BACKUP_DIR" \
         "List the backups on the volume (backup_info); retention may have deleted it."
-    [ -r "$file" ] || fail "the backup cannot be read" "$(ls -l "$file"), this runs as $(id)" "$ADVICE_PERMISSION"
+    [ -r "$file" ] || fail "the backup cannot be read" "$(ls -l "$file"), running as $(id)" "$ADVICE_PERMISSION"
     file_before=$(stat -c '%i %s %Y' "$file")
     clear_stages
     run_group restore_hash
@@ -349,7 +349,7 @@ restore_section() {
             "its decompressor ended $(status_in_words "$(stage_status_of expand)")" "Check the storage behind the volume, and fetch the backup with verify again." ;;
     esac
     file_now=$(stat -c '%i %s %Y' "$file" 2>/dev/null) || fail "the backup can no longer be read" "$RESTORE_BACKUP" \
-        "Check the storage behind the volume; it may have been deleted manually or by retention."
+        "Check the storage behind the volume; the backup may have been deleted manually or by retention."
     [ "$file_now" = "$file_before" ] || fail "the backup changed while it was read" "$RESTORE_BACKUP" \
         "Find out what writes to the volume."
     rows=$(cat "$work/rows")

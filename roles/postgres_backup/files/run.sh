@@ -199,7 +199,7 @@ fail_write() {
             fail "the backup volume is full" "$1 (without this run $(human_bytes "$(free_bytes)") of $(human_bytes "$(volume_bytes)") are free)" \
                 "Free disk space or enlarge the volume (postgres_backup_storage_size, the share's quota), or keep fewer backups (postgres_backup_keep_*)." ;;
         *'Permission denied'* | *'Operation not permitted'*)
-            fail_with 2 "the backup volume cannot be written" "$1; $(ls -ld "$POSTGRES_BACKUP_DIR" 2>&1), this runs as $(id)" "$ADVICE_PERMISSION" ;;
+            fail_with 2 "the backup volume cannot be written" "$1; $(ls -ld "$POSTGRES_BACKUP_DIR" 2>&1), running as $(id)" "$ADVICE_PERMISSION" ;;
         *'Read-only file system'*)
             fail "the backup volume is read-only" "$1" "Mount it read-write; a file system with errors is often switched to read-only by its server." ;;
         *) fail "the backup volume failed" "$1" "Check the storage behind the volume and the connection to it: the file could not be written." ;;

@@ -28,7 +28,7 @@ check_volume() {
             "Mount the correct volume, or change postgres_backup_nfs." ;;
     esac
     if [ ! -r "$POSTGRES_BACKUP_DIR" ] || [ ! -x "$POSTGRES_BACKUP_DIR" ]; then
-        fail_with 2 "the backup volume cannot be read" "$(ls -ld "$POSTGRES_BACKUP_DIR"), this runs as $(id)" "$ADVICE_PERMISSION"
+        fail_with 2 "the backup volume cannot be read" "$(ls -ld "$POSTGRES_BACKUP_DIR"), running as $(id)" "$ADVICE_PERMISSION"
     fi
 }
 
