@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 # shellcheck shell=bash
 #
-# What quickstart, test and bench share; sourced by them with `root` set to the checkout.
+# Functions of quickstart, test, bench and soak, which source this file with `root` set to the checkout.
 
 : "${root:?set it to the checkout}"
 started_seconds=$SECONDS
@@ -14,7 +14,7 @@ die() {
     exit 1
 }
 
-# ensure_debian_packages PACKAGE...: installs those that are missing.
+# ensure_debian_packages PACKAGE...: installs missing packages.
 ensure_debian_packages() {
     local package missing=()
     for package in "$@"; do
@@ -24,10 +24,10 @@ ensure_debian_packages() {
     [ "$(id -u)" = 0 ] || die "these Debian packages are missing: ${missing[*]}; install them, or run this as root"
     say "installing Debian packages: ${missing[*]}"
     { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${missing[@]}"; } >"$log_dir/apt.log" 2>&1 ||
-        { tail -n 20 "$log_dir/apt.log" >&2; die "apt-get failed; its whole output: $log_dir/apt.log"; }
+        { tail -n 20 "$log_dir/apt.log" >&2; die "apt-get failed; complete output: $log_dir/apt.log"; }
 }
 
-# find_python: the newest Python from 3.11 on that can make a virtual environment.
+# find_python: the newest Python, 3.11 or later, that can create a virtual environment.
 find_python() {
     local candidate
     for candidate in python3.14 python3.13 python3.12 python3.11 python3; do
@@ -39,7 +39,7 @@ find_python() {
     return 1
 }
 
-# ensure_venv REQUIREMENTS: .venv holds what that file names. Made anew when the file or the Python changed.
+# ensure_venv REQUIREMENTS: installs the packages of that file into .venv, which is recreated if the file or the Python has changed.
 ensure_venv() {
     local python stamp wanted
     python=${PYTHON:-$(find_python || true)}
@@ -49,19 +49,19 @@ ensure_venv() {
     fi
     stamp=$root/.venv/.requirements
     wanted=$("$python" -c 'import sys; print(sys.version)'; cat "$root"/dev/requirements*.txt; echo "$1")
-    # What tests need contains what the quickstart needs.
+    # The requirements of the tests include those of the quickstart.
     if [ -e "$stamp" ] && { [ "$(cat "$stamp")" = "$wanted" ] || [ "$(cat "$stamp")" = "${wanted%"$1"}requirements-test.txt" ]; }; then
         return 0
     fi
     rm -f "$stamp"
     "$python" -m venv --clear "$root/.venv"
-    # Most of the twenty thousand files are never imported: Python compiles those that are.
+    # --no-compile: most of the twenty thousand files are never imported, and Python compiles the others itself.
     "$root/.venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile -r "$root/dev/$1" >"$log_dir/pip.log" 2>&1 ||
-        { tail -n 20 "$log_dir/pip.log" >&2; die "pip failed; its whole output: $log_dir/pip.log"; }
+        { tail -n 20 "$log_dir/pip.log" >&2; die "pip failed; complete output: $log_dir/pip.log"; }
     printf '%s\n' "$wanted" >"$stamp"
 }
 
-# link_collection: the checkout can be found as homelab.postgres_backup (dev/env names the path).
+# link_collection: makes the checkout available as homelab.postgres_backup (dev/env sets the path).
 link_collection() {
     local folder=$root/.ansible/collections/ansible_collections/homelab
     mkdir -p "$folder"

@@ -3,9 +3,9 @@
 """What a daily run leaves out, and TESTS_ALL=1 (dev/test --weekly) does not.
 
 What would take too long with every alternative (a shell, a version of PostgreSQL) takes them in turn: each case is
-tested with one of them, the same in every run, and all of them are used. Other alternatives, or whole tests, are marked
+tested with one of them, the same in every run, and all of them are used. Other alternatives, or full tests, are marked
 `weekly`.
-`pytest --collect-only` says how many are left out ("deselected").
+`pytest --collect-only` reports how many are left out ("deselected").
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def leave_out_weekly(config: pytest.Config, items: list[pytest.Item]) -> None:
 
 
 def _is_weekly(item: pytest.Item) -> bool:
-    """Whether the whole test is, not one of its alternatives."""
+    """Whether the entire test is marked, not one of its alternatives."""
     marks = getattr(item.function, "pytestmark", []) if isinstance(item, pytest.Function) else []
     return any(mark.name == "weekly" for mark in marks)
 

@@ -5,9 +5,9 @@
 To start Python and to load Ansible's and Kubernetes' libraries takes most of a module's time, and one run of the role
 is twenty modules. Here a server loads them once, and forks for each module; the interpreter that Ansible is given
 hands its arguments, environment, folder and three streams over, waits, and ends as the module ended. Each module runs
-in a process of its own, from the very files that Ansible wrote for it.
+in a separate process, from the files that Ansible wrote for it.
 
-Not for what is killed in the middle (the module is no child of Ansible's), nor for what runs in a mount namespace of
+Not for a module that is killed while it runs (it is not a child of Ansible), nor for what runs in a mount namespace of
 its own. Molecule's walk and what `Ansible.start` begins run under the plain interpreter; with TESTS_PLAIN_PYTHON=1, as
 in the weekly run, everything does.
 """
@@ -43,7 +43,7 @@ LIBRARIES = (
     "kubernetes.stream",
     "yaml",
 )
-# Isolated and without site-packages, it starts in 15 ms. What is no script is for the plain interpreter.
+# Isolated and without site-packages, it starts in 15 ms. Anything but a script is passed to the plain interpreter.
 _CLIENT = """#!{python} -IS
 import sys
 if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
@@ -125,7 +125,7 @@ def _run(connection: socket.socket) -> int:
 
 
 def _answer(connection: socket.socket) -> None:
-    """Waits for the module and says how it ended."""
+    """Waits for the module and returns its exit status."""
     pid = os.fork()
     if pid == 0:
         status = 255
@@ -151,7 +151,7 @@ def _serve(path: str, parent: int, ready: int) -> None:
     sys.path.insert(0, "")
     for name in LIBRARIES:
         importlib.import_module(name)
-    # What is loaded stays: neither looked through nor copied by each module's process.
+    # What is loaded remains: the processes of modules neither scan nor copy it.
     gc.disable()
     gc.freeze()
     listener = socket.socket(socket.AF_UNIX)

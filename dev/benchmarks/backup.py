@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""backup.sh against the plain pipe that checks nothing: in the image's root filesystem, with the server beside it."""
+"""backup.sh against a plain pipe that checks nothing, both with a server in the image's root filesystem."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def peak_memory(command: list[str], environment: dict[str, str]) -> int:
 
 
 def _fill(directory: Path) -> None:
-    """Ten thousand backups, one every 23 hours, each with its sidecar."""
+    """Ten thousand backups, one every 23 hours, each with its checksum file."""
     moment = datetime(2000, 1, 1, 2, tzinfo=UTC)
     for _ in range(LISTED):
         name = f"postgres-backup-{moment:%Y-%m-%d-%H%M%S}.sql.gz"
@@ -177,7 +177,7 @@ def _runs(server: Server, space: Workspace, say: Say) -> list[Figure]:
             compared_to=median["pg_dumpall | igzip"],
         ),
         Figure("pg_dumpall > /dev/null", median["pg_dumpall"], "s"),
-        Figure("memory of the run besides pg_dumpall", peak / 2**20, "MiB", 64),
+        Figure("memory of the run without pg_dumpall", peak / 2**20, "MiB", 64),
     ]
 
 
@@ -211,7 +211,7 @@ def measure(say: Say) -> list[Figure]:
         figures = _lists(space, say)
         programs = wrap(space.show(root_filesystem(DEFAULT_VERSION)), DEFAULT_VERSION, space.directory("postgresql"))
         server = stack.enter_context(Server(programs, space.directory("server", mode=0o777)).create())
-        say("making 1.1 GB of data")
+        say("creating 1.1 GB of data")
         server.sql("CREATE DATABASE bench")
         server.sql(DATA, "bench")
         return _runs(server, space, say) + figures

@@ -36,7 +36,7 @@ Say = Callable[[str], None]
 
 
 def _server() -> dict[str, Any]:
-    """A running server with fsync off, with the backups beside it."""
+    """A running server with fsync off, and the folder of the backups."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -123,7 +123,7 @@ def _measure(folder: Path, say: Say) -> list[Figure]:
     kubectl("wait", "--for=condition=Ready", "pod/server", "-n", NAMESPACE, "--timeout=120s")
     while "accepting" not in kubectl("exec", "server", "-n", NAMESPACE, "--", "pg_isready", check=False):
         time.sleep(0.5)
-    say("filling the server, and dumping it")
+    say("loading data into the server and dumping it")
     _fill()
     path = volume_folder(NAMESPACE) / BACKUP
     with path.open("rb") as stream:
@@ -179,7 +179,7 @@ def _measure(folder: Path, say: Say) -> list[Figure]:
         return Figure(shown, median[name], "s", bar, f"{usual}, all of it, not counted", median[usual])
 
     return [
-        against("drill, igzip", "whole drill, start and counting included, image with igzip", 1.0),
+        against("drill, igzip", "entire drill, start and counting included, image with igzip", 1.0),
         against("drill, igzip, in memory", "the same with its data in memory (in_memory)", None),
         against("drill, gzip", "the same on the disk, image with gzip only", None),
         against("drill, igzip, without contents", "the same with igzip, one database after the other", None),

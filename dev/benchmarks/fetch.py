@@ -34,7 +34,7 @@ Say = Callable[[str], None]
 
 
 def _pod() -> None:
-    """A pod that stays, with the volume: what a person copies from."""
+    """A pod that keeps running, with the volume, from which kubectl copies."""
     apply(
         {
             "apiVersion": "v1",
@@ -147,15 +147,15 @@ def _measure(folder: Path, say: Say) -> list[Figure]:
     here = folder / NAME
 
     def copy() -> float:
-        """Only a copy that came to its end counts: kubectl's connection is reset now and then."""
+        """Only a complete copy counts: kubectl's connection is sometimes reset."""
         for _ in range(TRIES):
             began = time.monotonic()
             kubectl("cp", f"{NAMESPACE}/look:{BACKUPS}/{NAME}", str(here), check=False)
             seconds = time.monotonic() - began
             if here.exists() and here.stat().st_size == size:
                 return seconds
-            say("kubectl cp: broke off; once more")
-        raise SystemExit(f"kubectl cp broke off {TRIES} times")
+            say("kubectl cp was interrupted; trying again")
+        raise SystemExit(f"kubectl cp was interrupted {TRIES} times")
 
     def fetch(verify: bool) -> Callable[[], float]:
         def run() -> float:

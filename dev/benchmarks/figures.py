@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""A measured figure beside its bar, and how figures are shown."""
+"""A measured figure with its bar, and how figures are shown."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def _many(server: Server, space: Workspace, say: Say) -> list[Figure]:
     for number in range(DATABASES):
         server.sql(f"CREATE DATABASE many_{number} STRATEGY file_copy")
         server.sql("CREATE TABLE t AS SELECT generate_series(1, 10) AS i", f"many_{number}")
-    say("dumping them without a check, then with all")
+    say("dumping them without checks, then with all checks")
     environment = _environment(server, space.directory("many"))
     plain = seconds(["sh", "-c", "pg_dumpall > /dev/null"], environment)
     proven = seconds(RUN, environment)
@@ -53,7 +53,7 @@ def _many(server: Server, space: Workspace, say: Say) -> list[Figure]:
 
 
 def _big(server: Server, space: Workspace, say: Say) -> list[Figure]:
-    say(f"making {GROWTH * 1.1:.1f} GB of data")
+    say(f"creating {GROWTH * 1.1:.1f} GB of data")
     server.sql("CREATE DATABASE big")
     server.sql(DATA.replace(str(ROWS), str(ROWS * GROWTH)), "big")
     figures = []
@@ -64,7 +64,7 @@ def _big(server: Server, space: Workspace, say: Say) -> list[Figure]:
         peak = peak_memory(RUN, environment)
         say(f"{compressor}: {time.monotonic() - began:.0f} s, {_only_backup(volume).stat().st_size / 1e9:.2f} GB")
         shutil.rmtree(volume)
-        name = f"memory of the run besides pg_dumpall, {GROWTH * 1.1:.1f} GB, {compressor}"
+        name = f"memory of the run without pg_dumpall, {GROWTH * 1.1:.1f} GB, {compressor}"
         figures.append(Figure(name, peak / 2**20, "MiB", 64))
     return figures
 

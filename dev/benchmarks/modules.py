@@ -78,7 +78,7 @@ def measure(say: Say) -> list[Figure]:
 
 def _measure(folder: Path, say: Say) -> list[Figure]:
     ansible = Ansible(folder, CHECKOUT / ".ansible" / "collections")
-    say("bringing a PostgreSQL and its backup up")
+    say("starting a PostgreSQL server and installing its backup")
     for play in (
         ansible(str(CHECKOUT / "dev" / "postgresql.yml"), postgresql_namespace=NAMESPACE),
         ansible.site(namespace=NAMESPACE),
@@ -113,7 +113,7 @@ def _measure(folder: Path, say: Say) -> list[Figure]:
             time_one(name, name)
         taken["start"].append(_readers_start())
         say(f"a reader's start: {taken['start'][-1]:.2f} s")
-    say(f"making {MANY} backups")
+    say(f"creating {MANY} backups")
     run_in_volume(NAMESPACE, FILL)
     for _ in range(ROUNDS):
         time_one("backup_info", "many")

@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 """A run of site.yml that changes nothing against a play with six bare kubernetes.core.k8s tasks, on dev/cluster.
 
-Six is what the role called in 1.0, one module for each object that it read. It stays six, so that figures compare.
+In 1.0 the role called six, one for each object that it read. The number is kept so that figures remain comparable.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ Say = Callable[[str], None]
 
 
 def use_cluster(say: Say) -> None:
-    """Brings dev/cluster up and lets this process use it, whatever KUBECONFIG said before."""
-    say("bringing the cluster up")
+    """Brings dev/cluster up and lets this process use it, whatever KUBECONFIG was before."""
+    say("starting the cluster")
     up = str(CHECKOUT / "dev" / "cluster" / "up")
     subprocess.run([up], stdout=subprocess.DEVNULL, check=True)
     script = 'eval "$("$0" --print-env)"; printf "%s\\n%s" "$KUBECONFIG" "$PATH"'
@@ -89,7 +89,7 @@ def measure(say: Say) -> list[Figure]:
             "bare tasks": lambda: ansible(bare),
         }
         try:
-            say("bringing a PostgreSQL up")
+            say("starting a PostgreSQL server")
             server = ansible(str(CHECKOUT / "dev" / "postgresql.yml"), postgresql_namespace=NAMESPACE)
             if server.status != 0:
                 raise SystemExit(server.output)

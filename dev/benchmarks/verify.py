@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""backup_verify against tools that only decompress: the reading alone, and the whole `ansible` run.
+"""backup_verify against tools that only decompress: reading alone, and the entire `ansible` run.
 
 The dumps are written here rather than by a server: they are the same in every run, and as large as the bars say.
 """
@@ -39,8 +39,8 @@ from plugins.module_utils._dump import gzip_reader
 from plugins.module_utils._verify import verification
 from plugins.module_utils._verify.expectations import Expectations
 if sys.argv[2] == "zlib":
-    whole = gzip_reader.GzipReader
-    verification.GzipReader = lambda stream: whole(stream, use_isal=False)
+    original = gzip_reader.GzipReader
+    verification.GzipReader = lambda stream: original(stream, use_isal=False)
 began = time.monotonic()
 found = verification.verify(sys.argv[1], Expectations(), datetime.now(timezone.utc), None, "ignore")
 seconds = time.monotonic() - began
@@ -216,7 +216,7 @@ def _measure(folder: Path, say: Say) -> list[Figure]:
         "gzip -t": lambda: _seconds(["gzip", "-t", str(one)]),
         "reading, isal": lambda: _read(one, "isal")[0],
         "reading, zlib": lambda: _read(one, "zlib")[0],
-        "ansible, whole run": lambda: _seconds(command, environment),
+        "ansible, entire run": lambda: _seconds(command, environment),
         "many": lambda: _read(many, "isal")[0],
         "same": lambda: _read(same, "isal")[0],
         "small": lambda: _read(small, "isal")[0],
@@ -236,7 +236,7 @@ def _measure(folder: Path, say: Say) -> list[Figure]:
     return [
         against("reading, isal", "igzip -t", 1.35, f"reading, isal, {size} of text"),
         against("reading, zlib", "gzip -t", 1.0),
-        against("ansible, whole run", "gzip -t", 0.5),
+        against("ansible, entire run", "gzip -t", 0.5),
         against("many", "same", 3.0, f"{TABLES} tables, {text_of_many / 1e9:.2f} GB", "the same bytes in one table"),
         against(
             "small", "tiny", None, f"{TABLES} tables of one row, {text_of_small / 1e6:.0f} MB", "the same in one table"

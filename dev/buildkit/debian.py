@@ -49,7 +49,7 @@ def unpack(packages: Sequence[str], folder: Path) -> None:
     """Downloads packages and unpacks them below `folder`, as they would lie below /."""
     downloads = folder / "packages"
     downloads.mkdir()
-    # apt downloads as a user of its own, who cannot write into root's cache folder.
+    # apt downloads as a separate user, who cannot write into root's cache folder.
     _apt(["-o", "APT::Sandbox::User=root", "download", *packages], directory=downloads)
     for package in sorted(downloads.glob("*.deb")):
         commands.run(["dpkg-deb", "--extract", package, folder])
@@ -74,7 +74,7 @@ def _apt(arguments: Sequence[str], directory: Path | None = None) -> None:
         return
     say("refreshing the package lists (apt-get update)")
     for _ in range(30):
-        # The lists have a lock of their own, which apt does not wait for.
+        # The lists have a separate lock, which apt does not wait for.
         update = commands.attempt([*_APT, "update"], environment=_QUIET)
         if "Could not get lock" not in update.stderr:
             break

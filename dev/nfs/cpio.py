@@ -15,7 +15,7 @@ _BLOCK = 512
 
 
 class Writer:
-    """One archive, written to a stream. Everything belongs to root unless it says otherwise."""
+    """One archive, written to a stream. Files belong to root by default."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream

@@ -34,8 +34,8 @@ class ActionModule(KubernetesCoreAction):  # type: ignore[misc]  # kubernetes.co
         play = self._task._parent._play
         groups = [f"group/{name}" for name in (play._action_groups or {}).get(MODULE, [])]
         defaults: dict[str, Any] = {}
-        for each in self._task.module_defaults or []:
-            defaults.update(each)
+        for task_defaults in self._task.module_defaults or []:
+            defaults.update(task_defaults)
         merged: dict[str, Any] = {}
         for key in [*(key for key in defaults if key in groups), MODULE]:
             merged.update(self._templar.template(defaults.get(key) or {}))

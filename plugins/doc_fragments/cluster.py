@@ -23,7 +23,7 @@ options:
       - The folder in the CronJob's pods that contains the backups. Only needed for a CronJob that was not created by
         the role and mounts more than one volume.
     type: str
-  stuck_timeout:
+  startup_timeout:
     description:
       - How long a pod may fail to start for a known reason, such as a missing Secret, an unavailable storage server, or
         an image that cannot be pulled.
@@ -34,6 +34,7 @@ options:
       - A duration such as V(30s) or V(5m).
     type: str
     default: 30s
+    aliases: [stuck_timeout]
 requirements:
   - kubernetes >= 31
   - kubernetes.core >= 6.2

@@ -10,8 +10,8 @@ name: canonical_quantity
 short_description: Write a Kubernetes quantity as the API server does
 version_added: 1.1.0
 description:
-  - The API server stores C(10240Mi) as C(10Gi), and C(0.1) as C(100m). An object that is sent in another form looks
-    changed for ever.
+  - The API server stores C(10240Mi) as C(10Gi), and C(0.1) as C(100m). An object that is sent in another form
+    always looks changed.
 positional: _input
 options:
   _input:

@@ -10,7 +10,7 @@ name: explain_rejections
 short_description: Explain what the API server refuses of the objects of the postgres_backup role
 version_added: 1.1.0
 description:
-  - Finds the variables of the role that refused fields come from.
+  - Finds the variables of the role that the rejected fields come from.
 positional: _input, results
 options:
   _input:

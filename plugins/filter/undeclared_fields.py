@@ -10,7 +10,7 @@ name: undeclared_fields
 short_description: Find fields of a live CronJob that a manifest does not declare
 version_added: 1.1.0
 description:
-  - Lists are not compared item by item, and fields that the API server adds by itself are left out.
+  - Lists are not compared item by item, and fields that the API server adds are left out.
 positional: _input, desired
 options:
   _input:

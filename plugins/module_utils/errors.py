@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What can go wrong, as exceptions whose messages say what was expected, what was found and what to do.
+"""What can go wrong, as exceptions whose messages contain what was expected, what was found and what to do.
 
 Every BackupError is defined here: a module reports it by its `check`. No message holds a row of data, a
 statement's text or a password.
@@ -32,7 +32,7 @@ class UnreadableError(BackupError):
 
 
 class GzipError(BackupError):
-    """The file is not one whole gzip stream (RFC 1952).
+    """The file is not one complete gzip stream (RFC 1952).
 
     `good_bytes` counts the text, `good_compressed_bytes` the compressed bytes, up to which the data was good.
     """
@@ -50,27 +50,27 @@ class NotGzipError(GzipError):
 
 
 class TruncatedGzipError(GzipError):
-    """The file ends in the middle of a gzip member."""
+    """The file ends before a gzip member does."""
 
 
 class CorruptGzipError(GzipError):
-    """What should be compressed data, or a member's header, is not."""
+    """The compressed data, or a member's header, is not valid."""
 
 
 class BadChecksumError(GzipError):
-    """A member's text has another CRC-32 than its trailer says."""
+    """A member's text does not have the CRC-32 that its trailer records."""
 
 
 class BadLengthError(GzipError):
-    """A member's text has another length than its trailer says."""
+    """A member's text does not have the length that its trailer records."""
 
 
 class TrailingDataError(GzipError):
-    """After the last member comes something else than zeros."""
+    """The last member is followed by something other than zeros."""
 
 
 class DumpError(BackupError):
-    """The text is not one whole dump; `offset_bytes` is the place in the text that tells."""
+    """The text is not one complete dump; `offset_bytes` is where in the text this was detected."""
 
     check = "dump"
 
@@ -80,11 +80,11 @@ class DumpError(BackupError):
 
 
 class NotADumpError(DumpError):
-    """The text is not what pg_dumpall or pg_dump write in their plain format."""
+    """The text is not what pg_dumpall or pg_dump writes in its plain format."""
 
 
 class ForeignTextError(DumpError):
-    """Among the dump's statements or rows is something that psql does not read as one."""
+    """Something among the dump's statements or rows is neither a statement nor a row to psql."""
 
 
 class IncompleteDumpError(DumpError):
@@ -96,43 +96,43 @@ class MoreThanOneDumpError(DumpError):
 
 
 class TextAfterDumpError(DumpError):
-    """Something that is no part of a dump follows its end."""
+    """The end of the dump is followed by something that does not belong to a dump."""
 
 
 class ChecksumFileError(BackupError):
-    """The sidecar cannot be used: unreadable, not one line of sha256sum's, or naming another file."""
+    """The checksum file cannot be used: unreadable, not one line of sha256sum's, or naming another file."""
 
     check = "sidecar"
 
 
 class ExpectationError(BackupError):
-    """An expectation that nothing can meet, as it is written."""
+    """An invalid value, or an expectation that no backup can meet as it is written."""
 
     check = "expectation"
 
 
 class DestinationError(BackupError):
-    """A file cannot be put where it was asked to be."""
+    """A file cannot be written at its destination."""
 
     check = "dest"
 
 
 class ConcurrentFetchError(DestinationError):
-    """Another fetch to the same destination is going on."""
+    """Another fetch to the same destination is in progress."""
 
 
 class FetchError(BackupError):
-    """A backup could not be brought here."""
+    """A backup could not be fetched."""
 
     check = "fetch"
 
 
 class LostError(FetchError):
-    """The connection or the pod was lost: worth another try."""
+    """The connection or the pod was lost: another attempt may succeed."""
 
 
 class CommandFailedError(BackupError):
-    """A command in a pod ended with an exit status other than 0; `stderr` is what it printed there."""
+    """A command in a pod ended with the exit status `status`, which is not 0; `stderr` is its standard error."""
 
     check = "fetch"
 
@@ -143,7 +143,7 @@ class CommandFailedError(BackupError):
 
 
 class CommandRefusedError(BackupError):
-    """The API server does not run a command in a pod, and will not later; `status` is the HTTP status."""
+    """The API server refuses to run a command in a pod, and always will; `status` is the HTTP status."""
 
     check = "fetch"
 
@@ -157,31 +157,31 @@ class GoneError(FetchError):
 
 
 class ChangedError(FetchError):
-    """The backup is not, or no longer, what the volume's listing said."""
+    """The backup is not, or no longer, what the volume's listing describes."""
 
 
 class DamagedError(FetchError):
-    """The bytes came as they are on the volume, and are no whole backup; `partial` holds what was found of them."""
+    """The backup was received as it is on the volume, and is damaged; `partial` has what could be read of it."""
 
 
 class ListingError(BackupError):
-    """The volume's listing cannot be used; `partial` is the text that came instead."""
+    """The volume's listing cannot be used; `partial` is the text that was received instead."""
 
     check = "volume"
 
 
 class ClusterError(BackupError):
-    """Kubernetes did not do what was asked; `check` says what it was about."""
+    """A request to Kubernetes failed; `check` is the subject of the request."""
 
     check = "cluster"
 
 
 class NotFoundError(ClusterError):
-    """The object is not there."""
+    """The object does not exist."""
 
 
 class ForbiddenError(ClusterError):
-    """The user may not do that."""
+    """The user lacks the permission."""
 
 
 class UnauthenticatedError(ForbiddenError):
@@ -189,13 +189,13 @@ class UnauthenticatedError(ForbiddenError):
 
 
 class TemplateError(BackupError):
-    """A CronJob from which no Job of ours can be made."""
+    """A CronJob from which no Job of this collection can be made."""
 
     check = "cronjob"
 
 
 class StuckError(ClusterError):
-    """A pod that will not start however long one waits."""
+    """A pod that does not start, for a reason that does not resolve itself."""
 
     check = "pod"
 
@@ -219,6 +219,6 @@ class InterruptedRestoreError(ClusterError):
 
 
 class DrillError(BackupError):
-    """A rehearsed restore that failed, or of which too little was heard."""
+    """A restore drill that failed, or whose result is missing."""
 
     check = "drill"

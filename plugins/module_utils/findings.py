@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What a check found: the one form in which every part of the collection reports what is wrong."""
+"""The result of a check: the form in which every part of the collection reports a problem."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""Signals that end a module, as exceptions: what it started in the cluster is removed on the way out."""
+"""Signals that end a module, as exceptions: what it started in the cluster is deleted before it ends."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-# Ansible passes on what it gets itself, more than once (ansible/executor/process/worker.py).
+# Ansible passes on the signals that it gets, more than once (ansible/executor/process/worker.py).
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 class InterruptedBySignal(BaseException):
-    """Somebody ended Ansible."""
+    """Ansible was terminated by the signal `number`."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -27,14 +27,14 @@ class InterruptedBySignal(BaseException):
 
 @contextlib.contextmanager
 def signals_raise() -> Iterator[None]:
-    """Inside, the first SIGTERM, SIGHUP or SIGINT raises InterruptedBySignal; later ones do not hinder the removal."""
+    """Raise InterruptedBySignal in the body for the first SIGTERM, SIGHUP or SIGINT, and ignore later ones."""
     if threading.current_thread() is not threading.main_thread():
         yield  # Python handles signals in the main one only
         return
 
     def leave(number: int, _: FrameType | None) -> None:
-        for each in _SIGNALS:
-            signal.signal(each, signal.SIG_IGN)
+        for ignored in _SIGNALS:
+            signal.signal(ignored, signal.SIG_IGN)
         raise InterruptedBySignal(number)
 
     before = {number: signal.signal(number, leave) for number in _SIGNALS}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""How a module that meets the cluster runs: its options, its connection, and errors mapped to `fail_json` in one place.
+"""Runs a module that accesses the cluster: its options, its connection, and its errors as `fail_json`.
 
-Apart from module_support.py, so that a module that reads no volume does not carry what reads one.
+Separate from module_support.py, so that a module that does not read a volume does not contain the code for it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ._cluster.connection import Connection
 from .errors import BackupError
 from .interruption import InterruptedBySignal
-from .script_output import log_lines
+from .script_output import FAILED_LOG_LINES, log_tail
 
 try:
     from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
@@ -34,24 +34,24 @@ CLUSTER_ARGUMENTS: dict[str, Any] = {
     "namespace": {"type": "str", "default": "data"},
     "name": {"type": "str", "default": "postgres-backup"},
     "directory": {"type": "str"},
-    "stuck_timeout": {"type": "str", "default": "30s"},
+    "startup_timeout": {"type": "str", "default": "30s", "aliases": ["stuck_timeout"]},
 }
 
 Result = dict[str, Any]
-# Of a log, where a module fails.
-FAILED_LOG_LINES = 12
 
 
 def shortened(result: Result) -> Result:
-    """A failure's result: Ansible prints all of it behind the message, which has what matters."""
+    """The result of a failed module, shortened: Ansible prints all of it after the message, which has the cause."""
     short = dict(result)
     if isinstance(short.get("log"), list):
-        short["log"] = log_lines(short["log"])[-FAILED_LOG_LINES:]
+        short["log"] = log_tail(short["log"], FAILED_LOG_LINES)
     if isinstance(short.get("result"), dict):
         short["result"] = {key: value for key, value in short["result"].items() if value not in (None, [], {}, "")}
     contents = short.get("contents")
     if isinstance(contents, dict) and isinstance(contents.get("databases"), list):
-        databases = [{key: value for key, value in each.items() if key != "tables"} for each in contents["databases"]]
+        databases = [
+            {key: value for key, value in database.items() if key != "tables"} for database in contents["databases"]
+        ]
         short["contents"] = {**contents, "databases": databases}
     return short
 
@@ -59,14 +59,14 @@ def shortened(result: Result) -> Result:
 def run_module(
     arguments: dict[str, Any], work: Callable[[AnsibleModule, Connection], Result], common: bool = True, **options: Any
 ) -> None:
-    """Make the module, connect, work, and end: with the result, or with what BackupError says.
+    """Create the module, connect, work, and exit with the result, or with the message of a BackupError.
 
-    `common` adds the options that the modules for one CronJob's volume share; kubernetes.core's own are always there.
-    `work` gets the module (kubernetes.core's, which stands in for an AnsibleModule) and the connection; a key `failed`
-    in its result ends the module as failed.
+    `common` adds the options that the modules for one CronJob's volume share; those of kubernetes.core are always
+    added. `work` is called with the module (that of kubernetes.core, which wraps an AnsibleModule) and the connection;
+    a key `failed` in its result makes the module fail.
     """
     if KUBERNETES_CORE_ERROR is not None:
-        # Without its options, no module can be made that takes what the user gave.
+        # Without its options, the module would reject the user's.
         message = missing_required_lib(
             "the collection kubernetes.core", url="https://galaxy.ansible.com/kubernetes/core"
         )
@@ -84,10 +84,14 @@ def run_module(
     except BackupError as error:
         module.fail_json(msg=str(error), check=error.check)
     except InterruptedBySignal as error:
-        module.fail_json(msg=f"ended by {error}; what was started in the cluster is removed", check="interrupted")
+        module.fail_json(
+            msg=f"terminated by {error}; the Jobs that were started in the cluster are deleted", check="interrupted"
+        )
     except OSError as error:
         where = error.filename or "this machine"
-        module.fail_json(msg=f"{where}: {error.strerror}. Look at the path, its permissions and its room", check="file")
+        module.fail_json(
+            msg=f"{where}: {error.strerror}. Check the path, its permissions and the free space", check="file"
+        )
     if result.get("failed"):
         module.fail_json(**shortened(result))
     module.exit_json(**result)

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What the modules that read a volume share: their options as values."""
+"""The options that the modules for a volume share, as values."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
 
-from ._cluster.reader import StartLimits
+from ._cluster.job import StartLimits
 from .errors import ExpectationError
 from .module_runner import run_module
 from .units import parse_duration
@@ -24,9 +24,9 @@ def duration(parameters: dict[str, Any], name: str) -> timedelta:
 
 
 def seconds(parameters: dict[str, Any], name: str) -> float:
-    """The same in seconds."""
+    """The option `name`, a duration as users write it, in seconds; raises ExpectationError, which names the option."""
     return duration(parameters, name).total_seconds()
 
 
 def start_limits(parameters: dict[str, Any]) -> StartLimits:
-    return StartLimits(stuck_seconds=seconds(parameters, "stuck_timeout"))
+    return StartLimits(startup_seconds=seconds(parameters, "startup_timeout"))

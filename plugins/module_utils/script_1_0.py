@@ -2,8 +2,8 @@
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 """Results of the script's version 1.0, with the fields that it did not have.
 
-A CronJob runs the script of the version that installed it, and its results stay on the volume. This is the only place
-where a sentence of the script is matched; it goes when 1.0 is no longer supported.
+A CronJob runs the script of the version that installed it, and its results are kept on the volume. This is the only
+place where a sentence of the script is matched; it can be deleted when 1.0 is no longer supported.
 """
 
 from __future__ import annotations
@@ -21,5 +21,5 @@ def with_fields(result: dict[str, Any] | None) -> dict[str, Any] | None:
         return result
     # The last attempt's, where a run had several.
     reason = result.get("last_reason") or result.get("reason")
-    found = _SIGNAL.match(reason) if isinstance(reason, str) else None
-    return {**result, "signal": found[1] if found else None}
+    match = _SIGNAL.match(reason) if isinstance(reason, str) else None
+    return {**result, "signal": match[1] if match else None}

@@ -8,10 +8,12 @@ An object that describes something begins with its `type`, the result of an oper
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 _TYPE, _STATE = '{"type":', '{"state":'
+# How many lines of a log a module returns, and how many where it fails: Ansible prints all of them with the message.
+LOG_LINES, FAILED_LOG_LINES = 200, 12
 
 
 def is_object(line: str) -> bool:
@@ -29,8 +31,24 @@ def log_lines(lines: Iterable[str]) -> list[str]:
     return [line for line in lines if not line.startswith((_TYPE, _STATE))]
 
 
+def log_tail(lines: Iterable[str], count: int = LOG_LINES) -> list[str]:
+    """The last `count` lines for people."""
+    return log_lines(lines)[-count:]
+
+
+def split_lines(chunks: Iterable[bytes]) -> Iterator[str]:
+    """The lines of a text that arrives in chunks of bytes, without their line ends."""
+    rest = b""
+    for chunk in chunks:
+        *complete, rest = (rest + chunk).split(b"\n")
+        for line in complete:
+            yield line.decode("utf-8", "replace")
+    if rest:
+        yield rest.decode("utf-8", "replace")
+
+
 def result_of(line: str) -> dict[str, Any] | None:
-    """The result that the line is; None where it is none, or was cut off."""
+    """The result in the line; None where the line has another form, or was cut off."""
     if not line.startswith(_STATE):
         return None
     try:

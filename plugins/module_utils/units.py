@@ -16,7 +16,7 @@ _DURATION = re.compile(r"([1-9][0-9]{0,5})([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 # k8s.io/apimachinery/pkg/api/resource, Quantity; without exponents, and without n and u, which nobody needs here.
-_QUANTITY = re.compile(r"(?P<whole>[0-9]{1,30})(\.(?P<decimals>[0-9]{1,3}))?(?P<suffix>[mkMGTPE]|[KMGTPE]i)?")
+_QUANTITY = re.compile(r"(?P<integer>[0-9]{1,30})(\.(?P<decimals>[0-9]{1,3}))?(?P<suffix>[mkMGTPE]|[KMGTPE]i)?")
 _DECIMAL_SUFFIXES = ("m", "", "k", "M", "G", "T", "P", "E")
 _BINARY_SUFFIXES = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 # In thousandths.
@@ -32,13 +32,13 @@ def parse_duration(text: str) -> timedelta:
 
     Raises ExpectationError for anything else, as the script does.
     """
-    found = _DURATION.fullmatch(text)
-    if found is None:
+    match = _DURATION.fullmatch(text)
+    if match is None:
         raise ExpectationError(
             "expected a duration such as 90m, 26h or 7d (one whole number above 0 of at most six digits, "
             f"one unit of s m h d w), found '{text}'"
         )
-    return timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
+    return timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
 
 
 def format_duration(duration: timedelta) -> str:
@@ -63,7 +63,7 @@ def parse_quantity(quantity: str | float) -> int:
     Raises ExpectationError. A number is a quantity too, since YAML makes one of `1` and `1.5`.
     """
     match = _QUANTITY.fullmatch(str(quantity))
-    number = int(f"{match['whole']}{match['decimals'] or '':0<3}") if match else 0
+    number = int(f"{match['integer']}{match['decimals'] or '':0<3}") if match else 0
     value = _divide_up(number * _UNITS[match["suffix"] or ""], 1000) if match else 0
     if not 0 < value <= _QUANTITY_MAX:
         raise ExpectationError(f"expected a quantity above 0, such as 100m or 10Gi, found '{quantity}'")
@@ -73,8 +73,8 @@ def parse_quantity(quantity: str | float) -> int:
 def canonical_quantity(quantity: str | float) -> str:
     """The quantity as the API server writes it: `10240Mi` is `10Gi` there, `0.1` is `100m`. Raises ExpectationError.
 
-    That is a whole number with the largest suffix of its kind, rounded up: to a thousandth, with a suffix such as Gi to
-    a whole unit. An object that is sent in another form looks changed for ever.
+    That is a whole number with the largest suffix of its kind, rounded up: to a thousandth, or with a suffix such as Gi
+    to a whole number of units. An object that is sent in another form would always be reported as changed.
     """
     thousandths = parse_quantity(quantity)
     if str(quantity).endswith("i"):

@@ -210,8 +210,10 @@ if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
 _SHOWN = 10
-# A reader that nobody deletes ends by itself after this time; a fetch that takes longer goes on with another one.
+# A reader that is not deleted ends after this time; a fetch that takes longer continues with another one.
 _STAY_SECONDS = (300, 900, 3600, 14400)
+
+_UPDATED = {"mode": "mode", "sidecar": "checksum file"}
 
 ARGUMENTS: dict[str, Any] = {
     "backup": {"type": "str"},
@@ -227,20 +229,20 @@ ARGUMENTS: dict[str, Any] = {
 
 def mode_of(text: str) -> int:
     """The permissions; raises ExpectationError."""
-    # YAML reads 0640 without quotes as 416: only the leading zero tells what was meant.
+    # YAML reads 0640 without quotes as 416: only a leading zero shows that the text is octal.
     if len(text) != 4 or text[0] != "0" or not set(text) <= set("01234567"):
         raise ExpectationError(f"mode: expected an octal number in quotes such as '0640', found '{text}'")
     return int(text, 8)
 
 
 def choose(catalog: Catalog, name: str | None) -> tuple[Backup, str | None]:
-    """The backup to fetch, and what to warn of; raises FetchError."""
+    """The backup to fetch, and a warning or None; raises FetchError."""
     if name is not None:
         named = catalog.named(name)
         if named is None:
-            there = ", ".join(backup.name for backup in catalog.backups[:_SHOWN]) or "none"
+            names = ", ".join(backup.name for backup in catalog.backups[:_SHOWN]) or "none"
             more = f" and {len(catalog.backups) - _SHOWN} older ones" if len(catalog.backups) > _SHOWN else ""
-            raise FetchError(f"the backup {name} is not on the volume: expected one of {there}{more}")
+            raise FetchError(f"the backup {name} is not on the volume: expected one of {names}{more}")
         return named, None if named.state == COMPLETE else f"{name} is {named.state}: {', '.join(named.reasons)}"
     newest = catalog.newest(COMPLETE)
     if newest is not None:
@@ -263,19 +265,19 @@ def diff_line(destination: Destination) -> str:
 
 
 def read(source: Source, backup: Backup, retry_policy: RetryPolicy) -> dict[str, Any]:
-    """Read the backup and keep nothing of it; the module's result."""
-    done = read_through(source, RemoteFile(backup.name, backup.size_bytes, backup.sha256), retry_policy)
+    """Read the backup without keeping it; the module's result."""
+    transferred = read_through(source, RemoteFile(backup.name, backup.size_bytes, backup.sha256), retry_policy)
     return {
         "changed": False,
         "path": None,
         "backup": backup.name,
         "backup_state": backup.state,
         "size_bytes": backup.size_bytes,
-        "sha256": done.sha256,
-        "duration_seconds": round(done.duration_seconds, 3),
+        "sha256": transferred.sha256,
+        "duration_seconds": round(transferred.duration_seconds, 3),
         "resumed_bytes": 0,
-        "interruptions": done.interruptions,
-        "contents": done.contents,
+        "interruptions": transferred.interruptions,
+        "contents": transferred.contents,
         "removed": [],
     }
 
@@ -289,7 +291,7 @@ def ensure_local_copy(
     mode: int,
     retry_policy: RetryPolicy,
 ) -> dict[str, Any]:
-    """Have the backup here; the module's result."""
+    """Fetch the backup unless the local file is a copy of it already; the module's result."""
     parameters = module.params
     remote = RemoteFile(backup.name, backup.size_bytes, backup.sha256)
     before = diff_line(destination)
@@ -311,15 +313,15 @@ def ensure_local_copy(
             result["contents"] = read_contents(destination.path, local_sha256)
         changes = repair_metadata(destination, local_sha256, mode, module.check_mode)
     elif not module.check_mode:
-        done = transfer(source, remote, destination, mode, retry_policy, reads_contents=parameters["verify"])
+        transferred = transfer(source, remote, destination, mode, retry_policy, reads_contents=parameters["verify"])
         result |= {
-            "sha256": done.sha256,
-            "duration_seconds": round(done.duration_seconds, 3),
-            "resumed_bytes": done.resumed_bytes,
-            "interruptions": done.interruptions,
+            "sha256": transferred.sha256,
+            "duration_seconds": round(transferred.duration_seconds, 3),
+            "resumed_bytes": transferred.resumed_bytes,
+            "interruptions": transferred.interruptions,
         }
-        if done.contents is not None:
-            result["contents"] = done.contents
+        if transferred.contents is not None:
+            result["contents"] = transferred.contents
     removed: tuple[str, ...] = ()
     if parameters["keep_local"] is not None:
         removed = backups_to_delete(destination, parameters["keep_local"], backup.name)
@@ -327,15 +329,16 @@ def ensure_local_copy(
             remove(removed)
     result |= {"removed": list(removed), "changed": bool(changes or removed)}
     if module._diff:
-        gone = "".join(f"{path}\n" for path in removed)
+        deleted = "".join(f"{path}\n" for path in removed)
         after = f"{destination.path}: {backup.size_bytes} bytes\n"
-        after += "".join(f"{destination.path}: {what} is put right\n" for what in changes if local_sha256 is not None)
-        result["diff"] = {"before": gone + before, "after": after}
+        if local_sha256 is not None:
+            after += "".join(f"{destination.path}: {_UPDATED[change]} updated\n" for change in changes)
+        result["diff"] = {"before": deleted + before, "after": after}
     return result
 
 
 def fetch(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
-    """The module's result; with `failed` for a backup that is no whole one."""
+    """The module's result, with `failed` for a damaged backup."""
     parameters = module.params
     mode = mode_of(parameters["mode"])
     for name, least in (("keep_local", 1), ("retries", 0)):
@@ -343,15 +346,15 @@ def fetch(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
             raise ExpectationError(f"{name}: expected at least {least}, found {parameters[name]}")
     if parameters["dest"] is None and not parameters["verify"]:
         raise ExpectationError(
-            "dest: expected a directory or the path of a file, found nothing. Only with verify=true it may be left "
-            "out: the backup is read then, and not kept"
+            "dest: expected a directory or the path of a file, found nothing. It may be left out only with "
+            "verify=true: the backup is then read, and not kept"
         )
     if parameters["dest"] is None and parameters["keep_local"] is not None:
         raise ExpectationError("keep_local: expected dest to be a directory, found nothing")
     retry_policy = RetryPolicy(parameters["retries"], deadline=time.monotonic() + seconds(parameters, "timeout"))
     silence = seconds(parameters, "silence_timeout")
     cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
-    # A reader that was too short for a large file is replaced by one that stays longer.
+    # A reader that ended before a large file was read is replaced by one that waits longer.
     stays = chain(_STAY_SECONDS, repeat(_STAY_SECONDS[-1]))
 
     def new() -> AbstractContextManager[Reader]:

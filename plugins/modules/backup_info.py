@@ -185,17 +185,17 @@ def info(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     with Reader(connection, cronjob, request, start_limits(parameters)) as reader:
         catalog = parse_listing(reader.listing())
     catalog = replace(catalog, last_run=run_as_it_ended(connection, parameters["namespace"], catalog.last_run))
-    there = backup_mount(cronjob, parameters["directory"])
+    mount = backup_mount(cronjob, parameters["directory"])
     drill, drill_notes = drill_cronjob(connection, cronjob)
     state, notes = installation(connection, cronjob, parameters["directory"], drill)
-    disk, more_notes = volume(connection, there, parameters["namespace"], catalog.source)
+    disk, more_notes = volume(connection, mount, parameters["namespace"], catalog.source)
     now = datetime.now(timezone.utc)
-    found = problems(state, catalog, now, max_age, VERSION)
+    failures = problems(state, catalog, now, max_age, VERSION)
     newest = catalog.newest()
     return {
         "changed": False,
-        "healthy": not found,
-        "problems": [problem.to_dict() for problem in found],
+        "healthy": not failures,
+        "problems": [failure.to_dict() for failure in failures],
         "backups": [backup.to_dict(now) for backup in catalog.backups],
         "newest": newest.to_dict(now) if newest else None,
         "last_run": catalog.last_run,

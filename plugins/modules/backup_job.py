@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The module backup_job; the run itself is watched in module_utils/_cluster/job_run.py."""
+"""The module backup_job; the run itself is followed in module_utils/_cluster/backup_run.py."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ description:
     other CronJob, the module only knows that the Job is complete; it warns, and RV(proven) is false.
   - If the pod waits for something that is temporarily unavailable, such as a node, a storage server or a registry, the
     module waits up to O(wait_timeout), and the Job continues after that. If somebody has to fix the cause, such as a
-    missing Secret, the Job that the module created is deleted after O(stuck_timeout).
+    missing Secret, the Job that the module created is deleted after O(startup_timeout).
 options:
   max_age:
     description:
@@ -104,41 +104,24 @@ log:
   returned: always
 """
 
-import contextlib
 import secrets
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.backup_run import (
+    backup_run,
+    follow_run,
+    run_in_progress,
+)
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.job_run import JobEnd, JobRun
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.reader import Reader
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_templates import (
-    backup_mount,
-    is_ours,
-    is_run,
-    job_name,
-    manual_job,
-)
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.pod_diagnosis import has_succeeded, job_end
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.volume_jobs import ReaderRequest
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.catalog import (
-    Catalog,
-    parse_listing,
-    with_size_bytes,
-)
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import (
-    BackupError,
-    ClusterError,
-    StuckError,
-)
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.reader import read_catalog
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_templates import backup_mount, job_name
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
     duration,
     run_module,
     seconds,
     start_limits,
 )
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.script_1_0 import with_fields
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.script_output import log_lines
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -148,7 +131,6 @@ ARGUMENTS = {
     "wait": {"type": "bool", "default": True},
     "wait_timeout": {"type": "str", "default": "7h"},
 }
-LOG_LINES = 200
 EMPTY_RESULT: dict[str, Any] = {
     "job": None,
     "attached": False,
@@ -159,156 +141,53 @@ EMPTY_RESULT: dict[str, Any] = {
 }
 
 
-def in_progress(connection: Connection, cronjob: dict[str, Any], container: str) -> str | None:
-    """The oldest unfinished run of the CronJob; `container` is the one that makes the backup."""
-    namespace = cronjob["metadata"]["namespace"]
-    found = [
-        job
-        for job in connection.jobs(namespace)
-        if any(owner["uid"] == cronjob["metadata"]["uid"] for owner in job["metadata"].get("ownerReferences", []))
-        and job_end(job) is None
-        and "deletionTimestamp" not in job["metadata"]
-        and not job["spec"].get("suspend")
-        and is_run(job, cronjob, container)
-    ]
-    found.sort(key=lambda job: job["metadata"]["creationTimestamp"])
-    names = (str(job["metadata"]["name"]) for job in found)
-    return next((name for name in names if not is_over(connection, cronjob, name, container)), None)
-
-
-def is_over(connection: Connection, cronjob: dict[str, Any], job: str, container: str) -> bool:
-    """Whether the script has ended well and the Job goes on for another container of its pod."""
-    if not is_ours(cronjob):
-        return False
-    pods = connection.pods_of_job(cronjob["metadata"]["namespace"], job)
-    return any(has_succeeded(pod, container) for pod in pods)
-
-
-def read_catalog(module: AnsibleModule, connection: Connection, cronjob: dict[str, Any]) -> Catalog:
-    request = ReaderRequest(directory=module.params["directory"])
-    with Reader(connection, cronjob, request, start_limits(module.params)) as reader:
-        return parse_listing(reader.listing())
-
-
-def follow(
-    module: AnsibleModule, connection: Connection, cronjob: dict[str, Any], job: str, container: str, *, is_own: bool
-) -> dict[str, Any]:
-    """The rest of the result once the Job has ended; `failed` and `msg` when it did not end well."""
-    parameters = module.params
-    namespace = parameters["namespace"]
-    run = JobRun(connection, namespace, job, container)
-    try:
-        end = run.wait(seconds(parameters, "wait_timeout"), seconds(parameters, "stuck_timeout"), patient=True)
-    except ClusterError as error:
-        message = str(error)
-        if isinstance(error, StuckError) and is_own:
-            with contextlib.suppress(ClusterError):
-                connection.delete_job(namespace, job)
-                message += ". The Job that was made for this run is deleted"
-        elif isinstance(error, StuckError):
-            message += f". This Job was there before. To give it up: kubectl delete job {job} -n {namespace}"
-        return {"failed": True, "msg": message, "check": error.check, "log": [*run.log[-LOG_LINES:]]}
-    result, look = end.result, ""
-    if is_ours(cronjob):
-        result, look = own_result(module, connection, cronjob, job, result)
-    result = with_size_bytes(result)
-    found: dict[str, Any] = {"result": result, "log": [*end.log[-LOG_LINES:]]}
-    if end.beside:
-        module.warn(
-            f"the backup is made, and the Job '{namespace}/{job}' goes on until its deadline: expected its pod to end "
-            f"with the backup, found that the container {', '.join(end.beside)} does not. Keep it out of the CronJob's "
-            "pods, or let it end with them"
-        )
-    if (result or {}).get("state") == "succeeded":
-        if end.state == "Failed":
-            module.warn(f"the backup is made, although its Job '{namespace}/{job}' failed afterwards: {end.reason}")
-        return {**found, "proven": True}
-    if end.state == "Complete" and not is_ours(cronjob):
-        module.warn(
-            f"the Job '{namespace}/{job}' is complete, which is all that is known: its CronJob does not run this "
-            "collection's script. Verify what it made (backup_fetch with verify)"
-        )
-        return found
-    message = unproven(namespace, job, look) if end.state == "Complete" else failure(namespace, job, end, result)
-    return {**found, "failed": True, "msg": message}
-
-
-def own_result(
-    module: AnsibleModule, connection: Connection, cronjob: dict[str, Any], job: str, heard: dict[str, Any] | None
-) -> tuple[dict[str, Any] | None, str]:
-    """The run's result, which names its Job, and what was found where it is not known."""
-    if heard is not None and heard.get("job") in {None, job}:
-        return with_fields(heard), ""
-    # The Job, or its pod, was gone before it could be heard: the volume knows, where it can be read.
-    try:
-        last = read_catalog(module, connection, cronjob).last_run
-    except BackupError as error:
-        return None, f"the volume could not be read: {error}"
-    if last is not None and last.get("job") == job:
-        return last, f"in last-run.json on the volume that it is {last.get('state')}"
-    of = f"that of {last.get('job') or 'a run without a Job'}" if last is not None else "none"
-    return None, f"in last-run.json on the volume {of}"
-
-
-def unproven(namespace: str, job: str, look: str) -> str:
-    return (
-        f"the Job '{namespace}/{job}' is complete, but nothing shows that it made a backup: expected its run's result, "
-        f"found none in its log and its termination message, and {look}. Look at what there is (backup_info), or run "
-        "it again"
-    )
-
-
-def failure(namespace: str, job: str, end: JobEnd, result: dict[str, Any] | None) -> str:
-    tail = "\n".join(log_lines(end.log[-12:]))
-    reason = (result or {}).get("reason") or "the run left no reason"
-    # The first one of a volume that takes no word, such as a read-only one, is not known.
-    last = (result or {}).get("last_reason")
-    if last and last != reason:
-        reason += f". The last attempt: {last}"
-    if end.killed:
-        reason += f". Kubernetes ended its pod: {end.killed}"
-    return (
-        f"the backup failed: expected the Job '{namespace}/{job}' to complete, found {end.state.lower()} "
-        f"({end.reason}). Reason: {reason}" + (f"\nIts log ended:\n{tail}" if tail else "")
-    )
-
-
-def young_enough(module: AnsibleModule, connection: Connection, cronjob: dict[str, Any]) -> dict[str, Any] | None:
-    """The newest complete backup when it is younger than max_age."""
+def young_backup(module: AnsibleModule, connection: Connection, cronjob: dict[str, Any]) -> dict[str, Any] | None:
+    """The newest complete backup if it is younger than max_age."""
     if not module.params["max_age"]:
         return None
     max_age = duration(module.params, "max_age")
-    newest = read_catalog(module, connection, cronjob).newest()
+    newest = read_catalog(connection, cronjob, module.params["directory"], start_limits(module.params)).newest()
     now = datetime.now(timezone.utc)
     return newest.to_dict(now) if newest is not None and now - newest.created <= max_age else None
 
 
 def ensure(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
-    """The module's result."""
+    """The module's result; with `failed` and `msg` if the run failed."""
     parameters = module.params
-    for name in ("max_age", "wait_timeout", "stuck_timeout"):
-        if parameters[name]:
-            seconds(parameters, name)
+    timeout, limits = seconds(parameters, "wait_timeout"), start_limits(parameters)
+    if parameters["max_age"]:
+        duration(parameters, "max_age")
     cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
     container = backup_mount(cronjob, parameters["directory"]).container["name"]
-    before = in_progress(connection, cronjob, container) if parameters["max_age"] else None
-    newest = young_enough(module, connection, cronjob)
-    job = in_progress(connection, cronjob, container)
-    if newest is None and before is not None and job != before:
+    before = run_in_progress(connection, cronjob, container) if parameters["max_age"] else None
+    newest = young_backup(module, connection, cronjob)
+    running = run_in_progress(connection, cronjob, container)
+    if newest is None and before is not None and running != before:
         # It ended while the volume was read.
-        newest = young_enough(module, connection, cronjob)
+        newest = young_backup(module, connection, cronjob)
     if newest is not None:
         return {**EMPTY_RESULT, "changed": False, "newest": newest, "proven": True}
-    attached = job is not None
-    if job is None:
-        token = f"{datetime.now(timezone.utc):%Y%m%d%H%M%S}-{secrets.token_hex(2)}"
-        job = job_name(parameters["name"], "manual", token)
-        if not module.check_mode:
-            connection.create_job(manual_job(cronjob, job))
-    found = {**EMPTY_RESULT, "changed": True, "job": job, "attached": attached}
-    if parameters["wait"] and not module.check_mode:
-        found.update(follow(module, connection, cronjob, job, container, is_own=not attached))
-    return found
+    token = f"{datetime.now(timezone.utc):%Y%m%d%H%M%S}-{secrets.token_hex(2)}"
+    name = running or job_name(parameters["name"], "manual", token)
+    result = {**EMPTY_RESULT, "changed": True, "job": name, "attached": running is not None}
+    if module.check_mode:
+        return result
+    job = backup_run(connection, cronjob, name, attach=running is not None)
+    if not parameters["wait"]:
+        with job:
+            return result
+    end = follow_run(
+        connection,
+        cronjob,
+        job,
+        container,
+        directory=parameters["directory"],
+        timeout_seconds=timeout,
+        limits=limits,
+    )
+    for warning in end.outcome.warnings:
+        module.warn(warning)
+    return {**result, "result": end.result, "proven": end.is_proven, "log": end.log, **end.outcome.failure()}
 
 
 def main() -> None:

@@ -93,9 +93,9 @@ def prune(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
         "backups": [backup.to_dict(now) for backup in plan.backups],
     }
     if module._diff:
-        gone = set(plan.deleted)
+        deleted = set(plan.deleted)
         before = [f"{backup.name}  {', '.join(backup.reasons)}\n" for backup in plan.backups]
-        after = [line for line, backup in zip(before, plan.backups) if backup.name not in gone]
+        after = [line for line, backup in zip(before, plan.backups) if backup.name not in deleted]
         header = f"backups of {parameters['namespace']}/{parameters['name']}"
         result["diff"] = {
             "before_header": header,

@@ -308,7 +308,7 @@ def write_contents(module: AnsibleModule, path: str, contents: dict[str, Any]) -
         descriptor, temporary = tempfile.mkstemp(dir=module.tmpdir)
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             stream.write(text)
-        # A database's own settings may hold secrets: a new file is as little for everybody to read as a backup is.
+        # The settings of a database may contain secrets: like a backup, a new file is not readable by all users.
         umask = os.umask(0o027)
         try:
             module.atomic_move(temporary, path)
@@ -320,27 +320,28 @@ def write_contents(module: AnsibleModule, path: str, contents: dict[str, Any]) -
 
 
 def run(module: AnsibleModule) -> dict[str, Any]:
-    """The module's result; raises BackupError when there is nothing to say about the file."""
+    """The module's result; raises BackupError when the file cannot be checked."""
     parameters = module.params
     expected = expectations_of(parameters)
     now = datetime.now(timezone.utc)
     began = time.monotonic()
-    found = verify(parameters["path"], expected, now, parameters["sha256"], parameters["sidecar"])
+    verification = verify(parameters["path"], expected, now, parameters["sha256"], parameters["sidecar"])
     duration = time.monotonic() - began
+    created = verification.created
     result: dict[str, Any] = {
         "changed": False,
-        "path": found.path,
-        "size_bytes": found.size_bytes,
-        "sha256": found.sha256,
-        "sha256_compared_with": found.expected_sha256_from,
-        "created": found.created.strftime(TIME_FORMAT) if found.created else None,
-        "age_seconds": int((now - found.created).total_seconds()) if found.created else None,
+        "path": verification.path,
+        "size_bytes": verification.size_bytes,
+        "sha256": verification.sha256,
+        "sha256_compared_with": verification.expected_sha256_from,
+        "created": created.strftime(TIME_FORMAT) if created else None,
+        "age_seconds": int((now - created).total_seconds()) if created else None,
         "duration_seconds": round(duration, 3),
         "reader": backends()[0],
-        "failures": [failure.to_dict() for failure in found.failures],
-        "contents": found.contents.to_dict(),
+        "failures": [failure.to_dict() for failure in verification.failures],
+        "contents": verification.contents.to_dict(),
     }
-    if parameters["contents_dest"] and not found.failures:
+    if parameters["contents_dest"] and not verification.failures:
         result.update(write_contents(module, parameters["contents_dest"], result["contents"]))
     return result
 
@@ -354,7 +355,7 @@ def main() -> NoReturn:
         module.fail_json(msg=failure.message, path=module.params["path"], failures=[failure.to_dict()])
     except OSError as error:
         module.fail_json(
-            msg=f"{error.filename or module.params['path']}: {error.strerror}. Look at the path and its permissions",
+            msg=f"{error.filename or module.params['path']}: {error.strerror}. Check the path and its permissions",
             path=module.params["path"],
             failures=[],
         )

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: prerequisites_info
-short_description: Read what an installation of the backup needs and what exists of it
+short_description: Read the prerequisites and the existing objects of an installation
 version_added: 1.1.0
 description:
-  - Reads, over one connection, everything that the role P(homelab.postgres_backup.postgres_backup#role) has to know
-    before it changes anything. The role uses this module; it is of little use by itself.
+  - Reads, over one connection, everything that the role P(homelab.postgres_backup.postgres_backup#role) needs to know
+    before it changes anything. The module is intended for the role and is rarely useful by itself.
   - Objects that the user may not read are reported as not readable, and not as a failure.
   - Of Secrets, only the names of the keys are returned.
-  - The role's users set their credentials by C(module_defaults) of C(group/kubernetes.core.k8s). This module takes the
-    authentication options from those defaults too.
+  - Users of the role set their credentials in C(module_defaults) for C(group/kubernetes.core.k8s). This module uses
+    the authentication options of that group too.
 options:
   namespace:
     description:
@@ -55,12 +55,12 @@ options:
     type: str
   ca_kind:
     description:
-      - The kind of the object that holds the CA certificate.
+      - The kind of the object that contains the CA certificate.
     type: str
     choices: [ConfigMap, Secret]
   ca_name:
     description:
-      - The name of the object that holds the CA certificate.
+      - The name of the object that contains the CA certificate.
     type: str
   server_policies:
     description:
@@ -69,11 +69,11 @@ options:
     default: false
   claim:
     description:
-      - The name of the claim of the backup volume. The volume that it is bound to is read too.
+      - The name of the claim of the backup volume. The volume that it is bound to is also read.
     type: str
   storage_class:
     description:
-      - The storage class of the claim. The StorageClasses are read unless the claim is bound already.
+      - The storage class of the claim. The StorageClasses are read unless the claim is already bound.
     type: str
   unwanted:
     description:
@@ -116,10 +116,10 @@ EXAMPLES = r"""
 RETURN = r"""
 server:
   description:
-    - What is known of the PostgreSQL server. The first ready pod by name decides.
-    - Empty without O(service). C(problem) is there when something is missing (V(service), V(port), V(selector), V(pod)
-      or V(container)) or when the service selects O(pod_labels) (V(labels)); C(found) is then what exists instead.
-      C(unreadable) is there when the user may not read the service or its pods.
+    - Facts about the PostgreSQL server, from the first ready pod in alphabetical order.
+    - Empty without O(service). C(problem) is set if something is missing (V(service), V(port), V(selector), V(pod) or
+      V(container)) or if the service selects O(pod_labels) (V(labels)); C(found) is then what exists instead.
+      C(unreadable) is set if the user may not read the service or its pods.
   type: dict
   returned: always
   sample:
@@ -139,38 +139,39 @@ secret:
     found: true
     keys: [postgres-password]
 ca:
-  description: The same of O(ca_name), as RV(secret).
+  description: The same information about O(ca_name), as RV(secret); empty without O(ca_name).
   type: dict
   returned: always
 namespace:
   description:
-    - The namespace as a list C(resources) of one object or none, and whether the user may read it (C(readable)); where
-      not, C(error) has the reason.
-    - Read only when RV(secret) does not exist; empty otherwise.
+    - The namespace as a list C(resources) of one object or none, and whether the user may read it (C(readable)); if
+      not, C(error) is the reason.
+    - Only read if RV(secret) does not exist; empty otherwise.
   type: dict
   returned: always
 server_policies:
-  description: The NetworkPolicies in the server's namespace, as RV(namespace); empty without O(server_policies).
+  description: The NetworkPolicies in the server's namespace, in the form of RV(namespace); empty without
+    O(server_policies).
   type: dict
   returned: always
 claim:
-  description: The claim, as RV(namespace); empty without O(claim).
+  description: The claim, in the form of RV(namespace); empty without O(claim).
   type: dict
   returned: always
 volume:
-  description: The volume of the claim, as RV(namespace); empty when the claim has none.
+  description: The volume of the claim, in the form of RV(namespace); empty if the claim has none.
   type: dict
   returned: always
 storage_classes:
   description:
-    - The StorageClasses, as RV(namespace).
-    - Empty without O(storage_class), and when the claim is bound.
+    - The StorageClasses, in the form of RV(namespace).
+    - Empty without O(storage_class), and if the claim is bound.
   type: dict
   returned: always
 cronjob:
   description:
-    - The CronJob, as RV(namespace), but only C(labels), C(annotations), the C(claims) that its pods mount, and whether
-      it runs this collection's script (C(is_ours)).
+    - The CronJob, in the form of RV(namespace), but only C(labels), C(annotations), the C(claims) that its pods mount,
+      and whether it runs this collection's script (C(is_ours)).
     - Empty without O(name).
   type: dict
   returned: always
@@ -182,7 +183,7 @@ cronjob:
         claims: [postgres-backup]
         is_ours: true
 unwanted:
-  description: Those of O(unwanted) that exist, as RV(namespace).
+  description: The existing objects of O(unwanted), in the form of RV(namespace).
   type: dict
   returned: always
 """

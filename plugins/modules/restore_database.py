@@ -165,22 +165,27 @@ log:
 """
 
 import secrets
-import time
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.job_run import JobEnd
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.restore_run import run_restore
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_outcome import (
+    RESTORE,
+    JobEnd,
+    outcome_of,
+)
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.restore_plan import (
     RestorePlan,
     RestoreRequest,
     database_lists,
-    failure,
     plan_restore,
 )
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import run_module, seconds
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.script_output import log_lines
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
+    run_module,
+    seconds,
+    start_limits,
+)
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -197,7 +202,6 @@ ARGUMENTS = {
     "connections_timeout": {"type": "str", "default": "30s"},
     "timeout": {"type": "str", "default": "6h"},
 }
-LOG_LINES = 200
 RESTORE_OPTIONS = (
     "backup",
     "sha256",
@@ -211,9 +215,9 @@ RESTORE_OPTIONS = (
 
 
 def restore(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
-    """The module's result; with `failed` when the Job did not end well."""
+    """The module's result; with `failed` if the restore failed."""
     parameters = module.params
-    timeout, stuck = seconds(parameters, "timeout"), seconds(parameters, "stuck_timeout")
+    timeout, limits = seconds(parameters, "timeout"), start_limits(parameters)
     plan = plan_restore(
         RestoreRequest(
             **{name: parameters[name] for name in RESTORE_OPTIONS},
@@ -226,44 +230,42 @@ def restore(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     for warning in plan.warnings:
         module.warn(warning)
     cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
-    began = time.monotonic()
-    job, end = run_restore(
+    end = run_restore(
         connection,
         cronjob,
-        dict(plan.variables),
+        plan.variables,
         directory=parameters["directory"],
         target=None if module.check_mode else plan.target,
         timeout_seconds=timeout,
-        stuck_seconds=stuck,
+        startup_seconds=limits.startup_seconds,
     )
-    return {**result_of(module, plan, job, end), "duration_seconds": round(time.monotonic() - began, 3)}
+    return to_result(module, plan, end)
 
 
-def result_of(module: AnsibleModule, plan: RestorePlan, job: str, end: JobEnd) -> dict[str, Any]:
-    said = end.result or {}
-    for warning in said.get("warnings", []):
+def to_result(module: AnsibleModule, plan: RestorePlan, end: JobEnd) -> dict[str, Any]:
+    script_result, outcome = end.result or {}, outcome_of(RESTORE, end)
+    for warning in [*script_result.get("warnings", []), *outcome.warnings]:
         module.warn(warning)
-    replaced = said.get("replaced")
-    found: dict[str, Any] = {
+    replaced = script_result.get("replaced")
+    result: dict[str, Any] = {
         "changed": True,
         "database": module.params["database"],
         "target": plan.target,
         "replaced": replaced,
-        "created_roles": said.get("created_roles", []),
-        "seconds": said.get("seconds", {}),
-        "job": job,
-        "log": log_lines(end.log)[-LOG_LINES:],
+        "created_roles": script_result.get("created_roles", []),
+        "seconds": script_result.get("seconds", {}),
+        "duration_seconds": end.duration_seconds,
+        "job": end.job.partition("/")[2],
+        "log": outcome.log,
     }
-    if said.get("state") != "succeeded":
-        changed = bool(found["created_roles"])
-        where = f"{module.params['namespace']}/{job}"
-        return {**found, "failed": True, "changed": changed, "msg": failure(where, end.state, end.reason, said)}
-    found["rows"] = plan.rows
-    if module._diff and said.get("databases"):
-        before, after = database_lists(said["databases"], plan, replaced)
+    if outcome.message is not None:
+        return {**result, "changed": bool(result["created_roles"]), **outcome.failure()}
+    result["rows"] = plan.rows
+    if module._diff and script_result.get("databases"):
+        before, after = database_lists(script_result["databases"], plan, replaced)
         header = "databases of the server"
-        found["diff"] = {"before_header": header, "after_header": header, "before": before, "after": after}
-    return found
+        result["diff"] = {"before_header": header, "after_header": header, "before": before, "after": after}
+    return result
 
 
 def main() -> None:

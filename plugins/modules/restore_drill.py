@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The module restore_drill; what is asked of its Job is in module_utils/_jobs/drill_job.py."""
+"""The module restore_drill; its Job is in _cluster/drill_run.py and _jobs/drill_job.py in module_utils."""
 
 from __future__ import annotations
 
@@ -184,20 +184,14 @@ log:
   returned: always
 """
 
-import contextlib
-import secrets
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.job_run import JobEnd, JobRun
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.reader import Reader, node_of_volume
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.drill_run import find_backup, run_drill
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.drill_job import (
-    START_SECONDS,
     DrillRequest,
     drill_work,
-    failure_reason,
     sections,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.drill_report import (
@@ -205,23 +199,19 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.dril
     compare,
     parse_report,
 )
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_templates import job_name
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.volume_jobs import (
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_outcome import (
     DRILL,
-    PREPARE,
-    ReaderRequest,
-    volume_job,
+    JobEnd,
+    JobOutcome,
+    outcome_of,
+    outcome_of_error,
 )
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._script.drill import FILES
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.catalog import Backup, parse_listing
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import ClusterError, DrillError
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.interruption import signals_raise
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import ClusterError
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
     run_module,
     seconds,
     start_limits,
 )
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.script_output import log_lines
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -236,7 +226,7 @@ ARGUMENTS: dict[str, Any] = {
     "superuser": {"type": "str"},
     "timeout": {"type": "str", "default": "6h"},
 }
-LOG_LINES = 200
+REQUEST_OPTIONS = ("backup", "size_limit", "in_memory", "settings", "superuser", "timeout", "directory")
 EMPTY_RESULT: dict[str, Any] = {
     "changed": False,
     "backup": None,
@@ -252,120 +242,67 @@ EMPTY_RESULT: dict[str, Any] = {
 }
 
 
-def look(module: AnsibleModule, connection: Connection, cronjob: dict[str, Any]) -> Backup:
-    """The backup to rehearse, as the volume lists it; raises DrillError where there is none such."""
-    request = ReaderRequest(directory=module.params["directory"])
-    with Reader(connection, cronjob, request, start_limits(module.params)) as reader:
-        catalog = parse_listing(reader.listing())
-    name, sha256 = module.params["backup"], module.params["sha256"]
-    chosen = catalog.named(name) if name else catalog.newest()
-    if chosen is None:
-        there = ", ".join(backup.name for backup in catalog.backups[:10]) or "none"
-        raise DrillError(f"expected {name or 'a complete backup'} on the volume, found of backups: {there}")
-    if sha256 is not None and sha256.lower() != chosen.sha256:
-        raise DrillError(
-            f"sha256: expected {chosen.name} to have {sha256.lower()}, found {chosen.sha256 or 'no sidecar'}. Nothing "
-            "was restored. Fetch it again, and look who changed the volume"
-        )
-    return chosen
-
-
-def run(module: AnsibleModule, connection: Connection, cronjob: dict[str, Any], request: DrillRequest) -> JobEnd:
-    """The drill's Job from its beginning to its removal; raises ClusterError, its log as `partial`."""
-    parameters = module.params
-    name = job_name(parameters["name"], DRILL, secrets.token_hex(3))
-    job = volume_job(cronjob, name, FILES, drill_work(request, name))
-    try:
-        connection.create_job(job)
-        follower = JobRun(connection, parameters["namespace"], name, PREPARE, DRILL)
-        limit = seconds(parameters, "timeout") + START_SECONDS + 60
-        try:
-            return follower.wait(limit, seconds(parameters, "stuck_timeout"), last_word=True)
-        except ClusterError as error:
-            error.partial = follower.log
-            raise
-    finally:
-        # It ends by itself too: a cluster that is gone now must not hide what happened before.
-        with contextlib.suppress(ClusterError):
-            connection.delete_job(parameters["namespace"], name)
-
-
-def told(log: tuple[str, ...]) -> list[str]:
-    """The log's last lines for people."""
-    return log_lines(log)[-LOG_LINES:]
-
-
-def judge(end: JobEnd, expected: Expected | None) -> dict[str, Any]:
-    """The module's result; with `failed` and `msg` when the backup did not restore, or not as expected."""
-    log, result = told(end.log), end.result or {}
-    found = {
+def to_result(outcome: JobOutcome, end: JobEnd, expected: Expected | None) -> dict[str, Any]:
+    """The module's result; with `failed` and `msg` if the backup did not restore, or not as expected."""
+    script_result = end.result or {}
+    result = {
         **EMPTY_RESULT,
-        "log": log,
-        "backup": result.get("backup"),
-        "sha256": result.get("sha256"),
-        "server_version": result.get("server_version"),
-        "seconds": result.get("seconds") or {},
-        **({"warnings": result["warnings"]} if result.get("warnings") else {}),
+        "log": outcome.log,
+        "backup": script_result.get("backup"),
+        "sha256": script_result.get("sha256"),
+        "server_version": script_result.get("server_version"),
+        "seconds": script_result.get("seconds") or {},
+        "duration_seconds": end.duration_seconds,
+        **({"warnings": script_result["warnings"]} if script_result.get("warnings") else {}),
+        **outcome.failure(),
     }
-    if end.state != "Complete" and result.get("state") != "succeeded":
-        reason = failure_reason(end.state, end.reason, end.result, end.killed)
-        tail = "\n".join(log[-12:])
-        of = f" of {found['backup']}" if found["backup"] else ""
-        message = f"the restore{of} failed: {reason}" + (f"\nIts log ended:\n{tail}" if tail else "")
-        return {**found, "failed": True, "check": "drill", "msg": message}
-    if not result:
-        raise DrillError("the drill ended well, but nothing was heard of its result: its log was lost. Run it again")
-    report = parse_report(end.log, result.get("tables"))
-    found |= {
+    if outcome.message is not None:
+        return result
+    report = parse_report(end.log, script_result.get("tables"))
+    result |= {
         "databases": [database.to_dict() for database in report.databases],
         "tables": report.tables,
         "rows": report.rows,
     }
     if expected is not None:
         failures = compare(report, expected)
-        found |= {"compared": True, "failures": [failure.to_dict() for failure in failures]}
+        result |= {"compared": True, "failures": [failure.to_dict() for failure in failures]}
         if failures:
             text = "\n".join(failure.message for failure in failures)
-            found |= {"failed": True, "check": "drill", "msg": f"the backup restores to something else:\n{text}"}
-    return found
+            result |= JobOutcome([], f"the restored data does not match the dump:\n{text}", DRILL.check).failure()
+    return result
 
 
 def drill(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
-    """The module's result; what it started in the cluster goes also when a signal ends it."""
-    with signals_raise():
-        return rehearse(module, connection)
-
-
-def rehearse(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
-    """The same without regard to signals."""
+    """The module's result."""
     parameters = module.params
     expected = Expected.parse(parameters["contents"]) if parameters["contents"] is not None else None
-    names = ("backup", "size_limit", "in_memory", "settings", "superuser", "timeout", "directory")
-    request = DrillRequest(**{name: parameters[name] for name in names})
-    drill_work(request, "")  # what is wrong with the options is said before anything is started
-    seconds(parameters, "stuck_timeout")
+    request = DrillRequest(**{name: parameters[name] for name in REQUEST_OPTIONS})
+    drill_work(request, "")  # wrong options are reported before anything is started
+    timeout, limits, sha256 = seconds(parameters, "timeout"), start_limits(parameters), parameters["sha256"]
     cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
-    if module.check_mode or parameters["sha256"] is not None:
-        backup = look(module, connection, cronjob)
+    if module.check_mode or sha256 is not None:
+        options = {"name": parameters["backup"], "sha256": sha256, "directory": parameters["directory"]}
+        backup = find_backup(connection, cronjob, limits=limits, **options)
         if module.check_mode:
-            known = {"backup": backup.name, "sha256": backup.sha256, "msg": f"{backup.name} would be rehearsed"}
-            return {**EMPTY_RESULT, **known}
+            message = f"a restore drill of {backup.name} would be run"
+            return {**EMPTY_RESULT, "backup": backup.name, "sha256": backup.sha256, "msg": message}
         request = replace(request, backup=backup.name)
         if expected is not None:
             request = replace(request, sections=sections(parameters["contents"]))
-    request = replace(request, node=node_of_volume(connection, cronjob, parameters["directory"]))
-    began = time.monotonic()
     try:
-        end = run(module, connection, cronjob, request)
+        end = run_drill(connection, cronjob, request, timeout_seconds=timeout, startup_seconds=limits.startup_seconds)
     except ClusterError as error:
-        log = told(error.partial) if isinstance(error.partial, tuple) else []
-        return {**EMPTY_RESULT, "failed": True, "msg": str(error), "check": error.check, "log": log}
-    found = {**judge(end, expected), "duration_seconds": round(time.monotonic() - began, 3)}
-    wanted = (parameters["sha256"] or "").lower()
-    if wanted and found["sha256"] not in {None, wanted}:
-        message = f"sha256: expected {wanted}, found that a backup of {found['sha256']} was restored"
-        return {**found, "failed": True, "check": "drill", "msg": message}
-    return found
+        outcome = outcome_of_error(error)
+        return {**EMPTY_RESULT, "log": outcome.log, **outcome.failure()}
+    outcome = outcome_of(DRILL, end)
+    for warning in outcome.warnings:
+        module.warn(warning)
+    result = to_result(outcome, end, expected)
+    if sha256 is not None and result["sha256"] not in {None, sha256.lower()}:
+        message = f"sha256: expected {sha256.lower()}, but a backup with {result['sha256']} was restored"
+        result |= JobOutcome([], message, DRILL.check).failure()
+    return result
 
 
 def main() -> None:

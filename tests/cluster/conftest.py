@@ -46,7 +46,7 @@ def collections(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # What shares something dear goes to one worker, as one chain: the beginning of the tests' ids → the chain's name.
 # The first that fits counts.
 CHAINS = {
-    # As long as the others of its file together: it has a server of its own.
+    # It takes as long as the other tests of its file together, because it has a separate server.
     "modules/test_restore.py::test_every_database_beside_the_live_one": "restore beside",
     "modules/test_restore.py": "restore",
     "test_run_faults.py": "run faults",
@@ -127,5 +127,5 @@ def role_variables_with_files(namespace: str, server: Server) -> dict[str, Any]:
 
 @pytest.fixture
 def role_variables(role_variables_with_files: dict[str, Any]) -> dict[str, Any]:
-    """The same for what does not look at the files for people: to write them takes a fourth of the role's time."""
+    """Variables without the files for users, which take a quarter of the role's time to write."""
     return {**role_variables_with_files, "manifest_dir": "", "runbook_dir": ""}

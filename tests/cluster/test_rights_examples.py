@@ -118,7 +118,7 @@ def test_operator_and_reader_rights_are_all_used_and_enough(
     assert not drill["failed"], drill["msg"]
     # Why a Job has no pod is in its events, which nobody reads otherwise.
     kubectl("delete", "serviceaccount", NAME, "-n", namespace)
-    stuck = ansible.module("backup_job", env=operator, stuck_timeout="3s", **where)
+    stuck = ansible.module("backup_job", env=operator, startup_timeout="3s", **where)
     assert stuck["failed"] and "serviceaccount" in stuck["msg"], stuck["msg"]
     kubectl("create", "serviceaccount", NAME, "-n", namespace)
     assert recorder.used == rights("operate"), used(recorder, "operate")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""A run on the cluster that goes wrong: what Kubernetes shows, what the volume says, and what the retries make of it.
+"""Failed runs on the cluster: what Kubernetes shows, what is recorded on the volume, and what the retries do.
 
 What needs no Kubernetes (faults of the server, the dump, the compressor and most of the volume's) is in tests/script.
-These tests look at the node's processes and folders, so they need root and dev/cluster.
+These tests inspect the node's processes and folders, so they need root and dev/cluster.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def test_missing_secret_fails_the_run(installed: Install, site_objects: list[Jso
 
 
 def assert_recovered(there: Installation, before: dict[bytes, Entry], reason: str, leftovers: set[str]) -> None:
-    """The Job's second attempt made a backup, and tells why the first one failed."""
+    """The Job's second attempt succeeded, and reports why the first one failed."""
     assert job_ends("one", there.namespace) == "Complete"
     record = there.last_run
     assert (record["state"], record["attempts"]) == ("succeeded", 2)
@@ -97,14 +97,14 @@ def assert_recovered(there: Installation, before: dict[bytes, Entry], reason: st
 
 @pytest.mark.parametrize("step", weekly_but(STEPS, "dump", "publish"))
 def test_run_killed_at_each_step(installed: Install, step: str) -> None:
-    """SIGKILL leaves a partial and the state `running`; the pod's next attempt removes the one, tells the other."""
+    """SIGKILL leaves a partial file and the state `running`; the next attempt removes the one and reports the other."""
     there = installed()
     before = there.fill(3)
     there.stop_at(step)
     there.start()
     there.wait_for_gate()
     there.signal_container(signal.SIGKILL)
-    # The sidecar comes before its backup; without one it means nothing, and retention removes it after an hour.
+    # The checksum file is published before its backup; alone it has no meaning, and retention removes it after an hour.
     orphans = {name for name in there.new_since(before) if name.endswith(".sha256")}
     assert len(orphans) == (1 if step == "publish" else 0)
     there.stop_nowhere()
@@ -113,9 +113,9 @@ def test_run_killed_at_each_step(installed: Install, step: str) -> None:
 
 @pytest.mark.parametrize("frozen", [False, True], ids=["evicted", "evicted while frozen"])
 def test_another_pod_continues_after_an_eviction(installed: Install, frozen: bool) -> None:
-    """An evicted pod says why. One that cannot (its share hangs, say) is killed; the Job's next pod tidies up.
+    """An evicted pod reports why. If it cannot (because its share hangs, say), it is killed; the next one cleans up.
 
-    To be evicted is no fault of the run: another pod comes even where no further try is allowed.
+    Eviction is not a failure of the run: another pod is started even if no further attempt is allowed.
     """
     there = installed(job={"backoffLimit": 0})
     before = there.fill(3)
@@ -136,7 +136,7 @@ REFUSED = "the server does not answer"
 
 
 def test_run_is_tried_as_often_as_promised(installed: Install) -> None:
-    """Killed first, refused later: each further try runs to its end, and its log stays and tells the first reason."""
+    """Killed first, refused later: each further attempt runs to its end; its log is kept and has the first reason."""
     there = installed(job={"backoffLimit": 2})
     before = there.fill(10)
     there.stop_at("dump")
@@ -203,7 +203,7 @@ def test_permanent_failure_is_tried_once(installed: Install, ansible: Ansible, h
 
 
 def test_run_without_a_heartbeat_is_interrupted(installed: Install) -> None:
-    """By `list` at once, and by the next Job's run, which removes no partial of another Job that may be at work."""
+    """By `list` at once, and by the next Job's run, which keeps partial files of another Job that may be running."""
     there = installed()
     before = there.fill(3)
     there.stop_at("dump")
@@ -226,7 +226,7 @@ def test_run_without_a_heartbeat_is_interrupted(installed: Install) -> None:
 
 
 def test_out_of_memory_fails_the_run(installed: Install) -> None:
-    """A row that does not fit, read by a real client: the kernel kills it, or (cgroup v2) the whole container."""
+    """A row that does not fit, read by a real client: the kernel kills it, or (cgroup v2) the entire container."""
     limited = {"resources": {"limits": {"memory": "64Mi"}}}
     there = installed(job={"backoffLimit": 2}, container=limited)
     before = there.fill(10)
@@ -234,7 +234,7 @@ def test_out_of_memory_fails_the_run(installed: Install) -> None:
     there.start()
     wait_until(lambda: "OOMKilled" in str(there.container()), "Kubernetes calls it OOMKilled")
     assert failed_because("one", there.namespace) == "BackoffLimitExceeded"
-    # Where the whole container was killed the last one left no word; after five minutes it is called interrupted.
+    # If the entire container was killed, the run has no result; after five minutes it counts as interrupted.
     assert there.last_run["state"] in {"running", "failed"}
     assert there.last_run["attempts"] == 3
     assert "out of memory" in there.last_run["reason"]

@@ -176,13 +176,13 @@ def test_password_is_never_shown(ansible: Ansible, installed: str, server: Serve
     for text in said:
         assert len(text) > 100
         assert server.password not in text and encoded not in text
-    # And what came is not for everybody.
+    # And the fetched files are not readable by others.
     assert {path.stat().st_mode & 0o007 for folder in (here, volume) for path in folder.glob("*.*")} == {0}
     assert {path.stat().st_mode & 0o777 for path in here.iterdir()} == {0o640}
 
 
 def test_hostile_entries_on_the_volume(ansible: Ansible, namespace: str) -> None:
-    """For the modules too: what is no backup is neither listed, fetched nor followed."""
+    """In modules too, what is not a backup is neither listed, fetched nor followed."""
     install(namespace)
     folder = volume_folder(namespace)
     for name in FOREIGN:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Claim:
-    """`test` runs the command, or one that differs in names only; without it `reason` says why nobody does."""
+    """`test` runs the command, or one that differs only in names; without it, `reason` is why no test does."""
 
     test: str = ""
     reason: str = ""
@@ -32,7 +32,7 @@ BENCH = Claim(reason="takes minutes, and a quiet machine; that the benchmark is 
 PLAY = "ansible-playbook homelab.postgres_backup."
 CLAIMS: dict[str, dict[str, Claim]] = {
     "README.md": {
-        "dev/quickstart": Claim(reason="provisions the whole machine; its playbooks and commands are run one by one"),
+        "dev/quickstart": Claim(reason="provisions the entire machine; its playbooks and commands are run one by one"),
         ". dev/env": Claim(reason="every test of the cluster part runs in such a shell"),
         f"{PLAY}site": RUN,
         f"{PLAY}site -e postgres_backup_state=absent": RUN,

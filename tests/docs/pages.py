@@ -29,7 +29,7 @@ class Block:
 
     @property
     def commands(self) -> list[str]:
-        """Each command of a shell block, without its comment; one that goes on in the next line is one line."""
+        """Each command of a shell block, without its comment; a command with a continuation line is one line."""
         lines = re.sub(r"\\\n\s*", "", self.text).splitlines()
         return [command for command in (re.sub(r"\s+# .*$", "", line).strip() for line in lines) if command]
 

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-r"""Dumps of other makes and what happens to dumps, each with what must be found of it.
+r"""Dumps that this collection did not create and damaged dumps, each with the expected result.
 
-`TEXTS` holds texts, as they come out of gzip. The keys of reasons, empty for a complete dump:
+`TEXTS` contains decompressed texts. The keys of reasons, empty for a complete dump:
 
 - `message`: a line that is neither SQL of a dump nor a comment, such as a program's warning, or `\.` outside of COPY
 - `command`: a command of psql that no dump has and that would change what is restored
-- `rows`: COPY rows that PostgreSQL refuses, so that the table would stay empty
+- `rows`: COPY rows that PostgreSQL rejects, so that the table would remain empty
 - `cut`: the text ends before the dump does
 - `after`: something follows the dump's end
 - `two`: more than one dump
@@ -235,7 +235,7 @@ INSERTS = DATABASE.replace(
     b"INSERT INTO public.t VALUES\n\t(3, 'thr;ee'),\n\t(4, NULL);\n",
 )
 
-# A CASE begins a line of its own in a view (get_rule_expr() in ruleutils.c).
+# A CASE begins a new line in a view (get_rule_expr() in ruleutils.c).
 _SLICES = DATABASE.replace(
     b"--\n-- Data for",
     b"""CREATE VIEW public.slices AS
@@ -264,7 +264,7 @@ _SLICES = DATABASE.replace(
 -- Data for""",
 )
 
-# What has come before or among dumps: `2>&1`, `kubectl exec -t`, wrappers, shells.
+# Output seen before or within dumps: `2>&1`, `kubectl exec -t`, wrappers, shells.
 MESSAGES = {
     "pg_dump": b"pg_dump: warning: could not find where to insert IF EXISTS in statement",
     "pg_dumpall": b'pg_dumpall: error: pg_dump failed on database "app", exiting',
@@ -524,7 +524,7 @@ TEXTS: dict[str, Foreign] = {
     "message-after": Foreign(CLUSTER + MESSAGES["exit-code"] + b"\n", "after", "cluster"),
     "message-after-database": Foreign(DATABASE + MESSAGES["pg_dump"] + b"\n", "after", "database"),
     "newline-after": Foreign(CLUSTER + b"\n", "after", "cluster"),
-    # ------------------------------------------------------------------------------------------- something else, whole
+    # ----------------------------------------------------------------------------------------- something else, complete
     "mysql": Foreign(
         b"-- MySQL dump 10.13  Distrib 8.0.36, for Linux (x86_64)\n--\n-- Host: localhost    Database: app\n"
         b"-- ------------------------------------------------------\n-- Server version\t8.0.36\n\n"

@@ -188,7 +188,7 @@ def fill(server: Server, directory: Path) -> None:
         _properties(server, name)
     server.sql("COMMENT ON DATABASE empty IS " + literal(FAKE * 300) + ";")
     server.sql('ALTER DATABASE "Mixed-Name\'s" IS_TEMPLATE true; ALTER DATABASE "a=b" CONNECTION LIMIT 0;')
-    # Bytes that are no text: only a session on that database can name them.
+    # Bytes that are not text: only a session on that database can name them.
     server.sql(
         r"COMMENT ON DATABASE sql_ascii IS E'\xff''\\\xfe\\ü;'; ALTER DATABASE sql_ascii SET x.y TO E'\xff\\';",
         "sql_ascii",

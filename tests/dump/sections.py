@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What sections.awk says of a text, under each awk that images have."""
+"""The output of sections.awk for a text, with each awk that images contain."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.script.support.combinations import AWKS, program
 from tests.script.support.programs import REPOSITORY
 
 PROGRAM = REPOSITORY / "roles" / "postgres_backup" / "files" / "sections.awk"
-# Its text comes by way of `tr`, and with a newline more.
+# Its text is passed through `tr`, and with a newline more.
 _FEED = """{ tr -d '\\000'; echo; } | "$@" """
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What is read of a real dump, against what PostgreSQL says of the databases it was made of."""
+"""The contents read from a real dump, compared with the databases in PostgreSQL."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What the reader says of dumps of other makes and of changed ones, against what psql does with them."""
+"""What the reader reports for foreign and modified dumps, compared with what psql does with them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .foreign import TEXTS, Foreign
 
 # A server of today does not know it.
 _NOT_BY_TODAYS_SERVER = {"with-oids"}
-# psql has no error of its own at these, and yet no dump has them.
+# psql does not report an error for these, although no dump contains them.
 _WITHOUT_ERROR = {"rows-before", "rows-among-the-globals", "rolled-back", "zero-bytes", "zero-bytes-among-rows"}
 _ONLY_BEFORE_18 = {"crlf-outside-of-rows", "crlf-rows-alone"}
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What PostgreSQL itself says of its databases."""
+"""The databases as PostgreSQL reports them."""
 
 from __future__ import annotations
 

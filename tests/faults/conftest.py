@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The faults part starts a cluster of its own (own_cluster.py); it never uses the one of KUBECONFIG."""
+"""The faults part starts a separate cluster (own_cluster.py); it never uses the one of KUBECONFIG."""
 
 from __future__ import annotations
 

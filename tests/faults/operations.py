@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""An installation for the fault matrix: its operations begun, stopped in the middle, and what each says at its end."""
+"""An installation for the fault matrix: operations are started, paused while they run, and their results read."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ threading.Event.wait = wait
 
 @dataclass(frozen=True)
 class Operation:
-    """One of the collection's modules at work, as Ansible starts it on the host, without what Ansible does before."""
+    """A running module of the collection, started as Ansible starts it on the host, without Ansible's preparation."""
 
     kind: str
     process: subprocess.Popen[str]
@@ -150,11 +150,11 @@ class FaultSetup:
         (folder / "sitecustomize.py").write_text(_WAIT)
         return folder
 
-    # ------------------------------------------------------------------------------------------------- in the middle
+    # --------------------------------------------------------------------------------------------- paused operations
 
     @contextlib.contextmanager
     def in_the_middle(self, *kinds: str, **options: Mapping[str, Any]) -> Iterator[dict[str, Operation]]:
-        """The operations, at work; `release` lets them go on, and so does the end of the block."""
+        """The operations while they run; `release` lets them continue, and so does the end of the block."""
         if "run" in kinds:
             self.installation.stop_at("dump")
         if "drill" in kinds:
@@ -171,7 +171,7 @@ class FaultSetup:
                 restoring = f": postgres {SHOP}_new_restoring"
                 wait_until(lambda: bool(processes(restoring, ") SELECT")), "the restore is held up")
             if "fetch" in kinds:
-                # It cannot be held up, and comes last.
+                # It cannot be paused, so it is the last one.
                 begun["fetch"] = self.begin("fetch", backup=BIG, **options.get("fetch", {}))
                 wait_until(
                     lambda: self._has_come() > 0 or begun["fetch"].process.poll() is not None, "some of it is here"
@@ -199,7 +199,7 @@ class FaultSetup:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """A session that keeps a table locked: a dump waits for it, in its middle."""
+        """A session that keeps a table locked: a dump waits for it."""
         statement = "BEGIN; LOCK TABLE items IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600);"
         words = ("env", "PGAPPNAME=the lock", "psql", "-X", "-d", SHOP, "-c", statement)
         session = subprocess.Popen(
@@ -232,8 +232,8 @@ class FaultSetup:
     def assert_as_it_was(self, before: dict[bytes, Entry], has_partial: bool = False) -> None:
         """Every older backup, nothing half done on the volume, here and in the cluster, no database of a restore.
 
-        `has_partial`: a run that could not tidy up left one of its own, or none. It is another Job's, which might be
-        at work, and goes with the first run after a day.
+        `has_partial`: a run that could not clean up left one partial file, or none. It is another Job's, which might be
+        running; the first run after a day removes it.
         """
         if has_partial:
             partials = [*self.installation.volume.glob(f".{NAME}-*.partial")]
@@ -264,7 +264,7 @@ class FaultSetup:
 def told(kind: str, result: Json) -> str:
     """What an operator sees of a result, without what differs from run to run."""
     if result["failed"]:
-        return _without_names(result["msg"].partition("\nIts log ended")[0])
+        return _without_names(result["msg"].partition("\nThe last lines of its log")[0])
     return _GOOD[kind](result)
 
 
@@ -306,7 +306,7 @@ def _without_names(text: str) -> str:
 
 
 def put_big(volume: Path) -> None:
-    """A backup that takes a while to come; it need not be one."""
+    """A file that is downloaded slowly; it need not be a backup."""
     _put(volume, BIG, noise(BIG_BYTES))
 
 

@@ -21,7 +21,7 @@ _NODE_DISK = "1200M"
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
-    """With more patience than other tests: much is at work at once."""
+    """With longer timeouts than other tests, because much runs at once."""
     kube.wait_until(condition, what, 240)
 
 
@@ -47,7 +47,7 @@ class FaultCluster:
         return Path(f"/proc/{self.supervisor}/root")
 
     def enter(self, *words: str | Path) -> str:
-        """What a command says that runs as on the node."""
+        """The output of a command that runs as on the node."""
         into = ["nsenter", f"--target={self.supervisor}", "--mount", "--net", "--pid", "--ipc", "--"]
         done = subprocess.run([*into, *map(str, words)], capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{words}: {done.stderr or done.stdout}"
@@ -77,7 +77,7 @@ class FaultCluster:
 
     @contextlib.contextmanager
     def paused(self, component: str) -> Iterator[None]:
-        """It has its sockets, and says nothing."""
+        """It keeps its sockets open and does not respond."""
         process = self.pid(component)
         os.kill(process, signal.SIGSTOP)
         try:
@@ -93,7 +93,7 @@ class FaultCluster:
         wait_until(lambda: bool(self.pid("kubelet")), "the kubelet runs")
 
     def give_a_small_disk(self) -> None:
-        """Before there is any pod: what the kubelet has lies on a disk of its own, which is looked at often."""
+        """Before there is any pod: the kubelet's files are on a separate disk, which it checks often."""
         image = self.state / "node.img"
         subprocess.run(["truncate", "-s", _NODE_DISK, image], check=True)
         subprocess.run(["mkfs.ext4", "-q", "-m", "0", image], check=True)

@@ -75,7 +75,7 @@ def _row(*cells: str) -> str:
 
 
 def _section(title: str, names: dict[str, str], seen: dict[str, dict[str, str]]) -> list[str]:
-    """One section; `names` are its faults by the word that tells them apart, which is empty for a single fault."""
+    """One section; `names` are its faults by a distinguishing word, which is empty for a single fault."""
     lines = [f"## {title}", ""]
     for word, name in names.items():
         lines += [f"How the test causes it{word and f' ({word})'}: {FAULTS[name].made}", ""]

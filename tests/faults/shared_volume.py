@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""A volume that is slow, silent, gone, read-only or full: a FUSE file system whose server (bindfs) is told so.
+"""A volume that is slow, unresponsive, gone, read-only or full: a FUSE file system whose server (bindfs) is changed.
 
 A hard NFS mount looks the same to what uses it: with a server that does not answer, calls wait; without one they fail.
 """
@@ -106,7 +106,7 @@ class SharedVolume:
 
     @contextlib.contextmanager
     def gone(self) -> Iterator[None]:
-        """The server is dead, and what was mounted stays as a mount that answers every call with an error."""
+        """The server is dead, and every call on the remaining mount fails with an error."""
         os.kill(self.server(), signal.SIGKILL)
         wait_until(lambda: not self.server(), "the share's server is gone")
         try:

@@ -225,7 +225,7 @@ FAULTS: dict[str, Fault] = {
             ),
             "list": own(
                 "fails, nothing done",
-                "Its pod is not scheduled. After ten times `stuck_timeout` the module reports the reason and deletes "
+                "Its pod is not scheduled. After ten times `startup_timeout` the module reports the reason and deletes "
                 "its Job. "
                 "`kubectl describe node` shows the taint: disk-pressure.",
                 _NO_ROOM,
@@ -236,7 +236,8 @@ FAULTS: dict[str, Fault] = {
             "drill": own(
                 "fails",
                 "The kubelet evicts the pod, and the drill fails. `kubectl get events` shows the reason.",
-                r"^the restore.* failed: (the drill was terminated by SIG|Kubernetes ended its pod: Evicted)",
+                r"^the restore drill.* failed: .*Reason: "
+                r"(the drill was terminated by SIG|Kubernetes terminated its pod: Evicted)",
                 "tests/cluster/modules/test_drill.py::test_data_larger_than_the_size_limit_fails",
             ),
             "restore": own(
@@ -365,7 +366,7 @@ FAULTS: dict[str, Fault] = {
             "run": own(
                 "fails",
                 "Fails. The pod of the next attempt does not start on the dead mount; the module reports this after "
-                "`stuck_timeout` and deletes its Job. The remaining partial file is deleted after a day.",
+                "`startup_timeout` and deletes its Job. The remaining partial file is deleted after a day.",
                 r"waiting will not help.*transport endpoint is not connected|Reason: the backup volume",
                 f"{VOLUME}test_the_share_is_unmounted_in_the_middle",
                 f"{VOLUME}test_the_folder_is_removed_in_the_middle",
@@ -373,7 +374,7 @@ FAULTS: dict[str, Fault] = {
             ),
             "list": own(
                 "fails, nothing done",
-                "Its pod does not start. After `stuck_timeout` the module reports the reason and deletes its Job.",
+                "Its pod does not start. After `startup_timeout` the module reports the reason and deletes its Job.",
                 r"does not start, and waiting will not help.*transport endpoint is not connected",
                 "tests/script/volume/test_list.py::test_a_volume_that_is_not_there",
             ),
@@ -388,7 +389,7 @@ FAULTS: dict[str, Fault] = {
                 r"cannot be read on the volume|transport endpoint is not connected",
             ),
             "verify": NO_CLUSTER,
-            "drill": own("fails", "Fails when it next accesses the volume.", r"^the restore.* failed: "),
+            "drill": own("fails", "Fails when it next accesses the volume.", r"^the restore drill.* failed: "),
             "restore": own(
                 "fails, live unchanged",
                 "Fails when it next accesses the volume; drops the temporary database.",

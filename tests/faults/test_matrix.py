@@ -74,7 +74,7 @@ def make_setup(installation: Installation, live: LiveServer, folder: Path, colle
     held = put_held(installation.volume, made["result"]["backup"])
     growing = put_growing(installation.volume, made["result"]["backup"])
     keep_all(installation.volume)
-    # The one that retention keeps, for whichever fault comes first.
+    # The one that retention keeps, for the first fault.
     good_run(empty)
     fetched = empty.begin("fetch", backup=held, verify=True).end()
     assert not fetched["failed"], fetched["msg"]
@@ -259,7 +259,7 @@ def test_node_disk_full(cluster_of_faults: FaultCluster, setup: FaultSetup) -> N
             subprocess.run(["fallocate", "-l", str(free - (420 << 20)), filler], check=True)
             seen.add(setup.begin("drill", backup=setup.growing))
             wait_until(lambda: "disk-pressure" in taints(), "the node takes no pods")
-            for operation in [setup.begin(kind, stuck_timeout="4s") for kind in ("list", "prune", "fetch")]:
+            for operation in [setup.begin(kind, startup_timeout="4s") for kind in ("list", "prune", "fetch")]:
                 seen.add(operation)
             filler.unlink()
             with cluster_of_faults.killed("kubelet"):
@@ -302,10 +302,10 @@ def test_volume_silent(share: SharedVolume, setup_on_share: FaultSetup) -> None:
 def test_volume_gone(share: SharedVolume, setup_on_share: FaultSetup) -> None:
     with meets(setup_on_share, "volume vanished", leaves_partial=True) as seen:
         middle = setup_on_share.in_the_middle(
-            "run", "drill", "restore", "fetch", fetch={"retries": 1}, run={"stuck_timeout": "4s"}
+            "run", "drill", "restore", "fetch", fetch={"retries": 1}, run={"startup_timeout": "4s"}
         )
         with middle as begun, share.gone():
-            short = [setup_on_share.begin(kind, stuck_timeout="4s") for kind in ("list", "prune")]
+            short = [setup_on_share.begin(kind, startup_timeout="4s") for kind in ("list", "prune")]
             # What the gate waits for is gone with the mount.
             setup_on_share.release()
             for operation in [*short, *begun.values()]:
@@ -386,7 +386,7 @@ def test_seven_nights_with_a_fault(setup: FaultSetup) -> None:
                 assert job_ends(job, namespace, 240) == "Failed"
                 record = installation.last_run
                 print("night", night, record["state"], record["reason"])
-                # A run that was killed leaves no word; Kubernetes may have begun one attempt more, which does.
+                # A killed run has no result; Kubernetes may have started another attempt, which has one.
                 assert record["state"] in ({"running", "failed"} if order == WAIT else {"failed"})
                 assert re.search(reason, str(record["reason"])), record
                 assert {path.name for path in installation.volume.glob("*.sql.gz")} == older

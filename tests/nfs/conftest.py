@@ -39,7 +39,7 @@ def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
 
 @pytest.fixture(scope="session")
 def long_stop(guest: Guest) -> LongStop:
-    """A run whose server has been away since the session began, beside all other tests."""
+    """A run whose server has been unavailable since the session began, in parallel with all other tests."""
     return LongStop(guest)
 
 

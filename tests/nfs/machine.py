@@ -109,7 +109,7 @@ class Machine:
     """A guest that runs."""
 
     def __init__(self, image: Image, folder: Path, files: Mapping[str, bytes]) -> None:
-        """`files`: what the guest has besides the image, by its path there."""
+        """`files`: additional files of the guest, by their paths there."""
         self._console = folder / "console.log"
         initramfs = folder / "initramfs.cpio"
         ours, theirs = socket.socketpair()
@@ -175,7 +175,7 @@ class Machine:
             future.set_exception(MachineError("the guest is gone"))
 
     def start(self, argv: Iterable[str], env: Mapping[str, str] | None = None, text: str = "") -> Future[Answer]:
-        """Begin a program, as root; the answer comes when it has ended."""
+        """Start a program, as root; its result is available when it has ended."""
         future: Future[Answer] = Future()
         with self._lock:
             self._serial += 1
@@ -197,7 +197,7 @@ class Machine:
         return answer.out
 
     def console(self) -> str:
-        """The last that its kernel said."""
+        """The last messages of its kernel."""
         said = self._console.read_text(errors="replace").splitlines()[-30:] if self._console.exists() else []
         return "\n".join(said)
 

@@ -31,7 +31,7 @@ STEPS = {
 }
 # The client "node" is the guest itself, as a pod's node mounts in its first network namespace.
 _ADDRESSES = {"nas": 1, "far-nas": 2, "two": 12}
-# What lies under a final name is whole: its sidecar, its compression, the end of its text. By the server's own eyes.
+# A file with its final name is complete: checksum file, compression, the end of the text. Checked on the server.
 _WHOLE = r"""
 cd "$1"
 for file in postgres-backup-*.sql.gz; do
@@ -65,7 +65,7 @@ _serial = count(1)
 
 @dataclass
 class Run:
-    """The script at work, or at its end."""
+    """The script while it runs, or at its end."""
 
     guest: Guest
     folder: str
@@ -165,7 +165,7 @@ class Guest:
         self.nfs("server", "nas")
 
     def host(self, name: str) -> None:
-        """A server or client beside the node, made when it is wanted first."""
+        """A server or client in addition to the node, created at its first use."""
         if name not in self._hosts:
             self.nfs("host", name, str(_ADDRESSES[name]))
             self._hosts.add(name)
@@ -257,7 +257,7 @@ class Guest:
 
 
 class LongStop:
-    """Two runs whose server, one of their own, is stopped while they write the dump; one has little time."""
+    """Two runs whose dedicated server is stopped while they write the dump; one has a short time limit."""
 
     LIMIT_SECONDS = 40
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 
-"""Somebody on the server changes or removes a run's files in the middle: never a success that is none."""
+"""Files of a run are changed or removed on the server while it runs: the run never reports a false success."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 
-"""Two clients at work on one share, each with a mount and a name of its own."""
+"""Two clients use one share, each with a separate mount and name."""
 
 from __future__ import annotations
 

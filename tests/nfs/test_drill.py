@@ -65,7 +65,7 @@ def test_backup_changed_on_the_server_fails_the_drill(guest: Guest, share: NfsSh
         drill.wait_for_gate()
         share.sh(f"set -- *.gz; {change}")
         drill.open_gate()
-    # What gzip refuses stays refused; another hash may be another backup's by the next try.
+    # A gzip error is permanent; a different checksum may be that of another backup at the next attempt.
     outcome = drill.finish(2 if gate else 1)
     assert outcome.result["state"] == "failed"
     assert outcome.result["can_heal"] is (not gate)

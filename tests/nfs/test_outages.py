@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 
-"""The NFS server goes away in the middle of a run, and comes back: on a hard mount the run goes on."""
+"""The NFS server stops during a run and returns: on a hard mount the run continues."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 
-"""backup.sh on a real NFS mount: what ends well, who may write, and what a full share does."""
+"""backup.sh on a real NFS mount: successful runs, permissions, and a full share."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_run_list_and_prune(guest: Guest) -> None:
     outcome = guest.run("prune", volume, env={"POSTGRES_BACKUP_KEEP_LAST": "2", "POSTGRES_BACKUP_KEEP_DAILY": "0"})
     assert sorted(outcome.result["deleted"]) == [backup_name(moment) for moment in OLDER[:2]]
     share.check_whole()
-    assert share.sh("ls -1 | wc -l").strip() == "5"  # two backups, their sidecars, last-run.json
+    assert share.sh("ls -1 | wc -l").strip() == "5"  # two backups, their checksum files, last-run.json
 
 
 SQUASHED = 1024
@@ -69,9 +69,9 @@ def test_squashed_user_without_write_rights(guest: Guest) -> None:
 
 @pytest.mark.parametrize("step", ["dump", weekly("read_back")])
 def test_full_share_fails_the_run(guest: Guest, step: str) -> None:
-    """The client takes what the server has no room for: the error comes when the file is flushed.
+    """The client accepts data for which the server has no space: the error is reported when the file is flushed.
 
-    Filled before the read-back, it is the sidecar that does not fit.
+    Filled before the read-back, the share has no space for the checksum file.
     """
     share = guest.share(size="4m")
     run = guest.start("run", share.mount(), gate=step)

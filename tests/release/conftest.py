@@ -29,7 +29,7 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def unpacked(artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of collections with the artifact's content, and kubernetes.core beside it."""
+    """A folder of collections with the artifact's content and kubernetes.core."""
     collections = tmp_path_factory.mktemp("unpacked") / "ansible_collections"
     folder = collections / "homelab" / "postgres_backup"
     with tarfile.open(artifact) as archive:

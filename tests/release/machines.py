@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 """Machines that hold a Debian, its Python, Ansible and kubernetes.core, and nothing of this checkout.
 
-Each is a root filesystem in the cache of dev/cluster, entered read-only by chroot in a mount namespace of its own; the
+Each is a root filesystem in the cache of dev/cluster, entered read-only by chroot in a separate mount namespace; the
 only folder that can be written is the test's. The network is this machine's, so that the cluster can be reached.
 """
 

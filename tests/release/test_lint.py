@@ -23,7 +23,7 @@ from .roots import cache
 PROGRAMS = Path(sys.executable).parent
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 IGNORED = CHECKOUT / "tests" / "sanity"
-# ansible-test downloads a script that installs pip, from a place of its own; one of that name in its cache is taken
+# ansible-test downloads a script that installs pip from its own site; one of that name in its cache is taken
 # instead. Its first argument names the version of pip, which comes from where all other packages come from.
 GET_PIP = """
 import subprocess

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""docs/examples/prometheus: Prometheus itself says which alerts fire after which night."""
+"""docs/examples/prometheus: Prometheus itself evaluates which alerts fire after which night."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ LAST = 'postgres_backup_last_run_timestamp_seconds{name="postgres-backup"}'
 NEWEST = 'postgres_backup_newest_timestamp_seconds{name="postgres-backup"}'
 STATE = 'postgres_backup_last_run_state{name="postgres-backup",state="%s"}'
 GOOD_VOLUME = {**FOLDER, LAST: "0*24 86400*50", NEWEST: "0*24 86400*50", STATE % "succeeded": "1*80"}
-# What there is (VALUE*HOURS …, from the epoch on; `_` is no sample), and which alerts fire at which hour.
+# The samples (VALUE*HOURS …, from the epoch on; `_` for none), and which alerts fire at which hour.
 NIGHTS: dict[str, tuple[str, dict[str, str], dict[int, set[str]]]] = {
     "a good night": ("cronjob", {**KNOWN, SUCCESS: "0*24 86400*50"}, {25: set(), 47: set(), 51: {"TooOld"}}),
     "a bad night, then a good one": (

@@ -71,7 +71,7 @@ def move_clock_of(programs: Programs, clock: Clock) -> None:
 
 @dataclass
 class Night:
-    """What happened: `outcome` is None where nothing was run, `new` the names that came to the volume."""
+    """What happened: `outcome` is None if nothing was run, `new` the new names on the volume."""
 
     number: int
     fault: str
@@ -200,7 +200,7 @@ class Soak:
             filler.unlink()
 
     def _half_a_backup(self) -> Outcome:
-        """Two hours old: it is looked at tonight, and called damaged."""
+        """Two hours old: tonight's run checks it and marks it as damaged."""
         name = backup_name(self._sandbox.name, self._clock.now() - timedelta(hours=2))
         content = gzip.compress(b"--\n-- PostgreSQL database cluster dump\n--\n\nSELECT 1;\n")
         put(self._sandbox.volume / name, content, 7200, self._clock.now().timestamp())
@@ -227,7 +227,7 @@ class Soak:
         return found
 
     def _settle_times(self) -> None:
-        """What came tonight is from tonight."""
+        """New files have tonight's date."""
         stamp = self._clock.now().timestamp()
         for path in self._sandbox.volume.iterdir():
             if abs(path.stat().st_mtime - time.time()) < NIGHT.total_seconds() / 2:
@@ -248,7 +248,7 @@ class Soak:
                 self._assert_whole(name)
         state = {**before, **{name: after[name] for name in after}}
         wanted = self._kept(state)
-        # Never more than retention says, whatever happened; and a run that ended well did all of it.
+        # Never more than retention deletes, whatever happened; a successful run deleted all of it.
         assert wanted <= after.keys() <= state.keys(), told
         code = night.outcome.code if night.outcome else None
         complete = {name for name in night.new if after[name] is State.COMPLETE}
@@ -265,7 +265,7 @@ class Soak:
         if code not in {0, None} and not complete:
             assert before.keys() == after.keys() - set(night.new), told
         last_run = self._sandbox.last_run
-        # A signal may come before the run has said that it began.
+        # A signal may arrive before the run has recorded its start.
         said_nothing = code is not None and code < 0 and last_run == self._last_run
         if code is not None and night.fault != "volume full" and not (complete or said_nothing):
             states = {"succeeded"} if code == 0 else {"failed", "running"}
@@ -289,7 +289,7 @@ class Soak:
         assert gzip.decompress(content).endswith(END), name
 
     def check_end(self, rehearsal: Rehearsal, most: int) -> int:
-        """Every kept backup is whole, and (the newest `most` of them) restores to the rows of its night."""
+        """Every kept backup is complete, and (the newest `most` of them) restores to the rows of its night."""
         kept = sorted((name for name, state in self._backups().items() if state is State.COMPLETE), reverse=True)
         assert kept and self._deleted, (kept, self._deleted)
         for name in kept:

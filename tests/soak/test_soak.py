@@ -21,7 +21,7 @@ from tests.script.support.workspace import Workspace
 
 from .nights import Clock, Soak, move_clock_of
 
-# Each fault comes at least once, early; then chance decides.
+# Each fault occurs at least once, early; after that they are random.
 FIRST = (
     "none", "server down", "killed", "none", "volume full", "half a backup of another script", "ended", "none",
     "wrong clock", "server killed", "by hand too",

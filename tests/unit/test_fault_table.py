@@ -21,7 +21,7 @@ def test_table_has_a_cell_for_every_fault_and_operation() -> None:
         assert list(fault.cells) == list(OPERATIONS), name
         for operation, cell in fault.cells.items():
             where = f"{name}, {operation}"
-            # Another one's cell, or one of its own.
+            # A cell of another operation, or a separate one.
             assert bool(cell.like) != bool(cell.expected), where
             if cell.like:
                 assert not fault.cells[cell.like].like, where

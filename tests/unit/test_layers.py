@@ -44,6 +44,9 @@ STANDARD_LIBRARY = frozenset(sys.stdlib_module_names)
 OPTIONAL = frozenset({"isal"})
 KUBERNETES = frozenset({"ansible_collections", "kubernetes", "urllib3", "websocket"})
 
+# How many lines of code these modules may have; every other one has at most 150.
+LARGER_MODULES = {"backup_fetch": 210}
+
 
 @dataclass(frozen=True)
 class Folder:
@@ -78,7 +81,7 @@ FOLDERS = {
     "_jobs": _folder("errors findings units script_output _dump"),
     "_role": _folder("errors units _jobs"),
     "_fetch": _folder("errors findings _dump _volume _verify", io=True),
-    "_cluster": _folder("errors interruption script_output _script _volume _jobs", KUBERNETES, io=True),
+    "_cluster": _folder("errors interruption script_output script_1_0 _script _volume _jobs", KUBERNETES, io=True),
     "module_runner": _folder(
         "errors interruption script_output _cluster", frozenset({"ansible", "ansible_collections"}), io=True
     ),
@@ -212,11 +215,11 @@ def test_modules_and_filters_do_not_import_kubernetes(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted((CHECKOUT / "plugins" / "modules").glob("*.py")), ids=lambda path: path.stem)
 def test_a_modules_code_is_small(path: Path) -> None:
-    """Documentation left out: what is more than a screen or two belongs into module_utils."""
+    """Documentation left out. A larger module has two subjects, or does what belongs into module_utils."""
     tree = ast.parse(path.read_text())
     texts = {"DOCUMENTATION", "EXAMPLES", "RETURN"}
     code = [
         node for node in tree.body if not (isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in texts)
     ]
     lines = sum((node.end_lineno or 0) - node.lineno + 1 for node in code)
-    assert lines <= 230, f"{lines} lines"
+    assert lines <= LARGER_MODULES.get(path.stem, 150), f"{lines} lines"

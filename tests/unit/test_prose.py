@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""No program matches a sentence of the script: what one tells another is a field, and sentences may change."""
+"""No program matches a sentence of the script: programs exchange fields, and sentences may change."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 SHELL = sorted((CHECKOUT / "roles" / "postgres_backup" / "files").rglob("*.*"))
 # Where the sentences of earlier versions are matched.
 OF_EARLIER_VERSIONS = "script_1_0.py"
-# What PostgreSQL writes into dumps: both look for it there.
+# Text that PostgreSQL writes into dumps: both search for it there.
 NOT_OURS = "PostgreSQL database "
 # A sentence has words, a keyword of SQL is in capitals; a line of the log may begin with one word and a colon.
 _WORDS = re.compile(r"[A-Za-z]+[^A-Za-z]* [^A-Za-z]*[a-z]+|[a-z]+[^A-Za-z]* [^A-Za-z]*[A-Za-z]+")
 _FIRST_WORD = re.compile(r"[A-Z]+(?=:)")
-# Methods of str that look for their arguments.
+# Methods of str that search for their arguments.
 _METHODS = frozenset(
     {"startswith", "endswith", "find", "index", "count", "partition", "rpartition", "split", "rsplit", "removeprefix"}
 )
@@ -39,7 +39,7 @@ def texts_of_shell(source: str) -> set[str]:
 
 
 class _Matches(ast.NodeVisitor):
-    """The strings that a module looks for in others, by line; names are looked up among the module's own constants."""
+    """The strings that a module searches for in others, by line; names are resolved to the module's constants."""
 
     def __init__(self, tree: ast.Module) -> None:
         self.constants = {
@@ -91,7 +91,7 @@ class _Matches(ast.NodeVisitor):
 
 
 def matched(source: str, printed: Iterable[str]) -> list[tuple[int, str]]:
-    """Where a module's source looks for what the shell prints: words of it, or all of it."""
+    """The places where a module's source searches for text that the shell prints, in part or in full."""
     matches = _Matches(ast.parse(source))
     texts = {*printed}
     parts = {
@@ -109,7 +109,7 @@ def printed() -> set[str]:
 
 
 def patterns_of_shell(source: str) -> set[str]:
-    """What the arms of `case` look for, *'words'*, as far as it has words."""
+    """What the arms of `case` search for, *'words'*, if they contain words."""
     code = "\n".join(line for line in source.splitlines() if not line.lstrip().startswith("#"))
     return {text for text in re.findall(r"\*'([^'*\n]+)'\*", code) if _WORDS.search(text)}
 
@@ -161,7 +161,7 @@ def test_no_python_matches_a_sentence_of_the_script(path: Path, printed: set[str
     assert matched(path.read_text(), printed) == []
 
 
-# What PostgreSQL says, in words that advice has too.
+# Messages of PostgreSQL with words that also occur in advice.
 POSTGRESQLS = {": out of memory", "out of memory", "row-level security"}
 
 

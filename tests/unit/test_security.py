@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""Hostile options, hostile answers of a pod, and hostile files beside a fetched backup."""
+"""Hostile options, hostile output of a pod, and hostile files next to a fetched backup."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def as_the_pod_sees_it(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def reader(**options: Any) -> dict[str, Any]:
-    # Whoever made this CronJob says nothing of the folder.
+    # This CronJob does not specify the folder.
     made = plain(("data", "/data"))
     made["spec"]["jobTemplate"]["spec"]["template"]["spec"]["volumes"].append({"name": "data", "emptyDir": {}})
     return reader_job(made, "r-1", READER_FILES, ReaderRequest(**options))
@@ -155,7 +155,7 @@ def volume_line(drill: str = "null", run: str = "null") -> str:
 def test_name_with_a_path_is_never_accepted(name: str) -> None:
     """It would be the file's name here."""
     assert parse_listing([json.dumps(LINE), volume_line()]).backups[0].name == NAME
-    with pytest.raises(ListingError, match="is no backup's name"):
+    with pytest.raises(ListingError, match="is not a backup name"):
         parse_listing([json.dumps({**LINE, "name": name}), volume_line()])
 
 
@@ -171,7 +171,7 @@ def test_record_cannot_change_facts_of_the_volume(where: str, more: str) -> None
     assert [backup.name for backup in found.backups] == [NAME]
 
 
-# ------------------------------------------------------------------------------------------ files beside a fetched one
+# ------------------------------------------------------------------------------------------ files next to a fetched one
 
 
 def owned_by_another(path: Path) -> Path:
@@ -197,7 +197,7 @@ def public(tmp_path: Path) -> Destination:
 
 @pytest.mark.parametrize("make", [owned_by_another, linked_to_another])
 def test_partial_file_of_another_user_is_not_written(public: Destination, make: Callable[[Path], Path]) -> None:
-    """Its owner could read all that comes into it."""
+    """Its owner could read everything that is written into it."""
     target = make(Path(public.partial))
     with target.open("rb") as theirs:
         with open_partial(public) as descriptor:
@@ -215,7 +215,7 @@ def test_own_partial_file_is_resumed(public: Destination) -> None:
 
 
 def test_partial_file_on_a_share_that_squashes_users(public: Destination) -> None:
-    """Where files are never this user's own, whose is the folder tells."""
+    """On a file system where files never belong to this user, the owner of the folder decides."""
     os.chown(public.directory, ELSE, ELSE)
     owned_by_another(Path(public.partial))
     with open_partial(public) as descriptor:

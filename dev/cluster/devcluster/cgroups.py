@@ -53,7 +53,7 @@ def _pass_on_controllers(root: Path) -> None:
     except OSError as error:
         raise ReportedError(
             f"expected to be able to enable the cgroup controllers {', '.join(sorted(wanted))} in {root} ({error})",
-            "check that this is a machine or virtual machine of its own, not a container",
+            "check that this is a physical or virtual machine, not a container",
         ) from error
 
 

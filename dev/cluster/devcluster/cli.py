@@ -37,7 +37,7 @@ def _environment(settings: Settings) -> list[str]:
 
 def _down(settings: Settings) -> int:
     argparse.ArgumentParser(
-        prog="down", description="End the cluster and remove its state, volumes included. The cache stays."
+        prog="down", description="End the cluster and remove its state, volumes included. The cache is kept."
     ).parse_args()
     lifecycle.down(settings)
     return 0
@@ -113,5 +113,5 @@ def main(name: str) -> int:
         print(error.render(), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; the next up begins where this one ended", file=sys.stderr)
+        print("interrupted; the next up continues where this one ended", file=sys.stderr)
         return 130

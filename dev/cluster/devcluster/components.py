@@ -28,7 +28,7 @@ class Component:
     after_socket: str = ""
     """Start when this Unix socket, or `address:port`, can be connected to."""
     after_api: bool = False
-    """Start when the API server says that it is ready."""
+    """Start when the API server reports that it is ready."""
 
     def as_json(self) -> dict[str, Any]:
         """What the supervisor reads."""
@@ -102,7 +102,7 @@ def components(settings: Settings, built: Built) -> tuple[Component, ...]:
             f"--service-account-issuer=https://kubernetes.default.svc.{DOMAIN}",
             f"--service-account-key-file={pki / 'service-accounts.pub'}",
             f"--service-account-signing-key-file={pki / 'service-accounts.key'}",
-            # Wants an etcd that tells how far a watch has come; Debian 12's does not.
+            # Requires an etcd that reports the progress of a watch; Debian 12's does not.
             "--feature-gates=SizeBasedListCostEstimate=false",
             "--profiling=false",
             "--v=0",

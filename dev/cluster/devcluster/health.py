@@ -18,7 +18,7 @@ from .settings import NODE_NAME, READY_PORT, Settings
 
 
 def supervised(settings: Settings) -> dict[str, dict[str, Any]]:
-    """What the supervisor says: component → process id, restarts, how it ended last."""
+    """The supervisor's report: component → process id, restarts, how it ended last."""
     try:
         report = json.loads(settings.supervisor_report.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -54,7 +54,7 @@ def _cluster_problems(api: Api) -> list[str]:
     if ready["status"] != "True":
         found.append(f"the node is not ready: {ready['message']}")
     else:
-        # The condition says how it was a while ago; this asks the kubelet, through the API server.
+        # The condition is from a while ago; this asks the kubelet, through the API server.
         try:
             api.check(f"/api/v1/nodes/{NODE_NAME}/proxy/healthz")
         except ReportedError as error:

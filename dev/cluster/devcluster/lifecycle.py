@@ -42,23 +42,23 @@ def up(settings: Settings) -> None:
         if running and not recorded:
             say("an earlier up did not finish: starting again")
         elif running and recorded != fingerprint:
-            say("the sources have changed since the cluster was started: rebuilding it, what was in it is lost")
+            say("the sources have changed since the cluster was started: rebuilding it; its contents are lost")
         elif running:
             if _heal(settings, prepared):
                 return
         elif settings.state.exists():
-            say("the cluster was there but does not run any more: starting a new, empty one")
+            say("the cluster is no longer running: starting a new, empty one")
         _take_down(settings)
         _start(settings, prepared, fingerprint)
 
 
 def down(settings: Settings) -> None:
-    """End everything and remove the cluster's state; the cache stays."""
+    """End everything and remove the cluster's state; the cache is kept."""
     machine.require_root()
     with locked(settings):
         existed = settings.state.exists()
         _take_down(settings)
-    say("the cluster is gone, its volumes included" if existed else "there was no cluster")
+    say("the cluster has been removed, including its volumes" if existed else "there was no cluster")
 
 
 def locked(settings: Settings) -> AbstractContextManager[None]:
@@ -89,7 +89,7 @@ class _Prepared:
         return cls(cache, programs, built)
 
     def make(self) -> None:
-        """Install and build what is missing. Packages come over the network while programs are compiled."""
+        """Install and build what is missing. Packages are downloaded while programs are compiled."""
         debian.install(debian_programs.TOOLS)
         with ThreadPoolExecutor() as pool:
             jobs: list[Future[object]] = [
@@ -103,7 +103,7 @@ class _Prepared:
                     job.result()
                 except ReportedError as error:
                     failures.append(error)
-                    say(f"failed: {error.message} (the other builds go on: the next up needs them too)")
+                    say(f"failed: {error.message} (the other builds continue: the next up needs them too)")
         if failures:
             raise failures[0]
 
@@ -169,10 +169,10 @@ def _start(settings: Settings, prepared: _Prepared, fingerprint: str) -> None:
             if remaining:
                 raise _not_healthy(settings, remaining)
         except BaseException:
-            # The state folder stays, for its logs.
+            # The state folder is kept, for its logs.
             machine.stop(settings)
             raise
-        # Only a whole start is recorded: after an interrupted one, up begins again.
+        # Only a complete start is recorded: after an interrupted one, up begins again.
         _fingerprint_path(settings).write_text(fingerprint, encoding="utf-8")
     say("the cluster is ready")
 
@@ -194,7 +194,7 @@ def _heal(settings: Settings, prepared: _Prepared) -> bool:
             remaining = _wait_until_healthy(settings, deadline - time.monotonic())
         if remaining:
             say(f"it is still not healthy: {'; '.join(remaining)}")
-            say("rebuilding it, what was in it is lost")
+            say("rebuilding it; its contents are lost")
             return False
     _load_images(settings, prepared)
     say("the cluster runs and is healthy")
@@ -271,7 +271,7 @@ def _failed_component(settings: Settings, name: str, last_end: str) -> ReportedE
     log = settings.logs / f"{name}.log"
     return ReportedError(
         f"expected {name} to keep running, but it ended again and again (last: {last_end})",
-        f"the whole log is {log}",
+        f"complete log: {log}",
         commands.tail_of_file(log),
     )
 

@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 """The cluster as a process on the machine: find it, start it, end it, run something inside it.
 
-The cluster is one process (the supervisor) in namespaces of its own, and everything below it. It is found by
+The cluster is one process (the supervisor) in separate namespaces, and its descendants. It is found by
 its command line, so there is no file that could name a process that is gone.
 """
 
@@ -26,7 +26,7 @@ _SUPERVISOR = Path(supervisor.__file__).resolve()
 
 
 def require_root() -> None:
-    """Refuse to go on as another user than root."""
+    """Raise an error unless the user is root."""
     if os.geteuid() != 0:
         raise ReportedError(
             f"expected to run as root (namespaces and mounts are made), found user id {os.geteuid()}",
@@ -44,7 +44,7 @@ def find(settings: Settings) -> int | None:
                 # It ended meanwhile.
                 continue
             program, *arguments = line.rstrip("\0").split("\0")
-            # Started perhaps from another checkout: the state folder tells which cluster it is.
+            # It may have been started from another checkout: the state folder identifies the cluster.
             if (
                 Path(program).name.startswith("python")
                 and len(arguments) >= 2
@@ -60,7 +60,7 @@ def start(settings: Settings) -> int:
     settings.logs.mkdir(parents=True, exist_ok=True)
     log = settings.logs / "supervisor.log"
     with log.open("w", encoding="utf-8") as output:
-        # The process that stays behind here only waits for its child, the supervisor.
+        # The process that remains here only waits for its child, the supervisor.
         outer = subprocess.Popen(
             [
                 *("unshare", "--pid", "--fork", "--mount", "--propagation", "slave", "--net", "--ipc"),
@@ -81,7 +81,7 @@ def start(settings: Settings) -> int:
     stop(settings)
     raise ReportedError(
         "expected the cluster's supervisor to start",
-        "check that this is a machine or virtual machine of its own, not a container without privileges",
+        "check that this is a physical or virtual machine, not a container without privileges",
         commands.tail_of_file(log),
     )
 
@@ -98,7 +98,7 @@ def stop(settings: Settings) -> bool:
         if time.monotonic() > deadline:
             raise ReportedError(
                 f"expected the cluster's processes to end within a minute after process {process} was killed",
-                "look for processes that wait for a disk: ps -eo pid,state,cmd | grep ' D '",
+                "list processes that wait for a disk: ps -eo pid,state,cmd | grep ' D '",
             )
         time.sleep(0.02)
     return True

@@ -44,7 +44,7 @@ COMPONENTS = (
     Certificate("coredns", "system:coredns"),
     Certificate("provisioner", "system:provisioner"),
 )
-"""Those that are only clients of the API server, each with a kubeconfig of its own."""
+"""Components that are only clients of the API server, each with a separate kubeconfig."""
 
 
 def make_pki(settings: Settings) -> None:

@@ -29,7 +29,7 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?")
 
 @dataclass(frozen=True)
 class Settings:
-    """One cluster. Several can run beside each other when their names and networks differ."""
+    """One cluster. Several can run on one machine if their names and networks differ."""
 
     name: str
     network: IPv4Network
@@ -49,7 +49,7 @@ class Settings:
 
     @property
     def lock(self) -> Path:
-        """Held by whoever starts, stops or changes the cluster; outside of what `down` removes."""
+        """Held by a command that starts, stops or changes the cluster; outside of what `down` removes."""
         return Path("/run/lock", f"{self.full_name}.lock")
 
     @property
@@ -94,7 +94,7 @@ class Settings:
 
     @property
     def supervisor_report(self) -> Path:
-        """What the supervisor says of its components (JSON)."""
+        """The supervisor's report about its components (JSON)."""
         return self.state / "supervisor.json"
 
     # Network
@@ -153,7 +153,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
             f"expected CLUSTER_NAME to be at most 20 lower-case letters, digits and dashes, found {name!r}",
             "choose another name, or unset it for the default cluster",
         )
-    # A named cluster gets a network of its own, so that two can run without further settings.
+    # A named cluster gets a separate network, so that two can run without further settings.
     second = 200 + zlib.crc32(name.encode()) % 31 if name else 231
     text = environment.get("CLUSTER_NETWORK") or f"10.{second}.0.0/16"
     try:

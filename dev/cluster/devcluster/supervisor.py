@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 """The cluster's first process: PID 1 of its process namespace.
 
-Started by :mod:`.machine` in a process, mount and network namespace of its own. It prepares these,
+Started by :mod:`.machine` in separate process, mount and network namespaces. It prepares these,
 starts the components, starts again what ends, and reaps what is orphaned. When it ends, however it ends, the
 kernel ends every process of the cluster and with them go the mounts, the network and the veth.
 """
@@ -43,7 +43,7 @@ _KERNEL_SETTINGS = {
 
 
 def prepare_mounts(state: Path, kept: list[Path]) -> None:
-    """Give the cluster a /run, /var/lib and /var/log of its own.
+    """Give the cluster a separate /run, /var/lib and /var/log.
 
     Whatever the components write to fixed places there lies in the state folder or in memory. The folders that
     are kept can be reached under their own paths also when they lie there: the state folder, so that a volume's
@@ -57,7 +57,7 @@ def prepare_mounts(state: Path, kept: list[Path]) -> None:
     for number, path in enumerate(kept):
         (stash / str(number)).mkdir(parents=True)
         _run("mount", "--bind", path, stash / str(number))
-    # /var/lib, which usually holds the state folder, comes last.
+    # /var/lib is the last one, because it usually contains the state folder.
     for name, place in (("var-log", "/var/log"), ("var-lib", "/var/lib")):
         (state / name).mkdir(exist_ok=True)
         _run("mount", "--bind", state / name, place)
@@ -73,7 +73,7 @@ def prepare_mounts(state: Path, kept: list[Path]) -> None:
 def _shield_kernel_settings() -> None:
     """Show the kubelet the kernel settings that it wants, so that it does not change the machine's.
 
-    They hold for the whole machine, whatever the namespace.
+    They apply to the entire machine, whatever the namespace.
     """
     for name, wanted in _KERNEL_SETTINGS.items():
         setting = Path("/proc/sys", name)

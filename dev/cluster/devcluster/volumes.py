@@ -34,7 +34,7 @@ def quantity(size: str) -> str:
 
 
 def make_volume(settings: Settings, name: str, size: str) -> None:
-    """Make an empty volume; one of that name and size that nobody has used yet stays as it is."""
+    """Create an empty volume; an unused one of that name and size is left as it is."""
     if not _NAME.fullmatch(name):
         raise ReportedError(f"expected a name of lower-case letters, digits and dashes, found {name!r}")
     capacity = quantity(size)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The connection to a cluster: kubernetes.core's own authentication, answers as plain dictionaries, errors in words."""
+"""The connection to a cluster: kubernetes.core's authentication, responses as plain dictionaries, readable errors."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ try:
     from ansible_collections.kubernetes.core.plugins.module_utils.k8s.client import get_api_client
     from ansible_collections.kubernetes.core.plugins.module_utils.k8s.exceptions import CoreException
     from kubernetes.client.exceptions import ApiException
-except ImportError:  # the module says so: module_runner.py
+except ImportError:  # module_runner.py reports it
     pass
 
 Object = dict[str, Any]
-# To reach the API server, and for each of its answers.
+# Timeouts for a connection to the API server and for each of its responses.
 CONNECT_SECONDS, READ_SECONDS = 10, 60
-# A log may be silent for long: its end comes with the pod.
+# A container may log nothing for a long time: the stream ends when the container does.
 FOLLOW_SECONDS = 86400
 
 
@@ -40,7 +40,7 @@ class Connection:
         try:
             client = get_api_client(module).client
         except CoreException as error:
-            raise ClusterError(f"{error}. Look at `kubeconfig` and `context` (kubectl config get-contexts)") from error
+            raise ClusterError(f"{error}. Check `kubeconfig` and `context` (kubectl config get-contexts)") from error
         except ApiException as error:
             raise _api_error(error, "the API server's version") from error
         except (OSError, urllib3.exceptions.HTTPError) as error:
@@ -57,25 +57,29 @@ class Connection:
         return CoreV1Api(self._client.client)
 
     def call(self, what: str, path: str, method: str = "GET", body: Object | None = None, **query: Any) -> Object:
-        """The API server's answer; `what` names the object in error messages, `path` is the API's own."""
+        """The API server's response; `what` names the object in error messages, `path` is the path of the URL."""
         response = self._open(what, path, method, body, READ_SECONDS, query)
         try:
-            found: Object = json.loads(response.data)
+            content: Object = json.loads(response.data)
         except ValueError as error:
-            raise ClusterError(f"{what}: the API server's answer is no JSON. Is there a proxy before it?") from error
+            raise ClusterError(
+                f"{what}: the API server's response is not JSON. Is there a proxy in front of it?"
+            ) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise _unreachable(error) from error
         finally:
             response.release_conn()
-        return found
+        return content
 
     def _open(self, what: str, path: str, method: str, body: Object | None, seconds: int, query: Object) -> Any:  # noqa: PLR0917  # as a request has them
-        """The same, as the urllib3 response: the caller reads it."""
-        given = {key: str(value).lower() if isinstance(value, bool) else value for key, value in query.items() if value}
+        """The API server's response as urllib3 represents it, not read yet; raises ClusterError."""
+        parameters = {
+            key: str(value).lower() if isinstance(value, bool) else value for key, value in query.items() if value
+        }
         try:
             return self._client.request(
                 method,
-                f"{path}?{urlencode(given)}" if given else path,
+                f"{path}?{urlencode(parameters)}" if parameters else path,
                 body=body,
                 serialize=False,
                 _request_timeout=(CONNECT_SECONDS, seconds),
@@ -88,7 +92,7 @@ class Connection:
     # ----------------------------------------------------------------------------------------------------- objects
 
     def cronjob(self, namespace: str, name: str) -> Object:
-        """The CronJob; when it is not there, the error names those that are."""
+        """The CronJob; where it does not exist, the error names those that do."""
         if not namespace or not name:
             raise NotFoundError("`namespace` and `name`: expected those of a CronJob, found nothing")
         try:
@@ -97,7 +101,7 @@ class Connection:
             raise NotFoundError(f"{error}. {self._others(namespace)}") from error
 
     def cronjob_if_any(self, namespace: str, name: str) -> Object | None:
-        """The CronJob; None when it is not there."""
+        """The CronJob; None where it does not exist."""
         try:
             return self.call(f"the CronJob '{namespace}/{name}'", _path("batch/v1", namespace, "cronjobs", name))
         except NotFoundError:
@@ -107,15 +111,15 @@ class Connection:
         try:
             self.namespace(namespace)
         except NotFoundError:
-            return f"There is no namespace '{namespace}': look at `namespace`, `context` and `kubeconfig`"
+            return f"There is no namespace '{namespace}': check `namespace`, `context` and `kubeconfig`"
         except ClusterError:
-            pass  # many may not read namespaces
+            pass  # many users may not read namespaces
         try:
-            found = self.call("the CronJobs", _path("batch/v1", namespace, "cronjobs"))
+            cronjobs = self.call("the CronJobs", _path("batch/v1", namespace, "cronjobs"))
         except ClusterError:
-            return "Look at `namespace` and `name`"
-        names = ", ".join(sorted(item["metadata"]["name"] for item in found["items"]))
-        return f"CronJobs in that namespace: {names or 'none'}. Look at `namespace` and `name`"
+            return "Check `namespace` and `name`"
+        names = ", ".join(sorted(item["metadata"]["name"] for item in cronjobs["items"]))
+        return f"CronJobs in that namespace: {names or 'none'}. Check `namespace` and `name`"
 
     def job(self, namespace: str, name: str) -> Object:
         return self.call(f"the Job '{namespace}/{name}'", _path("batch/v1", namespace, "jobs", name))
@@ -128,7 +132,7 @@ class Connection:
         return self.call(f"the Job '{namespace}/{name}'", _path("batch/v1", namespace, "jobs"), "POST", job)
 
     def delete_job(self, namespace: str, name: str) -> None:
-        """The Job and its pods, in the background; none is no error."""
+        """Delete the Job, and its pods in the background; not an error where there is none."""
         what = f"the Job '{namespace}/{name}'"
         with contextlib.suppress(NotFoundError):
             self.call(what, _path("batch/v1", namespace, "jobs", name), "DELETE", propagationPolicy="Background")
@@ -139,8 +143,8 @@ class Connection:
         return sorted(pods, key=lambda pod: pod["metadata"]["creationTimestamp"])
 
     def pods(self, namespace: str, selector: str = "") -> list[Object]:
-        found = self.call(f"the pods in '{namespace}'", _path("v1", namespace, "pods"), labelSelector=selector)
-        return [*found["items"]]
+        pods = self.call(f"the pods in '{namespace}'", _path("v1", namespace, "pods"), labelSelector=selector)
+        return [*pods["items"]]
 
     def claim(self, namespace: str, name: str) -> Object:
         return self.call(f"the claim '{namespace}/{name}'", _path("v1", namespace, "persistentvolumeclaims", name))
@@ -182,7 +186,7 @@ class Connection:
     def log(self, namespace: str, pod: str, container: str, seconds: int = FOLLOW_SECONDS, **options: bool) -> Any:
         """A container's log as a stream of bytes (a urllib3 response); options: `follow`, `previous`, `timestamps`.
 
-        `seconds` is how long it may be silent.
+        `seconds` is how long the container may log nothing.
         """
         path = f"{_path('v1', namespace, 'pods', pod)}/log"
         return self._open(
@@ -201,13 +205,13 @@ def _path(version: str, namespace: str, kind: str, name: str = "") -> str:
 
 
 def _api_error(error: Any, what: str) -> ClusterError:
-    """What the API server answered (meta/v1 Status)."""
+    """The error for the API server's response, a Status (meta/v1)."""
     try:
         message = json.loads(error.body)["message"]
     except (TypeError, ValueError, KeyError):
         message = error.reason or "no reason was given"
     if error.status == 404:
-        return NotFoundError(f"{what} is not there: {message}")
+        return NotFoundError(f"{what} does not exist: {message}")
     if error.status == 401:
         return UnauthenticatedError(f"the API server does not know this user (401): {message}. Renew the credentials")
     if error.status == 403:
@@ -217,5 +221,5 @@ def _api_error(error: Any, what: str) -> ClusterError:
 
 def _unreachable(error: Exception) -> ClusterError:
     return ClusterError(
-        f"the API server cannot be reached: {error}. Look at `kubeconfig`, `context` and `host`, and whether it runs"
+        f"the API server cannot be reached: {error}. Check `kubeconfig`, `context` and `host`, and that it is running"
     )

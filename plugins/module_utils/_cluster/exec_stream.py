@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""A command in a pod, its standard output as it comes.
+"""A command in a pod, with its standard output as a stream.
 
 The kubernetes client makes the connection, with all its ways to authenticate, proxies and TLS settings. The frames are
-read here, from the socket: the client's own reading copies all it has for every frame that comes.
+read here, from the socket: for every frame that it receives, the client copies all that it has received before.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ try:
     from kubernetes.stream import stream, ws_client
     from websocket import WebSocket, WebSocketException
 except ImportError:
-    HAS_KUBERNETES = False  # nobody has a client to give here then
+    HAS_KUBERNETES = False  # no caller has a client then
 else:
     HAS_KUBERNETES = True
 
 _STDOUT, _STDERR, _STATUS = 1, 2, 3
 _BLOCK_BYTES = 1 << 18
-_LEAST_BYTES = 1 << 14  # a TLS record, which is what one call gives at most
+_LEAST_BYTES = 1 << 14  # a TLS record, which is what one call returns at most
 _KEPT_BYTES = 1 << 14  # of standard error and of the status
 _GOODBYE_SECONDS = 5.0
 _PING_SECONDS = 10.0
 _SIGNALLED = 128
 _BUSY = frozenset({408, 429, 500, 502, 503, 504})
-# This version of the protocol passes through the API server as it is; the next one is taken apart there.
+# The API server passes this version of the protocol through unchanged; it decodes the next one.
 _PROTOCOL = "v4.channel.k8s.io"
 
 
@@ -57,18 +57,18 @@ class Container:
     def output(self, command: Sequence[str]) -> Iterator[memoryview]:
         """The standard output of a command, which may be of any size.
 
-        Raises LostError when the connection ends before the command does, or when nothing comes for silence_seconds;
-        CommandFailedError for an exit status; CommandRefusedError.
+        Raises LostError when the connection ends before the command does, or when nothing is received for
+        `silence_seconds`; CommandFailedError for an exit status other than 0; CommandRefusedError.
         """
         return _Stream(self, command, may_be_silent=False).output()
 
     def answer(self, command: Sequence[str], limit_bytes: int = 1 << 20) -> bytes:
-        """The whole short output of a command, which may say nothing for long while the server still answers."""
+        """The complete, short output of a command that may print nothing for a long time while the server responds."""
         parts = bytearray()
         for piece in _Stream(self, command, may_be_silent=True).output():
             parts += piece
             if len(parts) > limit_bytes:
-                raise LostError(f"'{command[0]}' said more than {limit_bytes} bytes")
+                raise LostError(f"'{command[0]}' printed more than {limit_bytes} bytes")
         return bytes(parts)
 
     @property
@@ -86,7 +86,7 @@ class _Stream:
         self._has_status = False
         self._closed = False
         self._block = memoryview(bytearray(0))
-        self._heard = self._produced = 0.0
+        self._last_receipt = self._last_output = 0.0
 
     def output(self) -> Iterator[memoryview]:
         websocket = _connect(self._container, self._command)
@@ -97,12 +97,12 @@ class _Stream:
                 raise self._lost(str(error) or type(error).__name__) from error
         finally:
             _disconnect(websocket)
-        self._judge()
+        self._raise_for_status()
 
     def _receive(self, websocket: Any) -> Iterator[memoryview]:
         """Standard output, until the server has closed the connection."""
         parser = FrameParser()
-        self._heard = self._produced = time.monotonic()
+        self._last_receipt = self._last_output = time.monotonic()
         websocket.sock.settimeout(min(_PING_SECONDS, self._container.silence_seconds))
         while not self._closed:
             received = self._read(websocket)
@@ -110,13 +110,13 @@ class _Stream:
                 continue
             if not received:
                 if not self._has_status:
-                    raise self._lost("the connection was closed in the middle")
+                    raise self._lost("the connection was closed before the command had ended")
                 return
             for event in parser.feed(received):
                 if isinstance(event, Control):
                     self._answer(websocket, event)
                 elif event.channel == _STDOUT:
-                    self._produced = self._heard
+                    self._last_output = self._last_receipt
                     yield event.data
                 elif event.channel == _STDERR:
                     self._stderr += event.data[: _KEPT_BYTES - len(self._stderr)]
@@ -126,7 +126,7 @@ class _Stream:
                     websocket.sock.settimeout(_GOODBYE_SECONDS)
 
     def _read(self, websocket: Any) -> memoryview | None:
-        """What the socket has, empty at its end; None when nothing came for a while."""
+        """What the socket has received, empty at its end; None when it has received nothing for a while."""
         if len(self._block) < _LEAST_BYTES:
             self._block = memoryview(bytearray(_BLOCK_BYTES))
         try:
@@ -134,7 +134,7 @@ class _Stream:
         except socket.timeout:
             self._check_idle_timeout(websocket)
             return None
-        self._heard = time.monotonic()
+        self._last_receipt = time.monotonic()
         received, self._block = self._block[:number], self._block[number:]
         return received
 
@@ -145,10 +145,10 @@ class _Stream:
             return
         now = time.monotonic()
         limit = self._container.silence_seconds
-        if now - self._heard >= limit:
+        if now - self._last_receipt >= limit:
             raise self._lost(f"the server has been silent for {limit:g} seconds")
-        if not self._may_be_silent and now - self._produced >= limit:
-            raise self._lost(f"the command gave nothing for {limit:g} seconds (does the volume answer?)")
+        if not self._may_be_silent and now - self._last_output >= limit:
+            raise self._lost(f"the command printed nothing for {limit:g} seconds (does the volume respond?)")
         websocket.ping()
 
     def _answer(self, websocket: Any, control: Control) -> None:
@@ -159,27 +159,27 @@ class _Stream:
         else:
             assert control.opcode == PONG
 
-    def _lost(self, why: str) -> LostError:
-        return LostError(f"the stream from {self._container.shown} broke: {why}")
+    def _lost(self, reason: str) -> LostError:
+        return LostError(f"the stream from {self._container.shown} was interrupted: {reason}")
 
-    def _judge(self) -> None:
-        """Raises unless the command said that it ended well."""
+    def _raise_for_status(self) -> None:
+        """Raise unless the server sent the command's exit status and it is 0."""
         if not self._has_status:
-            raise self._lost("the server closed it before the command had ended")
+            raise self._lost("the server closed the connection before the command had ended")
         try:
             status = json.loads(bytes(self._status))
             if status["status"] == "Success":
                 return
         except (ValueError, KeyError, TypeError) as error:
-            raise self._lost("the server's last word is no status") from error
+            raise self._lost("the server did not send a valid exit status") from error
         code = _exit_status(status)
         message = str(status.get("message", "")) or "no reason was given"
-        # A process that was killed did not fail by itself: its pod is being ended.
+        # A process that was killed did not fail by itself: its pod is being terminated.
         if code is None or code > _SIGNALLED:
             raise self._lost(message)
-        said = self._stderr.decode("utf-8", "replace").strip()
+        stderr = self._stderr.decode("utf-8", "replace").strip()
         raise CommandFailedError(
-            f"'{self._command[0]}' in {self._container.shown} ended with {code}: {said or message}", code, said
+            f"'{self._command[0]}' in {self._container.shown} ended with {code}: {stderr or message}", code, stderr
         )
 
 
@@ -193,7 +193,7 @@ def _exit_status(status: dict[str, Any]) -> int | None:
 
 
 def _connect(container: Container, command: list[str]) -> Any:
-    """The connection, its handshake done; the kubernetes client would wait for that without end."""
+    """The connection after its handshake, for which the kubernetes client would wait for ever."""
     result: list[Any] = []
     abandoned = threading.Event()
 
@@ -212,7 +212,7 @@ def _connect(container: Container, command: list[str]) -> Any:
     thread.join(container.silence_seconds)
     if not result:
         abandoned.set()
-        raise LostError(f"the API server gave no answer for {container.silence_seconds:g} seconds")
+        raise LostError(f"the API server did not respond for {container.silence_seconds:g} seconds")
     if isinstance(result[0], ApiException):
         raise _refusal(container, result[0]) from result[0]
     if isinstance(result[0], BaseException):
@@ -221,7 +221,7 @@ def _connect(container: Container, command: list[str]) -> Any:
 
 
 def _handshake(container: Container, command: list[str]) -> Any:
-    # A client of its own: kubernetes.stream changes it for as long as the call takes.
+    # A copy of the client: kubernetes.stream changes it for as long as the call takes.
     client = copy.copy(container.core.api_client)
     client.default_headers = {**client.default_headers, "sec-websocket-protocol": _PROTOCOL}
     core = type(container.core)(client)
@@ -243,7 +243,7 @@ def _handshake(container: Container, command: list[str]) -> Any:
 
 @contextmanager
 def _with_impersonation(headers: dict[str, str]) -> Iterator[None]:
-    """Have the headers that impersonate a user sent too: kubernetes.stream forgets them, and acts as somebody else."""
+    """Send the headers that impersonate a user too: kubernetes.stream omits them, and acts as another user."""
     own = [f"{name}: {text}" for name, text in headers.items() if name.lower().startswith("impersonate-")]
 
     class Impersonating(WebSocket):
@@ -266,22 +266,22 @@ def _refusal(container: Container, error: Any) -> BackupError:
     try:
         message = json.loads(body)["message"]
     except (ValueError, KeyError, TypeError):
-        found = re.search(r'"message":"((?:[^"\\]|\\.)*)"', str(error.reason))
-        message = found[1] if found else str(origin or error.reason)[:500]
+        match = re.search(r'"message":"((?:[^"\\]|\\.)*)"', str(error.reason))
+        message = match[1] if match else str(origin or error.reason)[:500]
     if status is None:
-        found = re.match(r"Handshake status (\d{3})", str(error.reason))
-        status = int(found[1]) if found else 0
+        match = re.match(r"Handshake status (\d{3})", str(error.reason))
+        status = int(match[1]) if match else 0
     if status in (0, 404) or status in _BUSY:
         # 404: no such pod; 500: its container does not run, or the kubelet cannot be reached.
         return LostError(f"no stream from {container.shown}: {message}")
     return CommandRefusedError(
-        f"a command in {container.shown} is refused ({status}): {message}. Expected the right to get and create "
+        f"a command in {container.shown} is refused ({status}): {message}. The user needs the right to get and create "
         f"pods/exec in the namespace {container.namespace}",
         status,
     )
 
 
 def _disconnect(websocket: Any) -> None:
-    """At once: nobody waits for the server's good-bye."""
+    """Close the connection without waiting for the server's close frame."""
     with contextlib.suppress(OSError):
         websocket.shutdown()

@@ -17,7 +17,7 @@ from ..errors import ClusterError, ForbiddenError, NotFoundError
 from .connection import Connection, Object
 from .prerequisites import find_server
 
-with contextlib.suppress(ImportError):  # the module says so: module_runner.py
+with contextlib.suppress(ImportError):  # module_runner.py reports it
     from kubernetes.utils.quantity import parse_quantity
 
 # The role sets it where postgres_backup_image is set.
@@ -26,7 +26,7 @@ _VERSION = re.compile(r"^VERSION=(\S+)$", re.MULTILINE)
 
 
 def schedule(cronjob: Object) -> dict[str, Any]:
-    """When it runs; times are the API server's (RFC 3339, UTC)."""
+    """When a CronJob runs; times are as the API server has them (RFC 3339, UTC)."""
     spec, status = cronjob["spec"], cronjob.get("status", {})
     return {
         "cron": spec["schedule"],
@@ -38,7 +38,7 @@ def schedule(cronjob: Object) -> dict[str, Any]:
 
 
 def drill_cronjob(connection: Connection, cronjob: Object) -> tuple[Object | None, list[str]]:
-    """The CronJob of the drills as the role names it, None where there is none; with notes as below."""
+    """The CronJob of the drills as the role names it, None where there is none, with notes about missing rights."""
     metadata = cronjob["metadata"]
     try:
         return connection.cronjob_if_any(metadata["namespace"], f"{metadata['name']}-drill"), []
@@ -47,7 +47,7 @@ def drill_cronjob(connection: Connection, cronjob: Object) -> tuple[Object | Non
 
 
 def drill_schedule(cronjob: Object) -> DrillSchedule:
-    """What of the drills' CronJob the installation's health depends on."""
+    """The part of the drills' CronJob that the installation's health depends on."""
     status = cronjob.get("status", {})
     return DrillSchedule(
         is_suspended=bool(cronjob["spec"].get("suspend")),
@@ -58,10 +58,10 @@ def drill_schedule(cronjob: Object) -> DrillSchedule:
 
 
 def run_as_it_ended(connection: Connection, namespace: str, last_run: Object | None) -> Object | None:
-    """The last run's record, as interrupted where it says running and its Job has failed.
+    """The last run's record, with the state `interrupted` where it has `running` and the run's Job has failed.
 
-    A run that is killed cannot write its result, and its record alone is called interrupted minutes later. Where the
-    Job is gone, or this user may not read it, the record stays as it is.
+    A run that is killed cannot write its result, and from its record alone this is only known minutes later. Where the
+    Job no longer exists, or this user may not read it, the record is returned unchanged.
     """
     if last_run is None or last_run.get("state") != "running" or not isinstance(last_run.get("job"), str):
         return last_run
@@ -72,44 +72,44 @@ def run_as_it_ended(connection: Connection, namespace: str, last_run: Object | N
     return {**last_run, "state": "interrupted"} if job_end(job) == "Failed" else last_run
 
 
-def volume(connection: Connection, there: BackupMount, namespace: str, source: str | None) -> tuple[Object, list[str]]:
+def volume(connection: Connection, mount: BackupMount, namespace: str, source: str | None) -> tuple[Object, list[str]]:
     """The volume as Kubernetes has it, with notes about what this user may not read.
 
-    `source` is what the pods have mounted there, such as `192.168.2.2:/volume1/k8s-data/x`.
+    `source` is what the pods have mounted, such as `192.168.2.2:/volume1/k8s-data/x`.
     """
-    found: Object = {"claim": there.claim, "class": None, "capacity_bytes": None, "nfs_server": None, "nfs_path": None}
+    result: Object = {"claim": mount.claim, "class": None, "capacity_bytes": None, "nfs_server": None, "nfs_path": None}
     notes: list[str] = []
-    nfs = there.volume.get("nfs")
-    if there.claim is not None:
+    nfs = mount.volume.get("nfs")
+    if mount.claim is not None:
         try:
-            claim = connection.claim(namespace, there.claim)
-            found["class"] = claim["spec"].get("storageClassName")
+            claim = connection.claim(namespace, mount.claim)
+            result["class"] = claim["spec"].get("storageClassName")
             capacity = claim.get("status", {}).get("capacity", {}).get("storage")
             if capacity:
-                found["capacity_bytes"] = int(parse_quantity(capacity))  # type: ignore[no-untyped-call]  # the client's
+                result["capacity_bytes"] = int(parse_quantity(capacity))  # type: ignore[no-untyped-call]  # the client's
             name = claim["spec"].get("volumeName", "")
             if name:
                 nfs = connection.volume(name)["spec"].get("nfs")
         except (ForbiddenError, NotFoundError) as error:
             notes.append(str(error))
     if nfs is not None:
-        found |= {"nfs_server": nfs["server"], "nfs_path": nfs["path"]}
+        result |= {"nfs_server": nfs["server"], "nfs_path": nfs["path"]}
     elif source is not None and ":/" in source:
         server, _, path = source.partition(":/")
-        found |= {"nfs_server": server.strip("[]"), "nfs_path": f"/{path}"}
-    return found, notes
+        result |= {"nfs_server": server.strip("[]"), "nfs_path": f"/{path}"}
+    return result, notes
 
 
 def installation(
     connection: Connection, cronjob: Object, directory: str | None, drill: Object | None = None
 ) -> tuple[Installation, list[str]]:
-    """The CronJob as it stands, and that of its drills, with notes about what this user may not read."""
-    there = backup_mount(cronjob, directory)
+    """The state of a CronJob and of that of its drills, with notes about what this user may not read."""
+    mount = backup_mount(cronjob, directory)
     notes: list[str] = []
-    found: dict[str, str | None] = {"server_image": None, "script_version": None}
-    for key, look in (("server_image", _server_image), ("script_version", _script_version)):
+    facts: dict[str, str | None] = {"server_image": None, "script_version": None}
+    for key, read in (("server_image", _server_image), ("script_version", _script_version)):
         try:
-            found[key] = look(connection, cronjob, there)
+            facts[key] = read(connection, cronjob, mount)
         except NotFoundError:
             pass
         except ClusterError as error:
@@ -117,9 +117,9 @@ def installation(
     return (
         Installation(
             is_suspended=bool(cronjob["spec"].get("suspend")),
-            image=there.container["image"],
-            server_image=found["server_image"],
-            script_version=found["script_version"],
+            image=mount.container["image"],
+            server_image=facts["server_image"],
+            script_version=facts["script_version"],
             drill=drill_schedule(drill) if drill is not None else None,
             is_ours=is_ours(cronjob),
         ),
@@ -127,14 +127,14 @@ def installation(
     )
 
 
-def _server_image(connection: Connection, cronjob: Object, there: BackupMount) -> str | None:
+def _server_image(connection: Connection, cronjob: Object, mount: BackupMount) -> str | None:
     """The image of the server that the backup dumps, by the rule by which the role installs it (postgres_server).
 
-    None where somebody chose the backup's image: then it need not be the server's.
+    None where the user has chosen the backup's image: it may differ from the server's then.
     """
     if (cronjob["metadata"].get("annotations") or {}).get(IMAGE_ANNOTATION) == "chosen":
         return None
-    settings = variables(there.container)
+    settings = variables(mount.container)
     service = service_behind(settings.get("POSTGRES_BACKUP_HOST", ""), cronjob["metadata"]["namespace"])
     if service is None:
         return None
@@ -142,10 +142,10 @@ def _server_image(connection: Connection, cronjob: Object, there: BackupMount) -
     return find_server(connection, service, int(port) if port.isdigit() else 0).image
 
 
-def _script_version(connection: Connection, cronjob: Object, _there: BackupMount) -> str | None:
+def _script_version(connection: Connection, cronjob: Object, _mount: BackupMount) -> str | None:
     """The version of the script in the ConfigMap that the CronJob mounts."""
-    for each in pod_spec(cronjob).get("volumes", []):
-        name = each.get("configMap", {}).get("name")
+    for pod_volume in pod_spec(cronjob).get("volumes", []):
+        name = pod_volume.get("configMap", {}).get("name")
         if name is None:
             continue
         data = connection.config_map(cronjob["metadata"]["namespace"], name).get("data", {})

@@ -1,52 +1,35 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""A Job of the backup's or ours, watched to its end, with its log followed so that it outlives the pod."""
+"""Watches a Job to its end, and follows its log so that the log is known even if the pod is deleted."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from .._jobs.job_outcome import COMPLETE, FAILED, GONE, JobEnd
 from .._jobs.pod_diagnosis import PodProblem, has_succeeded, job_end, job_failure, running_beside, termination_cause
 from ..errors import ClusterError, ForbiddenError, NotFoundError, StuckError, WaitTimeoutError
-from ..script_output import is_success, result_of
+from ..script_output import is_success, result_of, split_lines
 from .connection import Connection, Object
 from .pod_watch import PodWatch
-from .reader import split_lines
 
 _POLL_SECONDS = 0.4
 _OTHER_STREAM_SECONDS = 0.1
 # How long the last lines of a log may take after the Job has ended.
 _LAST_LINES_SECONDS = 10
-# How long a container beside the script's may go on after its success, as one does that is told to end by it.
-_BESIDE_SECONDS = 5
+# How long another container may run after the script's success: some end when the script's container has ended.
+_OTHER_CONTAINERS_SECONDS = 5
 # How long the API server may be away.
 _PATIENCE_SECONDS = 60
 _Attempt = tuple[str, str, int]  # the names of pod and container, and how often it was started before
 
 
-@dataclass(frozen=True)
-class JobEnd:
-    """How a Job ended: `state` is Complete, Failed or Gone; `reason` is Kubernetes' word for a failure.
-
-    `result` is what the script said of its run (None where no script of ours ran, or nothing was heard of it), `log`
-    the lines of all attempts, pod after pod, `killed` what ended its newest pod from outside, where something did, and
-    `beside` names containers that go on after the script's success.
-    """
-
-    state: str
-    reason: str | None
-    result: dict[str, Any] | None
-    log: tuple[str, ...]
-    killed: PodProblem | None = None
-    beside: tuple[str, ...] = ()
-
-
 class JobRun:
-    """Watches one Job; `containers` are those of its pod whose logs count, in the order in which they run."""
+    """Watches one Job; `containers` are those of its pod whose logs are read, in the order in which they run."""
 
     def __init__(self, connection: Connection, namespace: str, name: str, *containers: str) -> None:
         self._connection = connection
@@ -59,11 +42,11 @@ class JobRun:
         self._lines: dict[str, list[str]] = {}
         self._followers: dict[_Attempt, threading.Thread] = {}
         self._ended_attempts: set[_Attempt] = set()
-        self._heard_to_end: set[_Attempt] = set()
-        self._last_words: str | None = None
-        self._killed: PodProblem | None = None
+        self._read_to_end: set[_Attempt] = set()
+        self._termination_message: str | None = None
+        self._terminated_by: PodProblem | None = None
         self._succeeded = threading.Event()
-        self._beside: tuple[str, ...] = ()
+        self._running_containers: tuple[str, ...] = ()
 
     @property
     def log(self) -> tuple[str, ...]:
@@ -72,42 +55,47 @@ class JobRun:
             return tuple(line for lines in self._lines.values() for line in lines)
 
     def wait(
-        self, timeout_seconds: float, stuck_seconds: float, *, last_word: bool = False, patient: bool = False
+        self,
+        timeout_seconds: float,
+        startup_seconds: float,
+        *,
+        trust_script_result: bool = False,
+        patient: bool = False,
     ) -> JobEnd:
-        """The Job's end; raises StuckError when its pod will not start, WaitTimeoutError when it takes longer.
+        """The Job's end; raises StuckError if its pod cannot start, and WaitTimeoutError after `timeout_seconds`.
 
-        With `last_word` the script's own word that it succeeded is its end: Kubernetes takes a second or two to say the
-        same. `patient` is for a Job that is not to be given up: its pod is waited for as long as time may mend what
-        keeps it, and other containers of it are not, once the script's own has succeeded. An API server that is away
-        for less than a minute is waited for; longer is a ClusterError.
+        With `trust_script_result`, the script's own result of success is the end: the Job's status follows a second or
+        two later. `patient` is for a Job that is not to be given up: it is waited for if the reason that its pod does
+        not start may resolve itself, and its other containers are not waited for after the script's success. Waits up
+        to a minute while the API server is not available, then raises ClusterError.
         """
-        watch = PodWatch(self._connection, self._namespace, self._name, stuck_seconds, patient=patient)
-        said = self._succeeded if last_word else threading.Event()
+        watch = PodWatch(self._connection, self._namespace, self._name, startup_seconds, patient=patient)
+        success = self._succeeded if trust_script_result else threading.Event()
         deadline = time.monotonic() + timeout_seconds
-        trouble_since: float | None = None
-        beside_since: float | None = None
+        unavailable_since: float | None = None
+        succeeded_since: float | None = None
         while time.monotonic() < deadline:
             try:
-                end = self._look(watch)
+                end = self._poll(watch)
             except (StuckError, ForbiddenError):
                 raise
             except ClusterError:
-                trouble_since = trouble_since or time.monotonic()
-                if time.monotonic() - trouble_since > _PATIENCE_SECONDS:
+                unavailable_since = unavailable_since or time.monotonic()
+                if time.monotonic() - unavailable_since > _PATIENCE_SECONDS:
                     raise
                 time.sleep(1)
                 continue
-            trouble_since = None
+            unavailable_since = None
             if end is not None:
                 return _with_cause(end, watch.problem)
-            if patient and self._beside:
-                beside_since = beside_since or time.monotonic()
-                if time.monotonic() - beside_since > _BESIDE_SECONDS:
-                    return replace(self._ended("Complete", None), beside=self._beside)
-            if said.wait(_POLL_SECONDS):
-                # What it wrote to its other stream just before.
+            if patient and self._running_containers:
+                succeeded_since = succeeded_since or time.monotonic()
+                if time.monotonic() - succeeded_since > _OTHER_CONTAINERS_SECONDS:
+                    return replace(self._ended(COMPLETE, None), running_containers=self._running_containers)
+            if success.wait(_POLL_SECONDS):
+                # The lines that it wrote to its other stream just before.
                 time.sleep(_OTHER_STREAM_SECONDS)
-                return JobEnd("Complete", None, self._result(self.log, "Complete"), self.log, self._killed)
+                return self._end(COMPLETE, None)
         raise WaitTimeoutError(self._timeout_message(timeout_seconds, watch.problem, patient))
 
     def _timeout_message(self, seconds: float, problem: PodProblem | None, patient: bool) -> str:
@@ -119,26 +107,27 @@ class JobRun:
             return message
         watch = f"get pods -w -l batch.kubernetes.io/job-name={self._name}" if problem else f"logs -f job/{self._name}"
         return (
-            f"{message}. It goes on: kubectl {watch} -n {self._namespace}. To give it up: kubectl delete job "
+            f"{message}. It continues: kubectl {watch} -n {self._namespace}. To cancel it: kubectl delete job "
             f"{self._name} -n {self._namespace}"
         )
 
-    def _look(self, watch: PodWatch) -> JobEnd | None:
+    def _poll(self, watch: PodWatch) -> JobEnd | None:
         try:
             job = self._connection.job(self._namespace, self._name)
         except NotFoundError:
-            return self._ended("Gone", "the Job was deleted before its end was seen")
+            return self._ended(GONE, "the Job was deleted before its end was seen")
         state = job_end(job)
-        # The pods are looked at once more after the end: a short run may have been missed.
-        pods = self._connection.pods_of_job(self._namespace, self._name) if state else watch.look()
+        # After the end, the pods are read once more: a short run may have been missed.
+        pods = self._connection.pods_of_job(self._namespace, self._name) if state else watch.poll()
         self._note(pods)
         for pod in pods:
             self._follow(pod)
         main = self._containers[-1]
-        self._beside = next((running_beside(pod, main) for pod in pods if self._has_succeeded(pod, main)), ())
+        succeeded = [pod for pod in pods if self._has_succeeded(pod, main)]
+        self._running_containers = running_beside(succeeded[0], main) if succeeded else ()
         if state is None:
             return None
-        return self._ended(state, None if state == "Complete" else job_failure(job))
+        return self._ended(state, None if state == COMPLETE else job_failure(job))
 
     def _has_succeeded(self, pod: Object, container: str) -> bool:
         return self._succeeded.is_set() and has_succeeded(pod, container)
@@ -147,41 +136,46 @@ class JobRun:
         deadline = time.monotonic() + _LAST_LINES_SECONDS
         for follower in [*self._followers.values()]:
             follower.join(max(0.0, deadline - time.monotonic()))
+        return self._end(state, reason)
+
+    def _end(self, state: str, reason: str | None) -> JobEnd:
         log = self.log
-        return JobEnd(state, reason, self._result(log, state), log, self._killed)
+        job = f"{self._namespace}/{self._name}"
+        return JobEnd(job, state, reason, self._result(log, state), log, self._terminated_by)
 
     def _result(self, log: tuple[str, ...], state: str) -> dict[str, Any] | None:
         """The script's own result: the last that agrees with the Job's end, from the log or the termination message.
 
-        A Job may fail by its pod's other containers, or its deadline, behind a success.
+        A Job may fail after a success, because of its pod's other containers or its deadline.
         """
-        wanted = {"Complete": {"succeeded"}, "Failed": {"failed", "succeeded"}}.get(state)
-        for text in (*reversed(log), self._last_words or ""):
+        states = {COMPLETE: {"succeeded"}, FAILED: {"failed", "succeeded"}}.get(state)
+        for text in (*reversed(log), self._termination_message or ""):
             result = result_of(text)
-            if result is not None and (wanted is None or result["state"] in wanted):
+            if result is not None and (states is None or result["state"] in states):
                 return result
         return None
 
     def _note(self, pods: list[Object]) -> None:
-        """The pods that the Job has now, the newest last: a place for the lines of each, and what ended the newest."""
+        """Prepare for the lines of each of the Job's pods, the newest last, and note what ended the newest one."""
         for pod in pods:
             name = pod["metadata"]["name"]
             with self._lock:
                 if name not in self._lines:
-                    self._lines[name], self._killed = [], None
+                    self._lines[name], self._terminated_by = [], None
         if pods and pods[-1]["metadata"]["name"] == next(reversed(self._lines)):
-            self._killed = termination_cause(pods[-1]) or self._killed
+            self._terminated_by = termination_cause(pods[-1]) or self._terminated_by
 
     def _follow(self, pod: Object) -> None:
-        """Follow every attempt of the pod's containers that was not heard to its end."""
-        there = pod.get("status", {})
-        for status in [*(there.get("initContainerStatuses") or []), *(there.get("containerStatuses") or [])]:
+        """Follow every attempt of the pod's containers whose log was not read to its end."""
+        pod_status = pod.get("status", {})
+        for status in [*(pod_status.get("initContainerStatuses") or []), *(pod_status.get("containerStatuses") or [])]:
             if status["name"] not in self._containers:
                 continue
             name, attempt = (pod["metadata"]["name"], status["name"]), status["restartCount"]
             state, last = status.get("state") or {}, status.get("lastState") or {}
-            ended = [each["terminated"] for each in (state, last) if each.get("terminated")]
-            self._last_words = next((each["message"] for each in ended if each.get("message")), self._last_words)
+            ended = [one["terminated"] for one in (state, last) if one.get("terminated")]
+            messages = [one["message"] for one in ended if one.get("message")]
+            self._termination_message = messages[0] if messages else self._termination_message
             if "waiting" in state and not ended:
                 continue  # nothing has run yet
             if "running" not in state:
@@ -194,14 +188,14 @@ class JobRun:
 
     def _start(self, attempt: _Attempt, previous: bool) -> None:
         follower = self._followers.get(attempt)
-        if attempt in self._heard_to_end or (follower is not None and follower.is_alive()):
+        if attempt in self._read_to_end or (follower is not None and follower.is_alive()):
             return
         follower = threading.Thread(target=self._copy_log, args=(attempt, previous), daemon=True)
         self._followers[attempt] = follower
         follower.start()
 
     def _copy_log(self, attempt: _Attempt, previous: bool) -> None:
-        """A stream that broke off is taken up again as long as the Job is watched; the Job's state is what counts."""
+        """An interrupted stream is read again while the Job is watched; only the Job's state decides about its end."""
         had_ended = attempt in self._ended_attempts
         options = {"previous": True} if previous else {"follow": True}
         try:
@@ -210,14 +204,14 @@ class JobRun:
                 for line in split_lines(response.stream(65536)):
                     self._add(attempt[0], line)
         except Exception:
-            # Whatever a broken connection brings. "Not found" is no end either: a kubelet that was just started knows
-            # none of its pods yet (kubernetes pkg/kubelet/server/server.go, getContainerLogs).
+            # Any error of a broken connection. "Not found" is not an end either: a kubelet that was just started does
+            # not know its pods yet (kubernetes pkg/kubelet/server/server.go, getContainerLogs).
             return
         if had_ended:
-            self._heard_to_end.add(attempt)
+            self._read_to_end.add(attempt)
 
     def _add(self, pod: str, stamped: str) -> None:
-        """One line with the kubelet's time before it: an attempt that is read twice is counted once."""
+        """Add a line, which the kubelet's time precedes; lines of an attempt that is read twice are added once."""
         _, _, line = stamped.partition(" ")
         with self._lock:
             if (key := f"{pod} {stamped}") not in self._seen:
@@ -228,7 +222,7 @@ class JobRun:
 
 
 def _with_cause(end: JobEnd, problem: PodProblem | None) -> JobEnd:
-    """A Job whose pod never started has Kubernetes' reason, and what the pod waited for."""
-    if end.state == "Complete" or problem is None:
+    """Add what the pod waited for to the reason of a Job whose pod never started."""
+    if end.state == COMPLETE or problem is None:
         return end
     return replace(end, reason=f"{end.reason}. Its pod had not started: {problem}")

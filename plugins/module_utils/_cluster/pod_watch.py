@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""A Job's pod on its way to running, given up when waiting is pointless."""
+"""Waits for a Job's pod to start, and gives up if it cannot start."""
 
 from __future__ import annotations
 
@@ -11,62 +11,62 @@ from .._jobs.pod_diagnosis import PodProblem, event_problem, startup_problem
 from ..errors import StuckError
 from .connection import Connection, Object
 
-# Nodes are uncordoned, repaired and added within minutes: so many times longer than for another reason a pod may wait.
+# Nodes are uncordoned, repaired and added within minutes: how many times longer a pod may wait for one.
 NODE_PATIENCE = 10
-# How often events are asked for.
+# How often the events are read.
 _EVENTS_SECONDS = 2
 
 
 class PodWatch:
-    """Looks at a Job's newest pod; one that does not start for a known reason is an error after a while.
+    """Reads the newest pod of a Job. A pod that does not start for a known reason becomes an error after a time.
 
-    That is after `stuck_seconds`, and after ten times as long for a pod that waits for a node. With `patient`, whatever
-    time may mend is no error at all: `problem` says what the pod waits for, None where nothing is known.
+    That time is `startup_seconds`, and ten times as long for a pod that waits for a node. With `patient`, a reason that
+    may resolve itself is never an error. `problem` is what the pod waits for; None if that is not known.
     """
 
     def __init__(
-        self, connection: Connection, namespace: str, job: str, stuck_seconds: float, *, patient: bool = False
+        self, connection: Connection, namespace: str, job: str, startup_seconds: float, *, patient: bool = False
     ) -> None:
         self._connection = connection
         self._namespace = namespace
         self._job = job
-        self._stuck_seconds = stuck_seconds
+        self._startup_seconds = startup_seconds
         self._patient = patient
         self._waits_since = self._has_node_since = time.monotonic()
-        self._asked: float | None = None
+        self._events_read: float | None = None
         self.problem: PodProblem | None = None
 
-    def look(self) -> list[Object]:
+    def poll(self) -> list[Object]:
         """The Job's pods, the newest last; raises StuckError."""
         pods = self._connection.pods_of_job(self._namespace, self._job)
         now = time.monotonic()
         newest = pods[-1] if pods else None
         if newest is not None and _has_started(newest):
             self._waits_since = self._has_node_since = now
-            self.problem = self._asked = None
+            self.problem = self._events_read = None
             return pods
-        known = startup_problem(newest) if newest is not None else None
-        if known is not None and known.is_for_node:
-            self.problem, self._has_node_since = known, now
-            waited, allowed = now - self._waits_since, NODE_PATIENCE * self._stuck_seconds
+        problem = startup_problem(newest) if newest is not None else None
+        if problem is not None and problem.is_for_node:
+            self.problem, self._has_node_since = problem, now
+            waited, allowed = now - self._waits_since, NODE_PATIENCE * self._startup_seconds
         else:
             if self.problem is not None and self.problem.is_for_node:
                 self.problem = None
-            waited, allowed = now - self._has_node_since, self._stuck_seconds
-            if waited > allowed and (self._asked is None or now - self._asked > _EVENTS_SECONDS):
-                self._asked = now
-                self.problem = self._why(newest)
+            waited, allowed = now - self._has_node_since, self._startup_seconds
+            if waited > allowed and (self._events_read is None or now - self._events_read > _EVENTS_SECONDS):
+                self._events_read = now
+                self.problem = self._read_events(newest)
         if waited > allowed and self.problem is not None and not (self._patient and self.problem.may_pass):
             raise StuckError(self._message(self.problem, allowed), self.problem)
         return pods
 
-    def _message(self, found: PodProblem, seconds: float) -> str:
-        does_not = f"the pod of the Job '{self._namespace}/{self._job}' does not start"
-        if found.may_pass:
-            return f"{does_not} yet. Found after {seconds:.0f} s: {found}. This may pass by itself: run it again then"
-        return f"{does_not}, and waiting will not help. Found after {seconds:.0f} s: {found}"
+    def _message(self, problem: PodProblem, seconds: float) -> str:
+        subject = f"the pod of the Job '{self._namespace}/{self._job}' does not start"
+        if problem.may_pass:
+            return f"{subject} yet. Found after {seconds:.0f} s: {problem}. This may resolve itself: run it again later"
+        return f"{subject}, and waiting will not help. Found after {seconds:.0f} s: {problem}"
 
-    def _why(self, pod: Object | None) -> PodProblem | None:
+    def _read_events(self, pod: Object | None) -> PodProblem | None:
         if pod is None:
             return event_problem(self._connection.events(self._namespace, "Job", self._job))
         return startup_problem(pod, self._connection.events(self._namespace, "Pod", pod["metadata"]["name"]))

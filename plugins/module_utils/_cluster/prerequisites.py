@@ -2,10 +2,10 @@
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 """What the role reads before it changes anything, all over one connection.
 
-Each answer is a dictionary. `readable` is false where this user may not read the objects (the API server's 403); then
+Each result is a dictionary. `readable` is false where this user may not read the objects (the API server's 403); then
 `error` has the reason. Otherwise `resources` has the objects that exist. Of Secrets and of CronJobs, which may hold
 passwords, only keys, labels and claims are passed on. Every function raises ClusterError when the API server does not
-answer, or does not know the user.
+respond, or does not know the user.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 @dataclass(frozen=True)
 class Server:
-    """A service to look behind, and the labels of the backup's pods, which it must not select."""
+    """A service whose server is to be found, and the labels of the backup's pods, which it must not select."""
 
     service: ServiceName
     port: int
@@ -34,12 +34,12 @@ class Server:
 def read_server(connection: Connection, server: Server) -> Object:
     """What is known of the server (PostgresServer), or `unreadable` where this user may not read service or pods."""
     try:
-        found = find_server(connection, server.service, server.port)
+        postgres = find_server(connection, server.service, server.port)
     except UnauthenticatedError:
         raise
     except ForbiddenError as error:
         return {"unreadable": True, "error": str(error)}
-    return (labels_problem(found, server.backup_labels) or found).to_dict()
+    return (labels_problem(postgres, server.backup_labels) or postgres).to_dict()
 
 
 def find_server(connection: Connection, service: ServiceName, port: int) -> PostgresServer:
@@ -54,16 +54,16 @@ def find_server(connection: Connection, service: ServiceName, port: int) -> Post
 
 
 def read(request: Callable[[], Object | Iterable[Object] | None]) -> Object:
-    """The answer to one request, for an object or for several."""
+    """The result of one request, for an object or for several."""
     try:
-        answer = request()
+        response = request()
     except UnauthenticatedError:
         raise
     except NotFoundError:
         return {"readable": True, "resources": []}
     except ForbiddenError as error:
         return {"readable": False, "error": str(error)}
-    resources = [answer] if isinstance(answer, dict) else [*(answer or [])]
+    resources = [response] if isinstance(response, dict) else [*(response or [])]
     for resource in resources:
         resource["metadata"].pop("managedFields", None)
         (resource["metadata"].get("annotations") or {}).pop(LAST_APPLIED, None)
@@ -73,19 +73,19 @@ def read(request: Callable[[], Object | Iterable[Object] | None]) -> Object:
 def read_keys(connection: Connection, kind: str, namespace: str, name: str) -> Object:
     """The keys of a Secret or ConfigMap without their values, as `found` and `keys`."""
     get = connection.secret if kind == "Secret" else connection.config_map
-    answer = read(partial(get, namespace, name))
-    if not answer["readable"]:
-        return {**answer, "found": False, "keys": []}
-    keys = [sorted(each.get("data") or {}) for each in answer["resources"]]
+    result = read(partial(get, namespace, name))
+    if not result["readable"]:
+        return {**result, "found": False, "keys": []}
+    keys = [sorted(resource.get("data") or {}) for resource in result["resources"]]
     return {"readable": True, "found": bool(keys), "keys": keys[0] if keys else []}
 
 
 def read_cronjob(connection: Connection, namespace: str, name: str) -> Object:
     """A CronJob's labels and annotations, with `is_ours` and the names of its `claims`, as `resources`."""
-    answer = read(partial(connection.cronjob_if_any, namespace, name))
-    if not answer["readable"]:
-        return answer
-    return {"readable": True, "resources": [_summary(cronjob) for cronjob in answer["resources"]]}
+    result = read(partial(connection.cronjob_if_any, namespace, name))
+    if not result["readable"]:
+        return result
+    return {"readable": True, "resources": [_summary(cronjob) for cronjob in result["resources"]]}
 
 
 def _summary(cronjob: Object) -> Object:
@@ -99,9 +99,9 @@ def _summary(cronjob: Object) -> Object:
 
 
 def read_claim(connection: Connection, namespace: str, name: str) -> tuple[Object, Object]:
-    """The claim, and the volume that it is bound to or asks for; the second answer is empty where there is none."""
+    """The claim, and the volume that it is bound to or requests; the second result is empty where there is none."""
     claim = read(partial(connection.claim, namespace, name))
-    names = [each["spec"].get("volumeName") for each in claim.get("resources", [])]
+    names = [resource["spec"].get("volumeName") for resource in claim.get("resources", [])]
     if not any(names):
         return claim, {}
     return claim, read(partial(connection.volume, names[0]))
@@ -109,21 +109,21 @@ def read_claim(connection: Connection, namespace: str, name: str) -> tuple[Objec
 
 def is_bound(claim: Object) -> bool:
     """Whether `read_claim` found a claim that has its volume."""
-    return any(each.get("status", {}).get("phase") == "Bound" for each in claim.get("resources", []))
+    return any(resource.get("status", {}).get("phase") == "Bound" for resource in claim.get("resources", []))
 
 
 def read_existing(connection: Connection, definitions: Iterable[Object]) -> Object:
     """Those of these definitions of CronJobs and NetworkPolicies whose objects exist.
 
-    Not `readable` where this user may not read one of them; `resources` has the others all the same.
+    Not `readable` where this user may not read one of them; `resources` still has the others.
     """
     resources, errors = [], []
     for definition in definitions:
         metadata = definition["metadata"]
         get = connection.cronjob_if_any if definition["kind"] == "CronJob" else connection.network_policy
-        answer = read(partial(get, metadata["namespace"], metadata["name"]))
-        if not answer["readable"]:
-            errors.append(answer["error"])
-        elif answer["resources"]:
+        result = read(partial(get, metadata["namespace"], metadata["name"]))
+        if not result["readable"]:
+            errors.append(result["error"])
+        elif result["resources"]:
             resources.append(definition)
     return {"readable": not errors, "resources": resources, **({"error": "; ".join(errors)} if errors else {})}

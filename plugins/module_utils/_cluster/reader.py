@@ -1,47 +1,30 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""A reader: a Job with one pod that has the backup volume, lists it, and disappears."""
+"""A reader: a Job with one pod that has the backup volume, lists it, and is deleted."""
 
 from __future__ import annotations
 
 import contextlib
 import secrets
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
 from .._jobs.job_templates import backup_mount, job_name
 from .._jobs.volume_jobs import READER, READER_DEADLINE_SECONDS, ReaderRequest, reader_job
 from .._script.reader import FILES
-from ..errors import ClusterError, ForbiddenError, NotFoundError, WaitTimeoutError
+from .._volume.catalog import Catalog, parse_listing
+from ..errors import ForbiddenError, NotFoundError
 from ..script_output import is_volume
 from .connection import Connection, Object
-from .pod_watch import PodWatch
-
-with contextlib.suppress(ImportError):  # the module says so: module_runner.py
-    import urllib3
-
-_POLL_SECONDS = 0.15
-
-
-@dataclass(frozen=True)
-class StartLimits:
-    """How long a reader's pod may fail to start for a known reason, and may take to start at all, in seconds.
-
-    For a node it may wait ten times as long as for another reason (PodWatch).
-    """
-
-    stuck_seconds: float = 30
-    start_seconds: float = 300
+from .job import Job, StartLimits
 
 
 class Reader:
-    """`with Reader(connection, cronjob, request) as reader:` starts it; leaving deletes it. It also ends by itself.
+    """`with Reader(connection, cronjob, request) as reader:` creates it; leaving deletes it.
 
-    Raises ClusterError, StuckError or WaitTimeoutError where it does not start, TemplateError where the CronJob's
-    volume is not clear.
+    It also ends by itself. Raises ClusterError, StuckError or WaitTimeoutError if it does not start, TemplateError if
+    the CronJob's volume is not clear.
     """
 
     def __init__(
@@ -55,6 +38,7 @@ class Reader:
         self._cronjob = cronjob
         self._request = request or ReaderRequest()
         self._limits = limits or StartLimits()
+        self._life_cycle = contextlib.ExitStack()
         self.namespace: str = cronjob["metadata"]["namespace"]
         self.container = READER
         self.directory = backup_mount(cronjob, self._request.directory).directory
@@ -66,27 +50,25 @@ class Reader:
         node = self._request.node or node_of_volume(self._connection, self._cronjob, self._request.directory)
         request = replace(self._request, node=node)
         name = job_name(self._cronjob["metadata"]["name"], READER, secrets.token_hex(3))
-        made = self._connection.create_job(reader_job(self._cronjob, name, FILES, request))
-        self.job = made["metadata"]["name"]
-        try:
-            self.pod = self._started()
-            self._lines = self._read_log()
-        except BaseException:
-            self._delete()
-            raise
+        with contextlib.ExitStack() as stack:
+            job = stack.enter_context(Job(self._connection, reader_job(self._cronjob, name, FILES, request)))
+            self.job = job.name
+            self.pod = job.wait_for_pod(self._limits)
+            self._lines = self._read_log(job)
+            self._life_cycle = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._delete()
+        self._life_cycle.__exit__(kind, error, trace)
 
     def listing(self) -> list[str]:
         """The lines that `backup.sh` printed: JSON objects, and messages for people."""
         return self._lines
 
     def is_running(self) -> bool:
-        """Whether the pod is still there to be read from."""
+        """Whether the pod still exists and can be read from."""
         try:
             pods = self._connection.pods_of_job(self.namespace, self.job)
         except NotFoundError:
@@ -98,45 +80,26 @@ class Reader:
             for pod in pods
         )
 
-    def _delete(self) -> None:
-        # It ends by itself too: a cluster that is gone now must not hide what happened before.
-        with contextlib.suppress(ClusterError):
-            self._connection.delete_job(self.namespace, self.job)
-
-    def _started(self) -> str:
-        """The pod's name once it runs or has ended."""
-        watch = PodWatch(self._connection, self.namespace, self.job, self._limits.stuck_seconds)
-        began = time.monotonic()
-        while time.monotonic() - began < self._limits.start_seconds:
-            for pod in watch.look()[-1:]:
-                if pod.get("status", {}).get("phase") in {"Running", "Succeeded", "Failed"}:
-                    return str(pod["metadata"]["name"])
-            time.sleep(_POLL_SECONDS)
-        raise WaitTimeoutError(
-            f"the reader's pod did not start: expected it within {self._limits.start_seconds:.0f} s"
-            f"{f', found {watch.problem}' if watch.problem else ''}. "
-            f"Look at it: kubectl describe pod -n {self.namespace} -l batch.kubernetes.io/job-name={self.job}"
-        )
-
-    def _read_log(self) -> list[str]:
-        """What the script printed, to its end; a reader that stays has not ended then."""
+    def _read_log(self, job: Job) -> list[str]:
+        """The output of the script, complete also if the pod runs longer to be read from."""
         lines: list[str] = []
         seconds = self._request.stay_seconds + READER_DEADLINE_SECONDS
-        response = self._connection.log(self.namespace, self.pod, self.container, seconds, follow=True)
-        try:
-            for line in split_lines(response.stream(65536)):
+        with contextlib.closing(job.log_lines(self.pod, self.container, seconds)) as log:
+            for line in log:
                 lines.append(line)
                 if self._request.stay_seconds and is_volume(line):
                     break
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise ClusterError(f"the log of the reader's pod broke off: {error}. Run it again") from error
-        finally:
-            response.close()
         return lines
 
 
+def read_catalog(connection: Connection, cronjob: Object, directory: str | None, limits: StartLimits) -> Catalog:
+    """The backups on the CronJob's volume, as a reader lists them; raises as Reader does, and ListingError."""
+    with Reader(connection, cronjob, ReaderRequest(directory=directory), limits) as reader:
+        return parse_listing(reader.listing())
+
+
 def node_of_volume(connection: Connection, cronjob: Object, directory: str | None) -> str | None:
-    """Where the CronJob's volume is in use, when only one node can mount it."""
+    """The node where the CronJob's volume is in use, if only one node can mount it."""
     claim = backup_mount(cronjob, directory).claim
     if claim is None:
         return None
@@ -147,7 +110,7 @@ def node_of_volume(connection: Connection, cronjob: Object, directory: str | Non
             return None
         pods = connection.pods(namespace)
     except (ForbiddenError, NotFoundError):
-        return None  # a claim that is not there is what the pod's own status tells
+        return None  # the pod's own status reports a claim that does not exist
     users = (pod for pod in pods if pod["status"].get("phase") in {"Running", "Pending"} and _uses(pod, claim))
     return next((pod["spec"]["nodeName"] for pod in users if pod["spec"].get("nodeName")), None)
 
@@ -155,14 +118,3 @@ def node_of_volume(connection: Connection, cronjob: Object, directory: str | Non
 def _uses(pod: Object, claim: str) -> bool:
     volumes: list[dict[str, Any]] = pod["spec"].get("volumes", [])
     return any((volume.get("persistentVolumeClaim") or {}).get("claimName") == claim for volume in volumes)
-
-
-def split_lines(chunks: Iterator[bytes]) -> Iterator[str]:
-    """Text lines out of chunks of bytes."""
-    left = b""
-    for chunk in chunks:
-        *whole, left = (left + chunk).split(b"\n")
-        for line in whole:
-            yield line.decode("utf-8", "replace")
-    if left:
-        yield left.decode("utf-8", "replace")

@@ -1,36 +1,44 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""A restore's Job: made unless another one is at work on the same database, watched, and deleted."""
+"""The Job of a restore into the live server: created unless another one restores the same database."""
 
 from __future__ import annotations
 
 import secrets
-import time
+from collections.abc import Mapping
 
+from .._jobs.job_outcome import JobEnd
 from .._jobs.job_templates import job_name
 from .._jobs.pod_diagnosis import job_end
 from .._jobs.volume_jobs import COMPONENT, RESTORE, VolumeWork, volume_job
 from .._script.restore import FILES
-from ..errors import ClusterError, ConcurrentRestoreError, InterruptedRestoreError, StuckError, WaitTimeoutError
+from ..errors import ConcurrentRestoreError, InterruptedRestoreError
 from ..interruption import InterruptedBySignal, signals_raise
 from .connection import Connection, Object
-from .job_run import JobEnd, JobRun
+from .job import Deletion, Job
 from .reader import node_of_volume
 
-# How long the pod may take to drop what it made, also where the server has to come back first.
+# How long the pod may take to drop what it created, also if the server has to become available first.
 GRACE_SECONDS = 90
 _PREFIX = "postgres-backup.homelab"
 _CRONJOB, _TARGET = f"{_PREFIX}/cronjob", f"{_PREFIX}/restore-target"
 
 
 def run_restore(
-    connection: Connection, cronjob: Object, variables: dict[str, str], *, directory: str | None, target: str | None,
-    timeout_seconds: float, stuck_seconds: float,
-) -> tuple[str, JobEnd]:  # fmt: skip
-    """The Job's name and end. `target` is the database that only one restore at a time may make; None in check mode.
+    connection: Connection,
+    cronjob: Object,
+    variables: Mapping[str, str],
+    *,
+    directory: str | None,
+    target: str | None,
+    timeout_seconds: float,
+    startup_seconds: float,
+) -> JobEnd:
+    """The end of the restore's Job. Only one restore at a time may create the database `target`; None in check mode.
 
-    Raises ClusterError: StuckError for a pod that does not start, InterruptedRestoreError on a signal. Whatever ends
-    this early deletes the Job, and its pod drops what it made. One whose API server cannot be reached goes on.
+    Raises ClusterError: StuckError if the pod does not start, ConcurrentRestoreError if another restore is running, and
+    InterruptedRestoreError on a signal. In these cases the Job is deleted, and its pod drops what it created. A Job
+    whose API server is not available continues.
     """
     namespace, owner = cronjob["metadata"]["namespace"], cronjob["metadata"]["name"]
     work = VolumeWork(
@@ -44,37 +52,30 @@ def run_restore(
         credentials=True,
     )
     name = job_name(owner, RESTORE, secrets.token_hex(3))
-    job = volume_job(cronjob, name, FILES, work)
+    manifest = volume_job(cronjob, name, FILES, work)
     if target is not None:
-        job["metadata"]["annotations"] = {_CRONJOB: owner, _TARGET: target}
-        _refuse_second(_rivals(connection, job), namespace, target)
-    with signals_raise():
-        try:
-            created = connection.create_job(job)
+        manifest["metadata"]["annotations"] = {_CRONJOB: owner, _TARGET: target}
+        _refuse_second(concurrent_restores(connection, manifest), namespace, target)
+    try:
+        with signals_raise(), Job(connection, manifest, Deletion.UNLESS_UNREACHABLE) as job:
             if target is not None:
-                # Two that began at once see each other now; the older one goes on.
-                older = [rival for rival in _rivals(connection, created) if _age(rival) < _age(created)]
-                _refuse_second(older, namespace, target)
-            end = JobRun(connection, namespace, name, RESTORE).wait(
-                timeout_seconds + GRACE_SECONDS + stuck_seconds, stuck_seconds, last_word=True
+                # Two that were started at the same time see each other now; the older one continues.
+                others = concurrent_restores(connection, job.manifest)
+                _refuse_second([other for other in others if _age(other) < _age(job.manifest)], namespace, target)
+            return job.wait_for_end(
+                RESTORE,
+                timeout_seconds=timeout_seconds + GRACE_SECONDS + startup_seconds,
+                startup_seconds=startup_seconds,
+                trust_script_result=True,
             )
-        except ClusterError as error:
-            if isinstance(error, (StuckError, WaitTimeoutError, ConcurrentRestoreError)):
-                _delete(connection, namespace, name)
-            raise
-        except BaseException as error:
-            _delete(connection, namespace, name)
-            if isinstance(error, InterruptedBySignal):
-                raise InterruptedRestoreError(
-                    f"the restore was interrupted: its Job '{namespace}/{name}' is deleted, and its pod drops what it "
-                    "made. The databases that were there are as they were, unless the pod was in its last step already"
-                ) from None
-            raise
-    _delete(connection, namespace, name)
-    return name, end
+    except InterruptedBySignal:
+        raise InterruptedRestoreError(
+            f"the restore was interrupted: its Job '{namespace}/{name}' is deleted, and its pod drops what it created. "
+            "The existing databases are unchanged, unless the pod was in its last step already"
+        ) from None
 
 
-def _rivals(connection: Connection, job: Object) -> list[Object]:
+def concurrent_restores(connection: Connection, job: Object) -> list[Object]:
     """The other restores of the same database that have not ended."""
     metadata = job["metadata"]
     return [
@@ -95,20 +96,9 @@ def _age(job: Object) -> tuple[str, str]:
     return job["metadata"]["creationTimestamp"], job["metadata"]["name"]
 
 
-def _refuse_second(rivals: list[Object], namespace: str, target: str) -> None:
-    if rivals:
+def _refuse_second(others: list[Object], namespace: str, target: str) -> None:
+    if others:
         raise ConcurrentRestoreError(
-            f"another restore to '{target}' is at work: expected none, found the Job "
-            f"'{namespace}/{rivals[0]['metadata']['name']}'. Wait for its end, or delete it"
+            f"another restore to '{target}' is running: expected none, found the Job "
+            f"'{namespace}/{others[0]['metadata']['name']}'. Wait for its end, or delete it"
         )
-
-
-def _delete(connection: Connection, namespace: str, name: str) -> None:
-    """Its pod is told to end, and cleans up."""
-    for _ in range(3):
-        try:
-            connection.delete_job(namespace, name)
-        except ClusterError:
-            time.sleep(1)
-        else:
-            return

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""A backup on the volume as a source of bytes: read by a reader's pod, and by another one when that pod is gone."""
+"""A backup on the volume as a source of bytes: read in a reader's pod, and in another one when that pod is gone."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ..errors import BackupError, CommandFailedError, FetchError, GoneError, Los
 from .exec_stream import Container
 
 # Names are arguments, never part of a script's text.
-# dd moves the position that cat then reads from: `tail -c +N` writes small pieces, which take twice as long to come.
+# dd moves the position that cat then reads from: `tail -c +N` writes small pieces, whose transfer takes twice as long.
 _REST = 'exec < "$1" && dd bs=1 skip="$2" count=0 2> /dev/null && exec cat'
 _HASH_ALL = 'exec < "$1"; sha256sum'
 _HASH_BEGINNING = 'exec < "$1"; head -c "$2" | sha256sum'
-# A volume that is gone itself, such as a dead mount, says nothing of its files.
-_IS_THERE = 'if test -e "$1" || ! test -d "${1%/*}"; then echo yes; else echo no; fi'
+# A file is only missing where its directory exists: a dead mount shows no files either.
+_EXISTS = 'if test -e "$1" || ! test -d "${1%/*}"; then echo yes; else echo no; fi'
 _SHA256_DIGITS = 64
 
 
 class VolumePod(Protocol):
-    """A pod that has the volume (reader.Reader, or what a test puts in its place)."""
+    """A pod that has mounted the volume: reader.Reader, or a test's replacement for it."""
 
     namespace: str
     pod: str
@@ -35,7 +35,7 @@ class VolumePod(Protocol):
 class ReplaceableReader:
     """The reader in use; `current` is another one when the first one's pod is gone. Used as a context manager.
 
-    `core` gives the generated CoreV1Api once a command is to be run: its import takes a second.
+    `core` returns the generated CoreV1Api, and is called when a command is to be run: its import takes a second.
     """
 
     def __init__(
@@ -56,11 +56,11 @@ class ReplaceableReader:
         self._leave()
 
     def mark_suspect(self) -> None:
-        """Something failed that may be the pod's end."""
+        """Check the pod before the next use: an error occurred that may mean that it is gone."""
         self._is_suspect = True
 
     def current(self) -> VolumePod:
-        """Raises LostError while the cluster cannot tell, or give, a reader that is needed in place of another."""
+        """The reader, or a new one where its pod has ended; raises LostError while the cluster cannot provide it."""
         if self._reader is not None and self._is_suspect:
             try:
                 is_running = self._reader.is_running()
@@ -111,17 +111,17 @@ class VolumeFile:
             raise self._reason(error) from error
 
     def sha256(self, length: int | None = None) -> str:
-        said = self._ask(_HASH_ALL) if length is None else self._ask(_HASH_BEGINNING, str(length))
-        found = said.partition(" ")[0]
-        if len(found) != _SHA256_DIGITS:
-            raise FetchError(f"sha256sum in the pod said '{said[:200]}': expected a hash")
-        return found
+        output = self._run(_HASH_ALL) if length is None else self._run(_HASH_BEGINNING, str(length))
+        digits = output.partition(" ")[0]
+        if len(digits) != _SHA256_DIGITS:
+            raise FetchError(f"sha256sum in the pod: expected a hash, found '{output[:200]}'")
+        return digits
 
     def _place(self) -> tuple[Container, str]:
         container, directory = self._reader.container()
         return container, f"{directory}/{self._name}"
 
-    def _ask(self, script: str, *arguments: str) -> str:
+    def _run(self, script: str, *arguments: str) -> str:
         container, path = self._place()
         command: Sequence[str] = ["sh", "-c", script, "sh", path, *arguments]
         try:
@@ -130,14 +130,14 @@ class VolumeFile:
             self._reader.mark_suspect()
             raise
         except CommandFailedError as error:
-            if script is _IS_THERE:
+            if script is _EXISTS:
                 raise FetchError(str(error)) from error
             raise self._reason(error) from error
 
     def _reason(self, error: CommandFailedError) -> FetchError:
-        if self._ask(_IS_THERE) == "no":
+        if self._run(_EXISTS) == "no":
             return GoneError(
-                f"{self._name} is no longer on the volume: it was removed, by retention or by hand, after it had been "
+                f"{self._name} is no longer on the volume: it was deleted, by retention or manually, after it had been "
                 "listed. Fetch another one, or leave out 'backup' to fetch the newest"
             )
-        return FetchError(f"{self._name} cannot be read on the volume: {error}. Look at its owner and mode there")
+        return FetchError(f"{self._name} cannot be read on the volume: {error}. Check its owner and mode there")

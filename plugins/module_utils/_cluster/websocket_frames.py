@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""Bytes of a websocket (RFC 6455, a server's side) to what Kubernetes sends over it: pieces of numbered channels.
+"""What Kubernetes sends over a websocket, pieces of numbered channels, from the bytes of its frames (RFC 6455).
 
 A message's first byte names its channel (kubernetes' `channel.k8s.io` protocols). Pieces are views of the bytes that
 were fed, never copies, and a frame may be of any length: what is kept between two calls is less than 200 bytes.
@@ -17,7 +17,7 @@ _FIN, _RESERVED, _OPCODE, _MASKED, _LENGTH = 0x80, 0x70, 0x0F, 0x80, 0x7F
 
 
 class FrameError(Exception):
-    """What came is no websocket frame that a server may send."""
+    """The received bytes are not a websocket frame that a server may send."""
 
 
 class Piece:
@@ -31,7 +31,7 @@ class Piece:
 
 
 class Control:
-    """A whole control frame: CLOSE, PING or PONG."""
+    """A complete control frame: CLOSE, PING or PONG."""
 
     __slots__ = ("data", "opcode")
 
@@ -44,7 +44,7 @@ Event = Union[Piece, Control]
 
 
 class FrameParser:
-    """Feed it what the socket gives; it yields the pieces and control frames in it."""
+    """Feed it what the socket receives; it yields the pieces and control frames in it."""
 
     def __init__(self) -> None:
         self._header = bytearray()
@@ -52,12 +52,12 @@ class FrameParser:
         self._is_final = True
         self._left = 0  # of the frame's payload
         self._in_payload = False
-        self._in_message = False  # its last frame has not come
+        self._in_message = False  # its last frame has not begun
         self._channel: int | None = None  # of the message; None before its first byte
         self._control = bytearray()
 
     def feed(self, data: memoryview) -> Iterator[Event]:
-        """Raises FrameError; what came before in `data` was given already."""
+        """Raises FrameError, after the events of the bytes before it in `data`."""
         position, end = 0, len(data)
         while position < end or (self._in_payload and not self._left):
             if not self._in_payload:
@@ -85,7 +85,7 @@ class FrameParser:
                     self._channel = None
 
     def _read_header(self, data: memoryview, position: int) -> int:
-        """Take bytes until the header is whole; returns the position after them."""
+        """Take bytes until the header is complete; returns the position after them."""
         header = self._header
         needed = _header_bytes(header)
         taken = data[position : position + needed - len(header)]
@@ -115,7 +115,7 @@ class FrameParser:
                 raise FrameError("a control frame is in parts or too long")
         elif opcode in (TEXT, BINARY):
             if self._in_message:
-                raise FrameError("a message begins in the middle of another")
+                raise FrameError("a message begins before the end of another one")
         elif opcode == CONTINUATION:
             if not self._in_message:
                 raise FrameError("a continuation frame continues nothing")
@@ -130,7 +130,7 @@ class FrameParser:
 
 
 def _header_bytes(header: bytearray) -> int:
-    """How long the header is, as far as its bytes so far tell."""
+    """The length of the header, as far as it is known from its first bytes."""
     if len(header) < 2:
         return 2
     length = header[1] & _LENGTH

@@ -16,12 +16,12 @@ HEADER_BYTES = 1 << 20
 
 
 def read_header(begin: bytes) -> Header | None:
-    """The header, which is the very first text of a backup; None where there is none."""
-    found = _HEADER.match(begin)
-    if found is None:
+    """The header at the beginning of a backup's text; None where there is none."""
+    match = _HEADER.match(begin)
+    if match is None:
         return None
     values: dict[str, Any] = {}
-    for line in found[2].decode("utf-8", "backslashreplace").splitlines():
+    for line in match[2].decode("utf-8", "backslashreplace").splitlines():
         name, colon, value = line[3:].partition(": ")
         if colon:
             try:
@@ -35,7 +35,7 @@ def read_header(begin: bytes) -> Header | None:
         return value if isinstance(value, str) else None
 
     return Header(
-        collection_version=found[1].decode("utf-8", "backslashreplace"),
+        collection_version=match[1].decode("utf-8", "backslashreplace"),
         started=text("started"),
         server=text("server"),
         server_version=text("server version"),

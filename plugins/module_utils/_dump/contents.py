@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What a dump holds, as values; `to_dict` gives what modules return and write as JSON."""
+"""The contents of a dump as values; `to_dict` returns them as modules return them and write them as JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Header:
-    """What a run wrote before pg_dumpall's text; a line that is missing or not understood gives None."""
+    """What a run wrote before pg_dumpall's text; None for a line that is missing or not understood."""
 
     collection_version: str
     started: str | None = None
@@ -26,7 +26,7 @@ class Header:
 
 @dataclass(frozen=True)
 class Table:
-    """A table that the dump creates or has rows of."""
+    """A table that the dump creates or contains rows of."""
 
     schema: str
     name: str
@@ -37,12 +37,12 @@ class Table:
 class Property:
     """A statement about the database itself: its text before and after the database's name, which is left out.
 
-    With a quoted name between the two it is the same statement for another database, to be run in a session on that
-    one, with any client_encoding: pg_dump writes names of roles as the bytes that they are in the shared catalogs,
-    which are decoded in the section's encoding here. A new name that is not ASCII can be used only with UTF8.
-    Where the statement grants as another role, SET and RESET SESSION AUTHORIZATION are part of the text. `after` is
-    None when the statement is too long to be kept (HEAD_BYTES in sql_lexer.py). Offset and length are the statement's
-    own, in bytes of uncompressed text, from its first word to its semicolon.
+    With another quoted name between them, it is the statement for another database, to be run in a session on that
+    database, with any client_encoding: pg_dump writes the names of roles with their bytes in the shared catalogs, which
+    are decoded here by the section's encoding. A new name that is not ASCII can be used only with UTF8. Where the
+    statement grants as another role, SET and RESET SESSION AUTHORIZATION are part of the text. `after` is None when the
+    statement is too long to be kept (HEAD_BYTES in sql_lexer.py). Offset and length are those of the statement in the
+    dump, in bytes of uncompressed text, from its first word to its semicolon.
     """
 
     before: str
@@ -85,7 +85,7 @@ class Database:
         return {
             **self.__dict__,
             "role_settings": list(self.role_settings),
-            "properties": [dict(each.__dict__) for each in self.properties],
+            "properties": [dict(entry.__dict__) for entry in self.properties],
             "roles": list(self.roles),
             "tables": [dict(table.__dict__) for table in self.tables],
         }
@@ -93,7 +93,7 @@ class Database:
 
 @dataclass(frozen=True)
 class Contents:
-    """What was read of a dump; `complete` only when it was read to its proper end.
+    """The contents of a dump as far as it was read; `complete` only when it was read to its end and is complete.
 
     `kind` is `cluster` (pg_dumpall), `globals` (pg_dumpall without databases), `database` (pg_dump) or None.
     """
@@ -112,11 +112,11 @@ class Contents:
 
     def to_dict(self) -> dict[str, Any]:
         """The `contents` of modules: only JSON's types."""
-        shown = {name: value for name, value in self.__dict__.items() if name != "globals_span"}
-        shown["header"] = self.header.to_dict() if self.header else None
-        shown["roles"], shown["tablespaces"] = list(self.roles), list(self.tablespaces)
-        shown["globals"] = None
+        result = {name: value for name, value in self.__dict__.items() if name != "globals_span"}
+        result["header"] = self.header.to_dict() if self.header else None
+        result["roles"], result["tablespaces"] = list(self.roles), list(self.tablespaces)
+        result["globals"] = None
         if self.globals_span:
-            shown["globals"] = {"offset_bytes": self.globals_span[0], "length_bytes": self.globals_span[1]}
-        shown["databases"] = [database.to_dict() for database in self.databases]
-        return shown
+            result["globals"] = {"offset_bytes": self.globals_span[0], "length_bytes": self.globals_span[1]}
+        result["databases"] = [database.to_dict() for database in self.databases]
+        return result

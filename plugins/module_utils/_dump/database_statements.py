@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What the statements of a dump say of one database: CREATE DATABASE, ALTER DATABASE and ALTER ROLE … IN DATABASE."""
+"""The statements of a dump about one database: CREATE DATABASE, ALTER DATABASE and ALTER ROLE … IN DATABASE."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class DatabaseStatements:
     def take_later(
         self, database: re.Match[bytes], offset: int, length: int, codec: str, standard_strings: bool
     ) -> None:
-        """Before version 11 CREATE DATABASE has what ALTER DATABASE sets since then.
+        """Take the options of CREATE DATABASE before version 11 that ALTER DATABASE sets since then.
 
         Offset and length are the statement's.
         """
@@ -60,15 +60,15 @@ class DatabaseStatements:
                 self.statements.add_option(option[1] + b" " + option[2], offset, length)
 
     def alter(self, text: bytes, codec: str) -> None:
-        """Take what ALTER DATABASE, or ALTER ROLE … IN DATABASE, says of this database; others are ignored."""
+        """Take the settings of ALTER DATABASE or ALTER ROLE … IN DATABASE for this database; others are ignored."""
         if self.name is None:
             return
         database = _ALTER_DATABASE.match(text)
         if database is not None:
             if decoded_name(database[1], codec) != self.name:
                 return
-            what = database[2]
-            owner, setting, a_property = _OWNER.match(what), _SETTING.match(what), _PROPERTY.match(what)
+            action = database[2]
+            owner, setting, a_property = _OWNER.match(action), _SETTING.match(action), _PROPERTY.match(action)
             if owner is not None:
                 self.owner = decoded_name(owner[1], codec)
             elif setting is not None:
@@ -93,7 +93,7 @@ def _value(literal: bytes, codec: str) -> str:
     """An option's value: the string that a literal stands for, or the word itself."""
     text = decode(literal, codec)
     if text[:2] == "E'":
-        return re.sub(r"\\(.)|''", lambda found: found[1] or "'", text[2:-1], flags=re.DOTALL)
+        return re.sub(r"\\(.)|''", lambda match: match[1] or "'", text[2:-1], flags=re.DOTALL)
     if text[:1] == "'":
         return text[1:-1].replace("''", "'")
     return decoded_name(literal, codec)

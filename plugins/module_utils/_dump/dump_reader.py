@@ -3,12 +3,12 @@
 r"""Text chunks of a dump to its contents.
 
 What pg_dumpall and pg_dump write in their plain format (src/bin/pg_dump/pg_dumpall.c, pg_dump.c,
-pg_backup_archiver.c, dumputils.c of PostgreSQL 9.6 to 19), as psql would understand it: the lexer tells apart what is
-a statement, a command or a comment and what only looks like one.
+pg_backup_archiver.c, dumputils.c of PostgreSQL 9.6 to 19), as psql would understand it: the lexer distinguishes
+statements, commands and comments from text in strings or data that only resembles them.
 
-Before 12 no comment names a section's database: it begins with the \connect before pg_dump's first comment, in 11
-with that comment and CREATE DATABASE. Before 11 all databases are created among the globals, where their settings and
-rights are, too, and pg_dump names tables without their schema (before 10.3): it is the first of search_path.
+Before 12, no comment names a section's database: the section begins with the \connect before pg_dump's first comment,
+in 11 with that comment and CREATE DATABASE. Before 11, all databases are created among the globals, which also have
+their settings and rights, and pg_dump names tables without their schema (before 10.3): it is the first of search_path.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from .psql_commands import arguments_of, database_name, is_idle
 from .section_statements import SectionStatements
 from .sql_lexer import SqlLexer
 
-# The comments between statements that say where one is (the line of dashes before them belongs to them).
+# The comments between statements that mark the parts of a dump (the line of dashes before them belongs to them).
 _MARKERS = re.compile(
     rb"^(?:--\r?\n)?-- (?:PostgreSQL database (?:cluster )?dump(?: complete)?"
     rb"|Database \"[^\r\n]*\" dump"
@@ -57,7 +57,7 @@ _COPY = re.compile(
     rb"COPY" + _QUALIFIED + rb"\s*(\((?:[^\"()]|\"[^\"]*\")*\))?\s*(WITH\s+OIDS\s*)?FROM\s+STDIN\b(\s*;)?",
     re.IGNORECASE,
 )
-# As pg_dump writes it, where no name is quoted.
+# The form in which pg_dump writes it where no name is quoted.
 _USUAL_COPY = re.compile(rb"COPY ([^\s\"();.,]+)\.([^\s\"();.,]+) \(([^\s\"(),;]+(?:, [^\s\"(),;]+)*)\) FROM stdin;")
 _COLUMN = re.compile(rb"[^\",()\s]+|\"[^\"]*\"")
 _COLUMNS = re.compile(rb"\(\s*(?:(?:\"(?:[^\"]|\"\")*\"|[^\",()\s]+)\s*(?:,\s*)?)+\)")
@@ -74,7 +74,7 @@ _COMMAND = re.compile(rb"\\([^\s\\]+)\s*(.*)", re.DOTALL)
 
 
 class _RefusedError(Exception):
-    """The text need not be read any further."""
+    """An error was detected, so that the rest of the text need not be read."""
 
 
 class _Section(DatabaseStatements):
@@ -118,12 +118,12 @@ class _Section(DatabaseStatements):
 
 
 class DumpReader:
-    """Feed it text, then `finish`, which gives the contents or says what is wrong."""
+    """Feed it text, then call `finish`, which returns the contents or raises an error."""
 
     def __init__(self) -> None:
         self._lexer = SqlLexer(self, _MARKERS, _HINT)
         self._bytes = 0
-        self._held: bytes | None = b""  # the first bytes, until it is known whether they are a mark
+        self._held: bytes | None = b""  # the first bytes, until it is known whether they are a byte order mark
         self._begin = b""
         self._last = b""
         self._codec = "utf-8"
@@ -150,14 +150,14 @@ class DumpReader:
         self._transaction = 0  # the line of a BEGIN without its COMMIT
         # Before version 12, the \\connect that may begin a section: its offset, where its line ends, the database.
         self._connected: tuple[int, int, str] | None = None
-        # Before version 11, what the globals say of databases.
+        # Before version 11, the databases that the globals declare.
         self._declared: dict[str, _Section] = {}
         self._session = SectionStatements()
 
     # -------------------------------------------------------------------------------------------------------- feeding
 
     def feed(self, chunk: bytes) -> None:
-        """Read on: any number of bytes."""
+        """Read any number of bytes more."""
         if len(self._begin) < HEADER_BYTES and not self._bytes > HEADER_BYTES:
             self._begin += chunk[: HEADER_BYTES - len(self._begin)]
         at = self._bytes
@@ -166,7 +166,7 @@ class DumpReader:
         if self._refused is not None:
             return
         if self._held is not None:
-            # Whether the text begins with a mark shows when its first bytes are there.
+            # Whether the text begins with a byte order mark is known when its first bytes were read.
             self._held += chunk
             if len(self._held) < len(BYTE_ORDER_MARK) and BYTE_ORDER_MARK.startswith(self._held):
                 return
@@ -187,13 +187,13 @@ class DumpReader:
                 self.not_sql(offset + zero, self._lexer.line_at(offset + zero))
 
     def finish(self) -> Contents:
-        """The contents, when the text is one whole dump; else raises a DumpError that carries what was read of it."""
+        """The contents of one complete dump; for any other text, raises a DumpError with what was read (`partial`)."""
         if self._held and not BYTE_ORDER_MARK.startswith(self._held):
             self._feed(self._held, 0)
         if self._refused is None:
             with suppress(_RefusedError):
                 self._lexer.finish()
-        error = self._judge() if self._refused is None or self._kind is None else self._refused
+        error = self._error() if self._refused is None or self._kind is None else self._refused
         if error is not None:
             error.partial = self.contents()
             raise error
@@ -201,7 +201,7 @@ class DumpReader:
         return self.contents()
 
     def contents(self) -> Contents:
-        """What was read so far."""
+        """The contents as far as they were read."""
         roles = self._roles if self._kind == "cluster" else None
         databases = tuple(section.to_database(self._bytes, roles) for section in self._sections)
         kind = self._kind
@@ -227,56 +227,56 @@ class DumpReader:
             databases=databases,
         )
 
-    def _judge(self) -> DumpError | None:
-        """What keeps the text from being one whole dump."""
+    def _error(self) -> DumpError | None:
+        """The reason why the text is not one complete dump; None when it is."""
         if self._kind is None:
             instead = other_format(self._begin)
             if self._refused is not None and instead is None:
                 return self._refused
             instead = instead or (f"expected a comment '{_CLUSTER.decode()}' or '{_DATABASE.decode()}', found none")
-            return NotADumpError(f"this is no plain dump of pg_dumpall or pg_dump: {instead}", 0)
+            return NotADumpError(f"this is not a plain dump of pg_dumpall or pg_dump: {instead}", 0)
         expected = _CLUSTER_END if self._kind == "cluster" else _DATABASE_END
         if self._end is None:
             return IncompleteDumpError(
                 f"the dump is cut off: expected '{expected.decode()}' as its end, found the end of the text at byte "
-                f"{self._bytes}, {self._position()}. The program that wrote it did not finish: take another backup",
+                f"{self._bytes}, {self._position()}. The program that wrote it did not finish: use another backup",
                 self._bytes,
             )
-        return self._judge_end(self._end, expected) or (self._not_committed() if self._transaction else None)
+        return self._end_error(self._end, expected) or (self._not_committed() if self._transaction else None)
 
-    def _judge_end(self, end: int, expected: bytes) -> DumpError | None:
-        """What is wrong with the text after the last marker."""
+    def _end_error(self, end: int, expected: bytes) -> DumpError | None:
+        """The error in the text after the last marker; None when that is complete."""
         length = self._bytes - end
         tail = self._last[-length:] if 0 < length <= len(self._last) else b""
         tail = tail.replace(b"\r\n", b"\n").rstrip(b"\r")
         if self._kind == "database" and self._was_restricted:
-            is_whole = self._key is None and _TAIL_UNRESTRICT.fullmatch(tail) is not None
+            is_complete = self._key is None and _TAIL_UNRESTRICT.fullmatch(tail) is not None
             is_begun = _TAIL_UNRESTRICT_BEGUN.fullmatch(tail) is not None
         else:
-            is_whole, is_begun = tail == _TAIL, False
-        if is_whole:
+            is_complete, is_begun = tail == _TAIL, False
+        if is_complete:
             return None
         if tail.strip() == b"--" and len(tail) < len(_TAIL):
             return IncompleteDumpError(
                 f"the dump's last newline is missing: expected an empty line after '{expected.decode()}', found the "
-                f"end of the text at byte {self._bytes}. All statements are there, but the file was changed, or not "
-                "written to its end: take another copy or backup",
+                f"end of the text at byte {self._bytes}. It has all statements, but the file was changed, or not "
+                "written to its end: use another copy or backup",
                 self._bytes,
             )
         if is_begun or _TAIL.startswith(tail):
             return IncompleteDumpError(
                 f"the dump is cut off in its last lines, after '{expected.decode()}': found the end of the text at "
-                f"byte {self._bytes}, expected a few bytes more. Take another backup",
+                f"byte {self._bytes}, expected a few bytes more. Use another backup",
                 self._bytes,
             )
         return TextAfterDumpError(
             f"the dump's last lines are not those that pg_dump writes after '{expected.decode()}' at byte "
-            f"{self._end_offset}: something was appended or changed. Take another copy",
+            f"{self._end_offset}: something was appended or changed. Use another copy",
             end,
         )
 
     def _place(self) -> str:
-        """Which part of the dump is being read, in words."""
+        """The part of the dump that is being read, for messages."""
         if self._kind is None:
             return "before the dump's first comment"
         section = self._section
@@ -285,7 +285,7 @@ class DumpReader:
         return "in a database" if section.name is None else f"in the database '{section.name}'"
 
     def _position(self) -> str:
-        """Where in the dump the text ends, in words, without any of it."""
+        """Where in the dump the text ends, for messages, without any of its data."""
         place = self._place()
         if self._target is not None:
             place += f", in the rows of {self._table_name()} (after {self._block_rows} of them)"
@@ -348,8 +348,8 @@ class DumpReader:
     def _rows_before(self, offset: int) -> None:
         self._foreign(
             offset,
-            "the dump holds rows that belong to none of its databases: expected rows after pg_dump's first comment, "
-            f"found some at byte {offset} of the text. Was something put before the dump? Take another backup",
+            "the dump contains rows that belong to none of its databases: expected rows after pg_dump's first comment, "
+            f"found some at byte {offset} of the text. Was something written before the dump? Use another backup",
         )
 
     def _begin_section(self, offset: int, declared: _Section | None = None) -> _Section:
@@ -373,7 +373,7 @@ class DumpReader:
                 self._section.end = offset
 
     def _refuse(self, error: DumpError) -> None:
-        """Read no further; what is wrong first is what is told."""
+        """Stop reading; the first error is the one that is reported."""
         if self._refused is None:
             self._refused = error
         raise _RefusedError
@@ -381,8 +381,8 @@ class DumpReader:
     def _more(self, offset: int) -> None:
         self._refuse(
             MoreThanOneDumpError(
-                f"more than one dump is in the file: another begins at byte {offset} of the text. Expected one: "
-                "was a dump appended to another, or did two write to the same file?",
+                f"the file contains more than one dump: another one begins at byte {offset} of the text. Was a dump "
+                "appended to another one, or did two programs write to the same file?",
                 offset,
             )
         )
@@ -391,13 +391,13 @@ class DumpReader:
         self._refuse(
             TextAfterDumpError(
                 f"something follows the dump's end at byte {offset} of the text: expected nothing. "
-                "Was something appended to the file? Take another copy",
+                "Was something appended to the file? Use another copy",
                 offset,
             )
         )
 
     def _foreign(self, offset: int, message: str) -> None:
-        """What psql would not read as a dump's."""
+        """Refuse text that psql would not read as part of a dump."""
         if self._end is not None:
             self._after_end(offset)
         self._refuse(ForeignTextError(message, offset))
@@ -408,41 +408,41 @@ class DumpReader:
     def not_sql(self, offset: int, line: int) -> None:
         self._foreign(
             offset,
-            f"the dump holds text that is not SQL of pg_dumpall or pg_dump: {self._where(offset, line)}. psql would "
+            f"the dump contains text that is not SQL of pg_dumpall or pg_dump: {self._where(offset, line)}. psql would "
             "not restore the backup as it was made. Was a program's message written into it (2>&1, kubectl exec with "
-            "a terminal)? Take another backup, with messages kept apart",
+            "a terminal)? Use another backup, and keep messages out of the dump",
         )
 
-    def not_a_row(self, offset: int, line: int, why: str, rows: int) -> None:
+    def not_a_row(self, offset: int, line: int, reason: str, rows: int) -> None:
         self.copied(rows, False)
         table = "" if self._target is None else f", in the rows of {self._table_name()}"
         self._foreign(
             offset,
-            f"the dump holds a row that PostgreSQL refuses, so that its table would stay empty: {why}, in "
+            f"the dump contains a row that PostgreSQL refuses, so that its table would remain empty: {reason}, in "
             f"{self._where(offset, line)}{table}. Was a program's message written into the dump, or its line ends "
-            "changed? Take another backup, or copy it again without changing it",
+            "changed? Use another backup, or copy it again without changing it",
         )
 
     def _table_name(self) -> str:
-        assert self._target is not None  # asked in the middle of COPY only
+        assert self._target is not None  # only called during COPY
         return ".".join(_name(part, self._codec) for part in self._target)
 
     def _not_committed(self) -> IncompleteDumpError:
         return IncompleteDumpError(
             f"the dump begins a transaction in line {self._transaction} and does not commit it: expected COMMIT before "
-            "the end or the next \\connect; psql would restore nothing of it. Take another backup",
+            "the end or the next \\connect; psql would restore nothing of it. Use another backup",
             self._bytes,
         )
 
     def command(self, line: bytes, offset: int, end: int) -> None:
         """A backslash command. Between \\restrict and \\unrestrict psql refuses all others (command.c)."""
-        found = _COMMAND.match(line)
+        match = _COMMAND.match(line)
         is_cut = end == offset + len(line)
-        if found is None:
+        if match is None:
             if not is_cut:
                 self.not_sql(offset, self._lexer.line_at(offset))
             return
-        name, rest = found[1], found[2]
+        name, rest = match[1], match[2]
         if name == b"unrestrict":
             if rest.strip() == self._key:
                 self._key = None
@@ -466,8 +466,8 @@ class DumpReader:
         elif not is_cut and not is_idle(name, rest):
             self._foreign(
                 offset,
-                "the dump holds a command of psql that pg_dumpall and pg_dump do not write and that may change what is "
-                f"restored: {self._where(offset, self._lexer.line_at(offset))}. Remove it, or take another backup",
+                "the dump contains a command of psql that pg_dumpall and pg_dump do not write and that may change what "
+                f"is restored: {self._where(offset, self._lexer.line_at(offset))}. Remove it, or use another backup",
             )
 
     def _connect(self, arguments: list[bytes], offset: int, end: int) -> None:
@@ -510,9 +510,9 @@ class DumpReader:
         if first[:4] == b"COPY":
             return self._copy(text, offset)
         if first == b"INSERT":
-            found = _INSERT.match(text)
-            if found is not None:
-                self._add_rows(self._table(found), rows, offset)
+            insert = _INSERT.match(text)
+            if insert is not None:
+                self._add_rows(self._table(insert), rows, offset)
         elif first == b"CREATE":
             self._create(text, offset)
         elif first[:5] in (b"BEGIN", b"COMMI"):
@@ -534,7 +534,7 @@ class DumpReader:
         self._transaction = self._lexer.line_at(offset) if text[:1] in (b"B", b"b") else 0
 
     def _read_globals(self, text: bytes, offset: int) -> None:
-        """Before version 11, what the globals say of a database."""
+        """Read a statement of the globals, which before version 11 may be about a database."""
         about = self._session.read(text, self._codec)
         if about is None:
             return
@@ -550,33 +550,33 @@ class DumpReader:
         return section
 
     def _read_section(self, section: _Section, text: bytes, offset: int) -> None:
-        """What a statement says of its section's database, and the roles that it names."""
+        """Read a section's statement: keep it if it is about the section's database, and the roles that it names."""
         about = section.statements.read(text, self._codec)
         if about is not None and _name(about[about.lastindex or 0], self._codec) == section.name:
             length = self._lexer.end - offset
             section.statements.add_property(about, offset, length, self._codec, self._standard_strings)
 
     def _copy(self, text: bytes, offset: int) -> bool:
-        found = _USUAL_COPY.match(text)
-        if found is not None:
-            columns = found[3].count(b",") + 1
+        copy = _USUAL_COPY.match(text)
+        if copy is not None:
+            columns = copy[3].count(b",") + 1
         else:
-            found = _COPY.match(text)
-            if found is None:
+            copy = _COPY.match(text)
+            if copy is None:
                 self._lexer.set_columns(0)
                 return _COPY_FROM_STDIN.search(_QUOTED_OR_COMMENT.sub(b" ", text)) is not None
             # The form that pg_dump writes is the text format, without options.
-            columns = _columns(found[3]) + int(found[4] is not None) if found[3] and found[5] else 0
+            columns = _columns(copy[3]) + int(copy[4] is not None) if copy[3] and copy[5] else 0
         self._lexer.set_columns(columns)
-        self._target = self._table(found)
+        self._target = self._table(copy)
         self._block_rows = 0
         self._copy_offset = offset
         self._add_rows(self._target, 0, offset)
         return True
 
-    def _table(self, found: re.Match[bytes]) -> tuple[bytes, bytes]:
-        """Schema and name as written."""
-        first, second = found[1], found[2]
+    def _table(self, statement: re.Match[bytes]) -> tuple[bytes, bytes]:
+        """The schema and the name of a table as they are written in a statement."""
+        first, second = statement[1], statement[2]
         return (self._schema, first) if second is None else (first, second)
 
     def _add_rows(self, table: tuple[bytes, bytes], rows: int, offset: int) -> None:
@@ -616,14 +616,14 @@ class DumpReader:
         section.statements.read(text, self._codec)
 
     def _set(self, text: bytes) -> None:
-        found = _SET.match(text)
-        if found is None:
+        setting = _SET.match(text)
+        if setting is None:
             path = _SEARCH_PATH.match(text)
             if path is not None:
                 self._schema = path[1]
             return
-        value = decode(found[2], "utf-8").strip()
-        if found[1].lower() == b"client_encoding":
+        value = decode(setting[2], "utf-8").strip()
+        if setting[1].lower() == b"client_encoding":
             self._codec = codec_of(value)
             self._lexer.set_encoding(value)
         else:
@@ -635,5 +635,5 @@ class DumpReader:
 
 
 def _columns(names: bytes) -> int:
-    """How many columns a list in parentheses has; 0 where that is not easily said."""
+    """The number of columns in a list in parentheses; 0 for a list in an unusual form."""
     return len(_COLUMN.findall(names.replace(b'""', b""))) if _COLUMNS.fullmatch(names) else 0

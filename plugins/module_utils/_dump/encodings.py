@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""PostgreSQL's names of encodings (src/common/encnames.c) and how Python calls them."""
+"""PostgreSQL's names of encodings (src/common/encnames.c) and Python's names for them."""
 
 from __future__ import annotations
 
@@ -70,5 +70,5 @@ def codec_of(name: str) -> str:
 
 
 def decode(text: bytes, codec: str) -> str:
-    r"""Text for people and for JSON; bytes that the encoding does not have are shown as \xNN."""
+    r"""Text for people and for JSON; bytes that are not valid in the encoding are shown as \xNN."""
     return text.decode(codec, "backslashreplace")

@@ -2,8 +2,8 @@
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 """Compressed chunks to text chunks: gzip of any number of members (RFC 1952), checked to the last byte.
 
-A thread decompresses, another hashes the compressed bytes, while the caller works on the text: all three leave the
-interpreter's lock while they work. `isal` is used where it can be imported, else `zlib`.
+A thread decompresses, another one hashes the compressed bytes, while the caller works on the text: all three release
+the interpreter's lock while they work. `isal` is used where it can be imported, otherwise `zlib`.
 """
 
 from __future__ import annotations
@@ -40,29 +40,32 @@ READ_BYTES = 1 << 17
 TEXT_BYTES = 1 << 18
 _QUEUED = 4
 _NAME_BYTES = 1 << 16
-# So much of a file that is not gzip is looked at.
+# How much of a file that is not gzip is read.
 _BEGIN_BYTES = 512
-_AGAIN = "Decompress it with {0} and compress it with gzip: {0} -dc FILE | gzip > FILE.sql.gz"
-# What other files begin with, and what to do.
+_RECOMPRESS = "Decompress it with {0} and compress it with gzip: {0} -dc FILE | gzip > FILE.sql.gz"
+# The beginnings of files in other formats, and what to do.
 _OTHERS = (
-    (rb"\x28\xb5\x2f\xfd", "It is compressed with zstd. " + _AGAIN.format("zstd")),
-    (rb"\xfd7zXZ\x00", "It is compressed with xz. " + _AGAIN.format("xz")),
-    (rb"BZh[1-9]", "It is compressed with bzip2. " + _AGAIN.format("bzip2")),
-    (rb"\x04\x22\x4d\x18|\x02\x21\x4c\x18", "It is compressed with lz4. " + _AGAIN.format("lz4")),
-    (rb"LZIP", "It is compressed with lzip. " + _AGAIN.format("lzip")),
+    (rb"\x28\xb5\x2f\xfd", "It is compressed with zstd. " + _RECOMPRESS.format("zstd")),
+    (rb"\xfd7zXZ\x00", "It is compressed with xz. " + _RECOMPRESS.format("xz")),
+    (rb"BZh[1-9]", "It is compressed with bzip2. " + _RECOMPRESS.format("bzip2")),
+    (rb"\x04\x22\x4d\x18|\x02\x21\x4c\x18", "It is compressed with lz4. " + _RECOMPRESS.format("lz4")),
+    (rb"LZIP", "It is compressed with lzip. " + _RECOMPRESS.format("lzip")),
     (rb"\x1f\x9d", "It is compressed with compress. Compress it with gzip: zcat FILE | gzip > FILE.sql.gz"),
-    (rb"PK(?:\x03\x04|\x05\x06)", "It is a zip archive. Take the dump out of it, and compress it with gzip"),
-    (rb"7z\xbc\xaf\x27\x1c", "It is a 7z archive. Take the dump out of it, and compress it with gzip"),
+    (rb"PK(?:\x03\x04|\x05\x06)", "It is a zip archive. Extract the dump from it, and compress it with gzip"),
+    (rb"7z\xbc\xaf\x27\x1c", "It is a 7z archive. Extract the dump from it, and compress it with gzip"),
     (rb"PGDMP", "It is in pg_dump's custom format, which pg_restore reads. Dump with --format=plain"),
     (rb"[\s\S]{257}ustar", "It is a tar archive. Expected one file of SQL, compressed with gzip"),
     (rb"age-encryption\.org/|-----BEGIN |Salted__", "It is encrypted. Decrypt it first"),
-    (rb"\x00+\Z", "It begins with zeros: it was not written, or its storage lost it. Take another copy"),
+    (rb"\x00+\Z", "It begins with zeros: it was not written, or its storage lost the data. Use another copy"),
     (
         rb"\xff\xfe|\xfe\xff|(?:[\t\n\r -~]\x00){2}|(?:\x00[\t\n\r -~]){2}",
         "It is UTF-16, as PowerShell's > writes it. Let pg_dumpall or pg_dump write the file (--file), and compress it "
         "with gzip",
     ),
-    (rb"\s*<(?:!DOCTYPE|html|\?xml)", "It is a page of a web server or proxy, and not the file. Fetch it again"),
+    (
+        rb"\s*<(?:!DOCTYPE|html|\?xml)",
+        "It is a page of a web server or proxy instead of the file. Fetch the file again",
+    ),
     (
         rb"(?:\xef\xbb\xbf)?(?:\s*--|\s*/\*|\\|[A-Z]+[ ;])[^\x00]*\Z",
         "It is SQL that is not compressed: compress it with gzip FILE",
@@ -83,7 +86,7 @@ class _Zlib:
         self._left = b""
 
     def decompress(self, data: bytes) -> bytes:
-        """At most TEXT_BYTES of text from what was given so far; raises ValueError for what is not deflate data."""
+        """At most TEXT_BYTES of text from the data so far; raises ValueError for data that is not deflate data."""
         try:
             text = self._inflate.decompress(self._left + data if self._left else data, TEXT_BYTES)
         except zlib.error as error:
@@ -149,7 +152,7 @@ class _MemberEnd:
 
 
 class _Source:
-    """The compressed bytes, in pieces as they are asked for; each block read also goes to `seen`."""
+    """The compressed bytes, in pieces of any size; `seen` is called with each block that is read."""
 
     def __init__(self, stream: BinaryIO, seen: Callable[[bytes], None]) -> None:
         self._stream = stream
@@ -160,11 +163,11 @@ class _Source:
 
     @property
     def offset(self) -> int:
-        """How many bytes were taken."""
+        """The number of bytes that were taken."""
         return self._block_offset + self._position
 
     def _fill(self) -> bool:
-        """Have at least one byte; False at the end."""
+        """Read unless a byte is available; False at the end."""
         if self._position == len(self._block):
             self._block_offset += len(self._block)
             self._position = 0
@@ -173,25 +176,25 @@ class _Source:
         return bool(self._block)
 
     def block(self) -> bytes:
-        """What is there already, else the next block; empty at the end."""
+        """The bytes that were read already, otherwise the next block; empty at the end."""
         self._fill()
         block = self._block[self._position :] if self._position else self._block
         self._position = len(self._block)
         return block
 
     def give_back(self, number: int) -> None:
-        """The last bytes of the last block were not needed."""
+        """Put back the last bytes of the last block."""
         self._position -= number
 
     def peek(self) -> bytes:
-        """The next two bytes, or what there is of them."""
+        """The next two bytes; fewer only at the end."""
         first = self.take(1)
         if not first:
             return first
         if self._position < len(self._block):
             self._position -= 1
             return self._block[self._position : self._position + 2]
-        # The pair lies across two blocks: make one of them, so that it can be given back.
+        # The bytes are in two blocks: join these, so that the bytes can be put back.
         offset = self._block_offset + self._position
         more = self._stream.read(READ_BYTES)
         self._seen(more)
@@ -213,14 +216,14 @@ class _Source:
 
 
 class _StoppedError(Exception):
-    """Nobody wants the text any more."""
+    """The text is no longer needed."""
 
 
 class GzipReader:
     """The text of a gzip stream, to be iterated once: chunks of at most TEXT_BYTES.
 
-    Raises GzipError, told apart by its class, after the text that was good; UnreadableError where the stream cannot
-    be read. At the end, also after a GzipError, `sha256` and `compressed_bytes` are those of the whole stream.
+    Raises a subclass of GzipError after the text that was good; UnreadableError where the stream cannot be read. At the
+    end, also after a GzipError, `sha256` and `compressed_bytes` are those of the complete stream.
     """
 
     def __init__(self, stream: BinaryIO, use_isal: bool = HAS_ISAL) -> None:
@@ -266,16 +269,16 @@ class GzipReader:
                 if crc != item.crc32:
                     self._drain()
                     raise BadChecksumError(
-                        f"the data is damaged: expected the checksum (CRC-32) {item.crc32:08x} that the file names, "
-                        f"found {crc:08x} in {where}; the text is proven up to byte {good}. Take another copy",
+                        f"the data is damaged: expected the checksum (CRC-32) {item.crc32:08x} that the file records, "
+                        f"found {crc:08x} in {where}; the text is verified up to byte {good}. Use another copy",
                         good,
                         item.member_offset,
                     )
                 if length & 0xFFFFFFFF != item.length:
                     self._drain()
                     raise BadLengthError(
-                        f"the data is damaged: expected {item.length} bytes of text (modulo 2^32) as the file says, "
-                        f"found {length} in {where}; the text is proven up to byte {good}. Take another copy",
+                        f"the data is damaged: expected {item.length} bytes of text (modulo 2^32) that the file "
+                        f"records, found {length} in {where}; the text is verified up to byte {good}. Use another copy",
                         good,
                         item.member_offset,
                     )
@@ -286,7 +289,7 @@ class GzipReader:
                 raise item
 
     def _drain(self) -> None:
-        """Let the rest of the stream be hashed."""
+        """Wait until the rest of the stream is hashed."""
         while isinstance(self._texts.get(), (bytes, _MemberEnd)):
             pass
 
@@ -323,7 +326,7 @@ class GzipReader:
             pass
         except OSError as error:
             self._texts.put(UnreadableError(f"reading failed at byte {source.offset} of the file: {error.strerror}"))
-        except BaseException as error:  # the thread that iterates must see it, whatever it is
+        except BaseException as error:  # raised again in the thread that iterates
             self._texts.put(error)
 
     def _members(self, source: _Source) -> None:
@@ -335,18 +338,18 @@ class GzipReader:
             if member and (not magic or _is_padding(magic, source, text_bytes)):
                 return
             if not magic:
-                raise NotGzipError("the file is empty: expected gzip. Take another copy", 0, 0)
+                raise NotGzipError("the file is empty: expected gzip. Use another copy", 0, 0)
             if magic != _MAGIC[: len(magic)]:
                 if member:
                     raise TrailingDataError(
-                        f"after the end of the gzip data, at byte {start} of the file, follows something that is "
-                        "neither gzip nor zeros. Was something appended to the file? Take another copy",
+                        f"the end of the gzip data, at byte {start} of the file, is followed by something that is "
+                        "neither gzip nor zeros. Was something appended to the file? Use another copy",
                         text_bytes,
                         start,
                     )
                 raise NotGzipError(
-                    "the file is not gzip: expected it to begin with the bytes 1f 8b, found "
-                    f"{magic.hex(' ')}. {_what_instead(source.take(_BEGIN_BYTES))}",
+                    "the file is not gzip: expected the bytes 1f 8b at its beginning, found "
+                    f"{magic.hex(' ')}. {_describe(source.take(_BEGIN_BYTES))}",
                     0,
                     0,
                 )
@@ -372,7 +375,7 @@ class GzipReader:
             except ValueError as error:
                 raise CorruptGzipError(
                     f"the data is damaged: it cannot be decompressed near byte {source.offset} of the file, after "
-                    f"{text_bytes} bytes of text. Take another copy",
+                    f"{text_bytes} bytes of text. Use another copy",
                     text_bytes,
                     source.offset,
                 ) from error
@@ -383,8 +386,8 @@ class GzipReader:
         return text_bytes
 
 
-def _what_instead(begin: bytes) -> str:
-    """What kind of file begins so, and what to do with it."""
+def _describe(begin: bytes) -> str:
+    """The kind of a file with this beginning, and what to do with it."""
     known = (text for pattern, text in _OTHERS if re.match(pattern, begin))
     return next(known, "It is another kind of file, or not compressed: check the path")
 
@@ -400,14 +403,14 @@ def _empty(items: queue.Queue[Any]) -> None:
 def _truncated(text_bytes: int, offset: int) -> TruncatedGzipError:
     return TruncatedGzipError(
         f"the file is cut off: expected more gzip data, found the file's end at byte {offset}, after {text_bytes} "
-        "bytes of text. Copy it again, or take another backup",
+        "bytes of text. Copy it again, or use another backup",
         text_bytes,
         offset,
     )
 
 
 def _is_padding(begin: bytes, source: _Source, text_bytes: int) -> bool:
-    """Whether all from `begin` on is zeros, which tapes and some file systems add."""
+    """Whether only zeros follow from `begin` on, as tapes and some file systems add them."""
     if begin.strip(b"\0"):
         return False
     start = source.offset
@@ -417,8 +420,8 @@ def _is_padding(begin: bytes, source: _Source, text_bytes: int) -> bool:
             return True
         if block.strip(b"\0"):
             raise TrailingDataError(
-                f"after the end of the gzip data, at byte {start} of the file, follow zeros and then something else. "
-                "Was something appended to the file? Take another copy",
+                f"the end of the gzip data, at byte {start} of the file, is followed by zeros and then something else. "
+                "Was something appended to the file? Use another copy",
                 text_bytes,
                 start,
             )
@@ -438,7 +441,7 @@ def _read_header(source: _Source, text_bytes: int) -> None:
 
     def damaged(what: str) -> CorruptGzipError:
         return CorruptGzipError(
-            f"the gzip header at byte {start} of the file is damaged: {what}. Take another copy", text_bytes, start
+            f"the gzip header at byte {start} of the file is damaged: {what}. Use another copy", text_bytes, start
         )
 
     fixed = need(10)
@@ -452,19 +455,19 @@ def _read_header(source: _Source, text_bytes: int) -> None:
         need(length)
     for flag in (_FNAME, _FCOMMENT):
         if flags & flag:
-            # RFC 1952 sets no limit; file names do.
+            # RFC 1952 has no limit, but file names do.
             for _ in range(_NAME_BYTES):
                 if need(1) == b"\0":
                     break
             else:
                 raise damaged(f"expected a file name or comment of less than {_NAME_BYTES} bytes")
     if flags & _FHCRC:
-        found = zlib.crc32(b"".join(read)) & 0xFFFF
+        actual = zlib.crc32(b"".join(read)) & 0xFFFF
         (expected,) = struct.unpack("<H", need(2))
-        if found != expected:
-            raise damaged(f"expected its checksum {expected:04x}, found {found:04x}")
+        if actual != expected:
+            raise damaged(f"expected its checksum {expected:04x}, found {actual:04x}")
 
 
 def backends() -> tuple[str, ...]:
-    """The libraries that can be used here, the one that is used first."""
+    """The libraries that are available; the first one is used."""
     return ("isal", "zlib") if HAS_ISAL else ("zlib",)

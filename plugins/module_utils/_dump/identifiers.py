@@ -14,7 +14,7 @@ IDENTIFIER = rb'(?:"(?:[^"]|"")*"|' + PLAIN_IDENTIFIER + rb")"
 
 
 def unquoted(identifier: bytes) -> bytes:
-    """The bytes of the name that a quoted or plain identifier stands for; a plain one's case is left as it is."""
+    """The bytes of the name that a quoted or plain identifier stands for; the case of a plain one is not changed."""
     return identifier[1:-1].replace(b'""', b'"') if identifier[:1] == b'"' else identifier
 
 

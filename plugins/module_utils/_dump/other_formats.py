@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What a text is that is not a plain dump of pg_dumpall or pg_dump, as far as its beginning shows."""
+"""The format of a text that is not a plain dump of pg_dumpall or pg_dump, as far as its beginning shows it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _CUSTOM_FORMAT = b"PGDMP"
 _TAR_MAGIC = b"ustar"
 _UTF_16_OR_32 = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
-# What other programs write at the beginning of theirs, PostgreSQL's relatives in pg_dump's words.
+# What other programs write at the beginning of their dumps; forks of PostgreSQL use pg_dump's words.
 _PRODUCT_BYTES = 4096
 _PRODUCT = re.compile(
     rb"^(?:-- (?!PostgreSQL database)([A-Za-z][A-Za-z0-9_. ]{0,40}?) database (?:cluster )?dump\r?$"
@@ -23,10 +23,10 @@ _PRODUCT = re.compile(
 
 
 def other_format(begin: bytes) -> str | None:
-    """What a text is that begins like this, in words for a person; None where it is not known."""
+    """The format of a text with this beginning, and what to do, for people; None where it is not known."""
     product = _product_of(begin)
-    found = (
-        (not begin or begin == BYTE_ORDER_MARK, "the text is empty: the program that should have written it failed"),
+    formats = (
+        (not begin or begin == BYTE_ORDER_MARK, "the text is empty: the program that was to write it failed"),
         (
             _is_utf_16_or_32(begin),
             "found UTF-16 or UTF-32, as PowerShell's > writes it. Let pg_dumpall or pg_dump write the file "
@@ -41,23 +41,23 @@ def other_format(begin: bytes) -> str | None:
         (product is not None, f"found a dump of {product}; its own programs restore it"),
         (
             b"\r" in begin and b"\n" not in begin,
-            "its lines end in CR alone, which psql does not read; expected LF or CRLF",
+            "its lines end in CR alone, which psql does not accept; expected LF or CRLF",
         ),
     )
-    return next((text for is_it, text in found if is_it), None)
+    return next((text for matches, text in formats if matches), None)
 
 
 def _is_utf_16_or_32(begin: bytes) -> bool:
-    """Whether a text begins with such a mark, or with characters that have a zero byte each."""
+    """Whether a text begins with a byte order mark of UTF-16 or UTF-32, or with characters that have a zero byte."""
     if begin.startswith(_UTF_16_OR_32):
         return True
     return len(begin) > 1 and len({begin[0] == 0, begin[1] == 0}) == 2 and begin[2:4].count(0) == 1
 
 
 def _product_of(begin: bytes) -> str | None:
-    """The product that wrote a text, where another one than PostgreSQL says so at its beginning."""
-    found = _PRODUCT.search(begin[:_PRODUCT_BYTES])
-    if found is None:
+    """The product that wrote a text, where its beginning names another one than PostgreSQL."""
+    match = _PRODUCT.search(begin[:_PRODUCT_BYTES])
+    if match is None:
         return None
-    name = (found[1] or found[2] or b"SQLite").decode()
+    name = (match[1] or match[2] or b"SQLite").decode()
     return "YugabyteDB" if name == "YSQL" else name

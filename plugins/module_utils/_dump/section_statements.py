@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-r"""What the statements of a database's section say of the database itself, and which roles they name.
+r"""The statements about the database itself in a database's section, and the roles that the section names.
 
 The forms are those that pg_dump writes: dumpDatabase(), dumpDatabaseConfig(), dumpPolicy() and dumpUserMappings() in
 pg_dump.c, buildACLCommands() and makeAlterConfigCommand() in dumputils.c, _becomeUser() and _printTocEntry() in
@@ -64,9 +64,9 @@ class SectionStatements:
 
     def __init__(self) -> None:
         self.properties: list[Property] = []
-        self._roles: dict[bytes, str] = {}  # the names' bytes, and the codec that they came with
-        self._grantor: bytes | None = None  # who SET SESSION AUTHORIZATION made the session's user
-        self._last_owner = self._last_grantees = b"\0"  # how the last statement ended that named one
+        self._roles: dict[bytes, str] = {}  # the names' bytes, and the codec of the statements with them
+        self._grantor: bytes | None = None  # the session's user after SET SESSION AUTHORIZATION
+        self._last_owner = self._last_grantees = b"\0"  # the end of the last statement that named one
         self._readers: dict[bytes, Callable[[bytes, str], re.Match[bytes] | None]] = {
             b"ALTER ": self._alter,
             b"GRANT ": self._grant,
@@ -84,13 +84,13 @@ class SectionStatements:
         self._grantor = None
 
     def continue_session(self, other: SectionStatements) -> None:
-        """What follows is said in the session that the other's statements are of."""
+        """Read the statements that follow as part of the session of `other`."""
         self._grantor = other._grantor
 
     def read(self, text: bytes, codec: str) -> re.Match[bytes] | None:
         """Take the roles from a statement's text.
 
-        Returns where it names a database that it is about (its last group), None when it is about none.
+        Returns the match whose last group is the name of the database that the statement is about, None without one.
         """
         reader = self._readers.get(text[:6])
         return None if reader is None else reader(text, codec)
@@ -100,34 +100,34 @@ class SectionStatements:
         self._add(owner, codec)
 
     def add_option(self, option: bytes, offset: int, length: int) -> None:
-        """Keep an option of CREATE DATABASE that is better given later; offset and length are that statement's."""
+        """Keep an option of CREATE DATABASE that is better set later; offset and length are that statement's."""
         self.properties.append(Property("ALTER DATABASE ", f" {option.decode()};", offset, length))
 
     def add_property(
-        self, found: re.Match[bytes], offset: int, length: int, codec: str, standard_strings: bool
+        self, statement: re.Match[bytes], offset: int, length: int, codec: str, standard_strings: bool
     ) -> None:
-        """Keep the statement that `read` found to be about the section's database; `length` is that of all of it."""
-        text, (start, end) = found.string, found.span(found.lastindex or 0)
+        """Keep a statement about the section's database, which `read` returned; `length` is its complete length."""
+        text, (start, end) = statement.string, statement.span(statement.lastindex or 0)
         before = sql_text(text[:start], codec, standard_strings)
         after = sql_text(text[end:], codec, standard_strings) if len(text) == length else None
-        if self._grantor is not None and found.re is _PRIVILEGES:
-            # Who grants is recorded with what is granted; PostgreSQL takes no other GRANTED BY than the session's user.
+        if self._grantor is not None and statement.re is _PRIVILEGES:
+            # The grantor is recorded with the privilege; PostgreSQL accepts only the session's user as GRANTED BY.
             before = f"SET SESSION AUTHORIZATION {sql_text(self._grantor, codec, standard_strings)};\n{before}"
             after = None if after is None else f"{after}\nRESET SESSION AUTHORIZATION;"
         self.properties.append(Property(before, after, offset, length))
 
     def roles(self, known: dict[bytes, str] | None) -> tuple[str, ...]:
-        """The names, in the order of their first use; only the `known` ones (bytes to name), where there are such.
+        """The names, in the order of their first use; only the `known` ones (bytes to name), unless that is None.
 
-        The bytes are compared: names of roles lie in a catalog that all databases share, and each database's pg_dump
-        writes them as they lie there, whatever the database's encoding makes of them.
+        The bytes are compared: names of roles are in a catalog that all databases share, and pg_dump writes their bytes
+        unchanged for each database, whatever its encoding.
         """
         if known is None:
             return tuple(dict.fromkeys(_shown(name, codec) for name, codec in self._roles.items()))
         by_name = {name: name for name in known.values()}
         # With pg_dumpall --encoding the bytes may differ.
-        found = (known.get(name) or by_name.get(_shown(name, codec)) for name, codec in self._roles.items())
-        return tuple(dict.fromkeys(name for name in found if name is not None))
+        names = (known.get(name) or by_name.get(_shown(name, codec)) for name, codec in self._roles.items())
+        return tuple(dict.fromkeys(name for name in names if name is not None))
 
     # --------------------------------------------------------------------------------------------- kinds of statements
 
@@ -150,7 +150,7 @@ class SectionStatements:
         if kind == b"DEF":
             defaults = _DEFAULT_PRIVILEGES.match(text)
             if defaults is not None:
-                self._add_all(_each(defaults[1]), codec)
+                self._add_all(_identifiers(defaults[1]), codec)
             self._grant(text, codec)
         return None
 
@@ -159,7 +159,7 @@ class SectionStatements:
             grantees = _GRANTEES.search(text)
             if grantees is not None:
                 self._last_grantees = grantees[0]
-                self._add_all(_each(grantees[1]), codec)
+                self._add_all(_identifiers(grantees[1]), codec)
                 if grantees[2] is not None:
                     self._add(grantees[2], codec)
         return _PRIVILEGES.match(text) if b"DATABASE" in text else None
@@ -169,23 +169,23 @@ class SectionStatements:
         if kind == b"POLI":
             policy = _POLICY.match(text)
             if policy is not None:
-                self._add_all(_each(policy[1]), codec)
+                self._add_all(_identifiers(policy[1]), codec)
         elif kind in (b"USER", b"SCHE"):
-            found = (_USER_MAPPING if kind == b"USER" else _SCHEMA).match(text)
-            if found is not None:
-                self._add(found[1], codec)
+            match = (_USER_MAPPING if kind == b"USER" else _SCHEMA).match(text)
+            if match is not None:
+                self._add(match[1], codec)
 
     def _set(self, text: bytes, codec: str) -> None:
-        found = _AUTHORIZATION.match(text)
-        if found is None:
+        match = _AUTHORIZATION.match(text)
+        if match is None:
             return
-        if found[1] is not None:
-            # buildACLCommands() writes an identifier, to grant as somebody else than the owner; with a string,
-            # --use-set-session-authorization stands in for OWNER TO.
-            self._grantor = found[1] if self._add(found[1], codec) else None
+        if match[1] is not None:
+            # buildACLCommands() writes an identifier, to grant as another role than the owner; with a string,
+            # --use-set-session-authorization replaces OWNER TO.
+            self._grantor = match[1] if self._add(match[1], codec) else None
         else:
             self._grantor = None
-            self._add(b'"' + found[2].replace(b"''", b"'").replace(b'"', b'""') + b'"', codec)
+            self._add(b'"' + match[2].replace(b"''", b"'").replace(b'"', b'""') + b'"', codec)
 
     def _reset(self, text: bytes, _: str) -> None:
         if _RESET_AUTHORIZATION.match(text):
@@ -196,7 +196,7 @@ class SectionStatements:
             self._add(identifier, codec)
 
     def _add(self, identifier: bytes, codec: str) -> bool:
-        """Keep a role's name; False when it is none."""
+        """Keep a role's name; False for a keyword or a predefined role."""
         # A quoted one is never a keyword: the quotes are compared too.
         if identifier.upper() in _KEYWORDS:
             return False
@@ -208,9 +208,9 @@ class SectionStatements:
 
 
 def sql_text(text: bytes, codec: str, standard_strings: bool) -> str:
-    r"""A piece of SQL so that it means the same in a session with any client_encoding and standard strings.
+    r"""A piece of SQL in a form that has the same meaning with any client_encoding and standard strings.
 
-    Bytes that the codec does not have become \xNN: in a string that is the same byte, elsewhere it is for people.
+    Bytes that are not valid in the codec become \xNN: in a string that is the same byte, elsewhere it is for people.
     """
     decoded = text.decode(codec, "surrogateescape")
     if standard_strings and not _NOT_DECODED.search(decoded):
@@ -228,21 +228,21 @@ def sql_text(text: bytes, codec: str, standard_strings: bool) -> str:
     return _NOT_DECODED.sub(_shown_byte, tokens.sub(portable, decoded))
 
 
-def _in_string(found: re.Match[str]) -> str:
-    """A byte, with or without a backslash before it, or any other escape as it was."""
-    last = found[0][-1]
-    return f"\\x{ord(last) - 0xDC00:02x}" if _NOT_DECODED.match(last) else found[0]
+def _in_string(match: re.Match[str]) -> str:
+    """An escape for a byte, with or without a backslash before it; any other escape unchanged."""
+    last = match[0][-1]
+    return f"\\x{ord(last) - 0xDC00:02x}" if _NOT_DECODED.match(last) else match[0]
 
 
-def _shown_byte(found: re.Match[str]) -> str:
-    return f"\\x{ord(found[0]) - 0xDC00:02x}"
+def _shown_byte(match: re.Match[str]) -> str:
+    return f"\\x{ord(match[0]) - 0xDC00:02x}"
 
 
 def _shown(name: bytes, codec: str) -> str:
     return name.decode(codec, "backslashreplace")
 
 
-def _each(roles: bytes) -> list[bytes]:
+def _identifiers(roles: bytes) -> list[bytes]:
     """The identifiers of a list."""
-    found: list[bytes] = _ONE_ROLE.findall(roles)
-    return found
+    identifiers: list[bytes] = _ONE_ROLE.findall(roles)
+    return identifiers

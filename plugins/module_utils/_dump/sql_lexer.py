@@ -3,11 +3,11 @@
 """Split the text of a dump as psql does: into statements, backslash commands, COPY data and comments between them.
 
 The rules are those of PostgreSQL's src/fe_utils/psqlscan.l (statements), src/bin/psql/mainloop.c (commands, what
-ends a line) and src/bin/psql/copy.c (COPY data). Text comes in chunks of any size, and is never kept: a statement or
+ends a line) and src/bin/psql/copy.c (COPY data). Text is fed in chunks of any size, and is never kept: a statement or
 row may be larger than memory.
 
-Most of a dump is COPY data, for which one search and one count per chunk do; most statements are simple, and one
-regular expression takes each whole. Everything else goes through the slow path, a state machine that can be
+Most of a dump is COPY data, for which one search and one count per chunk are enough; most statements are simple, and
+one regular expression matches each of them. The slow path reads everything else: a state machine that can be
 interrupted at any byte.
 """
 
@@ -20,8 +20,8 @@ from typing import Protocol
 
 from .encodings import canonical_encoding
 
-# What is kept of a statement: the longest column list there can be (1,600 columns with names of 63 characters of up to
-# four bytes, each doubled and quoted, is less), so that every COPY is understood.
+# How much of a statement is kept: more than the longest possible column list (1,600 columns with names of 63 characters
+# of up to four bytes, each doubled and quoted), so that every COPY is understood.
 HEAD_BYTES = 1 << 20
 # No comment of interest, and no backslash command, is longer.
 LINE_BYTES = 1 << 16
@@ -29,7 +29,7 @@ LINE_BYTES = 1 << 16
 _CONTEXT = 3
 # A word that may mean something together with what follows is at most this long.
 _WORD_BYTES = 64
-# So much of a statement is there before it is looked at: `CREATE OR REPLACE PROCEDURE` with room for blanks.
+# How much of a statement is fed before it is matched: `CREATE OR REPLACE PROCEDURE`, and space for blanks.
 _START_BYTES = 64
 # Text in an encoding whose characters hold ASCII bytes is masked in pieces of this size.
 _MASKED_PIECE_BYTES = 1 << 14
@@ -60,7 +60,7 @@ _IDENTIFIER_SET = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
     range(128, 256)
 )
 # `name: ` is how a program's message begins; SQL has a colon only doubled, in := and [1:2], after a blank
-# (JSON_OBJECT in ruleutils.c, get_json_constructor), or in [1: before a CASE on a line of its own (get_rule_expr).
+# (JSON_OBJECT in ruleutils.c, get_json_constructor), or in [1: before a CASE on a separate line (get_rule_expr).
 _STOP = re.compile(rb"['\"$;\\()]|--|/\*|(?<![" + _SPACE + rb":\[]):(?![:=])")
 _BEFORE_A_CASE = re.compile(rb":\r?\n *CASE(?![" + _WORD + rb"])")
 _BEFORE_A_CASE_BEGUN = re.compile(rb":(?:\r|\r?\n *(?:C|CA|CAS|CASE)?)\Z")
@@ -102,7 +102,7 @@ def _simple(strings: bytes, levels: int, with_messages: bool = False) -> bytes:
     """A pattern for text without surprises, in parentheses at most so many levels deep.
 
     Each alternative begins with a byte that no other can match, so that a failing match takes linear time. Patterns
-    `with_messages` do not tell apart what _STOP says of colons, and take a fifth less time.
+    `with_messages` ignore the colons of _STOP, and take a fifth less time.
     """
     plain = rb"[^'\"$;\\/()\-%s]*" % (b"" if with_messages else b":")
     atoms = strings + rb"|\"[^\"\\]*\"|-(?!-)|/(?!\*)"
@@ -138,7 +138,7 @@ class _Patterns:
 _PATTERNS = {True: _Patterns(_STANDARD_STRINGS), False: _Patterns(_ESCAPE_STRINGS)}
 
 # Encodings in which a byte below 0x80 can be part of a longer character (src/common/wchar.c). A server cannot have
-# them, but `pg_dump -E` writes them. What matches here is masked before it is looked at, as psql does.
+# them, but `pg_dump -E` writes them. What matches these patterns is masked before it is read, as psql does.
 _TWO_BYTES = rb"[\x80-\xff][^\n]"
 _MASKS = {
     "SJIS": rb"[\x80-\xa0\xe0-\xff][^\n]",
@@ -157,28 +157,28 @@ _INCOMPLETE_PAIR = re.compile(rb"[\x80-\xfe]\Z")
 
 
 class Handler(Protocol):
-    """Who is told what was found. Offsets are bytes from the beginning of the text."""
+    """Receives the parts of the text. Offsets are bytes from the beginning of the text."""
 
     def comment(self, line: bytes, offset: int) -> None:
-        """A comment between statements that the lexer was asked to report."""
+        """A comment between statements that matches the lexer's pattern."""
 
     def statement(self, text: bytes, offset: int, rows: int) -> bool:
-        """A whole statement, its first HEAD_BYTES; `rows` is how many rows it has after VALUES.
+        """The first HEAD_BYTES of a complete statement; `rows` is how many rows it has after VALUES.
 
-        Several INSERTs that begin the same may come as one. Returns whether COPY data follows.
+        Several INSERTs that begin the same may be reported as one. Returns whether COPY data follows.
         """
 
     def command(self, line: bytes, offset: int, end: int) -> None:
         """A backslash command, the first LINE_BYTES of its line; the next line begins at `end`."""
 
     def copied(self, rows: int, ended: bool) -> None:
-        """So many more rows of COPY data; `ended` when its end marker was reached."""
+        """The number of rows of COPY data since the last call; `ended` when its end marker was reached."""
 
     def not_sql(self, offset: int, line: int) -> None:
-        """At this place begins something that no statement of a dump has, in this line, counted from 1."""
+        """Text that no statement of a dump contains; it begins at `offset`, in this line, counted from 1."""
 
-    def not_a_row(self, offset: int, line: int, why: str, rows: int) -> None:
-        """PostgreSQL refuses all rows of this COPY because of the row that begins here, so many after the last told."""
+    def not_a_row(self, offset: int, line: int, reason: str, rows: int) -> None:
+        """A row for which PostgreSQL refuses this COPY; `rows` precede it since the last call of `copied`."""
 
 
 class _State(Enum):
@@ -201,9 +201,9 @@ class SqlLexer:
     """Feed it chunks, then `finish`; it calls the handler."""
 
     def __init__(self, handler: Handler, comments: Pattern[bytes], hint: bytes = b"") -> None:
-        """`comments` finds, in text between statements, the comments to be reported; it matches whole lines.
+        """`comments` matches complete lines: the comments between statements that are to be reported.
 
-        Each of them holds the `hint`: where that is not found, the slower pattern is not tried.
+        Each of them contains the `hint`: the slower pattern is only tried where that is found.
         """
         self._handler = handler
         self._comments = comments
@@ -226,7 +226,7 @@ class SqlLexer:
         self._begins = 0
         self._is_routine = False
         self._is_insert = False
-        self._rows = -1  # -1: VALUES has not come yet
+        self._rows = -1  # -1: before VALUES
         self._escapes = False
         self._tag = b""
         self._floor = 0  # no word begins before this place: a dollar-quoted string ended here
@@ -256,12 +256,12 @@ class SqlLexer:
 
     @property
     def where(self) -> str:
-        """What the lexer is in the middle of, in words."""
+        """The part of the SQL text that is being read, for messages."""
         return self._state.value
 
     @property
     def end(self) -> int:
-        """Where the statement ends that the handler is being told of, also when it was too long for all of its text."""
+        """Where the statement that is being reported ends, also when it was too long for all of its text."""
         return self._base + self._position
 
     def line_at(self, offset: int) -> int:
@@ -270,20 +270,20 @@ class SqlLexer:
         return self._lines + self._buffer.count(b"\n", self._lines_to, at) + 1
 
     def set_columns(self, columns: int) -> None:
-        """How many columns the rows of the COPY have that the handler is being told of, 0 where that is not known."""
+        """Set the number of columns of the COPY that is being reported, 0 where it is not known."""
         self._columns = columns
 
     def skip_mark(self, length: int) -> None:
-        """Before anything was fed: so many bytes come before the text and are not given."""
+        """Called before `feed`: `length` bytes precede the text, and are not fed."""
         self._base = length
 
     def set_standard_strings(self, on: bool) -> None:
-        """standard_conforming_strings, from the next statement on."""
+        """Set standard_conforming_strings, from the next statement on."""
         self._standard_strings = on
         self._prefix, self._streak = b"", 0
 
     def set_encoding(self, name: str) -> None:
-        """client_encoding, from the next statement on."""
+        """Set client_encoding, from the next statement on."""
         canonical = canonical_encoding(name)
         self._encoding = canonical if canonical in _MASKS else ""
         self._is_stale = True
@@ -292,7 +292,7 @@ class SqlLexer:
     # -------------------------------------------------------------------------------------------------------- feeding
 
     def feed(self, chunk: bytes) -> None:
-        """Read on."""
+        """Read any number of bytes more."""
         if not self._encoding:
             self._add(chunk)
             return
@@ -300,10 +300,10 @@ class SqlLexer:
             self._add(chunk[start : start + _MASKED_PIECE_BYTES])
 
     def feed_rows(self, chunk: bytes) -> bool:
-        r"""Read a chunk that is nothing but rows of the COPY data that is being read, else return False: feed it then.
+        r"""Read a chunk that consists of rows of the current COPY; returns False for any other: `feed` it then.
 
-        Most of a large table is read here, in one pass: what is left of a chunk when all bytes are taken away that mean
-        nothing in COPY data tells how many rows and columns there are, and whether anything else is in it.
+        Most of a large table is read here, in one pass: without the bytes that have no meaning in COPY data, what
+        remains of a chunk shows how many rows and columns it has, and whether it contains anything else.
         """
         is_in_rows = self._state is _State.COPY and self._position == len(self._buffer) and not self._encoding
         if not chunk or not is_in_rows or self._returns or self._line_end == b"\r\n":
@@ -374,11 +374,11 @@ class SqlLexer:
             self._lines_to = until
 
     def _mask(self, data: bytes) -> tuple[bytes, bytes]:
-        """Whole characters of the data, and the same with every longer character as bytes 0xff.
+        """The complete characters of the data, and a copy in which every longer character is bytes 0xff.
 
-        psql does so in psqlscan_prepare_buffer() of psqlscan.l. The beginning of a character waits for its rest.
+        psql does so in psqlscan_prepare_buffer() of psqlscan.l. The beginning of a character is kept for the next call.
         """
-        masked = re.sub(_MASKS[self._encoding], lambda found: b"\xff" * len(found[0]), data)
+        masked = re.sub(_MASKS[self._encoding], lambda match: b"\xff" * len(match[0]), data)
         incomplete = _INCOMPLETE.get(self._encoding, _INCOMPLETE_PAIR).search(masked, max(0, len(masked) - 3))
         if incomplete and not self._final:
             self._undecided = data[incomplete.start() :]
@@ -386,7 +386,7 @@ class SqlLexer:
         return data, masked
 
     def _mask_rest(self) -> None:
-        """When the encoding changed, or COPY data ended: mask the rest of the buffer anew, or no longer."""
+        """Mask the rest of the buffer again, or unmask it, after a new encoding or the end of COPY data."""
         self._is_stale = False
         rest, self._undecided = self._buffer[self._position :] + self._undecided, b""
         if self._encoding:
@@ -418,9 +418,9 @@ class SqlLexer:
         """Blanks, comments and simple statements; False when more text is needed."""
         while True:
             lexed, position = self._lexed, self._position
-            found = _GAP.match(lexed, position)
-            assert found is not None  # the pattern matches nothing, too
-            end = found.end()
+            gap = _GAP.match(lexed, position)
+            assert gap is not None  # the pattern also matches an empty text
+            end = gap.end()
             size = len(lexed)
             if end == size or (lexed[end] == 45 and not lexed[end + 1 : end + 2].strip(b"-")):  # 45: '-'
                 if not self._final:
@@ -460,7 +460,7 @@ class SqlLexer:
         return False
 
     def _simple_statement(self, start: int, end: int) -> bool:
-        """Tell of a statement that one pattern matched; False when it needs the slow path after all."""
+        """Report a statement that one pattern matched; False when it needs the slow path."""
         text = self._buffer[start:end]
         rows = 0
         first = text[:6].upper()
@@ -517,7 +517,7 @@ class SqlLexer:
     # ------------------------------------------------------------------------------------- the slow path: a statement
 
     def _begin_statement(self, start: int) -> bool:
-        """A statement that is not simple, or not all there."""
+        """Read a statement that is not simple, or of which a part was not fed yet."""
         lexed = self._lexed
         if not self._final:
             size = len(lexed) - start
@@ -542,7 +542,7 @@ class SqlLexer:
         self._rest = 0
 
     def _save_head(self, until: int) -> None:
-        """Keep the statement's text up to a place in the buffer that is about to go."""
+        """Keep the statement's text up to a place in the buffer, before this is discarded."""
         if self._state in (_State.BETWEEN, _State.COPY, _State.COPY_LINE):
             return
         room = HEAD_BYTES - len(self._head)
@@ -557,7 +557,7 @@ class SqlLexer:
         return bytes(self._head) + self._buffer[self._head_from : min(until, self._head_from + room)]
 
     def _limit(self) -> int:
-        """Where to stop looking: a word at the end may go on in the next chunk."""
+        """Where to stop searching: a word at the end may continue in the next chunk."""
         size = len(self._lexed)
         if self._final:
             return size
@@ -572,11 +572,11 @@ class SqlLexer:
         search = (_STOP_IN_ROUTINE if self._is_routine else _STOP).search
         limit = self._limit()
         while True:
-            found = search(lexed, self._position, limit)
-            if found is None:
+            match = search(lexed, self._position, limit)
+            if match is None:
                 self._position = limit
                 return False
-            start, end = found.span()
+            start, end = match.span()
             first = lexed[start]
             if first == 39:  # '
                 return self._begin_string(start)
@@ -631,13 +631,13 @@ class SqlLexer:
                 elif lexed[end : end + 1] in _BLANK_BYTES and not _BEFORE_A_CASE.match(lexed, start):
                     self._message(start)
             elif self._parens == 0:
-                self._count_begin(found[0].lower())
+                self._count_begin(match[0].lower())
             self._position = end
             if self._state is not _State.TEXT:
                 return True
 
     def _message(self, colon: int) -> None:
-        """At a colon that SQL has not."""
+        """Report a colon that does not occur in SQL."""
         self._handler.not_sql(self._base + colon, self.line_at(self._base + colon))
 
     def _count_begin(self, word: bytes) -> None:
@@ -668,10 +668,10 @@ class SqlLexer:
             self._rest -= 1
             return close + 1
         while True:
-            found = _rows_after(self._lexed, close, self._window, self._until_values, self._standard_strings)
-            if found is None:  # nothing follows that could be counted
+            counted = _rows_after(self._lexed, close, self._window, self._until_values, self._standard_strings)
+            if counted is None:  # no rows follow
                 return close + 1
-            end, rows, in_the_last = found
+            end, rows, in_the_last = counted
             if not rows:
                 if self._window <= _LEAST_WINDOW_BYTES:
                     self._rest = _REST_ROWS
@@ -682,12 +682,12 @@ class SqlLexer:
             self._rows += rows
             close = end
             if in_the_last:
-                # The statements before the last one are whole.
+                # The statements before the last one are complete.
                 self._handler.statement(self._until_values, self._offset, self._rows - in_the_last)
                 self._rows = in_the_last
 
     def _begin_string(self, quote: int) -> bool:
-        """At a quote: what stands before it says how the string is read (psqlscan.l, xestart, xusstart, …)."""
+        """Begin a string, whose kind depends on what precedes its quote (psqlscan.l, xestart, xusstart, …)."""
         lexed = self._lexed
         before = lexed[quote - 1 : quote].upper() if quote > self._floor else b""
         alone = quote - 2 < self._floor or lexed[quote - 2] not in _IDENTIFIER_SET
@@ -703,21 +703,21 @@ class SqlLexer:
         return True
 
     def _begin_dollar(self, dollar: int) -> int:
-        """At a dollar sign: where to go on; below 0 when more text is needed."""
+        """At a dollar sign: where to continue; below 0 when more text is needed."""
         lexed = self._lexed
         first = dollar
         while first > self._floor and lexed[first - 1] in _IDENTIFIER_SET and dollar - first < _WORD_BYTES:
             first -= 1
-        # An identifier may hold dollar signs and digits, but cannot begin with one.
+        # An identifier may contain dollar signs and digits, but cannot begin with one.
         while first < dollar and lexed[first] in b"$0123456789":
             first += 1
         if first < dollar:
             return dollar + 1
-        found = _DOLLAR.match(lexed, dollar)
-        if found is not None:
-            self._tag = found[0]
+        match = _DOLLAR.match(lexed, dollar)
+        if match is not None:
+            self._tag = match[0]
             self._state = _State.DOLLAR
-            return found.end()
+            return match.end()
         if not self._final and _DOLLAR_BEGUN.match(lexed, dollar) and len(lexed) - dollar < LINE_BYTES:
             self._position = dollar
             return -1
@@ -766,7 +766,7 @@ class SqlLexer:
             return True
 
     def _identifier(self) -> bool:
-        # A doubled quote closes and opens again, which comes to the same.
+        # A doubled quote closes the string and opens it again, with the same result.
         end = self._lexed.find(b'"', self._position)
         if end < 0:
             self._position = len(self._lexed)
@@ -787,12 +787,12 @@ class SqlLexer:
     def _comment(self) -> bool:
         """In a comment of C's kind, which nests."""
         while True:
-            found = _COMMENT.search(self._lexed, self._position)
-            if found is None:
+            match = _COMMENT.search(self._lexed, self._position)
+            if match is None:
                 self._position = max(self._position, len(self._lexed) - (1 if self._lexed[-1:] in (b"/", b"*") else 0))
                 return False
-            self._position = found.end()
-            if found[0] == b"/*":
+            self._position = match.end()
+            if match[0] == b"/*":
                 self._depth += 1
             elif self._depth:
                 self._depth -= 1
@@ -801,11 +801,11 @@ class SqlLexer:
                 return True
 
     def _line_comment(self) -> bool:
-        found = _LINE_END.search(self._lexed, self._position)
-        if found is None:
+        match = _LINE_END.search(self._lexed, self._position)
+        if match is None:
             self._position = len(self._lexed)
             return False
-        self._position = found.end()
+        self._position = match.end()
         self._state = self._outer
         return True
 
@@ -890,7 +890,7 @@ class SqlLexer:
         self._position = end
 
     def _count_copied(self, start: int, end: int) -> int:
-        """How many rows end in this piece of COPY data; tells of one that PostgreSQL refuses.
+        """How many rows end in this piece of COPY data; reports one that PostgreSQL refuses.
 
         CopyReadLineText() in copyfromparse.c: all of a COPY's lines end as its first one does, and no other carriage
         return is in them. NextCopyFrom(): each has as many columns as were named.
@@ -945,7 +945,7 @@ class SqlLexer:
         self._ends_in_return = end > start and buffer[end - 1] == 13
 
     def _find_bad_row(self, start: int, last: int) -> None:
-        """The first row that has another number of columns than the rest; a tab after a backslash parts none."""
+        """Report the first row with another number of columns than the COPY; a tab after a backslash ends none."""
         tabs = self._tabs
         row_offset, line = self._row_offset, self.line_at(self._base + start)
         offset = self._base + start
@@ -1014,9 +1014,9 @@ def _rows_after(
     """
     separator = _USUAL_SEPARATOR
     if text[close : close + 5] != separator:
-        found = _SEPARATOR.match(text, close)
-        if found is not None:
-            separator = found[0]
+        match = _SEPARATOR.match(text, close)
+        if match is not None:
+            separator = match[0]
     stop = text.rfind(separator, close + 1, close + window)
     if stop < 0 and until_values:
         stop = _row_before(text, until_values, close, close + window)
@@ -1048,16 +1048,16 @@ def _rows_after(
 
 
 def _row_before(text: bytes, until_values: bytes, start: int, end: int) -> int:
-    """Where the row ends that stands before the last INSERT that begins so; -1 where there is none."""
-    found = text.rfind(until_values + b"(", start, end)
-    if found < 0:
+    """Where the row before the last INSERT with this beginning ends; -1 where there is none."""
+    insert = text.rfind(until_values + b"(", start, end)
+    if insert < 0:
         return -1
-    at = text.rfind(b")", max(start, found - _WORD_BYTES), found)
-    return at if at > start else -1
+    row_end = text.rfind(b")", max(start, insert - _WORD_BYTES), insert)
+    return row_end if row_end > start else -1
 
 
 def _outside_of_strings(text: bytes, standard_strings: bool) -> bytes | None:
-    """The text with an apostrophe in place of each string; None where that is not easily said."""
+    """The text with an apostrophe in place of each string; None where the strings are not simple enough."""
     is_escaped = b"\\'" in text and (not standard_strings or b"E'" in text or b"e'" in text)
     if is_escaped:
         # Outside of strings, rows have no backslash, and none of what takes its place.
@@ -1080,10 +1080,10 @@ _NO_ESCAPES = re.compile(rb"[bBxX&]'")
 
 
 def _before_blanks(word: Pattern[bytes], text: bytes) -> bytes:
-    """What stands before that word at the text's end, where only blanks may follow; empty when it is not there."""
+    """The text before that word at its end, where only blanks may follow; empty without the word."""
     text = text.rstrip(_BLANKS)
-    found = word.search(text, max(0, len(text) - _WORD_BYTES))
-    return text[: found.start()] if found else b""
+    match = word.search(text, max(0, len(text) - _WORD_BYTES))
+    return text[: match.start()] if match else b""
 
 
 def _marker_length(buffer: bytes, start: int) -> int | None:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""Where a fetched backup is put: its partial, its sidecar, its final name, and the older ones beside it."""
+"""The destination of a fetch: its partial file, its checksum file, its final name, and older backups next to it."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @dataclass(frozen=True)
 class Destination:
-    """The path that a backup gets; `in_directory` when the user named the directory alone.
+    """The path of a fetched backup; `in_directory` when the user has named only its directory.
 
-    `elsewhere` is what the user can do where the disk is too small.
+    `alternative` is what the user can do, apart from freeing space, where the disk is too full.
     """
 
     path: str
     in_directory: bool
-    elsewhere: str = "take another dest"
+    alternative: str = "choose another dest"
 
     @property
     def name(self) -> str:
@@ -46,7 +46,7 @@ class Destination:
 
     @property
     def partial(self) -> str:
-        """Where the file grows; the next fetch finds it there."""
+        """The path of the partial file, from which the next fetch resumes."""
         return os.path.join(self.directory, f".{self.name}{PARTIAL_SUFFIX}")
 
     @property
@@ -55,9 +55,9 @@ class Destination:
 
 
 def resolve(dest: str, backup: str) -> Destination:
-    """The destination of `backup` when the user asks for `dest`, a directory or a file.
+    """The destination of `backup` for the option `dest`, a directory or a file.
 
-    Raises DestinationError where no file can be put.
+    Raises DestinationError where no file can be written.
     """
     try:
         in_directory = stat.S_ISDIR(os.stat(dest).st_mode)
@@ -66,7 +66,7 @@ def resolve(dest: str, backup: str) -> Destination:
     except OSError as error:
         raise _cannot(dest, error) from error
     if not in_directory and dest.endswith("/"):
-        raise DestinationError(f"{dest} does not exist: expected a directory. Create it, or take another dest")
+        raise DestinationError(f"{dest} does not exist: expected a directory. Create it, or choose another dest")
     destination = Destination(os.path.join(dest, backup) if in_directory else dest, in_directory)
     try:
         _require_usable(destination)
@@ -78,9 +78,9 @@ def resolve(dest: str, backup: str) -> Destination:
 def _require_usable(destination: Destination) -> None:
     directory = destination.directory
     if not os.path.isdir(directory):
-        what = "is no directory" if os.path.lexists(directory) else "does not exist"
+        problem = "is not a directory" if os.path.lexists(directory) else "does not exist"
         raise DestinationError(
-            f"{directory} {what}: expected a directory for {destination.name}. Create it, or take another dest"
+            f"{directory} {problem}: expected a directory for {destination.name}. Create it, or choose another dest"
         )
     for path in (destination.path, destination.checksum_file):
         try:
@@ -89,38 +89,40 @@ def _require_usable(destination: Destination) -> None:
             continue
         if stat.S_ISLNK(mode):
             raise DestinationError(
-                f"{path} is a symbolic link to {os.readlink(path)}: expected a file or nothing, since putting the "
-                "backup there would replace the link. Name the file itself as dest, or remove the link"
+                f"{path} is a symbolic link to {os.readlink(path)}: expected a file or nothing, since the backup would "
+                "replace the link. Name the file itself as dest, or delete the link"
             )
         if stat.S_ISDIR(mode):
             raise DestinationError(
-                f"{path} is a directory: expected a file or nothing. Remove it, or take another dest"
+                f"{path} is a directory: expected a file or nothing. Delete it, or choose another dest"
             )
         if not stat.S_ISREG(mode):
-            raise DestinationError(f"{path} is a device, pipe or socket: expected a file or nothing. Take another dest")
+            raise DestinationError(
+                f"{path} is a device, pipe or socket: expected a file or nothing. Choose another dest"
+            )
     if not os.access(directory, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
         raise DestinationError(_not_writable(directory))
 
 
 def _not_writable(path: str) -> str:
     if os.path.exists(path) and os.statvfs(path).f_flag & os.ST_RDONLY:
-        return f"{path} is on a file system that is mounted read-only: expected to write there. Take another dest"
+        return f"{path} is on a file system that is mounted read-only. Choose another dest"
     return (
-        f"{path} cannot be written by user id {os.geteuid()}: change its owner or mode, become another user, or take "
+        f"{path} cannot be written by user id {os.geteuid()}: change its owner or mode, become another user, or choose "
         "another dest"
     )
 
 
 def _cannot(path: str, error: OSError) -> DestinationError:
-    """The error of a local file, in the words of this collection."""
+    """The DestinationError for an OSError of a local file."""
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return DestinationError(_not_writable(path if error.filename is None else os.fsdecode(error.filename)))
     if error.errno in _NO_SPACE:
         return DestinationError(
-            f"the local disk of {path} is full ({error.strerror}), and what was fetched was removed again. Free some "
-            "space, or take another dest"
+            f"the local disk of {path} is full ({error.strerror}), and what had been fetched was deleted. Free some "
+            "space, or choose another dest"
         )
-    return DestinationError(f"{path} cannot be written: {error.strerror}. Look at the path, or take another dest")
+    return DestinationError(f"{path} cannot be written: {error.strerror}. Check the path, or choose another dest")
 
 
 @contextmanager
@@ -133,28 +135,28 @@ def local_errors(path: str) -> Iterator[None]:
 
 
 def is_full(error: BaseException) -> bool:
-    """Whether a DestinationError came from a full disk."""
+    """Whether the cause of a DestinationError is a full disk."""
     cause = error.__cause__
     return isinstance(cause, OSError) and cause.errno in _NO_SPACE
 
 
-def require_room(destination: Destination, needed_bytes: int) -> None:
-    """Raises DestinationError when the disk cannot hold that many more bytes."""
+def require_space(destination: Destination, needed_bytes: int) -> None:
+    """Raise DestinationError when the disk cannot hold that many more bytes."""
     with local_errors(destination.directory):
-        found = os.statvfs(destination.directory)
-    free = found.f_bavail * found.f_frsize
-    if found.f_blocks and free < needed_bytes:
+        disk = os.statvfs(destination.directory)
+    free = disk.f_bavail * disk.f_frsize
+    if disk.f_blocks and free < needed_bytes:
         raise DestinationError(
             f"the local disk of {destination.directory} is too full: expected {needed_bytes} free bytes, found {free}. "
-            f"Free some space, or {destination.elsewhere}"
+            f"Free some space, or {destination.alternative}"
         )
 
 
 @contextmanager
 def open_partial(destination: Destination) -> Iterator[int]:
-    """The partial's descriptor, locked: no other fetch to this destination goes on meanwhile.
+    """The descriptor of the partial file, which is locked against other fetches to this destination.
 
-    An empty partial is removed at the end.
+    An empty partial file is deleted at the end.
     """
     with local_errors(destination.partial):
         descriptor = _open_locked(destination)
@@ -162,11 +164,14 @@ def open_partial(destination: Destination) -> Iterator[int]:
         yield descriptor
     finally:
         try:
-            found = os.fstat(descriptor)
-            if found.st_size == 0 and _is_at(found, destination.partial):
+            status = os.fstat(descriptor)
+            if status.st_size == 0 and _is_at(status, destination.partial):
                 os.unlink(destination.partial)
         finally:
             os.close(descriptor)
+
+
+_NOT_REGULAR = "{} is not a regular file: expected a partial download. Delete it"
 
 
 def _open_locked(destination: Destination) -> int:
@@ -179,21 +184,21 @@ def _open_locked(destination: Destination) -> int:
             continue
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
-                raise DestinationError(f"{path} is no file: expected the part of a fetch. Remove it") from error
+                raise DestinationError(_NOT_REGULAR.format(path)) from error
             raise
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise DestinationError(f"{path} is no file: expected the part of a fetch. Remove it")
+                raise DestinationError(_NOT_REGULAR.format(path))
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise ConcurrentFetchError(
-                    f"another fetch to {destination.path} is going on: it holds {path}. Wait for its end"
+                    f"another fetch to {destination.path} is in progress: it has locked {path}. Wait until it has ended"
                 ) from error
-            found = os.fstat(descriptor)
-            # The one that held it may just have given it its final name, or removed it.
-            if _is_at(found, path):
-                if is_new or _is_own(found, destination.directory):
+            status = os.fstat(descriptor)
+            # The fetch that had locked it may just have given it its final name, or deleted it.
+            if _is_at(status, path):
+                if is_new or _is_own(status, destination.directory):
                     os.fchmod(descriptor, _PRIVATE)
                     return descriptor
                 os.unlink(path)
@@ -203,26 +208,26 @@ def _open_locked(destination: Destination) -> int:
         os.close(descriptor)
 
 
-def _is_own(found: os.stat_result, directory: str) -> bool:
-    """Whether nobody else has put the file there: who owns it reads what comes into it, and under its final name too.
+def _is_own(status: os.stat_result, directory: str) -> bool:
+    """Whether no other user has created the file: its owner can read what is written to it, also under its final name.
 
-    A share may give all files to one user (squashing), whose directory it is then.
+    On a share that maps all users to one (squashing), that user owns both the file and the directory.
     """
-    return found.st_nlink == 1 and found.st_uid in {os.geteuid(), os.stat(directory).st_uid}
+    return status.st_nlink == 1 and status.st_uid in {os.geteuid(), os.stat(directory).st_uid}
 
 
-def _is_at(found: os.stat_result, path: str) -> bool:
+def _is_at(status: os.stat_result, path: str) -> bool:
     try:
-        return os.path.samestat(found, os.lstat(path))
+        return os.path.samestat(status, os.lstat(path))
     except FileNotFoundError:
         return False
 
 
 def write_checksum_file(destination: Destination, sha256: str, mode: int) -> None:
-    """Write the sidecar beside its final name, flush it, and put it there."""
+    """Write the checksum file under a temporary name, flush it, and give it its final name."""
     partial = os.path.join(destination.directory, f".{destination.name}{SUFFIX}{PARTIAL_SUFFIX}")
     with local_errors(destination.checksum_file):
-        # One that is there was left by a fetch that was killed, or is somebody else's.
+        # An existing one is left over from a fetch that was killed, or another user's.
         with suppress(FileNotFoundError):
             os.unlink(partial)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -236,7 +241,7 @@ def write_checksum_file(destination: Destination, sha256: str, mode: int) -> Non
 
 
 def sync_directory(directory: str) -> None:
-    """Flush the names in a directory; some file systems cannot, and then need not."""
+    """Flush the names in a directory; file systems that do not support this do not need it."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -248,23 +253,23 @@ def sync_directory(directory: str) -> None:
 
 
 def checksum_file_matches(path: str, sha256: str | None = None) -> bool:
-    """Whether the backup at `path` has a sidecar that names it (and, where given, that hash)."""
+    """Whether the backup at `path` has a checksum file that names it and, unless None, has the hash `sha256`."""
     try:
         with open(path + SUFFIX, "rb") as stream:
             data = stream.read(LIMIT_BYTES)
         if sha256 is not None and data == format_checksum_file(sha256, Path(path).name):
             return True
-        found = parse_checksum_file(data, Path(path).name)
+        recorded = parse_checksum_file(data, Path(path).name)
     except (OSError, ChecksumFileError):
         return False
-    return sha256 is None or found == sha256
+    return sha256 is None or recorded == sha256
 
 
 def backups_to_delete(destination: Destination, keep: int, backup: str) -> tuple[str, ...]:
-    """The paths that go when, `backup` included, `keep` fetched ones stay in its directory, the oldest first.
+    """The paths to delete so that its directory has `keep` fetched backups, `backup` included; the oldest first.
 
-    A fetched one is a file with the same prefix in its name and a sidecar that names it. Parts of fetches that ended
-    more than a day ago go too.
+    A fetched backup is a file with the same prefix in its name and a checksum file that names it. Partial files of
+    fetches that ended more than a day ago are deleted too.
     """
     prefix = prefix_in_name(backup)
     older, stale = [], []
@@ -294,7 +299,7 @@ def _is_stale(entry: os.DirEntry[str], prefix: str | None, backup: str) -> bool:
 
 
 def remove(paths: tuple[str, ...]) -> None:
-    """Remove files and then their sidecars."""
+    """Delete files and then their checksum files."""
     for path in paths:
         with local_errors(path):
             os.unlink(path)

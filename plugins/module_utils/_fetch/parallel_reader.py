@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""A backup's contents, read while the file still grows, by a process of its own.
+"""A backup's contents, read by a separate process while the file is still growing.
 
-Reading a dump keeps Python's interpreter busy: as a thread it would hold up the one that receives.
+Reading a dump keeps Python's interpreter busy: a thread would slow down the one that receives.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ENDED = -1
 
 @dataclass(frozen=True)
 class FileContents:
-    """What is in a complete file, and what is wrong with it; `contents` as Contents.to_dict() gives it."""
+    """The contents of a file that was read to its end, as Contents.to_dict() returns them, and its failures."""
 
     sha256: str | None
     contents: dict[str, Any]
@@ -34,7 +34,7 @@ class FileContents:
 
 
 class ContentsProcess:
-    """Reads the growing file behind a descriptor: tell it the size with `grown`, then `finish`, or `stop`."""
+    """Reads a growing file: call `grown` with each new size, then `finish`, or `stop`."""
 
     def __init__(self, descriptor: int) -> None:
         sizes, self._sizes = os.pipe()
@@ -56,31 +56,31 @@ class ContentsProcess:
 
     def grown(self, size: int) -> None:
         """The file has that many bytes now."""
-        with contextlib.suppress(BrokenPipeError):  # finish() says why
+        with contextlib.suppress(BrokenPipeError):  # finish() raises an error
             os.write(self._sizes, _SIZE.pack(size))
 
     def finish(self) -> FileContents:
-        """No more bytes come. Raises FetchError when the process ended without a result."""
+        """The contents, after the last byte was written; raises FetchError when the process ended without a result."""
         self.grown(_ENDED)
         with os.fdopen(self._result, "rb", closefd=False) as stream:
             text = stream.read()
         status = self._end()
         if status != 0:
             raise FetchError(
-                f"the process that reads the contents ended with {status}: expected a result. Was the memory short? "
-                "Fetch it again, or fetch it with verify: false"
+                f"the process that reads the contents ended with {status} and without a result. Was there too little "
+                "memory? Fetch the backup again, or fetch it with verify: false"
             )
-        found = json.loads(text)
-        failures = tuple(Failure(**failure) for failure in found["failures"])
-        return FileContents(found["sha256"], found["contents"], failures)
+        result = json.loads(text)
+        failures = tuple(Failure(**failure) for failure in result["failures"])
+        return FileContents(result["sha256"], result["contents"], failures)
 
     def stop(self) -> None:
-        """End it without a result; nothing to do after `finish`."""
+        """End the process without a result; does nothing after `finish`."""
         if self._pid is not None:
             self._end()
 
     def _end(self) -> int:
-        """Without its pipes it ends by itself; returns its exit status, negative for a signal."""
+        """Close the pipes, so that the process ends; returns its exit status, negative for a signal."""
         os.close(self._sizes)
         os.close(self._result)
         assert self._pid is not None
@@ -90,11 +90,11 @@ class ContentsProcess:
 
 
 class _AbandonedError(Exception):
-    """The process that fetches is gone."""
+    """The process that fetches has ended."""
 
 
 class _Growing:
-    """The file as a stream, which waits for bytes that have not come yet."""
+    """The file as a stream, which waits for bytes that were not written yet."""
 
     def __init__(self, descriptor: int, sizes: int) -> None:
         self._descriptor = descriptor
@@ -105,10 +105,10 @@ class _Growing:
 
     def read(self, number: int) -> bytes:
         while self._position >= self._size and not self._ended:
-            told = os.read(self._sizes, 512 * _SIZE.size)
-            if not told:
+            sizes = os.read(self._sizes, 512 * _SIZE.size)
+            if not sizes:
                 raise _AbandonedError
-            for (size,) in _SIZE.iter_unpack(told):
+            for (size,) in _SIZE.iter_unpack(sizes):
                 if size == _ENDED:
                     self._ended = True
                 else:
@@ -136,4 +136,4 @@ def _read_growing_file(descriptor: int, sizes: int, result: int) -> None:
         with os.fdopen(result, "w", encoding="utf-8", errors="surrogatepass") as stream:
             stream.write(text)
     except BrokenPipeError:
-        pass  # nobody wants it any more
+        pass  # the fetch was abandoned

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""Chunks to a file: taken up again where they broke off, hashed on the way, proven, and only then given its name.
+"""The transfer of a backup to a local file: resumed after interruptions, hashed, verified, and only then named.
 
-The file grows as a partial beside its destination. One thread receives, another writes and hashes, a third flushes to
-the disk; a process of its own reads the contents where they are asked for.
+The data is written to a partial file next to the destination. One thread receives, another writes and hashes, a third
+flushes to the disk; a separate process reads the contents if they are requested.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .destination import (
     is_full,
     local_errors,
     open_partial,
-    require_room,
+    require_space,
     sync_directory,
     write_checksum_file,
 )
@@ -44,21 +44,21 @@ _T = TypeVar("_T")
 
 
 class Source(Protocol):
-    """The file on the other side.
+    """The file on the volume.
 
-    Both methods raise LostError where another try may help, GoneError when the file is no longer there.
+    Both methods raise LostError where another attempt may succeed, GoneError when the file no longer exists.
     """
 
     def chunks(self, offset: int) -> Iterator[memoryview]:
         """The file's bytes from `offset` to its end."""
 
     def sha256(self, length: int | None = None) -> str:
-        """Of its first `length` bytes, or of all."""
+        """The sha256 of the file's first `length` bytes, or of the complete file."""
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A backup as its listing says it is; `sha256` is None when nothing but the file itself says it."""
+    """A backup as the listing describes it; `sha256` is None when it has no checksum file."""
 
     name: str
     size_bytes: int
@@ -67,7 +67,7 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often to try again: `retries` times in a row without a new byte, with growing pauses, until `deadline`."""
+    """How often to retry: `retries` times in a row without receiving data, with growing pauses, until `deadline`."""
 
     retries: int = 6
     pause_seconds: float = 1.0
@@ -79,7 +79,7 @@ class RetryPolicy:
 
 @dataclass(frozen=True)
 class Transferred:
-    """What was done; `duration_seconds` is from the first byte received to the final name."""
+    """The result of a transfer; `duration_seconds` is from the first received byte to the final name."""
 
     sha256: str
     resumed_bytes: int
@@ -97,9 +97,9 @@ def transfer(
     *,
     reads_contents: bool = False,
 ) -> Transferred:
-    """Bring the file to its destination, with its sidecar.
+    """Fetch the file to its destination, and write its checksum file.
 
-    Raises FetchError and DestinationError. Only after a LostError there is a partial left, for the next time.
+    Raises FetchError and DestinationError. Only after a LostError, the partial file is kept for the next fetch.
     """
     attempts = _Attempts(retry_policy)
     with open_partial(destination) as descriptor:
@@ -108,7 +108,7 @@ def transfer(
         except LostError as error:
             kept = os.fstat(descriptor).st_size
             raise LostError(
-                f"{error}. {kept} of {remote.size_bytes} bytes are here and kept: run it again to go on from there"
+                f"{error}. {kept} of {remote.size_bytes} bytes were received and are kept: run it again to resume there"
             ) from error
         except FetchError:
             os.ftruncate(descriptor, 0)
@@ -120,13 +120,13 @@ def transfer(
 
 
 def read_through(source: Source, remote: RemoteFile, retry_policy: RetryPolicy) -> Transferred:
-    """Read the file to its end, and compare it, without keeping it: `contents` says what is in it.
+    """Read the file to its end and compare it, without keeping it; the result has its `contents`.
 
-    On the way it is a file without a name in the temporary folder, so that nothing of it is left however this ends.
+    It is written to a file without a name in the temporary folder, so that nothing is left over however this ends.
     Raises FetchError and DestinationError.
     """
     directory = tempfile.gettempdir()
-    destination = Destination(os.path.join(directory, remote.name), True, "let TMPDIR name another folder")
+    destination = Destination(os.path.join(directory, remote.name), True, "set TMPDIR to another folder")
     with contextlib.ExitStack() as stack:
         with local_errors(directory):
             stream = stack.enter_context(tempfile.TemporaryFile(buffering=0, dir=directory))
@@ -138,7 +138,7 @@ def read_through(source: Source, remote: RemoteFile, retry_policy: RetryPolicy) 
                 raise
             raise DestinationError(
                 f"the disk of the temporary folder {directory} is full: expected {remote.size_bytes} bytes of free "
-                f"space while the backup is read. Free some space, or {destination.elsewhere}"
+                f"space while the backup is read. Free some space, or {destination.alternative}"
             ) from error
 
 
@@ -151,7 +151,7 @@ def hash_file(path: str) -> str:
 def matching_local_sha256(
     source: Source, remote: RemoteFile, destination: Destination, retry_policy: RetryPolicy
 ) -> str | None:
-    """The sha256 of the local file when it is the remote file, compared completely; else None."""
+    """The sha256 of the local file when its content is that of the remote file; otherwise None."""
     try:
         size = os.stat(destination.path).st_size
     except FileNotFoundError:
@@ -159,7 +159,7 @@ def matching_local_sha256(
     if size != remote.size_bytes:
         return None
     local = hash_file(destination.path)
-    expected = remote.sha256 or _Attempts(retry_policy).answer(source.sha256)
+    expected = remote.sha256 or _Attempts(retry_policy).retry(source.sha256)
     return local if local == expected else None
 
 
@@ -168,37 +168,35 @@ def repair_metadata(destination: Destination, sha256: str, mode: int, is_dry_run
 
     Returns what was changed, or would be: `mode`, `sidecar` (the checksum file).
     """
-    done = []
+    changes = []
     with local_errors(destination.path):
         if stat.S_IMODE(os.stat(destination.path).st_mode) != mode:
-            done.append("mode")
+            changes.append("mode")
             if not is_dry_run:
                 os.chmod(destination.path, mode)
     if not checksum_file_matches(destination.path, sha256):
-        done.append("sidecar")
+        changes.append("sidecar")
         if not is_dry_run:
             write_checksum_file(destination, sha256, mode)
-    return tuple(done)
+    return tuple(changes)
 
 
 def read_contents(path: str, sha256: str) -> dict[str, Any]:
     """The contents of a local file with that hash; raises DamagedError."""
     with local_errors(path), open(path, "rb", buffering=0) as stream:
-        found, contents, failures = read_backup(stream)
-    _require_whole(FileContents(found, contents.to_dict(), tuple(failures)), sha256, path)
+        actual_sha256, contents, failures = read_backup(stream)
+    _require_undamaged(FileContents(actual_sha256, contents.to_dict(), tuple(failures)), sha256, path)
     return contents.to_dict()
 
 
-def _require_whole(found: FileContents, sha256: str, name: str) -> None:
-    failures = found.failures
-    if found.sha256 is not None and found.sha256 != sha256:
-        failures = (
-            Failure("sha256", f"expected the sha256 {sha256}, read {found.sha256}: the local disk gave other bytes"),
-            *failures,
-        )
+def _require_undamaged(file: FileContents, sha256: str, name: str) -> None:
+    failures = file.failures
+    if file.sha256 is not None and file.sha256 != sha256:
+        message = f"the local disk returned other data: expected the sha256 {sha256}, found {file.sha256}"
+        failures = (Failure("sha256", message), *failures)
     if failures:
         raise DamagedError(
-            f"{name} came here as it is on the volume, and is not one whole backup: {_reasons(failures)}", found
+            f"{name} was transferred unchanged, but the backup on the volume is damaged: {_reasons(failures)}", file
         )
 
 
@@ -207,7 +205,7 @@ def _reasons(failures: tuple[Failure, ...]) -> str:
 
 
 def _hash_of(descriptor: int) -> hashlib._Hash:
-    """Of a file from its beginning to its end."""
+    """The sha256 of a file from its beginning to its end."""
     result = hashlib.sha256()
     offset = 0
     while True:
@@ -219,7 +217,7 @@ def _hash_of(descriptor: int) -> hashlib._Hash:
 
 
 class _Attempts:
-    """Counts what failed, and waits before the next try."""
+    """Counts the attempts that failed, and waits before the next one."""
 
     def __init__(self, retry_policy: RetryPolicy) -> None:
         self.interruptions = 0
@@ -229,26 +227,26 @@ class _Attempts:
     def require_time(self) -> None:
         """Raises LostError after the deadline."""
         if self._retry_policy.deadline is not None and self._retry_policy.clock() > self._retry_policy.deadline:
-            raise LostError("the time allowed for fetching is over. Allow more, if the connection is that slow")
+            raise LostError("the time allowed for fetching is over. Allow more time if the connection is slow")
 
     def wait_or_give_up(self, error: LostError, has_progressed: bool) -> None:
-        """Wait, or raise what says why there is no other try."""
+        """Wait before another attempt, or raise LostError with the reason why there is none."""
         retry_policy = self._retry_policy
         self.interruptions += 1
         self._fruitless = 1 if has_progressed else self._fruitless + 1
         if self._fruitless > retry_policy.retries:
-            raise LostError(f"{error}; tried {self._fruitless} times without a new byte") from error
+            raise LostError(f"{error}; tried {self._fruitless} times without receiving data") from error
         pause = min(retry_policy.pause_seconds * 2 ** (self._fruitless - 1), retry_policy.longest_pause_seconds)
         if retry_policy.deadline is not None and retry_policy.clock() + pause > retry_policy.deadline:
-            raise LostError(f"{error}; no time is left for another try") from error
+            raise LostError(f"{error}; no time is left for another attempt") from error
         retry_policy.sleep(pause)
 
-    def answer(self, ask: Callable[[], _T]) -> _T:
-        """What `ask` returns once it is not lost."""
+    def retry(self, request: Callable[[], _T]) -> _T:
+        """The result of `request`, which is repeated while it raises LostError."""
         while True:
             self.require_time()
             try:
-                return ask()
+                return request()
             except LostError as error:
                 self.wait_or_give_up(error, False)
 
@@ -267,13 +265,14 @@ class _Transfer:
     def run(self, reads_contents: bool) -> Transferred:
         with local_errors(self.destination.partial):
             resumed, hashed = self._resumable_part()
-        require_room(self.destination, self.remote.size_bytes - resumed)
+        require_space(self.destination, self.remote.size_bytes - resumed)
         process = ContentsProcess(self.descriptor) if reads_contents else None
         try:
-            # Who reads the contents hashes them too.
-            sink = _Sink(self.descriptor, resumed, None if process else hashed, process.grown if process else _nobody)
+            # The process that reads the contents hashes them too.
+            grown = process.grown if process else _ignore_size
+            sink = _Sink(self.descriptor, resumed, None if process else hashed, grown)
             try:
-                # What comes after the bytes runs during the last flush.
+                # The comparison of the hash runs during the last flush.
                 sha256, contents = self._receive_all(sink, resumed, process)
             finally:
                 sink.stop()
@@ -298,22 +297,22 @@ class _Transfer:
             assert sha256 is not None
             self._compare(sha256)
             return sha256, None
-        found = process.finish()
-        if found.sha256 is None:
-            raise DestinationError(f"{self.destination.partial} cannot be read: {_reasons(found.failures)}")
-        self._compare(found.sha256)
-        _require_whole(found, found.sha256, self.remote.name)
-        return found.sha256, found.contents
+        file = process.finish()
+        if file.sha256 is None:
+            raise DestinationError(f"{self.destination.partial} cannot be read: {_reasons(file.failures)}")
+        self._compare(file.sha256)
+        _require_undamaged(file, file.sha256, self.remote.name)
+        return file.sha256, file.contents
 
     def _resumable_part(self) -> tuple[int, hashlib._Hash]:
-        """How much of the partial is the remote file's beginning, and its hash; what is not is cut away."""
+        """The length of the partial file, and its hash; it is emptied unless the remote file begins with it."""
         size = os.fstat(self.descriptor).st_size
         if 0 < size <= self.remote.size_bytes:
-            here = _hash_of(self.descriptor)
-            is_whole = size == self.remote.size_bytes and self.remote.sha256 is not None
-            there = self.remote.sha256 if is_whole else self.attempts.answer(lambda: self.source.sha256(size))
-            if here.hexdigest() == there:
-                return size, here
+            local_hash = _hash_of(self.descriptor)
+            is_known = size == self.remote.size_bytes and self.remote.sha256 is not None
+            remote_sha256 = self.remote.sha256 if is_known else self.attempts.retry(lambda: self.source.sha256(size))
+            if local_hash.hexdigest() == remote_sha256:
+                return size, local_hash
         os.ftruncate(self.descriptor, 0)
         return 0, hashlib.sha256()
 
@@ -332,14 +331,14 @@ class _Transfer:
                         break
             except LostError as error:
                 if sink.received == size:
-                    return  # all came, only the good-bye is missing; the hash decides
+                    return  # everything was received, only the exit status is missing; the hash decides
                 self.attempts.wait_or_give_up(error, sink.received > before)
                 continue
             if sink.received != size:
-                found = f"more than {size}" if sink.received > size else str(sink.received)
+                received = f"more than {size}" if sink.received > size else str(sink.received)
                 raise ChangedError(
-                    f"{self.remote.name} is changing on the volume: expected {size} bytes as listed, found {found}. "
-                    "When another program still writes it, wait for its end; else fetch another backup"
+                    f"{self.remote.name} is changing on the volume: expected {size} bytes as listed, found {received}. "
+                    "If another program is still writing it, wait until it has finished; otherwise fetch another backup"
                 )
             return
 
@@ -352,27 +351,27 @@ class _Transfer:
         name, expected = self.remote.name, self.remote.sha256
         if sha256 == expected:
             return
-        there = self.attempts.answer(self.source.sha256)
+        current = self.attempts.retry(self.source.sha256)
         if expected is None:
-            if sha256 == there:
+            if sha256 == current:
                 return
             raise ChangedError(
-                f"{name} changed on the volume while it was fetched: it has the sha256 {there} now, {sha256} was "
-                "received. When another program still writes it, wait for its end, then fetch it again"
+                f"{name} changed on the volume while it was fetched: it has the sha256 {current} now, {sha256} was "
+                "received. If another program is still writing it, wait until it has finished, then fetch it again"
             )
-        if there == expected:
+        if current == expected:
             raise FetchError(
-                f"{name} was damaged on its way: expected the sha256 {expected}, which it has on the volume, received "
-                f"{sha256}. What came was removed: fetch it again"
+                f"{name} was damaged in transit: expected the sha256 {expected}, which it has on the volume, received "
+                f"{sha256}. What was received was deleted: fetch it again"
             )
-        if there == sha256:
+        if current == sha256:
             raise ChangedError(
-                f"{name} on the volume is not what its sidecar says: expected the sha256 {expected}, found {there}. It "
-                "was damaged there or replaced: take another backup, or fetch an older one"
+                f"{name} on the volume does not match its checksum file: expected the sha256 {expected}, found "
+                f"{current}. It was damaged or replaced there: run another backup, or fetch an older one"
             )
         raise ChangedError(
-            f"{name} changed on the volume while it was fetched: its sidecar says the sha256 {expected}, {sha256} was "
-            f"received, and it has {there} now. Look at what writes to the volume, then fetch it again"
+            f"{name} changed on the volume while it was fetched: its checksum file has the sha256 {expected}, {sha256} "
+            f"was received, and it has {current} now. Find out what writes to the volume, then fetch it again"
         )
 
     def _give_name(self, sha256: str) -> None:
@@ -383,12 +382,12 @@ class _Transfer:
             sync_directory(self.destination.directory)
 
 
-def _nobody(_size: int) -> None:
+def _ignore_size(_size: int) -> None:
     pass
 
 
 class _Sink:
-    """Writes and hashes what was received, and keeps the disk busy, so that the last flush is short."""
+    """Writes and hashes what is received, and flushes it early, so that the last flush is short."""
 
     def __init__(
         self, descriptor: int, offset: int, hashed: hashlib._Hash | None, grown: Callable[[int], None]
@@ -412,21 +411,21 @@ class _Sink:
             grown(offset)
 
     def put(self, chunk: memoryview) -> bool:
-        """Takes bytes that never change again; whether enough came together to `send` them."""
+        """Add bytes that do not change any more; returns whether there are enough to `send` them."""
         self._batch.append(chunk)
         self._batch_bytes += len(chunk)
         self.received += len(chunk)
         return self._batch_bytes >= _BATCH_BYTES or len(self._batch) >= _VECTORS
 
     def send(self) -> None:
-        """Have what was put written. Raises the OSError of what was sent before, as the methods below do."""
+        """Queue the added bytes for writing. Raises the OSError of an earlier write, as `finish` does."""
         self.raise_error()
         if self._batch:
             self._batches.put(self._batch)
             self._batch, self._batch_bytes = [], 0
 
     def finish(self) -> str | None:
-        """All is written, though perhaps not on the disk before `stop`; returns the hash, where one is made."""
+        """Wait until everything is written, though flushed only by `stop`; returns the hash, None without one."""
         self.send()
         self._batches.put([])
         self._threads[0].join()
@@ -435,7 +434,7 @@ class _Sink:
         return self._hash.hexdigest() if self._hash else None
 
     def stop(self) -> None:
-        """What was put is written and on the disk, and both threads have ended; raises nothing."""
+        """Write and flush the added bytes, and wait until both threads have ended; raises nothing."""
         if self._threads[0].is_alive():
             self._batches.put(self._batch)
             self._batches.put([])
@@ -453,7 +452,7 @@ class _Sink:
             if not batch:
                 return
             if self._error is not None:
-                continue  # whoever sends must not wait for ever
+                continue  # the sending thread must not wait for ever
             try:
                 self._write_batch(batch)
             except OSError as error:
@@ -488,7 +487,7 @@ class _Sink:
 
 
 def _after(views: list[memoryview], number: int) -> list[memoryview]:
-    """What is left of the views after that many bytes."""
+    """The views without their first `number` bytes."""
     for index, view in enumerate(views):
         if number < len(view):
             return [view[number:], *views[index + 1 :]]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""A rehearsed restore: what is asked of its Job, and what its end means."""
+"""The Job of a restore drill: its options as values, and as the variables and volumes of its pod."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .drill_report import BUILTIN_DATABASES
 from .job_templates import PREFIX
 from .volume_jobs import DRILL, VolumeWork
 
-# Where the throwaway server has its data.
+# The data directory of the temporary server.
 DATA = "/drill"
 _DATA_VOLUME = "postgres-backup-drill"
-# How long the Job may last besides the time that the script allows itself: to be scheduled, and to start.
+# How long the Job may take in addition to the script's own time limit: to be scheduled, and to start.
 START_SECONDS = 600
-# What is restored in one transaction: enough text to gain by it (below wal_skip_threshold PostgreSQL writes WAL all the
-# same), and not more tables than a fifth of the locks that the throwaway server has room for (drill.sh).
+# Which databases are restored in one transaction: those with enough text to be faster (below wal_skip_threshold
+# PostgreSQL writes WAL anyway), and with at most as many tables as a fifth of the locks of the temporary server.
 _LEAST_BYTES_IN_A_TRANSACTION = 4 * 1024**2
 _MOST_TABLES_IN_A_TRANSACTION = 5000
 # As PostgreSQL names settings (src/backend/utils/misc/guc.c, valid_custom_variable_name), without the rare $.
@@ -32,11 +32,10 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 @dataclass(frozen=True)
 class DrillRequest:
-    """What to rehearse, and with what: `backup` is None for the newest complete one, `superuser` for the backup's own.
+    """The options of a drill: `backup` is None for the newest complete one, `superuser` for the one in the backup.
 
     `size_limit` is a Kubernetes quantity, `timeout` a duration; `node` is where the pod must run; `sections` are the
-    offset, length and body's offset in bytes of each database's section of the text, where they are known of this very
-    backup.
+    offset, length and body's offset in bytes of each database's section of the text, if they are known for this backup.
     """
 
     backup: str | None = None
@@ -51,12 +50,11 @@ class DrillRequest:
 
 
 def sections(contents: Mapping[str, Any]) -> tuple[tuple[int, int, int], ...]:
-    """Where a dump may be cut into parts that are restored side by side: each database's section.
+    """The sections of a dump that can be restored in parallel, one for each database.
 
-    Its offset, its length, and where its body begins if that is to be restored in one transaction, else 0.
-
-    None in a dump of `pg_dumpall --clean`, which drops and makes the databases that every session begins in. Raises
-    ExpectationError where the contents do not say it.
+    A section has its offset and its length in bytes, and the offset of its body if the body is to be restored in one
+    transaction, else 0. There are none in a dump of `pg_dumpall --clean`, which drops and creates the databases in
+    which every session begins. Raises ExpectationError if the contents do not have the offsets.
     """
     try:
         found = contents["databases"]
@@ -65,8 +63,8 @@ def sections(contents: Mapping[str, Any]) -> tuple[tuple[int, int, int], ...]:
         return tuple((int(each["offset_bytes"]), int(each["length_bytes"]), _in_a_transaction(each)) for each in found)
     except (KeyError, TypeError, ValueError) as error:
         raise ExpectationError(
-            f"contents: expected where each database lies, found no usable {error}. Pass a whole 'contents', such as a "
-            "file of contents_dest"
+            f"contents: expected the offset of each database, found no usable {error}. Pass complete 'contents', such "
+            "as a file of contents_dest"
         ) from error
 
 
@@ -108,13 +106,13 @@ def drill_work(request: DrillRequest, job: str) -> VolumeWork:
             },
         ),
         mounts=({"name": _DATA_VOLUME, "mountPath": DATA},),
-        # initdb refuses a user id that no passwd entry names.
+        # initdb rejects a user id without an entry in the passwd file.
         passwd=True,
     )
 
 
 def _sections_text(parts: tuple[tuple[int, int, int], ...]) -> str:
-    """A line for each; nothing, which only costs time, where they do not fit into a variable (execve(2))."""
+    """A line for each; empty, so that the drill is slower, if they do not fit into a variable (execve(2))."""
     text = "\n".join(" ".join(map(str, each)) for each in parts)
     return text if len(text) < _VARIABLE_BYTES else ""
 
@@ -127,7 +125,7 @@ def _named(option: str, parse: Any, text: str) -> Any:
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:
-    """A line `name = value` for each; raises ExpectationError for what is no setting of PostgreSQL's."""
+    """A line `name = value` for each; raises ExpectationError for a name or value that PostgreSQL cannot have."""
     lines = []
     for name, value in settings.items():
         if not _SETTING.fullmatch(str(name)):
@@ -141,21 +139,3 @@ def settings_text(settings: Mapping[str, Any]) -> str:
             raise ExpectationError(f"settings: expected the value of {name} in one line, without control characters")
         lines.append(f"{name} = {text}")
     return "\n".join(lines)
-
-
-def failure_reason(state: str, reason: str | None, result: Mapping[str, Any] | None, killed: object) -> str:
-    """Why a drill failed: the script's own reason, else what Kubernetes says of pod and Job.
-
-    `state` and `reason` are the Job's end, `killed` what ended its pod from outside.
-    """
-    if result is not None and result.get("reason"):
-        # The script was only told to end; who told it, and why, Kubernetes knows.
-        by = f". Kubernetes ended its pod: {killed}" if killed is not None and result.get("signal") else ""
-        return f"{result['reason']}{by}"
-    if killed is not None:
-        return f"Kubernetes ended its pod: {killed}"
-    if reason is not None and reason.startswith("DeadlineExceeded"):
-        return f"it took longer than its timeout ({reason}). Raise timeout"
-    if state == "Gone":
-        return "the Job was deleted before its end was seen"
-    return f"it left no reason ({reason or state}). Look at its log"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What a rehearsed restore brought: the lines of `backup.sh drill` as values, and compared with what a dump holds."""
+"""The report of a restore drill: the lines of `backup.sh drill` as values, and compared with the contents of a dump."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ..errors import DrillError, ExpectationError
 from ..findings import Failure
 from ..script_output import is_object
 
-# A cluster may have thousands of tables: of each kind no more are named.
+# A cluster may have thousands of tables: how many differences of each kind are listed.
 _NAMED = 20
-# Every server has these, also when the dump does not name them.
+# Every server has these, even if they are not in the dump.
 BUILTIN_DATABASES = frozenset({"postgres", "template1"})
 
 
 @dataclass(frozen=True)
 class RestoredTable:
-    """A table with the number of its own rows; `is_extension` for one that CREATE EXTENSION makes.
+    """A table with the number of its rows, without its partitions; `is_extension` if CREATE EXTENSION creates it.
 
-    `tree` is the same number for all tables of one partition tree of a database, None outside of one; `part` says
-    what the table is in it: `root`, `branch` (partitioned itself) or `leaf`.
+    `tree` is the same number for all tables of one partition tree of a database, None outside of one; `part` is
+    the table's position in it: `root`, `branch` (partitioned itself) or `leaf`.
     """
 
     schema: str
@@ -46,7 +46,7 @@ class RestoredDatabase:
     tables: tuple[RestoredTable, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Without the tables' names: the module's answer must stay short for a cluster of a hundred thousand."""
+        """Without the names of the tables: the result must be short even for a hundred thousand."""
         return {"name": self.name, "tables": len(self.tables), "rows": self.rows, "copied_rows": self.copied_rows}
 
 
@@ -66,41 +66,41 @@ class DrillReport:
 
 
 def parse_report(lines: Iterable[str], tables: int | None = None) -> DrillReport:
-    """The report among a drill's lines; `tables` is how many the drill's result speaks of.
+    """The report among the lines of a drill's log; `tables` is the number of tables in the drill's result.
 
-    Raises DrillError where lines are missing (a log can be lost in part) or are not of this version of the script.
+    Raises DrillError if lines are missing (a log can be lost in part) or are not of this version of the script.
     """
     databases: list[tuple[RestoredDatabase, str, int, list[RestoredTable]]] = []
     for line in lines:
         if not is_object(line):
             continue
         try:
-            found = json.loads(line)
-            if found["type"] == "database":
-                codec = codec_of(found["encoding"])
-                databases.append((_database(found, codec), codec, int(found["tables"]), []))
-            elif found["type"] == "table":
-                _, codec, _, there = databases[-1]
-                there.append(_table(found, codec))
+            item = json.loads(line)
+            if item["type"] == "database":
+                codec = codec_of(item["encoding"])
+                databases.append((_database(item, codec), codec, int(item["tables"]), []))
+            elif item["type"] == "table":
+                _, codec, _, restored = databases[-1]
+                restored.append(_table(item, codec))
         except (ValueError, LookupError, TypeError) as error:
-            raise DrillError(f"the drill's report is not of this version, or came in part: {error!r}") from error
-    for database, _, expected, there in databases:
-        if len(there) != expected:
-            raise _incomplete(f"{expected} tables of the database '{database.name}'", len(there))
-    report = DrillReport(tuple(replace(database, tables=tuple(there)) for database, _, _, there in databases))
+            raise DrillError(f"the report of the drill is from another version, or incomplete: {error!r}") from error
+    for database, _, expected, restored in databases:
+        if len(restored) != expected:
+            raise _incomplete(f"{expected} tables of the database '{database.name}'", len(restored))
+    report = DrillReport(tuple(replace(database, tables=tuple(restored)) for database, _, _, restored in databases))
     if tables is not None and report.tables != tables:
         raise _incomplete(f"{tables} tables", report.tables)
     return report
 
 
-def _database(found: Mapping[str, Any], codec: str) -> RestoredDatabase:
-    return RestoredDatabase(_text(found["name_hex"], codec), int(found["rows"]), int(found["copied_rows"]), ())
+def _database(item: Mapping[str, Any], codec: str) -> RestoredDatabase:
+    return RestoredDatabase(_text(item["name_hex"], codec), int(item["rows"]), int(item["copied_rows"]), ())
 
 
-def _table(found: Mapping[str, Any], codec: str) -> RestoredTable:
-    schema, name = _text(found["schema_hex"], codec), _text(found["name_hex"], codec)
-    tree = int(found["tree"]) if "tree" in found else None
-    return RestoredTable(schema, name, int(found["rows"]), bool(found.get("extension")), tree, found.get("part"))
+def _table(item: Mapping[str, Any], codec: str) -> RestoredTable:
+    schema, name = _text(item["schema_hex"], codec), _text(item["name_hex"], codec)
+    tree = int(item["tree"]) if "tree" in item else None
+    return RestoredTable(schema, name, int(item["rows"]), bool(item.get("extension")), tree, item.get("part"))
 
 
 def _text(digits: str, codec: str) -> str:
@@ -109,8 +109,8 @@ def _text(digits: str, codec: str) -> str:
 
 def _incomplete(expected: str, found: int) -> DrillError:
     return DrillError(
-        f"the drill's report came in part: expected {expected}, found {found}. The log of its pod was lost on the way: "
-        "run it again"
+        f"the report of the drill is incomplete: expected {expected}, found {found}. A part of the log was lost: "
+        "run the drill again"
     )
 
 
@@ -119,13 +119,13 @@ def _incomplete(expected: str, found: int) -> DrillError:
 
 @dataclass(frozen=True)
 class Expected:
-    """What a dump's `contents` say: the rows of every table by schema and name, of every database by its name."""
+    """The `contents` of a dump: the rows of every table by schema and name, for every database by its name."""
 
     databases: Mapping[str, Mapping[tuple[str, str], int]]
 
     @classmethod
     def parse(cls, contents: Mapping[str, Any]) -> Expected:
-        """Raises ExpectationError for what is no `contents` of a whole cluster's dump."""
+        """Raises ExpectationError if these are not the `contents` of a complete dump of all databases."""
         try:
             complete, kind = contents["complete"], contents["kind"]
             databases = {
@@ -136,30 +136,33 @@ class Expected:
             }
         except (KeyError, TypeError, ValueError) as error:
             raise ExpectationError(
-                "contents: expected what backup_fetch with verify, or backup_verify, returns as contents, found no "
-                f"usable {error}. Pass a whole 'contents', such as a file of contents_dest"
+                "contents: expected those that backup_fetch with verify, or backup_verify, returns, found no usable "
+                f"{error}. Pass complete 'contents', such as a file of contents_dest"
             ) from error
         if not complete or kind not in {"cluster", "globals"}:
             raise ExpectationError(
-                "contents: expected those of a whole dump of a cluster, found those of "
+                "contents: expected those of a complete dump of all databases, found those of "
                 f"{kind or 'no'} dump{'' if complete else ' that was not read to its end'}. Verify the backup first"
             )
         return cls(databases)
 
 
 def compare(report: DrillReport, expected: Expected) -> list[Failure]:
-    """Every difference between what was restored and what the dump holds; empty when all is equal.
+    """All differences between the restored data and the contents of the dump; empty if there are none.
 
-    A table of an extension may hold more rows than the dump, and need not be in it: the extension fills it itself.
-    What a dump loads through the root of a partition tree (pg_dump does it where the partitions' bounds may mean
-    something else in another server, or is told to) lies in whichever leaves that server puts it: such a tree is
-    compared as a whole, and each leaf has at least the rows that the dump loads into itself.
+    A table of an extension may have more rows than the dump, and need not be in it: the extension fills it itself.
+    Rows that a dump loads through the root of a partition tree (--load-via-partition-root, or if the bounds of the
+    partitions may differ in another server) are in the leaves that the server chooses. Such a tree is compared by its
+    total number of rows, and each leaf has at least the rows that the dump loads into it.
     """
-    found = {database.name: database for database in report.databases}
-    missing = [name for name in expected.databases if name not in found]
-    unexpected = [name for name in found if name not in expected.databases and name not in BUILTIN_DATABASES]
+    restored = {database.name: database for database in report.databases}
+    missing = [name for name in expected.databases if name not in restored]
+    unexpected = [name for name in restored if name not in expected.databases and name not in BUILTIN_DATABASES]
     differences = [
-        each for name, tables in expected.databases.items() if name in found for each in _tables(found[name], tables)
+        difference
+        for name, tables in expected.databases.items()
+        if name in restored
+        for difference in _tables(restored[name], tables)
     ]
     return [
         *_limited("databases", (f"the database '{name}': expected it, found none" for name in missing)),
@@ -195,7 +198,7 @@ def _tables(found: RestoredDatabase, expected: Mapping[tuple[str, str], int]) ->
 def _tree(
     database: RestoredDatabase, members: list[RestoredTable], expected: Mapping[tuple[str, str], int]
 ) -> Iterator[tuple[str, str]]:
-    """A partition tree of which rows are loaded through its root."""
+    """Compare a partition tree whose rows are loaded through its root."""
     rows = sum(expected.get((table.schema, table.name), 0) for table in members)
     found = sum(table.rows for table in members)
     if found != rows and not (any(table.is_extension for table in members) and found > rows):
@@ -212,8 +215,8 @@ def _shown(database: RestoredDatabase, key: tuple[str, str]) -> str:
 
 
 def _limited(check: str, messages: Iterable[str]) -> Iterator[Failure]:
-    listed = [*messages]
-    for message in listed[:_NAMED]:
+    differences = [*messages]
+    for message in differences[:_NAMED]:
         yield Failure(check, message)
-    if len(listed) > _NAMED:
-        yield Failure(check, f"and {len(listed) - _NAMED} more of this kind")
+    if len(differences) > _NAMED:
+        yield Failure(check, f"and {len(differences) - _NAMED} more of this kind")

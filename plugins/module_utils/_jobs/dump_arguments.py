@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Option:
-    """An option of pg_dumpall; `refused` says why a backup may not have it."""
+    """An option of pg_dumpall; `refused` is the reason why a backup may not have it, None where it may."""
 
     name: str
     letter: str = ""
@@ -19,21 +19,21 @@ class Option:
 
 
 _ELSEWHERE = "is set by another variable of the role"
-_FILE = "would take the dump away from the run, which writes the backup itself"
-_PART = "leaves out what a backup of everything must hold"
+_FILE = "would write the dump to a file, but the run writes the backup itself"
+_PART = "leaves out what a backup of all databases must contain"
 _NO_DUMP = "makes no dump"
 _UPGRADE = "is for pg_upgrade, and nothing else can restore what it writes"
 
-# Of versions 13 to 19. One that the server's version does not know ends the run, which says so.
+# Of versions 13 to 19. A run fails, with pg_dumpall's message, for one that the server's version does not know.
 _OPTIONS = (
     Option("file", "f", True, _FILE),
-    Option("format", "F", True, "gives another format than the SQL text that a backup is"),
+    Option("format", "F", True, "writes another format than SQL text, which a backup must be"),
     Option("host", "h", True, _ELSEWHERE),
     Option("port", "p", True, _ELSEWHERE),
     Option("username", "U", True, _ELSEWHERE),
     Option("dbname", "d", True, _ELSEWHERE),
     Option("database", "l", True, _ELSEWHERE),
-    Option("password", "W", False, "asks for a password, which nobody is there to type"),
+    Option("password", "W", False, "asks for a password, which nobody can enter"),
     Option("help", "?", False, _NO_DUMP),
     Option("version", "V", False, _NO_DUMP),
     Option("globals-only", "g", False, _PART),
@@ -87,7 +87,7 @@ _OPTIONS = (
 )
 _BY_NAME = {option.name: option for option in _OPTIONS}
 _BY_LETTER = {option.letter: option for option in _OPTIONS if option.letter}
-# What people know from pg_dump.
+# Options that users may know from pg_dump.
 _OF_PG_DUMP = frozenset(
     [
         "blobs",
@@ -117,9 +117,9 @@ _OF_PG_DUMP = frozenset(
     ]
 )
 _LETTERS_OF_PG_DUMP = frozenset("bBCejnNTZ")
-_ONLY_PG_DUMP = "is an option of pg_dump, and pg_dumpall has none like it"
+_ONLY_PG_DUMP = "is an option of pg_dump that pg_dumpall does not have"
 _UNKNOWN = "is not an option of pg_dumpall"
-# What pg_dumpall or pg_dump refuses without one of the others.
+# Options that pg_dumpall or pg_dump refuses without one of the others.
 _NEEDS = {
     "if-exists": ("clean",),
     "on-conflict-do-nothing": ("inserts", "rows-per-insert", "column-inserts", "attribute-inserts"),
@@ -128,29 +128,29 @@ _EXCLUDE_EACH_OTHER = (("statistics", "no-statistics"),)
 
 
 def refused_arguments(arguments: Sequence[str]) -> list[str]:
-    """Why a backup cannot have these arguments of pg_dumpall, one text for each that it cannot have."""
-    found: set[str] = set()
-    reasons = list(_read([*arguments], found))
+    """The reasons why a backup may not have these arguments of pg_dumpall, one for each refused argument."""
+    names: set[str] = set()
+    reasons = list(_read([*arguments], names))
     for name, others in _NEEDS.items():
-        if name in found and not found & set(others):
+        if name in names and not names & set(others):
             reasons.append(f"--{name} needs {' or '.join(f'--{other}' for other in others)}")
     for pair in _EXCLUDE_EACH_OTHER:
-        if found >= set(pair):
+        if names >= set(pair):
             reasons.append(" and ".join(f"--{name}" for name in pair) + " exclude each other")
     return reasons
 
 
-def _read(rest: list[str], found: set[str]) -> Iterator[str]:
-    """The reasons against single arguments; `found` gets the names of the options."""
+def _read(rest: list[str], names: set[str]) -> Iterator[str]:
+    """The reasons against single arguments; the names of the options are added to `names`."""
     while rest:
         argument = rest.pop(0)
         if argument == "--":
             yield from (_value_alone(value) for value in rest)
             return
         if argument.startswith("--"):
-            yield from _read_long(argument, rest, found)
+            yield from _read_long(argument, rest, names)
         elif argument.startswith("-") and argument != "-":
-            yield from _read_short(argument, rest, found)
+            yield from _read_short(argument, rest, names)
         else:
             yield _value_alone(argument)
 
@@ -159,37 +159,37 @@ def _value_alone(argument: str) -> str:
     return f"{argument} is not an option, and pg_dumpall takes nothing else"
 
 
-def _read_long(argument: str, rest: list[str], found: set[str]) -> Iterator[str]:
+def _read_long(argument: str, rest: list[str], names: set[str]) -> Iterator[str]:
     name, equals, _ = argument[2:].partition("=")
-    options = [_BY_NAME[name]] if name in _BY_NAME else [each for each in _OPTIONS if each.name.startswith(name)]
+    options = [_BY_NAME[name]] if name in _BY_NAME else [option for option in _OPTIONS if option.name.startswith(name)]
     if name in _OF_PG_DUMP:
         yield f"--{name} {_ONLY_PG_DUMP}"
     elif not options:
         yield f"--{name} {_UNKNOWN}"
     elif len(options) > 1:
-        yield f"--{name} is the beginning of several options ({', '.join(f'--{each.name}' for each in options)})"
+        yield f"--{name} is the beginning of several options ({', '.join(f'--{option.name}' for option in options)})"
     else:
         (option,) = options
         if equals and not option.takes_value:
             yield f"--{option.name} takes no value"
         else:
-            yield from _take(option, bool(equals), rest, found)
+            yield from _take(option, bool(equals), rest, names)
 
 
-def _read_short(argument: str, rest: list[str], found: set[str]) -> Iterator[str]:
-    """Letters behind one dash; what follows one that takes a value is the value."""
+def _read_short(argument: str, rest: list[str], names: set[str]) -> Iterator[str]:
+    """Letters after one dash; what follows an option that takes a value is the value."""
     for position, letter in enumerate(argument[1:], 2):
         option = _BY_LETTER.get(letter)
         if option is None:
             yield f"-{letter} {_ONLY_PG_DUMP if letter in _LETTERS_OF_PG_DUMP else _UNKNOWN}"
             return
-        yield from _take(option, position < len(argument), rest, found)
+        yield from _take(option, position < len(argument), rest, names)
         if option.takes_value:
             return
 
 
-def _take(option: Option, has_value: bool, rest: list[str], found: set[str]) -> Iterator[str]:
-    found.add(option.name)
+def _take(option: Option, has_value: bool, rest: list[str], names: set[str]) -> Iterator[str]:
+    names.add(option.name)
     if option.takes_value and not has_value:
         if not rest:
             yield f"--{option.name} needs a value"

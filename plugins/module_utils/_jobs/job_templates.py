@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What a CronJob's template says of its backups, and the Job that a backup by hand is.
+"""The backups that a CronJob's template defines, and the Job of a manual run.
 
 All objects are plain dictionaries as the Kubernetes API has them (batch/v1).
 """
@@ -18,7 +18,7 @@ from ..errors import TemplateError
 NAME_LIMIT = 63
 INSTANTIATE = "cronjob.kubernetes.io/instantiate"
 PREFIX = "POSTGRES_BACKUP_"
-# The script's words in a container's command and arguments, also where a shell's program holds them.
+# The call of the script in a container's command and arguments, also within a shell command.
 _RUN = re.compile(r"""(?:^|[\s/'"=])backup\.sh['"]?\s+['"]?run(?=$|[\s'";&|)])""")
 
 Object = dict[str, Any]
@@ -35,7 +35,7 @@ class BackupMount:
 
     @property
     def claim(self) -> str | None:
-        """The volume claim's name; None for a volume without one."""
+        """The name of the volume claim; None if the volume has none."""
         name: str | None = self.volume.get("persistentVolumeClaim", {}).get("claimName")
         return name
 
@@ -46,7 +46,7 @@ def pod_spec(cronjob: Mapping[str, Any]) -> Object:
 
 
 def variables(container: Mapping[str, Any]) -> dict[str, str]:
-    """The container's environment variables that have a value of their own (no reference)."""
+    """The container's environment variables whose value is not a reference."""
     return {entry["name"]: entry.get("value", "") for entry in container.get("env", []) if "valueFrom" not in entry}
 
 
@@ -62,33 +62,33 @@ def claim_names(cronjob: Mapping[str, Any]) -> list[str]:
 
 
 def backup_mount(cronjob: Mapping[str, Any], directory: str | None = None) -> BackupMount:
-    """The volume that the CronJob's backups go to.
+    """The volume that contains the CronJob's backups.
 
-    `directory` is the folder in the pods that holds them; without it, the script's own variable says it, else it is the
-    only mount of a volume that outlives the pod. Raises TemplateError where that is not clear.
+    `directory` is their folder in the pods. Without it, the script's variable is used, or else the only mount of a
+    volume that outlives the pod. Raises TemplateError if that is not clear.
     """
     spec = pod_spec(cronjob)
     name = cronjob["metadata"]["name"]
     volumes = {volume["name"]: volume for volume in spec.get("volumes", [])}
-    found = []
+    mounts = []
     for container in spec["containers"]:
-        wanted = directory or variables(container).get(f"{PREFIX}DIR")
+        folder = directory or variables(container).get(f"{PREFIX}DIR")
         for mount in container.get("volumeMounts", []):
             volume = volumes.get(mount["name"], {})
-            if wanted is not None and _is_below(wanted, mount["mountPath"]):
-                found.append(BackupMount(container, volume, mount, wanted))
-            elif wanted is None and volume.keys() & {"persistentVolumeClaim", "nfs", "hostPath"}:
-                found.append(BackupMount(container, volume, mount, mount["mountPath"]))
-    if directory is None and any(f"{PREFIX}DIR" in variables(mount.container) for mount in found):
-        found = [mount for mount in found if f"{PREFIX}DIR" in variables(mount.container)]
-    if found and (directory is not None or is_ours(cronjob)):
-        # The innermost mount is the one that holds the folder.
-        return max(found, key=lambda mount: len(mount.mount["mountPath"]))
-    if len({(mount.volume["name"], mount.directory) for mount in found}) == 1:
-        return found[0]
-    paths = ", ".join(sorted(mount.directory for mount in found)) or "none"
-    wanted = f"one mounted volume that holds {directory or 'the backups'}"
-    raise TemplateError(f"the CronJob '{name}': expected {wanted}, found {paths}; name the folder with `directory`")
+            if folder is not None and _is_below(folder, mount["mountPath"]):
+                mounts.append(BackupMount(container, volume, mount, folder))
+            elif folder is None and volume.keys() & {"persistentVolumeClaim", "nfs", "hostPath"}:
+                mounts.append(BackupMount(container, volume, mount, mount["mountPath"]))
+    if directory is None and any(f"{PREFIX}DIR" in variables(mount.container) for mount in mounts):
+        mounts = [mount for mount in mounts if f"{PREFIX}DIR" in variables(mount.container)]
+    if mounts and (directory is not None or is_ours(cronjob)):
+        # The innermost mount contains the folder.
+        return max(mounts, key=lambda mount: len(mount.mount["mountPath"]))
+    if len({(mount.volume["name"], mount.directory) for mount in mounts}) == 1:
+        return mounts[0]
+    paths = ", ".join(sorted(mount.directory for mount in mounts)) or "none"
+    expected = f"one mounted volume that contains {directory or 'the backups'}"
+    raise TemplateError(f"the CronJob '{name}': expected {expected}, found {paths}. Set `directory` to the folder")
 
 
 def _is_below(path: str, mount_path: str) -> bool:
@@ -96,13 +96,13 @@ def _is_below(path: str, mount_path: str) -> bool:
 
 
 def job_name(cronjob: str, kind: str, token: str) -> str:
-    """A Job's name: the CronJob's, what it is for, and a token that nobody else has."""
+    """A Job's name: the CronJob's, the kind of the Job, and a unique token."""
     ending = f"-{kind}-{token}"
     return f"{cronjob[: NAME_LIMIT - len(ending)].rstrip('-.')}{ending}"
 
 
 def manual_job(cronjob: Mapping[str, Any], name: str) -> Object:
-    """The Job that `kubectl create job --from=cronjob/…` makes (kubectl/pkg/cmd/create/create_job.go)."""
+    """The Job that `kubectl create job --from=cronjob/…` creates (kubectl/pkg/cmd/create/create_job.go)."""
     template = cronjob["spec"]["jobTemplate"]
     metadata = template.get("metadata") or {}
     owner = {
@@ -127,19 +127,19 @@ def manual_job(cronjob: Mapping[str, Any], name: str) -> Object:
 
 
 def is_run(job: Mapping[str, Any], cronjob: Mapping[str, Any], container: str) -> bool:
-    """Whether the Job, one of the CronJob's, makes a backup; `container` is the one that does in the CronJob's pods.
+    """Whether this Job of the CronJob makes a backup; `container` is the container that does in the CronJob's pods.
 
     Any Job may be made from a CronJob with other arguments, to list the volume or to enter a pod. Where the CronJob is
-    ours, a run executes the script with the argument `run`, whatever image and version it has. Where it is not, a run
-    is what the schedule made, from whatever template there was then, and what has the template's own command and
-    arguments: what another command does is not known.
+    ours, a run executes the script with the argument `run`, whatever its image and version. Where it is not, a run is
+    a Job that the schedule created, from the template of that time, or one with the template's command and arguments:
+    what another command does is not known.
     """
-    words = {each["name"]: _words(each) for each in job["spec"]["template"]["spec"]["containers"]}
-    template = {each["name"]: _words(each) for each in pod_spec(cronjob)["containers"]}
+    words = {one["name"]: _words(one) for one in job["spec"]["template"]["spec"]["containers"]}
+    template = {one["name"]: _words(one) for one in pod_spec(cronjob)["containers"]}
     if is_ours(cronjob):
-        # An earlier version may have named the container in another way.
-        looked_at = [words[container]] if container in words else [*words.values()]
-        return any(each == template[container] or _RUN.search(" ".join(each)) is not None for each in looked_at)
+        # In an earlier version, the container may have another name.
+        candidates = [words[container]] if container in words else [*words.values()]
+        return any(one == template[container] or _RUN.search(" ".join(one)) is not None for one in candidates)
     return _is_scheduled(job, cronjob) or words.get(container) == template[container]
 
 
@@ -148,7 +148,7 @@ def _words(container: Mapping[str, Any]) -> list[str]:
 
 
 def _is_scheduled(job: Mapping[str, Any], cronjob: Mapping[str, Any]) -> bool:
-    """Whether the controller made the Job: its name ends in the minute (cronjob_controllerv2.go, getJobName)."""
+    """Whether the controller created the Job: its name ends in the minute (cronjob_controllerv2.go, getJobName)."""
     metadata, name = job["metadata"], re.escape(cronjob["metadata"]["name"])
     by_hand = INSTANTIATE in (metadata.get("annotations") or {})
     return not by_hand and re.fullmatch(rf"{name}-\d{{8}}", metadata["name"]) is not None

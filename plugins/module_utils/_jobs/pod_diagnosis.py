@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""Why a pod does not start, or was ended, in words: from its status and its events, as the Kubernetes API has them."""
+"""Why a pod does not start, or was terminated, from its status and its events as the Kubernetes API has them."""
 
 from __future__ import annotations
 
@@ -12,32 +12,35 @@ from typing import Any
 # Reasons of a waiting container that is not just being started (kubernetes pkg/kubelet/images/types.go,
 # pkg/kubelet/kuberuntime/kuberuntime_container.go and, of the registry, k8s.io/cri-api/pkg/errors).
 _ADVICE = {
-    "ErrImagePull": "Look at the image's name and at the pull secrets (postgres_backup_image)",
-    "ImagePullBackOff": "Look at the image's name and at the pull secrets (postgres_backup_image)",
-    "RegistryUnavailable": "Look at the registry, and at the node's way to it",
-    "ImageInspectError": "Look at the node's container runtime",
+    "ErrImagePull": "Check the image's name and the pull secrets (postgres_backup_image)",
+    "ImagePullBackOff": "Check the image's name and the pull secrets (postgres_backup_image)",
+    "RegistryUnavailable": "Check the registry, and the node's connection to it",
+    "ImageInspectError": "Check the node's container runtime",
     "SignatureValidationFailed": "Name an image whose signature the node accepts (postgres_backup_image)",
-    "ErrImageNeverPull": "The image is not on the node, and its pull policy is Never: load it there",
+    "ErrImageNeverPull": "The image is not on the node, and its pull policy is Never: load it onto the node",
     "InvalidImageName": "Correct the image's name (postgres_backup_image)",
-    "CreateContainerConfigError": "Create what is missing, or name what is there (postgres_backup_secret_name, …_key)",
-    "CreateContainerError": "Look at the pod's events",
-    "RunContainerError": "Look at the pod's events",
+    "CreateContainerConfigError": (
+        "Create the missing object, or name an existing one (postgres_backup_secret_name, …_key)"
+    ),
+    "CreateContainerError": "Check the pod's events",
+    "RunContainerError": "Check the pod's events",
 }
 _EVENT_ADVICE = {
-    "FailedMount": "Look at the volume and at the server behind it",
-    "FailedAttachVolume": "Look at the volume: is it in use on another node?",
-    "FailedCreatePodSandBox": "Look at the node's network and container runtime",
-    "NodeNotReady": "Look at the node (kubectl get nodes)",
-    "FailedCreate": "Look at the Job's events: quota, Pod Security or a missing ServiceAccount",
+    "FailedMount": "Check the volume and the server behind it",
+    "FailedAttachVolume": "Check the volume: is it in use on another node?",
+    "FailedCreatePodSandBox": "Check the node's network and container runtime",
+    "NodeNotReady": "Check the node (kubectl get nodes)",
+    "FailedCreate": "Check the Job's events: quota, Pod Security or a missing ServiceAccount",
 }
-_UNSCHEDULABLE_ADVICE = "Look at the claim, the nodes' room and the pod's requests, node selector and tolerations"
+_UNSCHEDULABLE_ADVICE = (
+    "Check the claim, the nodes' free resources and the pod's requests, node selector and tolerations"
+)
 _RESOURCES_ADVICE = (
-    "Let the container's requests and limits be what the namespace's quota and limit ranges allow "
-    "(postgres_backup_resources)"
+    "Set requests and limits that the namespace's quota and limit ranges allow (postgres_backup_resources)"
 )
 
-# The cause can only be read in Kubernetes' messages: they quote the kernel, Go's net package and HTTP. With these words
-# something is away that comes back by itself, or busy: a registry, the volume's server, a webhook.
+# The cause is only in Kubernetes' messages, which quote the kernel, Go's net package and HTTP. These words mean that a
+# registry, the volume's server or a webhook is busy or unavailable, which may resolve itself.
 _AWAY = re.compile(
     r"time(d )?-?out|deadline exceeded|connection (refused|reset)|broken pipe|no route to host|host is down"
     r"|network is (unreachable|down)|no such host|server misbehaving|temporary failure|unexpected EOF|: EOF"
@@ -46,7 +49,7 @@ _AWAY = re.compile(
     r"|input/output error|no space left on device|is reserved for",
     re.IGNORECASE,
 )
-# A pod that names what is not there.
+# A pod that names an object that does not exist.
 _MISSING = re.compile(r'(configmaps?|secrets?|persistentvolumeclaims?) "[^"]*" not found|non-existent', re.IGNORECASE)
 # (kubernetes plugin/pkg/admission/limitranger, k8s.io/apiserver/pkg/admission/plugin/resourcequota.)
 _RESOURCES = re.compile(r"exceeded quota|must specify|usage per (Container|Pod)|limit to request ratio", re.IGNORECASE)
@@ -61,10 +64,11 @@ _PASS_UNLESS_MISSING = frozenset({
 
 @dataclass(frozen=True)
 class PodProblem:
-    """What a pod waits for, or was ended by: Kubernetes' own `reason` and `message`, and what a person can do.
+    """Why a pod waits, or was terminated: Kubernetes' `reason` and `message`, and `advice` for the user.
 
-    `may_pass` when time may mend it without anybody who changes the pod or what it names: a node that is cordoned, full
-    or not there yet, a volume's server or a registry that is away. `is_for_node` while the pod has no node.
+    `may_pass` when the problem may resolve itself without a change to the pod or to an object that it names: a node
+    that is cordoned, full or not ready yet, a volume's server or a registry that is unavailable. `is_for_node` while
+    the pod has no node.
     """
 
     reason: str
@@ -78,9 +82,9 @@ class PodProblem:
 
 
 def startup_problem(pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]] = ()) -> PodProblem | None:
-    """What keeps this pod from running; None when nothing is known to.
+    """Why this pod does not run; None when no reason is known.
 
-    `events` are the pod's; a warning among them counts only while the pod's containers have not started.
+    `events` are the pod's; warnings among them are ignored once the pod's containers have started.
     """
     status = pod.get("status", {})
     for condition in status.get("conditions", []):
@@ -102,11 +106,11 @@ def startup_problem(pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]] 
 
 
 def event_problem(events: Iterable[Mapping[str, Any]]) -> PodProblem | None:
-    """The newest warning among the events that tells why a pod does not come to be; None without one."""
-    telling = [event for event in events if event.get("type") == "Warning" and event.get("reason") in _EVENT_ADVICE]
-    if not telling:
+    """The newest warning among the events with the reason why a pod is not created or started; None without one."""
+    warnings = [event for event in events if event.get("type") == "Warning" and event.get("reason") in _EVENT_ADVICE]
+    if not warnings:
         return None
-    newest = max(telling, key=_time)
+    newest = max(warnings, key=_time)
     reason, message = newest["reason"], _text(newest)
     asks_too_much = reason == "FailedCreate" and _RESOURCES.search(message)
     advice = _RESOURCES_ADVICE if asks_too_much else _EVENT_ADVICE[reason]
@@ -120,13 +124,13 @@ def _may_pass(reason: str, message: str) -> bool:
         return True
     quota = _QUOTA_USED.search(message)
     if quota is not None:
-        # Others' pods end; a quota of which nothing is used is too small.
+        # Other pods end and free their share; a quota of which nothing is used is too small.
         return not _NOTHING_USED.search(quota["used"])
     return _AWAY.search(message) is not None
 
 
 def _pull_failure(events: Iterable[Mapping[str, Any]]) -> str:
-    """Why an image could not be pulled: kubelets before 1.32 say it in an event only, while they wait to try again."""
+    """Why an image could not be pulled: kubelets before 1.32 report it only in an event while they back off."""
     failures = [event for event in events if event.get("reason") == "Failed" and "pull" in _text(event)]
     return _text(max(failures, key=_time)) if failures else ""
 
@@ -135,40 +139,41 @@ def _time(event: Mapping[str, Any]) -> str:
     return event.get("lastTimestamp") or event.get("eventTime") or ""
 
 
-def _text(found: Mapping[str, Any]) -> str:
-    return str(found.get("message") or "no message").strip().rstrip(".")
+def _text(source: Mapping[str, Any]) -> str:
+    """The message of an event, a condition or a status."""
+    return str(source.get("message") or "no message").strip().rstrip(".")
 
 
-# What ended a pod from outside (kubernetes pkg/kubelet/eviction, pod/v1 ContainerStateTerminated).
+# Why a pod was terminated by others (kubernetes pkg/kubelet/eviction, pod/v1 ContainerStateTerminated).
 _KILLED_ADVICE = {
-    "Evicted": "Give it more room (size_limit), or find a node that has it",
+    "Evicted": "Raise its size limit (size_limit), or use a node with more free resources",
     "OOMKilled": "Raise the CronJob's memory limit (postgres_backup_resources)",
-    "NodeShutdown": "Run it again when the node is back",
-    "Terminated": "Run it again when the node is back",
+    "NodeShutdown": "Run it again when the node is available again",
+    "Terminated": "Run it again when the node is available again",
 }
 
 
 def termination_cause(pod: Mapping[str, Any]) -> PodProblem | None:
-    """Why Kubernetes ended a pod, or the kernel one of its containers; None where nobody did."""
+    """Why Kubernetes terminated a pod, or the kernel one of its containers; None where neither did."""
     status = pod.get("status", {})
     if status.get("phase") == "Failed" and status.get("reason"):
-        advice = _KILLED_ADVICE.get(status["reason"], "Look at the pod's node")
+        advice = _KILLED_ADVICE.get(status["reason"], "Check the pod's node")
         return PodProblem(status["reason"], _text(status), advice)
     for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
         for state in (container.get("state") or {}, container.get("lastState") or {}):
-            ended = state.get("terminated") or {}
-            if ended.get("reason") == "OOMKilled":
+            terminated = state.get("terminated") or {}
+            if terminated.get("reason") == "OOMKilled":
                 message = f"the container '{container['name']}' needed more memory than its limit"
                 return PodProblem("OOMKilled", message, _KILLED_ADVICE["OOMKilled"])
     return None
 
 
-# A Job's own rule ended it (batch/v1 podFailurePolicy): the run's exit status said that another try cannot help.
+# The Job's podFailurePolicy (batch/v1) ended it: by the run's exit status, another attempt could not succeed.
 _NOT_AGAIN = "PodFailurePolicy"
 
 
 def has_succeeded(pod: Mapping[str, Any], container: str) -> bool:
-    """Whether this container of the pod ended with exit status 0, whatever the others do."""
+    """Whether this container of the pod ended with exit status 0, whatever the state of the others."""
     return any(
         status["name"] == container and ((status.get("state") or {}).get("terminated") or {}).get("exitCode") == 0
         for status in pod.get("status", {}).get("containerStatuses") or []
@@ -176,7 +181,7 @@ def has_succeeded(pod: Mapping[str, Any], container: str) -> bool:
 
 
 def running_beside(pod: Mapping[str, Any], container: str) -> tuple[str, ...]:
-    """The pod's other containers that run; one that Kubernetes ends by itself (restartPolicy Always) is not told of."""
+    """The names of the pod's other running containers, without those that Kubernetes ends (restartPolicy Always)."""
     return tuple(
         status["name"]
         for status in pod.get("status", {}).get("containerStatuses") or []
@@ -193,7 +198,7 @@ def job_end(job: Mapping[str, Any]) -> str | None:
 
 
 def job_failure(job: Mapping[str, Any]) -> str:
-    """Why a Job failed, in Kubernetes' words."""
+    """Why a Job failed: Kubernetes' reason and message."""
     for condition in job.get("status", {}).get("conditions") or []:
         if condition["type"] == "Failed":
             reason = condition.get("reason", "Failed")

@@ -28,7 +28,7 @@ class ServiceName:
 
 @dataclass(frozen=True)
 class PostgresServer:
-    """What the service and its pods reveal of the server; fields that are not known are None or empty.
+    """What is known of the server from its service and pods; fields that are not known are None or empty.
 
     `problem` names what is missing: `service`, `port`, `selector`, `pod` or `container`; `labels` when the service
     would select the backup's pods too. `found` describes what exists instead. `port` is the container's.
@@ -77,9 +77,9 @@ def postgres_server(service: Object | None, pods: Iterable[Object], port: int) -
     if not service:
         return PostgresServer(problem="service", found="no such service")
     ports = service["spec"].get("ports") or []
-    service_port = next((each for each in ports if each["port"] == port), None)
+    service_port = next((entry for entry in ports if entry["port"] == port), None)
     if service_port is None:
-        return PostgresServer(problem="port", found=f"the ports {', '.join(str(each['port']) for each in ports)}")
+        return PostgresServer(problem="port", found=f"the ports {', '.join(str(entry['port']) for entry in ports)}")
     selector = selector_of(service)
     if not selector:
         return PostgresServer(problem="selector", found="a service without a selector")
@@ -116,17 +116,18 @@ def labels_problem(server: PostgresServer, backup_labels: Mapping[str, str]) -> 
 def _is_ready(pod: Object) -> bool:
     """Whether the pod gets a service's connections: ready, and not being deleted."""
     conditions = (pod.get("status") or {}).get("conditions") or []
-    is_ready = any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+    is_ready = any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
     return is_ready and "deletionTimestamp" not in pod["metadata"]
 
 
 def _serving_container(spec: Object, target: int | str) -> tuple[Object, int] | None:
     """The container that serves the target port, a number or a name, and the port's number.
 
-    A sidecar container is an init container that is always restarted. A container need not declare its ports: the only
-    one of a pod is the one that serves.
+    A sidecar container is an init container that is always restarted. Containers need not declare their ports: in a pod
+    with one container, this is the one that serves.
     """
-    sidecars = [each for each in spec.get("initContainers") or [] if each.get("restartPolicy") == "Always"]
+    init_containers = spec.get("initContainers") or []
+    sidecars = [container for container in init_containers if container.get("restartPolicy") == "Always"]
     for container in [*spec["containers"], *sidecars]:
         for port in container.get("ports") or []:
             if target in (port["containerPort"], port.get("name")):

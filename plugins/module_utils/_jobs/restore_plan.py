@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What the restore of one database does, worked out from a backup's contents: names, SQL and pieces of the text.
+"""The plan for the restore of one database, from a backup's contents: names, SQL and pieces of the text.
 
 The pod (restore.sh) gets it as RESTORE_* variables. All SQL is made here, with its names quoted; the script puts none
 together.
@@ -22,13 +22,13 @@ from ..errors import ExpectationError
 NAME_BYTES = 63
 # Linux takes no longer string into a program's environment (execve(2), MAX_ARG_STRLEN).
 VARIABLE_BYTES = 131_000
-# The setting that a temporary database has until it is finished; the value tells for which name it was made. Unlike
-# the comment, which the dump may bring its own of, it can go in the transaction that gives the name.
+# The setting that marks a temporary database until it is finished; its value is a hash of the final name. Unlike the
+# comment, which the dump may replace, it can be removed in the transaction that renames the database.
 MARK = "postgres_backup.unfinished_restore"
-# Settings are made before the body, which may need them; the rest must not hold up or open the database while it is
-# restored.
+# Settings are set before the body, which may need them; the other properties must not delay the restore, or allow
+# connections during it.
 _SETTING = re.compile(r'\s+(?:RE)?SET\s+(?!TABLESPACE\b)(?:"(?P<quoted>[^"]+)"|(?P<plain>[\w.]+))', re.IGNORECASE)
-# These would stand in the way of the sessions that restore, or change what they write, and no dump needs them: made
+# These could make the sessions of the restore fail, or change what they write, and no dump needs them: they are set
 # after the body.
 _HINDERING = frozenset({
     "array_nulls", "client_min_messages", "default_transaction_deferrable", "default_transaction_isolation",
@@ -38,24 +38,20 @@ _HINDERING = frozenset({
     "session_replication_role", "statement_timeout", "temp_file_limit", "temp_tablespaces", "transaction_timeout",
     "zero_damaged_pages",
 })  # fmt: skip
-# In a session that sets the database's settings: the names of those that the server did not take.
+# In a session that sets the settings of the database: the names of those that the server rejected.
 _LEFT_OUT = "postgres_backup.left_out"
 _ALTER = re.compile(r"ALTER\s+(?:DATABASE|ROLE)\s", re.IGNORECASE)
-# What is given in the same transaction as the name: until then our own limit holds.
+# These are set in the same transaction as the name: until then, the connection limit of the restore applies.
 _LIMITS = re.compile(r"\s+(?:CONNECTION\s+LIMIT|IS_TEMPLATE|ALLOW_CONNECTIONS)\b", re.IGNORECASE)
 _NAME_OPTIONS = ("tablespace", "locale_provider")
 _TEXT_OPTIONS = ("encoding", "locale", "lc_collate", "lc_ctype", "icu_locale", "icu_rules", "builtin_locale")
 _SYSTEM = ("template0", "template1")
-_KILLED = (
-    "the pod left none: it was killed, or its node went away. The next restore of this database drops the temporary "
-    "one that it may have left"
-)
 _MAJOR = re.compile(r"[0-9]+")
 
 
 @dataclass(frozen=True)
 class RestoreRequest:
-    """What somebody asks for; `contents` as Contents.to_dict() gives it, `token` a word that no other restore has."""
+    """The options of a restore; `contents` as Contents.to_dict() returns it, `token` unique to this restore."""
 
     backup: str
     sha256: str
@@ -77,7 +73,7 @@ class RestoreRequest:
 
 @dataclass(frozen=True)
 class RestorePlan:
-    """The names, the pod's variables, and what to warn of."""
+    """The names, the variables of the pod, and warnings."""
 
     target: str
     temporary: str
@@ -88,11 +84,11 @@ class RestorePlan:
 
 
 def plan_restore(request: RestoreRequest) -> RestorePlan:
-    """Raises ExpectationError, which names the option, for what cannot be restored."""
+    """Raises ExpectationError, which names the option, if that cannot be restored."""
     database = _database(request)
     target = request.target
     _check_target(request)
-    # In ASCII: a session in a database of another encoding than the server's own finds no other name.
+    # In ASCII: a session in a database with another encoding could not find any other name.
     plain = "".join(character if character.isascii() else "_" for character in target)
     temporary = cut_name(plain, f"_restoring_{request.token}")
     old = cut_name(target, f"_before_restore_{request.now.astimezone(timezone.utc):%Y%m%d%H%M%S}")
@@ -160,12 +156,12 @@ class _Statements:
         self.last: list[str] = []
         warnings: list[str] = []
         body = database["body_offset_bytes"]
-        for found in database["properties"]:
-            before, after = found["before"], found["after"]
+        for entry in database["properties"]:
+            before, after = entry["before"], entry["after"]
             if after is None:
                 warnings.append(
-                    f"the statement about the database at byte {found['offset_bytes']} of the backup's text is too "
-                    "long to be carried over: run it by hand"
+                    f"the statement about the database at byte {entry['offset_bytes']} of the backup's text is too "
+                    "long and was omitted: run it by hand"
                 )
                 continue
             statement = f"{before}{quote_name(temporary)}{after}"
@@ -177,22 +173,22 @@ class _Statements:
                 self.late.append(statement)
                 continue
             settings.append((name, statement))
-            if found["offset_bytes"] < body and name not in _HINDERING:
+            if entry["offset_bytes"] < body and name not in _HINDERING:
                 self.early.append((name, statement))
                 resets.append((name, f"{before}{quote_name(temporary)} RESET {quote_name(name)};"))
-        # PostgreSQL keeps settings in the order in which they were made: the source's.
+        # PostgreSQL keeps settings in the order in which they were set, here that of the source.
         self.late_settings = [*resets, *settings] if len(settings) > len(self.early) else []
         self.warnings = tuple(warnings)
 
 
 def _setting_name(before: str, after: str) -> str | None:
     """Which setting ALTER DATABASE or ALTER ROLE IN DATABASE sets or resets; None for other statements."""
-    found = _SETTING.match(after) if _ALTER.match(before) else None
-    return (found["quoted"] or found["plain"]).lower() if found else None
+    match = _SETTING.match(after) if _ALTER.match(before) else None
+    return (match["quoted"] or match["plain"]).lower() if match else None
 
 
 def _settings_sql(settings: list[tuple[str, str]]) -> str:
-    """SQL for these statements, each with its setting's name; it answers with those that the server did not take.
+    """SQL for these statements, each with its setting's name; it returns those that the server rejected.
 
     A newer version may have removed a setting, or no longer know its value; a library may reserve its prefix.
     """
@@ -228,7 +224,7 @@ def pieces(database: Mapping[str, Any]) -> list[tuple[int, int]]:
 
 
 def create_statement(database: Mapping[str, Any], name: str) -> str:
-    """CREATE DATABASE without its semicolon; without the dump's own options in the server's encoding and locale."""
+    """CREATE DATABASE without its semicolon; in the server's encoding and locale if the dump has no options."""
     options = database.get("create_options") or {}
     parts = [f"CREATE DATABASE {quote_name(name)} TEMPLATE template0"]
     if database.get("owner") is not None:
@@ -241,7 +237,7 @@ def create_statement(database: Mapping[str, Any], name: str) -> str:
 
 
 def cut_name(name: str, ending: str) -> str:
-    """The name with this ending in at most 63 bytes of UTF-8, cut between two characters."""
+    """The name with this suffix in at most 63 bytes of UTF-8, truncated between two characters."""
     room = NAME_BYTES - len(ending.encode())
     return name.encode()[:room].decode("utf-8", "ignore") + ending
 
@@ -252,7 +248,7 @@ def quote_name(name: str) -> str:
 
 
 def quote_text(text: str) -> str:
-    """An SQL string, whatever standard_conforming_strings is."""
+    """An SQL string that does not depend on standard_conforming_strings."""
     quoted = text.replace("'", "''")
     return "E'" + quoted.replace("\\", "\\\\") + "'" if "\\" in quoted else f"'{quoted}'"
 
@@ -265,14 +261,14 @@ def _database(request: RestoreRequest) -> Mapping[str, Any]:
     contents = request.contents
     if not contents.get("complete") or contents.get("kind") != "cluster":
         raise ExpectationError(
-            "contents: expected those of a whole backup of a server (pg_dumpall), found "
+            "contents: expected those of a complete dump of all databases (pg_dumpall), found "
             f"{'another kind of dump' if contents.get('complete') else 'an incomplete one'}. "
-            "Fetch the backup with verify: true, and give the contents that this returns"
+            "Fetch the backup with verify: true, and pass the contents that this returns"
         )
-    named = [each for each in contents["databases"] if each["name"] == request.database]
+    named = [one for one in contents["databases"] if one["name"] == request.database]
     if len(named) != 1:
-        there = ", ".join(str(each["name"]) for each in contents["databases"]) or "none"
-        raise ExpectationError(f"database: expected one of those in the backup ({there}), found '{request.database}'")
+        names = ", ".join(str(one["name"]) for one in contents["databases"]) or "none"
+        raise ExpectationError(f"database: expected one of those in the backup ({names}), found '{request.database}'")
     database: Mapping[str, Any] = named[0]
     if "properties" not in database or "roles" not in database:
         raise ExpectationError(
@@ -289,10 +285,10 @@ def _check_target(request: RestoreRequest) -> None:
     if not 0 < size <= NAME_BYTES:
         raise ExpectationError(f"{option}: expected a name of 1 to {NAME_BYTES} bytes, found {size} bytes")
     if any(character in target for character in "\0\n\r"):
-        raise ExpectationError(f"{option}: expected a name without line breaks, which pg_dumpall refuses")
+        raise ExpectationError(f"{option}: expected a name without line breaks, which pg_dumpall rejects")
     if target in _SYSTEM:
         raise ExpectationError(
-            f"{option}: '{target}' is what the server makes new databases from and is not replaced. Set new_name"
+            f"{option}: '{target}' is a template for new databases and cannot be replaced. Set new_name"
         )
     if re.fullmatch(r"[0-9a-fA-F]{64}", request.sha256) is None:
         raise ExpectationError("sha256: expected 64 hexadecimal digits, as backup_fetch returns them")
@@ -300,19 +296,19 @@ def _check_target(request: RestoreRequest) -> None:
 
 def _major(contents: Mapping[str, Any]) -> str:
     header = contents.get("header") or {}
-    found = _MAJOR.match(contents.get("server_version") or header.get("server_version") or "")
-    return found[0] if found else ""
+    match = _MAJOR.match(contents.get("server_version") or header.get("server_version") or "")
+    return match[0] if match else ""
 
 
 def _roles(database: Mapping[str, Any]) -> list[str]:
-    """Those that the section uses, the owner too."""
+    """The roles that the section uses, including the owner."""
     owner = database.get("owner")
     return list(dict.fromkeys([*([owner] if owner else []), *database["roles"]]))
 
 
 def _globals_end(contents: Mapping[str, Any]) -> int:
-    found = contents.get("globals") or {"offset_bytes": 0, "length_bytes": 0}
-    return int(found["offset_bytes"]) + int(found["length_bytes"])
+    section = contents.get("globals") or {"offset_bytes": 0, "length_bytes": 0}
+    return int(section["offset_bytes"]) + int(section["length_bytes"])
 
 
 def _check_variables(variables: Mapping[str, str]) -> None:
@@ -321,8 +317,8 @@ def _check_variables(variables: Mapping[str, str]) -> None:
             size = len(text.encode())
         except UnicodeEncodeError:
             raise ExpectationError(
-                f"contents: the database's name or its own statements ({name}) are not in an encoding that Kubernetes "
-                "can carry (UTF-8). Restore it by hand, as the runbook shows"
+                f"contents: the database's name or its own statements ({name}) are not valid UTF-8, which Kubernetes "
+                "requires. Restore it by hand, as the runbook shows"
             ) from None
         if size > VARIABLE_BYTES or "\0" in text:
             raise ExpectationError(
@@ -333,17 +329,6 @@ def _check_variables(variables: Mapping[str, str]) -> None:
 
 def database_lists(before: Iterable[str], plan: RestorePlan, replaced: str | None) -> tuple[str, str]:
     """The server's databases before and after, one a line, for a diff."""
-    there = sorted(before)
-    after = sorted({*there, plan.target, *([replaced] if replaced else [])})
-    return "".join(f"{name}\n" for name in there), "".join(f"{name}\n" for name in after)
-
-
-def failure(job: str, state: str, reason: str | None, result: Mapping[str, Any]) -> str:
-    """What a restore that failed says: `state` and `reason` are the Job's, `result` is what the script said."""
-    said = result.get("reason")
-    if reason is not None and reason.startswith("DeadlineExceeded"):
-        said = f"it took longer than `timeout`. {said or ''}".rstrip()
-    return (
-        f"the restore failed: expected the Job '{job}' to complete, found {state.lower()} ({reason}). "
-        f"Reason: {said or _KILLED}"
-    )
+    existing = sorted(before)
+    after = sorted({*existing, plan.target, *([replaced] if replaced else [])})
+    return "".join(f"{name}\n" for name in existing), "".join(f"{name}\n" for name in after)

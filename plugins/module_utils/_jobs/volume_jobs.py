@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The Jobs that do something with a CronJob's volume by the script that the modules carry: reader, drill, restore.
+"""The Jobs that run the modules' copy of the script with a CronJob's volume: reader, drill, restore.
 
 All objects are plain dictionaries as the Kubernetes API has them (batch/v1).
 """
@@ -16,30 +16,30 @@ from .job_templates import PREFIX, BackupMount, Object, backup_mount, variables
 
 COMPONENT = "app.kubernetes.io/component"
 READER, DRILL, RESTORE = "reader", "drill", "restore"
-# How long a finished Job may stay if nobody deletes it.
+# How long a finished Job is kept if no module deletes it.
 TTL_SECONDS = 120
-# How long a reader may take besides the time that it stays.
+# How long a reader may take, in addition to the time that it waits.
 READER_DEADLINE_SECONDS = 600
 # Where the script works in the pod.
 SCRATCH = "/postgres-backup-scratch"
 SCRATCH_VOLUME = "postgres-backup-scratch"
-# The first container, where there is one: its name and its words.
+# The init container, where there is one: its name and its arguments.
 PREPARE = "prepare"
 _PREPARE_WORDS = ("_drill_prepare",)
-# Where a pod's user id is known, its passwd file is an annotation of the pod.
+# Where a pod's user id is known, an annotation of the pod contains its passwd file.
 _USER_FILE = "postgres-backup.homelab/passwd"
 _USER_VOLUME = "postgres-backup-user"
 
 
 @dataclass(frozen=True)
 class VolumeWork:
-    """What a Job is to do: run `backup.sh WORDS`, in a container named after its `kind`.
+    """The work of a Job: run `backup.sh WORDS`, in a container named after its `kind`.
 
-    `directory` is the folder that holds the backups where the CronJob
-    does not say it; `writes` mounts the volume writable; `node` is where the pod must run; `variables` are added to the
-    CronJob's own POSTGRES_BACKUP_*; `credentials` leaves the container the rest of its environment and its mounts;
-    `volumes` and `mounts` are added to the pod and to its containers; `passwd` gives the container a passwd file that
-    names its user id; a reader stays for `stay_seconds` so that more can be read.
+    `directory` is the folder with the backups where the CronJob does not define it; `writes` mounts the volume
+    writable; `node` is where the pod must run; `variables` are added to the CronJob's POSTGRES_BACKUP_*; `credentials`
+    keeps the rest of the container's environment and its mounts; `volumes` and `mounts` are added to the pod and to its
+    containers; `passwd` adds a passwd file that names the container's user id; a reader then waits for `stay_seconds`,
+    so that more can be read.
     """
 
     kind: str
@@ -59,9 +59,9 @@ class VolumeWork:
 
 @dataclass(frozen=True)
 class ReaderRequest:
-    """What a reader is to do: run `backup.sh WORDS`, then stay for `stay_seconds` so that more can be read.
+    """The work of a reader: run `backup.sh WORDS`, then wait for `stay_seconds`, so that more can be read.
 
-    `directory` is the folder that holds the backups where the CronJob does not say it; `writes` mounts the volume
+    `directory` is the folder with the backups where the CronJob does not define it; `writes` mounts the volume
     writable; `node` is where the pod must run.
     """
 
@@ -73,7 +73,7 @@ class ReaderRequest:
 
 
 def reader_job(cronjob: Mapping[str, Any], name: str, script: Mapping[str, str], request: ReaderRequest) -> Object:
-    """The Job of a reader; `script` has the texts of the script's files that it needs by their names."""
+    """The Job of a reader; `script` has the texts of the script's files that it needs, by their names."""
     work = VolumeWork(
         kind=READER,
         words=request.words,
@@ -87,12 +87,12 @@ def reader_job(cronjob: Mapping[str, Any], name: str, script: Mapping[str, str],
 
 
 def volume_job(cronjob: Mapping[str, Any], name: str, script: Mapping[str, str], work: VolumeWork) -> Object:
-    """A Job like the backup's own, without its other containers; without credentials, secrets and other volumes too.
+    """A Job like those of the CronJob, without other containers, Secrets or volumes (unless `work.credentials`).
 
-    `script` has the texts of the script's files that the work needs by their names. Raises TemplateError where the
-    volume is not clear.
+    `script` has the texts of the script's files that the work needs, by their names. Raises TemplateError where it is
+    not clear which volume has the backups.
     """
-    there = backup_mount(cronjob, work.directory)
+    mount = backup_mount(cronjob, work.directory)
     template = cronjob["spec"]["jobTemplate"]["spec"]["template"]
     metadata = template.get("metadata") or {}
     labels = {**(metadata.get("labels") or {}), COMPONENT: work.kind}
@@ -100,8 +100,8 @@ def volume_job(cronjob: Mapping[str, Any], name: str, script: Mapping[str, str],
     spec = copy.deepcopy(dict(template["spec"]))
     for key in ("initContainers", "ephemeralContainers", "activeDeadlineSeconds"):
         spec.pop(key, None)
-    container = _container(there, cronjob["metadata"]["name"], script, work)
-    volumes = spec.get("volumes", []) if work.credentials else [copy.deepcopy(dict(there.volume))]
+    container = _container(mount, cronjob["metadata"]["name"], script, work)
+    volumes = spec.get("volumes", []) if work.credentials else [copy.deepcopy(dict(mount.volume))]
     spec |= {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
@@ -128,9 +128,9 @@ def volume_job(cronjob: Mapping[str, Any], name: str, script: Mapping[str, str],
 
 
 def _add_passwd(spec: Object, container: Object) -> dict[str, str]:
-    """A passwd file for the container, whose user id the image need not know; returns the pod's annotations for it.
+    """Add a passwd file with the container's user id, which the image may not have; returns the pod's annotations.
 
-    A user id that nobody has set is known in the pod only: there a first container writes the file, a second's work.
+    A user id that the CronJob does not set is only known in the pod: an init container writes the file there.
     """
     identity = {**(spec.get("securityContext") or {}), **(container.get("securityContext") or {})}
     mount = {"mountPath": "/etc/passwd", "subPath": "passwd", "readOnly": True}
@@ -149,57 +149,56 @@ def _add_passwd(spec: Object, container: Object) -> dict[str, str]:
     return annotations
 
 
-def _container(there: BackupMount, cronjob: str, script: Mapping[str, str], work: VolumeWork) -> Object:
-    environment = _environment(there, cronjob, work)
+def _container(mount: BackupMount, cronjob: str, script: Mapping[str, str], work: VolumeWork) -> Object:
+    environment = _environment(mount, cronjob, work)
     environment |= {_variable(name): _value(text) for name, text in script.items()}
     environment |= {"STAY_SECONDS": _value(str(work.stay_seconds)), "TMPDIR": _value(SCRATCH)}
-    mount = {**there.mount, "readOnly": not work.writes}
-    others = [other for other in there.container.get("volumeMounts", []) if other != there.mount]
-    made = {
+    others = [other for other in mount.container.get("volumeMounts", []) if other != mount.mount]
+    container = {
         "name": work.kind,
-        "image": there.container["image"],
+        "image": mount.container["image"],
         "command": ["/bin/sh", "-c", _boot(script), "backup.sh"],
         "args": list(work.words),
         "env": [{"name": name, **source} for name, source in environment.items()],
         "volumeMounts": [
-            mount,
+            {**mount.mount, "readOnly": not work.writes},
             *(copy.deepcopy(others) if work.credentials else []),
             {"name": SCRATCH_VOLUME, "mountPath": SCRATCH},
             *work.mounts,
         ],
     }
     kept = ("imagePullPolicy", "securityContext", "resources", *(("envFrom",) if work.credentials else ()))
-    made |= {key: copy.deepcopy(there.container[key]) for key in kept if key in there.container}
-    return made
+    container |= {key: copy.deepcopy(mount.container[key]) for key in kept if key in mount.container}
+    return container
 
 
-def _environment(there: BackupMount, cronjob: str, work: VolumeWork) -> dict[str, Object]:
-    """Each variable's value or where it comes from."""
+def _environment(mount: BackupMount, cronjob: str, work: VolumeWork) -> dict[str, Object]:
+    """The value of each variable, or its source."""
     if work.credentials:
         kept = {
             entry["name"]: {key: copy.deepcopy(entry[key]) for key in ("value", "valueFrom") if key in entry}
-            for entry in there.container.get("env", [])
+            for entry in mount.container.get("env", [])
         }
     else:
-        own = variables(there.container)
+        own = variables(mount.container)
         kept = {name: {"value": text} for name, text in own.items() if name.startswith(PREFIX)}
-    # What the CronJob has was escaped when it was made; what is added here was not.
-    is_escaped = work.directory is None and f"{PREFIX}DIR" in variables(there.container)
+    # The CronJob's values are escaped already; those that are added here are not.
+    is_escaped = work.directory is None and f"{PREFIX}DIR" in variables(mount.container)
     return {
         f"{PREFIX}NAME": {"value": cronjob},
         **kept,
-        f"{PREFIX}DIR": {"value": there.directory} if is_escaped else _value(there.directory),
+        f"{PREFIX}DIR": {"value": mount.directory} if is_escaped else _value(mount.directory),
         **{name: _value(text) for name, text in work.variables.items()},
     }
 
 
 def _variable(file: str) -> str:
-    """The files travel in variables: the namespace needs no ConfigMap, and any image's shell can write them."""
+    """The variable with a file's text: this needs no ConfigMap in the namespace, only a shell in the image."""
     return "FILE_" + file.upper().replace(".", "_").replace("-", "_")
 
 
 def _boot(files: Iterable[str]) -> str:
-    """A shell's program that writes the files, runs the script, and stays for as long as it is told to."""
+    """A shell program that writes the files, runs the script, and then waits for STAY_SECONDS."""
     lines = ["umask 077", f'mkdir -p "{SCRATCH}/script" || exit 2']
     for file in files:
         lines += [f"printf '%s' \"${_variable(file)}\" >{SCRATCH}/script/{file} || exit 2", f"unset {_variable(file)}"]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""Checks of values that several variables of the role have in common.
+"""Checks that several variables of the role share.
 
-Most values are used as text, whatever their type: with `-e postgres_backup_port=5432` the port is a string.
+Most values are checked as text, whatever their type: with `-e postgres_backup_port=5432` the port is a string.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..errors import ExpectationError
 from ..units import duration_seconds, parse_quantity, parse_size
 
 Variables = Mapping[str, Any]
-# From a variable's value and all variables to what is expected; None where the value is valid.
+# Takes a variable's value and all variables; returns what is expected, or None if the value is valid.
 # Optional, since Python 3.9 evaluates an alias.
 Check = Callable[[Any, Variables], Optional[str]]
 
@@ -31,7 +31,7 @@ _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 
 
 def holds(condition: Callable[[Any], bool], expected: str) -> Check:
-    """A check of one value alone."""
+    """A check that needs only the value."""
     return lambda value, _variables: None if condition(value) else expected
 
 
@@ -62,7 +62,7 @@ def duration(least: int, most: int, expected: str) -> Check:
 
 
 def id_or_none(pattern: re.Pattern[str], expected: str) -> Check:
-    """A user or group id, or None where the platform assigns one."""
+    """A user or group id, or None if the platform assigns one."""
 
     def is_valid(value: object) -> bool:
         text = str(value)
@@ -84,13 +84,13 @@ def strings(expected: str, reserved: tuple[str, ...] = ()) -> Check:
 
 
 def whole_number(value: object) -> int | None:
-    """None for anything else, and for a boolean."""
+    """The value as an integer; None if it is not a whole number. A boolean is not a whole number."""
     text = str(value)
     return int(text) if not isinstance(value, bool) and _WHOLE_NUMBER.fullmatch(text) else None
 
 
 def seconds(value: object) -> int | None:
-    """The length of a duration; None for anything else."""
+    """The length of a duration; None if the value is not a duration."""
     try:
         return duration_seconds(str(value))
     except ExpectationError:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What the backups need in the cluster: a namespace, the server's Secret, the server, its CA, a NetworkPolicy."""
+"""What the backups need in the cluster: a namespace, the Secret, the server, its CA, a NetworkPolicy."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def _server_messages(server: Object, service: str, variables: Object) -> Iterato
         )
     elif problem == "selector" and needs_image:
         yield (
-            f"postgres_backup_image: expected pods behind the service {service} to learn the image from, found {found}."
-            " Set postgres_backup_image to one with pg_dumpall of the server's major version."
+            f"postgres_backup_image: expected pods behind the service {service} that show the server's image, "
+            f"found {found}. Set postgres_backup_image to one with pg_dumpall of the server's major version."
         )
     elif problem == "pod":
         yield (
@@ -92,14 +92,14 @@ def _server_messages(server: Object, service: str, variables: Object) -> Iterato
         )
     elif problem == "labels":
         yield (
-            f"postgres_backup_pod_labels: expected labels that the service {service} does not select, found {found} "
-            "among them: the backup's pods would get the server's connections. Set other postgres_backup_pod_labels, "
-            "or let the service select by more labels."
+            f"postgres_backup_pod_labels: expected labels that the service {service} does not select, found {found}: "
+            "the service would send connections to the backup's pods. Set other postgres_backup_pod_labels, "
+            "or add labels to the service's selector."
         )
     elif server.get("unreadable") and needs_image:
         yield (
-            f"postgres_backup_image: expected to learn the image from the pods behind the service {service}, found that"
-            " this user may not read services and pods there. Set postgres_backup_image to the server's image."
+            "postgres_backup_image: the server's image is unknown, because this user may not read the service "
+            f"{service} and its pods. Set postgres_backup_image to the server's image."
         )
 
 
@@ -125,30 +125,31 @@ def _ca_messages(ca: Object, variables: Object) -> Iterator[str]:
 def _policy_messages(
     server: Object, service: ServiceName | None, policies: Sequence[Object] | None, variables: Object
 ) -> Iterator[str]:
-    """The role's policy for the server's pods only makes sense beside another one that isolates them."""
+    """The role's policy for the server's pods requires another policy that already isolates them."""
     own = f"{variables['postgres_backup_name']}{SERVER_POLICY_SUFFIX}"
     if service is None or not server.get("selector"):
         yield (
-            "postgres_backup_server_network_policy: expected a service of this cluster, whose pods the policy can name,"
-            f" found {variables['postgres_backup_host']}. Set postgres_backup_server_network_policy to false."
+            "postgres_backup_server_network_policy: expected a service of this cluster, whose pods the policy can "
+            f"select, found {variables['postgres_backup_host']}. Set postgres_backup_server_network_policy to false."
         )
     elif policies is not None and not any(
         policy["metadata"]["name"] != own and _isolates(policy, server.get("labels") or {}) for policy in policies
     ):
         yield (
-            f"postgres_backup_server_network_policy: expected a NetworkPolicy in {service.namespace} that fences in the"
-            " server already, found none: this one alone would shut out all other clients. "
+            f"postgres_backup_server_network_policy: expected a NetworkPolicy in {service.namespace} that already "
+            "isolates the server's pods, found none: the role's policy alone would block all other clients. "
             "Set postgres_backup_server_network_policy to false."
         )
 
 
 def _isolates(policy: Object, labels: Mapping[str, str]) -> bool:
-    """Whether the NetworkPolicy limits who may connect to pods with these labels."""
+    """Whether the NetworkPolicy restricts connections to pods with these labels."""
     spec = policy["spec"]
     selected = (spec.get("podSelector") or {}).get("matchLabels") or {}
     selects = all(labels.get(key) == value for key, value in selected.items())
     return selects and "Ingress" in (spec.get("policyTypes") or [])
 
 
-def _keys(held: Object) -> str:
-    return ", ".join(sorted(held["keys"])) or "no keys"
+def _keys(answer: Object) -> str:
+    """The keys of a Secret or ConfigMap, as a list for people."""
+    return ", ".join(sorted(answer["keys"])) or "no keys"

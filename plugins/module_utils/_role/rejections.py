@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What the API server refuses in its dry run, explained by the role's variables that the refused fields come from."""
+"""What the API server rejects in a dry run, and the role's variables that the rejected fields come from."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ Object = Mapping[str, Any]
 # Optional, since Python 3.9 evaluates an alias.
 Claim = Optional[Object]
 
-# What a message of the API server has in it, and the variable behind it. Messages name fields in several forms: a path,
-# a type of Go's (`ResourceRequirements`), a sentence. Volumes are named instead of numbered, see _with_names.
+# Patterns of the API server's messages, and the variable that each one belongs to. Messages name fields in several
+# forms: a path, a type in Go (`ResourceRequirements`), a sentence. Volumes have names instead of numbers, see
+# _with_volume_names.
 _VARIABLES = {
     re.compile(pattern): f"postgres_backup_{name}"
     for pattern, name in {
@@ -55,18 +56,18 @@ def explain_rejections(
     replacement: Object | None = None,
     storage_classes: Sequence[Object] | None = None,
 ) -> list[str]:
-    """A message for each problem that the dry run of the role's objects shows; an empty list if there is none.
+    """A message for each problem that the dry run of the role's objects shows.
 
     `results` has the result of kubernetes.core.k8s for each of `objects`, in their order: `result`, or `error` with
-    `msg`, and `warnings`. `live_claim` is the claim as it is, where the dry run refuses to change it. `replacement` is
-    the result of a dry run that replaces the backup's CronJob, where that was tried: `result` or `msg`.
-    `storage_classes` are those of the cluster, None where they were not read.
+    `msg`, and `warnings`. `live_claim` is the existing claim, if the dry run rejects a change of it. `replacement` is
+    the result of a dry run that replaces the CronJob of the backups, if there was one: `result` or `msg`.
+    `storage_classes` are those of the cluster, None if they were not read.
     """
     is_backup_refused = any(_is_backup(resource) and "error" in result for resource, result in zip(objects, results))
     messages: list[str] = []
     for resource, result in zip(objects, results):
         if _is_drill(resource) and is_backup_refused:
-            continue  # most likely for the same reason, which is reported once
+            continue  # most likely rejected for the same reason, which is reported once
         error = result.get("error")
         if error is not None and _is_backup(resource) and replacement:
             error = None if "result" in replacement else {"msg": replacement.get("msg") or error["msg"]}
@@ -76,12 +77,12 @@ def explain_rejections(
         messages += [_refused(resource, warning) for warning in warnings if "unknown field" in warning]
     if storage_classes is not None:
         messages += _explain_missing_class(objects, storage_classes)
-    # All objects of a namespace that does not exist are refused alike.
+    # If the namespace does not exist, all its objects are rejected with the same message.
     return list(dict.fromkeys(messages))
 
 
 def _explain(resource: Object, error: str, objects: Sequence[Object], live_claim: Claim) -> list[str]:
-    """One object's refusal; `error` is a sentence that ends with the API server's answer, a Status in JSON."""
+    """Messages for a rejected object. `error` ends with the API server's response, a Status in JSON."""
     status = _status(error)
     message = status.get("message") or error
     if _NO_NAMESPACE.search(message):
@@ -92,15 +93,14 @@ def _explain(resource: Object, error: str, objects: Sequence[Object], live_claim
         ]
     if _FORBIDDEN.search(message):
         return [
-            f"The user that Ansible is: expected the right to put {resource['kind']} {resource['metadata']['name']} "
-            f"into the cluster, found: {message}"
+            f"The current user may not create or update {resource['kind']} {resource['metadata']['name']}: {message}"
         ]
     if resource["kind"] == "PersistentVolumeClaim" and live_claim:
         return [_explain_claim(resource, live_claim, message, uses_nfs=_volume(objects) is not None)]
     if resource["kind"] == "PersistentVolume" and "immutable" in message:
         nfs = resource["spec"]["nfs"]
         return [
-            f"postgres_backup_nfs: expected the share of the volume {resource['metadata']['name']} that is there, "
+            f"postgres_backup_nfs: expected the share of the existing volume {resource['metadata']['name']}, "
             f"found {nfs['server']}:{nfs['path']}. The share of a volume cannot be changed: keep it, or set another "
             "postgres_backup_claim_name."
         ]
@@ -109,7 +109,7 @@ def _explain(resource: Object, error: str, objects: Sequence[Object], live_claim
 
 
 def _explain_claim(claim: Object, live: Object, message: str, *, uses_nfs: bool) -> str:
-    """Why the live claim cannot become the desired one."""
+    """Why the live claim cannot be changed to the desired one."""
     spec, live_spec = claim["spec"], live["spec"]
     name = f"{claim['metadata']['namespace']}/{claim['metadata']['name']}"
     size = spec["resources"]["requests"]["storage"]
@@ -136,12 +136,12 @@ def _explain_claim(claim: Object, live: Object, message: str, *, uses_nfs: bool)
     if re.search("can be resized|support resize", message):
         return (
             f"postgres_backup_storage_size: expected {live_size}, the size of the claim {name}, found {size}. Its "
-            f"storage class does not let claims grow: {keep.format('the size')}"
+            f"storage class does not allow volume expansion: {keep.format('the size')}"
         )
     return (
         f"postgres_backup_volume_name: expected {live_spec.get('volumeName') or 'none'}, the volume of the claim "
         f"{name}, found {spec.get('volumeName') or 'none'}. Set postgres_backup_volume_name, or another "
-        f"postgres_backup_claim_name. The API server says: {message}"
+        f"postgres_backup_claim_name. Message of the API server: {message}"
     )
 
 
@@ -149,7 +149,7 @@ def _explain_missing_class(objects: Sequence[Object], storage_classes: Sequence[
     names = [storage_class["metadata"]["name"] for storage_class in storage_classes]
     return [
         f"postgres_backup_storage_class: expected a StorageClass that exists, found none named {name} among "
-        f"{', '.join(names) or 'none at all'}. Set postgres_backup_storage_class, or postgres_backup_nfs to use an NFS "
+        f"{', '.join(names) or 'none'}. Set postgres_backup_storage_class, or postgres_backup_nfs to use an NFS "
         "share without a provisioner."
         for resource in objects
         if resource["kind"] == "PersistentVolumeClaim"
@@ -164,7 +164,7 @@ def _refused(resource: Object, message: str) -> str:
     if _is_drill(resource):
         drill_schedule = "postgres_backup_drill_schedule"
         variables = [drill_schedule if name == "postgres_backup_schedule" else name for name in variables]
-    # dict: a message may match several patterns of one variable.
+    # dict.fromkeys, because a message may match several patterns of one variable.
     subject = ", ".join(dict.fromkeys(variables)) or f"{resource['kind']} {resource['metadata']['name']}"
     return f"{subject}: the API server refuses it: {message}"
 

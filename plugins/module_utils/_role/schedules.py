@@ -25,14 +25,14 @@ _SCHEDULE = re.compile(
     "@(hourly|daily|midnight|weekly|monthly|yearly|annually)|@every ([0-9]+[hms])+|" + " +".join(map(_field, _NUMBERS)),
     re.IGNORECASE,
 )
-# The API server accepts the 31st of April and the 30th of February, which never come.
+# The API server accepts the 31st of April and the 30th of February, which do not exist.
 _NEVER = re.compile(r"[^ ]+ +[^ ]+ +((30|31) +0?2|31 +(0?[469]|11)) +[*?]")
-# One field, which is what is left of a schedule that Ansible cut at a space.
+# A single field: the rest of a schedule that Ansible cut at a space.
 _ONE_FIELD = re.compile(r"[-0-9*?/,]+")
 
 
 def is_schedule(text: str) -> bool:
-    """Whether Kubernetes accepts this schedule and it names a time that exists. A time zone in it is refused."""
+    """Whether Kubernetes accepts this schedule and it names a time that exists. It must not contain a time zone."""
     return _SCHEDULE.fullmatch(text) is not None and _NEVER.fullmatch(text) is None
 
 

@@ -15,7 +15,7 @@ _GAP = "  "
 
 @dataclass(frozen=True)
 class Column:
-    """A column: the rows' `key`, its `title` in the heading, and what a row without a value shows.
+    """A column: the `key` in the rows, the `title` in the heading, and the text `empty` for rows without a value.
 
     `kind` is `text` (aligned to the left; a list is joined with commas), `number` (aligned to the right; a list is
     counted) or `size` (a number of bytes, shown with a unit).
@@ -51,7 +51,7 @@ def as_table(
     """The lines of a table, without spaces at their ends; the first one is the heading when a column has a title.
 
     `columns` are mappings with the fields of Column. Each column is as wide as its longest cell. `format_size` turns
-    bytes into text. Raises ExpectationError for a column that is not one.
+    bytes into text. Raises ExpectationError for an invalid column.
     """
     layout = [_column(fields) for fields in columns]
     heading = [column.title for column in layout]

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-# What the API server adds by itself (k8s.io/kubernetes/pkg/apis/batch/v1 and core/v1, defaults.go).
+# Fields that the API server adds (k8s.io/kubernetes/pkg/apis/batch/v1 and core/v1, defaults.go).
 _API_DEFAULTS = frozenset(
     [
         "jobTemplate.metadata.creationTimestamp",
@@ -22,8 +22,8 @@ _API_DEFAULTS = frozenset(
 def undeclared_fields(live: Mapping[str, Any], desired: Mapping[str, Any]) -> list[str]:
     """The paths of fields in a CronJob's spec, such as `jobTemplate.spec.parallelism`, that `desired` does not have.
 
-    `live` is the spec as it is after an apply of `desired`. Items of lists are not compared, since an apply replaces
-    the lists of a CronJob as a whole. What the API server adds by itself is left out.
+    `live` is the spec after `desired` was applied. Items of lists are not compared, because `apply` replaces a
+    CronJob's lists as a whole. Fields that the API server adds are left out.
     """
     return [path for path in _paths(live, desired, "") if path not in _API_DEFAULTS]
 

@@ -36,7 +36,7 @@ from .schedules import is_cut_schedule, is_schedule
 
 # A NetworkPolicy selects the pods by these labels.
 RESERVED_LABELS = ("app.kubernetes.io/instance", "app.kubernetes.io/component")
-# The CronJob controller adds up to 11 characters for the names of its Jobs (batch/v1 CronJob).
+# The CronJob controller appends up to 11 characters for the names of its Jobs (batch/v1 CronJob).
 _NAME_LIMIT = 52
 DRILL_SUFFIX = "-drill"
 DEFAULT_CA_KEY = "ca.crt"
@@ -67,7 +67,7 @@ class Rule:
 
 
 def refused_variables(variables: Variables) -> list[str]:
-    """A message for each rule that the role's variables break, with the variable, what is expected and its value.
+    """A message for each rule that a variable of the role violates, with its name, the expected value and its value.
 
     `variables` holds the value of every variable of the role (defaults/main.yml) by its full name.
     """
@@ -84,14 +84,14 @@ def _message(name: str, value: object, expected: str) -> str:
     message = f"{name}: expected {expected}; found {json.dumps(_plain(value), default=str)}"
     if name.endswith("schedule") and is_cut_schedule(str(value)):
         message += (
-            ", it looks cut at a space: with -e, quote it inside the shell's quotes too: "
+            ", which appears to be cut at a space: with -e, quote it inside the shell's quotes too: "
             f"""-e '{name}="0 2 * * *"'"""
         )
     return message
 
 
 def _plain(value: Any) -> Any:
-    """A copy in plain dicts and lists: the C encoder of json passes by the methods of Ansible's lazy ones."""
+    """A copy in plain dicts and lists, because json's C encoder bypasses the methods of Ansible's lazy containers."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if is_list(value):
@@ -99,7 +99,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-# Checks of single variables
+# Checks of individual variables
 
 
 def _keeps_something(_value: object, variables: Variables) -> str | None:
@@ -107,7 +107,7 @@ def _keeps_something(_value: object, variables: Variables) -> str | None:
     if max(counts) > 0 or str(variables["postgres_backup_keep_within"]):
         return None
     return (
-        "something to keep: one of postgres_backup_keep_last, _daily, _weekly, _monthly, _yearly above 0, "
+        "at least one retention rule: one of postgres_backup_keep_last, _daily, _weekly, _monthly, _yearly above 0, "
         "or postgres_backup_keep_within"
     )
 
@@ -126,10 +126,7 @@ def _is_ca(value: object) -> bool:
 def _has_ca_to_verify(value: object, variables: Variables) -> str | None:
     if not str(value).startswith("verify-") or variables["postgres_backup_ssl_ca"]:
         return None
-    return (
-        "another mode, or postgres_backup_ssl_ca as well, since there is nothing to check the server's certificate "
-        "against"
-    )
+    return "another mode, or a postgres_backup_ssl_ca to verify the server's certificate"
 
 
 def _are_arguments(value: Any, _variables: Variables) -> str | None:
@@ -146,7 +143,7 @@ def _is_drill_schedule(value: object, variables: Variables) -> str | None:
     if not text or (is_schedule(text) and len(str(variables["postgres_backup_name"])) <= longest_name):
         return None
     return (
-        'five cron fields that can come true, such as "0 4 * * 0", or nothing; '
+        'five cron fields that match existing dates, such as "0 4 * * 0", or an empty string; '
         f"with a postgres_backup_name of at most {longest_name} characters"
     )
 
@@ -176,7 +173,7 @@ def _has_image_or_service(value: object, variables: Variables) -> str | None:
         return None
     return (
         "an image with pg_dumpall of the server's major version, since postgres_backup_host is not a service of this "
-        "cluster to learn it from"
+        "cluster"
     )
 
 
@@ -194,7 +191,7 @@ def _are_resources(value: object) -> bool:
 
 def _rules() -> tuple[Rule, ...]:
     schedule = (
-        'five cron fields that can come true, such as "0 2 * * *" (Sunday is 0), '
+        'five cron fields that match existing dates, such as "0 2 * * *" (Sunday is 0), '
         "or one of @hourly, @daily, @weekly, @monthly, @yearly"
     )
     checks: list[tuple[str, Check]] = [
@@ -225,7 +222,7 @@ def _rules() -> tuple[Rule, ...]:
         ("secret_name", matches(SUBDOMAIN, f"the name of a Secret ({_DOTTED_LETTERS})")),
         ("secret_key", matches(KEY, "a key of a Secret (letters, digits, '-', '_' and '.')")),
         ("sslmode", _has_ca_to_verify),
-        ("ssl_ca", holds(_is_ca, "a mapping with either config_map or secret, and key where that is not ca.crt")),
+        ("ssl_ca", holds(_is_ca, "a mapping with either config_map or secret, and key if that is not ca.crt")),
         ("extra_args", _are_arguments),
         # Backups and their retention
         ("file_mode", matches(_FILE_MODE, 'a quoted octal mode that lets the owner read and write, such as "0640"')),
@@ -235,7 +232,7 @@ def _rules() -> tuple[Rule, ...]:
             "keep_within",
             holds(
                 lambda value: str(value) == "" or seconds(value) is not None,
-                "a duration, such as 36h or 14d, or nothing",
+                "a duration, such as 36h or 14d, or an empty string",
             ),
         ),
         # Restore drills
@@ -245,20 +242,21 @@ def _rules() -> tuple[Rule, ...]:
             "drill_settings",
             holds(
                 _are_settings,
-                "a mapping of names of PostgreSQL's settings to one-line values, "
-                "such as {shared_preload_libraries: timescaledb}",
+                "a mapping of PostgreSQL settings to one-line values, such as {shared_preload_libraries: timescaledb}",
             ),
         ),
         # Volume
         ("claim_name", matches(SUBDOMAIN, f"the name of a PersistentVolumeClaim ({_DOTTED_LETTERS})")),
         (
             "storage_class",
-            matches(SUBDOMAIN, f"the name of a StorageClass ({_DOTTED_LETTERS}), or nothing", or_empty=True),
+            matches(SUBDOMAIN, f"the name of a StorageClass ({_DOTTED_LETTERS}), or an empty string", or_empty=True),
         ),
         ("storage_size", holds(is_size, "a size, such as 10Gi")),
         (
             "volume_name",
-            matches(SUBDOMAIN, f"the name of a PersistentVolume ({_DOTTED_LETTERS}), or nothing", or_empty=True),
+            matches(
+                SUBDOMAIN, f"the name of a PersistentVolume ({_DOTTED_LETTERS}), or an empty string", or_empty=True
+            ),
         ),
         (
             "nfs",
@@ -270,7 +268,7 @@ def _rules() -> tuple[Rule, ...]:
         ),
         ("bind_timeout", duration(1, 86400, "a duration of at most 1d, such as 2m")),
         # Pods
-        ("image", matches(_IMAGE, "the name of an image, without blanks")),
+        ("image", matches(_IMAGE, "the name of an image, without whitespace")),
         ("image", _has_image_or_service),
         (
             "image_pull_secrets",
@@ -279,7 +277,7 @@ def _rules() -> tuple[Rule, ...]:
                 "a list of names of Secrets",
             ),
         ),
-        ("run_as_user", id_or_none(_USER_ID, "a user id above 0, or null where the platform assigns one")),
+        ("run_as_user", id_or_none(_USER_ID, "a user id above 0, or null if the platform assigns one")),
         ("fs_group", id_or_none(_GROUP_ID, "a group id, or null")),
         (
             "resources",

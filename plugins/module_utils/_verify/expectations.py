@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""A backup's facts and contents against what the user expects: every failure at once, in a fixed order."""
+"""A backup's facts and contents compared with what the user expects: every failure, in a fixed order."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NAMED = 20
 
 @dataclass(frozen=True)
 class TableExpectation:
-    """A table that must be there, with exactly `rows` or at least `min_rows` rows where given."""
+    """A table that must exist, with exactly `rows` or at least `min_rows` rows where they are set."""
 
     database: str
     name: str
@@ -51,7 +51,7 @@ class Expectations:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of the file besides its contents; `created` is None when neither header nor name tell."""
+    """What is known of the file apart from its contents; `created` is None when neither header nor name has a time."""
 
     size_bytes: int
     created: datetime | None
@@ -59,7 +59,7 @@ class Facts:
 
 
 _KINDS = {
-    "cluster": "a dump of a whole cluster (pg_dumpall)",
+    "cluster": "a dump of all databases (pg_dumpall)",
     "globals": "a dump of the globals alone (pg_dumpall --globals-only)",
     "database": "a dump of one database (pg_dump)",
 }
@@ -72,9 +72,9 @@ def require_usable(expected: Expectations) -> None:
 
 
 def check(expected: Expectations, facts: Facts, contents: Contents) -> list[Failure]:
-    """Everything that is not as expected; empty when all is well.
+    """Everything that is not as expected; empty for a backup that meets all expectations.
 
-    What the contents cannot tell because they were not read to the end is left out: that is a failure of its own.
+    Contents that were not read to the end are a separate failure, so expectations about them are not checked then.
     Raises ExpectationError as require_usable does.
     """
     return [
@@ -92,7 +92,7 @@ def _check_size(expected: Expectations, facts: Facts) -> Iterator[Failure]:
         yield Failure(
             "size",
             f"the file is too small: expected at least {expected.min_size_bytes} bytes, found {facts.size_bytes}. "
-            "Look whether databases or tables are missing, or lower min_size_bytes",
+            "Check whether databases or tables are missing, or lower min_size_bytes",
         )
 
 
@@ -111,21 +111,21 @@ def _check_age(expected: Expectations, facts: Facts) -> Iterator[Failure]:
         yield Failure(
             "age",
             f"the backup is too old: expected at most {format_duration(expected.max_age)}, found "
-            f"{format_duration(age)} (made {facts.created:%Y-%m-%d %H:%M:%S} UTC). Look why no newer one was made or "
-            "fetched",
+            f"{format_duration(age)} (made {facts.created:%Y-%m-%d %H:%M:%S} UTC). Find out why no newer one was made "
+            "or fetched",
         )
     elif age < -CLOCK_TOLERANCE:
         yield Failure(
             "age",
-            f"the backup is dated {format_duration(-age)} ahead (made {facts.created:%Y-%m-%d %H:%M:%S} UTC). Set the "
-            "clocks of this machine and of the cluster's nodes",
+            f"the backup is dated {format_duration(-age)} in the future (made {facts.created:%Y-%m-%d %H:%M:%S} UTC). "
+            "Correct the clocks of this machine and of the cluster's nodes",
         )
 
 
 def _check_kind(expected: Expectations, contents: Contents) -> Iterator[Failure]:
     if expected.kind is None or contents.kind is None or contents.kind == expected.kind:
         return
-    # Before its first database a cluster's dump that was cut off looks as the globals alone do.
+    # A cluster's dump that was cut off before its first database looks like a dump of the globals.
     yield Failure(
         "kind",
         f"this is another kind of dump: expected {_KINDS[expected.kind]}, found {_KINDS[contents.kind]}. "
@@ -136,13 +136,13 @@ def _check_kind(expected: Expectations, contents: Contents) -> Iterator[Failure]
 def _check_databases(expected: Expectations, contents: Contents) -> Iterator[Failure]:
     if not contents.complete:
         return
-    found = {database.name for database in contents.databases}
+    names = {database.name for database in contents.databases}
     for name in expected.databases:
-        if name not in found:
+        if name not in names:
             yield Failure(
                 "databases",
-                f"the database '{name}' is missing: found {_listed(sorted(str(each) for each in found))}. Look whether "
-                "it exists on the server and allows connections",
+                f"the database '{name}' is missing: found {_listed(sorted(map(str, names)))}. Check whether it exists "
+                "on the server and allows connections",
             )
 
 
@@ -151,12 +151,12 @@ def _check_tables(expected: Expectations, contents: Contents) -> Iterator[Failur
         return
     databases = {database.name: database for database in contents.databases}
     if len(contents.databases) == 1 and contents.databases[0].name is None:
-        # pg_dump without --create does not say which database it is of.
+        # The dump of pg_dump without --create does not contain the name of its database.
         databases = {table.database: contents.databases[0] for table in expected.tables}
     for table in expected.tables:
         rows = _rows(databases.get(table.database), table.schema, table.name)
         if rows is None:
-            yield Failure("tables", f"the table {table} is missing. Look whether it exists on the server")
+            yield Failure("tables", f"the table {table} is missing. Check whether it exists on the server")
         elif table.rows is not None and rows != table.rows:
             yield Failure(
                 "tables", f"the table {table} has another number of rows: expected {table.rows}, found {rows}"
@@ -187,24 +187,24 @@ def _check_drift(expected: Expectations, contents: Contents) -> Iterator[Failure
     ):
         gone = [name for name in before if name not in after]
         if gone:
-            yield Failure("drift", f"{what} are gone since the older contents: {_listed(gone)}. Was that meant?")
+            yield Failure("drift", f"{what} are gone since the older contents: {_listed(gone)}. Was that intended?")
     gone_tables, shrunk = [], []
     for (database, schema, name), rows in older.tables.items():
         if database not in newer.databases:
             continue
-        left = newer.tables.get((database, schema, name))
+        newer_rows = newer.tables.get((database, schema, name))
         shown = f"{database}: {schema}.{name}"
-        if left is None:
+        if newer_rows is None:
             gone_tables.append(shown)
-        elif rows and (rows - left) * 100 > rows * expected.max_row_loss_percent:
-            shrunk.append(f"{shown} ({rows} to {left})")
+        elif rows and (rows - newer_rows) * 100 > rows * expected.max_row_loss_percent:
+            shrunk.append(f"{shown} ({rows} to {newer_rows})")
     if gone_tables:
-        yield Failure("drift", f"tables are gone since the older contents: {_listed(gone_tables)}. Was that meant?")
+        yield Failure("drift", f"tables are gone since the older contents: {_listed(gone_tables)}. Was that intended?")
     if shrunk:
         yield Failure(
             "drift",
             f"tables lost more than {expected.max_row_loss_percent:g} % of their rows since the older contents: "
-            f"{_listed(shrunk)}. Was that meant?",
+            f"{_listed(shrunk)}. Was that intended?",
         )
 
 
@@ -231,7 +231,7 @@ class _Older:
         except (KeyError, TypeError, ValueError) as error:
             raise ExpectationError(
                 "compare_to is not what this module returned as contents: expected roles, databases and their tables "
-                f"with rows, found no usable {error}. Pass a whole 'contents', such as a file of contents_dest"
+                f"with rows, found no usable {error}. Pass a complete 'contents', such as a file of contents_dest"
             ) from error
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""One local backup, read once: its hash, its contents, and all that is wrong with it."""
+"""One local backup, read once: its hash, its contents, and every failure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,11 @@ _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found of a backup; `sha256` is of the file, `expected_sha256_from` says where another was to be had."""
+    """The result for one backup; `sha256` is the file's hash.
+
+    `expected_sha256_from` is the source of the expected hash: `sha256` (the option), `sidecar` (the checksum file) or
+    None where there is none.
+    """
 
     path: str
     size_bytes: int
@@ -48,7 +52,7 @@ def open_backup(path: str) -> BinaryIO:
             raise UnreadableError(f"{path} is {_kind(mode)}: expected a backup file{_directory_format(path)}")
         return Path(path).open("rb", buffering=0)
     except OSError as error:
-        raise UnreadableError(_why(path, error)) from error
+        raise UnreadableError(_unreadable(path, error)) from error
 
 
 def _directory_format(path: str) -> str:
@@ -66,36 +70,36 @@ def _kind(mode: int) -> str:
         (stat.S_ISFIFO, "a named pipe"),
         (stat.S_ISSOCK, "a socket"),
     )
-    return next((name for is_kind, name in kinds if is_kind(mode)), "no regular file")
+    return next((name for is_kind, name in kinds if is_kind(mode)), "not a regular file")
 
 
-def _why(path: str, error: OSError) -> str:
+def _unreadable(path: str, error: OSError) -> str:
     if error.errno == errno.ENOENT:
-        return f"{path} does not exist: expected a backup file. Look at the path"
+        return f"{path} does not exist: expected a backup file. Check the path"
     if error.errno == errno.EACCES:
         return f"{path} cannot be read by user id {os.geteuid()}: change its mode, or become another user"
     return f"{path} cannot be read: {error.strerror}"
 
 
-def expected_sha256(path: str, given: str | None, sidecar: str) -> tuple[str | None, str | None]:
-    """The sha256 that the backup should have, and where it comes from: `sha256`, `sidecar` or None.
+def expected_sha256(path: str, sha256: str | None, sidecar: str) -> tuple[str | None, str | None]:
+    """The sha256 that the backup should have, and its source: `sha256`, `sidecar` or None.
 
-    `sidecar` is `auto` (used when there is one), `required` or `ignore`. Raises ChecksumFileError.
+    `sidecar` is `auto` (use a checksum file that exists), `required` or `ignore`. Raises ChecksumFileError.
     """
-    if given is not None:
-        return given.lower(), "sha256"
+    if sha256 is not None:
+        return sha256.lower(), "sha256"
     if sidecar == "ignore":
         return None, None
-    beside = path + SUFFIX
+    checksum_file = path + SUFFIX
     try:
-        with open_backup(beside) as stream:
+        with open_backup(checksum_file) as stream:
             return parse_checksum_file(stream.read(LIMIT_BYTES), Path(path).name), "sidecar"
     except OSError as error:
-        raise ChecksumFileError(f"the sidecar {_why(beside, error)}") from error
+        raise ChecksumFileError(f"the checksum file {_unreadable(checksum_file, error)}") from error
     except UnreadableError as error:
-        if sidecar == "auto" and not os.path.lexists(beside):
+        if sidecar == "auto" and not os.path.lexists(checksum_file):
             return None, None
-        raise ChecksumFileError(f"the sidecar {error}") from error
+        raise ChecksumFileError(f"the checksum file {error}") from error
 
 
 def verify(path: str, expected: Expectations, now: datetime, sha256: str | None, sidecar: str) -> Verification:
@@ -108,22 +112,23 @@ def verify(path: str, expected: Expectations, now: datetime, sha256: str | None,
     if sha256 is not None and _SHA256.fullmatch(sha256) is None:
         raise ExpectationError(f"sha256: expected 64 hexadecimal digits, found '{sha256}'")
     failures: list[Failure] = []
-    wanted = source = None
+    expected_hash = source = None
     with open_backup(path) as stream:
         size = os.fstat(stream.fileno()).st_size
         try:
-            wanted, source = expected_sha256(path, sha256, sidecar)
+            expected_hash, source = expected_sha256(path, sha256, sidecar)
         except ChecksumFileError as error:
             failures.append(Failure(error.check, str(error)))
-        found, contents, damage = read_backup(stream)
+        actual_hash, contents, damage = read_backup(stream)
     failures += damage
-    if wanted is not None and found != wanted and found is not None:
+    if expected_hash is not None and actual_hash is not None and actual_hash != expected_hash:
         failures.insert(
             0,
             Failure(
                 "sha256",
-                f"the file is not the one that was made: expected the sha256 {wanted} ({_SOURCES[str(source)]}), found "
-                f"{found}. Copy it again; if the copy on the volume differs too, take another backup",
+                f"the file is not the one that was made: expected the sha256 {expected_hash} "
+                f"({_SOURCES[str(source)]}), found {actual_hash}. Copy it again; if the copy on the volume differs "
+                "too, use another backup",
             ),
         )
     created = parse_time(contents.header.started) if contents.header and contents.header.started else None
@@ -132,7 +137,7 @@ def verify(path: str, expected: Expectations, now: datetime, sha256: str | None,
     return Verification(
         path=path,
         size_bytes=size,
-        sha256=found,
+        sha256=actual_hash,
         expected_sha256_from=source,
         created=facts.created,
         contents=contents,
@@ -140,7 +145,7 @@ def verify(path: str, expected: Expectations, now: datetime, sha256: str | None,
     )
 
 
-_SOURCES = {"sha256": "given", "sidecar": "in its sidecar"}
+_SOURCES = {"sha256": "given", "sidecar": "in its checksum file"}
 
 
 def read_backup(stream: BinaryIO) -> tuple[str | None, Contents, list[Failure]]:

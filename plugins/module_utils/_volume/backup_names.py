@@ -19,20 +19,20 @@ def backup_name(prefix: str, started: datetime) -> str:
 
 
 def time_in_name(name: str) -> datetime | None:
-    """The UTC time in a backup's file name (no path); None when it is no such name, or no such time exists."""
-    found = _NAME.fullmatch(name)
-    if found is None:
+    """The UTC time in a backup's file name (no path); None for another name, and for a time that does not exist."""
+    match = _NAME.fullmatch(name)
+    if match is None:
         return None
     try:
-        return datetime.strptime(found["time"], _NAME_TIME_FORMAT).replace(tzinfo=timezone.utc)
+        return datetime.strptime(match["time"], _NAME_TIME_FORMAT).replace(tzinfo=timezone.utc)
     except ValueError:
         return None
 
 
 def prefix_in_name(name: str) -> str | None:
-    """What stands before the time in a backup's file name (no path), its CronJob's name; None for another name."""
-    found = _NAME.fullmatch(name)
-    return found["prefix"] if found else None
+    """The CronJob's name, which precedes the time in a backup's file name (no path); None for another name."""
+    match = _NAME.fullmatch(name)
+    return match["prefix"] if match else None
 
 
 def parse_time(text: str) -> datetime | None:

@@ -16,15 +16,15 @@ from ..script_output import is_object
 from .backup_names import TIME_FORMAT, parse_time, time_in_name
 
 COMPLETE, UNCHECKED, DAMAGED = "complete", "unchecked", "damaged"
-# The script shows the content of these files as it is, in this order, at the end of its last line.
+# The script prints the content of these files unchanged, in this order, at the end of its last line.
 _LAST_DRILL, _LAST_RUN = ',"last_drill":', ',"last_run":'
 
 
 @dataclass(frozen=True)
 class Backup:
-    """One backup on the volume; `sha256` is the sidecar's, None where there is none that names it.
+    """One backup on the volume; `sha256` is that of its checksum file, None without a checksum file that names it.
 
-    `is_future` for one whose name lies ahead of the clock.
+    `is_future` where the time in its name is in the future.
     """
 
     name: str
@@ -52,10 +52,10 @@ class Backup:
 
 @dataclass(frozen=True)
 class Catalog:
-    """Every backup on a volume, newest first, and what the script says of the volume itself.
+    """Every backup on a volume, newest first, and what the script reports about the volume itself.
 
-    `source` is what is mounted there (`server:/path` for NFS), None where nothing is; `policy` has the script's
-    `keep_*` settings; `last_run` is the content of last-run.json, None where no run left one, and `last_drill` that of
+    `source` is what is mounted (`server:/path` for NFS), None where nothing is; `policy` has the script's `keep_*`
+    settings; `last_run` is the content of last-run.json, None where no run has written one, and `last_drill` that of
     last-drill.json.
     """
 
@@ -82,9 +82,9 @@ def _objects(lines: Iterable[str]) -> tuple[list[dict[str, Any]], list[str]]:
     messages: list[str] = []
     for line in lines:
         if is_object(line):
-            found = _parsed(line)
-            if found is not None:
-                objects.append(found)
+            content = _parsed(line)
+            if content is not None:
+                objects.append(content)
                 continue
         if line.strip():
             messages.append(line)
@@ -101,19 +101,19 @@ def _parsed(line: str) -> dict[str, Any] | None:
         f"{before_drill}{_LAST_RUN}null}}",
     ):
         try:
-            found: dict[str, Any] = json.loads(text, object_pairs_hook=_once)
+            content: dict[str, Any] = json.loads(text, object_pairs_hook=_with_unique_keys)
         except ValueError:
-            continue  # somebody else's last-run.json or last-drill.json must not hide the backups
-        return found
+            continue  # an invalid last-run.json or last-drill.json must not hide the backups
+        return content
     return None
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; a last-run.json that closes its own must not say anew what the script said before it."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key stands twice")
-    return found
+def _with_unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; a last-run.json with a closing brace too many must not replace what the script printed before it."""
+    content = dict(pairs)
+    if len(content) != len(pairs):
+        raise ValueError("duplicate key")
+    return content
 
 
 def with_size_bytes(run: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -124,18 +124,18 @@ def with_size_bytes(run: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def parse_listing(lines: Iterable[str]) -> Catalog:
-    """The catalog that the script's lines describe; raises ListingError when the listing did not come to its end."""
+    """The catalog that the script's lines describe; raises ListingError when the listing has no end."""
     objects, messages = _objects(lines)
-    volume = next((found for found in objects if found["type"] == "volume"), None)
+    volume = next((item for item in objects if item["type"] == "volume"), None)
     if volume is None:
         text = "\n".join(messages[-20:])
         raise ListingError(
             "the backup volume could not be listed: expected a listing, found "
-            f"{text or 'nothing'}. Look at the volume and at the image's programs",
+            f"{text or 'nothing'}. Check the volume and the image's programs",
             text,
         )
     try:
-        backups = tuple(_backup(found) for found in objects if found["type"] == "backup")
+        backups = tuple(_backup(item) for item in objects if item["type"] == "backup")
         return Catalog(
             backups=backups,
             path=volume["path"],
@@ -152,7 +152,7 @@ def parse_listing(lines: Iterable[str]) -> Catalog:
 
 @dataclass(frozen=True)
 class Plan:
-    """What `backup.sh prune` did, or with --dry-run would do: `backups` are those that were there, newest first.
+    """What `backup.sh prune` did, or with --dry-run would do: `backups` are those before it, newest first.
 
     `deleted` and `failed` are names of backups; the failed ones could not be deleted.
     """
@@ -166,36 +166,36 @@ class Plan:
 def parse_plan(lines: Iterable[str]) -> Plan:
     """The plan that the script's lines describe.
 
-    Raises ListingError when it did not come to its end; `partial` is the Plan of what was deleted, where one is known.
+    Raises ListingError when it has no end, or not everything could be deleted: `partial` is the Plan then.
     """
     objects, messages = _objects(lines)
-    found = next((found for found in objects if found["type"] == "prune"), None)
+    result = next((item for item in objects if item["type"] == "prune"), None)
     text = "\n".join(messages[-20:])
-    if found is None:
+    if result is None:
         raise ListingError(
-            f"retention could not be applied: expected its result, found {text or 'nothing'}. Look at the volume", text
+            f"retention could not be applied: expected its result, found {text or 'nothing'}. Check the volume", text
         )
-    backups = tuple(_backup(found) for found in objects if found["type"] == "backup")
-    plan = Plan(backups, tuple(found["deleted"]), tuple(found["failed"]), found["freed_bytes"])
+    backups = tuple(_backup(item) for item in objects if item["type"] == "backup")
+    plan = Plan(backups, tuple(result["deleted"]), tuple(result["failed"]), result["freed_bytes"])
     if plan.failed:
         raise ListingError(f"retention was applied in part, {len(plan.deleted)} deleted: {text}", plan)
     return plan
 
 
-def _backup(found: dict[str, Any]) -> Backup:
-    # Whoever fetches puts a file of this name on this machine: it is no path, whatever a pod says.
-    if "/" in found["name"] or time_in_name(found["name"]) is None:
-        raise ListingError(f"the backup volume's listing is not to be trusted: {found['name']!r} is no backup's name")
-    created = parse_time(found["created"])
+def _backup(item: dict[str, Any]) -> Backup:
+    # A fetch creates a local file with this name: a path from a compromised pod must not be accepted.
+    if "/" in item["name"] or time_in_name(item["name"]) is None:
+        raise ListingError(f"invalid listing of the backup volume: {item['name']!r} is not a backup name")
+    created = parse_time(item["created"])
     if created is None:
-        raise KeyError(f"created: {found['created']}")
+        raise KeyError(f"created: {item['created']}")
     return Backup(
-        name=found["name"],
+        name=item["name"],
         created=created,
-        size_bytes=found["size_bytes"],
-        sha256=found["sha256"],
-        state=found["state"],
-        verdict=found["verdict"],
-        reasons=tuple(found["reasons"]),
-        is_future=found["future"],
+        size_bytes=item["size_bytes"],
+        sha256=item["sha256"],
+        state=item["state"],
+        verdict=item["verdict"],
+        reasons=tuple(item["reasons"]),
+        is_future=item["future"],
     )

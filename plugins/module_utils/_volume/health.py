@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""One judgement of an installation: everything about it that a person should know of."""
+"""The health of an installation: every problem that an operator should know of."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from ..units import CLOCK_TOLERANCE, format_duration
 from .backup_names import parse_time
 from .catalog import COMPLETE, DAMAGED, UNCHECKED, Catalog
 
-# A backup that is smaller than this share of the one before lost something.
+# A backup that is smaller than this share of the previous one has probably lost data.
 _SHRUNK = 0.5
 _NAMED = 5
 
 
 @dataclass(frozen=True)
 class DrillSchedule:
-    """The CronJob of the drills: `last_time` is when it last started one (UTC), `is_active` whether one is going on.
+    """The CronJob of the drills: `last_time` is when it last started one (UTC), `is_active` whether one is running.
 
-    `last_success` is when the last Job that succeeded ended.
+    `last_success` is when the last successful Job ended.
     """
 
     is_suspended: bool
@@ -34,11 +34,11 @@ class DrillSchedule:
 
 @dataclass(frozen=True)
 class Installation:
-    """A CronJob as it stands in the cluster.
+    """The state of a CronJob in the cluster.
 
-    `image` is its own, `server_image` the one of the server's pods and `script_version` the version of the script that
-    it runs: None where they are not known. `drill` is None where no drills are scheduled. `is_ours` when it runs this
-    collection's script: another one checks nothing.
+    `image` is the CronJob's, `server_image` that of the server's pods and `script_version` the version of the script
+    that it runs: None where they are not known. `drill` is None where no drills are scheduled. `is_ours` where it runs
+    this collection's script: another one checks nothing.
     """
 
     is_suspended: bool
@@ -52,7 +52,7 @@ class Installation:
 def problems(
     installation: Installation, catalog: Catalog, now: datetime, max_age: timedelta, own_version: str
 ) -> list[Failure]:
-    """Everything that is not well, the gravest first; `own_version` is that of the script that the modules carry."""
+    """Every problem, the most serious first; `own_version` is the version of the script that the modules contain."""
     return [
         *_backups(catalog, now, max_age, installation.is_ours),
         *_last_run(catalog.last_run),
@@ -77,21 +77,22 @@ def _backups(catalog: Catalog, now: datetime, max_age: timedelta, is_ours: bool)
         yield Failure(
             "age",
             f"expected a complete backup younger than {format_duration(max_age)}, found {newest.name}, which is "
-            f"{format_duration(age)} old. Look at the last run and at the schedule",
+            f"{format_duration(age)} old. Check the last run and the schedule",
         )
     complete = [backup for backup in catalog.backups if backup.state == COMPLETE and not backup.is_future]
     if len(complete) > 1 and newest.size_bytes < _SHRUNK * complete[1].size_bytes:
         yield Failure(
             "size",
-            f"expected about the size of the backup before, found {newest.name} with {newest.size_bytes} bytes after "
-            f"{complete[1].name} with {complete[1].size_bytes}. Verify it (backup_verify with compare_to)",
+            f"expected about the size of the previous backup, found {newest.name} with {newest.size_bytes} bytes after "
+            f"{complete[1].name} with {complete[1].size_bytes} bytes. Verify it (backup_verify with compare_to)",
         )
 
 
 _RUN_ONE = "Run one: ansible-playbook homelab.postgres_backup.backup_now"
 _NOT_OURS = (
-    "This CronJob does not run this collection's script, so none of its backups will be: let site.yml take it over, "
-    "and its next run checks them (docs/migrating.md). Until then verify the newest one (backup_fetch with verify)"
+    "This CronJob does not run this collection's script, so none of its backups will be complete: let site.yml take it "
+    "over, and its next run checks them (docs/migrating.md). Until then, verify the newest one (backup_fetch with "
+    "verify)"
 )
 
 
@@ -102,21 +103,21 @@ def _last_run(last_run: dict[str, Any] | None) -> Iterator[Failure]:
     if state in {"failed", "interrupted"}:
         reason = last_run.get("reason") or "it ended before it could write its result"
         yield Failure("last_run", f"the last run, started {last_run.get('started')}, {_ENDED[state]}: {reason}")
-    # Runs of earlier versions do not tell the two apart.
+    # Runs of earlier versions do not distinguish the two.
     invalid = last_run.get("invalid_databases") or []
     skipped = [name for name in last_run.get("skipped_databases") or [] if name not in invalid]
     if invalid:
         drop = " ".join('DROP DATABASE "{}";'.format(name.replace('"', '""')) for name in invalid[:_NAMED])
         yield Failure(
             "databases",
-            f"expected every database in the backup, found that {_some(invalid)} are invalid, since their DROP "
-            f"DATABASE was interrupted, and are left out. Nothing can connect to them any more: {drop}",
+            "databases that are not in the backup, since an interrupted DROP DATABASE has left them invalid: "
+            f"{_some(invalid)}. Nothing can connect to them any more: {drop}",
         )
     if skipped:
         yield Failure(
             "databases",
-            f"expected every database in the backup, found that {_some(skipped)} allow no connections and are left out "
-            "(ALTER DATABASE … ALLOW_CONNECTIONS true, or drop them)",
+            f"databases that are not in the backup, since they do not allow connections: {_some(skipped)}. Allow them "
+            "(ALTER DATABASE … ALLOW_CONNECTIONS true), or drop the databases",
         )
 
 
@@ -124,9 +125,9 @@ _ENDED = {"failed": "failed", "interrupted": "was interrupted"}
 
 
 def _drill(scheduled: DrillSchedule | None, catalog: Catalog) -> Iterator[Failure]:
-    """What is wrong with the rehearsed restores.
+    """The problems of the restore drills.
 
-    One by hand is a problem only while the backup that it failed for is the newest: nobody promised another.
+    One that was started manually is a problem only while the backup that it failed for is the newest: no other is due.
     """
     last = catalog.last_drill or {}
     state, newest = last.get("state"), catalog.newest()
@@ -134,14 +135,13 @@ def _drill(scheduled: DrillSchedule | None, catalog: Catalog) -> Iterator[Failur
     if state in _ENDED and (scheduled is not None or (state == "failed" and is_of_newest)):
         reason = last.get("reason") or "it ended before it could write its result"
         of = f" of {last['backup']}" if last.get("backup") else ""
-        yield Failure(
-            "drill", f"the last rehearsed restore{of}, started {last.get('started')}, {_ENDED[state]}: {reason}"
-        )
+        yield Failure("drill", f"the last restore drill{of}, started {last.get('started')}, {_ENDED[state]}: {reason}")
     if scheduled is None:
         return
     if scheduled.is_suspended:
         yield Failure(
-            "drill", "the drill's CronJob is suspended: no restore is rehearsed until postgres_backup_suspend is false"
+            "drill",
+            "the drill's CronJob is suspended: no restore drill will run until postgres_backup_suspend is false",
         )
     due = scheduled.last_time
     if due is None or scheduled.is_active:
@@ -150,14 +150,14 @@ def _drill(scheduled: DrillSchedule | None, catalog: Catalog) -> Iterator[Failur
     if started is None or started < due - CLOCK_TOLERANCE:
         yield Failure(
             "drill",
-            f"a rehearsed restore was due at {due:%Y-%m-%d %H:%M} UTC: expected its outcome on the volume, found "
-            f"{f'one of {started:%Y-%m-%d %H:%M} UTC' if started else 'none'}. Look at the drill's Job and its pod",
+            f"a restore drill was due at {due:%Y-%m-%d %H:%M} UTC: expected its result on the volume, found "
+            f"{f'that of {started:%Y-%m-%d %H:%M} UTC' if started else 'none'}. Check the drill's Job and its pod",
         )
     elif state == "running" and (scheduled.last_success is None or scheduled.last_success < due):
         yield Failure(
             "drill",
-            f"the rehearsed restore of {due:%Y-%m-%d %H:%M} UTC ended without an outcome: expected its pod to come to "
-            "its end, found that its Job failed. Was it out of memory (postgres_backup_resources), or evicted?",
+            f"the restore drill of {due:%Y-%m-%d %H:%M} UTC ended without a result, and its Job failed. Was its pod "
+            "out of memory (postgres_backup_resources), or evicted?",
         )
 
 
@@ -170,8 +170,8 @@ def _schedule(installation: Installation, own_version: str) -> Iterator[Failure]
     if server is not None and server != installation.image:
         yield Failure(
             "image",
-            f"expected the server's own image {server}, found {installation.image}. Run site.yml again, or set "
-            "postgres_backup_image if that is meant",
+            f"expected the server's image {server}, found {installation.image}. Run site.yml again, or set "
+            "postgres_backup_image if that is intended",
         )
     if installation.script_version is not None and _older(installation.script_version, own_version):
         yield Failure(
@@ -193,8 +193,8 @@ def _space(catalog: Catalog) -> Iterator[Failure]:
     if newest is not None and catalog.free_bytes < newest.size_bytes:
         yield Failure(
             "space",
-            f"expected room for another backup of {newest.size_bytes} bytes, found {catalog.free_bytes} bytes free. "
-            "Make room, enlarge the volume, or keep fewer",
+            f"expected free space for another backup of {newest.size_bytes} bytes, found {catalog.free_bytes} bytes. "
+            "Free some space, enlarge the volume, or keep fewer backups",
         )
 
 
@@ -208,18 +208,18 @@ def _files(catalog: Catalog, is_ours: bool) -> Iterator[Failure]:
         ("damaged", [backup.name for backup in catalog.backups if backup.state == DAMAGED], _DAMAGED),
         ("future", [backup.name for backup in catalog.backups if backup.is_future], _FUTURE),
     )
-    for check, found, advice in kinds:
-        if found:
-            yield Failure(check, f"expected only complete backups, found {check}: {_some(found)}. {advice}")
+    for check, names, advice in kinds:
+        if names:
+            yield Failure(check, f"expected only complete backups, found {check}: {_some(names)}. {advice}")
 
 
 _UNCHECKED = "The next run checks them once they have not changed for an hour"
 _NEVER_CHECKED = "No run of this CronJob checks them: verify what you need (backup_fetch with verify)"
-_DAMAGED = "Do not rely on them; the file with .damaged added says why"
+_DAMAGED = "Do not rely on them; the file whose name has .damaged added contains the reason"
 _FUTURE = (
-    "Their names lie ahead of the clock, so that they count for nothing and are never deleted. Set the clocks right; "
-    "then delete each with its .sha256, or rename it to its true time and delete its .sha256: the next run checks it. "
-    "The runbook has a pod for work with the files"
+    "The times in their names are in the future, so they are ignored and never deleted. Correct the clocks; then "
+    "delete each with its .sha256, or rename it to its true time and delete its .sha256: the next run checks it. The "
+    "runbook has a pod for working with the files"
 )
 
 

@@ -211,7 +211,10 @@ def test_job_without_a_result_is_a_failure(ansible: Ansible, installed: dict[str
     slow_job(namespace, "by-hand", 6, 'echo \'{"state":"succeeded","job":"another"}\'; exit 0')
     found = ansible.module("backup_job", **installed)
     assert (found["failed"], found["job"], found["result"], found["proven"]) == (True, "by-hand", None, False)
-    assert "nothing shows that it made a backup" in found["msg"] and "last-run.json on the volume none" in found["msg"]
+    assert (
+        "is complete, but its result is missing" in found["msg"]
+        and "last-run.json on the volume has none" in found["msg"]
+    )
 
 
 def test_second_container_that_does_not_end(ansible: Ansible, installed: dict[str, Any]) -> None:
@@ -230,10 +233,10 @@ def test_second_container_that_does_not_end(ansible: Ansible, installed: dict[st
 
 
 def test_node_available_late(ansible: Ansible, installed: dict[str, Any]) -> None:
-    """As one does that is uncordoned, or added by an autoscaler; long after stuck_timeout."""
+    """As one does that is uncordoned, or added by an autoscaler; long after startup_timeout."""
     namespace, label = installed["namespace"], f"homelab-tests-late-{installed['namespace']}"
     patch(namespace, ("add", "/nodeSelector", {label: "yes"}))
-    begun = [ansible.start(module, stuck_timeout="2s", **installed) for module in ("backup_job", "backup_info")]
+    begun = [ansible.start(module, startup_timeout="2s", **installed) for module in ("backup_job", "backup_info")]
     try:
         wait_until(lambda: len(names("pod", namespace)) == 2, "their pods are there", 60)
         time.sleep(6)
@@ -372,12 +375,12 @@ def test_pod_that_cannot_start(ansible: Ansible, installed: dict[str, Any], faul
         kubectl("wait", "--for=jsonpath={.status.hard}", "resourcequota/quota", "-n", namespace, "--timeout=20s")
     patch(namespace, *operations)
     began = time.monotonic()
-    found = ansible.module("backup_job", stuck_timeout="8s", wait_timeout="14s", **installed)
+    found = ansible.module("backup_job", startup_timeout="8s", wait_timeout="14s", **installed)
     assert found["failed"]
     assert all(word in found["msg"] for word in words), found["msg"]
     assert time.monotonic() - began < 45
     if fault in MAY_PASS:
-        assert "It goes on: kubectl get pods" in found["msg"] and found["check"] == "timeout", found["msg"]
+        assert "It continues: kubectl get pods" in found["msg"] and found["check"] == "timeout", found["msg"]
         (job,) = names("job", namespace)
         assert f"kubectl delete job {job} -n {namespace}" in found["msg"]
         kubectl("delete", "job", job, "-n", namespace)
@@ -386,7 +389,9 @@ def test_pod_that_cannot_start(ansible: Ansible, installed: dict[str, Any], faul
     kubectl("wait", "--for=delete", "job", "--all", "-n", namespace, "--timeout=30s")
     if fault != "secret":  # a reader has no use for secrets
         # For a node it waits ten times as long.
-        found = ansible.module("backup_info", stuck_timeout="1s" if fault in {"node", "unbound"} else "8s", **installed)
+        found = ansible.module(
+            "backup_info", startup_timeout="1s" if fault in {"node", "unbound"} else "8s", **installed
+        )
         assert all(word in found["msg"] for word in words), found["msg"]
         assert not readers(namespace)
 
@@ -431,7 +436,7 @@ def test_documented_rights_are_enough(ansible: Ansible, installed: dict[str, Any
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"name": "other"}, ("is not there", "CronJobs in that namespace: none")),
+        ({"name": "other"}, ("does not exist", "CronJobs in that namespace: none")),
         ({"namespace": "no-such"}, ("There is no namespace 'no-such'",)),
         ({"context": "no-such"}, ("no-such", "`context`")),
         ({"host": "https://127.0.0.1:1", "api_key": "some-key"}, ("cannot be reached", "refused")),
@@ -453,7 +458,7 @@ def test_missing_cronjob_is_named(
 def test_module_killed_leaves_no_reader(ansible: Ansible, installed: dict[str, Any]) -> None:
     namespace = installed["namespace"]
     patch(namespace, ("add", "/nodeSelector", {"disk": "none"}))  # the reader waits for ever
-    running = ansible.start("backup_info", stuck_timeout="10m", **installed)
+    running = ansible.start("backup_info", startup_timeout="10m", **installed)
     wait_until(lambda: bool(readers(namespace)), "its Job is there", 30)
     os.killpg(running.pid, signal.SIGKILL)
     (left,) = readers(namespace)

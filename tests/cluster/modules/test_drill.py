@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""Restores rehearsed on a real cluster: what is restored, what is refused, and that nothing stays."""
+"""Restore drills on a real cluster: what is restored, what is refused, and that nothing remains."""
 
 from __future__ import annotations
 
@@ -293,7 +293,7 @@ def test_too_little_memory_fails(namespace: str, folder: Path, drill: Drill) -> 
     kubectl("patch", "cronjob", NAME, "-n", namespace, "--type=json", "-p", json.dumps(steps))
     found = drill()
     assert found["failed"]
-    # The kernel ends the server's process, or the whole container: the script or Kubernetes says so.
+    # The kernel kills the server's process or the entire container: the script or Kubernetes reports it.
     assert "memory" in found["msg"] and "postgres_backup_resources" in found["msg"], found["msg"]
 
 
@@ -313,7 +313,7 @@ def test_missing_cronjob_or_backup_is_named(namespace: str, folder: Path, drill:
     kubectl("patch", "cronjob", NAME, "-n", namespace, "--type=json", "-p", NO_IMAGE)
     began = time.monotonic()
     # Long enough that a mount which fails at first (the node's rights lag behind a new pod) is tried again.
-    assert "Image" in drill(stuck_timeout="20s")["msg"]
+    assert "Image" in drill(startup_timeout="20s")["msg"]
     assert time.monotonic() - began < 72
 
 
@@ -329,7 +329,7 @@ NO_IMAGE = json.dumps(
         ({"timeout": "soon"}, "timeout: expected a duration"),
         ({"settings": {"a b": 1}}, "settings: expected names"),
         ({"contents": {"x": 1}}, "contents: expected what backup_fetch"),
-        ({"stuck_timeout": "x"}, "stuck_timeout: expected a duration"),
+        ({"stuck_timeout": "x"}, "startup_timeout: expected a duration"),
         ({"backup": "../x"}, "backup: expected the name"),
     ],
 )

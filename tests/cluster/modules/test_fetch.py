@@ -127,7 +127,7 @@ def test_checksum_file_contradicts_the_volume(fetch: Fetch, volume: Path) -> Non
     put(volume, of_day(1))
     (volume / of_day(1)).write_bytes(b"x" * len(BACKUP))
     done = fetch()
-    assert done["failed"] and "is not what its sidecar says" in done["msg"], done
+    assert done["failed"] and "does not match its checksum file" in done["msg"], done
     assert fetch.here == set()
 
 
@@ -174,7 +174,7 @@ def test_user_without_rights_is_refused(fetch: Fetch, volume: Path) -> None:
     }
     apply(role(fetch.namespace), binding)
     refused = fetch(impersonate_user="fetcher")
-    assert refused["failed"] and "Expected the right to get and create pods/exec" in refused["msg"], refused
+    assert refused["failed"] and "The user needs the right to get and create pods/exec" in refused["msg"], refused
     assert "fetcher" in refused["msg"]
     assert fetch.here == set()
     exec_rule = {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get", "create"]}

@@ -142,7 +142,7 @@ def own_cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         subprocess.run([down], stdout=subprocess.DEVNULL, check=True)
 
 
-# Each day tests/faults has a fetch in the middle of these faults.
+# tests/faults tests a fetch during these faults every day.
 @pytest.mark.weekly
 @pytest.mark.usefixtures("own_cluster")
 def test_api_server_and_kubelet_restarted_during_a_fetch(tmp_path: Path, collections: Path) -> None:

@@ -180,8 +180,8 @@ def test_second_restore_to_the_same_name_is_refused(ansible: Ansible, untouched:
     with waiting(ansible, untouched) as process:
         found = module(ansible, untouched, database="empty", new_name="app", replace=True)
         assert found["failed"]
-        assert "another restore to 'app' is at work" in found["msg"]
-        # Looking at it is no restore.
+        assert "another restore to 'app' is running" in found["msg"]
+        # A check is not a restore.
         would = module(ansible, untouched, "--check", database="app", replace=True)
         assert not would["failed"], would["msg"]
         for job in restores(untouched.server.namespace):
@@ -194,7 +194,7 @@ def test_second_restore_to_the_same_name_is_refused(ansible: Ansible, untouched:
 def interrupt(process: subprocess.Popen[str], live: LiveServer, sent: signal.Signals) -> None:
     """The Job is deleted, and its pod drops what it made.
 
-    It is to be seen while somebody is connected still: a pod that has not heard of it yet may rename what is free.
+    Seen while a client is still connected: a pod that does not know it yet may rename a database without connections.
     """
     signal_all(process, sent, children_first=True)
     process.communicate(timeout=60)
@@ -209,7 +209,7 @@ def test_ansible_interrupted_leaves_nothing(ansible: Ansible, untouched: LiveSer
 
 
 def test_ansible_killed_lets_the_job_finish(ansible: Ansible, live: LiveServer) -> None:
-    """Then the Job goes on to its end, or to its deadline."""
+    """The Job continues to its end, or to its deadline."""
     with waiting(ansible, live) as process:
         signal_all(process, signal.SIGKILL)
         (job,) = restores(live.server.namespace)

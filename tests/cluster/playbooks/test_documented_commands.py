@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The commands of README and docs as printed, in their order; tests/docs/claims.py says which are run here."""
+"""The commands of README and docs as printed, in their order; tests/docs/claims.py lists those that run here."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PLAY = "ansible-playbook homelab.postgres_backup."
 class Page:
     """A person who pastes the page's commands, in a namespace other than `data` and with the server of the tests.
 
-    Both stand in an inventory, as the README says.
+    Both are hosts of an inventory, as in the README.
     """
 
     def __init__(self, name: str, ansible: Ansible, namespace: str, server: Server) -> None:
@@ -115,7 +115,7 @@ def test_commands_of_readme_security_and_troubleshooting(ansible: Ansible, names
 
 @pytest.fixture
 def plain(namespace: str, server: Server) -> str:
-    """The page's CronJob of another hand, with the server and the image of the tests, and one backup that it made."""
+    """The page's CronJob that the role did not create, with the tests' server and image, and one backup of it."""
     kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=baseline", "--overwrite")
     (text,) = (block.text for block in blocks("docs/migrating.md") if block.language == "yaml")
     manifest: dict[str, Any] = yaml.safe_load(text.replace("-h postgres-postgresql ", f"-h {server.host} "))

@@ -47,7 +47,7 @@ def test_five_installations_in_one_play(ansible: Ansible, server: Server, namesp
     assert {path.parent.name for path in ansible.folder.glob("applications/*/backup-pvc.yaml")} == set(hosts)
     assert len(list(ansible.folder.glob("docs/runbooks/*/postgres-backup.md"))) == 5
 
-    assert "Not variables of this role" not in site.output
+    assert "Unknown variables" not in site.output
 
     verify = ansible(f"{PLAYBOOKS}.verify", *more)
     assert verify.status == 0, verify.output

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""Install, look, run, run again, remove: what site.yml does to a cluster, and what it says of that."""
+"""Install, check, run, run again, remove: what site.yml does to a cluster, and what it prints."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def tries(namespace: str) -> tuple[str, list[str]]:
 
 
 def as_version_1_0_made_it(folder: Path, namespace: str) -> None:
-    """The CronJob of the days when its tries had no pods of their own."""
+    """The CronJob of a version whose attempts did not have separate pods."""
     made = next(made for made in written_objects(folder) if made["kind"] == "CronJob")
     job = made["spec"]["jobTemplate"]["spec"]
     del job["podFailurePolicy"]
@@ -69,7 +69,7 @@ def test_installation_is_created_then_removed(
     first = ansible.site("--diff", "-vvv", **role_variables_with_files)
     assert first.status == 0, first.output
     assert must_get("pvc", NAME, namespace)["status"]["phase"] == "Bound"
-    assert any(line.startswith("WARNING: whoever deletes the claim") for line in first.summary)
+    assert any(line.startswith("WARNING: deleting the claim") for line in first.summary)
     assert any("kubectl create job --from=cronjob/postgres-backup" in line for line in first.summary)
     live = {path: (ansible.folder / path).read_text() for path in (PVC, CRONJOB, README, RUNBOOK)}
 
@@ -142,7 +142,7 @@ def test_changed_variables_change_the_objects(
     assert must_get("cronjob", DRILL, namespace)["spec"]["schedule"] == "0 4 * * 0"
     again = ansible.site(**role_variables_with_files, **with_more)
     assert (again.status, again.changed) == (0, 0), again.output
-    assert any(line.startswith("Restores are rehearsed by the schedule 0 4 * * 0") for line in again.summary)
+    assert any(line.startswith("Restore drills: schedule 0 4 * * 0") for line in again.summary)
     kubectl("create", "job", f"--from=cronjob/{DRILL}", "a-drill", "-n", namespace)
     assert environment(namespace)["POSTGRES_BACKUP_EXTRA_ARGS"] == "--no-comments"
     assert f"name: {DRILL}" in (ansible.folder / CRONJOB).read_text()

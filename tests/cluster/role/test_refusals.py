@@ -63,11 +63,11 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "selector": (
         {"host": "bare"},
-        ["postgres_backup_image: expected pods behind the service {namespace}/bare to learn the image from"],
+        ["postgres_backup_image: expected pods behind the service {namespace}/bare that show the server's image"],
     ),
     "policy of the server": (
         {"server_network_policy": True},
-        ["postgres_backup_server_network_policy: expected a NetworkPolicy in {server} that fences in"],
+        ["postgres_backup_server_network_policy: expected a NetworkPolicy in {server} that already isolates"],
     ),
     # What only the API server knows, all at once.
     "class and objects": (

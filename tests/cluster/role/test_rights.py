@@ -40,7 +40,8 @@ def test_missing_read_rights_are_noted(
 ) -> None:
     unknown = ansible.site(env=limited, **role_variables)
     assert unknown.status != 0
-    assert "postgres_backup_image: expected to learn the image from the pods behind the service" in unknown.output
+    expected = "postgres_backup_image: the server's image is unknown, because this user may not read the service"
+    assert expected in unknown.output
 
     image = {"image": "localhost/postgresql:18-bitnami", "misspelt": True}
     first = ansible.site(env=limited, **image, **role_variables)
@@ -49,9 +50,10 @@ def test_missing_read_rights_are_noted(
     for note in (
         f"Not checked: the Secret {namespace}/postgres-postgresql, which this user may not read.",
         "Not checked: the storage class nfs-client, since this user may not read storage classes.",
-        "Not known: where the files lie and whether they outlive the claim, since this user may not read volumes.",
+        "Not known: where the backups are stored and whether they outlive the claim, "
+        "since this user may not read volumes.",
         "Not removed: NetworkPolicies of an earlier run, if there are any: this user may not read or delete them.",
-        "Not variables of this role, so without effect on it: postgres_backup_misspelt",
+        "Unknown variables (ignored): postgres_backup_misspelt",
     ):
         assert note in notes
     second = ansible.site(env=limited, **image, **role_variables)
@@ -65,5 +67,5 @@ def test_missing_write_rights_are_refused_before_any_change(
     kubectl("create", "role", "limited", "-n", namespace, "--verb=*", "--resource=persistentvolumeclaims,configmaps")
     play = ansible.site(env=limited, image="localhost/postgresql:18-bitnami", **role_variables)
     assert play.status != 0
-    assert "expected the right to put CronJob postgres-backup into the cluster" in play.output, play.output
+    assert "The current user may not create or update CronJob postgres-backup: " in play.output, play.output
     assert names("pvc", namespace) == set()

@@ -28,7 +28,7 @@ OWN_NAME = "nightly"
 
 @pytest.fixture
 def own(ansible: Ansible) -> Iterator[Server]:
-    """A server of its own, in a namespace of its own, for a test that breaks it."""
+    """A dedicated server in a separate namespace, for a test that breaks it."""
     namespace = new_namespace("runbook")
     yield bring_server_up(ansible, namespace)
     delete_namespace(namespace)
@@ -171,7 +171,7 @@ def make_it_harder(server: Server) -> None:
 
 
 def install(ansible: Ansible, server: Server) -> Runbook:
-    """Installs under a name of its own, with a page of other hands in the runbooks' folder."""
+    """Installs under a different name, with a user-maintained page in the runbooks' folder."""
     folder = ansible.folder / "docs" / "runbooks"
     folder.mkdir(parents=True)
     (folder / "postgres-setup.md").write_text("# PostgreSQL\n\nMine.\n")
@@ -248,7 +248,7 @@ def restore_one_database_and_go_back(page: Runbook, server: Server, machine: Mac
     before = rows(server)
     psql(server, "DELETE FROM transactions", "backup_test")
     damaged = rows(server)
-    # The backup has rights on the database, which were taken since: a restore beside it does not bring them back to it.
+    # The backup has privileges on the database that were revoked since: a restore next to it does not grant them again.
     psql(server, "REVOKE ALL ON DATABASE backup_test FROM app")
     rights = psql(server, "SELECT datacl FROM pg_database WHERE datname = 'backup_test'")
     page.run("Run a restore drill")

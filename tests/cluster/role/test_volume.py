@@ -26,7 +26,7 @@ def test_immutable_claim_is_refused(ansible: Ansible, role_variables: dict[str, 
         (
             {"storage_class": "nfs-client-retain", "storage_size": "20Gi"},
             f"postgres_backup_storage_size: expected 10Gi, the size of the claim {claim}, found 20Gi. "
-            "Its storage class does not let claims grow",
+            "Its storage class does not allow volume expansion",
         ),
     ]
     before = must_get("cronjob", NAME, namespace)
@@ -56,7 +56,7 @@ def test_volume_is_protected_and_sizes_are_compared_by_value(
     assert any("reclaim policy is Delete" in line for line in unprotected.summary)
     assert policy() == "Delete"
 
-    # Sizes in another form are no change.
+    # The same size in another notation is not a change.
     resources = {"requests": {"cpu": "0.1", "memory": "0.125Gi"}, "limits": {"memory": "0.5Gi"}}
     same = ansible.site(storage_size="10240Mi", resources=resources, **role_variables_with_files)
     assert (same.status, same.changed) == (0, 0), same.output
@@ -73,7 +73,7 @@ def test_volume_is_protected_and_sizes_are_compared_by_value(
 
     volume = must_get("pvc", NAME, namespace)["spec"]["volumeName"]
     deleted = ansible.site(state="absent", delete_data=True, **role_variables_with_files)
-    assert any("has the reclaim policy Retain: the backups still lie at" in line for line in deleted.summary)
+    assert any("has the reclaim policy Retain: the backups are still at" in line for line in deleted.summary)
     assert must_get("pv", volume)["status"]["phase"] == "Released"
     kubectl("delete", "pv", volume)
 
@@ -100,7 +100,7 @@ def test_storage_class_without_its_provisioner(
     finally:
         kubectl("delete", "storageclass", f"nobody-{namespace}")
     assert play.status != 0
-    assert f"The claim {namespace}/{NAME} got no volume within 4s: expected Bound, found Pending." in play.output
+    assert f"The claim {namespace}/{NAME} was not bound within 4s: expected Bound, found Pending." in play.output
     assert "example.org/nobody" in play.output
 
 
@@ -121,7 +121,7 @@ def test_nfs_share_without_a_provisioner(
 
     moved = ansible.site(nfs={"server": "nas2.lan", "path": "/x"}, **role_variables_with_files)
     assert moved.status != 0
-    assert f"postgres_backup_nfs: expected the share of the volume {volume} that is there" in moved.output
+    assert f"postgres_backup_nfs: expected the share of the existing volume {volume}" in moved.output
 
     # A volume whose claim was deleted waits for that very claim; it must be given to the new one.
     kubectl("delete", "pvc", NAME, "-n", namespace)
@@ -133,5 +133,5 @@ def test_nfs_share_without_a_provisioner(
     assert gone.status == 0, gone.output
     assert must_get("pv", volume)["status"]["phase"] == "Bound"
     deleted = ansible.site(state="absent", delete_data=True, **nfs, **role_variables_with_files)
-    assert any("still lie at nas.lan:/volume1/postgres-backup" in line for line in deleted.summary)
+    assert any("are still at nas.lan:/volume1/postgres-backup" in line for line in deleted.summary)
     assert get("pv", volume) is None

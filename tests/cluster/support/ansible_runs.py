@@ -66,7 +66,7 @@ def warm() -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Ansible:
-    """Runs this collection's playbooks in a folder of its own."""
+    """Runs this collection's playbooks in a separate folder."""
 
     folder: Path
     collections: Path
@@ -121,7 +121,7 @@ class Ansible:
     def start(
         self, module: str, /, *arguments: str, env: Mapping[str, str] | None = None, **options: Any
     ) -> subprocess.Popen[str]:
-        """The same, begun: a process group of its own."""
+        """Starts the play in a separate process group."""
         return subprocess.Popen(
             self.command(module, *arguments, **options),
             cwd=self.folder,
@@ -160,7 +160,7 @@ class Ansible:
 
 
 def signal_all(process: subprocess.Popen[str], sent: signal.Signals, children_first: bool = False) -> None:
-    """A signal to a process and all that it started: Ansible's workers are in sessions of their own."""
+    """Sends a signal to a process and its descendants: Ansible's workers are in separate sessions."""
     parents = {int(path.name): _parent(path) for path in Path("/proc").iterdir() if path.name.isdigit()}
     family = [process.pid]
     for pid in family:

@@ -41,7 +41,7 @@ def put(folder: Path, name: str, data: bytes = BACKUP, sidecar: bool = True) -> 
 
 @dataclass
 class Running:
-    """A run of the module that may still go on."""
+    """A run of the module that may still be in progress."""
 
     process: subprocess.Popen[str]
     tree: Path
@@ -57,7 +57,7 @@ class Running:
         return {**result, "failed": self.process.returncode != 0, "shown": output}
 
     def hold_when_it_comes(self, name: str) -> None:
-        """Stops it once some of the bytes are here, and far from all; `result` lets it go on."""
+        """Stops it when a small part of the bytes has arrived; `result` lets it continue."""
         partial = self.dest / f".{name}.partial"
         deadline = time.monotonic() + 60
         while not (partial.exists() and partial.stat().st_size > STARTED_BYTES):
@@ -68,7 +68,7 @@ class Running:
         assert partial.stat().st_size < BIG_BYTES * 0.8
 
     def kill(self) -> None:
-        """Ansible and all that it started, at once: its workers are in sessions of their own."""
+        """Kills Ansible and its descendants at once: its workers are in separate sessions."""
         signal_all(self.process, signal.SIGKILL)
         self.process.communicate()
 
@@ -90,7 +90,7 @@ class Fetch:
         return {path.name for path in self.dest.iterdir()}
 
     def start(self, *extra: str, within: str = "", **options: Any) -> Running:
-        """`within` is a shell command that comes first, in a mount namespace of its own."""
+        """`within` is a shell command that is run first, in a separate mount namespace."""
         tree = self.folder / "tree"
         if (tree / "localhost").exists():
             (tree / "localhost").unlink()

@@ -37,7 +37,7 @@ def claim(namespace: str, name: str = NAME) -> dict[str, Any]:
 
 
 def cronjob(namespace: str, name: str = NAME) -> dict[str, Any]:
-    """Suspended; with `pg_dumpall | gzip`, no script and no sidecars."""
+    """Suspended; with `pg_dumpall | gzip`, no script and no checksum files."""
     container = {
         "name": "dump",
         "image": IMAGE,
@@ -78,7 +78,7 @@ ls -t /backups/postgres-backup-*.sql.gz | tail -n +8 | xargs -r rm
 
 
 def plain_script(namespace: str, host: str, claim: str) -> list[dict[str, Any]]:
-    """What a careful person writes by hand: other names, other labels, a helper of its own."""
+    """A careful manual installation: other names, other labels, an additional container."""
     restricted = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     container = {
         "image": IMAGE,

@@ -39,7 +39,7 @@ class LiveServer:
         return ["env", f"PGPASSWORD={self.server.password}", "PGUSER=postgres", "PGHOST=127.0.0.1"]
 
     def command(self, *words: str) -> list[str]:
-        """That on this machine which runs a command beside the server."""
+        """The process on this machine that runs a command next to the server."""
         return ["kubectl", "exec", POD, "-n", self.server.namespace, "--", *self.login, *words]
 
     def run(self, *words: str, stdin: str = "") -> str:
@@ -84,7 +84,7 @@ class LiveServer:
 
     @contextlib.contextmanager
     def session(self, database: str) -> Iterator[None]:
-        """Somebody who stays connected."""
+        """A client that remains connected."""
         words = ("env", "PGAPPNAME=the pool", "psql", "-X", "-d", database, "-c", "SELECT pg_sleep(300)")
         process = subprocess.Popen(self.command(*words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         question = f"SELECT count(*) FROM pg_stat_activity WHERE datname = {literal(database)};"

@@ -128,7 +128,7 @@ def _head(client: ssl.SSLSocket) -> tuple[bytes, bytes]:
 
 
 def _relay(client: ssl.SSLSocket, server: ssl.SSLSocket, answered: Callable[[bytes], None]) -> None:
-    """Passes on what comes, both ways, until one side ends; in one thread, since OpenSSL allows no two at one socket.
+    """Forwards data both ways until one side ends; in one thread, because OpenSSL does not allow two for one socket.
 
     `answered` gets the server's first words before the client does.
     """

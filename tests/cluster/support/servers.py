@@ -36,6 +36,6 @@ def bring_server_up(ansible: Ansible, namespace: str) -> Server:
 
 
 def bring_shared_server_up(ansible: Ansible) -> Server:
-    """One at a time: the release's tests want it too, and run beside these."""
+    """One at a time: the tests of the release, which run in parallel, use it too."""
     with exclusive(Path(tempfile.gettempdir()) / f"homelab-{SERVER_NAMESPACE}.lock"):
         return bring_server_up(ansible, SERVER_NAMESPACE)

@@ -61,10 +61,10 @@ class Installation:
         return snapshot(self.volume)
 
     def new_since(self, before: dict[bytes, Entry]) -> set[str]:
-        """The names that came; whatever was there must be as it was."""
+        """The new names; existing files must be unchanged."""
         after: dict[bytes, Entry] = {}
         while not after:
-            with suppress(FileNotFoundError):  # a run at work renames its files
+            with suppress(FileNotFoundError):  # a run in progress renames its files
                 after = snapshot(self.volume)
         assert before.items() <= after.items()
         return {os.fsdecode(name) for name in after if name not in before}
@@ -86,7 +86,7 @@ class Installation:
         (self.volume / "gate" / "stop").unlink()
 
     def wait_for_gate(self) -> None:
-        wait_until((self.volume / "gate" / "reached").exists, "the run comes to its step")
+        wait_until((self.volume / "gate" / "reached").exists, "the run reaches its step")
 
     # The Job.
 

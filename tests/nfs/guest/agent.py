@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 
-"""In the guest: runs what the other end of the serial port asks for, each call in a thread of its own.
+"""In the guest: runs the commands that it gets through the serial port, each in a separate thread.
 
 One JSON object a line. A call: {"id", "argv", "env", "input"};
 its answer, when the program has ended: {"id", "code", "out", "log"}.

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# In the guest: NFS servers and clients, each in a network namespace of its own, on one cable.
+# In the guest: NFS servers and clients, each in a separate network namespace, on one cable.
 #
 #   nfs.sh host NAME NUMBER              a network namespace with the address 10.9.0.NUMBER
 #   nfs.sh server NAME                   an NFS server in one, running

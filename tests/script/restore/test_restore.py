@@ -199,8 +199,9 @@ def test_other_rows_than_the_contents_say(offline: Sandbox, live: Live) -> None:
     before = state_of(live.server)
     plan = plan_restore(request_of(live.backup, "app", new_name="x"))
     outcome = restore(offline, plan, RESTORE_ROWS=str(plan.rows + 1))
-    expected = f"expected {plan.rows + 1}"
-    assert_failed(outcome, live.server, before, "the number of rows does not match the backup", expected)
+    assert_failed(
+        outcome, live.server, before, "the number of rows does not match the backup", f"expected {plan.rows + 1}"
+    )
 
 
 def test_a_text_that_ends_early(offline: Sandbox, live: Live) -> None:

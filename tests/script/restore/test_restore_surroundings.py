@@ -297,8 +297,10 @@ def a_failed_restore_leaves_no_subscription(offline: Sandbox, server: Server) ->
         server.sql(_SUBSCRIPTION.format("left_over", "some_slot"), left)
     outcome = restore(offline, plan)
     assert_failed(outcome, server, before, "ALTER DATABASE ... SET", "app.tenant")
-    dropped = "dropped the temporary database of an earlier restore"
-    assert sum(dropped in warning for warning in outcome.result["warnings"]) == 2
+    assert (
+        sum("dropped the temporary database of an earlier restore" in warning for warning in outcome.result["warnings"])
+        == 2
+    )
 
 
 def test_a_failed_restore_of_a_database_with_subscriptions(offline: Sandbox, fresh_server: Server) -> None:

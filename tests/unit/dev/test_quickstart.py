@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What the quickstart says at its end can be pasted, from a checkout at any path, and fits the cluster that it used."""
+"""The commands that the quickstart prints can be pasted, for a checkout at any path, and use the same cluster."""
 
 from __future__ import annotations
 

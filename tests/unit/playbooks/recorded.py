@@ -26,7 +26,7 @@ PLAYBOOKS = CHECKOUT / "playbooks"
 PREFIX = "homelab.postgres_backup."
 BACKUP = "postgres-backup-2026-11-22-020000.sql.gz"
 
-# Each module's result when all goes well, as far as playbooks use it.
+# Each module's result on success, as far as playbooks use it.
 WELL: dict[str, dict[str, Any]] = {
     "backup_fetch": {
         "changed": False,
@@ -109,7 +109,7 @@ class Done:
         return [call for call in self.calls if call.options["namespace"] == namespace]
 
     def about(self, host: str) -> str:
-        """What the output says of one host."""
+        """The output about one host."""
         parts = self.output.replace("[ERROR]", "\n[ERROR]").split("\n[ERROR]")
         return "\n".join(part for part in parts if f"[{host}]" in part or f"{host} " in part)
 
@@ -119,7 +119,7 @@ class Done:
 
 @dataclass
 class Recorded:
-    """Runs playbooks in a folder of its own, where nobody is at a terminal."""
+    """Runs playbooks in a separate folder, without a terminal."""
 
     folder: Path
     answers: dict[str, dict[str, Any]] = field(default_factory=lambda: {"default": dict(WELL)})
@@ -189,7 +189,7 @@ class Recorded:
             while select.select([terminal], [], [], 60)[0]:
                 try:
                     came = os.read(terminal, 65536)
-                except OSError:  # how Linux says that nobody has the other side any more
+                except OSError:  # how Linux reports that the other side is closed
                     break
                 if not came:
                     break

@@ -19,7 +19,7 @@ CLUSTER = {
     "namespace": {"type": "str", "default": "data"},
     "name": {"type": "str", "default": "postgres-backup"},
     "directory": {"type": "str"},
-    "stuck_timeout": {"type": "str", "default": "30s"},
+    "startup_timeout": {"type": "str", "default": "30s", "aliases": ["stuck_timeout"]},
 }
 MODULES = {
     "fetch": "backup_fetch",

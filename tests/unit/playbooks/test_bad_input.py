@@ -17,7 +17,7 @@ from tests.in_turn import weekly
 from .dumps import COMPLETE_BACKUP, DUMP, DUMPS
 from .recorded import PLAYBOOKS, WELL, Done, Recorded
 
-# What lies there, and what is said of it.
+# A file, and the expected message.
 FILES: dict[str, tuple[bytes | None, str]] = {
     "good": (COMPLETE_BACKUP, ""),
     "missing": (None, "does not exist: expected a backup file"),

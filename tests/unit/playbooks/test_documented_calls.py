@@ -31,7 +31,7 @@ class Header:
 
 def headers(playbook: str) -> list[Header]:
     lines = [line[1:] for line in (PLAYBOOKS / f"{playbook}.yml").read_text().partition("---")[0].splitlines()]
-    # What is indented further goes on with the line before.
+    # A line that is indented further continues the one before.
     text = re.sub(r"\n {4,}(?=\[)", " ", "\n".join(lines))
     found = []
     for call in re.findall(rf"^ {{3}}ansible-playbook {re.escape(PREFIX + playbook)}(.*)$", text, re.MULTILINE):
@@ -96,7 +96,7 @@ def test_documented_call_without_a_terminal(recorded: Recorded, header: Header) 
     for host, variables in ways.items():
         calls = done.of(host)
         if local and "postgres_backup_verify_file" in variables:
-            # The file of the example is not there, and that is what is said.
+            # The example's file does not exist, which is the expected message.
             assert calls == []
             assert f"{variables['postgres_backup_verify_file']} does not exist" in done.output
             continue
@@ -175,7 +175,7 @@ def test_database_name_is_passed_unchanged(recorded: Recorded) -> None:
     assert (options["database"], options["new_name"], options["replace"]) == ("shop", "None", True)
 
 
-# A host of the inventory: what it sets, and what is said of it.
+# A host of the inventory: its variables, and the expected message.
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "empty": ({"database": ""}, "postgres_backup_restore_database: expected a database's name, found nothing. Set it"),
     "nothing": (

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What was not measured is no figure."""
+"""A missing measurement is not a figure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 
-"""A cache entry is whole or not there, and its key follows its sources."""
+"""A cache entry is complete or missing, and its key depends on its sources."""
 
 from __future__ import annotations
 

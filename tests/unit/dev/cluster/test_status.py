@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 
-"""What `status` shows of the node's images, whatever the kubelet says of them."""
+"""What `status` shows of the node's images, whatever the kubelet reports."""
 
 from __future__ import annotations
 

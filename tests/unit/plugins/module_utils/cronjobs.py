@@ -56,7 +56,7 @@ def cronjob(**container: Any) -> dict[str, Any]:
 
 
 def plain(*mounts: tuple[str, str], volumes: list[dict[str, Any]] | None = None) -> dict[str, Any]:
-    """A CronJob of another hand: no variable of ours."""
+    """A CronJob that the role did not create, without our variables."""
     made = cronjob(env=[SECRET], volumeMounts=[{"name": name, "mountPath": path} for name, path in mounts])
     made["spec"]["jobTemplate"]["spec"]["template"]["spec"]["volumes"] = volumes or [
         {"name": "data", "persistentVolumeClaim": {"claimName": "nas"}},

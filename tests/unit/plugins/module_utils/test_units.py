@@ -123,7 +123,7 @@ quantities = st.builds(
 
 @given(quantities)
 def test_the_canonical_form_has_the_same_value(quantity: str) -> None:
-    """With a suffix such as Gi up to a whole unit, which is a byte."""
+    """With a suffix such as Gi, rounded up to a whole number of bytes."""
     canonical = canonical_quantity(quantity)
     if quantity.endswith("i"):
         assert parse_size(canonical) == parse_size(quantity)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""meta/argument_specs.yml says the same as defaults/main.yml."""
+"""meta/argument_specs.yml agrees with defaults/main.yml."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import yaml
 from .rendering import OPTIONS, ROLE, evaluate
 
 DEFAULTS: dict[str, Any] = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
-# As the role's summary looks for them.
+# As the role's summary finds them.
 (_UNKNOWN,) = re.findall(r"set unknown = (.*) -%}", (ROLE / "templates" / "notes.txt.j2").read_text())
 UNKNOWN = "{{ " + _UNKNOWN + " }}"
 PYTHON_TYPES = {"str": str, "int": int, "bool": bool, "list": list, "dict": dict}
@@ -48,7 +48,7 @@ def test_readme_names_each_variable() -> None:
 
 
 def test_playbook_variables_are_known_to_the_role() -> None:
-    """It says of each other variable with its prefix that it has no effect."""
+    """It reports each other variable with its prefix as unknown."""
     used: set[str] = set()
     for path in (ROLE.parents[1] / "playbooks").rglob("*.yml"):
         text = re.sub(r"^ *#.*", "", path.read_text(), flags=re.MULTILINE)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The objects that rehearse restores: what their pods are given, and above all what not."""
+"""The objects of the restore drills: what their pods get, and above all what they do not get."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from .rendering import OPTIONS, evaluate, render
 
-# No blank and no letter in front, so that these come as far as possible; then what YAML takes for something else.
+# No whitespace and no letter in front, so that these pass most checks; then values that YAML reads as other types.
 SHELL = "a'b\"c$(>PWNED)`>PWNED`;>PWNED|>PWNED&>PWNED\\{{7*7}}{%raw%}$(POSTGRES_BACKUP_NAME)$$%s!#*?[é\x85\u2028"
 HOSTILE = [
     SHELL,
@@ -179,7 +179,7 @@ def token(number: int) -> str:
 
 
 def test_hostile_values_are_mostly_refused() -> None:
-    """What is left are free texts; a variable that comes here needs a reason."""
+    """The rest are free texts; a new variable in this list needs a reason."""
     assert {shape.name for shape, text in accepted() if SHELL in text} == {
         "postgres_backup_user",
         "postgres_backup_database",
@@ -275,6 +275,6 @@ def test_hostile_value_in_the_runbook_runs_nothing_else(tmp_path: Path, text: st
     for each in words:
         assert f"as {text}" in each or each[each.index("-U") + 1] == text
     assert sum(each[each.index("-d") + 1] == text for each in words if "-d" in each) > 12
-    # In the pod, on the NAS, and into the server that is thrown away.
+    # In the pod, on the NAS, and into the temporary server.
     assert [fed for _, fed in calls if "the rest" in fed] == [dump.partition("\n")[2]] * 3
     assert [fed for _, fed in calls if "other" in fed] == ["BEGIN;\nCREATE ROLE other;\nCOMMIT;\n-- 2\n"] * 3

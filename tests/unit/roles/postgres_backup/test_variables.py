@@ -293,19 +293,19 @@ def test_good_values_are_accepted(cases: list[Case]) -> None:
 
 def test_an_argument_that_pg_dumpall_has_not_is_refused_with_the_reason() -> None:
     (message,) = refusals(postgres_backup_extra_args=["--exclude-table-data=public.log", "--clean=yes"])
-    assert "(--exclude-table-data is an option of pg_dump, and pg_dumpall has none like it; --clean takes no" in message
+    assert "(--exclude-table-data is an option of pg_dump that pg_dumpall does not have; --clean takes no" in message
 
 
 def test_a_policy_that_keeps_nothing_is_refused() -> None:
     (message,) = refusals(postgres_backup_keep_last=0, postgres_backup_keep_daily="0")
-    assert message.startswith("postgres_backup_keep_last: expected something to keep")
+    assert message.startswith("postgres_backup_keep_last: expected at least one retention rule")
     assert refusals(postgres_backup_keep_last=0, postgres_backup_keep_daily=0, postgres_backup_keep_within="7d") == []
 
 
 @pytest.mark.parametrize("mode", ["verify-ca", "verify-full"])
 def test_server_verification_needs_a_ca(mode: str) -> None:
     (message,) = refusals(postgres_backup_sslmode=mode)
-    assert message.startswith("postgres_backup_sslmode: expected another mode, or postgres_backup_ssl_ca as well")
+    assert message.startswith("postgres_backup_sslmode: expected another mode, or a postgres_backup_ssl_ca to verify ")
     assert refusals(postgres_backup_sslmode=mode, postgres_backup_ssl_ca={"secret": "ca"}) == []
 
 
@@ -337,7 +337,8 @@ def test_all_broken_variables_are_named_at_once() -> None:
 def test_a_schedule_that_was_cut_at_its_spaces_is_told_from_a_wrong_one(name: str, value: Any) -> None:
     (line,) = refusals(**{name: value})
     assert line.startswith(f"{name}: expected five cron fields")
-    hint = f"""it looks cut at a space: with -e, quote it inside the shell's quotes too: -e '{name}="0 2 * * *"'"""
+    hint = "which appears to be cut at a space: with -e, quote it inside the shell's quotes too: "
+    hint += f"""-e '{name}="0 2 * * *"'"""
     assert line.endswith(hint)
     (wrong,) = refusals(**{name: "0 25 * * *"})
     assert wrong.endswith('found "0 25 * * *"')

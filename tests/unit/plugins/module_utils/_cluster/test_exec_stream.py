@@ -44,7 +44,7 @@ Server = Callable[..., Container]
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A container whose commands get what a server sends in pieces; then the server closes, or stays silent."""
+    """A container whose commands receive a server's output in pieces; it then closes the connection or stalls."""
     open_sockets: list[socket.socket] = []
 
     def serve(*pieces: bytes, then: str = "close", silence_seconds: float = 60.0) -> Container:
@@ -120,7 +120,7 @@ def test_stream_without_a_close_frame(served: Server, monkeypatch: pytest.Monkey
 
 
 def test_a_cut_after_every_byte_is_a_lost_stream(served: Server) -> None:
-    """And what came before is given: it is not fetched again."""
+    """The bytes received before are returned: they are not fetched again."""
     begin = len(WHOLE) - len(SUCCESS)
     for at in range(begin):
         got: list[bytes] = []
@@ -155,7 +155,7 @@ def test_exit_statuses_are_returned(served: Server) -> None:
     with pytest.raises(LostError, match="container not found"):
         read(served(frame(BINARY, b"\x03" + gone), GOODBYE))
     for nonsense in (b"", b"{", b"[]", b"{}", b'"x"'):
-        with pytest.raises(LostError, match=r"is no status|closed it before"):
+        with pytest.raises(LostError, match=r"did not send a valid exit status|closed the connection before"):
             read(served(frame(BINARY, b"\x03" + nonsense), GOODBYE))
 
 
@@ -167,7 +167,7 @@ def test_much_standard_error_is_not_kept(served: Server) -> None:
 
 
 def test_endless_output_is_refused(served: Server) -> None:
-    with pytest.raises(LostError, match="said more than 100 bytes"):
+    with pytest.raises(LostError, match="printed more than 100 bytes"):
         served(frame(BINARY, b"\x01" + b"x" * 200), frame(BINARY, b"\x03" + SUCCESS), GOODBYE).answer(["cat"], 100)
 
 
@@ -181,7 +181,7 @@ def test_a_silent_server_is_lost(served: Server, monkeypatch: pytest.MonkeyPatch
 
 def test_a_server_that_answers_while_the_command_says_nothing(served: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exec_stream, "_PING_SECONDS", 0.05)
-    with pytest.raises(LostError, match=r"the command gave nothing for 0\.3 seconds"):
+    with pytest.raises(LostError, match=r"the command printed nothing for 0\.3 seconds"):
         read(served(frame(BINARY, b"\x01one"), then="pong", silence_seconds=0.3))
     result: list[Any] = []
 
@@ -236,7 +236,7 @@ def status_error(status: int, body: bytes) -> Exception:
 def test_rejected_exec_requests() -> None:
     forbidden = json.dumps({"message": 'pods "reader-x" is forbidden: User "u" cannot create pods/exec'}).encode()
     with pytest.raises(
-        CommandRefusedError, match=r"refused \(403\): pods .* Expected the right to get and create pods/exec"
+        CommandRefusedError, match=r"refused \(403\): pods .* The user needs the right to get and create pods/exec"
     ) as caught:
         read(refused(status_error(403, forbidden)))
     assert caught.value.status == 403
@@ -253,6 +253,6 @@ def test_rejected_exec_requests() -> None:
 def test_endless_handshake_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     let_go = threading.Event()
     monkeypatch.setattr(exec_stream, "_handshake", lambda *_: let_go.wait() and WebSocket())
-    with pytest.raises(LostError, match=r"no answer for 0\.2 seconds"):
+    with pytest.raises(LostError, match=r"did not respond for 0\.2 seconds"):
         read(Container(None, "data", "reader-x", "reader", 0.2))
     let_go.set()

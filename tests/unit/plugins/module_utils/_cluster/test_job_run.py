@@ -13,6 +13,7 @@ import pytest
 
 from plugins.module_utils._cluster import job_run
 from plugins.module_utils._cluster.job_run import JobRun
+from plugins.module_utils._jobs.job_outcome import JobEnd
 from plugins.module_utils.errors import ClusterError, NotFoundError, StuckError, WaitTimeoutError
 
 RUNNING: dict[str, Any] = {"running": {}}
@@ -55,7 +56,7 @@ class Log:
 
 
 class Fake:
-    """A connection that answers with what comes next; errors are raised. The last answer is repeated."""
+    """A connection that returns the next response; errors are raised. The last response is repeated."""
 
     def __init__(self, jobs: list[Any], pods: list[Any], logs: dict[bool, list[Any]]) -> None:
         self._answers = {"job": jobs, "pods": pods, "log": logs.get(False, []), "previous": logs.get(True, [])}
@@ -85,9 +86,9 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_run, "_POLL_SECONDS", 0.02)
 
 
-def watched(fake: Fake) -> job_run.JobEnd:
+def watched(fake: Fake) -> JobEnd:
     run: Any = JobRun(fake, "data", "j", "backup")  # type: ignore[arg-type]
-    end: job_run.JobEnd = run.wait(20, 10)
+    end: JobEnd = run.wait(20, 10)
     return end
 
 
@@ -112,7 +113,7 @@ def test_an_earlier_attempts_failure_is_not_the_result() -> None:
 
 
 class Pods(Fake):
-    """A Job whose tries have a pod each; the log of the first is the last to come."""
+    """A Job with a pod for each attempt; the log of the first one arrives last."""
 
     def __init__(self, jobs: list[Any], pods: list[Any], logs: dict[str, Log]) -> None:
         super().__init__(jobs, pods, {})
@@ -136,7 +137,7 @@ FIRST, SECOND = '{"state":"failed","attempts":1}', '{"state":"failed","attempts"
 
 
 def test_the_newest_pod_is_the_last_one_in_the_log() -> None:
-    """As one sees it who comes when the Job has ended."""
+    """As seen by a caller that starts after the Job has ended."""
     fake = Pods([job("Failed")], [tries(ended(), ended())], {"p1": Log("one", FIRST), "p2": Log("two", SECOND)})
     end = watched(fake)
     assert end.log == ("one", FIRST, "two", SECOND)
@@ -144,7 +145,7 @@ def test_the_newest_pod_is_the_last_one_in_the_log() -> None:
 
 
 def test_pods_that_come_one_after_the_other() -> None:
-    """The second one succeeds; the first one was killed, which is no reason of anything any more."""
+    """The second one succeeds; the first one was killed, which is no longer the reason for anything."""
     oom = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
     fake = Pods(
         [job(), job(), job(), job("Complete")],
@@ -152,7 +153,7 @@ def test_pods_that_come_one_after_the_other() -> None:
         {"p1": Log("one"), "p2": Log("two", result("succeeded"))},
     )
     end = watched(fake)
-    assert (end.state, end.log, end.killed) == ("Complete", ("one", "two", result("succeeded")), None)
+    assert (end.state, end.log, end.terminated_by) == ("Complete", ("one", "two", result("succeeded")), None)
     assert end.result == {"state": "succeeded"}
 
 
@@ -160,7 +161,7 @@ def test_newest_pod_was_killed() -> None:
     oom = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
     fake = Pods([job("Failed")], [tries(ended(), oom)], {"p1": Log("one", FIRST), "p2": Log("two")})
     end = watched(fake)
-    assert end.killed is not None and end.killed.reason == "OOMKilled"
+    assert end.terminated_by is not None and end.terminated_by.reason == "OOMKilled"
     assert end.result == json.loads(FIRST)
 
 
@@ -209,17 +210,17 @@ def test_failing_init_container_is_reported() -> None:
     made["status"] |= {"phase": "Failed", "reason": "Evicted", "initContainerStatuses": [first]}
     fake = Fake([job("Failed")], [[made]], {False: [Log("no room", result("failed"))]})
     run: Any = JobRun(fake, "data", "j", "prepare", "backup")  # type: ignore[arg-type]
-    end: job_run.JobEnd = run.wait(20, 10)
+    end: JobEnd = run.wait(20, 10)
     assert (end.log[0], end.result) == ("no room", {"state": "failed"})
-    assert end.killed is not None and end.killed.reason == "Evicted"
+    assert end.terminated_by is not None and end.terminated_by.reason == "Evicted"
 
 
 def test_result_of_the_script_is_the_end() -> None:
-    """The Job itself never says so here."""
+    """The Job itself does not report it here."""
     word = '{"state":"succeeded","operation":"drill"}'
     fake = Fake([job()], [[pod(RUNNING)]], {False: [Log("one", '{"state":"failed","operation":"drill"}', word)]})
     run: Any = JobRun(fake, "data", "j", "backup")  # type: ignore[arg-type]
-    end = run.wait(20, 10, last_word=True)
+    end = run.wait(20, 10, trust_script_result=True)
     assert (end.state, end.log[0], end.result) == ("Complete", "one", json.loads(word))
     run = JobRun(fake, "data", "j", "backup")  # type: ignore[arg-type]
     with pytest.raises(WaitTimeoutError):
@@ -227,7 +228,7 @@ def test_result_of_the_script_is_the_end() -> None:
 
 
 PUBLISHED = '{"state":"succeeded","job":"j"}'
-GOES_ON = r"It goes on: kubectl logs -f job/j -n data\. To give it up: kubectl delete job j -n data"
+GOES_ON = r"It continues: kubectl logs -f job/j -n data\. To cancel it: kubectl delete job j -n data"
 
 
 def beside(state: dict[str, Any], exit_code: int = 0) -> dict[str, Any]:
@@ -238,11 +239,11 @@ def beside(state: dict[str, Any], exit_code: int = 0) -> dict[str, Any]:
 
 
 def test_second_container_that_continues(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job_run, "_BESIDE_SECONDS", 0.1)
+    monkeypatch.setattr(job_run, "_OTHER_CONTAINERS_SECONDS", 0.1)
     fake = Fake([job()], [[pod(RUNNING)], [beside(RUNNING)]], {False: [Log("one", PUBLISHED)]})
     run: Any = JobRun(fake, "data", "j", "backup")  # type: ignore[arg-type]
     end = run.wait(20, 10, patient=True)
-    assert (end.state, end.beside, end.result) == ("Complete", ("proxy",), json.loads(PUBLISHED))
+    assert (end.state, end.running_containers, end.result) == ("Complete", ("proxy",), json.loads(PUBLISHED))
 
 
 @pytest.mark.parametrize(
@@ -257,7 +258,7 @@ def test_second_container_that_continues(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_line_that_is_not_a_result_is_not_the_end(
     monkeypatch: pytest.MonkeyPatch, found: dict[str, Any], word: str
 ) -> None:
-    monkeypatch.setattr(job_run, "_BESIDE_SECONDS", 0.1)
+    monkeypatch.setattr(job_run, "_OTHER_CONTAINERS_SECONDS", 0.1)
     run: Any = JobRun(Fake([job()], [[found]], {False: [Log(word)]}), "data", "j", "backup")  # type: ignore[arg-type]
     with pytest.raises(WaitTimeoutError, match=GOES_ON):
         run.wait(0.5, 10, patient=True)
@@ -274,7 +275,7 @@ NO_NODE = {
 
 def test_the_pod_waits_until_the_end() -> None:
     run: Any = JobRun(Fake([job()], [[NO_NODE]], {}), "data", "j", "backup")  # type: ignore[arg-type]
-    with pytest.raises(WaitTimeoutError, match=r"has not started: Unschedulable: .*It goes on: kubectl get pods -w"):
+    with pytest.raises(WaitTimeoutError, match=r"has not started: Unschedulable: .*It continues: kubectl get pods -w"):
         run.wait(0.3, 0.01, patient=True)
     run = JobRun(Fake([job()], [[NO_NODE]], {}), "data", "j", "backup")  # type: ignore[arg-type]
     with pytest.raises(StuckError, match="does not start yet"):

@@ -65,7 +65,7 @@ def given_up(monkeypatch: pytest.MonkeyPatch, fake: Fake, *seen: tuple[int, Pod]
         now = float(second)
         fake.pod = states.get(second, fake.pod)
         try:
-            watch.look()
+            watch.poll()
         except StuckError:
             return second
     return None
@@ -110,7 +110,7 @@ def test_messages_of_each_problem(monkeypatch: pytest.MonkeyPatch) -> None:
         watch = PodWatch(fake, "data", "j", STUCK)
         now = 500.0
         with pytest.raises(StuckError, match=words):
-            watch.look()
+            watch.poll()
 
 
 def test_problem_is_remembered_until_it_passes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +121,7 @@ def test_problem_is_remembered_until_it_passes(monkeypatch: pytest.MonkeyPatch) 
     reasons = []
     for second, found in ((1, NO_NODE), (2, CREATING), (40, CREATING), (41, CREATING), (60, RUNNING)):
         now, fake.pod = float(second), found
-        watch.look()
+        watch.poll()
         reasons.append(watch.problem and watch.problem.reason)
     assert reasons == ["Unschedulable", None, "FailedMount", "FailedMount", None]
     assert fake.asked == 1

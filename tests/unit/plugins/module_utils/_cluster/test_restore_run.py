@@ -70,12 +70,12 @@ def rival(
 
 def run(cluster: Any, target: str | None = "shop") -> str:
     connection: Connection = cluster
-    name, end = run_restore(
+    end = run_restore(
         connection, cronjob(), {"RESTORE_TARGET": "shop"}, directory=None, target=target, timeout_seconds=60,
-        stuck_seconds=5,
+        startup_seconds=5,
     )  # fmt: skip
     assert end.state == "Complete"
-    return name
+    return end.job.partition("/")[2]
 
 
 def test_job_is_created_and_deleted() -> None:
@@ -94,7 +94,7 @@ def test_job_is_created_and_deleted() -> None:
 
 def test_a_second_restore_to_the_same_database_is_refused() -> None:
     cluster = Cluster(rival())
-    with pytest.raises(ClusterError, match=r"another restore to 'shop' is at work.*data/rival"):
+    with pytest.raises(ClusterError, match=r"another restore to 'shop' is running.*data/rival"):
         run(cluster)
     assert not cluster.made
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The commands that read a volume, run here by every kind of tool, and readers that come and go."""
+"""The commands that read a volume, run with each kind of tool, and readers that start and end."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ Seen = list[tuple[str, int, bytes]]
 
 
 def parse(pieces: list[bytes]) -> Seen:
-    """What comes, with neighbouring pieces of a channel as one: where a piece is cut says nothing."""
+    """The received data, with adjacent pieces of a channel joined: where a piece is cut has no meaning."""
     parser = FrameParser()
     seen: Seen = []
     for piece in pieces:
@@ -133,7 +133,7 @@ def test_frame_longer_than_the_memory() -> None:
         (b"\x09\x00", "control frame is in parts"),
         (b"\x89\x7e\x00\x7e" + bytes(126), "too long"),
         (b"\x80\x00", "continues nothing"),
-        (b"\x02\x01\x01\x82\x01\x01", "in the middle of another"),
+        (b"\x02\x01\x01\x82\x01\x01", "begins before the end of another one"),
         (b"\x83\x00", "unknown opcode 3"),
         (b"\x8f\x00", "unknown opcode 15"),
     ],

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""A slow, obvious lexer, one byte after the other, to compare the fast one with. It needs the whole text at once."""
+"""A slow, obvious lexer, one byte after the other, to compare the fast one with. It needs the entire text at once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Settings:
 
 @dataclass
 class Recorder:
-    """A handler that writes down what it is told, and answers as a server would."""
+    """A handler that records its calls, and responds as a server would."""
 
     lexer: Any = None
     settings: Settings = field(default_factory=Settings)

@@ -309,7 +309,7 @@ def test_options_of_create_database() -> None:
     assert database.create_options["icu_rules"] == "&a < 'b'"
 
 
-# ------------------------------------------------------------------------------- dumps of other makes, changed dumps
+# ------------------------------------------------------------------------------- foreign dumps, changed dumps
 
 ERRORS = {
     "message": ForeignTextError,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""Where a fetched file may be put, and what goes when a new one has come."""
+"""Where a fetched file may be stored, and what is deleted after a new one has been fetched."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from plugins.module_utils._fetch.destination import (
     checksum_file_matches,
     open_partial,
     remove,
-    require_room,
+    require_space,
     resolve,
     write_checksum_file,
 )
@@ -122,16 +122,19 @@ def test_partial_path_that_is_not_a_regular_file(tmp_path: Path, kind: str, monk
         os.mkfifo(destination.partial)
     else:
         socket.socket(socket.AF_UNIX).bind(destination.partial)
-    with pytest.raises(DestinationError, match="is no file: expected the part of a fetch"), open_partial(destination):
+    with (
+        pytest.raises(DestinationError, match="is not a regular file: expected a partial download"),
+        open_partial(destination),
+    ):
         pass
     assert (tmp_path / "target").read_bytes() == b"precious"
 
 
 def test_free_space_is_checked(tmp_path: Path) -> None:
     destination = resolve(str(tmp_path), NAME)
-    require_room(destination, 1)
+    require_space(destination, 1)
     with pytest.raises(DestinationError, match=f"the local disk of {tmp_path} is too full"):
-        require_room(destination, 1 << 60)
+        require_space(destination, 1 << 60)
 
 
 @pytest.mark.parametrize(
@@ -171,13 +174,13 @@ def test_older_backups_are_deleted(tmp_path: Path) -> None:
     for day in range(1, 8):
         fetched(tmp_path, of_day(day))
     newest = resolve(str(tmp_path), of_day(8))
-    for _ in range(2):  # before it has come, as in check mode, and afterwards
+    for _ in range(2):  # before it has been fetched, as in check mode, and afterwards
         gone = backups_to_delete(newest, 3, of_day(8))
         assert [Path(path).name for path in gone] == [of_day(day) for day in range(1, 6)]
         fetched(tmp_path, of_day(8))
     assert backups_to_delete(newest, 8, of_day(8)) == ()
     assert [Path(path).name for path in backups_to_delete(newest, 1, of_day(8))] == [of_day(day) for day in range(1, 8)]
-    # An old one that was asked for stays, and the bound holds.
+    # An old one that was requested is kept, and the limit is respected.
     assert [Path(path).name for path in backups_to_delete(newest, 2, of_day(1))] == [of_day(day) for day in range(2, 8)]
     remove(gone)
     assert {path.name for path in tmp_path.iterdir()} == {

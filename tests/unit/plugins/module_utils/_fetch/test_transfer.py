@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""Bytes that come in pieces, break off, change and vanish: the right file, or an error and no file."""
+"""Bytes that arrive in pieces, are interrupted, change and disappear: the right file, or an error and no file."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_stream_cut_at_every_byte_is_resumed(tmp_path: Path) -> None:
 def test_process_ended_at_every_byte_then_run_again(tmp_path: Path) -> None:
     """What is here is not fetched twice, and is compared with the volume before it is built on."""
     for at in range(len(BACKUP)):
-        with pytest.raises(LostError, match=f"{at} of {len(BACKUP)} bytes are here and kept"):
+        with pytest.raises(LostError, match=f"{at} of {len(BACKUP)} bytes were received and are kept"):
             fetch(Fake(BACKUP, [at]), tmp_path, retry_policy=RetryPolicy(retries=0))
         assert names(tmp_path) == ({f".{NAME}.partial"} if at else set())
         source = Fake(BACKUP)
@@ -220,7 +220,7 @@ def test_pauses_between_retries_grow_until_bytes_arrive(tmp_path: Path) -> None:
 
 
 def test_retries_are_limited(tmp_path: Path) -> None:
-    with pytest.raises(LostError, match=r"the stream broke; tried 4 times without a new byte\. 7 of"):
+    with pytest.raises(LostError, match=r"the stream broke; tried 4 times without receiving data\. 7 of"):
         fetch(Fake(BACKUP, [7, *[0] * 9]), tmp_path, retry_policy=RetryPolicy(retries=3, sleep=lambda _: None))
 
 
@@ -247,7 +247,7 @@ def test_deadline_ends_the_fetch(tmp_path: Path) -> None:
     assert fetch(Fake(data), tmp_path, data, retry_policy).resumed_bytes == kept
     now[0] = 99.5
     (tmp_path / NAME).unlink()
-    with pytest.raises(LostError, match="no time is left for another try"):
+    with pytest.raises(LostError, match="no time is left for another attempt"):
         fetch(Fake(BACKUP, [5]), tmp_path, retry_policy=retry_policy)
 
 
@@ -288,8 +288,8 @@ class Gone(Fake):
     [
         (Fake(BACKUP[:-1]), True, ChangedError, f"expected {len(BACKUP)} bytes as listed, found {len(BACKUP) - 1}"),
         (Fake(BACKUP + b"x" * 5000), True, ChangedError, "found more than"),
-        (Fake(BACKUP + b"x" * 5000), False, ChangedError, "When another program still writes it"),
-        (Fake(bytes(len(BACKUP))), True, ChangedError, "is not what its sidecar says"),
+        (Fake(BACKUP + b"x" * 5000), False, ChangedError, "If another program is still writing it"),
+        (Fake(bytes(len(BACKUP))), True, ChangedError, "does not match its checksum file"),
         (Gone(BACKUP, [500]), True, GoneError, "no longer there"),
         (Gone(BACKUP, [500]), False, GoneError, "no longer there"),
     ],
@@ -305,7 +305,7 @@ def test_file_that_is_not_as_listed(
 
 def test_file_that_changes_during_the_fetch(tmp_path: Path) -> None:
     other = bytes(len(BACKUP))
-    for known, message in ((True, "its sidecar says the sha256"), (False, "it has the sha256")):
+    for known, message in ((True, "its checksum file has the sha256"), (False, "it has the sha256")):
         source = Fake(BACKUP[:1000] + other[1000:])
         source.sha256 = lambda length=None: sha256(other[:length])  # type: ignore[method-assign]
         with pytest.raises(ChangedError, match=f"changed on the volume while it was fetched: {message}"):
@@ -316,7 +316,7 @@ def test_file_that_changes_during_the_fetch(tmp_path: Path) -> None:
 def test_damage_in_transit_is_fetched_again(tmp_path: Path) -> None:
     source = Fake(bytes(len(BACKUP)))
     source.sha256 = lambda length=None: sha256(BACKUP[:length])  # type: ignore[method-assign]
-    with pytest.raises(FetchError, match="was damaged on its way"):
+    with pytest.raises(FetchError, match="was damaged in transit"):
         fetch(source, tmp_path)
     assert names(tmp_path) == set()
 
@@ -403,7 +403,7 @@ def test_read_through_keeps_no_file(temporary: Path, known: bool) -> None:
     assert names(temporary) == set()
     assert done.contents is not None and done.contents["complete"] and done.contents["rows"] == 4
     assert (done.sha256, done.interruptions) == (sha256(BACKUP), 2)
-    # What came before is not asked for twice.
+    # Bytes already received are not requested again.
     assert source.offsets == [0, 100, 1100]
 
 
@@ -447,14 +447,14 @@ def test_read_through_killed_at_any_moment_leaves_no_file(temporary: Path) -> No
 
 
 def test_read_through_needs_free_space_for_the_backup(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(DestinationError, match=r"free bytes, found \d+. .* let TMPDIR name another"):
+    with pytest.raises(DestinationError, match=r"free bytes, found \d+. .* set TMPDIR to another"):
         read_through(Fake(BACKUP), RemoteFile(NAME, 1 << 60, None), FOREVER)
 
     def writev(_descriptor: int, _views: list[memoryview]) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "writev", writev)
-    with pytest.raises(DestinationError, match=r"the temporary folder .* is full: .* let TMPDIR name another"):
+    with pytest.raises(DestinationError, match=r"the temporary folder .* is full: .* set TMPDIR to another"):
         read(Fake(BACKUP))
     assert names(temporary) == set()
 
@@ -507,7 +507,7 @@ def test_too_little_local_space_is_refused_first(tmp_path: Path) -> None:
 
 
 def test_file_is_flushed_before_it_is_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bytes are on the disk before the sidecar has its name, and that before the backup has its own."""
+    """The bytes are on the disk before the checksum file gets its name, and that before the backup gets its name."""
     seen: list[str] = []
     for name in ("fdatasync", "fsync", "rename"):
         real = getattr(os, name)
@@ -538,7 +538,7 @@ def test_second_fetch_to_one_file_is_refused(tmp_path: Path) -> None:
 
     def second() -> None:
         if not refused:
-            with pytest.raises(ConcurrentFetchError, match=r"another fetch to .* is going on") as caught:
+            with pytest.raises(ConcurrentFetchError, match=r"another fetch to .* is in progress") as caught:
                 fetch(Fake(bytes(len(BACKUP))), tmp_path, bytes(len(BACKUP)))
             refused.append(str(caught.value))
 
@@ -548,7 +548,7 @@ def test_second_fetch_to_one_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_many_fetches_to_one_file(tmp_path: Path) -> None:
-    """Whatever their order, the file is always whole, and no process writes into what another one finished."""
+    """Whatever their order, the file is always complete, and no process writes into another one's finished file."""
     data = [bytes([number]) * 400_000 for number in range(4)]
     until = time.monotonic() + 3
 

@@ -11,11 +11,9 @@ import pytest
 from plugins.module_utils._jobs.drill_job import (
     DrillRequest,
     drill_work,
-    failure_reason,
     sections,
     settings_text,
 )
-from plugins.module_utils._jobs.pod_diagnosis import PodProblem
 from plugins.module_utils._jobs.volume_jobs import volume_job
 from plugins.module_utils._script.drill import FILES as SCRIPT
 from plugins.module_utils.errors import ExpectationError
@@ -115,32 +113,6 @@ def test_size_limit_is_read(text: str, size: int) -> None:
     assert parse_size(text) == size
 
 
-KILLED = PodProblem("Evicted", "Usage of EmptyDir volume exceeds the limit", "Give it more room (size_limit)")
-
-
-@pytest.mark.parametrize(
-    ("end", "words"),
-    [
-        (("Failed", "BackoffLimitExceeded: x", {"reason": "line 3: no such role"}, KILLED), "line 3: no such role"),
-        (("Failed", "BackoffLimitExceeded: x", None, KILLED), "Kubernetes ended its pod: Evicted: Usage of"),
-        (
-            (
-                "Failed",
-                "x",
-                {"signal": "TERM", "reason": "what the script says of it, in the step: restore"},
-                KILLED,
-            ),
-            "restore. Kubernetes ended its pod: Evicted: Usage of",
-        ),
-        (("Failed", "DeadlineExceeded: too long", None, None), "longer than its timeout"),
-        (("Gone", "the Job was deleted", None, None), "was deleted before its end"),
-        (("Failed", "BackoffLimitExceeded: x", {"reason": None}, None), "left no reason"),
-    ],
-)
-def test_failure_reason(end: Any, words: str) -> None:
-    assert words in failure_reason(*end)
-
-
 def database(name: str, offset: int, **options: str) -> dict[str, Any]:
     where = {"offset_bytes": offset, "length_bytes": 10, "body_offset_bytes": offset + 3}
     return {"name": name, **where, "create_options": options, "tables": []}
@@ -196,7 +168,7 @@ def test_more_sections_than_a_variable_can_hold_are_left_out() -> None:
 
 @pytest.mark.parametrize("contents", [{}, {"databases": [{"name": "app"}]}, {"databases": [{"name": "postgres"}]}])
 def test_contents_that_do_not_say_where_the_databases_lie(contents: dict[str, Any]) -> None:
-    with pytest.raises(ExpectationError, match="contents: expected where each database lies"):
+    with pytest.raises(ExpectationError, match="contents: expected the offset of each database"):
         sections(contents)
 
 

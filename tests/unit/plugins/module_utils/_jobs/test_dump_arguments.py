@@ -63,7 +63,7 @@ REFUSED = {
     "--file /tmp/x": "--file (-f) would take",
     "-f/tmp/x": "--file (-f) would take",
     "-cf /tmp/x": "--file (-f) would take",
-    "--format=d": "--format (-F) gives another format",
+    "--format=d": "--format (-F) writes another format",
     "--glob": "--globals-only (-g) leaves out",
     "-cg": "--globals-only (-g) leaves out",
     "-r": "--roles-only",

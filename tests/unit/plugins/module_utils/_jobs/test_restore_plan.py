@@ -17,7 +17,6 @@ from plugins.module_utils._jobs.restore_plan import (
     create_statement,
     cut_name,
     database_lists,
-    failure,
     pieces,
     plan_restore,
     quote_name,
@@ -91,7 +90,7 @@ def test_settings_that_would_stand_in_the_way_are_made_after_the_body() -> None:
     after = re.findall(r", '([\w.]+)'\],?$", late, re.MULTILINE)
     assert after[:2] == ["search_path", "timezone"]
     assert after[2:] == ["default_transaction_read_only", "role", "search_path", "array_nulls", "timezone"]
-    # What cannot be in a transaction is no setting; and no text ends the quotation.
+    # A statement that cannot be in a transaction is not a setting; and no text ends the quotation.
     assert 'ALTER DATABASE "shop_restoring_t0" SET TABLESPACE elsewhere;' in late.splitlines()
     assert early.startswith("DO $settings_$\n") and early.count("$settings_$") == 2
 
@@ -203,9 +202,3 @@ def test_diff_lists_the_changes() -> None:
         f"postgres\nshop\n{plan.old}\n",
     )
     assert database_lists(["postgres"], plan, None)[1] == "postgres\nshop\n"
-
-
-def test_failure_message() -> None:
-    assert "Reason: it is so" in failure("n/j", "Failed", "BackoffLimitExceeded: x", {"reason": "it is so"})
-    assert "longer than `timeout`. SIGTERM" in failure("n/j", "Failed", "DeadlineExceeded: x", {"reason": "SIGTERM"})
-    assert "it was killed" in failure("n/j", "Failed", "BackoffLimitExceeded: x", {})

@@ -77,7 +77,7 @@ def test_the_password(secret: dict[str, Any], beginning: str) -> None:
     assert message.startswith(beginning)
 
 
-# What is known of the server, and what is said: without postgres_backup_image, and with it.
+# Facts about the server, and the expected message: without postgres_backup_image, and with it.
 SERVERS: list[tuple[dict[str, Any], str, str | None]] = [
     (
         {"problem": "service", "found": "no such service"},
@@ -89,7 +89,11 @@ SERVERS: list[tuple[dict[str, Any], str, str | None]] = [
         "postgres_backup_port: expected the service servers/db to serve port 5432, found the ports 80. ",
         "postgres_backup_port: ",
     ),
-    ({"problem": "selector", "found": "x"}, f"{IMAGE}pods behind the service servers/db to learn the image from", None),
+    (
+        {"problem": "selector", "found": "x"},
+        f"{IMAGE}pods behind the service servers/db that show the server's image, found x. ",
+        None,
+    ),
     (
         {"problem": "pod", "found": "no pods"},
         "postgres_backup_host: expected a ready pod behind the service servers/db, found no pods. ",
@@ -105,7 +109,11 @@ SERVERS: list[tuple[dict[str, Any], str, str | None]] = [
         "postgres_backup_pod_labels: expected labels that the service servers/db does not select, found {",
         "postgres_backup_pod_labels: ",
     ),
-    ({"unreadable": True}, f"{IMAGE}to learn the image from the pods behind the service servers/db, found that", None),
+    (
+        {"unreadable": True},
+        "postgres_backup_image: the server's image is unknown, because this user may not read the service servers/db ",
+        None,
+    ),
 ]
 
 
@@ -151,7 +159,9 @@ def policy(name: str = "other", types: tuple[str, ...] = ("Ingress",), **labels:
     return {"metadata": {"name": name}, "spec": {"podSelector": selector, "policyTypes": list(types)}}
 
 
-ALONE = "postgres_backup_server_network_policy: expected a NetworkPolicy in servers that fences in the server already"
+ALONE = (
+    "postgres_backup_server_network_policy: expected a NetworkPolicy in servers that already isolates the server's pods"
+)
 
 
 @pytest.mark.parametrize(
@@ -178,4 +188,4 @@ def test_the_policy_of_the_server_needs_a_service() -> None:
     for host, server in [("db.example.org", {}), ("db", {"problem": "selector"})]:
         needs = variables(host=host, image="postgres:18", server_network_policy=True)
         (message,) = missing(needs, server, SECRET, policies=[])
-        assert message.startswith(f"{beginning}name, found {host}. ")
+        assert message.startswith(f"{beginning}select, found {host}. ")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""Files on a disk: what is no backup, and every kind of damage to one."""
+"""Files on a disk: files that are not backups, and every kind of damage to a backup."""
 
 from __future__ import annotations
 

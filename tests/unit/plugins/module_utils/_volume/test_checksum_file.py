@@ -36,7 +36,7 @@ def test_real_sha256sum_accepts_the_file(tmp_path: Path, name: str) -> None:
         (HASH.encode() + b"\n", "is not one line"),
         (f"{HASH}  b.sql.gz\n{HASH}  c\n".encode(), "is not one line"),
         (b"\0" * 100, "is not one line"),
-        (f"{HASH}  a.sql.gz\n".encode(), "of another file: expected 'b.sql.gz', found 'a.sql.gz'"),
+        (f"{HASH}  a.sql.gz\n".encode(), "belongs to another file: expected 'b.sql.gz', found 'a.sql.gz'"),
         (f"{HASH}  /backups/b.sql.gz\n".encode(), "names the path '/backups/b.sql.gz'"),
         (f"{HASH}  ./b.sql.gz\n".encode(), "names the path"),
     ],

@@ -94,7 +94,7 @@ def test_advice_for_a_foreign_cronjob_is_not_to_run_it() -> None:
 
 def test_advice_for_backups_dated_in_the_future() -> None:
     found = messages(SOUND, catalog(backup(1, is_future=True), backup(2)))
-    assert all(words in found for words in ("Set the clocks right", "delete each with its .sha256", "rename it"))
+    assert all(words in found for words in ("Correct the clocks", "delete each with its .sha256", "rename it"))
 
 
 def test_problems_are_ordered_by_severity() -> None:
@@ -112,12 +112,12 @@ def test_problems_are_ordered_by_severity() -> None:
 
 
 def test_database_left_by_an_interrupted_drop_is_a_problem() -> None:
-    """It allows connections as far as its row says, and nobody can allow them."""
+    """Its row seems to allow connections, but nobody can connect."""
     found = catalog(backup(), last_run=DROPPED | {"skipped_databases": ["a", 'b"', "old"]})
     invalid, closed = problems(SOUND, found, NOW, timedelta(hours=26), "1.2.0")
     assert 'DROP DATABASE "a"; DROP DATABASE "b""";' in invalid.message
-    assert "allow no connections" not in invalid.message
-    assert "found that old allow no connections" in closed.message
+    assert "do not allow connections" not in invalid.message
+    assert "since they do not allow connections: old. " in closed.message
 
 
 def test_message_names_few_of_many() -> None:
@@ -140,8 +140,8 @@ def outcome(state: str = "succeeded", minutes_after_due: float = 0.1, of: str = 
     [
         (SCHEDULED, outcome(), []),
         (replace(SCHEDULED, is_active=True), outcome("running"), []),
-        (SCHEDULED, outcome("running"), ["ended without an outcome"]),
-        (replace(SCHEDULED, last_success=DUE - timedelta(days=7)), outcome("running"), ["ended without an outcome"]),
+        (SCHEDULED, outcome("running"), ["ended without a result"]),
+        (replace(SCHEDULED, last_success=DUE - timedelta(days=7)), outcome("running"), ["ended without a result"]),
         (replace(SCHEDULED, last_success=DUE + timedelta(minutes=1)), outcome("running"), []),
         (SCHEDULED, outcome("failed"), ["failed: it ended before"]),
         (SCHEDULED, outcome("interrupted"), ["was interrupted"]),

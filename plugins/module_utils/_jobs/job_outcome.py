@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""The end of a Job in words: a message, the last lines of its log, and a `check`. The only place that writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import BackupError
+from ..script_output import FAILED_LOG_LINES, log_tail
+from .pod_diagnosis import PodProblem
+
+COMPLETE, FAILED, GONE = "Complete", "Failed", "Gone"
+
+
+@dataclass(frozen=True)
+class JobEnd:
+    """How the Job `job` (namespace and name) ended: `state` is Complete, Failed or Gone.
+
+    `reason` is Kubernetes' reason for a failure. `result` is the result that the script printed; None if it is not
+    known, or another script ran. `log` has the lines of all attempts, pod after pod. `terminated_by` is what ended the
+    newest pod from outside; None if nothing did. `running_containers` are the names of containers that continue after
+    the script's success. `duration_seconds` counts from the creation of the Job, or from attaching to it.
+    """
+
+    job: str
+    state: str
+    reason: str | None
+    result: dict[str, Any] | None
+    log: tuple[str, ...]
+    terminated_by: PodProblem | None = None
+    running_containers: tuple[str, ...] = ()
+    duration_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What a Job does, for messages.
+
+    `check` is the word for programs, `time_limit` what the user can raise, `advice` what to do if the cause of a
+    failure is unknown, and `remains` what a killed pod leaves.
+    """
+
+    check: str
+    name: str
+    time_limit: str
+    advice: str
+    remains: str = ""
+
+
+BACKUP = Operation(
+    check="backup",
+    name="backup",
+    time_limit="the activeDeadlineSeconds of its Job",
+    advice="Check which backups exist (backup_info), or run it again",
+)
+DRILL = Operation(check="drill", name="restore drill", time_limit="`timeout`", advice="Run it again")
+RESTORE = Operation(
+    check="restore",
+    name="restore",
+    time_limit="`timeout`",
+    advice="Check the databases of the server, and run it again",
+    remains="The next restore of this database drops the temporary database that may remain",
+)
+
+
+@dataclass(frozen=True)
+class JobOutcome:
+    """What a module reports of a Job: `message` and `check` are None if it succeeded; `log` is without JSON."""
+
+    log: list[str]
+    message: str | None = None
+    check: str | None = None
+    warnings: tuple[str, ...] = ()
+
+    def failure(self) -> dict[str, Any]:
+        """The keys of a failed module's result; none if the Job succeeded."""
+        return {} if self.message is None else {"failed": True, "msg": self.message, "check": self.check}
+
+
+def outcome_of(operation: Operation, end: JobEnd, volume_result: str = "") -> JobOutcome:
+    """What the end of a Job means. Only the script's own result is a success: a Job can be Complete without one.
+
+    `volume_result` describes the result that the volume has instead of the missing one, where somebody read it.
+    """
+    log = log_tail(end.log)
+    if (end.result or {}).get("state") == "succeeded":
+        return JobOutcome(log, warnings=tuple(_warnings(operation, end)))
+    if end.state == COMPLETE:
+        on_volume = f"; {volume_result}" if volume_result else ""
+        message = (
+            f"the Job '{end.job}' is complete, but its result is missing: expected that of the {operation.name} in its "
+            f"log or its termination message, found none{on_volume}. {operation.advice}"
+        )
+        return JobOutcome(log, message, operation.check)
+    # A drill may choose the backup itself.
+    backup = (end.result or {}).get("backup") if operation is DRILL else None
+    tail = "\n".join(log_tail(end.log, FAILED_LOG_LINES))
+    message = (
+        f"the {operation.name}{f' of {backup}' if backup else ''} failed: expected the Job '{end.job}' to complete, "
+        f"found {end.state.lower()} ({end.reason}). Reason: {_reason(operation, end)}"
+        + (f"\nThe last lines of its log:\n{tail}" if tail else "")
+    )
+    return JobOutcome(log, message, operation.check)
+
+
+def outcome_of_error(error: BackupError, advice: str = "") -> JobOutcome:
+    """What an error means that ended the wait for a Job; its `partial` has the lines of the log so far."""
+    log = log_tail(error.partial) if isinstance(error.partial, tuple) else []
+    return JobOutcome(log, f"{error}{f'. {advice}' if advice else ''}", error.check)
+
+
+def _warnings(operation: Operation, end: JobEnd) -> list[str]:
+    warnings = []
+    if end.running_containers:
+        warnings.append(
+            f"the {operation.name} succeeded, but the Job '{end.job}' continues until its deadline: the container "
+            f"{', '.join(end.running_containers)} of its pod does not end. Keep it out of the CronJob's pods, or let "
+            "it end with them"
+        )
+    if end.state == FAILED:
+        warnings.append(f"the {operation.name} succeeded, but its Job '{end.job}' failed afterwards: {end.reason}")
+    return warnings
+
+
+def _reason(operation: Operation, end: JobEnd) -> str:
+    """Why it failed: the reason of the script, and what only Kubernetes knows, such as who ended the pod."""
+    result: Mapping[str, Any] = end.result or {}
+    reason, last_reason = result.get("reason"), result.get("last_reason")
+    reasons = []
+    if reason:
+        reasons.append(str(reason))
+    # `reason` is that of the first attempt, which a volume that cannot be written does not record.
+    if last_reason and last_reason != reason:
+        reasons.append(f"The last attempt: {last_reason}")
+    if end.terminated_by is not None:
+        reasons.append(f"Kubernetes terminated its pod: {end.terminated_by}")
+    if end.reason is not None and end.reason.startswith("DeadlineExceeded"):
+        reasons = [f"it took longer than {operation.time_limit}", *(reasons or ["Raise the limit"])]
+    if not reasons:
+        reasons += ["unknown: its pod has no result, and may have been killed", operation.advice]
+    if not result and operation.remains:
+        reasons.append(operation.remains)
+    return ". ".join(text.rstrip(".") for text in reasons)
