@@ -61,13 +61,13 @@ read_to_end() {
     fi
 }
 
-# is_whole_dump: whether the text that was decompressed last ends with the completion marker.
-is_whole_dump() {
+# is_complete_dump: whether the text that was decompressed last ends with the completion marker.
+is_complete_dump() {
     case $(tr '\000' '?' <"$work/end"; echo x) in *"${DUMP_END}x") ;; *) return 1 ;; esac
 }
 
-# look_at_sections: prints the facts of sections.awk about the text on standard input.
-look_at_sections() { { tr -d '\000'; echo; } | awk -f "$work/sections.awk"; }
+# section_facts: prints the facts of sections.awk about the text on standard input.
+section_facts() { { tr -d '\000'; echo; } | awk -f "$work/sections.awk"; }
 
 # damage_of FACTS BYTES: prints why a text of that many bytes, with these facts of sections.awk, is not one complete dump
 # of all databases; prints nothing if it is.
@@ -97,8 +97,8 @@ damage_of() {
         }' "$1"
 }
 
-# what_instead_of_gzip FILE: prints why a file is damaged that does not begin with gzip data, with its type if known.
-what_instead_of_gzip() {
+# describe_other_format FILE: prints why a file is damaged that does not begin with gzip data, with its type if known.
+describe_other_format() {
     begin=$(head -c 512 "$1" 2>/dev/null | tr '\000' '\001'; echo x)
     instead=
     case $begin in

@@ -22,9 +22,9 @@ TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 
 BEGIN {
     superuser = ENVIRON["SUPERUSER"] # awk -v would interpret its backslashes
-    if (wanted != "") while ((getline role < wanted) > 0) is_wanted[role] = is_there[role] = 1
-    if (existing != "") while ((getline role < existing) > 0) is_there[role] = 1
-    whole = 0
+    if (wanted != "") while ((getline role < wanted) > 0) is_wanted[role] = is_known[role] = 1
+    if (existing != "") while ((getline role < existing) > 0) is_known[role] = 1
+    is_complete = 0
 }
 
 {
@@ -36,7 +36,7 @@ BEGIN {
 # Between statements.
 statement == "" && quote == "" {
     if (line ~ /^\\connect |^-- Database "/ || line == "-- PostgreSQL database dump" || line == "-- PostgreSQL database cluster dump complete") {
-        whole = 1
+        is_complete = 1
         exit
     }
     # A line of dashes belongs to the comment that follows.
@@ -55,8 +55,8 @@ statement == "" && quote == "" {
 
 END {
     if (mode == "facts") {
-        printf "whole %d\nbytes %.0f\nencoding %s\ntablespaces %d\n", whole, bytes, encoding, tablespaces
-        if (found_superuser != "") printf "superuser %s\n", found_superuser
+        printf "complete %d\nbytes %.0f\nencoding %s\ntablespaces %d\n", is_complete, bytes, encoding, tablespaces
+        if (dump_superuser != "") printf "superuser %s\n", dump_superuser
     }
 }
 
@@ -96,11 +96,11 @@ function scan(line, at) {
     }
 }
 
-# identifier TEXT: the name at its beginning, unquoted; sets `behind` to what follows.
+# identifier TEXT: the name at its beginning, unquoted; sets `remainder` to what follows.
 function identifier(text, name, at) {
     if (substr(text, 1, 1) != "\"") {
         at = match(text, /[ ;,]/)
-        behind = at ? substr(text, at) : ""
+        remainder = at ? substr(text, at) : ""
         return at ? substr(text, 1, at - 1) : text
     }
     name = ""
@@ -109,7 +109,7 @@ function identifier(text, name, at) {
         name = name substr(text, 1, at)
         text = substr(text, at + 2)
     }
-    behind = substr(text, at + 1)
+    remainder = substr(text, at + 1)
     return name substr(text, 1, at - 1)
 }
 
@@ -123,10 +123,10 @@ function end_statement(text, role) {
         if (match(text, /^SET client_encoding = '[^']*'/)) encoding = substr(text, 24, RLENGTH - 24)
         if (text ~ /^CREATE TABLESPACE /) tablespaces++
         role = named(text, "ALTER ROLE ")
-        if (role != "" && behind ~ /^ WITH SUPERUSER .* REPLICATION BYPASSRLS/ && (found_superuser == "" || role == "postgres"))
-            found_superuser = role
+        if (role != "" && remainder ~ /^ WITH SUPERUSER .* REPLICATION BYPASSRLS/ && (dump_superuser == "" || role == "postgres"))
+            dump_superuser = role
     } else if (mode == "restore") {
-        if (named(text, "CREATE ROLE ") == superuser && behind == ";") return
+        if (named(text, "CREATE ROLE ") == superuser && remainder == ";") return
         if (named(text, "DROP ROLE ") == superuser || named(text, "DROP ROLE IF EXISTS ") == superuser) return
         if (text ~ /^CREATE TABLESPACE /) sub(/ LOCATION E?'([^']|'')*';$/, " LOCATION '';", text)
         print text
@@ -146,9 +146,9 @@ function end_statement(text, role) {
 # member TEXT: the member in `GRANT role TO member …`; empty if the role does not exist.
 function member(text, role) {
     role = named(text, "GRANT ")
-    if (index(behind, " TO ") != 1) return ""
-    text = identifier(substr(behind, 5))
-    if ((text in is_wanted) && !(role in is_there)) { print role > left_out; return "" }
+    if (index(remainder, " TO ") != 1) return ""
+    text = identifier(substr(remainder, 5))
+    if ((text in is_wanted) && !(role in is_known)) { print role > left_out; return "" }
     return text
 }
 """

@@ -16,7 +16,7 @@ TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # language of the server (PostgreSQL documentation, appendix A), and by the kind of object that it begins with. LOST is
 # `is_lost` of psql_failure.
 restore_advice() {
-    if [ "${2:-no}" = yes ]; then restore_advice_gone; return; fi
+    if [ "${2:-no}" = yes ]; then restore_advice_lost; return; fi
     error_state=$(sqlstate "$1")
     error_text=${1#*: "$error_state": }
     case $error_state:$step in
@@ -73,11 +73,11 @@ restore_advice() {
             *'could not load library'*) echo "A library of that extension does not work on the server: install the extension's package there, in the version that the backed-up server had, with its dependencies." ;;
             *) echo "An internal error of PostgreSQL or of an extension: check the server's log, and whether a newer minor version of either exists." ;;
         esac ;;
-        57P01 | 57P02 | 08*) restore_advice_gone ;;
+        57P01 | 57P02 | 08*) restore_advice_lost ;;
         57P03) printf '%s\n' "$ADVICE_NOT_READY" ;;
         42*) echo "The server does not support the statement: it is of another version, or its extension is. Use the image of the server that was backed up." ;;
         *) case $1 in
-            *'closed the connection'* | *'terminating connection'* | *'connection to server was lost'*) restore_advice_gone ;;
+            *'closed the connection'* | *'terminating connection'* | *'connection to server was lost'*) restore_advice_lost ;;
             *'could not access file'*) echo "The database's session_preload_libraries or local_preload_libraries name a library that the server does not have: install it, in the version that the backed-up server had." ;;
             # A connection error; psql_error removed its first word, and a space.
             *) postgres_advice "psql: $(printf '%s\n' "$1" | sed -e 's/FATAL: /FATAL:  /')" ;;
@@ -100,5 +100,5 @@ restore_advice_rights() {
     echo "Restore as a superuser: set postgres_backup_user. If the provider does not offer one: use a role with BYPASSRLS that is a member of the database's roles; statements that only superusers may run must then be left out by hand."
 }
 
-restore_advice_gone() { echo "The connection to PostgreSQL was lost during the restore: check the server's log (restart, out of memory, crash), and start the restore again."; }
+restore_advice_lost() { echo "The connection to PostgreSQL was lost during the restore: check the server's log (restart, out of memory, crash), and start the restore again."; }
 """

@@ -31,7 +31,7 @@ BEGIN {
 
 $1 != current { finish(); start($1) }
 $2 == "B" { is_file = 1; bytes = $3 }
-$2 == "S" { sidecar = rest() }
+$2 == "S" { checksum_line = rest() }
 $2 == "D" { is_damaged = 1; if (rest() != "") damage = rest() }
 $2 == "K" { is_pinned = 1 }
 
@@ -47,7 +47,7 @@ function rest() { return substr($0, length($1) + length($2) + 3) }
 function start(backup) {
     current = backup
     is_file = 0; is_damaged = 0; is_pinned = 0
-    bytes = 0; sidecar = ""; damage = ""
+    bytes = 0; checksum_line = ""; damage = ""
 }
 
 function finish(    epoch, hash) {
@@ -55,7 +55,7 @@ function finish(    epoch, hash) {
     epoch = created_epoch(current)
     if (epoch == "") return
     if (!is_file) {
-        if (orphans != "" && (sidecar != "" || is_damaged)) print current > orphans
+        if (orphans != "" && (checksum_line != "" || is_damaged)) print current > orphans
         return
     }
     count++
@@ -64,9 +64,9 @@ function finish(    epoch, hash) {
     size[count] = bytes
     if (is_pinned) pinned[count] = 1
     if (epoch > now + clock_tolerance) future[count] = 1
-    hash = substr(sidecar, 1, 64)
+    hash = substr(checksum_line, 1, 64)
     state[count] = "unchecked"
-    if (length(hash) == 64 && hash ~ /^[0-9a-f]+$/ && substr(sidecar, 65) == "  " current) {
+    if (length(hash) == 64 && hash ~ /^[0-9a-f]+$/ && substr(checksum_line, 65) == "  " current) {
         state[count] = "complete"
         sha256[count] = hash
     } else if (is_damaged) {

@@ -106,16 +106,16 @@ function refuse(key, words) {
 }
 
 # judge: the checks at the end of the text.
-function judge(    wanted, key_line, i, last) {
+function judge(    expected, key_line, i, last) {
     # The last line may be truncated.
     if (reason != "" && found_at == NR && kind != "" && ended == "") { reason = ""; refuse("cut") }
     if (reason != "") return
     if (!bytes || (has_bom && bytes == 3)) { refuse("empty"); return }
     if (kind == "") { refuse("unknown"); return }
     if (ended == "") { refuse("cut"); return }
-    wanted = "--\n\n"
-    if (kind == "database" && was_restricted) wanted = wanted "\\unrestrict\n\n"
-    count = split(wanted, part, "\n")
+    expected = "--\n\n"
+    if (kind == "database" && was_restricted) expected = expected "\\unrestrict\n\n"
+    count = split(expected, part, "\n")
     for (i = 1; i <= tails; i++) {
         last = tail[i]
         if (i < tails) sub(/\r$/, "", last)
@@ -174,7 +174,7 @@ function scan(rest,    at, one) {
             if (!at) return
             if (at > 1) rest = substr(rest, at)
             one = substr(rest, 1, 1)
-            if (substr(rest, 1, 2) == "--") rest = behind_comment(rest)
+            if (substr(rest, 1, 2) == "--") rest = after_comment(rest)
             else if (substr(rest, 1, 2) == "/*") { state = COMMENT; outer = BETWEEN; depth = 1; rest = substr(rest, 3) }
             else if (one == "\\") { command(rest); return }
             else if (one == ";") rest = substr(rest, 2)
@@ -198,7 +198,7 @@ function scan(rest,    at, one) {
             else if (one == "\\") {
                 if (substr(rest, at + 1, 1) ~ /[;:]/) rest = substr(rest, at + 2)
                 else { command(substr(rest, at)); return }
-            } else if (one == "-") rest = behind_comment(rest)
+            } else if (one == "-") rest = after_comment(rest)
             else { state = COMMENT; outer = STATEMENT; depth = 1; rest = substr(rest, at + 2) }
         } else if (state == STRING || state == NAME) {
             one = state == NAME ? "\"" : "'"
@@ -226,22 +226,22 @@ function scan(rest,    at, one) {
     }
 }
 
-# behind_comment REST: the text after a comment of one line, which a carriage return ends, too.
-function behind_comment(rest,    at) {
+# after_comment REST: the text after a comment of one line, which a carriage return ends, too.
+function after_comment(rest,    at) {
     at = index(rest, "\r")
     return at ? substr(rest, at + 1) : ""
 }
 
 # dollar REST AT: the text after a dollar sign, which begins a dollar quote, or is part of a name or a parameter.
-function dollar(rest, at,    behind) {
-    behind = substr(rest, at)
-    if (substr(rest, 1, at - 1) !~ /[A-Za-z_\200-\377][A-Za-z0-9_\200-\377]*$/ && match(behind, /^\$([A-Za-z_\200-\377][A-Za-z0-9_\200-\377]*)?\$/)) {
-        tag = substr(behind, 1, RLENGTH)
+function dollar(rest, at,    remainder) {
+    remainder = substr(rest, at)
+    if (substr(rest, 1, at - 1) !~ /[A-Za-z_\200-\377][A-Za-z0-9_\200-\377]*$/ && match(remainder, /^\$([A-Za-z_\200-\377][A-Za-z0-9_\200-\377]*)?\$/)) {
+        tag = substr(remainder, 1, RLENGTH)
         state = DOLLAR
-        return substr(behind, RLENGTH + 1)
+        return substr(remainder, RLENGTH + 1)
     }
-    match(behind, /^\$[A-Za-z0-9_$\200-\377]*/)
-    return substr(behind, RLENGTH + 1)
+    match(remainder, /^\$[A-Za-z0-9_$\200-\377]*/)
+    return substr(remainder, RLENGTH + 1)
 }
 
 function begin_statement(rest,    word) {

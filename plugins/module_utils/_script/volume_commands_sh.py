@@ -24,13 +24,13 @@ open_volume() {
 list() {
     read_configuration
     open_volume
-    last=$(last_run)
-    rehearsed=$(last_drill)
+    last_run_json=$(last_run)
+    last_drill_json=$(last_drill)
     printf '{"type":"volume","path":%s,"source":%s,"size_bytes":%s,"free_bytes":%s,"script_version":"%s",' \
         "$(json "$POSTGRES_BACKUP_DIR")" "$(json_or_null "$(mount_source)")" "$(volume_bytes)" "$(free_bytes)" "$VERSION"
     printf '"policy":{"keep_last":%s,"keep_daily":%s,"keep_weekly":%s,"keep_monthly":%s,"keep_yearly":%s,"keep_within":%s},"last_drill":%s,"last_run":%s}\n' \
         "$POSTGRES_BACKUP_KEEP_LAST" "$POSTGRES_BACKUP_KEEP_DAILY" "$POSTGRES_BACKUP_KEEP_WEEKLY" "$POSTGRES_BACKUP_KEEP_MONTHLY" \
-        "$POSTGRES_BACKUP_KEEP_YEARLY" "$(json "$POSTGRES_BACKUP_KEEP_WITHIN")" "${rehearsed:-null}" "${last:-null}"
+        "$POSTGRES_BACKUP_KEEP_YEARLY" "$(json "$POSTGRES_BACKUP_KEEP_WITHIN")" "${last_drill_json:-null}" "${last_run_json:-null}"
 }
 
 # prune DRY_RUN: true or false.

@@ -16,8 +16,8 @@ export LC_ALL
 # file: another attempt may succeed. There is no clean-up then, since that would start a process.
 # shellcheck disable=SC2329 # the trap calls it
 end_of_script() {
-    ended=$?
-    if [ "$ended" -eq 2 ] && [ "${exit_status:-0}" -ne 2 ]; then exit 1; fi
+    script_status=$?
+    if [ "$script_status" -eq 2 ] && [ "${exit_status:-0}" -ne 2 ]; then exit 1; fi
     [ "${has_made_work:-no}" = no ] || clean_up
 }
 trap end_of_script EXIT

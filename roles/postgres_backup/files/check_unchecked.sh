@@ -9,7 +9,7 @@
 # step_check FILE: reads a backup that another script made, for its hash and the facts about its text.
 step_check() {
     mkfifo "$work/check.fifo" || exit 1
-    read_to_end look_at_sections <"$work/check.fifo" &
+    read_to_end section_facts <"$work/check.fifo" &
     stage read dd if="$1" bs=1048576 | stage split tee "$work/check.fifo" | stage hash sha256sum >"$work/hash"
     wait
 }
@@ -39,7 +39,7 @@ check_unchecked() {
                 [ "$(stage_status_of hash)" = 0 ] || { warn "$unchecked could not be hashed: $(stage_message_of hash)"; continue; }
                 [ "$(stage_status_of end)" = 0 ] || { warn "$unchecked could not be checked: awk ended $(status_in_words "$(stage_status_of end)")"; continue; }
                 damage=$(damage_of "$work/end" "$(tr -d ' \n' <"$work/count")") ;;
-            1 | 2) damage=$(what_instead_of_gzip "$file")
+            1 | 2) damage=$(describe_other_format "$file")
                 [ -n "$damage" ] || damage="gzip cannot read it: $(stage_message_of check | grep -m 1 .)" ;;
             *) warn "$unchecked could not be checked: gzip ended $(status_in_words "$(stage_status_of check)")"; continue ;;
         esac

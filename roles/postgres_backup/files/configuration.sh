@@ -170,7 +170,7 @@ status_of_folder() {
 require_work_folder() {
     [ -n "$work_fault" ] || return 0
     if [ -z "$work" ]; then
-        fail_with "$(status_of_folder "$work_fault")" "no temporary folder" "$work_fault" "Mount a folder at ${TMPDIR:-/tmp} that this user id ($(id -u)) may write to."
+        fail_with "$(status_of_folder "$work_fault")" "no temporary folder" "$work_fault" "Mount a folder at ${TMPDIR:-/tmp} that this user id ($(id -u)) can write to."
     fi
     fail_with "$(status_of_folder "$work_fault")" "the script could not be copied to $work" "$work_fault" "Keep $script_files in one folder, and make sure that ${TMPDIR:-/tmp} has free space."
 }

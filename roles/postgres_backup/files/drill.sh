@@ -33,7 +33,7 @@ read_drill_configuration() {
 drill() {
     step=prepare step_began=$(now_epoch) step_seconds='' step_group='' watch_group='' server_group='' data=''
     started=$(now_iso) reason=null warnings='' backup='' bytes='' sha256='' server_version=''
-    databases=0 tables=0 rows=0 copied_rows=0 can_heal=null ended_by='' in_transactions=yes between=no hash_checked=no
+    databases=0 tables=0 rows=0 copied_rows=0 can_heal=null ended_by='' in_transactions=yes intermediate=no hash_checked=no
     : "${POSTGRES_BACKUP_DRILL_RESULT:=}"
     keep_streams
     on_failure=end_failed_drill
@@ -52,8 +52,8 @@ drill() {
     start_group drill_watch "$$" "$time_limit_seconds" "$data" "$POSTGRES_BACKUP_DRILL_SIZE_LIMIT"
     watch_group=$group
     mkdir -m 0700 "$data" 2>"$work/mkdir.err" || fail "no folder for the data" "$(cat "$work/mkdir.err")" \
-        "Mount a folder at $POSTGRES_BACKUP_DRILL_DATA that this user id ($(id -u)) may write to."
-    look_at_the_dump
+        "Mount a folder at $POSTGRES_BACKUP_DRILL_DATA that this user id ($(id -u)) can write to."
+    inspect_dump
     end_step prepare
     step=initdb
     make_server
@@ -71,7 +71,7 @@ drill() {
     end_drill
     log "OK: $backup restores: $databases databases, $tables tables, $rows rows, all counted"
     # The result is printed last: a program that follows the log stops there.
-    drill_ends succeeded
+    report_drill succeeded
     clean_up
 }
 
@@ -96,21 +96,21 @@ choose_backup() {
     log "starting the restore drill of $backup, $(human_bytes "$bytes")"
 }
 
-# look_at_the_dump: starts the hash in the background, and reads the text before the first database.
-look_at_the_dump() {
+# inspect_dump: starts the hash in the background, and reads the text before the first database.
+inspect_dump() {
     clear_stages
     start_group drill_hash "$file"
     hash_group=$group
     run_group drill_facts "$file"
     grep -q '^-- PostgreSQL database cluster dump$' "$work/head" || {
-        found=$(stage_message_of head)
+        head_message=$(stage_message_of head)
         check_hash
-        [ -n "$found" ] || look_at_the_text
-        fail_for_good "the backup is not a dump of all databases" "$backup does not begin as the text of pg_dumpall does: ${found:-$damage}" \
+        [ -n "$head_message" ] || find_damage
+        fail_for_good "the backup is not a dump of all databases" "$backup does not begin as the text of pg_dumpall does: ${head_message:-$damage}" \
             "Run the drill with a backup that pg_dumpall made."
     }
     globals_bytes=$(fact bytes)
-    [ "$(fact whole)" = 1 ] || {
+    [ "$(fact complete)" = 1 ] || {
         check_hash
         fail_for_good "the backup is cut off" "$backup ends among the roles and other globals" "Run the drill with another backup; this one cannot be restored."
     }
@@ -140,8 +140,8 @@ header_value() {
 # fact NAME: prints a fact of globals.awk.
 fact() { sed -n "s/^$1 //p" "$work/facts" | head -n 1; }
 
-# look_at_the_text: reads the complete text; sets `damage` to the reason if it is not one complete dump of all databases.
-look_at_the_text() {
+# find_damage: reads the complete text; sets `damage` to the reason if it is not one complete dump of all databases.
+find_damage() {
     [ -e "$work/sections" ] || {
         run_group drill_text "$file"
         mv "$work/end" "$work/sections" 2>/dev/null || : >"$work/sections"
@@ -152,7 +152,7 @@ look_at_the_text() {
 # step_drill_text FILE: the facts of sections.awk. (pigz omits the last readable part of a damaged file.)
 step_drill_text() {
     [ "$decompressor" != pigz ] || decompressor=gzip
-    read_to_end look_at_sections <"$1"
+    read_to_end section_facts <"$1"
 }
 
 # plain_lines: copies standard input without a byte order mark and without carriage returns at the ends of lines.
@@ -182,16 +182,16 @@ check_hash() {
     fi
     [ -e "$work/hashed" ] && [ "$(stage_status_of hash)" = 0 ] || fail "the backup cannot be read from the volume" \
         "$backup: $(stage_message_of hash)" "Check the storage behind the volume."
-    found_hash=$(cut -c 1-64 "$work/hash")
+    volume_hash=$(cut -c 1-64 "$work/hash")
     if [ -z "$sha256" ]; then
-        sha256=$found_hash
-        is_whole_dump || {
-            look_at_the_text
+        sha256=$volume_hash
+        is_complete_dump || {
+            find_damage
             fail_for_good "the backup is not complete" "$backup, which has no checksum file, does not end with the completion marker of pg_dumpall${damage:+: $damage}" \
                 "Run the drill with another backup; this one cannot be restored."
         }
-    elif [ "$found_hash" != "$sha256" ]; then
-        fail "the backup does not match its checksum file" "$backup: sha256 $found_hash, its checksum file has $sha256" \
+    elif [ "$volume_hash" != "$sha256" ]; then
+        fail "the backup does not match its checksum file" "$backup: sha256 $volume_hash, its checksum file has $sha256" \
             "It was damaged or changed after it was made: check the storage, and run the drill with another backup."
     fi
     hash_checked=yes
@@ -201,7 +201,7 @@ check_hash() {
 # different databases. Backups of a run were verified by it, and backups with contents by the module that read them.
 check_text() {
     [ -z "$POSTGRES_BACKUP_DRILL_SECTIONS" ] && ! head -n 1 "$work/head" | grep -q '^-- Backup made by homelab.postgres_backup ' || return 0
-    look_at_the_text
+    find_damage
     [ -z "$damage" ] || fail_for_good "the backup is not one complete dump" "$backup: $damage" \
         "Run the drill with another backup. Do not rely on a copy of this one, even if its checksum file matches."
 }
@@ -209,25 +209,25 @@ check_text() {
 # step_drill_watch MAIN SECONDS FOLDER LIMIT_BYTES: ends the drill at its time limit by SIGUSR1, and at its size limit by
 # SIGUSR2.
 step_drill_watch() {
-    watched=0 shown=0
-    while [ "$watched" -lt "$2" ]; do
+    elapsed=0 logged=0
+    while [ "$elapsed" -lt "$2" ]; do
         sleep "$DRILL_PAUSE_SECONDS"
         kill -0 "$1" 2>/dev/null || exit 0
-        looked=$(now_epoch)
+        measuring=$(now_epoch)
         used=$(folder_bytes "$3")
-        looked=$(($(now_epoch) - looked))
-        watched=$((watched + DRILL_PAUSE_SECONDS + looked))
+        measuring=$(($(now_epoch) - measuring))
+        elapsed=$((elapsed + DRILL_PAUSE_SECONDS + measuring))
         if [ "$4" -gt 0 ] && [ "${used:-0}" -gt "$4" ]; then
             echo "$used" >"$work/used"
             kill -USR2 "$1"
             exit 0
         fi
-        if [ $((watched - shown)) -ge 60 ]; then
-            shown=$watched
-            log "still restoring after $((watched / 60)) min; $(human_bytes "${used:-0}") of data"
+        if [ $((elapsed - logged)) -ge 60 ]; then
+            logged=$elapsed
+            log "still restoring after $((elapsed / 60)) min; $(human_bytes "${used:-0}") of data"
         fi
         # Measuring many files takes long.
-        [ "$looked" -eq 0 ] || sleep $((looked * 5))
+        [ "$measuring" -eq 0 ] || sleep $((measuring * 5))
     done
     kill -USR1 "$1"
 }
@@ -264,8 +264,8 @@ end_drill() {
     [ -z "${data:-}" ] || rm -rf "$data"
 }
 
-# drill_ends STATE: prints the result, and writes it to the result file and the termination message.
-drill_ends() {
+# report_drill STATE: prints the result, and writes it to the result file and the termination message.
+report_drill() {
     result=$(drill_result "$1")
     printf '%s\n' "$result"
     if [ -n "$POSTGRES_BACKUP_DRILL_RESULT" ]; then printf '%s\n' "$result" >"$POSTGRES_BACKUP_DRILL_RESULT"; fi
@@ -290,7 +290,7 @@ end_failed_drill() {
     [ "$exit_status" -ne 2 ] || can_heal=false
     reason=$(json "$(printf '%s: %s' "$what" "$found" | head -c 1500)")
     end_drill
-    drill_ends failed
+    report_drill failed
     # The container that records the result fails instead.
     if [ -n "$POSTGRES_BACKUP_DRILL_RESULT" ]; then exit_status=0; fi
 }

@@ -29,9 +29,9 @@ step_drill_globals() {
 # that costs less than the work of PostgreSQL.
 restore_databases() {
     clear_stages
-    make_between
+    create_intermediate
     text_parts "$(nproc 2>/dev/null || echo 1)" >"$work/parts"
-    export in_transactions between
+    export in_transactions intermediate
     run_group drill_restore
     # If the decompressor failed, the failure of psql is a consequence.
     case $(stage_status_of expand) in
@@ -56,22 +56,22 @@ restore_databases() {
             restore_again
             return
         fi
-        if must_begin_between "$failed"; then
+        if needs_intermediate "$failed"; then
             log "cannot be restored with a session that changes from one database to the next: $(psql_error "$work/$failed.err"); trying again with an SQL_ASCII database in between"
-            between=yes
+            intermediate=yes
             restore_again
             return
         fi
         drill_sql_failed "$failed" "the backup cannot be restored"
     fi
-    drop_between
+    drop_intermediate
     cat "$work"/copied.* >"$work/copied"
     # Data that were restored faster than the watch measures.
     used=$(folder_bytes "$data")
     [ "$POSTGRES_BACKUP_DRILL_SIZE_LIMIT" -eq 0 ] || [ "${used:-0}" -le "$POSTGRES_BACKUP_DRILL_SIZE_LIMIT" ] || too_large "$used"
-    found=$(stat -c %s "$file" 2>/dev/null) || fail "the backup can no longer be read" "$backup" \
-        "Check the storage behind the volume; it may have been deleted manually or by retention."
-    [ "$found" = "$bytes" ] || fail "the backup changed while it was restored" "$backup" "Run the drill again."
+    bytes_now=$(stat -c %s "$file" 2>/dev/null) || fail "the backup can no longer be read" "$backup" \
+        "Check the storage behind the volume; the backup may have been deleted manually or by retention."
+    [ "$bytes_now" = "$bytes" ] || fail "the backup changed while it was restored" "$backup" "Run the drill again."
 }
 
 # must_not_be_in_transactions STAGE: whether its error may be due to restoring each database in one transaction: too many
@@ -84,16 +84,16 @@ must_not_be_in_transactions() {
     return 1
 }
 
-# must_begin_between STAGE: whether its error may be due to a database whose first statements, in its own encoding, are
+# needs_intermediate STAGE: whether its error may be due to a database whose first statements, in its own encoding, are
 # sent to a session on the previous database, as in pg_dumpall's text: there is no conversion between the two encodings
 # (0A000), or the conversion changed the name, and psql cannot connect to it.
-must_begin_between() {
-    [ "$between" = no ] || return 1
+needs_intermediate() {
+    [ "$intermediate" = no ] || return 1
     case $(psql_error "$work/$1.err") in
         *': 0A000: '* | 'error: \connect: '*) ;;
         *) return 1 ;;
     esac
-    look_at_the_text
+    find_damage
     [ -z "$damage" ] && awk '
         $1 == "section" && $5 != "-" && !seen[$5]++ { different++; if ($5 !~ /^(UTF8|SQL_ASCII)$/) needs = 1 }
         END { exit !(needs && different > 1) }' "$work/sections"
@@ -101,18 +101,18 @@ must_begin_between() {
 
 # The database in which each section begins, if necessary: SQL_ASCII accepts every client_encoding and does not convert
 # names.
-BETWEEN_NAME="postgres-backup-drill between databases"
+INTERMEDIATE_NAME="postgres-backup-drill between databases"
 
-make_between() {
-    [ "$between" = yes ] || return 0
-    echo "CREATE DATABASE \"$BETWEEN_NAME\" TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C';" |
-        stage between feed_psql postgres >/dev/null || drill_sql_failed between "the backup cannot be restored"
+create_intermediate() {
+    [ "$intermediate" = yes ] || return 0
+    echo "CREATE DATABASE \"$INTERMEDIATE_NAME\" TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C';" |
+        stage intermediate feed_psql postgres >/dev/null || drill_sql_failed intermediate "the backup cannot be restored"
 }
 
-drop_between() {
-    [ "$between" = yes ] || return 0
-    echo "DROP DATABASE \"$BETWEEN_NAME\";" | stage between feed_psql postgres >/dev/null ||
-        drill_sql_failed between "the backup cannot be restored"
+drop_intermediate() {
+    [ "$intermediate" = yes ] || return 0
+    echo "DROP DATABASE \"$INTERMEDIATE_NAME\";" | stage intermediate feed_psql postgres >/dev/null ||
+        drill_sql_failed intermediate "the backup cannot be restored"
 }
 
 # restore_again: restores everything again, into a new server.
@@ -133,9 +133,9 @@ text_parts() {
             if (number > 4) number = 4 # each part needs memory
             begin[parts = 1] = first
             for (i = 2; i <= count && parts < number; i++) {
-                wanted = first + (end - first) * parts / number
+                goal = first + (end - first) * parts / number
                 # The nearer one of two sections.
-                if (offset[i] >= wanted || (i < count && offset[i + 1] - wanted > wanted - offset[i])) begin[++parts] = offset[i]
+                if (offset[i] >= goal || (i < count && offset[i + 1] - goal > goal - offset[i])) begin[++parts] = offset[i]
             }
             for (i = 1; i <= parts; i++) printf "%d %.0f %.0f\n", i, begin[i], i < parts ? begin[i + 1] - begin[i] : 0
         }'
@@ -168,21 +168,21 @@ feed_part() {
 
 # transactions OFFSET BYTES: copies that part of the text (0 bytes: to the end of the last known section), with each body
 # in $POSTGRES_BACKUP_DRILL_SECTIONS in one transaction: then COPY writes no WAL (PostgreSQL documentation, "Disable WAL
-# Archival and Streaming Replication"). If necessary, each section begins in the database BETWEEN_NAME.
+# Archival and Streaming Replication"). If necessary, each section begins in the database INTERMEDIATE_NAME.
 transactions() {
     {
-        [ "$between" = no ] || sed -n 's/^\(section [0-9]*\) .*/\1/p' "$work/sections"
+        [ "$intermediate" = no ] || sed -n 's/^\(section [0-9]*\) .*/\1/p' "$work/sections"
         printf '%s\n' "$POSTGRES_BACKUP_DRILL_SECTIONS"
-    } | BETWEEN="\\connect \"$BETWEEN_NAME\"" awk -v position="$1" -v bytes="$2" -v wanted="$in_transactions" -v between="$between" '
+    } | INTERMEDIATE="\\connect \"$INTERMEDIATE_NAME\"" awk -v position="$1" -v bytes="$2" -v in_transactions="$in_transactions" -v intermediate="$intermediate" '
         BEGIN { last = bytes + 0 ? position + bytes : 1e15 }
         $1 == "section" { begin[++count] = $2; next }
-        NF == 3 && between == "no" { begin[++count] = $1 }
-        NF == 3 && wanted == "yes" && $3 + 0 { body[$1] = $3; end[$1] = $1 + $2 }
+        NF == 3 && intermediate == "no" { begin[++count] = $1 }
+        NF == 3 && in_transactions == "yes" && $3 + 0 { body[$1] = $3; end[$1] = $1 + $2 }
         END {
             for (i = 1; i <= count; i++) {
                 at = begin[i]
                 if (at + 0 < position + 0 || at + 0 >= last) continue
-                if (between == "yes") { printf "%.0f %s\n", at - position, ENVIRON["BETWEEN"]; position = at }
+                if (intermediate == "yes") { printf "%.0f %s\n", at - position, ENVIRON["INTERMEDIATE"]; position = at }
                 if (!(at in body)) continue
                 printf "%.0f BEGIN;\n%.0f COMMIT;\n", body[at] - position, end[at] - body[at]
                 position = end[at]
@@ -198,9 +198,9 @@ transactions() {
 # count_copied: prints the rows that psql's command tags report for each database, a line of "ROWS NAME" each.
 count_copied() {
     awk '
-        BEGIN { behind = "\" as user \"" ENVIRON["PGUSER"] "\"." }
+        BEGIN { suffix = "\" as user \"" ENVIRON["PGUSER"] "\"." }
         /^You are now connected to database "/ {
-            name = substr($0, 36, length($0) - 35 - length(behind))
+            name = substr($0, 36, length($0) - 35 - length(suffix))
             if (!(name in rows)) { rows[name] = 0; order[++count] = name }
         }
         /^COPY [0-9]+$/ { rows[name] += $2 }
@@ -225,12 +225,12 @@ drill_sql_failed() {
     case $message in
         '' | *'connection to server'* | *'server closed the connection'* | *'terminating connection'*)
             sleep 1
-            kill -0 "$server_group" 2>/dev/null || server_is_gone "the temporary server stopped during the restore" ;;
+            kill -0 "$server_group" 2>/dev/null || fail_server_stopped "the temporary server stopped during the restore" ;;
     esac
     psql_failure "$1"
     ! may_be_the_text "$message" || {
         log "the restore failed: $message; reading the dump for the reason"
-        look_at_the_text
+        find_damage
         [ -z "$damage" ] || fail_for_good "$2" "$message. The reason is in the file: $damage" \
             "Run the drill with another backup. Do not rely on a copy of this one, even if its checksum file matches."
     }

@@ -67,7 +67,7 @@ make_server() {
     until psql --no-psqlrc --no-password --quiet --tuples-only --command='SELECT 1' >/dev/null 2>"$work/ready.err"; do
         tries=$((tries + 1))
         if ! kill -0 "$server_group" 2>/dev/null || [ "$tries" -gt 600 ]; then
-            server_is_gone "the temporary server does not start"
+            fail_server_stopped "the temporary server does not start"
         fi
         sleep 0.1 2>/dev/null || sleep 1
     done
@@ -75,16 +75,16 @@ make_server() {
 
 # initdb_error: prints the error messages of initdb, else its first messages, else its exit status.
 initdb_error() {
-    found=$(grep -E '(FATAL|error|hint|detail): ' "$work/initdb.err" | head -n 4 | cut -c 1-400)
-    [ -n "$found" ] || found=$(grep . "$work/initdb.err" | head -n 4 | cut -c 1-400)
-    [ -n "$found" ] || found="it printed no message, and ended $(status_in_words "$step_status")"
-    printf '%s' "$(utf8 "$found")"
+    initdb_messages=$(grep -E '(FATAL|error|hint|detail): ' "$work/initdb.err" | head -n 4 | cut -c 1-400)
+    [ -n "$initdb_messages" ] || initdb_messages=$(grep . "$work/initdb.err" | head -n 4 | cut -c 1-400)
+    [ -n "$initdb_messages" ] || initdb_messages="it printed no message, and ended $(status_in_words "$step_status")"
+    printf '%s' "$(utf8 "$initdb_messages")"
 }
 
-# server_is_gone WHAT: fails with the last messages of the server.
-server_is_gone() {
-    found=$(sed -n 's/^.* \(LOG\|FATAL\|PANIC\):  /\1: /p' "$data/server.log" 2>/dev/null | tail -n 3 | cut -c 1-400)
-    fail "$1" "${found:-no output; it may have been killed (out of memory)}" \
+# fail_server_stopped WHAT: fails with the last messages of the server.
+fail_server_stopped() {
+    last_messages=$(sed -n 's/^.* \(LOG\|FATAL\|PANIC\):  /\1: /p' "$data/server.log" 2>/dev/null | tail -n 3 | cut -c 1-400)
+    fail "$1" "${last_messages:-no output; it may have been killed (out of memory)}" \
         "Check the settings (postgres_backup_drill_settings), the memory limit (postgres_backup_resources) and the free space for its data."
 }
 

@@ -27,7 +27,7 @@ step_query_server() {
 # query_server: sets the variables about the server for the header and the result.
 query_server() {
     run_group query_server
-    answered=$(now_epoch)
+    answer_epoch=$(now_epoch)
     if [ "$step_status" -ne 0 ]; then
         message=$(head -n 6 "$work/psql.err")
         fail_by_postgres "the server does not answer" "${message:-psql ended $(status_in_words "$step_status")}" "$step_status"
@@ -39,11 +39,11 @@ query_server() {
     if [ "$invalid" != '[]' ]; then
         warn "not in the backup, because an interrupted DROP DATABASE left them invalid and nothing can connect to them any more: $invalid. Drop them: $drop_invalid"
     fi
-    client_says=$(pg_dumpall --version 2>/dev/null)
+    version_output=$(pg_dumpall --version 2>/dev/null)
     client_status=$?
     [ "$client_status" -lt 128 ] || fail "pg_dumpall failed" "pg_dumpall --version ended $(status_in_words "$client_status")" \
         "It was killed. If the pod ran out of memory, raise the limit in postgres_backup_resources."
-    client_version=$(printf '%s\n' "$client_says" | sed -n 's/^pg_dumpall (PostgreSQL) \([^ ]*\).*/\1/p')
+    client_version=$(printf '%s\n' "$version_output" | sed -n 's/^pg_dumpall (PostgreSQL) \([^ ]*\).*/\1/p')
     client_major=${client_version%%[!0-9]*}
     if ! is_whole_number "$client_major" || ! is_whole_number "$server_version_num"; then
         fail_with 2 "the versions cannot be compared" "pg_dumpall reports '$client_version', the server '$server_version'" \
@@ -53,7 +53,7 @@ query_server() {
         fail_with 2 "pg_dumpall is older than the server" "pg_dumpall $client_version, server $server_version" \
             "Use an image of the server's major version: unset postgres_backup_image, or set it to one of PostgreSQL $((server_version_num / 10000))."
     fi
-    clock_difference=$((answered - server_epoch))
+    clock_difference=$((answer_epoch - server_epoch))
 }
 
 write_header() {
@@ -76,7 +76,7 @@ dump() {
     run_group dump "$partial"
     explain_dump
     [ "$step_status" -eq 0 ] || fail "the dump was cut off" "its processes ended $(status_in_words "$step_status")" "Read the messages above."
-    is_whole_dump || fail "the dump is not complete" "pg_dumpall ended with status 0, but its text does not end with the completion marker ('-- PostgreSQL database cluster dump complete')" \
+    is_complete_dump || fail "the dump is not complete" "pg_dumpall ended with status 0, but its text does not end with the completion marker ('-- PostgreSQL database cluster dump complete')" \
         "Check whether the image has a wrapper around pg_dumpall, and check postgres_backup_extra_args."
     remarks=$(stage_message_of dump)
     [ -z "$remarks" ] || warn "pg_dumpall printed: $remarks"
@@ -150,10 +150,10 @@ copy_blocks() {
 read_from_server() {
     if dd if="$1" of=/dev/null bs=4096 count=1 iflag=direct 2>/dev/null; then
         echo direct >"$work/read_mode"
-        stage read dd if="$1" bs=1048576 iflag=direct | stage read_hash sha256sum >"$work/found_hash"
+        stage read dd if="$1" bs=1048576 iflag=direct | stage read_hash sha256sum >"$work/volume_hash"
     else
         echo cached >"$work/read_mode"
-        stage read dd if="$1" bs=1048576 | stage read_hash sha256sum >"$work/found_hash"
+        stage read dd if="$1" bs=1048576 | stage read_hash sha256sum >"$work/volume_hash"
     fi
 }
 
@@ -213,9 +213,9 @@ read_back() {
         [ "$(stage_status_of "$name")" = 0 ] || fail "the backup cannot be read back from the volume" \
             "$(stage_message_of "$name"; status_in_words "$(stage_status_of "$name")")" "Check the storage behind the volume."
     done
-    found_hash=$(cut -c 1-64 "$work/found_hash")
-    [ "$found_hash" = "$sha256" ] || fail "the volume does not hold what was written" \
-        "sha256 $sha256 was written, $found_hash was read back" "The storage is not reliable, or the file was changed: check the disks, memory and network of the NAS."
+    volume_hash=$(cut -c 1-64 "$work/volume_hash")
+    [ "$volume_hash" = "$sha256" ] || fail "the volume does not hold what was written" \
+        "sha256 $sha256 was written, $volume_hash was read back" "The storage is not reliable, or the file was changed: check the disks, memory and network of the NAS."
     end_step read_back
     case $read_mode in
         direct) log "read back from the server, bypassing this machine's cache: the hash matches" ;;

@@ -56,21 +56,21 @@ psql_error() {
             context = context (context == "" ? "" : "; ") new
         }
         function begin(line) { text = line; names = context = ""; places = in_context = 0 }
-        found && /^CONTEXT:  / { in_context = 1; add_place($0); next }
-        found && in_context && /^[A-Z][A-Z ]*:  / { in_context = 0 }
-        found && in_context { add_place($0); next }
-        found && /^(SCHEMA|TABLE|CONSTRAINT) NAME:  / {
+        has_error && /^CONTEXT:  / { in_context = 1; add_place($0); next }
+        has_error && in_context && /^[A-Z][A-Z ]*:  / { in_context = 0 }
+        has_error && in_context { add_place($0); next }
+        has_error && /^(SCHEMA|TABLE|CONSTRAINT) NAME:  / {
             split($0, part, ":  ")
             names = names (names == "" ? "" : ", ") tolower(substr($0, 1, index($0, " ") - 1)) " " part[2]
         }
-        !found && (match($0, /(ERROR|FATAL|PANIC):  [0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z]: /) || match($0, /(error|ERROR|FATAL|PANIC): /)) {
-            found = 1
+        !has_error && (match($0, /(ERROR|FATAL|PANIC):  [0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z]: /) || match($0, /(error|ERROR|FATAL|PANIC): /)) {
+            has_error = 1
             begin(substr($0, RSTART))
         }
         # psql prints no more than this about an unknown command.
-        !found && /^invalid command / { found = 1; begin(substr($0, 1, 60)) }
+        !has_error && /^invalid command / { has_error = 1; begin(substr($0, 1, 60)) }
         # A severity in another language. (Notices have the SQLSTATEs of classes 00, 01 and 42P0x.)
-        !found && match($0, /^(psql:[^ ]*: )?[^ :]+:  [0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z]: /) {
+        !has_error && match($0, /^(psql:[^ ]*: )?[^ :]+:  [0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z]: /) {
             other = substr($0, RLENGTH - 6, 5)
             if (other !~ /^0[01]/) { sub(/^psql:[^ ]*: /, ""); sub(/^[^ :]+:/, "ERROR:"); begin($0) }
         }

@@ -10,7 +10,7 @@
 
 restore() {
     step=prepare step_began=$(now_epoch) step_seconds='' step_group='' warnings=''
-    reason=null ended_by='' replaced='' created_roles='[]' rows=null server_databases=null pending_signal='' made=no answered=no exists=no
+    reason=null ended_by='' replaced='' created_roles='[]' rows=null server_databases=null pending_signal='' temporary_database=no server_answered=no target_exists=no
     maintenance=postgres
     keep_streams
     on_failure=end_failed_restore
@@ -37,10 +37,10 @@ restore() {
     compare_hash
     check_target
     end_step prepare
-    [ "$exists" = no ] || look_at_bonds
+    [ "$target_exists" = no ] || check_replication
     if [ "$RESTORE_CHECK" = yes ]; then
         [ "$RESTORE_CREATE_ROLES" = no ] || created_roles=$missing_roles
-        [ "$exists" = no ] || replaced=$RESTORE_OLD
+        [ "$target_exists" = no ] || replaced=$RESTORE_OLD
         log "check: $RESTORE_DATABASE of $RESTORE_BACKUP can be restored as $RESTORE_TARGET"
         finish
         return
@@ -52,8 +52,8 @@ restore() {
     step=swap
     swap_databases
     end_step swap
-    [ "$exists" = no ] || replaced=$RESTORE_OLD
-    tell_of_bonds
+    [ "$target_exists" = no ] || replaced=$RESTORE_OLD
+    report_replication
     log "OK: $RESTORE_DATABASE of $RESTORE_BACKUP is restored as $RESTORE_TARGET, $rows rows"
     finish
 }
@@ -77,13 +77,12 @@ restore_result() {
 # end_failed_restore: $on_failure of a restore: cleans up on the server, and prints the result.
 end_failed_restore() {
     [ "$step" != roles ] || created_roles=$(existing_roles)
-    if [ "$made" = maybe ] && ! drop_temporary; then
-        left="The temporary database '$RESTORE_TEMPORARY' could not be dropped: $(psql_error "$work/drop.err"). The next restore of this database drops it."
-        warn "$left"
+    if [ "$temporary_database" = maybe ] && ! drop_temporary; then
+        warn "The temporary database '$RESTORE_TEMPORARY' could not be dropped: $(psql_error "$work/drop.err"). The next restore of this database drops it."
     fi
     [ "$created_roles" = '[]' ] || warn "these roles were created, and are kept: $(listed "$created_roles")"
     reason=$(json "$(printf '%s: %s' "$what" "$found. $advice" | head -c 1500)")
-    [ "$answered" = no ] || log "  The existing databases are unchanged."
+    [ "$server_answered" = no ] || log "  The existing databases are unchanged."
     restored=$(restore_result failed)
     write_termination_message "$restored" restore_result failed
     printf '%s\n' "$restored"
@@ -138,15 +137,15 @@ compare_hash() {
     esac
     [ -f "$file" ] || fail "the backup is not on the volume" "$RESTORE_BACKUP is not in $POSTGRES_BACKUP_DIR" \
         "List the backups on the volume (backup_info); retention may have deleted it."
-    [ -r "$file" ] || fail "the backup cannot be read" "$(ls -l "$file"), this runs as $(id)" "$ADVICE_PERMISSION"
+    [ -r "$file" ] || fail "the backup cannot be read" "$(ls -l "$file"), running as $(id)" "$ADVICE_PERMISSION"
     file_before=$(stat -c '%i %s %Y' "$file")
     clear_stages
     run_group restore_hash
     [ "$(stage_status_of read)$(stage_status_of hash)" = 00 ] || fail "the backup cannot be read" "$(stage_message_of read)" \
         "Check the storage behind the volume."
-    found_hash=$(cut -c 1-64 "$work/hash")
-    [ "$found_hash" = "$RESTORE_SHA256" ] || fail "the backup on the volume is not the one that was verified" \
-        "expected sha256 $RESTORE_SHA256, found $found_hash in $RESTORE_BACKUP" \
+    volume_hash=$(cut -c 1-64 "$work/hash")
+    [ "$volume_hash" = "$RESTORE_SHA256" ] || fail "the backup on the volume is not the one that was verified" \
+        "expected sha256 $RESTORE_SHA256, found $volume_hash in $RESTORE_BACKUP" \
         "It was changed or damaged since then, or the contents are those of another backup: fetch it with verify again."
 }
 
@@ -167,7 +166,7 @@ SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE datname = :'target' AND p
 SQL
 }
 
-# check_target: queries the server without changing it; sets `exists` and `missing_roles`.
+# check_target: queries the server without changing it; sets `target_exists` and `missing_roles`.
 check_target() {
     run_step query "the server does not answer"
     {
@@ -175,14 +174,14 @@ check_target() {
         IFS= read -r server_version
         IFS= read -r is_superuser
         IFS= read -r connects_as_superuser
-        IFS= read -r exists
+        IFS= read -r target_exists
         IFS= read -r old_exists
         IFS= read -r missing_roles
         IFS= read -r has_tablespace
         IFS= read -r server_databases
         IFS= read -r sessions
     } <"$work/answers"
-    answered=yes
+    server_answered=yes
     # PGOPTIONS are applied with the rights of the user that connects, whose settings may switch to another role.
     PGOPTIONS="$given_options $(session_options "$server_major" "$connects_as_superuser")"
     # A login trigger of the restored database must not run.
@@ -193,22 +192,22 @@ check_target() {
         fail "the server is older than the backup" "the server is PostgreSQL $server_version, the backup is of $RESTORE_MAJOR" \
             "Restore into a server of PostgreSQL $RESTORE_MAJOR or newer."
     fi
-    if [ "$exists" = yes ] && [ "$RESTORE_REPLACE" = no ]; then
+    if [ "$target_exists" = yes ] && [ "$RESTORE_REPLACE" = no ]; then
         fail "the database already exists" "'$RESTORE_TARGET' is on the server" "Set new_name, or replace to have the old one renamed."
     fi
-    [ "$exists$old_exists" != yesyes ] || fail "the name for the old database is taken" "'$RESTORE_OLD'" "Start the restore again: the name contains the time."
+    [ "$target_exists$old_exists" != yesyes ] || fail "the name for the old database is taken" "'$RESTORE_OLD'" "Start the restore again: the name contains the time."
     [ "$missing_roles" = '[]' ] || [ "$RESTORE_CREATE_ROLES" = yes ] ||
         fail "roles are missing on the server" "the backup's $RESTORE_DATABASE uses $(listed "$missing_roles")" "Create them, or set create_roles."
     [ "$has_tablespace" = yes ] || fail "the tablespace is missing on the server" "the backup's $RESTORE_DATABASE is in '$RESTORE_TABLESPACE'" \
         "Create that tablespace (CREATE TABLESPACE)."
     [ "$is_superuser" = yes ] || warn "$POSTGRES_BACKUP_USER is not a superuser: statements that only superusers may run will fail"
-    [ "$exists" = no ] || [ "$sessions" = 0 ] || log "$sessions sessions are connected to $RESTORE_TARGET; they must have ended before it is renamed, or are terminated then if requested"
+    [ "$target_exists" = no ] || [ "$sessions" = 0 ] || log "$sessions sessions are connected to $RESTORE_TARGET; they must have ended before it is renamed, or are terminated then if requested"
     log "server $PGHOST:$PGPORT, PostgreSQL $server_version; the backup's sha256 is the expected one"
 }
 
-# look_at_bonds: warns about subscriptions and slots of the database to be replaced, which the restored one does not get.
-look_at_bonds() {
-    quiet_psql "$maintenance" --set=target="$RESTORE_TARGET" --set=old="$RESTORE_OLD" >"$work/bonds" 2>"$work/psql.err" <<'SQL' || warn "subscriptions and replication slots of $RESTORE_TARGET could not be listed: $(psql_error "$work/psql.err")"
+# check_replication: warns about subscriptions and slots of the database to be replaced, which the restored one does not get.
+check_replication() {
+    quiet_psql "$maintenance" --set=target="$RESTORE_TARGET" --set=old="$RESTORE_OLD" >"$work/replication" 2>"$work/psql.err" <<'SQL' || warn "subscriptions and replication slots of $RESTORE_TARGET could not be listed: $(psql_error "$work/psql.err")"
 SELECT translate(format('the subscription %I (%s, slot %s) belongs to the database to be replaced: in %I it continues to receive changes, and the subscription of the restored %I, if the backup has it, is disabled',
         subname, CASE WHEN subenabled THEN 'enabled' ELSE 'disabled' END, coalesce(quote_ident(subslotname), 'NONE'), :'old', :'target'), E'\n\r', '??')
     FROM pg_catalog.pg_subscription JOIN pg_catalog.pg_database d ON d.oid = subdbid WHERE datname = :'target' ORDER BY subname;
@@ -216,14 +215,14 @@ SELECT translate(format('the logical replication slot %I (%s) belongs to the dat
         slot_name, CASE WHEN active THEN 'in use' ELSE 'not in use' END, :'target'), E'\n\r', '??')
     FROM pg_catalog.pg_replication_slots WHERE database = :'target' ORDER BY slot_name;
 SQL
-    while IFS= read -r bond <&3; do
-        if [ "$RESTORE_CHECK" = yes ]; then warn "$(utf8 "$bond")"; else log "warning: $(utf8 "$bond")"; fi
-    done 3<"$work/bonds"
+    while IFS= read -r replication_warning <&3; do
+        if [ "$RESTORE_CHECK" = yes ]; then warn "$(utf8 "$replication_warning")"; else log "warning: $(utf8 "$replication_warning")"; fi
+    done 3<"$work/replication"
 }
 
-# tell_of_bonds: warns about subscriptions and slots after the restore, with the commands to repair them.
-tell_of_bonds() {
-    PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=target="$RESTORE_TARGET" --set=old="$replaced" >"$work/bonds" 2>"$work/psql.err" <<'SQL' || warn "subscriptions and replication slots of $RESTORE_TARGET could not be listed: $(psql_error "$work/psql.err")"
+# report_replication: warns about subscriptions and slots after the restore, with the commands to repair them.
+report_replication() {
+    PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=target="$RESTORE_TARGET" --set=old="$replaced" >"$work/replication" 2>"$work/psql.err" <<'SQL' || warn "subscriptions and replication slots of $RESTORE_TARGET could not be listed: $(psql_error "$work/psql.err")"
 SELECT translate(format('%1$I still has the subscription %2$I%3$s. To end that, run in %1$I: ALTER SUBSCRIPTION %2$I DISABLE; ALTER SUBSCRIPTION %2$I SET (slot_name = NONE); DROP SUBSCRIPTION %2$I; (the slot %4$s is kept on the publisher)',
         datname, subname, CASE WHEN subenabled THEN ', which continues to receive changes' ELSE '' END, coalesce(quote_ident(subslotname), 'NONE')), E'\n\r', '??')
     FROM pg_catalog.pg_subscription JOIN pg_catalog.pg_database d ON d.oid = subdbid WHERE datname = :'old' ORDER BY subname;
@@ -238,7 +237,7 @@ SELECT translate(format('the logical replication slot %1$I belongs to %2$I now: 
         slot_name, database, :'target', plugin), E'\n\r', '??')
     FROM pg_catalog.pg_replication_slots WHERE database = :'old' ORDER BY slot_name;
 SQL
-    while IFS= read -r bond <&3; do warn "$(utf8 "$bond")"; done 3<"$work/bonds"
+    while IFS= read -r replication_warning <&3; do warn "$(utf8 "$replication_warning")"; done 3<"$work/replication"
 }
 
 run_roles() {
@@ -248,9 +247,9 @@ SQL
     quiet_psql "$maintenance" >"$work/existing" <<'SQL' || return 1
 SELECT rolname FROM pg_catalog.pg_roles;
 SQL
-    encoding=$(globals_by facts | sed -n 's/^encoding //p')
+    encoding=$(filter_globals facts | sed -n 's/^encoding //p')
     # In a variable: passwords must not be in a file, and truncated text would create incomplete roles.
-    statements=$(globals_by roles) || return 1
+    statements=$(filter_globals roles) || return 1
     printf 'BEGIN;\n%s\nCOMMIT;\n' "$statements" |
         PGCLIENTENCODING=${encoding:-UTF8} feed_psql "$maintenance" >/dev/null || return 1
     quiet_psql "$maintenance" --set=roles="$missing_roles" <<'SQL'
@@ -259,8 +258,8 @@ SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM json_array_elements_tex
 SQL
 }
 
-# globals_by MODE: prints the output of globals.awk for the globals of the backup.
-globals_by() {
+# filter_globals MODE: prints the output of globals.awk for the globals of the backup.
+filter_globals() {
     decompress <"$file" 2>/dev/null | head -c "$RESTORE_GLOBALS_BYTES" |
         awk -v mode="$1" -v wanted="$work/wanted" -v existing="$work/existing" -v left_out="$work/left_out" -f "$work/globals.awk"
 }
@@ -291,14 +290,14 @@ create_database() {
     printf '%s\n' "$RESTORE_BEFORE_SQL" | quiet_psql "$RESTORE_TEMPORARY"
 }
 
-# tell_left_out: warns about settings of the database that the server did not accept (restore_plan.py).
-tell_left_out() {
+# warn_left_out: warns about settings of the database that the server did not accept (restore_plan.py).
+warn_left_out() {
     [ ! -s "$work/answers" ] || left_out=$(cat "$work/answers")
     [ -z "$left_out" ] || warn "PostgreSQL $server_version does not accept these settings of the database, which were left out (a newer version removed them, or their library is missing): $(utf8 "$left_out")"
 }
 
 make_database() {
-    step=create made=maybe
+    step=create temporary_database=maybe
     export connects_as_superuser
     run_step create "the temporary database could not be created"
     left_out=$(cat "$work/answers")
@@ -317,7 +316,7 @@ feed_section() {
         PGOPTIONS="$PGOPTIONS -c synchronous_commit=off" stage psql feed_psql "$RESTORE_TEMPORARY" \
             keepalives_idle=30 keepalives_interval=10 keepalives_count=3 |
         stage count sum_rows >"$work/rows"
-    head -c 64 >"$work/behind"
+    head -c 64 >"$work/after_section"
 }
 
 copy_pieces() {
@@ -344,19 +343,19 @@ restore_section() {
         psql_failure psql
         fail "the restore stopped at an error" "$message" "$(restore_advice "$message" "$is_lost")"
     fi
-    case $(head -n 2 "$work/behind" 2>/dev/null | tr '\n' ' ' | tr -d '\r') in
+    case $(head -n 2 "$work/after_section" 2>/dev/null | tr '\n' ' ' | tr -d '\r') in
         '-- -- PostgreSQL database cluster dump complete'*) ;;
-        *) begins_section <"$work/behind" || fail "the backup could not be read to the end of the database" \
+        *) begins_section <"$work/after_section" || fail "the backup could not be read to the end of the database" \
             "its decompressor ended $(status_in_words "$(stage_status_of expand)")" "Check the storage behind the volume, and fetch the backup with verify again." ;;
     esac
-    found=$(stat -c '%i %s %Y' "$file" 2>/dev/null) || fail "the backup can no longer be read" "$RESTORE_BACKUP" \
-        "Check the storage behind the volume; it may have been deleted manually or by retention."
-    [ "$found" = "$file_before" ] || fail "the backup changed while it was read" "$RESTORE_BACKUP" \
+    file_now=$(stat -c '%i %s %Y' "$file" 2>/dev/null) || fail "the backup can no longer be read" "$RESTORE_BACKUP" \
+        "Check the storage behind the volume; the backup may have been deleted manually or by retention."
+    [ "$file_now" = "$file_before" ] || fail "the backup changed while it was read" "$RESTORE_BACKUP" \
         "Find out what writes to the volume."
     rows=$(cat "$work/rows")
     [ "$rows" = "$RESTORE_ROWS" ] || rows_differ
     run_step properties "the properties of the database could not be set"
-    tell_left_out
+    warn_left_out
     log "restored $rows rows"
     end_step restore
 }
@@ -364,7 +363,7 @@ restore_section() {
 # rows_differ: fails because COPY and INSERT reported another number of rows than the backup's text has. Only triggers and
 # rules of extensions exist before the rows are restored.
 rows_differ() {
-    keepers=$(quiet_psql "$RESTORE_TEMPORARY" 2>/dev/null <<'SQL'
+    triggers_and_rules=$(quiet_psql "$RESTORE_TEMPORARY" 2>/dev/null <<'SQL'
 SELECT translate(string_agg(text, ', ' ORDER BY text), E'\n\r', '??') FROM (SELECT text FROM (
     SELECT format('the trigger %I on %s (function %s)', tgname, tgrelid::regclass, tgfoid::regproc) AS text FROM pg_catalog.pg_trigger
         WHERE NOT tgisinternal AND tgtype & 7 = 7 AND EXISTS (SELECT FROM pg_catalog.pg_depend
@@ -373,10 +372,10 @@ SELECT translate(string_agg(text, ', ' ORDER BY text), E'\n\r', '??') FROM (SELE
         AND EXISTS (SELECT FROM pg_catalog.pg_depend WHERE deptype = 'e' AND classid = 'pg_class'::regclass AND objid = ev_class)
 ) AS found ORDER BY text LIMIT 5) AS first;
 SQL
-    ) || keepers=
+    ) || triggers_and_rules=
     if [ "$rows" -lt "$RESTORE_ROWS" ] 2>/dev/null; then
-        if [ -n "$keepers" ]; then
-            fail "the number of rows does not match the backup" "expected $RESTORE_ROWS, PostgreSQL reported $rows; these can change what is written: $(utf8 "$keepers")" \
+        if [ -n "$triggers_and_rules" ]; then
+            fail "the number of rows does not match the backup" "expected $RESTORE_ROWS, PostgreSQL reported $rows; these can change what is written: $(utf8 "$triggers_and_rules")" \
                 "One of them, which exists before the rows are restored, left some out. Restore the database by hand, as in the runbook and in the extension's documentation of restores."
         fi
         fail "the number of rows does not match the backup" "expected $RESTORE_ROWS, PostgreSQL reported $rows" \

@@ -12,13 +12,13 @@ SWAP_SECONDS=20
 DROP_TRIES=8
 
 swap_names() {
-    if [ "$exists" = yes ]; then away=$RESTORE_AWAY_SQL; else away=; fi
+    if [ "$target_exists" = yes ]; then away=$RESTORE_AWAY_SQL; else away=; fi
     printf "BEGIN;\nSET LOCAL lock_timeout = '10s';\n%s\n%s\nCOMMIT;\n" "$RESTORE_SWAP_SQL" "$away
 $RESTORE_RENAME_SQL" | quiet_psql "$maintenance"
 }
 
-# in_the_way: prints the sessions and prepared transactions of the database to be replaced, one a line.
-in_the_way() {
+# blocking_sessions: prints the sessions and prepared transactions of the database to be replaced, one a line.
+blocking_sessions() {
     PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=target="$RESTORE_TARGET" 2>/dev/null <<'SQL'
 SELECT translate(format('pid %s (user %s, application "%s", connected since %s)', pid, coalesce(usename, backend_type), application_name,
         to_char(backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')), E'\n\r', '??')
@@ -41,7 +41,7 @@ SQL
 # swap_databases: renames both in one transaction. RENAME blocks new connections and waits 5 s for existing ones
 # (src/backend/storage/ipc/procarray.c, CountOtherDBBackends): clients that end_sessions ends meanwhile cannot reconnect.
 swap_databases() {
-    export exists
+    export target_exists
     # A signal is handled between attempts: a committed swap is not a failure.
     trap 'pending_signal=TERM' TERM
     trap 'pending_signal=INT' INT
@@ -50,13 +50,13 @@ swap_databases() {
     waited=no
     while :; do
         busy=
-        if [ "$exists" = yes ] && [ "$RESTORE_TERMINATE" = no ]; then busy=$(in_the_way); fi
+        if [ "$target_exists" = yes ] && [ "$RESTORE_TERMINATE" = no ]; then busy=$(blocking_sessions); fi
         [ -z "$pending_signal" ] || end_restore_by_signal "$pending_signal"
         if [ -z "$busy" ]; then
             try_swap && break
             message=$(psql_error "$work/psql.err" 2>/dev/null)
             case $message in
-                *': 55006: '* | *': 55P03: '*) busy=$(in_the_way) ;;
+                *': 55006: '* | *': 55P03: '*) busy=$(blocking_sessions) ;;
                 *': 42P04: '*) fail "the database already exists" "'$RESTORE_TARGET' was created during the restore" "Set new_name, or replace." ;;
                 *) if is_swapped; then break; fi
                     psql_failure psql
@@ -71,7 +71,7 @@ swap_databases() {
         waited=yes
         sleep 1
     done
-    made=no
+    temporary_database=no
 }
 
 try_swap() {
@@ -90,10 +90,10 @@ try_swap() {
 
 # is_swapped: whether the transaction was committed although psql failed.
 is_swapped() {
-    there=$(PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=temporary="$RESTORE_TEMPORARY" 2>/dev/null <<'SQL'
+    temporary_count=$(PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=temporary="$RESTORE_TEMPORARY" 2>/dev/null <<'SQL'
 SELECT count(*) FROM pg_catalog.pg_database WHERE datname = :'temporary';
 SQL
-    ) && [ "$there" = 0 ]
+    ) && [ "$temporary_count" = 0 ]
 }
 
 # drop_temporary: drops the temporary database. It ends the sessions of this restore first, since a CREATE DATABASE whose

@@ -107,19 +107,19 @@ remove_stale_partials() {
 # step_watch MAIN SECONDS PARTIAL: keeps the heartbeat of the run, and ends the run by SIGUSR1 at its time limit.
 step_watch() {
     # A separate process: a volume whose server is down blocks every process that accesses it.
-    show_life "$1" "$3" &
-    left=$2
-    while [ "$left" -gt 0 ]; do
-        pause=$((left < 60 ? left : 60))
+    heartbeat "$1" "$3" &
+    seconds_left=$2
+    while [ "$seconds_left" -gt 0 ]; do
+        pause=$((seconds_left < 60 ? seconds_left : 60))
         sleep "$pause"
         kill -0 "$1" 2>/dev/null || exit 0
-        left=$((left - pause))
+        seconds_left=$((seconds_left - pause))
     done
     kill -USR1 "$1"
 }
 
-# show_life MAIN PARTIAL: each minute, touches last-run.json and logs the progress.
-show_life() {
+# heartbeat MAIN PARTIAL: each minute, touches last-run.json and logs the progress.
+heartbeat() {
     minutes=0
     while sleep 60 && kill -0 "$1" 2>/dev/null; do
         minutes=$((minutes + 1))
@@ -137,22 +137,22 @@ publish() {
     publishing=yes
     while :; do
         if [ ! -e "$POSTGRES_BACKUP_DIR/$candidate" ] && [ ! -L "$POSTGRES_BACKUP_DIR/$candidate" ]; then
-            sidecar=$POSTGRES_BACKUP_DIR/$candidate.sha256
+            checksum_file=$POSTGRES_BACKUP_DIR/$candidate.sha256
             line="$sha256  $candidate"
-            if message=$( (set -C; : >"$sidecar") 2>&1); then break; fi
-            [ -e "$sidecar" ] || [ -L "$sidecar" ] || fail_write "${message:-the checksum file could not be created}"
+            if message=$( (set -C; : >"$checksum_file") 2>&1); then break; fi
+            [ -e "$checksum_file" ] || [ -L "$checksum_file" ] || fail_write "${message:-the checksum file could not be created}"
         fi
         tries=$((tries + 1))
         [ "$tries" -lt 60 ] || fail "no unused name for the backup" "$candidate and the $tries seconds before it are taken" "Check the files on the volume."
         candidate=$POSTGRES_BACKUP_NAME-$(next_second "${candidate#"$POSTGRES_BACKUP_NAME-"}").sql.gz
     done
-    if ! write_text "$sidecar" "$line"; then
-        rm -f "$sidecar" 2>/dev/null
+    if ! write_text "$checksum_file" "$line"; then
+        rm -f "$checksum_file" 2>/dev/null
         fail_write "$message" "$write_fault"
     fi
-    chmod "$file_mode" "$sidecar" 2>/dev/null || :
+    chmod "$file_mode" "$checksum_file" 2>/dev/null || :
     if [ -n "$pending_signal" ]; then
-        rm -f "$sidecar" 2>/dev/null
+        rm -f "$checksum_file" 2>/dev/null
         publishing=no
         end_run_by_signal "$pending_signal"
     fi
@@ -160,7 +160,7 @@ publish() {
     if ln "$partial" "$POSTGRES_BACKUP_DIR/$candidate" 2>/dev/null; then
         rm -f "$partial"
     elif [ -e "$POSTGRES_BACKUP_DIR/$candidate" ] || ! message=$(mv "$partial" "$POSTGRES_BACKUP_DIR/$candidate" 2>&1); then
-        rm -f "$sidecar" 2>/dev/null
+        rm -f "$checksum_file" 2>/dev/null
         fail_write "${message:-$candidate appeared during the run}"
     fi
     partial=
@@ -199,7 +199,7 @@ fail_write() {
             fail "the backup volume is full" "$1 (without this run $(human_bytes "$(free_bytes)") of $(human_bytes "$(volume_bytes)") are free)" \
                 "Free disk space or enlarge the volume (postgres_backup_storage_size, the share's quota), or keep fewer backups (postgres_backup_keep_*)." ;;
         *'Permission denied'* | *'Operation not permitted'*)
-            fail_with 2 "the backup volume cannot be written" "$1; $(ls -ld "$POSTGRES_BACKUP_DIR" 2>&1), this runs as $(id)" "$ADVICE_PERMISSION" ;;
+            fail_with 2 "the backup volume cannot be written" "$1; $(ls -ld "$POSTGRES_BACKUP_DIR" 2>&1), running as $(id)" "$ADVICE_PERMISSION" ;;
         *'Read-only file system'*)
             fail "the backup volume is read-only" "$1" "Mount it read-write; a file system with errors is often switched to read-only by its server." ;;
         *) fail "the backup volume failed" "$1" "Check the storage behind the volume and the connection to it: the file could not be written." ;;
@@ -267,7 +267,7 @@ end_run_by_signal() {
             "Find out what it waited for (a lock, a slow volume), or raise postgres_backup_time_limit." ;;
         *)
             ended_by=$1
-            if is_one_try_too_many; then
+            if is_surplus_attempt; then
                 ended_at_start=yes
                 fail "this attempt was terminated as it started (SIG$1)" "attempt $attempts; Kubernetes does so when the Job has reached its backoff limit" \
                     "Fix the cause of the first failure: the last line contains the reason."
@@ -277,9 +277,9 @@ end_run_by_signal() {
     esac
 }
 
-# is_one_try_too_many: whether this is another attempt that a signal ends within its first seconds: a Job with
+# is_surplus_attempt: whether this is another attempt that a signal ends within its first seconds: a Job with
 # restartPolicy OnFailure (of an earlier version of the role) ends its last attempt in this way.
-is_one_try_too_many() {
+is_surplus_attempt() {
     [ "$step" = prepare ] && [ $(($(now_epoch) - step_began)) -le 5 ] || return 1
     [ -n "$attempts" ] || take_over_earlier_attempt
     [ "$attempts" -gt 1 ]

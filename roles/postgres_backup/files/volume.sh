@@ -28,7 +28,7 @@ check_volume() {
             "Mount the correct volume, or change postgres_backup_nfs." ;;
     esac
     if [ ! -r "$POSTGRES_BACKUP_DIR" ] || [ ! -x "$POSTGRES_BACKUP_DIR" ]; then
-        fail_with 2 "the backup volume cannot be read" "$(ls -ld "$POSTGRES_BACKUP_DIR"), this runs as $(id)" "$ADVICE_PERMISSION"
+        fail_with 2 "the backup volume cannot be read" "$(ls -ld "$POSTGRES_BACKUP_DIR"), running as $(id)" "$ADVICE_PERMISSION"
     fi
 }
 
@@ -49,7 +49,7 @@ free_bytes() { stat -f -c '%a %S' "$POSTGRES_BACKUP_DIR" | awk '{ printf "%.0f",
 
 volume_bytes() { stat -f -c '%b %S' "$POSTGRES_BACKUP_DIR" | awk '{ printf "%.0f", $1 * $2 }'; }
 
-sidecar_lines() { find . -maxdepth 1 -type f -name "$name_pattern.sha256" -size -2 -exec grep -H -m 1 '' {} +; }
+checksum_lines() { find . -maxdepth 1 -type f -name "$name_pattern.sha256" -size -2 -exec grep -H -m 1 '' {} +; }
 
 # listing: prints each backup with its verdict, newest first, as retention.awk does. It writes the backups that retention
 # would delete to $work/plan, and the names of deleted backups that still have a checksum file to $work/orphans.
@@ -60,9 +60,9 @@ listing() (
     # line. One find for each kind: busybox does not run `-exec +` inside parentheses. A checksum file is created before its
     # backup and deleted after it: reading checksum files before and after the backups avoids wrong `unchecked` states.
     {
-        sidecar_lines
+        checksum_lines
         find . -maxdepth 1 -type f -name "$name_pattern" -exec stat -c "%n${TAB}B${TAB}%s" {} +
-        sidecar_lines
+        checksum_lines
         find . -maxdepth 1 -type f -name "$name_pattern.damaged" -size -20 -exec grep -H -m 1 '' {} +
         find . -maxdepth 1 -name "$name_pattern.damaged" -exec printf "%s:${NEWLINE}" {} +
         find . -maxdepth 1 -name "$name_pattern.keep" -exec printf "%s:${NEWLINE}" {} +
