@@ -115,7 +115,7 @@ def test_size_limit_is_read(text: str, size: int) -> None:
     assert parse_size(text) == size
 
 
-KILLED = PodProblem("Evicted", "Usage of EmptyDir volume exceeds the limit", "Give it more room (size_limit)")
+KILLED = PodProblem("Evicted", "Usage of EmptyDir volume exceeds the limit", "Raise its size limit (size_limit)")
 
 
 @pytest.mark.parametrize(
