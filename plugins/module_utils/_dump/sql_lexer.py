@@ -315,9 +315,9 @@ class SqlLexer:
         """Blanks, comments and simple statements; False when more text is needed."""
         while True:
             lexed, position = self._lexed, self._position
-            found = GAP.match(lexed, position)
-            assert found is not None  # the pattern matches nothing, too
-            end = found.end()
+            gap = GAP.match(lexed, position)
+            assert gap is not None  # the pattern also matches an empty text
+            end = gap.end()
             size = len(lexed)
             if end == size or (lexed[end] == 45 and not lexed[end + 1 : end + 2].strip(b"-")):  # 45: '-'
                 if not self._final:
@@ -565,8 +565,8 @@ class SqlLexer:
             self._rest -= 1
             return close + 1
         while True:
-            found = rows_after(self._lexed, close, self._window, self._until_values, self._standard_strings)
-            if found is None:  # nothing follows that could be counted
+            counted = rows_after(self._lexed, close, self._window, self._until_values, self._standard_strings)
+            if counted is None:  # no rows follow
                 return close + 1
             end, rows, in_the_last = counted
             if not rows:
@@ -610,11 +610,11 @@ class SqlLexer:
             first += 1
         if first < dollar:
             return dollar + 1
-        found = DOLLAR.match(lexed, dollar)
-        if found is not None:
-            self._tag = found[0]
+        match = DOLLAR.match(lexed, dollar)
+        if match is not None:
+            self._tag = match[0]
             self._state = _State.DOLLAR
-            return found.end()
+            return match.end()
         if not self._final and DOLLAR_BEGUN.match(lexed, dollar) and len(lexed) - dollar < LINE_BYTES:
             self._position = dollar
             return -1
@@ -684,8 +684,8 @@ class SqlLexer:
     def _comment(self) -> bool:
         """In a comment of C's kind, which nests."""
         while True:
-            found = COMMENT.search(self._lexed, self._position)
-            if found is None:
+            match = COMMENT.search(self._lexed, self._position)
+            if match is None:
                 self._position = max(self._position, len(self._lexed) - (1 if self._lexed[-1:] in (b"/", b"*") else 0))
                 return False
             self._position = match.end()
@@ -698,8 +698,8 @@ class SqlLexer:
                 return True
 
     def _line_comment(self) -> bool:
-        found = LINE_END.search(self._lexed, self._position)
-        if found is None:
+        match = LINE_END.search(self._lexed, self._position)
+        if match is None:
             self._position = len(self._lexed)
             return False
         self._position = match.end()
