@@ -149,10 +149,10 @@ def test_a_source_has_no_such_words() -> None:
     assert [found for path in held for found in findings(path, SOURCES[path])] == []
 
 
-@pytest.mark.parametrize("beginning", NOT_YET)
-def test_path_in_not_yet_breaks_a_rule(beginning: str) -> None:
-    paths = [path for path in SOURCES if str(path.relative_to(CHECKOUT)).startswith(beginning)]
-    assert any(findings(path, SOURCES[path]) for path in paths), f"remove {beginning} from NOT_YET"
+def test_path_in_not_yet_breaks_a_rule() -> None:
+    for beginning in NOT_YET:
+        paths = [path for path in SOURCES if str(path.relative_to(CHECKOUT)).startswith(beginning)]
+        assert any(findings(path, SOURCES[path]) for path in paths), f"remove {beginning} from NOT_YET"
 
 
 def test_an_exemption_is_needed() -> None:

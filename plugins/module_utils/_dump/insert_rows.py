@@ -81,7 +81,7 @@ def _row_before(text: bytes, until_values: bytes, start: int, end: int) -> int:
 
 
 def _outside_of_strings(text: bytes, standard_strings: bool) -> bytes | None:
-    """The text with an apostrophe in place of each string; None where that is not easily said."""
+    """The text with an apostrophe in place of each string; None if that cannot be determined easily."""
     is_escaped = b"\\'" in text and (not standard_strings or b"E'" in text or b"e'" in text)
     if is_escaped:
         # Outside of strings, rows have no backslash, and none of what takes its place.

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 
 # Encodings in which a byte below 0x80 can be part of a longer character (src/common/wchar.c). A server cannot have
-# them, but `pg_dump -E` writes them. What matches here is masked before it is looked at, as psql does.
+# them, but `pg_dump -E` writes them. What matches here is masked before it is read, as psql does.
 _TWO_BYTES = rb"[\x80-\xff][^\n]"
 MASKS = {
     "SJIS": rb"[\x80-\xa0\xe0-\xff][^\n]",
@@ -26,7 +26,7 @@ _INCOMPLETE_PAIR = re.compile(rb"[\x80-\xfe]\Z")
 
 
 def masked(data: bytes, encoding: str, final: bool) -> tuple[bytes, bytes]:
-    """Whole characters of the data, and the same with every longer character as bytes 0xff.
+    """Complete characters of the data, and the same with every longer character as bytes 0xff.
 
     psql does so in psqlscan_prepare_buffer() of psqlscan.l. The beginning of a character waits for its rest, unless
     the data is `final`.

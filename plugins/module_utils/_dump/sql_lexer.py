@@ -277,7 +277,7 @@ class SqlLexer:
             self._lines_to = until
 
     def _mask(self, data: bytes) -> tuple[bytes, bytes]:
-        """Whole characters of the data, and the same masked; the beginning of a character waits for its rest."""
+        """Complete characters of the data, and the same masked; the beginning of a character waits for its rest."""
         whole, lexed = masked(data, self._encoding, self._final)
         self._undecided = data[len(whole) :]
         return whole, lexed

@@ -27,7 +27,7 @@ IDENTIFIER_SET = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
     range(128, 256)
 )
 # `name: ` is how a program's message begins; SQL has a colon only doubled, in := and [1:2], after a blank
-# (JSON_OBJECT in ruleutils.c, get_json_constructor), or in [1: before a CASE on a line of its own (get_rule_expr).
+# (JSON_OBJECT in ruleutils.c, get_json_constructor), or in [1: before a CASE on a separate line (get_rule_expr).
 STOP = re.compile(rb"['\"$;\\()]|--|/\*|(?<![" + SPACE + rb":\[]):(?![:=])")
 BEFORE_A_CASE = re.compile(rb":\r?\n *CASE(?![" + WORD + rb"])")
 BEFORE_A_CASE_BEGUN = re.compile(rb":(?:\r|\r?\n *(?:C|CA|CAS|CASE)?)\Z")
@@ -61,7 +61,7 @@ def _simple(strings: bytes, levels: int, with_messages: bool = False) -> bytes:
     """A pattern for text without surprises, in parentheses at most so many levels deep.
 
     Each alternative begins with a byte that no other can match, so that a failing match takes linear time. Patterns
-    `with_messages` do not tell apart what STOP says of colons, and take a fifth less time.
+    `with_messages` do not distinguish the colons of STOP, and take a fifth less time.
     """
     plain = rb"[^'\"$;\\/()\-%s]*" % (b"" if with_messages else b":")
     atoms = strings + rb"|\"[^\"\\]*\"|-(?!-)|/(?!\*)"

@@ -208,10 +208,10 @@ def test_failing_init_container_is_reported() -> None:
     made = pod({"waiting": {"reason": "PodInitializing"}})
     first = {"name": "prepare", "restartCount": 0, "state": ended()}
     made["status"] |= {"phase": "Failed", "reason": "Evicted", "initContainerStatuses": [first]}
-    fake = Fake([job("Failed")], [[made]], {False: [Log("no room", result("failed"))]})
+    fake = Fake([job("Failed")], [[made]], {False: [Log("no space", result("failed"))]})
     run: Any = JobRun(fake, "data", "j", "prepare", "backup")  # type: ignore[arg-type]
     end: JobEnd = run.wait(20, 10)
-    assert (end.log[0], end.result) == ("no room", {"state": "failed"})
+    assert (end.log[0], end.result) == ("no space", {"state": "failed"})
     assert end.terminated_by is not None and end.terminated_by.reason == "Evicted"
 
 

@@ -60,8 +60,8 @@ def test_destination_without_a_directory(tmp_path: Path, monkeypatch: pytest.Mon
         ("holds-a-directory", f"{NAME} is a directory: expected a file or nothing"),
         ("pipe", "pipe is a device, pipe or socket"),
         ("x" * 300, "File name too long"),
-        ("beside-a-directory", "beside-a-directory.sha256 is a directory"),
-        ("beside-a-link", "beside-a-link.sha256 is a symbolic link"),
+        ("next-to-a-directory", "next-to-a-directory.sha256 is a directory"),
+        ("next-to-a-link", "next-to-a-link.sha256 is a symbolic link"),
         ("loop/x", "Too many levels of symbolic links"),
     ],
 )
@@ -71,8 +71,8 @@ def test_destination_that_is_not_writable(tmp_path: Path, dest: str, message: st
     (tmp_path / "dangling").symlink_to("nowhere")
     (tmp_path / "holds-a-directory" / NAME).mkdir(parents=True)
     os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "beside-a-directory.sha256").mkdir()
-    (tmp_path / "beside-a-link.sha256").symlink_to("file")
+    (tmp_path / "next-to-a-directory.sha256").mkdir()
+    (tmp_path / "next-to-a-link.sha256").symlink_to("file")
     (tmp_path / "loop").symlink_to("loop")
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(DestinationError) as caught:

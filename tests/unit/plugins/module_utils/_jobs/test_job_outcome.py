@@ -21,7 +21,7 @@ from plugins.module_utils._jobs.job_outcome import (
 from plugins.module_utils._jobs.pod_diagnosis import PodProblem
 from plugins.module_utils.errors import ClusterError, StuckError
 
-EVICTED = PodProblem("Evicted", "Usage of EmptyDir volume exceeds the limit", "Give it more room (size_limit)")
+EVICTED = PodProblem("Evicted", "Usage of EmptyDir volume exceeds the limit", "Give it more space (size_limit)")
 LIMIT, DEADLINE = "BackoffLimitExceeded: x", "DeadlineExceeded: Job was active longer"
 OPERATIONS = pytest.mark.parametrize("operation", [BACKUP, DRILL, RESTORE], ids=lambda operation: operation.check)
 

@@ -143,7 +143,7 @@ def test_invalid_retention_plan_is_refused() -> None:
 
 def test_retention_plan_applied_in_part() -> None:
     done = '{"type":"prune","dry_run":false,"deleted":["a"],"failed":["b"],"freed_bytes":1}'
-    with pytest.raises(ListingError, match="in part, 1 deleted: what the script says of it") as caught:
-        parse_plan([done, "what the script says of it"])
+    with pytest.raises(ListingError, match="in part, 1 deleted: the message of the script") as caught:
+        parse_plan([done, "the message of the script"])
     assert isinstance(caught.value.partial, Plan)
     assert (caught.value.partial.deleted, caught.value.partial.failed) == (("a",), ("b",))
