@@ -119,16 +119,5 @@ EXEMPTIONS: list[Exemption] = [
 # Beginnings of the paths whose messages, task names and comments do not follow the rules yet. test_words.py fails for
 # an entry that is no longer needed.
 NOT_YET = [
-    "plugins/module_utils/_cluster/job_run.py",
-    "plugins/module_utils/_cluster/pod_watch.py",
-    "plugins/module_utils/_cluster/reader.py",
-    "plugins/module_utils/_cluster/restore_run.py",
-    "plugins/module_utils/_jobs/drill_job.py",
-    "plugins/module_utils/_jobs/drill_report.py",
-    "plugins/module_utils/_jobs/job_templates.py",
-    "plugins/module_utils/_jobs/restore_plan.py",
-    "plugins/module_utils/module_runner.py",
-    "plugins/modules/backup_job.py",
-    "plugins/modules/restore_drill.py",
     "tests/",
 ]
