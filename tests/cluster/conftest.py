@@ -47,7 +47,7 @@ def collections(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # The first that fits counts.
 CHAINS = {
     # It takes as long as the other tests of its file together, because it has a separate server.
-    "modules/test_restore.py::test_every_database_beside_the_live_one": "restore beside",
+    "modules/test_restore.py::test_every_database_beside_the_live_one": "restore next to",
     "modules/test_restore.py": "restore",
     "test_run_faults.py": "run faults",
 }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What script, role, playbooks and modules can say, from their sources; `…` stands for what is known only then."""
+"""The messages of script, role, playbooks and modules, from their sources; `…` stands for inserted values."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _yaml(value: Any) -> Iterator[str]:
 
 
 @functools.cache
-def sayings() -> tuple[str, ...]:
+def source_texts() -> tuple[str, ...]:
     found: list[str] = []
     for path in sorted((ROLE / "files").iterdir()) + sorted((ROLE / "templates").iterdir()):
         found += path.read_text().splitlines()
@@ -50,15 +50,15 @@ def sayings() -> tuple[str, ...]:
     return tuple(found)
 
 
-def is_said(message: str) -> bool:
-    """Whether one string of the sources has the message's fixed parts, in their order."""
+def is_in_the_sources(message: str) -> bool:
+    """Whether a string of the sources contains the fixed parts of the message, in their order."""
     parts = [part for part in message.split("…") if part.strip()]
     pattern = re.compile(".*?".join(map(re.escape, parts)), re.DOTALL)
-    return bool(parts) and any(pattern.search(saying) for saying in sayings())
+    return bool(parts) and any(pattern.search(text) for text in source_texts())
 
 
-def script_failures() -> set[str]:
-    """How each failure of the script begins, as far as that is fixed."""
+def failures_of_the_script() -> set[str]:
+    """The fixed beginnings of the failures of the script."""
     calls = r'\b(?:fail(?:_[a-z_]+(?: [0-9])?)?|run_step \w+|drill_sql_failed \S+) "([^"]*)'
     whole = "\n".join(path.read_text() for path in sorted((ROLE / "files").glob("*.sh")))
     code = "\n".join(line for line in whole.splitlines() if not line.lstrip().startswith("#"))
@@ -75,8 +75,8 @@ def health_checks() -> set[str]:
     }
 
 
-def pod_words() -> set[str]:
-    """Kubernetes' words for a pod that does not start, to which the modules have advice."""
+def startup_reasons() -> set[str]:
+    """Kubernetes' reasons for a pod that does not start, for which the modules have advice."""
     words: set[str] = set()
     for node in ast.parse((PLUGINS / "module_utils" / "_jobs" / "pod_diagnosis.py").read_text()).body:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):

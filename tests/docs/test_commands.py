@@ -26,12 +26,12 @@ COMMANDS = {
 }
 
 
-def test_every_block_is_of_a_kind_that_a_test_takes() -> None:
+def test_every_block_has_a_tested_language() -> None:
     assert [str(block) for block in ALL if block.language not in KINDS] == []
 
 
 @pytest.mark.parametrize("page", NAMES)
-def test_no_block_hides_behind_an_indent(page: str) -> None:
+def test_no_block_is_indented(page: str) -> None:
     """Markdown takes what is indented behind an empty line for code, too."""
     assert re.findall(r"\n\n    .*", prose(page)) == []
 
@@ -47,13 +47,13 @@ def claims() -> Iterator[Claim]:
 
 
 @pytest.mark.parametrize("test", sorted({claim.test for claim in claims() if claim.test}))
-def test_the_test_that_claims_it_is_there(test: str) -> None:
+def test_claimed_test_exists(test: str) -> None:
     path, _, function = test.partition("::")
     text = (CHECKOUT / path).read_text()
     assert f"def {function}(" in text if function else "left" in text
 
 
-def test_what_nobody_runs_has_a_reason() -> None:
+def test_command_without_a_test_has_a_reason() -> None:
     assert all(bool(claim.test) != bool(claim.reason) for claim in claims())
     assert RUN in claims()
 
@@ -62,7 +62,7 @@ PLAYS = sorted({command for of_page in COMMANDS.values() for command in of_page 
 
 
 @pytest.mark.parametrize("command", PLAYS)
-def test_its_playbook_is_there_and_knows_the_variables(command: str) -> None:
+def test_command_names_an_existing_playbook_and_its_variables(command: str) -> None:
     words = shlex.split(command)
     (name,) = (word.rpartition(".")[2] for word in words if word.startswith("homelab.postgres_backup."))
     text = PLAYBOOKS[name]
@@ -89,7 +89,7 @@ def test_the_collection_is_installed_from_its_own_repository() -> None:
     assert f"ansible-galaxy collection install git+{repository}" in COMMANDS["README.md"]
 
 
-def test_the_benchmarks_are_those_that_there_are() -> None:
+def test_every_benchmark_is_documented() -> None:
     text = (CHECKOUT / "dev" / "benchmarks" / "__main__.py").read_text()
     there = set(re.findall(r'^    "(\w+)": \w+\.measure', text, re.MULTILINE))
     assert {command.removeprefix("dev/bench ") for command in COMMANDS["docs/benchmarks.md"]} == there

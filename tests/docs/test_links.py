@@ -21,7 +21,7 @@ def anchor(heading: str) -> str:
 
 
 @pytest.mark.parametrize("page", NAMES)
-def test_every_link_leads_somewhere(page: str) -> None:
+def test_every_link_has_a_target(page: str) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
         if target.startswith("https://"):
             continue
@@ -42,7 +42,7 @@ def test_every_page_is_linked_from_the_readme() -> None:
 
 
 @pytest.mark.parametrize("path", sorted((CHECKOUT / "docs").glob("*.svg")), ids=lambda path: path.name)
-def test_a_picture_says_in_words_what_it_shows_and_has_its_own_background(path: object) -> None:
+def test_picture_has_a_description_and_a_background(path: object) -> None:
     root = ElementTree.parse(str(path)).getroot()  # noqa: S314 - our own file
     name = "{http://www.w3.org/2000/svg}"
     assert root.findtext(f"{name}title") and root.findtext(f"{name}desc")

@@ -19,20 +19,20 @@ NAMES = sorted(set(re.findall(r"\btest_[a-z0-9_*]+(?![\w.*])", PAGE)))
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_the_file_is_there(name: str) -> None:
+def test_named_file_exists(name: str) -> None:
     assert any(f"/{path.relative_to(TESTS)}".endswith(f"/{name}") for path in SOURCES)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_test_is_there(name: str) -> None:
+def test_named_test_exists(name: str) -> None:
     function = re.compile(rf"^def {name.replace('*', '[a-z0-9_]*')}\(", re.MULTILINE)
     assert any(function.search(text) for text in SOURCES.values())
 
 
-def test_they_are_many() -> None:
+def test_the_page_names_many_tests() -> None:
     assert len(FILES) > 30
     assert len(NAMES) > 100
 
 
-def test_no_heading_stands_right_behind_a_table() -> None:
+def test_no_heading_follows_a_table_directly() -> None:
     assert re.findall(r"^\|.*\n#.*", PAGE, re.MULTILINE) == []

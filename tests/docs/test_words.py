@@ -150,7 +150,7 @@ def test_a_source_has_no_such_words() -> None:
 
 
 @pytest.mark.parametrize("beginning", NOT_YET)
-def test_a_path_that_is_not_held_yet_breaks_a_rule(beginning: str) -> None:
+def test_path_in_not_yet_breaks_a_rule(beginning: str) -> None:
     paths = [path for path in SOURCES if str(path.relative_to(CHECKOUT)).startswith(beginning)]
     assert any(findings(path, SOURCES[path]) for path in paths), f"remove {beginning} from NOT_YET"
 
@@ -175,7 +175,7 @@ def test_an_exemption_is_needed() -> None:
         (plugin_documentation, 'EXAMPLES = r"""\n- name: Read the sidecar\n"""'),
     ],
 )
-def test_a_reader_finds_the_words_of_people(reader: Reader, text: str) -> None:
+def test_reader_finds_messages_and_comments(reader: Reader, text: str) -> None:
     assert any(rule.search(line) for rule in RULES for _, line in reader(text))
 
 
@@ -189,5 +189,5 @@ def test_a_reader_finds_the_words_of_people(reader: Reader, text: str) -> None:
         (plugin_documentation, 'DOCUMENTATION = r"""\noptions:\n  sidecar:\n    description: The file.\n"""'),
     ],
 )
-def test_a_reader_leaves_out_names_and_quotations(reader: Reader, text: str) -> None:
+def test_reader_skips_names_and_quotations(reader: Reader, text: str) -> None:
     assert not any(rule.search(line) for rule in RULES for _, line in reader(text))

@@ -87,11 +87,11 @@ def ansible(program: str, folder: Path, *arguments: str) -> str:
 
 
 @pytest.mark.parametrize("name", SNIPPETS)
-def test_it_is_of_a_known_kind(name: str) -> None:
+def test_snippet_has_a_known_kind(name: str) -> None:
     assert kind(SNIPPETS[name]), "expected plays, tasks, variables of the role, an inventory or a manifest"
 
 
-def test_ansible_takes_each_play(tmp_path: Path) -> None:
+def test_ansible_accepts_each_play(tmp_path: Path) -> None:
     files = []
     for number, snippet in enumerate(SNIPPETS.values()):
         if kind(snippet) in {"plays", "tasks", "keywords", "variables"}:
@@ -100,7 +100,7 @@ def test_ansible_takes_each_play(tmp_path: Path) -> None:
     ansible("ansible-playbook", tmp_path, "--syntax-check", *files)
 
 
-def test_ansible_takes_each_inventory(tmp_path: Path) -> None:
+def test_ansible_accepts_each_inventory(tmp_path: Path) -> None:
     found = [snippet for snippet in SNIPPETS.values() if kind(snippet) == "inventory"]
     assert found
     for number, snippet in enumerate(found):
@@ -121,14 +121,14 @@ def role_variables(snippet: Any) -> list[Json]:
     return [role["vars"] for role in roles if role["role"] == f"{COLLECTION}postgres_backup"]
 
 
-def test_the_role_takes_the_variables() -> None:
+def test_the_role_accepts_the_variables() -> None:
     found = [variables for snippet in SNIPPETS.values() for variables in role_variables(snippet)]
     assert len(found) >= 2
     for variables in found:
         refuse_wrong(SPECS, variables)
 
 
-def test_the_modules_take_the_options(tmp_path: Path) -> None:
+def test_the_modules_accept_the_options(tmp_path: Path) -> None:
     modules = [f"{COLLECTION}{path.stem}" for path in sorted((CHECKOUT / "plugins" / "modules").glob("*.py"))]
     documented = json.loads(ansible("ansible-doc", tmp_path, "--json", "--type", "module", *modules))
     used = set()
@@ -180,7 +180,7 @@ ROW\\.
 """
 
 
-def test_the_comparison_of_the_readme_works_the_first_time_and_finds_a_loss_the_second(tmp_path: Path) -> None:
+def test_comparison_of_the_readme_succeeds_first_and_then_detects_a_loss(tmp_path: Path) -> None:
     (tasks,) = (block.text for block in ALL if block.page == "README.md" and "compare_to" in block.text)
     written = tmp_path / "play.yml"
     here = yaml.safe_load(tasks.replace("/srv/backups", str(tmp_path)))
@@ -219,7 +219,7 @@ def literal(value: Any, known: Mapping[str, Any]) -> Any:
     return value
 
 
-def test_a_wrong_option_is_found_out() -> None:
+def test_unknown_option_is_detected() -> None:
     with pytest.raises(AssertionError):
         refuse_wrong(SPECS, {"postgres_backup_keep_last": "many"})
     with pytest.raises(AssertionError):

@@ -114,10 +114,26 @@ EXEMPTIONS: list[Exemption] = [
     ),
     Exemption("roles/postgres_backup/files/postgres.sh", "doesn't allow an argument", "a message of getopt_long(3)"),
     Exemption("molecule/default/verify.yml", "sidecar: required", "an option of backup_verify"),
+    *(
+        Exemption(path, text, "output of another program, or data with a quote")
+        for path, text in [
+            ("tests/cluster/test_run_faults.py", "couldn't find key"),
+            ("tests/dump/foreign.py", "If you don't see a command prompt"),
+            ("tests/script/drill/test_drill.py", "cluster_name = it's"),
+            ("tests/script/drill/test_drill_partitions.py", "it's"),
+            ("tests/script/test_config.py", "it's $HOME"),
+            ("tests/script/test_security.py", "host=nowhere it's"),
+            ("tests/script/volume/test_list.py", "it said "),
+            ("tests/unit/dev/test_quickstart.py", "it's a $HOME"),
+        ]
+    ),
 ]
 
 # Beginnings of the paths whose messages, task names and comments do not follow the rules yet. test_words.py fails for
 # an entry that is no longer needed.
 NOT_YET = [
-    "tests/",
+    "tests/cluster/modules/",
+    "tests/unit/playbooks/test_bad_input.py",
+    "tests/unit/plugins/",
+    "tests/unit/test_security.py",
 ]

@@ -243,7 +243,7 @@ def test_a_backup_that_is_cut(restore: Restore, fresh_server: Server, source: So
 
 @under_one
 def test_a_volume_that_fails_among_the_rows(restore: Restore, source: Source, workspace: Workspace) -> None:
-    """Where gzip fails, the rows that came are not taken for all there are."""
+    """If gzip fails, the rows received so far are not taken for all rows."""
     shims = workspace.directory("runbook-shims", mode=0o777)
     text = gzip.decompress(source.backup.read_bytes())
     where = text.index(b"\n", text.index(b"GRANT ALL ON DATABASE app TO app;\n")) + 1

@@ -14,7 +14,7 @@ import pytest
 from .support.sandbox import Outcome, Sandbox
 from .support.workspace import processes_of
 
-# Fragments that stay readable whatever quoting or cutting a program applies.
+# Fragments that remain readable whatever quoting or truncation a program applies.
 FRAGMENTS = ("quoted", "pass*word", "$HOME", "wr0ng")
 WRONG = "wr0ng $HOME pass*word quoted"
 

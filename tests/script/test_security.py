@@ -20,8 +20,8 @@ import pytest
 
 from .support.combinations import under_one
 from .support.foreign_files import FOREIGN, OLD
-from .support.programs import REPOSITORY
 from .support.sandbox import Sandbox
+from .support.script_files import files_of, source
 from .support.server import Server
 from .support.volume import Entry, backup_name, give, put, put_backup, snapshot, without
 
@@ -32,7 +32,7 @@ ONE = {"POSTGRES_BACKUP_KEEP_LAST": "1", "POSTGRES_BACKUP_KEEP_DAILY": "0"}
 
 
 def _fill(volume: Path, uid: int) -> set[str]:
-    """Foreign files of all kinds, all old, beside three backups; returns what retention is to delete."""
+    """Old foreign files of all kinds, next to three backups; returns what retention must delete."""
     for entry in FOREIGN:
         path = os.path.join(os.fsencode(volume), entry)
         Path(os.fsdecode(path)).write_bytes(b"foreign")
@@ -89,7 +89,7 @@ def test_nothing_is_written_through_a_link(sandbox: Sandbox, target: str, whole:
     give(outside, sandbox.uid)
     for name in LINKS:
         (sandbox.volume / name).symlink_to(outside / target)
-    # Unchecked, so that the run writes a sidecar for it, or that it is damaged.
+    # Unchecked, so that the run writes a checksum file for it, or marks it as damaged.
     path = put_backup(sandbox.volume, OLD, sidecar=False)
     if not whole:
         path.write_bytes(path.read_bytes()[:-9])
@@ -123,7 +123,7 @@ TOUCH = "touch $TMPDIR/PWNED"
 # Where they stand alone, or within quotes of one kind or the other.
 HOSTILE = [f"$({TOUCH})`{TOUCH}`;{TOUCH}|{TOUCH}&{TOUCH} *?[ %s é", f'";{TOUCH};"', f"';{TOUCH};'", "x\\"]
 # Every variable that the run knows, by its text.
-TEXT = (REPOSITORY / "roles" / "postgres_backup" / "files" / "backup.sh").read_text()
+TEXT = "".join((source() / name).read_text() for name in files_of("list", "prune", "run") if name.endswith(".sh"))
 VARIABLES = sorted(set(re.findall(r"\bPOSTGRES_BACKUP_[A-Z_]*[A-Z]\b", TEXT)))
 # Refused by a message that names it.
 CHECKED = {
@@ -141,7 +141,7 @@ HARMLESS = {"POSTGRES_BACKUP_TERMINATION_LOG", "POSTGRES_BACKUP_SSLROOTCERT"}
 def test_a_hostile_value_is_not_run(sandbox: Sandbox, variable: str) -> None:
     for text in HOSTILE:
         value = f"{sandbox.tmp}/{text}" if variable == "POSTGRES_BACKUP_DIR" else text
-        # That nothing is left in its temporary folder is looked at there.
+        # Whether its temporary folder is empty is checked there.
         outcome = sandbox.run("run", env={variable: value}, timeout=60)
         assert outcome.code == 0 if variable in HARMLESS else outcome.code in {1, 2}, outcome.log
         if variable in CHECKED:
@@ -150,7 +150,7 @@ def test_a_hostile_value_is_not_run(sandbox: Sandbox, variable: str) -> None:
 
 
 def test_a_databases_name_is_no_connection_string(sandbox: Sandbox, fresh_server: Server) -> None:
-    """libpq would go wherever it says, with the password."""
+    """libpq would connect to any host in it, with the password."""
     sandbox.server = fresh_server
     refused = sandbox.run("run", env={"POSTGRES_BACKUP_DATABASE": "dbname=postgres"}).check(2)
     assert 'database "dbname=postgres" does not exist' in refused.log

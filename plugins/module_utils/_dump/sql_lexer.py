@@ -19,6 +19,29 @@ from re import Pattern
 from typing import Protocol
 
 from .encodings import canonical_encoding
+from .insert_rows import DEFAULT, LEAST_WINDOW_BYTES, MOST_WINDOW_BYTES, REST_ROWS, VALUES, before_blanks, rows_after
+from .masking import MASKS, masked
+from .sql_patterns import (
+    BEFORE_A_CASE,
+    BEFORE_A_CASE_BEGUN,
+    BEGUN,
+    BLANK_BYTES,
+    COMMENT,
+    DOLLAR,
+    DOLLAR_BEGUN,
+    FIRST_WORD,
+    GAP,
+    IDENTIFIER_SET,
+    INSERT,
+    LINE_END,
+    NOT_A_WORD_YET,
+    PATTERNS,
+    ROUTINE,
+    STOP,
+    STOP_IN_ROUTINE,
+    WORD_BYTES,
+    WORD_BYTES_SET,
+)
 
 # How much of a statement is kept: more than the longest possible column list (1,600 columns with names of 63 characters
 # of up to four bytes, each doubled and quoted), so that every COPY is understood.
@@ -27,8 +50,6 @@ HEAD_BYTES = 1 << 20
 LINE_BYTES = 1 << 16
 # Bytes before the position that are kept for looking back.
 _CONTEXT = 3
-# A word that may mean something together with what follows is at most this long.
-_WORD_BYTES = 64
 # How much of a statement is fed before it is matched: `CREATE OR REPLACE PROCEDURE`, and space for blanks.
 _START_BYTES = 64
 # Text in an encoding whose characters hold ASCII bytes is masked in pieces of this size.
@@ -36,124 +57,6 @@ _MASKED_PIECE_BYTES = 1 << 14
 # A table's INSERTs are counted in bulk from this many on.
 _RUN_AFTER = 32
 _RUN_BYTES = 1 << 16
-# Rows of one INSERT are counted in bulk in windows of at most and at least so many bytes; after a window of the least
-# size that did not serve, so many rows are read one by one.
-_MOST_WINDOW_BYTES = 1 << 16
-_LEAST_WINDOW_BYTES = 1 << 10
-_REST_ROWS = 16
-# What a dump's statements begin with (src/bin/pg_dump of PostgreSQL 8 to 19), as pg_dump writes it. A first line that
-# is nothing but capitals is the tag of a command that was run, as psql prints it.
-_FIRST_WORD = re.compile(
-    rb"(?:ALTER|BEGIN|COMMENT|COMMIT|COPY|CREATE|DROP|GRANT|INSERT|REFRESH|RESET|REVOKE|SECURITY|SELECT|SET|UPDATE)"
-    rb"(?![A-Za-z0-9_$\x80-\xff])(?![A-Z0-9 ]{0,40}\r?\n)|;"
-)
-# That may become one with more text; or a comment, after which the statement begins.
-_NOT_A_WORD_YET = re.compile(rb"(?:[A-Z]*|[/-])\Z|/\*")
-
-_SPACE = b" \\t\\n\\r\\f"
-_WORD = b"A-Za-z0-9_$\\x80-\\xff"
-_GAP = re.compile(rb"[" + _SPACE + rb"]*(?:--[^\n\r]*[\n\r][" + _SPACE + rb"]*)*")
-_WORD_BYTES_SET = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_$&-/*") | frozenset(
-    range(128, 256)
-)
-_IDENTIFIER_SET = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_$") | frozenset(
-    range(128, 256)
-)
-# `name: ` is how a program's message begins; SQL has a colon only doubled, in := and [1:2], after a blank
-# (JSON_OBJECT in ruleutils.c, get_json_constructor), or in [1: before a CASE on a separate line (get_rule_expr).
-_STOP = re.compile(rb"['\"$;\\()]|--|/\*|(?<![" + _SPACE + rb":\[]):(?![:=])")
-_BEFORE_A_CASE = re.compile(rb":\r?\n *CASE(?![" + _WORD + rb"])")
-_BEFORE_A_CASE_BEGUN = re.compile(rb":(?:\r|\r?\n *(?:C|CA|CAS|CASE)?)\Z")
-# psql counts BEGIN, CASE and END only in a statement that creates a function or procedure (psqlscan.l, {identifier}).
-_STOP_IN_ROUTINE = re.compile(
-    _STOP.pattern
-    + rb"|(?<!["
-    + _WORD
-    + rb"])(?:[bB][eE][gG][iI][nN]|[cC][aA][sS][eE]|[eE][nN][dD])(?!["
-    + _WORD
-    + rb"])"
-)
-_ROUTINE = re.compile(
-    rb"CREATE["
-    + _SPACE
-    + rb"]+(?:OR["
-    + _SPACE
-    + rb"]+REPLACE["
-    + _SPACE
-    + rb"]+)?(?:FUNCTION|PROCEDURE)(?!["
-    + _WORD
-    + rb"])",
-    re.I,
-)
-# What may become one of these with more text.
-_BEGUN = re.compile(rb"(?:CREATE|INSERT)(?:[ \t\n\r\f]+(?:OR|REPLACE))*[ \t\n\r\f]*[A-Z]{0,9}\Z", re.IGNORECASE)
-_DOLLAR = re.compile(rb"\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$")
-_DOLLAR_BEGUN = re.compile(rb"\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\Z")
-_COMMENT = re.compile(rb"/\*|\*/")
-_LINE_END = re.compile(rb"[\n\r]")
-_BLANKS = b" \t\n\r\f"
-_BLANK_BYTES = frozenset((b" ", b"\t", b"\n", b"\r", b"\f"))
-_VALUES = re.compile(rb"(?<![" + _WORD + rb"])VALUES\Z", re.I)
-_DEFAULT = re.compile(rb"DEFAULT\Z", re.I)
-_INSERT = re.compile(rb"INSERT[" + _SPACE + rb"]+INTO(?![" + _WORD + rb"])", re.I)
-
-
-def _simple(strings: bytes, levels: int, with_messages: bool = False) -> bytes:
-    """A pattern for text without surprises, in parentheses at most so many levels deep.
-
-    Each alternative begins with a byte that no other can match, so that a failing match takes linear time. Patterns
-    `with_messages` ignore the colons of _STOP, and take a fifth less time.
-    """
-    plain = rb"[^'\"$;\\/()\-%s]*" % (b"" if with_messages else b":")
-    atoms = strings + rb"|\"[^\"\\]*\"|-(?!-)|/(?!\*)"
-    if not with_messages:
-        atoms += rb"|:(?![" + _SPACE + rb"])"
-    pattern = plain + rb"(?:(?:" + atoms + rb")" + plain + rb")*"
-    for _ in range(levels):
-        pattern = plain + rb"(?:(?:" + atoms + rb"|\(" + pattern + rb"\))" + plain + rb")*"
-    return pattern
-
-
-# With standard_conforming_strings a backslash means nothing, unless a letter (or the & of U&'') is before the quote.
-_STANDARD_STRINGS = rb"(?<![A-Za-z&])'[^']*'|(?<=[A-Za-z&])'[^'\\]*'(?!')"
-_ESCAPE_STRINGS = rb"'[^'\\]*'"
-_DEEP = 3
-
-
-class _Patterns:
-    """The patterns that depend on standard_conforming_strings."""
-
-    def __init__(self, strings: bytes) -> None:
-        self.statement = re.compile(_simple(strings, _DEEP) + rb";")
-        self.values = _simple(strings, 2)
-        self.values_with_messages = _simple(strings, 2, with_messages=True)
-        self.one_row = re.compile(
-            rb"(INSERT INTO [^'\"$;\\/():\-]*(?:\"[^\"\\]*\"[^'\"$;\\/():\-]*)*"
-            + rb"(?:\([^'$;\\/()]*\)[^'\"$;\\/():\-]*)?VALUES \()"
-            + self.values
-            + rb"\)(?: ON CONFLICT DO NOTHING)?;\n"
-        )
-
-
-_PATTERNS = {True: _Patterns(_STANDARD_STRINGS), False: _Patterns(_ESCAPE_STRINGS)}
-
-# Encodings in which a byte below 0x80 can be part of a longer character (src/common/wchar.c). A server cannot have
-# them, but `pg_dump -E` writes them. What matches these patterns is masked before it is read, as psql does.
-_TWO_BYTES = rb"[\x80-\xff][^\n]"
-_MASKS = {
-    "SJIS": rb"[\x80-\xa0\xe0-\xff][^\n]",
-    "SHIFTJIS2004": rb"[\x80-\xa0\xe0-\xff][^\n]",
-    "BIG5": _TWO_BYTES,
-    "GBK": _TWO_BYTES,
-    "UHC": _TWO_BYTES,
-    "JOHAB": rb"\x8f[^\n]{2}|[\x80-\x8e\x90-\xff][^\n]",
-    "GB18030": rb"[\x80-\xff][\x30-\x39][^\n]{2}|[\x80-\xff][^\n\x30-\x39]",
-}
-_INCOMPLETE = {
-    "JOHAB": re.compile(rb"\x8f[^\n]?\Z|[\x80-\xfe]\Z"),
-    "GB18030": re.compile(rb"[\x80-\xfe](?:[0-9][^\n]?)?\Z"),
-}
-_INCOMPLETE_PAIR = re.compile(rb"[\x80-\xfe]\Z")
 
 
 class Handler(Protocol):
@@ -249,7 +152,7 @@ class SqlLexer:
         self._run: tuple[Pattern[bytes], Pattern[bytes], bytes] = (re.compile(b""), re.compile(b""), b"")
         # of an INSERT's rows
         self._until_values = b""  # the statement up to its first row; empty where it may not be compared
-        self._window = _MOST_WINDOW_BYTES
+        self._window = MOST_WINDOW_BYTES
         self._rest = 0
 
     # ------------------------------------------------------------------------------------------------- for the handler
@@ -285,7 +188,7 @@ class SqlLexer:
     def set_encoding(self, name: str) -> None:
         """Set client_encoding, from the next statement on."""
         canonical = canonical_encoding(name)
-        self._encoding = canonical if canonical in _MASKS else ""
+        self._encoding = canonical if canonical in MASKS else ""
         self._is_stale = True
         self._prefix, self._streak = b"", 0
 
@@ -354,8 +257,8 @@ class SqlLexer:
             is_masked = self._lexed is not self._buffer
             left_lexed = self._lexed[keep:] if is_masked else left
             if self._encoding and self._state is not _State.COPY:
-                chunk, masked = self._mask(chunk)
-                self._buffer, self._lexed = left + chunk, left_lexed + masked
+                chunk, lexed = self._mask(chunk)
+                self._buffer, self._lexed = left + chunk, left_lexed + lexed
             elif is_masked:
                 self._buffer, self._lexed = left + chunk, left_lexed + chunk
             else:
@@ -374,25 +277,19 @@ class SqlLexer:
             self._lines_to = until
 
     def _mask(self, data: bytes) -> tuple[bytes, bytes]:
-        """The complete characters of the data, and a copy in which every longer character is bytes 0xff.
-
-        psql does so in psqlscan_prepare_buffer() of psqlscan.l. The beginning of a character is kept for the next call.
-        """
-        masked = re.sub(_MASKS[self._encoding], lambda match: b"\xff" * len(match[0]), data)
-        incomplete = _INCOMPLETE.get(self._encoding, _INCOMPLETE_PAIR).search(masked, max(0, len(masked) - 3))
-        if incomplete and not self._final:
-            self._undecided = data[incomplete.start() :]
-            return data[: incomplete.start()], masked[: incomplete.start()]
-        return data, masked
+        """Whole characters of the data, and the same masked; the beginning of a character waits for its rest."""
+        whole, lexed = masked(data, self._encoding, self._final)
+        self._undecided = data[len(whole) :]
+        return whole, lexed
 
     def _mask_rest(self) -> None:
         """Mask the rest of the buffer again, or unmask it, after a new encoding or the end of COPY data."""
         self._is_stale = False
         rest, self._undecided = self._buffer[self._position :] + self._undecided, b""
         if self._encoding:
-            rest, masked = self._mask(rest)
+            rest, lexed = self._mask(rest)
             self._buffer = self._buffer[: self._position] + rest
-            self._lexed = self._lexed[: self._position] + masked
+            self._lexed = self._lexed[: self._position] + lexed
         elif self._lexed is not self._buffer:
             self._buffer = self._lexed = self._buffer[: self._position] + rest
 
@@ -418,7 +315,7 @@ class SqlLexer:
         """Blanks, comments and simple statements; False when more text is needed."""
         while True:
             lexed, position = self._lexed, self._position
-            gap = _GAP.match(lexed, position)
+            gap = GAP.match(lexed, position)
             assert gap is not None  # the pattern also matches an empty text
             end = gap.end()
             size = len(lexed)
@@ -437,7 +334,7 @@ class SqlLexer:
                 self._outer = _State.BETWEEN
                 self._state = _State.COMMAND
                 return True
-            simple = _PATTERNS[self._standard_strings].statement.match(lexed, end)
+            simple = PATTERNS[self._standard_strings].statement.match(lexed, end)
             if simple is None or not self._simple_statement(end, simple.end()):
                 return self._begin_statement(end)
             if self._state is not _State.BETWEEN:
@@ -464,13 +361,13 @@ class SqlLexer:
         text = self._buffer[start:end]
         rows = 0
         first = text[:6].upper()
-        if not _FIRST_WORD.match(text):
+        if not FIRST_WORD.match(text):
             self._handler.not_sql(self._base + start, self.line_at(self._base + start))
         if first == b"CREATE":
-            if _ROUTINE.match(text):
+            if ROUTINE.match(text):
                 return False
         elif first == b"INSERT":
-            single = _PATTERNS[self._standard_strings].one_row.match(self._lexed, start)
+            single = PATTERNS[self._standard_strings].one_row.match(self._lexed, start)
             if single is None:
                 return False
             rows = 1
@@ -496,7 +393,7 @@ class SqlLexer:
         """
         prefix = self._prefix
         if self._run[2] != prefix:
-            patterns = _PATTERNS[self._standard_strings]
+            patterns = PATTERNS[self._standard_strings]
             begin, end_of_it = rb"\n" + re.escape(prefix), rb"\)(?: ON CONFLICT DO NOTHING)?;"
             self._run = (
                 re.compile(begin + patterns.values + end_of_it),
@@ -521,13 +418,13 @@ class SqlLexer:
         lexed = self._lexed
         if not self._final:
             size = len(lexed) - start
-            if size < _START_BYTES or (size < LINE_BYTES and _BEGUN.match(lexed, start)):
+            if size < _START_BYTES or (size < LINE_BYTES and BEGUN.match(lexed, start)):
                 return False
-        if not _FIRST_WORD.match(lexed, start) and not _NOT_A_WORD_YET.match(lexed, start):
+        if not FIRST_WORD.match(lexed, start) and not NOT_A_WORD_YET.match(lexed, start):
             self._handler.not_sql(self._base + start, self.line_at(self._base + start))
         self._enter_statement(start)
-        self._is_routine = _ROUTINE.match(lexed, start) is not None
-        self._is_insert = _INSERT.match(lexed, start) is not None
+        self._is_routine = ROUTINE.match(lexed, start) is not None
+        self._is_insert = INSERT.match(lexed, start) is not None
         return True
 
     def _enter_statement(self, start: int) -> None:
@@ -562,14 +459,14 @@ class SqlLexer:
         if self._final:
             return size
         limit = size
-        lowest = max(self._position, size - _WORD_BYTES)
-        while limit > lowest and self._lexed[limit - 1] in _WORD_BYTES_SET:
+        lowest = max(self._position, size - WORD_BYTES)
+        while limit > lowest and self._lexed[limit - 1] in WORD_BYTES_SET:
             limit -= 1
         return limit
 
     def _text(self) -> bool:  # noqa: PLR0911, PLR0912, PLR0915 - one branch for each byte that means something
         lexed = self._lexed
-        search = (_STOP_IN_ROUTINE if self._is_routine else _STOP).search
+        search = (STOP_IN_ROUTINE if self._is_routine else STOP).search
         limit = self._limit()
         while True:
             match = search(lexed, self._position, limit)
@@ -624,11 +521,11 @@ class SqlLexer:
                 if end == len(lexed) and not self._final:
                     self._position = start
                     return False
-                if _BEFORE_A_CASE_BEGUN.match(lexed, start) and len(lexed) - start < LINE_BYTES:
+                if BEFORE_A_CASE_BEGUN.match(lexed, start) and len(lexed) - start < LINE_BYTES:
                     self._position = start
                     if not self._final:
                         return False
-                elif lexed[end : end + 1] in _BLANK_BYTES and not _BEFORE_A_CASE.match(lexed, start):
+                elif lexed[end : end + 1] in BLANK_BYTES and not BEFORE_A_CASE.match(lexed, start):
                     self._message(start)
             elif self._parens == 0:
                 self._count_begin(match[0].lower())
@@ -651,7 +548,7 @@ class SqlLexer:
         """A parenthesis opens at the outer level of an INSERT."""
         if self._rows >= 0:
             self._rows += 1
-        elif _before_blanks(_VALUES, self._head_text(start)):
+        elif before_blanks(VALUES, self._head_text(start)):
             self._rows = 1
             # Masked characters may stand for others.
             is_comparable = self._lexed is self._buffer and not self._head and start - self._head_from < LINE_BYTES
@@ -668,17 +565,17 @@ class SqlLexer:
             self._rest -= 1
             return close + 1
         while True:
-            counted = _rows_after(self._lexed, close, self._window, self._until_values, self._standard_strings)
+            counted = rows_after(self._lexed, close, self._window, self._until_values, self._standard_strings)
             if counted is None:  # no rows follow
                 return close + 1
             end, rows, in_the_last = counted
             if not rows:
-                if self._window <= _LEAST_WINDOW_BYTES:
-                    self._rest = _REST_ROWS
+                if self._window <= LEAST_WINDOW_BYTES:
+                    self._rest = REST_ROWS
                     return close + 1
                 self._window //= 2
                 continue
-            self._window = min(2 * self._window, _MOST_WINDOW_BYTES)
+            self._window = min(2 * self._window, MOST_WINDOW_BYTES)
             self._rows += rows
             close = end
             if in_the_last:
@@ -690,14 +587,14 @@ class SqlLexer:
         """Begin a string, whose kind depends on what precedes its quote (psqlscan.l, xestart, xusstart, …)."""
         lexed = self._lexed
         before = lexed[quote - 1 : quote].upper() if quote > self._floor else b""
-        alone = quote - 2 < self._floor or lexed[quote - 2] not in _IDENTIFIER_SET
+        alone = quote - 2 < self._floor or lexed[quote - 2] not in IDENTIFIER_SET
         self._escapes = not self._standard_strings
         if before == b"E" and alone:
             self._escapes = True
         elif before in (b"B", b"X") and alone:
             self._escapes = False
         elif before == b"&" and lexed[max(self._floor, quote - 2) : quote - 1].upper() == b"U":
-            self._escapes = self._escapes and quote - 3 >= self._floor and lexed[quote - 3] in _IDENTIFIER_SET
+            self._escapes = self._escapes and quote - 3 >= self._floor and lexed[quote - 3] in IDENTIFIER_SET
         self._position = quote + 1
         self._state = _State.STRING
         return True
@@ -706,19 +603,19 @@ class SqlLexer:
         """At a dollar sign: where to continue; below 0 when more text is needed."""
         lexed = self._lexed
         first = dollar
-        while first > self._floor and lexed[first - 1] in _IDENTIFIER_SET and dollar - first < _WORD_BYTES:
+        while first > self._floor and lexed[first - 1] in IDENTIFIER_SET and dollar - first < WORD_BYTES:
             first -= 1
         # An identifier may contain dollar signs and digits, but cannot begin with one.
         while first < dollar and lexed[first] in b"$0123456789":
             first += 1
         if first < dollar:
             return dollar + 1
-        match = _DOLLAR.match(lexed, dollar)
+        match = DOLLAR.match(lexed, dollar)
         if match is not None:
             self._tag = match[0]
             self._state = _State.DOLLAR
             return match.end()
-        if not self._final and _DOLLAR_BEGUN.match(lexed, dollar) and len(lexed) - dollar < LINE_BYTES:
+        if not self._final and DOLLAR_BEGUN.match(lexed, dollar) and len(lexed) - dollar < LINE_BYTES:
             self._position = dollar
             return -1
         return dollar + 1
@@ -730,8 +627,8 @@ class SqlLexer:
         self._prefix, self._streak = b"", 0
         rows = max(self._rows, 0)
         if self._is_insert and self._rows < 0:
-            values = _before_blanks(_VALUES, text[:-1])
-            rows = int(bool(values) and bool(_before_blanks(_DEFAULT, values)))
+            values = before_blanks(VALUES, text[:-1])
+            rows = int(bool(values) and bool(before_blanks(DEFAULT, values)))
         self._head = bytearray()
         if self._handler.statement(text, self._offset, rows):
             self._state = _State.COPY_LINE
@@ -787,7 +684,7 @@ class SqlLexer:
     def _comment(self) -> bool:
         """In a comment of C's kind, which nests."""
         while True:
-            match = _COMMENT.search(self._lexed, self._position)
+            match = COMMENT.search(self._lexed, self._position)
             if match is None:
                 self._position = max(self._position, len(self._lexed) - (1 if self._lexed[-1:] in (b"/", b"*") else 0))
                 return False
@@ -801,7 +698,7 @@ class SqlLexer:
                 return True
 
     def _line_comment(self) -> bool:
-        match = _LINE_END.search(self._lexed, self._position)
+        match = LINE_END.search(self._lexed, self._position)
         if match is None:
             self._position = len(self._lexed)
             return False
@@ -993,97 +890,6 @@ _NO_MARKS = bytes(code for code in range(256) if code not in b"\t\n\r\\\0")
 _NO_COLUMN_ENDS = bytes(code for code in range(256) if code not in b"\t\n")
 _ESCAPED = re.compile(rb"\\([\s\S])")
 _ONE_LINE_END = "expected one kind of line ends, LF or CRLF, and no other carriage return"
-_BEFORE_A_BLANK = re.compile(rb":[" + _SPACE + rb"]")
-_SEPARATOR = re.compile(rb"\),[" + _SPACE + rb"]*\(")
-_USUAL_SEPARATOR = b"),\n\t("
-# In place of the text between two INSERTs that begin the same.
-_OTHER_INSERT = b")\x01("
-_NOT_PARENTHESES = bytes(code for code in range(256) if code not in b"()")
-# What rows have outside of strings, each of which became an apostrophe.
-_IN_ROWS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_ \t\n\r.,()+-:'\x01"
-_STRING = re.compile(rb"(?<![" + _WORD + rb"])[eE]'[^'\\]*(?:(?:\\[\s\S]|'')[^'\\]*)*'(?!')|'[^']*'")
-
-
-def _rows_after(
-    text: bytes, close: int, window: int, until_values: bytes, standard_strings: bool
-) -> tuple[int, int, int] | None:
-    """From the parenthesis that ends a row: where the last row of the window ends, how many more there are, and how
-    many of them are in the last INSERT, 0 where that is the one that the first row is in.
-
-    No rows where they are not simple enough to be counted so; None where none follows.
-    """
-    separator = _USUAL_SEPARATOR
-    if text[close : close + 5] != separator:
-        match = _SEPARATOR.match(text, close)
-        if match is not None:
-            separator = match[0]
-    stop = text.rfind(separator, close + 1, close + window)
-    if stop < 0 and until_values:
-        stop = _row_before(text, until_values, close, close + window)
-    if stop < 0:
-        return None
-    region = text[close : stop + 1]
-    if until_values and until_values in region:
-        if _OTHER_INSERT in region:
-            return stop, 0, 0
-        for end in (b";\n", b" ON CONFLICT DO NOTHING;\n", b";\r\n", b" ON CONFLICT DO NOTHING;\r\n"):
-            region = region.replace(b")" + end + until_values + b"(", _OTHER_INSERT)
-            if until_values not in region:
-                break
-    outside = _outside_of_strings(region, standard_strings)
-    if outside is None:
-        return stop, 0, 0
-    rows = outside.count(separator)
-    last = outside.rfind(_OTHER_INSERT)
-    if last >= 0:
-        rows += outside.count(_OTHER_INSERT)
-    if (
-        outside.translate(None, _NOT_PARENTHESES) != b")" + b"()" * rows
-        or outside.translate(None, _IN_ROWS)
-        or (b"-" in outside and b"--" in outside)
-        or (b":" in outside and _BEFORE_A_BLANK.search(outside))
-    ):
-        return stop, 0, 0
-    return stop, rows, outside.count(b"(", last) if last >= 0 else 0
-
-
-def _row_before(text: bytes, until_values: bytes, start: int, end: int) -> int:
-    """Where the row before the last INSERT with this beginning ends; -1 where there is none."""
-    insert = text.rfind(until_values + b"(", start, end)
-    if insert < 0:
-        return -1
-    row_end = text.rfind(b")", max(start, insert - _WORD_BYTES), insert)
-    return row_end if row_end > start else -1
-
-
-def _outside_of_strings(text: bytes, standard_strings: bool) -> bytes | None:
-    """The text with an apostrophe in place of each string; None where the strings are not simple enough."""
-    is_escaped = b"\\'" in text and (not standard_strings or b"E'" in text or b"e'" in text)
-    if is_escaped:
-        # Outside of strings, rows have no backslash, and none of what takes its place.
-        pairs_gone = text.replace(b"\\\\", b"\2\2")
-        if standard_strings and _MAY_END_A_STRING.search(pairs_gone):
-            outside = _STRING.sub(b"\0", text)
-            return None if b"'" in outside else outside.replace(b"\0", b"'")
-        text = pairs_gone.replace(b"\\'", b"\2\2")
-    parts = text.split(b"'")
-    if len(parts) % 2 == 0:  # the text ends within a string
-        return None
-    outside = b"'".join(parts[::2])
-    return None if is_escaped and not standard_strings and _NO_ESCAPES.search(outside) else outside
-
-
-# A quote after a backslash that is the end of a string without escapes has no letter behind it.
-_MAY_END_A_STRING = re.compile(rb"\\'(?![A-Za-z0-9_\x80-\xff])")
-# Strings in which a backslash means nothing.
-_NO_ESCAPES = re.compile(rb"[bBxX&]'")
-
-
-def _before_blanks(word: Pattern[bytes], text: bytes) -> bytes:
-    """The text before that word at its end, where only blanks may follow; empty without the word."""
-    text = text.rstrip(_BLANKS)
-    match = word.search(text, max(0, len(text) - _WORD_BYTES))
-    return text[: match.start()] if match else b""
 
 
 def _marker_length(buffer: bytes, start: int) -> int | None:

@@ -116,8 +116,8 @@ def _last_run(last_run: dict[str, Any] | None) -> Iterator[Failure]:
     if skipped:
         yield Failure(
             "databases",
-            f"databases that are not in the backup, since they do not allow connections: {_some(skipped)}. Allow them "
-            "(ALTER DATABASE … ALLOW_CONNECTIONS true), or drop the databases",
+            f"databases that are not in the backup, since they do not allow connections: {_some(skipped)}. Allow "
+            "connections (ALTER DATABASE … ALLOW_CONNECTIONS true), or drop the databases",
         )
 
 

@@ -227,7 +227,7 @@ def test_second_container_that_does_not_end(ansible: Ansible, installed: dict[st
         made = ansible.module("backup_job", **installed)
         assert not made["failed"], made["msg"]
         assert (made["attached"], made["result"]["job"], made["proven"]) == (False, made["job"], True)
-        assert "the container proxy does not" in str(made["warnings"])
+        assert "the container proxy of its pod does not end" in str(made["warnings"])
         jobs.add(made["job"])
     assert len(jobs) == 2
 
@@ -403,7 +403,7 @@ def test_foreign_cronjob(ansible: Ansible, namespace: str, role_variables: dict[
     made = ansible.module("backup_job", **options)
     assert not made["failed"], made["msg"]
     assert (made["changed"], made["attached"], made["result"], made["proven"]) == (True, False, None, False)
-    assert "which is all that is known" in str(made["warnings"])
+    assert "but nothing else is known" in str(made["warnings"])
     info = ansible.module("backup_info", **options)
     assert [backup["state"] for backup in info["backups"]] == ["unchecked"]
     assert {"backup", "unchecked"} <= {problem["check"] for problem in info["problems"]}

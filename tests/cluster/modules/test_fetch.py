@@ -228,5 +228,5 @@ def test_local_disk_that_fills_up(fetch: Fetch, volume: Path) -> None:
     done = fetch(within=within)
     assert done["failed"] and "is full" in done["msg"], done
     left = Path(f"{fetch.dest}.left")
-    wait_until(left.exists, "the partial is gone", 10)
+    wait_until(left.exists, "the partial file is gone", 10)
     assert left.read_text() == "other\n"

@@ -67,7 +67,7 @@ def test_volume_is_protected_and_sizes_are_compared_by_value(
     protected = ansible.site(protect_volume=True, **role_variables_with_files)
     assert policy() == "Retain"
     runbook = (ansible.folder / "docs" / "runbooks" / "postgres-backup.md").read_text()
-    assert "the files stay (reclaim policy Retain)" in runbook
+    assert "the files are kept (reclaim policy Retain)" in runbook
     assert not any("reclaim policy" in line for line in protected.summary)
     assert ansible.site(protect_volume=True, **role_variables_with_files).changed == 0
 

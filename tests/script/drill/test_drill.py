@@ -60,7 +60,7 @@ def small(template: Server, workspace: Workspace) -> bytes:
 
 
 def assert_failed(rehearsal: Rehearsal, outcome: Outcome, *words: str, heals: bool | None = None) -> None:
-    """It says why, and leaves the volume and this machine as they were; `heals`: whether another try may succeed."""
+    """It reports the reason and leaves volume and machine unchanged; `heals`: whether another attempt may succeed."""
     outcome.check(1 if outcome.result["can_heal"] else 2)
     assert heals in {None, outcome.result["can_heal"]}
     assert outcome.result["state"] == "failed"
@@ -94,7 +94,7 @@ def test_every_row_of_the_sample_server_is_counted(rehearsal: Rehearsal, server:
     assert result["seconds"].keys() == {"prepare", "initdb", "globals", "restore", "count"}
 
 
-# Between the restore and the count: what pg_dump says of the restored database.
+# Between the restore and the count: the output of pg_dump for the restored database.
 _DUMP_TOO = r"""
 if [ -n "${database-}" ]; then
     escaped=$(printf %s "$database" | sed -e "s/[\\\\']/\\\\&/g")
@@ -119,7 +119,7 @@ UNREADABLE = {"sql_ascii", "latin1"}
 
 @dataclass(frozen=True)
 class Original:
-    """A hostile server: all of it as pg_dumpall says, each database as pg_dump does, and their rows."""
+    """A hostile server, compared by the output of pg_dumpall, of pg_dump for each database, and by the rows."""
 
     text: bytes
     databases: dict[str, bytes]
@@ -181,7 +181,7 @@ def test_parts_side_by_side_restore_the_same(rehearsal: Rehearsal, dump: bytes, 
 
 
 def test_a_part_that_ends_long_before_the_file(rehearsal: Rehearsal, fresh_server: Server) -> None:
-    """Its decompressor is stopped in the middle, which is no failure."""
+    """Its decompressor is stopped early, which is not a failure."""
     for name in ("first", "second"):
         fresh_server.sql(f"CREATE DATABASE {name} STRATEGY file_copy;")
         fresh_server.sql("CREATE TABLE numbers AS SELECT generate_series(1, 200000) AS n;", name)
@@ -202,7 +202,7 @@ def test_sections_of_another_backup(rehearsal: Rehearsal, dump: bytes) -> None:
 
 
 def test_what_no_transaction_can_hold_is_restored_without(rehearsal: Rehearsal, fresh_server: Server) -> None:
-    """More locks than there is room for; and a statement that refuses to be in a transaction."""
+    """More locks than fit into memory; and a statement that cannot run in a transaction."""
     fresh_server.sql("CREATE DATABASE many STRATEGY file_copy;")
     fresh_server.sql("SELECT lo_create(n) FROM generate_series(1, 3000) AS n;", "many")
     dump, end = dump_of(fresh_server), b"--\n-- PostgreSQL database dump complete"
@@ -563,15 +563,15 @@ def test_initdb_fails_in_any_words(rehearsal: Rehearsal, small: bytes, body: str
     assert_failed(rehearsal, run(rehearsal), "initdb failed", words)
 
 
-# Ended in the middle.
+# Terminated during the restore.
 
 
 def sleeping(rehearsal: Rehearsal, small: bytes) -> subprocess.Popen[str]:
-    """A drill that is in the middle of a restore."""
+    """A drill that is restoring."""
     text = re.sub(rb"\n\\(un)?restrict [^\n]*", b"", small)
     rehearsal.put(edited(text, b"CREATE TABLE public.numbers", b"SELECT pg_sleep(60);\n"))
     process = rehearsal.start("drill")
-    rehearsal.wait_until(lambda: is_asleep(rehearsal), "the statement in the middle", process)
+    rehearsal.wait_until(lambda: is_asleep(rehearsal), "the statement that sleeps", process)
     return process
 
 

@@ -77,7 +77,7 @@ def contents_of(text: bytes) -> dict[str, Any]:
 
 
 def differences(rehearsal: Rehearsal, text: bytes, contents: dict[str, Any]) -> list[str]:
-    """What the module restore_drill says of a backup with this text."""
+    """The result of the module restore_drill for a backup with this text."""
     rehearsal.put(text)
     outcome = rehearsal.run("drill").check()
     report = parse_report(outcome.out.splitlines(), outcome.result["tables"])

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 
-# ruff: noqa: S106, S608 - tokens are no passwords, and the tests make SQL: that is their work
+# ruff: noqa: S106, S608 - tokens are not passwords, and the tests compose SQL on purpose
 """`backup.sh _restore`: one database out of a backup into the live server, and what it leaves when it fails."""
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def test_a_dump_of_another_make(offline: Sandbox, fresh_server: Server, form: st
 
 
 def test_every_database_as_itself(offline: Sandbox, workspace: Workspace, live: Live, template: Server) -> None:
-    """In a server of its own, which has the roles and older databases of the same names."""
+    """In a separate server, which has the roles and older databases of the same names."""
     directory = workspace.directory("replaced", mode=0o777)
     with template.clone(directory) as server:
         hostile.fill(server, workspace.directory("space", mode=0o777))
@@ -315,7 +315,7 @@ def test_roles_are_named_when_a_later_step_fails(offline: Sandbox, fresh_server:
 
 @contextlib.contextmanager
 def connected(server: Server, database: str) -> Iterator[subprocess.Popen[str]]:
-    """A session that stays."""
+    """A session that remains connected."""
     process = subprocess.Popen(
         [str(server.programs.path("psql")), "-X", "-q", "-A", "-t", "-d", database],
         env={**server.environment(), "PGAPPNAME": "the pool"},
@@ -408,7 +408,7 @@ def test_a_pool_that_comes_back_is_ended(offline: Sandbox, shop: Live) -> None:
     errors: list[str] = []
 
     def pool() -> None:
-        """Three sessions that come back at once, and sleep in the database."""
+        """Three sessions that reconnect at once, and sleep in the database."""
         command = [str(shop.server.programs.path("psql")), "-X", "-q", "-d", "shop", "-c", "SELECT pg_sleep(60)"]
         running: list[subprocess.Popen[bytes]] = []
         while not over.is_set():
@@ -441,7 +441,7 @@ def feeding(server: Server) -> bool:
 
 
 def slow(sandbox: Sandbox) -> None:
-    """A decompressor that stops in the middle of the body."""
+    """A decompressor that stops within the body."""
     sandbox.shim("gzip", '[ "$1" = -d ] || exec "$real" "$@"; "$real" "$@" | { head -c 20000; sleep 600; }')
 
 
@@ -458,7 +458,7 @@ def test_a_signal_in_the_middle(offline: Sandbox, live: Live, sent: signal.Signa
 
 
 def test_a_signal_while_the_database_is_made(offline: Sandbox, live: Live) -> None:
-    """CREATE DATABASE goes on in the server when its client is gone."""
+    """CREATE DATABASE continues in the server after its client has gone."""
     prepare(offline, live.server, live.backup)
     before = state_of(live.server)
     plan = plan_restore(request_of(live.backup, "app", replace=True))
@@ -509,7 +509,7 @@ def test_the_server_stops_in_the_middle(offline: Sandbox, shop: Live) -> None:
     process = offline.start("_restore", env=dict(plan_restore(request_of(shop.backup, "shop", replace=True)).variables))
     offline.wait_until(lambda: feeding(shop.server), "the feed", process)
     shop.server.stop(signal.SIGINT)
-    # gzip waits for ever: psql says at its next statement that nobody is there.
+    # gzip waits forever: psql reports at its next statement that the connection is closed.
     for pid, command in processes_of(offline.uid).items():
         if command.startswith("sleep 600"):
             os.kill(pid, signal.SIGKILL)
@@ -521,7 +521,7 @@ def test_the_server_stops_in_the_middle(offline: Sandbox, shop: Live) -> None:
 
 @under_one
 def test_the_server_stays_away(offline: Sandbox, shop: Live) -> None:
-    """Then the temporary database stays, and the next restore drops it."""
+    """Then the temporary database remains, and the next restore drops it."""
     prepare(offline, shop.server, shop.backup)
     before = state_of(shop.server)
     slow(offline)

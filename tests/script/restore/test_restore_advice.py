@@ -20,7 +20,7 @@ from ..support.sandbox import Sandbox
 from ..support.server import Server
 
 CONNECTION = 'psql: error: connection to server at "db" (10.0.0.1), port 5432 failed: FATAL:  '
-# What psql says with VERBOSITY=verbose, and words of the advice.
+# Messages of psql with VERBOSITY=verbose, and words of the advice.
 MESSAGES = [
     ('ERROR:  42704: role "owner" does not exist', "Create that role, or set create_roles"),
     ('ERROR:  42704: type "rolekind" does not exist', "empty search_path"),

@@ -90,12 +90,12 @@ def older(workspace: Workspace, version: str) -> Iterator[Server]:
 
 
 def dumped(server: Server, name: str) -> bytes:
-    """What pg_dump says of it. (That of PostgreSQL 13 has no --restrict-key.)"""
+    """The output of pg_dump for it. (That of PostgreSQL 13 has no --restrict-key.)"""
     return re.sub(rb"\n\\(un)?restrict [^\n]*", b"", truth.dump(server, "pg_dump", f"--dbname=dbname='{name}'"))
 
 
 def everywhere(offline: Sandbox, server: Server, backup: Backup, name: str, **env: str | None) -> None:
-    """The database comes back to the letter: under a new name, and in the place of the live one."""
+    """The database is restored exactly: under a new name, and in place of the live one."""
     before, properties = dumped(server, name), shape(server, name)
     for options in ({"new_name": "again"}, {"replace": True}):
         plan = plan_restore(request_of(backup, name, **options))
@@ -158,7 +158,7 @@ def test_a_user_whose_settings_stand_in_the_way(offline: Sandbox, fresh_server: 
     assert database(outcome, "as_plain")["rows"] == 9
     prepare(offline, fresh_server, backup)
     everywhere(offline, fresh_server, backup, "as_plain", POSTGRES_BACKUP_USER="restorer")
-    # One that is a superuser only by a setting of its own.
+    # A role that is a superuser only through one of its settings.
     fresh_server.sql(
         f"SET default_transaction_read_only = off;\nCREATE ROLE climber NOINHERIT LOGIN PASSWORD {literal(PASSWORD)};"
         "GRANT postgres TO climber; ALTER ROLE climber SET role TO 'postgres';"
@@ -169,7 +169,7 @@ def test_a_user_whose_settings_stand_in_the_way(offline: Sandbox, fresh_server: 
 
 @under_one
 def test_settings_that_the_server_does_not_know(offline: Sandbox, fresh_server: Server) -> None:
-    """Of a library that it does not have, or removed by a newer version: left out with a warning; a drill tells."""
+    """Of a missing library, or removed in a newer version: left out with a warning; a drill reports it."""
     fresh_server.sql(
         "CREATE DATABASE shop STRATEGY file_copy; ALTER DATABASE shop SET work_mem TO '1MB';"
         "ALTER DATABASE shop SET app.one TO 'secret'; ALTER DATABASE shop SET statement_timeout TO '9s';"
@@ -195,7 +195,7 @@ def test_settings_that_the_server_does_not_know(offline: Sandbox, fresh_server: 
         if found == "vacuum_defer_cleanup_age":
             outcome = rehearse(offline, fresh_server.programs, backup).check(2)
             assert "does not accept that setting" in outcome.log and "RESET" in outcome.log, outcome.log
-    # A right that is missing is no setting that may be left out.
+    # A setting must not be left out because of a missing permission.
     fresh_server.sql(
         f"CREATE ROLE plain CREATEDB LOGIN PASSWORD {literal(PASSWORD)}; ALTER DATABASE shop OWNER TO plain;"
     )
@@ -309,7 +309,7 @@ def test_a_failed_restore_of_a_database_with_subscriptions(offline: Sandbox, fre
 
 @under_one
 def test_the_replaced_database_receives_and_sends(offline: Sandbox, workspace: Workspace, template: Server) -> None:
-    """Its subscription and its slots stay with the old one: said before and after, with commands that work."""
+    """Its subscription and slots remain with the old one: reported before and after, with commands that work."""
     server = template.clone(workspace.directory("logical", mode=0o777))
     with open(server.data / "postgresql.conf", "a") as configuration:
         configuration.write("wal_level = logical\nmax_prepared_transactions = 2\n")
@@ -372,7 +372,7 @@ def drop_with_subscription(server: Server, name: str) -> None:
 
 
 def run_commands(server: Server, warning: str, name: str, pattern: str) -> None:
-    """What a warning says to run."""
+    """The commands in a warning."""
     found = re.search(pattern, warning)
     assert found, warning
     for command in found[1].strip().split("; "):

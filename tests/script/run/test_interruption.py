@@ -33,7 +33,7 @@ def _record(sandbox: Sandbox) -> Json:
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda sent: sent.name)
 def test_a_signal_in_the_middle(sandbox: Sandbox, sent: signal.Signals) -> None:
-    """The end of a pod: no process and no partial stay, and the reason is written."""
+    """The end of a pod: no process and no partial file remain, and the reason is recorded."""
     assert sandbox.server is not None
     before = fill_volume(sandbox)
     with sandbox.server.locked("users", "app"):
@@ -87,12 +87,12 @@ def _compressors(sandbox: Sandbox) -> list[int]:
 
 
 def test_killed_in_the_middle_and_started_again(sandbox: Sandbox) -> None:
-    """SIGKILL leaves a partial and a record `running`; the restarted pod removes the one and counts the other."""
+    """SIGKILL leaves a partial file and a record `running`; the restarted pod removes the one and counts the other."""
     assert sandbox.server is not None
     before = fill_volume(sandbox, 3)
     with sandbox.server.locked("users", "app"):
         process = sandbox.start("run")
-        sandbox.wait_until(lambda: bool(sandbox.partials()), "a partial", process)
+        sandbox.wait_until(lambda: bool(sandbox.partials()), "a partial file", process)
         process.kill()
         kill_all(sandbox.uid)
         sandbox.finish(process)
@@ -125,7 +125,7 @@ exec $real "$@\""""
 
 
 def _held_at(sandbox: Sandbox, step: str) -> tuple[subprocess.Popen[str], Path]:
-    """A run that waits in this step until there is a file `go` in the folder that comes with it."""
+    """A run that waits in this step until there is a file `go` in the folder that is returned with it."""
     gate = sandbox.workspace.directory("gate", sandbox.uid)
     program, arguments = _STEPS[step]
     sandbox.shim(program, _HOLD.format(arguments=arguments.replace(" ", "\\ "), gate=gate))
@@ -136,7 +136,7 @@ def _held_at(sandbox: Sandbox, step: str) -> tuple[subprocess.Popen[str], Path]:
 
 @pytest.mark.parametrize("step", _STEPS)
 def test_ended_at_each_step_then_the_retry(sandbox: Sandbox, step: str) -> None:
-    """SIGTERM: the reason names the step. What is being published when it comes is published, and said to be."""
+    """SIGTERM: the reason names the step. A backup that is being published at that time is published and reported."""
     before = fill_volume(sandbox, 3)
     process, go = _held_at(sandbox, step)
     process.send_signal(signal.SIGTERM)
@@ -163,7 +163,7 @@ def test_ended_at_each_step_then_the_retry(sandbox: Sandbox, step: str) -> None:
 
 @pytest.mark.parametrize("step", _STEPS)
 def test_killed_at_each_step_then_the_retry(sandbox: Sandbox, step: str) -> None:
-    """SIGKILL of everything: nothing can be said or put in order but by the next attempt."""
+    """SIGKILL of everything: only the next attempt can report it and clean up."""
     before = fill_volume(sandbox, 3)
     process, go = _held_at(sandbox, step)
     process.kill()
@@ -186,7 +186,7 @@ def test_killed_at_each_step_then_the_retry(sandbox: Sandbox, step: str) -> None
 
 
 def test_the_next_pod_of_a_job_removes_the_partial_of_the_one_before(sandbox: Sandbox) -> None:
-    """After an eviction without mercy. Another Job's pod may be at work: its partial is none of our business."""
+    """After an eviction by SIGKILL. The pod of another Job may be running: its partial file is not touched."""
     base, job = f".{sandbox.name}-2026-01-01-020000.sql.gz", sandbox.environment()["POSTGRES_BACKUP_JOB"]
     for pod in (f"{job}-vwxyz", f"{job}0-vwxyz", f"{job}-by-hand-vwxyz", "vwxyz"):
         put(sandbox.volume / f"{base}.{pod}.partial", b"half")
@@ -207,7 +207,7 @@ def test_the_name_of_a_pod_has_the_beginning_of_its_jobs_name(sandbox: Sandbox) 
 
 @pytest.mark.parametrize("shell", ["dash", "bash", "busybox sh"])
 def test_a_shell_that_can_start_no_process_does_not_give_up_the_job(script: Path, shell: str) -> None:
-    """By themselves dash and busybox end with status 2, which says that no other try can succeed."""
+    """By default dash and busybox end with status 2, which means that no further attempt can succeed."""
     outcome = subprocess.run(
         [*as_user(NOBODY_ELSE), "prlimit", "--nproc=1", *shell.split(), script, "run"],
         capture_output=True, text=True, check=False, env={"PATH": "/usr/bin:/bin"},
@@ -216,18 +216,18 @@ def test_a_shell_that_can_start_no_process_does_not_give_up_the_job(script: Path
     assert outcome.returncode not in (0, 2), outcome.stderr
 
 
-@pytest.mark.parametrize("says", ["No space left on device", "Read-only file system"])
-def test_a_temporary_folder_that_takes_nothing(sandbox: Sandbox, says: str) -> None:
-    """A full disk of the node may not be full, or be another one, in the next try."""
-    sandbox.shim("mktemp", f"echo 'mktemp: failed to create directory: {says}' >&2; exit 1")
+@pytest.mark.parametrize("error", ["No space left on device", "Read-only file system"])
+def test_a_temporary_folder_that_takes_nothing(sandbox: Sandbox, error: str) -> None:
+    """A full disk of the node may have free space, or may be another one, in the next attempt."""
+    sandbox.shim("mktemp", f"echo 'mktemp: failed to create directory: {error}' >&2; exit 1")
     outcome = sandbox.run("run")
-    assert outcome.code == (1 if says.startswith("No space") else 2), outcome.log
-    assert says in outcome.log
+    assert outcome.code == (1 if error.startswith("No space") else 2), outcome.log
+    assert error in outcome.log
 
 
 @under_all
 def test_the_first_reason_survives_the_retries(sandbox: Sandbox) -> None:
-    """Same Job, same pod: the server's refusal came first; that it was unreachable later does not hide it."""
+    """Same Job, same pod: the server refused first; that it was unreachable later does not hide it."""
     before = fill_volume(sandbox)
     first = sandbox.run("run", env=WRONG_PASSWORD)
     assert_failed(sandbox, first, before, "password authentication failed")
@@ -249,7 +249,7 @@ def test_an_attempt_that_is_ended_does_not_overwrite_the_first_reason(sandbox: S
     sandbox.run("run", env=WRONG_PASSWORD).check(2)
     with sandbox.server.locked("users", "app"):
         process = sandbox.start("run")
-        sandbox.wait_until(lambda: bool(sandbox.partials()), "a partial", process)
+        sandbox.wait_until(lambda: bool(sandbox.partials()), "a partial file", process)
         assert "password authentication failed" in str(_record(sandbox))
         sandbox.terminate(process)
     sandbox.assert_nothing_left()
@@ -260,7 +260,7 @@ def test_an_attempt_that_is_ended_does_not_overwrite_the_first_reason(sandbox: S
 
 @under_all
 def test_an_attempt_that_is_ended_at_its_begin_does_not_either(sandbox: Sandbox) -> None:
-    """Before it has looked at the volume: what ended it is no cause, and the log ends with the cause."""
+    """Before it has checked the volume: the signal is not the cause, and the log ends with the cause."""
     sandbox.run("run", env=WRONG_PASSWORD).check(2)
     gate = sandbox.workspace.directory("gate", sandbox.uid)
     sandbox.shim("mktemp", f'echo >{gate}/reached; until [ -e {gate}/go ]; do sleep 0.1; done; exec "$real" "$@"')
@@ -280,7 +280,7 @@ def test_an_attempt_that_is_ended_at_its_begin_does_not_either(sandbox: Sandbox)
 
 @under_all
 def test_a_signal_while_a_function_writes_to_a_file(sandbox: Sandbox) -> None:
-    """The shell runs the trap with the function's redirections: what the run says at its end must not go there."""
+    """The shell runs the trap with the function's redirections: the output at the run's end must not be redirected."""
     gate = sandbox.workspace.directory("gate", sandbox.uid)
     sandbox.shim("sort", f'echo >{gate}/reached; until [ -e {gate}/go ]; do sleep 0.1; done; exec "$real" "$@"')
     process = sandbox.start("run")

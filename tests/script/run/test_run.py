@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 
-"""`run` against a real server, when all goes well."""
+"""`run` against a real server: successful runs."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _only_backup(sandbox: Sandbox) -> Path:
 
 @dataclass(frozen=True)
 class GoodRun:
-    """A run that went well, for all tests that only look at it."""
+    """A successful run, for all tests that only read its results."""
 
     sandbox: Sandbox
     outcome: Outcome
@@ -186,7 +186,7 @@ def test_tablespaces(sandbox: Sandbox, fresh_server: Server, template: Server, w
 
 
 def test_a_run_and_prunes_at_once(sandbox: Sandbox) -> None:
-    """Whoever comes first deletes; nobody fails, and what the policy keeps is there."""
+    """The first one deletes; neither fails, and the backups that the policy keeps remain."""
     now = datetime.now(UTC).replace(microsecond=0)
     names = [backup_name(sandbox.name, now - timedelta(days=day)) for day in range(1, 31)]
     for name in names:
@@ -206,7 +206,7 @@ def test_a_run_and_prunes_at_once(sandbox: Sandbox) -> None:
 
 
 def test_seven_are_kept_after_eight_runs(sandbox: Sandbox) -> None:
-    """On an empty volume with the default policy. The clock goes on by a second a run, so that each has its own."""
+    """On an empty volume with the default policy. The clock advances by a second for each run, for different names."""
     now = time.time()
     results = []
     for number in range(8):
@@ -373,7 +373,7 @@ def test_a_header_cannot_be_broken_by_a_name(sandbox: Sandbox, fresh_server: Ser
 
 
 def test_databases_that_an_interrupted_drop_left(sandbox: Sandbox, fresh_server: Server) -> None:
-    """pg_dumpall leaves them out without a word. A connection limit of 0 does not keep a superuser out."""
+    """pg_dumpall leaves them out silently. A connection limit of 0 does not keep a superuser out."""
     sandbox.server = fresh_server
     names = ["broken", 'a "quoted" one', "both", "template of somebody"]
     for name in (*names, "limited"):
@@ -409,7 +409,7 @@ def test_many_skipped_databases_are_cut_in_the_termination_message_only(sandbox:
 
 
 def test_the_script_is_replaced_in_the_middle(sandbox: Sandbox) -> None:
-    """As an upgrade does it to a mounted ConfigMap: the run goes on with what it began with."""
+    """As an upgrade does with a mounted ConfigMap: the run continues with the script it started with."""
     folder = sandbox.workspace.directory("replaced")
     sandbox.script = copy_script(folder)
     now = datetime.now(UTC).replace(microsecond=0)
@@ -419,7 +419,7 @@ def test_the_script_is_replaced_in_the_middle(sandbox: Sandbox) -> None:
     assert sandbox.server is not None
     with sandbox.server.locked("users", "app"):
         process = sandbox.start("run")
-        sandbox.wait_until(lambda: bool(sandbox.partials()), "a partial", process)
+        sandbox.wait_until(lambda: bool(sandbox.partials()), "a partial file", process)
         for path in folder.iterdir():
             path.write_text("BEGIN { exit 9 }\n" if path.suffix == ".awk" else "echo replaced; exit 9\n" * 9999)
     outcome = sandbox.finish(process).check()
@@ -428,7 +428,7 @@ def test_the_script_is_replaced_in_the_middle(sandbox: Sandbox) -> None:
 
 
 def test_no_temporary_folder(sandbox: Sandbox) -> None:
-    """Before anything can be done; said wherever it can be said."""
+    """Before anything can be done; reported wherever possible."""
     put_backup(sandbox.volume, backup_name(sandbox.name, datetime(2026, 1, 1, tzinfo=UTC)))
     give(sandbox.volume, sandbox.uid)
     before = snapshot(sandbox.volume)

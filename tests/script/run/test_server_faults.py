@@ -116,7 +116,7 @@ def test_what_the_user_may_not(sandbox: Sandbox, fresh_server: Server, fault: st
     ],
 )
 def test_arguments_that_pg_dumpall_refuses(sandbox: Sandbox, argument: str) -> None:
-    """Those that only another version knows come so far; the others site.yml refuses."""
+    """Arguments that only another version has reach pg_dumpall; site.yml rejects the others."""
     before = fill_volume(sandbox)
     outcome = sandbox.run("run", env={"POSTGRES_BACKUP_EXTRA_ARGS": argument})
     assert_failed(sandbox, outcome, before, "pg_dumpall")
@@ -124,7 +124,7 @@ def test_arguments_that_pg_dumpall_refuses(sandbox: Sandbox, argument: str) -> N
 
 
 def test_server_refuses_sessions(sandbox: Sandbox, fresh_server: Server) -> None:
-    """It accepts the connection and the password, and then says no."""
+    """It accepts the connection and the password, and then refuses."""
     sandbox.server = fresh_server
     fresh_server.sql("ALTER DATABASE postgres WITH CONNECTION LIMIT 0;")
     fresh_server.sql(f"CREATE ROLE visitor LOGIN PASSWORD {sample.literal(PASSWORD)};")
@@ -134,7 +134,7 @@ def test_server_refuses_sessions(sandbox: Sandbox, fresh_server: Server) -> None
 
 
 def test_client_older_than_the_server(sandbox: Sandbox) -> None:
-    """pg_dumpall says that it is older, and would work all the same."""
+    """pg_dumpall reports that it is older, although it would work."""
     before = fill_volume(sandbox)
     sandbox.shim(
         "pg_dumpall", 'case $1 in --version|-V) echo "pg_dumpall (PostgreSQL) 17.9";; *) exec $real "$@";; esac'
@@ -183,12 +183,12 @@ def test_the_compressor_asked_for_is_missing(sandbox: Sandbox, compressor: str) 
     assert sandbox.last_run["state"] == "failed"
 
 
-# In the middle of the dump.
+# During the dump.
 
 
 @pytest.fixture(scope="session")
 def big_template(workspace: Workspace, template: Server) -> Server:
-    """A stopped server with one table of 40 MB, whose dump takes long enough to be met in the middle."""
+    """A stopped server with one table of 40 MB, whose dump takes long enough to be interrupted."""
     server = template.clone(workspace.directory("big", mode=0o777)).start()
     server.sql(
         "CREATE TABLE big AS SELECT i, md5(i::text) || md5((i * 7)::text) AS t FROM generate_series(1, 500000) AS i;"
@@ -235,7 +235,7 @@ def test_a_session_is_ended_in_the_middle(sandbox: Sandbox, big_server: Server) 
 
 
 def test_pg_dump_is_killed(sandbox: Sandbox, server: Server) -> None:
-    """As the kernel does it when memory is short: it leaves no word, so the log says what is likely."""
+    """As the kernel does when memory is short: it leaves no message, so the log contains the likely reason."""
     before = fill_volume(sandbox)
     with server.locked("users", "app"):
         process = sandbox.start("run")
@@ -286,7 +286,7 @@ def test_a_database_that_pg_dumpall_refuses(sandbox: Sandbox, fresh_server: Serv
 
 
 # Messages of servers and surroundings that are not made here: the advice that belongs to them, and whether another try
-# may help. A colon stands for what pg_dump says before the server's words.
+# may help. A colon stands for pg_dump's text before the server's message.
 IN = 'pg_dump: error: connection to server at "db" (10.0.0.1), port 5432 failed: FATAL:  '
 NO_TLS = f'{IN[16:]}pg_hba.conf rejects connection for host "::1", user "b", database "postgres", no encryption'
 SAYINGS: dict[str, tuple[str, bool]] = {
@@ -361,7 +361,7 @@ def test_advice_for_a_message(shell: str, tmp_path: Path) -> None:
     script = tmp_path / "advice.sh"
     script.write_text(
         f'set -u; for file in {files}; do . "$file"; done\n'
-        'for said; do postgres_fault "$said"; printf "%s %s\\n" "$fault_status" "$fault_advice"; done\n'
+        'for message; do postgres_fault "$message"; printf "%s %s\\n" "$fault_status" "$fault_advice"; done\n'
     )
     messages = [
         re.sub("^:", 'pg_dump: error: Dumping the contents of table "log" failed.\npg_dump: error: ERROR:  ', saying)
@@ -395,13 +395,13 @@ def test_the_error_behind_many_warnings_is_the_reason(sandbox: Sandbox) -> None:
 
 _VERSION = 'case " $* " in *" --version "*|*" -V "*) exec $real "$@";; esac; PATH=/usr/bin:/bin; '
 _LIARS = {
-    "cut in the middle, exit 0": '$real "$@" | head -c 20000; exit 0',
+    "cut halfway, exit 0": '$real "$@" | head -c 20000; exit 0',
     "cut before the last line, exit 0": '$real "$@" | head -n -3; exit 0',
     "cut by four bytes, exit 0": '$real "$@" | head -c -4; exit 0',
     "more after the end, exit 0": '$real "$@"; echo "SELECT 1;"; exit 0',
     "nothing, exit 0": "exit 0",
-    "whole, but exit 1": '$real "$@"; exit 1',
-    "whole, but killed": '$real "$@"; kill -9 $$',
+    "complete, but exit 1": '$real "$@"; exit 1',
+    "complete, but killed": '$real "$@"; kill -9 $$',
     "a message and exit 3": 'echo "pg_dumpall: error: out of cheese" >&2; exit 3',
 }
 
@@ -410,7 +410,8 @@ _LIARS = {
 def test_a_dump_that_is_not_whole(sandbox: Sandbox, lie: str) -> None:
     before = fill_volume(sandbox)
     sandbox.shim("pg_dumpall", _VERSION + _LIARS[lie])
-    words = {"a message and exit 3": ["out of cheese"], "whole, but killed": ["SIGKILL", "out of memory"]}.get(lie, [])
+    causes = {"a message and exit 3": ["out of cheese"], "complete, but killed": ["SIGKILL", "out of memory"]}
+    words = causes.get(lie, [])
     assert_failed(sandbox, sandbox.run("run"), before, "dump", *words)
 
 

@@ -79,7 +79,7 @@ def _flipped(content: bytes) -> bytes:
 
 
 def _shorter_dump(content: bytes) -> bytes:
-    """A whole gzip file of a dump that was killed: `gzip -t` is content with it."""
+    """A valid gzip file of a dump that was killed: `gzip -t` is content with it."""
     return gzip.compress(gzip.decompress(content)[:-200])
 
 
@@ -200,7 +200,7 @@ DAMAGES = [
 
 
 def test_a_damaged_one_is_called_so_and_never_counts(sandbox: Sandbox, server: Server) -> None:
-    """All kinds in one run, each with a reason of its own, unchanged, and without a sidecar."""
+    """All kinds in one run, each with its own reason, unchanged, and without a checksum file."""
     names = {}
     for number, damage in enumerate(DAMAGES):
         name = backup_name(sandbox.name, OLD + timedelta(days=number))
@@ -243,7 +243,7 @@ def test_a_sidecar_that_does_not_name_it_proves_nothing(sandbox: Sandbox, sideca
 
 
 def test_unchecked_ones_take_no_slot_and_go_once_seven_newer_are_complete(sandbox: Sandbox) -> None:
-    """Young files without sidecar: older than every kept backup they go, between kept ones they stay."""
+    """Recent files without a checksum file: deleted if older than every kept backup, else kept."""
     now = datetime.now(UTC).replace(microsecond=0)
     old = [backup_name(sandbox.name, now - timedelta(days=day)) for day in (100, 101)]
     between = backup_name(sandbox.name, now - timedelta(days=3, hours=1))

@@ -20,7 +20,7 @@ from ..support.workspace import SERVER_UID, Workspace
 
 
 def _self_signed(folder: Path, name: str) -> Path:
-    """A certificate for this machine that is its own CA, and its key beside it."""
+    """A certificate for this machine that is its own CA, and its key."""
     certificate = folder / f"{name}.crt"
     request = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
     request += ["-subj", f"/CN={name}", "-addext", f"subjectAltName=IP:{HOST}"]

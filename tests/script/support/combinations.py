@@ -41,7 +41,7 @@ PAIRINGS = (
     if in_turn.ALL
     else (Combination("dash", "mawk"), Combination("bash", "gawk"), Combination("busybox", "busybox"))
 )
-# For tests whose subject is what passes between the shell and the awk: a listing, its verdicts and JSON, a whole run.
+# For tests of the data between the shell and the awk: a listing, its verdicts and JSON, a complete run.
 # Each has every pairing: every shell and every awk once.
 under_all = pytest.mark.parametrize("combination", PAIRINGS, ids=str)
 # For what is the same under each, and slow.

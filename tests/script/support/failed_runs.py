@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 
-"""A volume with backups, and what a run that failed must have left there and said."""
+"""A volume with backups, and the files and messages that a failed run must leave."""
 
 from __future__ import annotations
 

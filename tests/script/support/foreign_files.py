@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 
-"""Names of files on a backup volume that are no backups', as odd as names can be."""
+"""Odd names of files on a backup volume that are not backups."""
 
 OLD = "postgres-backup-2024-01-01-020000.sql.gz"
 FOREIGN = [

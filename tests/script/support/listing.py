@@ -18,7 +18,7 @@ Json = dict[str, object]
 
 
 class Sidecar(Enum):
-    """What may lie beside a backup as `.sha256`: its text, and whether that makes the backup complete."""
+    """What may be next to a backup as `.sha256`: its text, and whether that makes the backup complete."""
 
     EXACT = ("{hash}  {name}\n", True)
     NO_NEWLINE = ("{hash}  {name}", True)
@@ -92,7 +92,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Other:
-    """An entry that is no backup: foreign, or a sidecar without its backup."""
+    """An entry that is not a backup: foreign, or a checksum file without its backup."""
 
     name: bytes
     kind: Kind = Kind.FILE
@@ -163,7 +163,7 @@ class Placed:
     names: dict[str, Item]
     verdicts: dict[str, model.Verdict]
     orphans: frozenset[str]
-    # Sidecars of deleted backups that are no regular files: the specification leaves them open.
+    # Checksum files of deleted backups that are not regular files: the specification leaves them open.
     tolerated: frozenset[str]
 
     @property
@@ -230,13 +230,13 @@ def place(listing: Listing, volume: Path, now: datetime) -> Placed:
 
 
 def _belongs_to(other: Other, names: dict[str, Item]) -> bool:
-    """Whether an entry would lie beside a backup as its sidecar."""
+    """Whether an entry has the name of a backup's checksum file."""
     backup, _, suffix = os.fsdecode(other.name).rpartition(".")
     return suffix in ("sha256", "damaged", "keep") and backup in names
 
 
 def _is_aged_orphan(prefix: str, other: Other, volume: Path) -> bool:
-    """A sidecar of ours, an hour old, whose backup is gone."""
+    """A checksum file of ours, an hour old, whose backup does not exist."""
     name = os.fsdecode(other.name)
     backup, _, suffix = name.rpartition(".")
     if other.kind is not Kind.FILE or other.age <= HOUR or suffix not in ("sha256", "damaged"):

@@ -56,7 +56,7 @@ def _one(root: Path, pattern: str) -> Path:
 
 def wrap(root: Path, version: str, into: Path) -> Programs:
     """Make the tree of wrappers for the PostgreSQL in `root`, which every user must be able to enter."""
-    # Debian 11's has another name, and may lie beside /usr.
+    # Debian 11's has another name, and may be outside /usr.
     loader = _one(root, "lib/*/ld-[l0-9]*.so*")
     libraries = f"{root}/usr/lib/{loader.parent.name}:{loader.parent}"
     knows_argv0 = b"--argv0" in loader.read_bytes()
@@ -70,7 +70,7 @@ def wrap(root: Path, version: str, into: Path) -> Programs:
         wrapper = home / "bin" / binary.name
         command = [loader, "--library-path", libraries, "--argv0", wrapper, binary]
         if not knows_argv0:
-            # PostgreSQL's programs look for each other where they lie themselves.
+            # PostgreSQL's programs search for each other in their own folder.
             copy = Path(shutil.copy(binary, f"{wrapper}.bin"))
             command = [loader, "--library-path", libraries, copy]
         wrapper.write_text(f'#!/bin/sh\nexec {" ".join(quote(str(word)) for word in command)} "$@"\n')

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 
-"""`backup.sh drill` as in its pod: a passwd file of its own, no credentials, a folder for the data."""
+"""`backup.sh drill` as in its pod: a separate passwd file, no credentials, a folder for the data."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Rehearsal(Sandbox):
 
     def assert_nothing_left(self) -> None:
         super().assert_nothing_left()
-        assert not list(self.data.iterdir()), f"left of the throwaway server: {list(self.data.iterdir())}"
+        assert not list(self.data.iterdir()), f"left of the temporary server: {list(self.data.iterdir())}"
 
 
 def counted(outcome: Outcome) -> dict[str, dict[tuple[str, str], int]]:

@@ -45,7 +45,7 @@ def back_up(server: Server, *arguments: str) -> Backup:
 def backup_of(text: bytes) -> Backup:
     reader = DumpReader()
     reader.feed(text)
-    # As it comes back from JSON.
+    # As it is read from JSON.
     return Backup(gzip.compress(text, 1), json.loads(json.dumps(reader.finish().to_dict())))
 
 
@@ -65,7 +65,7 @@ class Live:
 
 
 def text_of(server: Server, database: str) -> bytes:
-    """What pg_dump says of it."""
+    """The output of pg_dump for it."""
     escaped = database.replace("\\", "\\\\").replace("'", "\\'")
     return truth.dump(server, "pg_dump", "--restrict-key=key", f"--dbname=dbname='{escaped}'")
 
@@ -109,7 +109,7 @@ def drop(server: Server, *databases: str) -> None:
 
 
 def assert_failed(outcome: Outcome, server: Server, before: Any, *words: str) -> None:
-    """It says why, and the server is as it was."""
+    """It reports the reason, and the server is unchanged."""
     assert outcome.code == 1, outcome.log
     assert (outcome.result["state"], outcome.result["operation"]) == ("failed", "restore")
     for word in words:

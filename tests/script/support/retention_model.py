@@ -28,7 +28,7 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class Backup:
-    """A backup as far as retention looks at it."""
+    """A backup as far as retention uses it."""
 
     created: datetime
     state: State = State.COMPLETE

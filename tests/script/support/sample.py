@@ -91,7 +91,7 @@ def fill(server: Server) -> None:
 
 
 def contents(server: Server) -> dict[str, str]:
-    """What PostgreSQL says of its databases, to compare two servers: each table's rows, each role's rights."""
+    """The contents of a PostgreSQL server, to compare two servers: each table's rows, each role's privileges."""
     roles = (
         "SELECT rolname, rolpassword, rolsuper, rolcanlogin, ARRAY(SELECT roleid::regrole::text FROM pg_auth_members"
         " WHERE member = a.oid) FROM pg_authid a WHERE rolname !~ '^pg_' ORDER BY rolname;"

@@ -174,7 +174,7 @@ class Sandbox:
     def wait_until(
         self, condition: Callable[[], bool], what: str, process: subprocess.Popen[str] | None = None
     ) -> None:
-        """Wait for something that happens in the middle of a run."""
+        """Wait for something that happens during a run."""
         deadline = time.monotonic() + 60
         while not condition():
             ended = process is not None and process.poll() is not None
@@ -185,7 +185,7 @@ class Sandbox:
             time.sleep(0.005)
 
     def assert_nothing_left(self) -> None:
-        """No process, no partial and no temporary file of a run that is over."""
+        """No process, no partial file and no temporary file of a run remains."""
         deadline = time.monotonic() + 2
         while (left := processes_of(self.uid)) and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -196,7 +196,7 @@ class Sandbox:
         assert not list(self.tmp.iterdir()), f"left in TMPDIR: {list(self.tmp.iterdir())}"
 
     def _temporary_files(self) -> list[str]:
-        """What the script's user has in /tmp, beside the directories made for it."""
+        """The files of the script's user in /tmp, except the directories created for it."""
         return [entry.path for entry in os.scandir("/tmp") if self._is_ours(entry)]
 
     def _is_ours(self, entry: os.DirEntry[str]) -> bool:
@@ -205,7 +205,7 @@ class Sandbox:
         except FileNotFoundError:
             return False
 
-    # What a test looks at.
+    # What a test checks.
 
     @property
     def last_run(self) -> Json | None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 
-"""Real PostgreSQL servers on loopback, with a password, each in a directory of its own."""
+"""Real PostgreSQL servers on loopback, with a password, each in a separate directory."""
 
 from __future__ import annotations
 
@@ -178,13 +178,13 @@ class Server:
         return subprocess.run(command, env=self.environment(), input=text, capture_output=True, text=True, check=False)
 
     def sql(self, text: str, database: str = "postgres") -> str:
-        """Run SQL as the superuser; rows come back as unaligned lines."""
+        """Run SQL as the superuser; rows are returned as unaligned lines."""
         result = self._psql(["-f", "-"], database, text)
         assert result.returncode == 0, f"{result.stderr}\n{text[:500]}"
         return result.stdout.strip("\n")
 
     def load(self, dump: bytes) -> list[str]:
-        """Feed a whole dump to psql, as the runbook does; returns the errors."""
+        """Feed a complete dump to psql, as the runbook does; returns the errors."""
         command = [str(self.programs.path("psql")), "-X", "-q", "-d", "postgres"]
         result = subprocess.run(command, env=self.environment(), input=dump, capture_output=True, check=False)
         return [line for line in result.stderr.decode().splitlines() if "ERROR" in line or "FATAL" in line]

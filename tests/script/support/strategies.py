@@ -53,7 +53,7 @@ _DAMAGES = [
 
 @st.composite
 def _absolute_moments(draw: st.DrawFn) -> list[datetime]:
-    """A history going back from a strange day, in steps that stay in, or leave, a second, a day, a week, a year."""
+    """A history going back from a strange day, in steps within, or across, a second, a day, a week, a year."""
     moment = draw(st.sampled_from(ANCHORS)) + timedelta(seconds=draw(st.sampled_from([0, 1, 86399, 86400, 5 * 86400])))
     moments = [moment]
     for step in draw(st.lists(st.sampled_from(_STEPS), min_size=draw(st.sampled_from([0, 4, 9])), max_size=16)):

@@ -43,7 +43,7 @@ def put(path: Path, content: bytes | str, age: float = 0, now: float | None = No
 
 
 def put_backup(volume: Path, name: str, dump: bytes = DUMP, *, sidecar: bool = True, age: float = 0) -> Path:
-    """A backup with, or without, its sidecar."""
+    """A backup with, or without, its checksum file."""
     content = gzip.compress(dump, 1, mtime=0)
     path = put(volume / name, content, age)
     if sidecar:

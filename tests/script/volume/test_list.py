@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 
-"""`list`: what it says of the volume, whatever lies there, without touching anything."""
+"""`list`: its output for a volume with any contents, without changes."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_it_says_what_a_dry_prune_says(offline: Sandbox) -> None:
     ("before", "after"), [("mv coming/* .", ":"), (":", "rm *06-01-120000.sql.gz*")], ids=["comes", "goes"]
 )
 def test_a_backup_that_comes_or_goes_meanwhile(offline: Sandbox, before: str, after: str) -> None:
-    """Another run publishes it, or another's retention deletes it, while its files are looked for."""
+    """Another run publishes or deletes it while its files are read."""
     coming = offline.volume / "coming"
     coming.mkdir()
     put_backup(offline.volume if after != ":" else coming, _name(offline))
@@ -127,7 +127,7 @@ def test_the_last_run_is_passed_on(offline: Sandbox, state: str) -> None:
     ids=repr,
 )
 def test_a_last_run_that_was_cut_or_is_rubbish(offline: Sandbox, content: bytes) -> None:
-    """A crash or a full volume can leave anything; the listing stays readable and the backups are there."""
+    """A crash or a full volume can leave any text; the listing remains readable and contains the backups."""
     put(offline.volume / "last-run.json", content)
     put_backup(offline.volume, _name(offline))
     outcome = offline.run("list").check()

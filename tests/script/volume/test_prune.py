@@ -81,14 +81,14 @@ def test_sizes_beyond_32_bits(offline: Sandbox) -> None:
 
 
 def test_a_backup_goes_before_its_sidecars(offline: Sandbox) -> None:
-    """A run that dies in the middle leaves a sidecar without backup, never a complete backup that seems unchecked."""
+    """A prune that is killed leaves a checksum file without backup, never a complete backup that seems unchecked."""
     names = _place(offline, *_days(4))
     log = put(offline.tmp.parent / f"{offline.tmp.name}.removals", "")
     log.chmod(0o666)
     for name in ("rm", "unlink"):
         offline.shim(name, f"for word; do printf '%s\\n' \"$word\"; done >> '{log}'\nexec $real \"$@\"")
     if offline.combination.shell == "busybox":
-        # busybox's shell may run its own rm without looking at the PATH; then there is nothing to see here.
+        # busybox's shell may run its own rm, whatever the PATH; then there is nothing to check.
         offline.shim("rm", offline.shims.joinpath("rm").read_text().replace("exec $real", "exec /bin/rm"))
     offline.run("prune", env=ONE).check()
     removed = [Path(line).name for line in log.read_text().splitlines() if not line.startswith("-")]

@@ -3,8 +3,8 @@
 
 """Retention on real directories against the reference model, with every shell and awk.
 
-Each combination draws other examples, from a fixed seed: a failure comes back on the next run.
-SCRIPT_TESTS_EXAMPLES sets how many. SCRIPT_TESTS_SHRINK=1 lets Hypothesis look for the smallest volume that fails,
+Each combination draws other examples, from a fixed seed: a failure is repeated in the next run.
+SCRIPT_TESTS_EXAMPLES sets how many. SCRIPT_TESTS_SHRINK=1 lets Hypothesis search for the smallest volume that fails,
 which takes minutes.
 """
 
@@ -68,7 +68,7 @@ def _compare_volume(placed: Placed, before: dict[bytes, Entry], after: dict[byte
 
 
 def check(sandbox: Sandbox, listing: Listing) -> None:
-    """`prune --dry-run` says what the model says and does nothing; `prune` does it, and nothing else."""
+    """`prune --dry-run` reports what the model does and changes nothing; `prune` does exactly that."""
     _empty(sandbox.volume, sandbox.uid)
     placed = place(listing, sandbox.volume, datetime.now(UTC).replace(microsecond=0))
     give(sandbox.volume, sandbox.uid)
@@ -111,7 +111,7 @@ _TRAPS = {
     "every strange day, all shown": _on(_STRANGE_DAYS, EVERY_RULE),
     "every strange day, few kept": _on(_STRANGE_DAYS, model.Policy(1, 2, 3, 4, 5, "1h")),
     "weeks only": _on(_STRANGE_DAYS, model.Policy(keep_weekly=9)),
-    "every sidecar": Listing(
+    "every checksum file": Listing(
         "postgres-backup",
         tuple(
             Item(ANCHORS[-1] - timedelta(days=number), sidecar, damage)
@@ -135,5 +135,5 @@ _TRAPS = {
 
 @pytest.mark.parametrize("trap", _TRAPS)
 def test_what_chance_may_miss(offline: Sandbox, trap: str) -> None:
-    """Whole lists of what is strange, in one volume each."""
+    """Complete lists of strange entries, in one volume each."""
     check(offline, _TRAPS[trap])

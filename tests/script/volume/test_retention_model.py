@@ -3,7 +3,7 @@
 
 """The promises of retention, held against the reference model.
 
-test_retention.py shows that the script says what the model says; so what holds for the model holds for the script.
+test_retention.py shows that script and model agree; so what holds for the model holds for the script.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class Recorder:
     def not_sql(self, offset: int, line: int) -> None:
         """What a dump would not have is read all the same here."""
 
-    def not_a_row(self, offset: int, line: int, why: str, rows: int) -> None:
+    def not_a_row(self, offset: int, line: int, reason: str, rows: int) -> None:
         """The same."""
 
     def copied(self, rows: int, ended: bool) -> None:

@@ -252,9 +252,9 @@ def test_rows_of_inserts_as_the_reference_counts_them(
     expected = by_reference(text)
     assert by_lexer([text]) == expected
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sql_lexer, "_LEAST_WINDOW_BYTES", 16)
-        patch.setattr(sql_lexer, "_MOST_WINDOW_BYTES", 256)
-        patch.setattr(sql_lexer, "_REST_ROWS", 1)
+        patch.setattr(sql_lexer, "LEAST_WINDOW_BYTES", 16)
+        patch.setattr(sql_lexer, "MOST_WINDOW_BYTES", 256)
+        patch.setattr(sql_lexer, "REST_ROWS", 1)
         patch.setattr(sql_lexer, "_RUN_AFTER", 1)
         assert by_lexer([text]) == expected
         assert by_lexer(cut(text, size)) == expected

@@ -102,7 +102,7 @@ def test_max_age_is_compared_with_the_newest_time() -> None:
     expected = Expectations(max_age=timedelta(hours=1))
     assert "age is not known" in messages(expected, facts=replace(FACTS, created=None))[0]
     assert messages(expected, facts=replace(FACTS, created=NOW + timedelta(minutes=5))) == []
-    assert "is dated 6m ahead" in messages(expected, facts=replace(FACTS, created=NOW + timedelta(minutes=6)))[0]
+    assert "is dated 6m in the future" in messages(expected, facts=replace(FACTS, created=NOW + timedelta(minutes=6)))[0]
     assert messages(Expectations(), facts=replace(FACTS, created=None)) == []
 
 

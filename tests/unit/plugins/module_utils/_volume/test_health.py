@@ -149,7 +149,7 @@ def outcome(state: str = "succeeded", minutes_after_due: float = 0.1, of: str = 
         (SCHEDULED, None, ["found none"]),
         (SCHEDULED, {"state": "succeeded"}, ["found none"]),
         (SCHEDULED, outcome(minutes_after_due=-4), []),
-        (SCHEDULED, outcome(minutes_after_due=-60), ["found one of 2026-11-22 01:00 UTC"]),
+        (SCHEDULED, outcome(minutes_after_due=-60), ["found that of 2026-11-22 01:00 UTC"]),
         (SCHEDULED, outcome("failed", -60), ["failed", "was due at 2026-11-22 02:00 UTC"]),
         (replace(SCHEDULED, is_active=True), outcome(minutes_after_due=-60), []),
         (replace(SCHEDULED, last_time=None), None, []),
