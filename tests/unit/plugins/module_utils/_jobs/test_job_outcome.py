@@ -92,6 +92,11 @@ def test_pod_terminated_from_outside(operation: Operation) -> None:
     assert "in the step: restore. Kubernetes terminated its pod: Evicted: Usage of" in text
 
 
+@OPERATIONS
+def test_same_reason_of_the_last_attempt_is_not_repeated(operation: Operation) -> None:
+    assert message(operation, "Failed", LIMIT, {"reason": "one", "last_reason": "one"}).endswith("Reason: one")
+
+
 def test_temporary_database_of_a_killed_restore() -> None:
     for more in ({}, {"terminated_by": EVICTED}):
         assert "drops the temporary database that may remain" in message(RESTORE, **more)
