@@ -18,6 +18,7 @@ from enum import Enum
 from re import Pattern
 from typing import Protocol
 
+from .copy_data import CopyData
 from .encodings import canonical_encoding
 from .insert_rows import DEFAULT, LEAST_WINDOW_BYTES, MOST_WINDOW_BYTES, REST_ROWS, VALUES, before_blanks, rows_after
 from .masking import MASKS, masked
@@ -135,14 +136,7 @@ class SqlLexer:
         self._floor = 0  # no word begins before this place: a dollar-quoted string ended here
         self._depth = 0
         self._outer = _State.TEXT  # what a comment is in
-        # of COPY data
-        self._line_begins = False
-        self._columns = 0  # how many each row must have, 0 for any number
-        self._copy_offset = 0  # where the data begins
-        self._row_offset = 0  # where the row begins that is not all there yet
-        self._tabs = self._returns = 0  # in it
-        self._ends_in_return = False
-        self._line_end = b""  # of all rows, once it is known
+        self._copy_data = CopyData(self._not_a_row)
         # lines before the place in the buffer up to which they were counted
         self._lines = 0
         self._lines_to = 0
@@ -174,7 +168,7 @@ class SqlLexer:
 
     def set_columns(self, columns: int) -> None:
         """How many columns the rows of the COPY have that the handler is being told of, 0 where that is not known."""
-        self._columns = columns
+        self._copy_data.columns = columns
 
     def skip_mark(self, length: int) -> None:
         """Before anything was fed: so many bytes come before the text and are not given."""
@@ -203,34 +197,20 @@ class SqlLexer:
             self._add(chunk[start : start + _MASKED_PIECE_BYTES])
 
     def feed_rows(self, chunk: bytes) -> bool:
-        r"""Read a chunk that is nothing but rows of the COPY data that is being read, else return False: feed it then.
+        """Read a chunk that is nothing but rows of the COPY data that is being read, else return False: feed it then.
 
-        Most of a large table is read here, in one pass: what is left of a chunk when all bytes are taken away that mean
-        nothing in COPY data tells how many rows and columns there are, and whether anything else is in it.
+        Most of a large table is read here.
         """
         is_in_rows = self._state is _State.COPY and self._position == len(self._buffer) and not self._encoding
-        if not chunk or not is_in_rows or self._returns or self._line_end == b"\r\n":
+        if not chunk or not is_in_rows:
             return False
-        if self._base + self._position - self._copy_offset < len(chunk):
-            return False  # not known as large: its end may well be in this chunk
-        marks = chunk.translate(None, _NO_MARKS)
-        if b"\0" in marks or b"\r" in marks:
+        rows = self._copy_data.read_rows(chunk, self._base + self._position)
+        if rows is None:
             return False
-        if b"\\" in marks:
-            is_marker_possible = (
-                b"\n\\\n" in marks
-                or (self._line_begins and chunk[0] == 92)  # a backslash
-                or chunk.endswith((b"\n\\", b"\n\\."))
-            )
-            if is_marker_possible:
-                return False
-            marks = marks.translate(None, b"\\")
         self._replace_buffer(chunk)
-        rows, last = self._check_columns(0, len(chunk), marks)
-        if rows:
-            self._line_end = b"\n"
-        self._counted_rows(0, last, len(chunk), rows)
-        self._copied_to(len(chunk), rows)
+        self._position = self._lines_to = len(chunk)
+        self._lines += rows
+        self._handler.copied(rows, False)
         return True
 
     def finish(self) -> None:
@@ -735,168 +715,28 @@ class SqlLexer:
             self._position = len(self._lexed)
             return False
         self._position = end + 1
-        self._line_begins = True
-        self._row_offset = self._copy_offset = self._base + end + 1
-        self._tabs = self._returns = 0
-        self._ends_in_return = False
-        self._line_end = b""
+        self._copy_data.begin(self._base + end + 1)
         self._is_stale = bool(self._encoding)
         self._state = _State.COPY
         return True
 
     def _copy(self) -> bool:
-        r"""Count rows up to the line `\.` (handleCopyIn() in copy.c; it may end in \r\n)."""
         buffer, start = self._buffer, self._position
-        size = len(buffer)
-        if start == size:
+        if start == len(buffer):
             return False
-        marker = -1
-        if self._line_begins and buffer[start] == 92:  # a backslash
-            length = _marker_length(buffer, start)
-            if length:
-                return self._end_copy(start, start, length)
-            if length is None and not self._final:
-                return False
-        # A search for one byte is many times as fast as one for four, and that faster than one for three.
-        marker = buffer.find(b"\\", start)
-        if marker > start and buffer.startswith(b"\n\\.\n", marker - 1):
-            return self._end_copy(start, marker, 3)
-        line = b"\n\\." if marker >= 0 and buffer.find(b"\r", start) >= 0 else b"\n\\.\n"
-        while marker >= 0:
-            marker = buffer.find(line, max(start, marker - 1))
-            if marker < 0:
-                break
-            length = _marker_length(buffer, marker + 1)
-            if length:
-                return self._end_copy(start, marker + 1, length)
-            if length is None and not self._final:
-                break
-            marker += 2
-        # What may be the beginning of the marker waits for the rest.
-        end = size
-        if marker >= 0:
-            end = marker + 1
-        elif not self._final and buffer.endswith((b"\n\\", b"\n\\."), start):
-            end = buffer.rfind(b"\n", start) + 1
-        self._copied_to(end, self._count_copied(start, end))
-        return False
-
-    def _copied_to(self, end: int, rows: int) -> None:
-        self._handler.copied(rows, False)
-        self._line_begins = self._buffer[end - 1] == 10
-        self._position = end
-
-    def _count_copied(self, start: int, end: int) -> int:
-        """How many rows end in this piece of COPY data; tells of one that PostgreSQL refuses.
-
-        CopyReadLineText() in copyfromparse.c: all of a COPY's lines end as its first one does, and no other carriage
-        return is in them. NextCopyFrom(): each has as many columns as were named.
-        """
-        buffer = self._buffer
-        rows, last = self._check_columns(start, end, buffer[start:end].translate(None, _NO_COLUMN_ENDS))
-        if self._returns or self._line_end == b"\r\n" or buffer.find(b"\r", start, end) >= 0:
-            self._check_line_ends(start, last, end, rows)
-        elif rows:
-            self._line_end = b"\n"
-        self._counted_rows(start, last, end, rows)
-        return rows
-
-    def _check_columns(self, start: int, end: int, ends: bytes) -> tuple[int, int]:
-        """How many rows end in a piece of which these are the tabs and newlines, and where the last of them ends."""
-        buffer, columns = self._buffer, self._columns
-        if columns:
-            ends = b"\t" * self._tabs + ends
-            rows = len(ends) // columns
-            rest = ends[rows * columns :]
-            is_good = b"\n" not in rest and ends.startswith((b"\t" * (columns - 1) + b"\n") * rows)
-            if not is_good:
-                rows = ends.count(b"\n")
-                rest = ends[ends.rfind(b"\n") + 1 :]
-        else:
-            rows, rest, is_good = ends.count(b"\n"), b"", True
-        last = (buffer.rfind(b"\n", start, end) + 1 if rows else 0) or start
-        if rows and not is_good:
-            self._find_bad_row(start, last)
-        self._tabs = len(rest)
-        return rows, last
-
-    def _counted_rows(self, start: int, last: int, end: int, rows: int) -> None:
+        end, rows, is_at_end = self._copy_data.read(buffer, start, self._base, self._final)
+        if end == start:
+            return False
         self._count_lines(start)
-        self._lines += rows
-        self._lines_to = end
-        if rows:
-            self._row_offset = self._base + last
-
-    def _check_line_ends(self, start: int, last: int, end: int, rows: int) -> None:
-        buffer = self._buffer
-        if rows:
-            pairs = buffer.count(b"\r\n", start, last) + int(self._ends_in_return and buffer[start] == 10)
-            returns = self._returns + buffer.count(b"\r", start, last)
-            is_good = returns == 0 if self._line_end == b"\n" else returns == pairs == rows
-            if not is_good:
-                self._find_mixed_line_end(start, last)
-            self._line_end = self._line_end or b"\r\n"
-            self._returns = buffer.count(b"\r", last, end)
-        else:
-            self._returns += buffer.count(b"\r", start, end)
-        self._ends_in_return = end > start and buffer[end - 1] == 13
-
-    def _find_bad_row(self, start: int, last: int) -> None:
-        """The first row that has another number of columns than the rest; a tab after a backslash parts none."""
-        tabs = self._tabs
-        row_offset, line = self._row_offset, self.line_at(self._base + start)
-        offset = self._base + start
-        for number, row in enumerate(self._buffer[start:last].split(b"\n")[:-1]):
-            tabs += row.count(b"\t") - (_ESCAPED.findall(row).count(b"\t") if b"\\\t" in row else 0)
-            if tabs != self._columns - 1:
-                self._handler.not_a_row(
-                    row_offset, line + number, f"expected {self._columns} columns, found {tabs + 1}", number
-                )
-                return
-            offset += len(row) + 1
-            row_offset = offset
-            tabs = 0
-
-    def _find_mixed_line_end(self, start: int, last: int) -> None:
-        before, ends_in_return = self._returns, self._ends_in_return
-        row_offset, line = self._row_offset, self.line_at(self._base + start)
-        offset = self._base + start
-        for number, row in enumerate(self._buffer[start:last].split(b"\n")[:-1]):
-            ends_in_return = row.endswith(b"\r") or (not row and ends_in_return)
-            line_end = b"\r\n" if ends_in_return else b"\n"
-            if before + row.count(b"\r") != int(ends_in_return) or (self._line_end or line_end) != line_end:
-                self._handler.not_a_row(row_offset, line + number, _ONE_LINE_END, number)
-                return
-            self._line_end = line_end
-            offset += len(row) + 1
-            row_offset = offset
-            before, ends_in_return = 0, False
-
-    def _end_copy(self, start: int, marker: int, length: int) -> bool:
-        rows = self._count_copied(start, marker) if marker > start else 0
-        # Up to version 17 psql sends the marker too, and the server refuses one that does not end as the rows do.
-        if self._line_end and len(self._line_end) != length - 2:
-            self._handler.not_a_row(self._base + marker, self.line_at(self._base + marker), _ONE_LINE_END, rows)
-        self._position = marker + length
-        self._state = _State.BETWEEN
-        self._handler.copied(rows, True)
-        if self._is_stale:
+        self._lines += rows + is_at_end  # the marker is a line, too
+        self._position = self._lines_to = end
+        if is_at_end:
+            self._state = _State.BETWEEN
+        self._handler.copied(rows, is_at_end)
+        if is_at_end and self._is_stale:
             self._mask_rest()
-        return True
+        return is_at_end
 
-
-# All bytes but those that mean something in COPY data, or that no row has; and all but those that end a column.
-_NO_MARKS = bytes(code for code in range(256) if code not in b"\t\n\r\\\0")
-_NO_COLUMN_ENDS = bytes(code for code in range(256) if code not in b"\t\n")
-_ESCAPED = re.compile(rb"\\([\s\S])")
-_ONE_LINE_END = "expected one kind of line ends, LF or CRLF, and no other carriage return"
-
-
-def _marker_length(buffer: bytes, start: int) -> int | None:
-    r"""The length of the line `\.` at this place with its end, 0 when it is another line, None when it is cut off."""
-    piece = buffer[start : start + 4]
-    if piece[:3] == b"\\.\n":
-        return 3
-    if piece == b"\\.\r\n":
-        return 4
-    return None if b"\\.\r\n".startswith(piece) or b"\\.\n".startswith(piece) else 0
+    def _not_a_row(self, offset: int, why: str, rows: int) -> None:
+        """At a row that PostgreSQL refuses, so many after the position."""
+        self._handler.not_a_row(offset, self.line_at(self._base + self._position) + rows, why, rows)
