@@ -18,6 +18,18 @@ from enum import Enum
 from re import Pattern
 from typing import Protocol
 
+from .ascii_bytes import (
+    APOSTROPHE,
+    BACKSLASH,
+    CLOSING_PARENTHESIS,
+    COLON,
+    DOLLAR_SIGN,
+    DOUBLE_QUOTE,
+    HYPHEN,
+    OPENING_PARENTHESIS,
+    SEMICOLON,
+    SLASH,
+)
 from .copy_data import CopyData
 from .encodings import canonical_encoding
 from .insert_rows import DEFAULT, LEAST_WINDOW_BYTES, MOST_WINDOW_BYTES, REST_ROWS, VALUES, before_blanks, rows_after
@@ -122,6 +134,7 @@ class SqlLexer:
         self._final = False
         self._encoding = ""
         self._standard_strings = True
+        self._patterns = PATTERNS[True]
         # of the statement that is being read
         self._offset = 0
         self._head = bytearray()
@@ -177,6 +190,7 @@ class SqlLexer:
     def set_standard_strings(self, on: bool) -> None:
         """standard_conforming_strings, from the next statement on."""
         self._standard_strings = on
+        self._patterns = PATTERNS[on]
         self._prefix, self._streak = b"", 0
 
     def set_encoding(self, name: str) -> None:
@@ -299,7 +313,7 @@ class SqlLexer:
             assert found is not None  # the pattern matches nothing, too
             end = found.end()
             size = len(lexed)
-            if end == size or (lexed[end] == 45 and not lexed[end + 1 : end + 2].strip(b"-")):  # 45: '-'
+            if end == size or (lexed[end] == HYPHEN and not lexed[end + 1 : end + 2].strip(b"-")):
                 if not self._final:
                     return self._long_gap(position, end)
                 if lexed[end : end + 2] == b"--":
@@ -310,11 +324,11 @@ class SqlLexer:
             self._position = end
             if end == size:
                 return False
-            if lexed[end] == 92:  # a backslash
+            if lexed[end] == BACKSLASH:
                 self._outer = _State.BETWEEN
                 self._state = _State.COMMAND
                 return True
-            simple = PATTERNS[self._standard_strings].statement.match(lexed, end)
+            simple = self._patterns.statement.match(lexed, end)
             if simple is None or not self._simple_statement(end, simple.end()):
                 return self._begin_statement(end)
             if self._state is not _State.BETWEEN:
@@ -347,7 +361,7 @@ class SqlLexer:
             if ROUTINE.match(text):
                 return False
         elif first == b"INSERT":
-            single = PATTERNS[self._standard_strings].one_row.match(self._lexed, start)
+            single = self._patterns.one_row.match(self._lexed, start)
             if single is None:
                 return False
             rows = 1
@@ -373,7 +387,7 @@ class SqlLexer:
         """
         prefix = self._prefix
         if self._run[2] != prefix:
-            patterns = PATTERNS[self._standard_strings]
+            patterns = self._patterns
             begin, end_of_it = rb"\n" + re.escape(prefix), rb"\)(?: ON CONFLICT DO NOTHING)?;"
             self._run = (
                 re.compile(begin + patterns.values + end_of_it),
@@ -455,30 +469,30 @@ class SqlLexer:
                 return False
             start, end = found.span()
             first = lexed[start]
-            if first == 39:  # '
+            if first == APOSTROPHE:
                 return self._begin_string(start)
-            if first == 34:  # "
+            if first == DOUBLE_QUOTE:
                 self._position = end
                 self._state = _State.IDENTIFIER
                 return True
-            if first == 40:  # (
+            if first == OPENING_PARENTHESIS:
                 if self._parens == 0 and self._is_insert:
                     self._open_row(start)
                 self._parens += 1
-            elif first == 41:  # )
+            elif first == CLOSING_PARENTHESIS:
                 if self._parens == 1 and self._is_insert and self._rows > 0:
                     end = self._more_rows(start)
                 self._parens = max(0, self._parens - 1)
-            elif first == 59:  # ;
+            elif first == SEMICOLON:
                 if self._parens == 0 and self._begins == 0:
                     self._end_statement(end)
                     return True
-            elif first == 36:  # $
+            elif first == DOLLAR_SIGN:
                 after = self._begin_dollar(start)
                 if after < 0:
                     return False
                 end = after
-            elif first == 92:  # a backslash
+            elif first == BACKSLASH:
                 if end == len(lexed) and not self._final:
                     self._position = start
                     return False
@@ -489,15 +503,15 @@ class SqlLexer:
                     self._outer = _State.TEXT
                     self._state = _State.COMMAND
                     return True
-            elif first in (45, 47):  # - or /
+            elif first in (HYPHEN, SLASH):
                 self._position = end
                 # A comment before the statement is none of its text.
                 is_begun = bool(self._head) or self._head_from < start
                 self._outer = _State.TEXT if is_begun else _State.BETWEEN
                 self._depth = 0
-                self._state = _State.LINE_COMMENT if first == 45 else _State.COMMENT
+                self._state = _State.LINE_COMMENT if first == HYPHEN else _State.COMMENT
                 return True
-            elif first == 58:  # :
+            elif first == COLON:
                 if end == len(lexed) and not self._final:
                     self._position = start
                     return False
