@@ -28,8 +28,7 @@ from .backup_header import HEADER_BYTES, read_header
 from .contents import Contents, Database, Table
 from .database_statements import CREATE_DATABASE, DatabaseStatements
 from .encodings import codec_of, decode
-from .identifiers import IDENTIFIER, unquoted
-from .identifiers import decoded_name as _name
+from .identifiers import IDENTIFIER, PLAIN_IDENTIFIER, decoded_name, unquoted
 from .other_formats import BYTE_ORDER_MARK, other_format
 from .psql_commands import arguments_of, database_name, is_idle
 from .section_statements import SectionStatements
@@ -58,7 +57,9 @@ _COPY = re.compile(
     re.IGNORECASE,
 )
 # The form in which pg_dump writes it where no name is quoted.
-_USUAL_COPY = re.compile(rb"COPY ([^\s\"();.,]+)\.([^\s\"();.,]+) \(([^\s\"(),;]+(?:, [^\s\"(),;]+)*)\) FROM stdin;")
+_USUAL_COPY = re.compile(
+    rb"COPY (%(name)s)\.(%(name)s) \((%(name)s(?:, %(name)s)*)\) FROM stdin;" % {b"name": PLAIN_IDENTIFIER}
+)
 _COLUMN = re.compile(rb"[^\",()\s]+|\"[^\"]*\"")
 _COLUMNS = re.compile(rb"\(\s*(?:(?:\"(?:[^\"]|\"\")*\"|[^\",()\s]+)\s*(?:,\s*)?)+\)")
 _COPY_FROM_STDIN = re.compile(rb"\bFROM\s+STDIN\b", re.IGNORECASE)
@@ -97,7 +98,7 @@ class _Section(DatabaseStatements):
         tables = []
         for (schema, name), rows in self.tables.items():
             codec = self.codecs.get((schema, name), "utf-8") if self.codecs else "utf-8"
-            tables.append(Table(_name(schema, codec), _name(name, codec), rows))
+            tables.append(Table(decoded_name(schema, codec), decoded_name(name, codec), rows))
         return Database(
             name=self.name,
             offset_bytes=self.offset,
@@ -425,7 +426,7 @@ class DumpReader:
 
     def _table_name(self) -> str:
         assert self._target is not None  # only called during COPY
-        return ".".join(_name(part, self._codec) for part in self._target)
+        return ".".join(decoded_name(part, self._codec) for part in self._target)
 
     def _not_committed(self) -> IncompleteDumpError:
         return IncompleteDumpError(
@@ -538,7 +539,7 @@ class DumpReader:
         about = self._session.read(text, self._codec)
         if about is None:
             return
-        section = self._declared_section(_name(about[about.lastindex or 0], self._codec))
+        section = self._declared_section(decoded_name(about[about.lastindex or 0], self._codec))
         if text[6:9] in (b"DAT", b"ROL"):
             section.alter(text, self._codec)
         section.statements.continue_session(self._session)
@@ -552,7 +553,7 @@ class DumpReader:
     def _read_section(self, section: _Section, text: bytes, offset: int) -> None:
         """Read a section's statement: keep it if it is about the section's database, and the roles that it names."""
         about = section.statements.read(text, self._codec)
-        if about is not None and _name(about[about.lastindex or 0], self._codec) == section.name:
+        if about is not None and decoded_name(about[about.lastindex or 0], self._codec) == section.name:
             length = self._lexer.end - offset
             section.statements.add_property(about, offset, length, self._codec, self._standard_strings)
 
@@ -594,15 +595,15 @@ class DumpReader:
         if section is None:
             role = _CREATE_ROLE.match(text)
             if role is not None:
-                self._roles[unquoted(role[1])] = _name(role[1], self._codec)
+                self._roles[unquoted(role[1])] = decoded_name(role[1], self._codec)
                 return
             tablespace = _CREATE_TABLESPACE.match(text)
             if tablespace is not None:
-                self._tablespaces.append(_name(tablespace[1], self._codec))
+                self._tablespaces.append(decoded_name(tablespace[1], self._codec))
                 return
             database = CREATE_DATABASE.match(text)
             if database is not None:
-                section = self._declared_section(_name(database[1], self._codec))
+                section = self._declared_section(decoded_name(database[1], self._codec))
                 section.create(database, self._codec, self._standard_strings)
                 section.take_later(database, offset, self._lexer.end - offset, self._codec, self._standard_strings)
             return

@@ -39,7 +39,7 @@ def rows_after(
     separator = _USUAL_SEPARATOR
     if text[close : close + 5] != separator:
         found = _SEPARATOR.match(text, close)
-        if found is not None:
+        if match is not None:
             separator = found[0]
     stop = text.rfind(separator, close + 1, close + window)
     if stop < 0 and until_values:

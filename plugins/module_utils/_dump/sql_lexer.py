@@ -18,6 +18,19 @@ from enum import Enum
 from re import Pattern
 from typing import Protocol
 
+from .ascii_bytes import (
+    APOSTROPHE,
+    BACKSLASH,
+    CLOSING_PARENTHESIS,
+    COLON,
+    DOLLAR_SIGN,
+    DOUBLE_QUOTE,
+    HYPHEN,
+    OPENING_PARENTHESIS,
+    SEMICOLON,
+    SLASH,
+)
+from .copy_data import CopyData
 from .encodings import canonical_encoding
 from .insert_rows import DEFAULT, LEAST_WINDOW_BYTES, MOST_WINDOW_BYTES, REST_ROWS, VALUES, before_blanks, rows_after
 from .masking import MASKS, masked
@@ -121,6 +134,7 @@ class SqlLexer:
         self._final = False
         self._encoding = ""
         self._standard_strings = True
+        self._patterns = PATTERNS[True]
         # of the statement that is being read
         self._offset = 0
         self._head = bytearray()
@@ -129,20 +143,13 @@ class SqlLexer:
         self._begins = 0
         self._is_routine = False
         self._is_insert = False
-        self._rows = -1  # -1: before VALUES
+        self._rows = -1  # -1: VALUES has not come yet
         self._escapes = False
         self._tag = b""
         self._floor = 0  # no word begins before this place: a dollar-quoted string ended here
         self._depth = 0
         self._outer = _State.TEXT  # what a comment is in
-        # of COPY data
-        self._line_begins = False
-        self._columns = 0  # how many each row must have, 0 for any number
-        self._copy_offset = 0  # where the data begins
-        self._row_offset = 0  # where the row begins that is not all there yet
-        self._tabs = self._returns = 0  # in it
-        self._ends_in_return = False
-        self._line_end = b""  # of all rows, once it is known
+        self._copy_data = CopyData(self._not_a_row)
         # lines before the place in the buffer up to which they were counted
         self._lines = 0
         self._lines_to = 0
@@ -174,7 +181,7 @@ class SqlLexer:
 
     def set_columns(self, columns: int) -> None:
         """Set the number of columns of the COPY that is being reported, 0 where it is not known."""
-        self._columns = columns
+        self._copy_data.columns = columns
 
     def skip_mark(self, length: int) -> None:
         """Called before `feed`: `length` bytes precede the text, and are not fed."""
@@ -183,6 +190,7 @@ class SqlLexer:
     def set_standard_strings(self, on: bool) -> None:
         """Set standard_conforming_strings, from the next statement on."""
         self._standard_strings = on
+        self._patterns = PATTERNS[on]
         self._prefix, self._streak = b"", 0
 
     def set_encoding(self, name: str) -> None:
@@ -203,34 +211,20 @@ class SqlLexer:
             self._add(chunk[start : start + _MASKED_PIECE_BYTES])
 
     def feed_rows(self, chunk: bytes) -> bool:
-        r"""Read a chunk that consists of rows of the current COPY; returns False for any other: `feed` it then.
+        """Read a chunk that is nothing but rows of the COPY data that is being read, else return False: feed it then.
 
-        Most of a large table is read here, in one pass: without the bytes that have no meaning in COPY data, what
-        remains of a chunk shows how many rows and columns it has, and whether it contains anything else.
+        Most of a large table is read here.
         """
         is_in_rows = self._state is _State.COPY and self._position == len(self._buffer) and not self._encoding
-        if not chunk or not is_in_rows or self._returns or self._line_end == b"\r\n":
+        if not chunk or not is_in_rows:
             return False
-        if self._base + self._position - self._copy_offset < len(chunk):
-            return False  # not known as large: its end may well be in this chunk
-        marks = chunk.translate(None, _NO_MARKS)
-        if b"\0" in marks or b"\r" in marks:
+        rows = self._copy_data.read_rows(chunk, self._base + self._position)
+        if rows is None:
             return False
-        if b"\\" in marks:
-            is_marker_possible = (
-                b"\n\\\n" in marks
-                or (self._line_begins and chunk[0] == 92)  # a backslash
-                or chunk.endswith((b"\n\\", b"\n\\."))
-            )
-            if is_marker_possible:
-                return False
-            marks = marks.translate(None, b"\\")
         self._replace_buffer(chunk)
-        rows, last = self._check_columns(0, len(chunk), marks)
-        if rows:
-            self._line_end = b"\n"
-        self._counted_rows(0, last, len(chunk), rows)
-        self._copied_to(len(chunk), rows)
+        self._position = self._lines_to = len(chunk)
+        self._lines += rows
+        self._handler.copied(rows, False)
         return True
 
     def finish(self) -> None:
@@ -277,7 +271,7 @@ class SqlLexer:
             self._lines_to = until
 
     def _mask(self, data: bytes) -> tuple[bytes, bytes]:
-        """Complete characters of the data, and the same masked; the beginning of a character waits for its rest."""
+        """Whole characters of the data, and the same masked; the beginning of a character waits for its rest."""
         whole, lexed = masked(data, self._encoding, self._final)
         self._undecided = data[len(whole) :]
         return whole, lexed
@@ -315,11 +309,11 @@ class SqlLexer:
         """Blanks, comments and simple statements; False when more text is needed."""
         while True:
             lexed, position = self._lexed, self._position
-            gap = GAP.match(lexed, position)
-            assert gap is not None  # the pattern also matches an empty text
-            end = gap.end()
+            found = GAP.match(lexed, position)
+            assert found is not None  # the pattern matches nothing, too
+            end = found.end()
             size = len(lexed)
-            if end == size or (lexed[end] == 45 and not lexed[end + 1 : end + 2].strip(b"-")):  # 45: '-'
+            if end == size or (lexed[end] == HYPHEN and not lexed[end + 1 : end + 2].strip(b"-")):
                 if not self._final:
                     return self._long_gap(position, end)
                 if lexed[end : end + 2] == b"--":
@@ -330,11 +324,11 @@ class SqlLexer:
             self._position = end
             if end == size:
                 return False
-            if lexed[end] == 92:  # a backslash
+            if lexed[end] == BACKSLASH:
                 self._outer = _State.BETWEEN
                 self._state = _State.COMMAND
                 return True
-            simple = PATTERNS[self._standard_strings].statement.match(lexed, end)
+            simple = self._patterns.statement.match(lexed, end)
             if simple is None or not self._simple_statement(end, simple.end()):
                 return self._begin_statement(end)
             if self._state is not _State.BETWEEN:
@@ -367,7 +361,7 @@ class SqlLexer:
             if ROUTINE.match(text):
                 return False
         elif first == b"INSERT":
-            single = PATTERNS[self._standard_strings].one_row.match(self._lexed, start)
+            single = self._patterns.one_row.match(self._lexed, start)
             if single is None:
                 return False
             rows = 1
@@ -393,7 +387,7 @@ class SqlLexer:
         """
         prefix = self._prefix
         if self._run[2] != prefix:
-            patterns = PATTERNS[self._standard_strings]
+            patterns = self._patterns
             begin, end_of_it = rb"\n" + re.escape(prefix), rb"\)(?: ON CONFLICT DO NOTHING)?;"
             self._run = (
                 re.compile(begin + patterns.values + end_of_it),
@@ -469,36 +463,36 @@ class SqlLexer:
         search = (STOP_IN_ROUTINE if self._is_routine else STOP).search
         limit = self._limit()
         while True:
-            match = search(lexed, self._position, limit)
-            if match is None:
+            found = search(lexed, self._position, limit)
+            if found is None:
                 self._position = limit
                 return False
-            start, end = match.span()
+            start, end = found.span()
             first = lexed[start]
-            if first == 39:  # '
+            if first == APOSTROPHE:
                 return self._begin_string(start)
-            if first == 34:  # "
+            if first == DOUBLE_QUOTE:
                 self._position = end
                 self._state = _State.IDENTIFIER
                 return True
-            if first == 40:  # (
+            if first == OPENING_PARENTHESIS:
                 if self._parens == 0 and self._is_insert:
                     self._open_row(start)
                 self._parens += 1
-            elif first == 41:  # )
+            elif first == CLOSING_PARENTHESIS:
                 if self._parens == 1 and self._is_insert and self._rows > 0:
                     end = self._more_rows(start)
                 self._parens = max(0, self._parens - 1)
-            elif first == 59:  # ;
+            elif first == SEMICOLON:
                 if self._parens == 0 and self._begins == 0:
                     self._end_statement(end)
                     return True
-            elif first == 36:  # $
+            elif first == DOLLAR_SIGN:
                 after = self._begin_dollar(start)
                 if after < 0:
                     return False
                 end = after
-            elif first == 92:  # a backslash
+            elif first == BACKSLASH:
                 if end == len(lexed) and not self._final:
                     self._position = start
                     return False
@@ -509,15 +503,15 @@ class SqlLexer:
                     self._outer = _State.TEXT
                     self._state = _State.COMMAND
                     return True
-            elif first in (45, 47):  # - or /
+            elif first in (HYPHEN, SLASH):
                 self._position = end
                 # A comment before the statement is none of its text.
                 is_begun = bool(self._head) or self._head_from < start
                 self._outer = _State.TEXT if is_begun else _State.BETWEEN
                 self._depth = 0
-                self._state = _State.LINE_COMMENT if first == 45 else _State.COMMENT
+                self._state = _State.LINE_COMMENT if first == HYPHEN else _State.COMMENT
                 return True
-            elif first == 58:  # :
+            elif first == COLON:
                 if end == len(lexed) and not self._final:
                     self._position = start
                     return False
@@ -528,7 +522,7 @@ class SqlLexer:
                 elif lexed[end : end + 1] in BLANK_BYTES and not BEFORE_A_CASE.match(lexed, start):
                     self._message(start)
             elif self._parens == 0:
-                self._count_begin(match[0].lower())
+                self._count_begin(found[0].lower())
             self._position = end
             if self._state is not _State.TEXT:
                 return True
@@ -565,10 +559,10 @@ class SqlLexer:
             self._rest -= 1
             return close + 1
         while True:
-            counted = rows_after(self._lexed, close, self._window, self._until_values, self._standard_strings)
-            if counted is None:  # no rows follow
+            found = rows_after(self._lexed, close, self._window, self._until_values, self._standard_strings)
+            if found is None:  # nothing follows that could be counted
                 return close + 1
-            end, rows, in_the_last = counted
+            end, rows, in_the_last = found
             if not rows:
                 if self._window <= LEAST_WINDOW_BYTES:
                     self._rest = REST_ROWS
@@ -610,11 +604,11 @@ class SqlLexer:
             first += 1
         if first < dollar:
             return dollar + 1
-        match = DOLLAR.match(lexed, dollar)
-        if match is not None:
-            self._tag = match[0]
+        found = DOLLAR.match(lexed, dollar)
+        if found is not None:
+            self._tag = found[0]
             self._state = _State.DOLLAR
-            return match.end()
+            return found.end()
         if not self._final and DOLLAR_BEGUN.match(lexed, dollar) and len(lexed) - dollar < LINE_BYTES:
             self._position = dollar
             return -1
@@ -684,12 +678,12 @@ class SqlLexer:
     def _comment(self) -> bool:
         """In a comment of C's kind, which nests."""
         while True:
-            match = COMMENT.search(self._lexed, self._position)
-            if match is None:
+            found = COMMENT.search(self._lexed, self._position)
+            if found is None:
                 self._position = max(self._position, len(self._lexed) - (1 if self._lexed[-1:] in (b"/", b"*") else 0))
                 return False
-            self._position = match.end()
-            if match[0] == b"/*":
+            self._position = found.end()
+            if found[0] == b"/*":
                 self._depth += 1
             elif self._depth:
                 self._depth -= 1
@@ -698,11 +692,11 @@ class SqlLexer:
                 return True
 
     def _line_comment(self) -> bool:
-        match = LINE_END.search(self._lexed, self._position)
-        if match is None:
+        found = LINE_END.search(self._lexed, self._position)
+        if found is None:
             self._position = len(self._lexed)
             return False
-        self._position = match.end()
+        self._position = found.end()
         self._state = self._outer
         return True
 
@@ -735,168 +729,28 @@ class SqlLexer:
             self._position = len(self._lexed)
             return False
         self._position = end + 1
-        self._line_begins = True
-        self._row_offset = self._copy_offset = self._base + end + 1
-        self._tabs = self._returns = 0
-        self._ends_in_return = False
-        self._line_end = b""
+        self._copy_data.begin(self._base + end + 1)
         self._is_stale = bool(self._encoding)
         self._state = _State.COPY
         return True
 
     def _copy(self) -> bool:
-        r"""Count rows up to the line `\.` (handleCopyIn() in copy.c; it may end in \r\n)."""
         buffer, start = self._buffer, self._position
-        size = len(buffer)
-        if start == size:
+        if start == len(buffer):
             return False
-        marker = -1
-        if self._line_begins and buffer[start] == 92:  # a backslash
-            length = _marker_length(buffer, start)
-            if length:
-                return self._end_copy(start, start, length)
-            if length is None and not self._final:
-                return False
-        # A search for one byte is many times as fast as one for four, and that faster than one for three.
-        marker = buffer.find(b"\\", start)
-        if marker > start and buffer.startswith(b"\n\\.\n", marker - 1):
-            return self._end_copy(start, marker, 3)
-        line = b"\n\\." if marker >= 0 and buffer.find(b"\r", start) >= 0 else b"\n\\.\n"
-        while marker >= 0:
-            marker = buffer.find(line, max(start, marker - 1))
-            if marker < 0:
-                break
-            length = _marker_length(buffer, marker + 1)
-            if length:
-                return self._end_copy(start, marker + 1, length)
-            if length is None and not self._final:
-                break
-            marker += 2
-        # What may be the beginning of the marker waits for the rest.
-        end = size
-        if marker >= 0:
-            end = marker + 1
-        elif not self._final and buffer.endswith((b"\n\\", b"\n\\."), start):
-            end = buffer.rfind(b"\n", start) + 1
-        self._copied_to(end, self._count_copied(start, end))
-        return False
-
-    def _copied_to(self, end: int, rows: int) -> None:
-        self._handler.copied(rows, False)
-        self._line_begins = self._buffer[end - 1] == 10
-        self._position = end
-
-    def _count_copied(self, start: int, end: int) -> int:
-        """How many rows end in this piece of COPY data; reports one that PostgreSQL refuses.
-
-        CopyReadLineText() in copyfromparse.c: all of a COPY's lines end as its first one does, and no other carriage
-        return is in them. NextCopyFrom(): each has as many columns as were named.
-        """
-        buffer = self._buffer
-        rows, last = self._check_columns(start, end, buffer[start:end].translate(None, _NO_COLUMN_ENDS))
-        if self._returns or self._line_end == b"\r\n" or buffer.find(b"\r", start, end) >= 0:
-            self._check_line_ends(start, last, end, rows)
-        elif rows:
-            self._line_end = b"\n"
-        self._counted_rows(start, last, end, rows)
-        return rows
-
-    def _check_columns(self, start: int, end: int, ends: bytes) -> tuple[int, int]:
-        """How many rows end in a piece of which these are the tabs and newlines, and where the last of them ends."""
-        buffer, columns = self._buffer, self._columns
-        if columns:
-            ends = b"\t" * self._tabs + ends
-            rows = len(ends) // columns
-            rest = ends[rows * columns :]
-            is_good = b"\n" not in rest and ends.startswith((b"\t" * (columns - 1) + b"\n") * rows)
-            if not is_good:
-                rows = ends.count(b"\n")
-                rest = ends[ends.rfind(b"\n") + 1 :]
-        else:
-            rows, rest, is_good = ends.count(b"\n"), b"", True
-        last = (buffer.rfind(b"\n", start, end) + 1 if rows else 0) or start
-        if rows and not is_good:
-            self._find_bad_row(start, last)
-        self._tabs = len(rest)
-        return rows, last
-
-    def _counted_rows(self, start: int, last: int, end: int, rows: int) -> None:
+        end, rows, is_at_end = self._copy_data.read(buffer, start, self._base, self._final)
+        if end == start:
+            return False
         self._count_lines(start)
-        self._lines += rows
-        self._lines_to = end
-        if rows:
-            self._row_offset = self._base + last
-
-    def _check_line_ends(self, start: int, last: int, end: int, rows: int) -> None:
-        buffer = self._buffer
-        if rows:
-            pairs = buffer.count(b"\r\n", start, last) + int(self._ends_in_return and buffer[start] == 10)
-            returns = self._returns + buffer.count(b"\r", start, last)
-            is_good = returns == 0 if self._line_end == b"\n" else returns == pairs == rows
-            if not is_good:
-                self._find_mixed_line_end(start, last)
-            self._line_end = self._line_end or b"\r\n"
-            self._returns = buffer.count(b"\r", last, end)
-        else:
-            self._returns += buffer.count(b"\r", start, end)
-        self._ends_in_return = end > start and buffer[end - 1] == 13
-
-    def _find_bad_row(self, start: int, last: int) -> None:
-        """Report the first row with another number of columns than the COPY; a tab after a backslash ends none."""
-        tabs = self._tabs
-        row_offset, line = self._row_offset, self.line_at(self._base + start)
-        offset = self._base + start
-        for number, row in enumerate(self._buffer[start:last].split(b"\n")[:-1]):
-            tabs += row.count(b"\t") - (_ESCAPED.findall(row).count(b"\t") if b"\\\t" in row else 0)
-            if tabs != self._columns - 1:
-                self._handler.not_a_row(
-                    row_offset, line + number, f"expected {self._columns} columns, found {tabs + 1}", number
-                )
-                return
-            offset += len(row) + 1
-            row_offset = offset
-            tabs = 0
-
-    def _find_mixed_line_end(self, start: int, last: int) -> None:
-        before, ends_in_return = self._returns, self._ends_in_return
-        row_offset, line = self._row_offset, self.line_at(self._base + start)
-        offset = self._base + start
-        for number, row in enumerate(self._buffer[start:last].split(b"\n")[:-1]):
-            ends_in_return = row.endswith(b"\r") or (not row and ends_in_return)
-            line_end = b"\r\n" if ends_in_return else b"\n"
-            if before + row.count(b"\r") != int(ends_in_return) or (self._line_end or line_end) != line_end:
-                self._handler.not_a_row(row_offset, line + number, _ONE_LINE_END, number)
-                return
-            self._line_end = line_end
-            offset += len(row) + 1
-            row_offset = offset
-            before, ends_in_return = 0, False
-
-    def _end_copy(self, start: int, marker: int, length: int) -> bool:
-        rows = self._count_copied(start, marker) if marker > start else 0
-        # Up to version 17 psql sends the marker too, and the server refuses one that does not end as the rows do.
-        if self._line_end and len(self._line_end) != length - 2:
-            self._handler.not_a_row(self._base + marker, self.line_at(self._base + marker), _ONE_LINE_END, rows)
-        self._position = marker + length
-        self._state = _State.BETWEEN
-        self._handler.copied(rows, True)
-        if self._is_stale:
+        self._lines += rows + is_at_end  # the marker is a line, too
+        self._position = self._lines_to = end
+        if is_at_end:
+            self._state = _State.BETWEEN
+        self._handler.copied(rows, is_at_end)
+        if is_at_end and self._is_stale:
             self._mask_rest()
-        return True
+        return is_at_end
 
-
-# All bytes but those that mean something in COPY data, or that no row has; and all but those that end a column.
-_NO_MARKS = bytes(code for code in range(256) if code not in b"\t\n\r\\\0")
-_NO_COLUMN_ENDS = bytes(code for code in range(256) if code not in b"\t\n")
-_ESCAPED = re.compile(rb"\\([\s\S])")
-_ONE_LINE_END = "expected one kind of line ends, LF or CRLF, and no other carriage return"
-
-
-def _marker_length(buffer: bytes, start: int) -> int | None:
-    r"""The length of the line `\.` at this place with its end, 0 when it is another line, None when it is cut off."""
-    piece = buffer[start : start + 4]
-    if piece[:3] == b"\\.\n":
-        return 3
-    if piece == b"\\.\r\n":
-        return 4
-    return None if b"\\.\r\n".startswith(piece) or b"\\.\n".startswith(piece) else 0
+    def _not_a_row(self, offset: int, reason: str, rows: int) -> None:
+        """At a row that PostgreSQL refuses, so many after the position."""
+        self._handler.not_a_row(offset, self.line_at(self._base + self._position) + rows, reason, rows)
