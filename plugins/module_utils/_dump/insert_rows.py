@@ -38,9 +38,9 @@ def rows_after(
     """
     separator = _USUAL_SEPARATOR
     if text[close : close + 5] != separator:
-        found = _SEPARATOR.match(text, close)
+        match = _SEPARATOR.match(text, close)
         if match is not None:
-            separator = found[0]
+            separator = match[0]
     stop = text.rfind(separator, close + 1, close + window)
     if stop < 0 and until_values:
         stop = _row_before(text, until_values, close, close + window)
