@@ -85,7 +85,7 @@ WHOLE = lines_of({"app": APP})
     ("lines", "tables", "words"),
     [
         (WHOLE[:2], None, "expected 2 tables of the database 'app', found 1"),
-        (WHOLE[1:], None, "is incomplete: expected"),
+        (WHOLE[1:], None, "incomplete"),
         (WHOLE, 3, "expected 3 tables, found 2"),
         ([], 1, "expected 1 tables, found 0"),
         ([WHOLE[0][:30]], None, "not of this version"),

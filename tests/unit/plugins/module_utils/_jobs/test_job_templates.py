@@ -54,7 +54,7 @@ def test_volume_of_the_backups(given: dict[str, Any], directory: str | None, exp
     [
         (plain(("tmp", "/tmp")), None, "found none"),
         (plain(("data", "/data"), ("share", "/mnt")), None, "found /data, /mnt"),
-        (plain(("data", "/data")), "/data2", "holds /data2, found none"),
+        (plain(("data", "/data")), "/data2", "contains /data2, found none"),
     ],
 )
 def test_ambiguous_volume_is_refused(given: dict[str, Any], directory: str | None, words: str) -> None:
