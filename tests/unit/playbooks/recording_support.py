@@ -23,7 +23,7 @@ CLUSTER = {
 }
 MODULES = {
     "fetch": "backup_fetch",
-    "look": "backup_info",
+    "info": "backup_info",
     "ensure": "backup_job",
     "prune": "backup_prune",
     "restore": "restore_database",

@@ -7,7 +7,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from plugins.module_utils.module_runner import FAILED_LOG_LINES, shortened
+from plugins.module_utils.module_runner import shortened
+from plugins.module_utils.script_output import FAILED_LOG_LINES
 
 
 def test_failure_result_is_short() -> None:

@@ -128,7 +128,7 @@ def test_signal_during_creation_and_deletion(deletion: Deletion) -> None:
 
         def interrupted(name: str, method: str = method, cluster: Cluster = cluster) -> None:
             if name == method:
-                cluster._fail = lambda _: None  # type: ignore[method-assign]
+                cluster._fail = lambda name: None  # type: ignore[method-assign]  # noqa: ARG005  # as mypy wants it
                 os.kill(os.getpid(), signal.SIGTERM)
                 time.sleep(1)
 
