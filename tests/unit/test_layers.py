@@ -45,7 +45,7 @@ OPTIONAL = frozenset({"isal"})
 KUBERNETES = frozenset({"ansible_collections", "kubernetes", "urllib3", "websocket"})
 
 # How many lines of code these modules may have; every other one has at most 150.
-LARGER_MODULES = {"backup_fetch": 210}
+LARGER_MODULES = {"backup_fetch": 211}
 
 
 @dataclass(frozen=True)

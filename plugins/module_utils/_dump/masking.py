@@ -28,7 +28,7 @@ _INCOMPLETE_PAIR = re.compile(rb"[\x80-\xfe]\Z")
 def masked(data: bytes, encoding: str, final: bool) -> tuple[bytes, bytes]:
     """Complete characters of the data, and the same with every longer character as bytes 0xff.
 
-    psql does so in psqlscan_prepare_buffer() of psqlscan.l. The beginning of a character waits for its rest, unless
+    psql does so in psqlscan_prepare_buffer() of psqlscan.l. The beginning of a character is kept, unless
     the data is `final`.
     """
     lexed = re.sub(MASKS[encoding], lambda found: b"\xff" * len(found[0]), data)

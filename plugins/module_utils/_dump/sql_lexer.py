@@ -143,7 +143,7 @@ class SqlLexer:
         self._begins = 0
         self._is_routine = False
         self._is_insert = False
-        self._rows = -1  # -1: VALUES has not come yet
+        self._rows = -1  # -1: before VALUES
         self._escapes = False
         self._tag = b""
         self._floor = 0  # no word begins before this place: a dollar-quoted string ended here
@@ -271,7 +271,7 @@ class SqlLexer:
             self._lines_to = until
 
     def _mask(self, data: bytes) -> tuple[bytes, bytes]:
-        """Whole characters of the data, and the same masked; the beginning of a character waits for its rest."""
+        """Complete characters of the data, and their masked form; the beginning of a character is kept for the next call."""
         whole, lexed = masked(data, self._encoding, self._final)
         self._undecided = data[len(whole) :]
         return whole, lexed

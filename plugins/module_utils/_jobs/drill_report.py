@@ -83,7 +83,7 @@ def parse_report(lines: Iterable[str], tables: int | None = None) -> DrillReport
                 _, codec, _, restored = databases[-1]
                 restored.append(_table(item, codec))
         except (ValueError, LookupError, TypeError) as error:
-            raise DrillError(f"the report of the drill is not of this version, or incomplete: {error!r}") from error
+            raise DrillError(f"the report of the drill is from another version, or incomplete: {error!r}") from error
     for database, _, expected, restored in databases:
         if len(restored) != expected:
             raise _incomplete(f"{expected} tables of the database '{database.name}'", len(restored))
