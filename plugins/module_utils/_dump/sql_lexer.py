@@ -271,7 +271,7 @@ class SqlLexer:
             self._lines_to = until
 
     def _mask(self, data: bytes) -> tuple[bytes, bytes]:
-        """Complete characters of the data, and their masked form; the beginning of a character is kept for the next call."""
+        """Complete characters of the data, and their masked form; the beginning of a character is kept."""
         whole, lexed = masked(data, self._encoding, self._final)
         self._undecided = data[len(whole) :]
         return whole, lexed
