@@ -24,9 +24,9 @@ OLDER = ("2026-01-01-020000", "2026-01-02-020000", "2026-01-03-020000")
 STEPS = {
     "dump": "pg_dumpall --no-password *",
     "read_back": "dd if=*.partial of=/dev/null *",
-    "sidecar_read": "cat *.sql.gz.sha256",
+    "checksum_file_read": "cat *.sql.gz.sha256",
     "publish": "ln *",
-    "sidecar": "chmod *.partial",
+    "checksum_file": "chmod *.partial",
     "initdb": "initdb *",
 }
 # The client "node" is the guest itself, as a pod's node mounts in its first network namespace.

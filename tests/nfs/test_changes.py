@@ -37,7 +37,7 @@ _CHANGED = "the volume does not hold what was written|the compressed dump cannot
         ),
         weekly("dump", ".*.partial", 'rm "$1"', "volume", id="open file removed"),
         pytest.param(
-            "sidecar_read",
+            "checksum_file_read",
             "postgres-backup-????-??-??-??????.sql.gz.sha256",
             'echo other >"$1"',
             "volume",

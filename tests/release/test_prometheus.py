@@ -176,10 +176,10 @@ def test_textfile_script_reports_the_volume(shell: list[str], promtool: Path, tm
     record.write_text('{"state":"failed","job":null,"reason":"{\\"state\\":\\"succeeded\\",","backup":null}\n')
     os.utime(record, (5000, 5000))
     backup = "postgres-backup-2026-11-2%d-020000.sql.gz"
-    for day, has_sidecar in ((0, True), (1, True), (2, False)):
+    for day, has_checksum_file in ((0, True), (1, True), (2, False)):
         (volume / (backup % day)).write_text("x" * (10 + day))
         os.utime(volume / (backup % day), (1000 + day, 1000 + day))
-        if has_sidecar:
+        if has_checksum_file:
             (volume / f"{backup % day}.sha256").touch()
     (volume / f"{backup.replace('backup-', 'backup-other-') % 3}").touch()
     said = metrics()

@@ -90,7 +90,7 @@ def test_nothing_is_written_through_a_link(sandbox: Sandbox, target: str, whole:
     for name in LINKS:
         (sandbox.volume / name).symlink_to(outside / target)
     # Unchecked, so that the run writes a checksum file for it, or marks it as damaged.
-    path = put_backup(sandbox.volume, OLD, sidecar=False)
+    path = put_backup(sandbox.volume, OLD, checksum_file=False)
     if not whole:
         path.write_bytes(path.read_bytes()[:-9])
     os.utime(path, (time.time() - DAY,) * 2)
@@ -112,8 +112,8 @@ def test_a_folder_in_the_place_of_the_record_is_said(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", f"/backups/{OLD}", f"../{OLD}", f"x{OLD}"])
-def test_a_sidecar_that_names_another_path_proves_nothing(offline: Sandbox, name: str) -> None:
-    put_backup(offline.volume, OLD, sidecar=False)
+def test_a_checksum_file_that_names_another_path_proves_nothing(offline: Sandbox, name: str) -> None:
+    put_backup(offline.volume, OLD, checksum_file=False)
     put(offline.volume / f"{OLD}.sha256", f"{'0' * 64}  {name}\n")
     (line,) = offline.run("list").check().backups
     assert (line["state"], line["sha256"]) == ("unchecked", None)

@@ -220,9 +220,9 @@ class Soak:
         """Every backup on the volume, and what is known of it."""
         found: dict[str, State] = {}
         for path in self._sandbox.backup_files():
-            sidecar, damaged = (path.with_name(f"{path.name}.{ending}") for ending in ("sha256", "damaged"))
+            checksum_file, damaged = (path.with_name(f"{path.name}.{ending}") for ending in ("sha256", "damaged"))
             found[path.name] = (
-                State.COMPLETE if sidecar.exists() else State.DAMAGED if damaged.exists() else State.UNCHECKED
+                State.COMPLETE if checksum_file.exists() else State.DAMAGED if damaged.exists() else State.UNCHECKED
             )
         return found
 

@@ -27,7 +27,7 @@ def test_newest_complete_backup_is_fetched(fetch: Fetch, volume: Path) -> None:
     put(volume, of_day(1))
     data = BACKUP + b"\0" * 100
     sha256 = put(volume, of_day(2), data)
-    put(volume, of_day(3), sidecar=False)
+    put(volume, of_day(3), checksum_file=False)
 
     checked = fetch("--check", "--diff", verify=True)
     assert (checked["failed"], checked["changed"], fetch.here) == (False, True, set()), checked
@@ -74,7 +74,7 @@ def test_backup_of_a_real_run_is_fetched_and_read(
 
 def test_unchecked_backup_is_fetched_with_a_warning(fetch: Fetch, volume: Path) -> None:
     """From somebody's own CronJob."""
-    sha256 = put(volume, of_day(1), sidecar=False)
+    sha256 = put(volume, of_day(1), checksum_file=False)
     done = fetch(verify=True)
     assert (done["failed"], done["backup_state"], done["sha256"]) == (False, "unchecked", sha256), done
     assert "no backup on the volume is complete" in json.dumps(done["warnings"])

@@ -29,12 +29,12 @@ def of_day(day: int) -> str:
     return f"{NAME}-2026-11-{day:02d}-020000.sql.gz"
 
 
-def put(folder: Path, name: str, data: bytes = BACKUP, sidecar: bool = True) -> str:
+def put(folder: Path, name: str, data: bytes = BACKUP, checksum_file: bool = True) -> str:
     """A backup on the volume; returns its sha256."""
     (folder / name).write_bytes(data)
     (folder / name).chmod(0o644)
     sha256 = hashlib.sha256(data).hexdigest()
-    if sidecar:
+    if checksum_file:
         (folder / f"{name}.sha256").write_text(f"{sha256}  {name}\n")
     return sha256
 

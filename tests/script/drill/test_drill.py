@@ -251,7 +251,7 @@ OLD = foreign.OLD_CLUSTER.replace(b"SET search_path = other", b"CREATE SCHEMA ot
 @pytest.mark.parametrize("by_parts", [False, True])
 @pytest.mark.parametrize("text", [weekly(OLD, id="lf"), pytest.param(crlf(OLD), id="crlf")])
 def test_a_dump_of_version_9_6(rehearsal: Rehearsal, text: bytes, by_parts: bool) -> None:
-    rehearsal.put(text, sidecar=by_parts)
+    rehearsal.put(text, checksum_file=by_parts)
     rehearsal.shim("nproc", "echo 3")
     outcome = run(rehearsal, drill_backup=NAME, drill_sections=sections_by_awk(text) if by_parts else "").check()
     assert counted(outcome)["app"] == {("public", "t"): 1, ("other", "t"): 2}
@@ -386,16 +386,16 @@ def test_an_extension_and_its_own_rows(rehearsal: Rehearsal, fresh_server: Serve
 
 
 def test_the_newest_complete_backup_is_taken(rehearsal: Rehearsal, small: bytes) -> None:
-    rehearsal.put(b"rubbish", NAME.replace("-22-", "-23-"), sidecar=False)
+    rehearsal.put(b"rubbish", NAME.replace("-22-", "-23-"), checksum_file=False)
     rehearsal.put(small)
     rehearsal.put(b"rubbish", NAME.replace("-22-", "-20-"))
     assert run(rehearsal).check().result["backup"] == NAME
 
 
-def test_one_without_sidecar_is_read_to_its_end(rehearsal: Rehearsal, small: bytes) -> None:
-    rehearsal.put(small, sidecar=False)
+def test_one_without_checksum_file_is_read_to_its_end(rehearsal: Rehearsal, small: bytes) -> None:
+    rehearsal.put(small, checksum_file=False)
     assert run(rehearsal, drill_backup=NAME).check().result["sha256"]
-    rehearsal.put(small[: small.index(b"-- PostgreSQL database cluster dump complete")], sidecar=False)
+    rehearsal.put(small[: small.index(b"-- PostgreSQL database cluster dump complete")], checksum_file=False)
     assert_failed(rehearsal, run(rehearsal, drill_backup=NAME), "not complete", heals=False)
 
 
@@ -413,14 +413,14 @@ def damaged(data: bytes, how: str) -> bytes:
 
 
 @pytest.mark.parametrize("how", ["flipped", "cut", "cut early", "appended"])
-def test_a_file_that_is_not_what_its_sidecar_says(rehearsal: Rehearsal, small: bytes, how: str) -> None:
+def test_a_file_that_is_not_what_its_checksum_file_says(rehearsal: Rehearsal, small: bytes, how: str) -> None:
     path = rehearsal.put(small)
     path.write_bytes(damaged(path.read_bytes(), how))
     assert_failed(rehearsal, run(rehearsal), "does not match its checksum file")
 
 
 @pytest.mark.parametrize("how", ["flipped", "cut"])
-def test_a_damaged_file_whose_sidecar_agrees(rehearsal: Rehearsal, small: bytes, how: str) -> None:
+def test_a_damaged_file_whose_checksum_file_agrees(rehearsal: Rehearsal, small: bytes, how: str) -> None:
     path = rehearsal.put(small)
     rehearsal.put_compressed(damaged(path.read_bytes(), how))
     outcome = run(rehearsal)
@@ -428,7 +428,7 @@ def test_a_damaged_file_whose_sidecar_agrees(rehearsal: Rehearsal, small: bytes,
 
 
 def test_one_marked_as_damaged(rehearsal: Rehearsal, small: bytes) -> None:
-    path = rehearsal.put(small, sidecar=False)
+    path = rehearsal.put(small, checksum_file=False)
     path.with_name(f"{NAME}.damaged").write_text("gzip cannot read it\n")
     assert_failed(rehearsal, run(rehearsal, drill_backup=NAME), "is damaged", "gzip cannot read it", heals=False)
 

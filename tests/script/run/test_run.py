@@ -33,7 +33,7 @@ def _dump(path: Path) -> bytes:
     return gzip.decompress(path.read_bytes())
 
 
-def _check_sidecar(path: Path) -> None:
+def _check_checksum_file(path: Path) -> None:
     """As a person on the NAS does it."""
     command = [str(program("sha256sum")), "-c", f"{path.name}.sha256"]
     checked = subprocess.run(command, cwd=path.parent, check=True, capture_output=True, text=True)
@@ -87,7 +87,7 @@ def test_what_lies_on_the_volume(good: GoodRun) -> None:
     assert {entry.name for entry in volume.iterdir()} == {path.name, f"{path.name}.sha256", "last-run.json"}
     assert good.begun <= created(path.name, good.sandbox.name) <= datetime.now(UTC)
     assert path.stat().st_mode & 0o7777 == 0o640
-    _check_sidecar(path)
+    _check_checksum_file(path)
     (line,) = good.sandbox.run("list").check().backups
     assert line["state"] == "complete"
     assert line["size_bytes"] == path.stat().st_size
@@ -136,7 +136,7 @@ def test_result_termination_message_and_last_run_agree(good: GoodRun) -> None:
 
 @under_all
 def test_the_log_has_a_line_for_every_step(good: GoodRun) -> None:
-    for word in ("dump", "read back", "sidecar", good.path.name, "gzip", "18."):
+    for word in ("dump", "read back", "checksum file", good.path.name, "gzip", "18."):
         assert word in good.outcome.log
     assert all(datetime.fromisoformat(line.split()[0]).tzinfo for line in good.outcome.log.splitlines())
 
@@ -254,7 +254,7 @@ def test_two_runs_at_once_give_two_backups(sandbox: Sandbox) -> None:
     assert len(set(names)) == 3
     for path in sandbox.backup_files():
         assert _dump(path).endswith(END)
-        _check_sidecar(path)
+        _check_checksum_file(path)
     assert sandbox.partials() == []
 
 

@@ -19,7 +19,7 @@ from tests.dump import foreign
 
 from ..support.sandbox import Sandbox
 from ..support.server import Server
-from ..support.volume import DUMP, END, HOUR, backup_name, give, put, put_backup, sidecar_line, snapshot
+from ..support.volume import DUMP, END, HOUR, backup_name, checksum_line, give, put, put_backup, snapshot
 
 OLD = datetime(2025, 6, 1, 2, tzinfo=UTC)
 NAME = "postgres-backup-2025-06-01-020000.sql.gz"
@@ -51,7 +51,7 @@ def test_a_plain_backup_becomes_complete_without_a_change(sandbox: Sandbox, serv
     assert _states(sandbox)[NAME] == ("unchecked", ["unchecked"])
     sandbox.run("run").check()
     assert snapshot(sandbox.volume)[NAME.encode()] == before
-    assert Path(f"{path}.sha256").read_text() == sidecar_line(NAME, path.read_bytes())
+    assert Path(f"{path}.sha256").read_text() == checksum_line(NAME, path.read_bytes())
     assert _states(sandbox)[NAME][0] == "complete"
 
 
@@ -232,14 +232,16 @@ def test_several_members_in_one_file_are_fine(sandbox: Sandbox) -> None:
     assert _states(sandbox)[path.name][0] == "complete"
 
 
-@pytest.mark.parametrize("sidecar", ["rubbish\n", "", f"{'a' * 64}  other.sql.gz\n"], ids=["rubbish", "empty", "other"])
-def test_a_sidecar_that_does_not_name_it_proves_nothing(sandbox: Sandbox, sidecar: str) -> None:
-    path = put_backup(sandbox.volume, NAME, sidecar=False, age=2 * HOUR)
-    put(Path(f"{path}.sha256"), sidecar, 2 * HOUR)
+@pytest.mark.parametrize(
+    "checksum_file", ["rubbish\n", "", f"{'a' * 64}  other.sql.gz\n"], ids=["rubbish", "empty", "other"]
+)
+def test_a_checksum_file_that_does_not_name_it_proves_nothing(sandbox: Sandbox, checksum_file: str) -> None:
+    path = put_backup(sandbox.volume, NAME, checksum_file=False, age=2 * HOUR)
+    put(Path(f"{path}.sha256"), checksum_file, 2 * HOUR)
     give(sandbox.volume, sandbox.uid)
     sandbox.run("run").check()
     assert _states(sandbox)[NAME][0] == "complete"
-    assert Path(f"{path}.sha256").read_text() == sidecar_line(NAME, path.read_bytes())
+    assert Path(f"{path}.sha256").read_text() == checksum_line(NAME, path.read_bytes())
 
 
 def test_unchecked_ones_take_no_slot_and_go_once_seven_newer_are_complete(sandbox: Sandbox) -> None:
@@ -248,7 +250,7 @@ def test_unchecked_ones_take_no_slot_and_go_once_seven_newer_are_complete(sandbo
     old = [backup_name(sandbox.name, now - timedelta(days=day)) for day in (100, 101)]
     between = backup_name(sandbox.name, now - timedelta(days=3, hours=1))
     for name in [*old, between]:
-        put_backup(sandbox.volume, name, sidecar=False)
+        put_backup(sandbox.volume, name, checksum_file=False)
     for day in range(1, 6):
         put_backup(sandbox.volume, backup_name(sandbox.name, now - timedelta(days=day)))
     give(sandbox.volume, sandbox.uid)

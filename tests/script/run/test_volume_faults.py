@@ -69,7 +69,7 @@ def test_full_from_the_start(small: Sandbox, free: int) -> None:
     assert small.partials() == []
 
 
-@pytest.mark.parametrize("step", ["sidecar", "record"])
+@pytest.mark.parametrize("step", ["checksum_file", "record"])
 def test_full_at_a_later_step(small: Sandbox, step: str) -> None:
     """The dump fits exactly; then there is no space for the checksum file, or for the last record."""
     small.run("run").check()
@@ -78,7 +78,7 @@ def test_full_at_a_later_step(small: Sandbox, step: str) -> None:
     for entry in small.volume.iterdir():
         entry.unlink()
     fill_volume(small, 2)
-    blocks = -(-size // 4096) * 4096 + (4096 if step == "sidecar" else 8192)
+    blocks = -(-size // 4096) * 4096 + (4096 if step == "checksum_file" else 8192)
     _leave_free(small.volume, blocks)
     before = snapshot(small.volume)
     outcome = small.run("run")

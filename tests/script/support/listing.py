@@ -17,7 +17,7 @@ from .volume import HOUR, backup_name
 Json = dict[str, object]
 
 
-class Sidecar(Enum):
+class ChecksumFile(Enum):
     """What may be next to a backup as `.sha256`: its text, and whether that makes the backup complete."""
 
     EXACT = ("{hash}  {name}\n", True)
@@ -63,7 +63,7 @@ class Item:
     """One backup on the volume. A number is a moment relative to now, in seconds."""
 
     when: datetime | int
-    sidecar: Sidecar = Sidecar.EXACT
+    checksum_file: ChecksumFile = ChecksumFile.EXACT
     damage: str | None = None
     pinned: bool = False
     size: int = 20
@@ -73,7 +73,7 @@ class Item:
 
     @property
     def state(self) -> model.State:
-        if self.sidecar.complete:
+        if self.checksum_file.complete:
             return model.State.COMPLETE
         return model.State.UNCHECKED if self.damage is None else model.State.DAMAGED
 
@@ -121,7 +121,7 @@ class Listing:
         }
 
 
-_IRREGULAR = (Sidecar.FOLDER, Sidecar.FIFO, Sidecar.LINK)
+_IRREGULAR = (ChecksumFile.FOLDER, ChecksumFile.FIFO, ChecksumFile.LINK)
 
 
 def _make(path: bytes, kind: Kind, age: int, now: datetime) -> None:
@@ -138,15 +138,15 @@ def _make(path: bytes, kind: Kind, age: int, now: datetime) -> None:
     os.utime(path, (when, when), follow_symlinks=False)
 
 
-def _make_sidecar(path: Path, item: Item, name: str) -> None:
-    if item.sidecar is Sidecar.NONE:
+def _make_checksum_file(path: Path, item: Item, name: str) -> None:
+    if item.checksum_file is ChecksumFile.NONE:
         return
-    text = item.sidecar.text.format(hash=item.hash(), name=name)
-    if item.sidecar is Sidecar.FOLDER:
+    text = item.checksum_file.text.format(hash=item.hash(), name=name)
+    if item.checksum_file is ChecksumFile.FOLDER:
         path.mkdir()
-    elif item.sidecar is Sidecar.FIFO:
+    elif item.checksum_file is ChecksumFile.FIFO:
         os.mkfifo(path)
-    elif item.sidecar is Sidecar.LINK:
+    elif item.checksum_file is ChecksumFile.LINK:
         target = path.parent / f"target-of-{name}"
         target.write_text(text)
         path.symlink_to(target.name)
@@ -206,7 +206,7 @@ def place(listing: Listing, volume: Path, now: datetime) -> Placed:
         if names.setdefault(name, item) is not item:
             continue
         (volume / name).write_bytes(b"x" * item.size)
-        _make_sidecar(volume / f"{name}.sha256", item, name)
+        _make_checksum_file(volume / f"{name}.sha256", item, name)
         if item.damage is not None:
             (volume / f"{name}.damaged").write_text(f"{item.damage}\nmore\n", encoding="utf-8")
         if item.pinned:
@@ -224,7 +224,7 @@ def place(listing: Listing, volume: Path, now: datetime) -> Placed:
         for name, item in names.items()
     }
     judged = model.judge(keys.values(), listing.policy, now)
-    odd = frozenset(f"{name}.sha256" for name, item in names.items() if item.sidecar in _IRREGULAR)
+    odd = frozenset(f"{name}.sha256" for name, item in names.items() if item.checksum_file in _IRREGULAR)
     verdicts = {name: judged[key] for name, key in keys.items()}
     return Placed(listing, now, names, verdicts, orphans, odd)
 

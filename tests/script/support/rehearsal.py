@@ -51,14 +51,14 @@ class Rehearsal(Sandbox):
         # The script's PATH need not have these.
         return [*enter, "-i", *(f"{name}={value}" for name, value in values.items())], dict(os.environ)
 
-    def put(self, dump: bytes, name: str = NAME, sidecar: bool = True) -> Path:
+    def put(self, dump: bytes, name: str = NAME, checksum_file: bool = True) -> Path:
         """A backup on the volume; `dump` is its text."""
-        return self.put_compressed(gzip.compress(dump, 1), name, sidecar)
+        return self.put_compressed(gzip.compress(dump, 1), name, checksum_file)
 
-    def put_compressed(self, data: bytes, name: str = NAME, sidecar: bool = True) -> Path:
+    def put_compressed(self, data: bytes, name: str = NAME, checksum_file: bool = True) -> Path:
         path = self.volume / name
         path.write_bytes(data)
-        if sidecar:
+        if checksum_file:
             (self.volume / f"{name}.sha256").write_text(f"{hashlib.sha256(data).hexdigest()}  {name}\n")
         give(self.volume, self.uid)
         return path

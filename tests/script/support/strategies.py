@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import strategies as st
 
 from . import retention_model as model
-from .listing import Item, Kind, Listing, Other, Sidecar
+from .listing import ChecksumFile, Item, Kind, Listing, Other
 from .volume import HOUR, backup_name
 
 PREFIXES = ("postgres-backup", "pg.backup", "a", "backup-2026", "x-2026-01-01-000000.sql.gz")
@@ -80,10 +80,12 @@ def _items(draw: st.DrawFn) -> list[Item]:
     items = []
     for moments in draw(st.lists(_histories, max_size=3)):
         for when in moments:
-            sidecar = draw(st.one_of(st.just(Sidecar.EXACT), st.just(Sidecar.EXACT), st.sampled_from(Sidecar)))
+            checksum_file = draw(
+                st.one_of(st.just(ChecksumFile.EXACT), st.just(ChecksumFile.EXACT), st.sampled_from(ChecksumFile))
+            )
             damage = draw(st.one_of(st.none(), st.none(), st.none(), st.sampled_from(_DAMAGES)))
             pinned = draw(st.sampled_from([False] * 7 + [True]))
-            items.append(Item(when, sidecar, damage, pinned, draw(st.integers(0, 255))))
+            items.append(Item(when, checksum_file, damage, pinned, draw(st.integers(0, 255))))
     return items
 
 

@@ -29,7 +29,7 @@ def created(name: str, prefix: str) -> datetime:
     return datetime.strptime(name, f"{prefix}-%Y-%m-%d-%H%M%S.sql.gz").replace(tzinfo=UTC)
 
 
-def sidecar_line(name: str, content: bytes) -> str:
+def checksum_line(name: str, content: bytes) -> str:
     return f"{hashlib.sha256(content).hexdigest()}  {name}\n"
 
 
@@ -42,12 +42,12 @@ def put(path: Path, content: bytes | str, age: float = 0, now: float | None = No
     return path
 
 
-def put_backup(volume: Path, name: str, dump: bytes = DUMP, *, sidecar: bool = True, age: float = 0) -> Path:
+def put_backup(volume: Path, name: str, dump: bytes = DUMP, *, checksum_file: bool = True, age: float = 0) -> Path:
     """A backup with, or without, its checksum file."""
     content = gzip.compress(dump, 1, mtime=0)
     path = put(volume / name, content, age)
-    if sidecar:
-        put(volume / f"{name}.sha256", sidecar_line(name, content), age)
+    if checksum_file:
+        put(volume / f"{name}.sha256", checksum_line(name, content), age)
     return path
 
 

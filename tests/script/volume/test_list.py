@@ -41,7 +41,7 @@ def test_an_empty_volume(offline: Sandbox) -> None:
 
 def test_one_line_for_each_backup_newest_first_then_the_volume(offline: Sandbox) -> None:
     for age in (3, 0, 2, 1):
-        put_backup(offline.volume, _name(offline, age), sidecar=age != 2)
+        put_backup(offline.volume, _name(offline, age), checksum_file=age != 2)
     outcome = offline.run("list").check()
     assert [item["type"] for item in outcome.objects] == ["backup"] * 4 + ["volume"]
     assert [line["name"] for line in outcome.backups] == [_name(offline, age) for age in range(4)]
@@ -51,7 +51,7 @@ def test_one_line_for_each_backup_newest_first_then_the_volume(offline: Sandbox)
 
 def test_it_says_what_a_dry_prune_says(offline: Sandbox) -> None:
     for age in range(12):
-        put_backup(offline.volume, _name(offline, age), sidecar=age % 4 != 3)
+        put_backup(offline.volume, _name(offline, age), checksum_file=age % 4 != 3)
     before = snapshot(offline.volume)
     listed = offline.run("list").check()
     assert listed.backups == offline.run("prune", "--dry-run").check().backups
@@ -151,7 +151,7 @@ def test_a_last_run_with_bytes_that_are_no_text(offline: Sandbox) -> None:
     ids=lambda line: repr(line[:12]),
 )  # fmt: skip
 def test_any_reason_of_damage_gives_valid_json(offline: Sandbox, first_line: bytes) -> None:
-    put_backup(offline.volume, _name(offline), sidecar=False)
+    put_backup(offline.volume, _name(offline), checksum_file=False)
     put(offline.volume / f"{_name(offline)}.damaged", first_line + b"\nsecond line\n")
     (line,) = offline.run("list").check().backups
     assert line["state"] == "damaged"
@@ -181,7 +181,7 @@ def _dangling(path: Path) -> None:
 def test_what_is_no_file_is_not_waited_for(offline: Sandbox, suffix: str, make: object) -> None:
     assert callable(make)
     if suffix:
-        put_backup(offline.volume, _name(offline), sidecar=False)
+        put_backup(offline.volume, _name(offline), checksum_file=False)
     make(offline.volume / f"{_name(offline)}{suffix}")
     make(offline.volume / "last-run.json")
     outcome = offline.run("list", timeout=20).check()

@@ -80,7 +80,7 @@ def test_sizes_beyond_32_bits(offline: Sandbox) -> None:
     assert outcome.result["deleted"] == names[1:] or sorted(outcome.result["deleted"]) == sorted(names[1:])
 
 
-def test_a_backup_goes_before_its_sidecars(offline: Sandbox) -> None:
+def test_a_backup_goes_before_its_checksum_files(offline: Sandbox) -> None:
     """A prune that is killed leaves a checksum file without backup, never a complete backup that seems unchecked."""
     names = _place(offline, *_days(4))
     log = put(offline.tmp.parent / f"{offline.tmp.name}.removals", "")

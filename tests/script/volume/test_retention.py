@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from ..support import combinations
 from ..support import retention_model as model
 from ..support.combinations import Combination, under_all
-from ..support.listing import Item, Listing, Other, Placed, Sidecar, place
+from ..support.listing import ChecksumFile, Item, Listing, Other, Placed, place
 from ..support.sandbox import Sandbox
 from ..support.strategies import ANCHORS, EVERY_RULE, IMPOSSIBLE, listings, near_names
 from ..support.volume import HOUR, Entry, give, snapshot, without
@@ -114,8 +114,8 @@ _TRAPS = {
     "every checksum file": Listing(
         "postgres-backup",
         tuple(
-            Item(ANCHORS[-1] - timedelta(days=number), sidecar, damage)
-            for number, (sidecar, damage) in enumerate(product(Sidecar, (None, "ends early")))
+            Item(ANCHORS[-1] - timedelta(days=number), checksum_file, damage)
+            for number, (checksum_file, damage) in enumerate(product(ChecksumFile, (None, "ends early")))
         ),
         policy=model.Policy(keep_last=3),
     ),
