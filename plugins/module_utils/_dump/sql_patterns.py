@@ -68,7 +68,7 @@ def _simple(strings: bytes, levels: int, with_messages: bool = False) -> bytes:
     if not with_messages:
         atoms += rb"|:(?![" + SPACE + rb"])"
     pattern = plain + rb"(?:(?:" + atoms + rb")" + plain + rb")*"
-    for _ in range(levels):
+    for _level in range(levels):
         pattern = plain + rb"(?:(?:" + atoms + rb"|\(" + pattern + rb"\))" + plain + rb")*"
     return pattern
 

@@ -194,7 +194,8 @@ check_hash() {
         sha256=$volume_hash
         is_complete_dump || {
             find_damage
-            fail_for_good "the backup is not complete" "$backup, which has no checksum file, does not end with the completion marker of pg_dumpall${damage:+: $damage}" \
+            fail_for_good "the backup is not complete" \
+                "$backup, which has no checksum file, does not end with the completion marker of pg_dumpall${damage:+: $damage}" \
                 "Run the drill with another backup; this one cannot be restored."
         }
     elif [ "$volume_hash" != "$sha256" ]; then

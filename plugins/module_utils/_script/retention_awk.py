@@ -126,7 +126,8 @@ function add(i, reason) { if (i in why) why[i] = why[i] "," json(reason); else w
 # The time in a name contains nothing that must be escaped in JSON.
 function print_backup(i,    stamp) {
     stamp = substr(name[i], stamp_at)
-    printf "{\"type\":\"backup\",\"name\":%s%s\",\"created\":\"%sT%s:%s:%sZ\",\"size_bytes\":%.0f,\"sha256\":%s,\"state\":\"%s\",\"future\":%s,\"verdict\":\"%s\",\"reasons\":[%s]}\n", \
+    printf "{\"type\":\"backup\",\"name\":%s%s\",\"created\":\"%sT%s:%s:%sZ\",\"size_bytes\":%.0f," \
+        "\"sha256\":%s,\"state\":\"%s\",\"future\":%s,\"verdict\":\"%s\",\"reasons\":[%s]}\n", \
         quoted_prefix, stamp, substr(stamp, 1, 10), substr(stamp, 12, 2), substr(stamp, 14, 2), substr(stamp, 16, 2), size[i], \
         i in sha256 ? "\"" sha256[i] "\"" : "null", state[i], i in future ? "true" : "false", i in verdict ? verdict[i] : "keep", why[i]
 }
