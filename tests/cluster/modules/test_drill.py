@@ -328,7 +328,7 @@ NO_IMAGE = json.dumps(
         ({"size_limit": "ten"}, "size_limit: expected a size"),
         ({"timeout": "soon"}, "timeout: expected a duration"),
         ({"settings": {"a b": 1}}, "settings: expected names"),
-        ({"contents": {"x": 1}}, "contents: expected what backup_fetch"),
+        ({"contents": {"x": 1}}, "contents: expected those that backup_fetch"),
         ({"stuck_timeout": "x"}, "startup_timeout: expected a duration"),
         ({"backup": "../x"}, "backup: expected the name"),
     ],
@@ -375,7 +375,7 @@ def test_playbook_drills_and_prints_a_table(ansible: Ansible, namespace: str, fo
     play = ansible("homelab.postgres_backup.drill", **given)
     assert play.status == 0, play.output
     assert play.changed == 0
-    assert '"result   passed: every table has the rows that the backup holds"' in play.output
+    assert '"result   passed: every table has the rows that the backup contains"' in play.output
     nothing_stays(namespace)
     assert list(ansible.folder.iterdir()) == []
 
@@ -401,7 +401,7 @@ def test_playbook_compares_with_kept_contents(ansible: Ansible, namespace: str, 
     given: dict[str, Any] = {"postgres_backup_namespace": namespace, "postgres_backup_drill_contents": "contents.json"}
     play = ansible("homelab.postgres_backup.drill", **given)
     assert play.status == 0, play.output
-    assert "every table has the rows that the backup holds" in play.output
+    assert "every table has the rows that the backup contains" in play.output
 
     contents["databases"][-1]["tables"].append({"schema": "public", "name": "gone", "rows": 1})
     kept.write_text(json.dumps(contents))
