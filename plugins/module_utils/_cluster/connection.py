@@ -150,7 +150,7 @@ class Connection:
         return self.call(f"the claim '{namespace}/{name}'", _path("v1", namespace, "persistentvolumeclaims", name))
 
     def volume(self, name: str) -> Object:
-        return self.call(f"the volume '{name}'", f"/api/v1/persistentvolumes/{quote(name, safe='')}")
+        return self.call(f"the volume '{name}'", f"/api/v1/persistentvolumes/{_quoted(name)}")
 
     def service(self, namespace: str, name: str) -> Object:
         return self.call(f"the service '{namespace}/{name}'", _path("v1", namespace, "services", name))
@@ -162,7 +162,7 @@ class Connection:
         return self.call(f"the Secret '{namespace}/{name}'", _path("v1", namespace, "secrets", name))
 
     def namespace(self, name: str) -> Object:
-        return self.call(f"the namespace '{name}'", f"/api/v1/namespaces/{quote(name, safe='')}")
+        return self.call(f"the namespace '{name}'", f"/api/v1/namespaces/{_quoted(name)}")
 
     def storage_classes(self) -> list[Object]:
         return [*self.call("the StorageClasses", "/apis/storage.k8s.io/v1/storageclasses")["items"]]
@@ -201,7 +201,7 @@ def _quoted(name: str) -> str:
 def _path(version: str, namespace: str, kind: str, name: str = "") -> str:
     """The API's path of an object, or of all of its kind (Kubernetes API concepts, "Resource URIs")."""
     group = f"apis/{version}" if "/" in version else f"api/{version}"
-    return f"/{group}/namespaces/{quote(namespace, safe='')}/{kind}" + (f"/{quote(name, safe='')}" if name else "")
+    return f"/{group}/namespaces/{_quoted(namespace)}/{kind}" + (f"/{_quoted(name)}" if name else "")
 
 
 def _api_error(error: Any, what: str) -> ClusterError:
