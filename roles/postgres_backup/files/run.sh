@@ -7,16 +7,17 @@
 # shellcheck disable=SC2329 # stage() and hooks call functions by name
 
 run() {
-    step=prepare step_began=$(now_epoch) step_seconds='' step_group='' watch_group='' partial=''
+    step=prepare run_began=$(now_epoch) step_began=$(now_epoch) step_seconds='' step_group='' watch_group='' partial=''
     started=$(now_iso) attempts='' warnings='' deleted=0 skipped='[]' invalid='[]'
     publishing=no pending_signal='' ended_by='' ended_at_start=no
     final_name='' sha256='' bytes='' uncompressed_bytes='' server_version='' client_version='' read_mode='' can_list=no
+    backup_state='' dumped_databases='' failed_list='' failed_databases=0 excluded='[]' inaccessible_databases='' free=''
     keep_streams
     on_failure=end_failed_run
     catch_signals end_run_by_signal TERM INT HUP USR1
     read_configuration
     read_server_configuration
-    require_tools psql pg_dumpall awk cp cut dd find grep gzip head mkfifo mktemp sed sha256sum sort stat sync tail tee touch tr
+    require_tools psql pg_dump pg_dumpall awk cmp cp cut dd find grep gzip head mkfifo mktemp sed sha256sum sort stat sync tail tee touch tr
     require_work_folder
     time_of_name=$(date -u +%Y-%m-%d-%H%M%S)
 
@@ -30,19 +31,28 @@ run() {
     step=check_unchecked
     check_unchecked
     step=retention
-    retain
+    # Nothing is deleted after a run that failed.
+    [ "$failed_databases" -gt 0 ] || retain
     end_step retention
 
     end_watch
     # A signal after this point does not change the result.
     trap '' TERM INT HUP USR1
+    if [ "$failed_databases" -gt 0 ]; then end_incomplete_run; fi
     recovered_from=$reason reason=null last_reason=null
     succeeded=$(run_result succeeded)
-    write_last_run "$succeeded" || warn "last-run.json could not be written"
+    write_last_run "$succeeded" || warn "${last_run_file##*/} could not be written"
+    append_history "$(history_line succeeded null)"
     write_termination_message "$succeeded" run_result succeeded
     log "OK: $final_name, $(human_bytes "$bytes"), verified; $deleted deleted by retention"
     printf '%s\n' "$succeeded"
     clean_up
+}
+
+# end_incomplete_run: the backup is published, but databases are missing in it.
+end_incomplete_run() {
+    if [ "$failed_databases" -eq 1 ]; then incomplete_what="1 database could not be dumped"; else incomplete_what="$failed_databases databases could not be dumped"; fi
+    fail_with "$failed_status" "$incomplete_what; the other $dumped_databases are in $final_name" "$failed_text" "$first_advice"
 }
 
 prepare() {
@@ -68,7 +78,7 @@ prepare() {
     end_step prepare
 }
 
-# take_over_earlier_attempt: reads from last-run.json the result of an earlier attempt of this Job, or of an interrupted
+# take_over_earlier_attempt: reads from the record of the last run the result of an earlier attempt of this Job, or of an interrupted
 # run. It sets `attempts` last: after a signal, end_failed_run calls it again if `attempts` is empty.
 take_over_earlier_attempt() {
     this_attempt=1 reason=null last_reason=null recovered_from=null earlier_last_reason=null
@@ -100,7 +110,7 @@ remove_stale_partials() {
     find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name ".$name_pattern.$POSTGRES_BACKUP_POD.partial" \
         -o -name ".$name_pattern.$(printf '%.58s' "${POSTGRES_BACKUP_JOB:-/}-")?????.partial" \
         -o \( -name ".$name_pattern.*.partial" -mmin +1440 \) \) -exec rm -f {} + 2>/dev/null
-    find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name '.last-run.json.*' -o -name ".$name_pattern.sha256.*" \
+    find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name ".$POSTGRES_BACKUP_NAME.last-run.json.*" -o -name '.last-run.json.*' -o -name ".$name_pattern.sha256.*" \
         -o -name ".$name_pattern.damaged.*" \) -mmin +1440 -exec rm -f {} + 2>/dev/null
 }
 
@@ -118,17 +128,17 @@ step_watch() {
     kill -USR1 "$1"
 }
 
-# heartbeat MAIN PARTIAL: each minute, touches last-run.json and logs the progress.
+# heartbeat MAIN PARTIAL: each minute, touches the record of the run and logs the progress.
 heartbeat() {
     minutes=0
     while sleep 60 && kill -0 "$1" 2>/dev/null; do
         minutes=$((minutes + 1))
-        [ ! -e "$POSTGRES_BACKUP_DIR/last-run.json" ] || touch "$POSTGRES_BACKUP_DIR/last-run.json" 2>/dev/null
+        [ ! -e "$last_run_file" ] || touch "$last_run_file" 2>/dev/null
         bytes=$(stat -c %s "$2" 2>/dev/null) && log "still running after $minutes min; $(human_bytes "$bytes") written"
     done
 }
 
-# publish: writes the checksum file, then renames the partial file. The checksum file reserves the name: two runs in the
+# publish: writes the checksum file and the manifest, then renames the partial file. The checksum file reserves the name: two runs in the
 # same second make two backups.
 publish() {
     chmod "$file_mode" "$partial" 2>/dev/null || warn "the volume does not allow setting the mode of a file to $file_mode"
@@ -150,9 +160,15 @@ publish() {
         rm -f "$checksum_file" 2>/dev/null
         fail_write "$message" "$write_fault"
     fi
-    chmod "$file_mode" "$checksum_file" 2>/dev/null || :
+    manifest_file=$POSTGRES_BACKUP_DIR/$candidate.json
+    rm -f "$manifest_file" 2>/dev/null
+    if ! write_manifest "$manifest_file" "$candidate"; then
+        rm -f "$manifest_file" "$checksum_file" 2>/dev/null
+        fail_write "$message" "$write_fault"
+    fi
+    chmod "$file_mode" "$checksum_file" "$manifest_file" 2>/dev/null || :
     if [ -n "$pending_signal" ]; then
-        rm -f "$checksum_file" 2>/dev/null
+        rm -f "$manifest_file" "$checksum_file" 2>/dev/null
         publishing=no
         end_run_by_signal "$pending_signal"
     fi
@@ -160,7 +176,7 @@ publish() {
     if ln "$partial" "$POSTGRES_BACKUP_DIR/$candidate" 2>/dev/null; then
         rm -f "$partial"
     elif [ -e "$POSTGRES_BACKUP_DIR/$candidate" ] || ! message=$(mv "$partial" "$POSTGRES_BACKUP_DIR/$candidate" 2>&1); then
-        rm -f "$checksum_file" 2>/dev/null
+        rm -f "$manifest_file" "$checksum_file" 2>/dev/null
         fail_write "${message:-$candidate appeared during the run}"
     fi
     partial=
@@ -169,7 +185,7 @@ publish() {
     publishing=no
     [ -z "$pending_signal" ] || end_run_by_signal "$pending_signal"
     end_step publish
-    log "published as $final_name with its checksum file"
+    log "published as $final_name with its checksum file and its manifest"
 }
 
 # next_second TIME.sql.gz: prints the time in the name plus one second.
@@ -217,8 +233,18 @@ run_result() {
     printf ',"seconds":{%s},"server_version":%s,"client_version":%s,"compressor":%s,"read_back":%s' "$step_seconds" \
         "$(json_or_null "$server_version")" "$(json_or_null "$client_version")" "$(json_or_null "${compressor:-}")" \
         "$(json_or_null "$read_mode")"
+    printf ',"backup_state":%s,"databases":%s,"failed_databases":[%s],"excluded_databases":%s,"inaccessible_databases":[%s]' \
+        "$(json_or_null "$backup_state")" "${dumped_databases:-null}" "$failed_list" "$excluded" "$inaccessible_databases"
     printf ',"skipped_databases":%s,"invalid_databases":%s,"deleted":%s,"warnings":[%s],"script_version":"%s"}' \
         "$skipped" "$invalid" "$deleted" "$warnings" "$VERSION"
+}
+
+# history_line STATE REASON: prints the line of the history for this run; REASON is JSON.
+history_line() {
+    printf '{"operation":"run","started":"%s","finished":"%s","state":"%s","backup":%s,"backup_state":%s,"bytes":%s,"uncompressed_bytes":%s' \
+        "$started" "$(now_iso)" "$1" "$(json_or_null "$final_name")" "$(json_or_null "$backup_state")" "${bytes:-null}" "${uncompressed_bytes:-null}"
+    printf ',"seconds":%s,"free_bytes":%s,"volume_bytes":%s,"deleted":%s,"job":%s,"reason":%s}' "$(($(now_epoch) - run_began))" \
+        "$(free_bytes)" "$(volume_bytes)" "$deleted" "$(json_or_null "$POSTGRES_BACKUP_JOB")" "$2"
 }
 
 # end_failed_run: $on_failure of a run: writes the result, and reports the older backups.
@@ -230,9 +256,10 @@ end_failed_run() {
     elif [ "$ended_at_start" = no ]; then last_reason=$this_reason
     else last_reason=$earlier_last_reason
     fi
-    if [ -z "$final_name" ]; then sha256='' bytes='' uncompressed_bytes=''; fi
+    if [ -z "$final_name" ]; then sha256='' bytes='' uncompressed_bytes='' backup_state=''; fi
     failed_result=$(run_result failed)
-    write_last_run "$failed_result" || log "last-run.json could not be written: the volume does not allow it"
+    write_last_run "$failed_result" || log "${last_run_file##*/} could not be written: the volume does not allow it"
+    append_history "$(history_line failed "$this_reason")"
     printf '%s\n' "$failed_result"
     write_termination_message "$failed_result" run_result failed
     report_older_backups
