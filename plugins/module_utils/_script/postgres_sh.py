@@ -142,6 +142,16 @@ postgres_fault() {
     esac
 }
 
+# is_refusal MESSAGE: whether the server refused to let this user connect to a database: CONNECT is missing, or pg_hba.conf
+# does not allow it.
+is_refusal() {
+    case $1 in
+        *'FATAL:  permission denied for database '* | *'FATAL:  no pg_hba.conf entry'* | *'FATAL:  pg_hba.conf rejects '*) return 0 ;;
+        *' authentication failed for user '*) return 0 ;;
+    esac
+    return 1
+}
+
 fault() { fault_status=$1 fault_advice=$2; }
 
 # postgres_advice MESSAGE: prints the advice for a message.
