@@ -246,10 +246,10 @@ objects (kind, name) AS (
     UNION ALL
     SELECT DISTINCT 'schema', quote_ident(nspname) FROM relations WHERE NOT has_schema_privilege(relnamespace, 'USAGE')
     UNION ALL
-    -- COPY can do with SELECT on each column, LOCK TABLE with another right on the table.
+    -- COPY can do with SELECT on each column, and LOCK TABLE with another right on the table (PostgreSQL 16 and later).
     SELECT 'table', name FROM relations
     WHERE relkind <> 'S' AND NOT has_table_privilege(oid, 'SELECT')
-        AND NOT (has_table_privilege(oid, 'UPDATE, DELETE, TRUNCATE') AND NOT EXISTS (
+        AND NOT (current_setting('server_version_num')::int >= 160000 AND has_table_privilege(oid, 'UPDATE, DELETE, TRUNCATE') AND NOT EXISTS (
             SELECT FROM pg_attribute AS a
             WHERE a.attrelid = relations.oid AND a.attnum > 0 AND NOT a.attisdropped AND NOT has_column_privilege(relations.oid, a.attnum, 'SELECT')))
     UNION ALL
