@@ -48,7 +48,7 @@ postgres_fault() {
             *'pg_dump'*': error: could not open filter file '* | *'pg_dump'*'filter read from'* | *'unrecognized output format'*)
             fault 2 "Correct postgres_backup_extra_args: this version of pg_dumpall does not accept them, and every run fails until they are changed." ;;
         *'no pg_hba.conf entry'* | *'pg_hba.conf rejects '*)
-            fault 2 "The server's pg_hba.conf does not allow this user to connect from this address, to that database, or with this postgres_backup_sslmode: add an entry for it. To leave out a database that nobody may connect to, put --exclude-database=NAME into postgres_backup_extra_args." ;;
+            fault 2 "The server's pg_hba.conf does not allow this user to connect from this address, to that database, or with this postgres_backup_sslmode: add an entry for it. Or leave out that database: postgres_backup_exclude_databases." ;;
         *'password authentication failed'* | *'no password supplied'* | *'no password was provided'* | *'SASL authentication failed'*)
             fault 2 "The password in the secret is not the one on the server: check postgres_backup_secret_name and postgres_backup_secret_key, and the password of the role." ;;
         *'Peer authentication failed'* | *'Ident authentication failed'*)
@@ -84,7 +84,7 @@ postgres_fault() {
         *'permission denied for '*pg_authid*)
             fault 2 "Only a superuser may read the passwords of roles: set postgres_backup_user to one, or put --no-role-passwords into postgres_backup_extra_args; restored roles then have no passwords." ;;
         *'permission denied for database'*)
-            fault 2 "Allow the user to connect to that database (GRANT CONNECT ON DATABASE … TO …), or leave it out with --exclude-database=NAME in postgres_backup_extra_args." ;;
+            fault 2 "Allow the user to connect to that database (GRANT CONNECT ON DATABASE … TO …), or leave it out: postgres_backup_exclude_databases." ;;
         *'permission denied for large object'*)
             fault 2 "Set postgres_backup_user to a superuser: pg_read_all_data does not cover large objects. (Or GRANT SELECT ON LARGE OBJECT for each of them.)" ;;
         *'permission denied for foreign server'* | *'permission denied for foreign-data wrapper'*)

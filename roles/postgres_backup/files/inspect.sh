@@ -50,8 +50,8 @@ inspection_target() {
 }
 
 # inspection_script: prints psql's commands for the databases on standard input: lines of NUMBER, OCTAL and ARGUMENTS.
-# psql is connected to the first one; \connect ends psql if it fails. The markers go to standard error (\warn). In the
-# argument of \connect, which is a connection string, octal numbers stand for characters.
+# psql is connected to the first one; \connect ends psql if it fails. The markers go to standard error (\warn). The argument
+# of \connect is a connection string, with octal numbers for characters, in double quotes, which psql removes.
 inspection_script() {
     has_selection=f
     if is_selecting "${database_args:-}"; then has_selection=t; fi
@@ -62,14 +62,14 @@ inspection_script() {
             while (rest != "") {
                 if (substr(rest, 1, 1) == "\\") {
                     digits = substr(rest, 3, 3)
-                    target = target (digits == "047" || digits == "134" ? "\\134" : "") "\\" digits
+                    target = target (digits == "047" || digits == "134" ? "\\134" : digits == "042" ? "\\042" : "") "\\" digits
                     rest = substr(rest, 6)
                 } else {
                     target = target substr(rest, 1, 1)
                     rest = substr(rest, 2)
                 }
             }
-            print "\\connect \047" target "\\047\047"
+            print "\\connect \047\"" target "\\047\"\047"
         }
         {
             print "\\warn @" $1
@@ -153,10 +153,12 @@ publish_refusal() {
     mv "inspect.$1.new" "inspect.$1"
 }
 
-# one_line TEXT: TEXT in one line, without the connection's address and control characters, cut at 400 bytes.
+# one_line TEXT: the first error in TEXT, in one line, without the address of the connection and control characters, cut at
+# 400 bytes. (After a refusal with TLS, libpq tries to connect without it, and reports both errors.)
 one_line() {
-    printf '%s' "$1" | tr '\n' ' ' | tr '\001-\037\177' '[?*]' |
-        sed -e 's/^connection to server at "[^"]*"\( ([^)]*)\)\{0,1\}, port [0-9]* failed: //' -e 's/^could not connect to server: //' | cut -c 1-400
+    printf '%s' "$1" | tr '\n' ' ' | tr '\001-\037\177' '[?*]' | sed -e 's/^could not connect to server: //' \
+        -e 's/^connection to server at "[^"]*"\( ([^)]*)\)\{0,1\}, port [0-9]* failed: //' \
+        -e 's/ connection to server at "[^"]*".*//' -e 's/  */ /g' | cut -c 1-400
 }
 
 # ascii_json: copies lines; in the first one, which is JSON in UTF-8, other characters than ASCII are escaped (RFC 8259).

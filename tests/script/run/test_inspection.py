@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ..support import sample
-from ..support.inspection import SHELLS, Inspection, inspect
+from ..support.inspection import SHELLS, inspect
 from ..support.programs import root_filesystem, wrap
 from ..support.server import PASSWORD, Server
 from ..support.workspace import Workspace
@@ -79,7 +79,11 @@ def pg_dump(server: Server, database: str, *arguments: str, user: str = "bk") ->
 
 
 def _words(server: Server, words: str) -> str:
-    return words if server.programs.major != "13" else words.replace("GRANT pg_read_all_data TO bk", "GRANT SELECT ON ALL TABLES IN SCHEMA")
+    return (
+        words
+        if server.programs.major != "13"
+        else words.replace("GRANT pg_read_all_data TO bk", "GRANT SELECT ON ALL TABLES IN SCHEMA")
+    )
 
 
 @dataclass(frozen=True)

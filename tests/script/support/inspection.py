@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,24 +56,25 @@ def read_lines(text: str) -> Inspection:
     return inspection
 
 
-def _run(server: Server, user: str, shell: str, folder: Path, commands: str, **values: str) -> None:
-    """Source the script's files, and run commands with `work` set to the folder."""
-    folder.mkdir(exist_ok=True)
-    sources = " ".join(str(FILES / f"{name}.sh") for name in _SOURCES)
-    script = f'set -u; LC_ALL=C; export LC_ALL; for file in {sources}; do . "$file"; done\n{commands}\n'
-    version = server.sql("SHOW server_version_num")
-    superuser = server.sql(f"SELECT CASE WHEN rolsuper THEN 't' ELSE 'f' END FROM pg_roles WHERE rolname = '{user}'")
-    environment = {
+def _environment(server: Server, user: str, folder: Path) -> dict[str, str]:
+    """The variables that the run has set."""
+    rolsuper = server.sql(f"SELECT rolsuper FROM pg_roles WHERE rolname = '{user}'")
+    return {
         **server.environment(),
         "PATH": f"{server.programs.bin}:/usr/bin:/bin",
         "PGUSER": user,
         "work": str(folder),
         "POSTGRES_BACKUP_DATABASE": "postgres",
-        "server_version_num": version,
-        "is_superuser": superuser,
+        "server_version_num": server.sql("SHOW server_version_num"),
+        "is_superuser": rolsuper,
         "database_args": "",
-        **values,
     }
+
+
+def _run(shell: str, environment: dict[str, str], step: str) -> None:
+    """Source the script's files, and call a step."""
+    sources = " ".join(str(FILES / f"{name}.sh") for name in _SOURCES)
+    script = f'set -u; LC_ALL=C; export LC_ALL; for file in {sources}; do . "$file"; done\n{step}\n'
     result = subprocess.run(
         [*shell.split(), "-c", script], env=environment, capture_output=True, text=True, check=False, timeout=120
     )
@@ -80,13 +82,21 @@ def _run(server: Server, user: str, shell: str, folder: Path, commands: str, **v
 
 
 def inspect(
-    server: Server, user: str, folder: Path, shell: str = "dash", arguments: str = "-", **values: str
+    server: Server,
+    user: str,
+    folder: Path,
+    shell: str = "dash",
+    arguments: str = "-",
+    before: Callable[[], object] = lambda: None,
+    **values: str,
 ) -> dict[str, Inspection]:
-    """What step_inspect finds out about each database, by its name."""
+    """What step_inspect finds out about each database, by its name; `before` is called when they are listed."""
     server_list = server.sql(_LIST.format(arguments=arguments))
     folder.mkdir(exist_ok=True)
     (folder / "databases").write_text(f"{server_list}\n")
-    _run(server, user, shell, folder, "step_inspect", **values)
+    environment = _environment(server, user, folder)
+    before()
+    _run(shell, {**environment, **values}, "step_inspect")
     inspections = {}
     for line in server_list.splitlines():
         number, state, _, name, *_ = line.split("\t")
@@ -100,5 +110,6 @@ def inspect(
 
 def health(server: Server, user: str, folder: Path, shell: str = "dash") -> Inspection:
     """What step_server_health finds out."""
-    _run(server, user, shell, folder, "step_server_health")
+    folder.mkdir(exist_ok=True)
+    _run(shell, _environment(server, user, folder), "step_server_health")
     return read_lines((folder / "server_health").read_text(encoding="utf-8"))
