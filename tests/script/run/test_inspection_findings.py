@@ -212,6 +212,7 @@ def test_functions_of_the_database_do_not_replace_postgresqls(fresh_server: Serv
         "CREATE FUNCTION public.format(text, text, bigint) RETURNS text LANGUAGE sql AS $$ SELECT 'fooled' $$;"
         "CREATE FUNCTION public.to_json(anyelement) RETURNS json LANGUAGE sql AS $$ SELECT json '0' $$;"
     )
+
     def hijack() -> None:
         fresh_server.sql("ALTER DATABASE postgres SET search_path = public, pg_catalog;")
 

@@ -108,8 +108,12 @@ def inspect(
     return inspections
 
 
-def health(server: Server, user: str, folder: Path, shell: str = "dash") -> Inspection:
-    """What step_server_health finds out."""
+def health(
+    server: Server, user: str, folder: Path, shell: str = "dash", before: Callable[[], object] = lambda: None
+) -> Inspection:
+    """What step_server_health finds out; `before` is called when the version is known."""
     folder.mkdir(exist_ok=True)
-    _run(shell, _environment(server, user, folder), "step_server_health")
+    environment = _environment(server, user, folder)
+    before()
+    _run(shell, environment, "step_server_health")
     return read_lines((folder / "server_health").read_text(encoding="utf-8"))
