@@ -93,6 +93,8 @@ def test_transaction_ids_near_their_limit(fresh_server: Server, tmp_path: Path) 
         str(fresh_server.data),
     ]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True, user=SERVER_UID, group=SERVER_UID, extra_groups=[])
+    # The server begins to vacuum at once, even without autovacuum: slowly.
+    fresh_server.configure("autovacuum_vacuum_cost_delay = 100", "autovacuum_vacuum_cost_limit = 1")
     fresh_server.start()
     warnings = health(fresh_server, "postgres", tmp_path).warnings
     assert len(warnings) == 6, warnings  # three databases
