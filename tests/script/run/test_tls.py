@@ -6,34 +6,23 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ..support.combinations import program
+from ..support.certificates import self_signed
 from ..support.failed_runs import assert_failed, fill_volume
 from ..support.sandbox import Sandbox
-from ..support.server import HOST, Server
+from ..support.server import Server
 from ..support.workspace import SERVER_UID, Workspace
-
-
-def _self_signed(folder: Path, name: str) -> Path:
-    """A certificate for this machine that is its own CA, and its key."""
-    certificate = folder / f"{name}.crt"
-    request = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-    request += ["-subj", f"/CN={name}", "-addext", f"subjectAltName=IP:{HOST}"]
-    request += ["-keyout", str(folder / f"{name}.key"), "-out", str(certificate)]
-    subprocess.run([program("openssl"), *request], check=True, capture_output=True)
-    return certificate
 
 
 @pytest.fixture(scope="session")
 def certificates(workspace: Workspace) -> Path:
     folder = workspace.directory("certificates")
     for name in ("server", "other"):
-        _self_signed(folder, name)
+        self_signed(folder, name)
     os.chown(folder / "server.key", SERVER_UID, SERVER_UID)
     return folder
 
