@@ -71,6 +71,9 @@ read_configuration() {
     digits='[0-9][0-9]'
     # The pattern by which find recognises a backup.
     name_pattern="$POSTGRES_BACKUP_NAME-$digits$digits-$digits-$digits-$digits$digits$digits.sql.gz"
+    last_run_file=$POSTGRES_BACKUP_DIR/$POSTGRES_BACKUP_NAME.last-run.json
+    last_drill_file=$POSTGRES_BACKUP_DIR/$POSTGRES_BACKUP_NAME.last-drill.json
+    history_file=$POSTGRES_BACKUP_DIR/$POSTGRES_BACKUP_NAME.history.jsonl
     case $POSTGRES_BACKUP_POD in
         *[!a-zA-Z0-9._-]*) config_error "POSTGRES_BACKUP_POD: expected a pod's name, found '$POSTGRES_BACKUP_POD'" ;;
     esac
@@ -91,6 +94,7 @@ read_configuration() {
     if [ "$((POSTGRES_BACKUP_KEEP_LAST + POSTGRES_BACKUP_KEEP_DAILY + POSTGRES_BACKUP_KEEP_WEEKLY + POSTGRES_BACKUP_KEEP_MONTHLY + POSTGRES_BACKUP_KEEP_YEARLY + keep_within_seconds))" -eq 0 ]; then
         config_error "POSTGRES_BACKUP_KEEP_LAST, _DAILY, _WEEKLY, _MONTHLY, _YEARLY and _WITHIN: this policy keeps nothing; expected at least one of them above 0"
     fi
+    read_deletion_limits
     # A signal that arrived before the configuration was read (see load).
     [ -z "${early_signal:-}" ] || "$on_signal" "$early_signal"
 }
