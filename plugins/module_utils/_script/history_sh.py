@@ -70,8 +70,8 @@ write_history() {
     history_mode=$file_mode
     # Only a run reads the configured mode.
     [ "$file_mode" != 0600 ] || history_mode=$(stat -c %a "$history_file" 2>/dev/null) || history_mode=$file_mode
-    history_fault=$(read_history 2>&1) &&
-        history_fault=$( { history_lines | tail -n "$((HISTORY_LINES - 1))" && printf '%s\n' "$1"; } 2>&1 >"$work/history") || return 1
+    history_fault=$( { history_lines >"$work/history.valid" &&
+        { tail -n "$((HISTORY_LINES - 1))" "$work/history.valid" && printf '%s\n' "$1"; } >"$work/history"; } 2>&1) || return 1
     # Do not write through a link that someone else created.
     rm -f "$history_partial" 2>/dev/null
     if history_fault=$( { (set -C; : >"$history_partial") && dd if="$work/history" of="$history_partial" bs=65536 conv=fsync; } 2>&1); then
