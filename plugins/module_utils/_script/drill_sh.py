@@ -328,6 +328,7 @@ drill_record() {
         *) fail "the drill wrote no result" "$POSTGRES_BACKUP_DRILL_RESULT does not contain one" "Read the log of the container drill." ;;
     esac
     write_last_drill "$text"
+    record_in_history "$text"
     printf '%s\n' "$text"
     case $text in
         '{"state":"succeeded",'*) ;;
@@ -338,6 +339,16 @@ drill_record() {
 
 write_last_drill() {
     check_volume
-    replace_text "$POSTGRES_BACKUP_DIR/last-drill.json" "$1" || fail "last-drill.json cannot be written" "$message" "$ADVICE_PERMISSION"
+    replace_text "$last_drill_file" "$1" || fail "${last_drill_file##*/} cannot be written" "$message" "$ADVICE_PERMISSION"
+}
+
+# record_in_history RESULT: adds the entry of a scheduled drill to the history.
+record_in_history() {
+    # The seconds of each step are the only numbers in a nested object.
+    drill_seconds=$(printf '%s\n' "$1" | sed -n 's/.*"seconds":{\([^}]*\)}.*/\1/p' | tr ',' '\n' | awk -F : '{ sum += $2 } END { printf "%.0f", sum }')
+    drill_state=$(json_field state "$1" | tr -d '"') drill_reason=$(json_field reason "$1") drill_bytes=$(json_field bytes "$1")
+    drill_started=$(json_field started "$1" | tr -d '"') drill_backup=$(json_field backup "$1" | tr -d '"')
+    [ "$drill_backup" != null ] || drill_backup=
+    append_history "$(history_entry drill "$drill_state" "$drill_started" "$drill_seconds" "$drill_backup" '' "$drill_bytes" '' 0 "${drill_reason:-null}")"
 }
 """

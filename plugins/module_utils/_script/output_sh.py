@@ -49,14 +49,18 @@ json() {
 }
 
 # utf8 TEXT: TEXT without control characters; in a line that is not UTF-8 (RFC 3629) only ASCII is left.
-utf8() {
-    printf '%s\n' "$1" | tr '\011' ' ' | tr '\001-\010\013-\037\177' '[?*]' | awk '
+utf8() { printf '%s\n' "$1" | tr '\011' ' ' | utf8_lines; }
+
+# utf8_lines: copies lines without control characters; in a line that is not UTF-8 only ASCII is left.
+utf8_lines() {
+    tr '\001-\010\013-\037\177' '[?*]' | awk '
         BEGIN {
             tail = "[\200-\277]"
             valid = "^([\001-\177]|[\302-\337]" tail "|\340[\240-\277]" tail "|[\341-\354\356\357]" tail tail \
                 "|\355[\200-\237]" tail "|\360[\220-\277]" tail tail "|[\361-\363]" tail tail tail \
                 "|\364[\200-\217]" tail tail ")*$"
         }
+        !/[\200-\377]/ { print; next }
         $0 !~ valid { gsub(/[\200-\377]/, "?") }
         { print }'
 }

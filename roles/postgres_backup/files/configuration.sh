@@ -96,6 +96,7 @@ read_configuration() {
     if [ "$((POSTGRES_BACKUP_KEEP_LAST + POSTGRES_BACKUP_KEEP_DAILY + POSTGRES_BACKUP_KEEP_WEEKLY + POSTGRES_BACKUP_KEEP_MONTHLY + POSTGRES_BACKUP_KEEP_YEARLY + keep_within_seconds))" -eq 0 ]; then
         config_error "POSTGRES_BACKUP_KEEP_LAST, _DAILY, _WEEKLY, _MONTHLY, _YEARLY and _WITHIN: this policy keeps nothing; expected at least one of them above 0"
     fi
+    read_deletion_limits
     # A signal that arrived before the configuration was read (see load).
     [ -z "${early_signal:-}" ] || "$on_signal" "$early_signal"
 }

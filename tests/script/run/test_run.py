@@ -23,7 +23,7 @@ from ..support.combinations import Combination, program, under_all
 from ..support.sandbox import Json, Outcome, Sandbox
 from ..support.script_files import copy_script
 from ..support.server import HOST, SUPERUSER, Server
-from ..support.volume import END, backup_name, created, give, put_backup, snapshot, without
+from ..support.volume import END, LAST_RUN, RECORDS, backup_name, created, give, put_backup, snapshot, without
 from ..support.workspace import SERVER_UID, Workspace
 
 # What no awk has a part in.
@@ -84,7 +84,7 @@ def odd_server(workspace: Workspace, template: Server) -> Iterator[Server]:
 @under_all
 def test_what_lies_on_the_volume(good: GoodRun) -> None:
     volume, path = good.sandbox.volume, good.path
-    assert {entry.name for entry in volume.iterdir()} == {path.name, f"{path.name}.sha256", "last-run.json"}
+    assert {entry.name for entry in volume.iterdir()} == {path.name, f"{path.name}.sha256", LAST_RUN}
     assert good.begun <= created(path.name, good.sandbox.name) <= datetime.now(UTC)
     assert path.stat().st_mode & 0o7777 == 0o640
     _check_checksum_file(path)
@@ -201,7 +201,7 @@ def test_a_run_and_prunes_at_once(sandbox: Sandbox) -> None:
     assert len(prunes) > 1
     kept = [result["backup"], *names[:6]]
     assert sorted(path.name for path in sandbox.volume.iterdir()) == sorted(
-        ["last-run.json", *kept, *(f"{name}.sha256" for name in kept)]
+        [LAST_RUN, *kept, *(f"{name}.sha256" for name in kept)]
     )
 
 
@@ -436,7 +436,7 @@ def test_no_temporary_folder(sandbox: Sandbox) -> None:
     assert sandbox.last_run == sandbox.termination == outcome.result
     assert "temporary folder" in outcome.result["reason"]
     assert "what to do: Mount a folder at /no/such/folder" in outcome.log
-    assert without(snapshot(sandbox.volume), "last-run.json") == before
+    assert without(snapshot(sandbox.volume), *RECORDS) == before
 
 
 def test_stale_partials_go(sandbox: Sandbox) -> None:

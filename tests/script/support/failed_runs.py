@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from .sandbox import Outcome, Sandbox
 from .server import PASSWORD
-from .volume import Entry, backup_name, give, put_backup, snapshot, without
+from .volume import RECORDS, Entry, backup_name, give, put_backup, snapshot, without
 
 
 def fill_volume(sandbox: Sandbox, number: int = 10) -> dict[bytes, Entry]:
@@ -25,7 +25,7 @@ def assert_failed(sandbox: Sandbox, outcome: Outcome, before: dict[bytes, Entry]
     """The reason is in the log, on the volume and in the termination message; every older backup is as before."""
     assert outcome.code in (1, 2), outcome.log  # which of them: see FAULTS and SAYINGS
     sandbox.assert_nothing_left()
-    assert without(snapshot(sandbox.volume), "last-run.json") == before
+    assert without(snapshot(sandbox.volume), *RECORDS) == before
     last_run = sandbox.last_run
     assert last_run is not None
     assert last_run["state"] == "failed"

@@ -17,6 +17,7 @@ from typing import Any
 
 from .combinations import Combination, program
 from .server import HOST, PASSWORD, SUPERUSER, Server
+from .volume import LAST_RUN
 from .workspace import Workspace, as_user, kill_all, processes_of
 
 Json = dict[str, Any]
@@ -209,11 +210,11 @@ class Sandbox:
 
     @property
     def last_run(self) -> Json | None:
-        path = self.volume / "last-run.json"
+        path = self.volume / LAST_RUN
         if not path.exists():
             return None
         text = path.read_text(encoding="utf-8")
-        assert text.endswith("\n") and text.count("\n") == 1, f"last-run.json is not one line: {text!r}"
+        assert text.endswith("\n") and text.count("\n") == 1, f"{LAST_RUN} is not one line: {text!r}"
         return parse(text)
 
     @property
