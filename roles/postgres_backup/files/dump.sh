@@ -9,7 +9,7 @@
 # Files in $work, by which the processes of the dump exchange fields. An attempt is one start of a part's programs; they
 # are numbered from 0.
 #   attempts       a line for each attempt that has ended: ATTEMPT PART RESULT OFFSET LENGTH SECONDS; PART is the number of
-#                  a database (see step_list_databases), globals or end; RESULT is dumped or failed; OFFSET and LENGTH
+#                  a database (see step_list_databases), globals or end; RESULT is dumped, failed or dropped; OFFSET and LENGTH
 #                  are bytes of the partial file
 #   start.ATTEMPT  the offset at which the attempt begins, and its PART
 #   end.ATTEMPT    the offset at which it ended, or `failed`
@@ -33,6 +33,7 @@ dump() {
     backup_state=complete
     [ "$failed_databases" -eq 0 ] || backup_state=incomplete
     report_remarks
+    report_changes
     bytes=$(stat -c %s "$partial")
     end_step dump "$(cat "$work/written")"
     log "dumped: $(human_bytes "$uncompressed_bytes") of SQL, $(human_bytes "$bytes") compressed, flushed to the volume; every part is complete"
@@ -122,7 +123,7 @@ dump_parts() {
         part=0
     fi
     if [ "$part" != end ]; then
-        while IFS=$TAB read -r number state octal json_name _ arguments _ <&3; do
+        while IFS=$TAB read -r number state octal json_name oid arguments _ <&3; do
             [ "$state" = dump ] && [ "$number" -ge "$part" ] || continue
             [ "$number" = "$part" ] || tries=1
             if [ -e "$work/lost" ]; then
@@ -189,7 +190,8 @@ end_failed_attempt() {
         return
     fi
     case $error in *FATAL:* | *'server closed the connection'* | *'connection to server'* | *'onnection'*'lost'* | *'terminating connection'*) await_server ;; esac
-    if [ ! -e "$work/lost" ] && [ "$tries" -lt "$PART_ATTEMPTS" ] && may_dump_again "$error"; then
+    case $error in *'does not exist'*) take_new_name "$1" && return ;; esac
+    if [ ! -e "$work/lost" ] && [ "$tries" -lt "$PART_ATTEMPTS" ] && [ "$fault_passes" = yes ]; then
         log "$json_name could not be dumped and is tried again: $(printf '%s\n' "$error" | head -n 1)"
         printf '%s %s %s\n' "$next_attempt" "$1" "$((tries + 1))" >"$work/next"
         return
@@ -197,6 +199,24 @@ end_failed_attempt() {
     printf '%s %s failed 0 0 %s\n' "$attempt" "$1" "$seconds" >>"$work/attempts"
     log "$json_name could not be dumped: $(printf '%s\n' "$error" | head -n 1)"
     printf '%s %s 1\n' "$next_attempt" "$(($1 + 1))" >"$work/next"
+}
+
+# take_new_name PART: decides what comes next if the database has another name by now, or was dropped; else it fails.
+take_new_name() {
+    step_current_name "$oid" || return 1
+    IFS=$TAB read -r new_octal new_json_name <"$work/current" || new_octal=
+    if [ -z "$new_octal" ]; then
+        printf '%s %s dropped 0 0 %s\n' "$attempt" "$1" "$seconds" >>"$work/attempts"
+        log "$json_name was dropped during the run"
+        printf '%s %s 1\n' "$next_attempt" "$(($1 + 1))" >"$work/next"
+        return 0
+    fi
+    [ "$new_octal" != "$octal" ] || return 1
+    log "$json_name was renamed to $new_json_name during the run"
+    NUMBER=$1 OCTAL=$new_octal NAME=$new_json_name awk -F "$TAB" -v OFS="$TAB" '
+        $1 == ENVIRON["NUMBER"] { $3 = ENVIRON["OCTAL"]; $4 = ENVIRON["NAME"] } { print }' "$work/databases" >"$work/databases.new" &&
+        mv "$work/databases.new" "$work/databases"
+    printf '%s %s %s\n' "$next_attempt" "$1" "$((tries + 1))" >"$work/next"
 }
 
 # await_server: waits for a server that has lost a connection: a crash of one session makes it restart. Creates
@@ -285,7 +305,7 @@ ARGUMENTS
 end_text() {
     missing_databases
     if [ "$missing_names" != '[]' ]; then
-        printf -- '--\n-- Databases that could not be dumped: %s\n--\n\n' "$(printf '%s\n' "$missing_names" | ascii_json)" || return 1
+        printf -- '--\n-- Databases that could not be dumped: %s\n--\n\n' "$(printf '%s\n' "$missing_names" | utf8_lines | ascii_json)" || return 1
     fi
     printf -- '--\n%s' "$DUMP_END"
 }
@@ -301,7 +321,7 @@ refusals() {
 missing_databases() {
     refusals >"$work/refusals"
     missing_names=$(awk -v FS="$TAB" '
-        FILENAME ~ /attempts$/ { split($0, field, " "); if (field[3] == "dumped") is_dumped[field[2]] = 1; next }
+        FILENAME ~ /attempts$/ { split($0, field, " "); if (field[3] ~ /^d/) is_dumped[field[2]] = 1; next }
         FILENAME ~ /refusals$/ { split($0, field, " "); if (field[2] == "provider") is_dumped[field[1]] = 1; next }
         $2 == "dump" && !($1 in is_dumped) { printf "%s%s", (count++ ? "," : "["), $4 }
         END { print count ? "]" : "[]" }' "$work/attempts" "$work/refusals" "$work/databases")
@@ -371,7 +391,7 @@ name_of_database() { sed -n "s/^$1$TAB[a-z]*$TAB[^$TAB]*$TAB\([^$TAB]*\)$TAB.*/\
 
 # read_parts: writes a line for each part to $work/parts, in the order of the text:
 #   PART RESULT OFFSET LENGTH TEXT_OFFSET TEXT_LENGTH SECONDS ATTEMPT
-# RESULT is dumped, failed, excluded, not_accessible (closed, invalid, or refused by the inspection) or provider; `-` where
+# RESULT is dumped, failed, excluded, dropped, not_accessible (closed, invalid, or refused by the inspection) or provider; `-` where
 # there is no value. Sets `uncompressed_bytes`, `missing_names`, `failed_parts` (numbers of databases) and `dumped_databases`
 # (how many). Fails if no database was dumped.
 read_parts() {
@@ -386,35 +406,17 @@ read_parts() {
     done <"$work/attempts" >"$work/dumped"
     awk '
         FILENAME ~ /dumped$/ { line[$1] = $0; next }
-        FILENAME ~ /attempts$/ { if ($3 == "failed") { seconds[$2] = $6; attempt[$2] = $1 }; next }
+        FILENAME ~ /attempts$/ { if ($3 != "dumped") { seconds[$2] = $6; attempt[$2] = $1; outcome[$2] = $3 }; next }
         FILENAME ~ /refusals$/ { refusal[$1] = $2; next }
         !begun++ { print line["globals"] }
         {
             if ($1 in line) print line[$1]
             else if ($2 != "dump") print $1, ($2 == "excluded" ? "excluded" : "not_accessible"), "- - - - 0 -"
             else if ($1 in refusal) print $1, refusal[$1], "- - - - 0 -"
+            else if (outcome[$1] == "dropped") print $1, "dropped", "- - - -", seconds[$1], "-"
             else print $1, "failed", "- - - -", seconds[$1] + 0, ($1 in attempt ? attempt[$1] : "-")
         }
         END { print line["end"] }' "$work/dumped" "$work/attempts" "$work/refusals" "$work/databases" >"$work/parts"
     explain_failed_databases
     if [ "$dumped_databases" -eq 0 ]; then fail_without_databases; fi
-}
-
-# may_dump_again ERROR: whether another attempt of the same database may succeed.
-may_dump_again() { case $1 in *'conflict with recovery'*) ;; *) return 1 ;; esac; }
-
-# pg_dump_errors FILE: prints the errors among the messages of pg_dumpall or pg_dump: without earlier warnings, and only
-# the first line of queries.
-pg_dump_errors() {
-    [ -s "$1" ] || return 0
-    awk '
-        BEGIN { is_wanted = is_shown = 1 }
-        /^pg_dump(all)?: / {
-            if ($2 != "detail:" && $2 != "hint:") is_wanted = $2 != "warning:" && $2 != "info:"
-            if (is_wanted) print
-            is_shown = is_wanted && $0 !~ /: [Qq]uery was: /
-            next
-        }
-        is_shown
-    ' "$1" | head -n 6 | cut -c 1-400
 }

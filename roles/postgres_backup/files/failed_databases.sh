@@ -13,7 +13,7 @@
 #   failed_status           the exit status: 1 if the server was lost, since another attempt may succeed
 #   inaccessible_databases  the JSON names of a provider's own databases
 explain_failed_databases() {
-    failed_databases=0 failed_list='' failed_text='' failed_status=2 first_advice='' inaccessible_databases=''
+    failed_databases=0 failed_list='' failed_text='' failed_status=2 first_advice='' first_failed='' inaccessible_databases=''
     while read -r number result _ _ _ _ _ attempt; do
         case $result in failed | not_accessible | provider) ;; *) continue ;; esac
         json_name=$(name_of_database "$number")
@@ -27,15 +27,15 @@ explain_failed_databases() {
         explain_failed_database "$number" "$attempt"
         write_reason "$number" "$error" "$fault_advice"
         failed_databases=$((failed_databases + 1))
-        : "${first_advice:=$fault_advice}"
-        log "  $json_name: $(printf '%s\n' "$error" | head -n 1)"
-        log "    what to do: $fault_advice"
+        : "${first_advice:=$fault_advice}" "${first_failed:=$json_name}"
+        log "what to do about $json_name: $fault_advice"
         if [ "$failed_databases" -le 20 ]; then
             failed_list=$failed_list${failed_list:+,}$(printf '{"database":%s,"error":%s,"advice":%s}' "$json_name" "$(json "$error")" "$(json "$fault_advice")")
             failed_text=$failed_text${failed_text:+$NEWLINE}$json_name:\ $(printf '%s\n' "$error" | head -n 2)
         fi
     done <"$work/parts"
     [ ! -e "$work/lost" ] || failed_status=1
+    [ "$failed_databases" -lt 2 ] || first_advice="$first_advice (This is about $first_failed; the log and the manifest have the advice for each database.)"
     [ -z "$inaccessible_databases" ] || warn "not in the backup, because only the provider of the server may connect to them: $inaccessible_databases"
 }
 

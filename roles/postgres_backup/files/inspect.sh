@@ -129,7 +129,7 @@ publish_inspection() {
     # A query failed: the dump shows whether the database can be read.
     [ -z "$2" ] || printf 'W\tit could not be inspected: %s\n' "$(one_line "$2")" >>"inspect.$1.new"
     case $members in
-        *[!\ -~]*) ascii_json <"inspect.$1.new" >"inspect.$1.ascii" && mv "inspect.$1.ascii" "inspect.$1.new" ;;
+        *[!\ -~]*) with_ascii_members <"inspect.$1.new" >"inspect.$1.ascii" && mv "inspect.$1.ascii" "inspect.$1.new" ;;
     esac
     mv "inspect.$1.new" "inspect.$1"
 }
@@ -161,36 +161,11 @@ one_line() {
         -e 's/ connection to server at "[^"]*".*//' -e 's/  */ /g' | cut -c 1-400
 }
 
-# ascii_json: copies lines; in the first one, which is JSON in UTF-8, other characters than ASCII are escaped (RFC 8259).
-ascii_json() {
-    awk '
-        BEGIN { for (i = 128; i < 256; i++) byte_of[sprintf("%c", i)] = i }
-        function escaped(code) {
-            if (code < 65536) return sprintf("\\u%04x", code)
-            code -= 65536
-            return sprintf("\\u%04x\\u%04x", 55296 + int(code / 1024), 56320 + code % 1024)
-        }
-        NR == 1 {
-            line = ""
-            for (i = 1; i <= length($0); i++) {
-                c = substr($0, i, 1)
-                if (!(c in byte_of)) { line = line c; continue }
-                lead = byte_of[c]
-                more = lead >= 240 ? 3 : lead >= 224 ? 2 : lead >= 192 ? 1 : 0
-                code = more == 3 ? lead - 240 : more == 2 ? lead - 224 : lead - 192
-                for (j = 1; j <= more; j++) {
-                    next_byte = substr($0, i + j, 1)
-                    if (!(next_byte in byte_of) || byte_of[next_byte] > 191) break
-                    code = code * 64 + byte_of[next_byte] - 128
-                }
-                if (more == 0 || j <= more) { line = line "?"; continue }
-                line = line escaped(code)
-                i += more
-            }
-            print line
-            next
-        }
-        { print }'
+# with_ascii_members: copies lines; characters of the first one, which is JSON, that are not ASCII are escaped.
+with_ascii_members() {
+    IFS= read -r members_line
+    printf '%s\n' "$members_line" | utf8_lines | ascii_json
+    cat
 }
 
 # inspection_sql: prints the queries for one database. Variables of psql: `is_superuser`; `has_selection`, whether arguments

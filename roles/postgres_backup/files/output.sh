@@ -58,6 +58,27 @@ utf8_lines() {
         { print }'
 }
 
+# ascii_json: copies JSON with \u escapes instead of characters that are not ASCII (RFC 8259, section 7). Its input is UTF-8.
+ascii_json() {
+    awk '
+        BEGIN { for (i = 128; i < 256; i++) code[sprintf("%c", i)] = i }
+        !/[\200-\377]/ { print; next }
+        {
+            line = ""
+            while (match($0, /[\200-\377]/)) {
+                line = line substr($0, 1, RSTART - 1)
+                first = code[substr($0, RSTART, 1)]
+                bytes = first >= 240 ? 4 : first >= 224 ? 3 : 2
+                value = first - (bytes == 4 ? 240 : bytes == 3 ? 224 : 192)
+                for (i = 1; i < bytes; i++) value = value * 64 + code[substr($0, RSTART + i, 1)] - 128
+                if (value < 65536) line = line sprintf("\\u%04x", value)
+                else line = line sprintf("\\u%04x\\u%04x", 55296 + int((value - 65536) / 1024), 56320 + (value - 65536) % 1024)
+                $0 = substr($0, RSTART + bytes)
+            }
+            print line $0
+        }'
+}
+
 # json_or_null TEXT
 json_or_null() { if [ -n "$1" ]; then json "$1"; else printf null; fi; }
 

@@ -17,7 +17,7 @@ run() {
     catch_signals end_run_by_signal TERM INT HUP USR1
     read_configuration
     read_server_configuration
-    require_tools psql pg_dump pg_dumpall awk cmp cp cut dd find grep gzip head mkfifo mktemp sed sha256sum sort stat sync tail tee touch tr
+    require_tools psql pg_dump pg_dumpall awk cp cut dd find grep gzip head mkfifo mktemp sed sha256sum sort stat sync tail tee touch tr
     require_work_folder
     time_of_name=$(date -u +%Y-%m-%d-%H%M%S)
 
@@ -42,7 +42,7 @@ run() {
     recovered_from=$reason reason=null last_reason=null
     succeeded=$(run_result succeeded)
     write_last_run "$succeeded" || warn "${last_run_file##*/} could not be written"
-    append_history "$(history_line succeeded null)"
+    record_in_history succeeded null
     write_termination_message "$succeeded" run_result succeeded
     log "OK: $final_name, $(human_bytes "$bytes"), verified; $deleted deleted by retention"
     printf '%s\n' "$succeeded"
@@ -111,7 +111,7 @@ remove_stale_partials() {
         -o -name ".$name_pattern.$(printf '%.58s' "${POSTGRES_BACKUP_JOB:-/}-")?????.partial" \
         -o \( -name ".$name_pattern.*.partial" -mmin +1440 \) \) -exec rm -f {} + 2>/dev/null
     find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name ".$POSTGRES_BACKUP_NAME.last-run.json.*" -o -name '.last-run.json.*' -o -name ".$name_pattern.sha256.*" \
-        -o -name ".$name_pattern.damaged.*" \) -mmin +1440 -exec rm -f {} + 2>/dev/null
+        -o -name ".$name_pattern.json.*" -o -name ".$name_pattern.damaged.*" \) -mmin +1440 -exec rm -f {} + 2>/dev/null
 }
 
 # step_watch MAIN SECONDS PARTIAL: keeps the heartbeat of the run, and ends the run by SIGUSR1 at its time limit.
@@ -205,6 +205,7 @@ retain() {
     listing >"$work/listing" || { warn "retention was skipped: the volume could not be listed"; return 0; }
     delete_planned
     [ -z "$not_deleted" ] || warn "retention could not delete:$not_deleted"
+    [ -z "$brake_reason" ] || warn "retention was held back: $brake_reason. $brake_advice"
 }
 
 # fail_write MESSAGE [FAULT]: fails because a file could not be written; FAULT is `write_fault` of write_text.
@@ -239,12 +240,10 @@ run_result() {
         "$skipped" "$invalid" "$deleted" "$warnings" "$VERSION"
 }
 
-# history_line STATE REASON: prints the line of the history for this run; REASON is JSON.
-history_line() {
-    printf '{"operation":"run","started":"%s","finished":"%s","state":"%s","backup":%s,"backup_state":%s,"bytes":%s,"uncompressed_bytes":%s' \
-        "$started" "$(now_iso)" "$1" "$(json_or_null "$final_name")" "$(json_or_null "$backup_state")" "${bytes:-null}" "${uncompressed_bytes:-null}"
-    printf ',"seconds":%s,"free_bytes":%s,"volume_bytes":%s,"deleted":%s,"job":%s,"reason":%s}' "$(($(now_epoch) - run_began))" \
-        "$(free_bytes)" "$(volume_bytes)" "$deleted" "$(json_or_null "$POSTGRES_BACKUP_JOB")" "$2"
+# record_in_history STATE REASON: adds this run to the history; REASON is JSON.
+record_in_history() {
+    append_history "$(history_entry run "$1" "$started" "$(($(now_epoch) - run_began))" "$final_name" "$backup_state" \
+        "$bytes" "$uncompressed_bytes" "$deleted" "$2")"
 }
 
 # end_failed_run: $on_failure of a run: writes the result, and reports the older backups.
@@ -259,7 +258,7 @@ end_failed_run() {
     if [ -z "$final_name" ]; then sha256='' bytes='' uncompressed_bytes='' backup_state=''; fi
     failed_result=$(run_result failed)
     write_last_run "$failed_result" || log "${last_run_file##*/} could not be written: the volume does not allow it"
-    append_history "$(history_line failed "$this_reason")"
+    record_in_history failed "$this_reason"
     printf '%s\n' "$failed_result"
     write_termination_message "$failed_result" run_result failed
     report_older_backups

@@ -54,7 +54,7 @@ SELECT format('"in_recovery":%s,"data_checksums":%s', to_json(pg_is_in_recovery(
 UNION ALL
 (SELECT E'W\t' || regexp_replace(text, '[[:cntrl:]]', '?', 'g') FROM warnings ORDER BY place, text);
 SQL
-        ascii_json <"$work/server_health.new" >"$work/server_health"
+        with_ascii_members <"$work/server_health.new" >"$work/server_health"
     else
         printf '%s\nW\t%s\n' '"in_recovery":null,"data_checksums":null' \
             "the server's health could not be read: $(one_line "$(head -n 3 "$work/server_health.err")")" >"$work/server_health"

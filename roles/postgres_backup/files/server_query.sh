@@ -134,11 +134,9 @@ warn_about_unmatched() {
 # check_health: warns about the server's own health, and sets `health_members` of the manifest (server_health.sh).
 check_health() {
     health_members=
-    run_group server_health || {
-        log "the server's health could not be queried: $(head -n 1 "$work/health.err")"
-        return 0
-    }
-    health_members=$(utf8 "$(sed -n '1p' "$work/health")")
-    sed '1d' "$work/health" >"$work/health_warnings"
+    run_group server_health
+    [ -s "$work/server_health" ] || return 0
+    health_members=$(sed -n '1p' "$work/server_health")
+    sed -n "s/^W$TAB//p" "$work/server_health" >"$work/health_warnings"
     while IFS= read -r health_warning; do warn "$health_warning"; done <"$work/health_warnings"
 }
