@@ -13,7 +13,7 @@
 #                  are bytes of the partial file
 #   start.ATTEMPT  the offset at which the attempt begins, and its PART
 #   end.ATTEMPT    the offset at which it ended, or `failed`
-#   dump.ATTEMPT   the messages of a failed attempt
+#   dump.ATTEMPT   the messages of a failed attempt; status.ATTEMPT is its exit status
 #   streams        a line for each stream: OFFSET END SHA256 of what was written to the partial file at a stretch. A part
 #                  that fails ends a stream: what it wrote is cut off.
 #   lost           exists when the server did not answer any more; contains the message
@@ -179,9 +179,8 @@ end_failed_attempt() {
     cp "$work/dump.err" "$work/dump.$attempt"
     printf '%s\n' failed >"$work/end.$attempt"
     : >"$work/failed"
-    failed_status=$(stage_status_of dump)
-    error=$(pg_dump_errors "$work/dump.$attempt")
-    postgres_fault "$error" "$failed_status"
+    cp "$work/dump.status" "$work/status.$attempt"
+    explain_attempt "$attempt"
     next_attempt=$((attempt + 1))
     if [ "$1" = globals ]; then
         printf '%s %s failed 0 0 %s\n' "$attempt" "$1" "$seconds" >>"$work/attempts"
@@ -189,7 +188,8 @@ end_failed_attempt() {
         rm -f "$work/failed"
         return
     fi
-    case $error in *FATAL:* | *'server closed the connection'* | *'connection to server'* | *'onnection'*'lost'* | *'terminating connection'*) await_server ;; esac
+    # Not only the session may be gone.
+    [ "$fault_passes" = no ] || await_server
     case $error in *'does not exist'*) take_new_name "$1" && return ;; esac
     if [ ! -e "$work/lost" ] && [ "$tries" -lt "$PART_ATTEMPTS" ] && [ "$fault_passes" = yes ]; then
         log "$json_name could not be dumped and is tried again: $(printf '%s\n' "$error" | head -n 1)"
@@ -199,6 +199,17 @@ end_failed_attempt() {
     printf '%s %s failed 0 0 %s\n' "$attempt" "$1" "$seconds" >>"$work/attempts"
     log "$json_name could not be dumped: $(printf '%s\n' "$error" | head -n 1)"
     printf '%s %s 1\n' "$next_attempt" "$(($1 + 1))" >"$work/next"
+}
+
+# explain_attempt ATTEMPT: sets `error` to the message of a failed attempt, and the variables of postgres_fault.
+explain_attempt() {
+    error=$(pg_dump_errors "$work/dump.$1")
+    read -r attempt_status <"$work/status.$1"
+    # The only message of a killed process may be the shell's "Killed".
+    if [ -z "$error" ] || [ "$attempt_status" = "$SIGKILL_STATUS" ]; then
+        error="the dump program ended $(status_in_words "$attempt_status")${error:+: $error}"
+    fi
+    postgres_fault "$error" "$attempt_status"
 }
 
 # take_new_name PART: decides what comes next if the database has another name by now, or was dropped; else it fails.
@@ -371,9 +382,11 @@ explain_dump() {
 }
 
 explain_globals() {
-    message=$(pg_dump_errors "$work/dump.0")
-    : "${message:=pg_dumpall ended $(status_in_words "$(cat "$work/globals.status" 2>/dev/null || echo none)")}"
-    fail_by_postgres "pg_dumpall failed on the roles and tablespaces" "$message" "$(cat "$work/globals.status" 2>/dev/null)"
+    # pg_dumpall's status: the one of its attempt may be that of without_end.
+    cp "$work/globals.status" "$work/status.0" 2>/dev/null
+    [ "$(cat "$work/status.0")" != 0 ] || echo 1 >"$work/status.0"
+    explain_attempt 0
+    fail_with "$fault_status" "pg_dumpall failed on the roles and tablespaces" "$error" "$fault_advice"
 }
 
 # explain_endless_part PART

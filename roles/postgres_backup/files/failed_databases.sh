@@ -48,9 +48,7 @@ explain_failed_database() {
         error="not dumped, because the server did not answer any more: $(head -n 2 "$work/lost")"
         fault_advice=$ADVICE_NOT_READY
     else
-        error=$(pg_dump_errors "$work/dump.$2")
-        : "${error:=pg_dump failed without a message}"
-        postgres_fault "$error"
+        explain_attempt "$2"
     fi
 }
 

@@ -51,8 +51,9 @@ run() {
 
 # end_incomplete_run: the backup is published, but databases are missing in it.
 end_incomplete_run() {
-    if [ "$failed_databases" -eq 1 ]; then incomplete_what="1 database could not be dumped"; else incomplete_what="$failed_databases databases could not be dumped"; fi
-    fail_with "$failed_status" "$incomplete_what; the other $dumped_databases are in $final_name" "$failed_text" "$first_advice"
+    case $failed_databases in 1) incomplete_what="1 database" ;; *) incomplete_what="$failed_databases databases" ;; esac
+    case $dumped_databases in 1) dumped_what="the other one is" ;; *) dumped_what="the other $dumped_databases are" ;; esac
+    fail_with "$failed_status" "$incomplete_what could not be dumped; $dumped_what in $final_name" "$failed_text" "$first_advice"
 }
 
 prepare() {
