@@ -185,8 +185,7 @@ def fill(server: Server, directory: Path) -> None:
     for name, options in LOCALES.items():
         if int(server.programs.major) >= SINCE.get(name, 0):
             server.sql(
-                f"CREATE DATABASE {quoted(name)} TEMPLATE template0 {options}"
-                f' TABLESPACE "table space" {strategy};'
+                f'CREATE DATABASE {quoted(name)} TEMPLATE template0 {options} TABLESPACE "table space" {strategy};'
             )
     icu = ("icu",) if int(server.programs.major) >= SINCE["icu"] else ()
     for name in (*DATABASES, "sql_ascii", "latin1", "kanji", *icu):

@@ -140,7 +140,7 @@ postgres_fault() {
             fault 2 "The server lacks the library of an extension: install the extension's package there (in the version that the database has), or DROP EXTENSION." ;;
         *'ERROR:  '*'No space left on device'* | *'FATAL:  '*'No space left on device'*)
             fault 1 "The server's own disk is full (not the backup volume): free space there." ;;
-        *'temp_file_limit'*)
+        *'temporary file size exceeds'*)
             fault 2 "A query of the dump needs more temporary space than temp_file_limit allows: raise it on the server, or for this user (ALTER ROLE … SET temp_file_limit, as a superuser)." ;;
         *'Too many open files'*)
             fault 1 "The server's machine has no file handle left: lower max_files_per_process or max_connections there, or raise the machine's limit." ;;

@@ -100,20 +100,24 @@ list_databases() {
         no_role_passwords=yes
         warn "the backup has no passwords of roles, because only a superuser may read them, and $(json "$POSTGRES_BACKUP_USER") is none"
     fi
-    if [ "$output_clean" = yes ]; then
-        awk -F "$TAB" -v clause="$(if [ "$if_exists" = yes ]; then echo 'IF EXISTS '; fi)" '
-            BEGIN { print "--\n-- Drop databases (except postgres and template1)\n--\n" }
-            $2 == "dump" && $4 != "\"template1\"" && $4 != "\"postgres\"" { print "DROP DATABASE " clause quoted($4) ";" }
-            END { print "\n\n" }
-            # The name of a JSON string as pg_dump writes it (fmtId), as far as names are plain.
-            function quoted(name) {
-                name = substr(name, 2, length(name) - 2)
-                if (name ~ /^[a-z_][a-z0-9_]*$/) return name
-                gsub(/\\"/, "\"\"", name)
-                return "\"" name "\""
-            }' "$work/databases" >"$work/drops"
-    fi
+    if [ "$output_clean" = yes ]; then run_group drop_statements || fail "the databases cannot be listed" "$(head -n 6 "$work/psql.err")" "Read the message."; fi
     export no_role_passwords
+}
+
+# step_drop_statements: writes the statements that --clean has before the globals to $work/drops (pg_dumpall.c, dropDBs),
+# for the databases that are dumped.
+step_drop_statements() {
+    clause=
+    [ "$if_exists" = no ] || clause='IF EXISTS '
+    {
+        printf -- '--\n-- Drop databases (except postgres and template1)\n--\n\n'
+        psql --no-psqlrc --no-password --tuples-only --no-align --quiet --dbname="$(connection "$POSTGRES_BACKUP_DATABASE")" \
+            --set=ON_ERROR_STOP=1 --command="
+            SELECT 'DROP DATABASE $clause' || quote_ident(datname) || ';' FROM pg_catalog.pg_database
+            WHERE datname NOT IN ('template1', 'postgres') AND oid IN (0$(awk -F "$TAB" '$2 == "dump" { printf ",%s", $5 }' "$work/databases"))
+            ORDER BY datname" || return 1
+        printf '\n\n'
+    } >"$work/drops" 2>"$work/psql.err"
 }
 
 # warn_about_unmatched: warns about names (not patterns) in the configuration that no database has: a typo would leave out

@@ -212,25 +212,37 @@ def _interrupted(server: Server, sql: str) -> str:
     """pg_dump waits for its reader; then this SQL runs."""
     server.sql(BIG, "app")
     dump = start_dump(server)
-    _wait_for(lambda: "COPY public.big" in server.sql("SELECT query FROM pg_stat_activity WHERE application_name = 'pg_dump';"))
+    _wait_for(
+        lambda: (
+            "COPY public.big" in server.sql("SELECT query FROM pg_stat_activity WHERE application_name = 'pg_dump';")
+        )
+    )
     time.sleep(0.3)
     server.sql(sql)
     return messages_of(dump)
 
 
 def canceled(server: Server) -> str:
-    return _interrupted(server, "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'pg_dump';")
+    return _interrupted(
+        server, "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'pg_dump';"
+    )
 
 
 def terminated(server: Server) -> str:
-    return _interrupted(server, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pg_dump';")
+    return _interrupted(
+        server, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pg_dump';"
+    )
 
 
 def crashed(server: Server) -> str:
     """Another session's process is killed, as the kernel does when memory is short."""
     server.sql(BIG, "app")
     dump = start_dump(server)
-    _wait_for(lambda: "COPY public.big" in server.sql("SELECT query FROM pg_stat_activity WHERE application_name = 'pg_dump';"))
+    _wait_for(
+        lambda: (
+            "COPY public.big" in server.sql("SELECT query FROM pg_stat_activity WHERE application_name = 'pg_dump';")
+        )
+    )
     with server.locked("big", "app") if False else server.locked("pg_am", "postgres"):
         pid = server.sql("SELECT pid FROM pg_stat_activity WHERE datname = 'postgres' AND pid <> pg_backend_pid();")
         os.kill(int(pid), signal.SIGKILL)
@@ -238,7 +250,9 @@ def crashed(server: Server) -> str:
 
 
 def temp_file_limit(server: Server) -> str:
-    server.sql(f"{BK} GRANT pg_read_all_data TO bk; ALTER ROLE bk SET temp_file_limit = 0; ALTER ROLE bk SET work_mem = 64;")
+    server.sql(
+        f"{BK} GRANT pg_read_all_data TO bk; ALTER ROLE bk SET temp_file_limit = 0; ALTER ROLE bk SET work_mem = 64;"
+    )
     server.sql("\n".join(f"CREATE TABLE t{number} ();" for number in range(500)), "app")
     return dump_of(server, user="bk")
 
@@ -408,7 +422,12 @@ def test_a_standby_cancels_the_dump(faulty: Server, workspace: Workspace, tmp_pa
     standby.configure("max_standby_streaming_delay = 0", "hot_standby_feedback = off")
     with standby:
         dump = start_dump(standby)
-        _wait_for(lambda: "COPY public.big" in standby.sql("SELECT query FROM pg_stat_activity WHERE application_name = 'pg_dump';"))
+        _wait_for(
+            lambda: (
+                "COPY public.big"
+                in standby.sql("SELECT query FROM pg_stat_activity WHERE application_name = 'pg_dump';")
+            )
+        )
         faulty.sql("ALTER TABLE big ADD COLUMN more int;", "app")
         message, advice, status, passes = advice_for(messages_of(dump), tmp_path, "dash")
     assert "conflict with recovery" in message, message

@@ -87,7 +87,12 @@ def odd_server(workspace: Workspace, template: Server) -> Iterator[Server]:
 @under_all
 def test_what_lies_on_the_volume(good: GoodRun) -> None:
     volume, path = good.sandbox.volume, good.path
-    assert {entry.name for entry in volume.iterdir()} == {path.name, f"{path.name}.sha256", f"{path.name}.json", *RECORDS}
+    assert {entry.name for entry in volume.iterdir()} == {
+        path.name,
+        f"{path.name}.sha256",
+        f"{path.name}.json",
+        *RECORDS,
+    }
     assert good.begun <= created(path.name, good.sandbox.name) <= datetime.now(UTC)
     assert path.stat().st_mode & 0o7777 == 0o640
     _check_checksum_file(path)

@@ -145,7 +145,9 @@ def test_arguments_that_pg_dumpall_refuses(sandbox: Sandbox, argument: str) -> N
     """Arguments that only another version has reach pg_dumpall; site.yml rejects the others."""
     before = fill_volume(sandbox)
     outcome = sandbox.run("run", env={"POSTGRES_BACKUP_EXTRA_ARGS": argument})
-    assert_failed(sandbox, outcome, before, "postgres_backup_extra_args" if argument == "--exclude-database" else "pg_dumpall")
+    assert_failed(
+        sandbox, outcome, before, "postgres_backup_extra_args" if argument == "--exclude-database" else "pg_dumpall"
+    )
     assert (outcome.code, "Correct postgres_backup_extra_args" in outcome.log) == (2, True), outcome.log
 
 
