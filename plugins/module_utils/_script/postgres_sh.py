@@ -100,6 +100,8 @@ postgres_fault() {
             fault 2 "Allow the user to connect to that database (GRANT CONNECT ON DATABASE … TO …), or leave it out: postgres_backup_exclude_databases." ;;
         *'permission denied for large object'*)
             fault 2 "GRANT SELECT ON LARGE OBJECT … TO the user, for each of them: pg_read_all_data does not cover large objects before PostgreSQL 19. Or leave them all out: --no-blobs in postgres_backup_dump_args." ;;
+        *'user mapping not found'*)
+            fault 2 "CREATE USER MAPPING FOR the user, and GRANT USAGE ON FOREIGN SERVER … TO it, or remove --include-foreign-data." ;;
         *'permission denied for foreign server'* | *'permission denied for foreign-data wrapper'*)
             fault 2 "Allow the user to use it (GRANT USAGE ON FOREIGN SERVER … TO …), or remove --include-foreign-data." ;;
         *'failed to get data for sequence'*)
@@ -140,7 +142,7 @@ postgres_fault() {
             fault 2 "The server lacks the library of an extension: install the extension's package there (in the version that the database has), or DROP EXTENSION." ;;
         *'ERROR:  '*'No space left on device'* | *'FATAL:  '*'No space left on device'*)
             fault 1 "The server's own disk is full (not the backup volume): free space there." ;;
-        *'temp_file_limit'*)
+        *'temporary file size exceeds'*)
             fault 2 "A query of the dump needs more temporary space than temp_file_limit allows: raise it on the server, or for this user (ALTER ROLE … SET temp_file_limit, as a superuser)." ;;
         *'Too many open files'*)
             fault 1 "The server's machine has no file handle left: lower max_files_per_process or max_connections there, or raise the machine's limit." ;;

@@ -127,7 +127,7 @@ publish_inspection() {
             ;;
     esac
     # A query failed: the dump shows whether the database can be read.
-    [ -z "$2" ] || printf 'W\tit could not be inspected: %s\n' "$(one_line "$2")" >>"inspect.$1.new"
+    [ -z "$2" ] || printf 'W\tdatabase %s could not be inspected: %s\n' "$(utf8 "$(printf '%b' "$octal")")" "$(one_line "$2")" >>"inspect.$1.new"
     case $members in
         *[!\ -~]*) ascii_json <"inspect.$1.new" >"inspect.$1.ascii" && mv "inspect.$1.ascii" "inspect.$1.new" ;;
     esac
@@ -302,7 +302,8 @@ objects (kind, name) AS (
     FROM lists JOIN texts USING (kind)
     WHERE type = 'F'
 )
-SELECT E'W\t' || format(text, names) FROM lists JOIN texts USING (kind) WHERE type = 'W'
+SELECT format(E'W\tdatabase %s: %s', regexp_replace(quote_ident(current_database()), '[[:cntrl:]]', '?', 'g'), format(text, names))
+FROM lists JOIN texts USING (kind) WHERE type = 'W'
 UNION ALL
 SELECT E'R\tfailed' FROM findings WHERE text IS NOT NULL AND :'has_selection' = 'f'
 UNION ALL
