@@ -156,7 +156,7 @@ publish_refusal() {
 # one_line TEXT: the first error in TEXT, in one line, without the address of the connection and control characters, cut at
 # 400 bytes. (After a refusal with TLS, libpq tries to connect without it, and reports both errors.)
 one_line() {
-    printf '%s' "$1" | tr '\n' ' ' | tr '\001-\037\177' '[?*]' | sed -e 's/^could not connect to server: //' \
+    printf '%s' "$1" | tr '\n' ' ' | tr '\001-\037\177' '[?*]' | sed -e 's/^could not connect to server: //' -e 's/^psql:inspect.sql:[0-9]*: //' \
         -e 's/^connection to server at "[^"]*"\( ([^)]*)\)\{0,1\}, port [0-9]* failed: //' \
         -e 's/ connection to server at "[^"]*".*//' -e 's/  */ /g' | cut -c 1-400
 }
