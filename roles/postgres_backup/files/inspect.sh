@@ -127,7 +127,7 @@ publish_inspection() {
             ;;
     esac
     # A query failed: the dump shows whether the database can be read.
-    [ -z "$2" ] || printf 'W\tit could not be inspected: %s\n' "$(one_line "$2")" >>"inspect.$1.new"
+    [ -z "$2" ] || printf 'W\tdatabase %s could not be inspected: %s\n' "$(utf8 "$(printf '%b' "$octal")")" "$(one_line "$2")" >>"inspect.$1.new"
     case $members in
         *[!\ -~]*) with_ascii_members <"inspect.$1.new" >"inspect.$1.ascii" && mv "inspect.$1.ascii" "inspect.$1.new" ;;
     esac
@@ -156,7 +156,7 @@ publish_refusal() {
 # one_line TEXT: the first error in TEXT, in one line, without the address of the connection and control characters, cut at
 # 400 bytes. (After a refusal with TLS, libpq tries to connect without it, and reports both errors.)
 one_line() {
-    printf '%s' "$1" | tr '\n' ' ' | tr '\001-\037\177' '[?*]' | sed -e 's/^could not connect to server: //' \
+    printf '%s' "$1" | tr '\n' ' ' | tr '\001-\037\177' '[?*]' | sed -e 's/^could not connect to server: //' -e 's/^psql:inspect.sql:[0-9]*: //' \
         -e 's/^connection to server at "[^"]*"\( ([^)]*)\)\{0,1\}, port [0-9]* failed: //' \
         -e 's/ connection to server at "[^"]*".*//' -e 's/  */ /g' | cut -c 1-400
 }
@@ -277,7 +277,8 @@ objects (kind, name) AS (
     FROM lists JOIN texts USING (kind)
     WHERE type = 'F'
 )
-SELECT E'W\t' || format(text, names) FROM lists JOIN texts USING (kind) WHERE type = 'W'
+SELECT format(E'W\tdatabase %s: %s', regexp_replace(quote_ident(current_database()), '[[:cntrl:]]', '?', 'g'), format(text, names))
+FROM lists JOIN texts USING (kind) WHERE type = 'W'
 UNION ALL
 SELECT E'R\tfailed' FROM findings WHERE text IS NOT NULL AND :'has_selection' = 'f'
 UNION ALL

@@ -93,6 +93,8 @@ postgres_fault() {
             fault 2 "Allow the user to connect to that database (GRANT CONNECT ON DATABASE … TO …), or leave it out: postgres_backup_exclude_databases." ;;
         *'permission denied for large object'*)
             fault 2 "GRANT SELECT ON LARGE OBJECT … TO the user, for each of them: pg_read_all_data does not cover large objects before PostgreSQL 19. Or leave them all out: --no-blobs in postgres_backup_dump_args." ;;
+        *'user mapping not found'*)
+            fault 2 "CREATE USER MAPPING FOR the user, and GRANT USAGE ON FOREIGN SERVER … TO it, or remove --include-foreign-data." ;;
         *'permission denied for foreign server'* | *'permission denied for foreign-data wrapper'*)
             fault 2 "Allow the user to use it (GRANT USAGE ON FOREIGN SERVER … TO …), or remove --include-foreign-data." ;;
         *'failed to get data for sequence'*)

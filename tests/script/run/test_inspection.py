@@ -212,3 +212,67 @@ def _refused(server: Server, sql: str) -> str:
     with pytest.raises(AssertionError) as refusal:
         server.sql(sql)
     return str(refusal.value)
+
+
+SQL_FILE = Path(__file__).resolve().parents[3] / "docs" / "examples" / "backup-user.sql"
+
+
+def grant_with_the_file(server: Server, user: str, *settings: str, administrator: str = "postgres") -> None:
+    """As docs/managed-servers.md says: in each database."""
+    names = server.sql("SELECT datname FROM pg_database WHERE datallowconn AND datname <> 'rdsadmin';").splitlines()
+    for name in names:
+        command = [str(server.programs.path("psql")), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-v", f"backup_user={user}"]
+        command += [*settings, "-d", name, "-f", str(SQL_FILE)]
+        environment = {**server.environment(), "PGUSER": administrator}
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert (result.returncode, result.stderr) == (0, ""), (name, result.stderr)
+
+
+@pytest.mark.parametrize("administrator", ["postgres", "rds_master"])
+def test_the_sql_for_an_administrator(restricted: Server, administrator: str, tmp_path: Path) -> None:
+    """Everything that it grants suffices for a dump; a second time it changes nothing."""
+    user = f"new_{administrator}"
+    closed = "REVOKE CONNECT ON DATABASE shop FROM public; SELECT lo_create(1), lo_create(2);"
+    database = _case(restricted, f"{closed} ALTER TABLE shop.orders ENABLE ROW LEVEL SECURITY;")
+    if administrator != "postgres":
+        _let_administer(restricted, administrator, database)
+    settings = ("-v", "bypass_rls=true") if administrator == "postgres" else ()
+    for _ in range(2):
+        grant_with_the_file(restricted, user, *settings, administrator=administrator)
+    restricted.sql(f"ALTER ROLE {user} PASSWORD {sample.literal(PASSWORD)};")
+    if administrator != "postgres":
+        inspection = inspect(restricted, user, tmp_path / "row-security")[database]
+        assert inspection.finding == "row security hides rows of the tables shop.orders"
+        restricted.sql(f"ALTER ROLE {user} BYPASSRLS;")
+    inspections = inspect(restricted, user, tmp_path)
+    assert {name: item.result for name, item in inspections.items()} == dict.fromkeys(inspections, "")
+    assert pg_dump(restricted, database, user=user) == ""
+    if restricted.programs.major != "13":
+        restricted.sql("CREATE SCHEMA later; CREATE TABLE later.t ();", database)
+    else:
+        restricted.sql(f"SET ROLE {administrator}; CREATE TABLE shop.later (id serial);", database)
+    assert pg_dump(restricted, database, user=user) == ""
+
+
+def _let_administer(server: Server, administrator: str, database: str) -> None:
+    """A provider's administrator: it creates roles, owns the databases and what is in them, and is not a superuser."""
+    server.sql(f"CREATE ROLE {administrator} LOGIN CREATEROLE PASSWORD {sample.literal(PASSWORD)};")
+    if server.programs.major != "13":
+        server.sql(f"GRANT pg_read_all_data TO {administrator} WITH ADMIN OPTION;")
+    server.sql(f"GRANT pg_read_all_settings TO {administrator} WITH ADMIN OPTION;")
+    for name in (database, "base", "postgres", "template1"):
+        server.sql(f"ALTER DATABASE {name} OWNER TO {administrator};")
+    for name in (database, "base"):
+        objects = (
+            "SELECT format('ALTER %s %s OWNER TO ', CASE relkind WHEN 'S' THEN 'SEQUENCE' WHEN 'v' THEN 'VIEW' "
+            "WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END, oid::regclass) "
+            "FROM pg_class WHERE oid >= 16384 AND relkind IN ('r', 'p', 'v', 'm', 'f') AND relnamespace <> 99 "
+            "UNION ALL SELECT format('ALTER SCHEMA %I OWNER TO ', nspname) FROM pg_namespace WHERE oid >= 2200 "
+            "AND nspname NOT LIKE 'pg%' AND nspname <> 'information_schema' "
+            "UNION ALL SELECT 'ALTER SEQUENCE shop.numbers OWNER TO ' "
+            "UNION ALL SELECT format('ALTER LARGE OBJECT %s OWNER TO ', oid) FROM pg_largeobject_metadata;"
+        )
+        for statement in server.sql(objects, name).splitlines():
+            server.sql(f"{statement} {administrator};", name)
+    for name in ("postgres", "template1"):
+        server.sql(f"ALTER SCHEMA public OWNER TO {administrator};", name)

@@ -170,7 +170,7 @@ def test_an_invalid_index(fresh_server: Server, tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="could not create unique index"):
         fresh_server.sql("CREATE UNIQUE INDEX CONCURRENTLY once ON twice (i);")
     (warning,) = inspect(fresh_server, "postgres", tmp_path)["postgres"].warnings
-    assert warning.startswith("invalid indexes, which a dump does not contain: public.once.")
+    assert warning.startswith("database postgres: invalid indexes, which a dump does not contain: public.once.")
 
 
 def test_a_collation_with_another_version(fresh_server: Server, tmp_path: Path) -> None:
@@ -227,7 +227,9 @@ def test_a_query_that_fails(fresh_server: Server, tmp_path: Path) -> None:
     fresh_server.sql("DELETE FROM pg_proc WHERE proname = 'pg_database_size';", "a")
     inspections = inspect(fresh_server, "postgres", tmp_path)
     assert inspections["a"].result == ""
-    assert any("could not be inspected" in warning for warning in inspections["a"].warnings), inspections["a"]
+    assert any("database a could not be inspected: ERROR" in warning for warning in inspections["a"].warnings), (
+        inspections["a"]
+    )
     assert inspections["b"].warnings == []
 
 
