@@ -234,7 +234,7 @@ def test_a_partial_file_of_somebody_else_is_not_written_through(offline: Sandbox
 
 
 def test_a_volume_that_cannot_be_written(offline: Sandbox) -> None:
-    """A warning, and the command goes on; nothing waits for a lock."""
+    """A warning; the command continues, and nothing waits for a lock."""
     _put(offline, _entry(1))
     os.chown(offline.volume, 0, 0)
     before = snapshot(offline.volume)
