@@ -275,7 +275,8 @@ echo '{STEPS["dump"]}' >gate/stop
 echo 'head -c 3000000 /dev/urandom | base64; exit 0' >gate/order"""
 LOOK = """cd /backups
 rm -f gate/reached
-find . -type f ! -name '*.last-run.json' ! -name '*.history.jsonl' -exec stat -c '%n %i %s %y %a' {} + -exec sha256sum {} + | sort"""
+find . -type f ! -name '*.last-run.json' ! -name '*.history.jsonl' \\
+    -exec stat -c '%n %i %s %y %a' {} + -exec sha256sum {} + | sort"""
 
 
 def test_full_volume_fails_the_run(small_volume: str, installed: Install) -> None:

@@ -190,39 +190,49 @@ function judge(    i) {
 
 # Keeps, for each database that the newest backup should contain and does not, the newest backup that contains it. A complete
 # backup without a manifest may contain it, and is kept until an older one is known to.
-function keep_holders(    i, list, token, text, may_hold) {
+function keep_holders(    i, k, names, number_of_names, left, list, contained, may_hold) {
     for (i = 1; i <= count; i++) {
         if (i in ignored || i in future || !(i in sha256)) continue
         if (state[i] == "complete") return
         if (i in missing) break
     }
     if (i > count) return
-    list = missing[i]
-    while (match(list, /^"([^"\\]|\\.)*"/)) {
-        token = substr(list, 1, RLENGTH)
-        list = substr(list, RLENGTH + 2)
-        text = substr(token, 2, length(token) - 2)
-        may_hold = 0
-        for (i = 1; i <= count; i++) {
-            if (i in ignored || i in future || !(i in sha256)) continue
-            if (i in dumped) {
-                if (!contains(dumped[i], token)) continue
-                add_json(i, "\"the newest that holds " text "\"")
-                break
+    left = number_of_names = read_names(missing[i], names)
+    list = ""
+    for (i = 1; i <= count && left > 0; i++) {
+        if (i in ignored || i in future || !(i in sha256)) continue
+        if (i in dumped) {
+            # Most backups contain the same databases as the one before.
+            if (dumped[i] == list) continue
+            list = dumped[i]
+            set_of_names(list, contained)
+            for (k = 1; k <= number_of_names; k++) if (k in names && names[k] in contained) {
+                add_json(i, "\"the newest that holds " names[k] "\"")
+                delete names[k]
+                left--
             }
-            if (state[i] == "complete" && !may_hold++) add_json(i, "\"the newest that may hold " text "\"")
+        } else if (state[i] == "complete" && !may_hold++) {
+            for (k = 1; k <= number_of_names; k++) if (k in names) add_json(i, "\"the newest that may hold " names[k] "\"")
         }
     }
 }
 
-# Whether a list contains a string.
-function contains(list, token) {
-    if (!index("," list ",", "," token ",")) return 0
-    while (match(list, /^"([^"\\]|\\.)*"/)) {
-        if (substr(list, 1, RLENGTH) == token) return 1
-        list = substr(list, RLENGTH + 2)
+# Reads the strings of a list, with their escapes; returns their number.
+function read_names(list, names,    parts, number_of_parts, k, n, name_part) {
+    split("", names)
+    number_of_parts = split(list, parts, "\"")
+    for (k = 2; k <= number_of_parts; k += 2) {
+        name_part = parts[k]
+        # A quotation mark after an odd number of backslashes belongs to the name.
+        while (match(parts[k], /\\*$/) && RLENGTH % 2) name_part = name_part "\"" parts[++k]
+        names[++n] = name_part
     }
-    return 0
+    return n + 0
+}
+
+function set_of_names(list, contained,    names, k) {
+    split("", contained)
+    for (k = read_names(list, names); k > 0; k--) contained[names[k]] = 1
 }
 
 # How many deletions the brake holds back: none, or all. Incomplete backups do not count.
