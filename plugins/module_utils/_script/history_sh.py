@@ -36,7 +36,7 @@ read_history() {
 # valid_entries: copies entries from standard input. Anything else is left out: a line that is not one flat JSON object
 # (RFC 8259) which begins as an entry does, control characters, and everything that is not ASCII in a line that is not UTF-8.
 valid_entries() {
-    tr '\000-\011\013-\037\177' '[?*]' | awk '
+    tr '\000-\011\013-\037\177' '?' | awk '
         BEGIN {
             tail = "[\200-\277]"
             utf8 = "^([\001-\177]|[\302-\337]" tail "|\340[\240-\277]" tail "|[\341-\354\356\357]" tail tail \
@@ -55,7 +55,7 @@ append_history() {
     history_fault='' history_locked=no
     history_lock=$POSTGRES_BACKUP_DIR/.${history_file##*/}.lock
     history_partial=$POSTGRES_BACKUP_DIR/.${history_file##*/}.$POSTGRES_BACKUP_POD
-    if [ "$(printf '%s\n' "$1" | valid_entries)" != "$1" ]; then
+    if [ -z "$1" ] || [ "$(printf '%s\n' "$1" | valid_entries)" != "$1" ]; then
         history_fault="an entry is not a flat JSON object: $1"
     elif lock_history; then
         write_history "$1" || { rm -f "$history_partial" 2>/dev/null; }
@@ -84,22 +84,23 @@ write_history() {
         return 1
     fi
     chmod "$history_mode" "$history_partial" 2>/dev/null
+    # A link to a folder would move the file into that folder.
+    [ ! -L "$history_file" ] || rm -f "$history_file" 2>/dev/null
     history_fault=$(mv -f "$history_partial" "$history_file" 2>&1)
 }
 
 # lock_history: makes sure that two writers at once do not lose each other's entry; fails if the volume cannot be written. The
 # lock of a writer that was killed is removed when it is some minutes old.
 lock_history() {
-    lock_seconds=0
+    lock_deadline=$(($(now_epoch) + HISTORY_LOCK_SECONDS))
     while ! history_fault=$(mkdir "$history_lock" 2>&1); do
-        [ -d "$history_lock" ] || return 1
+        case $history_fault in *'File exists'*) ;; *) return 1 ;; esac
         history_fault=''
         if [ -n "$(find "$history_lock" -maxdepth 0 -mmin +1 2>/dev/null)" ]; then
             rmdir "$history_lock" 2>/dev/null && continue
         fi
-        [ "$lock_seconds" -lt "$HISTORY_LOCK_SECONDS" ] || return 0
-        lock_seconds=$((lock_seconds + 1))
-        sleep 1
+        [ "$(now_epoch)" -lt "$lock_deadline" ] || return 0
+        sleep 0.1 2>/dev/null || sleep 1
     done
     history_locked=yes
 }

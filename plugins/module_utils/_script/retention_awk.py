@@ -30,8 +30,9 @@ BEGIN {
     quoted_prefix = json(prefix "-")
     quoted_prefix = substr(quoted_prefix, 1, length(quoted_prefix) - 1)
     no_manifest = "\"manifest\":false,\"dumped\":null,\"missing\":null,\"left_out\":null"
-    # How many backups may have been due for deletion before the newest one was made: those of some prunes that failed.
-    DUE_BEFORE_LIMIT = 3
+    # What the brake lets pass (see held_back).
+    DUE_LIMIT = 3
+    NEW_LIMIT = 3
 }
 
 $1 != current { finish(); start($1) }
@@ -127,14 +128,15 @@ function is_list(text) {
     return text ~ /^("([^"\\]|\\["\\\/bfnrt]|\\u[0-9a-fA-F][0-9a-fA-F][0-9a-fA-F][0-9a-fA-F])*"(,"([^"\\]|\\["\\\/bfnrt]|\\u[0-9a-fA-F][0-9a-fA-F][0-9a-fA-F][0-9a-fA-F])*")*)?$/
 }
 
-# Applies the rules, as if the backup with the number `without` did not exist: writes the reasons to keep a backup to `why`.
+# Applies the rules, as if the newest complete backups, `without` of them, did not exist: writes the reasons to keep a backup
+# to `why`.
 # Backups are numbered from the newest (1) to the oldest (count), so that those of a period are consecutive. Periods are
 # computed only as long as a rule needs them: a volume of ten thousand backups is listed in a second.
 function choose(without,    i, taken, day, week, month, year, stamp, days, weeks, months, years, last_day, last_week, last_month, last_year) {
-    split("", why)
+    split("", why); split("", ignored)
     newest = 0; oldest_kept = 0; kept_slots = 0
     for (i = 1; i <= count; i++) {
-        if (i == without) continue
+        if (without > 0 && state[i] == "complete" && !(i in future)) { ignored[i] = 1; without--; continue }
         if (i in pinned) add(i, "kept by hand")
         if (i in future) { add(i, "dated in the future"); continue }
         if (state[i] == "incomplete" && !newest && !(i in pinned)) add(i, "incomplete, and no newer complete backup")
@@ -164,7 +166,7 @@ function choose(without,    i, taken, day, week, month, year, stamp, days, weeks
         if (i == newest && !(i in why)) add(i, "newest complete")
         if (i in why) kept_slots++
     }
-    keep_holders(without)
+    keep_holders()
 }
 
 # Whether a backup that no rule keeps may be deleted.
@@ -188,54 +190,67 @@ function judge(    i) {
 
 # Keeps, for each database that the newest backup should contain and does not, the newest backup that contains it. A complete
 # backup without a manifest may contain it, and is kept until an older one is known to.
-function keep_holders(without,    i, list, token, text, may_hold) {
+function keep_holders(    i, k, names, number_of_names, left, list, contained, may_hold) {
     for (i = 1; i <= count; i++) {
-        if (i == without || i in future || !(i in sha256)) continue
+        if (i in ignored || i in future || !(i in sha256)) continue
         if (state[i] == "complete") return
         if (i in missing) break
     }
     if (i > count) return
-    list = missing[i]
-    while (match(list, /^"([^"\\]|\\.)*"/)) {
-        token = substr(list, 1, RLENGTH)
-        list = substr(list, RLENGTH + 2)
-        text = substr(token, 2, length(token) - 2)
-        may_hold = 0
-        for (i = 1; i <= count; i++) {
-            if (i == without || i in future || !(i in sha256)) continue
-            if (i in dumped) {
-                if (!contains(dumped[i], token)) continue
-                add_json(i, "\"the newest that holds " text "\"")
-                break
+    left = number_of_names = read_names(missing[i], names)
+    list = ""
+    for (i = 1; i <= count && left > 0; i++) {
+        if (i in ignored || i in future || !(i in sha256)) continue
+        if (i in dumped) {
+            # Most backups contain the same databases as the one before.
+            if (dumped[i] == list) continue
+            list = dumped[i]
+            set_of_names(list, contained)
+            for (k = 1; k <= number_of_names; k++) if (k in names && names[k] in contained) {
+                add_json(i, "\"the newest that holds " names[k] "\"")
+                delete names[k]
+                left--
             }
-            if (state[i] == "complete" && !may_hold++) add_json(i, "\"the newest that may hold " text "\"")
+        } else if (state[i] == "complete" && !may_hold++) {
+            for (k = 1; k <= number_of_names; k++) if (k in names) add_json(i, "\"the newest that may hold " names[k] "\"")
         }
     }
 }
 
-# Whether a list contains a string.
-function contains(list, token) {
-    if (!index("," list ",", "," token ",")) return 0
-    while (match(list, /^"([^"\\]|\\.)*"/)) {
-        if (substr(list, 1, RLENGTH) == token) return 1
-        list = substr(list, RLENGTH + 2)
+# Reads the strings of a list, with their escapes; returns their number.
+function read_names(list, names,    parts, number_of_parts, k, n, name_part) {
+    split("", names)
+    number_of_parts = split(list, parts, "\"")
+    for (k = 2; k <= number_of_parts; k += 2) {
+        name_part = parts[k]
+        # A quotation mark after an odd number of backslashes belongs to the name.
+        while (match(parts[k], /\\*$/) && RLENGTH % 2) name_part = name_part "\"" parts[++k]
+        names[++n] = name_part
     }
-    return 0
+    return n + 0
 }
 
-# How many deletions the brake holds back: none, or all. Incomplete backups do not count. By default, neither do those that
-# are due because of the newest complete backup, which is what happens each night: what a changed policy deletes was due
-# before that one.
-function held_back(    i, planned, counted, limit, without) {
+function set_of_names(list, contained,    names, k) {
+    split("", contained)
+    for (k = read_names(list, names); k > 0; k--) contained[names[k]] = 1
+}
+
+# How many deletions the brake holds back: none, or all. Incomplete backups do not count.
+# By default, what counts is whether new backups explain the deletions: in normal ageing, the last prune left nothing that is
+# due. Some backups may have been due already before the newest complete one was made; or any number, if none was due before
+# the three newest ones: some prunes may have been killed. What a changed policy deletes was due long before.
+function held_back(    i, planned, counted) {
     for (i = 1; i <= count; i++) if (i in verdict) { planned++; if (state[i] != "incomplete") counted++ }
     if (max_deletions != "") return counted > max_deletions + 0 ? planned : 0
-    if (counted <= DUE_BEFORE_LIMIT) return 0
-    without = newest
+    return counted > DUE_LIMIT && due_before(1, DUE_LIMIT) > DUE_LIMIT && due_before(NEW_LIMIT, 0) > 0 ? planned : 0
+}
+
+# How many backups were due before the newest complete ones, `without` of them; counts up to `limit` and one more.
+function due_before(without, limit,    i, due) {
     choose(without)
-    counted = 0
-    for (i = count; i > 0 && counted <= DUE_BEFORE_LIMIT; i--)
-        if (i != without && !(i in why) && state[i] != "incomplete" && is_due(i)) counted++
-    return counted > DUE_BEFORE_LIMIT ? planned : 0
+    for (i = count; i > 0 && due <= limit; i--)
+        if (!(i in why) && !(i in ignored) && state[i] != "incomplete" && is_due(i)) due++
+    return due + 0
 }
 
 function add(i, reason) { add_json(i, json(reason)) }

@@ -55,8 +55,8 @@ class Catalog:
     """Every backup on a volume, newest first, and what the script reports about the volume itself.
 
     `source` is what is mounted (`server:/path` for NFS), None where nothing is; `policy` has the script's `keep_*`
-    settings; `last_run` is the content of last-run.json, None where no run has written one, and `last_drill` that of
-    last-drill.json.
+    settings; `last_run` is the record of the last run, None where no run has written one, and `last_drill` that of
+    the last scheduled drill.
     """
 
     backups: tuple[Backup, ...]
@@ -103,13 +103,13 @@ def _parsed(line: str) -> dict[str, Any] | None:
         try:
             content: dict[str, Any] = json.loads(text, object_pairs_hook=_with_unique_keys)
         except ValueError:
-            continue  # an invalid last-run.json or last-drill.json must not hide the backups
+            continue  # an invalid record must not hide the backups
         return content
     return None
 
 
 def _with_unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; a last-run.json with a closing brace too many must not replace what the script printed before it."""
+    """An object; a record with a closing brace too many must not replace what the script printed before it."""
     content = dict(pairs)
     if len(content) != len(pairs):
         raise ValueError("duplicate key")

@@ -15,8 +15,8 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 
 FUTURE_TOLERANCE = timedelta(seconds=300)
-# So many backups may have been due before the newest one was made.
-DUE_BEFORE_LIMIT = 3
+# The brake lets pass so many backups that were due before the newest complete one; any, if none was due before so many.
+DUE_LIMIT, NEW_LIMIT = 3, 3
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -209,11 +209,13 @@ def held_back(backups: Iterable[Backup], policy: Policy, now: datetime) -> int:
     if policy.max_deletions is not None:
         return planned if _counted(verdicts) > policy.max_deletions else 0
     complete = [b for b in volume if b.state is State.COMPLETE and not _is_future(b, now)]
-    if not complete or _counted(verdicts) <= DUE_BEFORE_LIMIT:
-        return 0
-    newest = max(complete, key=lambda backup: backup.created)
-    before = judge([backup for backup in volume if backup is not newest], policy, now)
-    return planned if _counted(before) > DUE_BEFORE_LIMIT else 0
+    complete.sort(key=lambda backup: backup.created, reverse=True)
+
+    def due_before(number: int) -> int:
+        return _counted(judge([backup for backup in volume if backup not in complete[:number]], policy, now))
+
+    is_explained = min(_counted(verdicts), due_before(1)) <= DUE_LIMIT or due_before(NEW_LIMIT) == 0
+    return 0 if is_explained else planned
 
 
 def utc(text: str) -> datetime:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from datetime import UTC, datetime, timedelta
@@ -79,6 +80,45 @@ def test_a_backup_that_comes_or_goes_meanwhile(offline: Sandbox, before: str, af
     assert {path.name for path in offline.volume.glob("*.sql.gz")} == {
         _name(offline, age) for age in ((0, 1) if after == ":" else (1,))
     }
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("mv coming/* .", ":"), (":", "rm *06-01-120000.sql.gz*")], ids=["comes", "goes"]
+)
+def test_an_incomplete_backup_that_comes_or_goes_meanwhile(offline: Sandbox, before: str, after: str) -> None:
+    """Without its manifest, it would seem to be complete."""
+    coming = offline.volume / "coming"
+    coming.mkdir()
+    folder = offline.volume if after != ":" else coming
+    name = _name(offline)
+    put_backup(folder, name)
+    summary = f'{{"format":1,"backup":"{name}","state":"incomplete","dumped":["a"],"missing":["b"],"left_out":false,'
+    put(folder / f"{name}.json", f'{summary}\n"bytes":1}}\n')
+    give(offline.volume, offline.uid)
+    offline.shim("find", f'case $* in *"-exec stat"*) {before}; "$real" "$@"; {after}; exit;; esac; exec "$real" "$@"')
+    (line,) = offline.run("list").check().backups
+    assert (line["state"], line["dumped"], line["missing"]) == ("incomplete", ["a"], ["b"])
+
+
+def test_a_manifest_with_many_databases(offline: Sandbox) -> None:
+    """A thousand names of the longest kind, in escapes; the newest manifest misses them all."""
+    names = [f"{number:04d}" + "\N{LATIN SMALL LETTER U WITH DIAERESIS}" * 29 for number in range(1000)]
+    for age, (state, dumped, missing) in enumerate(
+        [("incomplete", ["postgres"], names), ("complete", ["postgres"], []), ("complete", ["postgres", *names], [])]
+    ):
+        name = _name(offline, age)
+        put_backup(offline.volume, name)
+        lists = json.dumps({"dumped": dumped, "missing": missing}, separators=(",", ":"))[1:-1]
+        put(
+            offline.volume / f"{name}.json",
+            f'{{"format":1,"backup":"{name}","state":"{state}",{lists},"left_out":false,\n',
+        )
+    newest, second, third = offline.run(
+        "list", env={"POSTGRES_BACKUP_KEEP_LAST": "1", "POSTGRES_BACKUP_KEEP_DAILY": "1"}
+    ).backups
+    assert newest["missing"] == names and newest["reasons"] == ["incomplete, and no newer complete backup"]
+    assert second["verdict"] == "keep"
+    assert third["verdict"] == "keep" and third["reasons"] == [f"the newest that holds {name}" for name in names]
 
 
 @pytest.mark.parametrize("size", [0, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 5_400_000_001, 2**40 + 3])
