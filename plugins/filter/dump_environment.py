@@ -7,12 +7,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: dump_environment
-short_description: Environment of a backup's container that says what to dump
+short_description: Environment of a backup's container for what to dump
 version_added: 1.1.0
 description:
   - Makes the environment variables of C(backup.sh) from those variables of the role
-    P(homelab.postgres_backup.postgres_backup#role) that say what a backup contains and how many backups retention may
-    delete.
+    P(homelab.postgres_backup.postgres_backup#role) that determine what a backup contains and how many backups retention
+    may delete.
 positional: _input
 options:
   _input:
@@ -24,7 +24,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Show what a run is told
+- name: Show what a run will leave out
   ansible.builtin.debug:
     msg: "{{ __postgres_backup_variables | homelab.postgres_backup.dump_environment }}"
 """

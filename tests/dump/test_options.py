@@ -38,7 +38,7 @@ VALUES = {
 }
 # Version 13 ignores a database in the pattern that is not the right one, and what is before it.
 DOTS = ("--exclude-database=a.b", "--exclude-schema=a.b", "a.b.c.d", "a..b.c")
-# What an option needs beside it.
+# Options that need another one.
 TOGETHER = {"if-exists": ["--clean"], "on-conflict-do-nothing": ["--inserts"]}
 
 
@@ -115,7 +115,7 @@ def test_the_table_says_which_options_take_a_value(installed: Installed, program
         if option.name in ("help", "version"):
             continue
         message = installed.run(program, ["-v", f"--{option.name}=x", "--=x"]).stderr
-        assert ("doesn't allow an argument" not in message) == option.takes_value, (option, message)
+        assert (" allow an argument" not in message) == option.takes_value, (option, message)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

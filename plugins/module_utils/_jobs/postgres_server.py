@@ -68,7 +68,7 @@ def service_behind(host: str, namespace: str) -> ServiceName | None:
 
 
 def major_of_image(image: str) -> int | None:
-    """PostgreSQL's major version in an image, as far as its name tells; None where the name does not tell."""
+    """The major version of PostgreSQL, from the image's name; None if the name does not contain it."""
     name = image.partition("@")[0]
     match = _PG_TAG.fullmatch(name) or _POSTGRES_IMAGE.fullmatch(name)
     return int(match[1]) if match else None

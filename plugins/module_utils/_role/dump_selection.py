@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 """The variables that say which databases, tables and rows a backup contains, and how pg_dump writes them.
 
-A database pattern is a name in which `*` stands for any characters and `?` for one; the whole name must match, and case
+A database pattern is a name in which `*` stands for any characters and `?` for one; the entire name must match, and case
 matters. A table pattern is pg_dump's own.
 """
 
@@ -94,9 +94,9 @@ def dump_arguments(value: Sequence[Any]) -> list[DatabaseArguments]:
 
 
 def unsupported_messages(variables: Variables, image: str) -> list[str]:
-    """A message for each variable with options that the programs of this image do not have, as far as its name says.
+    """A message for each variable with options that the programs of this image do not have.
 
-    The variables must be valid for some version.
+    There is none if the name of the image does not contain PostgreSQL's version. The variables must be valid for some version.
     """
     major = major_of_image(image)
     if major is None:
@@ -161,7 +161,7 @@ def _list_problems(value: Any) -> bool:
 def _table_problems(value: Sequence[Any]) -> Iterator[str]:
     for number, entry in enumerate(value, 1):
         if not isinstance(entry, Mapping) or set(entry) != {"database", "table"}:
-            yield f"entry {number} is no mapping of exactly database and table"
+            yield f"entry {number} is not a mapping of exactly database and table"
         elif not _is_line(entry["database"]):
             yield f"the database of entry {number} is not a name or pattern in one line"
         elif not _is_line(entry["table"]):
@@ -176,11 +176,11 @@ def _entry_problems(value: Sequence[Any]) -> Iterator[str]:
             if not _is_line(entry):
                 yield f"entry {number} is neither an argument in one line nor a mapping"
         elif set(entry) != {"database", "args"}:
-            yield f"entry {number} is no mapping of exactly database and args"
+            yield f"entry {number} is not a mapping of exactly database and args"
         elif not _is_line(entry["database"]):
             yield f"the database of entry {number} is not a name or pattern in one line"
         elif not is_list(entry["args"]) or not all(_is_line(text) for text in entry["args"]):
-            yield f"args of entry {number} is no list of arguments in one line each"
+            yield f"args of entry {number} is not a list of arguments in one line each"
 
 
 def _problems_of_groups(groups: Sequence[DatabaseArguments], variables: Variables) -> list[str]:

@@ -131,6 +131,7 @@ def test_changed_variables_change_the_objects(
 ) -> None:
     with_more: dict[str, Any] = {
         "extra_args": ["--no-comments"],
+        "exclude_table_data": [{"database": "shop*", "table": "public.log"}, {"database": "$(HOME)", "table": "*.*"}],
         "network_policy": True,
         "node_selector": {"kubernetes.io/os": "linux"},
         "pod_annotations": {"note": "one"},
@@ -145,6 +146,8 @@ def test_changed_variables_change_the_objects(
     assert any(line.startswith("Restore drills: schedule 0 4 * * 0") for line in again.summary)
     kubectl("create", "job", f"--from=cronjob/{DRILL}", "a-drill", "-n", namespace)
     assert environment(namespace)["POSTGRES_BACKUP_EXTRA_ARGS"] == "--no-comments"
+    left_out = environment(namespace)["POSTGRES_BACKUP_EXCLUDE_TABLE_DATA"]
+    assert left_out == "shop*\tpublic.log\n$$(HOME)\t*.*"
     assert f"name: {DRILL}" in (ansible.folder / CRONJOB).read_text()
 
     files = {path: (ansible.folder / path).read_text() for path in (PVC, CRONJOB, README, RUNBOOK)}

@@ -347,8 +347,8 @@ def test_good_values_are_accepted(cases: list[Case]) -> None:
 def test_an_argument_that_pg_dumpall_has_not_is_refused_with_the_reason() -> None:
     (message,) = refusals(postgres_backup_extra_args=["--exclude-table-data=public.log", "--clean=yes"])
     assert (
-        '(--exclude-table-data is set by another variable of the role: postgres_backup_exclude_table_data: [{"database": '
-        '"*", "table": "public.log"}]; --clean takes no value)'
+        "(--exclude-table-data is set by another variable of the role: "
+        'postgres_backup_exclude_table_data: [{"database": "*", "table": "public.log"}]; --clean takes no value)'
     ) in message
 
 
