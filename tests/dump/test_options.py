@@ -133,6 +133,24 @@ def test_each_option_that_a_backup_may_have_works(installed: Installed, program:
     assert failed == {}
 
 
+# Written in several ways, and some that do not exist.
+ENCODINGS = """
+    abc alt big5 euc_cn euc_jis_2004 euc_jp euc_kr euc_tw gb18030 gbk iso_8859-1 iso_8859-2 iso_8859-3 iso_8859-4
+    iso_8859-5 iso_8859-6 iso_8859-7 iso_8859-8 iso_8859-9 iso_8859-10 iso_8859-11 iso_8859-12 iso_8859-13 iso_8859-14
+    iso_8859-15 iso_8859-16 johab koi8 koi8r KOI8-U latin0 latin1 Latin2 latin9 latin10 latin11 mskanji mule_internal
+    Shift_JIS shift_jis_2004 sjis sjis_2004 sql_ascii tcvn tcvn5712 uhc unicode utf-8 UTF16 vscii win win1249 win1250
+    WIN1252 windows-1258 windows1259 win866 windows866 win874 win932 win936 windows949 win950 win951
+"""
+
+
+def test_encodings_are_those_of_the_server(installed: Installed) -> None:
+    encodings = ENCODINGS.split()
+    names = ", ".join(f"('{name}')" for name in encodings)
+    known = installed.server.sql(f"SELECT name FROM (VALUES {names}) AS n (name) WHERE pg_char_to_encoding(name) >= 0;")
+    accepted = [name for name in encodings if not refused_arguments(PG_DUMP, ["-E", name])]
+    assert accepted == known.splitlines()
+
+
 REFUSED_BY_THE_PROGRAMS = [
     "--rows-per-insert=0",
     "--rows-per-insert=many",
@@ -140,6 +158,7 @@ REFUSED_BY_THE_PROGRAMS = [
     "--extra-float-digits=-16",
     "--restrict-key=a-b",
     "--encoding=",
+    "--encoding=utf-9",
     "--role=",
     "--lock-wait-timeout=",
     "--on-conflict-do-nothing",

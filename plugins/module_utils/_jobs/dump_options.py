@@ -61,12 +61,25 @@ class Program:
         return next((option for option in self.options if option.letter == letter), None)
 
 
+# pg_encname_tbl in src/common/encnames.c.
+_ENCODING = re.compile(
+    "ABC|ALT|BIG5|EUC(CN|JIS2004|JP|KR|TW)|GB18030|GBK|ISO8859([1-9]|1[03-6])|JOHAB|KOI8[RU]?|LATIN([1-9]|10)|MSKANJI|"
+    "MULEINTERNAL|SHIFTJIS(2004)?|SJIS|SQLASCII|TCVN(5712)?|UHC|UNICODE|UTF8|VSCII|"
+    "WIN|WIN(DOWS)?(125[0-8]|866|874|932|936|949|950)"
+)
+
+
 def _whole_number(least: int, most: int) -> ValueCheck:
     def problem(value: str) -> str | None:
         is_valid = re.fullmatch(r"[+-]?[0-9]{1,10}", value) and least <= int(value) <= most
         return None if is_valid else f"needs a number from {least} to {most}"
 
     return problem
+
+
+def _encoding(value: str) -> str | None:
+    plain = re.sub("[^A-Za-z0-9]", "", value).upper()
+    return None if _ENCODING.fullmatch(plain) else "needs the name of an encoding that PostgreSQL has"
 
 
 def _restrict_key(value: str) -> str | None:
@@ -111,7 +124,7 @@ _SHARED = (
     Option("help", "?", False, _NO_DUMP),
     Option("version", "V", False, _NO_DUMP),
     Option("binary-upgrade", "", False, _UPGRADE),
-    Option("encoding", "E", True, check=_text),
+    Option("encoding", "E", True, check=_encoding),
     Option("no-owner", "O"),
     Option("superuser", "S", True),
     Option("verbose", "v"),

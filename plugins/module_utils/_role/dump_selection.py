@@ -2,8 +2,8 @@
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 """The variables that say which databases, tables and rows a backup contains, and how pg_dump writes them.
 
-A database pattern is a name in which `*` stands for any characters and `?` for one; the entire name must match, and case
-matters. A table pattern is pg_dump's own.
+A database pattern is a name in which `*` stands for any characters and `?` for one; the entire name must match, and
+case matters. A table pattern is pg_dump's own.
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ def dump_arguments(value: Sequence[Any]) -> list[DatabaseArguments]:
 def unsupported_messages(variables: Variables, image: str) -> list[str]:
     """A message for each variable with options that the programs of this image do not have.
 
-    There is none if the name of the image does not contain PostgreSQL's version. The variables must be valid for some version.
+    There is none if the name of the image does not contain PostgreSQL's version. The variables must be valid for some
+    version.
     """
     major = major_of_image(image)
     if major is None:
