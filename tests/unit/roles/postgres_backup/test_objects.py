@@ -183,6 +183,21 @@ def test_what_to_dump_is_one_entry_a_line() -> None:
     }
 
 
+def test_the_variables_that_determine_what_is_dumped_are_named_if_they_are_set() -> None:
+    assert evaluate("{{ __postgres_backup_selection }}") == {}
+    exclude = [{"database": "shop", "table": "log"}]
+    selection = evaluate(
+        "{{ __postgres_backup_selection }}",
+        postgres_backup_exclude_tables=exclude,
+        postgres_backup_extra_args=["--no-comments"],
+        postgres_backup_max_deletions=3,
+    )
+    assert selection == {
+        "postgres_backup_exclude_tables": exclude,
+        "postgres_backup_extra_args": ["--no-comments"],
+    }
+
+
 def test_values_as_text_from_the_command_line() -> None:
     made = objects(
         postgres_backup_suspend="yes",
