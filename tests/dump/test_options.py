@@ -28,7 +28,6 @@ VALUES = {
     "encoding": "UTF8",
     "exclude-database": "scratch*",
     "extra-float-digits": "-15",
-    "filter": os.devnull,
     "include-foreign-data": "warehouse",
     "lock-wait-timeout": "5min",
     "restrict-key": "abc1",

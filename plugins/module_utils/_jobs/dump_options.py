@@ -110,6 +110,7 @@ _ROWS = "leaves out the rows of all tables; postgres_backup_exclude_table_data n
 _OTHERS = "leaves out everything that it does not name; postgres_backup_exclude_tables names what to leave out"
 _PARALLEL = "is for parallel dumps, which do not write SQL text"
 _CLUSTER = "is for all databases: set it in postgres_backup_extra_args"
+_FILTER = "names the databases to leave out in a file of the pod; use postgres_backup_exclude_databases"
 _EXCLUDED_TABLES = "postgres_backup_exclude_tables"
 _EXCLUDED_ROWS = "postgres_backup_exclude_table_data"
 
@@ -179,7 +180,7 @@ PG_DUMPALL = Program(
         Option("clean", "c"),
         Option("if-exists"),
         Option("exclude-database", "", True, check=_pattern(0)),
-        Option("filter", "", True, since=17, check=_text),
+        Option("filter", "", True, _FILTER, since=17),
         Option("no-role-passwords"),
     ),
 )

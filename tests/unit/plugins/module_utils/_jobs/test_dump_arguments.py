@@ -28,7 +28,7 @@ ACCEPTED = [
     "--quote",
     "--inserts --on-conflict-do-nothing",
     "--rows-per-insert=100 --on-conflict-do-nothing",
-    "--filter=/etc/filter --restrict-key=abc --sequence-data --statistics --no-policies",
+    "--restrict-key=abc --sequence-data --statistics --no-policies",
     "--no-statistics",
     "--no-acl --no-privileges",
     "--",
@@ -90,6 +90,7 @@ REFUSED = {
     "--on-conflict-do-nothing": "--on-conflict-do-nothing needs --inserts",
     "--statistics --no-statistics": "exclude each other",
     "--binary-upgrade": "pg_upgrade",
+    "--filter=/etc/filter": "--filter names the databases to leave out in a file of the pod; use postgres_backup_exclude_",
 }
 
 
@@ -190,7 +191,7 @@ def test_refused_argument_has_a_reason() -> None:
         ("--no-policies", 17, "--no-policies is in PostgreSQL 18 and newer, not in 17"),
         ("--no-policies", 18, ""),
         ("--no-policies", 25, ""),
-        ("--filter=/x", 16, "--filter is in PostgreSQL 17 and newer, not in 16"),
+        ("--restrict-key=a", 13, ""),  # in later minor versions
         ("--no-tab", 13, ""),  # no other option of this version begins so
         ("--no-toast-compression", 13, "--no-toast-compression is in PostgreSQL 14 and newer, not in 13"),
     ],
