@@ -90,7 +90,7 @@ REFUSED = {
     "--on-conflict-do-nothing": "--on-conflict-do-nothing needs --inserts",
     "--statistics --no-statistics": "exclude each other",
     "--binary-upgrade": "pg_upgrade",
-    "--filter=/etc/filter": "--filter names the databases to leave out in a file of the pod; use postgres_backup_exclude_",
+    "--filter=/etc/filter": "--filter names the databases to leave out in a file of the pod; use postgres_",
 }
 
 
