@@ -109,14 +109,16 @@ class Catalog:
 
         Version 1.0 kept one record of each in a folder, which several installations may share.
         """
-        records = {"last_run": self.last_run, "last_drill": self.last_drill}
-        foreign = [key for key, record in records.items() if record is not None and not _is_record_of(name, record)]
-        notes = [
-            f"the {_RECORDS[key]} that the volume has is another installation's ({(records[key] or {}).get('job')}): both"
-            " use this folder, and the one of this installation has not yet run version 1.1"
-            for key in foreign
-        ]
-        return replace(self, **dict.fromkeys(foreign)), notes
+        notes, own = [], []
+        for title, record in (("run", self.last_run), ("drill", self.last_drill)):
+            is_own = record is None or _is_record_of(name, record)
+            own.append(record if is_own else None)
+            if record is not None and not is_own:
+                notes.append(
+                    f"the result of the last {title} on the volume is that of another installation in this folder "
+                    f"({record.get('job') or record.get('backup')}), which runs version 1.0 of the script"
+                )
+        return replace(self, last_run=own[0], last_drill=own[1]), notes
 
     def newest_with_manifest(self, count: int) -> list[Backup]:
         """The newest `count` backups whose manifests name databases, newest first."""
@@ -133,7 +135,6 @@ class Catalog:
         return next((backup for backup in self.backups if backup.name == name), None)
 
 
-_RECORDS = {"last_run": "result of the last run", "last_drill": "result of the last drill"}
 # The names of the Jobs that Kubernetes creates from a CronJob end with the scheduled time in minutes.
 _SCHEDULED_JOB = re.compile(r"(?P<cronjob>.+)-[0-9]{7,10}")
 

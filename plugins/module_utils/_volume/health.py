@@ -302,9 +302,9 @@ def _space(catalog: Catalog, growth: Growth | None) -> Iterator[Failure]:
     elif growth is not None and growth.days_until_full is not None and growth.days_until_full < _FULL_DAYS:
         yield Failure(
             "space",
-            f"expected free space for at least {_FULL_DAYS} days, found {catalog.free_bytes} bytes, which are enough "
-            f"for {growth.days_until_full:.1f} days if the volume fills by {growth.bytes_per_day} bytes a day as before. "
-            "Free some space, enlarge the volume, or keep fewer backups",
+            f"expected free space for at least {_FULL_DAYS} days, found {catalog.free_bytes} bytes, which are "
+            f"enough for {growth.days_until_full:.1f} days if the volume fills as before, by {growth.bytes_per_day} "
+            "bytes a day. Free some space, enlarge the volume, or keep fewer backups",
         )
 
 
