@@ -12,7 +12,7 @@ short_description: Apply retention to PostgreSQL backups
 version_added: 1.0.0
 description:
   - Deletes the backups that the policy of the CronJob no longer keeps, as its next successful run would.
-  - Retention that would delete unusually many backups at once deletes none, and the module warns (RV(held_back)).
+  - Retention that would delete unusually many backups at once deletes none, and the module fails (RV(held_back)).
   - In check mode nothing is deleted, and the volume is mounted read-only.
 extends_documentation_fragment:
   - homelab.postgres_backup.attributes
@@ -51,9 +51,10 @@ freed_bytes:
   returned: always
 held_back:
   description:
-    - Number of backups that were not deleted because they were more than C(postgres_backup_max_deletions) at once; in
-      check mode, that would not be. Then none is deleted. Check the policy, and set
-      C(postgres_backup_allow_deletions) to the date of the day on which they may be deleted.
+    - Number of backups that were not deleted because retention may not delete so many at once
+      (C(postgres_backup_max_deletions)). Then none is deleted, and the module fails; in check mode, it warns. The
+      backups have the verdict V(delete).
+    - To allow it, set C(postgres_backup_allow_deletions) to the date of the day (UTC) on which they may be deleted.
   type: int
   returned: always
   version_added: 1.1.0
@@ -93,12 +94,8 @@ def prune(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
             if not isinstance(error.partial, Plan):
                 raise
             plan, failure = error.partial, {"failed": True, "msg": str(error)}
-    if plan.held_back:
-        module.warn(
-            f"retention did not delete {plan.held_back} backups, which are more than it may delete at once "
-            "(postgres_backup_max_deletions). Check the policy; if they are to be deleted, set "
-            "postgres_backup_allow_deletions to the date of the day on which they may be"
-        )
+    if plan.held_back and not failure:
+        module.warn(f"retention would delete nothing: {plan.held_back} backups at once are more than it may delete")
     now = datetime.now(timezone.utc)
     result: dict[str, Any] = {
         **failure,

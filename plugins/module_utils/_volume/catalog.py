@@ -230,7 +230,7 @@ class Plan:
     """What `backup.sh prune` did, or with --dry-run would do: `backups` are those before it, newest first.
 
     `deleted` and `failed` are names of backups; the failed ones could not be deleted. `held_back` is how many deletions
-    the brake held back, all of them or none.
+    the brake held back; then nothing is deleted.
     """
 
     backups: tuple[Backup, ...]
@@ -243,7 +243,8 @@ class Plan:
 def parse_plan(lines: Iterable[str]) -> Plan:
     """The plan that the script's lines describe.
 
-    Raises ListingError when it has no end, or not everything could be deleted: `partial` is the Plan then.
+    Raises ListingError when it has no end, or not everything was deleted, because that failed or the brake held it
+    back: `partial` is the Plan then.
     """
     objects, messages = _objects(lines)
     result = next((item for item in objects if item["type"] == "prune"), None)
@@ -253,13 +254,21 @@ def parse_plan(lines: Iterable[str]) -> Plan:
             f"retention could not be applied: expected its result, found {text or 'nothing'}. Check the volume", text
         )
     backups = tuple(_backup(item) for item in objects if item["type"] == "backup")
+    held_back = result.get("held_back", 0)
     plan = Plan(
         backups=backups,
-        deleted=tuple(result["deleted"]),
+        deleted=() if held_back else tuple(result["deleted"]),
         failed=tuple(result["failed"]),
-        freed_bytes=result["freed_bytes"],
-        held_back=result.get("held_back", 0),
+        freed_bytes=0 if held_back else result["freed_bytes"],
+        held_back=held_back,
     )
+    if held_back and not result["dry_run"]:
+        raise ListingError(
+            f"retention deleted nothing: it would delete {held_back} backups at once. Check postgres_backup_keep_* and "
+            "the verdicts. To allow it, set postgres_backup_allow_deletions to the date of the day (UTC) on which they "
+            "may be deleted",
+            plan,
+        )
     if plan.failed:
         raise ListingError(f"retention was applied in part, {len(plan.deleted)} deleted: {text}", plan)
     return plan

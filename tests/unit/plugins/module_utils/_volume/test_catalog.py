@@ -195,8 +195,12 @@ def test_retention_plan_is_read() -> None:
 
 
 def test_deletions_that_the_brake_held_back() -> None:
-    done = {"type": "prune", "dry_run": False, "deleted": [], "failed": [], "freed_bytes": 0, "held_back": 83}
-    assert parse_plan([json.dumps(done)]).held_back == 83
+    done = {"type": "prune", "dry_run": True, "deleted": ["a"], "failed": [], "freed_bytes": 7, "held_back": 83}
+    plan = parse_plan([json.dumps(done)])
+    assert (plan.held_back, plan.deleted, plan.freed_bytes) == (83, (), 0)
+    with pytest.raises(ListingError, match="deleted nothing: it would delete 83 backups at once") as caught:
+        parse_plan([json.dumps(done | {"dry_run": False, "deleted": []})])
+    assert caught.value.partial == plan
 
 
 def test_invalid_retention_plan_is_refused() -> None:
