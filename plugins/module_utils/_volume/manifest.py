@@ -126,7 +126,7 @@ class Manifest:
 
 
 def parse_manifest(text: str | bytes, backup: str) -> Manifest:
-    """The manifest of `backup` (its name, no path); raises ManifestError, whose message says why it cannot be used."""
+    """The manifest of `backup` (its name, no path); raises ManifestError with the reason why it is unusable."""
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:

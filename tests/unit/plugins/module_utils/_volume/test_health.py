@@ -192,7 +192,7 @@ PARTIAL_RUN = {
 
 
 def test_incomplete_backup_is_a_problem_with_each_database_and_its_advice() -> None:
-    """The last run has the same reason: it is not said twice."""
+    """The last run has the same reason: it is reported once."""
     found = catalog(of_databases(1, ("a",), ("sick", "locked")), of_databases(25, ("a", "sick")), last_run=PARTIAL_RUN)
     (problem,) = problems(SOUND, found, NOW, timedelta(hours=26), "1.2.0")
     assert problem.check == "incomplete"
@@ -272,7 +272,7 @@ def test_databases_that_came_or_went(newest: Backup, previous: Backup, expected:
     [(1.4, NOW, 0), (3, NOW, 1), (3, None, 1)],
 )
 def test_long_gap_is_a_note(days: float, end: datetime | None, expected: int) -> None:
-    """Not a problem: nobody can do anything about it for the rest of the month, and `age` says it while it lasts."""
+    """Not a problem: nobody can do anything about it for the rest of the month, and `age` reports it while it lasts."""
     gap = Gap(NOW - timedelta(days=days), end, timedelta(days=days), timedelta(days=1))
     found = notes(catalog(), gap)
     assert len(found) == expected

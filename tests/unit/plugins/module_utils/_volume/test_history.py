@@ -171,7 +171,7 @@ def test_entries_without_sizes_do_not_count() -> None:
 
 
 def test_retention_that_deletes_once_a_week() -> None:
-    """Seven backups come, six are deleted at once: one a week remains."""
+    """Of seven new backups, six are deleted at once: one a week remains."""
     history = volume(lambda day: 100 - (day - 6 * (day // 7)))
     assert days_until_full(history, 20) == pytest.approx(20 * 7, rel=0.2)
 
