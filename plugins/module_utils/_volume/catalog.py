@@ -176,13 +176,13 @@ def _parsed(line: str) -> dict[str, Any] | None:
         try:
             content: dict[str, Any] = json.loads(text, object_pairs_hook=_with_unique_keys)
         except ValueError:
-            continue  # an invalid last-run.json or last-drill.json must not hide the backups
+            continue  # an invalid record of a run or a drill must not hide the backups
         return content
     return None
 
 
 def _with_unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; a last-run.json with a closing brace too many must not replace what the script printed before it."""
+    """An object; a record with a closing brace too many must not replace what the script printed before it."""
     content = dict(pairs)
     if len(content) != len(pairs):
         raise ValueError("duplicate key")
