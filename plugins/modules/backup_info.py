@@ -45,6 +45,11 @@ EXAMPLES = r"""
   ansible.builtin.assert:
     that: backups.healthy
     fail_msg: "{{ backups.problems | map(attribute='message') }}"
+
+- name: Fail if the database shop is in no backup of the last two days
+  ansible.builtin.assert:
+    that: backups.databases | selectattr('name', 'eq', 'shop') | rejectattr('age_seconds', 'none')
+      | selectattr('age_seconds', 'lt', 2 * 86400) | length == 1
 """
 
 RETURN = r"""

@@ -9,7 +9,11 @@ import json
 import pytest
 
 from plugins.module_utils._dump.dump_reader import DumpReader
+from plugins.module_utils._volume.manifest import parse_manifest
+from tests.backup_parts import make_backup
 
+from . import truth
+from .conftest import Pair
 from .incomplete import TEXTS
 from .sections import AWKS, facts
 
@@ -31,3 +35,28 @@ def test_both_read_the_same(awk: str, name: str) -> None:
     assert [section[:3] for section in result.sections] == [
         (database.offset_bytes, database.length_bytes, database.body_offset_bytes) for database in databases
     ]
+
+
+def test_dump_of_hostile_databases_without_some_of_them(pair: Pair) -> None:
+    """The first, one in the middle and the last; their names are the hostile ones, too."""
+    text = truth.dump(pair.full, "pg_dumpall")
+    reader = DumpReader()
+    reader.feed(text)
+    names = [str(database.name) for database in reader.finish().databases]
+    for missing in ((names[0],), (names[len(names) // 2],), (names[-1],), tuple(names[1:])):
+        backup = make_backup(text, without=dict.fromkeys(missing, "x"))
+        parts = parse_manifest(backup.manifest, backup.name).parts
+        reader = DumpReader()
+        reader.feed(backup.text)
+        contents = reader.finish()
+        assert contents.missing == missing
+        spans = [part.span for part in parts if part.kind == "database" and part.span is not None]
+        assert [(span.text_offset_bytes, span.text_length_bytes) for span in spans] == [
+            (database.offset_bytes, database.length_bytes) for database in contents.databases
+        ]
+        for awk in AWKS:
+            result = facts(backup.text, awk)
+            assert (result.reason, tuple(json.loads(result.missing))) == ("", missing)
+            assert [section[:2] for section in result.sections] == [
+                (span.text_offset_bytes, span.text_length_bytes) for span in spans
+            ]

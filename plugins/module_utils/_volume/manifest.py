@@ -24,8 +24,7 @@ LIMIT_BYTES = 64 << 20
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _STATES = frozenset({"complete", "incomplete"})
 _KINDS = frozenset({"globals", "database", "end"})
-DUMPED, FAILED, EXCLUDED, NOT_ACCESSIBLE, DROPPED = "dumped", "failed", "excluded", "not_accessible", "dropped"
-_RESULTS = frozenset({DUMPED, FAILED, EXCLUDED, NOT_ACCESSIBLE, DROPPED})
+DUMPED = "dumped"
 
 
 @dataclass(frozen=True)
@@ -78,9 +77,9 @@ class DatabaseDetails:
 class Part:
     """The globals, a database or the end: `kind` is `globals`, `database` or `end`; `name` is that of a database.
 
-    `result` is `dumped`, `failed`, `excluded`, `not_accessible` or `dropped`, with its `reason`, what to do about it
-    (`advice`) and PostgreSQL's error code (`sqlstate`) where there are any. `span` is None for a part that is not in
-    the file, `database` for one that is not a database.
+    `result` is `dumped`, or why the part is not in the file, such as `failed`, `excluded`, `not_accessible` or
+    `dropped`. There may be a `reason`, what to do about it (`advice`), and PostgreSQL's error code (`sqlstate`). `span`
+    is None for a part that is not in the file, `database` for one that is not a database.
     """
 
     kind: str
@@ -222,8 +221,6 @@ def _part(content: Mapping[str, Any]) -> Part:
         raise _InvalidError(f"kind: expected globals, database or end, found {kind!r:.40}")
     if (kind == "database") != (name is not None):
         raise _InvalidError("name: expected one for each database, and for nothing else")
-    if result not in _RESULTS:
-        raise _InvalidError(f"result: expected one of {', '.join(sorted(_RESULTS))}, found {result!r:.40}")
     keys = ("offset_bytes", "length_bytes", "text_offset_bytes", "text_length_bytes")
     span = None
     if content.get("offset_bytes") is not None:

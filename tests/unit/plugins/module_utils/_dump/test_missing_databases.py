@@ -7,6 +7,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from plugins.module_utils._dump.contents import Contents
 from plugins.module_utils._dump.dump_reader import DumpReader
@@ -34,6 +36,12 @@ def test_missing_databases_are_read_only_before_the_end(name: str) -> None:
 @pytest.mark.parametrize("name", TEXTS)
 def test_chunks_change_nothing(name: str, size: int) -> None:
     assert read(TEXTS[name].text, size) == read(TEXTS[name].text)
+
+
+@given(names=st.lists(st.text(min_size=1).filter(lambda name: "\0" not in name), min_size=1))
+def test_any_names_are_read(names: list[str]) -> None:
+    text = CLUSTER[: -len(END)] + missing_comment(tuple(names)) + END
+    assert read(text).missing == tuple(names)
 
 
 def test_comment_is_part_of_no_database() -> None:

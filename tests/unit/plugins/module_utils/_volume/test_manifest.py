@@ -102,7 +102,7 @@ def test_unknown_fields_are_ignored() -> None:
         (changed(parts=[1]), "parts: expected a list of objects"),
         (changed_part(1, kind="table"), "kind: expected globals, database or end"),
         (changed_part(1, name=None), "name: expected one for each database"),
-        (changed_part(1, result="lost"), "result: expected one of"),
+        (changed_part(1, result=None), "result: expected a text, found nothing"),
         (changed_part(1, result="failed"), "offset_bytes: expected one for a part that is in the file"),
         (changed_part(1, offset_bytes=None), "offset_bytes: expected one for a part that is in the file"),
         (changed_part(1, offset_bytes=3), "part 2 does not begin where the one before it ends"),
