@@ -38,7 +38,7 @@ def test_both_read_the_same(awk: str, name: str) -> None:
 
 
 def test_dump_of_hostile_databases_without_some_of_them(pair: Pair) -> None:
-    """The first, one in the middle and the last; their names are the hostile ones, too."""
+    """The first one, another one and the last one; their names are the hostile ones, too."""
     text = truth.dump(pair.full, "pg_dumpall")
     reader = DumpReader()
     reader.feed(text)
