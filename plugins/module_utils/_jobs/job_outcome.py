@@ -130,8 +130,9 @@ def _warnings(operation: Operation, end: JobEnd) -> list[str]:
 def _incomplete(result: Mapping[str, Any]) -> str:
     """Why a run that made an incomplete backup failed: each database with its error and what to do about it."""
     failures = [
-        f"the database '{failure.get('database')}' could not be dumped: {str(failure.get('error')).rstrip('. ')}"
-        + (f". {str(failure['advice']).rstrip('. ')}" if failure.get("advice") else "")
+        # The lines after the first one of an error are details, such as the query.
+        f"the database '{failure.get('database')}' could not be dumped: {_first_line(failure.get('error'))}"
+        + (f". {_first_line(failure['advice'])}" if failure.get("advice") else "")
         for failure in result.get("failed_databases") or []
         if isinstance(failure, Mapping)
     ]
@@ -139,6 +140,10 @@ def _incomplete(result: Mapping[str, Any]) -> str:
         failures[_NAMED:] = [f"and {len(failures) - _NAMED} more"]
     text = "; ".join(failures) or str(result.get("reason")).rstrip(". ")
     return f"{text}. The backup {result.get('backup')} has the other databases, and is incomplete"
+
+
+def _first_line(text: Any) -> str:
+    return str(text).partition("\n")[0].rstrip(". ")
 
 
 def _reason(operation: Operation, end: JobEnd) -> str:

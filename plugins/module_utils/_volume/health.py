@@ -187,8 +187,9 @@ def _failed_databases(last_run: dict[str, Any] | None) -> dict[str, str]:
     result = {}
     for failure in (last_run or {}).get("failed_databases") or []:
         if isinstance(failure, dict) and isinstance(failure.get("database"), str):
-            texts = (str(failure[key]).rstrip(". ") for key in ("error", "advice") if failure.get(key))
-            result[failure["database"]] = ". ".join(texts)
+            # The lines after the first one of an error are details, such as the query.
+            texts = (str(failure[key]).partition("\n")[0] for key in ("error", "advice") if failure.get(key))
+            result[failure["database"]] = ". ".join(text.rstrip(". ") for text in texts)
     return result
 
 

@@ -82,7 +82,11 @@ INCOMPLETE = {
     "backup": "b-2026-11-22-020000.sql.gz",
     "backup_state": "incomplete",
     "failed_databases": [
-        {"database": "sick", "error": "invalid page in block 0.", "advice": "Restore it from a backup."},
+        {
+            "database": "sick",
+            "error": "invalid page in block 0.\npg_dump: detail: Query was: x",
+            "advice": "Restore it from a backup.",
+        },
         {"database": "locked", "error": "permission denied", "advice": ""},
     ],
 }

@@ -185,7 +185,11 @@ PARTIAL_RUN = {
     "backup_state": "incomplete",
     "reason": "2 databases could not be dumped",
     "failed_databases": [
-        {"database": "sick", "error": "invalid page in block 0", "advice": "Restore it from a backup."},
+        {
+            "database": "sick",
+            "error": "invalid page in block 0\npg_dump: detail: Query was: x",
+            "advice": "Restore it from a backup.",
+        },
         {"database": "locked", "error": "permission denied"},
     ],
 }
