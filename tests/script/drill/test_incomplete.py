@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests.backup_parts import make_backup
+from tests.dump import truth
 
 from ..support.programs import Programs
 from ..support.rehearsal import NAME, Rehearsal, counted
@@ -15,7 +16,6 @@ from ..support.sandbox import Sandbox
 from ..support.server import Server
 from ..support.volume import give
 from ..support.workspace import Workspace
-from .test_drill import dump_of
 
 SICK = 'sick "one" [\\]'
 OLDER = NAME.replace("-22-", "-21-")
@@ -31,7 +31,7 @@ def text(template: Server, workspace: Workspace) -> bytes:
     with template.clone(workspace.directory("incomplete", mode=0o777)) as server:
         server.sql("CREATE DATABASE app STRATEGY file_copy;")
         server.sql("CREATE TABLE numbers AS SELECT generate_series(1, 1000) AS n;", "app")
-        return dump_of(server)
+        return truth.dump(server, "pg_dumpall")
 
 
 def put(rehearsal: Rehearsal, text: bytes, name: str, *missing: str) -> None:
