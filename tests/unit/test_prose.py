@@ -15,8 +15,8 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 SHELL = sorted((CHECKOUT / "roles" / "postgres_backup" / "files").rglob("*.*"))
 # Where the sentences of earlier versions are matched.
 OF_EARLIER_VERSIONS = "script_1_0.py"
-# Text in dumps, which both search for: PostgreSQL's, and the comment by which an incomplete backup describes itself. That
-# is a part of the format, and may not be reworded.
+# Text in dumps, which both search for: that of PostgreSQL, and the comment by which an incomplete backup describes
+# itself. It is a part of the format, and may not be reworded.
 IN_DUMPS = ("PostgreSQL database ", "-- Databases that could not be dumped: ")
 # A sentence has words, a keyword of SQL is in capitals; a line of the log may begin with one word and a colon.
 _WORDS = re.compile(r"[A-Za-z]+[^A-Za-z]* [^A-Za-z]*[a-z]+|[a-z]+[^A-Za-z]* [^A-Za-z]*[A-Za-z]+")
