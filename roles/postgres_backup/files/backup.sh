@@ -92,7 +92,7 @@ clean_up() {
 
 command=${1-}
 case "$*" in
-    run | list | drill | _drill_prepare | _drill_record | _restore)
+    run | list | drill | _drill_prepare | _drill_record | _restore | _backup_user)
         load "$command"
         "${command#_}"
         ;;
