@@ -23,7 +23,7 @@ _READ_ALL = "pg_read_all_data"
 _RESERVED_NAMES = ("public", "none")
 _LARGE_OBJECTS = "lo_compat_privileges"
 
-# `closed` are the databases that a dump has to enter and the role may not; 'public' stands for a role that does not exist.
+# `closed` are the databases that a dump has to enter and the role may not; 'public' stands for a role that is missing.
 _STATE_QUERY = """SELECT json_build_object(
   'version_num', current_setting('server_version_num')::int,
   'in_recovery', pg_is_in_recovery(),

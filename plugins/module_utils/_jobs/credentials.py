@@ -2,13 +2,12 @@
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 """With which user and which Secret a Job connects to the live server: that of the backups, or that of the restores.
 
-A backup user may only read, so an installation can have another user for restores, which the role records in an
-annotation of the CronJob: a restore then needs no option, and no inventory.
+A backup user may only read, so an installation can have another user for restores, which the role records in
+annotations of the CronJob: a restore then needs no option, and no inventory.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,8 +15,8 @@ from typing import Any
 from ..errors import ExpectationError, TemplateError
 from .job_templates import PREFIX, Object, backup_mount, variables
 
-# The role sets it where postgres_backup_restore_user is set: a JSON object with the fields of Credentials.
-RESTORE_ANNOTATION = "postgres-backup.homelab/restore-credentials"
+# The role sets annotations with this beginning where postgres_backup_restore_user is set, one for each of _FIELDS.
+RESTORE_ANNOTATION = "postgres-backup.homelab/restore"
 USER_VARIABLE = f"{PREFIX}USER"
 PASSWORD_VARIABLE = "PGPASSWORD"  # noqa: S105 - the name of libpq's variable
 _FIELDS = ("user", "secret_name", "secret_key")
@@ -50,7 +49,7 @@ def secret_reference(name: str, key: str, optional: bool = False) -> Object:
 
 
 def backup_credentials(cronjob: Mapping[str, Any]) -> Credentials:
-    """Those that the CronJob's backups use; raises TemplateError where it has no user or no Secret, as the role's do."""
+    """Those that the CronJob's backups use; raises TemplateError where it has no user or no Secret."""
     container = backup_mount(cronjob).container
     user = variables(container).get(USER_VARIABLE)
     for entry in container.get("env", []):
@@ -64,13 +63,10 @@ def backup_credentials(cronjob: Mapping[str, Any]) -> Credentials:
 
 
 def recorded_restore_credentials(cronjob: Mapping[str, Any]) -> Credentials | None:
-    """Those in the CronJob's annotation; None where it has none that can be read."""
-    text = (cronjob["metadata"].get("annotations") or {}).get(RESTORE_ANNOTATION)
-    try:
-        record = json.loads(text or "null")
-        return Credentials(**{name: str(record[name]) for name in _FIELDS}) if record else None
-    except (ValueError, TypeError, KeyError):
-        return None
+    """Those in the CronJob's annotations; None where it does not have all of them."""
+    annotations = cronjob["metadata"].get("annotations") or {}
+    values = [annotations.get(f"{RESTORE_ANNOTATION}-{name.replace('_', '-')}") for name in _FIELDS]
+    return Credentials(*values) if all(values) else None
 
 
 def restore_credentials(cronjob: Mapping[str, Any], options: Mapping[str, str | None]) -> Credentials | None:
