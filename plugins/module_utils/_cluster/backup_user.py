@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 """The role for backups and its Secret: first the Secret, then the role, then a login as that role.
 
-The CronJob is not changed here: whatever fails, the backups go on with the user and the password that they have.
+The CronJob is not changed here: whatever fails, the backups keep the user and the password that they have.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class SetupResult:
 
 
 class BackupUserSetup:
-    """Creates or corrects the role and its Secret. Raises BackupError, which says what has changed."""
+    """Creates or corrects the role and its Secret. Raises BackupError, with what has changed."""
 
     def __init__(self, connection: Connection, setup: Setup) -> None:
         check_role_name(setup.role)

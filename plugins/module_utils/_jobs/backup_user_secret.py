@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 """The Secret of the role for backups, and what is to be done about its password.
 
-In a rotation the Secret has both passwords until the role has the new one: whenever it ends in the middle, the next run
+In a rotation the Secret has both passwords until the role has the new one: if it is interrupted, the next one
 finds out which of them the role has. All objects are plain dictionaries as the Kubernetes API has them (core/v1).
 """
 

@@ -72,7 +72,7 @@ def recorded_restore_credentials(cronjob: Mapping[str, Any]) -> Credentials | No
 def restore_credentials(cronjob: Mapping[str, Any], options: Mapping[str, str | None]) -> Credentials | None:
     """Those of a restore: the options `user`, `secret_name` and `secret_key`, by default as the CronJob records them.
 
-    None where neither says anything: then a restore has the whole environment of the CronJob, whatever it is.
+    None where there are neither: then a restore has the environment of the CronJob, whatever it is.
     """
     recorded = recorded_restore_credentials(cronjob)
     options = {name: text for name, text in options.items() if text}

@@ -56,7 +56,7 @@ ask() {
         --dbname="$(connection "$ask_database")" 2>"$work/psql.err"
 }
 
-# psql_message: prints the first lines of what psql said, without a statement, which may hold the verifier of a password.
+# psql_message: prints the first lines of psql's messages, without a statement, which may hold the verifier of a password.
 psql_message() { grep -v -e '^LINE [0-9]' -e '^ *\^$' -e '^CONTEXT: ' "$work/psql.err" | head -n 4 | cut -c 1-600; }
 
 query_state() {

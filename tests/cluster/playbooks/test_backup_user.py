@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 # ruff: noqa: S608 - the tests make SQL: that is their work
-"""playbooks/backup_user.yml with a server and an installation of its own, and a backup and a restore afterwards."""
+"""playbooks/backup_user.yml with a separate server and installation, and a backup and a restore afterwards."""
 
 from __future__ import annotations
 

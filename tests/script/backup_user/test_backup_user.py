@@ -199,7 +199,7 @@ def test_administrator_without_superuser(make_sandbox: MakeSandbox, older_server
     after = plan_role(REQUEST, done["server"])
     assert (after.statements, after.before) == ((), plan.after)
 
-    # Who may not create roles is told so; a role of somebody else is not taken over, by a superuser neither.
+    # No administrator takes over the role of somebody else.
     older_server.sql(f"ALTER ROLE chief NOCREATEROLE; CREATE ROLE app LOGIN; CREATE ROLE root SUPERUSER; "
                      f"COMMENT ON ROLE app IS {quote_text(MARK + 'other/x')};")  # fmt: skip
     with pytest.raises(BackupUserError, match="'chief' may not create roles"):
