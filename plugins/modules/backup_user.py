@@ -20,8 +20,8 @@ description:
     administrator can connect to.
   - The module does not change the CronJob. The playbook C(homelab.postgres_backup.backup_user) does that afterwards,
     with the role.
-  - A role that exists is only changed if its comment says that it is the backup user of this installation. It is never
-    a superuser.
+  - A role that exists is only changed if its comment marks it as the backup user of this installation. A superuser is
+    never changed.
   - CONNECT is granted where the role does not have it. By default every role has it, also on new databases. Where it
     was revoked from C(PUBLIC), run the module again after a database was created.
   - A backup user may not restore. Restores use the administrator, see M(homelab.postgres_backup.restore_database).

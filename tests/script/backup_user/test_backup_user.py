@@ -176,9 +176,7 @@ def test_administrator_without_superuser(make_sandbox: MakeSandbox, older_server
     older_server.sql("CREATE DATABASE own OWNER chief; REVOKE CONNECT ON DATABASE own FROM PUBLIC;")
     chief = Administrator(sandbox, "chief")
     if version == 13:
-        with pytest.raises(
-            BackupUserError, match=r"expected PostgreSQL 14 or later, found 13.* SELECT ON ALL"
-        ):
+        with pytest.raises(BackupUserError, match=r"expected PostgreSQL 14 or later, found 13.* SELECT ON ALL"):
             chief.plan()
         return
     if version >= 16:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The order in which the Secret and the role are changed, and what remains where it ends in the middle."""
+"""The order in which the Secret and the role are changed, and what remains after an interruption."""
 
 from __future__ import annotations
 
@@ -63,9 +63,7 @@ class Cluster:
             if work.sets:
                 self.password = self.passwords()[work.sets]
         logins = {
-            name: {"ok": True}
-            if self.role and text == self.password
-            else {"ok": False, "message": "FATAL", "advice": ""}
+            name: {"ok": bool(self.role) and text == self.password, "message": "FATAL", "advice": ""}
             for name, text in self.passwords().items()
         }
         administrator = {
@@ -162,7 +160,7 @@ def test_lost_secret_gets_a_new_password(monkeypatch: pytest.MonkeyPatch, existi
 def test_database_that_only_the_administrator_can_enter(monkeypatch: pytest.MonkeyPatch, existing: Cluster) -> None:
     entry = {"database": "shop", "message": "permission denied", "administrator": True}
     existing.not_entered = [entry]
-    with pytest.raises(BackupUserError, match="cannot connect to 1 of the databases .* 'shop': permission denied"):
+    with pytest.raises(BackupUserError, match=r"cannot connect to 1 of the databases .* 'shop': permission denied"):
         run(monkeypatch, existing)
     existing.not_entered = [{**entry, "administrator": False}]
     (warning,) = run(monkeypatch, existing).warnings

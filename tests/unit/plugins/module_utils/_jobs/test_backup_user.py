@@ -210,7 +210,7 @@ def test_credentials_of_backups_and_restores() -> None:
     assert backup_credentials(cronjob()) == Credentials("a$b", "s", "k")
     with pytest.raises(TemplateError, match="expected POSTGRES_BACKUP_USER, and PGPASSWORD from a Secret"):
         backup_credentials(plain(("data", "/backups")))
-    # The whole environment of a CronJob that nobody knows.
+    # All of the environment of a CronJob that is not ours.
     assert restore_credentials(plain(("data", "/backups")), {"user": None}) is None
     assert restore_credentials(cronjob(), {"user": None, "secret_name": ""}) is None
     assert restore_credentials(cronjob(), {"user": "u"}) == Credentials("u", "s", "k")
