@@ -103,11 +103,11 @@ class BackupUserSetup:
         plan = plan_role(self._request, found["server"])
         password = self._password_change(plan, found)
         before = self._shown(plan.before, PasswordChange.KEPT)
-        if password is PasswordChange.KEPT and not plan.statements:
+        if password is PasswordChange.KEPT and not plan.changes:
             self._refuse_unusable(found)
         elif not check:
             return self._change(plan, password, before)
-        changed = bool(plan.statements) or password is not PasswordChange.KEPT
+        changed = bool(plan.changes) or password is not PasswordChange.KEPT
         after = self._shown(plan.after, password)
         return self._result(changed, password, plan, before, after, found)
 
@@ -120,7 +120,7 @@ class BackupUserSetup:
         elif password is PasswordChange.ROTATED and self._secret is not None:
             self._write(with_password(self._secret, NEW_PASSWORD_KEY, secrets.token_urlsafe(_PASSWORD_BYTES)))
         work = self._work
-        if password.sets or plan.statements:
+        if password.sets or plan.changes:
             statements = transaction(plan, setup.role, bool(password.sets))
             work = replace(work, statements=statements, sets=password.sets)
         found = self._job(work)
@@ -128,7 +128,12 @@ class BackupUserSetup:
             self._write(with_completed_rotation(self._secret, setup.secret.key))
         self._refuse_unusable(found)
         remaining = plan_role(self._request, found["server"])
-        refused = tuple(f"the server did not permit it: {statement}" for statement in remaining.statements)
+        if remaining.statements:
+            raise BackupUserError(
+                f"the role '{setup.role}' still needs what was executed: {'; '.join(remaining.statements)}. "
+                f"{_UNCHANGED}. Find out why these statements have no effect on this server"
+            )
+        refused = tuple(f"the server did not permit: {statement}" for statement in remaining.optional)
         done = replace(
             plan,
             granted=tuple(name for name in plan.granted if name not in remaining.granted),

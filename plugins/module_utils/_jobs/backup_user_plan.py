@@ -69,13 +69,22 @@ class BackupUserRequest:
 
 @dataclass(frozen=True)
 class RolePlan:
-    """`statements` bring the role from `before` to `after`, both for a diff; `notes` are what it will not have."""
+    """What brings the role from `before` to `after`, both for a diff; `notes` are what it will not have.
+
+    The server may refuse `optional` statements, as providers' servers do, and the others are then still executed.
+    `granted` are the databases on which these grant CONNECT.
+    """
 
     statements: tuple[str, ...]
+    optional: tuple[str, ...]
     before: dict[str, Any] | None
     after: dict[str, Any]
     granted: tuple[str, ...]
     notes: tuple[str, ...]
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        return (*self.statements, *self.optional)
 
 
 def check_role_name(role: str) -> None:
@@ -140,17 +149,19 @@ def plan_role(request: BackupUserRequest, state: State) -> RolePlan:
         statements.append(f"ALTER ROLE {name} LOGIN VALID UNTIL 'infinity'")
     if before is None or not before["read_all_data"]:
         statements += _grant_read_all(state["version_num"], name)
+    optional = []
     if bypass_rls and not (before and before["bypass_rls"]):
-        statements.append(_if_permitted(f"ALTER ROLE {name} BYPASSRLS"))
+        optional.append(f"ALTER ROLE {name} BYPASSRLS")
     if large_objects and not (before and before["large_objects"]):
-        statements.append(_if_permitted(f"ALTER ROLE {name} SET {_LARGE_OBJECTS} = on"))
-    statements += [_if_permitted(f"GRANT CONNECT ON DATABASE {quote_name(one)} TO {name}") for one in granted]
-    return RolePlan(tuple(statements), before, after, granted, tuple(notes))
+        optional.append(f"ALTER ROLE {name} SET {_LARGE_OBJECTS} = on")
+    optional += [f"GRANT CONNECT ON DATABASE {quote_name(database)} TO {name}" for database in granted]
+    return RolePlan(tuple(statements), tuple(optional), before, after, granted, tuple(notes))
 
 
 def transaction(plan: RolePlan, role: str, sets_password: bool) -> str:
     """The text for psql; for a password, psql reads it twice from its standard input."""
-    lines = ["BEGIN;", *(f"{statement};" for statement in plan.statements)]
+    statements = [*plan.statements, *(_if_permitted(statement) for statement in plan.optional)]
+    lines = ["BEGIN;", *(f"{statement};" for statement in statements)]
     if sets_password:
         # Whatever the server's default is; psql asks the session's.
         lines += ["SET LOCAL password_encryption = 'scram-sha-256';", f"\\password {quote_name(role)}"]
@@ -217,7 +228,7 @@ def _grant_read_all(version_num: int, name: str) -> list[str]:
 
 
 def _if_permitted(statement: str) -> str:
-    """The statement, without an error where the server does not permit it after all, as providers' servers may."""
+    """The statement, without an error where the server does not permit it."""
     body = f"BEGIN EXECUTE {quote_text(statement)}; EXCEPTION WHEN insufficient_privilege THEN NULL; END"
     tag = "$if_permitted$"
     while tag in body:

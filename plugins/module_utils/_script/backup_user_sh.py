@@ -63,8 +63,12 @@ ask() {
         --dbname="$(connection "$ask_database")" 2>"$work/psql.err"
 }
 
-# psql_message: prints the first lines of psql's messages, without a statement, which may hold the verifier of a password.
-psql_message() { grep -v -e '^LINE [0-9]' -e '^ *\^$' -e '^CONTEXT: ' "$work/psql.err" | head -n 4 | cut -c 1-600; }
+# psql_message: prints the first lines of psql's messages, without its prompts, and without a statement, which may hold the
+# verifier of a password.
+psql_message() {
+    sed -e '/^Enter new password/d' -e '/^Enter it again/d' -e '/^LINE [0-9]/d' -e '/^ *\^$/d' -e '/^CONTEXT: /d' \
+        -e 's/^psql:[^ ]*: //' "$work/psql.err" | head -n 4 | cut -c 1-600
+}
 
 query_state() {
     printf '%s;\n' "$BACKUP_USER_QUERY" >"$work/query.sql"

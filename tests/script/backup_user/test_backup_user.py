@@ -99,7 +99,7 @@ def test_created_corrected_and_unchanged(administrator: Administrator, fresh_ser
     assert done["logins"] == {"PASSWORD": {"ok": True}}
     assert done["not_entered"] == []
     again = plan_role(REQUEST, done["server"])
-    assert (again.statements, again.notes) == ((), ())
+    assert (again.changes, again.notes) == ((), ())
     assert again.before == plan.after
     # Everything can be read, also what row security and the permissions of large objects protect.
     reader = {"PGUSER": HOSTILE, "PGPASSWORD": PASSWORDS[0]}
@@ -114,7 +114,7 @@ def test_created_corrected_and_unchanged(administrator: Administrator, fresh_ser
     assert corrected.before is not None and corrected.before["expired"]
     done = administrator.call(transaction(corrected, HOSTILE, sets_password=False), BACKUP_USER_PASSWORD=PASSWORDS[0])
     assert done.check().result["logins"] == {"PASSWORD": {"ok": True}}
-    assert plan_role(REQUEST, done.result["server"]).statements == ()
+    assert plan_role(REQUEST, done.result["server"]).changes == ()
 
 
 def test_password_of_a_rotation(administrator: Administrator, fresh_server: Server) -> None:
@@ -131,7 +131,9 @@ def test_password_of_a_rotation(administrator: Administrator, fresh_server: Serv
 
 
 def test_no_password_in_output_log_or_statements(administrator: Administrator, fresh_server: Server) -> None:
-    fresh_server.sql("ALTER SYSTEM SET log_statement = 'all'; SELECT pg_reload_conf();")
+    # Nor an MD5 hash, which the server would take by its default.
+    fresh_server.sql("ALTER SYSTEM SET log_statement = 'all';")
+    fresh_server.sql("ALTER SYSTEM SET password_encryption = 'md5'; SELECT pg_reload_conf();")
     outcome = administrator.apply(administrator.plan()).check()
     log = (fresh_server.directory / "server.log").read_text(errors="replace")
     assert "SCRAM-SHA-256$" in log  # what the server is sent
@@ -145,6 +147,11 @@ def test_statements_that_fail_change_nothing(administrator: Administrator, fresh
     assert failed.result["state"] == "failed"
     assert "division by zero" in failed.result["reason"]
     assert "SCRAM" not in failed.out + failed.log
+
+    text = transaction(plan, HOSTILE, sets_password=True).replace("\\password", '\\password "nobody" \\\\ --')
+    failed = administrator.call(text, BACKUP_USER_SETS="PASSWORD", BACKUP_USER_PASSWORD=PASSWORDS[0]).check(1)
+    assert 'role "nobody" does not exist' in failed.result["reason"]
+    assert "Enter new password" not in failed.out + failed.log
     assert fresh_server.sql("SELECT count(*) FROM pg_roles WHERE rolcanlogin;") == "1"
 
 
@@ -195,7 +202,7 @@ def test_administrator_without_superuser(make_sandbox: MakeSandbox, older_server
     (entry,) = done["not_entered"]
     assert (entry["database"], entry["administrator"]) == ("clo sed", False)
     after = plan_role(REQUEST, done["server"])
-    assert (after.statements, after.before) == ((), plan.after)
+    assert (after.changes, after.before) == ((), plan.after)
 
     # No administrator takes over the role of somebody else.
     older_server.sql(f"ALTER ROLE chief NOCREATEROLE; CREATE ROLE app LOGIN; CREATE ROLE root SUPERUSER; "
