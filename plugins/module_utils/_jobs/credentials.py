@@ -65,7 +65,7 @@ def backup_credentials(cronjob: Mapping[str, Any]) -> Credentials:
 def recorded_restore_credentials(cronjob: Mapping[str, Any]) -> Credentials | None:
     """Those in the CronJob's annotations; None where it does not have all of them."""
     annotations = cronjob["metadata"].get("annotations") or {}
-    values = [annotations.get(f"{RESTORE_ANNOTATION}-{name.replace('_', '-')}") for name in _FIELDS]
+    values = [str(annotations.get(f"{RESTORE_ANNOTATION}-{name.replace('_', '-')}") or "") for name in _FIELDS]
     return Credentials(*values) if all(values) else None
 
 
@@ -75,11 +75,12 @@ def restore_credentials(cronjob: Mapping[str, Any], options: Mapping[str, str | 
     None where there are neither: then a restore has the environment of the CronJob, whatever it is.
     """
     recorded = recorded_restore_credentials(cronjob)
-    options = {name: text for name, text in options.items() if text}
-    if not options:
+    chosen = {name: text for name, text in options.items() if text}
+    if not chosen:
         return recorded
-    base = recorded or (backup_credentials(cronjob) if len(options) < len(_FIELDS) else Credentials("", "", ""))
-    return Credentials(**{**base.to_dict(), **options})
+    # All three need nothing of the CronJob, which may be one that is not ours.
+    base = {} if len(chosen) == len(_FIELDS) else (recorded or backup_credentials(cronjob)).to_dict()
+    return Credentials(**{**base, **chosen})
 
 
 def administrator_of(cronjob: Mapping[str, Any], options: Mapping[str, str | None], role: str) -> Credentials:
@@ -88,9 +89,9 @@ def administrator_of(cronjob: Mapping[str, Any], options: Mapping[str, str | Non
     Raises ExpectationError where these are the role's own, and TemplateError as backup_credentials does.
     """
     current = backup_credentials(cronjob)
-    options = {name: text for name, text in options.items() if text}
     base = recorded_restore_credentials(cronjob) or current
-    administrator = Credentials(**{**base.to_dict(), **options})
+    chosen = {name: text for name, text in options.items() if text}
+    administrator = Credentials(**{**base.to_dict(), **chosen})
     if administrator.user == role:
         already = (
             ". The backups use it already, and the CronJob does not record another user for restores"

@@ -122,11 +122,17 @@ def test_created_used_kept_and_rotated(ansible: Ansible, live: LiveServer, tmp_p
     # A restore is the administrator's, without an option.
     fetched = ansible.module("backup_fetch", namespace=namespace, dest=f"{tmp_path}/", verify=True)
     assert not fetched["failed"], fetched["msg"]
-    options = {name: fetched[name] for name in ("backup", "sha256", "contents")} | {"namespace": namespace}
+    options: dict[str, Any] = {name: fetched[name] for name in ("backup", "sha256", "contents")} | {
+        "namespace": namespace
+    }
     restored = ansible.module("restore_database", database="shop", new_name="shop_copy", **options)
     assert not restored["failed"], restored["msg"]
     assert live.sql("SELECT count(*) FROM orders;", "shop_copy") == "10"
-    restored_as = {"restore_user": ROLE, "restore_secret_name": SECRET, "restore_secret_key": "password"}
+    restored_as: dict[str, Any] = {
+        "restore_user": ROLE,
+        "restore_secret_name": SECRET,
+        "restore_secret_key": "password",
+    }
     refused = ansible.module("restore_database", database="shop", new_name="other", **options, **restored_as)
     assert refused["failed"] and "permission" in refused["msg"], refused["msg"]
 

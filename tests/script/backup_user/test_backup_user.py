@@ -112,9 +112,10 @@ def test_created_corrected_and_unchanged(administrator: Administrator, fresh_ser
     fresh_server.sql(f"REVOKE pg_read_all_data FROM {name};")
     corrected = administrator.plan()
     assert corrected.before is not None and corrected.before["expired"]
-    done = administrator.call(transaction(corrected, HOSTILE, sets_password=False), BACKUP_USER_PASSWORD=PASSWORDS[0])
-    assert done.check().result["logins"] == {"PASSWORD": {"ok": True}}
-    assert plan_role(REQUEST, done.result["server"]).changes == ()
+    text = transaction(corrected, HOSTILE, sets_password=False)
+    done = administrator.call(text, BACKUP_USER_PASSWORD=PASSWORDS[0]).check().result
+    assert done["logins"] == {"PASSWORD": {"ok": True}}
+    assert plan_role(REQUEST, done["server"]).changes == ()
 
 
 def test_password_of_a_rotation(administrator: Administrator, fresh_server: Server) -> None:
