@@ -13,6 +13,7 @@ from .output_sh import TEXT as OUTPUT_SH
 from .postgres_sh import TEXT as POSTGRES_SH
 from .process_sh import TEXT as PROCESS_SH
 from .psql_sh import TEXT as PSQL_SH
+from .volume_sh import TEXT as VOLUME_SH
 
 FILES = {
     "backup.sh": BACKUP_SH,
@@ -23,4 +24,5 @@ FILES = {
     "postgres.sh": POSTGRES_SH,
     "process.sh": PROCESS_SH,
     "psql.sh": PSQL_SH,
+    "volume.sh": VOLUME_SH,
 }
