@@ -232,3 +232,9 @@ class DrillError(BackupError):
     """A restore drill that failed, or whose result is missing."""
 
     check = "drill"
+
+
+class BackupUserError(BackupError):
+    """A role for backups that cannot be created on the live server, or must not be changed there."""
+
+    check = "backup_user"

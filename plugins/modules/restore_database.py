@@ -12,8 +12,10 @@ short_description: Restore a single database from a backup into the live server
 version_added: 1.0.0
 description:
   - Restores one database from a backup of all databases, directly from the backup volume, under its own or a new name.
-  - The restore runs as a Job in the cluster, with the user and the image of the CronJob. It compares the sha256 of the
-    backup before it restores anything, and compares the number of rows that PostgreSQL reports with O(contents).
+  - The restore runs as a Job in the cluster, with the image of the CronJob. It compares the sha256 of the backup before
+    it restores anything, and compares the number of rows that PostgreSQL reports with O(contents).
+  - It connects as the user for restores that the CronJob records (C(postgres_backup_restore_user) of the role), else as
+    the user of the backups. A backup user that may only read cannot restore.
   - The database is restored under a temporary name, and gets its final name in one transaction at the end. If anything
     fails before that, the databases of the server are unchanged.
   - Settings of the database, of roles and of the server that could make a restore fail, such as
@@ -76,6 +78,23 @@ options:
       - How long the complete restore may take.
     type: str
     default: 6h
+  restore_user:
+    description:
+      - The user of the server to connect as. By default, the one for restores that the CronJob records, else that of
+        the backups.
+    type: str
+    version_added: 1.1.0
+  restore_secret_name:
+    description:
+      - The Secret with the password of O(restore_user), in the namespace of the CronJob. The default is as for
+        O(restore_user).
+    type: str
+    version_added: 1.1.0
+  restore_secret_key:
+    description:
+      - The key of the password in the Secret. The default is as for O(restore_user).
+    type: str
+    version_added: 1.1.0
 extends_documentation_fragment:
   - homelab.postgres_backup.attributes
   - homelab.postgres_backup.cluster
@@ -178,6 +197,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.reader import read_catalog
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.restore_run import run_restore
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.credentials import restore_credentials
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_outcome import (
     RESTORE,
     JobEnd,
@@ -210,7 +230,12 @@ ARGUMENTS = {
     "terminate_connections": {"type": "bool", "default": False},
     "connections_timeout": {"type": "str", "default": "30s"},
     "timeout": {"type": "str", "default": "6h"},
+    "restore_user": {"type": "str"},
+    # The names are not secret.
+    "restore_secret_name": {"type": "str", "no_log": False},
+    "restore_secret_key": {"type": "str", "no_log": False},
 }
+CREDENTIALS = ("user", "secret_name", "secret_key")
 RESTORE_OPTIONS = (
     "backup",
     "sha256",
@@ -249,6 +274,7 @@ def restore(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
         target=None if module.check_mode else plan.target,
         timeout_seconds=timeout,
         startup_seconds=limits.startup_seconds,
+        credentials=restore_credentials(cronjob, {name: parameters[f"restore_{name}"] for name in CREDENTIALS}),
     )
     return to_result(module, plan, end)
 

@@ -66,6 +66,12 @@ RESTORE = Operation(
     advice="Check the databases of the server, and run it again",
     remains="The next restore of this database drops the temporary database that may remain",
 )
+BACKUP_USER = Operation(
+    check="backup_user",
+    name="setup of the backup user",
+    time_limit="its deadline of some minutes",
+    advice="Run it again: it continues where it ended",
+)
 
 
 @dataclass(frozen=True)

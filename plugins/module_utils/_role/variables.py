@@ -235,6 +235,15 @@ def _rules() -> tuple[Rule, ...]:
         ("database", matches(ONE_LINE, "the name of a database, in one line")),
         ("secret_name", matches(SUBDOMAIN, f"the name of a Secret ({_DOTTED_LETTERS})")),
         ("secret_key", matches(KEY, "a key of a Secret (letters, digits, '-', '_' and '.')")),
+        ("restore_user", matches(ONE_LINE, "the name of a PostgreSQL role, or an empty string", or_empty=True)),
+        (
+            "restore_secret_name",
+            matches(SUBDOMAIN, f"the name of a Secret ({_DOTTED_LETTERS}), or an empty string", or_empty=True),
+        ),
+        (
+            "restore_secret_key",
+            matches(KEY, "a key of a Secret (letters, digits, '-', '_' and '.'), or an empty string", or_empty=True),
+        ),
         ("sslmode", _has_ca_to_verify),
         ("ssl_ca", holds(_is_ca, "a mapping with either config_map or secret, and key if that is not ca.crt")),
         # What to dump

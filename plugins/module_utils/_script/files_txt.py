@@ -14,4 +14,5 @@ drill: output.sh configuration.sh process.sh volume.sh backup_text.sh postgres.s
 _drill_prepare: output.sh configuration.sh process.sh volume.sh drill.sh
 _drill_record: output.sh configuration.sh process.sh volume.sh history.sh drill.sh
 _restore: output.sh configuration.sh process.sh volume.sh backup_text.sh postgres.sh psql.sh restore.sh restore_swap.sh restore_advice.sh globals.awk
+_backup_user: output.sh configuration.sh process.sh volume.sh postgres.sh psql.sh backup_user.sh
 """
