@@ -56,7 +56,7 @@ postgres_fault() {
             fault 2 "Correct postgres_backup_extra_args or postgres_backup_dump_args: this version of pg_dump or pg_dumpall does not accept them, and every run fails until they are changed." ;;
         *'pg_dump'*': error: no matching '*' were found'* | *'pg_dump'*'improper qualified name'* | *'pg_dump'*'improper relation name'* | *'pg_dump'*'cross-database references are not implemented'*)
             fault 2 "Correct the names of tables, schemas or extensions in postgres_backup_exclude_tables, postgres_backup_exclude_table_data and postgres_backup_dump_args: they are patterns such as public.log_*, and what is to be dumped must exist." ;;
-        # Class 28: who may connect.
+        # Class 28: the right to connect.
         *'no pg_hba.conf entry'* | *'pg_hba.conf rejects '*)
             fault 2 "The server's pg_hba.conf does not allow this user to connect from this address, to that database, or with this postgres_backup_sslmode: add an entry for it. Or leave out that database: postgres_backup_exclude_databases." ;;
         *'password authentication failed'* | *'no password supplied'* | *'no password was provided'* | *'SASL authentication failed'*)

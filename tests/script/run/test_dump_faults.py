@@ -189,7 +189,7 @@ def lock_timeout(server: Server) -> str:
 
 
 def deadlock(server: Server) -> str:
-    """Another session, which waits longer before it looks for deadlocks."""
+    """Another session, which waits longer before it checks for deadlocks."""
     server.sql("CREATE TABLE a (); CREATE TABLE b ();", "app")
     command = [str(server.programs.path("psql")), "-X", "-q", "-d", "app"]
     other = subprocess.Popen(command, env=server.environment(), stdin=subprocess.PIPE, text=True)
@@ -209,7 +209,7 @@ def deadlock(server: Server) -> str:
 
 
 def _copying(server: Server) -> subprocess.Popen[str]:
-    """pg_dump, which waits for its reader in the middle of a table."""
+    """pg_dump, which waits for its reader while it copies a table."""
     dump = start_dump(server)
     _wait_for(
         lambda: (

@@ -218,7 +218,7 @@ SQL_FILE = Path(__file__).resolve().parents[3] / "docs" / "examples" / "backup-u
 
 
 def grant_with_the_file(server: Server, user: str, *settings: str, administrator: str = "postgres") -> None:
-    """As docs/managed-servers.md says: in each database."""
+    """In each database, as in docs/managed-servers.md."""
     names = server.sql("SELECT datname FROM pg_database WHERE datallowconn AND datname <> 'rdsadmin';").splitlines()
     for name in names:
         command = [str(server.programs.path("psql")), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-v", f"backup_user={user}"]
