@@ -229,6 +229,14 @@ fail_by_postgres() {
     fail_with "$fault_status" "$1" "$2" "$fault_advice"
 }
 
+# server_error MESSAGE: prints the server's error in a message of pg_dump, in one line, or the message's first line.
+server_error() {
+    printf '%s\n' "$1" | awk '
+        NR == 1 { first = $0 }
+        match($0, /(ERROR|FATAL|PANIC):  /) { print substr($0, RSTART); is_found = 1; exit }
+        END { if (!is_found) print first }'
+}
+
 # pg_dump_errors FILE: prints the errors among the messages of pg_dump or pg_dumpall: without earlier warnings, with the
 # first line of a query, and with the server's DETAIL and HINT unless they have values of a row. At most six lines.
 pg_dump_errors() {
