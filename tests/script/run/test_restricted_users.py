@@ -70,6 +70,24 @@ def test_a_server_of_a_provider(sandbox: Sandbox, managed: Server) -> None:
     assert manifest["server"]["data_checksums"] is True
 
 
+@pytest.mark.parametrize("right", ["pg_authid", "--role"])
+def test_a_user_who_may_read_passwords(sandbox: Sandbox, fresh_server: Server, right: str) -> None:
+    """It is not a superuser, and the backup has the passwords of roles, as pg_dumpall's would."""
+    sandbox.server = fresh_server
+    fresh_server.sql(f"{BK} GRANT pg_read_all_data TO bk;")
+    environment = dict(AS_BK)
+    if right == "pg_authid":
+        fresh_server.sql("GRANT SELECT ON pg_authid TO bk;")
+    else:
+        fresh_server.sql("GRANT postgres TO bk;")
+        environment["POSTGRES_BACKUP_EXTRA_ARGS"] = "--role=postgres"
+    result = sandbox.run("run", env=environment).check().result
+    assert result["warnings"] == []
+    (path,) = sandbox.backup_files()
+    assert manifest_of(path)["server"]["role_passwords"] is True
+    assert gzip.decompress(path.read_bytes()).count(b"PASSWORD 'SCRAM-SHA-256$") == 2
+
+
 def test_what_the_user_may_not_read_is_reported_for_each_database(sandbox: Sandbox, managed: Server) -> None:
     """Row security, a large object, and a database: each with its reason and advice; the others are dumped."""
     sandbox.server = managed
