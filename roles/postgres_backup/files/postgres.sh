@@ -138,7 +138,7 @@ postgres_fault() {
         *'temporary file size exceeds'*)
             fault 2 "A query of the dump needs more temporary space than temp_file_limit allows: raise it on the server, or for this user (ALTER ROLE … SET temp_file_limit, as a superuser)." ;;
         *'Too many open files'*)
-            fault 1 "The server's machine has no file handle left: lower max_files_per_process or max_connections there, or raise the machine's limit." ;;
+            fault 1 "The server's machine cannot open more files: lower max_files_per_process or max_connections there, or raise the machine's limit." ;;
         *'ERROR:  could not open file ""'*'No such file'* | *'FATAL:  could not open file ""'*'No such file'* | *'FATAL:  "" is not a valid data directory'* | *'could not open directory ""'*'No such file'*)
             fault 2 "$ADVICE_DAMAGE" ;;
         *'ERROR:  could not open file ""'* | *'ERROR:  could not read file ""'* | *'ERROR:  could not stat file ""'* | *'FATAL:  could not open file ""'* | *'FATAL:  could not read file ""'*)

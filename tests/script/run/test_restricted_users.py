@@ -108,7 +108,7 @@ def test_what_the_user_may_not_read_is_reported_for_each_database(sandbox: Sandb
 
 
 def test_what_the_user_may_not_read_is_left_out_on_request(sandbox: Sandbox, managed: Server) -> None:
-    """As the advice says."""
+    """As in the advice."""
     sandbox.server = managed
     for name in ("rows", "objects", "closed_to_bk", "tables"):
         managed.sql(f"CREATE DATABASE {name};")
@@ -134,7 +134,7 @@ def test_what_the_user_may_not_read_is_left_out_on_request(sandbox: Sandbox, man
 
 
 def test_a_damaged_page(sandbox: Sandbox, fresh_server: Server) -> None:
-    """The other databases are backed up; then the sick table's rows are left out, as the advice says."""
+    """The other databases are backed up; then the sick table's rows are left out, as in the advice."""
     sandbox.server = fresh_server
     for name in ("app", "sick"):
         fresh_server.sql(f"CREATE DATABASE {name};")
