@@ -159,6 +159,13 @@ created_roles:
   type: list
   elements: str
   returned: always
+missing_databases:
+  description: Databases that the run could not dump, so that they are not in the backup. They cannot be restored from
+    it; the error message then names the newest backup that contains the database.
+  type: list
+  elements: str
+  returned: always
+  version_added: 1.1.0
 rows:
   description: Number of restored rows; in check mode, of rows that would be restored.
   type: int
@@ -188,6 +195,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.reader import read_catalog
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.restore_run import run_restore
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.credentials import restore_credentials
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_outcome import (
@@ -201,6 +209,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.rest
     database_lists,
     plan_restore,
 )
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import BackupError, MissingDatabaseError
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
     run_module,
     seconds,
@@ -243,15 +252,17 @@ def restore(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     """The module's result; with `failed` if the restore failed."""
     parameters = module.params
     timeout, limits = seconds(parameters, "timeout"), start_limits(parameters)
-    plan = plan_restore(
-        RestoreRequest(
-            **{name: parameters[name] for name in RESTORE_OPTIONS},
-            token=secrets.token_hex(4),
-            now=datetime.now(timezone.utc),
-            wait_seconds=int(seconds(parameters, "connections_timeout")),
-            check=module.check_mode,
-        )
+    request = RestoreRequest(
+        **{name: parameters[name] for name in RESTORE_OPTIONS},
+        token=secrets.token_hex(4),
+        now=datetime.now(timezone.utc),
+        wait_seconds=int(seconds(parameters, "connections_timeout")),
+        check=module.check_mode,
     )
+    try:
+        plan = plan_restore(request)
+    except MissingDatabaseError as error:
+        raise MissingDatabaseError(f"{error}. {backup_with_it(connection, parameters)}") from error
     for warning in plan.warnings:
         module.warn(warning)
     cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
@@ -268,6 +279,19 @@ def restore(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     return to_result(module, plan, end)
 
 
+def backup_with_it(connection: Connection, parameters: dict[str, Any]) -> str:
+    """Which backup has the database instead, for messages."""
+    try:
+        cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
+        catalog = read_catalog(connection, cronjob, parameters["directory"], start_limits(parameters))
+    except BackupError as error:
+        return f"Restore it from another backup; the volume could not be listed: {error}"
+    backup = catalog.newest_with(parameters["database"])
+    if backup is None:
+        return "No manifest on the volume names a backup with it; backups without a manifest may have it"
+    return f"Restore it from {backup.name}, the newest backup with it"
+
+
 def to_result(module: AnsibleModule, plan: RestorePlan, end: JobEnd) -> dict[str, Any]:
     script_result, outcome = end.result or {}, outcome_of(RESTORE, end)
     for warning in [*script_result.get("warnings", []), *outcome.warnings]:
@@ -279,6 +303,7 @@ def to_result(module: AnsibleModule, plan: RestorePlan, end: JobEnd) -> dict[str
         "target": plan.target,
         "replaced": replaced,
         "created_roles": script_result.get("created_roles", []),
+        "missing_databases": list(module.params["contents"].get("missing", [])),
         "seconds": script_result.get("seconds", {}),
         "duration_seconds": end.duration_seconds,
         "job": end.job.partition("/")[2],

@@ -21,13 +21,22 @@ from functools import partial
 import pytest
 
 from tests.cluster.support.ansible_runs import Ansible
-from tests.cluster.support.kube import CHECKOUT, job_ends, kubectl, must_get, run_cronjob, run_in_volume, wait_until
+from tests.cluster.support.kube import (
+    CHECKOUT,
+    NAME,
+    job_ends,
+    kubectl,
+    must_get,
+    run_cronjob,
+    run_in_volume,
+    wait_until,
+)
 from tests.cluster.support.step_gate import STEPS, Installation, Json, install
 from tests.in_turn import weekly_but
 from tests.script.support.volume import Entry
 
 Install = Callable[..., Installation]
-ALWAYS = {"last-run.json"}
+ALWAYS = {f"{NAME}.last-run.json"}
 INTERRUPTED = "attempt 1 was interrupted"
 
 
@@ -216,7 +225,7 @@ def test_run_without_a_heartbeat_is_interrupted(installed: Install) -> None:
     left = there.new_since(before)
     assert there.last_run["state"] == "running"
     five_minutes_ago = time.time() - 301
-    os.utime(there.volume / "last-run.json", (five_minutes_ago,) * 2)
+    os.utime(there.volume / f"{NAME}.last-run.json", (five_minutes_ago,) * 2)
     listed = run_in_volume(there.namespace, "exec /bin/sh /opt/postgres-backup/backup.sh list")
     assert json.loads(listed.splitlines()[-1])["last_run"]["state"] == "interrupted"
     result = run_cronjob(there.namespace)
@@ -266,7 +275,8 @@ echo '{STEPS["dump"]}' >gate/stop
 echo 'head -c 3000000 /dev/urandom | base64; exit 0' >gate/order"""
 LOOK = """cd /backups
 rm -f gate/reached
-find . -type f ! -name last-run.json -exec stat -c '%n %i %s %y %a' {} + -exec sha256sum {} + | sort"""
+find . -type f ! -name '*.last-run.json' ! -name '*.history.jsonl' \\
+    -exec stat -c '%n %i %s %y %a' {} + -exec sha256sum {} + | sort"""
 
 
 def test_full_volume_fails_the_run(small_volume: str, installed: Install) -> None:
@@ -285,7 +295,7 @@ def test_full_volume_fails_the_run(small_volume: str, installed: Install) -> Non
     assert_explains(log, NEWEST)
     assert failed_because("one", there.namespace) == "BackoffLimitExceeded"
     assert len(there.pods()) == 3
-    record = json.loads(run_in_volume(there.namespace, "cat /backups/last-run.json"))
+    record = json.loads(run_in_volume(there.namespace, f"cat /backups/{NAME}.last-run.json"))
     assert (record["state"], record["reason"]) == ("failed", failed["reason"])
     assert run_in_volume(there.namespace, LOOK) == before
     # The volume goes when nobody uses it any more.

@@ -168,7 +168,7 @@ def test_password_is_never_shown(ansible: Ansible, installed: str, server: Serve
             said.append(json.dumps(result))
     assert not shown
     volume = volume_folder(installed)
-    said += [(volume / name).read_text() for name in ("last-run.json",)]
+    said += [(volume / name).read_text() for name in (f"{NAME}.last-run.json",)]
     said += [path.read_text() for path in manifests.iterdir()]
     said.append(kubectl("get", "job,pod,event,configmap,cronjob", "-n", installed, "-o", "json"))
     (backup,) = (job for job in kubectl("get", "job", "-n", installed, "-o", "name").split() if "-manual-" in job)
@@ -193,7 +193,7 @@ def test_hostile_entries_on_the_volume(ansible: Ansible, namespace: str) -> None
     (folder / newest).symlink_to("/etc/passwd")
     (folder / f"{newest}.sha256").write_text(f"{'0' * 64}  {newest}\n")
     (folder / f"{other}.sha256").write_text(f"{'0' * 64}  ../../etc/passwd\n")
-    (folder / "last-run.json").symlink_to("/etc/passwd")
+    (folder / f"{NAME}.last-run.json").symlink_to("/etc/passwd")
     before = sorted(os.listdir(os.fsencode(folder)))
     info = ansible.module("backup_info", namespace=namespace)
     assert [each["name"] for each in info["backups"]] == [other, OLD], info["msg"]

@@ -514,7 +514,7 @@ FAULTS: dict[str, Fault] = {
         "Seven runs in a row fail, each for another reason: no server, an error of pg_dumpall, a truncated dump, "
         "killed "
         "processes, a file that cannot be read back.",
-        "Check `last-run.json` or `backup_info`; set up an alert on its age.",
+        "Check `<name>.last-run.json` or `backup_info`; set up an alert on its age.",
         {
             "run": own(
                 "works again",

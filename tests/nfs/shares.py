@@ -151,7 +151,7 @@ class NfsShare:
 
     @property
     def last_run(self) -> Json:
-        return parse(self.sh("cat last-run.json"))
+        return parse(self.sh("cat postgres-backup.last-run.json"))
 
 
 class Guest:

@@ -172,7 +172,7 @@ def test_textfile_script_reports_the_volume(shell: list[str], promtool: Path, tm
 
     unread = metrics()
     assert unread == {'postgres_backup_folder_readable{name="postgres-backup"}': "0"}
-    record = volume / "last-run.json"
+    record = volume / "postgres-backup.last-run.json"
     record.write_text('{"state":"failed","job":null,"reason":"{\\"state\\":\\"succeeded\\",","backup":null}\n')
     os.utime(record, (5000, 5000))
     backup = "postgres-backup-2026-11-2%d-020000.sql.gz"
@@ -181,7 +181,13 @@ def test_textfile_script_reports_the_volume(shell: list[str], promtool: Path, tm
         os.utime(volume / (backup % day), (1000 + day, 1000 + day))
         if has_checksum_file:
             (volume / f"{backup % day}.sha256").touch()
-    (volume / f"{backup.replace('backup-', 'backup-other-') % 3}").touch()
+    for suffix, text in (("", "x"), (".sha256", "x"), (".json", '{"format":1,"backup":"x","state":"incomplete",\n')):
+        (volume / f"{backup % 3}{suffix}").write_text(text)
+    (volume / f"{backup.replace('backup-', 'backup-other-') % 4}").touch()
+    record.rename(volume / "last-run.json")  # as version 1.0 named it
+    assert metrics()[LAST] == "5000"
+    (volume / "last-run.json").rename(record)
+    (volume / "last-run.json").write_text("{}")
     said = metrics()
     assert said == {
         'postgres_backup_folder_readable{name="postgres-backup"}': "1",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from .support.sandbox import Outcome, Sandbox
-from .support.volume import give, put_backup, snapshot, without
+from .support.volume import LAST_RUN, RECORDS, give, put_backup, snapshot, without
 
 COUNTS = ["-1", "1.5", "seven", "0x10", "1e3", "7 ", " 7", "+7", "7;id", "$(id)", "1\n2"]
 DURATIONS = ["36", "h", "1.5h", "36H", "1h30m", "-1h", " 36h", "36h ", "36 h", "36hh", "36y", "1h\n", "*", "h36"]
@@ -56,10 +56,10 @@ def filled(offline: Sandbox) -> Sandbox:
 def _refused(sandbox: Sandbox, *arguments: str, **environment: str | None) -> str:
     before = snapshot(sandbox.volume)
     outcome = sandbox.run(*arguments, env=environment).check(2)
-    assert without(snapshot(sandbox.volume), "last-run.json") == before
+    assert without(snapshot(sandbox.volume), *RECORDS) == before
     if arguments[:1] == ("run",) and sandbox.last_run is not None:
         _check_record(sandbox, outcome)
-    assert not (sandbox.volume / "last-run.json").exists()
+    assert not (sandbox.volume / LAST_RUN).exists()
     assert "it's $HOME" not in outcome.log + outcome.out, "the password is in the message"
     return outcome.log
 
@@ -69,7 +69,7 @@ def _check_record(sandbox: Sandbox, outcome: Outcome) -> None:
     assert sandbox.last_run is not None
     assert sandbox.last_run["state"] == "failed"
     assert sandbox.last_run["reason"].split(":")[0] in outcome.log
-    record = sandbox.volume / "last-run.json"
+    record = sandbox.volume / LAST_RUN
     assert record.stat().st_mode & 0o7733 == 0o600, "a refused file mode was used"
     record.unlink()
 

@@ -23,7 +23,7 @@ from .support.foreign_files import FOREIGN, OLD
 from .support.sandbox import Sandbox
 from .support.script_files import files_of, source
 from .support.server import Server
-from .support.volume import Entry, backup_name, give, put, put_backup, snapshot, without
+from .support.volume import LAST_RUN, Entry, backup_name, give, put, put_backup, snapshot, without
 
 pytestmark = under_one
 
@@ -77,7 +77,7 @@ def test_foreign_files_are_neither_touched_nor_run(sandbox: Sandbox) -> None:
 
 
 # What a run writes, by the names that it can be expected to take.
-LINKS = ["last-run.json", ".last-run.json.postgres-backup-29000000-abcde", f"{OLD}.sha256", f"{OLD}.damaged"]
+LINKS = [LAST_RUN, f".{LAST_RUN}.postgres-backup-29000000-abcde", f"{OLD}.sha256", f"{OLD}.damaged"]
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["whole", "damaged"])
@@ -100,15 +100,15 @@ def test_nothing_is_written_through_a_link(sandbox: Sandbox, target: str, whole:
     assert snapshot(outside) == before
     assert not list((outside / "folder").iterdir())
     assert sandbox.last_run is not None and sandbox.last_run["state"] == "succeeded"
-    assert not (sandbox.volume / "last-run.json").is_symlink()
+    assert not (sandbox.volume / LAST_RUN).is_symlink()
 
 
 def test_a_folder_in_the_place_of_the_record_is_said(sandbox: Sandbox) -> None:
-    (sandbox.volume / "last-run.json").mkdir()
+    (sandbox.volume / LAST_RUN).mkdir()
     give(sandbox.volume, sandbox.uid)
     outcome = sandbox.run("run").check(1)
     assert "last-run.json is a directory" in outcome.log
-    assert not list((sandbox.volume / "last-run.json").iterdir())
+    assert not list((sandbox.volume / LAST_RUN).iterdir())
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", f"/backups/{OLD}", f"../{OLD}", f"x{OLD}"])

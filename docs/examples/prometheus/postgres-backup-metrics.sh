@@ -24,23 +24,29 @@ metric() { # NAME TYPE HELP
 metrics() {
     # Without the folder (if the share is not mounted) no other metric is written, and an alert fires.
     metric postgres_backup_folder_readable gauge "Whether the folder with the backups can be read."
-    if [ ! -r "$folder/last-run.json" ]; then
+    record=$folder/$name.last-run.json
+    # Version 1.0 wrote another file.
+    [ -e "$record" ] || record=$folder/last-run.json
+    if [ ! -r "$record" ]; then
         echo "postgres_backup_folder_readable{name=\"$name\"} 0"
         return
     fi
     echo "postgres_backup_folder_readable{name=\"$name\"} 1"
 
-    # A run touches last-run.json every minute and writes it when it ends. The state is the first field.
-    state=$(sed -n '1s/^{"state":"\([a-z]*\)".*/\1/p' "$folder/last-run.json")
+    # A run touches its record every minute and writes it when it ends. The state is the first field.
+    state=$(sed -n '1s/^{"state":"\([a-z]*\)".*/\1/p' "$record")
     metric postgres_backup_last_run_timestamp_seconds gauge "When the last run ended, or last updated its state."
-    echo "postgres_backup_last_run_timestamp_seconds{name=\"$name\"} $(stat -c %Y "$folder/last-run.json")"
+    echo "postgres_backup_last_run_timestamp_seconds{name=\"$name\"} $(stat -c %Y "$record")"
     metric postgres_backup_last_run_state gauge "1 for the state of the last run."
     echo "postgres_backup_last_run_state{name=\"$name\",state=\"${state:-unknown}\"} 1"
 
-    # The newest complete backup is the last name that has a checksum file, since the names contain the times.
+    # The newest complete backup is the last name that has a checksum file, since the names contain the times; unless its
+    # manifest records that a database is missing.
     newest=
     for backup in "$folder/$name"-[0-9]*.sql.gz; do
-        if [ -f "$backup" ] && [ -f "$backup.sha256" ]; then newest=$backup; fi
+        [ -f "$backup" ] && [ -f "$backup.sha256" ] || continue
+        ! head -n 1 "$backup.json" 2>/dev/null | grep -q '"state":"incomplete"' || continue
+        newest=$backup
     done
     [ -n "$newest" ] || return 0
     metric postgres_backup_newest_timestamp_seconds gauge "When the newest complete backup was written."

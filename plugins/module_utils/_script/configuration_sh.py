@@ -66,7 +66,9 @@ read_configuration() {
     : "${POSTGRES_BACKUP_KEEP_WITHIN:=}"
     : "${POSTGRES_BACKUP_TIME_LIMIT:=6h}"
     : "${POSTGRES_BACKUP_LOCK_TIMEOUT:=15m}"
-    : "${POSTGRES_BACKUP_EXTRA_ARGS:=}"
+    : "${POSTGRES_BACKUP_EXTRA_ARGS:=}" "${POSTGRES_BACKUP_DUMP_ARGS:=}"
+    : "${POSTGRES_BACKUP_DATABASES:=}" "${POSTGRES_BACKUP_EXCLUDE_DATABASES:=}"
+    : "${POSTGRES_BACKUP_EXCLUDE_TABLES:=}" "${POSTGRES_BACKUP_EXCLUDE_TABLE_DATA:=}"
     : "${POSTGRES_BACKUP_EXPECTED_MOUNT:=}"
     : "${POSTGRES_BACKUP_JOB:=}"
     : "${POSTGRES_BACKUP_POD:=$(uname -n)-$$}"
@@ -78,6 +80,9 @@ read_configuration() {
     digits='[0-9][0-9]'
     # The pattern by which find recognises a backup.
     name_pattern="$POSTGRES_BACKUP_NAME-$digits$digits-$digits-$digits-$digits$digits$digits.sql.gz"
+    last_run_file=$POSTGRES_BACKUP_DIR/$POSTGRES_BACKUP_NAME.last-run.json
+    last_drill_file=$POSTGRES_BACKUP_DIR/$POSTGRES_BACKUP_NAME.last-drill.json
+    history_file=$POSTGRES_BACKUP_DIR/$POSTGRES_BACKUP_NAME.history.jsonl
     case $POSTGRES_BACKUP_POD in
         *[!a-zA-Z0-9._-]*) config_error "POSTGRES_BACKUP_POD: expected a pod's name, found '$POSTGRES_BACKUP_POD'" ;;
     esac
@@ -98,6 +103,7 @@ read_configuration() {
     if [ "$((POSTGRES_BACKUP_KEEP_LAST + POSTGRES_BACKUP_KEEP_DAILY + POSTGRES_BACKUP_KEEP_WEEKLY + POSTGRES_BACKUP_KEEP_MONTHLY + POSTGRES_BACKUP_KEEP_YEARLY + keep_within_seconds))" -eq 0 ]; then
         config_error "POSTGRES_BACKUP_KEEP_LAST, _DAILY, _WEEKLY, _MONTHLY, _YEARLY and _WITHIN: this policy keeps nothing; expected at least one of them above 0"
     fi
+    read_deletion_limits
     # A signal that arrived before the configuration was read (see load).
     [ -z "${early_signal:-}" ] || "$on_signal" "$early_signal"
 }
@@ -133,10 +139,11 @@ read_server_configuration() {
     PGPASSWORD=${PGPASSWORD:-}
     PGPASSWORD=${PGPASSWORD%"$NEWLINE"}
     : "${PGCONNECT_TIMEOUT:=30}"
-    export PGHOST PGPORT PGUSER PGPASSWORD PGCONNECT_TIMEOUT
+    export PGHOST PGPORT PGUSER PGPASSWORD PGCONNECT_TIMEOUT last_run_file
     if [ -n "$POSTGRES_BACKUP_SSLMODE" ]; then PGSSLMODE=$POSTGRES_BACKUP_SSLMODE; export PGSSLMODE; fi
     if [ -n "$POSTGRES_BACKUP_SSLROOTCERT" ]; then PGSSLROOTCERT=$POSTGRES_BACKUP_SSLROOTCERT; export PGSSLROOTCERT; fi
-    export POSTGRES_BACKUP_DIR POSTGRES_BACKUP_DATABASE POSTGRES_BACKUP_EXTRA_ARGS lock_timeout_ms
+    export POSTGRES_BACKUP_DIR POSTGRES_BACKUP_DATABASE POSTGRES_BACKUP_DATABASES POSTGRES_BACKUP_EXCLUDE_DATABASES lock_timeout_ms
+    export POSTGRES_BACKUP_EXCLUDE_TABLES POSTGRES_BACKUP_EXCLUDE_TABLE_DATA POSTGRES_BACKUP_DUMP_ARGS
 }
 
 # first_program PROGRAM ...: prints the first of the programs that the image has.

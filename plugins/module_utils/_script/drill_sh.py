@@ -40,7 +40,7 @@ read_drill_configuration() {
 drill() {
     step=prepare step_began=$(now_epoch) step_seconds='' step_group='' watch_group='' server_group='' data=''
     started=$(now_iso) reason=null warnings='' backup='' bytes='' sha256='' server_version=''
-    databases=0 tables=0 rows=0 copied_rows=0 can_heal=null ended_by='' in_transactions=yes intermediate=no hash_checked=no
+    databases=0 missing_databases='' tables=0 rows=0 copied_rows=0 can_heal=null ended_by='' in_transactions=yes intermediate=no hash_checked=no
     : "${POSTGRES_BACKUP_DRILL_RESULT:=}"
     keep_streams
     on_failure=end_failed_drill
@@ -99,6 +99,9 @@ choose_backup() {
     esac
     sha256=$(json_field sha256 "$line" | tr -d '"')
     [ "$sha256" != null ] || sha256=''
+    # A JSON array of strings, each without quotation marks and backslashes or with these after a backslash.
+    missing_databases=$(printf '%s\n' "$line" | sed -n 's/.*"state":"incomplete".*,"missing":\(\[\("[^"\\]*\(\\.[^"\\]*\)*",*\)*\]\).*/\1/p')
+    [ -z "$missing_databases" ] || warn "the backup is incomplete: it lacks the databases ${missing_databases}, which the run could not dump"
     bytes=$(stat -c %s "$file")
     log "starting the restore drill of $backup, $(human_bytes "$bytes")"
 }
@@ -288,8 +291,8 @@ drill_result() {
     printf ',"signal":%s' "$(json_or_null "$ended_by")"
     printf ',"backup":%s,"bytes":%s,"sha256":%s,"seconds":{%s},"server_version":%s' "$(json_or_null "$backup")" \
         "${bytes:-null}" "$(json_or_null "$sha256")" "$step_seconds" "$(json_or_null "$server_version")"
-    printf ',"databases":%s,"tables":%s,"rows":%s,"copied_rows":%s,"can_heal":%s,"warnings":[%s],"script_version":"%s"}' \
-        "$databases" "$tables" "$rows" "$copied_rows" "$can_heal" "$warnings" "$VERSION"
+    printf ',"databases":%s,"missing_databases":%s,"tables":%s,"rows":%s,"copied_rows":%s,"can_heal":%s,"warnings":[%s],"script_version":"%s"}' \
+        "$databases" "${missing_databases:-[]}" "$tables" "$rows" "$copied_rows" "$can_heal" "$warnings" "$VERSION"
 }
 
 # end_failed_drill: $on_failure of a drill.
@@ -307,7 +310,7 @@ end_failed_drill() {
 # scheduled drill the state `running`.
 drill_prepare() {
     step_seconds='' warnings='' started=$(now_iso) reason=null backup='' bytes='' sha256='' server_version=''
-    databases=0 tables=0 rows=0 copied_rows=0 can_heal=null ended_by=''
+    databases=0 missing_databases='' tables=0 rows=0 copied_rows=0 can_heal=null ended_by=''
     read_configuration
     passwd=${TMPDIR:-/tmp}/passwd
     if ! message=$( { cat /etc/passwd 2>/dev/null || :; } >"$passwd" && chmod 0644 "$passwd" 2>&1); then
@@ -328,6 +331,7 @@ drill_record() {
         *) fail "the drill wrote no result" "$POSTGRES_BACKUP_DRILL_RESULT does not contain one" "Read the log of the container drill." ;;
     esac
     write_last_drill "$text"
+    record_in_history "$text"
     printf '%s\n' "$text"
     case $text in
         '{"state":"succeeded",'*) ;;
@@ -338,6 +342,16 @@ drill_record() {
 
 write_last_drill() {
     check_volume
-    replace_text "$POSTGRES_BACKUP_DIR/last-drill.json" "$1" || fail "last-drill.json cannot be written" "$message" "$ADVICE_PERMISSION"
+    replace_text "$last_drill_file" "$1" || fail "${last_drill_file##*/} cannot be written" "$message" "$ADVICE_PERMISSION"
+}
+
+# record_in_history RESULT: adds the entry of a scheduled drill to the history.
+record_in_history() {
+    # The seconds of each step are the only numbers in a nested object.
+    drill_seconds=$(printf '%s\n' "$1" | sed -n 's/.*"seconds":{\([^}]*\)}.*/\1/p' | tr ',' '\n' | awk -F : '{ sum += $2 } END { printf "%.0f", sum }')
+    drill_state=$(json_field state "$1" | tr -d '"') drill_reason=$(json_field reason "$1") drill_bytes=$(json_field bytes "$1")
+    drill_started=$(json_field started "$1" | tr -d '"') drill_backup=$(json_field backup "$1" | tr -d '"')
+    [ "$drill_backup" != null ] || drill_backup=
+    append_history "$(history_entry drill "$drill_state" "$drill_started" "$drill_seconds" "$drill_backup" '' "$drill_bytes" '' 0 "${drill_reason:-null}")"
 }
 """

@@ -8,6 +8,7 @@ from __future__ import annotations
 from .backup_sh import TEXT as BACKUP_SH
 from .configuration_sh import TEXT as CONFIGURATION_SH
 from .files_txt import TEXT as FILES_TXT
+from .history_sh import TEXT as HISTORY_SH
 from .output_sh import TEXT as OUTPUT_SH
 from .process_sh import TEXT as PROCESS_SH
 from .retention_awk import TEXT as RETENTION_AWK
@@ -18,6 +19,7 @@ FILES = {
     "backup.sh": BACKUP_SH,
     "configuration.sh": CONFIGURATION_SH,
     "files.txt": FILES_TXT,
+    "history.sh": HISTORY_SH,
     "output.sh": OUTPUT_SH,
     "process.sh": PROCESS_SH,
     "retention.awk": RETENTION_AWK,

@@ -15,10 +15,23 @@ TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # How far two clocks may differ, and how far ahead a backup may be dated.
 CLOCK_TOLERANCE_SECONDS=300
 
-# An active run touches last-run.json each minute; a run that has not done so for this time was interrupted.
+# An active run touches the record of the last run each minute; a run that has not done so for this time was interrupted.
 HEARTBEAT_MINUTES=5
 
+# Larger manifests are ignored: 16 MiB in blocks of 512 bytes. The listing reads the first line of each.
+MANIFEST_BLOCKS=32768
+
 ADVICE_PERMISSION="Allow this user id to write to the folder (on the NAS: the share's permissions and its squash setting), or set postgres_backup_run_as_user to the folder's owner."
+
+# read_deletion_limits: the variables of the brake on deletions (see retention.awk).
+read_deletion_limits() {
+    : "${POSTGRES_BACKUP_MAX_DELETIONS:=}" "${POSTGRES_BACKUP_ALLOW_DELETIONS:=}"
+    [ -z "$POSTGRES_BACKUP_MAX_DELETIONS" ] || whole_number POSTGRES_BACKUP_MAX_DELETIONS 0
+    case $POSTGRES_BACKUP_ALLOW_DELETIONS in
+        '' | [0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]) ;;
+        *) config_error "POSTGRES_BACKUP_ALLOW_DELETIONS: expected a date such as 2026-11-22, found '$POSTGRES_BACKUP_ALLOW_DELETIONS'" ;;
+    esac
+}
 
 # check_volume: fails if the directory is missing, not readable, or not the expected mount.
 check_volume() {
@@ -56,26 +69,30 @@ free_bytes() { stat -f -c '%a %S' "$POSTGRES_BACKUP_DIR" | awk '{ printf "%.0f",
 
 volume_bytes() { stat -f -c '%b %S' "$POSTGRES_BACKUP_DIR" | awk '{ printf "%.0f", $1 * $2 }'; }
 
-checksum_lines() { find . -maxdepth 1 -type f -name "$name_pattern.sha256" -size -2 -exec grep -H -m 1 '' {} +; }
+# summary_lines: prints the first line of each checksum file and of each manifest.
+summary_lines() {
+    find . -maxdepth 1 -type f \( -name "$name_pattern.sha256" -size -2 -o -name "$name_pattern.json" -size "-$MANIFEST_BLOCKS" \) -exec grep -H -m 1 '' {} +
+}
 
 # listing: prints each backup with its verdict, newest first, as retention.awk does. It writes the backups that retention
-# would delete to $work/plan, and the names of deleted backups that still have a checksum file to $work/orphans.
+# would delete to $work/plan, the names of deleted backups that still have a checksum file or a manifest to $work/orphans,
+# and the number of deletions that the brake holds back to $work/brake.
 listing() (
-    : >"$work/plan" && : >"$work/orphans" || return 1
+    : >"$work/plan" && : >"$work/orphans" && : >"$work/brake" || return 1
     cd "$POSTGRES_BACKUP_DIR" || return 1
     # A file that vanishes meanwhile is not an error: retention of another run may be deleting. A checksum file is one short
-    # line. One find for each kind: busybox does not run `-exec +` inside parentheses. A checksum file is created before its
-    # backup and deleted after it: reading checksum files before and after the backups avoids wrong `unchecked` states.
+    # line. busybox does not run `-exec +` inside parentheses. Checksum file and manifest are created before their backup and
+    # deleted after it: reading them before and after the backups avoids wrong states.
     {
-        checksum_lines
+        summary_lines
         find . -maxdepth 1 -type f -name "$name_pattern" -exec stat -c "%n${TAB}B${TAB}%s" {} +
-        checksum_lines
+        summary_lines
         find . -maxdepth 1 -type f -name "$name_pattern.damaged" -size -20 -exec grep -H -m 1 '' {} +
-        find . -maxdepth 1 -name "$name_pattern.damaged" -exec printf "%s:${NEWLINE}" {} +
-        find . -maxdepth 1 -name "$name_pattern.keep" -exec printf "%s:${NEWLINE}" {} +
+        find . -maxdepth 1 \( -name "$name_pattern.damaged" -o -name "$name_pattern.keep" \) -exec printf "%s:${NEWLINE}" {} +
     } 2>/dev/null | tr '\000-\010\013-\037\177-\377' '[?*]' |
         sed -n -e 's/^\.\///' \
             -e "/^[^:$TAB]*\.sql\.gz\.sha256:/{s/\.sha256:/${TAB}S${TAB}/p" -e d -e '}' \
+            -e "/^[^:$TAB]*\.sql\.gz\.json:/{s/\.json:/${TAB}M${TAB}/p" -e d -e '}' \
             -e "/^[^:$TAB]*\.sql\.gz\.damaged:/{s/\.damaged:/${TAB}D${TAB}/p" -e d -e '}' \
             -e "/^[^:$TAB]*\.sql\.gz\.keep:/{s/\.keep:.*/${TAB}K/p" -e d -e '}' \
             -e "/^[^:$TAB]*\.sql\.gz${TAB}B${TAB}/p" |
@@ -84,7 +101,8 @@ listing() (
             -v keep_last="$POSTGRES_BACKUP_KEEP_LAST" -v keep_daily="$POSTGRES_BACKUP_KEEP_DAILY" \
             -v keep_weekly="$POSTGRES_BACKUP_KEEP_WEEKLY" -v keep_monthly="$POSTGRES_BACKUP_KEEP_MONTHLY" \
             -v keep_yearly="$POSTGRES_BACKUP_KEEP_YEARLY" -v keep_within="$POSTGRES_BACKUP_KEEP_WITHIN" \
-            -v within_seconds="$keep_within_seconds" -v plan="$work/plan" -v orphans="$work/orphans" -f "$work/retention.awk"
+            -v within_seconds="$keep_within_seconds" -v max_deletions="$POSTGRES_BACKUP_MAX_DELETIONS" \
+            -v plan="$work/plan" -v orphans="$work/orphans" -v brake="$work/brake" -f "$work/retention.awk"
 )
 
 # newest_complete LISTING: prints the name and the size of the newest complete backup, or nothing.
@@ -92,17 +110,45 @@ newest_complete() {
     sed -n -e 's/.*"name":"\([^"]*\)".*"size_bytes":\([0-9]*\).*"state":"complete","future":false,.*/\1 \2/p' "$1" | head -n 1
 }
 
-# last_run: prints last-run.json if a run wrote it; the state `running` without a recent heartbeat becomes `interrupted`.
-last_run() {
-    last_run_file=$POSTGRES_BACKUP_DIR/last-run.json
-    last_run_text=
-    if [ -f "$last_run_file" ] && [ ! -L "$last_run_file" ]; then
-        last_run_text=$(utf8 "$(head -c 65536 "$last_run_file" 2>/dev/null | tr -d '\000')")
+# record_file FILE NAME: prints the file to read for a record: FILE, or, as long as it does not exist, NAME, where version 1.0
+# wrote the record. In a folder that installations share, that may be the record of another one.
+record_file() {
+    if [ -e "$1" ] || [ -L "$1" ]; then printf '%s' "$1"
+    elif is_own_record "$(record_text "$POSTGRES_BACKUP_DIR/$2")"; then printf '%s' "$POSTGRES_BACKUP_DIR/$2"
     fi
+}
+
+# is_own_record JSON: false if the record names a backup of another installation, or a Job that another CronJob started on
+# schedule (such names end in the minutes since 1970: getJobName in Kubernetes' pkg/controller/cronjob/utils.go).
+is_own_record() {
+    record_backup=$(json_field backup "$1" | tr -d '"')
+    record_job=$(json_field job "$1" | tr -d '"')
+    case $record_backup in
+        '' | null) ;;
+        "$POSTGRES_BACKUP_NAME"-????-??-??-??????.sql.gz) return 0 ;;
+        *) return 1 ;;
+    esac
+    case $record_job in
+        "$POSTGRES_BACKUP_NAME"-[23]??????? | "$POSTGRES_BACKUP_NAME"-drill-[23]???????) ;;
+        *-2[89][0-9][0-9][0-9][0-9][0-9][0-9] | *-3[0-9][0-9][0-9][0-9][0-9][0-9][0-9]) return 1 ;;
+    esac
+}
+
+# record_text FILE: prints the record in a file, without what is not text.
+record_text() {
+    [ -f "$1" ] && [ ! -L "$1" ] || return 0
+    utf8 "$(head -c 65536 "$1" 2>/dev/null | tr -d '\000')"
+}
+
+# last_run: prints the record of the last run if a run wrote it; the state `running` without a recent heartbeat becomes
+# `interrupted`.
+last_run() {
+    run_record=$(record_file "$last_run_file" last-run.json)
+    last_run_text=$(record_text "$run_record")
     case $last_run_text in
         *"$NEWLINE"*) ;;
         '{"state":"running",'*'}')
-            if [ -n "$(find "$last_run_file" -mmin +$HEARTBEAT_MINUTES 2>/dev/null)" ]; then
+            if [ -n "$(find "$run_record" -mmin +$HEARTBEAT_MINUTES 2>/dev/null)" ]; then
                 last_run_text="{\"state\":\"interrupted\",${last_run_text#'{"state":"running",'}"
             fi
             printf '%s' "$last_run_text"
@@ -111,16 +157,15 @@ last_run() {
     esac
 }
 
-# last_drill: prints last-drill.json if a drill wrote it; an old state `running` becomes `interrupted`.
+# last_drill: prints the record of the last scheduled drill if a drill wrote it; an old state `running` becomes `interrupted`.
 last_drill() {
-    drill_file=$POSTGRES_BACKUP_DIR/last-drill.json
-    [ -f "$drill_file" ] && [ ! -L "$drill_file" ] || return 0
-    drill_text=$(utf8 "$(head -c 65536 "$drill_file" 2>/dev/null | tr -d '\000')")
+    drill_record=$(record_file "$last_drill_file" last-drill.json)
+    drill_text=$(record_text "$drill_record")
     case $drill_text in
         *"$NEWLINE"*) ;;
         '{"state":"running","operation":"drill",'*'}')
             duration POSTGRES_BACKUP_TIME_LIMIT
-            if [ -n "$(find "$drill_file" -mmin "+$((seconds / 60 + 10))" 2>/dev/null)" ]; then
+            if [ -n "$(find "$drill_record" -mmin "+$((seconds / 60 + 10))" 2>/dev/null)" ]; then
                 drill_text="{\"state\":\"interrupted\",${drill_text#'{"state":"running",'}"
             fi
             printf '%s' "$drill_text" ;;
@@ -161,5 +206,5 @@ replace_text() {
 }
 
 # write_last_run JSON
-write_last_run() { replace_text "$POSTGRES_BACKUP_DIR/last-run.json" "$1"; }
+write_last_run() { replace_text "$last_run_file" "$1"; }
 """

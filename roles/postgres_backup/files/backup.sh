@@ -33,7 +33,9 @@ esac
 usage() {
     cat <<'TEXT'
 usage: backup.sh run               make a backup, verify it, then apply retention
-       backup.sh list              one JSON object a line: each backup with its verdict, then the volume
+       backup.sh list [--history]  one JSON object a line: each backup with its verdict, then the volume; with
+                                   --history, before the volume, each run, restore drill, restore and prune, the oldest
+                                   first
        backup.sh prune [--dry-run] apply retention now, or show what it would delete
        backup.sh drill             restore a backup into a temporary server, and count every row
 Configuration: POSTGRES_BACKUP_* environment variables, named as the variables of the role homelab.postgres_backup.
@@ -92,9 +94,13 @@ clean_up() {
 
 command=${1-}
 case "$*" in
-    run | list | drill | _drill_prepare | _drill_record | _restore | _backup_user)
+    run | drill | _drill_prepare | _drill_record | _restore | _backup_user)
         load "$command"
         "${command#_}"
+        ;;
+    list | 'list --history')
+        load list
+        if [ $# -eq 1 ]; then list false; else list true; fi
         ;;
     prune | 'prune --dry-run')
         load prune

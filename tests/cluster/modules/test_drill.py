@@ -351,7 +351,7 @@ def test_scheduled_drill_good_and_bad(ansible: Ansible, role_variables: dict[str
     kubectl("create", "job", f"--from=cronjob/{DRILL}", "by-hand", "-n", namespace)
     assert job_ends("by-hand", namespace, 120) == "Complete", kubectl("logs", "job/by-hand", "-n", namespace)
     folder = volume_folder(namespace)
-    site_objects = json.loads((folder / "last-drill.json").read_text())
+    site_objects = json.loads((folder / f"{NAME}.last-drill.json").read_text())
     assert (site_objects["state"], site_objects["backup"]) == ("succeeded", backup)
     after = ansible.module("backup_info", **options)
     assert (after["healthy"], after["last_drill"]["state"]) == (True, "succeeded"), after["problems"]

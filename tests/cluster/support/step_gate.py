@@ -71,7 +71,7 @@ class Installation:
 
     @property
     def last_run(self) -> Json:
-        record: Json = json.loads((self.volume / "last-run.json").read_text())
+        record: Json = json.loads((self.volume / f"{NAME}.last-run.json").read_text())
         return record
 
     # The gate.

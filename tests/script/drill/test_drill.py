@@ -28,7 +28,7 @@ from ..support.rehearsal import NAME, Rehearsal, counted, database
 from ..support.sample import literal, quoted
 from ..support.sandbox import Outcome, Sandbox
 from ..support.server import Server
-from ..support.volume import snapshot
+from ..support.volume import LAST_DRILL, snapshot
 from ..support.workspace import SERVER_UID, Workspace, processes_of
 
 
@@ -628,7 +628,7 @@ def test_a_drill_that_left_no_word_was_interrupted(rehearsal: Rehearsal) -> None
     rehearsal.run("_drill_prepare", env=as_scheduled(rehearsal)).check()
     assert last_drill(rehearsal)["state"] == "running"
     long_ago = time.time() - 21 * 60
-    os.utime(rehearsal.volume / "last-drill.json", (long_ago, long_ago))
+    os.utime(rehearsal.volume / LAST_DRILL, (long_ago, long_ago))
     assert last_drill(rehearsal)["state"] == "interrupted"
 
 

@@ -18,7 +18,7 @@ import pytest
 from ..support.combinations import under_all
 from ..support.failed_runs import assert_explains, assert_failed, fill_volume, newest
 from ..support.sandbox import Json, Sandbox
-from ..support.volume import give, put, snapshot, without
+from ..support.volume import LAST_RUN, RECORDS, give, put, snapshot, without
 from ..support.workspace import as_user, kill_all, processes_of
 
 UNREACHABLE = {"POSTGRES_BACKUP_PORT": "1"}
@@ -42,7 +42,7 @@ def test_a_signal_in_the_middle(sandbox: Sandbox, sent: signal.Signals) -> None:
         outcome = sandbox.terminate(process, sent)
     assert outcome.code in (1, 128 + sent)
     sandbox.assert_nothing_left()
-    assert without(snapshot(sandbox.volume), "last-run.json") == before
+    assert without(snapshot(sandbox.volume), *RECORDS) == before
     assert _record(sandbox)["state"] == "failed"
     assert sandbox.termination == _record(sandbox)
     assert sent.name.removeprefix("SIG") in outcome.log or "terminat" in outcome.log or "interrupt" in outcome.log
@@ -61,7 +61,7 @@ def test_a_signal_to_every_process_at_once(sandbox: Sandbox) -> None:
         outcome = sandbox.finish(process)
     assert outcome.code != 0
     sandbox.assert_nothing_left()
-    assert without(snapshot(sandbox.volume), "last-run.json") == before
+    assert without(snapshot(sandbox.volume), *RECORDS) == before
     assert _record(sandbox)["state"] == "failed"
 
 
@@ -100,7 +100,7 @@ def test_killed_in_the_middle_and_started_again(sandbox: Sandbox) -> None:
         shutil.rmtree(path)
     assert _record(sandbox)["state"] == "running"
     assert _record(sandbox)["attempts"] == 1
-    assert without(snapshot(sandbox.volume), "last-run.json", *(p.name for p in sandbox.partials())) == before
+    assert without(snapshot(sandbox.volume), *RECORDS, *(p.name for p in sandbox.partials())) == before
     listed = sandbox.run("list")
     assert listed.check().result["last_run"]["state"] == "running"
     result = sandbox.run("run").check().result
@@ -113,7 +113,7 @@ def test_killed_in_the_middle_and_started_again(sandbox: Sandbox) -> None:
 # A call of each step that the step cannot do without, and a pattern of its arguments.
 _STEPS = {
     "prepare": ("psql", "*"),
-    "dump": ("pg_dumpall", "--no-password*"),
+    "dump": ("pg_dump", "*--no-password*"),
     "read_back": ("dd", "if=*/.* of=/dev/null *"),
     "publish": ("ln", "*"),
 }
@@ -148,8 +148,8 @@ def test_ended_at_each_step_then_the_retry(sandbox: Sandbox, step: str) -> None:
     record = _record(sandbox)
     assert record == sandbox.termination == outcome.result
     assert "SIGTERM" in record["reason"] and f"in the step: {step}" in record["reason"]
-    published = {record["backup"], f"{record['backup']}.sha256"} if step == "publish" else set()
-    assert without(snapshot(sandbox.volume), "last-run.json", *published) == before
+    published = {f"{record['backup']}{suffix}" for suffix in ("", ".sha256", ".json") if step == "publish"}
+    assert without(snapshot(sandbox.volume), *RECORDS, *published) == before
     assert {path.name for path in sandbox.backup_files()} - {os.fsdecode(name) for name in before} == {
         name for name in published if name.endswith(".gz")
     }
@@ -255,7 +255,7 @@ def test_an_attempt_that_is_ended_does_not_overwrite_the_first_reason(sandbox: S
     sandbox.assert_nothing_left()
     assert "password authentication failed" in _record(sandbox)["reason"]
     assert _record(sandbox)["state"] == "failed"
-    assert without(snapshot(sandbox.volume), "last-run.json") == before
+    assert without(snapshot(sandbox.volume), *RECORDS) == before
 
 
 @under_all
@@ -334,6 +334,6 @@ def test_the_time_limit_ends_every_process(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\0" * 40, b'{"state":"failed"}\n', b"[]\n"], ids=repr)
 def test_a_record_that_is_rubbish_is_no_obstacle(sandbox: Sandbox, content: bytes) -> None:
-    (sandbox.volume / "last-run.json").write_bytes(content)
-    os.chown(sandbox.volume / "last-run.json", sandbox.uid, sandbox.uid)
+    (sandbox.volume / LAST_RUN).write_bytes(content)
+    os.chown(sandbox.volume / LAST_RUN, sandbox.uid, sandbox.uid)
     assert sandbox.run("run").check().result["attempts"] == 1

@@ -18,7 +18,7 @@ import pytest
 from ..support.combinations import under_all
 from ..support.failed_runs import assert_failed, fill_volume
 from ..support.sandbox import Sandbox
-from ..support.volume import give, put, put_backup, snapshot, without
+from ..support.volume import LAST_RUN, RECORDS, give, put, put_backup, snapshot, without
 from ..support.workspace import processes_of
 
 SOURCE = "nas.local:/volume1/home lab"
@@ -48,7 +48,7 @@ def test_full_while_the_dump_is_written(small: Sandbox) -> None:
     before = snapshot(small.volume)
     outcome = small.run("run").check(1)
     after = snapshot(small.volume)
-    assert without(after, "last-run.json") == before
+    assert without(after, *RECORDS) == before
     assert _says_full(outcome.log)
     assert outcome.result["state"] == "failed"
     assert _says_full(outcome.result["reason"])
@@ -58,12 +58,12 @@ def test_full_while_the_dump_is_written(small: Sandbox) -> None:
 
 @pytest.mark.parametrize("free", [0, 4096])
 def test_full_from_the_start(small: Sandbox, free: int) -> None:
-    """Not even last-run.json fits; the reason is still in the log and in the termination message."""
+    """Not even the record of the run fits; the reason is still in the log and in the termination message."""
     fill_volume(small, 3)
     _leave_free(small.volume, free)
     before = snapshot(small.volume)
     outcome = small.run("run").check(1)
-    assert without(snapshot(small.volume), "last-run.json") == before
+    assert without(snapshot(small.volume), *RECORDS) == before
     assert _says_full(outcome.log)
     assert small.termination["state"] == "failed"
     assert small.partials() == []
@@ -82,7 +82,7 @@ def test_full_at_a_later_step(small: Sandbox, step: str) -> None:
     _leave_free(small.volume, blocks)
     before = snapshot(small.volume)
     outcome = small.run("run")
-    after = without(snapshot(small.volume), "last-run.json")
+    after = without(snapshot(small.volume), *RECORDS)
     if outcome.code == 0:
         assert before.items() <= after.items()
         (line,) = [line for line in small.run("list").check().backups if line["name"] == outcome.result["backup"]]
@@ -104,7 +104,7 @@ def test_refused_when_the_last_backup_would_not_fit(small: Sandbox) -> None:
         stream.write(b"x" * 600_000)
     newest = put_backup(small.volume, "postgres-backup-2026-01-01-020000.sql.gz")
     put(
-        small.volume / "last-run.json",
+        small.volume / LAST_RUN,
         json.dumps({"state": "succeeded", "bytes": 600_000, "backup": newest.name}) + "\n",
     )
     newest.write_bytes(b"y" * 300_000)
@@ -118,7 +118,7 @@ def test_refused_when_the_last_backup_would_not_fit(small: Sandbox) -> None:
         "pg_dumpall", 'case $1 in --version|-V) exec $real "$@";; esac; : > "$TMPDIR/../dumped"; exec $real "$@"'
     )
     outcome = small.run("run").check(1)
-    assert without(snapshot(small.volume), "last-run.json") == without(before, "last-run.json")
+    assert without(snapshot(small.volume), *RECORDS) == without(before, *RECORDS)
     assert _says_full(outcome.log)
     assert small.last_run is not None
     assert small.last_run["state"] == "failed"
@@ -210,7 +210,7 @@ def test_the_share_is_unmounted_in_the_middle(small: Sandbox) -> None:
         os.chown(small.volume, small.uid, small.uid)
     outcome = small.finish(process)
     small.assert_nothing_left()
-    assert without(snapshot(small.volume), "last-run.json") == {}
+    assert without(snapshot(small.volume), *RECORDS) == {}
     backups = [path.name for path in elsewhere.glob("postgres-backup-*.sql.gz")]
     if outcome.code == 0:
         assert backups == [outcome.result["backup"]]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -58,6 +59,66 @@ class ChecksumFile(Enum):
         return complete
 
 
+class Manifest(Enum):
+    """What may be next to a backup as `.json`: whether its state counts, and whether its lists do.
+
+    In the text, `summary` is what a run writes first: `{{"format":1,"backup":…,"state":…,"dumped":…,"left_out":…`.
+    """
+
+    EXACT = ('{summary},\n"sha256":1}}\n', True, True)
+    ONLY_A_SUMMARY = ("{summary}}}", True, True)
+    NEWER = ('{newer},"more":[{{}}],\n}}\n', True, True)
+    LONG = ("{summary},{long}\n}}\n", True, True)
+    NONE = (None, False, False)
+    EMPTY = ("", False, False)
+    RUBBISH = ("rubbish\n", False, False)
+    ZEROS = ("\0" * 100, False, False)
+    BYTES = ("\u00ff{summary},\n", False, False)
+    OTHER_BACKUP = ("{other},\n}}\n", False, False)
+    INDENTED = (" {summary},\n}}\n", False, False)
+    SECOND_LINE = ("\n{summary},\n}}\n", False, False)
+    OTHER_STATE = ("{other_state},\n}}\n", False, False)
+    CUT_IN_STATE = ("{cut_in_state}", False, False)
+    CUT_IN_LISTS = ("{cut_in_lists}", True, False)
+    NOT_A_LIST = ("{not_a_list},\n}}\n", True, False)
+    WITH_TAB = ('{summary},"\t"\n}}\n', False, False)
+    TOO_LARGE = ("{summary},\n}}\n", False, False)
+    FOLDER = ("folder", False, False)
+    FIFO = ("fifo", False, False)
+    LINK = ("{summary},\n}}\n", False, False)
+
+    @property
+    def has_state(self) -> bool:
+        has_state: bool = self.value[1]
+        return has_state
+
+    @property
+    def has_lists(self) -> bool:
+        has_lists: bool = self.value[2]
+        return has_lists
+
+    def text(self, name: str, state: str, dumped: tuple[str, ...], missing: tuple[str, ...]) -> str:
+        def summary(backup: str = name, state: str = state, version: int = 1) -> str:
+            lists = json.dumps({"dumped": dumped, "missing": missing}, separators=(",", ":"))[1:-1]
+            return f'{{"format":{version},"backup":"{backup}","state":"{state}",{lists},"left_out":{_left_out(dumped)}'
+
+        text: str = self.value[0]
+        return text.format(
+            summary=summary(),
+            newer=summary(version=12),
+            other=summary(backup=f"x{name}"),
+            other_state=summary(state="complet"),
+            cut_in_state=summary().partition('complete"')[0] + "complete",
+            cut_in_lists=summary().partition('"missing"')[0],
+            not_a_list=summary().replace('"missing":[', '"missing":[{},'),
+            long="x" * 200_000,
+        )
+
+
+def _left_out(dumped: tuple[str, ...]) -> str:
+    return "true" if len(dumped) % 2 else "false"
+
+
 @dataclass(frozen=True)
 class Item:
     """One backup on the volume. A number is a moment relative to now, in seconds."""
@@ -67,6 +128,9 @@ class Item:
     damage: str | None = None
     pinned: bool = False
     size: int = 20
+    manifest: Manifest = Manifest.NONE
+    dumped: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
     def created(self, now: datetime) -> datetime:
         return now + timedelta(seconds=self.when) if isinstance(self.when, int) else self.when
@@ -74,8 +138,17 @@ class Item:
     @property
     def state(self) -> model.State:
         if self.checksum_file.complete:
-            return model.State.COMPLETE
+            return model.State.INCOMPLETE if self.missing and self.manifest.has_state else model.State.COMPLETE
         return model.State.UNCHECKED if self.damage is None else model.State.DAMAGED
+
+    @property
+    def has_lists(self) -> bool:
+        return self.checksum_file.complete and self.manifest.has_lists
+
+    def key(self, now: datetime) -> model.Backup:
+        """The backup as the model has it."""
+        lists = (self.dumped, self.missing) if self.has_lists else (None, None)
+        return model.Backup(self.created(now), self.state, self.pinned, self.damage or "", *lists)
 
     def hash(self) -> str:
         return f"{self.size:02x}" * 32
@@ -118,10 +191,12 @@ class Listing:
             "POSTGRES_BACKUP_KEEP_MONTHLY": str(policy.keep_monthly),
             "POSTGRES_BACKUP_KEEP_YEARLY": str(policy.keep_yearly),
             "POSTGRES_BACKUP_KEEP_WITHIN": policy.keep_within,
+            "POSTGRES_BACKUP_MAX_DELETIONS": "" if policy.max_deletions is None else str(policy.max_deletions),
         }
 
 
 _IRREGULAR = (ChecksumFile.FOLDER, ChecksumFile.FIFO, ChecksumFile.LINK)
+_IRREGULAR_MANIFESTS = (Manifest.FOLDER, Manifest.FIFO, Manifest.LINK)
 
 
 def _make(path: bytes, kind: Kind, age: int, now: datetime) -> None:
@@ -154,6 +229,25 @@ def _make_checksum_file(path: Path, item: Item, name: str) -> None:
         path.write_bytes(text.encode())
 
 
+def _make_manifest(path: Path, item: Item, name: str) -> None:
+    if item.manifest is Manifest.NONE:
+        return
+    state = "incomplete" if item.missing else "complete"
+    text = item.manifest.text(name, state, item.dumped, item.missing)
+    if item.manifest is Manifest.FOLDER:
+        path.mkdir()
+    elif item.manifest is Manifest.FIFO:
+        os.mkfifo(path)
+    elif item.manifest is Manifest.LINK:
+        target = path.parent / f"manifest-of-{name}"
+        target.write_text(text)
+        path.symlink_to(target.name)
+    else:
+        path.write_bytes(text.encode())
+        if item.manifest is Manifest.TOO_LARGE:
+            os.truncate(path, 1 << 24)
+
+
 @dataclass(frozen=True)
 class Placed:
     """A listing that lies on a real directory, and what must become of it."""
@@ -163,18 +257,19 @@ class Placed:
     names: dict[str, Item]
     verdicts: dict[str, model.Verdict]
     orphans: frozenset[str]
-    # Checksum files of deleted backups that are not regular files: the specification leaves them open.
+    # Checksum files and manifests of deleted backups that are not regular files: the specification leaves them open.
     tolerated: frozenset[str]
+    held_back: int
 
     @property
-    def deleted(self) -> set[str]:
+    def planned(self) -> set[str]:
         return {name for name, verdict in self.verdicts.items() if not verdict.keep}
 
     @property
     def removed(self) -> set[str]:
-        """Every entry that `prune` removes."""
-        beside = {name + suffix for name in self.deleted for suffix in (".sha256", ".damaged")}
-        return self.deleted | beside | self.orphans
+        """Every entry that `prune` removes if the brake does not hold it back."""
+        beside = {name + suffix for name in self.planned for suffix in (".sha256", ".damaged", ".json")}
+        return self.planned | beside | self.orphans
 
     def lines(self) -> list[Json]:
         """The backup lines that `list` and `prune` print."""
@@ -185,11 +280,15 @@ class Placed:
                 "name": name,
                 "created": f"{created[name].year:04d}-{created[name]:%m-%dT%H:%M:%SZ}",
                 "size_bytes": item.size,
-                "sha256": item.hash() if item.state is model.State.COMPLETE else None,
+                "sha256": item.hash() if item.checksum_file.complete else None,
                 "state": item.state.value,
                 "future": created[name] - self.now > model.FUTURE_TOLERANCE,
                 "verdict": "keep" if self.verdicts[name].keep else "delete",
                 "reasons": list(self.verdicts[name].reasons),
+                "manifest": item.has_lists,
+                "dumped": list(item.dumped) if item.has_lists else None,
+                "missing": list(item.missing) if item.has_lists else None,
+                "left_out": _left_out(item.dumped) == "true" if item.has_lists else None,
             }
             for name, item in sorted(self.names.items(), key=lambda pair: created[pair[0]], reverse=True)
         ]
@@ -207,6 +306,7 @@ def place(listing: Listing, volume: Path, now: datetime) -> Placed:
             continue
         (volume / name).write_bytes(b"x" * item.size)
         _make_checksum_file(volume / f"{name}.sha256", item, name)
+        _make_manifest(volume / f"{name}.json", item, name)
         if item.damage is not None:
             (volume / f"{name}.damaged").write_text(f"{item.damage}\nmore\n", encoding="utf-8")
         if item.pinned:
@@ -219,27 +319,26 @@ def place(listing: Listing, volume: Path, now: datetime) -> Placed:
         _make(path, other.kind, other.age, now)
         made.append(other)
     orphans = frozenset(os.fsdecode(other.name) for other in made if _is_aged_orphan(listing.prefix, other, volume))
-    keys = {
-        name: model.Backup(item.created(now), item.state, item.pinned, item.damage or "")
-        for name, item in names.items()
-    }
+    keys = {name: item.key(now) for name, item in names.items()}
     judged = model.judge(keys.values(), listing.policy, now)
-    odd = frozenset(f"{name}.sha256" for name, item in names.items() if item.checksum_file in _IRREGULAR)
+    odd = [f"{name}.sha256" for name, item in names.items() if item.checksum_file in _IRREGULAR]
+    odd += [f"{name}.json" for name, item in names.items() if item.manifest in _IRREGULAR_MANIFESTS]
     verdicts = {name: judged[key] for name, key in keys.items()}
-    return Placed(listing, now, names, verdicts, orphans, odd)
+    held_back = model.held_back(keys.values(), listing.policy, now)
+    return Placed(listing, now, names, verdicts, orphans, frozenset(odd), held_back)
 
 
 def _belongs_to(other: Other, names: dict[str, Item]) -> bool:
     """Whether an entry has the name of a backup's checksum file."""
     backup, _, suffix = os.fsdecode(other.name).rpartition(".")
-    return suffix in ("sha256", "damaged", "keep") and backup in names
+    return suffix in ("sha256", "damaged", "keep", "json") and backup in names
 
 
 def _is_aged_orphan(prefix: str, other: Other, volume: Path) -> bool:
-    """A checksum file of ours, an hour old, whose backup does not exist."""
+    """A checksum file or a manifest of ours, an hour old, whose backup does not exist."""
     name = os.fsdecode(other.name)
     backup, _, suffix = name.rpartition(".")
-    if other.kind is not Kind.FILE or other.age <= HOUR or suffix not in ("sha256", "damaged"):
+    if other.kind is not Kind.FILE or other.age <= HOUR or suffix not in ("sha256", "damaged", "json"):
         return False
     if not is_backup_name(prefix, backup):
         return False

@@ -17,6 +17,7 @@ from typing import Any
 
 from .combinations import Combination, program
 from .server import HOST, PASSWORD, SUPERUSER, Server
+from .volume import LAST_RUN
 from .workspace import Workspace, as_user, kill_all, processes_of
 
 Json = dict[str, Any]
@@ -114,6 +115,7 @@ class Sandbox:
             **POLICY,
             "POSTGRES_BACKUP_TIME_LIMIT": "10m",
             "POSTGRES_BACKUP_EXTRA_ARGS": "",
+            "POSTGRES_BACKUP_RESTART_SECONDS": "2",
             "POSTGRES_BACKUP_EXPECTED_MOUNT": "",
             "POSTGRES_BACKUP_POD": "postgres-backup-29000000-abcde",
             "POSTGRES_BACKUP_JOB": "postgres-backup-29000000",
@@ -209,11 +211,11 @@ class Sandbox:
 
     @property
     def last_run(self) -> Json | None:
-        path = self.volume / "last-run.json"
+        path = self.volume / LAST_RUN
         if not path.exists():
             return None
         text = path.read_text(encoding="utf-8")
-        assert text.endswith("\n") and text.count("\n") == 1, f"last-run.json is not one line: {text!r}"
+        assert text.endswith("\n") and text.count("\n") == 1, f"{LAST_RUN} is not one line: {text!r}"
         return parse(text)
 
     @property

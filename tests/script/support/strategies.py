@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import strategies as st
 
 from . import retention_model as model
-from .listing import ChecksumFile, Item, Kind, Listing, Other
+from .listing import ChecksumFile, Item, Kind, Listing, Manifest, Other
 from .volume import HOUR, backup_name
 
 PREFIXES = ("postgres-backup", "pg.backup", "a", "backup-2026", "x-2026-01-01-000000.sql.gz")
@@ -75,6 +75,14 @@ _histories = st.one_of(
 )
 
 
+# Names of databases that are hard to read in a list of JSON strings.
+DATABASES = [
+    "a", "b", ",", '"', '","', 'a",', "\\", '\\"', '],"missing":[', '],"left_out":true,',
+    "\u00fc", "\U0001f4be", "\x01", " ",
+]  # fmt: skip
+_databases = st.lists(st.sampled_from(["a", "b", *DATABASES]), max_size=4, unique=True).map(tuple)
+
+
 @st.composite
 def _items(draw: st.DrawFn) -> list[Item]:
     items = []
@@ -85,7 +93,11 @@ def _items(draw: st.DrawFn) -> list[Item]:
             )
             damage = draw(st.one_of(st.none(), st.none(), st.none(), st.sampled_from(_DAMAGES)))
             pinned = draw(st.sampled_from([False] * 7 + [True]))
-            items.append(Item(when, checksum_file, damage, pinned, draw(st.integers(0, 255))))
+            manifest = draw(st.sampled_from([Manifest.EXACT] * 20 + [Manifest.NONE] * 10 + list(Manifest)))
+            dumped = draw(_databases)
+            missing = draw(st.one_of(st.just(()), _databases))
+            size = draw(st.integers(0, 255))
+            items.append(Item(when, checksum_file, damage, pinned, size, manifest, dumped, missing))
     return items
 
 
@@ -108,6 +120,7 @@ def near_names(prefix: str, moment: datetime) -> list[str]:
         f".{near}.pod.partial", f"{stem}.sql", f"{stem}.sql.gzip", f"{stem}.SQL.GZ", f"{stem}Xsql.gz",
         f"{stem}.sqlXgz", near.replace("-", "_"), near.upper(), f"{near}.keep.sha256",
         f"{near}.sha256.sha256", f"{near}.damaged.keep", f"{near}.deleted",
+        f"{near}.json ", f"{near}.json.sha256", f"{near}.sha256.json",
     ]  # fmt: skip
 
 
@@ -126,7 +139,7 @@ def _foreign_names(draw: st.DrawFn, prefix: str) -> bytes:
             .filter(lambda other: other != prefix)
             .map(lambda other: backup_name(other, moment)),
             st.sampled_from(["-rf", "--", "-", "*", "?", "a b", " ", "new\nline", "\\", "\\n", "'", '"', "$(id)",
-                             "last-run.json.old",
+                             "last-run.json.old", "last-run.json", "a.last-run.json",
                              "lost+found", "@eaDir", "#recycle", ".nfs0000000000000001", "ünï", "%s", "tab\t", "\x01"]),
         )
     )  # fmt: skip
@@ -146,7 +159,7 @@ def _others(draw: st.DrawFn, prefix: str) -> list[Other]:
             kind = draw(st.sampled_from([Kind.FILE, Kind.FILE, *Kind]))
             others.append(Other(draw(_foreign_names(prefix)), kind, age))
         elif choice == "orphan":
-            suffix = draw(st.sampled_from([".sha256", ".damaged", ".keep"]))
+            suffix = draw(st.sampled_from([".sha256", ".damaged", ".keep", ".json"]))
             others.append(
                 Other((backup_name(prefix, draw(st.sampled_from(ANCHORS))) + suffix).encode(), Kind.FILE, age)
             )
@@ -155,7 +168,7 @@ def _others(draw: st.DrawFn, prefix: str) -> list[Other]:
             name = backup_name(prefix, draw(st.sampled_from(ANCHORS)) + timedelta(hours=5)).encode()
             others.append(Other(name, kind, age))
             if draw(st.booleans()):
-                others.append(Other(name + b".sha256", Kind.FILE, age))
+                others.append(Other(name + draw(st.sampled_from([b".sha256", b".json"])), Kind.FILE, age))
     return others
 
 
@@ -166,8 +179,9 @@ _durations = st.one_of(
     st.builds(lambda number, unit: f"{number}{unit}", st.integers(1, 90), st.sampled_from("smhdw")),
     st.sampled_from(["86400s", "999999s", "9000w"]),
 )
-policies = st.builds(model.Policy, _counts, _counts, _counts, _counts, _counts, _durations).filter(
-    lambda policy: policy != model.Policy()
+_limits = st.sampled_from([None, None, 0, 1, 3, 10, 1000])
+policies = st.builds(model.Policy, _counts, _counts, _counts, _counts, _counts, _durations, _limits).filter(
+    lambda policy: policy != model.Policy(max_deletions=policy.max_deletions)
 )
 
 

@@ -14,6 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 HOUR = 3600
+# Records of the installation postgres-backup. A run that succeeds writes the first and the last.
+LAST_RUN, LAST_DRILL, HISTORY = (
+    f"postgres-backup.{record}" for record in ("last-run.json", "last-drill.json", "history.jsonl")
+)
+RECORDS = (LAST_RUN, HISTORY)
 END = b"--\n-- PostgreSQL database cluster dump complete\n--\n\n"
 DUMP = b"--\n-- PostgreSQL database cluster dump\n--\n\nSELECT 1;\n\n" + END
 _LARGEST_TO_READ = 1 << 24

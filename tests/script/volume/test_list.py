@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from datetime import UTC, datetime, timedelta
@@ -14,12 +15,15 @@ import pytest
 
 from ..support.combinations import under_all
 from ..support.sandbox import Sandbox
-from ..support.volume import backup_name, give, put, put_backup, snapshot
+from ..support.volume import LAST_RUN, backup_name, give, put, put_backup, snapshot
 
 pytestmark = under_all
 
 NOON = datetime(2025, 6, 1, 12, tzinfo=UTC)
-BACKUP_KEYS = ["type", "name", "created", "size_bytes", "sha256", "state", "future", "verdict", "reasons"]
+BACKUP_KEYS = [
+    "type", "name", "created", "size_bytes", "sha256", "state", "future", "verdict", "reasons",
+    "manifest", "dumped", "missing", "left_out",
+]  # fmt: skip
 VOLUME_KEYS = {"type", "path", "source", "size_bytes", "free_bytes", "script_version", "policy", "last_run"}
 
 
@@ -36,6 +40,7 @@ def test_an_empty_volume(offline: Sandbox) -> None:
     assert volume["last_run"] is None
     assert volume["policy"] == {
         "keep_last": 7, "keep_daily": 7, "keep_weekly": 0, "keep_monthly": 0, "keep_yearly": 0, "keep_within": "",
+        "max_deletions": None,
     }  # fmt: skip
 
 
@@ -77,6 +82,45 @@ def test_a_backup_that_comes_or_goes_meanwhile(offline: Sandbox, before: str, af
     }
 
 
+@pytest.mark.parametrize(
+    ("before", "after"), [("mv coming/* .", ":"), (":", "rm *06-01-120000.sql.gz*")], ids=["comes", "goes"]
+)
+def test_an_incomplete_backup_that_comes_or_goes_meanwhile(offline: Sandbox, before: str, after: str) -> None:
+    """Without its manifest, it would seem to be complete."""
+    coming = offline.volume / "coming"
+    coming.mkdir()
+    folder = offline.volume if after != ":" else coming
+    name = _name(offline)
+    put_backup(folder, name)
+    summary = f'{{"format":1,"backup":"{name}","state":"incomplete","dumped":["a"],"missing":["b"],"left_out":false,'
+    put(folder / f"{name}.json", f'{summary}\n"bytes":1}}\n')
+    give(offline.volume, offline.uid)
+    offline.shim("find", f'case $* in *"-exec stat"*) {before}; "$real" "$@"; {after}; exit;; esac; exec "$real" "$@"')
+    (line,) = offline.run("list").check().backups
+    assert (line["state"], line["dumped"], line["missing"]) == ("incomplete", ["a"], ["b"])
+
+
+def test_a_manifest_with_many_databases(offline: Sandbox) -> None:
+    """A thousand names of the longest kind, in escapes; the newest manifest misses them all."""
+    names = [f"{number:04d}" + "\N{LATIN SMALL LETTER U WITH DIAERESIS}" * 29 for number in range(1000)]
+    for age, (state, dumped, missing) in enumerate(
+        [("incomplete", ["postgres"], names), ("complete", ["postgres"], []), ("complete", ["postgres", *names], [])]
+    ):
+        name = _name(offline, age)
+        put_backup(offline.volume, name)
+        lists = json.dumps({"dumped": dumped, "missing": missing}, separators=(",", ":"))[1:-1]
+        put(
+            offline.volume / f"{name}.json",
+            f'{{"format":1,"backup":"{name}","state":"{state}",{lists},"left_out":false,\n',
+        )
+    newest, second, third = offline.run(
+        "list", env={"POSTGRES_BACKUP_KEEP_LAST": "1", "POSTGRES_BACKUP_KEEP_DAILY": "1"}
+    ).backups
+    assert newest["missing"] == names and newest["reasons"] == ["incomplete, and no newer complete backup"]
+    assert second["verdict"] == "keep"
+    assert third["verdict"] == "keep" and third["reasons"] == [f"the newest that holds {name}" for name in names]
+
+
 @pytest.mark.parametrize("size", [0, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 5_400_000_001, 2**40 + 3])
 def test_sizes(offline: Sandbox, size: int) -> None:
     path = put_backup(offline.volume, _name(offline))
@@ -104,7 +148,7 @@ def test_the_size_and_source_of_the_volume(offline: Sandbox, size: str) -> None:
 @pytest.mark.parametrize("state", ["succeeded", "failed", "running"])
 def test_the_last_run_is_passed_on(offline: Sandbox, state: str) -> None:
     text = f'{{"state":"{state}","attempts":2,"reason":"it said \\"no\\", \\\\ é","skipped_databases":["a b"]}}\n'
-    put(offline.volume / "last-run.json", text)
+    put(offline.volume / LAST_RUN, text)
     (line,) = offline.run("list").check().objects
     assert line["last_run"] == {
         "state": state, "attempts": 2, "reason": 'it said "no", \\ é', "skipped_databases": ["a b"],
@@ -128,7 +172,7 @@ def test_the_last_run_is_passed_on(offline: Sandbox, state: str) -> None:
 )
 def test_a_last_run_that_was_cut_or_is_rubbish(offline: Sandbox, content: bytes) -> None:
     """A crash or a full volume can leave any text; the listing remains readable and contains the backups."""
-    put(offline.volume / "last-run.json", content)
+    put(offline.volume / LAST_RUN, content)
     put_backup(offline.volume, _name(offline))
     outcome = offline.run("list").check()
     assert len(outcome.backups) == 1
@@ -137,7 +181,7 @@ def test_a_last_run_that_was_cut_or_is_rubbish(offline: Sandbox, content: bytes)
 
 def test_a_last_run_with_bytes_that_are_no_text(offline: Sandbox) -> None:
     """Left out or made readable: what is printed is valid JSON all the same."""
-    put(offline.volume / "last-run.json", b'{"state":"\xff"}\n')
+    put(offline.volume / LAST_RUN, b'{"state":"\xff"}\n')
     put_backup(offline.volume, _name(offline))
     assert len(offline.run("list").check().objects) == 2
 
@@ -183,7 +227,7 @@ def test_what_is_no_file_is_not_waited_for(offline: Sandbox, suffix: str, make: 
     if suffix:
         put_backup(offline.volume, _name(offline), checksum_file=False)
     make(offline.volume / f"{_name(offline)}{suffix}")
-    make(offline.volume / "last-run.json")
+    make(offline.volume / LAST_RUN)
     outcome = offline.run("list", timeout=20).check()
     assert len(outcome.backups) == (1 if suffix else 0)
     assert all(line["state"] != "complete" for line in outcome.backups)

@@ -14,7 +14,7 @@ import pytest
 
 from ..support.combinations import under_all
 from ..support.sandbox import Sandbox
-from ..support.volume import backup_name, give, put, put_backup, snapshot, without
+from ..support.volume import HISTORY, LAST_RUN, backup_name, give, put, put_backup, snapshot, without
 
 pytestmark = under_all
 
@@ -23,6 +23,8 @@ ONE = {
     "POSTGRES_BACKUP_KEEP_LAST": "1",
     "POSTGRES_BACKUP_KEEP_DAILY": "0",
     "POSTGRES_BACKUP_KEEP_WITHIN": "",
+    # Not the subject here: see test_brake.py.
+    "POSTGRES_BACKUP_MAX_DELETIONS": "1000",
 }
 
 
@@ -81,8 +83,10 @@ def test_sizes_beyond_32_bits(offline: Sandbox) -> None:
 
 
 def test_a_backup_goes_before_its_checksum_files(offline: Sandbox) -> None:
-    """A prune that is killed leaves a checksum file without backup, never a complete backup that seems unchecked."""
+    """A prune that is killed leaves a checksum file without backup, never a backup that seems unchecked or complete."""
     names = _place(offline, *_days(4))
+    for name in names:
+        put(offline.volume / f"{name}.json", "{}\n")
     log = put(offline.tmp.parent / f"{offline.tmp.name}.removals", "")
     log.chmod(0o666)
     for name in ("rm", "unlink"):
@@ -93,7 +97,7 @@ def test_a_backup_goes_before_its_checksum_files(offline: Sandbox) -> None:
     offline.run("prune", env=ONE).check()
     removed = [Path(line).name for line in log.read_text().splitlines() if not line.startswith("-")]
     for name in names[1:]:
-        assert removed.index(name) < removed.index(f"{name}.sha256")
+        assert removed.index(name) < removed.index(f"{name}.sha256") < removed.index(f"{name}.json")
 
 
 def test_dying_in_the_middle_leaves_what_the_next_prune_finishes(offline: Sandbox) -> None:
@@ -113,7 +117,7 @@ def test_dying_in_the_middle_leaves_what_the_next_prune_finishes(offline: Sandbo
     for path in offline.volume.iterdir():
         os.utime(path, (1, 1))
     offline.run("prune", env=ONE).check()
-    assert {path.name for path in offline.volume.iterdir()} == {names[0], f"{names[0]}.sha256"}
+    assert {path.name for path in offline.volume.iterdir()} == {names[0], f"{names[0]}.sha256", HISTORY}
 
 
 def test_a_volume_that_refuses_deletion_fails_the_run(offline: Sandbox) -> None:
@@ -131,18 +135,21 @@ def test_two_at_once_agree(offline: Sandbox) -> None:
     for process in processes:
         offline.finish(process).check()
     offline.assert_nothing_left()
-    assert {path.name for path in offline.volume.iterdir()} == {names[0], f"{names[0]}.sha256"}
+    assert {path.name for path in offline.volume.iterdir()} == {names[0], f"{names[0]}.sha256", HISTORY}
 
 
 def test_nothing_else_is_touched(offline: Sandbox) -> None:
-    """last-run.json, a young partial and what other programs keep on a share."""
+    """Records, a young partial and what other programs keep on a share."""
     names = _place(offline, *_days(2))
-    for name in ("last-run.json", f".{names[0]}.pod.partial", "@eaDir", "notes.txt", "postgres-backup", "-rf"):
+    for name in (
+        LAST_RUN, "last-run.json", f".{names[0]}.pod.partial", "@eaDir", "notes.txt", "postgres-backup", "-rf",
+        f"{names[0]}.json.old", "other.history.jsonl", "other-2026-11-21-020000.sql.gz.json",
+    ):  # fmt: skip
         put(offline.volume / name, "{}\n")
     give(offline.volume, offline.uid)
     before = snapshot(offline.volume)
     offline.run("prune", env=ONE).check()
-    assert snapshot(offline.volume) == without(before, names[1], f"{names[1]}.sha256")
+    assert without(snapshot(offline.volume), HISTORY) == without(before, names[1], f"{names[1]}.sha256")
 
 
 def test_the_dry_run_needs_no_permission_to_write(offline: Sandbox) -> None:
