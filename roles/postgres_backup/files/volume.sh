@@ -14,6 +14,9 @@ HEARTBEAT_MINUTES=5
 # Larger manifests are ignored: 16 MiB in blocks of 512 bytes. The listing reads the first line of each.
 MANIFEST_BLOCKS=32768
 
+# Without a valid name (read_configuration), there are no records.
+: "${last_run_file:=}" "${last_drill_file:=}" "${history_file:=}"
+
 ADVICE_PERMISSION="Allow this user id to write to the folder (on the NAS: the share's permissions and its squash setting), or set postgres_backup_run_as_user to the folder's owner."
 
 # read_deletion_limits: the variables of the brake on deletions (see retention.awk).
@@ -136,6 +139,7 @@ record_text() {
 # last_run: prints the record of the last run if a run wrote it; the state `running` without a recent heartbeat becomes
 # `interrupted`.
 last_run() {
+    [ -n "$last_run_file" ] || return 0
     run_record=$(record_file "$last_run_file" last-run.json)
     last_run_text=$(record_text "$run_record")
     case $last_run_text in
@@ -199,4 +203,7 @@ replace_text() {
 }
 
 # write_last_run JSON
-write_last_run() { replace_text "$last_run_file" "$1"; }
+write_last_run() {
+    [ -n "$last_run_file" ] || { message="the installation has no valid name"; return 1; }
+    replace_text "$last_run_file" "$1"
+}
