@@ -105,10 +105,20 @@ class ChecksumFileError(BackupError):
     check = "sidecar"
 
 
+class ManifestError(BackupError):
+    """The manifest of a backup cannot be used: damaged, of another format, or naming another backup."""
+
+    check = "manifest"
+
+
 class ExpectationError(BackupError):
     """An invalid value, or an expectation that no backup can meet as it is written."""
 
     check = "expectation"
+
+
+class MissingDatabaseError(ExpectationError):
+    """The backup is incomplete: the run could not dump the database that is asked for."""
 
 
 class DestinationError(BackupError):
@@ -222,3 +232,9 @@ class DrillError(BackupError):
     """A restore drill that failed, or whose result is missing."""
 
     check = "drill"
+
+
+class BackupUserError(BackupError):
+    """A role for backups that cannot be created on the live server, or must not be changed there."""
+
+    check = "backup_user"

@@ -11,9 +11,10 @@ module: backup_fetch
 short_description: Copy a PostgreSQL backup from its volume in Kubernetes to a local file
 version_added: 1.0.0
 description:
-  - Copies one backup and its checksum file from the volume of a backup CronJob to the host where the module runs. The
-    file gets its name only after it is complete, written to the disk, and has the sha256 in the checksum file on the
-    volume.
+  - Copies one backup with its checksum file and its manifest from the volume of a backup CronJob to the host where the
+    module runs. The file gets its name only after it is complete, written to the disk, and has the sha256 in the
+    checksum file on the volume.
+  - A manifest that cannot be read or used is not copied, with a warning.
   - Resumes interrupted transfers, including those of earlier runs, after comparing the partial file with the volume.
   - Works with any CronJob, not only with those of this collection's role. A backup without a checksum file is compared
     with the output of C(sha256sum) on the volume.
@@ -26,7 +27,15 @@ options:
       - The name of the backup.
       - By default, the newest complete backup is used. If there is none, the newest unchecked backup is used, with a
         warning.
+      - An incomplete backup, which lacks databases that could not be dumped, is used if it is named, or
+        with O(allow_incomplete=true), with a warning.
     type: str
+  allow_incomplete:
+    description:
+      - Whether to use an incomplete backup if it is newer than the newest complete one.
+    type: bool
+    default: false
+    version_added: 1.1.0
   dest:
     description:
       - The path of the file, or a directory, in which the file keeps its name.
@@ -49,7 +58,8 @@ options:
   keep_local:
     description:
       - Number of fetched backups of this CronJob to keep in the directory O(dest), including this one. Older ones are
-        deleted together with their checksum files. Files without a matching checksum file are not deleted.
+        deleted together with their checksum files and manifests. Files without a matching checksum file are not
+        deleted.
       - Partial files of fetches that ended more than a day ago are deleted too.
     type: int
   retries:
@@ -113,12 +123,18 @@ path:
   description: The local file; null without O(dest).
   type: str
   returned: success
+manifest:
+  description: The local copy of the manifest, whose name is that of the file with the suffix C(.json); null if the
+    backup has none, and without O(dest).
+  type: str
+  returned: success
+  version_added: 1.1.0
 backup:
   description: The backup's name on the volume.
   type: str
   returned: success
 backup_state:
-  description: The state of the backup on the volume - V(complete), V(unchecked) or V(damaged).
+  description: The state of the backup on the volume - V(complete), V(incomplete), V(unchecked) or V(damaged).
   type: str
   returned: success
 size_bytes:
@@ -171,12 +187,14 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.v
     ReplaceableReader,
     VolumeFile,
 )
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._fetch.choice import choose
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._fetch.destination import (
     Destination,
     backups_to_delete,
     remove,
     resolve,
 )
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._fetch.manifest_copy import update_manifest
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._fetch.transfer import (
     RemoteFile,
     RetryPolicy,
@@ -188,18 +206,8 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._fetch.tra
     transfer,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.volume_jobs import ReaderRequest
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.catalog import (
-    COMPLETE,
-    UNCHECKED,
-    Backup,
-    Catalog,
-    parse_listing,
-)
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import (
-    DamagedError,
-    ExpectationError,
-    FetchError,
-)
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.catalog import Backup, parse_listing
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import DamagedError, ExpectationError
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
     run_module,
     seconds,
@@ -209,14 +217,14 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_sup
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
-_SHOWN = 10
 # A reader that is not deleted ends after this time; a fetch that takes longer continues with another one.
 _STAY_SECONDS = (300, 900, 3600, 14400)
 
-_UPDATED = {"mode": "mode", "sidecar": "checksum file"}
+_UPDATED = {"mode": "mode", "sidecar": "checksum file", "manifest": "manifest"}
 
 ARGUMENTS: dict[str, Any] = {
     "backup": {"type": "str"},
+    "allow_incomplete": {"type": "bool", "default": False},
     "dest": {"type": "path"},
     "mode": {"type": "str", "default": "0640"},
     "verify": {"type": "bool", "default": False},
@@ -235,27 +243,6 @@ def mode_of(text: str) -> int:
     return int(text, 8)
 
 
-def choose(catalog: Catalog, name: str | None) -> tuple[Backup, str | None]:
-    """The backup to fetch, and a warning or None; raises FetchError."""
-    if name is not None:
-        named = catalog.named(name)
-        if named is None:
-            names = ", ".join(backup.name for backup in catalog.backups[:_SHOWN]) or "none"
-            more = f" and {len(catalog.backups) - _SHOWN} older ones" if len(catalog.backups) > _SHOWN else ""
-            raise FetchError(f"the backup {name} is not on the volume: expected one of {names}{more}")
-        return named, None if named.state == COMPLETE else f"{name} is {named.state}: {', '.join(named.reasons)}"
-    newest = catalog.newest(COMPLETE)
-    if newest is not None:
-        return newest, None
-    newest = catalog.newest(UNCHECKED)
-    if newest is None:
-        raise FetchError(
-            f"no backup can be fetched: expected a complete one on the volume, found {len(catalog.backups)} others. "
-            "Run the CronJob (homelab.postgres_backup.backup_job), or name one as backup"
-        )
-    return newest, f"no backup on the volume is complete: {newest.name}, the newest unchecked one, is fetched"
-
-
 def diff_line(destination: Destination) -> str:
     try:
         size = os.stat(destination.path).st_size
@@ -270,6 +257,7 @@ def read(source: Source, backup: Backup, retry_policy: RetryPolicy) -> dict[str,
     return {
         "changed": False,
         "path": None,
+        "manifest": None,
         "backup": backup.name,
         "backup_state": backup.state,
         "size_bytes": backup.size_bytes,
@@ -284,7 +272,7 @@ def read(source: Source, backup: Backup, retry_policy: RetryPolicy) -> dict[str,
 
 def ensure_local_copy(
     module: AnsibleModule,
-    source: Source,
+    source: VolumeFile,
     backup: Backup,
     destination: Destination,
     *,
@@ -322,6 +310,15 @@ def ensure_local_copy(
         }
         if transferred.contents is not None:
             result["contents"] = transferred.contents
+    read_manifest = source.manifest if backup.has_manifest else None
+    manifest = update_manifest(
+        read_manifest, destination, backup.name, result["sha256"], mode, is_dry_run=module.check_mode
+    )
+    if manifest.warning:
+        module.warn(manifest.warning)
+    if manifest.is_changed:
+        changes = (*changes, "manifest")
+    result["manifest"] = manifest.path
     removed: tuple[str, ...] = ()
     if parameters["keep_local"] is not None:
         removed = backups_to_delete(destination, parameters["keep_local"], backup.name)
@@ -362,7 +359,8 @@ def fetch(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
         return Reader(connection, cronjob, request, start_limits(parameters))
 
     with ReplaceableReader(lambda: connection.core, new, silence) as reader:
-        backup, warning = choose(parse_listing(reader.current().listing()), parameters["backup"])
+        catalog = parse_listing(reader.current().listing())
+        backup, warning = choose(catalog, parameters["backup"], allow_incomplete=parameters["allow_incomplete"])
         if warning:
             module.warn(warning)
         source = VolumeFile(reader, backup.name)

@@ -45,6 +45,11 @@ EXAMPLES = r"""
   ansible.builtin.assert:
     that: backups.healthy
     fail_msg: "{{ backups.problems | map(attribute='message') }}"
+
+- name: Fail if the database shop is in no backup of the last two days
+  ansible.builtin.assert:
+    that: backups.databases | selectattr('name', 'eq', 'shop') | rejectattr('age_seconds', 'none')
+      | selectattr('age_seconds', 'lt', 2 * 86400) | length == 1
 """
 
 RETURN = r"""
@@ -59,15 +64,21 @@ problems:
   returned: always
   contains:
     check:
-      description: The subject of the problem - V(backup), V(age), V(size), V(last_run), V(drill), V(databases),
-        V(schedule), V(image), V(script), V(space), V(unchecked), V(damaged) or V(future).
+      description: The subject of the problem - V(backup), V(age), V(size), V(incomplete), V(last_run), V(drill),
+        V(databases), V(schedule), V(image), V(script), V(space), V(server), V(unchecked), V(damaged) or V(future).
       type: str
     message:
       description: The expected and the actual value, and what to do.
       type: str
 backups:
-  description: All backups on the volume with their retention verdicts, newest first. C(future) is whether the time in
-    the name of the backup is in the future.
+  description:
+    - All backups on the volume with their retention verdicts, newest first. C(future) is whether the time in the name
+      of the backup is in the future.
+    - The C(state) is V(complete), V(incomplete) (at least one database could not be dumped), V(unchecked) or
+      V(damaged).
+    - C(manifest) is whether the backup has a manifest. From it are C(dumped), the databases in the backup, C(missing),
+      those that could not be dumped, and C(left_out), whether databases, tables, rows or something else were left out
+      on request. They are null for a backup without a manifest, such as one of version 1.0.
   type: list
   elements: dict
   returned: always
@@ -81,6 +92,31 @@ backups:
       future: false
       verdict: keep
       reasons: [last, daily 2026-11-22]
+      manifest: true
+      dumped: [postgres, shop]
+      missing: []
+      left_out: false
+databases:
+  description:
+    - All databases that the manifests of the backups name, each with the newest backup that contains it. A database
+      that was dropped is listed as long as a backup contains it.
+    - C(newest), C(created) and C(age_seconds) are null if no backup contains the database. C(missing) is whether the
+      run of the newest backup could not dump it.
+  type: list
+  elements: dict
+  returned: always
+  version_added: 1.1.0
+  sample:
+    - name: shop
+      newest: postgres-backup-2026-11-22-020000.sql.gz
+      created: "2026-11-22T02:00:00Z"
+      age_seconds: 3600
+      missing: false
+    - name: sick
+      newest: postgres-backup-2026-11-20-020000.sql.gz
+      created: "2026-11-20T02:00:00Z"
+      age_seconds: 176400
+      missing: true
 newest:
   description: The newest complete backup; null if there is none.
   type: dict
@@ -88,6 +124,8 @@ newest:
 last_run:
   description:
     - Result of the last run; null if no run has recorded one.
+    - If databases could not be dumped, C(backup_state) is V(incomplete), and C(failed_databases) has their names with
+      the error and advice. C(excluded_databases) were left out on request.
     - C(signal) is the signal that ended it, such as V(TERM); null if none did.
     - The size of its backup is C(size_bytes). Its old name C(bytes) is deprecated and will be removed in version 1.2.0.
   type: dict
@@ -136,11 +174,39 @@ volume:
     nfs_server: 192.168.2.2
     nfs_path: /volume1/k8s-data/data-postgres-backup-pvc-1
 policy:
-  description: The retention policy of the CronJob.
+  description: The retention policy of the CronJob. C(max_deletions) is how many backups retention may delete at once.
   type: dict
   returned: always
+worst_gap:
+  description:
+    - The longest time between the starts of two successful runs that ended in the last 30 days, or lasts until now
+      (C(end) is null then); null if the history of the installation has no successful run.
+    - C(expected_seconds) is the longest interval of the schedule. A gap that is more than 1.5 times as long is reported
+      in RV(notes). It is not a problem, since nothing can be done about it afterwards.
+  type: dict
+  returned: always
+  version_added: 1.1.0
+  sample:
+    seconds: 172800
+    start: "2026-11-10T02:00:00Z"
+    end: "2026-11-12T02:00:00Z"
+    expected_seconds: 86400
+growth:
+  description:
+    - How fast the volume fills, from the history of the last 30 days with a run; null if there are fewer than 7.
+      Whatever else is written to the volume counts, too. Single days, and steps such as those of a volume that was
+      cleaned or resized, do not.
+    - C(bytes_per_day) is negative if the free space grows. C(days_until_full) is null if the volume does not fill. It
+      is a problem (V(space)) if it is less than 7 days.
+  type: dict
+  returned: always
+  version_added: 1.1.0
+  sample:
+    bytes_per_day: 1048576
+    days_until_full: 953.7
 notes:
-  description: Checks that were skipped because the user lacks permissions.
+  description: Checks that were skipped because the user lacks permissions, and what changed without being a problem,
+    such as databases that are in only one of the newest two backups.
   type: list
   elements: str
   returned: always
@@ -161,9 +227,15 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.i
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.reader import Reader
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_templates import backup_mount
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.volume_jobs import ReaderRequest
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._role.schedules import longest_interval
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._script.version import VERSION
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.catalog import parse_listing
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.health import problems
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.health import databases, notes, problems
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.history import (
+    GAP_WINDOW,
+    growth,
+    worst_gap,
+)
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
     duration,
     run_module,
@@ -181,22 +253,25 @@ def info(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     parameters = module.params
     max_age = duration(parameters, "max_age")
     cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
-    request = ReaderRequest(directory=parameters["directory"])
+    request = ReaderRequest(("list", "--history"), directory=parameters["directory"])
     with Reader(connection, cronjob, request, start_limits(parameters)) as reader:
-        catalog = parse_listing(reader.listing())
+        catalog, foreign_records = parse_listing(reader.listing()).without_foreign_records(parameters["name"])
     catalog = replace(catalog, last_run=run_as_it_ended(connection, parameters["namespace"], catalog.last_run))
     mount = backup_mount(cronjob, parameters["directory"])
     drill, drill_notes = drill_cronjob(connection, cronjob)
-    state, notes = installation(connection, cronjob, parameters["directory"], drill)
-    disk, more_notes = volume(connection, mount, parameters["namespace"], catalog.source)
+    state, state_notes = installation(connection, cronjob, parameters["directory"], drill)
+    disk, disk_notes = volume(connection, mount, parameters["namespace"], catalog.source)
     now = datetime.now(timezone.utc)
-    failures = problems(state, catalog, now, max_age, VERSION)
+    gap = worst_gap(catalog.history, now, longest_interval(cronjob["spec"]["schedule"], now, GAP_WINDOW))
+    trend = growth(catalog.history, now, catalog.free_bytes)
+    failures = problems(state, catalog, now, max_age, VERSION, growth=trend)
     newest = catalog.newest()
     return {
         "changed": False,
         "healthy": not failures,
         "problems": [failure.to_dict() for failure in failures],
         "backups": [backup.to_dict(now) for backup in catalog.backups],
+        "databases": databases(catalog, now),
         "newest": newest.to_dict(now) if newest else None,
         "last_run": catalog.last_run,
         "last_drill": catalog.last_drill,
@@ -204,7 +279,9 @@ def info(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
         "schedule": schedule(cronjob),
         "volume": {**disk, "size_bytes": catalog.size_bytes, "free_bytes": catalog.free_bytes},
         "policy": catalog.policy,
-        "notes": [*drill_notes, *notes, *more_notes],
+        "worst_gap": gap.to_dict() if gap else None,
+        "growth": trend.to_dict() if trend else None,
+        "notes": [*drill_notes, *state_notes, *disk_notes, *foreign_records, *notes(catalog, gap)],
     }
 
 

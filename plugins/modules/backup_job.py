@@ -82,12 +82,15 @@ result:
     - The result of the run - its state, the name, size and sha256 of the backup, seconds per step, the reason if it
       failed, and the C(signal) that ended it, such as V(TERM). Null for a CronJob that does not run this collection's
       script, and if O(wait) is false. If the module fails, only the fields that have a value are returned.
+    - If databases could not be dumped, the run fails. C(backup_state) is V(incomplete), C(backup) is the backup with
+      the other databases, and C(failed_databases) has each one's name (C(database)), C(error) and C(advice).
     - The size of the backup is C(size_bytes). Its old name C(bytes) is deprecated and will be removed in version 1.2.0.
   type: dict
   returned: always
   sample:
     state: succeeded
     backup: postgres-backup-2026-11-22-020000.sql.gz
+    backup_state: complete
     size_bytes: 1048576
     uncompressed_bytes: 10485760
     sha256: 2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824

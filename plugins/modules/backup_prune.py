@@ -12,6 +12,7 @@ short_description: Apply retention to PostgreSQL backups
 version_added: 1.0.0
 description:
   - Deletes the backups that the policy of the CronJob no longer keeps, as its next successful run would.
+  - Retention that would delete unusually many backups at once deletes none, and the module fails (RV(held_back)).
   - In check mode nothing is deleted, and the volume is mounted read-only.
 extends_documentation_fragment:
   - homelab.postgres_backup.attributes
@@ -48,6 +49,15 @@ freed_bytes:
   description: Total size of the deleted backups.
   type: int
   returned: always
+held_back:
+  description:
+    - Number of backups that were not deleted because retention may not delete so many at once
+      (C(postgres_backup_max_deletions)). Then none is deleted, and the module fails; in check mode, it warns. The
+      backups have the verdict V(delete).
+    - To allow it, set C(postgres_backup_allow_deletions) to the date of the day (UTC) on which they may be deleted.
+  type: int
+  returned: always
+  version_added: 1.1.0
 backups:
   description: All backups that were on the volume, newest first, with their verdicts and the reasons, as returned by
     M(homelab.postgres_backup.backup_info).
@@ -84,12 +94,15 @@ def prune(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
             if not isinstance(error.partial, Plan):
                 raise
             plan, failure = error.partial, {"failed": True, "msg": str(error)}
+    if plan.held_back and not failure:
+        module.warn(f"retention would delete nothing: {plan.held_back} backups at once are more than it may delete")
     now = datetime.now(timezone.utc)
     result: dict[str, Any] = {
         **failure,
         "changed": bool(plan.deleted),
         "deleted": list(plan.deleted),
         "freed_bytes": plan.freed_bytes,
+        "held_back": plan.held_back,
         "backups": [backup.to_dict(now) for backup in plan.backups],
     }
     if module._diff:

@@ -97,6 +97,14 @@ options:
       - Maximum percentage of its rows that a table may have lost since O(compare_to).
     type: float
     default: 50
+  allow_incomplete:
+    description:
+      - Whether to accept an incomplete backup. The run that made it could not dump all databases; RV(contents) has
+        their names as C(missing).
+      - The databases in O(databases) must be in the backup nevertheless.
+    type: bool
+    default: false
+    version_added: 1.1.0
   contents_dest:
     description:
       - A file on the same host to write RV(contents) to, as JSON. It is not changed if the verification fails, so it
@@ -202,6 +210,9 @@ contents:
     - C(contents.databases[].roles) are the roles that must exist before a restore. These are owners and roles with
       privileges, policies or settings, as far as the dump creates them. For a dump of one database, they are all roles
       that it refers to.
+    - C(contents.missing) are the databases that the run could not dump, as the text of an incomplete backup names them.
+      C(contents.header.databases_excluded) and C(contents.header.left_out) are what was left out on request -
+      databases, and what the variables of the role name for tables, rows and arguments.
     - C(contents.databases[].settings) are the settings of the databases. They and C(properties) may contain secrets.
   type: dict
   returned: if the file could be read
@@ -234,6 +245,7 @@ contents:
           - {before: "ALTER DATABASE ", after: " SET work_mem TO '8MB';", offset_bytes: 1740, length_bytes: 41}
         roles: [postgres]
         tables: [{schema: public, name: users, rows: 3}]
+    missing: []
 """
 
 import json
@@ -279,6 +291,7 @@ ARGUMENTS = {
     },
     "compare_to": {"type": "dict"},
     "max_row_loss_percent": {"type": "float", "default": 50.0},
+    "allow_incomplete": {"type": "bool", "default": False},
     "contents_dest": {"type": "path"},
 }
 
@@ -293,6 +306,7 @@ def expectations_of(parameters: dict[str, Any]) -> Expectations:
         tables=tuple(TableExpectation(**table) for table in parameters["tables"]),
         compare_to=parameters["compare_to"],
         max_row_loss_percent=parameters["max_row_loss_percent"],
+        allow_incomplete=parameters["allow_incomplete"],
     )
 
 

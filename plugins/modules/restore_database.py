@@ -12,8 +12,10 @@ short_description: Restore a single database from a backup into the live server
 version_added: 1.0.0
 description:
   - Restores one database from a backup of all databases, directly from the backup volume, under its own or a new name.
-  - The restore runs as a Job in the cluster, with the user and the image of the CronJob. It compares the sha256 of the
-    backup before it restores anything, and compares the number of rows that PostgreSQL reports with O(contents).
+  - The restore runs as a Job in the cluster, with the image of the CronJob. It compares the sha256 of the backup before
+    it restores anything, and compares the number of rows that PostgreSQL reports with O(contents).
+  - It connects as the user for restores that the CronJob records (C(postgres_backup_restore_user) of the role), else as
+    the user of the backups. A backup user that may only read cannot restore.
   - The database is restored under a temporary name, and gets its final name in one transaction at the end. If anything
     fails before that, the databases of the server are unchanged.
   - Settings of the database, of roles and of the server that could make a restore fail, such as
@@ -76,6 +78,23 @@ options:
       - How long the complete restore may take.
     type: str
     default: 6h
+  restore_user:
+    description:
+      - The user of the server to connect as. By default, the one for restores that the CronJob records, else that of
+        the backups.
+    type: str
+    version_added: 1.1.0
+  restore_secret_name:
+    description:
+      - The Secret with the password of O(restore_user), in the namespace of the CronJob. The default is as for
+        O(restore_user).
+    type: str
+    version_added: 1.1.0
+  restore_secret_key:
+    description:
+      - The key of the password in the Secret. The default is as for O(restore_user).
+    type: str
+    version_added: 1.1.0
 extends_documentation_fragment:
   - homelab.postgres_backup.attributes
   - homelab.postgres_backup.cluster
@@ -140,6 +159,13 @@ created_roles:
   type: list
   elements: str
   returned: always
+missing_databases:
+  description: Databases that the run could not dump, so that they are not in the backup. They cannot be restored from
+    it; the error message then names the newest backup that contains the database.
+  type: list
+  elements: str
+  returned: always
+  version_added: 1.1.0
 rows:
   description: Number of restored rows; in check mode, of rows that would be restored.
   type: int
@@ -169,7 +195,9 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.reader import read_catalog
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.restore_run import run_restore
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.credentials import restore_credentials
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_outcome import (
     RESTORE,
     JobEnd,
@@ -181,6 +209,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.rest
     database_lists,
     plan_restore,
 )
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import BackupError, MissingDatabaseError
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
     run_module,
     seconds,
@@ -201,7 +230,12 @@ ARGUMENTS = {
     "terminate_connections": {"type": "bool", "default": False},
     "connections_timeout": {"type": "str", "default": "30s"},
     "timeout": {"type": "str", "default": "6h"},
+    "restore_user": {"type": "str"},
+    # The names are not secret.
+    "restore_secret_name": {"type": "str", "no_log": False},
+    "restore_secret_key": {"type": "str", "no_log": False},
 }
+CREDENTIALS = ("user", "secret_name", "secret_key")
 RESTORE_OPTIONS = (
     "backup",
     "sha256",
@@ -218,15 +252,17 @@ def restore(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     """The module's result; with `failed` if the restore failed."""
     parameters = module.params
     timeout, limits = seconds(parameters, "timeout"), start_limits(parameters)
-    plan = plan_restore(
-        RestoreRequest(
-            **{name: parameters[name] for name in RESTORE_OPTIONS},
-            token=secrets.token_hex(4),
-            now=datetime.now(timezone.utc),
-            wait_seconds=int(seconds(parameters, "connections_timeout")),
-            check=module.check_mode,
-        )
+    request = RestoreRequest(
+        **{name: parameters[name] for name in RESTORE_OPTIONS},
+        token=secrets.token_hex(4),
+        now=datetime.now(timezone.utc),
+        wait_seconds=int(seconds(parameters, "connections_timeout")),
+        check=module.check_mode,
     )
+    try:
+        plan = plan_restore(request)
+    except MissingDatabaseError as error:
+        raise MissingDatabaseError(f"{error}. {backup_with_it(connection, parameters)}") from error
     for warning in plan.warnings:
         module.warn(warning)
     cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
@@ -238,8 +274,22 @@ def restore(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
         target=None if module.check_mode else plan.target,
         timeout_seconds=timeout,
         startup_seconds=limits.startup_seconds,
+        credentials=restore_credentials(cronjob, {name: parameters[f"restore_{name}"] for name in CREDENTIALS}),
     )
     return to_result(module, plan, end)
+
+
+def backup_with_it(connection: Connection, parameters: dict[str, Any]) -> str:
+    """Which backup has the database instead, for messages."""
+    try:
+        cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
+        catalog = read_catalog(connection, cronjob, parameters["directory"], start_limits(parameters))
+    except BackupError as error:
+        return f"Restore it from another backup; the volume could not be listed: {error}"
+    backup = catalog.newest_with(parameters["database"])
+    if backup is None:
+        return "No manifest on the volume names a backup with it; backups without a manifest may have it"
+    return f"Restore it from {backup.name}, the newest backup with it"
 
 
 def to_result(module: AnsibleModule, plan: RestorePlan, end: JobEnd) -> dict[str, Any]:
@@ -253,6 +303,7 @@ def to_result(module: AnsibleModule, plan: RestorePlan, end: JobEnd) -> dict[str
         "target": plan.target,
         "replaced": replaced,
         "created_roles": script_result.get("created_roles", []),
+        "missing_databases": list(module.params["contents"].get("missing", [])),
         "seconds": script_result.get("seconds", {}),
         "duration_seconds": end.duration_seconds,
         "job": end.job.partition("/")[2],

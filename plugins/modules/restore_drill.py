@@ -139,6 +139,13 @@ databases:
     copied_rows:
       description: Number of rows that COPY and INSERT reported.
       type: int
+missing_databases:
+  description: Databases that the run could not dump, so that an incomplete backup does not contain them. The drill
+    succeeds if all others restore.
+  type: list
+  elements: str
+  returned: always
+  version_added: 1.1.0
 tables:
   description: Number of tables in all databases.
   type: int
@@ -233,6 +240,7 @@ EMPTY_RESULT: dict[str, Any] = {
     "sha256": None,
     "server_version": None,
     "databases": [],
+    "missing_databases": [],
     "tables": 0,
     "rows": 0,
     "seconds": {},
@@ -251,6 +259,7 @@ def to_result(outcome: JobOutcome, end: JobEnd, expected: Expected | None) -> di
         "backup": script_result.get("backup"),
         "sha256": script_result.get("sha256"),
         "server_version": script_result.get("server_version"),
+        "missing_databases": script_result.get("missing_databases") or (list(expected.missing) if expected else []),
         "seconds": script_result.get("seconds") or {},
         "duration_seconds": end.duration_seconds,
         **({"warnings": script_result["warnings"]} if script_result.get("warnings") else {}),

@@ -27,6 +27,7 @@ README = Claim(
     test="tests/cluster/playbooks/test_documented_commands.py::test_commands_of_readme_security_and_troubleshooting"
 )
 FUTURE = Claim(test="tests/cluster/modules/test_backup_job.py::test_backups_dated_in_the_future_are_cleared")
+BACKUP_USER = Claim(test="tests/cluster/playbooks/test_backup_user.py::test_created_used_kept_and_rotated")
 BENCH = Claim(reason="takes minutes, and a quiet machine; that the benchmark is there is checked")
 
 PLAY = "ansible-playbook homelab.postgres_backup."
@@ -53,6 +54,7 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         f"{PLAY}retention -e postgres_backup_retention_apply=true": RUN,
         f"{PLAY}drill": RUNBOOK,
         f"{PLAY}restore": RUNBOOK,
+        f"{PLAY}backup_user": BACKUP_USER,
         "ansible localhost -m homelab.postgres_backup.backup_info": RUN,
         "ansible-playbook -i inventory homelab.postgres_backup.site -e postgres_backup_hosts=postgres": MANY,
         "ansible-playbook -i inventory homelab.postgres_backup.verify -e postgres_backup_hosts=postgres": MANY,
@@ -79,6 +81,8 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         '-o jsonpath=\'{.spec.jobTemplate.spec.template.spec.securityContext}{"\\n"}'
         '{.spec.jobTemplate.spec.template.spec.containers[0].securityContext}{"\\n"}\'': RUN,
         "kubectl auth can-i --list --as=system:serviceaccount:data:postgres-backup -n data": RUN,
+        f"{PLAY}backup_user --check --diff": BACKUP_USER,
+        f"{PLAY}backup_user": BACKUP_USER,
         "kubectl apply -n data -f docs/examples/rbac/operate.yaml": RUN,
         "kubectl create rolebinding postgres-backup-operator -n data --role=postgres-backup-operator --user=alice "
         "--dry-run=client -o yaml | kubectl apply -n data -f -": RUN,

@@ -17,7 +17,7 @@ _FEED = """{ tr -d '\\000'; echo; } | "$@" """
 
 @dataclass(frozen=True)
 class Facts:
-    """`sections` are each one's offset, length, body's offset and name; `line` is the reason's."""
+    """`sections` are each one's offset, length, body's offset and name; `line` is the reason's, `missing` JSON."""
 
     kind: str
     reason: str
@@ -25,6 +25,7 @@ class Facts:
     size: int
     sections: tuple[tuple[int, int, int, bytes], ...]
     encodings: tuple[str, ...]
+    missing: str
 
 
 def facts(text: bytes, awk: str) -> Facts:
@@ -57,6 +58,7 @@ def facts(text: bytes, awk: str) -> Facts:
         int(single[b"bytes"]),
         tuple(sections),
         tuple(encodings),
+        single.get(b"missing", b"").decode(),
     )
 
 

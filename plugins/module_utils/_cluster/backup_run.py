@@ -125,7 +125,7 @@ def _own_result(
     except BackupError as error:
         return None, f"the volume could not be read: {error}"
     if last_run is None:
-        return None, "last-run.json on the volume has none either"
+        return None, "the volume has no record of a run either"
     if last_run.get("job") == job.name:
-        return last_run, f"in last-run.json on the volume, its state is {last_run.get('state')}"
-    return None, f"last-run.json on the volume has that of {last_run.get('job') or 'a run without a Job'}"
+        return last_run, f"in its record on the volume, its state is {last_run.get('state')}"
+    return None, f"the record on the volume is that of {last_run.get('job') or 'a run without a Job'}"

@@ -161,6 +161,22 @@ class Connection:
     def secret(self, namespace: str, name: str) -> Object:
         return self.call(f"the Secret '{namespace}/{name}'", _path("v1", namespace, "secrets", name))
 
+    def secret_if_any(self, namespace: str, name: str) -> Object | None:
+        """The Secret; None where it does not exist."""
+        try:
+            return self.secret(namespace, name)
+        except NotFoundError:
+            return None
+
+    def write_secret(self, secret: Object) -> Object:
+        """Create the Secret, or replace the one that was read: with its resourceVersion, only if it is unchanged."""
+        metadata = secret["metadata"]
+        namespace, name = metadata["namespace"], metadata["name"]
+        what = f"the Secret '{namespace}/{name}'"
+        if "resourceVersion" in metadata:
+            return self.call(what, _path("v1", namespace, "secrets", name), "PUT", secret)
+        return self.call(what, _path("v1", namespace, "secrets"), "POST", secret)
+
     def namespace(self, name: str) -> Object:
         return self.call(f"the namespace '{name}'", f"/api/v1/namespaces/{_quoted(name)}")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 
+from .._jobs.credentials import Credentials
 from .._jobs.job_outcome import JobEnd
 from .._jobs.job_templates import job_name
 from .._jobs.pod_diagnosis import job_end
@@ -33,8 +34,11 @@ def run_restore(
     target: str | None,
     timeout_seconds: float,
     startup_seconds: float,
+    credentials: Credentials | None = None,
 ) -> JobEnd:
     """The end of the restore's Job. Only one restore at a time may create the database `target`; None in check mode.
+
+    `credentials` are those that it connects with; None for those of the CronJob.
 
     Raises ClusterError: StuckError if the pod does not start, ConcurrentRestoreError if another restore is running, and
     InterruptedRestoreError on a signal. In these cases the Job is deleted, and its pod drops what it created. A Job
@@ -50,6 +54,7 @@ def run_restore(
         node=node_of_volume(connection, cronjob, directory),
         variables=variables,
         credentials=True,
+        sources=credentials.environment() if credentials else {},
     )
     name = job_name(owner, RESTORE, secrets.token_hex(3))
     manifest = volume_job(cronjob, name, FILES, work)

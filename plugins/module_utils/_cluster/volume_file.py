@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Callable, Protocol
 
+from .._volume.manifest import LIMIT_BYTES
 from ..errors import BackupError, CommandFailedError, FetchError, GoneError, LostError
 from .exec_stream import Container
 
@@ -16,6 +17,8 @@ from .exec_stream import Container
 _REST = 'exec < "$1" && dd bs=1 skip="$2" count=0 2> /dev/null && exec cat'
 _HASH_ALL = 'exec < "$1"; sha256sum'
 _HASH_BEGINNING = 'exec < "$1"; head -c "$2" | sha256sum'
+# A backup of version 1.0 has no manifest.
+_MANIFEST = 'test ! -f "$1.json" || head -c "$2" "$1.json"'
 # A file is only missing where its directory exists: a dead mount shows no files either.
 _EXISTS = 'if test -e "$1" || ! test -d "${1%/*}"; then echo yes; else echo no; fi'
 _SHA256_DIGITS = 64
@@ -117,15 +120,19 @@ class VolumeFile:
             raise FetchError(f"sha256sum in the pod: expected a hash, found '{output[:200]}'")
         return digits
 
+    def manifest(self) -> str:
+        """The text of the backup's manifest; empty if it has none. Raises FetchError."""
+        return self._run(_MANIFEST, str(LIMIT_BYTES), limit_bytes=LIMIT_BYTES)
+
     def _place(self) -> tuple[Container, str]:
         container, directory = self._reader.container()
         return container, f"{directory}/{self._name}"
 
-    def _run(self, script: str, *arguments: str) -> str:
+    def _run(self, script: str, *arguments: str, limit_bytes: int = 1 << 20) -> str:
         container, path = self._place()
         command: Sequence[str] = ["sh", "-c", script, "sh", path, *arguments]
         try:
-            return container.answer(command).decode("utf-8", "replace").strip()
+            return container.answer(command, limit_bytes).decode("utf-8", "replace").strip()
         except LostError:
             self._reader.mark_suspect()
             raise

@@ -28,12 +28,16 @@ def read_header(begin: bytes) -> Header | None:
                 values[name] = json.loads(value)
             except ValueError:
                 values[name] = value
-    skipped = values.get("databases skipped")
+
+    def names(name: str) -> tuple[str, ...]:
+        value = values.get(name)
+        return tuple(str(item) for item in value) if isinstance(value, list) else ()
 
     def text(name: str) -> str | None:
         value = values.get(name)
         return value if isinstance(value, str) else None
 
+    left_out = values.get("left out on request")
     return Header(
         collection_version=match[1].decode("utf-8", "backslashreplace"),
         started=text("started"),
@@ -41,5 +45,7 @@ def read_header(begin: bytes) -> Header | None:
         server_version=text("server version"),
         pg_dumpall_version=text("pg_dumpall version"),
         bootstrap_superuser=text("bootstrap superuser"),
-        databases_skipped=tuple(str(name) for name in skipped) if isinstance(skipped, list) else (),
+        databases_skipped=names("databases skipped"),
+        databases_excluded=names("databases excluded"),
+        left_out=left_out if isinstance(left_out, dict) else None,
     )

@@ -10,7 +10,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Header:
-    """What a run wrote before pg_dumpall's text; None for a line that is missing or not understood."""
+    """What a run wrote before pg_dumpall's text; None for a line that is missing or not understood.
+
+    `databases_excluded` and `left_out` are what was left out on request: databases, and what the variables of the role
+    name for tables, rows and arguments.
+    """
 
     collection_version: str
     started: str | None = None
@@ -19,9 +23,15 @@ class Header:
     pg_dumpall_version: str | None = None
     bootstrap_superuser: str | None = None
     databases_skipped: tuple[str, ...] = ()
+    databases_excluded: tuple[str, ...] = ()
+    left_out: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        return {**self.__dict__, "databases_skipped": list(self.databases_skipped)}
+        return {
+            **self.__dict__,
+            "databases_skipped": list(self.databases_skipped),
+            "databases_excluded": list(self.databases_excluded),
+        }
 
 
 @dataclass(frozen=True)
@@ -95,7 +105,8 @@ class Database:
 class Contents:
     """The contents of a dump as far as it was read; `complete` only when it was read to its end and is complete.
 
-    `kind` is `cluster` (pg_dumpall), `globals` (pg_dumpall without databases), `database` (pg_dump) or None.
+    `kind` is `cluster` (pg_dumpall), `globals` (pg_dumpall without databases), `database` (pg_dump) or None. `missing`
+    are the databases that the run could not dump, as the comment before the end of an incomplete backup names them.
     """
 
     complete: bool = False
@@ -109,6 +120,7 @@ class Contents:
     rows: int = 0
     globals_span: tuple[int, int] | None = None
     databases: tuple[Database, ...] = ()
+    missing: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The `contents` of modules: only JSON's types."""
@@ -119,4 +131,5 @@ class Contents:
         if self.globals_span:
             result["globals"] = {"offset_bytes": self.globals_span[0], "length_bytes": self.globals_span[1]}
         result["databases"] = [database.to_dict() for database in self.databases]
+        result["missing"] = list(self.missing)
         return result

@@ -13,6 +13,7 @@ their settings and rights, and pg_dump names tables without their schema (before
 
 from __future__ import annotations
 
+import json
 import re
 from contextlib import suppress
 
@@ -38,7 +39,8 @@ from .sql_lexer import SqlLexer
 _MARKERS = re.compile(
     rb"^(?:--\r?\n)?-- (?:PostgreSQL database (?:cluster )?dump(?: complete)?"
     rb"|Database \"[^\r\n]*\" dump"
-    rb"|Dumped (?:from database|by pg_dump) version [^\r\n]*)\r?(?=\n)",
+    rb"|Dumped (?:from database|by pg_dump) version [^\r\n]*"
+    rb"|Databases that could not be dumped: [^\r\n]*)\r?(?=\n)",
     re.MULTILINE,
 )
 _HINT = b"ump"  # of "dump" and "Dumped"
@@ -46,6 +48,10 @@ _CLUSTER, _CLUSTER_END = b"-- PostgreSQL database cluster dump", b"-- PostgreSQL
 _DATABASE, _DATABASE_END = b"-- PostgreSQL database dump", b"-- PostgreSQL database dump complete"
 _FROM, _BY = b"-- Dumped from database version ", b"-- Dumped by pg_dump version "
 _SECTION = b'-- Database "'
+# What a run writes directly before the end of an incomplete backup, with the names as a JSON array.
+_MISSING = b"-- Databases that could not be dumped: "
+# The lengths of what is between the line of that comment and the end's comment: a newline, `--` and an empty line.
+_BEFORE_END = frozenset({len(b"\n--\n\n"), len(b"\n--\r\n\r\n")})
 # What follows the last marker, to the text's end.
 _TAIL = b"\n--\n\n"
 _TAIL_UNRESTRICT = re.compile(rb"\n--\n\n\\unrestrict [A-Za-z0-9]+\n\n")
@@ -143,6 +149,9 @@ class DumpReader:
         self._block_rows = 0
         self._end: int | None = None  # where the last marker's line ends
         self._end_offset = 0  # where its comment begins
+        # The comment about missing databases, if it was the last marker: its offset, where its line ends, the names.
+        self._missing_comment: tuple[int, int, bytes] | None = None
+        self._missing: tuple[str, ...] = ()
         self._refused: DumpError | None = None
         self._complete = False
         self._schema = b"public"  # of names that have none
@@ -226,6 +235,7 @@ class DumpReader:
             rows=sum(database.rows for database in databases),
             globals_span=span,
             databases=databases,
+            missing=self._missing,
         )
 
     def _error(self) -> DumpError | None:
@@ -304,6 +314,7 @@ class DumpReader:
         end = offset + len(line)
         section = self._section
         is_open = section is not None and section.is_open
+        missing, self._missing_comment = self._missing_comment, None
         if text == _CLUSTER:
             if self._kind is None:
                 self._kind, self._globals_offset = "cluster", offset
@@ -318,7 +329,13 @@ class DumpReader:
                     self._ended(offset, end)
         elif text == _CLUSTER_END:
             if self._kind == "cluster" and not is_open:
+                if missing is not None and offset - missing[1] in _BEFORE_END and self._end is None:
+                    offset = missing[0]
+                    self._missing = _names(missing[2])
                 self._ended(offset, end)
+        elif text.startswith(_MISSING):
+            if self._kind == "cluster" and not is_open:
+                self._missing_comment = (offset, end, text[len(_MISSING) :])
         elif text.startswith(_SECTION):
             if self._kind == "cluster" and not is_open and self._end is None:
                 self._begin_section(offset).name = decode(text[len(_SECTION) : -len(b'" dump')], self._codec)
@@ -633,6 +650,17 @@ class DumpReader:
     def _set_standard_strings(self, on: bool) -> None:
         self._standard_strings = on
         self._lexer.set_standard_strings(on)
+
+
+def _names(text: bytes) -> tuple[str, ...]:
+    """The names in a JSON array; a text of another form is returned as it is, so that it is noticed."""
+    try:
+        names = json.loads(text)
+    except ValueError:
+        names = None
+    if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
+        return tuple(names)
+    return (text.decode("utf-8", "backslashreplace"),)
 
 
 def _columns(names: bytes) -> int:

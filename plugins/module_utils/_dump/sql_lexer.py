@@ -61,6 +61,8 @@ from .sql_patterns import (
 HEAD_BYTES = 1 << 20
 # No comment of interest, and no backslash command, is longer.
 LINE_BYTES = 1 << 16
+# No comment that means anything is longer (it may name thousands of databases).
+COMMENT_BYTES = 1 << 22
 # Bytes before the position that are kept for looking back.
 _CONTEXT = 3
 # How much of a statement is fed before it is matched: `CREATE OR REPLACE PROCEDURE`, and space for blanks.
@@ -340,11 +342,11 @@ class SqlLexer:
 
     def _long_gap(self, position: int, end: int) -> bool:
         """The text ends in blanks or comments: wait for more of it, but do not keep too much. Returns False."""
-        if len(self._lexed) - position <= LINE_BYTES:
+        if len(self._lexed) - position <= COMMENT_BYTES:
             return False
         self._report(position, end)
         self._position = end
-        if len(self._lexed) - end > LINE_BYTES:
+        if len(self._lexed) - end > COMMENT_BYTES:
             self._outer = _State.BETWEEN
             self._state = _State.LINE_COMMENT
             return True

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from .._volume import manifest
 from .._volume.backup_names import prefix_in_name, time_in_name
 from .._volume.checksum_file import LIMIT_BYTES, SUFFIX, format_checksum_file, parse_checksum_file
 from ..errors import ChecksumFileError, ConcurrentFetchError, DestinationError
@@ -225,18 +226,24 @@ def _is_at(status: os.stat_result, path: str) -> bool:
 
 def write_checksum_file(destination: Destination, sha256: str, mode: int) -> None:
     """Write the checksum file under a temporary name, flush it, and give it its final name."""
-    partial = os.path.join(destination.directory, f".{destination.name}{SUFFIX}{PARTIAL_SUFFIX}")
-    with local_errors(destination.checksum_file):
+    write_companion(destination, SUFFIX, format_checksum_file(sha256, destination.name), mode)
+
+
+def write_companion(destination: Destination, suffix: str, content: bytes, mode: int) -> None:
+    """Write a file whose name is that of the backup with a suffix, under a temporary name first, and flush it."""
+    partial = os.path.join(destination.directory, f".{destination.name}{suffix}{PARTIAL_SUFFIX}")
+    path = destination.path + suffix
+    with local_errors(path):
         # An existing one is left over from a fetch that was killed, or another user's.
         with suppress(FileNotFoundError):
             os.unlink(partial)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with os.fdopen(os.open(partial, flags, _PRIVATE), "wb") as stream:
-            stream.write(format_checksum_file(sha256, destination.name))
+            stream.write(content)
             stream.flush()
             os.fchmod(stream.fileno(), mode)
             os.fsync(stream.fileno())
-        os.rename(partial, destination.checksum_file)
+        os.rename(partial, path)
         sync_directory(destination.directory)
 
 
@@ -299,9 +306,27 @@ def _is_stale(entry: os.DirEntry[str], prefix: str | None, backup: str) -> bool:
 
 
 def remove(paths: tuple[str, ...]) -> None:
-    """Delete files and then their checksum files."""
+    """Delete files and then their checksum files and manifests."""
     for path in paths:
         with local_errors(path):
             os.unlink(path)
             if os.path.lexists(path + SUFFIX):
                 os.unlink(path + SUFFIX)
+            if read_manifest(path) is not None:
+                os.unlink(path + manifest.SUFFIX)
+
+
+def read_manifest(path: str) -> bytes | None:
+    """The text of the manifest next to the local backup `path`; None if there is none. Raises OSError.
+
+    Another file of that name is not a manifest.
+    """
+    name = path + manifest.SUFFIX
+    try:
+        if not stat.S_ISREG(os.lstat(name).st_mode):
+            return None
+        with open(name, "rb") as stream:
+            text = stream.read(manifest.LIMIT_BYTES)
+    except FileNotFoundError:
+        return None
+    return text if manifest.is_manifest(text) else None

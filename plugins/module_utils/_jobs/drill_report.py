@@ -119,9 +119,13 @@ def _incomplete(expected: str, found: int) -> DrillError:
 
 @dataclass(frozen=True)
 class Expected:
-    """The `contents` of a dump: the rows of every table by schema and name, for every database by its name."""
+    """The `contents` of a dump: the rows of every table by schema and name, for every database by its name.
+
+    `missing` are the databases that the run could not dump.
+    """
 
     databases: Mapping[str, Mapping[tuple[str, str], int]]
+    missing: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, contents: Mapping[str, Any]) -> Expected:
@@ -134,6 +138,7 @@ class Expected:
                 }
                 for database in contents["databases"]
             }
+            missing = tuple(str(name) for name in contents.get("missing", ()))
         except (KeyError, TypeError, ValueError) as error:
             raise ExpectationError(
                 "contents: expected those that backup_fetch with verify, or backup_verify, returns, found no usable "
@@ -144,7 +149,7 @@ class Expected:
                 "contents: expected those of a complete dump of all databases, found those of "
                 f"{kind or 'no'} dump{'' if complete else ' that was not read to its end'}. Verify the backup first"
             )
-        return cls(databases)
+        return cls(databases, missing)
 
 
 def compare(report: DrillReport, expected: Expected) -> list[Failure]:

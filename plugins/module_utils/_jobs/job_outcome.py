@@ -13,6 +13,8 @@ from ..script_output import FAILED_LOG_LINES, log_tail
 from .pod_diagnosis import PodProblem
 
 COMPLETE, FAILED, GONE = "Complete", "Failed", "Gone"
+# How many databases a message names.
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,12 @@ RESTORE = Operation(
     time_limit="`timeout`",
     advice="Check the databases of the server, and run it again",
     remains="The next restore of this database drops the temporary database that may remain",
+)
+BACKUP_USER = Operation(
+    check="backup_user",
+    name="setup of the backup user",
+    time_limit="its deadline of some minutes",
+    advice="Run it again: it continues where it ended",
 )
 
 
@@ -125,9 +133,30 @@ def _warnings(operation: Operation, end: JobEnd) -> list[str]:
     return warnings
 
 
+def _incomplete(result: Mapping[str, Any]) -> str:
+    """Why a run that made an incomplete backup failed: each database with its error and what to do about it."""
+    failures = [
+        # The lines after the first one of an error are details, such as the query.
+        f"the database '{failure.get('database')}' could not be dumped: {_first_line(failure.get('error'))}"
+        + (f". {_first_line(failure['advice'])}" if failure.get("advice") else "")
+        for failure in result.get("failed_databases") or []
+        if isinstance(failure, Mapping)
+    ]
+    if len(failures) > _NAMED:
+        failures[_NAMED:] = [f"and {len(failures) - _NAMED} more"]
+    text = "; ".join(failures) or str(result.get("reason")).rstrip(". ")
+    return f"{text}. The backup {result.get('backup')} has the other databases, and is incomplete"
+
+
+def _first_line(text: Any) -> str:
+    return str(text).partition("\n")[0].rstrip(". ")
+
+
 def _reason(operation: Operation, end: JobEnd) -> str:
     """Why it failed: the reason of the script, and what only Kubernetes knows, such as who ended the pod."""
     result: Mapping[str, Any] = end.result or {}
+    if result.get("backup_state") == "incomplete":
+        return _incomplete(result)
     reason, last_reason = result.get("reason"), result.get("last_reason")
     reasons = []
     if reason:

@@ -16,6 +16,9 @@ from typing import Any
 
 Object = Mapping[str, Any]
 _ADDRESS = re.compile(r"[0-9.]+|.*:.*")
+# `postgres:17.2-bookworm`, `bitnami/postgresql:17.5.0`, `postgis/postgis:17-3.5`; `timescale/timescaledb:2.17.2-pg17`.
+_POSTGRES_IMAGE = re.compile(r"(?:.*/)?(?:postgres|postgresql|postgis)[^/:]*:v?([1-9][0-9])(?![0-9])[^/]*")
+_PG_TAG = re.compile(r".*:(?:[^/:]*[-_.])?pg([1-9][0-9])(?![0-9])[^/:]*")
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,13 @@ def service_behind(host: str, namespace: str) -> ServiceName | None:
     if not labels[0] or (len(labels) > 2 and labels[2] != "svc"):
         return None
     return ServiceName(labels[1] if len(labels) > 1 else namespace, labels[0])
+
+
+def major_of_image(image: str) -> int | None:
+    """The major version of PostgreSQL, from the image's name; None if the name does not contain it."""
+    name = image.partition("@")[0]
+    match = _PG_TAG.fullmatch(name) or _POSTGRES_IMAGE.fullmatch(name)
+    return int(match[1]) if match else None
 
 
 def selector_of(service: Object) -> dict[str, str]:

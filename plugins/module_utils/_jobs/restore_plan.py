@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from ..errors import ExpectationError
+from ..errors import ExpectationError, MissingDatabaseError
 
 # PostgreSQL's NAMEDATALEN - 1.
 NAME_BYTES = 63
@@ -84,7 +84,10 @@ class RestorePlan:
 
 
 def plan_restore(request: RestoreRequest) -> RestorePlan:
-    """Raises ExpectationError, which names the option, if that cannot be restored."""
+    """Raises ExpectationError, which names the option, if that cannot be restored.
+
+    It is a MissingDatabaseError if the run that made the backup could not dump that database.
+    """
     database = _database(request)
     target = request.target
     _check_target(request)
@@ -264,6 +267,11 @@ def _database(request: RestoreRequest) -> Mapping[str, Any]:
             "contents: expected those of a complete dump of all databases (pg_dumpall), found "
             f"{'another kind of dump' if contents.get('complete') else 'an incomplete one'}. "
             "Fetch the backup with verify: true, and pass the contents that this returns"
+        )
+    if request.database in contents.get("missing", ()):
+        raise MissingDatabaseError(
+            f"database: expected one that is in the backup, found '{request.database}', which the run could not dump: "
+            f"{request.backup} is incomplete"
         )
     named = [one for one in contents["databases"] if one["name"] == request.database]
     if len(named) != 1:

@@ -37,9 +37,10 @@ class VolumeWork:
 
     `directory` is the folder with the backups where the CronJob does not define it; `writes` mounts the volume
     writable; `node` is where the pod must run; `variables` are added to the CronJob's POSTGRES_BACKUP_*; `credentials`
-    keeps the rest of the container's environment and its mounts; `volumes` and `mounts` are added to the pod and to its
-    containers; `passwd` adds a passwd file that names the container's user id; a reader then waits for `stay_seconds`,
-    so that more can be read.
+    keeps the rest of the container's environment and its mounts; `sources` has variables as Kubernetes has them (value
+    or valueFrom), which replace the CronJob's; `volumes` and `mounts` are added to the pod and to its containers;
+    `passwd` adds a passwd file that names the container's user id; a reader then waits for `stay_seconds`, so that more
+    can be read.
     """
 
     kind: str
@@ -52,6 +53,7 @@ class VolumeWork:
     node: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
     credentials: bool = False
+    sources: Mapping[str, Object] = field(default_factory=dict)
     passwd: bool = False
     volumes: tuple[Object, ...] = ()
     mounts: tuple[Object, ...] = ()
@@ -189,6 +191,7 @@ def _environment(mount: BackupMount, cronjob: str, work: VolumeWork) -> dict[str
         **kept,
         f"{PREFIX}DIR": {"value": mount.directory} if is_escaped else _value(mount.directory),
         **{name: _value(text) for name, text in work.variables.items()},
+        **copy.deepcopy(dict(work.sources)),
     }
 
 

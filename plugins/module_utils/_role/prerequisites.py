@@ -9,6 +9,7 @@ from typing import Any
 
 from .._jobs.postgres_server import ServiceName, service_behind
 from .checks import is_true
+from .dump_selection import unsupported_messages
 from .variables import DEFAULT_CA_KEY
 
 SERVER_POLICY_SUFFIX = "-server"
@@ -36,6 +37,9 @@ def missing_prerequisites(variables: Object, prerequisites: Object) -> list[str]
         )
     if service is not None and (has_namespace or service.namespace != namespace):
         messages += _server_messages(server, f"{service.namespace}/{service.name}", variables)
+        # With postgres_backup_image, these are checked before the cluster is read.
+        if not str(variables["postgres_backup_image"]):
+            messages += unsupported_messages(variables, str(server.get("image") or ""))
     if variables["postgres_backup_ssl_ca"]:
         messages += _ca_messages(prerequisites["ca"], variables)
     if is_true(variables["postgres_backup_server_network_policy"]):

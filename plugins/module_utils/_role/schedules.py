@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
 
 _NUMBERS = (
     "[0-5]?[0-9]",
@@ -39,3 +41,94 @@ def is_schedule(text: str) -> bool:
 def is_cut_schedule(text: str) -> bool:
     """Whether the text looks like the first field of a schedule that was cut at its first space."""
     return _ONE_FIELD.fullmatch(text) is not None
+
+
+# The descriptors (ParseDescriptor in parser.go).
+_DESCRIPTORS = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
+_EVERY = re.compile(r"([0-9]+)([hms])")
+_UNITS = {"h": 3600, "m": 60, "s": 1}
+# The least and the greatest number of each field, and its names.
+_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_WORDS = {**{name: number for number, name in enumerate(_MONTHS, 1)}, **{n: i for i, n in enumerate(_WEEKDAYS)}}
+# A schedule may name the 29th of February only.
+_SEARCHED_DAYS = 9 * 366
+
+
+def longest_interval(text: str, now: datetime, window: timedelta) -> timedelta | None:
+    """The longest time between two consecutive times of the schedule, the second in `window` or the next one.
+
+    `window` ends `now`. None for a text that is not a schedule. Changes of the clock (daylight saving time) are not
+    considered: they change an interval by an hour.
+    """
+    if not is_schedule(text):
+        return None
+    lowered = text.lower()
+    if lowered.startswith("@every"):
+        seconds = sum(int(number) * _UNITS[unit] for number, unit in _EVERY.findall(lowered))
+        return timedelta(seconds=max(seconds, 1))
+    minutes, hours, *day_fields = _DESCRIPTORS.get(lowered, lowered).split()
+    times = sorted(
+        timedelta(hours=hour, minutes=minute)
+        for hour in _numbers(hours, *_RANGES[1])
+        for minute in _numbers(minutes, *_RANGES[0])
+    )
+    longest = max((after - before for before, after in zip(times, times[1:])), default=timedelta())
+    between_days = timedelta(days=1) - times[-1] + times[0]
+    today, since = now.date(), (now - window).date()
+    later = next(_matching_days(day_fields, today + timedelta(days=1), 1), None)
+    if later is None:
+        return None
+    for day in _matching_days(day_fields, today, -1):
+        longest = max(longest, between_days + timedelta(days=(later - day).days - 1))
+        if day < since:
+            return longest
+        later = day
+    return None
+
+
+def _matching_days(fields: list[str], first: date, step: int) -> Iterator[date]:
+    """The days on which the schedule has times, from `first` forwards (step 1) or backwards (-1)."""
+    days_of_month, months, weekdays = (_numbers(field, *limits) for field, limits in zip(fields, _RANGES[2:]))
+    is_any = _is_star(fields[0]) or _is_star(fields[2])
+    for number in range(_SEARCHED_DAYS):
+        day = first + timedelta(days=number * step)
+        if day.month not in months:
+            continue
+        matches = (day.day in days_of_month, day.isoweekday() % 7 in weekdays)
+        # One of the two is enough if both are restricted (dayMatches in spec.go).
+        if all(matches) if is_any else any(matches):
+            yield day
+
+
+def _is_star(field: str) -> bool:
+    """Whether a field allows everything; a step of more than one restricts it (getRange in parser.go)."""
+    return any(item in ("*", "?", "*/1", "?/1") for item in field.split(","))
+
+
+def _numbers(field: str, least: int, greatest: int) -> set[int]:
+    """The numbers that a field of a schedule allows."""
+    result: set[int] = set()
+    for item in field.split(","):
+        span, _, step = item.partition("/")
+        first, dash, last = span.partition("-")
+        if first in ("*", "?"):
+            begin, end = least, greatest
+        else:
+            begin = _number(first)
+            end = _number(last) if dash else greatest if step else begin
+        result.update(range(begin, end + 1, int(step or 1)))
+    return result
+
+
+def _number(word: str) -> int:
+    return _WORDS[word] if word in _WORDS else int(word)

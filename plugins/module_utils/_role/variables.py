@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .._jobs.dump_arguments import refused_arguments
 from .._jobs.postgres_server import service_behind
 from .checks import (
     INT32_MAX,
@@ -31,6 +31,14 @@ from .checks import (
     seconds,
     strings,
     whole_number,
+)
+from .dump_selection import (
+    are_arguments_of_pg_dumpall,
+    are_databases,
+    are_dump_arguments,
+    are_tables,
+    leave_a_database,
+    unsupported_messages,
 )
 from .schedules import is_cut_schedule, is_schedule
 
@@ -77,7 +85,7 @@ def refused_variables(variables: Variables) -> list[str]:
         expected = rule.check(value, variables)
         if expected is not None:
             messages.append(_message(rule.name, value, expected))
-    return messages
+    return messages or unsupported_messages(variables, str(variables["postgres_backup_image"]))
 
 
 def _message(name: str, value: object, expected: str) -> str:
@@ -112,6 +120,20 @@ def _keeps_something(_value: object, variables: Variables) -> str | None:
     )
 
 
+def _is_number_or_empty(value: object, variables: Variables) -> str | None:
+    expected = None if str(value) == "" else number(1, 100000)(value, variables)
+    return f"{expected}, or an empty string" if expected else None
+
+
+def _is_date_or_empty(value: object) -> bool:
+    if str(value) == "":
+        return True
+    try:
+        return datetime.date.fromisoformat(str(value)).isoformat() == str(value)
+    except ValueError:
+        return False
+
+
 def _is_ca(value: object) -> bool:
     if not isinstance(value, Mapping):
         return False
@@ -127,14 +149,6 @@ def _has_ca_to_verify(value: object, variables: Variables) -> str | None:
     if not str(value).startswith("verify-") or variables["postgres_backup_ssl_ca"]:
         return None
     return "another mode, or a postgres_backup_ssl_ca to verify the server's certificate"
-
-
-def _are_arguments(value: Any, _variables: Variables) -> str | None:
-    expected = "a list of one-line arguments with which pg_dumpall dumps everything"
-    if not is_list(value) or not all(isinstance(text, str) and ONE_LINE.fullmatch(text) for text in value):
-        return expected
-    reasons = refused_arguments(value)
-    return f"{expected} ({'; '.join(reasons)})" if reasons else None
 
 
 def _is_drill_schedule(value: object, variables: Variables) -> str | None:
@@ -221,9 +235,24 @@ def _rules() -> tuple[Rule, ...]:
         ("database", matches(ONE_LINE, "the name of a database, in one line")),
         ("secret_name", matches(SUBDOMAIN, f"the name of a Secret ({_DOTTED_LETTERS})")),
         ("secret_key", matches(KEY, "a key of a Secret (letters, digits, '-', '_' and '.')")),
+        ("restore_user", matches(ONE_LINE, "the name of a PostgreSQL role, or an empty string", or_empty=True)),
+        (
+            "restore_secret_name",
+            matches(SUBDOMAIN, f"the name of a Secret ({_DOTTED_LETTERS}), or an empty string", or_empty=True),
+        ),
+        (
+            "restore_secret_key",
+            matches(KEY, "a key of a Secret (letters, digits, '-', '_' and '.'), or an empty string", or_empty=True),
+        ),
         ("sslmode", _has_ca_to_verify),
         ("ssl_ca", holds(_is_ca, "a mapping with either config_map or secret, and key if that is not ca.crt")),
-        ("extra_args", _are_arguments),
+        # What to dump
+        ("databases", are_databases),
+        ("exclude_databases", leave_a_database),
+        ("exclude_tables", are_tables("public.log")),
+        ("exclude_table_data", are_tables("public.session")),
+        ("dump_args", are_dump_arguments),
+        ("extra_args", are_arguments_of_pg_dumpall),
         # Backups and their retention
         ("file_mode", matches(_FILE_MODE, 'a quoted octal mode that lets the owner read and write, such as "0640"')),
         *((f"keep_{rule}", number(0, 100000)) for rule in _KEEP_RULES),
@@ -234,6 +263,11 @@ def _rules() -> tuple[Rule, ...]:
                 lambda value: str(value) == "" or seconds(value) is not None,
                 "a duration, such as 36h or 14d, or an empty string",
             ),
+        ),
+        ("max_deletions", _is_number_or_empty),
+        (
+            "allow_deletions",
+            holds(_is_date_or_empty, 'a date (UTC), as a quoted string such as "2026-12-31", or an empty string'),
         ),
         # Restore drills
         ("drill_schedule", _is_drill_schedule),

@@ -124,14 +124,20 @@ catch_signals() {
     done
 }
 
-# stage NAME COMMAND...: runs one process of a step; writes its exit status and messages to files. A missing status file
-# means that it failed. The first stage to fail ends the others.
-stage() {
+# run_stage NAME COMMAND...: runs one process of a step; writes its exit status and messages to files. A missing status
+# file means that it failed.
+run_stage() {
     stage_name=$1
     shift
     "$@" 2>"$work/$stage_name.err"
     stage_status=$?
     printf '%s\n' "$stage_status" >"$work/$stage_name.status"
+    return "$stage_status"
+}
+
+# stage NAME COMMAND...: run_stage, but the first stage to fail ends the others.
+stage() {
+    run_stage "$@"
     if [ "$stage_status" -ne 0 ] && [ "${own_group:-no}" = yes ]; then
         # The next stages read an end of file, and the previous ones get a broken pipe; those that hang are ended.
         { sleep 2; kill -TERM 0; } >/dev/null 2>&1 &

@@ -28,6 +28,7 @@ TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 #   globals OFFSET LENGTH ENCODING             of a cluster: the text before the first section
 #   version X                                  of the server that was dumped, if the text contains it
 #   bytes N                                    the length of the text
+#   missing NAMES                              the databases that the run could not dump, a JSON array, if it names any
 #   complete yes                               it is one complete dump; else:
 #   reason KEY LINE DETAIL                     why not. LINE is the line in question or 0; DETAIL has details or is empty
 #
@@ -92,6 +93,7 @@ END {
             (globals_encoding == "" ? "-" : globals_encoding)
     if (version != "") print "version " version
     printf "bytes %.0f\n", bytes
+    if (missing != "") print "missing " missing
     if (reason == "") print "complete yes"
     else printf "reason %s %d %s\n", reason, reason_line, detail
 }
@@ -346,10 +348,17 @@ function identifier(text,    at) {
 
 # ------------------------------------------------------------------------------------------------ comments and commands
 
-function comment(text,    at) {
+function comment(text,    at, between) {
     if (text == "--") { dashes = begins; return }
     at = dashes >= 0 ? dashes : begins
     dashes = -1
+    # A run names the missing databases directly before the end: between are "--" and an empty line.
+    between = missing_at == "" ? 0 : at - missing_end
+    if (text == "-- PostgreSQL database cluster dump complete" && kind == "cluster" && !is_open && ended == "" && (between == 4 || between == 6)) {
+        at = missing_at
+        missing = missing_names
+    }
+    missing_at = ""
     if (substr(text, 1, 14) == "-- PostgreSQL ") {
         if (text == "-- PostgreSQL database cluster dump") {
             if (kind != "") { refuse("two"); return }
@@ -366,6 +375,12 @@ function comment(text,    at) {
         if (kind == "cluster" && !is_open && ended == "" && text ~ /" dump$/) {
             begin_section(at)
             name = substr(text, 14, length(text) - 19)
+        }
+    } else if (substr(text, 1, 39) == "-- Databases that could not be dumped: ") {
+        if (kind == "cluster" && !is_open) {
+            missing_at = at
+            missing_end = size + length($0) + 1
+            missing_names = substr(text, 40)
         }
     } else if (substr(text, 1, 10) == "-- Dumped ") {
         if (is_open && version == "" && text ~ /^-- Dumped from database version /) {

@@ -37,7 +37,8 @@ class Expectations:
     """What the user expects; None and empty mean: anything.
 
     `kind` is one of Contents.kind's, or None; `max_row_loss_percent` belongs to `compare_to`, which is an older
-    Contents.to_dict().
+    Contents.to_dict(). `allow_incomplete` accepts a backup that lacks databases which the run could not dump, except
+    those in `databases`.
     """
 
     kind: str | None = "cluster"
@@ -47,6 +48,7 @@ class Expectations:
     tables: tuple[TableExpectation, ...] = ()
     compare_to: Mapping[str, Any] | None = None
     max_row_loss_percent: float = 50.0
+    allow_incomplete: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ def check(expected: Expectations, facts: Facts, contents: Contents) -> list[Fail
         *_check_size(expected, facts),
         *_check_age(expected, facts),
         *_check_kind(expected, contents),
+        *_check_missing(expected, contents),
         *_check_databases(expected, contents),
         *_check_tables(expected, contents),
         *_check_drift(expected, contents),
@@ -133,12 +136,28 @@ def _check_kind(expected: Expectations, contents: Contents) -> Iterator[Failure]
     )
 
 
+def _check_missing(expected: Expectations, contents: Contents) -> Iterator[Failure]:
+    if contents.missing and not expected.allow_incomplete:
+        yield Failure(
+            "databases",
+            f"the backup is incomplete: expected all databases, found that the run could not dump "
+            f"{_listed([*contents.missing])}. Use another backup, or set allow_incomplete for one with the others only",
+        )
+
+
 def _check_databases(expected: Expectations, contents: Contents) -> Iterator[Failure]:
     if not contents.complete:
         return
     names = {database.name for database in contents.databases}
     for name in expected.databases:
-        if name not in names:
+        if name in contents.missing:
+            if expected.allow_incomplete:
+                yield Failure(
+                    "databases",
+                    f"the database '{name}' is missing: the run could not dump it. Use another backup "
+                    "(backup_info returns the newest one with each database)",
+                )
+        elif name not in names:
             yield Failure(
                 "databases",
                 f"the database '{name}' is missing: found {_listed(sorted(map(str, names)))}. Check whether it exists "
@@ -185,7 +204,7 @@ def _check_drift(expected: Expectations, contents: Contents) -> Iterator[Failure
         ("roles", older.roles, newer.roles),
         ("databases", older.databases, newer.databases),
     ):
-        gone = [name for name in before if name not in after]
+        gone = [name for name in before if name not in after and not (what == "databases" and name in contents.missing)]
         if gone:
             yield Failure("drift", f"{what} are gone since the older contents: {_listed(gone)}. Was that intended?")
     gone_tables, shrunk = [], []

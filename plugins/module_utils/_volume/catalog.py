@@ -5,17 +5,19 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from ..errors import ListingError
 from ..script_1_0 import with_fields
 from ..script_output import is_object
-from .backup_names import TIME_FORMAT, parse_time, time_in_name
+from .backup_names import TIME_FORMAT, parse_time, prefix_in_name, time_in_name
+from .history import Entry, parse_entry
 
-COMPLETE, UNCHECKED, DAMAGED = "complete", "unchecked", "damaged"
+COMPLETE, INCOMPLETE, UNCHECKED, DAMAGED = "complete", "incomplete", "unchecked", "damaged"
 # The script prints the content of these files unchanged, in this order, at the end of its last line.
 _LAST_DRILL, _LAST_RUN = ',"last_drill":', ',"last_run":'
 
@@ -24,7 +26,9 @@ _LAST_DRILL, _LAST_RUN = ',"last_drill":', ',"last_run":'
 class Backup:
     """One backup on the volume; `sha256` is that of its checksum file, None without a checksum file that names it.
 
-    `is_future` where the time in its name is in the future.
+    `is_future` where the time in its name is in the future. `has_manifest` where the volume has its manifest; from that
+    are `dumped`, the databases in the file, `missing`, those that could not be dumped, and `left_out`, whether
+    something was left out on request. They are None where the manifest does not say it.
     """
 
     name: str
@@ -35,6 +39,10 @@ class Backup:
     verdict: str
     reasons: tuple[str, ...]
     is_future: bool = False
+    has_manifest: bool = False
+    dumped: tuple[str, ...] | None = None
+    missing: tuple[str, ...] | None = None
+    left_out: bool | None = None
 
     def to_dict(self, now: datetime) -> dict[str, Any]:
         return {
@@ -47,6 +55,10 @@ class Backup:
             "future": self.is_future,
             "verdict": self.verdict,
             "reasons": list(self.reasons),
+            "manifest": self.has_manifest,
+            "dumped": None if self.dumped is None else list(self.dumped),
+            "missing": None if self.missing is None else list(self.missing),
+            "left_out": self.left_out,
         }
 
 
@@ -54,9 +66,9 @@ class Backup:
 class Catalog:
     """Every backup on a volume, newest first, and what the script reports about the volume itself.
 
-    `source` is what is mounted (`server:/path` for NFS), None where nothing is; `policy` has the script's `keep_*`
-    settings; `last_run` is the record of the last run, None where no run has written one, and `last_drill` that of
-    the last scheduled drill.
+    `source` is what is mounted (`server:/path` for NFS), None where nothing is; `policy` has the script's `keep_*` and
+    `max_deletions` settings; `last_run` is the record of the last run, None where no run has written one, and
+    `last_drill` that of the last drill. `history` is empty unless the listing was asked for it.
     """
 
     backups: tuple[Backup, ...]
@@ -67,13 +79,74 @@ class Catalog:
     policy: dict[str, Any]
     last_run: dict[str, Any] | None
     last_drill: dict[str, Any] | None = None
+    history: tuple[Entry, ...] = ()
 
-    def newest(self, state: str = COMPLETE) -> Backup | None:
-        """The newest backup in that state that is not dated in the future."""
-        return next((backup for backup in self.backups if backup.state == state and not backup.is_future), None)
+    def newest(self, *states: str) -> Backup | None:
+        """The newest backup in one of the states, by default complete, that is not dated in the future."""
+        accepted = states or (COMPLETE,)
+        return next((backup for backup in self.backups if backup.state in accepted and not backup.is_future), None)
+
+    def newest_with(self, database: str) -> Backup | None:
+        """The newest backup whose manifest names the database as dumped, and that is complete or incomplete."""
+        return next((backup for backup in self._with_manifests() if database in (backup.dumped or ())), None)
+
+    def databases(self) -> dict[str, Backup | None]:
+        """Each database that a manifest names, by its name, with the newest backup that holds it; None without one.
+
+        Backups without a manifest are not considered.
+        """
+        result: dict[str, Backup | None] = {}
+        for backup in self._with_manifests():
+            for name in backup.dumped or ():
+                if result.get(name) is None:
+                    result[name] = backup
+            for name in backup.missing or ():
+                result.setdefault(name, None)
+        return dict(sorted(result.items()))
+
+    def without_foreign_records(self, name: str) -> tuple[Catalog, list[str]]:
+        """Without the records of the last run and the last drill that are not those of the CronJob `name`; with notes.
+
+        Version 1.0 kept one record of each in a folder, which several installations may share.
+        """
+        notes, own = [], []
+        for title, record in (("run", self.last_run), ("drill", self.last_drill)):
+            is_own = record is None or _is_record_of(name, record)
+            own.append(record if is_own else None)
+            if record is not None and not is_own:
+                notes.append(
+                    f"the result of the last {title} on the volume is that of another installation in this folder "
+                    f"({record.get('job') or record.get('backup')}), which runs version 1.0 of the script"
+                )
+        return replace(self, last_run=own[0], last_drill=own[1]), notes
+
+    def newest_with_manifest(self, count: int) -> list[Backup]:
+        """The newest `count` backups whose manifests name databases, newest first."""
+        return self._with_manifests()[:count]
+
+    def _with_manifests(self) -> list[Backup]:
+        return [
+            backup
+            for backup in self.backups
+            if backup.state in (COMPLETE, INCOMPLETE) and not backup.is_future and backup.dumped is not None
+        ]
 
     def named(self, name: str) -> Backup | None:
         return next((backup for backup in self.backups if backup.name == name), None)
+
+
+# The names of the Jobs that Kubernetes creates from a CronJob end with the scheduled time in minutes.
+_SCHEDULED_JOB = re.compile(r"(?P<cronjob>.+)-[0-9]{7,10}")
+
+
+def _is_record_of(name: str, record: dict[str, Any]) -> bool:
+    """Whether a record may be that of the CronJob `name`: neither its backup nor its Job is another one's."""
+    backup, job = record.get("backup"), record.get("job")
+    prefix = prefix_in_name(backup) if isinstance(backup, str) else None
+    if prefix is not None:
+        return prefix == name
+    match = _SCHEDULED_JOB.fullmatch(job) if isinstance(job, str) else None
+    return match is None or match["cronjob"] in {name, f"{name}-drill"}
 
 
 def _objects(lines: Iterable[str]) -> tuple[list[dict[str, Any]], list[str]]:
@@ -103,7 +176,7 @@ def _parsed(line: str) -> dict[str, Any] | None:
         try:
             content: dict[str, Any] = json.loads(text, object_pairs_hook=_with_unique_keys)
         except ValueError:
-            continue  # an invalid record must not hide the backups
+            continue  # an invalid record of a run or a drill must not hide the backups
         return content
     return None
 
@@ -136,6 +209,7 @@ def parse_listing(lines: Iterable[str]) -> Catalog:
         )
     try:
         backups = tuple(_backup(item) for item in objects if item["type"] == "backup")
+        entries = (parse_entry(item) for item in objects if item["type"] == "history")
         return Catalog(
             backups=backups,
             path=volume["path"],
@@ -145,6 +219,7 @@ def parse_listing(lines: Iterable[str]) -> Catalog:
             policy=volume["policy"],
             last_run=with_size_bytes(with_fields(volume["last_run"])),
             last_drill=with_fields(volume.get("last_drill")),
+            history=tuple(entry for entry in entries if entry is not None),
         )
     except (KeyError, TypeError) as error:
         raise ListingError(f"the backup volume's listing is not of this version: {error!r}") from error
@@ -154,19 +229,22 @@ def parse_listing(lines: Iterable[str]) -> Catalog:
 class Plan:
     """What `backup.sh prune` did, or with --dry-run would do: `backups` are those before it, newest first.
 
-    `deleted` and `failed` are names of backups; the failed ones could not be deleted.
+    `deleted` and `failed` are names of backups; the failed ones could not be deleted. `held_back` is how many deletions
+    the brake held back; then nothing is deleted.
     """
 
     backups: tuple[Backup, ...]
     deleted: tuple[str, ...]
     failed: tuple[str, ...]
     freed_bytes: int
+    held_back: int = 0
 
 
 def parse_plan(lines: Iterable[str]) -> Plan:
     """The plan that the script's lines describe.
 
-    Raises ListingError when it has no end, or not everything could be deleted: `partial` is the Plan then.
+    Raises ListingError when it has no end, or not everything was deleted, because that failed or the brake held it
+    back: `partial` is the Plan then.
     """
     objects, messages = _objects(lines)
     result = next((item for item in objects if item["type"] == "prune"), None)
@@ -176,7 +254,21 @@ def parse_plan(lines: Iterable[str]) -> Plan:
             f"retention could not be applied: expected its result, found {text or 'nothing'}. Check the volume", text
         )
     backups = tuple(_backup(item) for item in objects if item["type"] == "backup")
-    plan = Plan(backups, tuple(result["deleted"]), tuple(result["failed"]), result["freed_bytes"])
+    held_back = result.get("held_back", 0)
+    plan = Plan(
+        backups=backups,
+        deleted=() if held_back else tuple(result["deleted"]),
+        failed=tuple(result["failed"]),
+        freed_bytes=0 if held_back else result["freed_bytes"],
+        held_back=held_back,
+    )
+    if held_back and not result["dry_run"]:
+        raise ListingError(
+            f"retention deleted nothing: it would delete {held_back} backups at once. Check postgres_backup_keep_* and "
+            "the verdicts. To allow it, set postgres_backup_allow_deletions to the date of the day (UTC) on which they "
+            "may be deleted",
+            plan,
+        )
     if plan.failed:
         raise ListingError(f"retention was applied in part, {len(plan.deleted)} deleted: {text}", plan)
     return plan
@@ -198,4 +290,19 @@ def _backup(item: dict[str, Any]) -> Backup:
         verdict=item["verdict"],
         reasons=tuple(item["reasons"]),
         is_future=item["future"],
+        # Version 1.0 had no manifests.
+        has_manifest=item.get("manifest", False),
+        dumped=_names(item, "dumped"),
+        missing=_names(item, "missing"),
+        left_out=item.get("left_out"),
     )
+
+
+def _names(item: dict[str, Any], key: str) -> tuple[str, ...] | None:
+    """Names of databases; raises TypeError for another value."""
+    names = item.get(key)
+    if names is None:
+        return None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise TypeError(key)
+    return tuple(names)

@@ -11,12 +11,15 @@ from typing import Any
 
 from ..findings import Failure
 from ..units import CLOCK_TOLERANCE, format_duration
-from .backup_names import parse_time
-from .catalog import COMPLETE, DAMAGED, UNCHECKED, Catalog
+from .backup_names import TIME_FORMAT, parse_time
+from .catalog import COMPLETE, DAMAGED, INCOMPLETE, UNCHECKED, Backup, Catalog
+from .history import GAP_WINDOW, Gap, Growth
 
 # A backup that is smaller than this share of the previous one has probably lost data.
 _SHRUNK = 0.5
 _NAMED = 5
+# How many days before a volume will be full this is a problem.
+_FULL_DAYS = 7
 
 
 @dataclass(frozen=True)
@@ -50,17 +53,71 @@ class Installation:
 
 
 def problems(
-    installation: Installation, catalog: Catalog, now: datetime, max_age: timedelta, own_version: str
+    installation: Installation,
+    catalog: Catalog,
+    now: datetime,
+    max_age: timedelta,
+    own_version: str,
+    *,
+    growth: Growth | None = None,
 ) -> list[Failure]:
     """Every problem, the most serious first; `own_version` is the version of the script that the modules contain."""
     return [
         *_backups(catalog, now, max_age, installation.is_ours),
-        *_last_run(catalog.last_run),
+        *_incomplete(catalog),
+        *_last_run(catalog),
         *_drill(installation.drill, catalog),
         *_schedule(installation, own_version),
-        *_space(catalog),
+        *_space(catalog, growth),
+        *_server(catalog.last_run),
         *_files(catalog, installation.is_ours),
     ]
+
+
+def notes(catalog: Catalog, gap: Gap | None) -> list[str]:
+    """What an operator may want to know, although nothing is wrong now."""
+    return [*_changed_databases(catalog), *_long_gap(gap)]
+
+
+def databases(catalog: Catalog, now: datetime) -> list[dict[str, Any]]:
+    """Each database that a manifest names, with the newest backup that contains it, as modules return them."""
+    newest = catalog.newest_with_manifest(1)
+    missing = newest[0].missing or () if newest else ()
+    return [
+        {
+            "name": name,
+            "newest": backup.name if backup else None,
+            "created": backup.created.strftime(TIME_FORMAT) if backup else None,
+            "age_seconds": int((now - backup.created).total_seconds()) if backup else None,
+            "missing": name in missing,
+        }
+        for name, backup in catalog.databases().items()
+    ]
+
+
+def _changed_databases(catalog: Catalog) -> Iterator[str]:
+    pair = catalog.newest_with_manifest(2)
+    if len(pair) < len(("newest", "previous")):
+        return
+    newest, previous = (_known_databases(backup) for backup in pair)
+    for names, change in ((newest - previous, "in {0} and not in {1}"), (previous - newest, "in {1} and not in {0}")):
+        if names:
+            yield f"databases {change.format(pair[0].name, pair[1].name)}: {_some(sorted(names))}"
+
+
+def _known_databases(backup: Backup) -> set[str]:
+    """Those that the backup holds or should hold."""
+    return {*(backup.dumped or ()), *(backup.missing or ())}
+
+
+def _long_gap(gap: Gap | None) -> Iterator[str]:
+    if gap is not None and gap.expected is not None and gap.is_too_long:
+        until = f"until {gap.end:%Y-%m-%d %H:%M}" if gap.end else "and since"
+        yield (
+            f"no complete backup was started for {format_duration(gap.duration)}, after {gap.start:%Y-%m-%d %H:%M} "
+            f"{until} UTC: the longest time between two runs in {GAP_WINDOW.days} days; that of the schedule is "
+            f"{format_duration(gap.expected)}"
+        )
 
 
 def _backups(catalog: Catalog, now: datetime, max_age: timedelta, is_ours: bool) -> Iterator[Failure]:
@@ -96,11 +153,58 @@ _NOT_OURS = (
 )
 
 
-def _last_run(last_run: dict[str, Any] | None) -> Iterator[Failure]:
+def _newest_incomplete(catalog: Catalog) -> Backup | None:
+    """The newest backup, if it is incomplete: of an older one, a complete backup has been made since."""
+    newest = catalog.newest(COMPLETE, INCOMPLETE)
+    return newest if newest is not None and newest.state == INCOMPLETE else None
+
+
+def _incomplete(catalog: Catalog) -> Iterator[Failure]:
+    backup = _newest_incomplete(catalog)
+    if backup is None:
+        return
+    failures = _failed_databases(catalog.last_run) if _is_of(catalog.last_run, backup) else {}
+    missing = backup.missing if backup.missing is not None else tuple(failures)
+    sentences = [_missing_database(name, failures.get(name, ""), catalog) for name in missing[:_NAMED]]
+    if len(missing) > _NAMED:
+        sentences.append(f"And {len(missing) - _NAMED} more")
+    yield Failure(
+        "incomplete",
+        f"expected all databases in the newest backup, found {backup.name} without {_some([*missing])}. "
+        f"{'. '.join(sentences) or 'Read the log of the last run'}",
+    )
+
+
+def _missing_database(name: str, failure: str, catalog: Catalog) -> str:
+    """Why a database is missing, what to do, and where it is."""
+    holder = catalog.newest_with(name)
+    place = f"the newest backup with it is {holder.name}" if holder else "no other backup is known to have it"
+    return f"{name}: {failure.rstrip('. ')}; {place}" if failure else f"{name}: {place}"
+
+
+def _failed_databases(last_run: dict[str, Any] | None) -> dict[str, str]:
+    """The databases that the last run could not dump: the error and what to do about it, by their names."""
+    result = {}
+    for failure in (last_run or {}).get("failed_databases") or []:
+        if isinstance(failure, dict) and isinstance(failure.get("database"), str):
+            # The lines after the first one of an error are details, such as the query.
+            texts = (str(failure[key]).partition("\n")[0] for key in ("error", "advice") if failure.get(key))
+            result[failure["database"]] = ". ".join(text.rstrip(". ") for text in texts)
+    return result
+
+
+def _is_of(last_run: dict[str, Any] | None, backup: Backup) -> bool:
+    """Whether the last run made this incomplete backup."""
+    run = last_run or {}
+    return run.get("backup_state") == INCOMPLETE and run.get("backup") == backup.name
+
+
+def _last_run(catalog: Catalog) -> Iterator[Failure]:
+    last_run, incomplete = catalog.last_run, _newest_incomplete(catalog)
     if last_run is None:
         return
     state = last_run.get("state")
-    if state in {"failed", "interrupted"}:
+    if state in _ENDED and not (incomplete is not None and _is_of(last_run, incomplete)):
         reason = last_run.get("reason") or "it ended before it could write its result"
         yield Failure("last_run", f"the last run, started {last_run.get('started')}, {_ENDED[state]}: {reason}")
     # Runs of earlier versions do not distinguish the two.
@@ -188,7 +292,7 @@ def _older(version: str, than: str) -> bool:
         return True
 
 
-def _space(catalog: Catalog) -> Iterator[Failure]:
+def _space(catalog: Catalog, growth: Growth | None) -> Iterator[Failure]:
     newest = catalog.newest()
     if newest is not None and catalog.free_bytes < newest.size_bytes:
         yield Failure(
@@ -196,6 +300,19 @@ def _space(catalog: Catalog) -> Iterator[Failure]:
             f"expected free space for another backup of {newest.size_bytes} bytes, found {catalog.free_bytes} bytes. "
             "Free some space, enlarge the volume, or keep fewer backups",
         )
+    elif growth is not None and growth.days_until_full is not None and growth.days_until_full < _FULL_DAYS:
+        yield Failure(
+            "space",
+            f"expected free space for at least {_FULL_DAYS} days, found {catalog.free_bytes} bytes, which are "
+            f"enough for {growth.days_until_full:.1f} days if the volume fills as before, by {growth.bytes_per_day} "
+            "bytes a day. Free some space, enlarge the volume, or keep fewer backups",
+        )
+
+
+def _server(last_run: dict[str, Any] | None) -> Iterator[Failure]:
+    """What the last run found out about the server's own health."""
+    for warning in (last_run or {}).get("server_warnings") or []:
+        yield Failure("server", str(warning))
 
 
 def _files(catalog: Catalog, is_ours: bool) -> Iterator[Failure]:

@@ -38,25 +38,44 @@ begins_section() {
     head -c 64 | tr -d '\r' | head -n 2 | grep -q -e '^-- Database "' -e '^-- PostgreSQL database dump$' -e '^\\connect '
 }
 
-# read_to_end [COMMAND ...]: decompresses standard input to its end; writes the last bytes (or the output of the command,
-# which reads the text) to `end` and the number of bytes to `count`.
-# dd counts at a tenth of the cost of a tee and a wc, if it prints the number (busybox's dd may not).
-read_to_end() {
-    [ $# -gt 0 ] || set -- tail -c 64
-    if dd if=/dev/null of=/dev/null 2>&1 | grep -q '^0 bytes'; then
-        stage check decompress | stage count dd bs=65536 | stage end "$@" >"$work/end"
-        sed -n 's/^\([0-9][0-9]*\) bytes .*/\1/p' "$work/count.err" >"$work/count"
+# find_counter: sets `dd_counts` to yes if dd prints how many bytes it has copied (busybox's may not): it counts at a tenth
+# of the cost of a tee and a wc.
+find_counter() {
+    dd_counts=no
+    if dd if=/dev/null of=/dev/null 2>&1 | grep -q '^0 bytes'; then dd_counts=yes; fi
+    export dd_counts
+}
+
+# count_bytes STAGE: copies standard input, and writes the number of bytes to $work/STAGE.
+count_bytes() {
+    [ -n "${dd_counts:-}" ] || find_counter
+    if [ "$dd_counts" = yes ]; then
+        stage "$1" dd bs=65536
+        while read -r number word _; do
+            case $word in bytes) printf '%s\n' "$number" ;; esac
+        done <"$work/$1.err" >"$work/$1"
     else
-        mkfifo "$work/count.fifo" || exit 1
-        stage count wc -c <"$work/count.fifo" >"$work/count" &
-        stage check decompress | stage text tee "$work/count.fifo" | stage end "$@" >"$work/end"
-        wait
+        rm -f "$work/$1.fifo"
+        mkfifo "$work/$1.fifo" || return 1
+        wc -c <"$work/$1.fifo" >"$work/$1" &
+        stage "$1" tee "$work/$1.fifo"
+        wait "$!"
     fi
 }
 
-# is_complete_dump: whether the text that was decompressed last ends with the completion marker.
+# read_to_end [COMMAND ...]: decompresses standard input to its end, for end_and_count.
+read_to_end() { stage check decompress | end_and_count "$@"; }
+
+# is_complete_dump: whether the text that was read last ends with the completion marker.
 is_complete_dump() {
     case $(tr '\000' '?' <"$work/end"; echo x) in *"${DUMP_END}x") ;; *) return 1 ;; esac
+}
+
+# end_and_count [COMMAND ...]: writes the last bytes of standard input (or the output of the command, which reads it) to
+# `end`, and the number of bytes to `count`.
+end_and_count() {
+    [ $# -gt 0 ] || set -- tail -c 160
+    count_bytes count | stage end "$@" >"$work/end"
 }
 
 # section_facts: prints the facts of sections.awk about the text on standard input.

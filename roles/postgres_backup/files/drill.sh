@@ -33,7 +33,7 @@ read_drill_configuration() {
 drill() {
     step=prepare step_began=$(now_epoch) step_seconds='' step_group='' watch_group='' server_group='' data=''
     started=$(now_iso) reason=null warnings='' backup='' bytes='' sha256='' server_version=''
-    databases=0 tables=0 rows=0 copied_rows=0 can_heal=null ended_by='' in_transactions=yes intermediate=no hash_checked=no
+    databases=0 missing_databases='' tables=0 rows=0 copied_rows=0 can_heal=null ended_by='' in_transactions=yes intermediate=no hash_checked=no
     : "${POSTGRES_BACKUP_DRILL_RESULT:=}"
     keep_streams
     on_failure=end_failed_drill
@@ -92,6 +92,9 @@ choose_backup() {
     esac
     sha256=$(json_field sha256 "$line" | tr -d '"')
     [ "$sha256" != null ] || sha256=''
+    # A JSON array of strings, each without quotation marks and backslashes or with these after a backslash.
+    missing_databases=$(printf '%s\n' "$line" | sed -n 's/.*"state":"incomplete".*,"missing":\(\[\("[^"\\]*\(\\.[^"\\]*\)*",*\)*\]\).*/\1/p')
+    [ -z "$missing_databases" ] || warn "the backup is incomplete: it lacks the databases ${missing_databases}, which the run could not dump"
     bytes=$(stat -c %s "$file")
     log "starting the restore drill of $backup, $(human_bytes "$bytes")"
 }
@@ -281,8 +284,8 @@ drill_result() {
     printf ',"signal":%s' "$(json_or_null "$ended_by")"
     printf ',"backup":%s,"bytes":%s,"sha256":%s,"seconds":{%s},"server_version":%s' "$(json_or_null "$backup")" \
         "${bytes:-null}" "$(json_or_null "$sha256")" "$step_seconds" "$(json_or_null "$server_version")"
-    printf ',"databases":%s,"tables":%s,"rows":%s,"copied_rows":%s,"can_heal":%s,"warnings":[%s],"script_version":"%s"}' \
-        "$databases" "$tables" "$rows" "$copied_rows" "$can_heal" "$warnings" "$VERSION"
+    printf ',"databases":%s,"missing_databases":%s,"tables":%s,"rows":%s,"copied_rows":%s,"can_heal":%s,"warnings":[%s],"script_version":"%s"}' \
+        "$databases" "${missing_databases:-[]}" "$tables" "$rows" "$copied_rows" "$can_heal" "$warnings" "$VERSION"
 }
 
 # end_failed_drill: $on_failure of a drill.
@@ -300,7 +303,7 @@ end_failed_drill() {
 # scheduled drill the state `running`.
 drill_prepare() {
     step_seconds='' warnings='' started=$(now_iso) reason=null backup='' bytes='' sha256='' server_version=''
-    databases=0 tables=0 rows=0 copied_rows=0 can_heal=null ended_by=''
+    databases=0 missing_databases='' tables=0 rows=0 copied_rows=0 can_heal=null ended_by=''
     read_configuration
     passwd=${TMPDIR:-/tmp}/passwd
     if ! message=$( { cat /etc/passwd 2>/dev/null || :; } >"$passwd" && chmod 0644 "$passwd" 2>&1); then

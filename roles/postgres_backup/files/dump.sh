@@ -1,224 +1,435 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# `backup.sh run`: dumps the server to a partial file on the volume, and reads it back from there.
+# `backup.sh run`: dumps the server part by part (the globals, each database, the end) to a partial file on the volume.
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files
 # shellcheck disable=SC2329 # stage() and hooks call functions by name
 
-# step_query_server: queries what the header and the result contain about the server. (pg_dumpall omits databases that do
-# not allow connections, and databases with a connection limit of -2, which an interrupted DROP DATABASE leaves: nothing
-# can connect to them.) It is a step, so that the time limit also ends a run whose server does not respond.
-step_query_server() {
-    PGCLIENTENCODING=UTF8 psql --no-psqlrc --no-password --tuples-only --no-align --quiet \
-        --dbname="$(connection "$POSTGRES_BACKUP_DATABASE")" --set=ON_ERROR_STOP=1 \
-        --command="SELECT current_setting('server_version')" \
-        --command="SELECT current_setting('server_version_num')" \
-        --command="SELECT floor(extract(epoch FROM clock_timestamp()))" \
-        --command="SELECT to_json(rolname::text) FROM pg_catalog.pg_roles WHERE oid = 10" \
-        --command="SELECT coalesce(json_agg(datname::text ORDER BY datname), '[]') FROM pg_catalog.pg_database
-            WHERE datconnlimit = -2 OR NOT datallowconn AND datname <> 'template0'" \
-        --command="SELECT coalesce(json_agg(datname::text ORDER BY datname), '[]') FROM pg_catalog.pg_database WHERE datconnlimit = -2" \
-        --command="SELECT string_agg('DROP DATABASE \"' || regexp_replace(replace(datname, '\"', '\"\"'), '[[:cntrl:]]', '?', 'g') || '\";', ' ')
-            FROM (SELECT datname::text FROM pg_catalog.pg_database WHERE datconnlimit = -2 ORDER BY datname LIMIT 5) AS first_ones" \
-        >"$work/answers" 2>"$work/psql.err"
-}
+# Files in $work, by which the processes of the dump exchange fields. An attempt is one start of a part's programs; they
+# are numbered from 0.
+#   attempts       a line for each attempt that has ended: ATTEMPT PART RESULT OFFSET LENGTH SECONDS; PART is the number of
+#                  a database (see step_list_databases), globals or end; RESULT is dumped, failed or dropped; OFFSET and LENGTH
+#                  are bytes of the partial file
+#   start.ATTEMPT  the offset at which the attempt begins, and its PART
+#   end.ATTEMPT    the offset at which it ended, or `failed`
+#   dump.ATTEMPT   the messages of a failed attempt; status.ATTEMPT is its exit status
+#   streams        a line for each stream: OFFSET END SHA256 of what was written to the partial file at a stretch. A part
+#                  that fails ends a stream: what it wrote is cut off.
+#   lost           exists when the server did not answer any more; contains the message
 
-# query_server: sets the variables about the server for the header and the result.
-query_server() {
-    run_group query_server
-    answer_epoch=$(now_epoch)
-    if [ "$step_status" -ne 0 ]; then
-        message=$(head -n 6 "$work/psql.err")
-        fail_by_postgres "the server does not answer" "${message:-psql ended $(status_in_words "$step_status")}" "$step_status"
-    fi
-    { IFS= read -r server_version; IFS= read -r server_version_num; IFS= read -r server_epoch; IFS= read -r superuser; IFS= read -r skipped
-        IFS= read -r invalid; IFS= read -r drop_invalid; } <"$work/answers"
-    # Names in an SQL_ASCII database may be in any encoding.
-    superuser=$(utf8 "$superuser") skipped=$(utf8 "$skipped") invalid=$(utf8 "$invalid") drop_invalid=$(utf8 "$drop_invalid")
-    if [ "$invalid" != '[]' ]; then
-        warn "not in the backup, because an interrupted DROP DATABASE left them invalid and nothing can connect to them any more: $invalid. Drop them: $drop_invalid"
-    fi
-    version_output=$(pg_dumpall --version 2>/dev/null)
-    client_status=$?
-    [ "$client_status" -lt 128 ] || fail "pg_dumpall failed" "pg_dumpall --version ended $(status_in_words "$client_status")" \
-        "It was killed. If the pod ran out of memory, raise the limit in postgres_backup_resources."
-    client_version=$(printf '%s\n' "$version_output" | sed -n 's/^pg_dumpall (PostgreSQL) \([^ ]*\).*/\1/p')
-    client_major=${client_version%%[!0-9]*}
-    if ! is_whole_number "$client_major" || ! is_whole_number "$server_version_num"; then
-        fail_with 2 "the versions cannot be compared" "pg_dumpall reports '$client_version', the server '$server_version'" \
-            "Use an image with PostgreSQL's own pg_dumpall."
-    fi
-    if [ "$client_major" -lt $((server_version_num / 10000)) ]; then
-        fail_with 2 "pg_dumpall is older than the server" "pg_dumpall $client_version, server $server_version" \
-            "Use an image of the server's major version: unset postgres_backup_image, or set it to one of PostgreSQL $((server_version_num / 10000))."
-    fi
-    clock_difference=$((answer_epoch - server_epoch))
-}
-
-write_header() {
-    cat >"$work/header" <<HEADER
--- Backup made by homelab.postgres_backup $VERSION
--- started: $started
--- server: $(json "$POSTGRES_BACKUP_HOST:$POSTGRES_BACKUP_PORT")
--- server version: $(json "$server_version")
--- pg_dumpall version: $(json "$client_version")
--- bootstrap superuser: $superuser
--- databases skipped: $skipped
---
-
-HEADER
-}
+# How often a part is dumped before it counts as failed, if another attempt may succeed, and for how long the run waits
+# for a server that restarts.
+PART_ATTEMPTS=3
+RESTART_SECONDS=${POSTGRES_BACKUP_RESTART_SECONDS:-60}
 
 dump() {
-    log "dumping every database to ${partial##*/}"
+    log "dumping $(grep -c "^[0-9]*${TAB}dump$TAB" "$work/databases") databases to ${partial##*/}"
     clear_stages
     run_group dump "$partial"
     explain_dump
     [ "$step_status" -eq 0 ] || fail "the dump was cut off" "its processes ended $(status_in_words "$step_status")" "Read the messages above."
-    is_complete_dump || fail "the dump is not complete" "pg_dumpall ended with status 0, but its text does not end with the completion marker ('-- PostgreSQL database cluster dump complete')" \
-        "Check whether the image has a wrapper around pg_dumpall, and check postgres_backup_extra_args."
-    remarks=$(stage_message_of dump)
-    [ -z "$remarks" ] || warn "pg_dumpall printed: $remarks"
-    sha256=$(cut -c 1-64 "$work/hash")
+    read_parts
+    backup_state=complete
+    [ "$failed_databases" -eq 0 ] || backup_state=incomplete
+    report_remarks
+    report_changes
     bytes=$(stat -c %s "$partial")
-    uncompressed_bytes=$(tr -d ' \n' <"$work/count")
     end_step dump "$(cat "$work/written")"
-    log "dumped: $(human_bytes "$uncompressed_bytes") of SQL, $(human_bytes "$bytes") compressed, flushed to the volume; the dump is complete"
+    log "dumped: $(human_bytes "$uncompressed_bytes") of SQL, $(human_bytes "$bytes") compressed, flushed to the volume; every part is complete"
 }
 
-# dump_text: prints the header and pg_dumpall's text.
-dump_text() {
-    cat "$work/header" || return 1
-    # Keepalives, which have no environment variable: they detect a server that has vanished.
-    set -- --no-password --database="$(connection "$POSTGRES_BACKUP_DATABASE")" \
-        --dbname="keepalives_idle=60 keepalives_interval=15 keepalives_count=8" --lock-wait-timeout="$lock_timeout_ms"
-    while IFS= read -r argument; do
-        if [ -n "$argument" ]; then set -- "$@" "$argument"; fi
-    done <<ARGUMENTS
-$POSTGRES_BACKUP_EXTRA_ARGS
-ARGUMENTS
-    pg_dumpall "$@"
-}
-
-# step_dump PARTIAL: dump → compressor → partial file, hashed on the way, then read back from the server. At the same time,
-# step_follow decompresses the growing file: it reads the file, so that the dump does not wait for the check.
-# dd writes the file: it reports a full volume, and flushes the file to the server.
-step_dump() {
-    mkfifo "$work/hash.fifo" || exit 1
-    stage hash sha256sum <"$work/hash.fifo" >"$work/hash" &
-    # The check must not slow down the dump.
-    if command -v nice >/dev/null 2>&1; then nice -n 19 sh "$SCRIPT" _step follow "$1" & else step_follow "$1" & fi
-    stage dump dump_text | stage compress compress | stage split tee "$work/hash.fifo" |
-        stage write dd ibs=65536 obs=1048576 conv=notrunc,fsync of="$1"
-    now_epoch >"$work/written"
-    if [ "$(stage_status_of dump)$(stage_status_of compress)$(stage_status_of write)" = 000 ]; then read_from_server "$1"; fi
-    wait
-}
-
-# step_follow PARTIAL: decompresses the partial file while it grows.
-step_follow() { stage follow follow "$1" | read_to_end; }
-
-# follow FILE: prints the file while it grows, until its writer has ended ($work/written exists).
-follow() {
-    blocks=0 has_ended=no
-    while [ "$has_ended" = no ]; do
-        if [ -e "$work/written" ]; then
-            has_ended=yes
-            copy_blocks "$1" "$blocks" || return
-        else
-            grown=$(($(stat -c %s "$1" 2>/dev/null || echo 0) / 1048576))
-            if [ "$grown" -gt "$blocks" ]; then
-                copy_blocks "$1" "$blocks" "count=$((grown - blocks))" || return
-                blocks=$grown
-            else
-                sleep 0.2 2>/dev/null || sleep 1
-            fi
-        fi
+# report_remarks: warns about what the dump programs printed although they succeeded.
+report_remarks() {
+    for remarks in "$work"/remarks.*; do
+        [ -s "$remarks" ] || continue
+        warn "a dump program printed: $(grep -v '^$' "$remarks" | head -n 6 | cut -c 1-400)"
+    done
+    for inspected in "$work"/inspect.[0-9]*; do
+        [ -e "$inspected" ] || continue
+        sed -n "s/^W$TAB//p" "$inspected" >"$work/inspection_warnings"
+        while IFS= read -r inspection_warning; do warn "$inspection_warning"; done <"$work/inspection_warnings"
     done
 }
 
-# copy_blocks FILE SKIP [OPERAND]: prints blocks of 1 MiB of the file; prints messages only if it fails.
-copy_blocks() {
-    dd if="$1" bs=1048576 skip="$2" ${3:+"$3"} 2>"$work/follow.dd"
-    copy_status=$?
-    [ "$copy_status" -eq 0 ] || cat "$work/follow.dd" >&2
-    return "$copy_status"
+# step_dump PARTIAL: dumps every part. Each is compressed into a gzip member of its own. At the same time, step_follow
+# decompresses the growing file: it reads the file, so that the dump does not wait for the check.
+step_dump() {
+    : >"$work/attempts" && : >"$work/streams" || exit 1
+    # The check must not slow down the dump.
+    if command -v nice >/dev/null 2>&1; then nice -n "$FOLLOW_NICENESS" sh "$SCRIPT" _step follow "$1" & else step_follow "$1" & fi
+    step_inspect 2>"$work/inspect.err" &
+    inspector=$!
+    attempt=0 part=globals tries=1 stream_offset=0
+    printf '%s\n' "$attempt $part $tries" >"$work/next"
+    while :; do
+        write_stream "$1" || break
+        [ -e "$work/failed" ] || break
+        cut_failed_part "$1" || break
+        rm -f "$work/failed"
+    done
+    now_epoch >"$work/written"
+    kill "$inspector" 2>/dev/null
+    if [ "$(stage_status_of compress)$(stage_status_of write)" = 00 ]; then read_from_server "$1"; fi
+    wait
 }
 
-# read_from_server FILE: hashes the file, bypassing this machine's page cache if the file system allows it.
-read_from_server() {
-    if dd if="$1" of=/dev/null bs=4096 count=1 iflag=direct 2>/dev/null; then
-        echo direct >"$work/read_mode"
-        stage read dd if="$1" bs=1048576 iflag=direct | stage read_hash sha256sum >"$work/volume_hash"
-    else
-        echo cached >"$work/read_mode"
-        stage read dd if="$1" bs=1048576 | stage read_hash sha256sum >"$work/volume_hash"
+# write_stream PARTIAL: dumps parts from $work/next on, to the last one or to one that fails.
+# dd writes the file: it reports a full volume, and flushes the file to the server.
+write_stream() {
+    rm -f "$work/hash.fifo"
+    mkfifo "$work/hash.fifo" || exit 1
+    stage hash sha256sum <"$work/hash.fifo" >"$work/hash" &
+    hasher=$!
+    dump_parts "$stream_offset" | stage split tee "$work/hash.fifo" | stage write dd bs=65536 conv=fsync >>"$1"
+    wait "$hasher"
+    [ "$(stage_status_of split)$(stage_status_of write)$(stage_status_of hash)" = 000 ] || return 1
+    stream_end=$(cat "$work/stream_end" 2>/dev/null) || return 1
+    printf '%s %s %s\n' "$stream_offset" "$stream_end" "$(cut -c 1-64 "$work/hash")" >>"$work/streams"
+}
+
+# cut_failed_part PARTIAL: cuts off what the part that failed has written. What was written before it is hashed again:
+# the stream's hash contains the part that failed.
+cut_failed_part() {
+    written_end=$(stat -c %s "$1")
+    sed -i '$d' "$work/streams"
+    [ "$(hash_of_range "$1" "$stream_offset" "$written_end")" = "$(cut -c 1-64 "$work/hash")" ] || {
+        printf '%s\n' "the file on the volume is not what was written" >"$work/changed"
+        return 1
+    }
+    if [ "$stream_end" -gt "$stream_offset" ]; then
+        printf '%s %s %s\n' "$stream_offset" "$stream_end" "$(hash_of_range "$1" "$stream_offset" "$stream_end")" >>"$work/streams"
     fi
+    dd if=/dev/null of="$1" bs=1 seek="$stream_end" 2>"$work/write.err" || {
+        echo 1 >"$work/write.status"
+        return 1
+    }
+    stream_offset=$stream_end
 }
 
-# dump_errors: prints the errors among pg_dumpall's messages: without earlier warnings, and only the first line of queries.
-dump_errors() {
-    [ -s "$work/dump.err" ] || return 0
-    awk '
-        BEGIN { is_wanted = is_shown = 1 }
-        /^pg_dump(all)?: / {
-            if ($2 != "detail:" && $2 != "hint:") is_wanted = $2 != "warning:" && $2 != "info:"
-            if (is_wanted) print
-            is_shown = is_wanted && $0 !~ /: [Qq]uery was: /
-            next
+# hash_of_range FILE OFFSET END
+hash_of_range() {
+    dd if="$1" bs=1048576 iflag=skip_bytes,count_bytes,fullblock skip="$2" count=$(($3 - $2)) 2>/dev/null | sha256sum | cut -c 1-64
+}
+
+# dump_parts OFFSET: prints the compressed parts from $work/next on; ends at the first one that fails, and then creates
+# $work/failed. The offset is that of its output in the partial file. Writes the end of the last complete part to stream_end.
+dump_parts() {
+    offset=$1
+    read -r attempt part tries <"$work/next"
+    printf '%s\n' "$offset" >"$work/stream_end"
+    if [ "$part" = globals ]; then
+        dump_part globals globals_text || return
+        part=0
+    fi
+    if [ "$part" != end ]; then
+        while IFS=$TAB read -r number state octal json_name oid arguments _ <&3; do
+            [ "$state" = dump ] && [ "$number" -ge "$part" ] || continue
+            [ "$number" = "$part" ] || tries=1
+            if [ -e "$work/lost" ]; then
+                skip_part "$number"
+                continue
+            fi
+            inspect_first "$number" || continue
+            dump_part "$number" database_text || return
+        done 3<"$work/databases"
+    fi
+    dump_part end end_text
+}
+
+# inspect_first NUMBER: waits for the inspection of a database (inspect.sh); fails if it says that it must not be dumped.
+inspect_first() {
+    while [ ! -e "$work/inspect.$1" ]; do
+        kill -0 "$inspector" 2>/dev/null || break
+        sleep 0.05 2>/dev/null || sleep 1
+    done
+    [ -e "$work/inspect.$1" ] || return 0
+    ! grep -q "^R$TAB" "$work/inspect.$1"
+}
+
+# skip_part NUMBER: a database that is not dumped, because the server is lost.
+skip_part() { printf '%s %s failed 0 0 0\n' - "$1" >>"$work/attempts"; }
+
+# dump_part PART FUNCTION: prints the compressed text of a part, which the function prints.
+dump_part() {
+    began=$(now_epoch)
+    printf '%s %s\n' "$offset" "$1" >"$work/start.$attempt.new"
+    mv "$work/start.$attempt.new" "$work/start.$attempt"
+    run_stage dump "$2" | stage compress compress | count_bytes size
+    seconds=$(($(now_epoch) - began))
+    if [ "$(stage_status_of compress)$(stage_status_of size)" != 00 ]; then return 1; fi
+    read -r length <"$work/size"
+    if [ "$(stage_status_of dump)" = 0 ]; then
+        printf '%s %s dumped %s %s %s\n' "$attempt" "$1" "$offset" "$length" "$seconds" >>"$work/attempts"
+        offset=$((offset + length))
+        printf '%s\n' "$offset" >"$work/end.$attempt.new"
+        mv "$work/end.$attempt.new" "$work/end.$attempt"
+        printf '%s\n' "$offset" >"$work/stream_end"
+        [ ! -s "$work/dump.err" ] || cp "$work/dump.err" "$work/remarks.$attempt"
+        attempt=$((attempt + 1)) tries=1
+        [ "$seconds" -lt 10 ] || [ -z "${json_name:-}" ] || log "dumped $json_name, $(human_bytes "$length") compressed, in $seconds s"
+        return 0
+    fi
+    end_failed_attempt "$1"
+    return 1
+}
+
+# end_failed_attempt PART: decides what comes next after a part that failed: the same one again, or the next one.
+end_failed_attempt() {
+    cp "$work/dump.err" "$work/dump.$attempt"
+    printf '%s\n' failed >"$work/end.$attempt"
+    : >"$work/failed"
+    cp "$work/dump.status" "$work/status.$attempt"
+    explain_attempt "$attempt"
+    next_attempt=$((attempt + 1))
+    if [ "$1" = globals ]; then
+        printf '%s %s failed 0 0 %s\n' "$attempt" "$1" "$seconds" >>"$work/attempts"
+        # Without roles and tablespaces, there is no backup.
+        rm -f "$work/failed"
+        return
+    fi
+    # Not only the session may be gone.
+    [ "$fault_passes" = no ] || await_server
+    case $error in *'does not exist'*) take_new_name "$1" && return ;; esac
+    if [ ! -e "$work/lost" ] && [ "$tries" -lt "$PART_ATTEMPTS" ] && [ "$fault_passes" = yes ]; then
+        log "$json_name could not be dumped and is tried again: $(printf '%s\n' "$error" | head -n 1)"
+        printf '%s %s %s\n' "$next_attempt" "$1" "$((tries + 1))" >"$work/next"
+        return
+    fi
+    printf '%s %s failed 0 0 %s\n' "$attempt" "$1" "$seconds" >>"$work/attempts"
+    log "$json_name could not be dumped: $(printf '%s\n' "$error" | head -n 1)"
+    printf '%s %s 1\n' "$next_attempt" "$(($1 + 1))" >"$work/next"
+}
+
+# explain_attempt ATTEMPT: sets `error` to the message of a failed attempt, and the variables of postgres_fault.
+explain_attempt() {
+    error=$(pg_dump_errors "$work/dump.$1")
+    read -r attempt_status <"$work/status.$1"
+    # The only message of a killed process may be the shell's "Killed".
+    if [ -z "$error" ] || [ "$attempt_status" = "$SIGKILL_STATUS" ]; then
+        error="the dump program ended $(status_in_words "$attempt_status")${error:+: $error}"
+    fi
+    postgres_fault "$error" "$attempt_status"
+}
+
+# take_new_name PART: decides what comes next if the database has another name by now, or was dropped; else it fails.
+take_new_name() {
+    step_current_name "$oid" || return 1
+    IFS=$TAB read -r new_octal new_json_name <"$work/current" || new_octal=
+    if [ -z "$new_octal" ]; then
+        printf '%s %s dropped 0 0 %s\n' "$attempt" "$1" "$seconds" >>"$work/attempts"
+        log "$json_name was dropped during the run"
+        printf '%s %s 1\n' "$next_attempt" "$(($1 + 1))" >"$work/next"
+        return 0
+    fi
+    [ "$new_octal" != "$octal" ] || return 1
+    log "$json_name was renamed to $new_json_name during the run"
+    NUMBER=$1 OCTAL=$new_octal NAME=$new_json_name awk -F "$TAB" -v OFS="$TAB" '
+        $1 == ENVIRON["NUMBER"] { $3 = ENVIRON["OCTAL"]; $4 = ENVIRON["NAME"] } { print }' "$work/databases" >"$work/databases.new" &&
+        mv "$work/databases.new" "$work/databases"
+    printf '%s %s %s\n' "$next_attempt" "$1" "$((tries + 1))" >"$work/next"
+}
+
+# await_server: waits for a server that has lost a connection: a crash of one session makes it restart. Creates
+# $work/lost if it does not answer in time.
+await_server() {
+    waited=0
+    while ! psql --no-psqlrc --no-password --tuples-only --no-align --quiet --dbname="$(connection "$POSTGRES_BACKUP_DATABASE")" \
+        --command='SELECT 1' >/dev/null 2>"$work/lost.err"; do
+        if [ "$waited" -ge "$RESTART_SECONDS" ]; then
+            mv "$work/lost.err" "$work/lost"
+            return
+        fi
+        [ "$waited" -gt 0 ] || log "the server does not answer; waiting for $RESTART_SECONDS s at most"
+        sleep 3
+        waited=$((waited + 3))
+    done
+}
+
+# globals_text: prints the header, and what pg_dumpall prints before the first database.
+globals_text() {
+    cat "$work/header" || return 1
+    set -- --globals-only --no-password --database="$(connection "$POSTGRES_BACKUP_DATABASE")" \
+        --dbname="$KEEPALIVES" --lock-wait-timeout="$lock_timeout_ms"
+    [ "$no_role_passwords" = no ] || set -- "$@" --no-role-passwords
+    while IFS= read -r argument; do
+        [ -z "$argument" ] || set -- "$@" "$argument"
+    done <<ARGUMENTS
+$globals_args
+ARGUMENTS
+    { pg_dumpall "$@"; echo $? >"$work/globals.status"; } | without_end || return 1
+    return "$(cat "$work/globals.status")"
+}
+
+# Keepalives, which have no environment variable: they detect a server that has vanished.
+KEEPALIVES="keepalives_idle=60 keepalives_interval=15 keepalives_count=8"
+
+# without_end: prints the text of `pg_dumpall --globals-only` without its end, with the statements that --clean has before
+# the globals ($work/drops), and the title of the databases; fails if it does not end as a complete dump does.
+without_end() {
+    awk -v drops="$work/drops" '
+        NR > 5 { print kept[NR % 5] }
+        { kept[NR % 5] = $0 }
+        NR > 5 && kept[(NR - 1) % 5] ~ /^SET standard_conforming_strings = / && $0 == "" && !dropped++ {
+            while ((getline line < drops) > 0) after = after line "\n"
+            if (after != "") { kept[NR % 5] = "\n" substr(after, 1, length(after) - 1) }
         }
-        is_shown
-    ' "$work/dump.err" | head -n 6 | cut -c 1-400
+        END {
+            # Two lines of dashes around the marker, then an empty line, after an empty line.
+            if (NR < 5 || kept[(NR - 3) % 5] != "--" || kept[(NR - 2) % 5] != "-- PostgreSQL database cluster dump complete" || kept[(NR - 1) % 5] != "--" || kept[NR % 5] != "") {
+                print "pg_dumpall: error: its text does not end with the completion marker (-- PostgreSQL database cluster dump complete)" > "/dev/stderr"
+                exit 1
+            }
+            print kept[(NR - 4) % 5]
+            print "--\n-- Databases\n--\n"
+        }'
 }
 
-# explain_dump: fails with the cause if a process of the dump failed. The cause of several failures is the one nearest to
-# the volume: a broken pipe (SIGPIPE) or the script's SIGTERM is a consequence.
+# database_text: prints the section of the database $octal, as pg_dumpall does.
+database_text() {
+    database_named "$octal"
+    title=$(printf '%s.' "$database" | tr '\n\r' '  ')
+    printf -- '--\n-- Database "%s" dump\n--\n\n' "${title%.}" || return 1
+    set -- --no-password --format=plain --lock-wait-timeout="$lock_timeout_ms" --dbname="$(connection "$database" "$KEEPALIVES")"
+    case $database in
+        template1 | postgres)
+            # They exist in every server.
+            if [ "$output_clean" = yes ]; then
+                set -- --clean --create "$@"
+            else
+                printf '\\connect %s\n\n' "$database" || return 1
+            fi ;;
+        *) set -- --create "$@" ;;
+    esac
+    own_arguments=
+    [ "$arguments" = - ] || own_arguments=$(printf '%b' "$arguments")
+    while IFS= read -r argument; do
+        [ -z "$argument" ] || set -- "$@" "$argument"
+    done <<ARGUMENTS
+$database_args
+$own_arguments
+ARGUMENTS
+    pg_dump "$@"
+}
+
+# end_text: prints the end of the dump; before it, the names of databases that could not be dumped.
+end_text() {
+    missing_databases
+    if [ "$missing_names" != '[]' ]; then
+        printf -- '--\n-- Databases that could not be dumped: %s\n--\n\n' "$(printf '%s\n' "$missing_names" | utf8_lines | ascii_json)" || return 1
+    fi
+    printf -- '--\n%s' "$DUMP_END"
+}
+
+# refusals: prints NUMBER KIND of each database that the inspection refuses (inspect.sh).
+refusals() {
+    set -- "$work"/inspect.[0-9]*
+    [ -e "$1" ] || return 0
+    grep -H "^R$TAB" "$@" | sed "s/^.*inspect\.\([0-9]*\):R$TAB/\1 /"
+}
+
+# missing_databases: sets `missing_names`, the JSON names of databases that should be in the backup and are not.
+missing_databases() {
+    refusals >"$work/refusals"
+    missing_names=$(awk -v FS="$TAB" '
+        FILENAME ~ /attempts$/ { split($0, field, " "); if (field[3] ~ /^d/) is_dumped[field[2]] = 1; next }
+        FILENAME ~ /refusals$/ { split($0, field, " "); if (field[2] == "provider") is_dumped[field[1]] = 1; next }
+        $2 == "dump" && !($1 in is_dumped) { printf "%s%s", (count++ ? "," : "["), $4 }
+        END { print count ? "]" : "[]" }' "$work/attempts" "$work/refusals" "$work/databases")
+}
+
+# explain_dump: fails with the cause if a process of the dump failed, or the globals. The cause of several failures is the
+# one nearest to the volume: a broken pipe (SIGPIPE) or the script's SIGTERM is a consequence.
 explain_dump() {
+    [ ! -e "$work/changed" ] || fail_changed "$(cat "$work/changed")"
     cause=
-    for name in write follow compress check hash split count text end dump; do
+    for name in write follow compress check hash split count text end size; do
         status=$(stage_status_of "$name")
         case $status in
             0 | "$SIGPIPE_STATUS" | "$SIGTERM_STATUS" | none) ;;
             *) cause=$name; break ;;
         esac
     done
+    # The follower fails because of what it reads.
+    if [ "$cause" = follow ]; then
+        for name in check count text end; do
+            case $(stage_status_of "$name") in
+                0 | "$SIGPIPE_STATUS" | "$SIGTERM_STATUS" | none) ;;
+                *) cause=$name status=$(stage_status_of "$name"); break ;;
+            esac
+        done
+        [ ! -e "$work/endless" ] || explain_endless_part "$(cat "$work/endless")"
+    fi
+    if [ "$cause" != write ] && grep -q ' globals failed ' "$work/attempts" 2>/dev/null; then explain_globals; fi
     if [ -z "$cause" ]; then
-        for name in write follow compress check hash split count end dump; do
+        for name in write follow compress hash split size; do
             [ "$(stage_status_of "$name")" = 0 ] || fail "the dump was cut off" \
                 "$name ended $(status_in_words "$(stage_status_of "$name")")" "Its processes were killed: check the pod's events and the node's log."
         done
         return 0
     fi
-    message=
-    [ "$cause" != dump ] || message=$(dump_errors)
-    [ -n "$message" ] || message=$(stage_message_of "$cause")
+    message=$(stage_message_of "$cause")
     # The only message of a killed process may be the shell's "Killed".
     if [ -z "$message" ] || [ "$status" = "$SIGKILL_STATUS" ]; then
         message="$cause ended $(status_in_words "$status")${message:+: $message}"
     fi
     case $cause in
         write | follow | split) fail_write "$message" ;;
-        dump) fail_by_postgres "pg_dumpall failed" "$message" "$status" ;;
-        compress) fail "the compressor $compressor failed" "$message" "Its memory limit may be too small (postgres_backup_resources), or the program is broken: try another postgres_backup_compressor." ;;
+        compress | size) fail "the compressor $compressor failed" "$message" "Its memory limit may be too small (postgres_backup_resources), or the program is broken: try another postgres_backup_compressor." ;;
         check | count | text | end) fail "the compressed dump cannot be read back" "$message" "The compressor $compressor wrote something that is not gzip: try another postgres_backup_compressor." ;;
         *) fail "the dump could not be hashed" "$message" "Read the message; the image's sha256sum may be broken." ;;
     esac
 }
 
-# read_back: fails if the hash of the file on the volume is not that of the data written.
-read_back() {
-    read_mode=$(cat "$work/read_mode" 2>/dev/null)
-    for name in read read_hash; do
-        [ "$(stage_status_of "$name")" = 0 ] || fail "the backup cannot be read back from the volume" \
-            "$(stage_message_of "$name"; status_in_words "$(stage_status_of "$name")")" "Check the storage behind the volume."
-    done
-    volume_hash=$(cut -c 1-64 "$work/volume_hash")
-    [ "$volume_hash" = "$sha256" ] || fail "the volume does not hold what was written" \
-        "sha256 $sha256 was written, $volume_hash was read back" "The storage is not reliable, or the file was changed: check the disks, memory and network of the NAS."
-    end_step read_back
-    case $read_mode in
-        direct) log "read back from the server, bypassing this machine's cache: the hash matches" ;;
-        *) log "read back (this file system does not allow bypassing the cache): the hash matches" ;;
+explain_globals() {
+    # pg_dumpall's status: the one of its attempt may be that of without_end.
+    cp "$work/globals.status" "$work/status.0" 2>/dev/null
+    [ "$(cat "$work/status.0")" != 0 ] || echo 1 >"$work/status.0"
+    explain_attempt 0
+    fail_with "$fault_status" "pg_dumpall failed on the roles and tablespaces" "$error" "$fault_advice"
+}
+
+# explain_endless_part PART
+explain_endless_part() {
+    case $1 in
+        globals | end) endless_part="the text of the $1" endless_program=pg_dumpall ;;
+        *) endless_part="the text of $(name_of_database "$1")" endless_program=pg_dump ;;
     esac
+    fail "the dump is not complete" "$endless_program ended with status 0, but $endless_part does not end as it must" \
+        "Check whether the image has a wrapper around $endless_program, and check postgres_backup_extra_args and postgres_backup_dump_args."
+}
+
+# name_of_database NUMBER: prints its name in JSON.
+name_of_database() { awk -F "$TAB" -v number="$1" '$1 == number { print $4 }' "$work/databases"; }
+
+# read_parts: writes a line for each part to $work/parts, in the order of the text:
+#   PART RESULT OFFSET LENGTH TEXT_OFFSET TEXT_LENGTH SECONDS ATTEMPT
+# RESULT is dumped, failed, excluded, dropped, not_accessible (closed, invalid, or refused by the inspection) or provider; `-` where
+# there is no value. Sets `uncompressed_bytes`, `missing_names`, `failed_parts` (numbers of databases) and `dumped_databases`
+# (how many). Fails if no database was dumped.
+read_parts() {
+    missing_databases
+    uncompressed_bytes=0 dumped_databases=0
+    while read -r attempt part result offset length seconds; do
+        [ "$result" = dumped ] || continue
+        read -r text_length <"$work/checked.$attempt"
+        printf '%s dumped %s %s %s %s %s %s\n' "$part" "$offset" "$length" "$uncompressed_bytes" "$text_length" "$seconds" "$attempt"
+        uncompressed_bytes=$((uncompressed_bytes + text_length))
+        case $part in globals | end) ;; *) dumped_databases=$((dumped_databases + 1)) ;; esac
+    done <"$work/attempts" >"$work/dumped"
+    awk '
+        FILENAME ~ /dumped$/ { line[$1] = $0; next }
+        FILENAME ~ /attempts$/ { if ($3 != "dumped") { seconds[$2] = $6; attempt[$2] = $1; outcome[$2] = $3 }; next }
+        FILENAME ~ /refusals$/ { refusal[$1] = $2; next }
+        !begun++ { print line["globals"] }
+        {
+            if ($1 in line) print line[$1]
+            else if ($2 != "dump") print $1, ($2 == "excluded" ? "excluded" : "not_accessible"), "- - - - 0 -"
+            else if ($1 in refusal) print $1, refusal[$1], "- - - - 0 -"
+            else if (outcome[$1] == "dropped") print $1, "dropped", "- - - -", seconds[$1], "-"
+            else print $1, "failed", "- - - -", seconds[$1] + 0, ($1 in attempt ? attempt[$1] : "-")
+        }
+        END { print line["end"] }' "$work/dumped" "$work/attempts" "$work/refusals" "$work/databases" >"$work/parts"
+    explain_failed_databases
+    if [ "$dumped_databases" -eq 0 ]; then fail_without_databases; fi
 }

@@ -42,16 +42,41 @@ json() {
 }
 
 # utf8 TEXT: TEXT without control characters; in a line that is not UTF-8 (RFC 3629) only ASCII is left.
-utf8() {
-    printf '%s\n' "$1" | tr '\011' ' ' | tr '\001-\010\013-\037\177' '[?*]' | awk '
+utf8() { printf '%s\n' "$1" | tr '\011' ' ' | utf8_lines; }
+
+# utf8_lines: copies lines without control characters; in a line that is not UTF-8 only ASCII is left.
+utf8_lines() {
+    tr '\001-\010\013-\037\177' '[?*]' | awk '
         BEGIN {
             tail = "[\200-\277]"
             valid = "^([\001-\177]|[\302-\337]" tail "|\340[\240-\277]" tail "|[\341-\354\356\357]" tail tail \
                 "|\355[\200-\237]" tail "|\360[\220-\277]" tail tail "|[\361-\363]" tail tail tail \
                 "|\364[\200-\217]" tail tail ")*$"
         }
+        !/[\200-\377]/ { print; next }
         $0 !~ valid { gsub(/[\200-\377]/, "?") }
         { print }'
+}
+
+# ascii_json: copies JSON with \u escapes instead of characters that are not ASCII (RFC 8259, section 7). Its input is UTF-8.
+ascii_json() {
+    awk '
+        BEGIN { for (i = 128; i < 256; i++) code[sprintf("%c", i)] = i }
+        !/[\200-\377]/ { print; next }
+        {
+            line = ""
+            while (match($0, /[\200-\377]/)) {
+                line = line substr($0, 1, RSTART - 1)
+                first = code[substr($0, RSTART, 1)]
+                bytes = first >= 240 ? 4 : first >= 224 ? 3 : 2
+                value = first - (bytes == 4 ? 240 : bytes == 3 ? 224 : 192)
+                for (i = 1; i < bytes; i++) value = value * 64 + code[substr($0, RSTART + i, 1)] - 128
+                if (value < 65536) line = line sprintf("\\u%04x", value)
+                else line = line sprintf("\\u%04x\\u%04x", 55296 + int((value - 65536) / 1024), 56320 + (value - 65536) % 1024)
+                $0 = substr($0, RSTART + bytes)
+            }
+            print line $0
+        }'
 }
 
 # json_or_null TEXT

@@ -7,16 +7,17 @@
 # shellcheck disable=SC2329 # stage() and hooks call functions by name
 
 run() {
-    step=prepare step_began=$(now_epoch) step_seconds='' step_group='' watch_group='' partial=''
+    step=prepare run_began=$(now_epoch) step_began=$(now_epoch) step_seconds='' step_group='' watch_group='' partial=''
     started=$(now_iso) attempts='' warnings='' deleted=0 skipped='[]' invalid='[]'
     publishing=no pending_signal='' ended_by='' ended_at_start=no
     final_name='' sha256='' bytes='' uncompressed_bytes='' server_version='' client_version='' read_mode='' can_list=no
+    backup_state='' dumped_databases='' failed_list='' failed_databases=0 excluded='[]' inaccessible_databases='' free=''
     keep_streams
     on_failure=end_failed_run
     catch_signals end_run_by_signal TERM INT HUP USR1
     read_configuration
     read_server_configuration
-    require_tools psql pg_dumpall awk cp cut dd find grep gzip head mkfifo mktemp sed sha256sum sort stat sync tail tee touch tr
+    require_tools psql pg_dump pg_dumpall awk cp cut dd find grep gzip head mkfifo mktemp sed sha256sum sort stat sync tail tee touch tr
     require_work_folder
     time_of_name=$(date -u +%Y-%m-%d-%H%M%S)
 
@@ -30,19 +31,29 @@ run() {
     step=check_unchecked
     check_unchecked
     step=retention
-    retain
+    # Nothing is deleted after a run that failed.
+    [ "$failed_databases" -gt 0 ] || retain
     end_step retention
 
     end_watch
     # A signal after this point does not change the result.
     trap '' TERM INT HUP USR1
+    if [ "$failed_databases" -gt 0 ]; then end_incomplete_run; fi
     recovered_from=$reason reason=null last_reason=null
     succeeded=$(run_result succeeded)
-    write_last_run "$succeeded" || warn "last-run.json could not be written"
+    write_last_run "$succeeded" || warn "${last_run_file##*/} could not be written"
+    record_in_history succeeded null
     write_termination_message "$succeeded" run_result succeeded
     log "OK: $final_name, $(human_bytes "$bytes"), verified; $deleted deleted by retention"
     printf '%s\n' "$succeeded"
     clean_up
+}
+
+# end_incomplete_run: the backup is published, but databases are missing in it.
+end_incomplete_run() {
+    case $failed_databases in 1) incomplete_what="1 database" ;; *) incomplete_what="$failed_databases databases" ;; esac
+    case $dumped_databases in 1) dumped_what="the other one is" ;; *) dumped_what="the other $dumped_databases are" ;; esac
+    fail_with "$failed_status" "$incomplete_what could not be dumped; $dumped_what in $final_name" "$failed_text" "$first_advice"
 }
 
 prepare() {
@@ -68,7 +79,7 @@ prepare() {
     end_step prepare
 }
 
-# take_over_earlier_attempt: reads from last-run.json the result of an earlier attempt of this Job, or of an interrupted
+# take_over_earlier_attempt: reads from the record of the last run the result of an earlier attempt of this Job, or of an interrupted
 # run. It sets `attempts` last: after a signal, end_failed_run calls it again if `attempts` is empty.
 take_over_earlier_attempt() {
     this_attempt=1 reason=null last_reason=null recovered_from=null earlier_last_reason=null
@@ -100,8 +111,8 @@ remove_stale_partials() {
     find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name ".$name_pattern.$POSTGRES_BACKUP_POD.partial" \
         -o -name ".$name_pattern.$(printf '%.58s' "${POSTGRES_BACKUP_JOB:-/}-")?????.partial" \
         -o \( -name ".$name_pattern.*.partial" -mmin +1440 \) \) -exec rm -f {} + 2>/dev/null
-    find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name '.last-run.json.*' -o -name ".$name_pattern.sha256.*" \
-        -o -name ".$name_pattern.damaged.*" \) -mmin +1440 -exec rm -f {} + 2>/dev/null
+    find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name ".$POSTGRES_BACKUP_NAME.last-run.json.*" -o -name '.last-run.json.*' -o -name ".$name_pattern.sha256.*" \
+        -o -name ".$name_pattern.json.*" -o -name ".$name_pattern.damaged.*" \) -mmin +1440 -exec rm -f {} + 2>/dev/null
 }
 
 # step_watch MAIN SECONDS PARTIAL: keeps the heartbeat of the run, and ends the run by SIGUSR1 at its time limit.
@@ -118,17 +129,17 @@ step_watch() {
     kill -USR1 "$1"
 }
 
-# heartbeat MAIN PARTIAL: each minute, touches last-run.json and logs the progress.
+# heartbeat MAIN PARTIAL: each minute, touches the record of the run and logs the progress.
 heartbeat() {
     minutes=0
     while sleep 60 && kill -0 "$1" 2>/dev/null; do
         minutes=$((minutes + 1))
-        [ ! -e "$POSTGRES_BACKUP_DIR/last-run.json" ] || touch "$POSTGRES_BACKUP_DIR/last-run.json" 2>/dev/null
+        [ ! -e "$last_run_file" ] || touch "$last_run_file" 2>/dev/null
         bytes=$(stat -c %s "$2" 2>/dev/null) && log "still running after $minutes min; $(human_bytes "$bytes") written"
     done
 }
 
-# publish: writes the checksum file, then renames the partial file. The checksum file reserves the name: two runs in the
+# publish: writes the checksum file and the manifest, then renames the partial file. The checksum file reserves the name: two runs in the
 # same second make two backups.
 publish() {
     chmod "$file_mode" "$partial" 2>/dev/null || warn "the volume does not allow setting the mode of a file to $file_mode"
@@ -150,9 +161,15 @@ publish() {
         rm -f "$checksum_file" 2>/dev/null
         fail_write "$message" "$write_fault"
     fi
-    chmod "$file_mode" "$checksum_file" 2>/dev/null || :
+    manifest_file=$POSTGRES_BACKUP_DIR/$candidate.json
+    rm -f "$manifest_file" 2>/dev/null
+    if ! write_manifest "$manifest_file" "$candidate"; then
+        rm -f "$manifest_file" "$checksum_file" 2>/dev/null
+        fail_write "$message" "$write_fault"
+    fi
+    chmod "$file_mode" "$checksum_file" "$manifest_file" 2>/dev/null || :
     if [ -n "$pending_signal" ]; then
-        rm -f "$checksum_file" 2>/dev/null
+        rm -f "$manifest_file" "$checksum_file" 2>/dev/null
         publishing=no
         end_run_by_signal "$pending_signal"
     fi
@@ -160,7 +177,7 @@ publish() {
     if ln "$partial" "$POSTGRES_BACKUP_DIR/$candidate" 2>/dev/null; then
         rm -f "$partial"
     elif [ -e "$POSTGRES_BACKUP_DIR/$candidate" ] || ! message=$(mv "$partial" "$POSTGRES_BACKUP_DIR/$candidate" 2>&1); then
-        rm -f "$checksum_file" 2>/dev/null
+        rm -f "$manifest_file" "$checksum_file" 2>/dev/null
         fail_write "${message:-$candidate appeared during the run}"
     fi
     partial=
@@ -169,7 +186,7 @@ publish() {
     publishing=no
     [ -z "$pending_signal" ] || end_run_by_signal "$pending_signal"
     end_step publish
-    log "published as $final_name with its checksum file"
+    log "published as $final_name with its checksum file and its manifest"
 }
 
 # next_second TIME.sql.gz: prints the time in the name plus one second.
@@ -189,6 +206,7 @@ retain() {
     listing >"$work/listing" || { warn "retention was skipped: the volume could not be listed"; return 0; }
     delete_planned
     [ -z "$not_deleted" ] || warn "retention could not delete:$not_deleted"
+    [ -z "$brake_reason" ] || warn "retention was held back: $brake_reason. $brake_advice"
 }
 
 # fail_write MESSAGE [FAULT]: fails because a file could not be written; FAULT is `write_fault` of write_text.
@@ -217,8 +235,16 @@ run_result() {
     printf ',"seconds":{%s},"server_version":%s,"client_version":%s,"compressor":%s,"read_back":%s' "$step_seconds" \
         "$(json_or_null "$server_version")" "$(json_or_null "$client_version")" "$(json_or_null "${compressor:-}")" \
         "$(json_or_null "$read_mode")"
+    printf ',"backup_state":%s,"databases":%s,"failed_databases":[%s],"excluded_databases":%s,"inaccessible_databases":[%s]' \
+        "$(json_or_null "$backup_state")" "${dumped_databases:-null}" "$failed_list" "$excluded" "$inaccessible_databases"
     printf ',"skipped_databases":%s,"invalid_databases":%s,"deleted":%s,"warnings":[%s],"script_version":"%s"}' \
         "$skipped" "$invalid" "$deleted" "$warnings" "$VERSION"
+}
+
+# record_in_history STATE REASON: adds this run to the history; REASON is JSON.
+record_in_history() {
+    append_history "$(history_entry run "$1" "$started" "$(($(now_epoch) - run_began))" "$final_name" "$backup_state" \
+        "$bytes" "$uncompressed_bytes" "$deleted" "$2")"
 }
 
 # end_failed_run: $on_failure of a run: writes the result, and reports the older backups.
@@ -230,9 +256,10 @@ end_failed_run() {
     elif [ "$ended_at_start" = no ]; then last_reason=$this_reason
     else last_reason=$earlier_last_reason
     fi
-    if [ -z "$final_name" ]; then sha256='' bytes='' uncompressed_bytes=''; fi
+    if [ -z "$final_name" ]; then sha256='' bytes='' uncompressed_bytes='' backup_state=''; fi
     failed_result=$(run_result failed)
-    write_last_run "$failed_result" || log "last-run.json could not be written: the volume does not allow it"
+    write_last_run "$failed_result" || log "${last_run_file##*/} could not be written: the volume does not allow it"
+    record_in_history failed "$this_reason"
     printf '%s\n' "$failed_result"
     write_termination_message "$failed_result" run_result failed
     report_older_backups

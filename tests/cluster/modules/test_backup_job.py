@@ -212,8 +212,7 @@ def test_job_without_a_result_is_a_failure(ansible: Ansible, installed: dict[str
     found = ansible.module("backup_job", **installed)
     assert (found["failed"], found["job"], found["result"], found["proven"]) == (True, "by-hand", None, False)
     assert (
-        "is complete, but its result is missing" in found["msg"]
-        and "last-run.json on the volume has none" in found["msg"]
+        "is complete, but its result is missing" in found["msg"] and "the volume has no record of a run" in found["msg"]
     )
 
 

@@ -131,6 +131,7 @@ def test_changed_variables_change_the_objects(
 ) -> None:
     with_more: dict[str, Any] = {
         "extra_args": ["--no-comments"],
+        "exclude_table_data": [{"database": "shop*", "table": "public.log"}, {"database": "$(HOME)", "table": "*.*"}],
         "network_policy": True,
         "node_selector": {"kubernetes.io/os": "linux"},
         "pod_annotations": {"note": "one"},
@@ -143,8 +144,13 @@ def test_changed_variables_change_the_objects(
     again = ansible.site(**role_variables_with_files, **with_more)
     assert (again.status, again.changed) == (0, 0), again.output
     assert any(line.startswith("Restore drills: schedule 0 4 * * 0") for line in again.summary)
+    left_out = 'postgres_backup_exclude_table_data: [{"database": "shop*", "table": "public.log"}, '
+    assert any(line.startswith(f"Dumped with {left_out}") for line in again.summary)
+    assert left_out in (ansible.folder / RUNBOOK).read_text()
     kubectl("create", "job", f"--from=cronjob/{DRILL}", "a-drill", "-n", namespace)
     assert environment(namespace)["POSTGRES_BACKUP_EXTRA_ARGS"] == "--no-comments"
+    patterns = environment(namespace)["POSTGRES_BACKUP_EXCLUDE_TABLE_DATA"]
+    assert patterns == "shop*\tpublic.log\n$$(HOME)\t*.*"
     assert f"name: {DRILL}" in (ansible.folder / CRONJOB).read_text()
 
     files = {path: (ansible.folder / path).read_text() for path in (PVC, CRONJOB, README, RUNBOOK)}

@@ -113,7 +113,7 @@ def test_killed_in_the_middle_and_started_again(sandbox: Sandbox) -> None:
 # A call of each step that the step cannot do without, and a pattern of its arguments.
 _STEPS = {
     "prepare": ("psql", "*"),
-    "dump": ("pg_dumpall", "--no-password*"),
+    "dump": ("pg_dump", "*--no-password*"),
     "read_back": ("dd", "if=*/.* of=/dev/null *"),
     "publish": ("ln", "*"),
 }
@@ -148,7 +148,7 @@ def test_ended_at_each_step_then_the_retry(sandbox: Sandbox, step: str) -> None:
     record = _record(sandbox)
     assert record == sandbox.termination == outcome.result
     assert "SIGTERM" in record["reason"] and f"in the step: {step}" in record["reason"]
-    published = {record["backup"], f"{record['backup']}.sha256"} if step == "publish" else set()
+    published = {f"{record['backup']}{suffix}" for suffix in ("", ".sha256", ".json") if step == "publish"}
     assert without(snapshot(sandbox.volume), *RECORDS, *published) == before
     assert {path.name for path in sandbox.backup_files()} - {os.fsdecode(name) for name in before} == {
         name for name in published if name.endswith(".gz")

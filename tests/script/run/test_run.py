@@ -23,8 +23,11 @@ from ..support.combinations import Combination, program, under_all
 from ..support.sandbox import Json, Outcome, Sandbox
 from ..support.script_files import copy_script
 from ..support.server import HOST, SUPERUSER, Server
-from ..support.volume import END, LAST_RUN, RECORDS, backup_name, created, give, put_backup, snapshot, without
+from ..support.volume import END, RECORDS, backup_name, created, give, put_backup, snapshot, without
 from ..support.workspace import SERVER_UID, Workspace
+
+# More deletions than one backup explains: the brake of retention allows them.
+MANY_DELETIONS = {"POSTGRES_BACKUP_MAX_DELETIONS": "100"}
 
 # What no awk has a part in.
 
@@ -84,7 +87,12 @@ def odd_server(workspace: Workspace, template: Server) -> Iterator[Server]:
 @under_all
 def test_what_lies_on_the_volume(good: GoodRun) -> None:
     volume, path = good.sandbox.volume, good.path
-    assert {entry.name for entry in volume.iterdir()} == {path.name, f"{path.name}.sha256", LAST_RUN}
+    assert {entry.name for entry in volume.iterdir()} == {
+        path.name,
+        f"{path.name}.sha256",
+        f"{path.name}.json",
+        *RECORDS,
+    }
     assert good.begun <= created(path.name, good.sandbox.name) <= datetime.now(UTC)
     assert path.stat().st_mode & 0o7777 == 0o640
     _check_checksum_file(path)
@@ -192,16 +200,16 @@ def test_a_run_and_prunes_at_once(sandbox: Sandbox) -> None:
     for name in names:
         put_backup(sandbox.volume, name)
     give(sandbox.volume, sandbox.uid)
-    run = sandbox.start("run")
+    run = sandbox.start("run", env=MANY_DELETIONS)
     prunes = []
     while run.poll() is None:
-        prunes.append(sandbox.finish(sandbox.start("prune")).check())
+        prunes.append(sandbox.finish(sandbox.start("prune", env=MANY_DELETIONS)).check())
     result = sandbox.finish(run).check().result
     sandbox.assert_nothing_left()
     assert len(prunes) > 1
     kept = [result["backup"], *names[:6]]
     assert sorted(path.name for path in sandbox.volume.iterdir()) == sorted(
-        [LAST_RUN, *kept, *(f"{name}.sha256" for name in kept)]
+        [*RECORDS, *kept, *(f"{name}.sha256" for name in kept), f"{result['backup']}.json"]
     )
 
 
@@ -215,7 +223,7 @@ def test_seven_are_kept_after_eight_runs(sandbox: Sandbox) -> None:
     names = [result["backup"] for result in results]
     assert [path.name for path in sandbox.backup_files()] == names[:0:-1]
     assert [result["deleted"] for result in results] == [0] * 7 + [1]
-    assert len(list(sandbox.volume.iterdir())) == 15
+    assert len(list(sandbox.volume.iterdir())) == 7 * 3 + len(RECORDS)
 
 
 @under_all
@@ -224,7 +232,7 @@ def test_retention_of_days_after_a_run(sandbox: Sandbox) -> None:
     for day in range(1, 31):
         put_backup(sandbox.volume, backup_name(sandbox.name, now - timedelta(days=day)))
     give(sandbox.volume, sandbox.uid)
-    result = sandbox.run("run").check().result
+    result = sandbox.run("run", env=MANY_DELETIONS).check().result
     assert result["deleted"] == 24
     kept = [backup_name(sandbox.name, now - timedelta(days=day)) for day in range(1, 7)]
     assert [path.name for path in sandbox.backup_files()] == [result["backup"], *kept]
@@ -296,7 +304,9 @@ def test_extra_arguments_go_to_pg_dumpall_one_a_line(sandbox: Sandbox) -> None:
     extra = '--exclude-database="Mixed"*\n--no-role-passwords\n'
     sandbox.run("run", env={"POSTGRES_BACKUP_EXTRA_ARGS": extra}).check()
     dump = _dump(_only_backup(sandbox))
-    assert sample.NAME.encode() not in dump
+    header, _, body = dump.partition(b"\n--\n\n")
+    assert f"-- databases excluded: {json.dumps([sample.NAME])}".encode() in header
+    assert sample.NAME.encode() not in body
     assert b"SCRAM-SHA-256" not in dump
     assert b"transactions" in dump
 
@@ -355,7 +365,7 @@ def test_retention_with_a_clock_that_is_nearly_right(sandbox: Sandbox, off_by: i
         put_backup(sandbox.volume, backup_name(sandbox.name, now - timedelta(days=day)))
     give(sandbox.volume, sandbox.uid)
     sandbox.freeze_clock(now.timestamp() + off_by)
-    assert sandbox.run("run", env={"POSTGRES_BACKUP_KEEP_DAILY": "0"}).check().result["deleted"] == 5
+    assert sandbox.run("run", env={"POSTGRES_BACKUP_KEEP_DAILY": "0", **MANY_DELETIONS}).check().result["deleted"] == 5
 
 
 def test_a_header_cannot_be_broken_by_a_name(sandbox: Sandbox, fresh_server: Server) -> None:
@@ -418,7 +428,7 @@ def test_the_script_is_replaced_in_the_middle(sandbox: Sandbox) -> None:
     give(sandbox.volume, sandbox.uid)
     assert sandbox.server is not None
     with sandbox.server.locked("users", "app"):
-        process = sandbox.start("run")
+        process = sandbox.start("run", env=MANY_DELETIONS)
         sandbox.wait_until(lambda: bool(sandbox.partials()), "a partial file", process)
         for path in folder.iterdir():
             path.write_text("BEGIN { exit 9 }\n" if path.suffix == ".awk" else "echo replaced; exit 9\n" * 9999)

@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from .sandbox import Outcome, Sandbox
 from .server import PASSWORD
-from .volume import RECORDS, Entry, backup_name, give, put_backup, snapshot, without
+from .volume import END, RECORDS, Entry, backup_name, give, put_backup, snapshot, without
 
 
 def fill_volume(sandbox: Sandbox, number: int = 10) -> dict[bytes, Entry]:
@@ -37,6 +41,45 @@ def assert_failed(sandbox: Sandbox, outcome: Outcome, before: dict[bytes, Entry]
         assert word.lower() in outcome.log.lower(), outcome.log
     assert_explains(outcome.log, newest(before))
     assert PASSWORD not in outcome.log + outcome.out
+
+
+def assert_incomplete(
+    sandbox: Sandbox, outcome: Outcome, before: dict[bytes, Entry], missing: list[str], *words: str, code: int = 2
+) -> Path:
+    """The run failed for these databases, and the others are in a backup that says so; nothing was deleted."""
+    assert outcome.code == code, outcome.log
+    sandbox.assert_nothing_left()
+    result = sandbox.last_run
+    assert result is not None
+    assert sandbox.termination == result == outcome.result
+    assert (result["state"], result["backup_state"]) == ("failed", "incomplete"), outcome.log
+    assert [entry["database"] for entry in result["failed_databases"]] == missing
+    assert all(entry["error"] and entry["advice"] for entry in result["failed_databases"])
+    path = sandbox.volume / result["backup"]
+    manifest = json.loads(path.with_name(f"{path.name}.json").read_text())
+    assert (manifest["state"], manifest["missing"]) == ("incomplete", missing)
+    assert len(manifest["dumped"]) == result["databases"] > 0
+    files = [path.name, f"{path.name}.sha256", f"{path.name}.json"]
+    assert without(snapshot(sandbox.volume), *RECORDS, *files) == before
+    data = path.read_bytes()
+    assert hashlib.sha256(data).hexdigest() == result["sha256"] == manifest["sha256"]
+    text = gzip.decompress(data)
+    names = json.dumps(missing, separators=(",", ":"))
+    assert text.endswith(f"\n--\n-- Databases that could not be dumped: {names}\n--\n\n".encode() + END)
+    for part in manifest["parts"]:
+        if part["result"] == "dumped":
+            member = data[part["offset_bytes"] : part["offset_bytes"] + part["length_bytes"]]
+            begin, length = part["text_offset_bytes"], part["text_length_bytes"]
+            assert gzip.decompress(member) == text[begin : begin + length], part
+        else:
+            assert part["offset_bytes"] is None
+    for word in words:
+        assert word.lower() in result["reason"].lower(), result["reason"]
+        assert word.lower() in outcome.log.lower(), outcome.log
+    if before:
+        assert_explains(outcome.log, newest(before))
+    assert PASSWORD not in outcome.log + outcome.out
+    return path
 
 
 def assert_explains(log: str, newest: str) -> None:

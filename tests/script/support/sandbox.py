@@ -115,6 +115,7 @@ class Sandbox:
             **POLICY,
             "POSTGRES_BACKUP_TIME_LIMIT": "10m",
             "POSTGRES_BACKUP_EXTRA_ARGS": "",
+            "POSTGRES_BACKUP_RESTART_SECONDS": "2",
             "POSTGRES_BACKUP_EXPECTED_MOUNT": "",
             "POSTGRES_BACKUP_POD": "postgres-backup-29000000-abcde",
             "POSTGRES_BACKUP_JOB": "postgres-backup-29000000",

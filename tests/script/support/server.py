@@ -64,6 +64,12 @@ def _start_as_server(command: list[str], output: IO[bytes]) -> subprocess.Popen[
     )
 
 
+def _give_to_server(data: Path) -> None:
+    for folder, _, files in os.walk(data):
+        for path in [folder, *(os.path.join(folder, name) for name in files)]:
+            os.chown(path, SERVER_UID, SERVER_UID)
+
+
 class Server:
     """One PostgreSQL server; its data directory is made by `create` or copied by `clone`."""
 
@@ -93,10 +99,29 @@ class Server:
         """A server, not started, on a copy of this one's data; this one must not be running."""
         assert self._process is None
         shutil.copytree(self.data, directory / "data", symlinks=True)
-        for folder, _, files in os.walk(directory / "data"):
-            for path in [folder, *(os.path.join(folder, name) for name in files)]:
-                os.chown(path, SERVER_UID, SERVER_UID)
+        _give_to_server(directory / "data")
         return Server(self.programs, directory)
+
+    def standby(self, directory: Path) -> Server:
+        """A streaming standby of this server, not started; it has this server's configuration."""
+        copy = [
+            str(self.programs.path("pg_basebackup")),
+            "-D",
+            str(directory / "data"),
+            "-R",
+            "-c",
+            "fast",
+            "--no-sync",
+        ]
+        result = subprocess.run(copy, env=self.environment(), capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stderr
+        _give_to_server(directory / "data")
+        return Server(self.programs, directory)
+
+    def configure(self, *lines: str) -> None:
+        """Append lines to postgresql.conf."""
+        with open(self.data / "postgresql.conf", "a") as configuration:
+            configuration.write("".join(f"{line}\n" for line in lines))
 
     def start(self) -> Self:
         for _ in range(5):

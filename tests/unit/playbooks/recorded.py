@@ -59,6 +59,18 @@ WELL: dict[str, dict[str, Any]] = {
         "log": [],
     },
     "backup_prune": {"changed": False, "deleted": [], "freed_bytes": 0, "backups": []},
+    # In check mode, so that the role, which needs a cluster, is left out.
+    "backup_user": {
+        "changed": True,
+        "role": "postgres_backup",
+        "secret_name": "postgres-backup-user",
+        "secret_key": "password",
+        "secret_exists": False,
+        "administrator": {"user": "postgres", "secret_name": "postgres-postgresql", "secret_key": "postgres-password"},
+        "password": "created",
+        "rights": {"login": True},
+        "granted_databases": [],
+    },
     "restore_database": {
         "changed": True,
         "rows": 3,

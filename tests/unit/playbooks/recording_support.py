@@ -27,6 +27,7 @@ MODULES = {
     "ensure": "backup_job",
     "prune": "backup_prune",
     "restore": "restore_database",
+    "set_up": "backup_user",
     "drill": "restore_drill",
 }
 

@@ -48,10 +48,17 @@ def given(words: list[str]) -> dict[str, str]:
 
 NAMES = sorted(path.stem for path in PLAYBOOKS.glob("*.yml"))
 HEADERS = [header for name in NAMES for header in headers(name)]
-TRUE = {"true": True}
+BOOLEANS = {"true": True, "false": False}
 # What becomes of each variable: the module's option, and its value where the variable is left out.
 BECOMES: dict[str, dict[str, tuple[str, str, Any]]] = {
     "backup_now": {"postgres_backup_max_age": ("backup_job", "max_age", None)},
+    "backup_user": {
+        "postgres_backup_user_role": ("backup_user", "role", "postgres_backup"),
+        "postgres_backup_user_secret_name": ("backup_user", "secret_name", None),
+        "postgres_backup_user_rotate": ("backup_user", "rotate", False),
+        "postgres_backup_user_bypass_rls": ("backup_user", "bypass_rls", True),
+        "postgres_backup_user_large_objects": ("backup_user", "large_objects", True),
+    },
     "drill": {"postgres_backup_drill_backup": ("backup_fetch", "backup", None)},
     "restore": {
         "postgres_backup_restore_database": ("restore_database", "database", None),
@@ -77,7 +84,7 @@ def option(calls: list[Call], module: str, name: str) -> Any:
 
 
 def value(text: str) -> Any:
-    return TRUE.get(text, text)
+    return BOOLEANS.get(text, text)
 
 
 def changing(calls: list[Call]) -> set[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from plugins.module_utils._script.backup_user import FILES as BACKUP_USER
 from plugins.module_utils._script.drill import FILES as DRILL
 from plugins.module_utils._script.reader import FILES as READER
 from plugins.module_utils._script.restore import FILES as RESTORE
@@ -23,6 +24,7 @@ JOBS = {
     "reader": (READER, ["list", "prune"]),
     "drill": (DRILL, ["_drill_prepare", "drill"]),
     "restore": (RESTORE, ["_restore"]),
+    "backup_user": (BACKUP_USER, ["_backup_user"]),
 }
 
 

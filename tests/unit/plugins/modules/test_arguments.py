@@ -12,6 +12,8 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[4]
+# What an argument specification does not have.
+_ONLY_DOCUMENTED = frozenset({"description", "suboptions", "version_added"})
 CLUSTER = "kubernetes.core.k8s_auth_options"
 
 
@@ -41,7 +43,7 @@ def specification(options: dict[str, Any]) -> dict[str, Any]:
     """The documented options as an argument specification."""
     specified = {}
     for name, option in options.items():
-        specified[name] = {key: one for key, one in option.items() if key not in {"description", "suboptions"}}
+        specified[name] = {key: one for key, one in option.items() if key not in _ONLY_DOCUMENTED}
         if "suboptions" in option:
             specified[name]["options"] = specification(option["suboptions"])
     return specified

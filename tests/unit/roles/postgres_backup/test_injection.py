@@ -52,6 +52,10 @@ BASE: dict[str, Any] = {
     "postgres_backup_nfs": {"server": "nas", "path": "/x"},
     "postgres_backup_ssl_ca": {"secret": "ca"},
     "postgres_backup_sslmode": "require",
+    # One is left when a pattern excludes the other.
+    "postgres_backup_databases": ["x", "other"],
+    "postgres_backup_exclude_tables": [{"database": "x", "table": "x"}],
+    "postgres_backup_exclude_table_data": [{"database": "x", "table": "x"}],
     "__postgres_backup_server": SERVER,
 }
 NFS = "postgres_backup_nfs"
@@ -70,8 +74,8 @@ def in_option(others: dict[str, Any], name: str, make: Make) -> Make:
     return lambda text: {**others, name: make(text)}
 
 
-def in_list(make: Make) -> Make:
-    return lambda text: [make(text)]
+def in_list(make: Make, others: list[Any]) -> Make:
+    return lambda text: [make(text), *others]
 
 
 def shapes(option: dict[str, Any], base: Any = None) -> Iterator[Make]:
@@ -85,8 +89,8 @@ def shapes(option: dict[str, Any], base: Any = None) -> Iterator[Make]:
         yield lambda text: {text: "1"}
         yield lambda text: {"x": text}
     elif kind == "list":
-        for make in shapes({"type": option["elements"]}):
-            yield in_list(make)
+        for make in shapes({**option, "type": option["elements"]}, (base or [None])[0]):
+            yield in_list(make, (base or [])[1:])
     else:
         beginning = "/" if str(base).startswith("/") else ""
         yield lambda text: f"{beginning}{text}"
@@ -181,8 +185,13 @@ def token(number: int) -> str:
 def test_hostile_values_are_mostly_refused() -> None:
     """The rest are free texts; a new variable in this list needs a reason."""
     assert {shape.name for shape, text in accepted() if SHELL in text} == {
+        "postgres_backup_restore_user",
         "postgres_backup_user",
         "postgres_backup_database",
+        "postgres_backup_databases",
+        "postgres_backup_exclude_databases",
+        "postgres_backup_exclude_tables",  # the database; tables have patterns
+        "postgres_backup_exclude_table_data",
         "postgres_backup_drill_settings",
         "postgres_backup_nfs",  # its path and its mount options
         "postgres_backup_image",

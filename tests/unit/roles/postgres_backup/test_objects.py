@@ -154,6 +154,50 @@ def test_kubernetes_expands_nothing_in_the_values() -> None:
     assert variables["POSTGRES_BACKUP_EXTRA_ARGS"] == "--exclude-database=a$$b\n--no-comments"
 
 
+def test_what_to_dump_is_one_entry_a_line() -> None:
+    variables = environment(
+        postgres_backup_databases=["shop*", "größe"],
+        postgres_backup_exclude_databases=["$(PGPASSWORD)"],
+        postgres_backup_exclude_tables=[{"database": "shop", "table": 'public."Old $x"'}],
+        postgres_backup_exclude_table_data=[
+            {"database": "*", "table": "*.session"},
+            {"database": "a b", "table": "\U0001f4be"},
+        ],
+        postgres_backup_dump_args=["-N", "cache", {"database": "shop", "args": ["-vE", "UTF8"]}, "--no-comments"],
+        postgres_backup_extra_args=["--role", "backup"],
+        postgres_backup_max_deletions=12,
+        postgres_backup_allow_deletions="2026-12-31",
+    )
+    names = [name for name in environment() if name in variables]
+    assert {name: value for name, value in variables.items() if name not in names} == {
+        "POSTGRES_BACKUP_DATABASES": "shop*\ngröße",
+        "POSTGRES_BACKUP_EXCLUDE_DATABASES": "$$(PGPASSWORD)",
+        "POSTGRES_BACKUP_EXCLUDE_TABLES": 'shop\tpublic."Old $$x"',
+        "POSTGRES_BACKUP_EXCLUDE_TABLE_DATA": "*\t*.session\na b\t\U0001f4be",
+        "POSTGRES_BACKUP_DUMP_ARGS": (
+            "*\t--exclude-schema=cache\nshop\t--verbose\nshop\t--encoding=UTF8\n*\t--no-comments"
+        ),
+        "POSTGRES_BACKUP_EXTRA_ARGS": "--role=backup",
+        "POSTGRES_BACKUP_MAX_DELETIONS": "12",
+        "POSTGRES_BACKUP_ALLOW_DELETIONS": "2026-12-31",
+    }
+
+
+def test_the_variables_that_determine_what_is_dumped_are_named_if_they_are_set() -> None:
+    assert evaluate("{{ __postgres_backup_selection }}") == {}
+    exclude = [{"database": "shop", "table": "log"}]
+    selection = evaluate(
+        "{{ __postgres_backup_selection }}",
+        postgres_backup_exclude_tables=exclude,
+        postgres_backup_extra_args=["--no-comments"],
+        postgres_backup_max_deletions=3,
+    )
+    assert selection == {
+        "postgres_backup_exclude_tables": exclude,
+        "postgres_backup_extra_args": ["--no-comments"],
+    }
+
+
 def test_values_as_text_from_the_command_line() -> None:
     made = objects(
         postgres_backup_suspend="yes",

@@ -109,6 +109,49 @@ REFUSED: list[tuple[str, Any]] = [
         ]
     ],
     *[
+        (f"postgres_backup_{name}", value)
+        for name in ["databases", "exclude_databases"]
+        for value in ["shop", [""], ["a\tb"], ["a\n"], [2024], [None], [["shop"]], {"shop": True}]
+    ],
+    *[("postgres_backup_exclude_databases", value) for value in [["*"], ["shop", "**"]]],
+    *[
+        (f"postgres_backup_{name}", value)
+        for name in ["exclude_tables", "exclude_table_data"]
+        for value in [
+            {"database": "shop", "table": "log"},
+            ["public.log"],
+            [{"table": "log"}],
+            [{"database": "shop", "table": "log", "schema": "public"}],
+            [{"database": "", "table": "log"}],
+            [{"database": "a\tb", "table": "log"}],
+            [{"database": "shop", "table": ""}],
+            [{"database": "shop", "table": ["log"]}],
+            [{"database": "shop", "table": "a\nb"}],
+            [{"database": "shop", "table": "a.b.c.d"}],
+            [{"database": "shop", "table": '"log'}],
+        ]
+    ],
+    *[
+        ("postgres_backup_dump_args", value)
+        for value in [
+            "--no-comments",
+            [""],
+            ["--nothing"],
+            ["--schema"],
+            ["--table=users"],
+            [{"database": "shop"}],
+            [{"database": "shop", "args": "--no-comments"}],
+            [{"database": "shop", "args": ["--clean"]}],
+            [{"database": "a\nb", "args": ["--no-comments"]}],
+            [1],
+        ]
+    ],
+    *[("postgres_backup_max_deletions", value) for value in [0, -1, "many", 100001, True]],
+    *[
+        ("postgres_backup_allow_deletions", value)
+        for value in ["tomorrow", "2026-02-30", "20261231", "31.12.2026", "2026-12-31\n", True]
+    ],
+    *[
         ("postgres_backup_file_mode", mode)
         for mode in ["", "640", 416, "0o640", "0440", "0240", "u=rw", "0648", "00640"]
     ],
@@ -215,6 +258,16 @@ ACCEPTED: list[tuple[str, Any]] = [
     *[("postgres_backup_user", name) for name in ["postgres", "My-Admin", "o'neil $(x)"]],
     *[("postgres_backup_ssl_ca", value) for value in [{"secret": "a"}, {"config_map": "a", "key": "root.pem"}]],
     ("postgres_backup_extra_args", ["--exclude-database=scratch*", "--no-comments", "--lock-wait-timeout", "5min"]),
+    *[("postgres_backup_databases", value) for value in [["shop"], ["shop_?", "o'neil $(x)"]]],
+    ("postgres_backup_exclude_databases", ["scratch*"]),
+    ("postgres_backup_exclude_tables", [{"database": "shop", "table": 'public."Log"'}]),
+    ("postgres_backup_exclude_table_data", [{"database": "*", "table": "*.*"}]),
+    *[
+        ("postgres_backup_dump_args", value)
+        for value in [["--exclude-schema", "cache"], [{"database": "shop", "args": ["--no-comments", "-Ncache"]}]]
+    ],
+    *[("postgres_backup_max_deletions", value) for value in ["", 1, "90"]],
+    *[("postgres_backup_allow_deletions", value) for value in ["", "2026-12-31"]],
     *[("postgres_backup_file_mode", mode) for mode in ["0600", "0640", "0644", "0770"]],
     ("postgres_backup_keep_last", 0),
     ("postgres_backup_keep_weekly", "4"),
@@ -293,7 +346,19 @@ def test_good_values_are_accepted(cases: list[Case]) -> None:
 
 def test_an_argument_that_pg_dumpall_has_not_is_refused_with_the_reason() -> None:
     (message,) = refusals(postgres_backup_extra_args=["--exclude-table-data=public.log", "--clean=yes"])
-    assert "(--exclude-table-data is an option of pg_dump that pg_dumpall does not have; --clean takes no" in message
+    assert (
+        "(--exclude-table-data is set by another variable of the role: "
+        'postgres_backup_exclude_table_data: [{"database": "*", "table": "public.log"}]; --clean takes no value)'
+    ) in message
+
+
+def test_options_that_the_image_does_not_have_are_refused_with_its_version() -> None:
+    (message,) = refusals(postgres_backup_image="postgres:15.3", postgres_backup_dump_args=["--no-policies"])
+    assert message == (
+        "postgres_backup_dump_args: expected options of pg_dump 15, which the image postgres:15.3 has; "
+        "found others: --no-policies is in PostgreSQL 18 and newer, not in 15"
+    )
+    assert refusals(postgres_backup_image="registry/backup:latest", postgres_backup_dump_args=["--no-policies"]) == []
 
 
 def test_a_policy_that_keeps_nothing_is_refused() -> None:

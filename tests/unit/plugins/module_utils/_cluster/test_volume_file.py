@@ -65,8 +65,10 @@ class Local:
         if done.returncode:
             raise CommandFailedError("failed", done.returncode, done.stderr.decode())
 
-    def answer(self, command: Sequence[str]) -> bytes:
-        return b"".join(self.output(command))
+    def answer(self, command: Sequence[str], limit_bytes: int = 1 << 20) -> bytes:
+        answer = b"".join(self.output(command))
+        assert len(answer) <= limit_bytes
+        return answer
 
 
 @pytest.fixture(params=["coreutils", "busybox"])
@@ -101,6 +103,16 @@ def test_file_names_are_never_parsed_by_a_shell(volume: Path, name: str) -> None
     for length in (1, 4096, len(DATA)):
         assert file.sha256(length) == hashlib.sha256(DATA[:length]).hexdigest()
     assert {path.name for path in volume.iterdir()} == {name}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_manifest_is_read(volume: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(volume_file, "LIMIT_BYTES", 3_000_000)
+    (volume / name).write_bytes(DATA)
+    file = VolumeFile(replaceable(volume), name)
+    assert file.manifest() == ""
+    (volume / f"{name}.json").write_text("{}" + " x" * 2_000_000)
+    assert file.manifest() == ("{}" + " x" * 2_000_000)[:3_000_000].strip()
 
 
 def test_a_backup_that_is_gone(volume: Path) -> None:

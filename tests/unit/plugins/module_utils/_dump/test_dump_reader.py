@@ -129,6 +129,25 @@ def test_header_of_the_script_is_read() -> None:
     assert partial(failure(b"\n" + HEADER + CLUSTER[:100])).header is None
 
 
+LEFT_OUT = b"""-- databases excluded: ["old", "a\\nb"]
+-- left out on request: {"tables": [{"database": "*", "table": "public.log"}], "later": 1}
+--
+"""
+
+
+def test_header_names_what_was_left_out_on_request() -> None:
+    header = read(HEADER.replace(b"--\n\n", LEFT_OUT + b"\n") + CLUSTER).header
+    assert header is not None
+    assert header.databases_skipped == ('closed "shop"',)
+    assert header.databases_excluded == ("old", "a\nb")
+    assert header.left_out == {"tables": [{"database": "*", "table": "public.log"}], "later": 1}
+    assert json.loads(json.dumps(header.to_dict()))["databases_excluded"] == ["old", "a\nb"]
+    odd = read(
+        HEADER.replace(b"--\n\n", b"-- databases excluded: 1\n-- left out on request: []\n--\n\n") + CLUSTER
+    ).header
+    assert odd is not None and (odd.databases_excluded, odd.left_out) == ((), None)
+
+
 @pytest.mark.parametrize("text", [HEADER + CLUSTER, ONE_DATABASE], ids=["cluster", "database"])
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 64, 999])
 def test_chunks_change_nothing(text: bytes, size: int) -> None:

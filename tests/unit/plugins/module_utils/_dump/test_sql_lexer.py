@@ -277,6 +277,7 @@ def test_rows_of_inserts_as_the_reference_counts_them(
 def test_long_texts_are_not_kept(monkeypatch: pytest.MonkeyPatch, begin: bytes, middle: bytes, end: bytes) -> None:
     monkeypatch.setattr(sql_lexer, "HEAD_BYTES", 4096)
     monkeypatch.setattr(sql_lexer, "LINE_BYTES", 2048)
+    monkeypatch.setattr(sql_lexer, "COMMENT_BYTES", 2048)
     recorder = Recorder()
     lexer = SqlLexer(recorder, MARKERS)
     recorder.lexer = lexer

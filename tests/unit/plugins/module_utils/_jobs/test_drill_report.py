@@ -255,3 +255,10 @@ def test_missing_partition_is_a_difference() -> None:
     expected: Tables = {("s", "root"): 0, ("s", "leaf"): 3}
     (failure,) = compare(parse_report(lines), Expected.parse(contents_of({"app": expected})))
     assert failure.message == "the table s.leaf in the database 'app': expected it, with 3 rows, found none"
+
+
+def test_databases_that_the_run_could_not_dump_are_not_expected() -> None:
+    expected = Expected.parse({**contents_of({"app": {}}), "missing": ["sick"]})
+    assert expected.missing == ("sick",)
+    assert compare(report_of({"app": {}}), expected) == []
+    assert Expected.parse(contents_of({"app": {}})).missing == ()

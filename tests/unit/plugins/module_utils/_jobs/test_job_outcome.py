@@ -76,6 +76,42 @@ def test_failed_job(operation: Operation, arguments: Any, words: str) -> None:
     assert words in text
 
 
+INCOMPLETE = {
+    "state": "failed",
+    "reason": "the log has this reason",
+    "backup": "b-2026-11-22-020000.sql.gz",
+    "backup_state": "incomplete",
+    "failed_databases": [
+        {
+            "database": "sick",
+            "error": "invalid page in block 0.\npg_dump: detail: Query was: x",
+            "advice": "Restore it from a backup.",
+        },
+        {"database": "locked", "error": "permission denied", "advice": ""},
+    ],
+}
+
+
+def test_run_that_made_an_incomplete_backup() -> None:
+    text = message(BACKUP, result=INCOMPLETE)
+    assert text.partition("Reason: ")[2] == (
+        "the database 'sick' could not be dumped: invalid page in block 0. Restore it from a backup; the database "
+        "'locked' could not be dumped: permission denied. The backup b-2026-11-22-020000.sql.gz has the other "
+        "databases, and is incomplete"
+    )
+
+
+def test_incomplete_backup_without_reasons() -> None:
+    assert "Reason: the log has this reason. The backup b-" in message(
+        BACKUP, result=INCOMPLETE | {"failed_databases": None}
+    )
+
+
+def test_message_names_few_of_many_databases() -> None:
+    many = [{"database": f"d{number}", "error": "x", "advice": None} for number in range(100)]
+    assert "; and 95 more. The backup" in message(BACKUP, result=INCOMPLETE | {"failed_databases": many})
+
+
 @OPERATIONS
 def test_deadline_names_the_limit(operation: Operation) -> None:
     limit = operation.time_limit

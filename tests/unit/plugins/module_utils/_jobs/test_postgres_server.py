@@ -12,7 +12,13 @@ import pytest
 from plugins.module_utils._cluster.connection import Connection
 from plugins.module_utils._cluster.installation import installation
 from plugins.module_utils._cluster.prerequisites import Server, read_server
-from plugins.module_utils._jobs.postgres_server import ServiceName, labels_problem, postgres_server, service_behind
+from plugins.module_utils._jobs.postgres_server import (
+    ServiceName,
+    labels_problem,
+    major_of_image,
+    postgres_server,
+    service_behind,
+)
 from plugins.module_utils.errors import NotFoundError
 
 from ..cronjobs import cronjob as backup_cronjob
@@ -200,3 +206,29 @@ HOSTS = {
 @pytest.mark.parametrize("host", HOSTS)
 def test_the_service_behind_a_host(host: str) -> None:
     assert service_behind(host, "data") == HOSTS[host]
+
+
+IMAGES = {
+    "postgres:18": 18,
+    "docker.io/library/postgres:17.2-bookworm": 17,
+    "registry.example:5000/bitnami/postgresql:16.4.0-debian-12-r0@sha256:abc": 16,
+    "postgis/postgis:15-3.5": 15,
+    "timescale/timescaledb:2.17.2-pg16": 16,
+    "pgvector/pgvector:pg17": 17,
+    "timescale/timescaledb-ha:pg15.8-ts2.17": 15,
+    "postgres": None,
+    "postgres:latest": None,
+    "postgres:9.6": None,
+    "postgres:180": None,
+    "postgres@sha256:18": None,
+    "registry.example:5432/backup": None,
+    "postgres:18/backup:latest": None,
+    "timescale/timescaledb:17.2": None,
+    "backup:pgbouncer": None,
+    "": None,
+}
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_the_major_version_in_the_name_of_an_image(image: str) -> None:
+    assert major_of_image(image) == IMAGES[image]

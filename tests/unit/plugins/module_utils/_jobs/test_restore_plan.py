@@ -22,7 +22,7 @@ from plugins.module_utils._jobs.restore_plan import (
     quote_name,
     quote_text,
 )
-from plugins.module_utils.errors import ExpectationError
+from plugins.module_utils.errors import ExpectationError, MissingDatabaseError
 
 from .restore_contents import a_property, contents
 
@@ -202,3 +202,15 @@ def test_diff_lists_the_changes() -> None:
         f"postgres\nshop\n{plan.old}\n",
     )
     assert database_lists(["postgres"], plan, None)[1] == "postgres\nshop\n"
+
+
+def test_database_that_the_run_could_not_dump() -> None:
+    incomplete = {**contents(), "missing": ["sick"]}
+    assert plan_restore(request(contents=incomplete)).rows == 7
+    with pytest.raises(
+        MissingDatabaseError, match=r"found 'sick', which the run could not dump: b\.sql\.gz is incomplete"
+    ):
+        plan_restore(request(contents=incomplete, database="sick"))
+    with pytest.raises(ExpectationError, match="expected one of those in the backup") as caught:
+        plan_restore(request(contents=incomplete, database="none"))
+    assert not isinstance(caught.value, MissingDatabaseError)

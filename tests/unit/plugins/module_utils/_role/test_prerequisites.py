@@ -125,6 +125,20 @@ def test_the_server(server: dict[str, Any], beginning: str, with_image: str | No
     assert [message.partition(" ")[0] + " " for message in messages] == ([with_image] if with_image else [])
 
 
+def test_options_that_the_servers_image_does_not_have() -> None:
+    arguments = {"extra_args": ["--no-policies"], "dump_args": ["-v", {"database": "a", "args": ["--statistics"]}]}
+    server = {**SERVER, "image": "lan:5000/postgres:17.2"}
+    messages = missing(variables(**arguments), server, SECRET)
+    assert messages == [
+        "postgres_backup_extra_args: expected options of pg_dumpall 17, which the image lan:5000/postgres:17.2 "
+        "has; found others: --no-policies is in PostgreSQL 18 and newer, not in 17",
+        "postgres_backup_dump_args: expected options of pg_dump 17, which the image lan:5000/postgres:17.2 "
+        "has; found others: --statistics is in PostgreSQL 18 and newer, not in 17",
+    ]
+    assert missing(variables(**arguments), {**SERVER, "image": "postgres:18"}, SECRET) == []
+    assert missing(variables(**arguments), {**SERVER, "image": "database:latest"}, SECRET) == []
+
+
 def test_a_missing_namespace_hides_what_would_be_in_it() -> None:
     server = {"problem": "service", "found": "no such service"}
     (message,) = missing(variables(host="db"), server, NO_SECRET, namespace=[])

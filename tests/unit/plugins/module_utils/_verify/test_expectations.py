@@ -156,3 +156,29 @@ def test_message_has_a_limited_length() -> None:
 def test_invalid_contents_are_refused(older: dict[str, Any]) -> None:
     with pytest.raises(ExpectationError, match="compare_to is not what this module returned"):
         messages(Expectations(compare_to=older))
+
+
+INCOMPLETE = replace(CONTENTS, missing=("sick",))
+
+
+def test_incomplete_backup_is_refused_unless_it_is_allowed() -> None:
+    (message,) = messages(Expectations(), INCOMPLETE)
+    assert message.startswith(
+        "databases: the backup is incomplete: expected all databases, found that the run could not"
+    )
+    assert "'sick'" in message
+    assert messages(Expectations(allow_incomplete=True), INCOMPLETE) == []
+
+
+@pytest.mark.parametrize("is_allowed", [True, False])
+def test_missing_database_that_must_be_there_is_one_failure(is_allowed: bool) -> None:
+    expected = Expectations(databases=("app", "sick"), allow_incomplete=is_allowed)
+    (message,) = messages(expected, INCOMPLETE)
+    assert "'sick'" in message and "could not dump" in message
+
+
+def test_missing_database_is_no_drift() -> None:
+    older = replace(CONTENTS, databases=(*CONTENTS.databases, database("sick", Table("public", "t", 1))))
+    expected = Expectations(compare_to=older.to_dict(), allow_incomplete=True)
+    assert messages(expected, INCOMPLETE) == []
+    assert len(messages(expected, CONTENTS)) == 1

@@ -129,11 +129,78 @@ def test_last_drill_is_read(drill: str, run: str, states: tuple[str | None, str 
     assert len(catalog.backups) == 1
 
 
+def test_backups_of_1_0_have_no_manifest() -> None:
+    (backup,) = parse_listing([line(22), json.dumps(VOLUME)]).backups
+    assert (backup.has_manifest, backup.dumped, backup.missing, backup.left_out) == (False, None, None, None)
+
+
+def manifest(dumped: list[str], missing: list[str] | None = None, left_out: bool = False) -> dict[str, Any]:
+    return {"manifest": True, "dumped": dumped, "missing": missing or [], "left_out": left_out}
+
+
+def test_summary_of_the_manifest_is_read() -> None:
+    lines = [line(22, "incomplete", **manifest(["a", "b"], ["sick"], True)), json.dumps(VOLUME)]
+    catalog = parse_listing(lines)
+    assert catalog.newest() is None
+    backup = catalog.newest("complete", "incomplete")
+    assert backup is not None
+    shown = backup.to_dict(datetime(2026, 11, 22, 3, tzinfo=UTC))
+    assert (shown["state"], shown["manifest"], shown["left_out"]) == ("incomplete", True, True)
+    assert (shown["dumped"], shown["missing"]) == (["a", "b"], ["sick"])
+
+
+@pytest.mark.parametrize("fields", [{"dumped": "a"}, {"missing": [1]}])
+def test_invalid_summary_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(ListingError, match="not of this version"):
+        parse_listing([line(22, **manifest([]) | fields), json.dumps(VOLUME)])
+
+
+def test_newest_backup_of_each_database() -> None:
+    catalog = parse_listing(
+        [
+            line(30, future=True, **manifest(["future"])),
+            line(22, "incomplete", **manifest(["a"], ["sick", "new"])),
+            line(21, **manifest(["a", "sick"])),
+            line(20, "damaged", **manifest(["gone"])),
+            line(19, **manifest(["gone", "sick"])),
+            line(18),
+            json.dumps(VOLUME),
+        ]
+    )
+    days = {name: backup and backup.created.day for name, backup in catalog.databases().items()}
+    assert days == {"a": 22, "gone": 19, "new": None, "sick": 21}
+    assert all(catalog.newest_with(name) == backup for name, backup in catalog.databases().items())
+    assert [backup.created.day for backup in catalog.newest_with_manifest(2)] == [22, 21]
+
+
+def test_history_is_read() -> None:
+    known = {
+        "type": "history",
+        "operation": "run",
+        "started": "2026-11-22T02:00:00Z",
+        "finished": "2026-11-22T02:00:09Z",
+        "state": "succeeded",
+    }
+    lines = [line(22), json.dumps(known), json.dumps(known | {"started": None}), json.dumps(VOLUME)]
+    (entry,) = parse_listing(lines).history
+    assert (entry.operation, entry.started.hour) == ("run", 2)
+    assert parse_listing([json.dumps(VOLUME)]).history == ()
+
+
 def test_retention_plan_is_read() -> None:
     gone = "postgres-backup-2026-11-01-020000.sql.gz"
     done = {"type": "prune", "dry_run": True, "deleted": [gone], "failed": [], "freed_bytes": 7}
     plan = parse_plan([line(22), "x FAILED: a message decides nothing", json.dumps(done)])
-    assert (plan.deleted, plan.freed_bytes, len(plan.backups)) == ((gone,), 7, 1)
+    assert (plan.deleted, plan.freed_bytes, len(plan.backups), plan.held_back) == ((gone,), 7, 1, 0)
+
+
+def test_deletions_that_the_brake_held_back() -> None:
+    done = {"type": "prune", "dry_run": True, "deleted": ["a"], "failed": [], "freed_bytes": 7, "held_back": 83}
+    plan = parse_plan([json.dumps(done)])
+    assert (plan.held_back, plan.deleted, plan.freed_bytes) == (83, (), 0)
+    with pytest.raises(ListingError, match="deleted nothing: it would delete 83 backups at once") as caught:
+        parse_plan([json.dumps(done | {"dry_run": False, "deleted": []})])
+    assert caught.value.partial == plan
 
 
 def test_invalid_retention_plan_is_refused() -> None:
@@ -147,3 +214,28 @@ def test_retention_plan_applied_in_part() -> None:
         parse_plan([done, "the message of the script"])
     assert isinstance(caught.value.partial, Plan)
     assert (caught.value.partial.deleted, caught.value.partial.failed) == (("a",), ("b",))
+
+
+@pytest.mark.parametrize(
+    ("record", "is_own"),
+    [
+        ({"backup": "a-2026-11-22-020000.sql.gz", "job": "by-hand"}, True),
+        ({"backup": "b-2026-11-22-020000.sql.gz", "job": "by-hand"}, False),
+        ({"backup": "a-b-2026-11-22-020000.sql.gz", "job": None}, False),
+        ({"backup": None, "job": "a-29412345"}, True),
+        ({"backup": None, "job": "a-drill-29412345"}, True),
+        ({"backup": None, "job": "b-29412345"}, False),
+        ({"backup": None, "job": "a-b-29412345"}, False),
+        ({"backup": None, "job": "by-hand"}, True),
+        ({"backup": None, "job": None}, True),
+        ({}, True),
+        ({"backup": "x", "job": 1}, True),
+    ],
+)
+def test_record_of_another_installation_in_the_folder_is_ignored(record: dict[str, Any], is_own: bool) -> None:
+    """1.0 has one last-run.json for all installations that share a folder."""
+    for key in ("last_run", "last_drill"):
+        listing = parse_listing([json.dumps({**VOLUME, key: {"state": "failed", **record}})])
+        catalog, notes = listing.without_foreign_records("a")
+        assert (getattr(catalog, key) is not None) == is_own
+        assert len(notes) == (not is_own)

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from plugins.module_utils._volume.catalog import Backup, Catalog
-from plugins.module_utils._volume.health import DrillSchedule, Installation, problems
+from plugins.module_utils._volume.health import DrillSchedule, Installation, databases, notes, problems
+from plugins.module_utils._volume.history import Gap, Growth
 
 NOW = datetime(2026, 11, 22, 3, tzinfo=UTC)
 DROPPED = {"state": "succeeded", "invalid_databases": ["a", 'b"']}
@@ -166,3 +167,128 @@ def test_problems_of_the_scheduled_drill(
     found = problems(replace(SOUND, drill=drill), catalog(backup(), last_drill=last), NOW, timedelta(hours=26), "1.2.0")
     assert [problem.check for problem in found] == ["drill"] * len(words)
     assert all(word in problem.message for word, problem in zip(words, found, strict=True))
+
+
+# ------------------------------------------------------------------------------------------------- incomplete backups
+
+
+def of_databases(
+    hours: float, dumped: tuple[str, ...], missing: tuple[str, ...] = (), state: str | None = None
+) -> Backup:
+    state = state or ("incomplete" if missing else "complete")
+    return replace(backup(hours, state), has_manifest=True, dumped=dumped, missing=missing, left_out=False)
+
+
+PARTIAL_RUN = {
+    "state": "failed",
+    "backup": "b-1",
+    "backup_state": "incomplete",
+    "reason": "2 databases could not be dumped",
+    "failed_databases": [
+        {
+            "database": "sick",
+            "error": "invalid page in block 0\npg_dump: detail: Query was: x",
+            "advice": "Restore it from a backup.",
+        },
+        {"database": "locked", "error": "permission denied"},
+    ],
+}
+
+
+def test_incomplete_backup_is_a_problem_with_each_database_and_its_advice() -> None:
+    """The last run has the same reason: it is reported once."""
+    found = catalog(of_databases(1, ("a",), ("sick", "locked")), of_databases(25, ("a", "sick")), last_run=PARTIAL_RUN)
+    (problem,) = problems(SOUND, found, NOW, timedelta(hours=26), "1.2.0")
+    assert problem.check == "incomplete"
+    assert problem.message == (
+        "expected all databases in the newest backup, found b-1 without sick, locked. sick: invalid page in block 0. "
+        "Restore it from a backup; the newest backup with it is b-25. locked: permission denied; no other backup is "
+        "known to have it"
+    )
+
+
+def test_later_run_that_failed_is_a_problem_of_its_own() -> None:
+    failed = {"state": "failed", "backup": None, "backup_state": None, "reason": "the server does not answer"}
+    found = catalog(of_databases(1, ("a",), ("sick",)), of_databases(25, ("a", "sick")), last_run=failed)
+    assert checks(SOUND, found) == ["incomplete", "last_run"]
+
+
+def test_without_a_complete_backup_both_are_said() -> None:
+    assert checks(SOUND, catalog(of_databases(1, ("a",), ("sick",)), last_run=PARTIAL_RUN)) == ["backup", "incomplete"]
+
+
+def test_incomplete_backup_before_a_complete_one_is_not_a_problem() -> None:
+    assert checks(SOUND, catalog(of_databases(1, ("a",)), of_databases(2, (), ("a",)))) == []
+
+
+def test_incomplete_backup_whose_manifest_cannot_be_read() -> None:
+    found = catalog(replace(backup(1, "incomplete"), sha256="a" * 64), backup(2))
+    (problem,) = problems(SOUND, found, NOW, timedelta(hours=26), "1.2.0")
+    assert "Read the log of the last run" in problem.message
+
+
+@pytest.mark.parametrize("failures", [None, "x", [None, 1, {}, {"database": 1}]])
+def test_foreign_record_of_a_run_hides_no_problem(failures: Any) -> None:
+    found = catalog(of_databases(1, ("a",), ("sick",)), last_run=PARTIAL_RUN | {"failed_databases": failures or []})
+    assert checks(SOUND, found) == ["backup", "incomplete"]
+
+
+def test_message_names_few_of_many_databases() -> None:
+    many = tuple(f"d{number}" for number in range(300))
+    found = catalog(of_databases(1, ("a",), many), backup(2))
+    (problem,) = problems(SOUND, found, NOW, timedelta(hours=26), "1.2.0")
+    assert "and 295 more" in problem.message and len(problem.message) < 1000
+
+
+def test_warnings_about_the_server_are_problems() -> None:
+    run = {"state": "succeeded", "warnings": ["a note"], "server_warnings": ["data checksums are off"]}
+    (problem,) = problems(SOUND, catalog(backup(), last_run=run), NOW, timedelta(hours=26), "1.2.0")
+    assert (problem.check, problem.message) == ("server", "data checksums are off")
+
+
+@pytest.mark.parametrize(("days", "expected"), [(6.9, ["space"]), (7.1, []), (None, [])])
+def test_volume_that_will_be_full_soon_is_a_problem(days: float | None, expected: list[str]) -> None:
+    found = problems(SOUND, catalog(backup()), NOW, timedelta(hours=26), "1.2.0", growth=Growth(140, days))
+    assert [problem.check for problem in found] == expected
+
+
+def test_full_volume_is_one_problem() -> None:
+    found = problems(SOUND, catalog(backup(), free=99), NOW, timedelta(hours=26), "1.2.0", growth=Growth(140, 0.7))
+    assert [problem.check for problem in found] == ["space"]
+
+
+@pytest.mark.parametrize(
+    ("newest", "previous", "expected"),
+    [
+        (of_databases(1, ("a", "b")), of_databases(2, ("a", "b")), []),
+        (of_databases(1, ("a", "b")), of_databases(2, ("a", "c")), ["b-1 and not in b-2: b", "b-2 and not in b-1: c"]),
+        (of_databases(1, ("a",), ("sick",)), of_databases(2, ("a", "sick")), []),
+        (of_databases(1, ("a",)), backup(2), []),
+    ],
+)
+def test_databases_that_came_or_went(newest: Backup, previous: Backup, expected: list[str]) -> None:
+    found = notes(catalog(newest, previous), None)
+    assert [note.partition("databases in ")[2] for note in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("days", "end", "expected"),
+    [(1.4, NOW, 0), (3, NOW, 1), (3, None, 1)],
+)
+def test_long_gap_is_a_note(days: float, end: datetime | None, expected: int) -> None:
+    """Not a problem: nobody can do anything about it for the rest of the month, and `age` reports it while it lasts."""
+    gap = Gap(NOW - timedelta(days=days), end, timedelta(days=days), timedelta(days=1))
+    found = notes(catalog(), gap)
+    assert len(found) == expected
+    assert all("for 3d" in note and "schedule is 1d" in note for note in found)
+    assert notes(catalog(), replace(gap, expected=None)) == []
+
+
+def test_databases_with_their_newest_backups() -> None:
+    found = databases(catalog(of_databases(1, ("a",), ("new", "sick")), of_databases(25, ("sick",), ("a",))), NOW)
+    assert [tuple(item.values()) for item in found] == [
+        ("a", "b-1", "2026-11-22T02:00:00Z", 3600, False),
+        ("new", None, None, None, True),
+        ("sick", "b-25", "2026-11-21T02:00:00Z", 90_000, True),
+    ]
+    assert databases(catalog(backup()), NOW) == []

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""Patterns for tables: those that pg_dump accepts, those that it refuses, and those that are mistakes all the same."""
+
+from __future__ import annotations
+
+ACCEPTED = (
+    "log",
+    "public.log",
+    "*.*",
+    "?log",
+    '"Log".*',
+    '"a.b".c',
+    '"a""b"',
+    '""""',
+    '"a["',
+    '"a+".log',
+    "log]",
+    "log[0-9]",
+    "[^a]log",
+    "(log|x)",
+    "(|log)",
+    "()",
+    "log{",
+    "log}",
+    "log{1}",
+    "log{1,}",
+    "log{0,255}",
+    "a{x}",
+    "log+",
+    "(a)+",
+    "a**",
+    "a?+",
+    "(?i)x",
+    "^log",
+    "log$",
+    " log ",
+    "-x",
+    "Ä",
+    "\\mlog",
+)
+# With a part of the reason.
+REFUSED = {
+    "a.b.c.d": "too many dots",
+    "a..b.c": "a name is empty",
+    "log[": "a closing bracket",
+    "log(": "parentheses",
+    "log)": "parentheses",
+    "(a.b)": "parentheses",
+    "[a.b]": "a closing bracket",
+    "log{1": "number of repetitions",
+    "a{3,1}": "number of repetitions",
+    "a{300}": "number of repetitions",
+    "+log": "nothing precedes",
+    "{1}log": "nothing precedes",
+    "(+)": "nothing precedes",
+    "a*+": "nothing precedes",
+    "a++": "nothing precedes",
+    "a|+b": "nothing precedes",
+    "^+": "nothing precedes",
+    "a{2}{3}": "nothing precedes",
+    "lo\\": "a backslash",
+    "lo\\.g": "a backslash",
+}
+# pg_dump accepts these, and leaves out nothing, or in some versions everything. The database has its own field.
+MISTAKEN = {
+    "": "a name is empty",
+    '""': "a name is empty",
+    "public.": "a name is empty",
+    ".log": "a name is empty",
+    '"log': "a closing quotation mark",
+    'public."log': "a closing quotation mark",
+    '"a"b"': "a closing quotation mark",
+    "postgres.public.log": "too many dots",
+}
