@@ -65,6 +65,11 @@ CLAIMS: dict[str, dict[str, Claim]] = {
     "docs/benchmarks.md": {
         f"dev/bench {name}": BENCH for name in ("backup", "verify", "fetch", "modules", "role", "drill", "large")
     },
+    "docs/managed-servers.md": {
+        "psql --set=ON_ERROR_STOP=1 --set=backup_user=postgres_backup --dbname=shop --file=backup-user.sql": Claim(
+            test="tests/script/run/test_inspection.py::test_the_sql_for_an_administrator"
+        ),
+    },
     "docs/migrating.md": {
         f"{PLAY}retention": RUN,
         'ansible localhost -m homelab.postgres_backup.backup_fetch -a "dest=before.sql.gz verify=true"': RUN,

@@ -196,12 +196,12 @@ end_failed_attempt() {
     [ "$fault_passes" = no ] || await_server
     case $error in *'does not exist'*) take_new_name "$1" && return ;; esac
     if [ ! -e "$work/lost" ] && [ "$tries" -lt "$PART_ATTEMPTS" ] && [ "$fault_passes" = yes ]; then
-        log "$json_name could not be dumped and is tried again: $(printf '%s\n' "$error" | head -n 1)"
+        log "$json_name could not be dumped and is tried again: $(server_error "$error")"
         printf '%s %s %s\n' "$next_attempt" "$1" "$((tries + 1))" >"$work/next"
         return
     fi
     printf '%s %s failed 0 0 %s\n' "$attempt" "$1" "$seconds" >>"$work/attempts"
-    log "$json_name could not be dumped: $(printf '%s\n' "$error" | head -n 1)"
+    log "$json_name could not be dumped: $(server_error "$error")"
     printf '%s %s 1\n' "$next_attempt" "$(($1 + 1))" >"$work/next"
 }
 

@@ -23,7 +23,7 @@ SUPERUSER_BATCH=50
 #   R<tab>RESULT: the database is not to be dumped: `failed` (a dump would fail, or lack rows), `not_accessible` (this user
 #       may not connect to it), `provider` (the same, and it is a provider's own: nothing is missing)
 #   F<tab>TEXT: what was found, and A<tab>TEXT: advice. Without an R line, arguments of pg_dump may leave out what was found.
-# No transaction stays open, and there is no connection to a database when its file exists.
+# No transaction is left open, and there is no connection to a database when its file exists.
 step_inspect() {
     cd "$work" || exit 1
     inspection_sql >inspect.sql

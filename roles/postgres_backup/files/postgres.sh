@@ -49,7 +49,7 @@ postgres_fault() {
             fault 2 "Correct postgres_backup_extra_args or postgres_backup_dump_args: this version of pg_dump or pg_dumpall does not accept them, and every run fails until they are changed." ;;
         *'pg_dump'*': error: no matching '*' were found'* | *'pg_dump'*'improper qualified name'* | *'pg_dump'*'improper relation name'* | *'pg_dump'*'cross-database references are not implemented'*)
             fault 2 "Correct the names of tables, schemas or extensions in postgres_backup_exclude_tables, postgres_backup_exclude_table_data and postgres_backup_dump_args: they are patterns such as public.log_*, and what is to be dumped must exist." ;;
-        # Class 28: who may connect.
+        # Class 28: the right to connect.
         *'no pg_hba.conf entry'* | *'pg_hba.conf rejects '*)
             fault 2 "The server's pg_hba.conf does not allow this user to connect from this address, to that database, or with this postgres_backup_sslmode: add an entry for it. Or leave out that database: postgres_backup_exclude_databases." ;;
         *'password authentication failed'* | *'no password supplied'* | *'no password was provided'* | *'SASL authentication failed'*)
@@ -220,6 +220,14 @@ postgres_advice() {
 fail_by_postgres() {
     postgres_fault "$2" "$3"
     fail_with "$fault_status" "$1" "$2" "$fault_advice"
+}
+
+# server_error MESSAGE: prints the server's error in a message of pg_dump, in one line, or the message's first line.
+server_error() {
+    printf '%s\n' "$1" | awk '
+        NR == 1 { first = $0 }
+        match($0, /(ERROR|FATAL|PANIC):  /) { print substr($0, RSTART); is_found = 1; exit }
+        END { if (!is_found) print first }'
 }
 
 # pg_dump_errors FILE: prints the errors among the messages of pg_dump or pg_dumpall: without earlier warnings, with the

@@ -17,6 +17,7 @@ step_query_server() {
         --command="SELECT floor(extract(epoch FROM clock_timestamp()))" \
         --command="SELECT to_json(rolname::text) FROM pg_catalog.pg_roles WHERE oid = 10" \
         --command="SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user" \
+        --command="SELECT pg_catalog.has_table_privilege('pg_catalog.pg_authid', 'SELECT')" \
         --command="SELECT coalesce(json_agg(datname::text ORDER BY datname), '[]') FROM pg_catalog.pg_database
             WHERE datconnlimit = -2 OR NOT datallowconn AND datname <> 'template0'" \
         --command="SELECT coalesce(json_agg(datname::text ORDER BY datname), '[]') FROM pg_catalog.pg_database WHERE datconnlimit = -2" \
@@ -34,6 +35,7 @@ query_server() {
         fail_by_postgres "the server does not answer" "${message:-psql ended $(status_in_words "$step_status")}" "$step_status"
     fi
     { IFS= read -r server_version; IFS= read -r server_version_num; IFS= read -r server_epoch; IFS= read -r superuser; IFS= read -r is_superuser
+        IFS= read -r may_read_passwords
         IFS= read -r skipped; IFS= read -r invalid; IFS= read -r drop_invalid; } <"$work/answers"
     # Names in an SQL_ASCII database may be in any encoding.
     superuser=$(utf8 "$superuser") skipped=$(utf8 "$skipped") invalid=$(utf8 "$invalid") drop_invalid=$(utf8 "$drop_invalid")
@@ -95,8 +97,9 @@ list_databases() {
     has_left_out=true
     if [ "$excluded" = '[]' ] && [ -z "$left_out" ] && [ -z "$POSTGRES_BACKUP_EXTRA_ARGS" ]; then has_left_out=false; fi
     warn_about_unmatched
-    # Only a superuser may read the passwords of roles.
-    if [ "$is_superuser" != t ] && [ "$no_role_passwords" = no ]; then
+    # Only a superuser may read the passwords of roles, a user to whom pg_authid is granted, or the role of --role.
+    case $globals_args in *"$NEWLINE--role"*) may_read_passwords=t ;; esac
+    if [ "$may_read_passwords" != t ] && [ "$no_role_passwords" = no ]; then
         no_role_passwords=yes
         warn "the backup has no passwords of roles, because only a superuser may read them, and $(json "$POSTGRES_BACKUP_USER") is none"
     fi

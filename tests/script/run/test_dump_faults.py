@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+# ruff: noqa: S608 - the tests make SQL: that is their work
 
 """Faults of a server, made for real: what pg_dump prints about each, and the advice for it."""
 
@@ -9,7 +10,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -189,7 +190,7 @@ def lock_timeout(server: Server) -> str:
 
 
 def deadlock(server: Server) -> str:
-    """Another session, which waits longer before it looks for deadlocks."""
+    """Another session, which waits longer before it checks for deadlocks."""
     server.sql("CREATE TABLE a (); CREATE TABLE b ();", "app")
     command = [str(server.programs.path("psql")), "-X", "-q", "-d", "app"]
     other = subprocess.Popen(command, env=server.environment(), stdin=subprocess.PIPE, text=True)
@@ -209,7 +210,7 @@ def deadlock(server: Server) -> str:
 
 
 def _copying(server: Server) -> subprocess.Popen[str]:
-    """pg_dump, which waits for its reader in the middle of a table."""
+    """pg_dump, which waits for its reader while it copies a table."""
     dump = start_dump(server)
     _wait_for(
         lambda: (
@@ -292,7 +293,8 @@ def invalid_bytes(server: Server) -> str:
 
 def foreign_server_down(server: Server) -> str:
     server.sql(
-        "CREATE EXTENSION postgres_fdw; CREATE SERVER s FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', port '1');"
+        "CREATE EXTENSION postgres_fdw;"
+        "CREATE SERVER s FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', port '1');"
         "CREATE USER MAPPING FOR postgres SERVER s; CREATE FOREIGN TABLE f (i int) SERVER s;",
         "app",
     )
@@ -407,9 +409,9 @@ def advice_for(messages: str, folder: Path, shell: str) -> tuple[str, str, int, 
 
 
 @pytest.fixture
-def faulty(fresh_server: Server) -> Iterator[Server]:
+def faulty(fresh_server: Server) -> Server:
     fresh_server.sql("CREATE DATABASE app;")
-    yield fresh_server
+    return fresh_server
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.make.__name__)

@@ -132,7 +132,8 @@ RIGHTS = {
         "REVOKE SELECT ON LARGE OBJECT 4711 FROM bk; GRANT SELECT ON LARGE OBJECT 4711 TO public;", "", "", ""
     ),
     "a large object, which a role that the user has may read": Right(
-        "REVOKE SELECT ON LARGE OBJECT 4711 FROM bk; GRANT SELECT ON LARGE OBJECT 4711 TO somebody; GRANT somebody TO bk;",
+        "REVOKE SELECT ON LARGE OBJECT 4711 FROM bk; GRANT SELECT ON LARGE OBJECT 4711 TO somebody;"
+        "GRANT somebody TO bk;",
         "", "", "",
     ),
     "a large object without its row of rights": Right(
@@ -143,7 +144,8 @@ RIGHTS = {
         "row security hides rows of the tables shop.orders", "ALTER ROLE bk BYPASSRLS", "row-level security",
     ),
     "row security for the owner": Right(
-        "ALTER TABLE shop.orders OWNER TO bk; ALTER TABLE shop.orders ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;",
+        "ALTER TABLE shop.orders OWNER TO bk;"
+        "ALTER TABLE shop.orders ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;",
         "row security hides rows of the tables shop.orders", "ALTER ROLE bk BYPASSRLS", "row-level security",
     ),
     "row security, but the user owns the table": Right(
@@ -218,7 +220,7 @@ SQL_FILE = Path(__file__).resolve().parents[3] / "docs" / "examples" / "backup-u
 
 
 def grant_with_the_file(server: Server, user: str, *settings: str, administrator: str = "postgres") -> None:
-    """As docs/managed-servers.md says: in each database."""
+    """In each database, as in docs/managed-servers.md."""
     names = server.sql("SELECT datname FROM pg_database WHERE datallowconn AND datname <> 'rdsadmin';").splitlines()
     for name in names:
         command = [str(server.programs.path("psql")), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-v", f"backup_user={user}"]

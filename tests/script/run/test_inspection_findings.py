@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 
-"""What the inspection finds out about databases besides rights in them: who may connect, what a dump would lack."""
+"""Findings of the inspection about databases: a refused connection, and what a dump would lack."""
 
 from __future__ import annotations
 

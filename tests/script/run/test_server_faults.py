@@ -364,9 +364,7 @@ SAYINGS: dict[str, tuple[str, bool]] = {
     ':could not open file "base/5/16384": No such file or directory': ("damaged on the server's disk", False),
     ':could not open file "base/5/16384": Permission denied': ("one of its files", True),
     ':could not open file "base/5/16384": Too many open files in system': ("max_files_per_process", True),
-    ':could not access status of transaction 4\nDETAIL:  Could not open file "pg_xact/0000": No such file or directory.': (
-        "damaged on the server's disk", False,
-    ),
+    ":could not access status of transaction 4": ("damaged on the server's disk", False),
     ":found xmin 5 from before relfrozenxid 730": ("damaged on the server's disk", False),
     ":MultiXactId 7 has not been created yet -- apparent wraparound": ("damaged on the server's disk", False),
     ':index "pg_toast_1_index" contains corrupted page at block 1': ("REINDEX", False),

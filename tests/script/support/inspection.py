@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+# ruff: noqa: S608 - the tests make SQL: that is their work
 
 """The inspection of databases and of the server's health, called outside of a run."""
 
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .sample import literal
 from .sandbox import parse
 from .server import Server
 
@@ -19,7 +21,8 @@ SHELLS = ("dash", "bash", "busybox sh")
 _SOURCES = ("output", "configuration", "process", "postgres", "psql", "inspect", "server_health")
 # As the run does it; the databases are all that allow connections, in this order.
 _LIST = r"""
-SELECT concat_ws(E'\t', row_number() OVER (ORDER BY datname COLLATE "C"), CASE WHEN datallowconn THEN 'dump' ELSE 'closed' END,
+SELECT concat_ws(E'\t', row_number() OVER (ORDER BY datname COLLATE "C"),
+    CASE WHEN datallowconn THEN 'dump' ELSE 'closed' END,
     (SELECT string_agg('\0' || byte / 64 || byte / 8 % 8 || byte % 8, '' ORDER BY at)
         FROM convert_to(datname, 'UTF8') AS bytes CROSS JOIN LATERAL generate_series(0, octet_length(bytes) - 1) AS at
         CROSS JOIN LATERAL get_byte(bytes, at) AS byte),
@@ -58,7 +61,7 @@ def read_lines(text: str) -> Inspection:
 
 def _environment(server: Server, user: str, folder: Path) -> dict[str, str]:
     """The variables that the run has set."""
-    rolsuper = server.sql(f"SELECT rolsuper FROM pg_roles WHERE rolname = '{user}'")
+    rolsuper = server.sql(f"SELECT rolsuper FROM pg_roles WHERE rolname = {literal(user)}")
     return {
         **server.environment(),
         "PATH": f"{server.programs.bin}:/usr/bin:/bin",
@@ -86,6 +89,7 @@ def inspect(
     user: str,
     folder: Path,
     shell: str = "dash",
+    *,
     arguments: str = "-",
     before: Callable[[], object] = lambda: None,
     **values: str,
