@@ -17,7 +17,7 @@ run() {
     catch_signals end_run_by_signal TERM INT HUP USR1
     read_configuration
     read_server_configuration
-    require_tools psql pg_dump pg_dumpall awk cp cut dd find grep gzip head mkfifo mktemp sed sha256sum sort stat sync tail tee touch tr
+    require_tools psql pg_dump pg_dumpall awk cp cut dd find grep gzip head mkfifo mktemp od sed sha256sum sort stat sync tail tee touch tr
     require_work_folder
     time_of_name=$(date -u +%Y-%m-%d-%H%M%S)
 
