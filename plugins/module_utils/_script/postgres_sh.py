@@ -95,7 +95,7 @@ postgres_fault() {
         *'row-level security'*)
             fault 2 "Row-level security hides rows of that table from this user, and a backup must not lack rows without notice: ALTER ROLE … BYPASSRLS, or leave out the rows of that table: postgres_backup_exclude_table_data." ;;
         *'permission denied for '*pg_authid*)
-            fault 2 "Only a superuser may read the passwords of roles: put --no-role-passwords into postgres_backup_extra_args; restored roles then have no passwords." ;;
+            fault 2 "The user may not read the passwords of roles: put --no-role-passwords into postgres_backup_extra_args; restored roles then have no passwords." ;;
         *'permission denied for database'*)
             fault 2 "Allow the user to connect to that database (GRANT CONNECT ON DATABASE … TO …), or leave it out: postgres_backup_exclude_databases." ;;
         *'permission denied for large object'*)

@@ -17,13 +17,15 @@ step_query_server() {
         --command="SELECT floor(extract(epoch FROM clock_timestamp()))" \
         --command="SELECT to_json(rolname::text) FROM pg_catalog.pg_roles WHERE oid = 10" \
         --command="SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user" \
-        --command="SELECT pg_catalog.has_table_privilege('pg_catalog.pg_authid', 'SELECT')" \
         --command="SELECT coalesce(json_agg(datname::text ORDER BY datname), '[]') FROM pg_catalog.pg_database
             WHERE datconnlimit = -2 OR NOT datallowconn AND datname <> 'template0'" \
         --command="SELECT coalesce(json_agg(datname::text ORDER BY datname), '[]') FROM pg_catalog.pg_database WHERE datconnlimit = -2" \
         --command="SELECT string_agg('DROP DATABASE \"' || regexp_replace(replace(datname, '\"', '\"\"'), '[[:cntrl:]]', '?', 'g') || '\";', ' ')
             FROM (SELECT datname::text FROM pg_catalog.pg_database WHERE datconnlimit = -2 ORDER BY datname LIMIT 5) AS first_ones" \
-        >"$work/answers" 2>"$work/psql.err"
+        >"$work/answers" 2>"$work/psql.err" || return
+    # A member of pg_read_all_data may read the passwords of roles, too, but a provider's server may refuse it all the same.
+    if psql --no-psqlrc --no-password --quiet --dbname="$(connection "$POSTGRES_BACKUP_DATABASE")" --set=ON_ERROR_STOP=1 \
+        --command="SELECT count(rolpassword) FROM pg_catalog.pg_authid" >/dev/null 2>&1; then echo t; else echo f; fi >"$work/may_read_passwords"
 }
 
 # query_server: sets the variables about the server for the header and the result.
@@ -35,7 +37,6 @@ query_server() {
         fail_by_postgres "the server does not answer" "${message:-psql ended $(status_in_words "$step_status")}" "$step_status"
     fi
     { IFS= read -r server_version; IFS= read -r server_version_num; IFS= read -r server_epoch; IFS= read -r superuser; IFS= read -r is_superuser
-        IFS= read -r may_read_passwords
         IFS= read -r skipped; IFS= read -r invalid; IFS= read -r drop_invalid; } <"$work/answers"
     # Names in an SQL_ASCII database may be in any encoding.
     superuser=$(utf8 "$superuser") skipped=$(utf8 "$skipped") invalid=$(utf8 "$invalid") drop_invalid=$(utf8 "$drop_invalid")
@@ -97,11 +98,11 @@ list_databases() {
     has_left_out=true
     if [ "$excluded" = '[]' ] && [ -z "$left_out" ] && [ -z "$POSTGRES_BACKUP_EXTRA_ARGS" ]; then has_left_out=false; fi
     warn_about_unmatched
-    # Only a superuser may read the passwords of roles, a user to whom pg_authid is granted, or the role of --role.
-    case $globals_args in *"$NEWLINE--role"*) may_read_passwords=t ;; esac
+    IFS= read -r may_read_passwords <"$work/may_read_passwords"
+    case $globals_args in *"$NEWLINE--role"*) may_read_passwords=t ;; esac # that role may
     if [ "$may_read_passwords" != t ] && [ "$no_role_passwords" = no ]; then
         no_role_passwords=yes
-        warn "the backup has no passwords of roles, because only a superuser may read them, and $(json "$POSTGRES_BACKUP_USER") is none"
+        warn "the backup has no passwords of roles, because $(json "$POSTGRES_BACKUP_USER") may not read them (pg_authid)"
     fi
     if [ "$output_clean" = yes ]; then run_group drop_statements || fail "the databases cannot be listed" "$(head -n 6 "$work/psql.err")" "Read the message."; fi
     export no_role_passwords
