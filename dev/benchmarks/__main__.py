@@ -7,11 +7,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import backup, drill, fetch, large, modules, role, verify
+from . import backup, databases, drill, fetch, large, modules, role, verify
 from .figures import NotMeasuredError, as_json, as_table
 
 BENCHMARKS = {
     "backup": backup.measure,
+    "databases": databases.measure,
     "drill": drill.measure,
     "fetch": fetch.measure,
     "large": large.measure,

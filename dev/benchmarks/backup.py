@@ -165,10 +165,10 @@ def _runs(server: Server, space: Workspace, say: Say) -> list[Figure]:
 
     peak = peak_memory(run, {**environment, "POSTGRES_BACKUP_COMPRESSOR": "igzip"})
     return [
-        against("run, gzip", "pg_dumpall | gzip", 0.6),
-        against("run, igzip", "pg_dumpall | gzip", 0.38),
+        against("run, gzip", "pg_dumpall | gzip", 0.58),
+        against("run, igzip", "pg_dumpall | gzip", 0.36),
         against("run, gzip", "pg_dumpall | gzip -1", 1.3),
-        against("run, igzip", "pg_dumpall | igzip", 1.3),
+        against("run, igzip", "pg_dumpall | igzip", 1.5),
         Figure(
             "run, igzip: its processor time over all cores (its floor)",
             statistics.median(worked["run, igzip"]) / (os.cpu_count() or 1),

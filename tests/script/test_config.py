@@ -92,7 +92,8 @@ def test_a_policy_that_keeps_nothing(filled: Sandbox, command: str) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["backup"], ["runs"], ["run", "now"], ["list", "all"], ["prune", "--dryrun"], ["prune", "--dry-run", "x"],
+    [[], ["backup"], ["runs"], ["run", "now"], ["list", "all"],
+     ["list", "--history", "x"], ["prune", "--dryrun"], ["prune", "--dry-run", "x"],
      ["prune", "--force"], ["--dry-run", "prune"], ["-x"]],
     ids=" ".join,
 )  # fmt: skip

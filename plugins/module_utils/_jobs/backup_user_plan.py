@@ -19,6 +19,8 @@ from .restore_plan import NAME_BYTES, quote_name, quote_text
 MARK = "Backup user of homelab.postgres_backup, installation "
 # The first version with pg_read_all_data, and the first in which membership in a role has its own INHERIT.
 _READ_ALL_VERSION, _INHERIT_VERSION = 140000, 160000
+# The first version in which pg_read_all_data includes large objects.
+_LARGE_OBJECTS_VERSION = 190000
 _READ_ALL = "pg_read_all_data"
 _RESERVED_NAMES = ("public", "none")
 _LARGE_OBJECTS = "lo_compat_privileges"
@@ -119,7 +121,7 @@ def plan_role(request: BackupUserRequest, state: State) -> RolePlan:
                 "table. A superuser can give it"
             )
     large_objects = bool(role and role["large_objects"])
-    if request.large_objects and not large_objects:
+    if request.large_objects and not large_objects and state["version_num"] < _LARGE_OBJECTS_VERSION:
         if administrator["superuser"]:
             large_objects = True
         else:

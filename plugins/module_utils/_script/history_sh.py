@@ -52,6 +52,7 @@ valid_entries() {
 # append_history ENTRY: adds an entry, one flat JSON object (see history_entry). A writer that is killed leaves the file as it
 # was before or after. Nothing fails because of the history: at most, a warning is logged.
 append_history() {
+    [ -n "$history_file" ] || return 0
     history_fault='' history_locked=no
     history_lock=$POSTGRES_BACKUP_DIR/.${history_file##*/}.lock
     history_partial=$POSTGRES_BACKUP_DIR/.${history_file##*/}.$POSTGRES_BACKUP_POD

@@ -101,11 +101,11 @@ write_termination_message() {
     [ -e "$POSTGRES_BACKUP_TERMINATION_LOG" ] || return 0
     message=$1
     if [ ${#message} -gt "$TERMINATION_MESSAGE_BYTES" ]; then
-        message=$(skipped='[]' invalid='[]' server_databases=null warnings='"cut: see the log"'; "$2" "$3")
+        message=$(skipped='[]' invalid='[]' server_databases=null warnings='"cut: see the log"' server_warnings=''; "$2" "$3")
     fi
     if [ ${#message} -gt "$TERMINATION_MESSAGE_BYTES" ]; then
         message=$(
-            skipped='[]' invalid='[]' server_databases=null warnings='"cut: see the log"' last_reason=null recovered_from=null
+            skipped='[]' invalid='[]' server_databases=null warnings='"cut: see the log"' server_warnings='' failed_list='' last_reason=null recovered_from=null
             "$2" "$3"
         )
     fi
@@ -115,6 +115,12 @@ write_termination_message() {
 warn() {
     log "WARNING: $1"
     warnings="$warnings${warnings:+,}$(json "$1")"
+}
+
+# warn_about_server TEXT: a warning about the server's own health: backup_info reports it as a problem.
+warn_about_server() {
+    warn "$1"
+    server_warnings="$server_warnings${server_warnings:+,}$(json "$1")"
 }
 
 # end_step NAME [EPOCH]: records the seconds since the last step ended; EPOCH is the end of this step, by default now.

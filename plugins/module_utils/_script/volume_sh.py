@@ -21,6 +21,9 @@ HEARTBEAT_MINUTES=5
 # Larger manifests are ignored: 16 MiB in blocks of 512 bytes. The listing reads the first line of each.
 MANIFEST_BLOCKS=32768
 
+# Without a valid name (read_configuration), there are no records.
+: "${last_run_file:=}" "${last_drill_file:=}" "${history_file:=}"
+
 ADVICE_PERMISSION="Allow this user id to write to the folder (on the NAS: the share's permissions and its squash setting), or set postgres_backup_run_as_user to the folder's owner."
 
 # read_deletion_limits: the variables of the brake on deletions (see retention.awk).
@@ -69,9 +72,9 @@ free_bytes() { stat -f -c '%a %S' "$POSTGRES_BACKUP_DIR" | awk '{ printf "%.0f",
 
 volume_bytes() { stat -f -c '%b %S' "$POSTGRES_BACKUP_DIR" | awk '{ printf "%.0f", $1 * $2 }'; }
 
-# summary_lines: prints the first line of each checksum file and of each manifest.
+# summary_lines [CONDITION ...]: prints the first line of each checksum file and of each manifest that meets the conditions.
 summary_lines() {
-    find . -maxdepth 1 -type f \( -name "$name_pattern.sha256" -size -2 -o -name "$name_pattern.json" -size "-$MANIFEST_BLOCKS" \) -exec grep -H -m 1 '' {} +
+    find . -maxdepth 1 -type f "$@" \( -name "$name_pattern.sha256" -size -2 -o -name "$name_pattern.json" -size "-$MANIFEST_BLOCKS" \) -exec grep -H -m 1 '' {} +
 }
 
 # listing: prints each backup with its verdict, newest first, as retention.awk does. It writes the backups that retention
@@ -82,11 +85,11 @@ listing() (
     cd "$POSTGRES_BACKUP_DIR" || return 1
     # A file that vanishes meanwhile is not an error: retention of another run may be deleting. A checksum file is one short
     # line. busybox does not run `-exec +` inside parentheses. Checksum file and manifest are created before their backup and
-    # deleted after it: reading them before and after the backups avoids wrong states.
+    # deleted after it: reading them before the backups, and new ones again after them, avoids wrong states.
     {
         summary_lines
         find . -maxdepth 1 -type f -name "$name_pattern" -exec stat -c "%n${TAB}B${TAB}%s" {} +
-        summary_lines
+        summary_lines -mmin -15
         find . -maxdepth 1 -type f -name "$name_pattern.damaged" -size -20 -exec grep -H -m 1 '' {} +
         find . -maxdepth 1 \( -name "$name_pattern.damaged" -o -name "$name_pattern.keep" \) -exec printf "%s:${NEWLINE}" {} +
     } 2>/dev/null | tr '\000-\010\013-\037\177-\377' '[?*]' |
@@ -143,6 +146,7 @@ record_text() {
 # last_run: prints the record of the last run if a run wrote it; the state `running` without a recent heartbeat becomes
 # `interrupted`.
 last_run() {
+    [ -n "$last_run_file" ] || return 0
     run_record=$(record_file "$last_run_file" last-run.json)
     last_run_text=$(record_text "$run_record")
     case $last_run_text in
@@ -206,5 +210,8 @@ replace_text() {
 }
 
 # write_last_run JSON
-write_last_run() { replace_text "$last_run_file" "$1"; }
+write_last_run() {
+    [ -n "$last_run_file" ] || { message="the installation has no valid name"; return 1; }
+    replace_text "$last_run_file" "$1"
+}
 """

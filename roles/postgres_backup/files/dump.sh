@@ -39,18 +39,22 @@ dump() {
     log "dumped: $(human_bytes "$uncompressed_bytes") of SQL, $(human_bytes "$bytes") compressed, flushed to the volume; every part is complete"
 }
 
-# report_remarks: warns about what the dump programs printed although they succeeded.
+# report_remarks: warns about what the dump programs printed although they succeeded, and about what the inspection found.
 report_remarks() {
-    for remarks in "$work"/remarks.*; do
-        [ -s "$remarks" ] || continue
-        warn "a dump program printed: $(grep -v '^$' "$remarks" | head -n 6 | cut -c 1-400)"
-    done
+    while read -r attempt part _; do
+        [ -s "$work/remarks.$attempt" ] || continue
+        warn "a dump program printed$(of_part "$part"): $(grep -v '^$' "$work/remarks.$attempt" | head -n 6 | cut -c 1-400)"
+    done <"$work/attempts"
     for inspected in "$work"/inspect.[0-9]*; do
         [ -e "$inspected" ] || continue
         sed -n "s/^W$TAB//p" "$inspected" >"$work/inspection_warnings"
-        while IFS= read -r inspection_warning; do warn "$inspection_warning"; done <"$work/inspection_warnings"
+        while IFS= read -r inspection_warning; do
+            warn_about_server "$(utf8 "$(name_of_database "${inspected##*.}")"): $inspection_warning"
+        done <"$work/inspection_warnings"
     done
 }
+
+of_part() { case $1 in globals | end) ;; *) printf ' for %s' "$(name_of_database "$1")" ;; esac; }
 
 # step_dump PARTIAL: dumps every part. Each is compressed into a gzip member of its own. At the same time, step_follow
 # decompresses the growing file: it reads the file, so that the dump does not wait for the check.

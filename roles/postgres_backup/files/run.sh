@@ -11,13 +11,13 @@ run() {
     started=$(now_iso) attempts='' warnings='' deleted=0 skipped='[]' invalid='[]'
     publishing=no pending_signal='' ended_by='' ended_at_start=no
     final_name='' sha256='' bytes='' uncompressed_bytes='' server_version='' client_version='' read_mode='' can_list=no
-    backup_state='' dumped_databases='' failed_list='' failed_databases=0 excluded='[]' inaccessible_databases='' free=''
+    backup_state='' dumped_databases='' failed_list='' failed_databases=0 excluded='[]' inaccessible_databases='' server_warnings='' free=''
     keep_streams
     on_failure=end_failed_run
     catch_signals end_run_by_signal TERM INT HUP USR1
     read_configuration
     read_server_configuration
-    require_tools psql pg_dump pg_dumpall awk cp cut dd find grep gzip head mkfifo mktemp sed sha256sum sort stat sync tail tee touch tr
+    require_tools psql pg_dump pg_dumpall awk cp cut dd find grep gzip head mkfifo mktemp od sed sha256sum sort stat sync tail tee touch tr
     require_work_folder
     time_of_name=$(date -u +%Y-%m-%d-%H%M%S)
 
@@ -237,8 +237,8 @@ run_result() {
         "$(json_or_null "$read_mode")"
     printf ',"backup_state":%s,"databases":%s,"failed_databases":[%s],"excluded_databases":%s,"inaccessible_databases":[%s]' \
         "$(json_or_null "$backup_state")" "${dumped_databases:-null}" "$failed_list" "$excluded" "$inaccessible_databases"
-    printf ',"skipped_databases":%s,"invalid_databases":%s,"deleted":%s,"warnings":[%s],"script_version":"%s"}' \
-        "$skipped" "$invalid" "$deleted" "$warnings" "$VERSION"
+    printf ',"skipped_databases":%s,"invalid_databases":%s,"deleted":%s,"warnings":[%s],"server_warnings":[%s],"script_version":"%s"}' \
+        "$skipped" "$invalid" "$deleted" "$warnings" "$server_warnings" "$VERSION"
 }
 
 # record_in_history STATE REASON: adds this run to the history; REASON is JSON.

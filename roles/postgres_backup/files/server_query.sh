@@ -146,5 +146,5 @@ check_health() {
     [ -s "$work/server_health" ] || return 0
     health_members=$(sed -n '1p' "$work/server_health")
     sed -n "s/^W$TAB//p" "$work/server_health" >"$work/health_warnings"
-    while IFS= read -r health_warning; do warn "$health_warning"; done <"$work/health_warnings"
+    while IFS= read -r health_warning; do warn_about_server "$health_warning"; done <"$work/health_warnings"
 }

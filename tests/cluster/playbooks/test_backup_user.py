@@ -49,8 +49,7 @@ def live(ansible: Ansible) -> Iterator[LiveServer]:
 
 
 def site_variables(namespace: str) -> dict[str, Any]:
-    # A run still needs it for a user that may not read the passwords of roles.
-    return {"namespace": namespace, "manifest_dir": "", "runbook_dir": "", "extra_args": ["--no-role-passwords"]}
+    return {"namespace": namespace, "manifest_dir": "", "runbook_dir": ""}
 
 
 def play(ansible: Ansible, live: LiveServer, *arguments: str, **more: Any) -> Play:

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
+
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._role.script_text import without_comments
 
 from .programs import REPOSITORY
 
@@ -30,8 +31,11 @@ def files_of(*commands: str) -> list[str]:
 
 
 def copy_script(folder: Path, *commands: str) -> Path:
-    """The program, in a folder with nothing but what the commands need; read-only as far as its mode can say."""
+    """The program, in a folder with nothing but what the commands need; read-only as far as its mode can say.
+
+    It is what the role puts into the cluster: without comments.
+    """
     for name in files_of(*commands):
-        shutil.copy(source() / name, folder / name)
+        (folder / name).write_text(without_comments((source() / name).read_text()))
         (folder / name).chmod(0o444)
     return folder / "backup.sh"

@@ -299,6 +299,15 @@ def test_the_lock_of_a_writer_that_was_killed(offline: Sandbox) -> None:
     assert [entry["seconds"] for entry in _stored(offline)] == [1, 2]
 
 
+def test_the_file_is_never_written_in_place(offline: Sandbox) -> None:
+    """A kill in the middle of a large write is too rare to be met by chance."""
+    _put(offline, _entry(1))
+    os.link(offline.volume / HISTORY, offline.volume / "before")
+    _writer(offline).run("2", "1").check()
+    assert (offline.volume / "before").read_text() == _entry(1) + "\n"
+    assert [entry["seconds"] for entry in _stored(offline)] == [1, 2]
+
+
 def _check_after_a_kill(sandbox: Sandbox, acknowledged: list[int], last: int) -> int:
     """Every entry that was written is there, and at most the one that was being written. Returns the next number."""
     numbers = [entry["seconds"] for entry in _stored(sandbox)]

@@ -103,7 +103,7 @@ def test_an_interrupted_run_of_version_1_0(offline: Sandbox) -> None:
 
 @pytest.mark.parametrize("state", ["succeeded", "failed"])
 def test_a_scheduled_drill(offline: Sandbox, state: str) -> None:
-    result = {
+    result: Json = {
         "state": state, "operation": "drill", "job": "postgres-backup-drill-29000000", "pod": "p",
         "started": "2026-11-22T04:00:00Z", "finished": "2026-11-22T04:05:00Z",
         "reason": None if state == "succeeded" else 'it did not restore: "x\\y"', "signal": None,

@@ -267,3 +267,29 @@ def test_check_mode_prints_no_way_back(recorded: Recorded) -> None:
     assert done.status == 0, done.output
     assert {call.check for call in done.calls if call.module == "restore_database"} == {True}
     assert "(would be restored)" in done.output and "DROP DATABASE" not in done.output
+
+
+IN_USE = {"postgres_backup_user": "nightly", "postgres_backup_secret_name": "s", "postgres_backup_secret_key": "k"}
+ADMINISTRATOR = {"postgres_backup_restore_user": "chief"}
+USERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "nothing": ({}, {"role": "postgres_backup", "secret_name": None, "secret_key": "password", "admin_user": None}),
+    "before": ({"postgres_backup_user": "boss"}, {"role": "postgres_backup", "secret_name": None, "admin_user": None}),
+    "administrator": (ADMINISTRATOR, {"role": "postgres_backup", "secret_name": None, "admin_user": "chief"}),
+    "same": ({**ADMINISTRATOR, "postgres_backup_user": "chief"}, {"role": "postgres_backup", "admin_user": "chief"}),
+    "after": (
+        {**IN_USE, **ADMINISTRATOR},
+        {"role": "nightly", "secret_name": "s", "secret_key": "k", "admin_user": "chief"},
+    ),
+    "other": (
+        {**IN_USE, **ADMINISTRATOR, "postgres_backup_user_role": "b", "postgres_backup_user_secret_name": "t"},
+        {"role": "b", "secret_name": "t", "secret_key": "k", "admin_user": "chief"},
+    ),
+}
+
+
+def test_backup_user_of_the_inventory(recorded: Recorded) -> None:
+    done = recorded.many("backup_user", {host: variables for host, (variables, _) in USERS.items()})
+    assert done.has_no_template_error(), done.output
+    for host, (_, expected) in USERS.items():
+        (call,) = done.of(host)
+        assert {name: call.options[name] for name in expected} == expected, host

@@ -100,6 +100,11 @@ def test_existing_role_is_corrected_only_where_it_differs() -> None:
     assert (len(without.changes), without.after["bypass_rls"], without.notes) == (3, False, ())
 
 
+def test_large_objects_need_no_setting_from_postgresql_19_on() -> None:
+    plan = plan_role(REQUEST, state(version_num=190000, administrator={**CHIEF, "grants_read_all": True}))
+    assert not [text for text in (*plan.changes, *plan.notes) if "lo_compat_privileges" in text]
+
+
 def test_administrator_that_may_not_give_everything() -> None:
     plan = plan_role(REQUEST, state(administrator={**CHIEF, "grants_read_all": True}))
     assert (plan.after["bypass_rls"], plan.after["large_objects"], len(plan.notes)) == (False, False, 2)
