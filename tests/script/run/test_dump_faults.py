@@ -169,18 +169,20 @@ def database_with_one_connection(server: Server) -> str:
 
 
 def every_connection_taken(server: Server) -> str:
+    """Superusers have some left, and use two of them."""
     server.sql(BK)
     server.stop(signal.SIGINT)
     server.configure("max_connections = 4", "superuser_reserved_connections = 3", "max_wal_senders = 0")
     server.start()
     session = [str(server.programs.path("psql")), "-X", "-d", "postgres", "-c", "SELECT pg_sleep(60);"]
-    occupier = subprocess.Popen(session, env={**server.environment(), "PGUSER": "bk"}, stdout=subprocess.DEVNULL)
+    occupiers = [subprocess.Popen(session, env=server.environment(), stdout=subprocess.DEVNULL) for _ in range(2)]
     try:
-        _wait_for(lambda: server.sql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'bk';") == "1")
+        _wait_for(lambda: server.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep';") == "2")
         return dump_of(server, user="bk")
     finally:
-        occupier.kill()
-        occupier.wait()
+        for occupier in occupiers:
+            occupier.kill()
+            occupier.wait()
 
 
 def lock_timeout(server: Server) -> str:
