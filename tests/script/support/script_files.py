@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._role.script_text import without_comments
+from plugins.module_utils._role.script_text import without_comments
 
 from .programs import REPOSITORY
 
