@@ -300,7 +300,7 @@ def test_the_lock_of_a_writer_that_was_killed(offline: Sandbox) -> None:
 
 
 def test_the_file_is_never_written_in_place(offline: Sandbox) -> None:
-    """A kill in the middle of a large write is too rare to be met by chance."""
+    """A kill during a large write is too rare to be met by chance."""
     _put(offline, _entry(1))
     os.link(offline.volume / HISTORY, offline.volume / "before")
     _writer(offline).run("2", "1").check()
