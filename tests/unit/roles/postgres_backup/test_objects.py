@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._role.script_text import without_comments
-
+from plugins.module_utils._role.script_text import without_comments
 from tests.script.support.script_files import files_of
 
 from .rendering import ROLE, cronjob, environment, evaluate, objects
