@@ -11,7 +11,6 @@ from plugins.module_utils._role.script_text import (
     ANNOTATIONS_LIMIT_BYTES,
     without_comments,
 )
-
 from tests.script.support.script_files import files_of, source
 
 # As the template of the ConfigMap chooses them.
