@@ -49,7 +49,7 @@ report_remarks() {
         [ -e "$inspected" ] || continue
         sed -n "s/^W$TAB//p" "$inspected" >"$work/inspection_warnings"
         while IFS= read -r inspection_warning; do
-            warn_about_server "$(utf8 "$(name_of_database "${inspected##*.}")"): $inspection_warning"
+            warn_about_server "$inspection_warning"
         done <"$work/inspection_warnings"
     done
 }
