@@ -18,10 +18,8 @@
 #                  that fails ends a stream: what it wrote is cut off.
 #   lost           exists when the server did not answer any more; contains the message
 
-# How often a part is dumped before it counts as failed, if another attempt may succeed, and for how long the run waits
-# for a server that restarts.
+# How often a part is dumped before it counts as failed, if another attempt may succeed.
 PART_ATTEMPTS=3
-RESTART_SECONDS=${POSTGRES_BACKUP_RESTART_SECONDS:-60}
 
 dump() {
     log "dumping $(grep -c "^[0-9]*${TAB}dump$TAB" "$work/databases") databases to ${partial##*/}"
@@ -36,7 +34,7 @@ dump() {
     report_changes
     bytes=$(stat -c %s "$partial")
     end_step dump "$(cat "$work/written")"
-    log "dumped: $(human_bytes "$uncompressed_bytes") of SQL, $(human_bytes "$bytes") compressed, flushed to the volume; every part is complete"
+    log "dumped: $(human_bytes "$uncompressed_bytes") of SQL, $(human_bytes "$bytes") compressed, flushed to the volume; every part in it is complete"
 }
 
 # report_remarks: warns about what the dump programs printed although they succeeded, and about what the inspection found.
@@ -306,11 +304,11 @@ await_server() {
     waited=0
     while ! psql --no-psqlrc --no-password --tuples-only --no-align --quiet --dbname="$(connection "$POSTGRES_BACKUP_DATABASE")" \
         --command='SELECT 1' >/dev/null 2>"$work/lost.err"; do
-        if [ "$waited" -ge "$RESTART_SECONDS" ]; then
+        if [ "$waited" -ge "$POSTGRES_BACKUP_RESTART_SECONDS" ]; then
             mv "$work/lost.err" "$work/lost"
             return
         fi
-        [ "$waited" -gt 0 ] || log "the server does not answer; waiting for $RESTART_SECONDS s at most"
+        [ "$waited" -gt 0 ] || log "the server does not answer; waiting for $POSTGRES_BACKUP_RESTART_SECONDS s at most"
         sleep 3
         waited=$((waited + 3))
     done
