@@ -54,7 +54,7 @@ report_remarks() {
 
 of_part() { case $1 in globals | end) ;; *) printf ' for %s' "$(name_of_database "$1")" ;; esac; }
 
-# step_dump PARTIAL: dumps every part. Each is compressed into a gzip member of its own. At the same time, step_follow
+# step_dump PARTIAL: dumps every part. Each is compressed into a separate gzip member. At the same time, step_follow
 # decompresses the growing file: it reads the file, so that the dump does not wait for the check.
 step_dump() {
     : >"$work/attempts" && : >"$work/streams" || exit 1
@@ -192,7 +192,7 @@ is_small() {
     inspect_first "$1"
 }
 
-# inspect_first NUMBER: waits for the inspection of a database (inspect.sh); fails if it says that it must not be dumped.
+# inspect_first NUMBER: waits for the inspection of a database (inspect.sh); fails if the database must not be dumped.
 inspect_first() {
     while [ ! -e "$work/inspect.$1" ]; do
         kill -0 "$inspector" 2>/dev/null || break
@@ -242,7 +242,7 @@ dump_part() {
     [ "$seconds" -lt 10 ] || [ -z "${json_name:-}" ] || log "dumped $json_name, $(human_bytes "$length") compressed, in $seconds s"
 }
 
-# end_failed_attempt PART: decides what comes next after a part that failed: the same one again, or the next one.
+# end_failed_attempt PART: decides what to dump after a part that failed: the same one again, or the next one.
 end_failed_attempt() {
     cp "$work/$dump_stage.err" "$work/dump.$attempt"
     printf '%s\n' failed >"$work/end.$attempt"
@@ -280,7 +280,7 @@ explain_attempt() {
     postgres_fault "$error" "$attempt_status"
 }
 
-# take_new_name PART: decides what comes next if the database has another name by now, or was dropped; else it fails.
+# take_new_name PART: decides what to dump if the database has another name by now, or was dropped; else it fails.
 take_new_name() {
     step_current_name "$oid" || return 1
     IFS=$TAB read -r new_octal new_json_name <"$work/current" || new_octal=

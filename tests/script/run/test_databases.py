@@ -138,7 +138,7 @@ def test_nothing_to_dump(shop_sandbox: Sandbox) -> None:
     assert (outcome.code, "postgres_backup_databases" in outcome.log) == (2, True)
 
 
-# A pg_dump that fails in the middle of the text for some databases, as it does when it meets a damaged page.
+# A pg_dump that fails within the text for some databases, as it does when it meets a damaged page.
 _SICK = """case "$*" in *dbname=\\'{pattern}\\'*)
     $real "$@" | head -c 700
     echo 'pg_dump: error: Dumping the contents of table "log" failed: PQgetResult() failed.' >&2
@@ -149,7 +149,7 @@ exec $real "$@\""""
 
 SICK = {
     "the first": ("template1", ["template1"]),
-    "one in the middle": ("beta", ["beta"]),
+    "one between others": ("beta", ["beta"]),
     "the last": ("shopxtra", ["shopxtra"]),
     "several": ("[abg]*", ["alpha", "beta", "gamma"]),
     "all but one": ("[!p]*", [name for name in ALL if name != "postgres"]),
@@ -266,7 +266,7 @@ def test_a_database_that_allows_one_connection(changing: Sandbox) -> None:
     assert outcome.result["backup_state"] == "complete"
 
 
-# Ends in the middle of each part.
+# Ends within each part.
 
 _HOLD = """case "$*" in *{words}*)
     : >{gate}/reached
@@ -305,7 +305,7 @@ def test_ended_in_the_middle_of_a_part(shop_sandbox: Sandbox, program: str, word
 
 
 def test_the_partial_file_grows_beyond_a_part_that_fails(shop_sandbox: Sandbox) -> None:
-    """The follower of the file has to stop at the part that is cut off, and go on with the next one."""
+    """The follower of the file has to stop at the part that is cut off, and continue with the next one."""
     shop_sandbox.shim(
         "pg_dump",
         """case "$*" in *beta*)

@@ -55,7 +55,7 @@ def assert_failed(sandbox: Sandbox, outcome: Outcome, before: dict[bytes, Entry]
 def assert_incomplete(
     sandbox: Sandbox, outcome: Outcome, before: dict[bytes, Entry], missing: list[str], *words: str, code: int = 2
 ) -> Path:
-    """The run failed for these databases, and the others are in a backup that says so; nothing was deleted."""
+    """The run failed for these databases; the others are in a backup that names these; nothing was deleted."""
     assert outcome.code == code, outcome.log
     sandbox.assert_nothing_left()
     result = sandbox.last_run
