@@ -121,7 +121,8 @@ def test_the_statements_of_the_manifest_make_the_same_database(pair: Pair) -> No
         SELECT to_json(ARRAY[shobj_description(d.oid, 'pg_database'),
             (SELECT string_agg(format('%s %s', setrole::regrole, setting), ',' ORDER BY setrole::regrole::text, setting)
                 FROM pg_db_role_setting CROSS JOIN unnest(setconfig) AS setting WHERE setdatabase = d.oid),
-            (SELECT string_agg(format('%s %s %s %s', pg_get_userbyid(grantor), grantee::regrole, privilege_type, is_grantable), ','
+            (SELECT string_agg(
+                format('%s %s %s %s', pg_get_userbyid(grantor), grantee::regrole, privilege_type, is_grantable), ','
                 ORDER BY grantor::regrole::text, grantee::regrole::text, privilege_type) FROM aclexplode(datacl))])
         FROM pg_database AS d WHERE datname = 'app'"""
     with pair.empty() as fresh:
