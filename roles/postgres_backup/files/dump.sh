@@ -119,7 +119,7 @@ hash_of_range() {
 # dump_parts OFFSET: prints the compressed parts from $work/next on; ends at the first one that fails, and then creates
 # $work/failed. The offset is that of its output in the partial file. Writes the end of the last complete part to stream_end.
 dump_parts() {
-    offset=$1
+    offset=$1 began=$(now_epoch)
     read -r attempt part tries <"$work/next"
     printf '%s\n' "$offset" >"$work/stream_end"
     if [ "$part" = globals ]; then
@@ -148,34 +148,38 @@ inspect_first() {
         sleep 0.05 2>/dev/null || sleep 1
     done
     [ -e "$work/inspect.$1" ] || return 0
-    ! grep -q "^R$TAB" "$work/inspect.$1"
+    while IFS=$TAB read -r letter _; do
+        [ "$letter" != R ] || return 1
+    done <"$work/inspect.$1"
 }
 
 # skip_part NUMBER: a database that is not dumped, because the server is lost.
 skip_part() { printf '%s %s failed 0 0 0\n' - "$1" >>"$work/attempts"; }
 
-# dump_part PART FUNCTION: prints the compressed text of a part, which the function prints.
+# dump_part PART FUNCTION: prints the compressed text of a part, which the function prints. (Runs may have thousands of
+# databases: here and in what it calls, processes are started only where they are needed.)
 dump_part() {
-    began=$(now_epoch)
-    printf '%s %s\n' "$offset" "$1" >"$work/start.$attempt.new"
-    mv "$work/start.$attempt.new" "$work/start.$attempt"
+    printf '%s %s\n' "$offset" "$1" >"$work/start.$attempt"
     run_stage dump "$2" | stage compress compress | count_bytes size
-    seconds=$(($(now_epoch) - began))
-    if [ "$(stage_status_of compress)$(stage_status_of size)" != 00 ]; then return 1; fi
+    ended=$(now_epoch)
+    seconds=$((ended - began)) began=$ended
+    read_status compress
+    [ "$stage_result" = 0 ] || return 1
+    read_status size
+    [ "$stage_result" = 0 ] || return 1
     read -r length <"$work/size"
-    if [ "$(stage_status_of dump)" = 0 ]; then
-        printf '%s %s dumped %s %s %s\n' "$attempt" "$1" "$offset" "$length" "$seconds" >>"$work/attempts"
-        offset=$((offset + length))
-        printf '%s\n' "$offset" >"$work/end.$attempt.new"
-        mv "$work/end.$attempt.new" "$work/end.$attempt"
-        printf '%s\n' "$offset" >"$work/stream_end"
-        [ ! -s "$work/dump.err" ] || cp "$work/dump.err" "$work/remarks.$attempt"
-        attempt=$((attempt + 1)) tries=1
-        [ "$seconds" -lt 10 ] || [ -z "${json_name:-}" ] || log "dumped $json_name, $(human_bytes "$length") compressed, in $seconds s"
-        return 0
+    read_status dump
+    if [ "$stage_result" != 0 ]; then
+        end_failed_attempt "$1"
+        return 1
     fi
-    end_failed_attempt "$1"
-    return 1
+    printf '%s %s dumped %s %s %s\n' "$attempt" "$1" "$offset" "$length" "$seconds" >>"$work/attempts"
+    offset=$((offset + length))
+    printf '%s\n' "$offset" >"$work/end.$attempt"
+    printf '%s\n' "$offset" >"$work/stream_end"
+    [ ! -s "$work/dump.err" ] || cp "$work/dump.err" "$work/remarks.$attempt"
+    attempt=$((attempt + 1)) tries=1
+    [ "$seconds" -lt 10 ] || [ -z "${json_name:-}" ] || log "dumped $json_name, $(human_bytes "$length") compressed, in $seconds s"
 }
 
 # end_failed_attempt PART: decides what comes next after a part that failed: the same one again, or the next one.
@@ -266,6 +270,7 @@ ARGUMENTS
 }
 
 # Keepalives, which have no environment variable: they detect a server that has vanished.
+CARRIAGE_RETURN=$(printf '\r')
 KEEPALIVES="keepalives_idle=60 keepalives_interval=15 keepalives_count=8"
 
 # without_end: prints the text of `pg_dumpall --globals-only` without its end, with the statements that --clean has before
@@ -292,9 +297,15 @@ without_end() {
 # database_text: prints the section of the database $octal, as pg_dumpall does.
 database_text() {
     database_named "$octal"
-    title=$(printf '%s.' "$database" | tr '\n\r' '  ')
-    printf -- '--\n-- Database "%s" dump\n--\n\n' "${title%.}" || return 1
-    set -- --no-password --format=plain --lock-wait-timeout="$lock_timeout_ms" --dbname="$(connection "$database" "$KEEPALIVES")"
+    title=$database
+    case $title in *"$NEWLINE"* | *"$CARRIAGE_RETURN"*) title=$(printf '%s.' "$title" | tr '\n\r' '  ') title=${title%.} ;; esac
+    printf -- '--\n-- Database "%s" dump\n--\n\n' "$title" || return 1
+    # shellcheck disable=SC1003 # a backslash or an apostrophe
+    case $database in
+        *[\\\']*) target=$(connection "$database" "$KEEPALIVES") ;;
+        *) target="dbname='$database' $KEEPALIVES" ;;
+    esac
+    set -- --no-password --format=plain --lock-wait-timeout="$lock_timeout_ms" --dbname="$target"
     case $database in
         template1 | postgres)
             # They exist in every server.
