@@ -135,9 +135,7 @@ CHECKED = {
 }  # fmt: skip
 # Without a say in whether the run succeeds.
 HARMLESS = {
-    f"POSTGRES_BACKUP_{name}"
-    # The script waits for a server that is lost.
-    for name in ("TERMINATION_LOG", "SSLROOTCERT", "EXCLUDE_DATABASES", "RESTART_SECONDS")
+    f"POSTGRES_BACKUP_{name}" for name in ("TERMINATION_LOG", "SSLROOTCERT", "EXCLUDE_DATABASES", "RESTART_SECONDS")
 }
 # Lines of a pattern for databases and a value.
 BY_DATABASE = {f"POSTGRES_BACKUP_{name}" for name in ("DUMP_ARGS", "EXCLUDE_TABLES", "EXCLUDE_TABLE_DATA")}
