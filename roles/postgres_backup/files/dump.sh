@@ -45,7 +45,7 @@ report_remarks() {
         [ -s "$work/remarks.$attempt" ] || continue
         warn "a dump program printed$(of_part "$part"): $(grep -v '^$' "$work/remarks.$attempt" | head -n 6 | cut -c 1-400)"
     done <"$work/attempts"
-    for inspected in "$work"/inspect.[0-9]*; do
+    for inspected in "$work"/inspect.*[0-9]; do
         [ -e "$inspected" ] || continue
         sed -n "s/^W$TAB//p" "$inspected" >"$work/inspection_warnings"
         while IFS= read -r inspection_warning; do
@@ -327,7 +327,7 @@ end_text() {
 
 # refusals: prints NUMBER KIND of each database that the inspection refuses (inspect.sh).
 refusals() {
-    set -- "$work"/inspect.[0-9]*
+    set -- "$work"/inspect.*[0-9]
     [ -e "$1" ] || return 0
     grep -H "^R$TAB" "$@" | sed "s/^.*inspect\.\([0-9]*\):R$TAB/\1 /"
 }
