@@ -3,7 +3,7 @@
 #
 # `backup.sh run`: dumps the server part by part (the globals, each database, the end) to a partial file on the volume.
 # shellcheck shell=sh
-# shellcheck disable=SC2034,SC2154 # variables are shared with the other files
+# shellcheck disable=SC2034,SC2154,SC2030,SC2031,SC2094 # variables are shared with the other files and with subshells
 # shellcheck disable=SC2329 # stage() and hooks call functions by name
 
 # Files in $work, by which the processes of the dump exchange fields. An attempt is one start of a part's programs; they
@@ -119,26 +119,79 @@ hash_of_range() {
 # dump_parts OFFSET: prints the compressed parts from $work/next on; ends at the first one that fails, and then creates
 # $work/failed. The offset is that of its output in the partial file. Writes the end of the last complete part to stream_end.
 dump_parts() {
-    offset=$1
+    offset=$1 began=$(now_epoch) dump_stage=dump compress_stage=compress ahead_slot=a
     read -r attempt part tries <"$work/next"
     printf '%s\n' "$offset" >"$work/stream_end"
     if [ "$part" = globals ]; then
         dump_part globals globals_text || return
         part=0
     fi
-    if [ "$part" != end ]; then
-        while IFS=$TAB read -r number state octal json_name oid arguments _ <&3; do
-            [ "$state" = dump ] && [ "$number" -ge "$part" ] || continue
-            [ "$number" = "$part" ] || tries=1
-            if [ -e "$work/lost" ]; then
-                skip_part "$number"
-                continue
-            fi
-            inspect_first "$number" || continue
-            dump_part "$number" database_text || return
-        done 3<"$work/databases"
-    fi
+    exec 3<"$work/databases"
+    ahead_number=none
+    next_database
+    while [ -n "$next_number" ]; do
+        number=$next_number octal=$next_octal json_name=$next_json_name oid=$next_oid arguments=$next_arguments
+        next_database
+        [ "$number" = "$part" ] || tries=1
+        if [ -e "$work/lost" ]; then
+            skip_part "$number"
+            continue
+        fi
+        inspect_first "$number" || continue
+        take_ahead
+        dump_ahead
+        dump_part "$number" database_text || return
+    done
+    exec 3<&-
     dump_part end end_text
+}
+
+# next_database: reads the next database to dump from descriptor 3 into `next_number`, which is empty after the last one, and
+# `next_octal`, `next_json_name`, `next_oid` and `next_arguments`.
+next_database() {
+    while IFS=$TAB read -r next_number next_state next_octal next_json_name next_oid next_arguments _ <&3; do
+        if [ "$next_state" = dump ] && [ "$next_number" -ge "$part" ]; then return 0; fi
+    done
+    next_number=
+}
+
+# The dump of a small database leaves a processor idle: pg_dump and the server wait for each other. So the next one begins
+# in the meantime, if both are small: its output waits in a pipe (descriptor 7, then 6) for its turn. A large one would keep
+# its locks and its snapshot for as long as the current one takes.
+
+# dump_ahead: begins the dump of the next database, if both are small. Only superusers are not limited in connections.
+dump_ahead() {
+    ahead_number=none
+    [ "$is_superuser" = t ] && [ -n "$next_number" ] && [ "$tries" = 1 ] && is_small "$number" && is_small "$next_number" || return 0
+    case $ahead_slot in a) ahead_slot=b ;; *) ahead_slot=a ;; esac
+    [ -p "$work/ahead_$ahead_slot.fifo" ] || mkfifo "$work/ahead_$ahead_slot.fifo" || return 0
+    rm -f "$work/dump_$ahead_slot.status" "$work/compress_$ahead_slot.status"
+    # Opened for both, so that neither end waits for the other.
+    exec 5<>"$work/ahead_$ahead_slot.fifo" 7<"$work/ahead_$ahead_slot.fifo"
+    (
+        octal=$next_octal arguments=$next_arguments
+        run_stage "dump_$ahead_slot" database_text | run_stage "compress_$ahead_slot" compress
+    ) >&5 3<&- 5<&- 6<&- 7<&- &
+    exec 5<&-
+    ahead_number=$next_number
+}
+
+# take_ahead: makes the dump that began ahead, if it is that of $number, the one that dump_part reads; sets `dump_stage` and
+# `compress_stage`, the names of its stages.
+take_ahead() {
+    dump_stage=dump compress_stage=compress
+    [ "$ahead_number" != none ] || return 0
+    exec 6<&7 7<&-
+    if [ "$ahead_number" = "$number" ]; then dump_stage=dump_$ahead_slot compress_stage=compress_$ahead_slot; else exec 6<&-; fi
+}
+
+# is_small NUMBER: whether a database has less than 100 MB on the server, and nothing is known against its dump.
+is_small() {
+    [ -e "$work/inspect.$1" ] || return 1
+    IFS= read -r members <"$work/inspect.$1"
+    size=${members##*\"size_bytes\":}
+    case ${size%%[!0-9]*} in '' | ?????????*) return 1 ;; esac
+    inspect_first "$1"
 }
 
 # inspect_first NUMBER: waits for the inspection of a database (inspect.sh); fails if it says that it must not be dumped.
@@ -148,42 +201,55 @@ inspect_first() {
         sleep 0.05 2>/dev/null || sleep 1
     done
     [ -e "$work/inspect.$1" ] || return 0
-    ! grep -q "^R$TAB" "$work/inspect.$1"
+    while IFS=$TAB read -r letter _; do
+        [ "$letter" != R ] || return 1
+    done <"$work/inspect.$1"
 }
 
 # skip_part NUMBER: a database that is not dumped, because the server is lost.
 skip_part() { printf '%s %s failed 0 0 0\n' - "$1" >>"$work/attempts"; }
 
-# dump_part PART FUNCTION: prints the compressed text of a part, which the function prints.
+# dump_part PART FUNCTION: prints the compressed text of a part, which the function prints. (Runs may have thousands of
+# databases: here and in what it calls, processes are started only where they are needed.)
 dump_part() {
-    began=$(now_epoch)
-    printf '%s %s\n' "$offset" "$1" >"$work/start.$attempt.new"
-    mv "$work/start.$attempt.new" "$work/start.$attempt"
-    run_stage dump "$2" | stage compress compress | count_bytes size
-    seconds=$(($(now_epoch) - began))
-    if [ "$(stage_status_of compress)$(stage_status_of size)" != 00 ]; then return 1; fi
-    read -r length <"$work/size"
-    if [ "$(stage_status_of dump)" = 0 ]; then
-        printf '%s %s dumped %s %s %s\n' "$attempt" "$1" "$offset" "$length" "$seconds" >>"$work/attempts"
-        offset=$((offset + length))
-        printf '%s\n' "$offset" >"$work/end.$attempt.new"
-        mv "$work/end.$attempt.new" "$work/end.$attempt"
-        printf '%s\n' "$offset" >"$work/stream_end"
-        [ ! -s "$work/dump.err" ] || cp "$work/dump.err" "$work/remarks.$attempt"
-        attempt=$((attempt + 1)) tries=1
-        [ "$seconds" -lt 10 ] || [ -z "${json_name:-}" ] || log "dumped $json_name, $(human_bytes "$length") compressed, in $seconds s"
-        return 0
+    printf '%s %s\n' "$offset" "$1" >"$work/start.$attempt"
+    if [ "$dump_stage" = dump ]; then
+        run_stage dump "$2" | stage compress compress | count_bytes size
+    else
+        count_bytes size <&6
+        exec 6<&-
     fi
-    end_failed_attempt "$1"
-    return 1
+    ended=$(now_epoch)
+    seconds=$((ended - began)) began=$ended
+    read_status "$compress_stage"
+    if [ "$stage_result" != 0 ]; then
+        [ "$compress_stage" = compress ] || { cp "$work/$compress_stage.err" "$work/compress.err"; cp "$work/$compress_stage.status" "$work/compress.status"; }
+        return 1
+    fi
+    read_status size
+    [ "$stage_result" = 0 ] || return 1
+    read -r length <"$work/size"
+    read_status "$dump_stage"
+    if [ "$stage_result" != 0 ]; then
+        end_failed_attempt "$1"
+        return 1
+    fi
+    printf '%s %s dumped %s %s %s\n' "$attempt" "$1" "$offset" "$length" "$seconds" >>"$work/attempts"
+    offset=$((offset + length))
+    printf '%s\n' "$offset" >"$work/end.$attempt"
+    printf '%s\n' "$offset" >"$work/stream_end"
+    [ ! -s "$work/$dump_stage.err" ] || cp "$work/$dump_stage.err" "$work/remarks.$attempt"
+    dump_stage=dump compress_stage=compress
+    attempt=$((attempt + 1)) tries=1
+    [ "$seconds" -lt 10 ] || [ -z "${json_name:-}" ] || log "dumped $json_name, $(human_bytes "$length") compressed, in $seconds s"
 }
 
 # end_failed_attempt PART: decides what comes next after a part that failed: the same one again, or the next one.
 end_failed_attempt() {
-    cp "$work/dump.err" "$work/dump.$attempt"
+    cp "$work/$dump_stage.err" "$work/dump.$attempt"
     printf '%s\n' failed >"$work/end.$attempt"
     : >"$work/failed"
-    cp "$work/dump.status" "$work/status.$attempt"
+    cp "$work/$dump_stage.status" "$work/status.$attempt"
     explain_attempt "$attempt"
     next_attempt=$((attempt + 1))
     if [ "$1" = globals ]; then
@@ -266,6 +332,7 @@ ARGUMENTS
 }
 
 # Keepalives, which have no environment variable: they detect a server that has vanished.
+CARRIAGE_RETURN=$(printf '\r')
 KEEPALIVES="keepalives_idle=60 keepalives_interval=15 keepalives_count=8"
 
 # without_end: prints the text of `pg_dumpall --globals-only` without its end, with the statements that --clean has before
@@ -292,9 +359,15 @@ without_end() {
 # database_text: prints the section of the database $octal, as pg_dumpall does.
 database_text() {
     database_named "$octal"
-    title=$(printf '%s.' "$database" | tr '\n\r' '  ')
-    printf -- '--\n-- Database "%s" dump\n--\n\n' "${title%.}" || return 1
-    set -- --no-password --format=plain --lock-wait-timeout="$lock_timeout_ms" --dbname="$(connection "$database" "$KEEPALIVES")"
+    title=$database
+    case $title in *"$NEWLINE"* | *"$CARRIAGE_RETURN"*) title=$(printf '%s.' "$title" | tr '\n\r' '  ') title=${title%.} ;; esac
+    printf -- '--\n-- Database "%s" dump\n--\n\n' "$title" || return 1
+    # shellcheck disable=SC1003 # a backslash or an apostrophe
+    case $database in
+        *[\\\']*) target=$(connection "$database" "$KEEPALIVES") ;;
+        *) target="dbname='$database' $KEEPALIVES" ;;
+    esac
+    set -- --no-password --format=plain --lock-wait-timeout="$lock_timeout_ms" --dbname="$target"
     case $database in
         template1 | postgres)
             # They exist in every server.

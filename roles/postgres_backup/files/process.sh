@@ -142,6 +142,12 @@ stage_status_of() {
     if [ -s "$work/$1.status" ]; then cat "$work/$1.status"; else echo none; fi
 }
 
+# read_status NAME: stage_status_of without a process, for loops; sets `stage_result`.
+read_status() {
+    stage_result=none
+    [ ! -s "$work/$1.status" ] || read -r stage_result <"$work/$1.status"
+}
+
 stage_message_of() {
     if [ -s "$work/$1.err" ]; then
         grep -v -e ' records in$' -e ' records out$' -e ' bytes.* copied' "$work/$1.err" | head -n 6 | cut -c 1-400

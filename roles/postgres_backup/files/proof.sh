@@ -22,12 +22,16 @@ follow_attempts() {
             if [ -e "$work/written" ] && [ ! -e "$work/start.$attempt" ]; then return 0; fi
             pause
         done
-        read -r position part <"$work/start.$attempt"
+        # Its writer may not have ended the line yet.
+        read -r position part <"$work/start.$attempt" || { pause; continue; }
         follow_attempt "$1" | run_stage check decompress | end_and_size
         end_offset=none
         if [ -e "$work/end.$attempt" ]; then read -r end_offset <"$work/end.$attempt"; fi
         if [ "$end_offset" != failed ]; then
-            [ "$(stage_status_of check)$(stage_status_of end)" = 00 ] || return 1
+            read_status check
+            [ "$stage_result" = 0 ] || return 1
+            read_status end
+            [ "$stage_result" = 0 ] || return 1
             if ! is_end_of_part "$part"; then
                 printf '%s\n' "$part" >"$work/endless"
                 return 1
@@ -83,8 +87,7 @@ follow_attempt() {
     while :; do
         # The size is read first: until the attempt ends, all bytes of the file are its own.
         size=$(stat -c %s "$1" 2>/dev/null || echo 0)
-        if [ -e "$work/end.$attempt" ]; then
-            read -r end_offset <"$work/end.$attempt"
+        if [ -e "$work/end.$attempt" ] && read -r end_offset <"$work/end.$attempt"; then
             [ "$end_offset" != failed ] || return 1
             while [ "$size" -lt "$end_offset" ]; do
                 if [ -e "$work/written" ]; then
