@@ -140,7 +140,10 @@ dump_parts() {
         inspect_first "$number" || continue
         take_ahead
         dump_ahead
-        dump_part "$number" database_text || return
+        if ! dump_part "$number" database_text; then
+            end_ahead
+            return 1
+        fi
     done
     exec 3<&-
     dump_part end end_text
@@ -172,6 +175,7 @@ dump_ahead() {
         octal=$next_octal arguments=$next_arguments
         run_stage "dump_$ahead_slot" database_text | run_stage "compress_$ahead_slot" compress
     ) >&5 3<&- 5<&- 6<&- 7<&- &
+    ahead_process=$!
     exec 5<&-
     ahead_number=$next_number
 }
@@ -183,6 +187,13 @@ take_ahead() {
     [ "$ahead_number" != none ] || return 0
     exec 6<&7 7<&-
     if [ "$ahead_number" = "$number" ]; then dump_stage=dump_$ahead_slot compress_stage=compress_$ahead_slot; else exec 6<&-; fi
+}
+
+# end_ahead: waits for the dump that began ahead, which nothing reads any more: the next one would have its pipe and its files.
+end_ahead() {
+    [ "$ahead_number" != none ] || return 0
+    exec 6<&- 7<&-
+    wait "$ahead_process"
 }
 
 # is_small NUMBER: whether a database has less than 100 MB on the server, and nothing is known against its dump.
