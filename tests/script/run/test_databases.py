@@ -331,3 +331,27 @@ esac
 exec $real "$@\"""",
     )
     assert_failed(shop_sandbox, shop_sandbox.run("run"), before, "does not hold what was written")
+
+
+def test_a_dump_that_began_ahead_of_one_that_fails_reaches_no_other_part(shop_sandbox: Sandbox) -> None:
+    """The dump of beta begins while alpha's is under way. Alpha's fails; beta's first one only ends during gamma's."""
+    shop_sandbox.shim(
+        "pg_dump",
+        """case "$*" in
+            *dbname=\\'alpha\\'*)
+                sleep 1
+                echo 'pg_dump: error: Error message from server: ERROR:  invalid page in block 7' >&2
+                exit 1 ;;
+            *dbname=\\'beta\\'*) if mkdir "$TMPDIR/first" 2>/dev/null; then sleep 5; rmdir "$TMPDIR/first"; exec $real "$@"; fi ;;
+            *dbname=\\'gamma\\'*) sleep 6 ;;
+        esac
+        exec $real "$@\"""",
+    )
+    outcome = shop_sandbox.run("run").check(2)
+    text, manifest = _backup(shop_sandbox)
+    assert (manifest["dumped"], manifest["missing"]) == ([name for name in ALL if name != "alpha"], ["alpha"])
+    for part in manifest["parts"]:
+        if part["result"] == "dumped" and part["kind"] == "database":
+            body = text[part["text_offset_bytes"] :][: part["text_length_bytes"]].decode()
+            titles = [line for line in body.splitlines() if line.startswith('-- Database "') and line.endswith(" dump")]
+            assert titles == [f'-- Database "{part["name"]}" dump'], outcome.log
