@@ -8,7 +8,7 @@ from __future__ import annotations
 TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# The history of an installation: one line of JSON for each run, restore drill, restore and prune, in a file that is
+# The history of an installation: one line of JSON for each run, scheduled restore drill and prune, in a file that is
 # replaced atomically. It is for people and for backup_info; no decision about a deletion depends on it.
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The history of an installation, `<name>.history.jsonl`: one line for each run, drill, restore and prune.
+"""The history of an installation, `<name>.history.jsonl`: one line for each run, scheduled drill and prune.
 
 Nothing decides about a deletion by it: a line may be missing.
 """

@@ -48,14 +48,44 @@ check_unchecked() {
             warn "$unchecked is damaged: $damage"
         elif [ -e "$file.sha256" ] && [ ! -f "$file.sha256" ]; then
             warn "no checksum file could be written for $unchecked: $unchecked.sha256 is not a regular file"
+        elif ! record_missing "$file"; then
+            warn "no manifest could be written for $unchecked, which lacks databases: $message"
         else
             [ ! -e "$file.sha256" ] || warn "the checksum file of $unchecked did not name it and is replaced"
             if replace_text "$file.sha256" "$(cut -c 1-64 "$work/hash")  $unchecked"; then
-                log "$unchecked is complete; it has a checksum file now"
+                log "$unchecked is ${unchecked_state}; it has a checksum file now"
             else
                 warn "no checksum file could be written for $unchecked: $message"
             fi
         fi
     done 3<"$work/unchecked"
     end_step check_unchecked
+}
+
+# record_missing FILE: if the text that was checked last names databases that could not be dumped, writes a manifest with the
+# state incomplete, unless the file has one. Sets `unchecked_state`; fails as replace_text does. The checksum file is
+# written after it: the backup is at no time complete.
+record_missing() {
+    unchecked_state=complete
+    ! is_incomplete_by_manifest "$1" || unchecked_state=incomplete
+    text_missing=$(sed -n 's/^missing //p' "$work/end" | utf8_lines | ascii_json)
+    if [ -z "$text_missing" ] || [ "$unchecked_state" = incomplete ]; then return 0; fi
+    unchecked_state=incomplete
+    replace_text "$1.json" "$(manifest_of_text "${1##*/}")"
+}
+
+# is_incomplete_by_manifest FILE: whether it has a manifest with that state.
+is_incomplete_by_manifest() {
+    [ -f "$1.json" ] && head -n 1 "$1.json" | grep -q "^{\"format\":[1-9][0-9]*,\"backup\":\"${1##*/}\",\"state\":\"incomplete\","
+}
+
+# manifest_of_text BACKUP: prints the manifest of a backup whose text is all that is known of it.
+manifest_of_text() {
+    text_dumped=$(sed -n 's/^section [0-9]* [0-9]* [0-9]* [^ ]* //p' "$work/end" | utf8_lines |
+        sed -e 's/[\\"]/\\&/g' -e 's/.*/"&"/' | awk '{ printf "%s%s", (NR > 1 ? "," : ""), $0 }' | ascii_json)
+    text_left_out=false
+    if decompress <"$file" 2>/dev/null | head -n 20 | grep -q -e '^-- databases excluded: ' -e '^-- left out on request: '; then text_left_out=true; fi
+    printf '{"format":1,"backup":"%s","state":"incomplete","dumped":[%s],"missing":%s,"left_out":%s,\n' "$1" "$text_dumped" "$text_missing" "$text_left_out"
+    printf '"sha256":"%s",\n"bytes":%s,\n"uncompressed_bytes":%s,\n"parts":[]}\n' \
+        "$(cut -c 1-64 "$work/hash")" "${before%% *}" "$(sed -n 's/^bytes //p' "$work/end")"
 }

@@ -18,10 +18,8 @@
 #                  that fails ends a stream: what it wrote is cut off.
 #   lost           exists when the server did not answer any more; contains the message
 
-# How often a part is dumped before it counts as failed, if another attempt may succeed, and for how long the run waits
-# for a server that restarts.
+# How often a part is dumped before it counts as failed, if another attempt may succeed.
 PART_ATTEMPTS=3
-RESTART_SECONDS=${POSTGRES_BACKUP_RESTART_SECONDS:-60}
 
 dump() {
     log "dumping $(grep -c "^[0-9]*${TAB}dump$TAB" "$work/databases") databases to ${partial##*/}"
@@ -36,7 +34,7 @@ dump() {
     report_changes
     bytes=$(stat -c %s "$partial")
     end_step dump "$(cat "$work/written")"
-    log "dumped: $(human_bytes "$uncompressed_bytes") of SQL, $(human_bytes "$bytes") compressed, flushed to the volume; every part is complete"
+    log "dumped: $(human_bytes "$uncompressed_bytes") of SQL, $(human_bytes "$bytes") compressed, flushed to the volume; every part in it is complete"
 }
 
 # report_remarks: warns about what the dump programs printed although they succeeded, and about what the inspection found.
@@ -45,7 +43,7 @@ report_remarks() {
         [ -s "$work/remarks.$attempt" ] || continue
         warn "a dump program printed$(of_part "$part"): $(grep -v '^$' "$work/remarks.$attempt" | head -n 6 | cut -c 1-400)"
     done <"$work/attempts"
-    for inspected in "$work"/inspect.[0-9]*; do
+    for inspected in "$work"/inspect.*[0-9]; do
         [ -e "$inspected" ] || continue
         sed -n "s/^W$TAB//p" "$inspected" >"$work/inspection_warnings"
         while IFS= read -r inspection_warning; do
@@ -140,7 +138,10 @@ dump_parts() {
         inspect_first "$number" || continue
         take_ahead
         dump_ahead
-        dump_part "$number" database_text || return
+        if ! dump_part "$number" database_text; then
+            end_ahead
+            return 1
+        fi
     done
     exec 3<&-
     dump_part end end_text
@@ -172,6 +173,7 @@ dump_ahead() {
         octal=$next_octal arguments=$next_arguments
         run_stage "dump_$ahead_slot" database_text | run_stage "compress_$ahead_slot" compress
     ) >&5 3<&- 5<&- 6<&- 7<&- &
+    ahead_process=$!
     exec 5<&-
     ahead_number=$next_number
 }
@@ -183,6 +185,13 @@ take_ahead() {
     [ "$ahead_number" != none ] || return 0
     exec 6<&7 7<&-
     if [ "$ahead_number" = "$number" ]; then dump_stage=dump_$ahead_slot compress_stage=compress_$ahead_slot; else exec 6<&-; fi
+}
+
+# end_ahead: waits for the dump that began ahead, which nothing reads any more: the next one would have its pipe and its files.
+end_ahead() {
+    [ "$ahead_number" != none ] || return 0
+    exec 6<&- 7<&-
+    wait "$ahead_process"
 }
 
 # is_small NUMBER: whether a database has less than 100 MB on the server, and nothing is known against its dump.
@@ -306,11 +315,11 @@ await_server() {
     waited=0
     while ! psql --no-psqlrc --no-password --tuples-only --no-align --quiet --dbname="$(connection "$POSTGRES_BACKUP_DATABASE")" \
         --command='SELECT 1' >/dev/null 2>"$work/lost.err"; do
-        if [ "$waited" -ge "$RESTART_SECONDS" ]; then
+        if [ "$waited" -ge "$POSTGRES_BACKUP_RESTART_SECONDS" ]; then
             mv "$work/lost.err" "$work/lost"
             return
         fi
-        [ "$waited" -gt 0 ] || log "the server does not answer; waiting for $RESTART_SECONDS s at most"
+        [ "$waited" -gt 0 ] || log "the server does not answer; waiting for $POSTGRES_BACKUP_RESTART_SECONDS s at most"
         sleep 3
         waited=$((waited + 3))
     done
@@ -400,7 +409,7 @@ end_text() {
 
 # refusals: prints NUMBER KIND of each database that the inspection refuses (inspect.sh).
 refusals() {
-    set -- "$work"/inspect.[0-9]*
+    set -- "$work"/inspect.*[0-9]
     [ -e "$1" ] || return 0
     grep -H "^R$TAB" "$@" | sed "s/^.*inspect\.\([0-9]*\):R$TAB/\1 /"
 }

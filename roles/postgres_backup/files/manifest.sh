@@ -40,7 +40,7 @@ dumped_names() {
 
 # manifest_parts: prints the entries of $work/parts, one a line.
 manifest_parts() {
-    for inspected in "$work"/inspect.[0-9]* "$work"/reason.[0-9]*; do
+    for inspected in "$work"/inspect.*[0-9] "$work"/reason.*[0-9]; do
         [ -e "$inspected" ] || continue
         printf '%s\n' "$inspected"
     done >"$work/inspected"

@@ -112,6 +112,7 @@ remove_stale_partials() {
         -o -name ".$name_pattern.$(printf '%.58s' "${POSTGRES_BACKUP_JOB:-/}-")?????.partial" \
         -o \( -name ".$name_pattern.*.partial" -mmin +1440 \) \) -exec rm -f {} + 2>/dev/null
     find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name ".$POSTGRES_BACKUP_NAME.last-run.json.*" -o -name '.last-run.json.*' -o -name ".$name_pattern.sha256.*" \
+        -o -name ".$POSTGRES_BACKUP_NAME.last-drill.json.*" -o -name '.last-drill.json.*' -o -name ".$POSTGRES_BACKUP_NAME.history.jsonl.*" \
         -o -name ".$name_pattern.json.*" -o -name ".$name_pattern.damaged.*" \) -mmin +1440 -exec rm -f {} + 2>/dev/null
 }
 

@@ -22,6 +22,7 @@ step_query_server() {
         --command="SELECT coalesce(json_agg(datname::text ORDER BY datname), '[]') FROM pg_catalog.pg_database WHERE datconnlimit = -2" \
         --command="SELECT string_agg('DROP DATABASE \"' || regexp_replace(replace(datname, '\"', '\"\"'), '[[:cntrl:]]', '?', 'g') || '\";', ' ')
             FROM (SELECT datname::text FROM pg_catalog.pg_database WHERE datconnlimit = -2 ORDER BY datname LIMIT 5) AS first_ones" \
+        --command="SELECT rolsuper AND current_setting('lc_messages') !~ '^(C|POSIX|en)([._]|$)' FROM pg_catalog.pg_roles WHERE rolname = session_user" \
         >"$work/answers" 2>"$work/psql.err" || return
     # A member of pg_read_all_data may read the passwords of roles, too, but a provider's server may refuse it all the same.
     if psql --no-psqlrc --no-password --quiet --dbname="$(connection "$POSTGRES_BACKUP_DATABASE")" --set=ON_ERROR_STOP=1 \
@@ -37,7 +38,12 @@ query_server() {
         fail_by_postgres "the server does not answer" "${message:-psql ended $(status_in_words "$step_status")}" "$step_status"
     fi
     { IFS= read -r server_version; IFS= read -r server_version_num; IFS= read -r server_epoch; IFS= read -r superuser; IFS= read -r is_superuser
-        IFS= read -r skipped; IFS= read -r invalid; IFS= read -r drop_invalid; } <"$work/answers"
+        IFS= read -r skipped; IFS= read -r invalid; IFS= read -r drop_invalid; IFS= read -r may_set_language; } <"$work/answers"
+    # The messages that the run knows are English (postgres_fault). Only superusers may set their language.
+    if [ "$may_set_language" = t ]; then
+        PGOPTIONS="${PGOPTIONS:-} -c lc_messages=C"
+        export PGOPTIONS
+    fi
     # Names in an SQL_ASCII database may be in any encoding.
     superuser=$(utf8 "$superuser") skipped=$(utf8 "$skipped") invalid=$(utf8 "$invalid") drop_invalid=$(utf8 "$drop_invalid")
     if [ "$invalid" != '[]' ]; then

@@ -216,7 +216,7 @@ def _run_while(sandbox: Sandbox, statement: str) -> tuple[Json, bytes, Json]:
     with server.locked("kept", "alpha"):
         process = sandbox.start("run")
         sandbox.wait_until(lambda: server.waits_for_a_lock, "pg_dump waits for the lock", process)
-        inspected = "EXISTS (SELECT FROM pg_stat_activity WHERE datname IN ('beta', 'gamma'))"
+        inspected = "EXISTS (SELECT FROM pg_stat_activity WHERE datname = 'gamma')"
         sandbox.wait_until(lambda: server.sql(f"SELECT {inspected}") == "f", "the inspection is over", process)
         server.sql(statement)
     outcome = sandbox.finish(process).check()
@@ -224,20 +224,21 @@ def _run_while(sandbox: Sandbox, statement: str) -> tuple[Json, bytes, Json]:
 
 
 def test_a_database_that_is_dropped_during_the_run(changing: Sandbox) -> None:
-    result, text, manifest = _run_while(changing, "DROP DATABASE beta WITH (FORCE);")
-    assert manifest["dumped"] == ["template1", "alpha", "gamma", "postgres"]
+    """The dump of `beta` has begun ahead."""
+    result, text, manifest = _run_while(changing, "DROP DATABASE gamma WITH (FORCE);")
+    assert manifest["dumped"] == ["template1", "alpha", "beta", "postgres"]
     assert (manifest["state"], manifest["missing"]) == ("complete", [])
-    assert any('"beta" was dropped during the run' in warning for warning in result["warnings"])
-    assert b"kept in gamma" in text
+    assert any('"gamma" was dropped during the run' in warning for warning in result["warnings"])
+    assert b"kept in beta" in text
 
 
 def test_a_database_that_is_renamed_during_the_run(changing: Sandbox) -> None:
-    result, text, manifest = _run_while(changing, 'ALTER DATABASE beta RENAME TO "new Name";')
-    assert manifest["dumped"] == ["template1", "alpha", "new Name", "gamma", "postgres"]
+    result, text, manifest = _run_while(changing, 'ALTER DATABASE gamma RENAME TO "new Name";')
+    assert manifest["dumped"] == ["template1", "alpha", "beta", "new Name", "postgres"]
     assert result["backup_state"] == "complete"
     assert b'\n-- Database "new Name" dump\n' in text
     assert b"kept in new Name" not in text
-    assert b"kept in beta" in text
+    assert b"kept in gamma" in text
 
 
 def test_a_database_that_is_created_during_the_run(changing: Sandbox) -> None:
@@ -330,3 +331,27 @@ esac
 exec $real "$@\"""",
     )
     assert_failed(shop_sandbox, shop_sandbox.run("run"), before, "does not hold what was written")
+
+
+def test_a_dump_that_began_ahead_of_one_that_fails_reaches_no_other_part(shop_sandbox: Sandbox) -> None:
+    """The dump of beta begins while alpha's is under way. Alpha's fails; beta's first one only ends during gamma's."""
+    shop_sandbox.shim(
+        "pg_dump",
+        """case "$*" in
+            *dbname=\\'alpha\\'*)
+                sleep 1
+                echo 'pg_dump: error: Error message from server: ERROR:  invalid page in block 7' >&2
+                exit 1 ;;
+            *dbname=\\'beta\\'*) if mkdir "$TMPDIR/first" 2>/dev/null; then sleep 5; rmdir "$TMPDIR/first"; exec $real "$@"; fi ;;
+            *dbname=\\'gamma\\'*) sleep 6 ;;
+        esac
+        exec $real "$@\"""",
+    )
+    outcome = shop_sandbox.run("run").check(2)
+    text, manifest = _backup(shop_sandbox)
+    assert (manifest["dumped"], manifest["missing"]) == ([name for name in ALL if name != "alpha"], ["alpha"])
+    for part in manifest["parts"]:
+        if part["result"] == "dumped" and part["kind"] == "database":
+            body = text[part["text_offset_bytes"] :][: part["text_length_bytes"]].decode()
+            titles = [line for line in body.splitlines() if line.startswith('-- Database "') and line.endswith(" dump")]
+            assert titles == [f'-- Database "{part["name"]}" dump'], outcome.log

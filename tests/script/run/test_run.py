@@ -23,7 +23,7 @@ from ..support.combinations import Combination, program, under_all
 from ..support.sandbox import Json, Outcome, Sandbox
 from ..support.script_files import copy_script
 from ..support.server import HOST, SUPERUSER, Server
-from ..support.volume import END, RECORDS, backup_name, created, give, put_backup, snapshot, without
+from ..support.volume import END, RECORDS, backup_name, created, give, put, put_backup, snapshot, without
 from ..support.workspace import SERVER_UID, Workspace
 
 # More deletions than one backup explains: the brake of retention allows them.
@@ -463,3 +463,20 @@ def test_stale_partials_go(sandbox: Sandbox) -> None:
     give(sandbox.volume, sandbox.uid)
     sandbox.run("run").check()
     assert {path.name for path in sandbox.partials()} == {f"{base}.young.partial", foreign.name}
+
+
+RECORD_PARTIALS = (
+    "postgres-backup.last-run.json", "postgres-backup.last-drill.json", "postgres-backup.history.jsonl",
+    "last-run.json", "last-drill.json", "postgres-backup-2026-01-01-020000.sql.gz.json",
+)  # fmt: skip
+
+
+def test_stale_partials_of_records_go(sandbox: Sandbox) -> None:
+    """What a killed pod leaves beside a record, once it is a day old."""
+    old = [f".{name}.stale" for name in RECORD_PARTIALS]
+    kept = [f".{name}.young" for name in RECORD_PARTIALS] + [".other.history.jsonl.stale", ".other.last-drill.json.stale"]
+    for name in (*old, *kept):
+        put(sandbox.volume / name, b"half", age=3600 if name.endswith("young") else 25 * 3600)
+    give(sandbox.volume, sandbox.uid)
+    sandbox.run("run").check()
+    assert {name for name in (*old, *kept) if (sandbox.volume / name).exists()} == set(kept)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import subprocess
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from plugins.module_utils._volume.manifest import parse_manifest
 from tests.dump import foreign
 
 from ..support.sandbox import Sandbox
@@ -276,3 +278,81 @@ def test_a_volume_of_plain_backups_is_taken_over_without_losing_one(sandbox: San
     states = _states(sandbox)
     assert {states[name][0] for name in names} == {"complete"}
     assert len(states) == 7
+
+
+MISSING = ('si"ck', "zo\u00eb")
+
+
+def _incomplete_text(server: Server) -> bytes:
+    """As a run leaves it that could not dump two databases (dump.sh, end_text)."""
+    dump = [str(server.programs.path("pg_dumpall"))]
+    text = subprocess.run(dump, env=server.environment(), check=True, capture_output=True).stdout
+    note = f"--\n-- Databases that could not be dumped: {json.dumps(MISSING, separators=(',', ':'))}\n--\n\n"
+    assert text.endswith(END)
+    return text.removesuffix(END) + note.encode() + END
+
+
+def _put_incomplete(sandbox: Sandbox, server: Server) -> Path:
+    path = sandbox.volume / NAME
+    path.write_bytes(gzip.compress(_incomplete_text(server)))
+    _age(path, HOUR + 60)
+    return path
+
+
+# What is beside it: nothing; the manifest of another file or another state, which does not count.
+BESIDE = {
+    "nothing": None,
+    "a manifest of another state": f'{{"format":1,"backup":"{NAME}","state":"complete","dumped":["postgres"],"missing":[],',
+    "a manifest of another backup": '{"format":1,"backup":"x","state":"incomplete","dumped":["postgres"],"missing":["a"],',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("beside", BESIDE)
+def test_an_incomplete_backup_without_its_manifest_stays_incomplete(
+    sandbox: Sandbox, server: Server, beside: str
+) -> None:
+    """Its text says which databases it lacks; it takes no slot of a complete one."""
+    path = _put_incomplete(sandbox, server)
+    if line := BESIDE[beside]:
+        put(sandbox.volume / f"{NAME}.json", f'{line}"left_out":false,\n"parts":[]}}\n')
+    give(sandbox.volume, sandbox.uid)
+    outcome = sandbox.run("run", env={"POSTGRES_BACKUP_KEEP_DAILY": "30"}).check()
+    assert f"{NAME} is incomplete" in outcome.log
+    # A newer backup is complete: retention deletes this one, which a complete one of that age would not be.
+    assert outcome.result["deleted"] == 1
+    assert not path.exists()
+
+
+def test_the_manifest_of_an_incomplete_backup_is_made_from_its_text(sandbox: Sandbox, server: Server) -> None:
+    path = _put_incomplete(sandbox, server)
+    put(sandbox.volume / f"{NAME}.keep", "")
+    give(sandbox.volume, sandbox.uid)
+    sandbox.run("run").check()
+    (line,) = (line for line in sandbox.run("list").check().backups if line["name"] == NAME)
+    databases = json.loads(server.sql("SELECT json_agg(datname::text) FROM pg_database WHERE datallowconn;"))
+    assert (line["state"], line["manifest"], line["missing"]) == ("incomplete", True, list(MISSING))
+    assert sorted(line["dumped"]) == sorted(databases)
+    manifest = parse_manifest(Path(f"{path}.json").read_text(encoding="ascii"), NAME)
+    assert (manifest.sha256, manifest.size_bytes) == (line["sha256"], path.stat().st_size)
+
+
+def test_an_incomplete_backup_whose_manifest_cannot_be_written_stays_unchecked(
+    sandbox: Sandbox, server: Server
+) -> None:
+    _put_incomplete(sandbox, server)
+    (sandbox.volume / f"{NAME}.json").mkdir()
+    give(sandbox.volume, sandbox.uid)
+    outcome = sandbox.run("run").check()
+    assert any("no manifest could be written" in warning for warning in outcome.result["warnings"])
+    assert _states(sandbox)[NAME][0] == "unchecked"
+
+
+def test_a_manifest_that_lists_what_is_missing_is_kept(sandbox: Sandbox, server: Server) -> None:
+    _put_incomplete(sandbox, server)
+    text = f'{{"format":1,"backup":"{NAME}","state":"incomplete","dumped":["a"],"missing":["b"],"left_out":false}}\n'
+    put(sandbox.volume / f"{NAME}.json", text)
+    put(sandbox.volume / f"{NAME}.keep", "")
+    give(sandbox.volume, sandbox.uid)
+    sandbox.run("run").check()
+    assert _states(sandbox)[NAME][0] == "incomplete"
+    assert (sandbox.volume / f"{NAME}.json").read_text() == text
