@@ -162,7 +162,7 @@ next_database() {
 dump_ahead() {
     ahead_number=none
     [ "$is_superuser" = t ] && [ -n "$next_number" ] && [ "$tries" = 1 ] && is_small "$number" && is_small "$next_number" || return 0
-    # The pipe and the stages have names of their own: after a database that fails, the dump that began ahead may live on.
+    # The pipe and the stages have separate names: after a database that fails, the dump that began ahead may live on.
     ahead_name=ahead_${next_number}_$attempt
     mkfifo "$work/$ahead_name.fifo" || return 0
     # Opened for both, so that neither end waits for the other.
