@@ -213,6 +213,8 @@ skip_part() { printf '%s %s failed 0 0 0\n' - "$1" >>"$work/attempts"; }
 dump_part() {
     printf '%s %s %s\n' "$offset" "$1" "${octal:-}" >"$work/start.$attempt"
     if [ "$dump_stage" = dump ]; then
+        # If the shell of a stage is killed, the status of an earlier part must not remain.
+        for stage_name in dump compress size; do printf '%s\n' none >"$work/$stage_name.status"; done
         run_stage dump "$2" | stage compress compress | count_bytes size
     else
         count_bytes size <&6
