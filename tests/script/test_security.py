@@ -130,13 +130,11 @@ CHECKED = {
     f"POSTGRES_BACKUP_{name}"
     for name in (
         "NAME", "POD", "JOB", "KEEP_LAST", "KEEP_DAILY", "KEEP_WEEKLY", "KEEP_MONTHLY", "KEEP_YEARLY", "KEEP_WITHIN",
-        "FILE_MODE", "PORT", "SSLMODE", "COMPRESSOR", "TIME_LIMIT", "LOCK_TIMEOUT",
+        "FILE_MODE", "PORT", "SSLMODE", "COMPRESSOR", "TIME_LIMIT", "LOCK_TIMEOUT", "RESTART_SECONDS",
     )
 }  # fmt: skip
 # Without a say in whether the run succeeds.
-HARMLESS = {
-    f"POSTGRES_BACKUP_{name}" for name in ("TERMINATION_LOG", "SSLROOTCERT", "EXCLUDE_DATABASES", "RESTART_SECONDS")
-}
+HARMLESS = {f"POSTGRES_BACKUP_{name}" for name in ("TERMINATION_LOG", "SSLROOTCERT", "EXCLUDE_DATABASES")}
 # Lines of a pattern for databases and a value.
 BY_DATABASE = {f"POSTGRES_BACKUP_{name}" for name in ("DUMP_ARGS", "EXCLUDE_TABLES", "EXCLUDE_TABLE_DATA")}
 # Some of the values are patterns of PostgreSQL for which no table exists.

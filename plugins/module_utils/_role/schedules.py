@@ -119,7 +119,7 @@ def _numbers(field: str, least: int, greatest: int) -> set[int]:
     """The numbers that a field of a schedule allows."""
     result: set[int] = set()
     for item in field.split(","):
-        span, _, step = item.partition("/")
+        span, step = item.partition("/")[::2]
         first, dash, last = span.partition("-")
         if first in ("*", "?"):
             begin, end = least, greatest

@@ -112,7 +112,8 @@ def _text(value: Any) -> str | None:
 
 
 def _number(value: Any) -> int | None:
-    return value if type(value) is int and value >= 0 else None
+    # A bool is an int in Python, and not in JSON.
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def worst_gap(history: Iterable[Entry], now: datetime, expected: timedelta | None) -> Gap | None:

@@ -153,7 +153,7 @@ def is_manifest(text: str | bytes) -> bool:
         return False
     return (
         isinstance(content, dict)
-        and type(content.get("format")) is int
+        and _is_of(int, content.get("format"))
         and isinstance(content.get("backup"), str)
         and time_in_name(content["backup"]) is not None
     )
@@ -263,10 +263,14 @@ def _details(content: Mapping[str, Any]) -> DatabaseDetails:
     )
 
 
+def _is_of(kind: type, value: Any) -> bool:
+    """Whether a value of JSON is of the kind: a bool is an int in Python, and not in JSON."""
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+
+
 def _value(content: Mapping[str, Any], key: str, kind: type) -> Any:
     value = content.get(key)
-    # A bool is an int in Python, and not in JSON.
-    if type(value) is not kind:
+    if not _is_of(kind, value):
         raise _InvalidError(f"{key}: expected {_NAMES[kind]}, found {'nothing' if value is None else 'another value'}")
     return value
 
