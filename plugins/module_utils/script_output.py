@@ -8,12 +8,16 @@ An object that describes something begins with its `type`, the result of an oper
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 _TYPE, _STATE = '{"type":', '{"state":'
 # How many lines of a log a module returns, and how many where it fails: Ansible prints all of them with the message.
 LOG_LINES, FAILED_LOG_LINES = 200, 12
+
+_SERVER_ERROR = re.compile(r"\b(?:ERROR|FATAL|PANIC):  .*")
 
 
 def is_object(line: str) -> bool:
@@ -60,3 +64,37 @@ def result_of(line: str) -> dict[str, Any] | None:
 
 def is_success(line: str) -> bool:
     return line.startswith(f'{_STATE}"succeeded",')
+
+
+@dataclass(frozen=True)
+class FailedDatabase:
+    """A database that a run could not dump. `error` is one line; `advice` is what to do about it, or empty."""
+
+    name: str
+    error: str
+    advice: str
+
+
+def failed_databases(result: Mapping[str, Any]) -> list[FailedDatabase]:
+    """Those in the result of a run. What is not of the script's form is left out."""
+    return [
+        FailedDatabase(
+            entry["database"], _brief_error(str(entry.get("error") or "")), _first_line(str(entry.get("advice") or ""))
+        )
+        for entry in result.get("failed_databases") or []
+        if isinstance(entry, Mapping) and isinstance(entry.get("database"), str)
+    ]
+
+
+def _brief_error(text: str) -> str:
+    """What pg_dump could not do, and the server's error; without details, such as the query.
+
+    pg_dump's own line may only say that a call of libpq failed (pg_dump.c, dumpTableData_copy).
+    """
+    first = _first_line(text)
+    cause = _SERVER_ERROR.search(text.partition("\n")[2])
+    return f"{first}: {_first_line(cause[0])}" if cause else first
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0].rstrip(". ")

@@ -36,7 +36,8 @@ from tests.in_turn import weekly_but
 from tests.script.support.volume import Entry
 
 Install = Callable[..., Installation]
-ALWAYS = {f"{NAME}.last-run.json"}
+# What a run that has ended leaves on the volume, besides a backup.
+ALWAYS = {f"{NAME}.last-run.json", f"{NAME}.history.jsonl"}
 INTERRUPTED = "attempt 1 was interrupted"
 
 
@@ -100,7 +101,7 @@ def assert_recovered(there: Installation, before: dict[bytes, Entry], reason: st
     assert (record["state"], record["attempts"]) == ("succeeded", 2)
     assert reason in record["recovered_from"]
     backup = record["backup"]
-    assert there.new_since(before) == {backup, f"{backup}.sha256"} | ALWAYS | leftovers
+    assert there.new_since(before) == {backup, f"{backup}.sha256", f"{backup}.json"} | ALWAYS | leftovers
     assert "OK" in run_in_volume(there.namespace, f"cd /backups && gzip -t {backup} && sha256sum -c {backup}.sha256")
 
 
@@ -113,9 +114,10 @@ def test_run_killed_at_each_step(installed: Install, step: str) -> None:
     there.start()
     there.wait_for_gate()
     there.signal_container(signal.SIGKILL)
-    # The checksum file is published before its backup; alone it has no meaning, and retention removes it after an hour.
-    orphans = {name for name in there.new_since(before) if name.endswith(".sha256")}
-    assert len(orphans) == (1 if step == "publish" else 0)
+    # The checksum file and the manifest are published before their backup; alone they have no meaning, and retention
+    # removes them after an hour.
+    orphans = {name for name in there.new_since(before) if name.endswith((".sha256", ".gz.json"))}
+    assert len(orphans) == (2 if step == "publish" else 0)
     there.stop_nowhere()
     assert_recovered(there, before, INTERRUPTED, orphans)
 
@@ -231,7 +233,10 @@ def test_run_without_a_heartbeat_is_interrupted(installed: Install) -> None:
     result = run_cronjob(there.namespace)
     assert result["attempts"] == 1
     assert "was interrupted before it could write its result" in result["warnings"][0]
-    assert there.new_since(before) == left | {result["backup"], f"{result['backup']}.sha256"}
+    assert there.new_since(before) == left | ALWAYS | {
+        result["backup"],
+        *(f"{result['backup']}{suffix}" for suffix in (".sha256", ".json")),
+    }
 
 
 def test_out_of_memory_fails_the_run(installed: Install) -> None:
@@ -264,7 +269,7 @@ def small_volume() -> Iterator[str]:
 
 
 NEWEST = "postgres-backup-2026-01-02-020000.sql.gz"
-# One megabyte holds two backups; then pg_dumpall writes four that do not compress.
+# One megabyte holds two backups; then pg_dump writes four that do not compress.
 FILL = f"""cd /backups
 for name in postgres-backup-2026-01-01-020000.sql.gz {NEWEST}; do
     echo 'SELECT 1;' | gzip >$name

@@ -168,7 +168,9 @@ def test_password_is_never_shown(ansible: Ansible, installed: str, server: Serve
             said.append(json.dumps(result))
     assert not shown
     volume = volume_folder(installed)
-    said += [(volume / name).read_text() for name in (f"{NAME}.last-run.json",)]
+    records = [*volume.glob("*.json"), *volume.glob("*.jsonl")]
+    assert len(records) == 4  # of the backup, the last run, the last drill; the history
+    said += [path.read_text() for path in records]
     said += [path.read_text() for path in manifests.iterdir()]
     said.append(kubectl("get", "job,pod,event,configmap,cronjob", "-n", installed, "-o", "json"))
     (backup,) = (job for job in kubectl("get", "job", "-n", installed, "-o", "name").split() if "-manual-" in job)

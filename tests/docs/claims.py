@@ -62,8 +62,13 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         "-e postgres_backup_max_age=26h": RUN,
         "dev/test": Claim(reason="it is what runs this"),
     },
+    "docs/architecture.md": {
+        "dd if=BACKUP.sql.gz bs=1M iflag=skip_bytes,count_bytes,fullblock skip=OFFSET_BYTES count=LENGTH_BYTES "
+        "| gzip -dc": Claim(test="tests/docs/test_manifest.py::test_command_reads_one_part"),
+    },
     "docs/benchmarks.md": {
-        f"dev/bench {name}": BENCH for name in ("backup", "verify", "fetch", "modules", "role", "drill", "large")
+        f"dev/bench {name}": BENCH
+        for name in ("backup", "databases", "verify", "fetch", "modules", "role", "drill", "large")
     },
     "docs/managed-servers.md": {
         "psql --set=ON_ERROR_STOP=1 --set=backup_user=postgres_backup --dbname=shop --file=backup-user.sql": Claim(

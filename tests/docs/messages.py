@@ -59,7 +59,7 @@ def is_in_the_sources(message: str) -> bool:
 
 def failures_of_the_script() -> set[str]:
     """The fixed beginnings of the failures of the script."""
-    calls = r'\b(?:fail(?:_[a-z_]+(?: [0-9])?)?|run_step \w+|drill_sql_failed \S+) "([^"]*)'
+    calls = r'\b(?:fail(?:_[a-z_]+(?: (?:[0-9]|"\$[a-z_]+"))?)?|run_step \w+|drill_sql_failed \S+) "([^"]*)'
     whole = "\n".join(path.read_text() for path in sorted((ROLE / "files").glob("*.sh")))
     code = "\n".join(line for line in whole.splitlines() if not line.lstrip().startswith("#"))
     return {beginning for text in re.findall(calls, code) if (beginning := text.partition("$")[0].rstrip(" ("))}

@@ -16,8 +16,8 @@ import yaml
 from .claims import CLAIMS, RUN, Claim
 from .pages import ALL, CHECKOUT, NAMES, ROLE, prose
 
-# sh: here; yaml: test_yaml.py; text: test_messages.py.
-KINDS = {"sh", "yaml", "text"}
+# sh: here; yaml: test_yaml.py; text: test_messages.py; json: test_manifest.py.
+KINDS = {"sh", "yaml", "text", "json"}
 OPTIONS = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
 PLAYBOOKS = {path.stem: path.read_text() for path in (CHECKOUT / "playbooks").glob("*.yml")}
 MODULES = {path.stem for path in (CHECKOUT / "plugins" / "modules").glob("*.py")}

@@ -2,7 +2,8 @@
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 """Servers of every version that Debian's packages offer, with hostile content; they need root, as tests/script do.
 
-Each has plain dumps; dumps made with other options are of one of them, in turn.
+Each has plain dumps; dumps made with other options are of one of them, in turn. So are tests that take long and hardly
+depend on the version.
 """
 
 from __future__ import annotations
@@ -24,8 +25,23 @@ from . import hostile
 VERSIONS = tuple(os.environ.get("DUMP_TESTS_POSTGRESQL", "15 17 18").split())
 
 
+# Each starts a program dozens of times.
+IN_TURN = {
+    "test_each_option_that_a_backup_may_have_works",
+    "test_patterns_are_accepted_and_refused_as_by_pg_dump",
+    "test_the_table_has_each_letter_of_the_program",
+    "test_the_table_says_which_options_take_a_value",
+    "test_what_the_program_refuses_is_refused_before",
+}
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    take_in_turn(config, items, "pair", lambda item: parameters(item).get("form", "plain") != "plain")
+    def is_of_one_version(item: pytest.Item) -> bool:
+        chosen = parameters(item)
+        has_options = chosen.get("form", "plain") != "plain" or chosen.get("arguments", "none") != "none"
+        return has_options or getattr(item, "originalname", None) in IN_TURN
+
+    take_in_turn(config, items, "pair", is_of_one_version)
 
 
 @dataclass(frozen=True)

@@ -4,23 +4,19 @@
 
 from __future__ import annotations
 
-import os
 import re
 import string
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
 
 from plugins.module_utils._jobs.dump_arguments import refused_arguments
 from plugins.module_utils._jobs.dump_options import PG_DUMP, PG_DUMPALL, Option, Program
-from tests.script.support.programs import root_filesystem, wrap
 from tests.script.support.server import Server
-from tests.script.support.workspace import Workspace
 
-from .conftest import VERSIONS
+from .conftest import Pair
 from .pattern_cases import ACCEPTED, MISTAKEN, REFUSED
 
 PROGRAMS = [pytest.param(program, id=program.name) for program in (PG_DUMPALL, PG_DUMP)]
@@ -70,19 +66,12 @@ class Installed:
         ]
 
 
-@pytest.fixture(scope="module", params=VERSIONS)
-def installed(request: pytest.FixtureRequest) -> Iterator[Installed]:
-    if os.geteuid() != 0:
-        pytest.fail("tests/dump need root (a server's own user id): run them with sudo", pytrace=False)
-    version = str(request.param)
-    with ExitStack() as stack:
-        space = Workspace()
-        stack.callback(space.close)
-        programs = wrap(space.show(root_filesystem(version)), version, space.directory("postgresql"))
-        server = stack.enter_context(Server(programs, space.directory("server", mode=0o777)).create())
+@pytest.fixture(scope="module")
+def installed(pair: Pair) -> Iterator[Installed]:
+    with pair.empty() as server:
         server.sql("CREATE TABLE log (a int); CREATE FOREIGN DATA WRAPPER none;")
         server.sql("CREATE SERVER warehouse FOREIGN DATA WRAPPER none;")
-        yield Installed(int(version), server)
+        yield Installed(int(pair.version), server)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

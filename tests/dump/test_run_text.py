@@ -71,7 +71,7 @@ def _check(sandbox: Sandbox, server: Server, arguments: list[str]) -> None:
 
 
 def _check_parts(path: Path) -> None:
-    """Each part of the manifest is a gzip member of its own."""
+    """Each part of the manifest is a separate gzip member."""
     manifest = json.loads(path.with_name(f"{path.name}.json").read_bytes().decode("ascii"))
     data = path.read_bytes()
     text = gzip.decompress(data)
@@ -121,8 +121,9 @@ def test_the_statements_of_the_manifest_make_the_same_database(pair: Pair) -> No
         SELECT to_json(ARRAY[shobj_description(d.oid, 'pg_database'),
             (SELECT string_agg(format('%s %s', setrole::regrole, setting), ',' ORDER BY setrole::regrole::text, setting)
                 FROM pg_db_role_setting CROSS JOIN unnest(setconfig) AS setting WHERE setdatabase = d.oid),
-            (SELECT string_agg(format('%s %s %s %s', pg_get_userbyid(grantor), grantee::regrole, privilege_type, is_grantable), ','
-                ORDER BY grantor::regrole::text, grantee::regrole::text, privilege_type) FROM aclexplode(datacl))])
+            (SELECT string_agg(format('%s %s %s %s', pg_get_userbyid(grantor), grantee::regrole, privilege_type,
+                is_grantable), ',' ORDER BY grantor::regrole::text, grantee::regrole::text, privilege_type)
+                FROM aclexplode(datacl))])
         FROM pg_database AS d WHERE datname = 'app'"""
     with pair.empty() as fresh:
         # The folder of the tablespace is in use.

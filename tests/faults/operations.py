@@ -227,6 +227,14 @@ class FaultSetup:
             _put(self.installation.volume, backup_name(NAME, datetime(2025, 1, day, tzinfo=UTC)), gzip.compress(b"old"))
         return snapshot(self.installation.volume)
 
+    def put_nights(self, number: int) -> list[str]:
+        """Backups of that many nights, a hundred days ago and before; returns their names."""
+        first = datetime.now(UTC) - timedelta(days=100)
+        names = [backup_name(NAME, first - timedelta(days=night)) for night in range(number)]
+        for name in names:
+            _put(self.installation.volume, name, gzip.compress(b"old"))
+        return names
+
     # --------------------------------------------------------------------------------------------------------- after
 
     def assert_as_it_was(self, before: dict[bytes, Entry], has_partial: bool = False) -> None:

@@ -62,6 +62,8 @@ RUNS = "tests/script/run/test_run.py::"
 SERVER = "tests/script/run/test_server_faults.py::"
 VOLUME = "tests/script/run/test_volume_faults.py::"
 PRUNES = "tests/script/volume/test_prune.py::"
+DUMP_FAULTS = "tests/script/run/test_dump_faults.py::"
+RESTRICTED = "tests/script/run/test_restricted_users.py::"
 RESTORES = "tests/script/restore/test_restore.py::"
 FETCHES = "tests/cluster/modules/test_fetch.py::"
 RUN_FAULTS = "tests/cluster/test_run_faults.py::"
@@ -157,22 +159,18 @@ FAULTS: dict[str, Fault] = {
         _STALLS,
     ),
     "PostgreSQL killed": Fault(
-        "SIGKILL to every process of the live server while pg_dumpall waits for a lock, and a restore is running.",
-        "Check the log of the server (memory, disk). The Job retries a run; start a restore again yourself.",
+        "SIGKILL to every process of the live server while pg_dump waits for a lock, and a restore is running.",
+        "Check the log of the server (memory, disk). Start a restore again yourself.",
         {
             "run": own(
-                "fails, retried",
-                "The attempt fails and reports that the connection to PostgreSQL was lost; the next attempt of the "
-                "Job succeeds.",
-                r"^succeeded; attempt [234]; recovered from: pg_dumpall failed: ",
+                "waits, dumps again",
+                "Waits for the server, and dumps the database again. If the server does not answer within a minute, "
+                "this database and those that follow are missing, and the run fails.",
+                r"^succeeded$",
                 f"{SERVER}test_server_dies_in_the_middle",
                 f"{SERVER}test_a_session_is_ended_in_the_middle",
             ),
-            "list": own(
-                "not affected",
-                "Only reads the volume; reports the failed attempt.",
-                r"^healthy$|^problems: the last run, started <time>, failed: pg_dumpall failed",
-            ),
+            "list": own("not affected", "Only reads the volume.", _LISTED),
             "prune": Cell("not affected", "Only reads the volume."),
             "fetch": own("not affected", "Only reads the volume.", _FETCHED),
             "verify": NO_CLUSTER,
@@ -245,6 +243,94 @@ FAULTS: dict[str, Fault] = {
                 "A running one continues, since its data is on the live server. A new one fails like list.",
                 _RESTORED,
             ),
+        },
+    ),
+    "sick database": Fault(
+        "The file of a table is missing on the live server, in one of its databases.",
+        "Follow the advice in the message. Restore the database from the newest backup with it, which is kept.",
+        {
+            "run": own(
+                "incomplete",
+                "Dumps the other databases, publishes the backup as incomplete, and fails. The message names the "
+                "database, its error and what to do. Retention deletes nothing.",
+                r"1 database could not be dumped.*sick",
+                f"{DUMP_FAULTS}test_a_fault_of_the_server",
+                f"{RESTRICTED}test_a_damaged_page",
+            ),
+            "list": own(
+                "reports it",
+                "Reports the database, its error, and the newest backup that contains it.",
+                r"^problems: .*without sick",
+                "tests/cluster/modules/test_incomplete.py::test_incomplete_backup",
+            ),
+            "prune": own(
+                "works",
+                "An incomplete backup takes no slot of the policy. The newest backup that contains the database is "
+                "kept.",
+                _PRUNED,
+                "tests/script/volume/test_retention_model.py::test_an_incomplete_backup_takes_no_slot",
+                "tests/script/volume/test_retention_model.py::test_a_missing_database_keeps_its_newest_backup",
+            ),
+            "fetch": own("works", "Fetches the newest complete backup; an incomplete one if it is named.", _FETCHED),
+            "verify": shown(
+                "fails",
+                "Fails for the incomplete backup and names the database, unless `allow_incomplete` is set.",
+                "tests/unit/plugins/module_utils/_verify/test_expectations.py::test_incomplete_backup_is_refused_unless_it_is_allowed",
+            ),
+            "drill": own(
+                "works",
+                "Takes the newest complete backup. If the incomplete one is named, restores its databases.",
+                r"^restored, \d+ rows",
+                "tests/script/drill/test_incomplete.py::test_other_databases_are_restored",
+            ),
+            "restore": own("works", "Restores another database from a complete backup.", _RESTORED),
+        },
+    ),
+    "table without a right": Fault(
+        "The user of the backups is not a superuser, and may not read a table of one database.",
+        "Grant the right as the message says, or leave the table out (`postgres_backup_exclude_tables`).",
+        {
+            "run": own(
+                "incomplete",
+                "Finds the table before the dump. Dumps the other databases, publishes the backup as incomplete, and "
+                "fails. The message names the database, the table, and what to grant.",
+                r"1 database could not be dumped.*private.*GRANT",
+                f"{RESTRICTED}test_what_the_user_may_not_read_is_reported_for_each_database",
+                "tests/script/run/test_inspection.py::test_a_right_that_is_taken_away",
+            ),
+            "list": own(
+                "reports it", "Reports the database, and the newest backup that contains it.", r"^problems: .*private"
+            ),
+            "prune": Cell("works", "Like for a sick database."),
+            "fetch": Cell("works", "Fetches the newest complete backup."),
+            "verify": Cell("fails", "Like for a sick database."),
+            "drill": Cell("works", "Like for a sick database."),
+            "restore": Cell(
+                "not affected", "Uses a superuser (`postgres_backup_restore_user`), not the user of the backups."
+            ),
+        },
+    ),
+    "typo in the policy": Fault(
+        "A changed policy keeps 1 of 31 nights.",
+        "Correct the policy. If you mean it, set `postgres_backup_allow_deletions` to the date.",
+        {
+            "run": own(
+                "works, deletes nothing",
+                "Creates the backup. Retention deletes nothing, and the run warns.",
+                r"^succeeded$",
+                "tests/script/volume/test_brake.py::test_a_typo_deletes_nothing_until_it_is_allowed",
+            ),
+            "list": own("works", "Lists the backups, with what the policy would delete.", _LISTED),
+            "prune": own(
+                "fails, nothing done",
+                "Deletes nothing and reports how many backups the policy would delete, and how to allow it.",
+                r"^retention deleted nothing: it would delete \d+ backups at once",
+                "tests/script/volume/test_brake.py::test_a_typo_deletes_nothing_until_it_is_allowed",
+            ),
+            "fetch": own("works", "Only reads.", _FETCHED),
+            "verify": NO_CLUSTER,
+            "drill": Cell("works", "Only reads."),
+            "restore": Cell("works", "Only reads."),
         },
     ),
     "controller's disk full or read-only": Fault(
@@ -479,9 +565,9 @@ FAULTS: dict[str, Fault] = {
             "run": own(
                 "works",
                 "The second one attaches to the Job of the first one, or creates a separate backup. A run that "
-                "coincides with "
-                "the end of a restore, which renames its temporary database, fails once and is retried.",
-                r"^succeeded(; attached)?|attempt 2; recovered from: .*does not exist",
+                "coincides with the end of a restore, which renames its temporary database, dumps it under its new "
+                "name.",
+                r"^succeeded(; attached)?$",
                 f"{RUNS}test_two_runs_at_once_give_two_backups",
                 f"{RUNS}test_two_runs_in_one_second_give_two_backups",
                 "tests/cluster/modules/test_backup_job.py::test_run_in_progress_is_attached_to",

@@ -14,6 +14,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ from tests.faults.own_cluster import FaultCluster, own_cluster, wait_until
 from tests.faults.shared_volume import SharedVolume
 from tests.faults.table import FAULTS
 from tests.in_turn import weekly
+from tests.script.support.sample import literal
 from tests.script.support.volume import snapshot
 
 
@@ -359,7 +361,7 @@ def test_two_controllers_at_once(setup: FaultSetup) -> None:
 # What each night's run meets, at which step, and the reason that it gives.
 NIGHTS = [
     ("prepare", "echo 'psql: error: FATAL:  the database system is starting up' >&2; exit 2", "server does not answer"),
-    ("dump", "echo 'pg_dumpall: error: query failed' >&2; exit 1", "pg_dumpall failed"),
+    ("globals", "echo 'pg_dumpall: error: query failed' >&2; exit 1", "pg_dumpall failed"),
     ("dump", "exit 0", "the dump is not complete"),
     ("dump", "kill -9 $PPID; exit 1", "the dump was cut off"),
     ("read_back", 'echo damage >>"${1#if=}"', "does not hold what was written|cannot be read back"),
@@ -397,6 +399,75 @@ def test_seven_nights_with_a_fault(setup: FaultSetup) -> None:
         for operation in begun:
             seen.add(operation)
         seen.add(setup.begin("run"))
+
+
+@contextlib.contextmanager
+def database(live: LiveServer, name: str) -> Iterator[None]:
+    """Another database with a table `items`."""
+    live.sql(f"CREATE DATABASE {name};")
+    live.sql("CREATE TABLE items AS SELECT 1 AS id;", name)
+    try:
+        yield
+    finally:
+        live.sql(f"DROP DATABASE {name} WITH (FORCE);")
+
+
+def test_sick_database(setup: FaultSetup) -> None:
+    live = setup.live
+    with meets(setup, "sick database") as seen:
+        with database(live, "sick"):
+            folder = live.sql("SHOW data_directory;")
+            # A checkpoint would fail if it had to write to the missing file.
+            file = live.sql("CHECKPOINT; SELECT pg_relation_filepath('items');", "sick").split()[-1]
+            live.run("mv", f"{folder}/{file}", f"{folder}/{file}.away")
+            made = seen.add(setup.begin("run"))
+            incomplete = setup.installation.last_run["backup"]
+            assert made["failed"] and incomplete
+            begun = [setup.begin(kind) for kind in ("list", "prune", "fetch", "restore")]
+            begun.append(setup.begin("drill", backup=incomplete))
+            results = {operation.kind: seen.add(operation) for operation in begun}
+            assert results["fetch"]["backup"] != incomplete
+        good_run(setup)
+
+
+def test_table_without_a_right(setup: FaultSetup) -> None:
+    live = setup.live
+    cronjob = ("env", f"cronjob/{NAME}", "-n", setup.namespace)
+    (before,) = must_get("cronjob", NAME, setup.namespace)["spec"]["jobTemplate"]["spec"]["template"]["spec"][
+        "containers"
+    ]
+    user = next(entry["value"] for entry in before["env"] if entry["name"] == "POSTGRES_BACKUP_USER")
+    with meets(setup, "table without a right") as seen, database(live, "private"):
+        live.sql(f"CREATE ROLE bk LOGIN PASSWORD {literal(live.server.password)};")
+        live.sql("GRANT SELECT ON items TO bk;", SHOP)
+        kubectl("set", *cronjob, "POSTGRES_BACKUP_USER=bk")
+        try:
+            seen.add(setup.begin("run"))
+            seen.add(setup.begin("list"))
+        finally:
+            kubectl("set", *cronjob, f"POSTGRES_BACKUP_USER={user}")
+            live.sql("DROP OWNED BY bk;", SHOP)
+            live.sql("DROP ROLE bk;")
+        good_run(setup)
+
+
+def test_typo_in_the_policy(setup: FaultSetup) -> None:
+    volume = setup.installation.volume
+    with meets(setup, "typo in the policy") as seen:
+        nights = setup.put_nights(30)
+        for kind in ("run", "list", "prune", "fetch"):
+            seen.add(setup.begin(kind))
+        assert all((volume / name).exists() for name in nights)
+        kubectl("set", "env", f"cronjob/{NAME}", "-n", setup.namespace, f"POSTGRES_BACKUP_ALLOW_DELETIONS={today()}")
+        try:
+            allowed = setup.begin("prune").end()
+        finally:
+            kubectl("set", "env", f"cronjob/{NAME}", "-n", setup.namespace, "POSTGRES_BACKUP_ALLOW_DELETIONS-")
+        assert set(nights) <= set(allowed["deleted"]), allowed
+
+
+def today() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%d")
 
 
 @pytest.mark.parametrize("days", [weekly("+3d"), "-3d"])

@@ -22,7 +22,7 @@ POD_USER = 1001
 OLDER = ("2026-01-01-020000", "2026-01-02-020000", "2026-01-03-020000")
 # A call of each step that the step cannot do without.
 STEPS = {
-    "dump": "pg_dumpall --no-password *",
+    "dump": "pg_dumpall --globals-only *",
     "read_back": "dd if=*.partial of=/dev/null *",
     "checksum_file_read": "cat *.sql.gz.sha256",
     "publish": "ln *",
@@ -259,7 +259,8 @@ class Guest:
 class LongStop:
     """Two runs whose dedicated server is stopped while they write the dump; one has a short time limit."""
 
-    LIMIT_SECONDS = 40
+    # More than a run needs on a busy machine before it begins to dump.
+    LIMIT_SECONDS = 90
 
     def __init__(self, guest: Guest) -> None:
         guest.host("far-nas")

@@ -29,7 +29,7 @@ def test_run_list_and_prune(guest: Guest) -> None:
     outcome = guest.run("prune", volume, env={"POSTGRES_BACKUP_KEEP_LAST": "2", "POSTGRES_BACKUP_KEEP_DAILY": "0"})
     assert sorted(outcome.result["deleted"]) == [backup_name(moment) for moment in OLDER[:2]]
     share.check_whole()
-    assert share.sh("ls -1 | wc -l").strip() == "6"  # two backups, their checksum files, last-run.json, the history
+    assert share.sh("ls -1 | wc -l").strip() == "7"  # two backups, their checksum files, one manifest, the records
 
 
 SQUASHED = 1024

@@ -134,16 +134,24 @@ CHECKED = {
     )
 }  # fmt: skip
 # Without a say in whether the run succeeds.
-HARMLESS = {"POSTGRES_BACKUP_TERMINATION_LOG", "POSTGRES_BACKUP_SSLROOTCERT"}
+HARMLESS = {
+    f"POSTGRES_BACKUP_{name}" for name in ("TERMINATION_LOG", "SSLROOTCERT", "EXCLUDE_DATABASES", "RESTART_SECONDS")
+}
+# Lines of a pattern for databases and a value.
+BY_DATABASE = {f"POSTGRES_BACKUP_{name}" for name in ("DUMP_ARGS", "EXCLUDE_TABLES", "EXCLUDE_TABLE_DATA")}
+# Some of the values are patterns of PostgreSQL for which no table exists.
+PATTERNS = {"POSTGRES_BACKUP_EXCLUDE_TABLES", "POSTGRES_BACKUP_EXCLUDE_TABLE_DATA"}
 
 
 @pytest.mark.parametrize("variable", VARIABLES)
 def test_a_hostile_value_is_not_run(sandbox: Sandbox, variable: str) -> None:
     for text in HOSTILE:
-        value = f"{sandbox.tmp}/{text}" if variable == "POSTGRES_BACKUP_DIR" else text
+        prefix = f"{sandbox.tmp}/" if variable == "POSTGRES_BACKUP_DIR" else "*\t" if variable in BY_DATABASE else ""
+        value = prefix + text
         # Whether its temporary folder is empty is checked there.
         outcome = sandbox.run("run", env={variable: value}, timeout=60)
-        assert outcome.code == 0 if variable in HARMLESS else outcome.code in {1, 2}, outcome.log
+        expected = {0} if variable in HARMLESS else {0, 1, 2} if variable in PATTERNS else {1, 2}
+        assert outcome.code in expected, outcome.log
         if variable in CHECKED:
             assert outcome.code == 2 and f"{variable}: expected" in outcome.log
         assert not list(sandbox.volume.glob("PWNED*"))

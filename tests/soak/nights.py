@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -216,15 +217,20 @@ class Soak:
 
     # ----------------------------------------------------------------------------------------- what must hold
 
-    def _backups(self) -> dict[str, State]:
+    def _backups(self) -> dict[str, Backup]:
         """Every backup on the volume, and what is known of it."""
-        found: dict[str, State] = {}
-        for path in self._sandbox.backup_files():
-            checksum_file, damaged = (path.with_name(f"{path.name}.{ending}") for ending in ("sha256", "damaged"))
-            found[path.name] = (
-                State.COMPLETE if checksum_file.exists() else State.DAMAGED if damaged.exists() else State.UNCHECKED
-            )
-        return found
+        return {path.name: self._backup(path) for path in self._sandbox.backup_files()}
+
+    def _backup(self, path: Path) -> Backup:
+        moment = created(path.name, self._sandbox.name)
+        checksum_file, damaged, manifest = (
+            path.with_name(f"{path.name}.{ending}") for ending in ("sha256", "damaged", "json")
+        )
+        if not checksum_file.exists():
+            return Backup(moment, State.DAMAGED if damaged.exists() else State.UNCHECKED)
+        members = json.loads(manifest.read_text())
+        dumped, missing = tuple(members["dumped"]), tuple(members["missing"])
+        return Backup(moment, State(members["state"]), dumped=dumped, missing=missing)
 
     def _settle_times(self) -> None:
         """New files have tonight's date."""
@@ -235,23 +241,23 @@ class Soak:
 
     def _note_rows(self) -> None:
         """How many rows of the table each new backup must hold."""
-        for name, state in self._backups().items():
-            if state is State.COMPLETE:
+        for name, backup in self._backups().items():
+            if backup.state is State.COMPLETE:
                 self._rows.setdefault(name, len(self.nights))
 
-    def _check(self, night: Night, before: dict[str, State]) -> None:
+    def _check(self, night: Night, before: dict[str, Backup]) -> None:
         after = self._backups()
         told = f"night {night.number}, {night.fault}: {night.outcome.log if night.outcome else ''}"
         self._note_rows()
         for name in night.new:
-            if after[name] is State.COMPLETE:
+            if after[name].state in (State.COMPLETE, State.INCOMPLETE):
                 self._assert_whole(name)
-        state = {**before, **{name: after[name] for name in after}}
+        state = {**before, **after}
         wanted = self._kept(state)
         # Never more than retention deletes, whatever happened; a successful run deleted all of it.
         assert wanted <= after.keys() <= state.keys(), told
         code = night.outcome.code if night.outcome else None
-        complete = {name for name in night.new if after[name] is State.COMPLETE}
+        complete = {name for name in night.new if after[name].state is State.COMPLETE}
         if night.fault == "wrong clock":
             assert before.keys() <= after.keys(), told
         elif code == 0:
@@ -275,11 +281,9 @@ class Soak:
             assert (self._sandbox.volume / name).read_bytes() == b"not ours", told
         self._deleted += len(state.keys() - after.keys())
 
-    def _kept(self, states: dict[str, State]) -> set[str]:
-        name_of = {created(name, self._sandbox.name): name for name in states}
-        backups = [Backup(moment, states[name]) for moment, name in name_of.items()]
-        verdicts = judge(backups, POLICY, self._clock.now())
-        return {name_of[backup.created] for backup, verdict in verdicts.items() if verdict.keep}
+    def _kept(self, backups: dict[str, Backup]) -> set[str]:
+        verdicts = judge(backups.values(), POLICY, self._clock.now())
+        return {name for name, backup in backups.items() if verdicts[backup].keep}
 
     def _assert_whole(self, name: str) -> None:
         content = (self._sandbox.volume / name).read_bytes()
@@ -290,7 +294,9 @@ class Soak:
 
     def check_end(self, rehearsal: Rehearsal, most: int) -> int:
         """Every kept backup is complete, and (the newest `most` of them) restores to the rows of its night."""
-        kept = sorted((name for name, state in self._backups().items() if state is State.COMPLETE), reverse=True)
+        kept = sorted(
+            (name for name, backup in self._backups().items() if backup.state is State.COMPLETE), reverse=True
+        )
         assert kept and self._deleted, (kept, self._deleted)
         for name in kept:
             self._assert_whole(name)

@@ -163,7 +163,7 @@ def test_no_python_matches_a_sentence_of_the_script(path: Path, printed: set[str
 
 
 # Messages of PostgreSQL with words that also occur in advice.
-POSTGRESQLS = {": out of memory", "out of memory", "row-level security"}
+POSTGRESQLS = {": out of memory", "out of memory", "row-level security", "does not exist"}
 
 
 @pytest.mark.parametrize("path", [path for path in SHELL if path.suffix == ".sh"], ids=lambda path: path.stem)

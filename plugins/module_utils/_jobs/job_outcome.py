@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import BackupError
-from ..script_output import FAILED_LOG_LINES, log_tail
+from ..script_output import FAILED_LOG_LINES, failed_databases, log_tail
 from .pod_diagnosis import PodProblem
 
 COMPLETE, FAILED, GONE = "Complete", "Failed", "Gone"
@@ -135,21 +135,20 @@ def _warnings(operation: Operation, end: JobEnd) -> list[str]:
 
 def _incomplete(result: Mapping[str, Any]) -> str:
     """Why a run that made an incomplete backup failed: each database with its error and what to do about it."""
-    failures = [
-        # The lines after the first one of an error are details, such as the query.
-        f"the database '{failure.get('database')}' could not be dumped: {_first_line(failure.get('error'))}"
-        + (f". {_first_line(failure['advice'])}" if failure.get("advice") else "")
-        for failure in result.get("failed_databases") or []
-        if isinstance(failure, Mapping)
+    failures = failed_databases(result)
+    if not failures:
+        reason = str(result.get("reason")).rstrip(". ")
+        return f"{reason}. The backup {result.get('backup')} has the other databases, and is incomplete"
+    lines = [
+        f"  database '{failure.name}': {failure.error}" + (f"\n    what to do: {failure.advice}" * bool(failure.advice))
+        for failure in failures[:_NAMED]
     ]
     if len(failures) > _NAMED:
-        failures[_NAMED:] = [f"and {len(failures) - _NAMED} more"]
-    text = "; ".join(failures) or str(result.get("reason")).rstrip(". ")
-    return f"{text}. The backup {result.get('backup')} has the other databases, and is incomplete"
-
-
-def _first_line(text: Any) -> str:
-    return str(text).partition("\n")[0].rstrip(". ")
+        lines.append(f"  and {len(failures) - _NAMED} more")
+    number = "1 database" if len(failures) == 1 else f"{len(failures)} databases"
+    return "\n".join(
+        [f"{number} could not be dumped; the incomplete backup {result.get('backup')} has the others:", *lines]
+    )
 
 
 def _reason(operation: Operation, end: JobEnd) -> str:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ..findings import Failure
+from ..script_output import FailedDatabase, failed_databases
 from ..units import CLOCK_TOLERANCE, format_duration
 from .backup_names import TIME_FORMAT, parse_time
 from .catalog import COMPLETE, DAMAGED, INCOMPLETE, UNCHECKED, Backup, Catalog
@@ -163,9 +164,11 @@ def _incomplete(catalog: Catalog) -> Iterator[Failure]:
     backup = _newest_incomplete(catalog)
     if backup is None:
         return
-    failures = _failed_databases(catalog.last_run) if _is_of(catalog.last_run, backup) else {}
+    failures = {}
+    if _is_of(catalog.last_run, backup):
+        failures = {failure.name: failure for failure in failed_databases(catalog.last_run or {})}
     missing = backup.missing if backup.missing is not None else tuple(failures)
-    sentences = [_missing_database(name, failures.get(name, ""), catalog) for name in missing[:_NAMED]]
+    sentences = [_missing_database(name, failures.get(name), catalog) for name in missing[:_NAMED]]
     if len(missing) > _NAMED:
         sentences.append(f"And {len(missing) - _NAMED} more")
     yield Failure(
@@ -175,22 +178,13 @@ def _incomplete(catalog: Catalog) -> Iterator[Failure]:
     )
 
 
-def _missing_database(name: str, failure: str, catalog: Catalog) -> str:
-    """Why a database is missing, what to do, and where it is."""
+def _missing_database(name: str, failure: FailedDatabase | None, catalog: Catalog) -> str:
+    """Why a database is missing, where it is, and what to do."""
     holder = catalog.newest_with(name)
     place = f"the newest backup with it is {holder.name}" if holder else "no other backup is known to have it"
-    return f"{name}: {failure.rstrip('. ')}; {place}" if failure else f"{name}: {place}"
-
-
-def _failed_databases(last_run: dict[str, Any] | None) -> dict[str, str]:
-    """The databases that the last run could not dump: the error and what to do about it, by their names."""
-    result = {}
-    for failure in (last_run or {}).get("failed_databases") or []:
-        if isinstance(failure, dict) and isinstance(failure.get("database"), str):
-            # The lines after the first one of an error are details, such as the query.
-            texts = (str(failure[key]).partition("\n")[0] for key in ("error", "advice") if failure.get(key))
-            result[failure["database"]] = ". ".join(text.rstrip(". ") for text in texts)
-    return result
+    if failure is None:
+        return f"{name}: {place}"
+    return f"{name}: {failure.error}; {place}" + (f". {failure.advice}" if failure.advice else "")
 
 
 def _is_of(last_run: dict[str, Any] | None, backup: Backup) -> bool:

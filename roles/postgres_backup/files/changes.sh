@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# `backup.sh run`: databases that came or went, during the run and since the last backup.
+# `backup.sh run`: databases that were created or dropped, during the run and since the last backup.
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files
 # shellcheck disable=SC2329 # stage() and hooks call functions by name
@@ -25,8 +25,7 @@ step_new_databases() {
             AND oid NOT IN (0$(cut -f 5 "$work/databases" | sed 's/^/,/' | tr -d '\n')) ORDER BY datname" >"$work/created" 2>"$work/created.err"
 }
 
-# report_changes: warns about databases that were dropped or created during the run, and that came or went since the last
-# backup.
+# report_changes: warns about databases that were dropped or created, during the run and since the last backup.
 report_changes() {
     while read -r _ number result _; do
         [ "$result" != dropped ] || warn "$(utf8 "$(name_of_database "$number")") was dropped during the run, and is not in the backup"

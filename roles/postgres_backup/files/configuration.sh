@@ -125,6 +125,9 @@ read_server_configuration() {
     time_limit_seconds=$seconds
     duration POSTGRES_BACKUP_LOCK_TIMEOUT
     lock_timeout_ms=$((seconds * 1000))
+    # How long a run waits for a server that restarts.
+    whole_number POSTGRES_BACKUP_RESTART_SECONDS 60
+    export POSTGRES_BACKUP_RESTART_SECONDS
     choose_compressor
 
     PGHOST=$POSTGRES_BACKUP_HOST PGPORT=$POSTGRES_BACKUP_PORT PGUSER=$POSTGRES_BACKUP_USER

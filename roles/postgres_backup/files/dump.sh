@@ -18,10 +18,8 @@
 #                  that fails ends a stream: what it wrote is cut off.
 #   lost           exists when the server did not answer any more; contains the message
 
-# How often a part is dumped before it counts as failed, if another attempt may succeed, and for how long the run waits
-# for a server that restarts.
+# How often a part is dumped before it counts as failed, if another attempt may succeed.
 PART_ATTEMPTS=3
-RESTART_SECONDS=${POSTGRES_BACKUP_RESTART_SECONDS:-60}
 
 dump() {
     log "dumping $(grep -c "^[0-9]*${TAB}dump$TAB" "$work/databases") databases to ${partial##*/}"
@@ -36,7 +34,7 @@ dump() {
     report_changes
     bytes=$(stat -c %s "$partial")
     end_step dump "$(cat "$work/written")"
-    log "dumped: $(human_bytes "$uncompressed_bytes") of SQL, $(human_bytes "$bytes") compressed, flushed to the volume; every part is complete"
+    log "dumped: $(human_bytes "$uncompressed_bytes") of SQL, $(human_bytes "$bytes") compressed, flushed to the volume; every part in it is complete"
 }
 
 # report_remarks: warns about what the dump programs printed although they succeeded, and about what the inspection found.
@@ -56,7 +54,7 @@ report_remarks() {
 
 of_part() { case $1 in globals | end) ;; *) printf ' for %s' "$(name_of_database "$1")" ;; esac; }
 
-# step_dump PARTIAL: dumps every part. Each is compressed into a gzip member of its own. At the same time, step_follow
+# step_dump PARTIAL: dumps every part. Each is compressed into a separate gzip member. At the same time, step_follow
 # decompresses the growing file: it reads the file, so that the dump does not wait for the check.
 step_dump() {
     : >"$work/attempts" && : >"$work/streams" || exit 1
@@ -205,7 +203,7 @@ is_small() {
     inspect_first "$1"
 }
 
-# inspect_first NUMBER: waits for the inspection of a database (inspect.sh); fails if it says that it must not be dumped.
+# inspect_first NUMBER: waits for the inspection of a database (inspect.sh); fails if the database must not be dumped.
 inspect_first() {
     while [ ! -e "$work/inspect.$1" ]; do
         kill -0 "$inspector" 2>/dev/null || break
@@ -255,7 +253,7 @@ dump_part() {
     [ "$seconds" -lt 10 ] || [ -z "${json_name:-}" ] || log "dumped $json_name, $(human_bytes "$length") compressed, in $seconds s"
 }
 
-# end_failed_attempt PART: decides what comes next after a part that failed: the same one again, or the next one.
+# end_failed_attempt PART: decides what to dump after a part that failed: the same one again, or the next one.
 end_failed_attempt() {
     cp "$work/$dump_stage.err" "$work/dump.$attempt"
     printf '%s\n' failed >"$work/end.$attempt"
@@ -293,7 +291,7 @@ explain_attempt() {
     postgres_fault "$error" "$attempt_status"
 }
 
-# take_new_name PART: decides what comes next if the database has another name by now, or was dropped; else it fails.
+# take_new_name PART: decides what to dump if the database has another name by now, or was dropped; else it fails.
 take_new_name() {
     step_current_name "$oid" || return 1
     IFS=$TAB read -r new_octal new_json_name <"$work/current" || new_octal=
@@ -317,11 +315,11 @@ await_server() {
     waited=0
     while ! psql --no-psqlrc --no-password --tuples-only --no-align --quiet --dbname="$(connection "$POSTGRES_BACKUP_DATABASE")" \
         --command='SELECT 1' >/dev/null 2>"$work/lost.err"; do
-        if [ "$waited" -ge "$RESTART_SECONDS" ]; then
+        if [ "$waited" -ge "$POSTGRES_BACKUP_RESTART_SECONDS" ]; then
             mv "$work/lost.err" "$work/lost"
             return
         fi
-        [ "$waited" -gt 0 ] || log "the server does not answer; waiting for $RESTART_SECONDS s at most"
+        [ "$waited" -gt 0 ] || log "the server does not answer; waiting for $POSTGRES_BACKUP_RESTART_SECONDS s at most"
         sleep 3
         waited=$((waited + 3))
     done

@@ -61,7 +61,7 @@ end_and_size() {
 
 # write_text_size FILE: writes the bytes of the text that was decompressed last to $work/checked.ATTEMPT: the gzip trailer has
 # them modulo 2^32 (RFC 1952, ISIZE), and gzip has compared them; the kernel's count, which is a little larger, has the rest.
-# A pipe through another program that counts would cost a tenth of the whole run.
+# A pipe through another program that counts would make the run slower by a tenth.
 write_text_size() {
     if [ ! -e "$work/read_bytes" ]; then
         mv "$work/count" "$work/checked.$attempt"

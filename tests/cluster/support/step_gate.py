@@ -23,7 +23,8 @@ RUN_AS = 1001
 # A call of each step that the step cannot do without.
 STEPS = {
     "prepare": "psql *",
-    "dump": "pg_dumpall --no-password *",
+    "globals": "pg_dumpall --globals-only *",
+    "dump": "pg_dump --no-password *",
     "read_back": "dd if=/backups/.* of=/dev/null *",
     "publish": "ln *",
 }

@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 
 from ..support import sample
+from ..support.damage import damage_page
 from ..support.inspection import FILES, SHELLS
 from ..support.server import PASSWORD, Server
 from ..support.workspace import SERVER_UID, Workspace
-from .test_server_health import damage_page
 
 BK = f"CREATE ROLE bk LOGIN PASSWORD {sample.literal(PASSWORD)};"
 BIG = "CREATE TABLE big AS SELECT i, repeat(md5(i::text), 8) AS text FROM generate_series(1, 2000) AS i;"

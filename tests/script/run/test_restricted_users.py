@@ -16,11 +16,11 @@ import pytest
 
 from ..support import sample
 from ..support.certificates import self_signed
+from ..support.damage import damage_page
 from ..support.failed_runs import assert_incomplete, fill_volume
 from ..support.sandbox import Sandbox
 from ..support.server import PASSWORD, Server
 from ..support.workspace import SERVER_UID, Workspace
-from .test_server_health import damage_page
 
 BK = f"CREATE ROLE bk LOGIN PASSWORD {sample.literal(PASSWORD)};"
 AS_BK = {"POSTGRES_BACKUP_USER": "bk"}

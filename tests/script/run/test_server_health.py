@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ..support import sample
+from ..support.damage import damage_page
 from ..support.inspection import SHELLS, health
 from ..support.programs import root_filesystem, wrap
 from ..support.server import PASSWORD, Server
@@ -70,13 +71,6 @@ def test_checksum_failures(fresh_server: Server, tmp_path: Path) -> None:
     (warning,) = health(fresh_server, "postgres", tmp_path).warnings
     assert warning.startswith('checksum failures in database "my shop": 1, the last one at 20')
     assert "keep older backups" in warning
-
-
-def damage_page(path: Path, block: int = 0) -> None:
-    """Write over the middle of a page of a table."""
-    with open(path, "r+b") as file:
-        file.seek(block * 8192 + 4000)
-        file.write(b"\xff" * 100)
 
 
 def test_transaction_ids_near_their_limit(fresh_server: Server, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def fill_volume(sandbox: Sandbox, number: int = 10) -> dict[bytes, Entry]:
 def _assert_recorded(sandbox: Sandbox, outcome: Outcome) -> None:
     """The result is on the volume and in the termination message, which has no more than 4,096 bytes."""
     assert sandbox.last_run == outcome.result
-    cut = {"warnings", "server_warnings", "failed_databases"}
+    cut = {"warnings", "server_warnings", "failed_databases", "finished"}
     if len(outcome.out.splitlines()[-1].encode()) <= 4096:
         cut = set()
     assert {**outcome.result, **dict.fromkeys(cut)} == {**sandbox.termination, **dict.fromkeys(cut)}
@@ -55,7 +55,7 @@ def assert_failed(sandbox: Sandbox, outcome: Outcome, before: dict[bytes, Entry]
 def assert_incomplete(
     sandbox: Sandbox, outcome: Outcome, before: dict[bytes, Entry], missing: list[str], *words: str, code: int = 2
 ) -> Path:
-    """The run failed for these databases, and the others are in a backup that says so; nothing was deleted."""
+    """The run failed for these databases; the others are in a backup that names these; nothing was deleted."""
     assert outcome.code == code, outcome.log
     sandbox.assert_nothing_left()
     result = sandbox.last_run

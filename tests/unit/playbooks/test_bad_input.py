@@ -77,6 +77,7 @@ EMPTY: dict[str, dict[str, Any]] = {
 }
 MODULES = {
     "backup_now": ["backup_job"],
+    "backup_user": ["backup_user"],
     "drill": ["backup_fetch", "restore_drill"],
     "restore": ["backup_fetch", "restore_database"],
     "retention": ["backup_prune"],

@@ -95,9 +95,10 @@ INCOMPLETE = {
 def test_run_that_made_an_incomplete_backup() -> None:
     text = message(BACKUP, result=INCOMPLETE)
     assert text.partition("Reason: ")[2] == (
-        "the database 'sick' could not be dumped: invalid page in block 0. Restore it from a backup; the database "
-        "'locked' could not be dumped: permission denied. The backup b-2026-11-22-020000.sql.gz has the other "
-        "databases, and is incomplete"
+        "2 databases could not be dumped; the incomplete backup b-2026-11-22-020000.sql.gz has the others:\n"
+        "  database 'sick': invalid page in block 0\n"
+        "    what to do: Restore it from a backup\n"
+        "  database 'locked': permission denied"
     )
 
 
@@ -109,7 +110,7 @@ def test_incomplete_backup_without_reasons() -> None:
 
 def test_message_names_few_of_many_databases() -> None:
     many = [{"database": f"d{number}", "error": "x", "advice": None} for number in range(100)]
-    assert "; and 95 more. The backup" in message(BACKUP, result=INCOMPLETE | {"failed_databases": many})
+    assert "  and 95 more" in message(BACKUP, result=INCOMPLETE | {"failed_databases": many})
 
 
 @OPERATIONS

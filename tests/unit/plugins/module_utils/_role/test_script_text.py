@@ -7,11 +7,10 @@ from __future__ import annotations
 import json
 import re
 
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._role.script_text import (
+from plugins.module_utils._role.script_text import (
     ANNOTATIONS_LIMIT_BYTES,
     without_comments,
 )
-
 from tests.script.support.script_files import files_of, source
 
 # As the template of the ConfigMap chooses them.

@@ -201,8 +201,8 @@ def test_incomplete_backup_is_a_problem_with_each_database_and_its_advice() -> N
     (problem,) = problems(SOUND, found, NOW, timedelta(hours=26), "1.2.0")
     assert problem.check == "incomplete"
     assert problem.message == (
-        "expected all databases in the newest backup, found b-1 without sick, locked. sick: invalid page in block 0. "
-        "Restore it from a backup; the newest backup with it is b-25. locked: permission denied; no other backup is "
+        "expected all databases in the newest backup, found b-1 without sick, locked. sick: invalid page in block 0; "
+        "the newest backup with it is b-25. Restore it from a backup. locked: permission denied; no other backup is "
         "known to have it"
     )
 
