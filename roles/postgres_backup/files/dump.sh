@@ -294,8 +294,8 @@ explain_attempt() {
 # take_new_name PART: decides what to dump if the database has another name by now, or was dropped; else it fails.
 take_new_name() {
     step_current_name "$oid" || return 1
-    IFS=$TAB read -r new_octal new_json_name <"$work/current" || new_octal=
-    if [ -z "$new_octal" ]; then
+    IFS=$TAB read -r new_octal new_json_name <"$work/current"
+    if [ "$new_octal$TAB$new_json_name" = "end$TAB" ]; then
         printf '%s %s dropped 0 0 %s\n' "$attempt" "$1" "$seconds" >>"$work/attempts"
         log "$json_name was dropped during the run"
         printf '%s %s 1\n' "$next_attempt" "$(($1 + 1))" >"$work/next"
