@@ -302,9 +302,9 @@ def _put_incomplete(sandbox: Sandbox, server: Server) -> Path:
 # What is beside it: nothing; the manifest of another file or another state, which does not count.
 BESIDE = {
     "nothing": None,
-    "a manifest of another state": f'{{"format":1,"backup":"{NAME}","state":"complete","dumped":["postgres"],"missing":[],',
-    "a manifest of another backup": '{"format":1,"backup":"x","state":"incomplete","dumped":["postgres"],"missing":["a"],',
-}  # fmt: skip
+    "a manifest of another state": f'{{"format":1,"backup":"{NAME}","state":"complete","dumped":["a"],"missing":[],',
+    "a manifest of another backup": '{"format":1,"backup":"x","state":"incomplete","dumped":["a"],"missing":["b"],',
+}
 
 
 @pytest.mark.parametrize("beside", BESIDE)

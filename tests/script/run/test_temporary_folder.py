@@ -78,7 +78,8 @@ def test_it_fills_up(small: Sandbox, moment: str) -> None:
         return
     (path,) = files
     text = gzip.decompress(path.read_bytes()).decode()
-    titles = [line[len('-- Database "') : -len('" dump')] for line in text.splitlines() if line.startswith('-- Database "')]
+    marked = [line for line in text.splitlines() if line.startswith('-- Database "')]
+    titles = [line[len('-- Database "') : -len('" dump')] for line in marked]
     manifest = parse_manifest(path.with_name(f"{path.name}.json").read_text(encoding="ascii"), path.name)
     (line,) = small.run("list").check().backups
     assert (list(manifest.dumped), line["dumped"]) == (titles, titles), outcome.log
