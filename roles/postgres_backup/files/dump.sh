@@ -11,7 +11,7 @@
 #   attempts       a line for each attempt that has ended: ATTEMPT PART RESULT OFFSET LENGTH SECONDS; PART is the number of
 #                  a database (see step_list_databases), globals or end; RESULT is dumped, failed or dropped; OFFSET and LENGTH
 #                  are bytes of the partial file
-#   start.ATTEMPT  the offset at which the attempt begins, and its PART
+#   start.ATTEMPT  the offset at which the attempt begins, its PART, and the name of the database as OCTAL
 #   end.ATTEMPT    the offset at which it ended, or `failed`
 #   dump.ATTEMPT   the messages of a failed attempt; status.ATTEMPT is its exit status
 #   streams        a line for each stream: OFFSET END SHA256 of what was written to the partial file at a stretch. A part
@@ -117,7 +117,7 @@ hash_of_range() {
 # dump_parts OFFSET: prints the compressed parts from $work/next on; ends at the first one that fails, and then creates
 # $work/failed. The offset is that of its output in the partial file. Writes the end of the last complete part to stream_end.
 dump_parts() {
-    offset=$1 began=$(now_epoch) dump_stage=dump compress_stage=compress ahead_slot=a
+    offset=$1 octal='' began=$(now_epoch) dump_stage=dump compress_stage=compress
     read -r attempt part tries <"$work/next"
     printf '%s\n' "$offset" >"$work/stream_end"
     if [ "$part" = globals ]; then
@@ -138,12 +138,10 @@ dump_parts() {
         inspect_first "$number" || continue
         take_ahead
         dump_ahead
-        if ! dump_part "$number" database_text; then
-            end_ahead
-            return 1
-        fi
+        dump_part "$number" database_text || return
     done
     exec 3<&-
+    octal=
     dump_part end end_text
 }
 
@@ -164,16 +162,15 @@ next_database() {
 dump_ahead() {
     ahead_number=none
     [ "$is_superuser" = t ] && [ -n "$next_number" ] && [ "$tries" = 1 ] && is_small "$number" && is_small "$next_number" || return 0
-    case $ahead_slot in a) ahead_slot=b ;; *) ahead_slot=a ;; esac
-    [ -p "$work/ahead_$ahead_slot.fifo" ] || mkfifo "$work/ahead_$ahead_slot.fifo" || return 0
-    rm -f "$work/dump_$ahead_slot.status" "$work/compress_$ahead_slot.status"
+    # The pipe and the stages have names of their own: after a database that fails, the dump that began ahead may live on.
+    ahead_name=ahead_${next_number}_$attempt
+    mkfifo "$work/$ahead_name.fifo" || return 0
     # Opened for both, so that neither end waits for the other.
-    exec 5<>"$work/ahead_$ahead_slot.fifo" 7<"$work/ahead_$ahead_slot.fifo"
+    exec 5<>"$work/$ahead_name.fifo" 7<"$work/$ahead_name.fifo"
     (
         octal=$next_octal arguments=$next_arguments
-        run_stage "dump_$ahead_slot" database_text | run_stage "compress_$ahead_slot" compress
+        run_stage "dump_$ahead_name" database_text | run_stage "compress_$ahead_name" compress
     ) >&5 3<&- 5<&- 6<&- 7<&- &
-    ahead_process=$!
     exec 5<&-
     ahead_number=$next_number
 }
@@ -184,14 +181,7 @@ take_ahead() {
     dump_stage=dump compress_stage=compress
     [ "$ahead_number" != none ] || return 0
     exec 6<&7 7<&-
-    if [ "$ahead_number" = "$number" ]; then dump_stage=dump_$ahead_slot compress_stage=compress_$ahead_slot; else exec 6<&-; fi
-}
-
-# end_ahead: waits for the dump that began ahead, which nothing reads any more: the next one would have its pipe and its files.
-end_ahead() {
-    [ "$ahead_number" != none ] || return 0
-    exec 6<&- 7<&-
-    wait "$ahead_process"
+    if [ "$ahead_number" = "$number" ]; then dump_stage=dump_$ahead_name compress_stage=compress_$ahead_name; else exec 6<&-; fi
 }
 
 # is_small NUMBER: whether a database has less than 100 MB on the server, and nothing is known against its dump.
@@ -221,7 +211,7 @@ skip_part() { printf '%s %s failed 0 0 0\n' - "$1" >>"$work/attempts"; }
 # dump_part PART FUNCTION: prints the compressed text of a part, which the function prints. (Runs may have thousands of
 # databases: here and in what it calls, processes are started only where they are needed.)
 dump_part() {
-    printf '%s %s\n' "$offset" "$1" >"$work/start.$attempt"
+    printf '%s %s %s\n' "$offset" "$1" "${octal:-}" >"$work/start.$attempt"
     if [ "$dump_stage" = dump ]; then
         run_stage dump "$2" | stage compress compress | count_bytes size
     else
@@ -365,11 +355,16 @@ without_end() {
         }'
 }
 
+# title_of_database: sets `title` to the name $database as pg_dumpall writes it into the comment before it.
+title_of_database() {
+    title=$database
+    case $title in *"$NEWLINE"* | *"$CARRIAGE_RETURN"*) title=$(printf '%s.' "$title" | tr '\n\r' '  ') title=${title%.} ;; esac
+}
+
 # database_text: prints the section of the database $octal, as pg_dumpall does.
 database_text() {
     database_named "$octal"
-    title=$database
-    case $title in *"$NEWLINE"* | *"$CARRIAGE_RETURN"*) title=$(printf '%s.' "$title" | tr '\n\r' '  ') title=${title%.} ;; esac
+    title_of_database
     printf -- '--\n-- Database "%s" dump\n--\n\n' "$title" || return 1
     # shellcheck disable=SC1003 # a backslash or an apostrophe
     case $database in
@@ -445,6 +440,8 @@ explain_dump() {
             esac
         done
         [ ! -e "$work/endless" ] || explain_endless_part "$(cat "$work/endless")"
+        [ ! -e "$work/mistaken" ] || fail "the dump is not what it must be" \
+            "the part of $(name_of_database "$(cat "$work/mistaken")") does not begin with this database" "Report this as a bug of this collection, with the log."
     fi
     if [ "$cause" != write ] && grep -q ' globals failed ' "$work/attempts" 2>/dev/null; then explain_globals; fi
     if [ -z "$cause" ]; then

@@ -23,7 +23,7 @@ follow_attempts() {
             pause
         done
         # Its writer may not have ended the line yet.
-        read -r position part <"$work/start.$attempt" || { pause; continue; }
+        read -r position part octal <"$work/start.$attempt" || { pause; continue; }
         follow_attempt "$1" | run_stage check decompress | end_and_size
         end_offset=none
         if [ -e "$work/end.$attempt" ]; then read -r end_offset <"$work/end.$attempt"; fi
@@ -34,6 +34,10 @@ follow_attempts() {
             [ "$stage_result" = 0 ] || return 1
             if ! is_end_of_part "$part"; then
                 printf '%s\n' "$part" >"$work/endless"
+                return 1
+            fi
+            if [ -n "$octal" ] && ! begins_with_database "$1"; then
+                printf '%s\n' "$part" >"$work/mistaken"
                 return 1
             fi
             write_text_size "$1" || return 1
@@ -118,6 +122,14 @@ copy_range() {
     copy_status=$?
     [ "$copy_status" -eq 0 ] || cat "$work/follow.dd" >&2
     return "$copy_status"
+}
+
+# begins_with_database FILE: whether the part at $position begins with the section of the database $octal.
+begins_with_database() {
+    database_named "$octal"
+    title_of_database
+    part_begin=$(copy_range "$1" "$position" 65536 2>/dev/null | decompress 2>/dev/null | head -c 512; echo x)
+    case $part_begin in "--$NEWLINE-- Database \"$title\" dump$NEWLINE"*) ;; *) return 1 ;; esac
 }
 
 # is_end_of_part PART: whether the text that was decompressed last ends as the part must end; PART is globals, end, or the
