@@ -342,7 +342,11 @@ def test_a_dump_that_began_ahead_of_one_that_fails_reaches_no_other_part(shop_sa
                 sleep 1
                 echo 'pg_dump: error: Error message from server: ERROR:  invalid page in block 7' >&2
                 exit 1 ;;
-            *dbname=\\'beta\\'*) if mkdir "$TMPDIR/first" 2>/dev/null; then sleep 5; rmdir "$TMPDIR/first"; exec $real "$@"; fi ;;
+            *dbname=\\'beta\\'*)
+                if mkdir "$TMPDIR/first" 2>/dev/null; then
+                    sleep 5
+                    rmdir "$TMPDIR/first"
+                fi ;;
             *dbname=\\'gamma\\'*) sleep 6 ;;
         esac
         exec $real "$@\"""",

@@ -39,7 +39,7 @@ def test_settings_of_the_user(sandbox: Sandbox, fresh_server: Server) -> None:
 
 @pytest.mark.parametrize("first", ["latin", "bytes", "postgres"])
 def test_names_in_several_encodings(sandbox: Sandbox, fresh_server: Server, first: str) -> None:
-    """The run connects first to a database in LATIN1, SQL_ASCII or UTF-8; one name is in none of the others' encodings."""
+    """The run connects first to a database in LATIN1, SQL_ASCII or UTF-8; one name is in LATIN1."""
     sandbox.server = fresh_server
     for name, encoding in (("latin", "LATIN1"), ("bytes", "SQL_ASCII")):
         fresh_server.sql(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C';")
