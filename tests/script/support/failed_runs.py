@@ -64,7 +64,7 @@ def assert_incomplete(
     assert (result["state"], result["backup_state"]) == ("failed", "incomplete"), outcome.log
     assert [entry["database"] for entry in result["failed_databases"]] == missing
     assert all(entry["error"] and entry["advice"] for entry in result["failed_databases"])
-    path = sandbox.volume / result["backup"]
+    path: Path = sandbox.volume / result["backup"]
     manifest = json.loads(path.with_name(f"{path.name}.json").read_text())
     assert (manifest["state"], manifest["missing"]) == ("incomplete", missing)
     assert len(manifest["dumped"]) == result["databases"] > 0
