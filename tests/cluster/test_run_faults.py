@@ -244,7 +244,7 @@ def test_out_of_memory_fails_the_run(installed: Install) -> None:
     limited = {"resources": {"limits": {"memory": "64Mi"}}}
     there = installed(job={"backoffLimit": 2}, container=limited)
     before = there.fill(10)
-    there.stop_at("dump", "exec psql -d postgres -Atc \"SELECT repeat('x', 300000000)\"")
+    there.stop_at("globals", "exec psql -d postgres -Atc \"SELECT repeat('x', 300000000)\"")
     there.start()
     wait_until(lambda: "OOMKilled" in str(there.container()), "Kubernetes calls it OOMKilled")
     assert failed_because("one", there.namespace) == "BackoffLimitExceeded"
