@@ -36,7 +36,7 @@ from tests.in_turn import weekly_but
 from tests.script.support.volume import Entry
 
 Install = Callable[..., Installation]
-# What a run that has ended leaves on the volume, besides a backup.
+# What a run that has ended leaves on the volume, in addition to a backup.
 ALWAYS = {f"{NAME}.last-run.json", f"{NAME}.history.jsonl"}
 INTERRUPTED = "attempt 1 was interrupted"
 

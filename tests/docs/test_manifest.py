@@ -13,7 +13,6 @@ from pathlib import Path
 from plugins.module_utils._volume.manifest import parse_manifest
 
 from .pages import ALL, ROLE, rows, spans
-from .test_commands import COMMANDS
 
 PAGE = "docs/architecture.md"
 # The script's files that write members of a manifest.
@@ -36,7 +35,8 @@ def test_every_member_is_documented() -> None:
 
 
 def test_command_reads_one_part(tmp_path: Path) -> None:
-    (command,) = (command for command in COMMANDS[PAGE] if command.startswith("dd "))
+    commands = [command for block in ALL if block.page == PAGE for command in block.commands]
+    (command,) = (command for command in commands if command.startswith("dd "))
     first, second, third = (gzip.compress(text * 1000) for text in (b"one", b"two", b"three"))
     (tmp_path / "BACKUP.sql.gz").write_bytes(first + second + third)
     command = command.replace("OFFSET_BYTES", str(len(first))).replace("LENGTH_BYTES", str(len(second)))

@@ -23,7 +23,7 @@ expected behaviour. The results are from a run of `tests/faults/test_matrix.py` 
 other tests that show the behaviour are listed with them. This page is generated from both: do not edit it.
 
 **In all cases**, older backups are unchanged byte for byte; no partial file gets a final name; a backup without one of
-the databases is incomplete, and says so; no Job, pod or temporary database remains; and the next run succeeds. The
+the databases is incomplete; no Job, pod or temporary database remains; and the next run succeeds. The
 matrix checks this after each fault. There is one exception: a run cannot delete its partial file while its volume is
 missing or read-only. This file is deleted after a day.
 """

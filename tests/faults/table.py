@@ -288,7 +288,7 @@ FAULTS: dict[str, Fault] = {
     ),
     "table without a right": Fault(
         "The user of the backups is not a superuser, and may not read a table of one database.",
-        "Grant the right as the message says, or leave the table out (`postgres_backup_exclude_tables`).",
+        "Grant the right that the message names, or leave the table out (`postgres_backup_exclude_tables`).",
         {
             "run": own(
                 "incomplete",

@@ -363,7 +363,7 @@ NIGHTS = [
     ("prepare", "echo 'psql: error: FATAL:  the database system is starting up' >&2; exit 2", "server does not answer"),
     ("globals", "echo 'pg_dumpall: error: query failed' >&2; exit 1", "pg_dumpall failed"),
     ("dump", "exit 0", "the dump is not complete"),
-    ("dump", "kill -9 $PPID; exit 1", "the dump was cut off"),
+    ("dump", "kill -9 $PPID; exit 1", "it was killed"),
     ("read_back", 'echo damage >>"${1#if=}"', "does not hold what was written|cannot be read back"),
     ("publish", "rm -f /backups/.*.partial; exit 1", "the backup volume failed"),
     ("dump", WAIT, ""),

@@ -47,7 +47,7 @@ report_remarks() {
         [ -e "$inspected" ] || continue
         sed -n "s/^W$TAB//p" "$inspected" >"$work/inspection_warnings"
         while IFS= read -r inspection_warning; do
-            warn_about_server "$(utf8 "$(name_of_database "${inspected##*.}")"): $inspection_warning"
+            warn_about_server "$inspection_warning"
         done <"$work/inspection_warnings"
     done
 }
@@ -162,7 +162,7 @@ next_database() {
 dump_ahead() {
     ahead_number=none
     [ "$is_superuser" = t ] && [ -n "$next_number" ] && [ "$tries" = 1 ] && is_small "$number" && is_small "$next_number" || return 0
-    # The pipe and the stages have names of their own: after a database that fails, the dump that began ahead may live on.
+    # The pipe and the stages have separate names: after a database that fails, the dump that began ahead may live on.
     ahead_name=ahead_${next_number}_$attempt
     mkfifo "$work/$ahead_name.fifo" || return 0
     # Opened for both, so that neither end waits for the other.
@@ -213,6 +213,8 @@ skip_part() { printf '%s %s failed 0 0 0\n' - "$1" >>"$work/attempts"; }
 dump_part() {
     printf '%s %s %s\n' "$offset" "$1" "${octal:-}" >"$work/start.$attempt"
     if [ "$dump_stage" = dump ]; then
+        # If the shell of a stage is killed, the status of an earlier part must not remain.
+        for stage_name in dump compress size; do printf '%s\n' none >"$work/$stage_name.status"; done
         run_stage dump "$2" | stage compress compress | count_bytes size
     else
         count_bytes size <&6

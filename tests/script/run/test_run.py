@@ -472,10 +472,10 @@ RECORD_PARTIALS = (
 
 
 def test_stale_partials_of_records_go(sandbox: Sandbox) -> None:
-    """What a killed pod leaves beside a record, once it is a day old."""
+    """What a killed pod leaves next to a record, once it is a day old."""
     old = [f".{name}.stale" for name in RECORD_PARTIALS]
-    of_others = [".other.history.jsonl.stale", ".other.last-drill.json.stale"]
-    kept = [f".{name}.young" for name in RECORD_PARTIALS] + of_others
+    kept = [f".{name}.young" for name in RECORD_PARTIALS]
+    kept += [".other.history.jsonl.stale", ".other.last-drill.json.stale"]
     for name in (*old, *kept):
         put(sandbox.volume / name, b"half", age=3600 if name.endswith("young") else 25 * 3600)
     give(sandbox.volume, sandbox.uid)

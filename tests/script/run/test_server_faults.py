@@ -478,6 +478,15 @@ def test_a_dump_that_is_not_whole(sandbox: Sandbox, lie: str, program: str) -> N
         assert "postgres_backup_resources" in outcome.log
 
 
+def test_the_shell_that_waits_for_pg_dump_is_killed(sandbox: Sandbox) -> None:
+    """The status of an earlier part is not that of this one."""
+    before = fill_volume(sandbox)
+    sandbox.shim("pg_dump", _VERSION + "kill -9 $PPID; exit 1")
+    outcome = sandbox.run("run")
+    assert_failed(sandbox, outcome, before, "it was killed")
+    assert "ended with status 0" not in outcome.log
+
+
 def test_a_dump_cut_short_with_exit_0(sandbox: Sandbox) -> None:
     """The one that a plain pipe never notices, under every combination."""
     before = fill_volume(sandbox)

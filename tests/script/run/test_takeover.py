@@ -299,19 +299,19 @@ def _put_incomplete(sandbox: Sandbox, server: Server) -> Path:
     return path
 
 
-# What is beside it: nothing; the manifest of another file or another state, which does not count.
+# What is next to it: nothing; the manifest of another file or another state, which does not count.
 BESIDE = {
     "nothing": None,
     "a manifest of another state": f'{{"format":1,"backup":"{NAME}","state":"complete","dumped":["a"],"missing":[],',
-    "a manifest of another backup": '{"format":1,"backup":"x","state":"incomplete","dumped":["a"],"missing":["b"],',
-}
+    "a manifest of another backup": '{"format":1,"backup":"x","state":"incomplete","dumped":["b"],"missing":["a"],',
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("beside", BESIDE)
 def test_an_incomplete_backup_without_its_manifest_stays_incomplete(
     sandbox: Sandbox, server: Server, beside: str
 ) -> None:
-    """Its text says which databases it lacks; it takes no slot of a complete one."""
+    """Its text names the databases that it lacks; it takes no slot of a complete one."""
     path = _put_incomplete(sandbox, server)
     if line := BESIDE[beside]:
         put(sandbox.volume / f"{NAME}.json", f'{line}"left_out":false,\n"parts":[]}}\n')
