@@ -88,12 +88,21 @@ psql_pattern_regex() {
 #   MEMBERS of the manifest's entry for it: owner, encoding, locale, tablespace, what is left out, statements
 # Names in the configuration are UTF-8, and * and ? in them are wildcards.
 step_list_databases() {
-    PGCLIENTENCODING=UTF8 psql --no-psqlrc --no-password --tuples-only --no-align --quiet --field-separator="$TAB" \
+    list_databases_in UTF8 && return
+    # Names in any encoding, if that of the first database has no rules (SQL_ASCII), or is not theirs.
+    grep -q 'invalid byte sequence' "$work/psql.err" || return
+    list_databases_in SQL_ASCII
+}
+
+# list_databases_in ENCODING: writes $work/databases, with names in that encoding, or, with SQL_ASCII, as they are stored.
+list_databases_in() {
+    PGCLIENTENCODING=$1 psql --no-psqlrc --no-password --tuples-only --no-align --quiet --field-separator="$TAB" \
         --dbname="$(connection "$POSTGRES_BACKUP_DATABASE")" --set=ON_ERROR_STOP=1 \
         --set=databases="$POSTGRES_BACKUP_DATABASES" --set=exclude_databases="$POSTGRES_BACKUP_EXCLUDE_DATABASES" \
         --set=exclude_regexes="$exclude_regexes" --set=exclude_tables="$POSTGRES_BACKUP_EXCLUDE_TABLES" \
         --set=exclude_table_data="$POSTGRES_BACKUP_EXCLUDE_TABLE_DATA" --set=dump_args="$POSTGRES_BACKUP_DUMP_ARGS" \
-        --set=newline="$NEWLINE" --set=tab="$TAB" --file=- >"$work/databases.new" 2>"$work/psql.err" <<'SQL' && mv "$work/databases.new" "$work/databases"
+        --set=newline="$NEWLINE" --set=tab="$TAB" --file=- >"$work/databases.new" 2>"$work/psql.err" <<'SQL' && take_list
+SET standard_conforming_strings = on;
 WITH lines AS (
     SELECT kind, line, place
     FROM (VALUES ('database', :'databases'), ('exclude', :'exclude_databases'), ('regex', :'exclude_regexes'),
@@ -171,8 +180,18 @@ SELECT row_number() OVER (ORDER BY name COLLATE "C" <> 'template1', name COLLATE
             WHERE entry.grantee <> datdba
         ) AS all_statements))
 FROM chosen
-ORDER BY 1
+ORDER BY 1;
+\echo end
 SQL
+}
+
+# take_list: makes $work/databases of psql's output without its last line, which shows that nothing was cut off: psql may not
+# report that the temporary folder is full.
+take_list() {
+    if [ "$(tail -n 1 "$work/databases.new")" = end ] && sed '$d' "$work/databases.new" >"$work/databases" &&
+        [ "$(grep -c '' "$work/databases.new")" -eq $(($(grep -c '' "$work/databases") + 1)) ]; then return 0; fi
+    printf '%s\n' "the list was cut off: is ${TMPDIR:-/tmp} full?" >"$work/psql.err"
+    return 1
 }
 
 # database_named OCTAL: sets `database` to the name (a command substitution would cut newlines at its end).

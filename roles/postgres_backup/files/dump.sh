@@ -286,8 +286,8 @@ explain_attempt() {
 # take_new_name PART: decides what to dump if the database has another name by now, or was dropped; else it fails.
 take_new_name() {
     step_current_name "$oid" || return 1
-    IFS=$TAB read -r new_octal new_json_name <"$work/current" || new_octal=
-    if [ -z "$new_octal" ]; then
+    IFS=$TAB read -r new_octal new_json_name <"$work/current"
+    if [ "$new_octal$TAB$new_json_name" = "end$TAB" ]; then
         printf '%s %s dropped 0 0 %s\n' "$attempt" "$1" "$seconds" >>"$work/attempts"
         log "$json_name was dropped during the run"
         printf '%s %s 1\n' "$next_attempt" "$(($1 + 1))" >"$work/next"
@@ -297,7 +297,7 @@ take_new_name() {
     log "$json_name was renamed to $new_json_name during the run"
     NUMBER=$1 OCTAL=$new_octal NAME=$new_json_name awk -F "$TAB" -v OFS="$TAB" '
         $1 == ENVIRON["NUMBER"] { $3 = ENVIRON["OCTAL"]; $4 = ENVIRON["NAME"] } { print }' "$work/databases" >"$work/databases.new" &&
-        mv "$work/databases.new" "$work/databases"
+        [ "$(grep -c '' "$work/databases.new")" = "$(grep -c '' "$work/databases")" ] && mv "$work/databases.new" "$work/databases" || return 1
     printf '%s %s %s\n' "$next_attempt" "$1" "$((tries + 1))" >"$work/next"
 }
 
@@ -497,9 +497,10 @@ read_parts() {
     uncompressed_bytes=0 dumped_databases=0
     while read -r attempt part result offset length seconds; do
         [ "$result" = dumped ] || continue
+        text_length=''
         read -r text_length <"$work/checked.$attempt"
         printf '%s dumped %s %s %s %s %s %s\n' "$part" "$offset" "$length" "$uncompressed_bytes" "$text_length" "$seconds" "$attempt"
-        uncompressed_bytes=$((uncompressed_bytes + text_length))
+        uncompressed_bytes=$((uncompressed_bytes + ${text_length:-0}))
         case $part in globals | end) ;; *) dumped_databases=$((dumped_databases + 1)) ;; esac
     done <"$work/attempts" >"$work/dumped"
     awk '
@@ -515,6 +516,23 @@ read_parts() {
             else print $1, "failed", "- - - -", seconds[$1] + 0, ($1 in attempt ? attempt[$1] : "-")
         }
         END { print line["end"] }' "$work/dumped" "$work/attempts" "$work/refusals" "$work/databases" >"$work/parts"
+    if ! has_whole_parts; then fail_records; fi
     explain_failed_databases
     if [ "$dumped_databases" -eq 0 ]; then fail_without_databases; fi
+    if [ "$failed_databases" -eq 0 ] && [ "$missing_names" != '[]' ]; then fail_records; fi
+}
+
+# has_whole_parts: whether $work/parts has a line for each part, each one in the file was checked, and they fill the file up
+# to its end. Without any database, there is no end, and nothing to publish.
+has_whole_parts() {
+    [ "$dumped_databases" -gt 0 ] || return 0
+    awk -v lines="$(($(grep -c '' "$work/databases") + 2))" -v bytes="$(stat -c %s "$partial")" '
+        NF != 8 || ($2 == "dumped" && $3 != position) { is_broken = 1 }
+        $2 == "dumped" { position += $4; last = $1 }
+        END { exit is_broken || NR != lines || last != "end" || position != bytes }' "$work/parts"
+}
+
+fail_records() {
+    fail "the dump cannot be proved complete" "what its processes noted in $work is incomplete" \
+        "Make sure that ${TMPDIR:-/tmp} has free space. If it has, processes were killed: check the pod's events and the node's log."
 }

@@ -179,7 +179,7 @@ with_ascii_members() {
 inspection_sql() {
     # Only pg_catalog is searched: objects of the database must not replace PostgreSQL's (CVE-2018-1058).
     cat <<'SQL'
-SET search_path = '' \; SET statement_timeout = '1min' \;
+SET search_path = '' \; SET standard_conforming_strings = on \; SET statement_timeout = '1min' \;
 SELECT format('"extensions":[%s],"size_bytes":%s',
     (SELECT string_agg(format('{"name":%s,"version":%s,"schema":%s}', to_json(extname::text), to_json(extversion),
             to_json(nspname::text)), ',' ORDER BY extname)

@@ -10,6 +10,10 @@
 write_manifest() {
     manifest_text > "$work/manifest.utf8" "$2"
     tr '\011' ' ' <"$work/manifest.utf8" | utf8_lines | ascii_json >"$work/manifest"
+    if [ "$(tail -n 1 "$work/manifest")" != ']}' ]; then
+        write_fault='' message="the manifest could not be made in $work: is ${TMPDIR:-/tmp} full?"
+        return 1
+    fi
     write_text "$1" "$(cat "$work/manifest")"
 }
 

@@ -70,7 +70,12 @@ query_server() {
 }
 
 write_header() {
-    cat >"$work/header" <<HEADER
+    print_header >"$work/header" && [ "$(tail -n 2 "$work/header")" = "--" ] && return
+    fail "the header of the backup could not be written" "it is cut off in $work" "Make sure that ${TMPDIR:-/tmp} has free space."
+}
+
+print_header() {
+    cat <<HEADER
 -- Backup made by homelab.postgres_backup $VERSION
 -- started: $started
 -- server: $(json "$POSTGRES_BACKUP_HOST:$POSTGRES_BACKUP_PORT")
@@ -79,11 +84,9 @@ write_header() {
 -- bootstrap superuser: $superuser
 -- databases skipped: $skipped
 HEADER
-    {
-        [ "$excluded" = '[]' ] || printf -- '-- databases excluded: %s\n' "$excluded"
-        [ -z "$left_out" ] || printf -- '-- left out on request: {%s}\n' "$left_out"
-        printf -- '--\n\n'
-    } >>"$work/header"
+    [ "$excluded" = '[]' ] || printf -- '-- databases excluded: %s\n' "$excluded"
+    [ -z "$left_out" ] || printf -- '-- left out on request: {%s}\n' "$left_out"
+    printf -- '--\n\n'
 }
 
 # list_databases: sets `excluded`, the JSON names of the databases that are left out on request, `left_out`, members with

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ..support import sample
-from ..support.inspection import SHELLS, inspect
+from ..support.inspection import FILES, SHELLS, inspect
 from ..support.programs import root_filesystem, wrap
 from ..support.server import PASSWORD, Server
 from ..support.workspace import Workspace
@@ -278,3 +278,14 @@ def _let_administer(server: Server, administrator: str, database: str) -> None:
             server.sql(f"{statement} {administrator};", name)
     for name in ("postgres", "template1"):
         server.sql(f"ALTER SCHEMA public OWNER TO {administrator};", name)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_an_inspection_that_was_not_finished_is_not_read(tmp_path: Path, shell: str) -> None:
+    """It has another name until it is."""
+    for name in ("inspect.1", "inspect.2.new", "inspect.12"):
+        (tmp_path / name).write_text('"extensions":[]\nR\tfailed\n')
+    script = f'for file in output dump; do . "{FILES}/$file.sh"; done; refusals'
+    environment = {"PATH": "/usr/bin:/bin", "work": str(tmp_path)}
+    result = subprocess.run([*shell.split(), "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert sorted(result.stdout.splitlines()) == ["1 failed", "12 failed"]
