@@ -343,14 +343,10 @@ def test_a_dump_that_began_ahead_of_one_that_fails_reaches_no_other_part(shop_sa
                 echo 'pg_dump: error: Error message from server: ERROR:  invalid page in block 7' >&2
                 exit 1 ;;
             *dbname=\\'beta\\'*)
-<<<<<<< HEAD
                 if mkdir "$TMPDIR/first" 2>/dev/null; then
                     sleep 5
                     rmdir "$TMPDIR/first"
                 fi ;;
-=======
-                if mkdir "$TMPDIR/first" 2>/dev/null; then sleep 5; rmdir "$TMPDIR/first"; exec $real "$@"; fi ;;
->>>>>>> engine
             *dbname=\\'gamma\\'*) sleep 6 ;;
         esac
         exec $real "$@\"""",

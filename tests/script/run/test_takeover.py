@@ -303,13 +303,8 @@ def _put_incomplete(sandbox: Sandbox, server: Server) -> Path:
 BESIDE = {
     "nothing": None,
     "a manifest of another state": f'{{"format":1,"backup":"{NAME}","state":"complete","dumped":["a"],"missing":[],',
-<<<<<<< HEAD
     "a manifest of another backup": '{"format":1,"backup":"x","state":"incomplete","dumped":["a"],"missing":["b"],',
 }
-=======
-    "a manifest of another backup": '{"format":1,"backup":"x","state":"incomplete","dumped":["b"],"missing":["a"],',
-}  # fmt: skip
->>>>>>> engine
 
 
 @pytest.mark.parametrize("beside", BESIDE)
