@@ -242,7 +242,7 @@ def test_run_without_a_heartbeat_is_interrupted(installed: Install) -> None:
 def test_out_of_memory_fails_the_run(installed: Install) -> None:
     """A row that does not fit, read by a real client: the kernel kills it, or (cgroup v2) the entire container."""
     limited = {"resources": {"limits": {"memory": "64Mi"}}}
-    there = installed(job={"backoffLimit": 2}, container=limited)
+    there = installed(job={"backoffLimit": 1}, container=limited)
     before = there.fill(10)
     there.stop_at("globals", "exec psql -d postgres -Atc \"SELECT repeat('x', 300000000)\"")
     there.start()
@@ -250,7 +250,7 @@ def test_out_of_memory_fails_the_run(installed: Install) -> None:
     assert failed_because("one", there.namespace) == "BackoffLimitExceeded"
     # If the entire container was killed, the run has no result; after five minutes it counts as interrupted.
     assert there.last_run["state"] in {"running", "failed"}
-    assert there.last_run["attempts"] == 3
+    assert there.last_run["attempts"] == 2
     assert "out of memory" in there.last_run["reason"]
     assert there.new_since(before) == ALWAYS
 

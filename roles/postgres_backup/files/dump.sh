@@ -250,7 +250,7 @@ end_failed_attempt() {
     cp "$work/$dump_stage.err" "$work/dump.$attempt"
     printf '%s\n' failed >"$work/end.$attempt"
     : >"$work/failed"
-    cp "$work/$dump_stage.status" "$work/status.$attempt"
+    [ ! -e "$work/$dump_stage.status" ] || cp "$work/$dump_stage.status" "$work/status.$attempt"
     explain_attempt "$attempt"
     next_attempt=$((attempt + 1))
     if [ "$1" = globals ]; then
@@ -275,11 +275,14 @@ end_failed_attempt() {
 # explain_attempt ATTEMPT: sets `error` to the message of a failed attempt, and the variables of postgres_fault.
 explain_attempt() {
     error=$(pg_dump_errors "$work/dump.$1")
-    read -r attempt_status <"$work/status.$1"
+    # A stage that was killed has none.
+    attempt_status=none
+    [ ! -s "$work/status.$1" ] || read -r attempt_status <"$work/status.$1"
     # The only message of a killed process may be the shell's "Killed".
     if [ -z "$error" ] || [ "$attempt_status" = "$SIGKILL_STATUS" ]; then
         error="the dump program ended $(status_in_words "$attempt_status")${error:+: $error}"
     fi
+    [ "$attempt_status" != none ] || attempt_status=$SIGKILL_STATUS
     postgres_fault "$error" "$attempt_status"
 }
 

@@ -487,6 +487,15 @@ def test_the_shell_that_waits_for_pg_dump_is_killed(sandbox: Sandbox) -> None:
     assert "ended with status 0" not in outcome.log
 
 
+def test_the_shell_that_waits_for_a_dump_that_began_ahead_is_killed(sandbox: Sandbox) -> None:
+    """That of the second database begins while the first one's is under way."""
+    before = fill_volume(sandbox)
+    sandbox.shim("pg_dump", """case "$*" in *"dbname='app'"*) kill -9 $PPID; exit 1 ;; esac; exec $real "$@\"""")
+    outcome = sandbox.run("run")
+    assert_incomplete(sandbox, outcome, before, ["app"], "it was killed")
+    assert "postgres_backup_resources" in outcome.log
+
+
 def test_a_dump_cut_short_with_exit_0(sandbox: Sandbox) -> None:
     """The one that a plain pipe never notices, under every combination."""
     before = fill_volume(sandbox)
