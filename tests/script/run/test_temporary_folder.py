@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 
-"""A temporary folder that fills up during a run: what the run cannot note is no reason to publish a false backup."""
+"""A temporary folder that fills up during a run: a backup is published only if everything about it was noted."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ MOMENTS = {
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_it_fills_up(small: Sandbox, moment: str) -> None:
-    """The run may fail; a backup that it publishes is what it says."""
+    """The run may fail; a backup that it publishes is what its manifest contains."""
     program, pattern, pages = MOMENTS[moment]
     before = snapshot(small.volume)
     keep = f"dd if=/dev/zero of=$TMPDIR/kept bs=4096 count={pages} 2>/dev/null" if pages else ":"
