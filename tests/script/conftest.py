@@ -37,6 +37,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return not any("combination" in marker.args[0] for marker in markers)
 
     take_in_turn(config, items, "combination", has_the_fixtures)
+    # Of the tests of rights, each has one version of PostgreSQL.
+    take_in_turn(config, items, "restricted", lambda _: True)
 
 
 # Their tests share runs, dumps or servers that take seconds to make.

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import re
+import signal
 import subprocess
 import time
 from datetime import UTC, datetime, timedelta

@@ -17,12 +17,9 @@ from typing import Any
 
 import pytest
 
-from ..support.combinations import under_all
 from ..support.sandbox import Sandbox, parse
 from ..support.volume import HISTORY, backup_name, give, put, put_backup, snapshot, without
 from ..support.workspace import kill_all
-
-pytestmark = under_all
 
 Json = dict[str, Any]
 LOCK = f".{HISTORY}.lock"

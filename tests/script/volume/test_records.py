@@ -11,11 +11,8 @@ from typing import Any
 
 import pytest
 
-from ..support.combinations import under_all
 from ..support.sandbox import Sandbox, parse
 from ..support.volume import HISTORY, LAST_DRILL, LAST_RUN, give, put, snapshot
-
-pytestmark = under_all
 
 Json = dict[str, Any]
 OLD_RUN, OLD_DRILL = "last-run.json", "last-drill.json"
