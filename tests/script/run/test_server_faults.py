@@ -270,7 +270,12 @@ def test_pg_dump_is_killed(sandbox: Sandbox, server: Server) -> None:
     before = fill_volume(sandbox)
     with server.locked("users", "app"):
         process = sandbox.start("run")
-        sandbox.wait_until(lambda: server.waits_for_a_lock, "pg_dump waits for the lock", process)
+        # The dump of `app` begins ahead, while the one before it is under way.
+        sandbox.wait_until(
+            lambda: server.waits_for_a_lock and not any(sample.NAME in command for command in _commands(sandbox)),
+            "the dump of app waits for the lock, and the one before it has ended",
+            process,
+        )
         for pid in _dumping(sandbox):
             os.kill(pid, signal.SIGKILL)
         outcome = sandbox.finish(process)
@@ -286,6 +291,11 @@ def test_pg_dumpall_is_killed_when_it_is_asked_for_its_version(sandbox: Sandbox)
     assert_failed(sandbox, outcome, before, "pg_dumpall --version ended by SIGKILL")
     assert outcome.code == 1
     assert "postgres_backup_resources" in outcome.log
+
+
+def _commands(sandbox: Sandbox) -> list[str]:
+    """Of the processes; pg_dump's has the name of its database with a backslash before the apostrophe."""
+    return [command.replace("\\", "") for command in processes_of(sandbox.uid).values()]
 
 
 def _dumping(sandbox: Sandbox) -> list[int]:
