@@ -525,11 +525,11 @@ read_parts() {
     if [ "$failed_databases" -eq 0 ] && [ "$missing_names" != '[]' ]; then fail_records; fi
 }
 
-# has_whole_parts: whether $work/parts has a line for each part, each one in the file was checked, and they fill the file up
-# to its end. Without any database, there is no end, and nothing to publish.
+# has_whole_parts: whether $work/parts has a line for each part, each one in the file was checked, and they are all that was
+# written. Without any database, there is no end, and nothing to publish.
 has_whole_parts() {
     [ "$dumped_databases" -gt 0 ] || return 0
-    awk -v lines="$(($(grep -c '' "$work/databases") + 2))" -v bytes="$(stat -c %s "$partial")" '
+    awk -v lines="$(($(grep -c '' "$work/databases") + 2))" -v bytes="$(tail -n 1 "$work/streams" | cut -d ' ' -f 2)" '
         NF != 8 || ($2 == "dumped" && $3 != position) { is_broken = 1 }
         $2 == "dumped" { position += $4; last = $1 }
         END { exit is_broken || NR != lines || last != "end" || position != bytes }' "$work/parts"

@@ -24,7 +24,8 @@ RUN_AS = 1001
 STEPS = {
     "prepare": "psql *",
     "globals": "pg_dumpall --globals-only *",
-    "dump": "pg_dump --no-password *",
+    # Of every database: most have --create first.
+    "dump": "pg_dump *--no-password *",
     "read_back": "dd if=/backups/.* of=/dev/null *",
     "publish": "ln *",
 }
