@@ -255,7 +255,7 @@ def info(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
     request = ReaderRequest(("list", "--history"), directory=parameters["directory"])
     with Reader(connection, cronjob, request, start_limits(parameters)) as reader:
-        catalog, foreign_records = parse_listing(reader.listing()).without_foreign_records(parameters["name"])
+        catalog = parse_listing(reader.listing())
     catalog = replace(catalog, last_run=run_as_it_ended(connection, parameters["namespace"], catalog.last_run))
     mount = backup_mount(cronjob, parameters["directory"])
     drill, drill_notes = drill_cronjob(connection, cronjob)
@@ -281,7 +281,7 @@ def info(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
         "policy": catalog.policy,
         "worst_gap": gap.to_dict() if gap else None,
         "growth": trend.to_dict() if trend else None,
-        "notes": [*drill_notes, *state_notes, *disk_notes, *foreign_records, *notes(catalog, gap)],
+        "notes": [*drill_notes, *state_notes, *disk_notes, *notes(catalog, gap)],
     }
 
 

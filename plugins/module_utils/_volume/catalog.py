@@ -5,16 +5,15 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from ..errors import ListingError
 from ..script_1_0 import with_fields
 from ..script_output import is_object
-from .backup_names import TIME_FORMAT, parse_time, prefix_in_name, time_in_name
+from .backup_names import TIME_FORMAT, parse_time, time_in_name
 from .history import Entry, parse_entry
 
 COMPLETE, INCOMPLETE, UNCHECKED, DAMAGED = "complete", "incomplete", "unchecked", "damaged"
@@ -104,22 +103,6 @@ class Catalog:
                 result.setdefault(name, None)
         return dict(sorted(result.items()))
 
-    def without_foreign_records(self, name: str) -> tuple[Catalog, list[str]]:
-        """Without the records of the last run and the last drill that are not those of the CronJob `name`; with notes.
-
-        Version 1.0 kept one record of each in a folder, which several installations may share.
-        """
-        notes, own = [], []
-        for title, record in (("run", self.last_run), ("drill", self.last_drill)):
-            is_own = record is None or _is_record_of(name, record)
-            own.append(record if is_own else None)
-            if record is not None and not is_own:
-                notes.append(
-                    f"the result of the last {title} on the volume is that of another installation in this folder "
-                    f"({record.get('job') or record.get('backup')}), which runs version 1.0 of the script"
-                )
-        return replace(self, last_run=own[0], last_drill=own[1]), notes
-
     def newest_with_manifest(self, count: int) -> list[Backup]:
         """The newest `count` backups whose manifests name databases, newest first."""
         return self._with_manifests()[:count]
@@ -133,20 +116,6 @@ class Catalog:
 
     def named(self, name: str) -> Backup | None:
         return next((backup for backup in self.backups if backup.name == name), None)
-
-
-# The names of the Jobs that Kubernetes creates from a CronJob end with the scheduled time in minutes.
-_SCHEDULED_JOB = re.compile(r"(?P<cronjob>.+)-[0-9]{7,10}")
-
-
-def _is_record_of(name: str, record: dict[str, Any]) -> bool:
-    """Whether a record may be that of the CronJob `name`: neither its backup nor its Job is another one's."""
-    backup, job = record.get("backup"), record.get("job")
-    prefix = prefix_in_name(backup) if isinstance(backup, str) else None
-    if prefix is not None:
-        return prefix == name
-    match = _SCHEDULED_JOB.fullmatch(job) if isinstance(job, str) else None
-    return match is None or match["cronjob"] in {name, f"{name}-drill"}
 
 
 def _objects(lines: Iterable[str]) -> tuple[list[dict[str, Any]], list[str]]:

@@ -214,28 +214,3 @@ def test_retention_plan_applied_in_part() -> None:
         parse_plan([done, "the message of the script"])
     assert isinstance(caught.value.partial, Plan)
     assert (caught.value.partial.deleted, caught.value.partial.failed) == (("a",), ("b",))
-
-
-@pytest.mark.parametrize(
-    ("record", "is_own"),
-    [
-        ({"backup": "a-2026-11-22-020000.sql.gz", "job": "by-hand"}, True),
-        ({"backup": "b-2026-11-22-020000.sql.gz", "job": "by-hand"}, False),
-        ({"backup": "a-b-2026-11-22-020000.sql.gz", "job": None}, False),
-        ({"backup": None, "job": "a-29412345"}, True),
-        ({"backup": None, "job": "a-drill-29412345"}, True),
-        ({"backup": None, "job": "b-29412345"}, False),
-        ({"backup": None, "job": "a-b-29412345"}, False),
-        ({"backup": None, "job": "by-hand"}, True),
-        ({"backup": None, "job": None}, True),
-        ({}, True),
-        ({"backup": "x", "job": 1}, True),
-    ],
-)
-def test_record_of_another_installation_in_the_folder_is_ignored(record: dict[str, Any], is_own: bool) -> None:
-    """1.0 has one last-run.json for all installations that share a folder."""
-    for key in ("last_run", "last_drill"):
-        listing = parse_listing([json.dumps({**VOLUME, key: {"state": "failed", **record}})])
-        catalog, notes = listing.without_foreign_records("a")
-        assert (getattr(catalog, key) is not None) == is_own
-        assert len(notes) == (not is_own)
