@@ -37,16 +37,9 @@ read_history() {
 # (RFC 8259) which begins as an entry does, control characters, and everything that is not ASCII in a line that is not UTF-8.
 valid_entries() {
     tr '\000-\011\013-\037\177' '?' | awk '
-        BEGIN {
-            tail = "[\200-\277]"
-            utf8 = "^([\001-\177]|[\302-\337]" tail "|\340[\240-\277]" tail "|[\341-\354\356\357]" tail tail \
-                "|\355[\200-\237]" tail "|\360[\220-\277]" tail tail "|[\361-\363]" tail tail tail \
-                "|\364[\200-\217]" tail tail ")*$"
-        }
         !/^[{]"operation":"[a-z]+"(,"[a-z0-9_]+":("([^"\\]|\\["\\\/bfnrt]|\\u[0-9A-Fa-f][0-9A-Fa-f][0-9A-Fa-f][0-9A-Fa-f])*"|-?(0|[1-9][0-9]*)([.][0-9]+)?|null|true|false))*[}]$/ { next }
         /,"type":/ { next }
-        /[\200-\377]/ && $0 !~ utf8 { gsub(/[\200-\377]/, "?") }
-        { print }'
+        { print }' | utf8_lines
 }
 
 # append_history ENTRY: adds an entry, one flat JSON object (see history_entry). A writer that is killed leaves the file as it

@@ -50,6 +50,9 @@ collect() {
     fi
 }
 
+# pause: waits a moment; the sleep of some images takes only whole seconds.
+pause() { sleep 0.2 2>/dev/null || sleep 1; }
+
 # end_group GROUP: ends every process of the group by SIGTERM, then by SIGKILL.
 end_group() {
     [ -n "$1" ] || return 0
@@ -60,7 +63,7 @@ end_group() {
     } 2>/dev/null
     for _ in 1 2 3 4 5 6 7 8 9 10; do
         kill -0 "-$1" 2>/dev/null || return 0
-        sleep 0.2 2>/dev/null || sleep 1
+        pause
     done
     kill -KILL "-$1" 2>/dev/null || :
 }
@@ -145,14 +148,16 @@ stage() {
     return "$stage_status"
 }
 
-stage_status_of() {
-    if [ -s "$work/$1.status" ]; then cat "$work/$1.status"; else echo none; fi
-}
-
-# read_status NAME: stage_status_of without a process, for loops; sets `stage_result`.
+# read_status NAME: sets `stage_result` to the exit status of a stage, `none` without one.
 read_status() {
     stage_result=none
     [ ! -s "$work/$1.status" ] || read -r stage_result <"$work/$1.status"
+}
+
+# stage_status_of NAME: prints it.
+stage_status_of() {
+    read_status "$1"
+    printf '%s\n' "$stage_result"
 }
 
 stage_message_of() {

@@ -9,8 +9,7 @@
 # step_current_name OID: writes the current name of a database to $work/current, as OCTAL and JSON (see
 # step_list_databases), if it was not dropped; then a line `end`.
 step_current_name() {
-    PGCLIENTENCODING=UTF8 psql --no-psqlrc --no-password --tuples-only --no-align --quiet --field-separator="$TAB" \
-        --dbname="$(connection "$POSTGRES_BACKUP_DATABASE")" --set=ON_ERROR_STOP=1 --command="SET standard_conforming_strings = on" --command="
+    query_psql UTF8 --field-separator="$TAB" --command="SET standard_conforming_strings = on" --command="
         SELECT (SELECT string_agg('\\0' || byte / 64 || byte / 8 % 8 || byte % 8, '' ORDER BY at)
                 FROM decode(replace(datname::text, '\\', '\\\\'), 'escape') AS bytes CROSS JOIN LATERAL generate_series(0, octet_length(bytes) - 1) AS at
                 CROSS JOIN LATERAL get_byte(bytes, at) AS byte), to_json(datname::text)
@@ -19,8 +18,7 @@ step_current_name() {
 
 # step_new_databases: writes the JSON names of databases that were created during the run to $work/created.
 step_new_databases() {
-    PGCLIENTENCODING=UTF8 psql --no-psqlrc --no-password --tuples-only --no-align --quiet \
-        --dbname="$(connection "$POSTGRES_BACKUP_DATABASE")" --set=ON_ERROR_STOP=1 --command="
+    query_psql UTF8 --command="
         SELECT to_json(datname::text) FROM pg_catalog.pg_database WHERE datallowconn AND datconnlimit <> -2 AND datname <> 'template0'
             AND oid NOT IN (0$(cut -f 5 "$work/databases" | sed 's/^/,/' | tr -d '\n')) ORDER BY datname" >"$work/created" 2>"$work/created.err"
 }

@@ -96,9 +96,7 @@ step_list_databases() {
 
 # list_databases_in ENCODING: writes $work/databases, with names in that encoding, or, with SQL_ASCII, as they are stored.
 list_databases_in() {
-    PGCLIENTENCODING=$1 psql --no-psqlrc --no-password --tuples-only --no-align --quiet --field-separator="$TAB" \
-        --dbname="$(connection "$POSTGRES_BACKUP_DATABASE")" --set=ON_ERROR_STOP=1 \
-        --set=databases="$POSTGRES_BACKUP_DATABASES" --set=exclude_databases="$POSTGRES_BACKUP_EXCLUDE_DATABASES" \
+    query_psql "$1" --field-separator="$TAB" --set=databases="$POSTGRES_BACKUP_DATABASES" --set=exclude_databases="$POSTGRES_BACKUP_EXCLUDE_DATABASES" \
         --set=exclude_regexes="$exclude_regexes" --set=exclude_tables="$POSTGRES_BACKUP_EXCLUDE_TABLES" \
         --set=exclude_table_data="$POSTGRES_BACKUP_EXCLUDE_TABLE_DATA" --set=dump_args="$POSTGRES_BACKUP_DUMP_ARGS" \
         --set=newline="$NEWLINE" --set=tab="$TAB" --file=- >"$work/databases.new" 2>"$work/psql.err" <<'SQL' && take_list
@@ -192,12 +190,6 @@ take_list() {
         [ "$(grep -c '' "$work/databases.new")" -eq $(($(grep -c '' "$work/databases") + 1)) ]; then return 0; fi
     printf '%s\n' "the list was cut off: is ${TMPDIR:-/tmp} full?" >"$work/psql.err"
     return 1
-}
-
-# database_named OCTAL: sets `database` to the name (a command substitution would cut newlines at its end).
-database_named() {
-    database=$(printf '%b.' "$1")
-    database=${database%.}
 }
 
 # names_in_state STATE ...: prints the JSON names of the databases in one of these states, as a JSON array.

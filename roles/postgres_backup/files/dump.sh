@@ -45,10 +45,7 @@ report_remarks() {
     done <"$work/attempts"
     for inspected in "$work"/inspect.*[0-9]; do
         [ -e "$inspected" ] || continue
-        sed -n "s/^W$TAB//p" "$inspected" >"$work/inspection_warnings"
-        while IFS= read -r inspection_warning; do
-            warn_about_server "$inspection_warning"
-        done <"$work/inspection_warnings"
+        warn_about_server_by "$inspected"
     done
 }
 
@@ -110,9 +107,7 @@ cut_failed_part() {
 }
 
 # hash_of_range FILE OFFSET END
-hash_of_range() {
-    dd if="$1" bs=1048576 iflag=skip_bytes,count_bytes,fullblock skip="$2" count=$(($3 - $2)) 2>/dev/null | sha256sum | cut -c 1-64
-}
+hash_of_range() { copy_range "$1" "$2" $(($3 - $2)) 2>/dev/null | sha256sum | cut -c 1-64; }
 
 # dump_parts OFFSET: prints the compressed parts from $work/next on; ends at the first one that fails, and then creates
 # $work/failed. The offset is that of its output in the partial file. Writes the end of the last complete part to stream_end.
@@ -252,9 +247,8 @@ end_failed_attempt() {
     : >"$work/failed"
     [ ! -e "$work/$dump_stage.status" ] || cp "$work/$dump_stage.status" "$work/status.$attempt"
     explain_attempt "$attempt"
-    next_attempt=$((attempt + 1))
     if [ "$1" = globals ]; then
-        printf '%s %s failed 0 0 %s\n' "$attempt" "$1" "$seconds" >>"$work/attempts"
+        record_failure "$1" failed
         # Without roles and tablespaces, there is no backup.
         rm -f "$work/failed"
         return
@@ -264,13 +258,19 @@ end_failed_attempt() {
     case $error in *'does not exist'*) take_new_name "$1" && return ;; esac
     if [ ! -e "$work/lost" ] && [ "$tries" -lt "$PART_ATTEMPTS" ] && [ "$fault_passes" = yes ]; then
         log "$json_name could not be dumped and is tried again: $(server_error "$error")"
-        printf '%s %s %s\n' "$next_attempt" "$1" "$((tries + 1))" >"$work/next"
+        continue_with "$1" $((tries + 1))
         return
     fi
-    printf '%s %s failed 0 0 %s\n' "$attempt" "$1" "$seconds" >>"$work/attempts"
+    record_failure "$1" failed
     log "$json_name could not be dumped: $(server_error "$error")"
-    printf '%s %s 1\n' "$next_attempt" "$(($1 + 1))" >"$work/next"
+    continue_with $(($1 + 1)) 1
 }
+
+# record_failure PART RESULT: notes that an attempt has put nothing into the file.
+record_failure() { printf '%s %s %s 0 0 %s\n' "$attempt" "$1" "$2" "$seconds" >>"$work/attempts"; }
+
+# continue_with PART TRIES: sets what the next stream begins with.
+continue_with() { printf '%s %s %s\n' "$((attempt + 1))" "$1" "$2" >"$work/next"; }
 
 # explain_attempt ATTEMPT: sets `error` to the message of a failed attempt, and the variables of postgres_fault.
 explain_attempt() {
@@ -291,9 +291,9 @@ take_new_name() {
     step_current_name "$oid" || return 1
     IFS=$TAB read -r new_octal new_json_name <"$work/current"
     if [ "$new_octal$TAB$new_json_name" = "end$TAB" ]; then
-        printf '%s %s dropped 0 0 %s\n' "$attempt" "$1" "$seconds" >>"$work/attempts"
+        record_failure "$1" dropped
         log "$json_name was dropped during the run"
-        printf '%s %s 1\n' "$next_attempt" "$(($1 + 1))" >"$work/next"
+        continue_with $(($1 + 1)) 1
         return 0
     fi
     [ "$new_octal" != "$octal" ] || return 1
@@ -301,15 +301,14 @@ take_new_name() {
     NUMBER=$1 OCTAL=$new_octal NAME=$new_json_name awk -F "$TAB" -v OFS="$TAB" '
         $1 == ENVIRON["NUMBER"] { $3 = ENVIRON["OCTAL"]; $4 = ENVIRON["NAME"] } { print }' "$work/databases" >"$work/databases.new" &&
         [ "$(grep -c '' "$work/databases.new")" = "$(grep -c '' "$work/databases")" ] && mv "$work/databases.new" "$work/databases" || return 1
-    printf '%s %s %s\n' "$next_attempt" "$1" "$((tries + 1))" >"$work/next"
+    continue_with "$1" $((tries + 1))
 }
 
 # await_server: waits for a server that has lost a connection: a crash of one session makes it restart. Creates
 # $work/lost if it does not answer in time.
 await_server() {
     waited=0
-    while ! psql --no-psqlrc --no-password --tuples-only --no-align --quiet --dbname="$(connection "$POSTGRES_BACKUP_DATABASE")" \
-        --command='SELECT 1' >/dev/null 2>"$work/lost.err"; do
+    while ! query_psql '' --command='SELECT 1' >/dev/null 2>"$work/lost.err"; do
         if [ "$waited" -ge "$POSTGRES_BACKUP_RESTART_SECONDS" ]; then
             mv "$work/lost.err" "$work/lost"
             return
@@ -493,8 +492,7 @@ name_of_database() { awk -F "$TAB" -v number="$1" '$1 == number { print $4 }' "$
 # read_parts: writes a line for each part to $work/parts, in the order of the text:
 #   PART RESULT OFFSET LENGTH TEXT_OFFSET TEXT_LENGTH SECONDS ATTEMPT
 # RESULT is dumped, failed, excluded, dropped, not_accessible (closed, invalid, or refused by the inspection) or provider; `-` where
-# there is no value. Sets `uncompressed_bytes`, `missing_names`, `failed_parts` (numbers of databases) and `dumped_databases`
-# (how many). Fails if no database was dumped.
+# there is no value. Sets `uncompressed_bytes`, `missing_names` and `dumped_databases` (how many). Fails if no database was dumped.
 read_parts() {
     missing_databases
     uncompressed_bytes=0 dumped_databases=0

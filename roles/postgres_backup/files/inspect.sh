@@ -45,8 +45,8 @@ step_inspect() {
 
 # inspection_target OCTAL: prints the connection string of a database.
 inspection_target() {
-    target_name=$(printf '%b.' "$1")
-    connection "${target_name%.}"
+    database_named "$1"
+    connection "$database"
 }
 
 # inspection_script: prints psql's commands for the databases on standard input: lines of NUMBER, OCTAL and ARGUMENTS.
@@ -140,9 +140,9 @@ publish_refusal() {
     {
         printf '%s\n' '"extensions":null,"size_bytes":null'
         if is_refusal "$3"; then
-            refused_name=$(printf '%b.' "$2")
+            database_named "$2"
             refused_result=not_accessible
-            case " $PROVIDER_DATABASES " in *" ${refused_name%.} "*) refused_result=provider ;; esac
+            case " $PROVIDER_DATABASES " in *" $database "*) refused_result=provider ;; esac
             printf 'R\t%s\nF\t%s\n' "$refused_result" "$(one_line "$3")"
             if [ "$refused_result" = not_accessible ]; then
                 postgres_fault "pg_dump: error: $3"

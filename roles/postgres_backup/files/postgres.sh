@@ -22,12 +22,28 @@ connection() {
     printf "dbname='%s' %s" "$connection_database" "$*"
 }
 
+# database_named OCTAL: sets `database` to the name (a command substitution would cut newlines at its end).
+database_named() {
+    database=$(printf '%b.' "$1")
+    database=${database%.}
+}
+
+# query_psql ENCODING [ARGUMENT ...]: runs psql in the database that a run connects to first, with that client encoding, or
+# the database's own if it is empty; prints unaligned rows, and stops at the first error.
+query_psql() (
+    [ -z "$1" ] || export PGCLIENTENCODING="$1"
+    shift
+    exec psql --no-psqlrc --no-password --tuples-only --no-align --quiet --set=ON_ERROR_STOP=1 \
+        --dbname="$(connection "$POSTGRES_BACKUP_DATABASE")" "$@"
+)
+
 # postgres_fault MESSAGE [STATUS]: sets, for a message of psql, pg_dumpall or pg_dump, which exited with this status:
 #   fault_advice  what a person can do
 #   fault_status  the exit status of the run: 2 if another attempt would fail in the same way. (A run with a wrong password
 #                 is not retried: if the secret is being changed, the next run succeeds; otherwise, three more attempts would
 #                 only delay the error message.)
-#   fault_passes  whether the cause may be gone in a moment (yes or no): see may_retry
+#   fault_passes  whether the cause may be gone in a moment (yes or no): the standby replays something else, a connection is
+#                 free, the server is up again, an object is no longer being dropped
 # The patterns follow PostgreSQL's error codes (documentation, appendix A), which these programs do not print.
 postgres_fault() {
     fault_status=1
@@ -191,13 +207,6 @@ postgres_fault() {
 fault() {
     fault_status=$1 fault_advice=$2 fault_passes=no
     [ -z "${3:-}" ] || fault_passes=yes
-}
-
-# may_retry MESSAGE: whether the same dump may succeed a moment later: the standby replays something else, a connection is
-# free, the server is up again, an object is no longer being dropped.
-may_retry() {
-    postgres_fault "$1"
-    [ "$fault_passes" = yes ]
 }
 
 # is_refusal MESSAGE: whether the server refused to let this user connect to a database: CONNECT is missing, or pg_hba.conf

@@ -84,8 +84,6 @@ write_text_size() {
     printf '%s\n' "$text_size" >"$work/checked.$attempt"
 }
 
-pause() { sleep 0.2 2>/dev/null || sleep 1; }
-
 # follow_attempt FILE: prints what the attempt writes to the file, from $position on; fails if the attempt fails.
 follow_attempt() {
     while :; do
@@ -118,9 +116,9 @@ follow_attempt() {
 
 # copy_range FILE OFFSET BYTES: prints a part of the file; prints messages only if it fails.
 copy_range() {
-    dd if="$1" bs=1048576 iflag=skip_bytes,count_bytes,fullblock skip="$2" count="$3" 2>"$work/follow.dd"
+    dd if="$1" bs=1048576 iflag=skip_bytes,count_bytes,fullblock skip="$2" count="$3" 2>"$work/copy.$$"
     copy_status=$?
-    [ "$copy_status" -eq 0 ] || cat "$work/follow.dd" >&2
+    [ "$copy_status" -eq 0 ] || cat "$work/copy.$$" >&2
     return "$copy_status"
 }
 

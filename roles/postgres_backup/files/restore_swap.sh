@@ -80,7 +80,7 @@ try_swap() {
     step_group=$group
     try_until=$(($(now_epoch) + SWAP_SECONDS))
     while [ ! -s "$work/psql.status" ] && kill -0 "$step_group" 2>/dev/null && [ "$(now_epoch)" -lt "$try_until" ]; do
-        sleep 0.2 2>/dev/null || sleep 1
+        pause
         [ -s "$work/psql.status" ] || end_sessions
     done
     end_group "$step_group"

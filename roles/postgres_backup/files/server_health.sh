@@ -12,9 +12,7 @@
 step_server_health() {
     knows_versions=f
     [ "$server_version_num" -lt 150000 ] || knows_versions=t
-    if PGCLIENTENCODING=UTF8 psql --no-psqlrc --no-password --tuples-only --no-align --quiet --set=ON_ERROR_STOP=1 \
-        --set=knows_versions="$knows_versions" --dbname="$(connection "$POSTGRES_BACKUP_DATABASE")" \
-        >"$work/server_health.new" 2>"$work/server_health.err" <<'SQL'; then
+    if query_psql UTF8 --set=knows_versions="$knows_versions" >"$work/server_health.new" 2>"$work/server_health.err" <<'SQL'; then
 SET search_path = '' \; SET statement_timeout = '1min' \;
 WITH setting (name, value) AS (
     SELECT name, setting FROM pg_settings

@@ -10,9 +10,7 @@
 # not allow connections, and databases with a connection limit of -2, which an interrupted DROP DATABASE leaves: nothing
 # can connect to them.) It is a step, so that the time limit also ends a run whose server does not respond.
 step_query_server() {
-    PGCLIENTENCODING=UTF8 psql --no-psqlrc --no-password --tuples-only --no-align --quiet \
-        --dbname="$(connection "$POSTGRES_BACKUP_DATABASE")" --set=ON_ERROR_STOP=1 \
-        --command="SELECT current_setting('server_version')" \
+    query_psql UTF8 --command="SELECT current_setting('server_version')" \
         --command="SELECT current_setting('server_version_num')" \
         --command="SELECT floor(extract(epoch FROM clock_timestamp()))" \
         --command="SELECT to_json(rolname::text) FROM pg_catalog.pg_roles WHERE oid = 10" \
@@ -25,18 +23,14 @@ step_query_server() {
         --command="SELECT rolsuper AND current_setting('lc_messages') !~ '^(C|POSIX|en)([._]|$)' FROM pg_catalog.pg_roles WHERE rolname = session_user" \
         >"$work/answers" 2>"$work/psql.err" || return
     # A member of pg_read_all_data may read the passwords of roles, too, but a provider's server may refuse it all the same.
-    if psql --no-psqlrc --no-password --quiet --dbname="$(connection "$POSTGRES_BACKUP_DATABASE")" --set=ON_ERROR_STOP=1 \
-        --command="SELECT count(rolpassword) FROM pg_catalog.pg_authid" >/dev/null 2>&1; then echo t; else echo f; fi >"$work/may_read_passwords"
+    if query_psql '' --command="SELECT count(rolpassword) FROM pg_catalog.pg_authid" >/dev/null 2>&1; then echo t; else echo f; fi >"$work/may_read_passwords"
 }
 
 # query_server: sets the variables about the server for the header and the result.
 query_server() {
     run_group query_server
     answer_epoch=$(now_epoch)
-    if [ "$step_status" -ne 0 ]; then
-        message=$(head -n 6 "$work/psql.err")
-        fail_by_postgres "the server does not answer" "${message:-psql ended $(status_in_words "$step_status")}" "$step_status"
-    fi
+    [ "$step_status" -eq 0 ] || fail_query "the server does not answer"
     { IFS= read -r server_version; IFS= read -r server_version_num; IFS= read -r server_epoch; IFS= read -r superuser; IFS= read -r is_superuser
         IFS= read -r skipped; IFS= read -r invalid; IFS= read -r drop_invalid; IFS= read -r may_set_language; } <"$work/answers"
     # The messages that the run knows are English (postgres_fault). Only superusers may set their language.
@@ -69,6 +63,12 @@ query_server() {
     check_health
 }
 
+# fail_query WHAT: fails because of a query in the step that has ended last.
+fail_query() {
+    message=$(head -n 6 "$work/psql.err")
+    fail_by_postgres "$1" "${message:-psql ended $(status_in_words "$step_status")}" "$step_status"
+}
+
 write_header() {
     print_header >"$work/header" && [ "$(tail -n 2 "$work/header")" = "--" ] && return
     fail "the header of the backup could not be written" "it is cut off in $work" "Make sure that ${TMPDIR:-/tmp} has free space."
@@ -94,10 +94,7 @@ HEADER
 list_databases() {
     split_extra_args
     run_group list_databases
-    if [ "$step_status" -ne 0 ]; then
-        message=$(head -n 6 "$work/psql.err")
-        fail_by_postgres "the databases cannot be listed" "${message:-psql ended $(status_in_words "$step_status")}" "$step_status"
-    fi
+    [ "$step_status" -eq 0 ] || fail_query "the databases cannot be listed"
     excluded=$(utf8 "$(names_in_state excluded)")
     left_out=$(utf8 "$(awk -F "$TAB" '
         $2 == "dump" && match($7, /"left_out":.*,"statements":/) {
@@ -113,7 +110,7 @@ list_databases() {
         no_role_passwords=yes
         warn "the backup has no passwords of roles, because $(json "$POSTGRES_BACKUP_USER") may not read them (pg_authid)"
     fi
-    if [ "$output_clean" = yes ]; then run_group drop_statements || fail "the databases cannot be listed" "$(head -n 6 "$work/psql.err")" "Read the message."; fi
+    if [ "$output_clean" = yes ]; then run_group drop_statements || fail_query "the databases cannot be listed"; fi
     export no_role_passwords
 }
 
@@ -124,8 +121,7 @@ step_drop_statements() {
     [ "$if_exists" = no ] || clause='IF EXISTS '
     {
         printf -- '--\n-- Drop databases (except postgres and template1)\n--\n\n'
-        psql --no-psqlrc --no-password --tuples-only --no-align --quiet --dbname="$(connection "$POSTGRES_BACKUP_DATABASE")" \
-            --set=ON_ERROR_STOP=1 --command="
+        query_psql '' --command="
             SELECT 'DROP DATABASE $clause' || quote_ident(datname) || ';' FROM pg_catalog.pg_database
             WHERE datname NOT IN ('template1', 'postgres') AND oid IN (0$(awk -F "$TAB" '$2 == "dump" { printf ",%s", $5 }' "$work/databases"))
             ORDER BY datname" || return 1
@@ -154,6 +150,11 @@ check_health() {
     run_group server_health
     [ -s "$work/server_health" ] || return 0
     health_members=$(sed -n '1p' "$work/server_health")
-    sed -n "s/^W$TAB//p" "$work/server_health" >"$work/health_warnings"
-    while IFS= read -r health_warning; do warn_about_server "$health_warning"; done <"$work/health_warnings"
+    warn_about_server_by "$work/server_health"
+}
+
+# warn_about_server_by FILE: warns about the server by the lines `W<tab>TEXT` of a file.
+warn_about_server_by() {
+    sed -n "s/^W$TAB//p" "$1" >"$work/found_warnings"
+    while IFS= read -r found_warning; do warn_about_server "$found_warning"; done <"$work/found_warnings"
 }

@@ -401,7 +401,7 @@ def advice_for(messages: str, folder: Path, shell: str) -> tuple[str, str, int, 
     sources = " ".join(str(FILES / f"{name}.sh") for name in ("output", "process", "postgres"))
     script = (
         f'set -u; LC_ALL=C; export LC_ALL; for file in {sources}; do . "$file"; done\n'
-        'message=$(pg_dump_errors "$1"); may_retry "$message" && passes=yes || passes=no\n'
+        'message=$(pg_dump_errors "$1"); postgres_fault "$message"; passes=$fault_passes\n'
         'printf "%s\\n%s\\n%s\\n%s" "$fault_advice" "$fault_status" "$passes" "$message"\n'
     )
     command = [*shell.split(), "-c", script, "sh", str(folder / "dump.err")]
