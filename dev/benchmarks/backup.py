@@ -127,8 +127,9 @@ def image(space: Workspace) -> Path:
     return root
 
 
-def _runs(server: Server, space: Workspace, say: Say) -> list[Figure]:
-    environment = {
+def run_environment(server: Server) -> dict[str, str]:
+    """That of a run inside of the image."""
+    return {
         **server.environment(),
         "PATH": f"/usr/lib/postgresql/{DEFAULT_VERSION}/bin:/usr/sbin:/usr/bin:/bin",
         "POSTGRES_BACKUP_DIR": "/backups",
@@ -136,6 +137,10 @@ def _runs(server: Server, space: Workspace, say: Say) -> list[Figure]:
         "POSTGRES_BACKUP_KEEP_LAST": "1",
         "POSTGRES_BACKUP_KEEP_DAILY": "0",
     }
+
+
+def _runs(server: Server, space: Workspace, say: Say) -> list[Figure]:
+    environment = run_environment(server)
     inside = ["chroot", str(image(space)), "sh"]
     run = [*inside, "/script/backup.sh", "run"]
 

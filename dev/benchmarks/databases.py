@@ -15,7 +15,7 @@ from tests.script.support.programs import DEFAULT_VERSION, root_filesystem, wrap
 from tests.script.support.server import Server
 from tests.script.support.workspace import Workspace
 
-from .backup import Say, image, seconds
+from .backup import Say, image, run_environment, seconds
 from .figures import Figure
 
 MANY = 1000
@@ -32,15 +32,7 @@ FROM generate_series(1, {ROWS}) AS g
 
 
 def _environment(server: Server) -> dict[str, str]:
-    return {
-        **server.environment(),
-        "PATH": f"/usr/lib/postgresql/{DEFAULT_VERSION}/bin:/usr/sbin:/usr/bin:/bin",
-        "POSTGRES_BACKUP_DIR": "/backups",
-        "POSTGRES_BACKUP_HOST": "127.0.0.1",
-        "POSTGRES_BACKUP_KEEP_LAST": "1",
-        "POSTGRES_BACKUP_KEEP_DAILY": "0",
-        "POSTGRES_BACKUP_COMPRESSOR": "gzip",
-    }
+    return {**run_environment(server), "POSTGRES_BACKUP_COMPRESSOR": "gzip"}
 
 
 def _manifest(root: Path) -> tuple[Path, dict[str, Any]]:

@@ -5,17 +5,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ..support import sample
-from ..support.certificates import self_signed
+from ..support.certificates import offer_tls
 from ..support.inspection import SHELLS, inspect
 from ..support.server import PASSWORD, Server
-from ..support.workspace import SERVER_UID, Workspace
+from ..support.workspace import Workspace
 
 BK = f"CREATE ROLE bk LOGIN PASSWORD {sample.literal(PASSWORD)};"
 
@@ -26,10 +25,7 @@ def rejecting(request: pytest.FixtureRequest, workspace: Workspace, template: Se
     directory = workspace.directory("rejecting", mode=0o777)
     server = template.clone(directory)
     if request.param == "TLS":
-        certificate = self_signed(directory, "server")
-        key = directory / "server.key"
-        os.chown(key, SERVER_UID, SERVER_UID)
-        server.configure("ssl = on", f"ssl_cert_file = '{certificate}'", f"ssl_key_file = '{key}'")
+        offer_tls(server)
     (server.data / "pg_hba.conf").write_text(
         "host rdsadmin,hidden all all reject\nhost /^[^u] all all scram-sha-256\nhost postgres all all scram-sha-256\n"
     )

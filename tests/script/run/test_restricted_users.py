@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,12 @@ from typing import Any
 import pytest
 
 from ..support import sample
-from ..support.certificates import self_signed
-from ..support.damage import damage_page
+from ..support.certificates import offer_tls
+from ..support.damage import damage_table
 from ..support.failed_runs import assert_incomplete, fill_volume
 from ..support.sandbox import Sandbox
 from ..support.server import PASSWORD, Server
-from ..support.workspace import SERVER_UID, Workspace
+from ..support.workspace import Workspace
 
 BK = f"CREATE ROLE bk LOGIN PASSWORD {sample.literal(PASSWORD)};"
 AS_BK = {"POSTGRES_BACKUP_USER": "bk"}
@@ -38,9 +37,7 @@ def managed(request: pytest.FixtureRequest, workspace: Workspace, template: Serv
     directory = workspace.directory("managed", mode=0o777)
     server = template.clone(directory)
     if request.param == "TLS":
-        certificate = self_signed(directory, "server")
-        os.chown(directory / "server.key", SERVER_UID, SERVER_UID)
-        server.configure("ssl = on", f"ssl_cert_file = '{certificate}'", f"ssl_key_file = '{directory}/server.key'")
+        offer_tls(server)
     (server.data / "pg_hba.conf").write_text("host rdsadmin all all reject\nhost all all all scram-sha-256\n")
     with server:
         server.sql(f"{BK} GRANT pg_read_all_data TO bk;")
@@ -140,11 +137,7 @@ def test_a_damaged_page(sandbox: Sandbox, fresh_server: Server) -> None:
         fresh_server.sql(f"CREATE DATABASE {name};")
     fresh_server.sql("CREATE TABLE broken AS SELECT repeat('x', 99) FROM generate_series(1, 999);", "sick")
     fresh_server.sql("CREATE TABLE fine AS SELECT 1 AS i;", "sick")
-    fresh_server.sql("CHECKPOINT;")
-    path = fresh_server.data / fresh_server.sql("SELECT pg_relation_filepath('broken');", "sick")
-    fresh_server.stop()
-    damage_page(path)
-    fresh_server.start()
+    damage_table(fresh_server, "broken", "sick")
     before = fill_volume(sandbox)
     outcome = sandbox.run("run")
     assert_incomplete(sandbox, outcome, before, ["sick"], "invalid page in block 0")
@@ -193,17 +186,30 @@ def test_a_standby(sandbox: Sandbox, fresh_server: Server, workspace: Workspace)
 
 
 def test_a_standby_that_cancels_the_dump(sandbox: Sandbox, fresh_server: Server, workspace: Workspace) -> None:
-    """It is tried again, and the backup is complete."""
+    """It is tried again, and the backup is complete. The first dump waits for its reader until it is cancelled."""
     fresh_server.sql("CREATE TABLE big AS SELECT i, md5(i::text) AS t FROM generate_series(1, 500000) AS i;")
-    directory = workspace.directory("standby", mode=0o777)
+    directory, gate = workspace.directory("standby", mode=0o777), workspace.directory("gate", sandbox.uid)
     standby = fresh_server.standby(directory)
     standby.configure("max_standby_streaming_delay = 0", "hot_standby_feedback = off")
+    sandbox.shim(
+        "pg_dump",
+        f"""case "$*" in *"dbname='postgres'"*) ;; *) exec $real "$@" ;; esac
+[ ! -e {gate}/go ] || exec $real "$@"
+{{ $real "$@"; echo $? >{gate}/status; }} |
+    {{ head -c 1000; while [ ! -e {gate}/go ]; do sleep 0.02 2>/dev/null || sleep 1; done; cat; }}
+exit "$(cat {gate}/status)\"""",
+    )
     with standby:
         sandbox.server = standby
         process = sandbox.start("run")
         copying = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY public.big%';"
         sandbox.wait_until(lambda: standby.sql(copying) == "1", "the dump is under way", process)
         fresh_server.sql("ALTER TABLE big ADD COLUMN more int;")
+        active = f"{copying.removesuffix(';')} AND state = 'active';"
+        sandbox.wait_until(
+            lambda: standby.waits_for_a_lock or standby.sql(active) == "0", "the replay meets the dump", process
+        )
+        (gate / "go").touch()
         outcome = sandbox.finish(process).check()
     assert "conflict with recovery" in outcome.log, outcome.log
     assert "is tried again" in outcome.log

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ..support import sample
-from ..support.damage import damage_page
+from ..support.damage import damage_table
 from ..support.inspection import SHELLS, health
 from ..support.programs import root_filesystem, wrap
 from ..support.server import PASSWORD, Server
@@ -61,11 +61,7 @@ def test_checksums_are_off(workspace: Workspace, version: str, tmp_path: Path) -
 def test_checksum_failures(fresh_server: Server, tmp_path: Path) -> None:
     fresh_server.sql('CREATE DATABASE "my shop";')
     fresh_server.sql("CREATE TABLE t AS SELECT repeat('x', 100) FROM generate_series(1, 1000);", "my shop")
-    fresh_server.sql("CHECKPOINT;")
-    path = fresh_server.data / fresh_server.sql("SELECT pg_relation_filepath('t');", "my shop")
-    fresh_server.stop()
-    damage_page(path)
-    fresh_server.start()
+    damage_table(fresh_server, "t", "my shop")
     with pytest.raises(AssertionError, match="invalid page in block 0"):
         fresh_server.sql("SELECT * FROM t;", "my shop")
     (warning,) = health(fresh_server, "postgres", tmp_path).warnings

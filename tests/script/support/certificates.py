@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
 from .combinations import program
-from .server import HOST
+from .server import HOST, Server
+from .workspace import SERVER_UID
 
 
 def self_signed(folder: Path, name: str) -> Path:
@@ -20,3 +22,11 @@ def self_signed(folder: Path, name: str) -> Path:
     request += ["-keyout", str(folder / f"{name}.key"), "-out", str(certificate)]
     subprocess.run([program("openssl"), *request], check=True, capture_output=True)
     return certificate
+
+
+def offer_tls(server: Server) -> None:
+    """Gives a server that is not running a certificate of its own."""
+    certificate = self_signed(server.directory, "server")
+    key = server.directory / "server.key"
+    os.chown(key, SERVER_UID, SERVER_UID)
+    server.configure("ssl = on", f"ssl_cert_file = '{certificate}'", f"ssl_key_file = '{key}'")

@@ -217,16 +217,7 @@ def _make_checksum_file(path: Path, item: Item, name: str) -> None:
     if item.checksum_file is ChecksumFile.NONE:
         return
     text = item.checksum_file.text.format(hash=item.hash(), name=name)
-    if item.checksum_file is ChecksumFile.FOLDER:
-        path.mkdir()
-    elif item.checksum_file is ChecksumFile.FIFO:
-        os.mkfifo(path)
-    elif item.checksum_file is ChecksumFile.LINK:
-        target = path.parent / f"target-of-{name}"
-        target.write_text(text)
-        path.symlink_to(target.name)
-    else:
-        path.write_bytes(text.encode())
+    _make_text(path, item.checksum_file.name, text, f"target-of-{name}")
 
 
 def _make_manifest(path: Path, item: Item, name: str) -> None:
@@ -234,18 +225,22 @@ def _make_manifest(path: Path, item: Item, name: str) -> None:
         return
     state = "incomplete" if item.missing else "complete"
     text = item.manifest.text(name, state, item.dumped, item.missing)
-    if item.manifest is Manifest.FOLDER:
+    _make_text(path, item.manifest.name, text, f"manifest-of-{name}")
+    if item.manifest is Manifest.TOO_LARGE:
+        os.truncate(path, 1 << 24)
+
+
+def _make_text(path: Path, kind: str, text: str, target_name: str) -> None:
+    """A file with the text, or what the kind names in its place; a link leads to a file with the text."""
+    if kind == Kind.FOLDER.name:
         path.mkdir()
-    elif item.manifest is Manifest.FIFO:
+    elif kind == Kind.FIFO.name:
         os.mkfifo(path)
-    elif item.manifest is Manifest.LINK:
-        target = path.parent / f"manifest-of-{name}"
-        target.write_text(text)
-        path.symlink_to(target.name)
+    elif kind == Kind.LINK.name:
+        (path.parent / target_name).write_text(text)
+        path.symlink_to(target_name)
     else:
         path.write_bytes(text.encode())
-        if item.manifest is Manifest.TOO_LARGE:
-            os.truncate(path, 1 << 24)
 
 
 @dataclass(frozen=True)
