@@ -43,7 +43,7 @@ collect() {
     fi
 }
 
-# pause: waits a moment; the sleep of some images takes only whole seconds.
+# pause: waits a moment; the sleep of some images refuses fractions of a second.
 pause() { sleep 0.2 2>/dev/null || sleep 1; }
 
 # end_group GROUP: ends every process of the group by SIGTERM, then by SIGKILL.

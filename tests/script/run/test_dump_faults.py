@@ -435,6 +435,8 @@ def test_a_standby_cancels_the_dump(faulty: Server, workspace: Workspace, tmp_pa
     with standby:
         dump = _copying(standby)
         faulty.sql("ALTER TABLE big ADD COLUMN more int;", "app")
+        active = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pg_dump' AND state = 'active';"
+        _wait_for(lambda: standby.sql(active) == "0")
         message, advice, status, passes = advice_for(messages_of(dump), tmp_path, "dash")
     assert "conflict with recovery" in message, message
     assert "hot_standby_feedback" in advice

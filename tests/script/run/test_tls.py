@@ -77,8 +77,14 @@ def test_the_server_dies_in_the_middle(secured: Sandbox, certificates: Path) -> 
     with secured.server.locked("users", "app"):
         process = secured.start("run", env=_checked_with(certificates / "server.crt"))
         server = secured.server
-        secured.wait_until(lambda: server.waits_for_a_lock, "pg_dump waits for the lock", process)
-        secured.server.kill()
+        # The dump of `app` begins ahead, while the one before it is under way.
+        dumping = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pg_dump' AND datname = 'template1';"
+        secured.wait_until(
+            lambda: server.waits_for_a_lock and server.sql(dumping) == "0",
+            "the dump of app waits for the lock, and the one before it has ended",
+            process,
+        )
+        server.kill()
     outcome = secured.finish(process)
     assert_incomplete(secured, outcome, before, ["app", "postgres"], "pg_dump", code=1)
     assert "connection to PostgreSQL was lost" in outcome.log, outcome.log

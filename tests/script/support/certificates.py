@@ -25,7 +25,7 @@ def self_signed(folder: Path, name: str) -> Path:
 
 
 def offer_tls(server: Server) -> None:
-    """Gives a server that is not running a certificate of its own."""
+    """Make a certificate for a server that is not running, and let it use that."""
     certificate = self_signed(server.directory, "server")
     key = server.directory / "server.key"
     os.chown(key, SERVER_UID, SERVER_UID)
