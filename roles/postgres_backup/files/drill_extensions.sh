@@ -17,8 +17,9 @@ check_extensions() {
     awk -F "$TAB" -v OFS="$TAB" '
         # Whether the version `a` is older than `b`: by their numbers.
         function is_older(a, b,    i, n, x, y) {
-            n = split(a, x, /[^0-9]+/)
-            for (i = 1; i <= n || i in y; i++) { if (i == 1) split(b, y, /[^0-9]+/); if (x[i] + 0 != y[i] + 0) return x[i] + 0 < y[i] + 0 }
+            split(a, x, /[^0-9]+/)
+            n = split(b, y, /[^0-9]+/)
+            for (i = 1; i <= n; i++) if (x[i] + 0 != y[i] + 0) return x[i] + 0 < y[i] + 0
             return 0
         }
         FILENAME ~ /available$/ { version[$1] = $2; next }
@@ -34,11 +35,13 @@ check_extensions() {
     live_libraries=$(sed -n 's/.*"shared_preload_libraries":"\([^"]*\)".*/\1/p' "$work/manifest" 2>/dev/null | tr -d ' ' | tr ',' ' ')
     libraries='' : >"$work/settings"
     while IFS=$TAB read -r extension _ extension_database _ <&3; do
-        library=$(extension_library "$extension")
-        [ -n "$library" ] || case " $live_libraries " in *" $extension "*) library=$extension ;; esac
-        [ -n "$library" ] || continue
-        [ -e "$library_folder/${library%.so}.so" ] || continue
-        case ",$libraries," in *",$library,"*) ;; *) libraries="$libraries${libraries:+,}$library" ;; esac
+        needed_libraries=$(extension_libraries "$extension")
+        [ -n "$needed_libraries" ] || case " $live_libraries " in *" $extension "*) needed_libraries=$extension ;; esac
+        [ -n "$needed_libraries" ] || continue
+        for library in $needed_libraries; do
+            [ -e "$library_folder/$library.so" ] || continue 2
+            case ",$libraries," in *",$library,"*) ;; *) libraries="$libraries${libraries:+,}$library" ;; esac
+        done
         extension_database=${extension_database#\"}
         extension_settings "$extension" "${extension_database%\"}" >>"$work/settings"
     done 3<"$work/compared"

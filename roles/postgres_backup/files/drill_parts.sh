@@ -208,7 +208,14 @@ part_begin() {
         part_cut=$(tail -n 1 "$folder/edits" | awk '{ printf "%.0f", $1 + $2 }')
         tail -c "+$((part_body + 1))" "$folder/text" | head -c $((part_cut - part_body)) | edit_text "$folder/edits" "$part_body" >"$folder/begin.sql"
     fi
-    { echo "SET client_encoding = 'UTF8';"; text_for "$POSTGRES_BACKUP_DRILL_BEFORE_SQL"; echo; } >"$folder/before.sql"
+    {
+        NAME=$part_name awk -F "$TAB" '$4 == ENVIRON["NAME"] && $2 != "-" { print $1, $2, $3 }' "$work/extensions" | while read -r edit_name edit_version edit_schema; do
+            create_same_version "$edit_name" "$edit_schema" "$edit_version"
+        done
+        echo "SET client_encoding = 'UTF8';"
+        text_for "$POSTGRES_BACKUP_DRILL_BEFORE_SQL"
+        echo
+    } >"$folder/before.sql"
     {
         sed -n "s/^extension${TAB}[0-9]*$TAB//p" "$folder/facts" | while IFS=$TAB read -r edit_name edit_schema; do extension_after "$edit_name" "$edit_schema"; done
         echo "SET client_encoding = 'UTF8';"
