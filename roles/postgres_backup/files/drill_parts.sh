@@ -189,7 +189,7 @@ create_part() {
 }
 
 # part_begin SEARCH_PATH: writes the body's beginning with the changes for this try, and sets `part_cut` to where it ends; writes
-# first.sql and last.sql, what comes before and after the body.
+# before.sql and after.sql, the SQL to run before and after the body.
 part_begin() {
     part_cut=$part_body
     : >"$folder/edits"
