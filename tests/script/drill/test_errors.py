@@ -176,6 +176,14 @@ def test_rows_are_compared_by_table(rehearsal: Rehearsal, text: bytes) -> None:
     assert NAME in outcome.result["backup"]
 
 
+def test_extensions_that_cannot_be_listed_are_not_compared(rehearsal: Rehearsal, text: bytes) -> None:
+    """As with one control file that cannot be read."""
+    rehearsal.put_with_manifest(text, extensions={"app": [{"name": "x", "version": "1", "schema": "public"}]})
+    rehearsal.shim("psql", 'case $* in *pg_available_extensions*) exit 1 ;; esac\nexec $real "$@"')
+    outcome = rehearsal.run("drill").check()
+    assert any("cannot be listed" in warning for warning in outcome.result["warnings"])
+
+
 def test_extensions_that_the_image_lacks(rehearsal: Rehearsal, fresh_server: Server) -> None:
     fresh_server.sql("CREATE DATABASE app STRATEGY file_copy; CREATE DATABASE shop STRATEGY file_copy;")
     for name in ("app", "shop"):

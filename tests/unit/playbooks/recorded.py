@@ -87,9 +87,7 @@ WELL: dict[str, dict[str, Any]] = {
         "seconds": {"restore": 1},
         "errors": [],
         "left_out": [{"database": "app", "object": "materialized view public.far", "reason": "no network"}],
-        "needs": [
-            {"database": "app", "search_path": "public", "object": "trigger t", "cure": "Change it."}
-        ],
+        "needs": [{"database": "app", "search_path": "public", "object": "trigger t", "cure": "Change it."}],
         "compared": True,
         "failures": [],
     },
