@@ -94,8 +94,8 @@ restore_parts() {
 }
 
 step_drill_parts() {
-    for _ in 1 2 3 4; do
-        [ "$1" -ge "$_" ] || break
+    for worker in 1 2 3 4; do
+        [ "$1" -ge "$worker" ] || break
         while read -r part part_offset part_bytes part_text_bytes part_body part_name <&3; do
             mkdir "$data/parts/$part" 2>/dev/null || continue
             restore_part 3<&-
@@ -120,11 +120,11 @@ restore_part() {
     part_path=$(text_for "$POSTGRES_BACKUP_DRILL_SEARCH_PATH")
     restored=no
     part_begin "$part_path"
-    try_part && restored=yes
+    ! try_part || restored=yes
     if [ "$restored" = no ] && [ -z "$part_path" ] && [ -n "$(fact_of search_path "$folder/facts")" ] && is_about_search_path "$(sqlstate "$(psql_error "$folder/err")")"; then
         second_try
     fi
-    [ "$restored" = yes ] || collect_part
+    [ "$restored" = yes ] || { empty_part; collect_part; }
     # Those may be left out.
     grep -q -v "${TAB}rows of materialized view " "$folder/errors" || ( count_part )
     rm -f "$folder/text"
@@ -136,6 +136,7 @@ is_about_search_path() { case $1 in 42883 | 42P01 | 42704 | 42703 | 3F000) ;; *)
 second_try() {
     first_error=$(psql_error "$folder/err") first_object=$(object_of "$folder/last")
     tried_path=$(database_search_path)
+    empty_part
     part_begin "$tried_path"
     if try_part; then
         restored=yes
@@ -193,6 +194,17 @@ create_part() {
     part_psql 1 none "$folder/connect.sql" </dev/null >/dev/null 2>&1 ||
         sed -n "s/^\(CREATE DATABASE .* WITH TEMPLATE = template0 ENCODING = '[^']*'\).*/\1 LC_COLLATE = 'C' LC_CTYPE = 'C';/p" "$folder/head.sql" |
         part_psql 0 none - >/dev/null 2>&1
+}
+
+# empty_part: after a try that failed: creates the database again if the text has transactions, as for large objects, which have
+# ended that of the try.
+empty_part() {
+    grep -q 'WARNING:  25001: ' "$folder/err" || return 0
+    {
+        cat "$folder/connect.sql"
+        printf '%s\n' 'SELECT pg_catalog.current_database() AS name \gset' "\\connect \"$INTERMEDIATE_NAME\"" 'ALTER DATABASE :"name" IS_TEMPLATE false;' 'DROP DATABASE :"name";'
+        if grep -q '^CREATE DATABASE ' "$folder/head.sql"; then cat "$folder/head.sql"; else echo 'CREATE DATABASE :"name" TEMPLATE template0;'; fi
+    } | part_psql 0 none - >/dev/null 2>&1
 }
 
 # part_begin SEARCH_PATH: writes the body's beginning with the changes for this try, and sets `part_cut` to where it ends; writes
