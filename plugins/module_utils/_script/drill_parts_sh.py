@@ -12,6 +12,7 @@ TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files
 # shellcheck disable=SC2329 # start_group calls the step by name
+# shellcheck disable=SC2089,SC2090 # the shell that psql starts expands TAGS_PROGRAM
 
 # How much of a database's text is read to plan its restore: its own statements, and its extensions.
 PART_HEAD_BYTES=1048576
@@ -261,12 +262,14 @@ TAGS_PROGRAM='/^COPY [0-9]+$/ { print $2 } /^INSERT 0 [0-9]+$/ { rows += $3 } EN
 
 # try_part: restores the body in one transaction; fails with psql's messages in err and the last statement in last.
 try_part() {
-    export TAGS_FILE="$folder/tags" TAGS_PROGRAM
-    { cat "$folder/connect.sql"; echo 'BEGIN;'; cat "$folder/before.sql"; } >"$folder/first.sql"
-    { cat "$folder/after.sql"; echo 'COMMIT;'; } >"$folder/last.sql"
+    TAGS_FILE=$folder/tags
+    export TAGS_FILE TAGS_PROGRAM
+    { cat "$folder/connect.sql"; echo 'BEGIN;'; } >"$folder/first.sql"
+    # At the end of a file, psql sends a statement without a semicolon, too.
+    echo 'COMMIT;' >"$folder/last.sql"
     part_text | {
         copy_bytes "$part_cut" >/dev/null
-        part_psql 1 queries "$folder/first.sql" "$folder/begin.sql" - "$folder/last.sql" --output='|awk "$TAGS_PROGRAM" >"$TAGS_FILE"' 2>"$folder/err"
+        part_psql 1 queries "$folder/first.sql" "$folder/before.sql" "$folder/begin.sql" - "$folder/after.sql" "$folder/last.sql" --output='|awk "$TAGS_PROGRAM" >"$TAGS_FILE"' 2>"$folder/err"
         echo $? >"$folder/status"
     } | awk -v last="$folder/last" '
         is_end && /^(CREATE|ALTER|COPY|REFRESH|SELECT|INSERT|COMMENT|GRANT|REVOKE|SET|SECURITY|DROP) / { statement = substr($0, 1, 500); lines = 0 }
@@ -284,11 +287,11 @@ try_part() {
 # would make psql read its rows as SQL: first everything before the rows is restored, and each COPY is tried without rows;
 # then the rows of those that can begin, and the rest.
 collect_part() {
-    export TAGS_FILE="$folder/tags" TAGS_PROGRAM
-    cat "$folder/connect.sql" "$folder/before.sql" >"$folder/first.sql"
+    TAGS_FILE=$folder/tags
+    export TAGS_FILE TAGS_PROGRAM
     : >"$folder/bad"
     part_text | { copy_bytes "$part_cut" >/dev/null; copies_of schema; } |
-        part_psql 0 errors "$folder/first.sql" "$folder/begin.sql" - --output='|awk "$TAGS_PROGRAM" >"$TAGS_FILE"' 2>&1 >/dev/null | keep_errors
+        part_psql 0 errors "$folder/connect.sql" "$folder/before.sql" "$folder/begin.sql" - --output='|awk "$TAGS_PROGRAM" >"$TAGS_FILE"' 2>&1 >/dev/null | keep_errors
     grep '^inserted ' "$folder/tags" >"$folder/inserted"
     {
         cat "$folder/connect.sql"

@@ -137,7 +137,7 @@ def test_large_objects_are_restored_once(rehearsal: Rehearsal, fresh_server: Ser
     """pg_dump writes a transaction for them, which ends that of the first try."""
     if name != "postgres":
         fresh_server.sql(f"CREATE DATABASE {name} STRATEGY file_copy;")
-    fresh_server.sql("SELECT lo_from_bytes(0, 'x'); CREATE TABLE t AS SELECT 1 AS n; CREATE INDEX i ON t (n);", name)
+    fresh_server.sql("SELECT lo_from_bytea(0, 'x'); CREATE TABLE t AS SELECT 1 AS n; CREATE INDEX i ON t (n);", name)
     text = truth.dump(fresh_server, "pg_dumpall")
     assert b"\nBEGIN;\n" in text
     rehearsal.put_with_manifest(text.replace(b"USING btree (n)", b"USING nothing (n)"))
