@@ -46,7 +46,8 @@ CASES = {
         SELECT create_hypertable('measured', 'at', chunk_time_interval => interval '1 day');
         SELECT add_dimension('measured', 'device', number_partitions => 2);
         INSERT INTO measured SELECT at, device, device + extract(hour FROM at)
-            FROM generate_series('2026-01-01Z'::timestamptz, '2026-01-04 23:00Z', '1 hour') at, generate_series(1, 3) device;
+            FROM generate_series('2026-01-01Z'::timestamptz, '2026-01-04 23:00Z', '1 hour') at,
+                generate_series(1, 3) device;
         CREATE INDEX measured_value ON measured (value);
         CREATE VIEW daily AS SELECT time_bucket('1 day', at) AS day, device, avg(value) FROM measured GROUP BY 1, 2;
         """,
@@ -81,7 +82,8 @@ CASES = {
         CREATE INDEX items_half ON items USING hnsw (half halfvec_ip_ops);
         CREATE INDEX items_ivfflat ON items USING ivfflat (embedding vector_cosine_ops) WITH (lists = 10);
         """,
-        "SELECT count(*), sum(embedding) FROM items; SELECT relname FROM pg_class WHERE relname LIKE 'items_%' ORDER BY 1;",
+        "SELECT count(*), sum(embedding) FROM items;"
+        " SELECT relname FROM pg_class WHERE relname LIKE 'items_%' ORDER BY 1;",
     ),
     # The dump holds the one added row of spatial_ref_sys, and the table has thousands.
     "maps": Case(
@@ -112,7 +114,8 @@ CASES = {
         CREATE TABLE events (id bigint GENERATED ALWAYS AS IDENTITY, at timestamptz NOT NULL, what text)
             PARTITION BY RANGE (at);
         SELECT partman.create_partition(p_parent_table => 'public.events', p_control => 'at', p_interval => '1 day');
-        INSERT INTO events (at, what) SELECT now() + i * interval '3 hours', 'event ' || i FROM generate_series(-40, 40) i;
+        INSERT INTO events (at, what) SELECT now() + i * interval '3 hours', 'event ' || i
+            FROM generate_series(-40, 40) i;
         SELECT partman.run_maintenance();
         UPDATE partman.part_config SET retention = '3 days', retention_keep_table = false;
         """,
