@@ -89,13 +89,29 @@ def names(server: Server) -> set[str]:
 
 
 def request_of(backup: Backup, database: str, **more: Any) -> RestoreRequest:
-    given: dict[str, Any] = {"token": TOKEN, "now": NOW, **more}
-    return RestoreRequest(NAME, backup.sha256, backup.contents, database, **given)
+    """With the stronger proof: the hash and the rows of the contents."""
+    return request(database, **{"backup": NAME, "sha256": backup.sha256, "contents": backup.contents, **more})
+
+
+def request(database: str, **more: Any) -> RestoreRequest:
+    """From the volume alone."""
+    return RestoreRequest(database, **{"token": TOKEN, "now": NOW, **more})
 
 
 def prepare(sandbox: Sandbox, server: Server, backup: Backup) -> None:
+    """A backup that another program wrote: without a manifest, and without a checksum file."""
     sandbox.server = server
     (sandbox.volume / NAME).write_bytes(backup.data)
+
+
+def run_backup(sandbox: Sandbox, server: Server, code: int = 0) -> str:
+    """Make a backup with `backup.sh run`; its name."""
+    sandbox.server = server
+    (sandbox.script.parent / "files.txt").exists()
+    outcome = sandbox.run("run", env={"POSTGRES_BACKUP_RESTART_SECONDS": "0"}).check(code)
+    name = outcome.result["backup"]
+    assert isinstance(name, str)
+    return name
 
 
 def restore(sandbox: Sandbox, plan: RestorePlan, **env: str | None) -> Outcome:

@@ -79,14 +79,14 @@ MODULES = {
     "backup_now": ["backup_job"],
     "backup_user": ["backup_user"],
     "drill": ["backup_fetch", "restore_drill"],
-    "restore": ["backup_fetch", "restore_database"],
+    "restore": ["restore_database"],
     "retention": ["backup_prune"],
     "verify": ["backup_job", "backup_fetch", "backup_info"],
 }
 
 
 RUNS = [pytest.param(name, [], id=f"{name}-run") for name in MODULES]
-# In check mode every day those that fetch a backup and then use it.
+# In check mode every day those that use a result for the next task.
 DAILY_CHECKS = ("drill", "restore")
 CHECKS = [
     (pytest.param if name in DAILY_CHECKS else weekly)(name, ["--check", "--diff"], id=f"{name}-check")
