@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""PostgreSQL's own regression database through run, verification and drill.
+"""PostgreSQL's own regression database through run, verification, drill and restore.
 
 A daily run makes it from some of PostgreSQL's tests, for one version; the weekly run from all of them.
 """
@@ -16,12 +16,14 @@ from pathlib import Path
 import pytest
 
 from plugins.module_utils._dump.dump_reader import DumpReader
+from plugins.module_utils._jobs.restore_plan import plan_restore
 from tests.dump import truth
 from tests.in_turn import weekly
 from tests.script.support import combinations, regression
 from tests.script.support.combinations import Combination
 from tests.script.support.programs import Programs, root_filesystem, wrap
 from tests.script.support.rehearsal import Rehearsal, counted
+from tests.script.support.restores import drop, request, restore, text_of
 from tests.script.support.sandbox import Sandbox
 from tests.script.support.server import Server
 from tests.script.support.workspace import Workspace
@@ -93,3 +95,41 @@ def test_every_table_is_counted_in_the_text(made: Made) -> None:
 def test_every_table_is_restored_by_a_drill(made: Made) -> None:
     outcome = made.rehearsal.run("drill", timeout=SECONDS).check()
     assert counted(outcome)[regression.DATABASE] == made.tables
+
+
+def test_the_database_is_restored_under_a_new_name(made: Made) -> None:
+    restore(made.sandbox, plan_restore(request(regression.DATABASE, new_name="restored"))).check()
+    assert truth.tables(made.server, "restored") == made.tables
+    original, restored = (
+        regression.normalized(text_of(made.server, name)) for name in (regression.DATABASE, "restored")
+    )
+    assert {head for head in original if restored.get(head) != original[head]} == set()
+    assert restored.keys() == original.keys()
+    drop(made.server, "restored")
+
+
+@pytest.mark.weekly
+@pytest.mark.parametrize("made", [weekly("15")], indirect=True)
+def test_a_backup_of_15_on_18(made: Made, workspace: Workspace) -> None:
+    """What 18 refuses is named; without it, the backup is restored."""
+    made.server.sql(f"CREATE DATABASE adjusted TEMPLATE {regression.DATABASE} STRATEGY file_copy;")
+    made.server.sql("".join(regression.REFUSED_BY_18), "adjusted")
+    tables = truth.tables(made.server, "adjusted")
+    both, adjusted = (
+        made.sandbox.run("run", env={"POSTGRES_BACKUP_EXTRA_ARGS": argument}, timeout=SECONDS).check().result["backup"]
+        for argument in ("", f"--exclude-database={regression.DATABASE}")
+    )
+    drop(made.server, "adjusted")
+    newer = programs_of(workspace, "18")
+    made.tests.offer_libraries(regression.sources(workspace, newer), newer)
+    rehearsal = made.rehearsal_on(newer)
+    try:
+        failed = rehearsal.run("drill", env={"POSTGRES_BACKUP_DRILL_BACKUP": both}, timeout=SECONDS)
+        outcome = rehearsal.run("drill", env={"POSTGRES_BACKUP_DRILL_BACKUP": adjusted}, timeout=SECONDS).check()
+    finally:
+        made.tests.offer_libraries(made.tests, made.server.programs)
+    errors = failed.check(2).of_type("error")
+    assert {error["database"] for error in errors} == {regression.DATABASE}
+    causes = {error["object"]: error["sqlstate"] for error in errors if error["follows"] is None}
+    assert causes == regression.OBJECTS_REFUSED_BY_18
+    assert counted(outcome)["adjusted"] == tables

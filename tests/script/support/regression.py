@@ -39,6 +39,14 @@ REFUSED_BY_18 = (
     "DROP FUNCTION ttdummy(), set_ttdummy(integer), get_columns_length(oid[]) CASCADE;",
     "DROP TABLE gtest_normal_child, gtest_normal_child2;",
 )
+OBJECTS_REFUSED_BY_18 = {
+    "function public.get_columns_length": "42883",
+    "function public.set_ttdummy": "42883",
+    "function public.ttdummy": "42883",
+    "table public.gtest_normal_child": "42611",
+    "table public.gtest_normal_child2": "42611",
+}
+"""Each with the SQLSTATE of its error."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +62,13 @@ class Sources:
         groups = (line.partition(":")[2].split() for line in lines if line.startswith("test:"))
         return [name for group in groups for name in group if (self.folder / "sql" / f"{name}.sql").exists()]
 
-    def offer_libraries(self, programs: Programs, place: Path) -> None:
-        """Put the libraries for these programs into a folder, in place of those of another version."""
+    def offer_libraries(self, tests: Sources, programs: Programs) -> None:
+        """Replace the libraries by those of another version's tests and programs."""
         spi = [programs.bin.parent / "lib" / f"{name}.so" for name in ("autoinc", "refint")]
-        for library in [self.folder / "regress.so", *spi]:
+        for library in [tests.folder / "regress.so", *spi]:
             # A new file: a running server may have mapped the old one.
-            new = Path(shutil.copy(library, place / f"{library.name}.new"))
-            new.rename(place / library.name)
+            new = Path(shutil.copy(library, self.libraries / f"{library.name}.new"))
+            new.rename(self.libraries / library.name)
 
 
 def sources(workspace: Workspace, programs: Programs) -> Sources:
@@ -71,7 +79,7 @@ def sources(workspace: Workspace, programs: Programs) -> Sources:
     assert made.returncode == 0, f"{' '.join(command)} failed: see above"
     folder = workspace.show(Path(made.stdout.strip().splitlines()[-1]))
     tests = Sources(folder, workspace.directory("libraries"))
-    tests.offer_libraries(programs, tests.libraries)
+    tests.offer_libraries(tests, programs)
     return tests
 
 
