@@ -18,8 +18,9 @@ TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # marked with *. Before it may be globals, of -v globals_bytes=N bytes, which have the statements about the database before
 # version 11; then -v database=NAME must be set.
 #
-# Standard output: one fact a line, its fields separated by tabs; names are the text's bytes, those of roles, tables and extensions
-# with \\\\, \\n and \\t for a backslash, a newline and a tab; offsets and lengths are bytes of the section's text, without the globals:
+# Standard output: one fact a line, its fields separated by tabs; names are the text's bytes, those of roles, tables and
+# extensions with \\, \n and \t for a backslash, a newline and a tab; offsets and lengths are bytes of the section's text,
+# without the globals:
 #
 #   name NAME                     * of the database
 #   encoding NAME                 * the client_encoding that is set before the body; - where there is none

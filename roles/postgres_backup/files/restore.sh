@@ -197,8 +197,7 @@ feed_section() {
 
 # feed_body: restores the database's text on standard input. The commit of the swap also flushes these commits.
 feed_body() {
-    copy_bytes "$body_offset" >/dev/null || return 1
-    { before_body && stage edit edit_text "$work/edits" "$body_offset"; } |
+    { copy_bytes "$body_offset" >/dev/null && before_body && stage edit edit_text "$work/edits" "$body_offset"; } |
         PGOPTIONS="$PGOPTIONS -c synchronous_commit=off" stage psql feed_psql "$RESTORE_TEMPORARY" \
             keepalives_idle=30 keepalives_interval=10 keepalives_count=3 |
         stage count reported_rows >"$work/reported"
