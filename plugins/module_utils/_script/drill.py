@@ -21,6 +21,7 @@ from .output_sh import TEXT as OUTPUT_SH
 from .postgres_sh import TEXT as POSTGRES_SH
 from .process_sh import TEXT as PROCESS_SH
 from .psql_sh import TEXT as PSQL_SH
+from .restore_advice_sh import TEXT as RESTORE_ADVICE_SH
 from .retention_awk import TEXT as RETENTION_AWK
 from .sections_awk import TEXT as SECTIONS_AWK
 from .sql_lexer_awk import TEXT as SQL_LEXER_AWK
@@ -43,6 +44,7 @@ FILES = {
     "postgres.sh": POSTGRES_SH,
     "process.sh": PROCESS_SH,
     "psql.sh": PSQL_SH,
+    "restore_advice.sh": RESTORE_ADVICE_SH,
     "retention.awk": RETENTION_AWK,
     "sections.awk": SECTIONS_AWK,
     "sql_lexer.awk": SQL_LEXER_AWK,

@@ -72,6 +72,7 @@ restore() {
     swap_databases
     end_step swap
     [ "$target_exists" = no ] || replaced=$RESTORE_OLD
+    start_extensions
     restore_late_parts
     report_replication
     log "OK: $RESTORE_DATABASE of $backup (sha256 $sha256) is restored as $RESTORE_TARGET, $rows rows"
@@ -299,7 +300,7 @@ set_properties() {
     { printf 'COMMENT ON DATABASE "%s" IS NULL;\n' "$RESTORE_TEMPORARY"; cat "$work/properties.sql"; } | (sql_encoding=$encoding; quiet_psql "$RESTORE_TEMPORARY")
 }
 
-finish_extensions() { quiet_psql "$RESTORE_TEMPORARY" <"$work/extensions.sql"; }
+finish_extensions() { quiet_psql "$RESTORE_TEMPORARY" --single-transaction <"$work/extensions.sql"; }
 
 run_after_sql() { printf '%s\n' "$RESTORE_AFTER_SQL" | PGCLIENTENCODING=UTF8 feed_psql "$RESTORE_TEMPORARY"; }
 """

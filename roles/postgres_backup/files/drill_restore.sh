@@ -241,33 +241,3 @@ drill_sql_failed() {
         *) fail_for_good "$2" "$message" "$advice" ;;
     esac
 }
-
-# drill_advice MESSAGE: prints the advice for its SQLSTATE and the object that it begins with; connection errors have none.
-drill_advice() {
-    error_state=$(sqlstate "$1")
-    error_text=${1#*: "$error_state": }
-    case $error_state:$error_text in
-        58P01:*extension* | 58P01:*'could not access file'* | 0A000:'extension "'* | :*'could not access file'*)
-            echo "The image lacks that extension, or a library of session_preload_libraries: use an image that has it (postgres_backup_image), such as the live server's." ;;
-        *'shared_preload_libraries'* | *'must be preloaded'*)
-            echo "Name the library in postgres_backup_drill_settings (the module's option settings): shared_preload_libraries." ;;
-        53100:* | *'No space left'*)
-            echo "The data did not fit: raise postgres_backup_drill_size_limit (the module's option size_limit)." ;;
-        53200:*'shared memory'*)
-            echo "Raise max_locks_per_transaction in postgres_backup_drill_settings (the module's option settings)." ;;
-        53200:*) echo "Raise the memory limit (postgres_backup_resources)." ;;
-        42704:'unrecognized configuration parameter '* | 42602:* | 55P02:*)
-            echo "PostgreSQL $server_version in the image does not accept that setting of a database or role (a newer version removed it, or its library is missing): use the live server's image, or reset the setting there (ALTER DATABASE or ALTER ROLE ... RESET)." ;;
-        22023:parameter* | 22023:'invalid value for parameter'*)
-            echo "PostgreSQL $server_version in the image does not accept that value of a setting: use the live server's image, or change the setting there." ;;
-        42710:'role "'*)
-            echo "The temporary server's superuser ($superuser) is not the superuser in the backup: set its name (the module's option superuser)." ;;
-        22023:*locale* | 22023:*collation* | 42809:*locale* | 42704:'collation "'* | 42704:'locale '* | 22023:*encoding*)
-            echo "The image lacks that locale: use the live server's image." ;;
-        42883:* | 42P01:* | 3F000:* | 42703:* | 42704:*)
-            echo "The object in the message was not found: a function, a view or an index names it without its schema, and dumps are restored with an empty search_path; or the image's extension is older than the live server's. A restore by hand would fail in the same way: in the live database, add the schema to the name, or SET search_path to the function, and make a new backup." ;;
-        42501:*) echo "The statement runs with the rights of an object's owner (a materialized view is filled with them, for instance), who lacks the right, or BYPASSRLS if row-level security is the cause. A restore by hand would fail in the same way: grant it on the live server, and make a new backup." ;;
-        23*:*) echo "Rows of the backup do not fulfil the constraint that the message names. A restore by hand would fail in the same way: repair the rows in the live database, and make a new backup." ;;
-        *) echo "Read the message above: it is from PostgreSQL. A restore by hand would fail in the same way." ;;
-    esac
-}
