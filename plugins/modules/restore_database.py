@@ -220,8 +220,8 @@ tables:
   returned: success
   version_added: 1.1.0
 left_out:
-  description: What the server could not take, and why, such as a setting that it does not know, or the jobs of pg_cron in
-    another database than that of its setting. The warnings name it, too.
+  description: What the server could not take, and why, such as a setting that it does not know, or the jobs of pg_cron
+    in another database than that of its setting. The warnings name it, too.
   type: list
   elements: dict
   returned: always

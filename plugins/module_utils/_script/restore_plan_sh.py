@@ -147,7 +147,10 @@ manifest_facts() {
         /^"bytes":[0-9]+,$/ { print "bytes " substr($0, 9, length($0) - 9) }
         /^"server":\{/ && match($0, /"version_num":[0-9]+/) { print "version_num " substr($0, RSTART + 14, RLENGTH - 14) }
         index($0, "{\"kind\":\"globals\",\"name\":null,\"result\":\"dumped\",") == 1 { part("globals") }
-        index($0, "{\"kind\":\"database\",\"name\":" ENVIRON["RESTORE_DATABASE_JSON"] ",\"result\":\"dumped\",") == 1 { part("section") }
+        index($0, "{\"kind\":\"database\",\"name\":" ENVIRON["RESTORE_DATABASE_JSON"] ",\"result\":\"dumped\",") == 1 {
+            part("section")
+            if (at = index($0, ",\"extensions\":[")) print "section_extensions " substr($0, at + 14)
+        }
     ' "$file.json"
 }
 
@@ -268,10 +271,18 @@ step_restore_facts() {
 # fact NAME: the last one, since names in the text precede it.
 fact() { sed -n "s/^$1$TAB//p" "$work/facts" | tail -n 1; }
 
-# make_edits: writes the changes of the body for edit_text to $work/edits, and what follows it to $work/extensions.sql.
+# version_of EXTENSION: prints its version on the server that was backed up, if the manifest has it and needs_same_version.
+version_of() {
+    needs_same_version "$1" || return 0
+    manifest_fact section_extensions | sed -n "s/.*{\"name\":\"$1\",\"version\":\"\([^\"\\\\']*\)\".*/\1/p"
+}
+
+# make_edits: writes the changes of the body for edit_text to $work/edits, what follows it to $work/extensions.sql, and what
+# follows the swap to $work/at_end.sql.
 make_edits() {
     : >"$work/edits"
     : >"$work/extensions.sql"
+    : >"$work/at_end.sql"
     edit_number=0
     if [ -n "$RESTORE_SEARCH_PATH" ]; then
         search_path_statement "$RESTORE_SEARCH_PATH" >"$work/search_path.sql"
@@ -281,8 +292,14 @@ make_edits() {
         case $fact_name in
             search_path) [ -z "$RESTORE_SEARCH_PATH" ] || printf '%s %s %s\n' "$fact_offset" "$fact_first" "$work/search_path.sql" >>"$work/edits" ;;
             about | extension_part) printf '%s %s -\n' "$fact_offset" "$fact_first" >>"$work/edits" ;;
+            create_extension)
+                extension_version=$(version_of "$fact_first")
+                [ -n "$extension_version" ] || continue
+                create_same_version "$fact_first" "$(sed -n "s/^extension$TAB[0-9]*$TAB$fact_first$TAB//p" "$work/facts" | head -n 1)" "$extension_version" >"$work/version.$fact_offset"
+                [ ! -s "$work/version.$fact_offset" ] || printf '%s 0 %s\n' "$fact_offset" "$work/version.$fact_offset" >>"$work/edits" ;;
             extension)
                 case " $LATE_EXTENSIONS " in *" $fact_first "*) continue ;; esac
+                extension_at_end "$fact_first" >>"$work/at_end.sql"
                 edit_number=$((edit_number + 1))
                 extension_before "$fact_first" "$fact_second" >"$work/edit.$edit_number"
                 [ ! -s "$work/edit.$edit_number" ] || printf '%s 0 %s\n' "$fact_offset" "$work/edit.$edit_number" >>"$work/edits"

@@ -72,6 +72,7 @@ restore() {
     swap_databases
     end_step swap
     [ "$target_exists" = no ] || replaced=$RESTORE_OLD
+    start_extensions
     restore_late_parts
     report_replication
     log "OK: $RESTORE_DATABASE of $backup (sha256 $sha256) is restored as $RESTORE_TARGET, $rows rows"
@@ -204,8 +205,7 @@ feed_section() {
 
 # feed_body: restores the database's text on standard input. The commit of the swap also flushes these commits.
 feed_body() {
-    copy_bytes "$body_offset" >/dev/null || return 1
-    { before_body && stage edit edit_text "$work/edits" "$body_offset"; } |
+    { copy_bytes "$body_offset" >/dev/null && before_body && stage edit edit_text "$work/edits" "$body_offset"; } |
         PGOPTIONS="$PGOPTIONS -c synchronous_commit=off" stage psql feed_psql "$RESTORE_TEMPORARY" \
             keepalives_idle=30 keepalives_interval=10 keepalives_count=3 |
         stage count reported_rows >"$work/reported"
@@ -300,7 +300,7 @@ set_properties() {
     { printf 'COMMENT ON DATABASE "%s" IS NULL;\n' "$RESTORE_TEMPORARY"; cat "$work/properties.sql"; } | (sql_encoding=$encoding; quiet_psql "$RESTORE_TEMPORARY")
 }
 
-finish_extensions() { quiet_psql "$RESTORE_TEMPORARY" <"$work/extensions.sql"; }
+finish_extensions() { quiet_psql "$RESTORE_TEMPORARY" --single-transaction <"$work/extensions.sql"; }
 
 run_after_sql() { printf '%s\n' "$RESTORE_AFTER_SQL" | PGCLIENTENCODING=UTF8 feed_psql "$RESTORE_TEMPORARY"; }
 """

@@ -120,6 +120,13 @@ check_late_parts() {
     warn "the extension pg_cron and its jobs are left out, because it can only be in the database that cron.database_name names: $late_reason"
 }
 
+# start_extensions: what extensions need when the database has its final name; a failure is only a warning.
+start_extensions() {
+    [ -s "$work/at_end.sql" ] || return 0
+    quiet_psql "$RESTORE_TARGET" <"$work/at_end.sql" >/dev/null 2>"$work/at_end.err" ||
+        warn "the database is restored, but an extension could not be started: $(psql_error "$work/at_end.err"); run in it: $(tr '\n' ' ' <"$work/at_end.sql")"
+}
+
 # restore_late_parts: a failure is only a warning: the database has its final name.
 restore_late_parts() {
     has_late_parts || return 0

@@ -11,16 +11,17 @@
 # marked with *. Before it may be globals, of -v globals_bytes=N bytes, which have the statements about the database before
 # version 11; then -v database=NAME must be set.
 #
-# Standard output: one fact a line, its fields separated by tabs; names are the text's bytes, those of roles, tables and extensions
-# with \\\\, \\n and \\t for a backslash, a newline and a tab; offsets and lengths are bytes of the section's text, without the globals:
+# Standard output: one fact a line, its fields separated by tabs; names are the text's bytes, those of roles, tables and
+# extensions with \\, \n and \t for a backslash, a newline and a tab; offsets and lengths are bytes of the section's text,
+# without the globals:
 #
 #   name NAME                     * of the database
 #   encoding NAME                 * the client_encoding that is set before the body; - where there is none
 #   standard on|off               * standard_conforming_strings of the body
 #   body OFFSET                   * the first byte after the last \connect that belongs to the database's own statements
 #   search_path OFFSET LENGTH     * the statement that makes the search_path empty, without its newline
-#   extension OFFSET NAME SCHEMA BEGIN   * OFFSET is where the line after its CREATE EXTENSION begins; SCHEMA as the text
-#                                 quotes it; BEGIN is where that statement begins
+#   create_extension OFFSET NAME  * where its CREATE EXTENSION begins
+#   extension OFFSET NAME SCHEMA  * OFFSET is where the line after its CREATE EXTENSION begins; SCHEMA as the text quotes it
 #   about OFFSET LENGTH           a statement of the body about the database itself, which names it; with its newline
 #   extension_part OFFSET LENGTH NAME   a statement, with its COPY data, of an extension in -v late="NAME SCHEMA ..."
 #   role NAME                     each role that the text needs, once
@@ -91,7 +92,11 @@ state == BETWEEN && standard && !is_wide && /^INSERT INTO / {
     size += length($0) + 1
     # What lies behind the statement is known now.
     if (part_name != "") { if (!in_copy) print_part(part_name); part_name = "" }
-    if (extension_name != "") { printf "extension\t%.0f\t%s\t%s\t%.0f\n", size, escaped(extension_name), escaped(extension_schema), begins; extension_name = "" }
+    if (extension_name != "") {
+        printf "create_extension\t%.0f\t%s\n", begins, escaped(extension_name)
+        printf "extension\t%.0f\t%s\t%s\n", size, escaped(extension_name), escaped(extension_schema)
+        extension_name = ""
+    }
 }
 
 END {

@@ -84,7 +84,7 @@ def test_names_are_cut_between_characters(name: str, expected: str) -> None:
     assert len(expected.encode()) <= 63
 
 
-@pytest.mark.parametrize("name", ["ünï" * 9, 'a "b" \'c\' \\ $d', "d" * 63])
+@pytest.mark.parametrize("name", ["ünï" * 9, "a \"b\" 'c' \\ $d", "d" * 63])
 def test_the_temporary_name_needs_no_care_in_sql(name: str) -> None:
     plan = plan_restore(request(new_name=name))
     assert plan.temporary.replace("_", "").isalnum() and plan.temporary.isascii()
