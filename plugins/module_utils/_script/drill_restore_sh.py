@@ -69,7 +69,7 @@ restore_databases() {
     mark_restored
 }
 
-# fail_with_errors: fails with the first cause, and says how many other errors there are.
+# fail_with_errors: fails with the first cause and the number of the other errors.
 fail_with_errors() {
     others=''
     [ "$errors" -eq 1 ] || others=". $((errors - 1)) other errors, of which $((errors - causes)) follow from others, are in the log and the result"
