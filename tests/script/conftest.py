@@ -42,7 +42,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 # Their tests share runs, dumps or servers that take seconds to make.
-CHAINS = ("drill/test_drill.py", "restore/test_restore.py", "run/test_run.py")
+CHAINS = ("drill/test_drill.py", "restore/test_restore.py", "run/test_run.py", "test_extensions.py")
 
 
 def chain_of(nodeid: str) -> str | None:
