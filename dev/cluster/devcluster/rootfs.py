@@ -13,7 +13,10 @@ from dev.buildkit.errors import ReportedError
 from dev.buildkit.progress import step
 
 _SUITES = {"13": "bullseye", "15": "bookworm", "17": "trixie", "18": "sid"}
-NAMES = tuple(f"postgresql-{version}" for version in _SUITES)
+_EXTENSIONS = ("cron", "partman", "pgvector", "postgis-3", "timescaledb")
+WITH_EXTENSIONS = "postgresql-18-extensions"
+"""PostgreSQL 18 with the extensions of other projects that Debian has packages for."""
+NAMES = (*(f"postgresql-{version}" for version in _SUITES), WITH_EXTENSIONS)
 
 _PREPARE = r"""
 set -eu
@@ -37,6 +40,11 @@ for package in "$root"/var/cache/apt/archives/*isal*.deb; do
     dpkg-deb --extract "$package" "$IGZIP"
 done
 rm -rf "$IGZIP/usr/share"
+# The tests run these programs without chroot, where links by way of /etc/alternatives would lead out of the root.
+for link in $(find "$root/usr/lib" "$root/usr/share/postgresql" -lname '/etc/alternatives/*'); do
+    target=$(chroot "$root" readlink -f "${link#"$root"}") || continue
+    ln -sfr "$root$target" "$link"
+done
 """
 
 
@@ -106,11 +114,12 @@ def make_rootfs(cache: Cache, name: str) -> RootFilesystem:
 
 
 def _suite(name: str) -> str:
-    version = name.removeprefix("postgresql-")
     if name not in NAMES:
         raise ReportedError(f"expected one of {', '.join(NAMES)}, found {name!r}")
-    return _SUITES[version]
+    return _SUITES[name.split("-")[1]]
 
 
 def _packages(name: str) -> tuple[str, ...]:
-    return (name, "libnss-wrapper", "locales", "mawk")
+    server = name.removesuffix("-extensions")
+    extensions = _EXTENSIONS if name == WITH_EXTENSIONS else ()
+    return (server, *(f"{server}-{extension}" for extension in extensions), "libnss-wrapper", "locales", "mawk")

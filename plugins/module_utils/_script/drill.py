@@ -11,6 +11,9 @@ from .configuration_sh import TEXT as CONFIGURATION_SH
 from .database_awk import TEXT as DATABASE_AWK
 from .database_text_sh import TEXT as DATABASE_TEXT_SH
 from .drill_count_sh import TEXT as DRILL_COUNT_SH
+from .drill_errors_sh import TEXT as DRILL_ERRORS_SH
+from .drill_extensions_sh import TEXT as DRILL_EXTENSIONS_SH
+from .drill_parts_sh import TEXT as DRILL_PARTS_SH
 from .drill_restore_sh import TEXT as DRILL_RESTORE_SH
 from .drill_server_sh import TEXT as DRILL_SERVER_SH
 from .drill_sh import TEXT as DRILL_SH
@@ -34,6 +37,9 @@ FILES = {
     "database.awk": DATABASE_AWK,
     "database_text.sh": DATABASE_TEXT_SH,
     "drill_count.sh": DRILL_COUNT_SH,
+    "drill_errors.sh": DRILL_ERRORS_SH,
+    "drill_extensions.sh": DRILL_EXTENSIONS_SH,
+    "drill_parts.sh": DRILL_PARTS_SH,
     "drill_restore.sh": DRILL_RESTORE_SH,
     "drill_server.sh": DRILL_SERVER_SH,
     "drill.sh": DRILL_SH,

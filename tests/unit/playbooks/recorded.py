@@ -73,6 +73,8 @@ WELL: dict[str, dict[str, Any]] = {
     },
     "restore_database": {
         "changed": True,
+        "backup": BACKUP,
+        "sha256": "0" * 64,
         "rows": 3,
         "replaced": None,
         "created_roles": [],
@@ -85,6 +87,9 @@ WELL: dict[str, dict[str, Any]] = {
         "tables": 1,
         "rows": 3,
         "seconds": {"restore": 1},
+        "errors": [],
+        "left_out": [{"database": "app", "object": "materialized view public.far", "reason": "no network"}],
+        "needs": [{"database": "app", "search_path": "public", "object": "trigger t", "cure": "Change it."}],
         "compared": True,
         "failures": [],
     },
