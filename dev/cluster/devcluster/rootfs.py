@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +15,13 @@ from dev.buildkit.cache import Cache, key
 from dev.buildkit.errors import ReportedError
 from dev.buildkit.progress import step
 
-_SUITES = {"13": "bullseye", "15": "bookworm", "17": "trixie", "18": "sid"}
+_SUITES = {"13": "bullseye", "14": "jammy", "15": "bookworm", "17": "trixie", "18": "sid", "19": "experimental"}
+# No release of Debian has PostgreSQL 14: this one of Ubuntu has.
+_UBUNTU = "jammy"
+_UBUNTU_REPOSITORY = "http://archive.ubuntu.com/ubuntu"
+# The keys of that repository: a package of Debian 13, which Debian 12 does not have.
+_UBUNTU_KEYRING = "pool/main/u/ubuntu-keyring/ubuntu-keyring_2023.11.28.1-0.2_all.deb"
+_UBUNTU_KEYRING_SHA256 = "b2e7ed48431bf9e7978ae810bbdaf253093570d6e3f864e575b7c13554b81174"
 NAMES = tuple(f"postgresql-{version}" for version in _SUITES)
 
 _PREPARE = r"""
@@ -79,22 +88,24 @@ def make_rootfs(cache: Cache, name: str) -> RootFilesystem:
 
     def make(folder: Path) -> None:
         result = RootFilesystem(folder)
-        with step(f"making the root filesystem {name} from Debian {suite} (half a minute the first time)"):
+        with step(f"making the root filesystem {name} from {suite} (half a minute the first time)"):
             prepare, finish = folder / "prepare.sh", folder / "finish.sh"
             prepare.write_text(_PREPARE, encoding="utf-8")
             finish.write_text(_FINISH, encoding="utf-8")
             bootstrap.make_root(
                 result.root,
-                suite,
+                "sid" if suite == "experimental" else suite,
                 _packages(name),
                 # Part of the package libc-bin, and read by localedef.
                 "--dpkgopt=path-include=/usr/share/locale/locale.alias",
                 f'--essential-hook=sh "{prepare}" "$1"',
                 f'--customize-hook=sh "{finish}" "$1"',
+                sources=_sources(suite, folder),
                 environment={"IGZIP": str(result.igzip)},
             )
             prepare.unlink()
             finish.unlink()
+            shutil.rmtree(folder / "keyring", ignore_errors=True)
             commands.run(
                 [
                     *("tar", "--create", "--file", result.layer, "--directory", result.root),
@@ -113,4 +124,29 @@ def _suite(name: str) -> str:
 
 
 def _packages(name: str) -> tuple[str, ...]:
-    return (name, "libnss-wrapper", "locales", "mawk")
+    programs: tuple[str, ...] = (name,)
+    if _suite(name) == "experimental":
+        # apt installs nothing from there unless it is told to.
+        version = name.removeprefix("postgresql-")
+        programs = tuple(f"{each}/experimental" for each in (name, f"postgresql-client-{version}", "libpq5"))
+    return (*programs, "libnss-wrapper", "locales", "mawk")
+
+
+def _sources(suite: str, folder: Path) -> list[str]:
+    """The lines of sources.list for a suite that is not a release of Debian; keys are unpacked into `folder`."""
+    address = debian.repository() or "http://deb.debian.org/debian"
+    if suite == "experimental":
+        return [f"deb {address} {each} main" for each in ("sid", "experimental")]
+    if suite != _UBUNTU:
+        return []
+    package, keyring = folder / "keyring.deb", folder / "keyring"
+    address = f"{address.rstrip('/')}/{_UBUNTU_KEYRING}"
+    with urllib.request.urlopen(address, timeout=60) as answer:  # noqa: S310 - apt's own address
+        package.write_bytes(answer.read())
+    sha256 = hashlib.sha256(package.read_bytes()).hexdigest()
+    if sha256 != _UBUNTU_KEYRING_SHA256:
+        raise ReportedError(f"expected {_UBUNTU_KEYRING} with the sha256 {_UBUNTU_KEYRING_SHA256}, found {sha256}")
+    commands.run(["dpkg-deb", "--extract", package, keyring])
+    package.unlink()
+    keys = keyring / "usr/share/keyrings/ubuntu-archive-keyring.gpg"
+    return [f"deb [signed-by={keys}] {_UBUNTU_REPOSITORY} {each} main universe" for each in (suite, f"{suite}-updates")]
