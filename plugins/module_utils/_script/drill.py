@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from .backup_sh import TEXT as BACKUP_SH
 from .backup_text_sh import TEXT as BACKUP_TEXT_SH
+from .collations_sh import TEXT as COLLATIONS_SH
 from .configuration_sh import TEXT as CONFIGURATION_SH
 from .drill_count_sh import TEXT as DRILL_COUNT_SH
 from .drill_restore_sh import TEXT as DRILL_RESTORE_SH
@@ -20,11 +21,13 @@ from .process_sh import TEXT as PROCESS_SH
 from .psql_sh import TEXT as PSQL_SH
 from .retention_awk import TEXT as RETENTION_AWK
 from .sections_awk import TEXT as SECTIONS_AWK
+from .upgrade_facts_sh import TEXT as UPGRADE_FACTS_SH
 from .volume_sh import TEXT as VOLUME_SH
 
 FILES = {
     "backup.sh": BACKUP_SH,
     "backup_text.sh": BACKUP_TEXT_SH,
+    "collations.sh": COLLATIONS_SH,
     "configuration.sh": CONFIGURATION_SH,
     "drill_count.sh": DRILL_COUNT_SH,
     "drill_restore.sh": DRILL_RESTORE_SH,
@@ -38,5 +41,6 @@ FILES = {
     "psql.sh": PSQL_SH,
     "retention.awk": RETENTION_AWK,
     "sections.awk": SECTIONS_AWK,
+    "upgrade_facts.sh": UPGRADE_FACTS_SH,
     "volume.sh": VOLUME_SH,
 }
