@@ -197,8 +197,8 @@ INCOMPATIBILITIES = (
         18,
         "0A000",
         r"partitioned tables cannot be unlogged",
-        "Since PostgreSQL 18 only partitions can be UNLOGGED: create the partitioned table again without it, and attach "
-        "the partitions.",
+        "Since PostgreSQL 18 only partitions can be UNLOGGED: create the partitioned table again without it, and "
+        "attach the partitions.",
     ),
     # Databases
     Incompatibility(

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""Whether an upgrade by dump and restore would succeed: the result of a drill with the new image, as a list of items."""
+"""Whether an upgrade by dump and restore would succeed: items from the result of a drill with the new image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from .upgrade_remedies import REMOVED_FUNCTIONS, remedy_of
 _RESTORE_STEPS = ("globals", "restore")
 _DEFAULT_COLLATION = "default"
 _LIBRARIES = {"libc": "the C library", "icu": "ICU", "builtin": "PostgreSQL's own collations"}
-_READ_MESSAGE = "Read the message: it is from PostgreSQL. Change the object in the live database, and make a new backup."
+_READ_MESSAGE = (
+    "Read the message: it is from PostgreSQL. Change the object in the live database, and make a new backup."
+)
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,9 @@ class Item:
 def upgrade_verdict(result: Mapping[str, Any]) -> dict[str, Any]:
     """The verdict on the result of M(restore_drill) with the image of the new version.
 
-    It has `ready`, the `items` (those that block first), the versions `from_version` and `to_version`, and
-    `outage_seconds` (`dump`, `restore` and their sum `total`), with None where it is not known.
+    It has `ready`, the `items` (those that block first), the versions `from_version` and `to_version`,
+    `outage_seconds` (`dump`, `restore` and their sum `total`), with None where it is not known, and `lines`, all of it
+    for people.
     """
     facts = result.get("upgrade") or {}
     versions = facts.get("live_version"), result.get("server_version")
@@ -56,13 +59,40 @@ def upgrade_verdict(result: Mapping[str, Any]) -> dict[str, Any]:
     if result.get("failed") and not any(item.blocks for item in items):
         items.insert(0, Item("drill", True, _first_line(result), "Read the log of the drill."))
     items.sort(key=lambda item: not item.blocks)
-    return {
+    verdict = {
         "ready": not any(item.blocks for item in items),
         "items": [asdict(item) for item in items],
         "from_version": versions[0],
         "to_version": versions[1],
         "outage_seconds": _outage(result, facts),
     }
+    return {**verdict, "lines": [*_heading(verdict, result.get("backup")), *_lines(items)]}
+
+
+def _heading(verdict: Mapping[str, Any], backup: str | None) -> Iterator[str]:
+    outage = verdict["outage_seconds"]
+    dump, restore, total = (
+        "unknown" if seconds is None else f"{seconds:.0f} s"
+        for seconds in (outage["dump"], outage["restore"], outage["total"])
+    )
+    yield f"result   {'ready' if verdict['ready'] else 'not ready'} for PostgreSQL {verdict['to_version'] or 'unknown'}"
+    yield f"server   PostgreSQL {verdict['from_version'] or 'unknown'}"
+    yield f"backup   {backup or 'unknown'}"
+    yield f"outage   {total} (dump {dump}, restore {restore})"
+
+
+def _lines(items: list[Item]) -> Iterator[str]:
+    for blocks, title in ((True, "prevents the upgrade:"), (False, "to know before the upgrade:")):
+        chosen = [item for item in items if item.blocks is blocks]
+        if chosen:
+            yield title
+        for item in chosen:
+            place = ": ".join(filter(None, (item.database and f"database {item.database}", item.object)))
+            details = "; ".join(
+                filter(None, (item.sqlstate, item.follow_ups and f"other errors because of it: {item.follow_ups}"))
+            )
+            yield f"- {place + ': ' if place else ''}{item.message}{f' ({details})' if details else ''}"
+            yield f"  what to do: {item.remedy}"
 
 
 def _outage(result: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, float | None]:
