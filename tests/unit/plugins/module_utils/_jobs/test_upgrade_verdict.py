@@ -26,9 +26,10 @@ LIVE = (
     '{"type":"part","kind":"end","name":null,"result":"dumped","seconds":null}',
 )
 IMAGE = (
-    '{"type":"image_server","dump_version":"13.20","unknown_settings":["stats_temp_directory"],"missing_libraries":["x"]}',
-    '{"type":"image_database","database":"app","collations":[{"name" : "default", "provider" : "libc", "version" : "2.41"},'
-    ' {"name" : "public.de", "provider" : "icu", "version" : "153.1"}],"public_create":false,'
+    '{"type":"image_server","dump_version":"13.20","unknown_settings":["stats_temp_directory"],'
+    '"missing_libraries":["x"]}',
+    '{"type":"image_database","database":"app","collations":[{"name" : "default", "provider" : "libc",'
+    ' "version" : "2.41"}, {"name" : "public.de", "provider" : "icu", "version" : "153.1"}],"public_create":false,'
     '"functions":[{"name" : "public.f()", "calls" : ["pg_start_backup", "pg_mine"]}]}',
     '{"type":"image_database","database":"old","collations":[],"public_create":false,"functions":[]}',
 )
