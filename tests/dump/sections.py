@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from tests.script.support.combinations import AWKS, program
 from tests.script.support.programs import REPOSITORY
 
-PROGRAM = REPOSITORY / "roles" / "postgres_backup" / "files" / "sections.awk"
+FILES = REPOSITORY / "roles" / "postgres_backup" / "files"
+PROGRAM = ("-f", str(FILES / "sql_lexer.awk"), "-f", str(FILES / "sections.awk"))
 # Its text is passed through `tr`, and with a newline more.
 _FEED = """{ tr -d '\\000'; echo; } | "$@" """
 
@@ -28,8 +29,12 @@ class Facts:
     missing: str
 
 
+def awk_command(awk: str) -> list[str]:
+    return [str(program(awk)), *(["awk"] if awk == "busybox" else [])]
+
+
 def facts(text: bytes, awk: str) -> Facts:
-    command = [str(program(awk)), *(["awk"] if awk == "busybox" else []), "-f", str(PROGRAM)]
+    command = [*awk_command(awk), *PROGRAM]
     done = subprocess.run(
         ["sh", "-c", _FEED, "sh", *command],
         input=text,
@@ -62,4 +67,4 @@ def facts(text: bytes, awk: str) -> Facts:
     )
 
 
-__all__ = ["AWKS", "Facts", "facts"]
+__all__ = ["AWKS", "FILES", "Facts", "awk_command", "facts"]

@@ -86,7 +86,7 @@ end_and_count() {
 }
 
 # section_facts: prints the facts of sections.awk about the text on standard input.
-section_facts() { { tr -d '\000'; echo; } | awk -f "$work/sections.awk"; }
+section_facts() { { tr -d '\000'; echo; } | awk -f "$work/sql_lexer.awk" -f "$work/sections.awk"; }
 
 # damage_of FACTS BYTES: prints why a text of that many bytes, with these facts of sections.awk, is not one complete dump
 # of all databases; prints nothing if it is.

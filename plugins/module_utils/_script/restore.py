@@ -8,6 +8,9 @@ from __future__ import annotations
 from .backup_sh import TEXT as BACKUP_SH
 from .backup_text_sh import TEXT as BACKUP_TEXT_SH
 from .configuration_sh import TEXT as CONFIGURATION_SH
+from .database_awk import TEXT as DATABASE_AWK
+from .database_text_sh import TEXT as DATABASE_TEXT_SH
+from .extensions_sh import TEXT as EXTENSIONS_SH
 from .files_txt import TEXT as FILES_TXT
 from .globals_awk import TEXT as GLOBALS_AWK
 from .output_sh import TEXT as OUTPUT_SH
@@ -17,12 +20,18 @@ from .psql_sh import TEXT as PSQL_SH
 from .restore_advice_sh import TEXT as RESTORE_ADVICE_SH
 from .restore_sh import TEXT as RESTORE_SH
 from .restore_swap_sh import TEXT as RESTORE_SWAP_SH
+from .retention_awk import TEXT as RETENTION_AWK
+from .sections_awk import TEXT as SECTIONS_AWK
+from .sql_lexer_awk import TEXT as SQL_LEXER_AWK
 from .volume_sh import TEXT as VOLUME_SH
 
 FILES = {
     "backup.sh": BACKUP_SH,
     "backup_text.sh": BACKUP_TEXT_SH,
     "configuration.sh": CONFIGURATION_SH,
+    "database.awk": DATABASE_AWK,
+    "database_text.sh": DATABASE_TEXT_SH,
+    "extensions.sh": EXTENSIONS_SH,
     "files.txt": FILES_TXT,
     "globals.awk": GLOBALS_AWK,
     "output.sh": OUTPUT_SH,
@@ -32,5 +41,8 @@ FILES = {
     "restore_advice.sh": RESTORE_ADVICE_SH,
     "restore.sh": RESTORE_SH,
     "restore_swap.sh": RESTORE_SWAP_SH,
+    "retention.awk": RETENTION_AWK,
+    "sections.awk": SECTIONS_AWK,
+    "sql_lexer.awk": SQL_LEXER_AWK,
     "volume.sh": VOLUME_SH,
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# Advice for errors of PostgreSQL in a restore.
+# Advice for errors of PostgreSQL in a restore and in a drill.
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files
 
@@ -80,8 +80,19 @@ restore_advice() {
 
 restore_advice_setup() { echo "The server is not set up for what the message names (a library in shared_preload_libraries, wal_level): set it as on the server that was backed up, and restart it."; }
 
+# restore_advice_missing: dumps are restored with an empty search_path (CVE-2018-1058); since PostgreSQL 17, indexes and
+# materialized views are made with another one, whatever the session has (release notes of 17, "Migration").
 restore_advice_missing() {
-    echo "The object in the message was not found. Either an extension of the server is older than the backed-up server's: install the same version. Or a function, a view or an index names it without its schema: dumps are restored with an empty search_path. Then, in the live database, add the schema to the name, or SET search_path to the function, and make a new backup. This one can be restored by hand with psql, which continues after an error without ON_ERROR_STOP: then create what is missing."
+    if [ "${restored_in:-restore}" = drill ]; then
+        missing_option="the module's option search_path; postgres_backup_drill_search_path"
+    else
+        missing_option="the module's option search_path; postgres_backup_restore_search_path"
+    fi
+    missing_advice="The object in the message was not found. Dumps are restored with an empty search_path: if a function, a trigger, a view or a column names the object without its schema, set the search_path to restore with ($missing_option), such as public, if you trust everybody who may create objects in its schemas (CVE-2018-1058)."
+    if [ "${server_version%%[!0-9]*}" -ge 17 ] 2>/dev/null; then
+        missing_advice="$missing_advice That does not help indexes and materialized views: PostgreSQL 17 and later make them with the search_path pg_catalog, pg_temp."
+    fi
+    echo "$missing_advice To cure it in the live database, add the schema to the name, or ALTER FUNCTION ... SET search_path, and make a new backup. Or an extension is older than the backed-up server's: use the same version."
 }
 
 # restore_advice_rights: a superuser's statement lacks a right only if it runs with the rights of an owner.
@@ -94,3 +105,32 @@ restore_advice_rights() {
 }
 
 restore_advice_lost() { echo "The connection to PostgreSQL was lost during the restore: check the server's log (restart, out of memory, crash), and start the restore again."; }
+
+# drill_advice MESSAGE: restore_advice, and what can be done about a temporary server. Connection errors have no SQLSTATE.
+drill_advice() {
+    restored_in=drill
+    error_state=$(sqlstate "$1")
+    error_text=${1#*: "$error_state": }
+    case $error_state:$error_text in
+        58P01:*extension* | 58P01:*'could not access file'* | 0A000:'extension "'* | :*'could not access file'*)
+            echo "The image lacks that extension, or a library of session_preload_libraries: use an image that has it (postgres_backup_drill_image, postgres_backup_image, the module's option image), such as the live server's." ;;
+        *'shared_preload_libraries'* | *'must be preloaded'* | *'library not loaded'*)
+            echo "Name the library in postgres_backup_drill_settings (the module's option settings): shared_preload_libraries." ;;
+        53100:* | *'No space left'*)
+            echo "The data did not fit: raise postgres_backup_drill_size_limit (the module's option size_limit)." ;;
+        53200:*'shared memory'*)
+            echo "Raise max_locks_per_transaction in postgres_backup_drill_settings (the module's option settings)." ;;
+        53200:*) echo "Raise the memory limit (postgres_backup_resources)." ;;
+        42704:'unrecognized configuration parameter '* | 42602:* | 55P02:*)
+            echo "PostgreSQL $server_version in the image does not accept that setting of a database or role (a newer version removed it, or its library is missing): use the live server's image, or reset the setting there (ALTER DATABASE or ALTER ROLE ... RESET)." ;;
+        22023:parameter* | 22023:'invalid value for parameter'*)
+            echo "PostgreSQL $server_version in the image does not accept that value of a setting: use the live server's image, or change the setting there." ;;
+        42710:'role "'*)
+            echo "The temporary server's superuser ($superuser) is not the superuser in the backup: set its name (the module's option superuser)." ;;
+        22023:*locale* | 22023:*collation* | 42809:*locale* | 42704:'collation "'* | 42704:'locale '* | 22023:*encoding*)
+            echo "The image lacks that locale: use the live server's image." ;;
+        42501:*) echo "The statement runs with the rights of an object's owner (a materialized view is filled with them, for instance), who lacks the right, or BYPASSRLS if row-level security is the cause. A restore by hand would fail in the same way: grant it on the live server, and make a new backup." ;;
+        23*:*) echo "Rows of the backup do not fulfil the constraint that the message names. A restore by hand would fail in the same way: repair the rows in the live database, and make a new backup." ;;
+        *) restore_advice "$1" ;;
+    esac
+}

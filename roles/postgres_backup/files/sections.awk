@@ -2,13 +2,13 @@
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
 # Prints what kind of dump a text is, and the position of each database in it. It reads the text once, as psql does:
-# statements, strings over several lines, comments, dollar quotes, backslash commands, COPY data (src/fe_utils/psqlscan.l,
-# src/bin/psql/mainloop.c and copy.c; for the contents of dumps: src/bin/pg_dump/pg_dumpall.c, pg_dump.c,
-# pg_backup_archiver.c, versions 9.6 to 19). The modules apply the same rules (dump_reader.py).
+# statements (sql_lexer.awk), backslash commands, COPY data (src/bin/psql/copy.c; for the contents of dumps:
+# src/bin/pg_dump/pg_dumpall.c, pg_dump.c, pg_backup_archiver.c, versions 9.6 to 19). The modules apply the same rules
+# (dump_reader.py).
 #
 # Standard input: the text without NUL bytes (they end lines in some awks) and with ONE newline appended, which shows
-# whether the last line ends with a newline: `{ decompress | tr -d '\000'; echo; } | awk -f sections.awk`. The caller
-# detects NUL bytes by `bytes`, which is the number of bytes read without the appended newline.
+# whether the last line ends with a newline: `{ decompress | tr -d '\000'; echo; } | awk -f sql_lexer.awk -f sections.awk`.
+# The caller detects NUL bytes by `bytes`, which is the number of bytes read without the appended newline.
 #
 # Standard output, one fact a line; offsets and lengths are bytes of the original text (carriage returns and a byte order
 # mark count):
@@ -32,13 +32,10 @@
 
 BEGIN {
     FS = "\t" # so that NF is the number of columns of a row
-    BETWEEN = 0; STATEMENT = 1; STRING = 2; ESCAPES = 3; NAME = 4; DOLLAR = 5; COMMENT = 6
     # The first words of statements in dumps, of all versions.
     text = "ALTER BEGIN COMMENT COMMIT COPY CREATE DROP GRANT INSERT REFRESH RESET REVOKE SECURITY SELECT SET UPDATE"
     count = split(text, part, " ")
     for (i = 1; i <= count; i++) is_word[part[i]] = 1
-    standard = 1
-    state = BETWEEN
     size = 0
     dashes = -1
 }
@@ -64,7 +61,7 @@ state <= STATEMENT && standard && (state || ended == "") && is_plain_insert() {
     if (NR == 1) begin_text()
     if (ended != "") tail[++tails] = line
     if (index(line, "\r") == length(line)) sub(/\r$/, "", line)
-    if (is_wide) gsub(WIDE, "\377\377", line)
+    if (is_wide) line = masked(line)
     if (kind == "" && product == "" && size < 4096) look_for_product(line)
     if (reason != "") line = ""
     if (state == BETWEEN && substr(line, 1, 2) == "--" && !index(line, "\r")) comment(line)
@@ -91,13 +88,13 @@ END {
     else printf "reason %s %d %s\n", reason, reason_line, detail
 }
 
-function refuse(key, words) {
+function refuse(key, reason_detail) {
     if (reason != "") return
-    if (kind == "" && key ~ /^(message|command|rows|unknown)$/ && product != "") { key = "product"; words = product }
+    if (kind == "" && key ~ /^(message|command|rows|unknown)$/ && product != "") { key = "product"; reason_detail = product }
     reason = key
     reason_line = key ~ /^(message|command|rows)$/ ? NR : 0
     found_at = NR
-    detail = words
+    detail = reason_detail
 }
 
 # judge: the checks at the end of the text.
@@ -160,85 +157,6 @@ function is_plain_insert(    rest) {
     return (state == BETWEEN ? rest ~ /VALUES \(.*\);$/ : rest ~ /\)[,;]$/) && rest !~ /['"$\\\r]|--|\/\*|[A-Za-z0-9_&]#|;.|: /
 }
 
-# scan REST: reads the rest of a line; updates `state` to its value at the end of the line.
-function scan(rest,    at, one) {
-    before = ""
-    while (rest != "" && reason == "") {
-        if (state == BETWEEN) {
-            at = match(rest, /[^ \t\r\f\v]/)
-            if (!at) return
-            if (at > 1) rest = substr(rest, at)
-            one = substr(rest, 1, 1)
-            if (substr(rest, 1, 2) == "--") rest = after_comment(rest)
-            else if (substr(rest, 1, 2) == "/*") { state = COMMENT; outer = BETWEEN; depth = 1; rest = substr(rest, 3) }
-            else if (one == "\\") { command(rest); return }
-            else if (one == ";") rest = substr(rest, 2)
-            else begin_statement(rest)
-        } else if (state == STATEMENT) {
-            at = match(rest, /['"$;\\()]|--|\/\*/)
-            if (!at) { words(rest, 1); return }
-            if (at > 1) words(substr(rest, 1, at - 1), 0)
-            one = before = substr(rest, at, 1)
-            if (one == "'") {
-                state = !standard || substr(rest, 1, at) ~ /(^|[^A-Za-z0-9_$\200-\377])[Ee]'$/ ? ESCAPES : STRING
-                if (state == ESCAPES && standard == 0 && substr(rest, 1, at) ~ /(^|[^A-Za-z0-9_$\200-\377])[BbXx]'$/) state = STRING
-                rest = substr(rest, at + 1)
-            } else if (one == "\"") { state = NAME; rest = substr(rest, at + 1) }
-            else if (one == "(") { parens++; rest = substr(rest, at + 1); plain = plain "(" }
-            else if (one == ")") { if (parens) parens--; rest = substr(rest, at + 1); plain = plain ")" }
-            else if (one == ";") {
-                rest = substr(rest, at + 1)
-                if (!parens && !blocks) { end_statement(); if (in_copy) return }
-            } else if (one == "$") rest = dollar(rest, at)
-            else if (one == "\\") {
-                if (substr(rest, at + 1, 1) ~ /[;:]/) rest = substr(rest, at + 2)
-                else { command(substr(rest, at)); return }
-            } else if (one == "-") rest = after_comment(rest)
-            else { state = COMMENT; outer = STATEMENT; depth = 1; rest = substr(rest, at + 2) }
-        } else if (state == STRING || state == NAME) {
-            one = state == NAME ? "\"" : "'"
-            at = index(rest, one)
-            if (!at) return
-            if (substr(rest, at + 1, 1) == one) rest = substr(rest, at + 2)
-            else { state = STATEMENT; rest = substr(rest, at + 1) }
-        } else if (state == ESCAPES) {
-            at = match(rest, /[\\']/)
-            if (!at) return
-            if (substr(rest, at, 1) == "\\" || substr(rest, at, 2) == "''") rest = substr(rest, at + 2)
-            else { state = STATEMENT; rest = substr(rest, at + 1) }
-        } else if (state == DOLLAR) {
-            at = index(rest, tag)
-            if (!at) return
-            rest = substr(rest, at + length(tag))
-            state = STATEMENT
-        } else {
-            at = match(rest, /\/\*|\*\//)
-            if (!at) return
-            if (substr(rest, at, 1) == "/") depth++
-            else if (--depth == 0) state = outer
-            rest = substr(rest, at + 2)
-        }
-    }
-}
-
-# after_comment REST: the text after a comment of one line, which a carriage return ends, too.
-function after_comment(rest,    at) {
-    at = index(rest, "\r")
-    return at ? substr(rest, at + 1) : ""
-}
-
-# dollar REST AT: the text after a dollar sign, which begins a dollar quote, or is part of a name or a parameter.
-function dollar(rest, at,    remainder) {
-    remainder = substr(rest, at)
-    if (substr(rest, 1, at - 1) !~ /[A-Za-z_\200-\377][A-Za-z0-9_\200-\377]*$/ && match(remainder, /^\$([A-Za-z_\200-\377][A-Za-z0-9_\200-\377]*)?\$/)) {
-        tag = substr(remainder, 1, RLENGTH)
-        state = DOLLAR
-        return substr(remainder, RLENGTH + 1)
-    }
-    match(remainder, /^\$[A-Za-z0-9_$\200-\377]*/)
-    return substr(remainder, RLENGTH + 1)
-}
-
 function begin_statement(rest,    word) {
     if (ended != "") { refuse("after"); return }
     match(rest, /^[A-Z]*/)
@@ -248,13 +166,16 @@ function begin_statement(rest,    word) {
         refuse("message")
         return
     }
-    state = STATEMENT
-    verb = word
+    start_statement(word, rest)
     is_insert = verb == "INSERT"
-    parens = blocks = 0
     plain = ""
     head = verb ~ /^(CREATE|SET|BEGIN|COMMIT)$/ ? rest : ""
-    is_routine = verb == "CREATE" && toupper(rest) ~ /^CREATE[ \t]+(OR[ \t]+REPLACE[ \t]+)?(FUNCTION|PROCEDURE)([^A-Z0-9_]|$)/
+}
+
+# client_encoding NAME: the statement sets it.
+function client_encoding(name) {
+    if (!in_section) { if (globals_encoding == "") globals_encoding = name }
+    else if (!has_body) encoding = name
 }
 
 # after_colon: checks the line after one that ended in a colon.
@@ -267,7 +188,7 @@ function after_colon() {
 }
 
 # words TEXT AT_END: checks text of a statement outside of strings, quoted names and comments; `before` precedes it.
-function words(text, at_end,    word) {
+function words(text, at_end) {
     # `name: ` is how a program's message begins; SQL has a colon only doubled, in := and [1:2], after a blank, or in [1:
     # before a CASE on a separate line.
     if (index(text, ":") && (text ~ /[^ \t\r\f\v:[]:[ \t\r\f\v]/ || (before != "" && text ~ /^:[ \t\r\f\v]/))) {
@@ -276,16 +197,11 @@ function words(text, at_end,    word) {
     }
     if (at_end && (text ~ /[^ \t\r\f\v:[]:$/ || (before != "" && text == ":"))) colon_at = NR
     if (verb == "COPY") plain = substr(plain text " ", 1, 200000)
-    if (!is_routine || parens) return
-    # psql counts these only in statements that create a function or procedure (BEGIN ATOMIC ... END).
-    text = tolower(text)
-    while (match(text, /[a-z_\200-\377][a-z0-9_\200-\377]*/)) {
-        word = substr(text, RSTART, RLENGTH)
-        if (word == "begin" || (word == "case" && blocks)) blocks++
-        else if (word == "end" && blocks) blocks--
-        text = substr(text, RSTART + RLENGTH)
-    }
+    count_blocks(text)
 }
+
+# parenthesis CHARACTER
+function parenthesis(character) { plain = plain character }
 
 function end_statement(    text) {
     state = BETWEEN
@@ -305,38 +221,6 @@ function end_statement(    text) {
         name = identifier(substr(head, RLENGTH + 1))
         is_created = 1
     }
-}
-
-function setting(text,    value) {
-    if (!match(toupper(text), /^SET[ \t]+(CLIENT_ENCODING|STANDARD_CONFORMING_STRINGS)[ \t]*(=|TO)[ \t]*/)) return
-    value = substr(text, RLENGTH + 1)
-    sub(/^'/, "", value)
-    sub(/[' ;].*$/, "", value)
-    if (toupper(text) ~ /^SET[ \t]+C/) set_encoding(value)
-    else standard = tolower(value) !~ /^(off|false|0|no)$/
-}
-
-# set_encoding NAME: in some encodings, the second byte of a character can be an ASCII character.
-function set_encoding(name) {
-    if (!in_section) { if (globals_encoding == "") globals_encoding = name }
-    else if (!has_body) encoding = name
-    name = toupper(name)
-    gsub(/[^A-Z0-9]/, "", name)
-    is_wide = name ~ /^(SJIS|SHIFTJIS|MSKANJI|WIN932|WINDOWS932|SHIFTJIS2004|BIG5|WIN950|WINDOWS950|GBK|WIN936|WINDOWS936|UHC|WIN949|WINDOWS949|JOHAB|GB18030)$/
-    WIDE = name ~ /JIS|932|MSKANJI/ ? "[\200-\240\340-\377]." : name == "GB18030" ? "[\200-\377][0-9]..|[\200-\377]." : \
-        name == "JOHAB" ? "\217..|[\200-\377]." : "[\200-\377]."
-}
-
-# identifier TEXT: the name at its beginning, without its quotes.
-function identifier(text,    at) {
-    if (substr(text, 1, 1) != "\"") {
-        at = match(text, /[ ;,\r\t]/)
-        return at ? substr(text, 1, at - 1) : text
-    }
-    match(text, /^"([^"]|"")*"/)
-    text = substr(text, 2, RLENGTH - 2)
-    gsub(/""/, "\"", text)
-    return text
 }
 
 # ------------------------------------------------------------------------------------------------ comments and commands
@@ -443,14 +327,8 @@ function connect(text,    database) {
     standard = 1
     is_wide = 0
     if (in_transaction) { refuse("cut", "transaction"); return }
-    sub(/^-reuse-previous=[a-z]+[ \t]+/, "", text)
-    if (kind == "" || text == "") return
-    database = substr(text, 1, 1) == "\"" ? identifier(text) : text
-    if (match(database, /(^|[ \t])dbname[ \t]*=[ \t]*/)) {
-        database = substr(database, RSTART + RLENGTH)
-        if (match(database, /^'([^'\\]|\\.)*'/)) database = substr(database, 2, RLENGTH - 2)
-        database = unescaped(database)
-    }
+    database = connected_database(text)
+    if (kind == "" || database == "") return
     connect_end = size + length($0) + 1
     if (!in_section || (was_open && !is_open)) {
         # Before version 12 it begins a database, if pg_dump's first comment follows.
@@ -461,14 +339,6 @@ function connect(text,    database) {
     if (!is_created) name = database
     body_at = connect_end
     has_body = 1
-}
-
-function unescaped(text,    at, result) {
-    while ((at = index(text, "\\"))) {
-        result = result substr(text, 1, at - 1) substr(text, at + 1, 1)
-        text = substr(text, at + 2)
-    }
-    return result text
 }
 
 # ------------------------------------------------------------------------------------------------------------ COPY data

@@ -174,8 +174,8 @@ def test_parts_side_by_side_restore_the_same(rehearsal: Rehearsal, dump: bytes, 
     started = len((rehearsal.tmp / "psql").read_text().splitlines())
     (rehearsal.tmp / "psql").unlink()
     rehearsal.assert_nothing_left()
-    # One for the globals, one that counts the database postgres, the rest restored.
-    assert started - 2 == processors
+    # One that counts the database postgres, the rest restored. (The globals do not stop at an error.)
+    assert started - 1 == processors
     assert counted(outcome)["app"]["public", "filler"] == 2000
     assert outcome.result["copied_rows"] == outcome.result["rows"]
 
@@ -212,7 +212,7 @@ def test_what_no_transaction_can_hold_is_restored_without(rehearsal: Rehearsal, 
     ):
         rehearsal.put(text)
         outcome = run(rehearsal, drill_sections=sections(text), drill_settings=settings).check()
-        assert f": {code}: " in outcome.log and "trying again without" in outcome.log
+        assert f": {code}: " in outcome.log and "trying again" in outcome.log
         assert "many" in counted(outcome)
 
 

@@ -80,7 +80,7 @@ MESSAGES = [
 ]  # fmt: skip
 DRILL_MESSAGES = [
     ('ERROR:  42710: role "boss" already exists', "superuser (the boss) is not the superuser in the backup"),
-    ('ERROR:  42710: extension "role" already exists', "Read the message above"),
+    ('ERROR:  42710: extension "role" already exists', "another version"),
     ('ERROR:  42704: type "locale" does not exist', "empty search_path"),
     ("ERROR:  42883: function set_locale(role) does not exist", "empty search_path"),
     ('ERROR:  42P01: relation "extension" does not exist', "empty search_path"),
@@ -98,11 +98,11 @@ DRILL_MESSAGES = [
     ('ERROR:  42704: unrecognized configuration parameter "vacuum_defer_cleanup_age"', "does not accept that setting"),
     ('ERROR:  22023: invalid value for parameter "x": "role"', "that value of a setting"),
     ('ERROR:  23505: could not create unique index "locale_key"', "the constraint that the message names"),
-    ("ERROR:  XX000: cache lookup failed for locale", "Read the message above"),
+    ("ERROR:  XX000: cache lookup failed for locale", "internal error"),
 ]
 _ADVISE = r"""
 work=/nowhere step=$3 superuser='the boss' server_version=18
-for file in output process postgres psql restore_advice drill_restore; do . "$1/$file.sh"; done
+for file in output process postgres psql restore_advice; do . "$1/$file.sh"; done
 "$4" "$(psql_error "$2")"
 """
 
