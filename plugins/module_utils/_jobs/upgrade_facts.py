@@ -88,7 +88,8 @@ def _facts(objects: Mapping[str, list[dict[str, Any]]]) -> UpgradeFacts:
     databases = {part["name"]: part for part in objects["part"] if part["kind"] == "database"}
     seconds = [part["seconds"] for part in objects["part"] if part.get("seconds") is not None]
     return UpgradeFacts(
-        live_version=live.get("version") or image.get("dump_version"),
+        # Distributors add the version of their package.
+        live_version=str(live.get("version") or image.get("dump_version") or "").partition(" ")[0] or None,
         dump_seconds=round(float(sum(seconds)), 1) if seconds else None,
         reserved_roles=tuple(live.get("reserved_roles") or ()),
         unknown_settings=tuple(image.get("unknown_settings") or ()),

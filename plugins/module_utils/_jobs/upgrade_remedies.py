@@ -18,18 +18,25 @@ _NEW_DUMP = (
 )
 
 
+def without_severity(message: str) -> str:
+    """The message without `ERROR: ` and the SQLSTATE that may follow."""
+    return _SEVERITY.sub("", message)
+
+
 @dataclass(frozen=True)
 class Incompatibility:
     """An error and its remedy: `message` is a pattern that it begins with.
 
     `since` is the first major version that reports it, None if the version does not matter; `remedy` may have the
-    groups of `message` in it, and `target`, the new version.
+    groups of `message` in it, and `target`, the new version. An error that `names_cause` is never a consequence of
+    another one.
     """
 
     since: int | None
     sqlstates: str
     message: str
     remedy: str
+    names_cause: bool = True
 
     def remedy_for(self, sqlstate: str, message: str, source: int | None, target: int | None) -> str | None:
         """The remedy if the error is this one; None otherwise, or if the server of the dump had it already."""
@@ -37,7 +44,7 @@ class Incompatibility:
             return None
         if self.since is not None and ((source or 0) >= self.since or (target or self.since) < self.since):
             return None
-        match = re.match(self.message, _SEVERITY.sub("", message))
+        match = re.match(self.message, without_severity(message))
         if match is None:
             return None
         return self.remedy.format(*match.groups(), target=target or "in the image")
@@ -78,20 +85,21 @@ INCOMPATIBILITIES = (
         r'unrecognized configuration parameter "([^"]*)"',
         "PostgreSQL {target} does not have this setting: reset it in the live server (ALTER DATABASE or ALTER ROLE ... "
         'RESET "{0}"). If it is one of an extension, the image must load its library.',
+        names_cause=False,
     ),
     Incompatibility(
         14,
         "22023",
-        r'invalid value for parameter "password_encryption": "(?:on|off|true|false|yes|no|1|0)"',
+        r'invalid value for parameter "password_encryption"',
         "Since PostgreSQL 14 the value is a method: in the live server, SET password_encryption TO 'scram-sha-256' (or "
         "'md5', for clients that cannot do better) with ALTER ROLE or ALTER DATABASE, or RESET it.",
     ),
     Incompatibility(
         None,
         "22023",
-        r"(?:invalid value for )?parameter ",
-        "PostgreSQL {target} does not accept the value of this setting: change or reset it in the live server (ALTER "
-        "DATABASE or ALTER ROLE).",
+        r'(?:invalid value for )?parameter "?([A-Za-z0-9_.]+)',
+        "PostgreSQL {target} does not accept the value of the setting {0}: change or reset it in the live server "
+        "(ALTER DATABASE or ALTER ROLE).",
     ),
     # Roles and names
     Incompatibility(
@@ -105,6 +113,13 @@ INCOMPATIBILITIES = (
         "42939",
         r'unacceptable (schema|tablespace) name "([^"]*)"',
         'Names that begin with pg_ are reserved: rename the {0} "{1}" in the live server.',
+    ),
+    Incompatibility(
+        19,
+        "22023",
+        r"(role|database|tablespace) name ",
+        "PostgreSQL 19 does not accept line breaks in the name of a {0}: ALTER ... RENAME TO another name in the live "
+        "server.",
     ),
     Incompatibility(
         16,
@@ -212,25 +227,29 @@ INCOMPATIBILITIES = (
         "22023 42704 58P01",
         r"(?:invalid|unrecognized|could not create) (?:LC_\w+|\w+)? ?locale|locale .* is not",
         "Use an image that has the locale, or generate it there. Another locale changes the order of text.",
+        names_cause=False,
     ),
     Incompatibility(
         None,
         "42601",
         r"syntax error at or near",
         "If the object has a name that has become a reserved word, such as that of a column: rename it. " + _NEW_DUMP,
+        names_cause=False,
     ),
 )
 
 
-def remedy_of(sqlstate: str | None, message: str, source: int | None, target: int | None) -> str | None:
+def remedy_of(
+    sqlstate: str | None, message: str, source: int | None, target: int | None, *, only_causes: bool = False
+) -> str | None:
     """The remedy for an error of an upgrade from one major version to another; None if it is not a known one."""
-    return next(_remedies(sqlstate or "", message, source, target), None)
+    return next(_remedies(sqlstate or "", message, source, target, only_causes), None)
 
 
-def _remedies(sqlstate: str, message: str, source: int | None, target: int | None) -> Iterator[str]:
+def _remedies(sqlstate: str, message: str, source: int | None, target: int | None, only_causes: bool) -> Iterator[str]:
     for each in INCOMPATIBILITIES:
         remedy = each.remedy_for(sqlstate, message, source, target)
-        if remedy is not None:
+        if remedy is not None and (each.names_cause or not only_causes):
             yield remedy
 
 

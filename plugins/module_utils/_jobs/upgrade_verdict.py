@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from .upgrade_remedies import REMOVED_FUNCTIONS, remedy_of
+from .upgrade_remedies import REMOVED_FUNCTIONS, remedy_of, without_severity
 
 # The steps of a drill that an upgrade has, too.
 _RESTORE_STEPS = ("globals", "restore")
@@ -49,6 +49,7 @@ def upgrade_verdict(result: Mapping[str, Any]) -> dict[str, Any]:
     """
     facts = result.get("upgrade") or {}
     versions = facts.get("live_version"), result.get("server_version")
+    result = {**result, "errors": _with_causes(result, versions)}
     items = [
         *_extensions(result),
         *_errors(result, versions),
@@ -115,6 +116,23 @@ def _major(version: str | None) -> int | None:
     return int(match[0]) if match else None
 
 
+def _with_causes(result: Mapping[str, Any], versions: tuple[str | None, str | None]) -> list[dict[str, Any]]:
+    """The errors, those whose cause is known to be another version as causes.
+
+    A drill takes what is missing after a CREATE EXTENSION that failed for a consequence of that.
+    """
+    return [
+        {**error, "follows": None, "advice": None} if _is_cause(error, versions) else dict(error)
+        for error in result.get("errors") or ()
+    ]
+
+
+def _is_cause(error: Mapping[str, Any], versions: tuple[str | None, str | None]) -> bool:
+    source, target = map(_major, versions)
+    remedy = remedy_of(error.get("sqlstate"), error.get("message") or "", source, target, only_causes=True)
+    return error.get("follows") is not None and remedy is not None
+
+
 # Extensions
 
 
@@ -131,7 +149,10 @@ def _extensions(result: Mapping[str, Any]) -> Iterator[Item]:
         error = errors.get((database, name), {})
         of_error = {"sqlstate": error.get("sqlstate"), "follow_ups": _follow_ups(result, error)}
         if available is None:
-            message = error.get("message") or f"the image lacks the extension {name} (the live server has {version})"
+            message = (
+                without_severity(error.get("message") or "")
+                or f"the image lacks the extension {name} (the live server has {version})"
+            )
             remedy = _remedy_for_extension(name, result)
             yield Item("extension", True, message, remedy, database, f"extension {name}", **of_error)
         elif version is not None and _is_older(available, version):
@@ -170,24 +191,35 @@ def _is_older(version: str, other: str) -> bool:
 
 
 def _errors(result: Mapping[str, Any], versions: tuple[str | None, str | None]) -> Iterator[Item]:
-    """One item for each cause; PostgreSQL repeats the error of a setting in each session."""
+    """One item for each cause: several statements about an object may fail, and each session repeats a setting."""
     reported = {
         (extension["database"], extension["name"])
         for extension in result.get("extensions") or ()
         if extension.get("image_version") is None
     }
     causes: dict[tuple[Any, ...], Item] = {}
-    for error in result.get("errors") or ():
+    for error in sorted(result.get("errors") or (), key=lambda error: error.get("object") is None):
         database = error.get("database")
         if error.get("follows") is not None or (database, _name_of_extension(error)) in reported:
             continue
-        message, sqlstate = error.get("message") or "", error.get("sqlstate")
-        remedy = remedy_of(sqlstate, message, *map(_major, versions)) or error.get("advice") or _READ_MESSAGE
-        item = Item("error", True, message, remedy, database, error.get("object"), sqlstate, _follow_ups(result, error))
-        key = (database, item.object, sqlstate, message)
-        if key in causes:
-            item = replace(item, follow_ups=item.follow_ups + causes[key].follow_ups)
-        causes[key] = item
+        message, sqlstate = without_severity(error.get("message") or ""), error.get("sqlstate")
+        remedy = remedy_of(sqlstate, message, *map(_major, versions))
+        # A COPY names the columns of its table, too.
+        place = database, re.sub("^rows of ", "", error.get("object") or message)
+        known = [key for key in causes if key[:2] == place and remedy in {None, key[2]}]
+        if error.get("object") is None and remedy is not None:
+            # pg_dump sets what is set for the database, too.
+            known += [key for key in causes if key[0] == database and key[1].startswith("database ")]
+        if known:
+            first = causes[known[0]]
+            more = _follow_ups(result, error) + (message != first.message)
+            causes[known[0]] = replace(first, follow_ups=first.follow_ups + more)
+            continue
+        advice = remedy or error.get("advice") or _READ_MESSAGE
+        follow_ups = _follow_ups(result, error)
+        causes[(*place, remedy)] = Item(
+            "error", True, message, advice, database, error.get("object"), sqlstate, follow_ups
+        )
     yield from causes.values()
 
 

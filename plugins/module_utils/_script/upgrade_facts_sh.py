@@ -13,9 +13,10 @@ TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files
 # shellcheck disable=SC2329 # run_group calls the step by name
 
-# report_upgrade_facts: prints JSON lines, from the manifest (`live_server`, and a `part` for each one that was dumped) and
+# report_upgrade_facts: prints JSON lines if the drill is for an upgrade ($POSTGRES_BACKUP_DRILL_UPGRADE), from the manifest (`live_server`, and a `part` for each one that was dumped) and
 # from the temporary server (`image_server`, and an `image_database` for each database). Nothing fails because of them.
 report_upgrade_facts() {
+    [ -n "${POSTGRES_BACKUP_DRILL_UPGRADE:-}" ] || return 0
     live_server={}
     if [ "$(tail -n 1 "$file.json" 2>/dev/null)" = ']}' ]; then
         live_server=$(sed -n 's/^"server":\({.*}\),$/\1/p' "$file.json")
@@ -37,7 +38,7 @@ step_upgrade_facts() {
     PGOPTIONS="$PGOPTIONS -c search_path=pg_catalog -c standard_conforming_strings=on -c statement_timeout=1min" PGCLIENTENCODING=UTF8
     export PGOPTIONS PGCLIENTENCODING
     upgrade_sql_of_server | feed_psql postgres 2>/dev/null >"$data/upgrade_facts"
-    echo 'SELECT datname FROM pg_database WHERE datallowconn ORDER BY datname' | feed_psql postgres 2>/dev/null >"$data/upgraded"
+    echo "SELECT datname FROM pg_database WHERE datallowconn AND datname <> '$INTERMEDIATE_NAME' ORDER BY datname" | feed_psql postgres 2>/dev/null >"$data/upgraded"
     while IFS= read -r database; do
         upgrade_sql_of_database | feed_psql "$database" 2>/dev/null
     done <"$data/upgraded" >>"$data/upgrade_facts"
