@@ -33,6 +33,8 @@ count_part() {
     export database
     query_drill "SELECT oid FROM pg_catalog.pg_database WHERE datname = '$(printf '%s' "$database" | sed "s/'/''/g")'" >"$folder/oid"
     oid=$(cat "$folder/oid")
+    count_path=$part_path
+    if [ -e "$folder/needs" ]; then count_path=$(cut -f 1 "$folder/needs"); fi
     step_drill_count "$folder/count.err" && [ -n "$oid" ] || { rm -f "$data/counted.$oid"; return; }
     # The rows of each COPY, if it is known which it was, and the rows of INSERT.
     awk -v tags="$folder/tags" '
@@ -47,7 +49,15 @@ count_part() {
 # step_drill_count: "ENCODING x", then for each table "t SCHEMA NAME ROWS TREE PART", with "e" if it belongs to an extension.
 # TREE is the same number for all tables of one partition tree, 0 for others; PART is root, branch, leaf, or none.
 step_drill_count() {
-    PGOPTIONS="$PGOPTIONS -c search_path=pg_catalog" feed_psql "$database" >"$data/counted.$oid" 2>"${1:-$work/count.err}" <<'SQL'
+    {
+        # The expression of an index may need the path that the restore needed.
+        printf '\\o /dev/null\n%s\n\\o\n' "$(search_path_statement "pg_catalog${count_path:+, $count_path}")"
+        count_sql
+    } | feed_psql "$database" >"$data/counted.$oid" 2>"${1:-$work/count.err}"
+}
+
+count_sql() {
+    cat <<'SQL'
 \pset fieldsep ' '
 SELECT 'ENCODING', getdatabaseencoding();
 WITH RECURSIVE partitions AS (
