@@ -164,10 +164,12 @@ def test_extensions(awk: str) -> None:
         'CREATE EXTENSION "uuid-ossp";\n'
     )
     section = (HEAD + text).encode()
-    found = facts(section, awk)["extension"]
-    assert [fields[1:3] for fields in found] == [[b"timescaledb", b'"a b"'], [b"uuid-ossp", b""]]
-    assert [section[int(fields[3]) :][:17] for fields in found] == [b"CREATE EXTENSION "] * 2
-    assert [section[: int(fields[0])].splitlines()[-1][:16] for fields in found] == [b"CREATE EXTENSION"] * 2
+    found = facts(section, awk)
+    assert [fields[1:] for fields in found["extension"]] == [[b"timescaledb", b'"a b"'], [b"uuid-ossp", b""]]
+    assert [section[int(fields[0]) :][:17] for fields in found["create_extension"]] == [b"CREATE EXTENSION "] * 2
+    assert [section[: int(fields[0])].splitlines()[-1][:16] for fields in found["extension"]] == [
+        b"CREATE EXTENSION"
+    ] * 2
 
 
 GLOBALS = """CREATE ROLE owner;

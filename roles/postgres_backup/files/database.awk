@@ -19,8 +19,8 @@
 #   standard on|off               * standard_conforming_strings of the body
 #   body OFFSET                   * the first byte after the last \connect that belongs to the database's own statements
 #   search_path OFFSET LENGTH     * the statement that makes the search_path empty, without its newline
-#   extension OFFSET NAME SCHEMA BEGIN   * OFFSET is where the line after its CREATE EXTENSION begins; SCHEMA as the text
-#                                 quotes it; BEGIN is where that statement begins
+#   create_extension OFFSET NAME  * where its CREATE EXTENSION begins
+#   extension OFFSET NAME SCHEMA  * OFFSET is where the line after its CREATE EXTENSION begins; SCHEMA as the text quotes it
 #   about OFFSET LENGTH           a statement of the body about the database itself, which names it; with its newline
 #   extension_part OFFSET LENGTH NAME   a statement, with its COPY data, of an extension in -v late="NAME SCHEMA ..."
 #   role NAME                     each role that the text needs, once
@@ -91,7 +91,11 @@ state == BETWEEN && standard && !is_wide && /^INSERT INTO / {
     size += length($0) + 1
     # What lies behind the statement is known now.
     if (part_name != "") { if (!in_copy) print_part(part_name); part_name = "" }
-    if (extension_name != "") { printf "extension\t%.0f\t%s\t%s\t%.0f\n", size, extension_name, extension_schema, begins; extension_name = "" }
+    if (extension_name != "") {
+        printf "create_extension\t%.0f\t%s\n", begins, extension_name
+        printf "extension\t%.0f\t%s\t%s\n", size, extension_name, extension_schema
+        extension_name = ""
+    }
 }
 
 END {

@@ -194,7 +194,8 @@ def test_drill_is_removed_when_not_asked_for() -> None:
     expression = "{{ __postgres_backup_unwanted }}"
     policy = ("NetworkPolicy", "postgres-backup")
     server = ("NetworkPolicy", "postgres-backup-server")
-    assert names(evaluate(expression)) == [("CronJob", DRILL), policy, server]
+    script = ("ConfigMap", f"{DRILL}-script")
+    assert names(evaluate(expression)) == [("CronJob", DRILL), script, policy, server]
     assert names(evaluate(expression, postgres_backup_network_policy=True, **SCHEDULED)) == [server]
 
 

@@ -60,17 +60,20 @@ def test_every_object_has_the_labels_and_its_namespace() -> None:
         assert made["metadata"]["labels"] == {
             "app.kubernetes.io/name": "postgres",
             "app.kubernetes.io/instance": "postgres-backup",
-            "app.kubernetes.io/component": "drill" if made["metadata"]["name"].endswith("-drill") else "backup",
+            "app.kubernetes.io/component": "drill" if "-drill" in made["metadata"]["name"] else "backup",
             "app.kubernetes.io/part-of": "home-lab",
         }
 
 
-def test_the_config_map_holds_the_script_without_its_comments() -> None:
-    (config_map,) = (made for made in objects() if made["kind"] == "ConfigMap")
-    files = files_of("run", "list", "prune", "drill", "_drill_prepare", "_drill_record")
-    assert config_map["data"] == {name: without_comments((ROLE / "files" / name).read_text()) for name in files}
-    assert {"backup.sh", "run.sh", "drill.sh", "sections.awk"} < config_map["data"].keys()
-    assert "restore.sh" not in config_map["data"]
+def test_the_config_maps_hold_the_script_without_its_comments() -> None:
+    """Each CronJob has what its commands need."""
+    (run, drill) = (made for made in objects(postgres_backup_drill_schedule="@weekly") if made["kind"] == "ConfigMap")
+    for config_map, commands in ((run, ("run", "list", "prune")), (drill, ("drill", "_drill_prepare", "_drill_record"))):
+        names = files_of(*commands)
+        assert config_map["data"] == {name: without_comments((ROLE / "files" / name).read_text()) for name in names}
+    assert {"backup.sh", "run.sh", "sections.awk"} < run["data"].keys()
+    assert {"backup.sh", "drill.sh", "sections.awk"} < drill["data"].keys()
+    assert {"drill.sh", "restore.sh"}.isdisjoint(run["data"])
 
 
 def test_the_schedule_of_the_defaults() -> None:
