@@ -126,7 +126,7 @@ def _suite(name: str) -> str:
 def _packages(name: str) -> tuple[str, ...]:
     programs: tuple[str, ...] = (name,)
     if _suite(name) == "experimental":
-        # apt installs nothing from there unless it is told to.
+        # apt prefers other suites.
         version = name.removeprefix("postgresql-")
         programs = tuple(f"{each}/experimental" for each in (name, f"postgresql-client-{version}", "libpq5"))
     return (*programs, "libnss-wrapper", "locales", "mawk")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What a restore drill with another image reports for an upgrade besides errors: lines of files/upgrade_facts.sh."""
+"""What a restore drill with another image reports for an upgrade: lines that files/upgrade_facts.sh prints."""
 
 from __future__ import annotations
 

@@ -261,7 +261,7 @@ class RemovedFunction:
     instead: str
 
 
-# From pg_proc of PostgreSQL 13 to 19. PostgreSQL does not look at the bodies of functions when a dump is restored.
+# From pg_proc of PostgreSQL 13 to 19. PostgreSQL does not check the bodies of functions when a dump is restored.
 REMOVED_FUNCTIONS = {
     "currtid": RemovedFunction(14, "currtid2"),
     "pg_start_backup": RemovedFunction(15, "pg_backup_start"),

@@ -204,9 +204,9 @@ def _errors(result: Mapping[str, Any], versions: tuple[str | None, str | None]) 
             continue
         message, sqlstate = without_severity(error.get("message") or ""), error.get("sqlstate")
         remedy = remedy_of(sqlstate, message, *map(_major, versions))
-        # A COPY names the columns of its table, too.
-        place = database, re.sub("^rows of ", "", error.get("object") or message)
-        known = [key for key in causes if key[:2] == place and remedy in {None, key[2]}]
+        name = error.get("object") or message
+        # At the end of the name: the object itself, or the rows of a table, whose COPY names its columns, too.
+        known = [key for key in causes if key[0] == database and name.endswith(key[1]) and remedy in {None, key[2]}]
         if error.get("object") is None and remedy is not None:
             # pg_dump sets what is set for the database, too.
             known += [key for key in causes if key[0] == database and key[1].startswith("database ")]
@@ -217,7 +217,7 @@ def _errors(result: Mapping[str, Any], versions: tuple[str | None, str | None]) 
             continue
         advice = remedy or error.get("advice") or _READ_MESSAGE
         follow_ups = _follow_ups(result, error)
-        causes[(*place, remedy)] = Item(
+        causes[database, name, remedy] = Item(
             "error", True, message, advice, database, error.get("object"), sqlstate, follow_ups
         )
     yield from causes.values()

@@ -8,7 +8,7 @@ from __future__ import annotations
 TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# What a drill with another image reports for an upgrade, besides its errors.
+# What a drill with another image reports for an upgrade, in addition to its errors.
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files
 # shellcheck disable=SC2329 # run_group calls the step by name

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The record of the last restore drill, `<name>.last-drill.json`: what it tells besides its state and reason.
+"""The record of the last restore drill, `<name>.last-drill.json`: its errors, and what it needed.
 
 The record is a file on the volume: fields that are missing or of another form are taken for empty.
 """

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What backup_info says of the last drill besides its state."""
+"""The errors and the needs of the last drill, as backup_info reports them."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def test_of_many_causes_some_are_named() -> None:
 
 
 def test_what_the_drill_needed_and_left_out() -> None:
-    need = {"database": "netbox", "object": "trigger t", "search_path": "public", "cure": "ALTER FUNCTION f"}
+    need = {"database": "netbox", "object": "trigger t", "search_path": "public", "cure": "ALTER f"}
     left_out = {"database": "app", "object": "materialized view m", "reason": "no network"}
     notes = [*drill_notes({"backup": "b-1", "needs": [need], "left_out": [left_out]})]
     assert notes == [
-        "the last restore drill restored database netbox, trigger t of b-1 only with search_path=public. ALTER FUNCTION f",
+        "the last restore drill restored database netbox, trigger t of b-1 only with search_path=public. ALTER f",
         "the last restore drill of b-1 left out database app, materialized view m: no network",
     ]
 
