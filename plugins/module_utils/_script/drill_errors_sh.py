@@ -17,7 +17,7 @@ MAX_ERRORS=50
 # keep_errors: reads the messages of psql, with each statement that failed (ECHO errors), and appends a line for each error to
 # $folder/errors: SQLSTATE, object, and message, separated by tabs. Writes the COPY statements among them to $folder/bad, and
 # how many errors there were in addition to $folder/more. Left out: objects that --clean drops and that do not exist, and what
-# psql says about rows of a COPY that could not begin.
+# psql prints about rows of a COPY that could not begin.
 keep_errors() {
     rm -f "$folder"/error.* "$folder"/statement.*
     awk -v folder="$folder" -v most="$MAX_ERRORS" '

@@ -17,20 +17,24 @@ TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 check_extensions() {
     extensions='' settings='' missing_extensions=''
     [ -s "${work}/extensions" ] || return 0
-    query_drill "SELECT 'library', setting FROM pg_catalog.pg_config WHERE name = 'PKGLIBDIR' UNION ALL SELECT name, default_version FROM pg_catalog.pg_available_extensions" \
-        >"$work/available" || fail "the extensions of the image cannot be listed" "$(psql_error "$work/query.err")" "Read the message."
-    library_folder=$(sed -n "s/^library$TAB//p" "$work/available" | head -n 1)
+    library_folder=$(query_drill "SELECT setting FROM pg_catalog.pg_config WHERE name = 'PKGLIBDIR'")
+    # One broken control file in the image, and none can be listed.
+    query_drill 'SELECT name, default_version FROM pg_catalog.pg_available_extensions' >"$work/available" || {
+        warn "the extensions of the image cannot be listed, and are not compared with those of the backup: $(psql_error "$work/query.err")"
+        awk -F "$TAB" -v OFS="$TAB" '{ print $1, "-" }' "$work/extensions" >"$work/available"
+    }
     # Each line: NAME VERSION DATABASES IMAGE_VERSION, the two versions - where they are not known.
     awk -F "$TAB" -v OFS="$TAB" '
         # Whether the version `a` is older than `b`: by their numbers.
         function is_older(a, b,    i, n, x, y) {
+            if (a == "-" || b == "-") return 0
             split(a, x, /[^0-9]+/)
             n = split(b, y, /[^0-9]+/)
             for (i = 1; i <= n; i++) if (x[i] + 0 != y[i] + 0) return x[i] + 0 < y[i] + 0
             return 0
         }
         FILENAME ~ /available$/ { version[$1] = $2; next }
-        { print $1, $2, $4, (($1 in version) ? version[$1] : "-"), (!($1 in version) ? "missing" : $2 != "-" && is_older(version[$1], $2) ? "older" : "fits") }
+        { print $1, $2, $4, (($1 in version) ? version[$1] : "-"), (!($1 in version) ? "missing" : is_older(version[$1], $2) ? "older" : "fits") }
     ' "$work/available" "$work/extensions" >"$work/compared"
     extensions=$(awk -F "$TAB" '
         function value(text) { return text == "-" ? "null" : "\"" text "\"" }

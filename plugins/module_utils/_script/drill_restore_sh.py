@@ -69,7 +69,7 @@ restore_databases() {
     mark_restored
 }
 
-# fail_with_errors: fails with the first cause, and says how many other errors there are.
+# fail_with_errors: fails with the first cause and the number of the other errors.
 fail_with_errors() {
     report_upgrade_facts
     others=''

@@ -107,7 +107,6 @@ write_termination_message() {
         message=$(
             skipped='[]' invalid='[]' server_databases=null warnings='"cut: see the log"' server_warnings='' failed_list='' last_reason=null recovered_from=null \
                 error_list='' needs='' left_out='' extensions='' settings=''
-            error_list='' needs='' left_out='' extensions='' settings=''
             "$2" "$3"
         )
     fi

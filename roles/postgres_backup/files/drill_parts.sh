@@ -189,17 +189,26 @@ create_part() {
 }
 
 # part_begin SEARCH_PATH: writes the body's beginning with the changes for this try, and sets `part_cut` to where it ends; writes
-# first.sql and last.sql, what comes before and after the body.
+# before.sql and after.sql, the SQL to run before and after the body.
 part_begin() {
     part_cut=$part_body
     : >"$folder/edits"
     SEARCH_PATH=$1 awk -F "$TAB" -v folder="$folder" '
         $1 == "search_path" && ENVIRON["SEARCH_PATH"] != "" { print $2, $3, folder "/path.sql" }
-        $1 == "extension" { print $2, 0, folder "/" $3 ".extension" }' "$folder/facts" | sort -n | while read -r edit_offset edit_bytes edit_file; do
+        $1 == "extension" { print $2, 0, folder "/" $3 ".extension" }
+        $1 == "create_extension" { print $2, 0, folder "/" $3 ".create" }' "$folder/facts" | sort -n | while read -r edit_offset edit_bytes edit_file; do
         case $edit_file in
             */path.sql) search_path_statement "$1" >"$edit_file" ;;
-            *) edit_name=${edit_file##*/}
-                extension_before "${edit_name%.extension}" "$(schema_of "${edit_name%.extension}")" >"$edit_file" ;;
+            *)
+                edit_name=${edit_file##*/}
+                edit_name=${edit_name%.*}
+                case $edit_file in
+                    *.extension) extension_before "$edit_name" "$(schema_of "$edit_name")" ;;
+                    *)
+                        edit_version=''
+                        ! needs_same_version "$edit_name" || edit_version=$(version_of "$edit_name")
+                        [ -z "$edit_version" ] || create_same_version "$edit_name" "$(schema_of "$edit_name")" "$edit_version" ;;
+                esac >"$edit_file" ;;
         esac
         [ ! -s "$edit_file" ] || printf '%s %s %s\n' "$edit_offset" "$edit_bytes" "$edit_file"
     done >"$folder/edits"
@@ -208,20 +217,21 @@ part_begin() {
         part_cut=$(tail -n 1 "$folder/edits" | awk '{ printf "%.0f", $1 + $2 }')
         tail -c "+$((part_body + 1))" "$folder/text" | head -c $((part_cut - part_body)) | edit_text "$folder/edits" "$part_body" >"$folder/begin.sql"
     fi
-    {
-        NAME=$part_name awk -F "$TAB" '$4 == ENVIRON["NAME"] && $2 != "-" { print $1, $2, $3 }' "$work/extensions" | while read -r edit_name edit_version edit_schema; do
-            create_same_version "$edit_name" "$edit_schema" "$edit_version"
-        done
-        echo "SET client_encoding = 'UTF8';"
-        text_for "$POSTGRES_BACKUP_DRILL_BEFORE_SQL"
-        echo
-    } >"$folder/before.sql"
+    { echo "SET client_encoding = 'UTF8';"; text_for "$POSTGRES_BACKUP_DRILL_BEFORE_SQL"; echo; } >"$folder/before.sql"
     {
         sed -n "s/^extension${TAB}[0-9]*$TAB//p" "$folder/facts" | while IFS=$TAB read -r edit_name edit_schema; do extension_after "$edit_name" "$edit_schema"; done
         echo "SET client_encoding = 'UTF8';"
         text_for "$POSTGRES_BACKUP_DRILL_AFTER_SQL"
         echo
     } >"$folder/after.sql"
+}
+
+# version_of EXTENSION: prints its version in the live server, nothing if it is not known or the image does not have it: then
+# the image's own is created, and what does not fit is an error.
+version_of() {
+    PART=$part_name awk -F "$TAB" -v name="$1" '$1 == name && $4 == ENVIRON["PART"] && $2 != "-" { print $2 }' "$work/extensions" | while read -r edit_version; do
+        query_drill "SELECT version FROM pg_catalog.pg_available_extension_versions WHERE name = '$1' AND version = '$edit_version'"
+    done
 }
 
 schema_of() { awk -F "$TAB" -v name="$1" '$1 == "extension" && $3 == name { print $4 }' "$folder/facts"; }

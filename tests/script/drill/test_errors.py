@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 
-"""`backup.sh drill` returns every error at once, with its database, object, SQLSTATE and cause, and no values of rows."""
+"""`backup.sh drill` returns every error at once, with its database, object, SQLSTATE and cause, without values."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.dump import truth
 
 from ..support.programs import Programs
 from ..support.rehearsal import NAME, Rehearsal, counted
-from ..support.sandbox import Outcome, Sandbox
 from ..support.sample import literal
+from ..support.sandbox import Outcome, Sandbox
 from ..support.server import PASSWORD, Server
 from ..support.workspace import Workspace
 
@@ -40,7 +40,9 @@ CREATE TABLE fine AS SELECT generate_series(1, 10) AS n;
 @pytest.fixture(scope="module")
 def text(template: Server, workspace: Workspace) -> bytes:
     with template.clone(workspace.directory("errors", mode=0o777)) as server:
-        server.sql("CREATE ROLE reader; CREATE DATABASE app STRATEGY file_copy; CREATE DATABASE fine STRATEGY file_copy;")
+        server.sql(
+            "CREATE ROLE reader; CREATE DATABASE app STRATEGY file_copy; CREATE DATABASE fine STRATEGY file_copy;"
+        )
         server.sql(SQL, "app")
         server.sql("CREATE TABLE t AS SELECT generate_series(1, 5) AS n; GRANT SELECT ON t TO reader;", "fine")
         server.sql("ALTER DATABASE fine SET work_mem = '5MB';")
@@ -48,7 +50,7 @@ def text(template: Server, workspace: Workspace) -> bytes:
 
 
 def planted(text: bytes) -> bytes:
-    """Errors of all kinds: in a role, a setting of a database, a type, a row, a reference, and what follows from them."""
+    """Errors of all kinds: in a role, a setting of a database, a type, a row, an index, and what follows from them."""
     for old, new in (
         (b"CREATE ROLE reader;", b"CREATE ROLE reader;\nALTER ROLE reader SET no_such_setting TO '1';"),
         (b"SET work_mem TO '5MB'", b"SET no_such_parameter TO '5MB'"),
@@ -82,7 +84,9 @@ def test_all_errors_at_once(rehearsal: Rehearsal, text: bytes, has_manifest: boo
         ("app", "index public.parts_amount", "42704"),
     }
     # The table, its rows, its key, the view and the reference follow from the type.
-    (cause,) = (error["number"] for error in errors if error["object"] == "type public.colour" and error["follows"] is None)
+    (cause,) = (
+        error["number"] for error in errors if error["object"] == "type public.colour" and error["follows"] is None
+    )
     following = {error["object"] for error in errors if error["follows"] == cause}
     assert {"table public.things", "rows of table public.things", "view public.reds"} <= following
     assert "constraint things_pkey on public.things" in following
@@ -172,17 +176,33 @@ def test_rows_are_compared_by_table(rehearsal: Rehearsal, text: bytes) -> None:
     assert NAME in outcome.result["backup"]
 
 
+def test_extensions_that_cannot_be_listed_are_not_compared(rehearsal: Rehearsal, text: bytes) -> None:
+    """As with one control file that cannot be read."""
+    rehearsal.put_with_manifest(text, extensions={"app": [{"name": "x", "version": "1", "schema": "public"}]})
+    rehearsal.shim("psql", 'case $* in *pg_available_extensions*) exit 1 ;; esac\nexec $real "$@"')
+    outcome = rehearsal.run("drill").check()
+    assert any("cannot be listed" in warning for warning in outcome.result["warnings"])
+
+
 def test_extensions_that_the_image_lacks(rehearsal: Rehearsal, fresh_server: Server) -> None:
     fresh_server.sql("CREATE DATABASE app STRATEGY file_copy; CREATE DATABASE shop STRATEGY file_copy;")
     for name in ("app", "shop"):
         fresh_server.sql("CREATE EXTENSION hstore; CREATE TABLE t (h hstore);", name)
-    text = truth.dump(fresh_server, "pg_dumpall").replace(b"EXTENSION IF NOT EXISTS hstore", b"EXTENSION IF NOT EXISTS nothing")
-    extensions = [{"name": "nothing", "version": "1.0", "schema": "public"}, {"name": "plpgsql", "version": "99.1", "schema": "pg_catalog"}]
+    text = truth.dump(fresh_server, "pg_dumpall").replace(
+        b"EXTENSION IF NOT EXISTS hstore", b"EXTENSION IF NOT EXISTS nothing"
+    )
+    extensions = [
+        {"name": "nothing", "version": "1.0", "schema": "public"},
+        {"name": "plpgsql", "version": "99.1", "schema": "pg_catalog"},
+    ]
     rehearsal.put_with_manifest(text, extensions={"app": extensions, "shop": extensions[:1]})
     outcome = rehearsal.run("drill").check(2)
     assert 'the image lacks the extensions nothing ("app", "shop")' in outcome.result["reason"]
     assert any("older" in warning and "plpgsql" in warning for warning in outcome.result["warnings"])
-    listed = {(item["database"], item["name"], item["version"]): item["image_version"] for item in outcome.result["extensions"]}
+    listed = {
+        (item["database"], item["name"], item["version"]): item["image_version"]
+        for item in outcome.result["extensions"]
+    }
     assert listed["app", "nothing", "1.0"] is None and listed["app", "plpgsql", "99.1"] == "1.0"
     errors = errors_of(outcome)
     assert [error["object"] for error in errors if error["follows"] is None] == ["extension nothing"] * 2

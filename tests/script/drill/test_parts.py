@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from plugins.module_utils._dump.dump_reader import DumpReader
 from tests.dump import truth
 
 from ..support.programs import Programs, root_filesystem, wrap
@@ -100,7 +99,11 @@ def old_server(workspace: Workspace) -> Iterator[Server]:
 def test_a_second_try_on_an_old_server(offline: Sandbox, old_server: Server) -> None:
     rehearsal = Rehearsal.of(offline, old_server.programs)
     second_try(
-        rehearsal, old_server, FUNCTION_INDEX, "index public.region_plain", "ALTER FUNCTION plain SET search_path = public"
+        rehearsal,
+        old_server,
+        FUNCTION_INDEX,
+        "index public.region_plain",
+        "ALTER FUNCTION plain SET search_path = public",
     )
 
 
