@@ -43,8 +43,12 @@ def make_backup(
     without: Mapping[str, str] | None = None,
     left_out: bool = False,
     details: Mapping[str, Any] | None = None,
+    extensions: Mapping[str, list[dict[str, str]]] | None = None,
 ) -> BackupParts:
-    """A backup of pg_dumpall's text; `without` names databases that failed, with the reason. `details` are added."""
+    """A backup of pg_dumpall's text; `without` names databases that failed, with the reason. `details` are added.
+
+    `extensions` are those of the databases: name, version and schema.
+    """
     failed = dict(without or {})
     reader = DumpReader()
     reader.feed(text)
@@ -85,7 +89,8 @@ def make_backup(
             }
             file, whole = file + member, whole + piece
         if kind == "database":
-            part |= {"owner": "postgres", "encoding": "UTF8", "extensions": [], "statements": []}
+            part |= {"owner": "postgres", "encoding": "UTF8", "statements": []}
+            part["extensions"] = (extensions or {}).get(str(database_name), [])
         parts.append(part)
     summary = {
         "format": 1,

@@ -12,10 +12,17 @@ short_description: Restore a backup into a temporary server and compare row coun
 version_added: 1.0.0
 description:
   - Restores a backup into a temporary server in the pod of a Job, directly from the volume, which is mounted read-only.
-    The drill stops at the first error. It counts the rows of every table and compares them, then the Job is deleted.
+    It counts the rows of every table and compares them, then the Job is deleted. Nothing of the backup passes through
+    the machine that runs Ansible.
+  - A backup with a manifest is restored database by database, as many in parallel as there are processors.
+  - The drill does not stop at an error; it returns all of them. If a database restores only with a C(search_path),
+    the drill finds that out and reports it. What needs a network, such as a materialized view over a foreign table, is
+    left out and reported.
+  - C(shared_preload_libraries) and other settings that known extensions need are set by themselves.
   - The pod uses the image of the CronJob, has no credentials of the live server, and stores its data in an emptyDir.
     The NetworkPolicy of the role isolates it from the network, if the cluster's network plugin enforces it.
-  - Without O(contents), the rows are compared with the numbers that COPY and INSERT reported.
+  - Without O(contents), the rows are compared with the numbers that COPY and INSERT reported, of a backup with a
+    manifest table by table.
   - Roles, their passwords and the settings of databases are restored too, but only in the pod.
 options:
   backup:
@@ -36,7 +43,7 @@ options:
     description:
       - The sha256 that the backup must have. If it differs, nothing is restored.
       - With this option, O(contents) is known to belong to this backup, and its offsets of the databases can be used.
-        The databases are then restored in parallel on all available processors.
+        The databases of a backup without a manifest are then restored in parallel on all available processors.
     type: str
   size_limit:
     description:
@@ -52,9 +59,36 @@ options:
     default: false
   settings:
     description:
-      - PostgreSQL settings of the temporary server, such as C(shared_preload_libraries) if an extension needs it.
+      - PostgreSQL settings of the temporary server, such as C(shared_preload_libraries) if an extension needs it. They
+        replace those that the drill sets for known extensions.
     type: dict
     default: {}
+  image:
+    description:
+      - The image of the temporary server, instead of the CronJob's, such as that of a newer version of PostgreSQL. It
+        needs the programs of a PostgreSQL server, a shell, and gzip, pigz or igzip.
+    type: str
+    version_added: 1.1.0
+  search_path:
+    description:
+      - For databases by their name, the C(search_path) with which they are restored, instead of the empty one of dumps.
+      - Without it, the drill tries the database's own setting, or C(public) and the schemas of its extensions, if an
+        error may be due to the empty one.
+    type: dict
+    default: {}
+    version_added: 1.1.0
+  before_sql:
+    description:
+      - For databases by their name, SQL to run before their objects are restored, for extensions that need it.
+    type: dict
+    default: {}
+    version_added: 1.1.0
+  after_sql:
+    description:
+      - For databases by their name, SQL to run after their objects were restored, in the same transaction.
+    type: dict
+    default: {}
+    version_added: 1.1.0
   superuser:
     description:
       - Name of the bootstrap superuser of the server that was dumped. Only needed for backups not created by this
@@ -103,8 +137,14 @@ EXAMPLES = r"""
     sha256: "{{ fetched.sha256 }}"
     contents: "{{ fetched.contents }}"
     size_limit: 40Gi
-    settings:
-      shared_preload_libraries: timescaledb
+
+- name: Check that the backup restores into a newer version of PostgreSQL
+  homelab.postgres_backup.restore_drill:
+    namespace: data
+    name: postgres-backup
+    image: postgres:19
+    search_path:
+      netbox: public
 """
 
 RETURN = r"""
@@ -154,6 +194,94 @@ rows:
   description: Number of rows that were counted in all databases.
   type: int
   returned: always
+errors:
+  description: The errors of PostgreSQL, at most 50, causes first, without values of rows. RV(msg) counts all.
+  type: list
+  elements: dict
+  returned: always
+  version_added: 1.1.0
+  contains:
+    number:
+      description: Counts from 1.
+      type: int
+    database:
+      description: The database; null for the roles and other globals.
+      type: str
+    object:
+      description: What could not be restored, such as C(index public.i); null if it is not known.
+      type: str
+    sqlstate:
+      description: The error code of PostgreSQL; null for an error of psql.
+      type: str
+    message:
+      description: The error.
+      type: str
+    advice:
+      description: What can be done about it.
+      type: str
+    follows:
+      description: The number of the error from which this one follows; null if it is a cause.
+      type: int
+needs:
+  description: Databases that restored only with a C(search_path). A restore into the live server needs it, too.
+  type: list
+  elements: dict
+  returned: always
+  version_added: 1.1.0
+  contains:
+    database:
+      description: The name of the database.
+      type: str
+    search_path:
+      description: The C(search_path) with which it restored.
+      type: str
+    object:
+      description: The first object that could not be restored without it.
+      type: str
+    cure:
+      description: What to change in the live database so that it is not needed.
+      type: str
+left_out:
+  description: What the temporary server could not restore without a network, which is not a failure.
+  type: list
+  elements: dict
+  returned: always
+  version_added: 1.1.0
+  contains:
+    database:
+      description: The name of the database.
+      type: str
+    object:
+      description: What was left out, such as C(materialized view public.m).
+      type: str
+    reason:
+      description: The error of PostgreSQL.
+      type: str
+extensions:
+  description: The extensions of each database, if the backup has a manifest.
+  type: list
+  elements: dict
+  returned: always
+  version_added: 1.1.0
+  contains:
+    database:
+      description: The name of the database.
+      type: str
+    name:
+      description: The name of the extension.
+      type: str
+    version:
+      description: Its version in the live server; null if it is not known.
+      type: str
+    image_version:
+      description: Its default version in the image; null if the image lacks it.
+      type: str
+settings:
+  description: The settings that the drill added for these extensions, each as C(name = value).
+  type: list
+  elements: str
+  returned: always
+  version_added: 1.1.0
 seconds:
   description: How long each step took.
   type: dict
@@ -204,6 +332,8 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.dril
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.drill_report import (
     Expected,
     compare,
+    describe_errors,
+    parse_errors,
     parse_report,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_outcome import (
@@ -231,9 +361,27 @@ ARGUMENTS: dict[str, Any] = {
     "in_memory": {"type": "bool", "default": False},
     "settings": {"type": "dict", "default": {}},
     "superuser": {"type": "str"},
+    "image": {"type": "str"},
+    "search_path": {"type": "dict", "default": {}},
+    "before_sql": {"type": "dict", "default": {}},
+    "after_sql": {"type": "dict", "default": {}},
     "timeout": {"type": "str", "default": "6h"},
 }
-REQUEST_OPTIONS = ("backup", "size_limit", "in_memory", "settings", "superuser", "timeout", "directory")
+REQUEST_OPTIONS = (
+    "backup",
+    "size_limit",
+    "in_memory",
+    "settings",
+    "superuser",
+    "timeout",
+    "directory",
+    "image",
+    "search_path",
+    "before_sql",
+    "after_sql",
+)
+# Lists of the script's result that the module returns as they are.
+_LISTS = ("needs", "left_out", "extensions", "settings")
 EMPTY_RESULT: dict[str, Any] = {
     "changed": False,
     "backup": None,
@@ -243,6 +391,8 @@ EMPTY_RESULT: dict[str, Any] = {
     "missing_databases": [],
     "tables": 0,
     "rows": 0,
+    "errors": [],
+    **{name: [] for name in _LISTS},
     "seconds": {},
     "compared": False,
     "failures": [],
@@ -260,12 +410,17 @@ def to_result(outcome: JobOutcome, end: JobEnd, expected: Expected | None) -> di
         "sha256": script_result.get("sha256"),
         "server_version": script_result.get("server_version"),
         "missing_databases": script_result.get("missing_databases") or (list(expected.missing) if expected else []),
+        "errors": parse_errors(end.log),
+        **{name: script_result.get(name) or [] for name in _LISTS},
         "seconds": script_result.get("seconds") or {},
         "duration_seconds": end.duration_seconds,
         **({"warnings": script_result["warnings"]} if script_result.get("warnings") else {}),
         **outcome.failure(),
     }
     if outcome.message is not None:
+        if result["errors"]:
+            total = max(len(result["errors"]), int(script_result.get("errors") or 0))
+            result["msg"] += f"\nAll causes:\n{describe_errors(result['errors'], total)}"
         return result
     report = parse_report(end.log, script_result.get("tables"))
     result |= {

@@ -13,6 +13,7 @@ from ..errors import ExpectationError
 from ..units import parse_duration, parse_size
 from .drill_report import BUILTIN_DATABASES
 from .job_templates import PREFIX
+from .octal_lines import octal_lines
 from .volume_jobs import DRILL, VolumeWork
 
 # The data directory of the temporary server.
@@ -27,6 +28,8 @@ _MOST_TABLES_IN_A_TRANSACTION = 5000
 # As PostgreSQL names settings (src/backend/utils/misc/guc.c, valid_custom_variable_name), without the rare $.
 _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _VARIABLE_BYTES = 32 * 4096 - 100
+# As Kubernetes trims and rejects them: no blanks.
+_IMAGE = re.compile(r"[!-~]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -36,6 +39,7 @@ class DrillRequest:
 
     `size_limit` is a Kubernetes quantity, `timeout` a duration; `node` is where the pod must run; `sections` are the
     offset, length and body's offset in bytes of each database's section of the text, if they are known for this backup.
+    `image` replaces that of the CronJob. `search_path`, `before_sql` and `after_sql` have a text for each database.
     """
 
     backup: str | None = None
@@ -47,6 +51,10 @@ class DrillRequest:
     directory: str | None = None
     node: str | None = None
     sections: tuple[tuple[int, int, int], ...] = ()
+    image: str | None = None
+    search_path: Mapping[str, Any] = field(default_factory=dict)
+    before_sql: Mapping[str, Any] = field(default_factory=dict)
+    after_sql: Mapping[str, Any] = field(default_factory=dict)
 
 
 def sections(contents: Mapping[str, Any]) -> tuple[tuple[int, int, int], ...]:
@@ -81,6 +89,8 @@ def drill_work(request: DrillRequest, job: str) -> VolumeWork:
             raise ExpectationError(f"{name}: expected a name in one line, found {text!r}")
     if request.backup is not None and "/" in request.backup:
         raise ExpectationError(f"backup: expected the name of a backup on the volume, found a path, {request.backup}")
+    if request.image is not None and not _IMAGE.fullmatch(request.image):
+        raise ExpectationError(f"image: expected the name of an image, such as postgres:18, found {request.image!r}")
     limit = _named("size_limit", parse_size, request.size_limit)
     seconds = _named("timeout", parse_duration, request.timeout).total_seconds()
     return VolumeWork(
@@ -94,6 +104,9 @@ def drill_work(request: DrillRequest, job: str) -> VolumeWork:
             f"{PREFIX}DRILL_SUPERUSER": request.superuser or "",
             f"{PREFIX}DRILL_SETTINGS": settings_text(request.settings),
             f"{PREFIX}DRILL_SECTIONS": _sections_text(request.sections),
+            f"{PREFIX}DRILL_SEARCH_PATH": _by_database("search_path", request.search_path),
+            f"{PREFIX}DRILL_BEFORE_SQL": _by_database("before_sql", request.before_sql),
+            f"{PREFIX}DRILL_AFTER_SQL": _by_database("after_sql", request.after_sql),
             f"{PREFIX}DRILL_DATA": DATA,
             f"{PREFIX}DRILL_SIZE_LIMIT": str(limit),
             f"{PREFIX}TIME_LIMIT": request.timeout,
@@ -108,7 +121,17 @@ def drill_work(request: DrillRequest, job: str) -> VolumeWork:
         mounts=({"name": _DATA_VOLUME, "mountPath": DATA},),
         # initdb rejects a user id without an entry in the passwd file.
         passwd=True,
+        image=request.image,
     )
+
+
+def _by_database(option: str, texts: Mapping[str, Any]) -> str:
+    for name, text in texts.items():
+        if not isinstance(text, str) or not text or "\0" in text:
+            raise ExpectationError(f"{option}: expected a text for the database {name!r}, found {text!r}")
+        if option == "search_path" and _CONTROL.search(text):
+            raise ExpectationError(f"{option}: expected a search_path in one line for the database {name!r}")
+    return str(_named(option, octal_lines, {str(name): text for name, text in texts.items()}))
 
 
 def _sections_text(parts: tuple[tuple[int, int, int], ...]) -> str:
@@ -117,7 +140,7 @@ def _sections_text(parts: tuple[tuple[int, int, int], ...]) -> str:
     return text if len(text) < _VARIABLE_BYTES else ""
 
 
-def _named(option: str, parse: Any, text: str) -> Any:
+def _named(option: str, parse: Any, text: Any) -> Any:
     try:
         return parse(text)
     except ExpectationError as error:

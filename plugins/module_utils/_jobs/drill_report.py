@@ -114,6 +114,44 @@ def _incomplete(expected: str, found: int) -> DrillError:
     )
 
 
+_ERROR_KEYS = ("number", "database", "object", "sqlstate", "message", "advice", "follows")
+
+
+def parse_errors(lines: Iterable[str]) -> list[dict[str, Any]]:
+    """The errors among the lines of a drill's log, of which the script prints at most 50.
+
+    `number` counts from 1, causes first; `database` is None for the globals; `follows` is the number of the error's
+    cause, or None. Lines of other versions are ignored: the reason of the drill names the first error, too.
+    """
+    errors = []
+    for line in lines:
+        if not is_object(line) or '"error"' not in line:
+            continue
+        try:
+            item = json.loads(line)
+        except ValueError:
+            continue
+        if item.get("type") == "error" and isinstance(item.get("number"), int):
+            errors.append({key: item.get(key) for key in _ERROR_KEYS})
+    return errors
+
+
+def describe_errors(errors: Iterable[Mapping[str, Any]], total: int) -> str:
+    """The causes with their advice, one each; the message of a failed drill continues with them. `total` counts all."""
+    causes = [error for error in errors if error["follows"] is None]
+    lines = []
+    for error in causes[:_NAMED]:
+        place = f"database '{error['database']}'" if error["database"] is not None else "roles and other globals"
+        named = f", {error['object']}" if error["object"] else ""
+        lines.append(f"  {place}{named}: {error['message']}\n    what to do: {error['advice']}")
+    if len(causes) > _NAMED:
+        lines.append(f"  and {len(causes) - _NAMED} more causes")
+    others = total - len(causes)
+    if others > 0:
+        lines.append(f"  {others} other errors, most of which follow from these")
+    return "\n".join(lines)
+
+
 # ------------------------------------------------------------------------------------------------------- comparison
 
 

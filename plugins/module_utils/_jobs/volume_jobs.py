@@ -39,8 +39,8 @@ class VolumeWork:
     writable; `node` is where the pod must run; `variables` are added to the CronJob's POSTGRES_BACKUP_*; `credentials`
     keeps the rest of the container's environment and its mounts; `sources` has variables as Kubernetes has them (value
     or valueFrom), which replace the CronJob's; `volumes` and `mounts` are added to the pod and to its containers;
-    `passwd` adds a passwd file that names the container's user id; a reader then waits for `stay_seconds`, so that more
-    can be read.
+    `passwd` adds a passwd file that names the container's user id; `image` replaces the CronJob's; a reader then waits
+    for `stay_seconds`, so that more can be read.
     """
 
     kind: str
@@ -57,6 +57,7 @@ class VolumeWork:
     passwd: bool = False
     volumes: tuple[Object, ...] = ()
     mounts: tuple[Object, ...] = ()
+    image: str | None = None
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def _container(mount: BackupMount, cronjob: str, script: Mapping[str, str], work
     others = [other for other in mount.container.get("volumeMounts", []) if other != mount.mount]
     container = {
         "name": work.kind,
-        "image": mount.container["image"],
+        "image": work.image or mount.container["image"],
         "command": ["/bin/sh", "-c", _boot(script), "backup.sh"],
         "args": list(work.words),
         "env": [{"name": name, **source} for name, source in environment.items()],

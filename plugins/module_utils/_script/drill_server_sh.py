@@ -47,8 +47,12 @@ SETTINGS
     if [ "$image_major" -ge 12 ]; then echo "wal_init_zero = off"; fi
     # A login trigger of the restored databases must not prevent counting.
     if [ "$image_major" -ge 17 ]; then echo "event_triggers = off"; fi
-    printf '%s\n' "$POSTGRES_BACKUP_DRILL_SETTINGS" | sed -n \
-        -e "s/'/''/g" -e 's/\\/\\\\/g' -e "s/^ *\([A-Za-z_][A-Za-z0-9_.]*\) *= *\(.*\)\$/\1 = '\2'/p"
+    printf '%s\n' "$POSTGRES_BACKUP_DRILL_SETTINGS" | setting_lines
+}
+
+# setting_lines: copies lines "name = value" as postgresql.conf has them.
+setting_lines() {
+    sed -n -e "s/'/''/g" -e 's/\\/\\\\/g' -e "s/^ *\([A-Za-z_][A-Za-z0-9_.]*\) *= *\(.*\)\$/\1 = '\2'/p"
 }
 
 # make_server: creates and starts the temporary server, and waits until it accepts connections.
@@ -68,6 +72,11 @@ make_server() {
     case $POSTGRES_BACKUP_DRILL_SETTINGS in *maintenance_work_mem*) ;; *) PGOPTIONS="$PGOPTIONS -c maintenance_work_mem=64MB" ;; esac
     [ "$image_major" -lt 17 ] || PGOPTIONS="$PGOPTIONS -c event_triggers=off"
     export PGOPTIONS
+    start_server
+}
+
+# start_server: starts the temporary server, and waits until it accepts connections.
+start_server() {
     start_group drill_server
     server_group=$group
     tries=0
@@ -109,6 +118,8 @@ step_drill_initdb() {
 }
 
 step_drill_server() {
+    # A foreign server cannot be reached from here: libpq must not wait long for it.
+    export PGCONNECT_TIMEOUT=5
     exec postgres -D "$data/pgdata" >"$data/server.log" 2>&1
 }
 

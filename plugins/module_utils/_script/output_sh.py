@@ -101,11 +101,12 @@ write_termination_message() {
     [ -e "$POSTGRES_BACKUP_TERMINATION_LOG" ] || return 0
     message=$1
     if [ ${#message} -gt "$TERMINATION_MESSAGE_BYTES" ]; then
-        message=$(skipped='[]' invalid='[]' server_databases=null warnings='"cut: see the log"' server_warnings=''; "$2" "$3")
+        message=$(skipped='[]' invalid='[]' server_databases=null warnings='"cut: see the log"' server_warnings='' error_list='' extensions=''; "$2" "$3")
     fi
     if [ ${#message} -gt "$TERMINATION_MESSAGE_BYTES" ]; then
         message=$(
-            skipped='[]' invalid='[]' server_databases=null warnings='"cut: see the log"' server_warnings='' failed_list='' last_reason=null recovered_from=null
+            skipped='[]' invalid='[]' server_databases=null warnings='"cut: see the log"' server_warnings='' failed_list='' last_reason=null recovered_from=null \
+                error_list='' needs='' left_out='' extensions='' settings=''
             "$2" "$3"
         )
     fi

@@ -13,6 +13,8 @@ DRILL_PAUSE_SECONDS=2
 read_drill_configuration() {
     : "${POSTGRES_BACKUP_DRILL_BACKUP:=}" "${POSTGRES_BACKUP_DRILL_SUPERUSER:=}" "${POSTGRES_BACKUP_DRILL_SETTINGS:=}"
     : "${POSTGRES_BACKUP_DRILL_DATA:=/drill}" "${POSTGRES_BACKUP_DRILL_RESULT:=}" "${POSTGRES_BACKUP_DRILL_SECTIONS:=}"
+    # Lines of a database's name and a text, both in octal numbers for printf %b.
+    : "${POSTGRES_BACKUP_DRILL_SEARCH_PATH:=}" "${POSTGRES_BACKUP_DRILL_BEFORE_SQL:=}" "${POSTGRES_BACKUP_DRILL_AFTER_SQL:=}"
     case $POSTGRES_BACKUP_DRILL_BACKUP in
         */*) config_error "POSTGRES_BACKUP_DRILL_BACKUP: expected a backup's file name, found '$POSTGRES_BACKUP_DRILL_BACKUP'" ;;
     esac
@@ -33,7 +35,8 @@ read_drill_configuration() {
 drill() {
     step=prepare step_began=$(now_epoch) step_seconds='' step_group='' watch_group='' server_group='' data=''
     started=$(now_iso) reason=null warnings='' backup='' bytes='' sha256='' server_version=''
-    databases=0 missing_databases='' tables=0 rows=0 copied_rows=0 can_heal=null ended_by='' in_transactions=yes intermediate=no hash_checked=no
+    databases=0 missing_databases='' tables=0 rows=0 copied_rows=0 can_heal=null ended_by='' hash_checked=no
+    errors=0 error_list='' needs='' left_out='' extensions='' settings=''
     : "${POSTGRES_BACKUP_DRILL_RESULT:=}"
     keep_streams
     on_failure=end_failed_drill
@@ -48,15 +51,19 @@ drill() {
     PGHOST=$work PGPORT=5432 PGDATABASE=postgres
     # The server would read the last of these, too (src/backend/utils/misc/guc.c, InitializeGUCOptionsFromEnvironment).
     unset PGPASSWORD PGPASSFILE PGSERVICE PGSSLMODE PGOPTIONS PGCLIENTENCODING
-    export PGHOST PGPORT PGDATABASE data file sha256 POSTGRES_BACKUP_DRILL_SECTIONS
+    export PGHOST PGPORT PGDATABASE data file sha256 POSTGRES_BACKUP_DRILL_SECTIONS POSTGRES_BACKUP_DRILL_SEARCH_PATH \
+        POSTGRES_BACKUP_DRILL_BEFORE_SQL POSTGRES_BACKUP_DRILL_AFTER_SQL
     start_group drill_watch "$$" "$time_limit_seconds" "$data" "$POSTGRES_BACKUP_DRILL_SIZE_LIMIT"
     watch_group=$group
     mkdir -m 0700 "$data" 2>"$work/mkdir.err" || fail "no folder for the data" "$(cat "$work/mkdir.err")" \
         "Mount a folder at $POSTGRES_BACKUP_DRILL_DATA that this user id ($(id -u)) can write to."
     inspect_dump
+    has_plan=no has_second_plan=no
+    ! plan_by_manifest || has_plan=yes
     end_step prepare
     step=initdb
     make_server
+    check_extensions
     end_step initdb
     step=globals
     restore_globals
@@ -65,6 +72,7 @@ drill() {
     restore_databases
     end_step restore
     step=count
+    report_upgrade_facts
     count_rows
     check_text
     end_step count
@@ -204,7 +212,7 @@ check_hash() {
 # check_text: fails if the text is not one complete dump: psql also restores two dumps in one file if they create
 # different databases. Backups of a run were verified by it, and backups with contents by the module that read them.
 check_text() {
-    [ -z "$POSTGRES_BACKUP_DRILL_SECTIONS" ] && ! head -n 1 "$work/head" | grep -q '^-- Backup made by homelab.postgres_backup ' || return 0
+    [ "$has_plan" = no ] && [ -z "$POSTGRES_BACKUP_DRILL_SECTIONS" ] && ! head -n 1 "$work/head" | grep -q '^-- Backup made by homelab.postgres_backup ' || return 0
     find_damage
     [ -z "$damage" ] || fail_for_good "the backup is not one complete dump" "$backup: $damage" \
         "Run the drill with another backup. Do not rely on a copy of this one, even if its checksum file matches."
@@ -284,6 +292,8 @@ drill_result() {
     printf ',"signal":%s' "$(json_or_null "$ended_by")"
     printf ',"backup":%s,"bytes":%s,"sha256":%s,"seconds":{%s},"server_version":%s' "$(json_or_null "$backup")" \
         "${bytes:-null}" "$(json_or_null "$sha256")" "$step_seconds" "$(json_or_null "$server_version")"
+    printf ',"errors":%s,"error_list":[%s],"needs":[%s],"left_out":[%s],"extensions":[%s],"settings":[%s]' \
+        "$errors" "$error_list" "$needs" "$left_out" "$extensions" "$settings"
     printf ',"databases":%s,"missing_databases":%s,"tables":%s,"rows":%s,"copied_rows":%s,"can_heal":%s,"warnings":[%s],"script_version":"%s"}' \
         "$databases" "${missing_databases:-[]}" "$tables" "$rows" "$copied_rows" "$can_heal" "$warnings" "$VERSION"
 }
@@ -304,6 +314,7 @@ end_failed_drill() {
 drill_prepare() {
     step_seconds='' warnings='' started=$(now_iso) reason=null backup='' bytes='' sha256='' server_version=''
     databases=0 missing_databases='' tables=0 rows=0 copied_rows=0 can_heal=null ended_by=''
+    errors=0 error_list='' needs='' left_out='' extensions='' settings=''
     read_configuration
     passwd=${TMPDIR:-/tmp}/passwd
     if ! message=$( { cat /etc/passwd 2>/dev/null || :; } >"$passwd" && chmod 0644 "$passwd" 2>&1); then

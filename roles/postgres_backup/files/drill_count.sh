@@ -7,22 +7,49 @@
 
 # count_rows: prints every table of every database as JSON lines; sets `databases`, `tables`, `rows` and `copied_rows`.
 count_rows() {
-    PGCLIENTENCODING=SQL_ASCII psql --no-psqlrc --no-password --no-align --tuples-only --quiet \
-        --command='SELECT datname FROM pg_catalog.pg_database WHERE datallowconn ORDER BY datname' >"$work/databases" 2>"$work/list.err" ||
-        fail "the restored databases cannot be listed" "$(psql_error "$work/list.err")" "Read the message."
-    while IFS= read -r database <&3; do
-        export database
-        run_group drill_count
-        [ "$step_status" -eq 0 ] || fail "the rows of the database '$(utf8 "$database")' cannot be counted" \
-            "$(psql_error "$work/count.err")" "Read the message: it is from PostgreSQL."
+    query_drill "SELECT oid, datname FROM pg_catalog.pg_database WHERE datallowconn AND datname <> '$INTERMEDIATE_NAME' ORDER BY datname" >"$work/databases" ||
+        fail "the restored databases cannot be listed" "$(psql_error "$work/query.err")" "Read the message."
+    while IFS=$TAB read -r oid database <&3; do
+        export database oid
+        if [ ! -e "$data/counted.$oid" ]; then
+            run_group drill_count
+            [ "$step_status" -eq 0 ] || fail "the rows of the database '$(utf8 "$database")' cannot be counted" \
+                "$(psql_error "$work/count.err")" "Read the message: it is from PostgreSQL."
+        fi
         report_database
     done 3<"$work/databases"
+}
+
+# count_part: counts the rows of the database in the folder's files, as soon as it is restored.
+count_part() {
+    database=$part_database
+    export database
+    oid=$(echo 'SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database();' | part_psql 1 none "$folder/connect.sql" - 2>/dev/null | tail -n 1)
+    count_path=$part_path
+    if [ -e "$folder/needs" ]; then count_path=$(cut -f 1 "$folder/needs"); fi
+    step_drill_count "$folder/count.err" && [ -n "$oid" ] || { rm -f "$data/counted.$oid"; return; }
+    # The rows of each COPY, if it is known which it was, and the rows of INSERT.
+    awk -v tags="$folder/tags" '
+        { copy[++count] = $0 }
+        END {
+            while ((getline line < tags) > 0) if (line ~ /^inserted /) inserted += substr(line, 10); else { rows[++numbers] = line; all += line }
+            printf "total %.0f\n", all + inserted
+            if (numbers == count && !inserted) for (i = 1; i <= count; i++) print rows[i] " " copy[i]
+        }' "$folder/copies" >"$data/copied.$oid"
 }
 
 # step_drill_count: "ENCODING x", then for each table "t SCHEMA NAME ROWS TREE PART", with "e" if it belongs to an extension.
 # TREE is the same number for all tables of one partition tree, 0 for others; PART is root, branch, leaf, or none.
 step_drill_count() {
-    PGOPTIONS="$PGOPTIONS -c search_path=pg_catalog" feed_psql "$database" >"$data/counted" 2>"$work/count.err" <<'SQL'
+    {
+        # The expression of an index may need the path that the restore needed.
+        printf '\\o /dev/null\n%s\n\\o\n' "$(search_path_statement "pg_catalog${count_path:+, $count_path}")"
+        count_sql
+    } | feed_psql "$database" >"$data/counted.$oid" 2>"${1:-$work/count.err}"
+}
+
+count_sql() {
+    cat <<'SQL'
 \pset fieldsep ' '
 SELECT 'ENCODING', getdatabaseencoding();
 WITH RECURSIVE partitions AS (
@@ -46,14 +73,43 @@ GROUP BY statement ORDER BY statement
 SQL
 }
 
-# report_database: prints $data/counted as JSON lines, and compares it with the rows that COPY reported.
+# report_database: prints $data/counted.OID as JSON lines, and compares it with the rows that COPY reported: those of each table,
+# or of each partition tree, if they are known by database ($data/copied.OID), and their sum.
 report_database() {
-    copied=$(awk 'BEGIN { name = ENVIRON["database"] } { n = $1; sub(/^[0-9]+ /, "") } $0 == name { print n; exit }' "$work/copied")
-    awk -v copied="${copied:-0}" -v summary="$work/summary" '
+    [ -e "$data/copied.$oid" ] || awk 'BEGIN { name = ENVIRON["database"] } { n = $1; sub(/^[0-9]+ /, "") } $0 == name { print "total " n; exit }' "$work/copied" >"$data/copied.$oid" 2>/dev/null
+    awk -v copies="$data/copied.$oid" -v summary="$work/summary" -v difference="$work/difference" '
+        function hex_of(text,    i, result) {
+            for (i = 1; i <= length(text); i++) result = result hex[substr(text, i, 1)]
+            return result
+        }
+        # next_name: the identifier at the beginning of `rest`, in hexadecimal numbers.
+        function next_name(    name) {
+            if (!match(rest, /^("([^"]|"")*"|[^ ".(]+)/)) return ""
+            name = substr(rest, 1, RLENGTH)
+            rest = substr(rest, RLENGTH + 1)
+            if (name ~ /^"/) { name = substr(name, 2, length(name) - 2); gsub(/""/, "\"", name) }
+            return hex_of(name)
+        }
+        function compare(shown, expected, counted, is_extension) {
+            if (problem == "" && (counted < expected || (counted > expected && !is_extension)))
+                problem = sprintf("%s: COPY reported %.0f rows, there are %.0f", shown, expected, counted)
+        }
         BEGIN {
-            name = ENVIRON["database"]
             for (i = 1; i < 256; i++) hex[sprintf("%c", i)] = sprintf("%02x", i)
-            for (i = 1; i <= length(name); i++) name_hex = name_hex hex[substr(name, i, 1)]
+            while ((getline copied_line < copies) > 0) {
+                if (copied_line ~ /^total /) { copied = substr(copied_line, 7); continue }
+                number = copied_line + 0
+                rest = copied_line
+                sub(/^[0-9]+ COPY /, "", rest)
+                table = rest
+                schema_hex = next_name()
+                rest = substr(rest, 2)
+                key = schema_hex " " next_name()
+                copy_rows[key] += number
+                shown[key] = "the table " substr(table, 1, length(table) - length(rest))
+                knows_tables = 1
+            }
+            name_hex = hex_of(ENVIRON["database"])
         }
         $1 == "ENCODING" { encoding = $2; next }
         NF == 6 {
@@ -62,20 +118,40 @@ report_database() {
             tables++
             if ($1 == "e") extension += $4
             else rows += $4
+            key = $2 " " $3
+            if (key in copy_rows) { matched++; of = shown[key] }
+            else of = "a table that the dump does not fill"
+            if (tree == "") { alone[++singles] = key; label[key] = of; counted[key] = $4; kind[key] = $1 }
+            else {
+                tree_copied[$5] += copy_rows[key]
+                tree_counted[$5] += $4
+                if ($1 == "e") tree_kind[$5] = "e"
+                if (!($5 in tree_label) || key in copy_rows && copy_rows[key]) tree_label[$5] = of " and the other tables of its partition tree"
+            }
+            if (!copy_rows[key]) delete copy_rows[key]
+            else is_matched[key] = 1
         }
         END {
             printf "{\"type\":\"database\",\"name_hex\":\"%s\",\"encoding\":\"%s\",\"tables\":%d,\"rows\":%.0f,\"copied_rows\":%.0f,\"extension_rows\":%.0f}\n",
                 name_hex, encoding, tables, rows, copied, extension
             for (i = 1; i <= count; i++) print line[i]
-            printf "%d %.0f %.0f\n", tables, rows, extension > summary
+            # Names in another encoding than that of the database do not match.
+            for (key in copy_rows) if (copy_rows[key] && !(key in is_matched)) knows_tables = 0
+            if (knows_tables) {
+                for (i = 1; i <= singles; i++) compare(label[alone[i]], copy_rows[alone[i]], counted[alone[i]], kind[alone[i]] == "e")
+                for (tree in tree_copied) compare(tree_label[tree], tree_copied[tree], tree_counted[tree], tree in tree_kind)
+            }
+            printf "%d %.0f %.0f %.0f\n", tables, rows, extension, copied > summary
+            printf "%s", problem > difference
         }
-    ' "$data/counted"
-    read -r database_tables database_rows extension_rows <"$work/summary"
+    ' "$data/counted.$oid"
+    read -r database_tables database_rows extension_rows copied <"$work/summary"
+    difference=$(cat "$work/difference")
     # Of the tables of an extension, a dump contains only the rows that users added.
-    if [ "${copied:-0}" -lt "$database_rows" ] || [ "${copied:-0}" -gt $((database_rows + extension_rows)) ]; then
+    if [ -n "$difference" ] || [ "$copied" -lt "$database_rows" ] || [ "$copied" -gt $((database_rows + extension_rows)) ]; then
         fail_for_good "the restored rows do not match the dump" \
-            "the database '$(utf8 "$database")': COPY reported ${copied:-0} rows, the database has $database_rows" \
+            "the database '$(utf8 "$database")': COPY reported $copied rows, the database has $database_rows${difference:+; $(utf8 "$difference")}" \
             "Check for rules, triggers or policies that change what is written, and restore the backup by hand to find the cause."
     fi
-    databases=$((databases + 1)) tables=$((tables + database_tables)) rows=$((rows + database_rows)) copied_rows=$((copied_rows + ${copied:-0}))
+    databases=$((databases + 1)) tables=$((tables + database_tables)) rows=$((rows + database_rows)) copied_rows=$((copied_rows + copied))
 }

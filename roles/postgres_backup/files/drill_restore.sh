@@ -14,24 +14,83 @@ restore_globals() {
     if [ "$(fact tablespaces)" -gt 0 ]; then echo 'SET allow_in_place_tablespaces = on;' >"$work/first.sql"; fi
     clear_stages
     run_group drill_globals
-    [ "$step_status" -eq 0 ] || drill_sql_failed globals "the roles and other globals cannot be restored"
+    kill -0 "$server_group" 2>/dev/null || fail_server_stopped "the temporary server stopped during the restore"
 }
 
+# step_drill_globals: restores the globals without stopping at an error.
 step_drill_globals() {
     {
-        cat "$work/first.sql" "$data/globals.restore"
-        echo 'ALTER ROLE CURRENT_USER SUPERUSER LOGIN;' # whatever its attributes are in the backup
-    } | stage globals feed_psql postgres >/dev/null
+        printf 'ALTER ROLE CURRENT_USER SUPERUSER LOGIN;\n' # whatever its attributes are in the backup
+        printf '%s\n' "CREATE DATABASE \"$INTERMEDIATE_NAME\" TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C';"
+    } >"$work/last.sql"
+    folder=$data
+    : >"$data/errors"
+    psql --no-psqlrc --no-password --no-align --tuples-only --set=VERBOSITY=verbose --set=ECHO=errors --dbname=postgres \
+        --file="$work/first.sql" --file="$data/globals.restore" --file="$work/last.sql" 2>&1 >/dev/null | keep_errors
 }
 
-# restore_databases: everything after the globals, in as many parallel parts as there are processors if the offsets of the
-# databases in the text are known ($POSTGRES_BACKUP_DRILL_SECTIONS). Each part decompresses the file from its beginning:
-# that costs less than the work of PostgreSQL.
+# restore_databases: everything after the globals. Without a manifest, the text is restored as it is, in as many parallel parts
+# as there are processors if the offsets of the databases in it are known ($POSTGRES_BACKUP_DRILL_SECTIONS). Each part
+# decompresses the file from its beginning: that costs less than the work of PostgreSQL. If that fails, the text is read for the
+# place of each database, and everything is restored again into a new server, database by database, to meet all errors.
 restore_databases() {
+    if [ "$has_plan" = no ]; then
+        first_message=$(head -n 1 "$data/errors" | cut -f 3)
+        if [ -z "$first_message" ] && [ -z "$POSTGRES_BACKUP_DRILL_SEARCH_PATH$POSTGRES_BACKUP_DRILL_BEFORE_SQL$POSTGRES_BACKUP_DRILL_AFTER_SQL" ] && restore_text; then
+            mark_restored
+            return
+        fi
+        log "the text could not be restored as it is${first_message:+: $first_message}; trying again, database by database"
+        find_damage
+        if [ -n "$damage" ]; then
+            [ -n "$first_message" ] || first_message="it is not one complete dump"
+            may_be_the_text "$first_message" || damage=
+        fi
+        [ -z "$damage" ] || fail_for_good "the backup cannot be restored" "$first_message. The reason is in the file: $damage" \
+            "Run the drill with another backup. Do not rely on a copy of this one, even if its checksum file matches."
+        plan_by_text
+        end_server
+        rm -rf "$data/pgdata" "$work"/copied.*
+        make_server
+        check_extensions
+        restore_globals
+    fi
     clear_stages
-    create_intermediate
+    restore_parts
+    gather_errors
+    [ "$errors" -eq 0 ] || fail_with_errors
+    mark_restored
+}
+
+# fail_with_errors: fails with the first cause and the number of the other errors.
+fail_with_errors() {
+    report_upgrade_facts
+    others=''
+    [ "$errors" -eq 1 ] || others=". $((errors - 1)) other errors, of which $((errors - causes)) follow from others, are in the log and the result"
+    case $first_cause in
+        'roles and other globals'*) first_what="the roles and other globals cannot be restored" ;;
+        *) first_what="the backup cannot be restored" ;;
+    esac
+    # Connection, serialization, resources, operator intervention, system errors (PostgreSQL documentation, appendix A).
+    first_status=2
+    case $(sqlstate "$first_error") in 08* | 40* | 53* | 57* | 58030 | XX*) first_status=1 ;; esac
+    fail_with "$first_status" "$first_what" "${missing_extensions:+the image lacks the extensions $missing_extensions. }$first_cause$others" "$first_advice"
+}
+
+# mark_restored: fails if the backup changed, or if the data are too large.
+mark_restored() {
+    # Data that were restored faster than the watch measures.
+    used=$(folder_bytes "$data")
+    [ "$POSTGRES_BACKUP_DRILL_SIZE_LIMIT" -eq 0 ] || [ "${used:-0}" -le "$POSTGRES_BACKUP_DRILL_SIZE_LIMIT" ] || too_large "$used"
+    bytes_now=$(stat -c %s "$file" 2>/dev/null) || fail "the backup can no longer be read" "$backup" \
+        "Check the storage behind the volume; the backup may have been deleted manually or by retention."
+    [ "$bytes_now" = "$bytes" ] || fail "the backup changed while it was restored" "$backup" "Run the drill again."
+}
+
+# restore_text: restores the text as it is; fails, with `first_message`, if psql stops at an error.
+restore_text() {
+    clear_stages
     text_parts "$(nproc 2>/dev/null || echo 1)" >"$work/parts"
-    export in_transactions intermediate
     run_group drill_restore
     # If the decompressor failed, the failure of psql is a consequence.
     case $(stage_status_of expand) in
@@ -49,79 +108,12 @@ restore_databases() {
         esac
     done 3<"$work/parts"
     [ "$step_status" -eq 0 ] || failed=${failed:-feed1}
-    if [ -n "$failed" ]; then
-        if must_not_be_in_transactions "$failed"; then
-            log "cannot be restored in one transaction for each database: $(psql_error "$work/$failed.err"); trying again without"
-            in_transactions=no
-            restore_again
-            return
-        fi
-        if needs_intermediate "$failed"; then
-            log "cannot be restored with a session that changes from one database to the next: $(psql_error "$work/$failed.err"); trying again with an SQL_ASCII database in between"
-            intermediate=yes
-            restore_again
-            return
-        fi
-        drill_sql_failed "$failed" "the backup cannot be restored"
-    fi
-    drop_intermediate
-    cat "$work"/copied.* >"$work/copied"
-    # Data that were restored faster than the watch measures.
-    used=$(folder_bytes "$data")
-    [ "$POSTGRES_BACKUP_DRILL_SIZE_LIMIT" -eq 0 ] || [ "${used:-0}" -le "$POSTGRES_BACKUP_DRILL_SIZE_LIMIT" ] || too_large "$used"
-    bytes_now=$(stat -c %s "$file" 2>/dev/null) || fail "the backup can no longer be read" "$backup" \
-        "Check the storage behind the volume; the backup may have been deleted manually or by retention."
-    [ "$bytes_now" = "$bytes" ] || fail "the backup changed while it was restored" "$backup" "Run the drill again."
-}
-
-# must_not_be_in_transactions STAGE: whether its error may be due to restoring each database in one transaction: too many
-# locks, or a statement that cannot run in one (PostgreSQL documentation, appendix A: 25001, 25P01, 53200, 55P04).
-must_not_be_in_transactions() {
-    [ "$in_transactions" = yes ] || return 1
-    case $(psql_error "$work/$1.err") in
-        *': 25001: '* | *': 25P01: '* | *': 53200: '* | *': 55P04: '*) return 0 ;;
-    esac
+    [ -n "$failed" ] || { cat "$work"/copied.* >"$work/copied"; return 0; }
+    psql_failure "$failed"
+    first_message=$message
+    sleep 1 # a server that crashed may still be there
+    kill -0 "$server_group" 2>/dev/null || fail_server_stopped "the temporary server stopped during the restore"
     return 1
-}
-
-# needs_intermediate STAGE: whether its error may be due to a database whose first statements, in its own encoding, are
-# sent to a session on the previous database, as in pg_dumpall's text: there is no conversion between the two encodings
-# (0A000), or the conversion changed the name, and psql cannot connect to it.
-needs_intermediate() {
-    [ "$intermediate" = no ] || return 1
-    case $(psql_error "$work/$1.err") in
-        *': 0A000: '* | 'error: \connect: '*) ;;
-        *) return 1 ;;
-    esac
-    find_damage
-    [ -z "$damage" ] && awk '
-        $1 == "section" && $5 != "-" && !seen[$5]++ { different++; if ($5 !~ /^(UTF8|SQL_ASCII)$/) needs = 1 }
-        END { exit !(needs && different > 1) }' "$work/sections"
-}
-
-# The database in which each section begins, if necessary: SQL_ASCII accepts every client_encoding and does not convert
-# names.
-INTERMEDIATE_NAME="postgres-backup-drill between databases"
-
-create_intermediate() {
-    [ "$intermediate" = yes ] || return 0
-    echo "CREATE DATABASE \"$INTERMEDIATE_NAME\" TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C';" |
-        stage intermediate feed_psql postgres >/dev/null || drill_sql_failed intermediate "the backup cannot be restored"
-}
-
-drop_intermediate() {
-    [ "$intermediate" = yes ] || return 0
-    echo "DROP DATABASE \"$INTERMEDIATE_NAME\";" | stage intermediate feed_psql postgres >/dev/null ||
-        drill_sql_failed intermediate "the backup cannot be restored"
-}
-
-# restore_again: restores everything again, into a new server.
-restore_again() {
-    end_server
-    rm -rf "$data/pgdata" "$work"/copied.*
-    make_server
-    restore_globals
-    restore_databases
 }
 
 # text_parts NUMBER: prints at most that many parts of similar length, each as "NUMBER OFFSET BYTES"; the last one has 0
@@ -168,27 +160,15 @@ feed_part() {
 
 # transactions OFFSET BYTES: copies that part of the text (0 bytes: to the end of the last known section), with each body
 # in $POSTGRES_BACKUP_DRILL_SECTIONS in one transaction: then COPY writes no WAL (PostgreSQL documentation, "Disable WAL
-# Archival and Streaming Replication"). If necessary, each section begins in the database INTERMEDIATE_NAME.
+# Archival and Streaming Replication").
 transactions() {
-    {
-        [ "$intermediate" = no ] || sed -n 's/^\(section [0-9]*\) .*/\1/p' "$work/sections"
-        printf '%s\n' "$POSTGRES_BACKUP_DRILL_SECTIONS"
-    } | INTERMEDIATE="\\connect \"$INTERMEDIATE_NAME\"" awk -v position="$1" -v bytes="$2" -v in_transactions="$in_transactions" -v intermediate="$intermediate" '
+    printf '%s\n' "$POSTGRES_BACKUP_DRILL_SECTIONS" | awk -v position="$1" -v bytes="$2" '
         BEGIN { last = bytes + 0 ? position + bytes : 1e15 }
-        $1 == "section" { begin[++count] = $2; next }
-        NF == 3 && intermediate == "no" { begin[++count] = $1 }
-        NF == 3 && in_transactions == "yes" && $3 + 0 { body[$1] = $3; end[$1] = $1 + $2 }
-        END {
-            for (i = 1; i <= count; i++) {
-                at = begin[i]
-                if (at + 0 < position + 0 || at + 0 >= last) continue
-                if (intermediate == "yes") { printf "%.0f %s\n", at - position, ENVIRON["INTERMEDIATE"]; position = at }
-                if (!(at in body)) continue
-                printf "%.0f BEGIN;\n%.0f COMMIT;\n", body[at] - position, end[at] - body[at]
-                position = end[at]
-            }
-            if (bytes + 0) printf "%.0f\n", last - position
-        }' >"$work/transactions.$1"
+        NF == 3 && $3 + 0 && $1 + 0 >= position + 0 && $1 + 0 < last {
+            printf "%.0f BEGIN;\n%.0f COMMIT;\n", $3 - position, $1 + $2 - $3
+            position = $1 + $2
+        }
+        END { if (bytes + 0) printf "%.0f\n", last - position }' >"$work/transactions.$1"
     while read -r piece_bytes word <&4; do
         copy_bytes "$piece_bytes" 4<&- || return 1
         [ -z "$word" ] || printf '%s\n' "$word"
@@ -216,28 +196,5 @@ may_be_the_text() {
     case $1 in
         *': 42601: '* | *': 42710: '* | *': 42P0'[4-7]': '* | *': 22'???': '* | *': 25'???': '*) return 0 ;;
         *': '[0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z]': '*) return 1 ;;
-    esac
-}
-
-# drill_sql_failed STAGE WHAT: fails with the error of that stage's psql.
-drill_sql_failed() {
-    message=$(psql_error "$work/$1.err")
-    case $message in
-        '' | *'connection to server'* | *'server closed the connection'* | *'terminating connection'*)
-            sleep 1
-            kill -0 "$server_group" 2>/dev/null || fail_server_stopped "the temporary server stopped during the restore" ;;
-    esac
-    psql_failure "$1"
-    ! may_be_the_text "$message" || {
-        log "the restore failed: $message; reading the dump for the reason"
-        find_damage
-        [ -z "$damage" ] || fail_for_good "$2" "$message. The reason is in the file: $damage" \
-            "Run the drill with another backup. Do not rely on a copy of this one, even if its checksum file matches."
-    }
-    advice=$(drill_advice "$message")
-    # Connection, serialization, resources, operator intervention, system errors (PostgreSQL documentation, appendix A).
-    case $(sqlstate "$message") in
-        '' | 08* | 40* | 53* | 57* | 58* | XX*) fail "$2" "$message" "$advice" ;;
-        *) fail_for_good "$2" "$message" "$advice" ;;
     esac
 }

@@ -98,6 +98,9 @@ def test_a_good_backup_has_no_difference(rehearsal: Rehearsal, trees: dict[str, 
     assert (rows["mixed_plain"], rows["ranges"]) == ((0, 50) if "root" in way else (30, 0))
     assert (rows["detached"], rows["parent"], rows["child"]) == (10, 3, 4)
     assert differences(rehearsal, text, contents) == []
+    # The rows of each tree are compared with COPY's together.
+    rehearsal.put_with_manifest(text)
+    rehearsal.run("drill").check()
 
 
 def without(text: bytes, copy: bytes, number: int = 1) -> bytes:

@@ -9,6 +9,9 @@ import gzip
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
+
+from tests.backup_parts import make_backup
 
 from .programs import Programs
 from .sandbox import Json, Outcome, Sandbox
@@ -62,6 +65,12 @@ class Rehearsal(Sandbox):
             (self.volume / f"{name}.sha256").write_text(f"{hashlib.sha256(data).hexdigest()}  {name}\n")
         give(self.volume, self.uid)
         return path
+
+    def put_with_manifest(self, dump: bytes, name: str = NAME, **options: Any) -> Path:
+        """A backup as a run makes it, with its manifest; the options are those of make_backup."""
+        backup = make_backup(dump, name=name, **options)
+        (self.volume / f"{name}.json").write_text(backup.manifest)
+        return self.put_compressed(backup.file, name)
 
     def assert_nothing_left(self) -> None:
         super().assert_nothing_left()

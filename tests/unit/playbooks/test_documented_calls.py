@@ -59,7 +59,7 @@ BECOMES: dict[str, dict[str, tuple[str, str, Any]]] = {
         "postgres_backup_user_bypass_rls": ("backup_user", "bypass_rls", True),
         "postgres_backup_user_large_objects": ("backup_user", "large_objects", True),
     },
-    "drill": {"postgres_backup_drill_backup": ("backup_fetch", "backup", None)},
+    "drill": {"postgres_backup_drill_backup": ("restore_drill", "backup", None)},
     "restore": {
         "postgres_backup_restore_database": ("restore_database", "database", None),
         "postgres_backup_restore_new_name": ("restore_database", "new_name", "shop"),

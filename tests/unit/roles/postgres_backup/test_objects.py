@@ -68,7 +68,10 @@ def test_every_object_has_the_labels_and_its_namespace() -> None:
 def test_the_config_maps_hold_the_script_without_its_comments() -> None:
     """Each CronJob has what its commands need."""
     (run, drill) = (made for made in objects(postgres_backup_drill_schedule="@weekly") if made["kind"] == "ConfigMap")
-    for config_map, commands in ((run, ("run", "list", "prune")), (drill, ("drill", "_drill_prepare", "_drill_record"))):
+    for config_map, commands in (
+        (run, ("run", "list", "prune")),
+        (drill, ("drill", "_drill_prepare", "_drill_record")),
+    ):
         names = files_of(*commands)
         assert config_map["data"] == {name: without_comments((ROLE / "files" / name).read_text()) for name in names}
     assert {"backup.sh", "run.sh", "sections.awk"} < run["data"].keys()
