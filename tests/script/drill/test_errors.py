@@ -88,12 +88,25 @@ def test_all_errors_at_once(rehearsal: Rehearsal, text: bytes, has_manifest: boo
         error["number"] for error in errors if error["object"] == "type public.colour" and error["follows"] is None
     )
     following = {error["object"] for error in errors if error["follows"] == cause}
-    assert {"table public.things", "rows of table public.things", "view public.reds"} <= following
+    assert {"table public.things", "view public.reds"} <= following
+    assert [error["object"] for error in errors].count("rows of table public.things") == 1
     assert "constraint things_pkey on public.things" in following
     assert "constraint parts_thing_fkey on public.parts" in following
     assert all(error["advice"] and error["message"] for error in errors)
     assert "secret" not in outcome.out + outcome.log
     assert re.search(r"roles and other globals, role reader: .*42704.*other errors", outcome.result["reason"])
+
+
+def test_rows_of_a_table_that_is_missing_are_not_read_as_sql(offline: Sandbox, old_server: Server) -> None:
+    """As psql does before version 18."""
+    rehearsal = Rehearsal.of(offline, old_server.programs)
+    old_server.sql("CREATE DATABASE app;")
+    old_server.sql(SQL, "app")
+    text = truth.dump(old_server, "pg_dumpall")
+    rehearsal.put_with_manifest(text.replace(b"AS ENUM (", b"AS NOTHING ("))
+    errors = errors_of(rehearsal.run("drill").check(2))
+    assert {error["follows"] for error in errors[1:]} == {1}
+    assert {error["sqlstate"] for error in errors[1:]} == {"42704", "42P01"}
 
 
 def test_the_same_text_without_errors(rehearsal: Rehearsal, text: bytes) -> None:

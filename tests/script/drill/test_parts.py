@@ -6,17 +6,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
 from tests.dump import truth
 
-from ..support.programs import Programs, root_filesystem, wrap
+from ..support.programs import Programs
 from ..support.rehearsal import NAME, Rehearsal, counted
 from ..support.sandbox import Sandbox
 from ..support.server import Server
-from ..support.workspace import Workspace
 
 
 @pytest.fixture
@@ -108,15 +106,8 @@ def test_a_second_try_with_a_search_path(
     second_try(rehearsal, fresh_server, sql, thing, cure)
 
 
-@pytest.fixture
-def old_server(workspace: Workspace) -> Iterator[Server]:
-    """Of PostgreSQL 13: from 17 on, no search_path of the session helps an index."""
-    programs = wrap(workspace.show(root_filesystem("13")), "13", workspace.directory("postgresql-13"))
-    with Server(programs, workspace.directory("server-13", mode=0o777)).create() as running:
-        yield running
-
-
 def test_a_second_try_on_an_old_server(offline: Sandbox, old_server: Server) -> None:
+    """From PostgreSQL 17 on, no search_path of the session helps an index."""
     rehearsal = Rehearsal.of(offline, old_server.programs)
     second_try(
         rehearsal,
