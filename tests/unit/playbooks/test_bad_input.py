@@ -79,7 +79,7 @@ MODULES = {
     "backup_now": ["backup_job"],
     "backup_user": ["backup_user"],
     "drill": ["restore_drill"],
-    "restore": ["backup_fetch", "restore_database"],
+    "restore": ["restore_database"],
     "retention": ["backup_prune"],
     "verify": ["backup_job", "backup_fetch", "backup_info"],
 }
