@@ -51,7 +51,8 @@ def unqualified(fresh_server: Server) -> Backup:
 
 @under_all
 def test_search_path(offline: Sandbox, fresh_server: Server, unqualified: Backup) -> None:
-    for backup in (unqualified, as_of_run(unqualified), backup_of(crlf(unqualified))):
+    with_crlf = backup_of(gzip.decompress(unqualified.data).replace(b"\n", b"\r\n"))
+    for backup in (unqualified, as_of_run(unqualified), with_crlf):
         prepare(offline, fresh_server, backup)
         before = state_of(fresh_server)
         options = {"new_name": "again", "backup": backup.name}
@@ -64,17 +65,14 @@ def test_search_path(offline: Sandbox, fresh_server: Server, unqualified: Backup
         # It changes one statement, and neither rows nor the properties of the database.
         outcome = restore(offline, plan_restore(request("app", search_path="public", **options))).check()
         assert (outcome.result["needs"], outcome.result["rows"]) == ([], 2)
-        if backup.data != backup_of(crlf(unqualified)).data:
+        # psql keeps line ends of Windows in function bodies and strings.
+        if backup is not with_crlf:
             assert text_of(fresh_server, "again") == text_of(fresh_server, "app")
         drop(fresh_server, "again")
         # One that does not help is not asked for again.
         outcome = restore(offline, plan_restore(request("app", search_path="pg_temp", **options)))
         assert_failed(outcome, fresh_server, before, "42883")
         assert outcome.result["needs"] == []
-
-
-def crlf(backup: Backup) -> bytes:
-    return gzip.decompress(backup.data).replace(b"\n", b"\r\n")
 
 
 @under_one
