@@ -70,8 +70,13 @@ BECOMES: dict[str, dict[str, tuple[str, str, Any]]] = {
         "postgres_backup_restore_connections_timeout": ("restore_database", "connections_timeout", "30s"),
         "postgres_backup_restore_timeout": ("restore_database", "timeout", "6h"),
     },
+    "upgrade_rehearsal": {"postgres_backup_upgrade_image": ("restore_drill", "image", None)},
     "verify": {"postgres_backup_max_age": ("backup_job", "max_age", "26h")},
 }
+
+
+# Without this variable, a playbook does nothing.
+NEEDED = {"restore": "postgres_backup_restore_database", "upgrade_rehearsal": "postgres_backup_upgrade_image"}
 
 
 def test_playbook_header_shows_how_to_call_it() -> None:
@@ -107,7 +112,8 @@ def test_documented_call_without_a_terminal(recorded: Recorded, header: Header) 
             assert calls == []
             assert f"{variables['postgres_backup_verify_file']} does not exist" in done.output
             continue
-        if header.playbook == "restore" and "postgres_backup_restore_database" not in variables:
+        needed = NEEDED.get(header.playbook)
+        if needed is not None and needed not in variables:
             assert calls == []
             continue
         assert calls, f"{host}: {done.output}"
