@@ -20,7 +20,7 @@ IMAGE = "localhost/postgresql:18-debian"
 
 def put(folder: Path, text: str, **server: Any) -> None:
     """A backup of a run, with its manifest."""
-    backup = make_backup(text.encode(), name=BACKUP, details={"server": {"version": "17.5", **server}})
+    backup = make_backup(text.encode(), name=BACKUP, details={"server": {"version": "16.9", **server}})
     (folder / BACKUP).write_bytes(backup.file)
     (folder / f"{BACKUP}.json").write_text(backup.manifest)
     (folder / f"{BACKUP}.sha256").write_text(f"{backup.sha256}  {BACKUP}\n")
@@ -39,7 +39,7 @@ def test_ready_and_not_ready(ansible: Ansible, namespace: str) -> None:
     put(folder, DUMP)
     play = rehearse(ansible, namespace)
     assert play.status == 0, play.output
-    for words in ("result   ready for PostgreSQL 18", "server   PostgreSQL 17.5", f"backup   {BACKUP}"):
+    for words in ("result   ready for PostgreSQL 18", "server   PostgreSQL 16.9", f"backup   {BACKUP}"):
         assert words in play.output
     assert "prevents the upgrade:" not in play.output
     put(folder, with_statement("CREATE EXTENSION adminpack;"), reserved_roles=["pg_watcher"])

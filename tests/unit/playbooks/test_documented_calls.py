@@ -75,7 +75,7 @@ BECOMES: dict[str, dict[str, tuple[str, str, Any]]] = {
 }
 
 
-# Without this variable, a playbook does nothing.
+# A playbook does nothing without this variable.
 NEEDED = {"restore": "postgres_backup_restore_database", "upgrade_rehearsal": "postgres_backup_upgrade_image"}
 
 
