@@ -117,10 +117,6 @@ class ExpectationError(BackupError):
     check = "expectation"
 
 
-class MissingDatabaseError(ExpectationError):
-    """The backup is incomplete: the run could not dump the database that is asked for."""
-
-
 class DestinationError(BackupError):
     """A file cannot be written at its destination."""
 

@@ -12,8 +12,12 @@ short_description: Restore a single database from a backup into the live server
 version_added: 1.0.0
 description:
   - Restores one database from a backup of all databases, directly from the backup volume, under its own or a new name.
-  - The restore runs as a Job in the cluster, with the image of the CronJob. It compares the sha256 of the backup before
-    it restores anything, and compares the number of rows that PostgreSQL reports with O(contents).
+    Only the name of the database is required. Nothing of the backup passes through the machine that runs Ansible.
+  - The restore runs as a Job in the cluster, with the image of the CronJob. Of a backup with a manifest, it reads only
+    the part with the database; in another one, it finds the database in the text.
+  - The database gets its final name only when the hash of the file is that of its checksum file, and each table has
+    the rows that the text of the backup has. With O(sha256), nothing is restored before the hash is compared. With
+    O(contents), the number of rows is also compared with that of the contents.
   - It connects as the user for restores that the CronJob records (C(postgres_backup_restore_user) of the role), else as
     the user of the backups. A backup user that may only read cannot restore.
   - The database is restored under a temporary name, and gets its final name in one transaction at the end. If anything
@@ -28,21 +32,20 @@ description:
 options:
   backup:
     description:
-      - The name of the backup on the volume.
+      - The name of the backup on the volume. By default, the newest one that holds the database. It may be incomplete,
+        if the run could dump this database.
     type: str
-    required: true
   sha256:
     description:
       - The sha256 of the backup, as returned by M(homelab.postgres_backup.backup_fetch) or
-        M(homelab.postgres_backup.backup_verify) together with O(contents).
+        M(homelab.postgres_backup.backup_verify), together with O(backup). By default, that of the checksum file.
+      - It is a stronger proof, because the checksum file is on the same volume.
     type: str
-    required: true
   contents:
     description:
       - The contents of the backup, as returned by M(homelab.postgres_backup.backup_fetch) with C(verify=true) or by
-        M(homelab.postgres_backup.backup_verify).
+        M(homelab.postgres_backup.backup_verify), together with O(backup).
     type: dict
-    required: true
   database:
     description:
       - The name of the database in the backup.
@@ -78,6 +81,27 @@ options:
       - How long the complete restore may take.
     type: str
     default: 6h
+  search_path:
+    description:
+      - The search_path of the restore, such as V(public) or V(public, extensions). Dumps are restored with an empty
+        one. Then a function, an index, a materialized view or a trigger that names an object without its schema fails.
+      - Only the statement of C(pg_dump) that makes it empty is changed, never a row.
+      - Whoever may create objects in these schemas of the database that was backed up can put them in the place of
+        PostgreSQL's, and this restore would call them with its rights (CVE-2018-1058). Set it if you trust these users.
+    type: str
+    version_added: 1.1.0
+  before_sql:
+    description:
+      - SQL that runs in the new database before the text of the backup, in the same session, for example for an
+        extension that this collection does not know.
+    type: str
+    version_added: 1.1.0
+  after_sql:
+    description:
+      - SQL that runs in the new database after the text of the backup, when the rows are counted. If it fails, the
+        restore fails.
+    type: str
+    version_added: 1.1.0
   restore_user:
     description:
       - The user of the server to connect as. By default, the one for restores that the CronJob records, else that of
@@ -102,7 +126,8 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: A Job compares the sha256 of the backup and queries the server, but does not change anything.
+    details: A Job reads the database in the backup, compares the sha256 and queries the server, but does not change
+      anything.
   diff_mode:
     support: full
   idempotent:
@@ -115,13 +140,24 @@ author:
 """
 
 EXAMPLES = r"""
+- name: Restore a database from the newest backup next to the live one
+  homelab.postgres_backup.restore_database:
+    database: shop
+    new_name: shop_yesterday
+
+- name: Replace the live database, which is renamed
+  homelab.postgres_backup.restore_database:
+    database: shop
+    replace: true
+    terminate_connections: true
+
 - name: Fetch and verify the newest backup
   homelab.postgres_backup.backup_fetch:
     dest: backups/
     verify: true
   register: fetched
 
-- name: Restore a database next to the live one
+- name: Restore a database from this very backup
   homelab.postgres_backup.restore_database:
     backup: "{{ fetched.backup }}"
     sha256: "{{ fetched.sha256 }}"
@@ -129,17 +165,24 @@ EXAMPLES = r"""
     database: shop
     new_name: shop_yesterday
 
-- name: Replace the live database, which is renamed
+- name: Restore a database whose functions name objects without their schemas
   homelab.postgres_backup.restore_database:
-    backup: "{{ fetched.backup }}"
-    sha256: "{{ fetched.sha256 }}"
-    contents: "{{ fetched.contents }}"
-    database: shop
-    replace: true
-    terminate_connections: true
+    database: netbox
+    new_name: netbox_yesterday
+    search_path: public
 """
 
 RETURN = r"""
+backup:
+  description: The name of the backup; null if none was chosen.
+  type: str
+  returned: always
+  version_added: 1.1.0
+sha256:
+  description: The sha256 of the backup; null if it was not read to its end.
+  type: str
+  returned: always
+  version_added: 1.1.0
 database:
   description: The name of the database in the backup.
   type: str
@@ -161,15 +204,58 @@ created_roles:
   returned: always
 missing_databases:
   description: Databases that the run could not dump, so that they are not in the backup. They cannot be restored from
-    it; the error message then names the newest backup that contains the database.
+    it; the error message then names the newest backup that holds the database.
   type: list
   elements: str
   returned: always
   version_added: 1.1.0
 rows:
-  description: Number of restored rows; in check mode, of rows that would be restored.
+  description: Number of restored rows; in check mode, of rows that would be restored, null if the dump has INSERT
+    statements.
   type: int
   returned: success
+tables:
+  description: Number of tables whose rows were counted; null in check mode.
+  type: int
+  returned: success
+  version_added: 1.1.0
+left_out:
+  description: What the server could not take, and why, such as a setting that it does not know, or the jobs of pg_cron
+    in another database than that of its setting. The warnings name it, too.
+  type: list
+  elements: dict
+  returned: always
+  contains:
+    database:
+      description: The name of the database in the backup.
+      type: str
+    object:
+      description: What was left out.
+      type: str
+    reason:
+      description: Why.
+      type: str
+  version_added: 1.1.0
+needs:
+  description: What a restore of this database needs, if it failed for want of that.
+  type: list
+  elements: dict
+  returned: always
+  contains:
+    database:
+      description: The name of the database in the backup.
+      type: str
+    search_path:
+      description: A value for O(search_path), which is the setting of the database, or V(public) and the schemas of its
+        extensions.
+      type: str
+    object:
+      description: Null. The message has the name.
+      type: str
+    cure:
+      description: What to change in the live database, so that no restore needs it.
+      type: str
+  version_added: 1.1.0
 seconds:
   description: How long each step took.
   type: dict
@@ -195,7 +281,6 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.reader import read_catalog
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.restore_run import run_restore
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.credentials import restore_credentials
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_outcome import (
@@ -209,7 +294,6 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.rest
     database_lists,
     plan_restore,
 )
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import BackupError, MissingDatabaseError
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
     run_module,
     seconds,
@@ -220,16 +304,19 @@ if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
 ARGUMENTS = {
-    "backup": {"type": "str", "required": True},
-    "sha256": {"type": "str", "required": True},
-    "contents": {"type": "dict", "required": True},
     "database": {"type": "str", "required": True},
+    "backup": {"type": "str"},
+    "sha256": {"type": "str"},
+    "contents": {"type": "dict"},
     "new_name": {"type": "str"},
     "replace": {"type": "bool", "default": False},
     "create_roles": {"type": "bool", "default": False},
     "terminate_connections": {"type": "bool", "default": False},
     "connections_timeout": {"type": "str", "default": "30s"},
     "timeout": {"type": "str", "default": "6h"},
+    "search_path": {"type": "str"},
+    "before_sql": {"type": "str"},
+    "after_sql": {"type": "str"},
     "restore_user": {"type": "str"},
     # The names are not secret.
     "restore_secret_name": {"type": "str", "no_log": False},
@@ -245,6 +332,9 @@ RESTORE_OPTIONS = (
     "replace",
     "create_roles",
     "terminate_connections",
+    "search_path",
+    "before_sql",
+    "after_sql",
 )
 
 
@@ -259,12 +349,7 @@ def restore(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
         wait_seconds=int(seconds(parameters, "connections_timeout")),
         check=module.check_mode,
     )
-    try:
-        plan = plan_restore(request)
-    except MissingDatabaseError as error:
-        raise MissingDatabaseError(f"{error}. {backup_with_it(connection, parameters)}") from error
-    for warning in plan.warnings:
-        module.warn(warning)
+    plan = plan_restore(request)
     cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
     end = run_restore(
         connection,
@@ -279,19 +364,6 @@ def restore(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     return to_result(module, plan, end)
 
 
-def backup_with_it(connection: Connection, parameters: dict[str, Any]) -> str:
-    """Which backup has the database instead, for messages."""
-    try:
-        cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
-        catalog = read_catalog(connection, cronjob, parameters["directory"], start_limits(parameters))
-    except BackupError as error:
-        return f"Restore it from another backup; the volume could not be listed: {error}"
-    backup = catalog.newest_with(parameters["database"])
-    if backup is None:
-        return "No manifest on the volume names a backup with it; backups without a manifest may have it"
-    return f"Restore it from {backup.name}, the newest backup with it"
-
-
 def to_result(module: AnsibleModule, plan: RestorePlan, end: JobEnd) -> dict[str, Any]:
     script_result, outcome = end.result or {}, outcome_of(RESTORE, end)
     for warning in [*script_result.get("warnings", []), *outcome.warnings]:
@@ -299,11 +371,15 @@ def to_result(module: AnsibleModule, plan: RestorePlan, end: JobEnd) -> dict[str
     replaced = script_result.get("replaced")
     result: dict[str, Any] = {
         "changed": True,
+        "backup": script_result.get("backup") or module.params["backup"],
+        "sha256": script_result.get("sha256"),
         "database": module.params["database"],
         "target": plan.target,
         "replaced": replaced,
         "created_roles": script_result.get("created_roles", []),
-        "missing_databases": list(module.params["contents"].get("missing", [])),
+        "missing_databases": script_result.get("missing_databases", []),
+        "left_out": script_result.get("left_out", []),
+        "needs": script_result.get("needs", []),
         "seconds": script_result.get("seconds", {}),
         "duration_seconds": end.duration_seconds,
         "job": end.job.partition("/")[2],
@@ -311,7 +387,7 @@ def to_result(module: AnsibleModule, plan: RestorePlan, end: JobEnd) -> dict[str
     }
     if outcome.message is not None:
         return {**result, "changed": bool(result["created_roles"]), **outcome.failure()}
-    result["rows"] = plan.rows
+    result |= {name: script_result.get(name) for name in ("rows", "tables")}
     if module._diff and script_result.get("databases"):
         before, after = database_lists(script_result["databases"], plan, replaced)
         header = "databases of the server"

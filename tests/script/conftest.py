@@ -20,7 +20,7 @@ import pytest
 from tests.chains import Chains
 from tests.in_turn import take_in_turn
 
-from .support import combinations, sample
+from .support import combinations, extensions, sample
 from .support.combinations import Combination
 from .support.programs import DEFAULT_VERSION, Programs, root_filesystem, wrap
 from .support.sandbox import Sandbox
@@ -42,7 +42,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 # Their tests share runs, dumps or servers that take seconds to make.
-CHAINS = ("drill/test_drill.py", "restore/test_restore.py", "run/test_run.py")
+CHAINS = ("drill/test_drill.py", "restore/test_restore.py", "run/test_run.py", "test_extensions.py")
 
 
 def chain_of(nodeid: str) -> str | None:
@@ -142,3 +142,11 @@ def sandbox(make_sandbox: MakeSandbox, server: Server) -> Sandbox:
     made = make_sandbox()
     made.server = server
     return made
+
+
+@pytest.fixture(scope="session")
+def extension_server(workspace: Workspace) -> Iterator[Server]:
+    """A server with the databases of `extensions`, which no test changes."""
+    with extensions.make_server(workspace) as running:
+        extensions.fill(running, {**extensions.CASES, **extensions.NEEDS_SEARCH_PATH})
+        yield running

@@ -4,9 +4,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,14 +12,11 @@ from dev.buildkit.cache import Cache, key
 from dev.buildkit.errors import ReportedError
 from dev.buildkit.progress import step
 
-_SUITES = {"13": "bullseye", "14": "jammy", "15": "bookworm", "17": "trixie", "18": "sid", "19": "experimental"}
-# No release of Debian has PostgreSQL 14: this one of Ubuntu has.
-_UBUNTU = "jammy"
-_UBUNTU_REPOSITORY = "http://archive.ubuntu.com/ubuntu"
-# The keys of that repository: a package of Debian 13, which Debian 12 does not have.
-_UBUNTU_KEYRING = "pool/main/u/ubuntu-keyring/ubuntu-keyring_2023.11.28.1-0.2_all.deb"
-_UBUNTU_KEYRING_SHA256 = "b2e7ed48431bf9e7978ae810bbdaf253093570d6e3f864e575b7c13554b81174"
-NAMES = tuple(f"postgresql-{version}" for version in _SUITES)
+_SUITES = {"13": "bullseye", "15": "bookworm", "17": "trixie", "18": "sid", "19": "experimental"}
+_EXTENSIONS = ("cron", "partman", "pgvector", "postgis-3", "timescaledb")
+WITH_EXTENSIONS = "postgresql-18-extensions"
+"""PostgreSQL 18 with the extensions of other projects that Debian has packages for."""
+NAMES = (*(f"postgresql-{version}" for version in _SUITES), WITH_EXTENSIONS)
 
 _PREPARE = r"""
 set -eu
@@ -46,6 +40,11 @@ for package in "$root"/var/cache/apt/archives/*isal*.deb; do
     dpkg-deb --extract "$package" "$IGZIP"
 done
 rm -rf "$IGZIP/usr/share"
+# The tests run these programs without chroot, where links by way of /etc/alternatives would lead out of the root.
+for link in $(find "$root/usr/lib" "$root/usr/share/postgresql" -lname '/etc/alternatives/*'); do
+    target=$(chroot "$root" readlink -f "${link#"$root"}") || continue
+    ln -sfr "$root$target" "$link"
+done
 """
 
 
@@ -100,12 +99,11 @@ def make_rootfs(cache: Cache, name: str) -> RootFilesystem:
                 "--dpkgopt=path-include=/usr/share/locale/locale.alias",
                 f'--essential-hook=sh "{prepare}" "$1"',
                 f'--customize-hook=sh "{finish}" "$1"',
-                sources=_sources(suite, folder),
+                sources=_sources(suite),
                 environment={"IGZIP": str(result.igzip)},
             )
             prepare.unlink()
             finish.unlink()
-            shutil.rmtree(folder / "keyring", ignore_errors=True)
             commands.run(
                 [
                     *("tar", "--create", "--file", result.layer, "--directory", result.root),
@@ -117,36 +115,28 @@ def make_rootfs(cache: Cache, name: str) -> RootFilesystem:
 
 
 def _suite(name: str) -> str:
-    version = name.removeprefix("postgresql-")
     if name not in NAMES:
         raise ReportedError(f"expected one of {', '.join(NAMES)}, found {name!r}")
-    return _SUITES[version]
+    return _SUITES[name.split("-")[1]]
 
 
 def _packages(name: str) -> tuple[str, ...]:
-    programs: tuple[str, ...] = (name,)
+    server = name.removesuffix("-extensions")
+    programs = [server]
     if _suite(name) == "experimental":
         # apt prefers other suites.
-        version = name.removeprefix("postgresql-")
-        programs = tuple(f"{each}/experimental" for each in (name, f"postgresql-client-{version}", "libpq5"))
+        version = server.removeprefix("postgresql-")
+        programs = [f"{each}/experimental" for each in (server, f"postgresql-client-{version}", "libpq5")]
+    elif name == WITH_EXTENSIONS:
+        programs += [f"{server}-{extension}" for extension in _EXTENSIONS]
     return (*programs, "libnss-wrapper", "locales", "mawk")
 
 
-def _sources(suite: str, folder: Path) -> list[str]:
-    """The lines of sources.list for a suite that is not a release of Debian; keys are unpacked into `folder`."""
-    address = debian.repository() or "http://deb.debian.org/debian"
-    if suite == "experimental":
-        return [f"deb {address} {each} main" for each in ("sid", "experimental")]
-    if suite != _UBUNTU:
+def _sources(suite: str) -> list[str]:
+    """The lines of sources.list for a suite that is not complete; none for a release of Debian."""
+    if suite != "experimental":
         return []
-    package, keyring = folder / "keyring.deb", folder / "keyring"
-    address = f"{address.rstrip('/')}/{_UBUNTU_KEYRING}"
-    with urllib.request.urlopen(address, timeout=60) as answer:  # noqa: S310 - apt's own address
-        package.write_bytes(answer.read())
-    sha256 = hashlib.sha256(package.read_bytes()).hexdigest()
-    if sha256 != _UBUNTU_KEYRING_SHA256:
-        raise ReportedError(f"expected {_UBUNTU_KEYRING} with the sha256 {_UBUNTU_KEYRING_SHA256}, found {sha256}")
-    commands.run(["dpkg-deb", "--extract", package, keyring])
-    package.unlink()
-    keys = keyring / "usr/share/keyrings/ubuntu-archive-keyring.gpg"
-    return [f"deb [signed-by={keys}] {_UBUNTU_REPOSITORY} {each} main universe" for each in (suite, f"{suite}-updates")]
+    address = debian.repository()
+    if address is None:
+        raise ReportedError("expected a repository of Debian in apt's sources, found none")
+    return [f"deb {address} {each} main" for each in ("sid", "experimental")]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import BackupUserError, ExpectationError
-from .restore_plan import NAME_BYTES, quote_name, quote_text
+from .sql_text import NAME_BYTES, quote_name, quote_text
 
 # The beginning of the role's comment: only a role with it is changed. The installation's namespace and name follow.
 MARK = "Backup user of homelab.postgres_backup, installation "

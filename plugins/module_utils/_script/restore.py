@@ -16,10 +16,14 @@ from .globals_awk import TEXT as GLOBALS_AWK
 from .output_sh import TEXT as OUTPUT_SH
 from .postgres_sh import TEXT as POSTGRES_SH
 from .process_sh import TEXT as PROCESS_SH
+from .proof_sh import TEXT as PROOF_SH
 from .psql_sh import TEXT as PSQL_SH
 from .restore_advice_sh import TEXT as RESTORE_ADVICE_SH
+from .restore_plan_sh import TEXT as RESTORE_PLAN_SH
+from .restore_rows_sh import TEXT as RESTORE_ROWS_SH
 from .restore_sh import TEXT as RESTORE_SH
 from .restore_swap_sh import TEXT as RESTORE_SWAP_SH
+from .restore_target_sh import TEXT as RESTORE_TARGET_SH
 from .retention_awk import TEXT as RETENTION_AWK
 from .sections_awk import TEXT as SECTIONS_AWK
 from .sql_lexer_awk import TEXT as SQL_LEXER_AWK
@@ -37,10 +41,14 @@ FILES = {
     "output.sh": OUTPUT_SH,
     "postgres.sh": POSTGRES_SH,
     "process.sh": PROCESS_SH,
+    "proof.sh": PROOF_SH,
     "psql.sh": PSQL_SH,
     "restore_advice.sh": RESTORE_ADVICE_SH,
+    "restore_plan.sh": RESTORE_PLAN_SH,
+    "restore_rows.sh": RESTORE_ROWS_SH,
     "restore.sh": RESTORE_SH,
     "restore_swap.sh": RESTORE_SWAP_SH,
+    "restore_target.sh": RESTORE_TARGET_SH,
     "retention.awk": RETENTION_AWK,
     "sections.awk": SECTIONS_AWK,
     "sql_lexer.awk": SQL_LEXER_AWK,

@@ -11,8 +11,9 @@
 # marked with *. Before it may be globals, of -v globals_bytes=N bytes, which have the statements about the database before
 # version 11; then -v database=NAME must be set.
 #
-# Standard output: one fact a line, its fields separated by tabs; names and statements are the text's bytes, offsets and
-# lengths are bytes of the section's text, without the globals:
+# Standard output: one fact a line, its fields separated by tabs; names are the text's bytes, those of roles, tables and
+# extensions with \\, \n and \t for a backslash, a newline and a tab; offsets and lengths are bytes of the section's text,
+# without the globals:
 #
 #   name NAME                     * of the database
 #   encoding NAME                 * the client_encoding that is set before the body; - where there is none
@@ -57,7 +58,7 @@ BEGIN {
 in_copy {
     if ($0 == "\\." || $0 == "\\.\r") {
         in_copy = 0
-        printf "copy\t%.0f\t%s\n", rows, copied_table
+        printf "copy\t%.0f\t%s\n", rows, escaped(copied_table)
         size += length($0) + 1
         if (copied_by != "") print_part(copied_by)
         next
@@ -92,8 +93,8 @@ state == BETWEEN && standard && !is_wide && /^INSERT INTO / {
     # What lies behind the statement is known now.
     if (part_name != "") { if (!in_copy) print_part(part_name); part_name = "" }
     if (extension_name != "") {
-        printf "create_extension\t%.0f\t%s\n", begins, extension_name
-        printf "extension\t%.0f\t%s\t%s\n", size, extension_name, extension_schema
+        printf "create_extension\t%.0f\t%s\n", begins, escaped(extension_name)
+        printf "extension\t%.0f\t%s\t%s\n", size, escaped(extension_name), escaped(extension_schema)
         extension_name = ""
     }
 }
@@ -148,6 +149,7 @@ function end_statement(    text) {
     if (verb == "INSERT") inserts++
     else if (verb == "COPY") begin_copy(text)
     else if (verb == "SET") set_statement(text)
+    else if (verb == "RESET") grantor = ""
     else if (verb == "SELECT") select_statement(text)
     else if (verb == "CREATE") create_statement(text)
     else if (is_about(text)) {
@@ -341,7 +343,7 @@ function add_role_of(text,    role) {
 function add_role(role) {
     if (role in is_role) return
     is_role[role] = 1
-    print "role\t" role
+    print "role\t" escaped(role)
 }
 
 # ----------------------------------------------------------------------------------------------------------------- names
@@ -365,6 +367,14 @@ function quoted(text) {
 }
 
 # ---------------------------------------------------------------------------------------------------------------- output
+
+# escaped TEXT: a name as one field of a line.
+function escaped(text) {
+    gsub(/\\/, "&&", text)
+    gsub(/\n/, "\\n", text)
+    gsub(/\t/, "\\t", text)
+    return text
+}
 
 function print_head() {
     printf "name\t%s\nencoding\t%s\nstandard\t%s\n", name, encoding, standard ? "on" : "off"

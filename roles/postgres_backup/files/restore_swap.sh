@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# The last step of a restore, which renames the databases, and the clean-up after a failure.
+# The last steps of a restore: the databases are renamed, then follows what needs the final name; and the clean-up after a
+# failure.
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files
 # shellcheck disable=SC2329 # stage() and hooks call functions by name
@@ -12,9 +13,12 @@ SWAP_SECONDS=20
 DROP_TRIES=8
 
 swap_names() {
-    if [ "$target_exists" = yes ]; then away=$RESTORE_AWAY_SQL; else away=; fi
-    printf "BEGIN;\nSET LOCAL lock_timeout = '10s';\n%s\n%s\nCOMMIT;\n" "$RESTORE_SWAP_SQL" "$away
-$RESTORE_RENAME_SQL" | quiet_psql "$maintenance"
+    {
+        printf "BEGIN;\nSET LOCAL lock_timeout = '10s';\nALTER DATABASE :\"temporary\" RESET %s;\nALTER DATABASE :\"temporary\" CONNECTION LIMIT -1;\n" "${RESTORE_MARK%%=*}"
+        cat "$work/limits.sql"
+        [ "$target_exists" = no ] || printf 'ALTER DATABASE :"target" RENAME TO :"old";\n'
+        printf 'ALTER DATABASE :"temporary" RENAME TO :"target";\nCOMMIT;\n'
+    } | quiet_psql "$maintenance" --set=temporary="$RESTORE_TEMPORARY" --set=target="$RESTORE_TARGET" --set=old="$RESTORE_OLD"
 }
 
 # blocking_sessions: prints the sessions and prepared transactions of the database to be replaced, one a line.
@@ -22,19 +26,20 @@ blocking_sessions() {
     PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=target="$RESTORE_TARGET" 2>/dev/null <<'SQL'
 SELECT translate(format('pid %s (user %s, application "%s", connected since %s)', pid, coalesce(usename, backend_type), application_name,
         to_char(backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')), E'\n\r', '??')
-    FROM pg_catalog.pg_stat_activity WHERE datname = :'target' AND backend_type IS DISTINCT FROM 'autovacuum worker' ORDER BY backend_start;
+    FROM pg_catalog.pg_stat_activity WHERE datname = :'target' AND coalesce(backend_type, '') !~ '^(autovacuum worker$|pg_cron|TimescaleDB)' ORDER BY backend_start;
 SELECT translate(format('prepared transaction %L of %s, since %s', gid, owner,
         to_char(prepared AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')), E'\n\r', '??')
     FROM pg_catalog.pg_prepared_xacts WHERE database = :'target';
 SQL
 }
 
-# end_sessions: ends the sessions in the temporary database, and if requested those in the database to be replaced.
+# end_sessions: ends the sessions in the temporary database, and if requested those in the database to be replaced; always
+# the background workers of extensions, which start again.
 end_sessions() {
     PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=target="$RESTORE_TARGET" --set=temporary="$RESTORE_TEMPORARY" \
         --set=too="$RESTORE_TERMINATE" >/dev/null 2>&1 <<'SQL'
 SELECT pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
-    WHERE datname = :'temporary' OR (datname = :'target' AND :'too' = 'yes');
+    WHERE datname = :'temporary' OR (datname = :'target' AND (:'too' = 'yes' OR backend_type ~ '^(pg_cron|TimescaleDB)'));
 SQL
 }
 
@@ -94,6 +99,61 @@ is_swapped() {
 SELECT count(*) FROM pg_catalog.pg_database WHERE datname = :'temporary';
 SQL
     ) && [ "$temporary_count" = 0 ]
+}
+
+# has_late_parts: whether the backup has parts of an extension that can only be created in the database with the final name
+# (pg_cron, whose background worker connects to the database cron.database_name).
+has_late_parts() { grep -q "^extension_part$TAB" "$work/facts"; }
+
+# check_late_parts: warns if they are left out.
+check_late_parts() {
+    has_late_parts && [ "$cron_database" != "$RESTORE_TARGET" ] || return 0
+    late_reason="the server's cron.database_name is ${cron_database:-not set}"
+    leave_out "extension pg_cron" "$late_reason"
+    warn "the extension pg_cron and its jobs are left out, because it can only be in the database that cron.database_name names: $late_reason"
+}
+
+# start_extensions: what extensions need when the database has its final name; a failure is only a warning.
+start_extensions() {
+    [ -s "$work/at_end.sql" ] || return 0
+    quiet_psql "$RESTORE_TARGET" <"$work/at_end.sql" >/dev/null 2>"$work/at_end.err" ||
+        warn "the database is restored, but an extension could not be started: $(psql_error "$work/at_end.err"); run in it: $(tr '\n' ' ' <"$work/at_end.sql")"
+}
+
+# restore_late_parts: a failure is only a warning: the database has its final name.
+restore_late_parts() {
+    has_late_parts || return 0
+    check_late_parts
+    [ "$cron_database" = "$RESTORE_TARGET" ] || return 0
+    step=extensions
+    clear_stages
+    run_group restore_late_parts
+    if [ "$(stage_status_of psql)" = 0 ]; then
+        log "restored the extension pg_cron and its jobs"
+    else
+        psql_failure psql
+        leave_out "extension pg_cron" "$message"
+        warn "the database is restored, but not its extension pg_cron and its jobs: $message"
+    fi
+    end_step extensions
+}
+
+step_restore_late_parts() {
+    section_text | stage text copy_late_parts | stage psql feed_psql "$RESTORE_TARGET" >/dev/null
+}
+
+# copy_late_parts: the statements on standard input that restore_section left out, in one transaction.
+copy_late_parts() {
+    printf 'BEGIN;\nSET LOCAL client_encoding = %s;\nSET LOCAL row_security = off;\n' "$encoding"
+    [ "$standard" = on ] || printf 'SET LOCAL standard_conforming_strings = off;\n'
+    position=0
+    while IFS=$TAB read -r fact_name fact_offset fact_length _ <&3; do
+        [ "$fact_name" = extension_part ] || continue
+        copy_bytes $((fact_offset - position)) >/dev/null && copy_bytes "$fact_length" || return 1
+        position=$((fact_offset + fact_length))
+    done 3<"$work/facts"
+    cat >/dev/null
+    echo 'COMMIT;'
 }
 
 # drop_temporary: drops the temporary database. It ends the sessions of this restore first, since a CREATE DATABASE whose

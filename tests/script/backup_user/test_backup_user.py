@@ -20,7 +20,7 @@ from plugins.module_utils._jobs.backup_user_plan import (
     state_query,
     transaction,
 )
-from plugins.module_utils._jobs.restore_plan import quote_name, quote_text
+from plugins.module_utils._jobs.sql_text import quote_name, quote_text
 from plugins.module_utils.errors import BackupUserError
 
 from ..conftest import MakeSandbox

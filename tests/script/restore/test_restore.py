@@ -33,12 +33,14 @@ from ..support.restores import (
     TOKEN,
     Backup,
     Live,
+    as_of_run,
     assert_failed,
     back_up,
     backup_of,
     drop,
     names,
     prepare,
+    request,
     request_of,
     restore,
     shape,
@@ -53,6 +55,10 @@ from ..support.workspace import Workspace, kill_all, processes_of
 
 ROLE_PASSWORD = "a pass'word \\ of a role"
 SECRET_ROW = "row-that-nobody-may-see"
+COUNTED = """
+SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE relkind IN ('r', 'p')
+    AND nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast');
+"""
 
 
 @pytest.fixture(scope="session")
@@ -74,15 +80,19 @@ def live(workspace: Workspace, template: Server) -> Iterator[Live]:
         yield Live(server, back_up(server))
 
 
-def test_every_database_under_a_new_name(offline: Sandbox, live: Live) -> None:
-    prepare(offline, live.server, live.backup)
+@pytest.mark.parametrize("made_by", ["another program", "a run"])
+def test_every_database_under_a_new_name(offline: Sandbox, live: Live, made_by: str) -> None:
+    backup = as_of_run(live.backup) if made_by == "a run" else live.backup
+    prepare(offline, live.server, backup)
     before = state_of(live.server)
-    for number, database in enumerate(live.backup.contents["databases"]):
+    for number, database in enumerate(backup.contents["databases"]):
         name = database["name"]
         new = f"other {number} \"q\" 'a' \\ $HOME `id` ü"
-        plan = plan_restore(request_of(live.backup, name, new_name=new))
+        plan = plan_restore(request(name, backup=backup.name, new_name=new))
         outcome = restore(offline, plan).check()
         assert outcome.result["rows"] == database["rows"]
+        assert (outcome.result["backup"], outcome.result["sha256"]) == (backup.name, backup.sha256)
+        assert outcome.result["tables"] == len(live.server.sql(COUNTED, name).splitlines()), name
         assert (outcome.result["target"], outcome.result["replaced"]) == (new, None)
         assert not outcome.result["warnings"]
         assert truth.tables(live.server, new) == truth.tables(live.server, name)
@@ -114,16 +124,16 @@ def test_every_database_as_itself(offline: Sandbox, workspace: Workspace, live: 
     directory = workspace.directory("replaced", mode=0o777)
     with template.clone(directory) as server:
         hostile.fill(server, workspace.directory("space", mode=0o777))
-        prepare(offline, server, live.backup)
+        prepare(offline, server, as_of_run(live.backup))
         for database in live.backup.contents["databases"]:
             name = database["name"]
             if name == "template1":
                 continue
             if name == "spaced":
-                outcome = restore(offline, plan_restore(request_of(live.backup, name))).check()
+                outcome = restore(offline, plan_restore(request(name))).check()
                 assert outcome.result["replaced"] is None
                 continue
-            plan = plan_restore(request_of(live.backup, name, replace=True))
+            plan = plan_restore(request(name, replace=True))
             held = server.sql(f"SELECT oid FROM pg_database WHERE datname = {literal(name)};")
             outcome = restore(offline, plan).check()
             assert outcome.result["replaced"] == plan.old
@@ -138,15 +148,16 @@ def test_every_database_as_itself(offline: Sandbox, workspace: Workspace, live: 
 
 @under_all
 def test_one_database_in_every_combination(offline: Sandbox, live: Live) -> None:
-    prepare(offline, live.server, live.backup)
-    plan = plan_restore(request_of(live.backup, "app", new_name="again"))
-    outcome = restore(offline, plan).check()
-    try:
-        assert text_of(live.server, "again") == text_of(live.server, "app")
-        assert shape(live.server, "again") == shape(live.server, "app")
-        assert offline.termination == outcome.result
-    finally:
-        drop(live.server, "again")
+    for backup in (live.backup, as_of_run(live.backup)):
+        prepare(offline, live.server, backup)
+        plan = plan_restore(request_of(backup, "app", new_name="again"))
+        outcome = restore(offline, plan).check()
+        try:
+            assert text_of(live.server, "again") == text_of(live.server, "app")
+            assert shape(live.server, "again") == shape(live.server, "app")
+            assert offline.termination == outcome.result
+        finally:
+            drop(live.server, "again")
 
 
 def test_check_mode_only_looks(offline: Sandbox, live: Live) -> None:
@@ -156,7 +167,8 @@ def test_check_mode_only_looks(offline: Sandbox, live: Live) -> None:
     outcome = restore(offline, plan).check()
     assert outcome.result["replaced"] == "app_before_restore_20261122030405"
     assert set(outcome.result["databases"]) == names(live.server)
-    assert outcome.result["rows"] is None
+    database = next(each for each in live.backup.contents["databases"] if each["name"] == "app")
+    assert (outcome.result["rows"], outcome.result["tables"]) == (database["rows"], None)
     assert state_of(live.server) == before
 
 
@@ -185,45 +197,45 @@ def test_a_backup_that_is_not_the_verified_one(offline: Sandbox, live: Live, dam
     assert_failed(outcome, live.server, before, expected)
 
 
-def test_contents_of_another_backup(offline: Sandbox, live: Live) -> None:
-    text = gzip.decompress(live.backup.data)
-    foreign = replace(live.backup, data=gzip.compress(b"-- one line more\n" * 9 + text, 1))
-    prepare(offline, live.server, foreign)
-    before = state_of(live.server)
-    outcome = restore(offline, plan_restore(request_of(foreign, "app", new_name="x")))
-    assert_failed(outcome, live.server, before, "the contents are not those of this backup")
-
-
 def test_other_rows_than_the_contents_say(offline: Sandbox, live: Live) -> None:
     prepare(offline, live.server, live.backup)
     before = state_of(live.server)
     plan = plan_restore(request_of(live.backup, "app", new_name="x"))
-    outcome = restore(offline, plan, RESTORE_ROWS=str(plan.rows + 1))
-    assert_failed(
-        outcome, live.server, before, "the number of rows does not match the backup", f"expected {plan.rows + 1}"
-    )
+    other = int(plan.variables["RESTORE_ROWS"]) + 1
+    outcome = restore(offline, plan, RESTORE_ROWS=str(other))
+    words = ("the number of rows does not match the contents", f"expected {other}", "are those of another backup")
+    assert_failed(outcome, live.server, before, *words)
 
 
-def test_a_text_that_ends_early(offline: Sandbox, live: Live) -> None:
+@pytest.mark.parametrize("made_by", ["another program", "a run"])
+@pytest.mark.parametrize("step", ["restore_facts", "restore_section"])
+def test_a_text_that_ends_early(offline: Sandbox, live: Live, step: str, made_by: str) -> None:
     """As when the decompressor dies: psql would take the end of its input for an end."""
-    prepare(offline, live.server, live.backup)
+    backup = as_of_run(live.backup) if made_by == "a run" else live.backup
+    prepare(offline, live.server, backup)
     before = state_of(live.server)
     database = next(each for each in live.backup.contents["databases"] if each["name"] == "app")
-    end = database["offset_bytes"] + database["length_bytes"]
-    plan = plan_restore(request_of(live.backup, "app", new_name="x"))
-    # The script asks gzip for the globals and the body; both get what a dying one would give.
-    offline.shim("gzip", f'case "$*" in *-d*) "$real" "$@" | head -c {end - 1}; exit 1 ;; esac; exec "$real" "$@"')
-    outcome = restore(offline, plan, POSTGRES_BACKUP_COMPRESSOR="gzip")
-    assert_failed(outcome, live.server, before, "could not be read to the end of the database")
+    end = database["length_bytes"] + (database["offset_bytes"] if made_by == "another program" else 0)
+    offline.shim("gzip", f'{only_in(step)} || exec "$real" "$@"; "$real" "$@" | head -c {end - 1}; exit 1')
+    outcome = restore(offline, plan_restore(request("app", backup=backup.name, new_name="x")))
+    assert_failed(outcome, live.server, before, "be read to the end of the database")
+
+
+def only_in(step: str) -> str:
+    """The condition of a shim that it decompresses in that step of the script."""
+    return f"[ \"$1\" = -d ] && tr '\\000' '\\n' </proc/$PPID/cmdline | grep -qx {step}"
 
 
 @under_one
 def test_a_server_older_than_the_backup(offline: Sandbox, live: Live) -> None:
     prepare(offline, live.server, live.backup)
     before = state_of(live.server)
-    newer = replace(live.backup, contents={**live.backup.contents, "server_version": "99.1 (Debian)"})
-    outcome = restore(offline, plan_restore(request_of(newer, "app", new_name="x")))
-    assert_failed(outcome, live.server, before, "the server is older than the backup", "99")
+    text = re.sub(rb"(-- Dumped from database version )\d+", rb"\g<1>99", gzip.decompress(live.backup.data))
+    for backup in (backup_of(text), as_of_run(backup_of(text))):
+        manifest = backup.manifest.replace('"server":{', '"server":{"version_num":990001,')
+        prepare(offline, live.server, replace(backup, manifest=manifest))
+        outcome = restore(offline, plan_restore(request("app", backup=backup.name, new_name="x")))
+        assert_failed(outcome, live.server, before, "the server is older than the backup", "99")
 
 
 @pytest.fixture
@@ -291,13 +303,14 @@ def test_a_missing_tablespace(offline: Sandbox, live: Live, empty: Server) -> No
 
 def test_an_error_in_the_middle_shows_no_row(offline: Sandbox, fresh_server: Server, empty: Server) -> None:
     backup = with_roles(fresh_server)
-    text = gzip.decompress(backup.data).replace(f"42\t{SECRET_ROW} 42\n".encode(), f"42\t{SECRET_ROW} 42\tx\n".encode())
-    broken = replace(backup, data=gzip.compress(text, 1))
+    # A wrong number of columns is found before anything is restored.
+    text = gzip.decompress(backup.data).replace(f"42\t{SECRET_ROW} 42\n".encode(), f"x42\t{SECRET_ROW} 42\n".encode())
+    broken = as_of_run(backup_of(text))
     prepare(offline, empty, broken)
     empty.sql('CREATE ROLE readers; CREATE ROLE "the owner\'s";')
     before = state_of(empty)
     outcome = restore(offline, plan_restore(request_of(broken, "shop")))
-    assert_failed(outcome, empty, before, "the restore stopped at an error", "22P04", "COPY goods, line 42")
+    assert_failed(outcome, empty, before, "the restore stopped at an error", "22P02", "COPY goods, line 42")
     assert SECRET_ROW not in outcome.out + outcome.log
 
 
@@ -442,7 +455,8 @@ def feeding(server: Server) -> bool:
 
 def slow(sandbox: Sandbox) -> None:
     """A decompressor that stops within the body."""
-    sandbox.shim("gzip", '[ "$1" = -d ] || exec "$real" "$@"; "$real" "$@" | { head -c 20000; sleep 600; }')
+    condition = only_in("restore_section")
+    sandbox.shim("gzip", f'{condition} || exec "$real" "$@"; "$real" "$@" | {{ head -c 20000; sleep 600; }}')
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda sent: sent.name)
@@ -498,7 +512,7 @@ def test_killed_in_the_middle_and_tried_again(offline: Sandbox, live: Live) -> N
     assert f"app_restoring_{TOKEN}" in names(live.server)
     again = plan_restore(request_of(live.backup, "app", replace=True, token="x2"))
     outcome = restore(offline, again, RESTORE_ROWS="1")
-    assert_failed(outcome, live.server, before, "the number of rows does not match the backup")
+    assert_failed(outcome, live.server, before, "the number of rows does not match the contents")
     assert any(f"app_restoring_{TOKEN}" in warning for warning in outcome.result["warnings"])
 
 
@@ -534,7 +548,9 @@ def test_the_server_stays_away(offline: Sandbox, shop: Live) -> None:
     shop.server.start()
     (offline.shims / "gzip").unlink()
     again = plan_restore(request_of(shop.backup, "shop", replace=True, token="x2"))
-    assert_failed(restore(offline, again, RESTORE_ROWS="1"), shop.server, before, "the number of rows does not match")
+    assert_failed(
+        restore(offline, again, RESTORE_ROWS="1"), shop.server, before, "the number of rows does not match the contents"
+    )
 
 
 def test_no_secret_and_no_row_is_shown(offline: Sandbox, fresh_server: Server, empty: Server) -> None:
@@ -560,7 +576,7 @@ def test_inserts_instead_of_copy(offline: Sandbox, live: Live) -> None:
     plan = plan_restore(request_of(backup, "app", new_name="inserted"))
     outcome = restore(offline, plan).check()
     try:
-        assert outcome.result["rows"] == plan.rows
+        assert str(outcome.result["rows"]) == plan.variables["RESTORE_ROWS"]
         assert text_of(live.server, "inserted") == text_of(live.server, "app")
     finally:
         drop(live.server, "inserted")

@@ -15,7 +15,7 @@ import pytest
 from plugins.module_utils._jobs.restore_plan import plan_restore
 
 from ..support.combinations import Combination, program, under_one
-from ..support.restores import assert_failed, back_up, prepare, remade, request_of, restore, state_of
+from ..support.restores import assert_failed, back_up, backup_of, prepare, request_of, restore, state_of
 from ..support.sandbox import Sandbox
 from ..support.server import Server
 
@@ -152,7 +152,10 @@ def test_a_database_that_cannot_be_made(combination: Combination, script: Path, 
     ("statement", "words"),
     [
         ("CREATE TABLE public.x (a public.rolekind);", ("42704", "empty search_path")),
-        ("GRANT SELECT ON TABLE public.goods TO nobody_like_it;", ("42704", "Create that role")),
+        (
+            "GRANT SELECT ON TABLE public.goods TO nobody_like_it;",
+            ("roles are missing", "nobody_like_it", "create_roles"),
+        ),
         ("CREATE EXTENSION nothing_like_it;", ("nothing_like_it", "Install that extension")),
         ("SELECT public.twice('a row');", ("42883", "function public.twice(text) line 1 at RETURN", "search_path")),
         ("SELECT public.refuse('a row');", ("45000: a function",)),  # no DO: dumps have none
@@ -173,7 +176,7 @@ def test_what_a_server_refuses(offline: Sandbox, fresh_server: Server, statement
     end = b"--\n-- PostgreSQL database dump complete"
     head, found, tail = text.partition(b"CREATE TABLE public.goods")
     body, complete, rest = tail.partition(end)
-    broken = remade(head + found + body + statement.encode() + b"\n\n" + complete + rest)
+    broken = backup_of(head + found + body + statement.encode() + b"\n\n" + complete + rest)
     prepare(offline, fresh_server, broken)
     before = state_of(fresh_server)
     outcome = restore(offline, plan_restore(request_of(broken, "shop", new_name="again")))

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from tests.dump import truth
 from tests.dump.foreign import TEXTS
 
 from ..support.combinations import under_one
-from ..support.restores import Backup, prepare, request_of, restore, shape
+from ..support.restores import backup_of, prepare, request_of, restore, shape
 from ..support.sandbox import Sandbox
 from ..support.script_files import copy_script
 from ..support.server import Server
@@ -51,7 +49,7 @@ def test_a_database_of_another_makes_dump(offline: Sandbox, empty: Server) -> No
         reader = DumpReader()
         reader.feed(text)
         contents = reader.finish()
-        backup = Backup(gzip.compress(text, 1), json.loads(json.dumps(contents.to_dict())))
+        backup = backup_of(text)
         prepare(offline, empty, backup)
         for database in contents.databases:
             plan = plan_restore(request_of(backup, str(database.name), new_name="again"))

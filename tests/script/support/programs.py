@@ -38,7 +38,7 @@ class Programs:
 
 
 def root_filesystem(version: str) -> Path:
-    """The unpacked root filesystem with this major version; made when it is not there yet."""
+    """The unpacked root filesystem with this major version, or `18-extensions`; made when it is not there yet."""
     override = os.environ.get("SCRIPT_TESTS_ROOTFS")
     if override:
         return Path(override)
@@ -58,7 +58,8 @@ def wrap(root: Path, version: str, into: Path) -> Programs:
     """Make the tree of wrappers for the PostgreSQL in `root`, which every user must be able to enter."""
     # Debian 11's has another name, and may be outside /usr.
     loader = _one(root, "lib/*/ld-[l0-9]*.so*")
-    libraries = f"{root}/usr/lib/{loader.parent.name}:{loader.parent}"
+    # Some libraries of extensions are directly in usr/lib.
+    libraries = f"{root}/usr/lib/{loader.parent.name}:{loader.parent}:{root}/usr/lib"
     knows_argv0 = b"--argv0" in loader.read_bytes()
     original = root / "usr/lib/postgresql" / version
     home = into / "usr/lib/postgresql" / version
@@ -66,6 +67,9 @@ def wrap(root: Path, version: str, into: Path) -> Programs:
     (into / "usr/share").mkdir()
     (home / "lib").symlink_to(original / "lib")
     (into / "usr/share/postgresql").symlink_to(root / "usr/share/postgresql")
+    # The database of coordinate systems, which PostGIS's libraries look for in /usr/share.
+    proj = root / "usr/share/proj"
+    projections = f"export PROJ_DATA={quote(str(proj))}\n" if proj.exists() else ""
     for binary in sorted((original / "bin").iterdir()):
         wrapper = home / "bin" / binary.name
         command = [loader, "--library-path", libraries, "--argv0", wrapper, binary]
@@ -73,6 +77,6 @@ def wrap(root: Path, version: str, into: Path) -> Programs:
             # PostgreSQL's programs search for each other in their own folder.
             copy = Path(shutil.copy(binary, f"{wrapper}.bin"))
             command = [loader, "--library-path", libraries, copy]
-        wrapper.write_text(f'#!/bin/sh\nexec {" ".join(quote(str(word)) for word in command)} "$@"\n')
+        wrapper.write_text(f'#!/bin/sh\n{projections}exec {" ".join(quote(str(word)) for word in command)} "$@"\n')
         wrapper.chmod(0o755)
     return Programs(bin=home / "bin", major=version)

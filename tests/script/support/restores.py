@@ -15,23 +15,25 @@ from typing import Any
 
 from plugins.module_utils._dump.dump_reader import DumpReader
 from plugins.module_utils._jobs.restore_plan import RestorePlan, RestoreRequest
+from tests.backup_parts import NAME, make_backup
 from tests.dump import truth
 
 from .sample import literal, quoted
 from .sandbox import Outcome, Sandbox
 from .server import Server
 
-NAME = "postgres-backup-2026-11-22-020000.sql.gz"
 NOW = datetime(2026, 11, 22, 3, 4, 5, tzinfo=UTC)
 TOKEN = "abc123"
 
 
 @dataclass(frozen=True)
 class Backup:
-    """A backup's compressed bytes, and its contents as backup_fetch returns them."""
+    """A backup's compressed bytes, and its contents as backup_fetch returns them; its manifest, if a run made it."""
 
     data: bytes
     contents: dict[str, Any]
+    manifest: str = ""
+    name: str = NAME
 
     @property
     def sha256(self) -> str:
@@ -43,17 +45,19 @@ def back_up(server: Server, *arguments: str) -> Backup:
 
 
 def backup_of(text: bytes) -> Backup:
+    """A backup with this text, which another program wrote: one gzip member, no manifest."""
     reader = DumpReader()
     reader.feed(text)
     # As it is read from JSON.
     return Backup(gzip.compress(text, 1), json.loads(json.dumps(reader.finish().to_dict())))
 
 
-def remade(text: bytes) -> Backup:
-    """A backup with this text, and its contents."""
-    reader = DumpReader()
-    reader.feed(text)
-    return Backup(gzip.compress(text, 1), reader.finish().to_dict())
+def as_of_run(backup: Backup, *without: str, name: str = NAME) -> Backup:
+    """The same text as a run makes a backup of it: a gzip member for each part, and a manifest."""
+    parts = make_backup(
+        gzip.decompress(backup.data), name=name, without=dict.fromkeys(without, "invalid page in block 0")
+    )
+    return Backup(parts.file, backup.contents, parts.manifest, name)
 
 
 @dataclass(frozen=True)
@@ -89,13 +93,23 @@ def names(server: Server) -> set[str]:
 
 
 def request_of(backup: Backup, database: str, **more: Any) -> RestoreRequest:
-    given: dict[str, Any] = {"token": TOKEN, "now": NOW, **more}
-    return RestoreRequest(NAME, backup.sha256, backup.contents, database, **given)
+    """With the stronger proof: the hash and the rows of the contents."""
+    return request(database, **{"backup": backup.name, "sha256": backup.sha256, "contents": backup.contents, **more})
 
 
-def prepare(sandbox: Sandbox, server: Server, backup: Backup) -> None:
+def request(database: str, **more: Any) -> RestoreRequest:
+    """From the volume alone."""
+    return RestoreRequest(database, **{"token": TOKEN, "now": NOW, **more})
+
+
+def prepare(sandbox: Sandbox, server: Server, *backups: Backup) -> None:
+    """Put backups on the volume: with a manifest and a checksum file, or with neither."""
     sandbox.server = server
-    (sandbox.volume / NAME).write_bytes(backup.data)
+    for backup in backups:
+        (sandbox.volume / backup.name).write_bytes(backup.data)
+        if backup.manifest:
+            (sandbox.volume / f"{backup.name}.sha256").write_text(f"{backup.sha256}  {backup.name}\n")
+            (sandbox.volume / f"{backup.name}.json").write_text(backup.manifest)
 
 
 def restore(sandbox: Sandbox, plan: RestorePlan, **env: str | None) -> Outcome:

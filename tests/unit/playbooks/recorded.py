@@ -73,6 +73,8 @@ WELL: dict[str, dict[str, Any]] = {
     },
     "restore_database": {
         "changed": True,
+        "backup": BACKUP,
+        "sha256": "0" * 64,
         "rows": 3,
         "replaced": None,
         "created_roles": [],

@@ -1,117 +1,73 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What a restore does, worked out from contents."""
+"""What a restore tells its pod: names and options."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-import re
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from plugins.module_utils._jobs.restore_plan import (
-    RestorePlan,
-    RestoreRequest,
-    create_statement,
-    cut_name,
-    database_lists,
-    pieces,
-    plan_restore,
-    quote_name,
-    quote_text,
-)
-from plugins.module_utils.errors import ExpectationError, MissingDatabaseError
+from plugins.module_utils._jobs.restore_plan import RestorePlan, RestoreRequest, database_lists, plan_restore
+from plugins.module_utils._jobs.sql_text import cut_name, quote_name, quote_text
+from plugins.module_utils.errors import ExpectationError
 
-from .restore_contents import a_property, contents
+from .restore_contents import contents
 
 NOW = datetime(2026, 11, 22, 3, 4, 5, tzinfo=UTC)
 
 
 def request(**more: Any) -> RestoreRequest:
-    given: dict[str, Any] = {"contents": contents(), "database": "shop", "token": "t0", "now": NOW, **more}
-    return RestoreRequest("b.sql.gz", "AB" * 32, **given)
+    options: dict[str, Any] = {"database": "shop", "token": "t0", "now": NOW, **more}
+    return RestoreRequest(**options)
+
+
+def proven(**more: Any) -> RestoreRequest:
+    """With what a fetched and verified backup adds."""
+    return request(**{"backup": "b.sql.gz", "sha256": "AB" * 32, "contents": contents(), **more})
 
 
 def variable(plan: RestorePlan, name: str) -> str:
     return plan.variables[f"RESTORE_{name}"]
 
 
-def settings(plan: RestorePlan, name: str) -> list[list[str]]:
-    """The statements that set something, each with the setting's name."""
-    pairs = re.findall(r"^\['((?:[^']|'')*)', '((?:[^']|'')*)'\],?$", variable(plan, name), re.MULTILINE)
-    return [[part.replace("''", "'") for part in pair] for pair in pairs]
-
-
-def test_plan_of_one_database() -> None:
-    plan = plan_restore(request(new_name="other"))
-    assert (plan.target, plan.temporary) == ("other", "other_restoring_t0")
-    assert plan.old == "other_before_restore_20261122030405"
-    assert variable(plan, "SHA256") == "ab" * 32
-    assert variable(plan, "PIECES").splitlines() == ["300 100", "450 600", "1090 10"]
-    assert variable(plan, "SECTION") == "100 200"
-    assert (variable(plan, "GLOBALS_BYTES"), variable(plan, "MAJOR"), variable(plan, "ROWS")) == ("100", "18", "7")
-    assert json.loads(variable(plan, "ROLES")) == ['the "owner"', "a"]
-    assert settings(plan, "BEFORE_SQL") == [
-        ["ALTER DATABASE \"other_restoring_t0\" SET work_mem TO '8MB';", "work_mem"],
-        ["ALTER ROLE a IN DATABASE \"other_restoring_t0\" SET x.y TO 'z';", "x.y"],
-    ]
-    assert variable(plan, "AFTER_SQL").strip().splitlines() == [
-        'COMMENT ON DATABASE "other_restoring_t0" IS NULL;',
-        "COMMENT ON DATABASE \"other_restoring_t0\" IS 'SET work';",
-        'GRANT CREATE ON DATABASE "other_restoring_t0" TO a;',
-    ]
-    # The limit and the mark hold until the name is given.
-    assert variable(plan, "SWAP_SQL").splitlines() == [
-        'ALTER DATABASE "other_restoring_t0" RESET postgres_backup.unfinished_restore;',
-        'ALTER DATABASE "other_restoring_t0" CONNECTION LIMIT -1;',
-        'ALTER DATABASE "other_restoring_t0" CONNECTION LIMIT = 5;',
-    ]
-    assert variable(plan, "RENAME_SQL") == 'ALTER DATABASE "other_restoring_t0" RENAME TO "other";'
-    assert variable(plan, "AWAY_SQL") == 'ALTER DATABASE "other" RENAME TO "other_before_restore_20261122030405";'
-
-
-def test_settings_that_would_stand_in_the_way_are_made_after_the_body() -> None:
-    found = contents()
-    (database,) = found["databases"]
-    texts = [
-        " SET default_transaction_read_only TO 'on';", " SET \"role\" TO 'app';", " SET search_path TO 'a', 'b';",
-        " RESET array_nulls;", " SET \"TimeZone\" TO '$settings$ \\';", " SET TABLESPACE elsewhere;",
-    ]  # fmt: skip
-    database["properties"] = [
-        {"before": "ALTER DATABASE ", "after": text, "offset_bytes": 110 + number, "length_bytes": 1}
-        for number, text in enumerate(texts)
-    ]
-    plan = plan_restore(request(contents=found))
-    early, late = variable(plan, "BEFORE_SQL"), variable(plan, "AFTER_SQL")
-    assert [name for name in ("search_path", "timezone") if f"'{name}']" in early] == ["search_path", "timezone"]
-    # In the source's order, which PostgreSQL keeps: those made before are made anew.
-    after = re.findall(r", '([\w.]+)'\],?$", late, re.MULTILINE)
-    assert after[:2] == ["search_path", "timezone"]
-    assert after[2:] == ["default_transaction_read_only", "role", "search_path", "array_nulls", "timezone"]
-    # A statement that cannot be in a transaction is not a setting; and no text ends the quotation.
-    assert 'ALTER DATABASE "shop_restoring_t0" SET TABLESPACE elsewhere;' in late.splitlines()
-    assert early.startswith("DO $settings_$\n") and early.count("$settings_$") == 2
-
-
-def test_no_statement_names_the_live_database_but_its_renaming() -> None:
+def test_the_name_alone_is_enough() -> None:
     plan = plan_restore(request())
-    for name in ("CREATE_SQL", "BEFORE_SQL", "AFTER_SQL", "SWAP_SQL"):
-        assert '"shop"' not in variable(plan, name)
+    assert (plan.target, plan.temporary) == ("shop", "shop_restoring_t0")
+    assert plan.old == "shop_before_restore_20261122030405"
+    for name in ("BACKUP", "SHA256", "ROWS", "SEARCH_PATH", "BEFORE_SQL", "AFTER_SQL"):
+        assert variable(plan, name) == "", name
+    assert variable(plan, "MARK") == f"postgres_backup.unfinished_restore={hashlib.sha256(b'shop').hexdigest()}"
 
 
-def test_create_database_statement() -> None:
-    (database,) = contents()["databases"]
-    assert create_statement(database, "x") == (
-        'CREATE DATABASE "x" TEMPLATE template0 OWNER "the ""owner""" ENCODING \'UTF8\' LOCALE \'C\' '
-        'LOCALE_PROVIDER "libc"'
-    )
-    assert create_statement({"owner": None, "create_options": {}}, "x") == 'CREATE DATABASE "x" TEMPLATE template0'
-    options = {"lc_collate": "a'b\\", "tablespace": 'sp"ace', "is_template": "true", "connection_limit": "3"}
-    assert create_statement({"create_options": options}, "x").endswith(
-        "LC_COLLATE E'a''b\\\\' TABLESPACE \"sp\"\"ace\""
-    )
+def test_options_become_variables() -> None:
+    plan = plan_restore(
+        proven(
+            new_name="other", replace=True, create_roles=True, terminate_connections=True, wait_seconds=7, check=True,
+            search_path="public, it's", before_sql="SELECT 1", after_sql="SELECT 2",
+        )
+    )  # fmt: skip
+    expected = {
+        "BACKUP": "b.sql.gz", "SHA256": "ab" * 32, "ROWS": "7", "DATABASE": "shop", "TARGET": "other",
+        "REPLACE": "yes", "CREATE_ROLES": "yes", "TERMINATE": "yes", "WAIT_SECONDS": "7", "CHECK": "yes",
+        "SEARCH_PATH": "public, it's", "BEFORE_SQL": "SELECT 1", "AFTER_SQL": "SELECT 2",
+    }  # fmt: skip
+    assert {name: variable(plan, name) for name in expected} == expected
+
+
+def test_nothing_of_the_backup_is_sent() -> None:
+    """However many tables and statements the contents have."""
+    large = contents(tables=[{"schema": "s", "name": "t" * 60, "rows": 1}] * 10_000, owner="x" * 1000)
+    assert sum(map(len, plan_restore(proven(contents=large)).variables.values())) < 1000
+
+
+@pytest.mark.parametrize("name", ["ünï", 'a "b" \\ c', "a,b"])
+def test_the_name_is_also_as_the_manifest_has_it(name: str) -> None:
+    found = variable(plan_restore(request(database=name)), "DATABASE_JSON")
+    assert found.isascii() and json.loads(found) == name
 
 
 @pytest.mark.parametrize(
@@ -128,35 +84,16 @@ def test_names_are_cut_between_characters(name: str, expected: str) -> None:
     assert len(expected.encode()) <= 63
 
 
-def test_the_temporary_name_is_ascii() -> None:
-    plan = plan_restore(request(new_name="ünï" * 9))
-    assert plan.temporary.isascii()
-    assert plan.temporary.endswith("_restoring_t0")
+@pytest.mark.parametrize("name", ["ünï" * 9, "a \"b\" 'c' \\ $d", "d" * 63])
+def test_the_temporary_name_needs_no_care_in_sql(name: str) -> None:
+    plan = plan_restore(request(new_name=name))
+    assert plan.temporary.replace("_", "").isalnum() and plan.temporary.isascii()
+    assert plan.temporary.endswith("_restoring_t0") and len(plan.temporary) <= 63
 
 
 def test_names_are_quoted() -> None:
     assert quote_name('a"b\\') == '"a""b\\"'
     assert (quote_text("it's"), quote_text("a\\'")) == ("'it''s'", "E'a\\\\'''")
-
-
-def test_pieces_around_what_is_left_out() -> None:
-    (database,) = contents(properties=[])["databases"]
-    assert pieces(database) == [(300, 800)]
-    (database,) = contents(properties=[a_property("x", "y", 300, 5), a_property("x", "y", 1095, 5)])["databases"]
-    assert pieces(database) == [(305, 790)]
-
-
-def test_statements_in_the_body_are_run_after_it() -> None:
-    setting = a_property("ALTER DATABASE ", " SET search_path TO x;", 500)
-    plan = plan_restore(request(contents=contents(properties=[setting])))
-    assert variable(plan, "BEFORE_SQL") == ""
-    assert settings(plan, "AFTER_SQL") == [['ALTER DATABASE "shop_restoring_t0" SET search_path TO x;', "search_path"]]
-
-
-def test_a_statement_that_is_too_long_is_left_out_and_told() -> None:
-    plan = plan_restore(request(contents=contents(properties=[a_property("COMMENT ON DATABASE ", None, 400)])))
-    assert "byte 400" in plan.warnings[0]
-    assert variable(plan, "PIECES").splitlines() == ["300 100", "410 690"]
 
 
 @pytest.mark.parametrize(
@@ -170,29 +107,18 @@ def test_a_statement_that_is_too_long_is_left_out_and_told() -> None:
         ({"new_name": "a\nb"}, ("new_name", "line breaks")),
         ({"new_name": "template1"}, ("new_name", "template1")),
         ({"contents": contents(name="template1"), "database": "template1"}, ("database", "template1")),
-        ({"contents": contents(create_options={"locale": "\udcff"})}, ("CREATE_SQL", "UTF-8")),
-        (
-            {"contents": contents(properties=[a_property("COMMENT ON DATABASE ", "x" * 131_000, 400)])},
-            ("AFTER_SQL", "too long"),
-        ),
+        ({"sha256": "x"}, ("sha256", "64 hexadecimal")),
+        ({"backup": None}, ("backup", "belong to")),
+        ({"backup": None, "contents": None}, ("backup", "belong to")),
+        ({"backup": "\udcff"}, ("backup", "UTF-8")),
+        ({"before_sql": "x" * 131_001}, ("before_sql", "131000")),
+        ({"search_path": "a\0b"}, ("search_path", "NUL")),
     ],
 )
 def test_invalid_requests_are_refused(more: dict[str, Any], words: tuple[str, ...]) -> None:
     with pytest.raises(ExpectationError) as caught:
-        plan_restore(request(**more))
+        plan_restore(proven(**more))
     assert all(word in str(caught.value) for word in words), str(caught.value)
-
-
-def test_contents_of_an_older_version() -> None:
-    old = contents()
-    del old["databases"][0]["properties"]
-    with pytest.raises(ExpectationError, match="verify: true again"):
-        plan_restore(request(contents=old))
-
-
-def test_invalid_hash_is_refused() -> None:
-    with pytest.raises(ExpectationError, match="sha256: expected 64"):
-        plan_restore(RestoreRequest("b", "x", contents(), "shop", "t", NOW))
 
 
 def test_diff_lists_the_changes() -> None:
@@ -205,12 +131,9 @@ def test_diff_lists_the_changes() -> None:
 
 
 def test_database_that_the_run_could_not_dump() -> None:
+    """The pod refuses it, since it knows which backup has it."""
     incomplete = {**contents(), "missing": ["sick"]}
-    assert plan_restore(request(contents=incomplete)).rows == 7
-    with pytest.raises(
-        MissingDatabaseError, match=r"found 'sick', which the run could not dump: b\.sql\.gz is incomplete"
-    ):
-        plan_restore(request(contents=incomplete, database="sick"))
-    with pytest.raises(ExpectationError, match="expected one of those in the backup") as caught:
-        plan_restore(request(contents=incomplete, database="none"))
-    assert not isinstance(caught.value, MissingDatabaseError)
+    assert variable(plan_restore(proven(contents=incomplete)), "ROWS") == "7"
+    assert variable(plan_restore(proven(contents=incomplete, database="sick")), "ROWS") == ""
+    with pytest.raises(ExpectationError, match="expected one of those in the backup"):
+        plan_restore(proven(contents=incomplete, database="none"))
