@@ -84,7 +84,7 @@ def drill(made: Made, **env: str) -> None:
     for name in ALL:
         assert tables[name] == truth.tables(made.server, name), name
     needs = {need["database"]: need["search_path"] for need in outcome.result["needs"]}
-    assert needs == {name: "public" for name in NEEDS_SEARCH_PATH}
+    assert needs == dict.fromkeys(NEEDS_SEARCH_PATH, "public")
     used = {(each["database"], each["name"]) for each in outcome.result["extensions"]}
     assert {("series", "timescaledb"), (SCHEDULED, "pg_cron"), ("vectors", "vector"), ("maps", "postgis")} <= used
     # No scheduled job of the backup ran, neither there nor on the live server.
