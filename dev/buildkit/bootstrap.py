@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""Debian releases in folders, for chroot."""
+"""Releases of Debian and its derivatives in folders, for chroot."""
 
 from __future__ import annotations
 
@@ -14,12 +14,17 @@ _LEFT_OUT = ("doc", "info", "locale", "man")
 
 
 def make_root(
-    root: Path, suite: str, packages: Sequence[str], *options: str, environment: Mapping[str, str] | None = None
+    root: Path,
+    suite: str,
+    packages: Sequence[str],
+    *options: str,
+    sources: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
 ) -> None:
     """Makes a root filesystem with a release's minimal system and some packages.
 
-    Temporary files go to its parent folder. `options` are mmdebstrap's, `environment` is for its hooks. Raises
-    ReportedError.
+    Temporary files go to its parent folder. `options` are mmdebstrap's, `environment` is for its hooks. `sources` are
+    lines of sources.list, by default the release in the repository of this machine. Raises ReportedError.
     """
     address = debian.repository()
     commands.run(
@@ -32,7 +37,7 @@ def make_root(
             f"--include={','.join(packages)}",
             *options,
             *(suite, root),
-            *([f"deb {address} {suite} main"] if address else []),
+            *(sources or ([f"deb {address} {suite} main"] if address else [])),
         ],
         environment={"TMPDIR": str(root.parent), **(environment or {})},
         advice="check that this machine's package sources can be reached (apt-get update), and have that release",

@@ -21,8 +21,6 @@ TOOLS = (*debian.TOOLS, "bzip2", "gcc", "libc6-dev")
 SUITES = {"15": "bookworm", "17": "trixie", "18": "sid"}
 """The Debian release of each major version, as for the root filesystems."""
 
-_DEFAULT_REPOSITORY = "http://deb.debian.org/debian"
-
 
 def make(cache: Cache, version: str) -> Path:
     """The folder of a version's tests: `sql`, `data`, `parallel_schedule` and the library regress.so.
@@ -92,7 +90,9 @@ class _Apt:
         (state / "lists/partial").mkdir(parents=True, exist_ok=True)
         (state / "cache/archives/partial").mkdir(parents=True, exist_ok=True)
         sources = state / "sources.list"
-        address = debian.repository() or _DEFAULT_REPOSITORY
+        address = debian.repository()
+        if address is None:
+            raise ReportedError("expected a repository of Debian in apt's sources, found none")
         lines = [f"{kind} {address} {suite} main\n" for kind in ("deb", "deb-src")]
         sources.write_text("".join(lines), encoding="utf-8")
         self._folder = folder

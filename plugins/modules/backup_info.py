@@ -135,6 +135,9 @@ last_drill:
     - Result of the last scheduled restore drill; null if there was none.
     - If drills are scheduled, RV(healthy) requires that the last one succeeded, and that each drill that was due
       recorded a result. Otherwise a failed drill is a problem only as long as its backup is the newest one.
+    - C(errors) is how many errors the server reported, and C(error_list) has the first ten, as returned by
+      M(homelab.postgres_backup.restore_drill). C(needs) are databases that can only be restored with a C(search_path),
+      and C(left_out) is what cannot be restored in a pod without network. Both are in RV(notes), too.
   type: dict
   returned: always
   sample:
@@ -146,6 +149,10 @@ last_drill:
     databases: 3
     tables: 40
     rows: 1000
+    errors: 0
+    error_list: []
+    needs: []
+    left_out: []
 drill_schedule:
   description: When restore drills run, in the form of RV(schedule); null if they are not scheduled
     (C(postgres_backup_drill_schedule)).
@@ -205,8 +212,8 @@ growth:
     bytes_per_day: 1048576
     days_until_full: 953.7
 notes:
-  description: Checks that were skipped because the user lacks permissions, and what changed without being a problem,
-    such as databases that are in only one of the newest two backups.
+  description: Checks that were skipped because the user lacks permissions, and what is not a problem, such as databases
+    that are in only one of the newest two backups, or that the last drill restored only with a C(search_path).
   type: list
   elements: str
   returned: always

@@ -28,6 +28,7 @@ README = Claim(
 )
 FUTURE = Claim(test="tests/cluster/modules/test_backup_job.py::test_backups_dated_in_the_future_are_cleared")
 BACKUP_USER = Claim(test="tests/cluster/playbooks/test_backup_user.py::test_created_used_kept_and_rotated")
+UPGRADE = Claim(test="tests/cluster/playbooks/test_upgrade_rehearsal.py::test_ready_and_not_ready")
 BENCH = Claim(reason="takes minutes, and a quiet machine; that the benchmark is there is checked")
 
 PLAY = "ansible-playbook homelab.postgres_backup."
@@ -54,6 +55,7 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         f"{PLAY}retention -e postgres_backup_retention_apply=true": RUN,
         f"{PLAY}drill": RUNBOOK,
         f"{PLAY}restore": RUNBOOK,
+        f"{PLAY}upgrade_rehearsal -e postgres_backup_upgrade_image=postgres:19": UPGRADE,
         f"{PLAY}backup_user": BACKUP_USER,
         "ansible localhost -m homelab.postgres_backup.backup_info": RUN,
         "ansible-playbook -i inventory homelab.postgres_backup.site -e postgres_backup_hosts=postgres": MANY,
@@ -106,6 +108,7 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         "kubectl logs job/network-test -n data": RUN,
         "kubectl delete job network-test -n data": RUN,
     },
+    "docs/upgrades.md": {f"{PLAY}upgrade_rehearsal -e postgres_backup_upgrade_image=postgres:19": UPGRADE},
     "docs/troubleshooting.md": {
         "kubectl get cronjobs,jobs,pods -n data -l app.kubernetes.io/part-of=home-lab": RUN,
         "kubectl get events -n data --sort-by=.lastTimestamp": RUN,

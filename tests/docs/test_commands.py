@@ -20,6 +20,7 @@ from .pages import ALL, CHECKOUT, NAMES, ROLE, prose
 KINDS = {"sh", "yaml", "text", "json"}
 OPTIONS = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
 PLAYBOOKS = {path.stem: path.read_text() for path in (CHECKOUT / "playbooks").glob("*.yml")}
+FILTERS = {path.stem for path in (CHECKOUT / "plugins" / "filter").glob("*.py")}
 MODULES = {path.stem for path in (CHECKOUT / "plugins" / "modules").glob("*.py")}
 COMMANDS = {
     page: [c for block in ALL if (block.page, block.language) == (page, "sh") for c in block.commands] for page in NAMES
@@ -81,7 +82,7 @@ def test_every_variable_and_name_of_the_collection_exists(page: str) -> None:
     for word in re.findall(r"(?<![\w./])(?:postgres_backup|postgres_restore)_[a-z_]+", text):
         assert any(name == word or (word.endswith("_") and name.startswith(word)) for name in known), word
     for word in re.findall(r"homelab\.postgres_backup\.([a-z_0-9]+)", text):
-        assert word in PLAYBOOKS or word in MODULES or word in {"postgres_backup", "k8s"}, word
+        assert word in PLAYBOOKS or word in MODULES | FILTERS or word in {"postgres_backup", "k8s"}, word
 
 
 def test_the_collection_is_installed_from_its_own_repository() -> None:

@@ -13,7 +13,7 @@ from dev.buildkit.cache import Cache
 from dev.buildkit.errors import ReportedError
 from dev.buildkit.progress import say
 
-from . import golang, health, lifecycle, machine, rootfs, status, volumes
+from . import containers, debian_programs, golang, health, images, lifecycle, machine, rootfs, status, volumes
 from .settings import Settings, from_environment
 
 
@@ -84,6 +84,21 @@ def _rootfs(settings: Settings) -> int:
     return 0
 
 
+def _image(settings: Settings) -> int:
+    parser = argparse.ArgumentParser(
+        prog="image", description="Import an image of a root filesystem into the running cluster, and print its name."
+    )
+    parser.add_argument("name", choices=rootfs.NAMES)
+    options = parser.parse_args()
+    machine.require_root()
+    rootfs.install_tools()
+    with lifecycle.locked(settings):
+        made = images.make_image(Cache(settings.cache), options.name)
+        containers.load(settings, debian_programs.unpacked(Cache(settings.cache)), made)
+    print(*made.digests)
+    return 0
+
+
 def _enter(settings: Settings) -> int:
     parser = argparse.ArgumentParser(
         prog="enter", description="Run a program in the cluster's namespaces, as on its node."
@@ -98,6 +113,7 @@ def _enter(settings: Settings) -> int:
 _COMMANDS: dict[str, Callable[[Settings], int]] = {
     "down": _down,
     "enter": _enter,
+    "image": _image,
     "rootfs": _rootfs,
     "status": _status,
     "up": _up,

@@ -30,10 +30,11 @@ BITNAMI = "localhost/postgresql:18-bitnami"
 BITNAMI_IGZIP = "localhost/postgresql:18-bitnami-igzip"
 DEBIAN = "localhost/postgresql:18-debian"
 
-_ROOTFS = "postgresql-18"
+_VERSION = "18"
+_ROOTFS = f"postgresql-{_VERSION}"
 _SCRIPTS = SOURCES / "images"
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_SERVER_PROGRAMS = "usr/lib/postgresql/18/bin"
+_SERVER_PROGRAMS = f"usr/lib/postgresql/{_VERSION}/bin"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -66,6 +67,50 @@ def make_images(cache: Cache, pause: golang.Program) -> Images:
     return Images(folder / "images.tar", digests)
 
 
+def make_image(cache: Cache, name: str) -> Images:
+    """The image of a root filesystem, modelled on the PostgreSQL project's; made if it is missing.
+
+    `name` is one of rootfs.NAMES, such as postgresql-17: its image is localhost/postgresql:17-debian.
+    """
+    version = name.removeprefix("postgresql-")
+    image = f"localhost/postgresql:{version}-debian"
+
+    def make(folder: Path) -> None:
+        rootfs = make_rootfs(cache, name)
+        with step(f"making the image {image}"), tarfile.open(folder / "images.tar", "w") as archive:
+            layout = _Layout(archive)
+            layers = [layout.add_file(rootfs.layer), layout.add(_debian_layer(rootfs, version))]
+            layout.add_image(image, _debian_configuration(version), layers)
+            (folder / "digests.json").write_text(json.dumps(layout.finish(), indent=1), encoding="utf-8")
+
+    folder = cache.entry(f"image-{version}", key([Path(__file__), _SCRIPTS, rootfs_key(name)]), make)
+    return Images(folder / "images.tar", json.loads((folder / "digests.json").read_text(encoding="utf-8")))
+
+
+def _major(version: str) -> str:
+    """Of `18`, or of `18-` with what it has more."""
+    return version.partition("-")[0]
+
+
+def _debian_configuration(version: str) -> dict[str, Any]:
+    major = _major(version)
+    volume = "/var/lib/postgresql"
+    data = f"{volume}/{major}/docker" if int(major) >= 18 else f"{volume}/data"
+    return {
+        "Env": [
+            f"PATH={_SYSTEM_PATH}:/usr/lib/postgresql/{major}/bin",
+            "LANG=en_US.utf8",
+            f"PG_MAJOR={major}",
+            f"PGDATA={data}",
+        ],
+        "Entrypoint": ["docker-entrypoint.sh"],
+        "Cmd": ["postgres"],
+        "ExposedPorts": {"5432/tcp": {}},
+        "StopSignal": "SIGINT",
+        "Volumes": {volume if int(major) >= 18 else data: {}},
+    }
+
+
 def _write_images(layout: _Layout, rootfs: RootFilesystem, pause: Path) -> dict[str, str]:
     base = layout.add_file(rootfs.layer)
     bitnami = layout.add(_bitnami_layer(rootfs))
@@ -83,24 +128,11 @@ def _write_images(layout: _Layout, rootfs: RootFilesystem, pause: Path) -> dict[
         "ExposedPorts": {"5432/tcp": {}},
         "Volumes": {"/bitnami/postgresql": {}},
     }
-    debian_configuration = {
-        "Env": [
-            f"PATH={_SYSTEM_PATH}:/{_SERVER_PROGRAMS}",
-            "LANG=en_US.utf8",
-            "PG_MAJOR=18",
-            "PGDATA=/var/lib/postgresql/18/docker",
-        ],
-        "Entrypoint": ["docker-entrypoint.sh"],
-        "Cmd": ["postgres"],
-        "ExposedPorts": {"5432/tcp": {}},
-        "StopSignal": "SIGINT",
-        "Volumes": {"/var/lib/postgresql": {}},
-    }
     images = (
         (PAUSE, {"User": "65535:65535", "Entrypoint": ["/pause"]}, [layout.add(_pause_layer(pause))]),
         (BITNAMI, bitnami_configuration, [base, bitnami]),
         (BITNAMI_IGZIP, bitnami_configuration, [base, bitnami, layout.add(_folder_layer(rootfs.igzip))]),
-        (DEBIAN, debian_configuration, [base, layout.add(_debian_layer(rootfs))]),
+        (DEBIAN, _debian_configuration(_VERSION), [base, layout.add(_debian_layer(rootfs, _VERSION))]),
     )
     for name, configuration, layers in images:
         layout.add_image(name, configuration, layers)
@@ -163,10 +195,10 @@ def _bitnami_layer(rootfs: RootFilesystem) -> bytes:
     return layer.content()
 
 
-def _debian_layer(rootfs: RootFilesystem) -> bytes:
+def _debian_layer(rootfs: RootFilesystem, version: str) -> bytes:
     layer = _Layer()
     # What initdb makes a data folder's configuration from; the server in a container listens to all.
-    sample = rootfs.root / "usr/share/postgresql/18/postgresql.conf.sample"
+    sample = rootfs.root / f"usr/share/postgresql/{_major(version)}/postgresql.conf.sample"
     text = re.sub(r"(?m)^#?listen_addresses = '\w+'", "listen_addresses = '*'", sample.read_text(encoding="utf-8"))
     layer.file(sample.relative_to(rootfs.root).as_posix(), text.encode(), 0o644)
     script = (_SCRIPTS / "debian/docker-entrypoint.sh").read_bytes()

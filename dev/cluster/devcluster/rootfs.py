@@ -12,7 +12,7 @@ from dev.buildkit.cache import Cache, key
 from dev.buildkit.errors import ReportedError
 from dev.buildkit.progress import step
 
-_SUITES = {"13": "bullseye", "15": "bookworm", "17": "trixie", "18": "sid"}
+_SUITES = {"13": "bullseye", "15": "bookworm", "17": "trixie", "18": "sid", "19": "experimental"}
 _EXTENSIONS = ("cron", "partman", "pgvector", "postgis-3", "timescaledb")
 WITH_EXTENSIONS = "postgresql-18-extensions"
 """PostgreSQL 18 with the extensions of other projects that Debian has packages for."""
@@ -87,18 +87,19 @@ def make_rootfs(cache: Cache, name: str) -> RootFilesystem:
 
     def make(folder: Path) -> None:
         result = RootFilesystem(folder)
-        with step(f"making the root filesystem {name} from Debian {suite} (half a minute the first time)"):
+        with step(f"making the root filesystem {name} from {suite} (half a minute the first time)"):
             prepare, finish = folder / "prepare.sh", folder / "finish.sh"
             prepare.write_text(_PREPARE, encoding="utf-8")
             finish.write_text(_FINISH, encoding="utf-8")
             bootstrap.make_root(
                 result.root,
-                suite,
+                "sid" if suite == "experimental" else suite,
                 _packages(name),
                 # Part of the package libc-bin, and read by localedef.
                 "--dpkgopt=path-include=/usr/share/locale/locale.alias",
                 f'--essential-hook=sh "{prepare}" "$1"',
                 f'--customize-hook=sh "{finish}" "$1"',
+                sources=_sources(suite),
                 environment={"IGZIP": str(result.igzip)},
             )
             prepare.unlink()
@@ -121,5 +122,21 @@ def _suite(name: str) -> str:
 
 def _packages(name: str) -> tuple[str, ...]:
     server = name.removesuffix("-extensions")
-    extensions = _EXTENSIONS if name == WITH_EXTENSIONS else ()
-    return (server, *(f"{server}-{extension}" for extension in extensions), "libnss-wrapper", "locales", "mawk")
+    programs = [server]
+    if _suite(name) == "experimental":
+        # apt prefers other suites.
+        version = server.removeprefix("postgresql-")
+        programs = [f"{each}/experimental" for each in (server, f"postgresql-client-{version}", "libpq5")]
+    elif name == WITH_EXTENSIONS:
+        programs += [f"{server}-{extension}" for extension in _EXTENSIONS]
+    return (*programs, "libnss-wrapper", "locales", "mawk")
+
+
+def _sources(suite: str) -> list[str]:
+    """The lines of sources.list for a suite that is not complete; none for a release of Debian."""
+    if suite != "experimental":
+        return []
+    address = debian.repository()
+    if address is None:
+        raise ReportedError("expected a repository of Debian in apt's sources, found none")
+    return [f"deb {address} {each} main" for each in ("sid", "experimental")]

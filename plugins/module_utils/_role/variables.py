@@ -32,6 +32,7 @@ from .checks import (
     strings,
     whole_number,
 )
+from .drill_options import are_texts_of_databases
 from .dump_selection import (
     are_arguments_of_pg_dumpall,
     are_databases,
@@ -279,6 +280,10 @@ def _rules() -> tuple[Rule, ...]:
                 "a mapping of PostgreSQL settings to one-line values, such as {shared_preload_libraries: timescaledb}",
             ),
         ),
+        ("drill_image", matches(_IMAGE, "the name of an image, without whitespace")),
+        ("drill_search_path", are_texts_of_databases("{netbox: public}", in_one_line=True)),
+        ("drill_before_sql", are_texts_of_databases("{shop: SELECT prepare_restore()}")),
+        ("drill_after_sql", are_texts_of_databases("{shop: SELECT finish_restore()}")),
         # Volume
         ("claim_name", matches(SUBDOMAIN, f"the name of a PersistentVolumeClaim ({_DOTTED_LETTERS})")),
         (

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from .backup_sh import TEXT as BACKUP_SH
 from .backup_text_sh import TEXT as BACKUP_TEXT_SH
+from .collations_sh import TEXT as COLLATIONS_SH
 from .configuration_sh import TEXT as CONFIGURATION_SH
 from .database_awk import TEXT as DATABASE_AWK
 from .database_text_sh import TEXT as DATABASE_TEXT_SH
@@ -28,11 +29,13 @@ from .restore_advice_sh import TEXT as RESTORE_ADVICE_SH
 from .retention_awk import TEXT as RETENTION_AWK
 from .sections_awk import TEXT as SECTIONS_AWK
 from .sql_lexer_awk import TEXT as SQL_LEXER_AWK
+from .upgrade_facts_sh import TEXT as UPGRADE_FACTS_SH
 from .volume_sh import TEXT as VOLUME_SH
 
 FILES = {
     "backup.sh": BACKUP_SH,
     "backup_text.sh": BACKUP_TEXT_SH,
+    "collations.sh": COLLATIONS_SH,
     "configuration.sh": CONFIGURATION_SH,
     "database.awk": DATABASE_AWK,
     "database_text.sh": DATABASE_TEXT_SH,
@@ -54,5 +57,6 @@ FILES = {
     "retention.awk": RETENTION_AWK,
     "sections.awk": SECTIONS_AWK,
     "sql_lexer.awk": SQL_LEXER_AWK,
+    "upgrade_facts.sh": UPGRADE_FACTS_SH,
     "volume.sh": VOLUME_SH,
 }

@@ -79,6 +79,7 @@ drill() {
     restore_databases
     end_step restore
     step=count
+    report_upgrade_facts
     count_rows
     check_text
     end_step count

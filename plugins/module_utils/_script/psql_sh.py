@@ -86,7 +86,11 @@ psql_error() {
             state = text ~ /^[A-Z]+:  [0-9A-Z]....: / ? substr(text, index(text, ":") + 3, 5) : ""
             # A function may raise an exception with values of a row, with any SQLSTATE.
             if (state == "P0001" || (state != "" && context ~ /^PL\/pgSQL function .* at RAISE/)) sub(/: .*/, ": " state ": a function raised an exception", text)
-            if (state ~ /^22/ || state == "42601") { gsub(/"[^"]*"/, "...", text); sub(/".*/, "...", text) }
+            if (state ~ /^22/ || state == "42601") {
+                # The name of a setting, a parenthesis, and a word that versions since 16 reserve, are not values.
+                if (match(text, /: (invalid value for parameter "[A-Za-z0-9_.]+"|syntax error at or near "(system_user|[)])")/)) text = substr(text, 1, RSTART + RLENGTH - 1)
+                else { gsub(/"[^"]*"/, "...", text); sub(/".*/, "...", text) }
+            }
             gsub(/:  /, ": ", text)
             print text (context == "" ? "" : " (" context ")") (names == "" ? "" : " [" names "]")
         }

@@ -14,6 +14,7 @@ from ..script_output import FailedDatabase, failed_databases
 from ..units import CLOCK_TOLERANCE, format_duration
 from .backup_names import TIME_FORMAT, parse_time
 from .catalog import COMPLETE, DAMAGED, INCOMPLETE, UNCHECKED, Backup, Catalog
+from .drill_record import drill_notes, other_errors
 from .history import GAP_WINDOW, Gap, Growth
 
 # A backup that is smaller than this share of the previous one has probably lost data.
@@ -77,7 +78,7 @@ def problems(
 
 def notes(catalog: Catalog, gap: Gap | None) -> list[str]:
     """What an operator may want to know, although nothing is wrong now."""
-    return [*_changed_databases(catalog), *_long_gap(gap)]
+    return [*_changed_databases(catalog), *_long_gap(gap), *drill_notes(catalog.last_drill or {})]
 
 
 def databases(catalog: Catalog, now: datetime) -> list[dict[str, Any]]:
@@ -233,7 +234,12 @@ def _drill(scheduled: DrillSchedule | None, catalog: Catalog) -> Iterator[Failur
     if state in _ENDED and (scheduled is not None or (state == "failed" and is_of_newest)):
         reason = last.get("reason") or "it ended before it could write its result"
         of = f" of {last['backup']}" if last.get("backup") else ""
-        yield Failure("drill", f"the last restore drill{of}, started {last.get('started')}, {_ENDED[state]}: {reason}")
+        others = "; ".join(other_errors(last))
+        yield Failure(
+            "drill",
+            f"the last restore drill{of}, started {last.get('started')}, {_ENDED[state]}: {reason}"
+            f"{f'. Other errors: {others}' if others else ''}",
+        )
     if scheduled is None:
         return
     if scheduled.is_suspended:

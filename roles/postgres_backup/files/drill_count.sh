@@ -24,8 +24,7 @@ count_rows() {
 count_part() {
     database=$part_database
     export database
-    query_drill "SELECT oid FROM pg_catalog.pg_database WHERE datname = '$(printf '%s' "$database" | sed "s/'/''/g")'" >"$folder/oid"
-    oid=$(cat "$folder/oid")
+    oid=$(echo 'SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database();' | part_psql 1 none "$folder/connect.sql" - 2>/dev/null | tail -n 1)
     count_path=$part_path
     if [ -e "$folder/needs" ]; then count_path=$(cut -f 1 "$folder/needs"); fi
     step_drill_count "$folder/count.err" && [ -n "$oid" ] || { rm -f "$data/counted.$oid"; return; }

@@ -5,6 +5,7 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files
 # shellcheck disable=SC2329 # start_group calls the step by name
+# shellcheck disable=SC2089,SC2090 # the shell that psql starts expands TAGS_PROGRAM
 
 # How much of a database's text is read to plan its restore: its own statements, and its extensions.
 PART_HEAD_BYTES=1048576
@@ -87,8 +88,8 @@ restore_parts() {
 }
 
 step_drill_parts() {
-    for _ in 1 2 3 4; do
-        [ "$1" -ge "$_" ] || break
+    for worker in 1 2 3 4; do
+        [ "$1" -ge "$worker" ] || break
         while read -r part part_offset part_bytes part_text_bytes part_body part_name <&3; do
             mkdir "$data/parts/$part" 2>/dev/null || continue
             restore_part 3<&-
@@ -113,11 +114,11 @@ restore_part() {
     part_path=$(text_for "$POSTGRES_BACKUP_DRILL_SEARCH_PATH")
     restored=no
     part_begin "$part_path"
-    try_part && restored=yes
+    ! try_part || restored=yes
     if [ "$restored" = no ] && [ -z "$part_path" ] && [ -n "$(fact_of search_path "$folder/facts")" ] && is_about_search_path "$(sqlstate "$(psql_error "$folder/err")")"; then
         second_try
     fi
-    [ "$restored" = yes ] || collect_part
+    [ "$restored" = yes ] || { empty_part; collect_part; }
     # Those may be left out.
     grep -q -v "${TAB}rows of materialized view " "$folder/errors" || ( count_part )
     rm -f "$folder/text"
@@ -129,6 +130,7 @@ is_about_search_path() { case $1 in 42883 | 42P01 | 42704 | 42703 | 3F000) ;; *)
 second_try() {
     first_error=$(psql_error "$folder/err") first_object=$(object_of "$folder/last")
     tried_path=$(database_search_path)
+    empty_part
     part_begin "$tried_path"
     if try_part; then
         restored=yes
@@ -188,6 +190,17 @@ create_part() {
         part_psql 0 none - >/dev/null 2>&1
 }
 
+# empty_part: after a try that failed: creates the database again if the text has transactions, as for large objects, which have
+# ended that of the try.
+empty_part() {
+    grep -q 'WARNING:  25001: ' "$folder/err" || return 0
+    {
+        cat "$folder/connect.sql"
+        printf '%s\n' 'SELECT pg_catalog.current_database() AS name \gset' "\\connect \"$INTERMEDIATE_NAME\"" 'ALTER DATABASE :"name" IS_TEMPLATE false;' 'DROP DATABASE :"name";'
+        if grep -q '^CREATE DATABASE ' "$folder/head.sql"; then cat "$folder/head.sql"; else echo 'CREATE DATABASE :"name" TEMPLATE template0;'; fi
+    } | part_psql 0 none - >/dev/null 2>&1
+}
+
 # part_begin SEARCH_PATH: writes the body's beginning with the changes for this try, and sets `part_cut` to where it ends; writes
 # before.sql and after.sql, the SQL to run before and after the body.
 part_begin() {
@@ -242,12 +255,14 @@ TAGS_PROGRAM='/^COPY [0-9]+$/ { print $2 } /^INSERT 0 [0-9]+$/ { rows += $3 } EN
 
 # try_part: restores the body in one transaction; fails with psql's messages in err and the last statement in last.
 try_part() {
-    export TAGS_FILE="$folder/tags" TAGS_PROGRAM
-    { cat "$folder/connect.sql"; echo 'BEGIN;'; cat "$folder/before.sql"; } >"$folder/first.sql"
-    { cat "$folder/after.sql"; echo 'COMMIT;'; } >"$folder/last.sql"
+    TAGS_FILE=$folder/tags
+    export TAGS_FILE TAGS_PROGRAM
+    { cat "$folder/connect.sql"; echo 'BEGIN;'; } >"$folder/first.sql"
+    # At the end of a file, psql sends a statement without a semicolon, too.
+    echo 'COMMIT;' >"$folder/last.sql"
     part_text | {
         copy_bytes "$part_cut" >/dev/null
-        part_psql 1 queries "$folder/first.sql" "$folder/begin.sql" - "$folder/last.sql" --output='|awk "$TAGS_PROGRAM" >"$TAGS_FILE"' 2>"$folder/err"
+        part_psql 1 queries "$folder/first.sql" "$folder/before.sql" "$folder/begin.sql" - "$folder/after.sql" "$folder/last.sql" --output='|awk "$TAGS_PROGRAM" >"$TAGS_FILE"' 2>"$folder/err"
         echo $? >"$folder/status"
     } | awk -v last="$folder/last" '
         is_end && /^(CREATE|ALTER|COPY|REFRESH|SELECT|INSERT|COMMENT|GRANT|REVOKE|SET|SECURITY|DROP) / { statement = substr($0, 1, 500); lines = 0 }
@@ -265,11 +280,11 @@ try_part() {
 # would make psql read its rows as SQL: first everything before the rows is restored, and each COPY is tried without rows;
 # then the rows of those that can begin, and the rest.
 collect_part() {
-    export TAGS_FILE="$folder/tags" TAGS_PROGRAM
-    cat "$folder/connect.sql" "$folder/before.sql" >"$folder/first.sql"
+    TAGS_FILE=$folder/tags
+    export TAGS_FILE TAGS_PROGRAM
     : >"$folder/bad"
     part_text | { copy_bytes "$part_cut" >/dev/null; copies_of schema; } |
-        part_psql 0 errors "$folder/first.sql" "$folder/begin.sql" - --output='|awk "$TAGS_PROGRAM" >"$TAGS_FILE"' 2>&1 >/dev/null | keep_errors
+        part_psql 0 errors "$folder/connect.sql" "$folder/before.sql" "$folder/begin.sql" - --output='|awk "$TAGS_PROGRAM" >"$TAGS_FILE"' 2>&1 >/dev/null | keep_errors
     grep '^inserted ' "$folder/tags" >"$folder/inserted"
     {
         cat "$folder/connect.sql"

@@ -64,6 +64,7 @@ restore_databases() {
 
 # fail_with_errors: fails with the first cause and the number of the other errors.
 fail_with_errors() {
+    report_upgrade_facts
     others=''
     [ "$errors" -eq 1 ] || others=". $((errors - 1)) other errors, of which $((errors - causes)) follow from others, are in the log and the result"
     case $first_cause in

@@ -17,8 +17,8 @@ SUPERUSER_BATCH=50
 
 # step_inspect: inspects the databases with the state `dump` in $work/databases, in their order, and writes a file
 # $work/inspect.NUMBER for each:
-#   the first line has members of its entry in the manifest (JSON): extensions (an array of name, version and schema) and
-#       size_bytes (on the server); null if they could not be read
+#   the first line has members of its entry in the manifest (JSON): extensions (an array of name, version and schema),
+#       size_bytes (on the server), collations and public_create (collations.sh); null if they could not be read
 #   W<tab>TEXT: a warning
 #   R<tab>RESULT: the database is not to be dumped: `failed` (a dump would fail, or lack rows), `not_accessible` (this user
 #       may not connect to it), `provider` (the same, and it is a provider's own: nothing is missing)
@@ -29,6 +29,8 @@ step_inspect() {
     inspection_sql >inspect.sql
     knows_large_objects=f
     [ "$server_version_num" -lt 180000 ] || knows_large_objects=t
+    knows_versions=f
+    [ "$server_version_num" -lt 150000 ] || knows_versions=t
     awk -F "$TAB" '$2 == "dump" { printf "%s\t%s\t%s\n", $1, $3, ($6 == "" ? "-" : $6) }' databases >inspect.list
     while [ -s inspect.list ]; do
         if [ "$is_superuser" = t ]; then head -n "$SUPERUSER_BATCH" inspect.list >inspect.batch; else head -n 1 inspect.list >inspect.batch; fi
@@ -36,7 +38,7 @@ step_inspect() {
         IFS=$TAB read -r first_number first_octal first_arguments <inspect.batch
         # What psql reports goes to publish_inspections; results go to files (\o).
         PGCLIENTENCODING=UTF8 psql --no-psqlrc --no-password --tuples-only --no-align --quiet \
-            --set=is_superuser="$is_superuser" --set=knows_large_objects="$knows_large_objects" \
+            --set=is_superuser="$is_superuser" --set=knows_large_objects="$knows_large_objects" --set=knows_versions="$knows_versions" \
             --dbname="$(inspection_target "$first_octal")" <inspect.psql 2>&1 >/dev/null | publish_inspections
         visited=$(cat inspect.visited)
         sed -e "1,${visited}d" inspect.list >inspect.rest && mv inspect.rest inspect.list
@@ -170,7 +172,7 @@ with_ascii_members() {
 
 # inspection_sql: prints the queries for one database. Variables of psql: `is_superuser`; `has_selection`, whether arguments
 # of pg_dump may leave out what this user cannot read; `knows_large_objects`, whether PostgreSQL has a function for their
-# rights (18 and later).
+# rights (18 and later); `knows_versions` of collations_sql.
 #
 # What a user who is not a superuser needs for a dump (pg_dump.c): USAGE of the schemas of tables, because it locks tables
 # by their names (getTables); SELECT on tables, sequences and large objects (dumpTableData, dumpSequenceData, dumpLOs); no
@@ -179,12 +181,15 @@ with_ascii_members() {
 inspection_sql() {
     # Only pg_catalog is searched: objects of the database must not replace PostgreSQL's (CVE-2018-1058).
     cat <<'SQL'
-SET search_path = '' \; SET standard_conforming_strings = on \; SET statement_timeout = '1min' \;
-SELECT format('"extensions":[%s],"size_bytes":%s',
+SET search_path = '' \; SET standard_conforming_strings = on \; SET statement_timeout = '1min';
+SQL
+    collations_sql
+    cat <<'SQL'
+SELECT format('"extensions":[%s],"size_bytes":%s,"collations":%s,"public_create":%s',
     (SELECT string_agg(format('{"name":%s,"version":%s,"schema":%s}', to_json(extname::text), to_json(extversion),
             to_json(nspname::text)), ',' ORDER BY extname)
         FROM pg_extension JOIN pg_namespace AS n ON n.oid = extnamespace),
-    pg_database_size(current_database()));
+    pg_database_size(current_database()), :'collations', :'public_create');
 WITH
 \if :is_superuser
 \else

@@ -32,10 +32,11 @@ choose_backup() {
     bytes=$(stat -c %s "$file")
 }
 
-# newest_with_database: prints the newest backup that holds the database: its manifest names it, or it is complete and has
-# no manifest.
+# newest_with_database [BACKUP]: prints the newest backup, other than that one, that holds the database: its manifest names
+# it, or it is complete and has no manifest.
 newest_with_database() {
-    awk '
+    OTHER_THAN="\"name\":\"${1-}\"" awk '
+        index($0, ENVIRON["OTHER_THAN"]) { next }
         !index($0, "\"future\":false,\"verdict\":") || index($0, "\"state\":\"damaged\"") { next }
         {
             at = index($0, "\"manifest\":true,\"dumped\":[")
@@ -189,11 +190,8 @@ listed_sections() {
 
 # no_such_section NAMES: fails because the backup does not hold the database, or more than one of this name.
 no_such_section() {
-    other=$(newest_with_database)
-    case $other in
-        '' | "$backup") other="No backup on the volume is known to hold it: check the name" ;;
-        *) other="Restore it from $other, the newest backup that holds it" ;;
-    esac
+    other=$(newest_with_database "$backup")
+    if [ -n "$other" ]; then other="Restore it from $other, the newest backup that holds it"; else other="No backup on the volume is known to hold it: check the name"; fi
     case $missing_databases in
         "[$RESTORE_DATABASE_JSON"[],]* | *",$RESTORE_DATABASE_JSON"[],]*)
             fail_with_backup "the database is not in the backup" "the run could not dump '$RESTORE_DATABASE': $backup is incomplete" "$other." ;;
@@ -270,6 +268,9 @@ version_of() {
     manifest_fact section_extensions | sed -n "s/.*{\"name\":\"$1\",\"version\":\"\([^\"\\\\']*\)\".*/\1/p"
 }
 
+# schema_of EXTENSION: prints it as the text quotes it.
+schema_of() { sed -n "s/^extension${TAB}[0-9]*${TAB}$1$TAB//p" "$work/facts" | head -n 1; }
+
 # make_edits: writes the changes of the body for edit_text to $work/edits, what follows it to $work/extensions.sql, and what
 # follows the swap to $work/at_end.sql.
 make_edits() {
@@ -288,7 +289,7 @@ make_edits() {
             create_extension)
                 extension_version=$(version_of "$fact_first")
                 [ -n "$extension_version" ] || continue
-                create_same_version "$fact_first" "$(sed -n "s/^extension$TAB[0-9]*$TAB$fact_first$TAB//p" "$work/facts" | head -n 1)" "$extension_version" >"$work/version.$fact_offset"
+                create_same_version "$fact_first" "$(schema_of "$fact_first")" "$extension_version" >"$work/version.$fact_offset"
                 [ ! -s "$work/version.$fact_offset" ] || printf '%s 0 %s\n' "$fact_offset" "$work/version.$fact_offset" >>"$work/edits" ;;
             extension)
                 case " $LATE_EXTENSIONS " in *" $fact_first "*) continue ;; esac

@@ -7,8 +7,9 @@
 # shellcheck disable=SC2329 # start_group calls the step by name
 
 # step_server_health: writes $work/server_health. The first line has members of `server` in the manifest (JSON): in_recovery
-# and data_checksums (true or false), and settings: numbers, texts, or null if this user may not read them. The other lines
-# are warnings, W<tab>TEXT. It never fails.
+# and data_checksums (true or false), settings (numbers, texts, or null if this user may not read them), reserved_roles (roles
+# that pg_dumpall leaves out because of their names) and configured_settings (names of settings that are not at their
+# defaults). The other lines are warnings, W<tab>TEXT. It never fails.
 step_server_health() {
     knows_versions=f
     [ "$server_version_num" -lt 150000 ] || knows_versions=t
@@ -49,6 +50,10 @@ SELECT format('"in_recovery":%s,"data_checksums":%s', to_json(pg_is_in_recovery(
     || (SELECT string_agg(format(',"%s":%s', name, CASE WHEN vartype = 'integer' THEN setting WHEN setting IS NULL THEN 'null' ELSE to_json(setting)::text END), '' ORDER BY name)
         FROM (VALUES ('block_size'), ('max_connections'), ('max_locks_per_transaction'), ('max_prepared_transactions'), ('session_preload_libraries'),
             ('shared_preload_libraries'), ('wal_level')) AS needed (name) LEFT JOIN pg_settings USING (name))
+    || format(',"reserved_roles":%s,"configured_settings":%s',
+        (SELECT coalesce(json_agg(rolname ORDER BY rolname), '[]') FROM pg_roles WHERE rolname ~ '^pg_' AND oid >= 16384),
+        (SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM pg_settings
+            WHERE source IN ('configuration file', 'command line', 'environment variable') AND name !~ '[.]'))
 UNION ALL
 (SELECT E'W\t' || regexp_replace(text, '[[:cntrl:]]', '?', 'g') FROM warnings ORDER BY place, text);
 SQL

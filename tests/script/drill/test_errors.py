@@ -132,6 +132,21 @@ def test_no_transaction_for_what_none_can_hold(rehearsal: Rehearsal, text: bytes
     assert outcome.result["copied_rows"] == outcome.result["rows"]
 
 
+@pytest.mark.parametrize("name", ["app", "postgres"])
+def test_large_objects_are_restored_once(rehearsal: Rehearsal, fresh_server: Server, name: str) -> None:
+    """pg_dump writes a transaction for them, which ends that of the first try."""
+    if name != "postgres":
+        fresh_server.sql(f"CREATE DATABASE {name} STRATEGY file_copy;")
+    fresh_server.sql("SELECT lo_from_bytea(0, 'x'); CREATE TABLE t AS SELECT 1 AS n; CREATE INDEX i ON t (n);", name)
+    text = truth.dump(fresh_server, "pg_dumpall")
+    assert b"\nBEGIN;\n" in text
+    rehearsal.put_with_manifest(text.replace(b"USING btree (n)", b"USING nothing (n)"))
+    errors = errors_of(rehearsal.run("drill").check(2))
+    assert [(error["object"], error["sqlstate"]) for error in errors] == [("index public.i", "42704")]
+    rehearsal.put_with_manifest(text)
+    assert counted(rehearsal.run("drill").check())[name] == {("public", "t"): 1}
+
+
 FOREIGN = """
 CREATE EXTENSION postgres_fdw;
 CREATE SERVER elsewhere FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', port '{port}', dbname 'app');

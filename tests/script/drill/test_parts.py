@@ -34,6 +34,26 @@ def test_every_row_of_the_sample_server_is_counted(rehearsal: Rehearsal, server:
     assert (outcome.result["errors"], outcome.result["needs"], outcome.result["left_out"]) == (0, [], [])
 
 
+def test_a_read_only_database_and_sql_for_one(rehearsal: Rehearsal, fresh_server: Server) -> None:
+    """Case 30: its setting is restored, and does not prevent the restore."""
+    fresh_server.sql("CREATE DATABASE app STRATEGY file_copy;")
+    fresh_server.sql(
+        "CREATE TABLE t AS SELECT 1 AS n; ALTER DATABASE app SET default_transaction_read_only = on;", "app"
+    )
+    text = truth.dump(fresh_server, "pg_dumpall")
+    mark = b"\nCREATE TABLE public.t"
+    assert text.count(mark) == 1
+    rehearsal.put_with_manifest(text.replace(mark, b"\nSELECT public.\xc3\xa9();" + mark))
+    before = octal(app="CREATE FUNCTION public.é() RETURNS int LANGUAGE sql AS 'SELECT 1';\n", other="nonsense")
+    env = {
+        "POSTGRES_BACKUP_DRILL_BEFORE_SQL": before,
+        "POSTGRES_BACKUP_DRILL_AFTER_SQL": octal(app="SELECT public.é()"),
+    }
+    assert counted(rehearsal.run("drill", env=env).check())["app"] == {("public", "t"): 1}
+    wrong = env | {"POSTGRES_BACKUP_DRILL_AFTER_SQL": octal(app="SELECT nothing()")}
+    assert "nothing()" in rehearsal.run("drill", env=wrong).check(2).result["reason"]
+
+
 # Case 1: what a dump lacks without a search_path.
 NEEDS_A_PATH = """
 CREATE EXTENSION ltree; CREATE EXTENSION unaccent;

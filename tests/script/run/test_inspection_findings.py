@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from ..support import sample
 from ..support.certificates import offer_tls
 from ..support.inspection import SHELLS, inspect
+from ..support.programs import root_filesystem, wrap
 from ..support.server import PASSWORD, Server
 from ..support.workspace import Workspace
 
@@ -102,6 +104,35 @@ def test_names_that_need_care(fresh_server: Server, shell: str, tmp_path: Path) 
     assert [name for name, item in inspections.items() if not item.members["size_bytes"]] == []
     extensions = inspections["\U0001f4be"].members["extensions"]
     assert [(item["name"], item["schema"]) for item in extensions] == [("hstore", schema), ("plpgsql", "pg_catalog")]
+
+
+@pytest.mark.parametrize("version", ["13", "15", "17", "18", "19"])
+def test_collations_and_the_schema_public(workspace: Workspace, version: str, tmp_path: Path) -> None:
+    """What is in use, with the version of the library; of the other collations there may be hundreds."""
+    programs = wrap(workspace.show(root_filesystem(version)), version, workspace.directory(f"postgresql-{version}"))
+    directory = workspace.directory("collations", mode=0o777)
+    with Server(programs, directory).create() as server:
+        server.sql("CREATE DATABASE icu; CREATE DATABASE closed;")
+        if int(version) >= 15:
+            server.sql("CREATE DATABASE german TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'de' LOCALE 'C';")
+        server.sql(
+            "CREATE COLLATION \"of ünï\" (provider = icu, locale = 'de', deterministic = false);"
+            'CREATE TABLE words (word text COLLATE "of ünï");'
+            "CREATE COLLATION unused (provider = icu, locale = 'fr');",
+            "icu",
+        )
+        server.sql("DROP SCHEMA public;", "closed")
+        inspections = inspect(server, "postgres", tmp_path)
+    workspace.remove(directory)
+    (collation,) = inspections["icu"].members["collations"]
+    assert (collation["name"], collation["provider"]) == ('public."of ünï"', "icu")
+    assert re.fullmatch("[0-9]+[.][0-9.]+", collation["version"])
+    if int(version) >= 15:
+        assert inspections["german"].members["collations"] == [{**collation, "name": "default"}]
+    assert inspections["closed"].members["collations"] == []
+    assert [item for one in inspections.values() for item in one.warnings] == []
+    assert inspections["closed"].members["public_create"] is False
+    assert inspections["icu"].members["public_create"] is (int(version) < 15)
 
 
 def test_a_name_with_a_backslash_at_its_end(fresh_server: Server, tmp_path: Path) -> None:

@@ -32,8 +32,20 @@ SETTINGS = {
 @pytest.mark.parametrize("shell", SHELLS)
 def test_a_healthy_server(fresh_server: Server, shell: str, tmp_path: Path) -> None:
     result = health(fresh_server, "postgres", tmp_path, shell)
-    assert result.members == {"in_recovery": False, "data_checksums": True, **SETTINGS}
+    configured = set(result.members.pop("configured_settings"))
+    # Of postgresql.conf (server.py), of the environment and of the command line.
+    assert {"fsync", "DateStyle", "port"} < configured and not configured & {"work_mem", "wal_level"}
+    assert result.members == {"in_recovery": False, "data_checksums": True, "reserved_roles": [], **SETTINGS}
     assert result.warnings == []
+
+
+def test_a_role_with_a_reserved_name(fresh_server: Server, tmp_path: Path) -> None:
+    """Before PostgreSQL 9.6 a role could have such a name, and pg_upgrade kept it; pg_dumpall leaves it out."""
+    fresh_server.sql("CREATE ROLE monitoring; CREATE ROLE other;")
+    fresh_server.sql(
+        "SET allow_system_table_mods = on; UPDATE pg_authid SET rolname = 'pg_mönitoring' WHERE rolname = 'monitoring';"
+    )
+    assert health(fresh_server, "postgres", tmp_path).members["reserved_roles"] == ["pg_mönitoring"]
 
 
 def test_a_user_who_may_not_read_every_setting(fresh_server: Server, tmp_path: Path) -> None:

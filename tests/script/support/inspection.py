@@ -18,7 +18,7 @@ from .server import Server
 
 FILES = Path(__file__).resolve().parents[3] / "roles" / "postgres_backup" / "files"
 SHELLS = ("dash", "bash", "busybox sh")
-_SOURCES = ("output", "configuration", "process", "postgres", "psql", "inspect", "server_health")
+_SOURCES = ("output", "configuration", "process", "postgres", "psql", "collations", "inspect", "server_health")
 # As the run does it; the databases are all that allow connections, in this order.
 _LIST = r"""
 SELECT concat_ws(E'\t', row_number() OVER (ORDER BY datname COLLATE "C"),

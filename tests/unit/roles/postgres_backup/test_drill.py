@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from typing import Any
 
 import pytest
@@ -143,6 +144,31 @@ def test_drill_environment() -> None:
         assert told["POSTGRES_BACKUP_DRILL_SIZE_LIMIT"] == str(3 * 2**29)
         assert (told["TMPDIR"], told["POSTGRES_BACKUP_TIME_LIMIT"]) == ("/tmp", "90m")
         assert told["POSTGRES_BACKUP_DRILL_RESULT"].startswith("/tmp/")
+
+
+def test_only_the_drill_has_another_image() -> None:
+    images = {name: container["image"] for name, container in containers(postgres_backup_drill_image="b:19").items()}
+    assert images["drill"] == "b:19" and images["prepare"] == images["record"] != "b:19"
+    assert {container["image"] for container in containers().values()} == {images["record"]}
+
+
+def test_texts_for_databases() -> None:
+    """Any character, for `printf %b` in a shell, which is not Kubernetes' $(NAME)."""
+    texts = {'"ü"\n': 'public, "$user"', "$(b) c": "SELECT '\\';\n"}
+    variables = {f"postgres_backup_drill_{name}": texts for name in ("search_path", "before_sql", "after_sql")}
+    pod_containers = containers(postgres_backup_drill_image="b:19", **variables)
+    values = environment(pod_containers["drill"])
+    assert values["POSTGRES_BACKUP_DRILL_UPGRADE"] == "yes"
+    for name in ("SEARCH_PATH", "BEFORE_SQL", "AFTER_SQL"):
+        lines = values[f"POSTGRES_BACKUP_DRILL_{name}"].split("\n")
+        script = r'for text; do printf "%b\n" "$text."; done'
+        words = [word for line in lines for word in line.split(" ")]
+        done = subprocess.run(["sh", "-c", script, "sh", *words], capture_output=True, text=True, check=True)
+        assert done.stdout == "".join(f"{text}.\n" for pair in texts.items() for text in pair)
+    # Of another installation's version, which does not know them.
+    names = {name for name in environment(pod_containers["record"]) if "DRILL" in name}
+    assert names == {"POSTGRES_BACKUP_DRILL_RESULT", "POSTGRES_BACKUP_DRILL_DATA", "POSTGRES_BACKUP_DRILL_SIZE_LIMIT"}
+    assert not {name for name in environment(containers()["drill"]) if "SQL" in name or "UPGRADE" in name}
 
 
 @pytest.mark.parametrize(

@@ -151,6 +151,13 @@ def kubelet(value: Any) -> Any:
     return re.sub(r"\$\$|\$\(([^)]*)\)", lambda found: "$" if found[0] == "$$" else f"EXPANDED {found[1]}", value)
 
 
+def printed(value: Any) -> Any:
+    """The value with bytes in octal digits as `printf %b` prints them."""
+    return re.sub(
+        r"(\\0[0-7]{3})+", lambda match: bytes(int(each, 8) for each in match[0].split("\\0")[1:]).decode(), value
+    )
+
+
 def seen_by_pods(value: Any) -> Any:
     """The object with commands, arguments and environments as the pods get them."""
     if isinstance(value, list):
@@ -162,6 +169,8 @@ def seen_by_pods(value: Any) -> Any:
         for entry in container["env"]:
             if "value" in entry:
                 entry["value"] = kubelet(entry["value"])
+            if entry["name"].startswith("POSTGRES_BACKUP_DRILL_"):
+                entry["value"] = printed(entry["value"])
         for words in ("command", "args"):
             container[words] = [kubelet(word) for word in container[words]]
     return made
@@ -193,6 +202,10 @@ def test_hostile_values_are_mostly_refused() -> None:
         "postgres_backup_exclude_tables",  # the database; tables have patterns
         "postgres_backup_exclude_table_data",
         "postgres_backup_drill_settings",
+        "postgres_backup_drill_image",
+        "postgres_backup_drill_search_path",
+        "postgres_backup_drill_before_sql",
+        "postgres_backup_drill_after_sql",
         "postgres_backup_nfs",  # its path and its mount options
         "postgres_backup_image",
         "postgres_backup_affinity",

@@ -167,6 +167,21 @@ REFUSED: list[tuple[str, Any]] = [
         ("postgres_backup_drill_settings", value)
         for value in ["a=b", ["a"], {"a b": 1}, {"a\n": 1}, {"a": "x\ny"}, {"a": ["x"]}, {"a": None}, {"": "x"}]
     ],
+    *[("postgres_backup_drill_image", image) for image in ["a b", "a\n"]],
+    *[
+        (f"postgres_backup_drill_{name}", value)
+        for name in ["search_path", "before_sql", "after_sql"]
+        for value in [
+            "public",
+            ["app"],
+            {"app": ""},
+            {"": "public"},
+            {"app": None},
+            {"app": ["a"]},
+            {"app": "x" * 30000},
+        ]
+    ],
+    ("postgres_backup_drill_search_path", {"app": "public\n"}),
     *[("postgres_backup_claim_name", name) for name in ["", "A", "a_b", "a/b"]],
     *[("postgres_backup_storage_class", name) for name in ["NFS", "a_b", "a b", "nfs\n"]],
     *[
@@ -278,6 +293,9 @@ ACCEPTED: list[tuple[str, Any]] = [
         ("postgres_backup_drill_settings", value)
         for value in [{}, {"shared_preload_libraries": "a,b", "jit": False, "cron.x": 3, "x": 0.5}]
     ],
+    *[("postgres_backup_drill_image", image) for image in ["", "postgres:19"]],
+    *[("postgres_backup_drill_search_path", value) for value in [{}, {"Ünï\n": 'public, "$user"'}]],
+    *[("postgres_backup_drill_before_sql", value) for value in [{}, {"app": "SELECT 1;\nSELECT 2;\n" * 500}]],
     ("postgres_backup_storage_class", ""),
     *[("postgres_backup_storage_size", size) for size in ["10Gi", "1.5Ti", "500M", 1073741824, "10240Mi"]],
     *[

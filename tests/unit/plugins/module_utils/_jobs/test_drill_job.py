@@ -174,3 +174,31 @@ def test_contents_that_do_not_say_where_the_databases_lie(contents: dict[str, An
 
 def test_a_dump_that_makes_postgres_anew_is_not_cut() -> None:
     assert sections({"databases": [database("app", 5), database("postgres", 15, encoding="UTF8")]}) == ()
+
+
+def test_image_and_texts_for_databases() -> None:
+    texts: dict[str, Any] = {"search_path": {"é": "public"}, "before_sql": {"a b": "x;\ny"}, "after_sql": {}}
+    spec = spec_of(image="postgres:19", **texts)["template"]["spec"]
+    (container,) = spec["containers"]
+    assert container["image"] == "postgres:19"
+    env = {entry["name"]: entry["value"] for entry in container["env"]}
+    assert env["POSTGRES_BACKUP_DRILL_SEARCH_PATH"].split(" ")[0] == r"\0303\0251"
+    assert env["POSTGRES_BACKUP_DRILL_BEFORE_SQL"] == r"\0141\0040\0142 \0170\0073\0012\0171"
+    assert env["POSTGRES_BACKUP_DRILL_AFTER_SQL"] == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"image": "a b"}, "image: expected"),
+        ({"image": ""}, "image: expected"),
+        ({"search_path": {"app": ""}}, "search_path: expected a text for the database 'app'"),
+        ({"search_path": {"app": "a\nb"}}, "search_path: expected a search_path in one line"),
+        ({"before_sql": {"app": 1}}, "before_sql: expected a text"),
+        ({"after_sql": {"app": "x\0"}}, "after_sql: expected a text"),
+        ({"after_sql": {"app": "x" * 40_000}}, "after_sql: expected at most"),
+    ],
+)
+def test_unusable_texts_are_named(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ExpectationError, match=words):
+        spec_of(**options)

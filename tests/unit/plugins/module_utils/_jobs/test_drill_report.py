@@ -10,7 +10,14 @@ from typing import Any
 
 import pytest
 
-from plugins.module_utils._jobs.drill_report import DrillReport, Expected, compare, parse_report
+from plugins.module_utils._jobs.drill_report import (
+    DrillReport,
+    Expected,
+    compare,
+    describe_errors,
+    parse_errors,
+    parse_report,
+)
 from plugins.module_utils.errors import DrillError, ExpectationError
 
 Tables = dict[tuple[str, str], int]
@@ -262,3 +269,32 @@ def test_databases_that_the_run_could_not_dump_are_not_expected() -> None:
     assert expected.missing == ("sick",)
     assert compare(report_of({"app": {}}), expected) == []
     assert Expected.parse(contents_of({"app": {}})).missing == ()
+
+
+def error_line(number: int, **more: Any) -> str:
+    error = {"database": "app", "object": "index public.i", "sqlstate": "42883", "message": "m", "advice": "a"}
+    return json.dumps({"type": "error", "number": number, **error, "follows": None, **more})
+
+
+def test_errors_are_those_of_the_log() -> None:
+    lines = ["text", "{", '{"type":"error"}', error_line(1, message="first"), database_line("app", 0, 0)]
+    lines.append(error_line(2, database=None, object=None, sqlstate=None, message="second", follows=1))
+    errors = parse_errors(lines)
+    assert [(error["number"], error["message"], error["follows"]) for error in errors] == [
+        (1, "first", None),
+        (2, "second", 1),
+    ]
+    assert "type" not in errors[0]
+
+
+def test_causes_are_described_with_their_advice() -> None:
+    lines = [error_line(1), error_line(2, database=None, object="role r"), error_line(3, follows=1)]
+    assert describe_errors(parse_errors(lines), 9).splitlines() == [
+        "  database 'app', index public.i: m",
+        "    what to do: a",
+        "  roles and other globals, role r: m",
+        "    what to do: a",
+        "  7 other errors, most of which follow from these",
+    ]
+    many = describe_errors(parse_errors(error_line(number) for number in range(1, 31)), 30)
+    assert many.endswith("  and 10 more causes")

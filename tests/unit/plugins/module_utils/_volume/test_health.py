@@ -169,6 +169,16 @@ def test_problems_of_the_scheduled_drill(
     assert all(word in problem.message for word, problem in zip(words, found, strict=True))
 
 
+def test_errors_and_needs_of_the_last_drill() -> None:
+    error = {"database": "app", "object": "view v", "message": "m", "follows": None}
+    need = {"database": "app", "object": "view w", "search_path": "public", "cure": "c"}
+    last = {**outcome("failed"), "reason": "first", "error_list": [error, {**error, "message": "n"}], "needs": [need]}
+    records = catalog(backup(), last_drill=last)
+    (problem,) = problems(SOUND, records, NOW, timedelta(hours=26), "1.2.0")
+    assert problem.message.endswith("failed: first. Other errors: database app, view v: n")
+    assert any("only with search_path=public" in note for note in notes(records, None))
+
+
 # ------------------------------------------------------------------------------------------------- incomplete backups
 
 
