@@ -137,8 +137,11 @@ def _rows(request: RestoreRequest) -> str:
             "Fetch the backup with verify: true, and pass the contents that this returns"
         )
     if request.database in contents.get("missing", ()):
-        # The pod names the newest backup that holds it.
-        return ""
+        raise ExpectationError(
+            f"database: expected one that is in the backup, found '{request.database}', which the run could not dump: "
+            f"{request.backup} is incomplete. Leave out backup, sha256 and contents: then the newest backup that holds "
+            "the database is restored"
+        )
     named = [one for one in contents["databases"] if one["name"] == request.database]
     if len(named) != 1:
         names = ", ".join(str(one["name"]) for one in contents["databases"]) or "none"

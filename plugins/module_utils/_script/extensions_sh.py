@@ -17,6 +17,9 @@ TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # schema (pg_cron--*.sql: "can only create extension in database").
 LATE_EXTENSIONS="pg_cron cron"
 
+# Tables of extensions in which a trigger replaces the row with the same key: COPY reports fewer rows than it was sent.
+MERGED_TABLES="_timescaledb_catalog.metadata"
+
 # extension_libraries NAME: prints the libraries that must be in shared_preload_libraries, in their order, or nothing.
 extension_libraries() {
     case $1 in

@@ -242,7 +242,7 @@ section_failed() {
     if is_cured_by_search_path "$section_message"; then
         suggest_search_path
         needs="{\"database\":$(json "$RESTORE_DATABASE"),\"search_path\":$(json "$suggested_path"),\"object\":null,\"cure\":$(json "$SEARCH_PATH_CURE")}"
-        section_advice="Something in the database has a name without its schema, and dumps are restored with an empty search_path. Set search_path (postgres_backup_restore_search_path), for example to '$suggested_path'. It is asked for because then objects in those schemas of the backup can take the place of PostgreSQL's, with the rights of this restore (CVE-2018-1058): set it if you trust who may create objects in them. $SEARCH_PATH_CURE"
+        section_advice="$section_advice A search_path for this database: $suggested_path."
     fi
     fail "the restore stopped at an error" "$section_message" "$section_advice"
 }

@@ -83,7 +83,7 @@ def test_incomplete_backup(fetch: Fetch, run: Any, backups: tuple[BackupParts, B
         "restore_database", backup=incomplete.name, sha256=incomplete.sha256, contents=contents, database="app"
     )
     assert refused["failed"] and "'app', which the run could not dump" in refused["msg"]
-    assert f"Restore it from {complete.name}, the newest backup with it" in refused["msg"]
+    assert "the newest backup that holds the database is restored" in refused["msg"]
     assert not [name for name in names("job", fetch.namespace) if name.startswith(NAME)]
 
 

@@ -106,6 +106,8 @@ def prepare(sandbox: Sandbox, server: Server, *backups: Backup) -> None:
     """Put backups on the volume: with a manifest and a checksum file, or with neither."""
     sandbox.server = server
     for backup in backups:
+        for ending in (".sha256", ".json"):
+            (sandbox.volume / f"{backup.name}{ending}").unlink(missing_ok=True)
         (sandbox.volume / backup.name).write_bytes(backup.data)
         if backup.manifest:
             (sandbox.volume / f"{backup.name}.sha256").write_text(f"{backup.sha256}  {backup.name}\n")

@@ -131,9 +131,9 @@ def test_diff_lists_the_changes() -> None:
 
 
 def test_database_that_the_run_could_not_dump() -> None:
-    """The pod refuses it, since it knows which backup has it."""
     incomplete = {**contents(), "missing": ["sick"]}
     assert variable(plan_restore(proven(contents=incomplete)), "ROWS") == "7"
-    assert variable(plan_restore(proven(contents=incomplete, database="sick")), "ROWS") == ""
+    with pytest.raises(ExpectationError, match=r"found 'sick', which the run could not dump: b\.sql\.gz is incomplete"):
+        plan_restore(proven(contents=incomplete, database="sick"))
     with pytest.raises(ExpectationError, match="expected one of those in the backup"):
         plan_restore(proven(contents=incomplete, database="none"))
