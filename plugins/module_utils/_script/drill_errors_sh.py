@@ -49,7 +49,9 @@ keep_errors() {
             42P01:DROP\ * | 42704:DROP\ * | 3F000:DROP\ * | 42883:DROP\ * | 3D000:DROP\ * | 42???:'ALTER '*' DROP '*) ;;
             *)
                 error_object=$(object_of "$folder/statement.$error_number")
-                printf '%s\t%s\t%s\n' "${error_code:--}" "${error_object:--}" "$error_message" >>"$folder/errors" ;;
+                error_line=$(printf '%s\t%s\t%s' "${error_code:--}" "${error_object:--}" "$error_message")
+                # Each session meets what prevents a connection.
+                grep -q -F -x -e "$error_line" "$folder/errors" || printf '%s\n' "$error_line" >>"$folder/errors" ;;
         esac
         error_number=$((error_number + 1))
     done
@@ -158,9 +160,9 @@ mark_errors() {
 }
 
 # gather_errors: prints each error as a JSON line; sets `errors` (their number), `error_list` (the first ten), `needs` and
-# `left_out` (lists of JSON), `first_error`, `first_cause` (its message with database and object), and `causes`.
+# `left_out` (JSON, at most 20 of each: a result has at most 64 KiB), `first_error`, `first_cause` (its message with database and object), and `causes`.
 gather_errors() {
-    errors=0 error_list='' needs='' left_out='' causes=0 first_error='' first_cause=''
+    errors=0 error_list='' needs='' left_out='' causes=0 first_error='' first_cause='' need_count=0 left_out_count=0
     : >"$work/left_out"
     {
         sed "s/^/null$TAB/" "$data/errors"
@@ -168,8 +170,9 @@ gather_errors() {
         while read -r part _ _ _ _ part_name <&3; do
             [ ! -s "$data/parts/$part/errors" ] || NAME=$part_name awk '{ print ENVIRON["NAME"] "\t" $0 }' "$data/parts/$part/errors"
             while IFS=$TAB read -r need_path need_object need_message; do
-                needs="$needs${needs:+,}{\"database\":$part_name,\"search_path\":$(json "$need_path"),\"object\":$(json "$need_object"),\"cure\":$(json "$(cure_for "$need_object" "$need_message" "$need_path")")}"
                 log "the database $part_name restores only with search_path = $need_path: $need_object: $need_message"
+                [ $((need_count += 1)) -le 20 ] || continue
+                needs="$needs${needs:+,}{\"database\":$part_name,\"search_path\":$(json "$need_path"),\"object\":$(json "$need_object"),\"cure\":$(json "$(cure_for "$need_object" "$need_message" "$need_path")")}"
             done 2>/dev/null <"$data/parts/$part/needs"
         done 3<"$work/parts.sorted"
     } >"$work/all_errors"
@@ -198,8 +201,9 @@ gather_errors() {
         }
     done 3<"$work/marked_errors"
     while IFS=$TAB read -r error_database error_object error_message <&3; do
-        left_out="$left_out${left_out:+,}{\"database\":$error_database,\"object\":$(json "$error_object"),\"reason\":$(json "$error_message")}"
         log "left out: $error_object in the database $error_database: $error_message"
+        [ $((left_out_count += 1)) -le 20 ] || continue
+        left_out="$left_out${left_out:+,}{\"database\":$error_database,\"object\":$(json "$error_object"),\"reason\":$(json "$error_message")}"
     done 3<"$work/left_out"
 }
 

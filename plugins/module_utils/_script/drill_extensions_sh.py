@@ -36,9 +36,10 @@ check_extensions() {
         FILENAME ~ /available$/ { version[$1] = $2; next }
         { print $1, $2, $4, (($1 in version) ? version[$1] : "-"), (!($1 in version) ? "missing" : is_older(version[$1], $2) ? "older" : "fits") }
     ' "$work/available" "$work/extensions" >"$work/compared"
-    extensions=$(awk -F "$TAB" '
+    # Those that do not fit first: a result has at most 64 KiB.
+    extensions=$({ grep -v "${TAB}fits$" "$work/compared"; grep "${TAB}fits$" "$work/compared"; } | head -n 200 | awk -F "$TAB" '
         function value(text) { return text == "-" ? "null" : "\"" text "\"" }
-        { printf "%s{\"database\":%s,\"name\":\"%s\",\"version\":%s,\"image_version\":%s}", (NR > 1 ? "," : ""), $3, $1, value($2), value($4) }' "$work/compared")
+        { printf "%s{\"database\":%s,\"name\":\"%s\",\"version\":%s,\"image_version\":%s}", (NR > 1 ? "," : ""), $3, $1, value($2), value($4) }')
     missing_extensions=$(databases_of missing)
     older_extensions=$(databases_of older)
     [ -z "$missing_extensions" ] || warn "the image lacks the extensions $missing_extensions"

@@ -40,21 +40,30 @@ restore_databases() {
             mark_restored
             return
         fi
-        log "the text could not be restored as it is${first_message:+: $first_message}; trying again, database by database"
+        if [ -n "$first_message" ]; then
+            case $(sqlstate "$first_message") in
+                53100 | 57* | 58030) fail "the backup cannot be restored" "$first_message" "$(drill_advice "$first_message")" ;;
+            esac
+            log "the text could not be restored as it is: $first_message; trying again, database by database"
+        fi
         find_damage
         if ! grep -q '^complete yes$' "$work/sections" || [ -n "$damage" ]; then
-            [ -n "$first_message" ] || first_message="it is not one complete dump"
+            first_message=${first_message:-it is not one complete dump}
             [ -z "$damage" ] || ! may_be_the_text "$first_message" || fail_for_good "the backup cannot be restored" "$first_message. The reason is in the file: $damage" \
                 "Run the drill with another backup. Do not rely on a copy of this one, even if its checksum file matches."
             # The volume may not be readable any more.
             fail "the backup cannot be restored" "$first_message" "$(drill_advice "$first_message")"
         fi
         plan_by_text
-        end_server
-        rm -rf "$data/pgdata" "$work"/copied.*
-        make_server
-        check_extensions
-        restore_globals
+        if [ -n "$first_message" ]; then
+            end_server
+            rm -rf "$data/pgdata" "$work"/copied.*
+            make_server
+            check_extensions
+            restore_globals
+        else
+            check_extensions
+        fi
     fi
     clear_stages
     restore_parts

@@ -24,10 +24,11 @@ from tests.cluster.support.servers import Server
 from tests.in_turn import weekly, weekly_but
 
 DRILL = f"{NAME}-drill"
+DEBIAN = ("localhost/postgresql:18-debian", 54321)
 IMAGES = [
     weekly(("localhost/postgresql:18-bitnami", 1001)),
     weekly(("localhost/postgresql:18-bitnami-igzip", 1001)),
-    ("localhost/postgresql:18-debian", 54321),
+    DEBIAN,
 ]
 HEADER = """-- Backup made by homelab.postgres_backup 0.1.0
 -- started: 2026-11-20T02:00:00Z
@@ -266,7 +267,7 @@ def test_all_errors_are_returned(folder: Path, drill: Drill) -> None:
 
 def test_another_image_and_sql_for_a_database(namespace: str, folder: Path, drill: Drill) -> None:
     put(folder, with_statement("SELECT public.made_before();"))
-    image, user = IMAGES[-1]
+    image, user = DEBIAN
     template(namespace, "localhost/none:1", user)
     sql = "CREATE FUNCTION public.made_before() RETURNS int LANGUAGE sql AS 'SELECT 1';"
     found = drill(image=image, before_sql={"app": sql}, after_sql={"app": "DROP FUNCTION public.made_before();"})
