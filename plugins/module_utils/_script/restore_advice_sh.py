@@ -28,6 +28,12 @@ restore_advice() {
         *'unsupported startup parameter'*)
             echo "A connection pooler answered, such as PgBouncer, but restores need the server itself: set postgres_backup_host to it."; return ;;
     esac
+    case $error_state:$error_text in
+        42883:'could not find function "'*)
+            echo "The library that the message names has no such function: it is of another version than the backed-up server's. Use the same version of the extension."; return ;;
+        XX000:'Cannot find SRID '*)
+            echo "A generated column or a constraint of the table uses a coordinate system that was added to spatial_ref_sys, whose rows the dump has after the table. A restore by hand would fail in the same way: in the live database, replace the column or the constraint by a trigger, and make a new backup."; return ;;
+    esac
     case $error_state in
         42704) case $error_text in
             'role "'*'" does not exist'*) echo "Create that role, or set create_roles." ;;

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 
 import pytest
 
@@ -15,6 +17,7 @@ from ..support.programs import Programs
 from ..support.rehearsal import NAME, Rehearsal, counted
 from ..support.sandbox import Sandbox
 from ..support.server import Server
+from ..support.workspace import processes_of
 
 
 @pytest.fixture
@@ -142,3 +145,27 @@ def test_a_manifest_that_does_not_fit(rehearsal: Rehearsal, server: Server, brok
     outcome = rehearsal.run("drill").check()
     assert counted(outcome)["app"]["public", "filler"] == 2000
     assert outcome.result["extensions"] == []
+
+
+@pytest.mark.parametrize("victim", ["drill", "server"])
+def test_what_is_ended_in_the_middle_leaves_nothing(rehearsal: Rehearsal, server: Server, victim: str) -> None:
+    text = truth.dump(server, "pg_dumpall")
+    mark = b"\nCREATE TABLE public.filler"
+    assert text.count(mark) == 1
+    rehearsal.put_with_manifest(text.replace(mark, b"\nSELECT pg_sleep(60);\n" + mark))
+    process = rehearsal.start("drill")
+    rehearsal.wait_until(
+        lambda: any("app [local] SELECT" in command for command in processes_of(rehearsal.uid).values()),
+        "the statement that sleeps",
+        process,
+    )
+    if victim == "drill":
+        outcome = rehearsal.terminate(process)
+    else:
+        for pid, command in processes_of(rehearsal.uid).items():
+            if "/pgdata" in command and "postgres" in command.split()[0]:
+                os.kill(pid, signal.SIGKILL)
+        outcome = rehearsal.finish(process)
+    words = "terminated by SIGTERM" if victim == "drill" else "stopped during the restore"
+    assert words in outcome.check(1).result["reason"]
+    rehearsal.assert_nothing_left()

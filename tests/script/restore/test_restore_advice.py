@@ -39,6 +39,8 @@ MESSAGES = [
     ('ERROR:  42501: must be able to SET ROLE "owner"', "Restore as a superuser"),
     ('ERROR:  3F000: schema "role" does not exist', "empty search_path"),
     ("ERROR:  42883: operator does not exist: public.ltree = public.ltree", "empty search_path"),
+    ('ERROR:  42883: could not find function "f" in file "/usr/lib/x.so"', "no such function"),
+    ("ERROR:  XX000: Cannot find SRID (990001) in spatial_ref_sys", "coordinate system"),
     ('ERROR:  42P01: relation "roles" does not exist', "empty search_path"),
     ('ERROR:  42710: extension "x" already exists', "another version"),
     ('ERROR:  42P07: relation "role" already exists', "another version"),
