@@ -195,8 +195,8 @@ rows:
   type: int
   returned: always
 errors:
-  description: The errors of PostgreSQL, at most 50, causes first, without values of rows. The message of the failure has
-    the number of all.
+  description: The errors of PostgreSQL, at most 50, causes first, without values of rows. The message of the failure
+    has the number of all.
   type: list
   elements: dict
   returned: always
