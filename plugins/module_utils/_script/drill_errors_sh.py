@@ -136,7 +136,6 @@ mark_errors() {
         {
             count++
             database[count] = $1
-            # Statements about a setting: the message names it, not what it belongs to.
             text_of = $4
             sub(/^[A-Z]+: [0-9A-Z]*: */, "", text_of)
             kind[count] = $3
@@ -147,6 +146,8 @@ mark_errors() {
                 kind[count] = substr($3, 1, RSTART - 2)
             }
             if (table[count] != "") $3 = $3 " on " table[count]
+            # A setting or an owner of what exists nevertheless.
+            if (text_of ~ /^(unrecognized configuration parameter|invalid value for parameter|parameter|role) "/) name[count] = table[count] = ""
             follows[count] = cause_of()
             root[count] = follows[count] ? follows[count] : count
             line[count] = $0

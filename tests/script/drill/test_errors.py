@@ -54,6 +54,8 @@ def planted(text: bytes) -> bytes:
     for old, new in (
         (b"CREATE ROLE reader;", b"CREATE ROLE reader;\nALTER ROLE reader SET no_such_setting TO '1';"),
         (b"SET work_mem TO '5MB'", b"SET no_such_parameter TO '5MB'"),
+        # Not because of the database's setting.
+        (b"\nCREATE TABLE public.t (", b"\nSELECT fine.nothing();\nCREATE TABLE public.t ("),
         (b"AS ENUM (", b"AS NOTHING ("),
         (b"\n1\tthe secret\t7\n", b"\n1\tthe secret\t-7\n"),
         (b"USING btree (amount)", b"USING no_such_method (amount)"),
@@ -79,6 +81,7 @@ def test_all_errors_at_once(rehearsal: Rehearsal, text: bytes, has_manifest: boo
     assert causes == {
         (None, "role reader", "42704"),
         ("fine", "database fine", "42704"),
+        ("fine", None, "3F000"),
         ("app", "type public.colour", "42601"),
         ("app", "rows of table public.parts", "23514"),
         ("app", "index public.parts_amount", "42704"),
