@@ -18,6 +18,7 @@ from plugins.module_utils._jobs.upgrade_verdict import upgrade_verdict
 from tests.dump import hostile
 from tests.in_turn import weekly_but
 
+from ..support.combinations import under_one
 from ..support.programs import Programs, root_filesystem, wrap
 from ..support.rehearsal import Rehearsal
 from ..support.sandbox import Outcome, Sandbox
@@ -367,6 +368,7 @@ TRUE = {"collation", "permission"}
 PAIRS = ("13 to 18", "15 to 18", "17 to 18", "18 to 18", "15 to 19", "18 to 19")
 
 
+@under_one
 @pytest.mark.parametrize("pair", weekly_but(PAIRS, "13 to 18"))
 def test_no_false_alarm_on_the_hostile_databases(
     offline: Sandbox, workspace: Workspace, programs_of: ProgramsOf, pair: str
@@ -386,6 +388,7 @@ def test_no_false_alarm_on_the_hostile_databases(
     assert outage["total"] == pytest.approx(outage["dump"] + outage["restore"], abs=0.2)
 
 
+@under_one
 @pytest.mark.parametrize("version", weekly_but(("13", "15", "17", "19"), "13", "19"))
 def test_a_backup_of_each_version_is_restored_by_the_same_version(
     offline: Sandbox, workspace: Workspace, programs_of: ProgramsOf, version: str
