@@ -50,6 +50,7 @@ def upgrade_verdict(result: Mapping[str, Any]) -> dict[str, Any]:
     facts = result.get("upgrade") or {}
     versions = facts.get("live_version"), result.get("server_version")
     result = {**result, "errors": _with_causes(result, versions)}
+    # Those that block first.
     items = [
         *_extensions(result),
         *_errors(result, versions),
@@ -59,7 +60,6 @@ def upgrade_verdict(result: Mapping[str, Any]) -> dict[str, Any]:
     ]
     if result.get("failed") and not any(item.blocks for item in items):
         items.insert(0, Item("drill", True, _first_line(result), "Read the log of the drill."))
-    items.sort(key=lambda item: not item.blocks)
     verdict = {
         "ready": not any(item.blocks for item in items),
         "items": [asdict(item) for item in items],
@@ -90,7 +90,9 @@ def _lines(items: list[Item]) -> Iterator[str]:
         for item in chosen:
             place = ": ".join(filter(None, (item.database and f"database {item.database}", item.object)))
             details = "; ".join(
-                filter(None, (item.sqlstate, item.follow_ups and f"other errors because of it: {item.follow_ups}"))
+                filter(
+                    None, (item.sqlstate, f"other errors because of it: {item.follow_ups}" if item.follow_ups else None)
+                )
             )
             yield f"- {place + ': ' if place else ''}{item.message}{f' ({details})' if details else ''}"
             yield f"  what to do: {item.remedy}"

@@ -29,7 +29,7 @@ def put(folder: Path, text: str, **server: Any) -> None:
 
 
 def rehearse(ansible: Ansible, namespace: str, *arguments: str, image: str = IMAGE) -> Play:
-    variables = {"postgres_backup_namespace": namespace, "postgres_backup_upgrade_image": image}
+    variables: dict[str, Any] = {"postgres_backup_namespace": namespace, "postgres_backup_upgrade_image": image}
     return ansible(PLAYBOOK, *arguments, **variables)
 
 
@@ -55,7 +55,7 @@ def test_ready_and_not_ready(ansible: Ansible, namespace: str) -> None:
     # Whatever the image, check mode restores nothing.
     play = rehearse(ansible, namespace, "--check", image="localhost/postgresql:none")
     assert play.status == 0 and "result   " not in play.output, play.output
-    assert names("job", namespace) == []
+    assert not names("job", namespace)
 
 
 def test_an_image_that_does_not_exist(ansible: Ansible, namespace: str) -> None:

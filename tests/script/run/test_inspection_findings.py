@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.in_turn import weekly_but
+
 from ..support import sample
 from ..support.certificates import offer_tls
 from ..support.inspection import SHELLS, inspect
@@ -106,7 +108,7 @@ def test_names_that_need_care(fresh_server: Server, shell: str, tmp_path: Path) 
     assert [(item["name"], item["schema"]) for item in extensions] == [("hstore", schema), ("plpgsql", "pg_catalog")]
 
 
-@pytest.mark.parametrize("version", ["13", "15", "17", "18", "19"])
+@pytest.mark.parametrize("version", weekly_but(("13", "15", "17", "18", "19"), "13", "18"))
 def test_collations_and_the_schema_public(workspace: Workspace, version: str, tmp_path: Path) -> None:
     """What is in use, with the version of the library; of the other collations there may be hundreds."""
     programs = wrap(workspace.show(root_filesystem(version)), version, workspace.directory(f"postgresql-{version}"))

@@ -110,6 +110,36 @@ def test_the_error_of_a_setting_is_one_item_although_each_session_repeats_it() -
     assert 'RESET "force_parallel_mode"' in found[0]["remedy"]
 
 
+def test_a_known_incompatibility_is_not_a_consequence_of_a_missing_extension() -> None:
+    """A drill takes what is missing after a CREATE EXTENSION that failed for its consequence."""
+    lacking = error(1, database="app", object="extension x", sqlstate="0A000", message='extension "x" is not available')
+    operator = "operator does not exist: polygon @ polygon"
+    other = error(2, database="app", object="index i", sqlstate="42883", message=operator, follows=1)
+    unknown = error(
+        3, database="app", object="view v", sqlstate="42883", message="function f() does not exist", follows=1
+    )
+    first, second = items(errors=[lacking, other, unknown])
+    assert (first["object"], first["follow_ups"]) == ("extension x", 1)
+    assert (second["object"], second["message"]) == ("index i", operator)
+
+
+def test_statements_about_one_object_are_one_item() -> None:
+    table = {"database": "app", "sqlstate": "42601", "message": 'syntax error at or near "system_user"'}
+    owner = error(2, database="app", object="table t", sqlstate="42P01", message='relation "t" does not exist')
+    errors = [error(1, object="table t", **table), owner, error(3, object="rows of table t", **table)]
+    (item,) = items(errors=errors)
+    assert (item["object"], item["follow_ups"]) == ("table t", 1)
+
+
+def test_what_a_database_sets_is_set_by_each_session_of_the_dump() -> None:
+    message = "non-standard string literals are not supported"
+    session = error(1, database="app", sqlstate="0A000", message=message)
+    setting = error(2, database="app", object="database app", sqlstate="0A000", message=message)
+    other = error(3, database="other", sqlstate="0A000", message=message)
+    found = items(errors=[session, setting, other], server_version="19.0")
+    assert [(item["database"], item["object"]) for item in found] == [("app", "database app"), ("other", None)]
+
+
 def test_extensions_that_the_image_lacks_or_has_in_an_older_version() -> None:
     extensions = [
         {"database": "app", "name": "adminpack", "version": "2.1", "image_version": None},
