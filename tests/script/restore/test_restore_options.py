@@ -208,7 +208,7 @@ def test_pg_cron(offline: Sandbox, extended: Server) -> None:
         assert any("pg_cron" in warning for warning in outcome.result["warnings"])
         assert truth.tables(extended, "again") == {("public", "t"): 1}
         drop(extended, "again")
-        # In place of the live one, it comes last.
+        # In place of the live one, it is restored after the renaming.
         outcome = restore(offline, plan_restore(request("app", replace=True, **options))).check()
         assert (outcome.result["left_out"], outcome.result["warnings"]) == ([], [])
         assert text_of(extended, "app") == text
