@@ -282,6 +282,29 @@ settings:
   elements: str
   returned: always
   version_added: 1.1.0
+upgrade:
+  description:
+    - With O(image), what an upgrade to its version may change in addition to RV(errors), for the filter
+      P(homelab.postgres_backup.upgrade_verdict#filter). Null without O(image).
+    - C(live_version) is the version of the server that was dumped, C(dump_seconds) how long its dump took.
+      C(reserved_roles) are not in the dump, because their names are reserved. C(unknown_settings) and
+      C(missing_libraries) are in the configuration of the live server, and the image does not have them.
+    - C(collations) are those whose C(version) in the live server differs from the C(image_version). C(functions) call
+      functions of PostgreSQL that the image does not have. In the databases C(public_schema), only the owner may create
+      objects in the schema C(public) after the upgrade.
+  type: dict
+  returned: always
+  version_added: 1.1.0
+  sample:
+    live_version: "15.14"
+    dump_seconds: 14.0
+    reserved_roles: []
+    unknown_settings: [promote_trigger_file]
+    missing_libraries: []
+    collations:
+      - {database: shop, name: default, provider: libc, version: "2.36", image_version: "2.41"}
+    functions: []
+    public_schema: []
 seconds:
   description: How long each step took.
   type: dict
@@ -343,6 +366,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_
     outcome_of,
     outcome_of_error,
 )
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.upgrade_facts import upgrade_facts
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import ClusterError
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
     run_module,
@@ -393,6 +417,7 @@ EMPTY_RESULT: dict[str, Any] = {
     "rows": 0,
     "errors": [],
     **{name: [] for name in _LISTS},
+    "upgrade": None,
     "seconds": {},
     "compared": False,
     "failures": [],
@@ -412,6 +437,7 @@ def to_result(outcome: JobOutcome, end: JobEnd, expected: Expected | None) -> di
         "missing_databases": script_result.get("missing_databases") or (list(expected.missing) if expected else []),
         "errors": parse_errors(end.log),
         **{name: script_result.get(name) or [] for name in _LISTS},
+        "upgrade": upgrade_facts(end.log),
         "seconds": script_result.get("seconds") or {},
         "duration_seconds": end.duration_seconds,
         **({"warnings": script_result["warnings"]} if script_result.get("warnings") else {}),

@@ -46,9 +46,9 @@ CHAINS = ("drill/test_drill.py", "restore/test_restore.py", "run/test_run.py", "
 
 
 def chain_of(nodeid: str) -> str | None:
-    """Each of those files is a chain, and what tests/dump asks of one server."""
-    if version := re.search(r"tests/dump/.*\[(\d+)", nodeid):
-        return f"dump {version[1]}"
+    """Each of those files is a chain, and what tests/dump or tests/regression asks of one server."""
+    if version := re.search(r"tests/(dump|regression)/.*\[(\d+( cut)?)", nodeid):
+        return f"{version[1]} {version[2]}"
     return next((name for name in CHAINS if f"tests/script/{name}::" in nodeid), None)
 
 

@@ -104,6 +104,7 @@ def drill_work(request: DrillRequest, job: str) -> VolumeWork:
             f"{PREFIX}DRILL_SUPERUSER": request.superuser or "",
             f"{PREFIX}DRILL_SETTINGS": settings_text(request.settings),
             f"{PREFIX}DRILL_SECTIONS": _sections_text(request.sections),
+            f"{PREFIX}DRILL_UPGRADE": "yes" if request.image else "",
             f"{PREFIX}DRILL_SEARCH_PATH": _by_database("search_path", request.search_path),
             f"{PREFIX}DRILL_BEFORE_SQL": _by_database("before_sql", request.before_sql),
             f"{PREFIX}DRILL_AFTER_SQL": _by_database("after_sql", request.after_sql),

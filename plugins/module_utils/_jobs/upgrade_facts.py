@@ -65,6 +65,12 @@ class UpgradeFacts:
         return result
 
 
+def upgrade_facts(lines: Iterable[str]) -> dict[str, Any] | None:
+    """The facts as a module returns them; None if there are none. Raises DrillError as parse_upgrade_facts does."""
+    facts = parse_upgrade_facts(lines)
+    return None if facts == UpgradeFacts() else facts.to_dict()
+
+
 def parse_upgrade_facts(lines: Iterable[str]) -> UpgradeFacts:
     """The facts among the lines of a drill's log; empty if there are none.
 

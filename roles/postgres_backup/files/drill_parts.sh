@@ -63,7 +63,7 @@ part_text() {
     if [ "$part_offset" = - ]; then
         decompress <"$file" 2>/dev/null | { copy_bytes "$part_bytes" >/dev/null && copy_bytes "$part_text_bytes"; }
     else
-        dd if="$file" bs=1048576 iflag=skip_bytes,count_bytes,fullblock skip="$part_offset" count="$part_bytes" 2>/dev/null | run_stage "expand$part" decompress
+        run_stage "read$part" dd if="$file" bs=1048576 iflag=skip_bytes,count_bytes,fullblock skip="$part_offset" count="$part_bytes" | run_stage "expand$part" decompress
     fi
 }
 
@@ -76,6 +76,10 @@ restore_parts() {
     run_group drill_parts $((workers + 1))
     kill -0 "$server_group" 2>/dev/null || fail_server_stopped "the temporary server stopped during the restore"
     while read -r part part_offset _ <&3; do
+        case $(stage_status_of "read$part") in
+            0 | none | "$SIGPIPE_STATUS") ;;
+            *) fail "the backup can no longer be read" "$backup: $(stage_message_of "read$part")" "Check the storage behind the volume." ;;
+        esac
         case $(stage_status_of "expand$part") in
             0 | none | "$SIGPIPE_STATUS") ;;
             *) fail_for_good "the backup cannot be decompressed" "$backup: $(stage_message_of "expand$part")" "It is damaged: run the drill with another backup." ;;
@@ -115,7 +119,7 @@ restore_part() {
     restored=no
     part_begin "$part_path"
     ! try_part || restored=yes
-    if [ "$restored" = no ] && [ -z "$part_path" ] && [ -n "$(fact_of search_path "$folder/facts")" ] && is_about_search_path "$(sqlstate "$(psql_error "$folder/err")")"; then
+    if [ "$restored" = no ] && [ -z "$part_path" ] && [ -n "$(fact_of search_path "$folder/facts")" ] && is_about_search_path "$(psql_error "$folder/err")"; then
         second_try
     fi
     [ "$restored" = yes ] || { empty_part; collect_part; }
@@ -125,7 +129,14 @@ restore_part() {
     : >"$folder/done"
 }
 
-is_about_search_path() { case $1 in 42883 | 42P01 | 42704 | 42703 | 3F000) ;; *) return 1 ;; esac; }
+# is_about_search_path MESSAGE: whether it may be cured by a search_path: something that is named without its schema.
+is_about_search_path() {
+    case $1 in
+        *'could not find function "'*'" in file '*) return 1 ;;
+        *': 42883: '* | *': 42P01: '* | *': 42704: '* | *': 42703: '* | *': 3F000: '*) ;;
+        *) return 1 ;;
+    esac
+}
 
 second_try() {
     first_error=$(psql_error "$folder/err") first_object=$(object_of "$folder/last")

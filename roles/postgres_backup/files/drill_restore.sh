@@ -42,12 +42,13 @@ restore_databases() {
         fi
         log "the text could not be restored as it is${first_message:+: $first_message}; trying again, database by database"
         find_damage
-        if [ -n "$damage" ]; then
+        if ! grep -q '^complete yes$' "$work/sections" || [ -n "$damage" ]; then
             [ -n "$first_message" ] || first_message="it is not one complete dump"
-            may_be_the_text "$first_message" || damage=
+            [ -z "$damage" ] || ! may_be_the_text "$first_message" || fail_for_good "the backup cannot be restored" "$first_message. The reason is in the file: $damage" \
+                "Run the drill with another backup. Do not rely on a copy of this one, even if its checksum file matches."
+            # The volume may not be readable any more.
+            fail "the backup cannot be restored" "$first_message" "$(drill_advice "$first_message")"
         fi
-        [ -z "$damage" ] || fail_for_good "the backup cannot be restored" "$first_message. The reason is in the file: $damage" \
-            "Run the drill with another backup. Do not rely on a copy of this one, even if its checksum file matches."
         plan_by_text
         end_server
         rm -rf "$data/pgdata" "$work"/copied.*
@@ -73,7 +74,7 @@ fail_with_errors() {
     esac
     # Connection, serialization, resources, operator intervention, system errors (PostgreSQL documentation, appendix A).
     first_status=2
-    case $(sqlstate "$first_error") in 08* | 40* | 53* | 57* | 58030 | XX*) first_status=1 ;; esac
+    case $(sqlstate "$first_error") in 08* | 40* | 53* | 57* | 58030 | XX00[12]) first_status=1 ;; esac
     fail_with "$first_status" "$first_what" "${missing_extensions:+the image lacks the extensions $missing_extensions. }$first_cause$others" "$first_advice"
 }
 

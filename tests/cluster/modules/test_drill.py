@@ -266,7 +266,7 @@ def test_all_errors_are_returned(folder: Path, drill: Drill) -> None:
 
 def test_another_image_and_sql_for_a_database(namespace: str, folder: Path, drill: Drill) -> None:
     put(folder, with_statement("SELECT public.made_before();"))
-    image, user = IMAGES[0]
+    image, user = IMAGES[-1]
     template(namespace, "localhost/none:1", user)
     sql = "CREATE FUNCTION public.made_before() RETURNS int LANGUAGE sql AS 'SELECT 1';"
     found = drill(image=image, before_sql={"app": sql}, after_sql={"app": "DROP FUNCTION public.made_before();"})

@@ -132,3 +132,22 @@ def octal(**texts: str) -> str:
         return "".join(f"\\0{byte:03o}" for byte in text.encode())
 
     return "\n".join(f"{escaped(name)} {escaped(text)}" for name, text in texts.items())
+
+
+@pytest.mark.parametrize("broken", ["offset", "sha256", "end"])
+def test_a_manifest_that_does_not_fit(rehearsal: Rehearsal, server: Server, broken: str) -> None:
+    """One of another backup, or a part of one, is not used; wrong places in it are an error."""
+    rehearsal.put_with_manifest(truth.dump(server, "pg_dumpall"))
+    path = rehearsal.volume / f"{NAME}.json"
+    text = path.read_text()
+    if broken == "offset":
+        first = int(text.split('"kind":"database"')[1].split('"offset_bytes":')[1].split(",")[0])
+        path.write_text(text.replace(f'"offset_bytes":{first},', f'"offset_bytes":{first - 40},'))
+        outcome = rehearsal.run("drill").check(2)
+        assert "cannot be decompressed" in outcome.log or "cannot be read to its end" in outcome.log
+        return
+    changed = text.replace('"sha256":"', '"sha256":"0') if broken == "sha256" else text[:-4]
+    path.write_text(changed)
+    outcome = rehearsal.run("drill").check()
+    assert counted(outcome)["app"]["public", "filler"] == 2000
+    assert outcome.result["extensions"] == []

@@ -67,7 +67,7 @@ def wrap(root: Path, version: str, into: Path) -> Programs:
     (into / "usr/share").mkdir()
     (home / "lib").symlink_to(original / "lib")
     (into / "usr/share/postgresql").symlink_to(root / "usr/share/postgresql")
-    # The database of coordinate systems, which PostGIS's libraries look for in /usr/share.
+    # PostGIS's libraries expect the database of coordinate systems in /usr/share.
     proj = root / "usr/share/proj"
     projections = f"export PROJ_DATA={quote(str(proj))}\n" if proj.exists() else ""
     for binary in sorted((original / "bin").iterdir()):

@@ -128,10 +128,10 @@ def fill(server: Server, workspace: Workspace, tests: Sources, only: Collection[
 
 
 def normalized(text: bytes) -> dict[bytes, list[bytes]]:
-    """What a dump of one database says of each object: two dumps of equal databases are equal in this form.
+    """The statements and rows of each object in a dump: those of equal databases are equal in this form.
 
-    A child table may have its columns in another order after a restore (AdjustDump.pm in PostgreSQL's tests says so),
-    and rows of different sizes find other places in the table.
+    A child table may have its columns in another order after a restore (AdjustDump.pm in PostgreSQL's tests), and rows
+    of different sizes other places in the table.
     """
     found: dict[bytes, list[bytes]] = {}
     for block in text.split(b"\n--\n-- ")[1:]:

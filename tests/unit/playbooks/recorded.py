@@ -88,6 +88,7 @@ WELL: dict[str, dict[str, Any]] = {
         "rows": 3,
         "seconds": {"restore": 1},
         "errors": [],
+        "upgrade": None,
         "left_out": [{"database": "app", "object": "materialized view public.far", "reason": "no network"}],
         "needs": [{"database": "app", "search_path": "public", "object": "trigger t", "cure": "Change it."}],
         "compared": True,

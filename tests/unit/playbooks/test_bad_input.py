@@ -79,9 +79,15 @@ MODULES = {
     "backup_now": ["backup_job"],
     "backup_user": ["backup_user"],
     "drill": ["restore_drill"],
-    "restore": ["backup_fetch", "restore_database"],
+    "restore": ["restore_database"],
     "retention": ["backup_prune"],
+    "upgrade_rehearsal": ["restore_drill"],
     "verify": ["backup_job", "backup_fetch", "backup_info"],
+}
+# Without these, a playbook does nothing.
+GIVEN = {
+    "restore": {"postgres_backup_restore_database": "shop", "postgres_backup_restore_confirmed": True},
+    "upgrade_rehearsal": {"postgres_backup_upgrade_image": "postgres:19"},
 }
 
 
@@ -108,9 +114,7 @@ def test_module_failure_or_empty_result_is_handled(recorded: Recorded, playbook:
             if answer is not None:
                 recorded.answers[kind] = {module: answer}
                 hosts[kind] = {}
-    confirmed = {"postgres_backup_restore_database": "shop", "postgres_backup_restore_confirmed": True}
-    given = confirmed if playbook == "restore" else {}
-    done = recorded.many(playbook, dict.fromkeys(hosts, given), *check)
+    done = recorded.many(playbook, dict.fromkeys(hosts, GIVEN.get(playbook, {})), *check)
     assert done.has_no_template_error(), done.output
     assert not re.search(r"^fatal: \[well\]", done.output, re.MULTILINE), done.output
     for host in hosts:

@@ -73,8 +73,13 @@ BECOMES: dict[str, dict[str, tuple[str, str, Any]]] = {
         "postgres_backup_restore_before_sql": ("restore_database", "before_sql", None),
         "postgres_backup_restore_after_sql": ("restore_database", "after_sql", None),
     },
+    "upgrade_rehearsal": {"postgres_backup_upgrade_image": ("restore_drill", "image", None)},
     "verify": {"postgres_backup_max_age": ("backup_job", "max_age", "26h")},
 }
+
+
+# A playbook does nothing without this variable.
+NEEDED = {"restore": "postgres_backup_restore_database", "upgrade_rehearsal": "postgres_backup_upgrade_image"}
 
 
 def test_playbook_header_shows_how_to_call_it() -> None:
@@ -110,7 +115,8 @@ def test_documented_call_without_a_terminal(recorded: Recorded, header: Header) 
             assert calls == []
             assert f"{variables['postgres_backup_verify_file']} does not exist" in done.output
             continue
-        if header.playbook == "restore" and "postgres_backup_restore_database" not in variables:
+        needed = NEEDED.get(header.playbook)
+        if needed is not None and needed not in variables:
             assert calls == []
             continue
         assert calls, f"{host}: {done.output}"
