@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 from plugins.module_utils._jobs.restore_plan import plan_restore
+from tests.backup_parts import NAME
 from tests.dump import hostile, truth
 
 from ..support.combinations import Combination, under_all, under_one
 from ..support.restores import (
-    NAME,
     Backup,
     Live,
     as_of_run,
