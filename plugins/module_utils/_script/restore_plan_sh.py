@@ -64,8 +64,10 @@ start_hash() {
     hash_group=$group hash_checked=no
 }
 
+# step_restore_hash: with a low priority: the restore has to wait for it only at its end.
 step_restore_hash() {
-    if sha256sum <"$file" >"$work/sha256.new" 2>"$work/sha256.message"; then mv "$work/sha256.new" "$work/sha256"; fi
+    if command -v nice >/dev/null 2>&1; then set -- nice -n 19; fi
+    if "$@" sha256sum <"$file" >"$work/sha256.new" 2>"$work/sha256.message"; then mv "$work/sha256.new" "$work/sha256"; fi
 }
 
 # check_hash: waits for the hash; sets `sha256`; fails if it is not the expected one.
