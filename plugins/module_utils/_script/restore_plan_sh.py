@@ -241,8 +241,16 @@ read_facts() {
         "$backup: $(stage_message_of expand) $(fact bytes) of $section_bytes bytes of the text" "Check the storage behind the volume, and restore the database from another backup."
     body_offset=$(fact body) encoding=$(fact encoding) standard=$(fact standard)
     [ "$encoding" != - ] || encoding=UTF8
-    [ "$(fact name)" = "$RESTORE_DATABASE" ] || [ "$has_part" = no ] || [ "$encoding" != UTF8 ] ||
-        fail_with_backup "the manifest is not that of this backup" "it has '$RESTORE_DATABASE' where '$(utf8 "$(fact name)")' begins" "Restore the database from another backup."
+    section_name=$(fact name)
+    if [ "$has_part" = yes ] && [ "$section_name" != "$RESTORE_DATABASE" ]; then
+        case $encoding:$section_name in
+            UTF8:*) is_other=yes ;;
+            *[!\ -~]*) is_other=no ;; # the same name may have other bytes
+            *) is_other=yes ;;
+        esac
+        [ "$is_other" = no ] || fail_with_backup "the manifest is not that of this backup" \
+            "it has '$RESTORE_DATABASE' where '$(utf8 "$section_name")' begins" "Restore the database from another backup."
+    fi
     sed -n "s/^role$TAB//p" "$work/facts" >"$work/roles"
     # The rows of extensions that are restored after the swap are not in the body.
     awk -F "$TAB" -v late="$LATE_EXTENSIONS" -v late_rows="$work/late_rows" '
