@@ -86,8 +86,10 @@ options:
       - The search_path of the restore, such as V(public) or V(public, extensions). Dumps are restored with an empty
         one. Then a function, an index, a materialized view or a trigger that names an object without its schema fails.
       - Only the statement of C(pg_dump) that makes it empty is changed, never a row.
-      - Whoever may create objects in these schemas of the database that was backed up can put them in the place of
+      - Users who may create objects in these schemas of the database that was backed up can put them in the place of
         PostgreSQL's, and this restore would call them with its rights (CVE-2018-1058). Set it if you trust these users.
+      - Indexes and materialized views are not cured by it where the server is PostgreSQL 17 or later, which creates
+        them with another search_path.
     type: str
     version_added: 1.1.0
   before_sql:

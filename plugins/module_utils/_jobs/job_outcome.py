@@ -103,8 +103,8 @@ def outcome_of(operation: Operation, end: JobEnd, volume_result: str = "") -> Jo
             f"log or its termination message, found none{on_volume}. {operation.advice}"
         )
         return JobOutcome(log, message, operation.check)
-    # A drill may choose the backup itself.
-    backup = (end.result or {}).get("backup") if operation is DRILL else None
+    # A drill and a restore may choose the backup themselves.
+    backup = (end.result or {}).get("backup") if operation in (DRILL, RESTORE) else None
     tail = "\n".join(log_tail(end.log, FAILED_LOG_LINES))
     message = (
         f"the {operation.name}{f' of {backup}' if backup else ''} failed: expected the Job '{end.job}' to complete, "

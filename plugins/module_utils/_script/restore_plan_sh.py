@@ -64,8 +64,10 @@ start_hash() {
     hash_group=$group hash_checked=no
 }
 
+# step_restore_hash: with a low priority: the restore has to wait for it only at its end.
 step_restore_hash() {
-    if sha256sum <"$file" >"$work/sha256.new" 2>"$work/sha256.message"; then mv "$work/sha256.new" "$work/sha256"; fi
+    if command -v nice >/dev/null 2>&1; then set -- nice -n 19; fi
+    if "$@" sha256sum <"$file" >"$work/sha256.new" 2>"$work/sha256.message"; then mv "$work/sha256.new" "$work/sha256"; fi
 }
 
 # check_hash: waits for the hash; sets `sha256`; fails if it is not the expected one.
@@ -239,8 +241,16 @@ read_facts() {
         "$backup: $(stage_message_of expand) $(fact bytes) of $section_bytes bytes of the text" "Check the storage behind the volume, and restore the database from another backup."
     body_offset=$(fact body) encoding=$(fact encoding) standard=$(fact standard)
     [ "$encoding" != - ] || encoding=UTF8
-    [ "$(fact name)" = "$RESTORE_DATABASE" ] || [ "$has_part" = no ] || [ "$encoding" != UTF8 ] ||
-        fail_with_backup "the manifest is not that of this backup" "it has '$RESTORE_DATABASE' where '$(utf8 "$(fact name)")' begins" "Restore the database from another backup."
+    section_name=$(fact name)
+    if [ "$has_part" = yes ] && [ "$section_name" != "$RESTORE_DATABASE" ]; then
+        case $encoding:$section_name in
+            UTF8:*) is_other=yes ;;
+            *[!\ -~]*) is_other=no ;; # the same name may have other bytes
+            *) is_other=yes ;;
+        esac
+        [ "$is_other" = no ] || fail_with_backup "the manifest is not that of this backup" \
+            "it has '$RESTORE_DATABASE' where '$(utf8 "$section_name")' begins" "Restore the database from another backup."
+    fi
     sed -n "s/^role$TAB//p" "$work/facts" >"$work/roles"
     # The rows of extensions that are restored after the swap are not in the body.
     awk -F "$TAB" -v late="$LATE_EXTENSIONS" -v late_rows="$work/late_rows" '

@@ -91,6 +91,7 @@ try_swap() {
     start_group restore_swap
     step_group=$group
     try_until=$(($(now_epoch) + SWAP_SECONDS))
+    sleep 0.1 2>/dev/null || :
     while [ ! -s "$work/psql.status" ] && kill -0 "$step_group" 2>/dev/null && [ "$(now_epoch)" -lt "$try_until" ]; do
         pause
         [ -s "$work/psql.status" ] || end_sessions

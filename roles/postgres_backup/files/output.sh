@@ -99,7 +99,7 @@ write_termination_message() {
     if [ ${#message} -gt "$TERMINATION_MESSAGE_BYTES" ]; then
         message=$(
             skipped='[]' invalid='[]' server_databases=null warnings='"cut: see the log"' server_warnings='' failed_list='' last_reason=null recovered_from=null \
-                error_list='' needs='' left_out='' extensions='' settings=''
+                missing_databases='[]' left_out_objects='' error_list='' needs='' left_out='' extensions='' settings=''
             "$2" "$3"
         )
     fi

@@ -149,13 +149,13 @@ step_restore_swap() { stage psql swap_names; }
 
 create_database() {
     if [ "$connects_as_superuser" = yes ]; then limit=0; else limit=-1; fi
-    { cat "$work/create.sql"; printf ' CONNECTION LIMIT %s;\n' "$limit"; } | quiet_psql "$maintenance" || return 1
     quiet_psql "$maintenance" --set=temporary="$RESTORE_TEMPORARY" --set=mark="${RESTORE_MARK#*=}" --set=target="$RESTORE_TARGET" <<SQL || return 1
+$(cat "$work/create.sql") CONNECTION LIMIT $limit;
 ALTER DATABASE :"temporary" SET ${RESTORE_MARK%%=*} TO :'mark';
 SELECT format('COMMENT ON DATABASE %I IS %L', :'temporary', format('Unfinished restore of %I by homelab.postgres_backup. The next restore of that database drops it, once nobody is connected (its setting %s)', :'target', '${RESTORE_MARK%%=*}'))
 \gexec
 SQL
-    (sql_encoding=$encoding; quiet_psql "$RESTORE_TEMPORARY") <"$work/settings.sql"
+    ! grep -q . "$work/settings.sql" || (sql_encoding=$encoding; quiet_psql "$RESTORE_TEMPORARY") <"$work/settings.sql"
 }
 
 # warn_left_out: warns about settings of the database that the server did not accept (database.awk).

@@ -30,19 +30,14 @@ from tests.script.support.sample import quoted
 
 
 def module(ansible: Ansible, live: LiveServer, *arguments: str, **more: Any) -> dict[str, Any]:
-    """The module's result; the contents are longer than a command line may be."""
+    """The module's result, from the volume alone."""
     env = more.pop("env", None)
-    if not arguments:
-        more = {"contents": live.fetched["contents"], **more}
-        return ansible.module("restore_database", env=env, **live.options(**more))
-    return ansible.module("restore_database", *arguments, *contents_of(ansible, live), env=env, **live.options(**more))
+    return ansible.module("restore_database", *arguments, env=env, **live.options(**more))
 
 
-def contents_of(ansible: Ansible, live: LiveServer) -> tuple[str, ...]:
-    path = ansible.folder / "contents.json"
-    if not path.exists():
-        path.write_text(json.dumps({"contents": live.fetched["contents"]}))
-    return ("-e", f"@{path}")
+def proven(live: LiveServer) -> dict[str, Any]:
+    """The options of a backup that was fetched and verified."""
+    return {name: live.fetched[name] for name in ("backup", "sha256", "contents")}
 
 
 def restores(namespace: str) -> set[str]:
@@ -90,8 +85,9 @@ def untouched(live: LiveServer) -> Iterator[LiveServer]:
 def test_restored_next_to_the_live_databases(ansible: Ansible, untouched: LiveServer) -> None:
     for number, database in enumerate(untouched.fetched["contents"]["databases"]):
         name, new = database["name"], f'other {number} "q" $(x) $HOME'
-        done = module(ansible, untouched, database=name, new_name=new)
+        done = module(ansible, untouched, database=name, new_name=new, **(proven(untouched) if number % 2 else {}))
         assert not done["failed"], done["msg"]
+        assert (done["backup"], done["sha256"]) == (untouched.fetched["backup"], untouched.fetched["sha256"])
         assert (done["changed"], done["rows"], done["replaced"]) == (True, database["rows"], None)
         assert untouched.text_of(new) == untouched.text_of(name), name
         if name not in ("postgres", "template1"):
@@ -130,21 +126,36 @@ def test_backup_changed_since_the_fetch_is_refused(ansible: Ansible, untouched: 
     for other in (data[:-100], data[:500] + bytes([data[500] ^ 4]) + data[501:]):
         path.write_bytes(other)
         try:
-            found = module(ansible, untouched, database="app", new_name="x")
+            found = module(ansible, untouched, database="app", new_name="x", **proven(untouched))
+            alone = module(ansible, untouched, database="app", new_name="x")
         finally:
             path.write_bytes(data)
-        assert found["failed"]
+        assert found["failed"] and alone["failed"]
         assert "is not the one that was verified" in found["msg"]
+        assert "does not match its checksum file" in alone["msg"]
 
 
 def test_missing_roles_are_named_then_created(ansible: Ansible, live: LiveServer) -> None:
-    contents = json.loads(json.dumps(live.fetched["contents"]))
-    next(each for each in contents["databases"] if each["name"] == "app")["roles"] += ["nobody's", "no one"]
+    live.sql('ALTER ROLE "role;" RENAME TO other; ALTER ROLE "user" RENAME TO another;')
     before = live.state()
-    found = module(ansible, live, database="app", new_name="x", contents=contents)
+    try:
+        found = module(ansible, live, database="app", new_name="x")
+        assert live.state() == before
+        made = module(ansible, live, database="app", new_name="x", create_roles=True)
+        live.drop("x")
+        live.sql('DROP ROLE "role;", "user";')
+    finally:
+        live.sql('ALTER ROLE other RENAME TO "role;"; ALTER ROLE another RENAME TO "user";')
     assert found["failed"]
-    assert "roles are missing on the server" in found["msg"] and "nobody's" in found["msg"] and "no one" in found["msg"]
-    assert live.state() == before
+    assert "roles are missing on the server" in found["msg"] and "role;" in found["msg"] and "user" in found["msg"]
+    assert not made["failed"], made["msg"]
+    assert made["created_roles"] == ["role;", "user"]
+
+
+def test_database_that_no_backup_holds(ansible: Ansible, untouched: LiveServer) -> None:
+    refused = module(ansible, untouched, database="none", new_name="x")
+    assert refused["failed"] and "no backup holds the database" in refused["msg"]
+    assert refused["backup"] is None
 
 
 def test_open_connection_to_the_database_is_refused(ansible: Ansible, untouched: LiveServer) -> None:
@@ -166,7 +177,7 @@ def waiting(ansible: Ansible, live: LiveServer, **more: Any) -> Iterator[subproc
     """A restore that is filled and waits for somebody to leave."""
     options = live.options(**{"database": "app", "replace": True, "connections_timeout": "10m", **more})
     with live.session("app"):
-        process = ansible.start("restore_database", *contents_of(ansible, live), **options)
+        process = ansible.start("restore_database", **options)
         try:
             wait_until(lambda: process.poll() is not None or live.waits(), "the restore waits", 90)
             assert process.poll() is None, process.communicate()[0]

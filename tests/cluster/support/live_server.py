@@ -101,8 +101,7 @@ class LiveServer:
         return self.sql("SELECT count(*) FROM pg_database WHERE datname LIKE '%\\_restoring\\_%';") == "1"
 
     def options(self, **more: Any) -> dict[str, Any]:
-        given = {name: self.fetched[name] for name in ("backup", "sha256")}
-        return {"namespace": self.server.namespace, "name": NAME, "contents": "{{ contents }}", **given, **more}
+        return {"namespace": self.server.namespace, "name": NAME, **more}
 
     def entry(self, name: str) -> dict[str, Any]:
         return next(each for each in self.fetched["contents"]["databases"] if each["name"] == name)

@@ -23,13 +23,13 @@ from pathlib import Path
 import pytest
 
 from plugins.module_utils._jobs.restore_plan import plan_restore
+from tests.backup_parts import NAME
 from tests.dump import hostile, truth
 from tests.in_turn import weekly
 
 from ..support.combinations import under_all, under_one
 from ..support.programs import root_filesystem, wrap
 from ..support.restores import (
-    NAME,
     TOKEN,
     Backup,
     Live,

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 from plugins.module_utils._jobs.restore_plan import plan_restore
-from tests.dump import truth
+from tests.backup_parts import NAME
+from tests.dump import hostile, truth
 
 from ..support.combinations import Combination, under_all, under_one
 from ..support.restores import (
-    NAME,
     Backup,
     Live,
     as_of_run,
@@ -236,3 +236,24 @@ def test_backup_of_a_run(combination: Combination, fresh_server: Server, workspa
     assert (result["backup"], result["sha256"], result["created_roles"]) == (made["backup"], made["sha256"], ["keeper"])
     assert text_of(fresh_server, "shop") == text
     assert fresh_server.sql(password) == role
+
+
+@under_one
+def test_hostile_databases_of_a_run(
+    combination: Combination, workspace: Workspace, template: Server, paths: Any
+) -> None:
+    """Where the run itself has recorded the parts, of databases in every encoding."""
+    script = copy_script(workspace.directory("hostile-run-script"), "run", "_restore")
+    sandbox = Sandbox(workspace, combination, paths(combination), script)
+    with template.clone(workspace.directory("hostile", mode=0o777)) as server:
+        hostile.fill(server, workspace.directory("hostile-space", mode=0o777))
+        sandbox.server = server
+        made = sandbox.run("run").check().result
+        manifest = json.loads((sandbox.volume / f"{made['backup']}.json").read_text())
+        assert len(manifest["dumped"]) > 10
+        for name in manifest["dumped"]:
+            result = restore(sandbox, plan_restore(request(name, new_name="again"))).check().result
+            assert (result["backup"], result["warnings"]) == (made["backup"], [])
+            assert truth.tables(server, "again") == truth.tables(server, name)
+            assert text_of(server, "again") == text_of(server, name), name
+            drop(server, "again")

@@ -122,6 +122,35 @@ def test_sql_before_and_after(offline: Sandbox, fresh_server: Server) -> None:
         assert_failed(outcome, fresh_server, before, "22012")
 
 
+@under_all
+def test_rows_that_are_deleted_or_added_after_copy(offline: Sandbox, fresh_server: Server) -> None:
+    """COPY has reported them: only the tables show it. Tables of a partition tree are counted together."""
+    fresh_server.sql("CREATE DATABASE app STRATEGY file_copy;")
+    fresh_server.sql(
+        'CREATE TABLE "T, 1" (n int PRIMARY KEY); INSERT INTO "T, 1" SELECT generate_series(1, 3);'
+        "CREATE TABLE tree (n int) PARTITION BY HASH (n); CREATE TABLE a PARTITION OF tree FOR VALUES WITH"
+        " (MODULUS 2, REMAINDER 0); CREATE TABLE b PARTITION OF tree FOR VALUES WITH (MODULUS 2, REMAINDER 1);"
+        "INSERT INTO tree SELECT generate_series(1, 9);",
+        "app",
+    )
+    prepare(offline, fresh_server, as_of_run(back_up(fresh_server)))
+    before = state_of(fresh_server)
+    for change, words in (
+        ('DELETE FROM public."T, 1" WHERE n = 2', '"public"."T, 1": 3 rows in the backup, the table has 2'),
+        ("DELETE FROM public.tree WHERE n = 2", "9 rows in the backup, the table has 8"),
+        ("INSERT INTO public.tree SELECT 10 FROM public.tree WHERE n = 9", "9 rows in the backup, the table has 10"),
+    ):
+        trigger = (
+            "CREATE FUNCTION public.change() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN"
+            f" IF EXISTS (SELECT FROM pg_class WHERE relname = 'tree') THEN {change}; END IF; END $$;"
+            "CREATE EVENT TRIGGER change ON ddl_command_end WHEN tag IN ('ALTER TABLE')"
+            " EXECUTE FUNCTION public.change();"
+        )
+        plan = plan_restore(request("app", new_name="again", before_sql=trigger))
+        expected = ("the number of rows does not match the backup", words)
+        assert_failed(restore(offline, plan), fresh_server, before, *expected)
+
+
 # ---------------------------------------------------------------------------------------------------- extensions
 
 # What the scripts of pg_cron and TimescaleDB do that a restore has to know.
@@ -208,7 +237,7 @@ def test_pg_cron(offline: Sandbox, extended: Server) -> None:
         assert any("pg_cron" in warning for warning in outcome.result["warnings"])
         assert truth.tables(extended, "again") == {("public", "t"): 1}
         drop(extended, "again")
-        # In place of the live one, it comes last.
+        # In place of the live one, it is restored after the renaming.
         outcome = restore(offline, plan_restore(request("app", replace=True, **options))).check()
         assert (outcome.result["left_out"], outcome.result["warnings"]) == ([], [])
         assert text_of(extended, "app") == text

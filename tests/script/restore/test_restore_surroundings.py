@@ -243,7 +243,7 @@ def test_a_library_that_the_server_does_not_have(offline: Sandbox, fresh_server:
     backup = backup_of(
         re.sub(rb"SET \"?app.one\"? TO 'x'", b"SET session_preload_libraries TO 'no_such_library'", text)
     )
-    outcome = rehearse(offline, fresh_server.programs, backup).check(1)
+    outcome = rehearse(offline, fresh_server.programs, backup).check(2)
     assert "no_such_library" in outcome.result["reason"] and "session_preload_libraries" in outcome.log, outcome.log
     prepare(offline, fresh_server, backup)
     before = state_of(fresh_server)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What a restore tells its pod: names and options."""
+"""What a restore passes to its pod: names and options."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def test_options_become_variables() -> None:
     plan = plan_restore(
         proven(
             new_name="other", replace=True, create_roles=True, terminate_connections=True, wait_seconds=7, check=True,
-            search_path="public, it's", before_sql="SELECT 1", after_sql="SELECT 2",
+            search_path="public, 'x'", before_sql="SELECT 1", after_sql="SELECT 2",
         )
     )  # fmt: skip
     expected = {
         "BACKUP": "b.sql.gz", "SHA256": "ab" * 32, "ROWS": "7", "DATABASE": "shop", "TARGET": "other",
         "REPLACE": "yes", "CREATE_ROLES": "yes", "TERMINATE": "yes", "WAIT_SECONDS": "7", "CHECK": "yes",
-        "SEARCH_PATH": "public, it's", "BEFORE_SQL": "SELECT 1", "AFTER_SQL": "SELECT 2",
+        "SEARCH_PATH": "public, 'x'", "BEFORE_SQL": "SELECT 1", "AFTER_SQL": "SELECT 2",
     }  # fmt: skip
     assert {name: variable(plan, name) for name in expected} == expected
 
