@@ -169,3 +169,15 @@ def test_indexes_and_views_that_need_a_search_path(old: Made, extension_server: 
     causes = {error["database"]: error["sqlstate"] for error in failed.of_type("error") if error["follows"] is None}
     assert causes == {"names": "42883", "words": "42P01"}
     assert "names" not in {need["database"] for need in failed.result["needs"]}
+
+
+@pytest.mark.weekly
+@pytest.mark.parametrize("case", ["series", SCHEDULED, "maps"])
+def test_a_database_of_another_programs_backup(made: Made, case: str) -> None:
+    """Without a manifest and a checksum file."""
+    name = "postgres-backup-2026-01-01-000000.sql.gz"
+    (made.sandbox.volume / name).write_bytes(made.backup.read_bytes())
+    result = restore_and_compare(made, case, "restored", backup=name)
+    assert result["backup"] == name
+    drop(made.server, "restored")
+    (made.sandbox.volume / name).unlink()

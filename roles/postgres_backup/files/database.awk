@@ -278,15 +278,36 @@ function keep_about(text,    key, changed) {
     properties = properties changed "\n"
 }
 
-# late_extension TEXT: the extension in `late` that the statement belongs to.
-function late_extension(text,    each, schema) {
+# late_extension TEXT: the extension in `late` that the statement belongs to, as does all that names an object of such a
+# statement (a view of its tables). A function that only names it in its body, a string, can be created without it.
+function late_extension(text,    each, schema, object, names) {
+    names = text
+    gsub(/'([^']|'')*'/, "", names)
+    sub(/[$].*/, "", names)
     for (each in has_late) {
         schema = late_schema[each]
         if (match(text, "^(CREATE EXTENSION (IF NOT EXISTS )?|COMMENT ON EXTENSION )" each "[ ;]")) return each
         if (match(text, "^(COPY|INSERT INTO) " schema "[.]") || match(text, "^SELECT pg_catalog[.]setval[(]'" schema "[.]") || \
-            match(text, "^(ALTER|GRANT|REVOKE|COMMENT|CREATE) [^'\"]* (" schema "[.]|SCHEMA " schema "[ ;])")) return each
+            match(names, "^(ALTER|GRANT|REVOKE|COMMENT|CREATE) (.*[ (,])?(" schema "[.]|SCHEMA " schema "[ ;])")) return late_part(text, each)
     }
+    for (object in late_object) if (names_object(names, object)) return late_part(text, late_object[object])
     return ""
+}
+
+# late_part TEXT EXTENSION: the extension; keeps the name of what the statement creates.
+function late_part(text, extension) {
+    if (match(text, /^CREATE ((OR REPLACE|UNLOGGED|MATERIALIZED|RECURSIVE) )*(VIEW|TABLE|FUNCTION|PROCEDURE) /))
+        late_object[qualified_name(substr(text, RLENGTH + 1))] = extension
+    return extension
+}
+
+# names_object TEXT NAME: whether the name is in the statement.
+function names_object(text, object,    at) {
+    while (at = index(text, object)) {
+        if (substr(text, at - 1, 1) !~ /[A-Za-z0-9_".]/ && substr(text, at + length(object), 1) !~ /[A-Za-z0-9_"]/) return 1
+        text = substr(text, at + length(object))
+    }
+    return 0
 }
 
 function print_part(extension) {

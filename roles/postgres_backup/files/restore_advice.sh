@@ -70,6 +70,7 @@ restore_advice() {
         XX*) case $error_text in
             *shared_preload_libraries* | *'must be preloaded'*) restore_advice_setup ;;
             *'could not load library'*) echo "A library of that extension does not work on the server: install the extension's package there, in the version that the backed-up server had, with its dependencies." ;;
+            *'Cannot find SRID'*) echo "A generated column or a constraint needs a row that was added to spatial_ref_sys of PostGIS, and a dump has the rows of that table after those of others. A restore by hand would fail, too: in the live database, drop the column or the constraint, and make a new backup." ;;
             *) echo "An internal error of PostgreSQL or of an extension: check the server's log, and whether a newer minor version of either exists." ;;
         esac ;;
         57P01 | 57P02 | 08*) restore_advice_lost ;;

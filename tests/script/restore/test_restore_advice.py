@@ -68,6 +68,7 @@ MESSAGES = [
     ('FATAL:  XX000: extension "timescaledb" must be preloaded', "shared_preload_libraries"),
     ('ERROR:  XX000: could not load library "/lib/vector.so": undefined symbol: x', "extension's package"),
     ("ERROR:  XX000: cache lookup failed for role 7", "internal error"),
+    ("ERROR:  XX000: Cannot find SRID (990001) in spatial_ref_sys", "added to spatial_ref_sys"),
     # Of a connection without one.
     (f'{CONNECTION}role "admin" does not exist', "CREATE ROLE"),
     (f'{CONNECTION}database "postgres" does not exist', "postgres_backup_database"),

@@ -68,6 +68,10 @@ CASES = {
         CREATE ROLE cron_reader;
         GRANT USAGE ON SCHEMA cron TO cron_reader;
         GRANT EXECUTE ON FUNCTION cron.schedule(text, text, text) TO cron_reader;
+        CREATE VIEW failed AS SELECT * FROM cron.job_run_details WHERE status = 'failed';
+        GRANT SELECT ON failed TO cron_reader;
+        CREATE FUNCTION plan() RETURNS bigint LANGUAGE plpgsql
+            AS 'BEGIN RETURN cron.schedule(''weekly'', ''0 4 * * 0'', ''ANALYZE''); END';
         """,
         "SELECT (SELECT count(*) FROM ticks), (SELECT count(*) FROM cron.job WHERE active),"
         " (SELECT max(runid) FROM cron.job_run_details), (SELECT last_value FROM cron.jobid_seq);",
