@@ -4,7 +4,7 @@
 # The restore of a drill, database by database: where each one lies is known from the manifest, or from reading the text.
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files
-# shellcheck disable=SC2329 # start_group calls the step by name
+# shellcheck disable=SC2016,SC2030,SC2031,SC2329 # psql expands TAGS_PROGRAM; each worker has a separate part; steps are called by name
 # shellcheck disable=SC2089,SC2090 # the shell that psql starts expands TAGS_PROGRAM
 
 # How much of a database's text is read to plan its restore: its own statements, and its extensions.

@@ -85,7 +85,7 @@ MODULES = {
     "verify": ["backup_job", "backup_fetch", "backup_info"],
 }
 # Without these, a playbook does nothing.
-GIVEN = {
+GIVEN: dict[str, dict[str, Any]] = {
     "restore": {"postgres_backup_restore_database": "shop", "postgres_backup_restore_confirmed": True},
     "upgrade_rehearsal": {"postgres_backup_upgrade_image": "postgres:19"},
 }
