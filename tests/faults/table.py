@@ -178,7 +178,7 @@ FAULTS: dict[str, Fault] = {
             "restore": own(
                 "fails, live unchanged",
                 "Fails with the message of the server; waits for the server and drops the temporary database.",
-                r"^the restore failed: .*the restore stopped at an error",
+                r"^the restore.* failed: .*the restore stopped at an error",
                 f"{RESTORES}test_the_server_stops_in_the_middle",
                 f"{RESTORES}test_the_server_stays_away",
             ),
@@ -479,7 +479,7 @@ FAULTS: dict[str, Fault] = {
             "restore": own(
                 "fails, live unchanged",
                 "Fails when it next accesses the volume; drops the temporary database.",
-                r"^the restore failed: ",
+                r"^the restore.* failed: ",
             ),
         },
     ),
