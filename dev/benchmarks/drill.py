@@ -38,7 +38,9 @@ Say = Callable[[str], None]
 
 
 def _server() -> dict[str, Any]:
-    """A running server with fsync off, and the folder of the backups."""
+    """A running server with fsync off, a container for the script, and the folder of the backups."""
+    environment = [{"name": "PGPASSWORD", "value": PASSWORD}, {"name": "PGUSER", "value": "postgres"}]
+    backups = {"name": "backups", "mountPath": BACKUPS}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -49,16 +51,17 @@ def _server() -> dict[str, Any]:
                     "name": "server",
                     "image": IMAGES["igzip"],
                     "args": ["/opt/bitnami/scripts/postgresql/run.sh", "-c", "fsync=off"],
-                    "env": [
-                        {"name": "POSTGRES_PASSWORD", "value": PASSWORD},
-                        {"name": "PGPASSWORD", "value": PASSWORD},
-                        {"name": "PGUSER", "value": "postgres"},
-                    ],
-                    "volumeMounts": [
-                        {"name": "backups", "mountPath": BACKUPS},
-                        {"name": "data", "mountPath": "/bitnami/postgresql"},
-                    ],
-                }
+                    "env": [{"name": "POSTGRES_PASSWORD", "value": PASSWORD}, *environment],
+                    "volumeMounts": [backups, {"name": "data", "mountPath": "/bitnami/postgresql"}],
+                },
+                # PostgreSQL takes a process that it inherits from the script, and that is killed, for a crash.
+                {
+                    "name": "script",
+                    "image": IMAGES["igzip"],
+                    "command": ["sleep", "infinity"],
+                    "env": environment,
+                    "volumeMounts": [backups],
+                },
             ],
             "terminationGracePeriodSeconds": 0,
             "volumes": [
@@ -88,7 +91,7 @@ def _cronjob(image: str) -> dict[str, Any]:
 
 
 def _in_server(command: str) -> str:
-    return kubectl("exec", "server", "-n", NAMESPACE, "--", "bash", "-c", command)
+    return kubectl("exec", "server", "-c", "server", "-n", NAMESPACE, "--", "bash", "-c", command)
 
 
 def _fill() -> None:
@@ -111,7 +114,8 @@ def _fill_many() -> list[str]:
 def _back_up() -> tuple[str, int]:
     """The name of the backup of a run, and the bytes of its text."""
     variables = f"POSTGRES_BACKUP_DIR={BACKUPS} POSTGRES_BACKUP_HOST=localhost POSTGRES_BACKUP_COMPRESSOR=igzip"
-    _in_server(f"{variables} POSTGRES_BACKUP_NAME={NAME} sh {BACKUPS}/script/backup.sh run")
+    run = f"{variables} POSTGRES_BACKUP_NAME={NAME} sh {BACKUPS}/script/backup.sh run"
+    kubectl("exec", "server", "-c", "script", "-n", NAMESPACE, "--", "bash", "-c", run)
     path = max(volume_folder(NAMESPACE).glob("*.sql.gz"))
     return path.name, json.loads(path.with_name(f"{path.name}.json").read_text())["uncompressed_bytes"]
 
@@ -139,7 +143,9 @@ def measure(say: Say) -> list[Figure]:
 def _measure(folder: Path, say: Say) -> list[Figure]:
     apply(claim(NAMESPACE), _server(), _service(), how="create")
     kubectl("wait", "--for=condition=Ready", "pod/server", "-n", NAMESPACE, "--timeout=120s")
-    while "accepting" not in kubectl("exec", "server", "-n", NAMESPACE, "--", "pg_isready", check=False):
+    while "accepting" not in kubectl(
+        "exec", "server", "-c", "server", "-n", NAMESPACE, "--", "pg_isready", check=False
+    ):
         time.sleep(0.5)
     say("loading data into the server and backing it up")
     shutil.copytree(SCRIPT, volume_folder(NAMESPACE) / "script")
