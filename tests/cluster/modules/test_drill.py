@@ -253,7 +253,9 @@ def test_backup_that_cannot_be_restored_fails(folder: Path, drill: Drill, fault:
 
 
 def test_all_errors_are_returned(folder: Path, drill: Drill) -> None:
-    statements = "SELECT no_such_function(); CREATE VIEW public.v AS SELECT * FROM public.nothing; SELECT * FROM public.v;"
+    statements = (
+        "SELECT no_such_function(); CREATE VIEW public.v AS SELECT * FROM public.nothing; SELECT * FROM public.v;"
+    )
     put(folder, with_statement(statements))
     found = drill()
     errors = [(error["database"], error["object"], error["sqlstate"], error["follows"]) for error in found["errors"]]
