@@ -39,6 +39,14 @@ copy_bytes() {
     [ "$rest" -eq 0 ] || dd bs="$rest" count=1 iflag=fullblock 2>/dev/null
 }
 
+# copy_range FILE OFFSET BYTES: prints a part of the file; prints messages only if it fails.
+copy_range() {
+    { copy_message=$(dd if="$1" bs=1048576 iflag=skip_bytes,count_bytes,fullblock skip="$2" count="$3" 2>&1 >&3 3>&-); } 3>&1
+    copy_status=$?
+    [ "$copy_status" -eq 0 ] || printf '%s\n' "$copy_message" >&2
+    return "$copy_status"
+}
+
 # begins_section: whether standard input begins with the section of a database: since version 12 a comment that names the
 # database, before that \connect, or in version 11 pg_dump's comment.
 begins_section() {

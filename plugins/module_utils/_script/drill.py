@@ -29,6 +29,7 @@ from .restore_advice_sh import TEXT as RESTORE_ADVICE_SH
 from .retention_awk import TEXT as RETENTION_AWK
 from .sections_awk import TEXT as SECTIONS_AWK
 from .sql_lexer_awk import TEXT as SQL_LEXER_AWK
+from .table_rows_sh import TEXT as TABLE_ROWS_SH
 from .upgrade_facts_sh import TEXT as UPGRADE_FACTS_SH
 from .volume_sh import TEXT as VOLUME_SH
 
@@ -57,6 +58,7 @@ FILES = {
     "retention.awk": RETENTION_AWK,
     "sections.awk": SECTIONS_AWK,
     "sql_lexer.awk": SQL_LEXER_AWK,
+    "table_rows.sh": TABLE_ROWS_SH,
     "upgrade_facts.sh": UPGRADE_FACTS_SH,
     "volume.sh": VOLUME_SH,
 }

@@ -45,8 +45,7 @@ count_part() {
         }' "$folder/copies" >"$data/copied.$oid"
 }
 
-# step_drill_count: "ENCODING x", then for each table "t SCHEMA NAME ROWS TREE PART", with "e" if it belongs to an extension.
-# TREE is the same number for all tables of one partition tree, 0 for others; PART is root, branch, leaf, or none.
+# step_drill_count: "ENCODING x", then for each table "KIND SCHEMA NAME TREE PART ROWS" (table_rows_sql).
 step_drill_count() {
     {
         # The expression of an index may need the path that the restore needed.
@@ -56,28 +55,8 @@ step_drill_count() {
 }
 
 count_sql() {
-    cat <<'SQL'
-\pset fieldsep ' '
-SELECT 'ENCODING', getdatabaseencoding();
-WITH RECURSIVE partitions AS (
-    SELECT c.oid, c.oid AS root FROM pg_class c WHERE c.relkind = 'p' AND NOT c.relispartition
-    UNION ALL SELECT i.inhrelid, p.root FROM partitions p JOIN pg_inherits i ON i.inhparent = p.oid
-)
-SELECT string_agg(format('SELECT %L, %L, %L, count(*), %L, %L FROM ONLY %I.%I', kind, schema_hex, name_hex, tree, part, nspname, relname), ' UNION ALL ')
-FROM (
-    SELECT n.nspname, c.relname, row_number() OVER (ORDER BY n.nspname, c.relname) / 100 AS statement,
-        coalesce(p.root, 0) AS tree,
-        CASE WHEN p.root = c.oid THEN 'root' WHEN p.root IS NULL THEN 'none' WHEN c.relkind = 'p' THEN 'branch' ELSE 'leaf' END AS part,
-        encode(convert_to(n.nspname::text, getdatabaseencoding()), 'hex') AS schema_hex,
-        encode(convert_to(c.relname::text, getdatabaseencoding()), 'hex') AS name_hex,
-        CASE WHEN EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
-            THEN 'e' ELSE 't' END AS kind
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN partitions p ON p.oid = c.oid
-    WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
-) AS found
-GROUP BY statement ORDER BY statement
-\gexec
-SQL
+    printf '%s\n' "\\pset fieldsep ' '" "SELECT 'ENCODING', getdatabaseencoding();"
+    table_rows_sql kind "encode(convert_to(nspname::text, getdatabaseencoding()), 'hex')" "encode(convert_to(relname::text, getdatabaseencoding()), 'hex')" tree part
 }
 
 # report_database: prints $data/counted.OID as JSON lines, and compares it with the rows that COPY reported: those of each table,
@@ -120,20 +99,19 @@ report_database() {
         }
         $1 == "ENCODING" { encoding = $2; next }
         NF == 6 {
-            tree = $6 == "none" ? "" : sprintf(",\"tree\":%s,\"part\":\"%s\"", $5, $6)
-            line[++count] = sprintf("{\"type\":\"table\",\"schema_hex\":\"%s\",\"name_hex\":\"%s\",\"rows\":%s%s%s}", $2, $3, $4, $1 == "e" ? ",\"extension\":true" : "", tree)
+            tree = $5 == "none" ? "" : sprintf(",\"tree\":%s,\"part\":\"%s\"", $4, $5)
+            line[++count] = sprintf("{\"type\":\"table\",\"schema_hex\":\"%s\",\"name_hex\":\"%s\",\"rows\":%s%s%s}", $2, $3, $6, $1 == "e" ? ",\"extension\":true" : "", tree)
             tables++
-            if ($1 == "e") extension += $4
-            else rows += $4
+            if ($1 == "e") extension += $6
+            else rows += $6
             key = $2 " " $3
-            if (key in copy_rows) { matched++; of = shown[key] }
-            else of = "a table that the dump does not fill"
-            if (tree == "") { alone[++singles] = key; label[key] = of; counted[key] = $4; kind[key] = $1 }
+            of = key in copy_rows ? shown[key] : "a table that the dump does not fill"
+            if (tree == "") { alone[++singles] = key; label[key] = of; counted[key] = $6; kind[key] = $1 }
             else {
-                tree_copied[$5] += copy_rows[key]
-                tree_counted[$5] += $4
-                if ($1 == "e") tree_kind[$5] = "e"
-                if (!($5 in tree_label) || key in copy_rows && copy_rows[key]) tree_label[$5] = of " and the other tables of its partition tree"
+                tree_copied[$4] += copy_rows[key]
+                tree_counted[$4] += $6
+                if ($1 == "e") tree_kind[$4] = "e"
+                if (!($4 in tree_label) || key in copy_rows && copy_rows[key]) tree_label[$4] = of " and the other tables of its partition tree"
             }
             if (!copy_rows[key]) delete copy_rows[key]
             else is_matched[key] = 1

@@ -70,7 +70,7 @@ part_text() {
     if [ "$part_offset" = - ]; then
         decompress <"$file" 2>/dev/null | { copy_bytes "$part_bytes" >/dev/null && copy_bytes "$part_text_bytes"; }
     else
-        run_stage "read$part" dd if="$file" bs=1048576 iflag=skip_bytes,count_bytes,fullblock skip="$part_offset" count="$part_bytes" | run_stage "expand$part" decompress
+        run_stage "read$part" copy_range "$file" "$part_offset" "$part_bytes" | run_stage "expand$part" decompress
     fi
 }
 
@@ -223,26 +223,7 @@ empty_part() {
 # before.sql and after.sql, the SQL to run before and after the body.
 part_begin() {
     part_cut=$part_body
-    : >"$folder/edits"
-    SEARCH_PATH=$1 awk -F "$TAB" -v folder="$folder" '
-        $1 == "search_path" && ENVIRON["SEARCH_PATH"] != "" { print $2, $3, folder "/path.sql" }
-        $1 == "extension" { print $2, 0, folder "/" $3 ".extension" }
-        $1 == "create_extension" { print $2, 0, folder "/" $3 ".create" }' "$folder/facts" | sort -n | while read -r edit_offset edit_bytes edit_file; do
-        case $edit_file in
-            */path.sql) search_path_statement "$1" >"$edit_file" ;;
-            *)
-                edit_name=${edit_file##*/}
-                edit_name=${edit_name%.*}
-                case $edit_file in
-                    *.extension) extension_before "$edit_name" "$(schema_of "$edit_name")" ;;
-                    *)
-                        edit_version=''
-                        ! needs_same_version "$edit_name" || edit_version=$(version_of "$edit_name")
-                        [ -z "$edit_version" ] || create_same_version "$edit_name" "$(schema_of "$edit_name")" "$edit_version" ;;
-                esac >"$edit_file" ;;
-        esac
-        [ ! -s "$edit_file" ] || printf '%s %s %s\n' "$edit_offset" "$edit_bytes" "$edit_file"
-    done >"$folder/edits"
+    body_edits "$folder/facts" "$folder" "$1" >"$folder/edits"
     : >"$folder/begin.sql"
     if [ -s "$folder/edits" ]; then
         part_cut=$(tail -n 1 "$folder/edits" | awk '{ printf "%.0f", $1 + $2 }')
@@ -250,7 +231,7 @@ part_begin() {
     fi
     { echo "SET client_encoding = 'UTF8';"; text_for "$POSTGRES_BACKUP_DRILL_BEFORE_SQL"; echo; } >"$folder/before.sql"
     {
-        sed -n "s/^extension${TAB}[0-9]*$TAB//p" "$folder/facts" | while IFS=$TAB read -r edit_name edit_schema; do extension_after "$edit_name" "$edit_schema"; done
+        for_extensions "$folder/facts" extension_after
         echo "SET client_encoding = 'UTF8';"
         text_for "$POSTGRES_BACKUP_DRILL_AFTER_SQL"
         echo
@@ -264,8 +245,6 @@ version_of() {
         query_drill "SELECT version FROM pg_catalog.pg_available_extension_versions WHERE name = '$1' AND version = '$edit_version'"
     done
 }
-
-schema_of() { awk -F "$TAB" -v name="$1" '$1 == "extension" && $3 == name { print $4 }' "$folder/facts"; }
 
 # What psql prints goes to two places: the results of statements, among them COPY's tags, to this program, which keeps the
 # numbers of rows; the statements themselves, before they are run (ECHO), to kept_statements.

@@ -65,7 +65,7 @@ drill() {
     mkdir -m 0700 "$data" 2>"$work/mkdir.err" || fail "no folder for the data" "$(cat "$work/mkdir.err")" \
         "Mount a folder at $POSTGRES_BACKUP_DRILL_DATA that this user id ($(id -u)) can write to."
     inspect_dump
-    has_plan=no has_second_plan=no
+    has_plan=no
     ! plan_by_manifest || has_plan=yes
     end_step prepare
     step=initdb

@@ -44,10 +44,8 @@ extension_settings() {
 needs_same_version() { [ "$1" = timescaledb ]; }
 
 # create_same_version NAME SCHEMA VERSION: prints the SQL that must run before the text's CREATE EXTENSION, which creates the
-# default version, if the dump needs another one.
-create_same_version() {
-    if needs_same_version "$1"; then printf 'CREATE EXTENSION IF NOT EXISTS %s%s VERSION '\''%s'\'';\n' "$1" "${2:+ WITH SCHEMA $2}" "$3"; fi
-}
+# default version.
+create_same_version() { printf 'CREATE EXTENSION IF NOT EXISTS %s%s VERSION '\''%s'\'';\n' "$1" "${2:+ WITH SCHEMA $2}" "$3"; }
 
 # extension_before NAME SCHEMA: prints the SQL that must run after CREATE EXTENSION, before the rest of the text, or nothing.
 extension_before() {

@@ -16,7 +16,6 @@ from .globals_awk import TEXT as GLOBALS_AWK
 from .output_sh import TEXT as OUTPUT_SH
 from .postgres_sh import TEXT as POSTGRES_SH
 from .process_sh import TEXT as PROCESS_SH
-from .proof_sh import TEXT as PROOF_SH
 from .psql_sh import TEXT as PSQL_SH
 from .restore_advice_sh import TEXT as RESTORE_ADVICE_SH
 from .restore_plan_sh import TEXT as RESTORE_PLAN_SH
@@ -27,6 +26,7 @@ from .restore_target_sh import TEXT as RESTORE_TARGET_SH
 from .retention_awk import TEXT as RETENTION_AWK
 from .sections_awk import TEXT as SECTIONS_AWK
 from .sql_lexer_awk import TEXT as SQL_LEXER_AWK
+from .table_rows_sh import TEXT as TABLE_ROWS_SH
 from .volume_sh import TEXT as VOLUME_SH
 
 FILES = {
@@ -41,7 +41,6 @@ FILES = {
     "output.sh": OUTPUT_SH,
     "postgres.sh": POSTGRES_SH,
     "process.sh": PROCESS_SH,
-    "proof.sh": PROOF_SH,
     "psql.sh": PSQL_SH,
     "restore_advice.sh": RESTORE_ADVICE_SH,
     "restore_plan.sh": RESTORE_PLAN_SH,
@@ -52,5 +51,6 @@ FILES = {
     "retention.awk": RETENTION_AWK,
     "sections.awk": SECTIONS_AWK,
     "sql_lexer.awk": SQL_LEXER_AWK,
+    "table_rows.sh": TABLE_ROWS_SH,
     "volume.sh": VOLUME_SH,
 }

@@ -34,28 +34,13 @@ compare_reported_rows() {
         "The contents are those of another backup, or were counted by another version of the collection: fetch the backup with verify again, and pass the contents that this returns."
 }
 
-# count_tables: "TREE KIND NAME ROWS" of each table, separated by tabs; the name as facts have it. TREE is the same number for all tables of one
-# partition tree, 0 for others; KIND is e for a table of an extension, else t. The name is quoted.
+# count_tables: "TREE KIND NAME ROWS" of each table, separated by tabs (table_rows_sql); the name is quoted, as facts have it.
 count_tables() {
     # The expression of an index may need the path that the restore needed.
     [ -z "$RESTORE_SEARCH_PATH" ] || quiet_options="$quiet_options -c search_path=$(printf '%s' "pg_catalog, $RESTORE_SEARCH_PATH" | sed -e 's/[\\ ]/\\&/g')"
-    (sql_encoding=$encoding; quiet_psql "$RESTORE_TEMPORARY" --field-separator="$TAB") <<'SQL'
-WITH RECURSIVE partitions AS (
-    SELECT c.oid, c.oid AS root FROM pg_class c WHERE c.relkind = 'p' AND NOT c.relispartition
-    UNION ALL SELECT i.inhrelid, p.root FROM partitions p JOIN pg_inherits i ON i.inhparent = p.oid
-)
-SELECT string_agg(format('SELECT %L, %L, %L, count(*) FROM ONLY %I.%I', tree, kind, name, nspname, relname), ' UNION ALL ')
-FROM (
-    SELECT n.nspname, c.relname, row_number() OVER (ORDER BY n.nspname, c.relname) / 100 AS statement, coalesce(p.root, 0) AS tree,
-        replace(replace(replace(format('"%s"."%s"', replace(n.nspname, '"', '""'), replace(c.relname, '"', '""')), '\', '\\'), E'\n', '\n'), E'\t', '\t') AS name,
-        CASE WHEN EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
-            THEN 'e' ELSE 't' END AS kind
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN partitions p ON p.oid = c.oid
-    WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
-) AS counted
-GROUP BY statement ORDER BY statement
-\gexec
-SQL
+    quoted_name="format('\"%s\".\"%s\"', replace(nspname, '\"', '\"\"'), replace(relname, '\"', '\"\"'))"
+    table_rows_sql tree kind "replace(replace(replace($quoted_name, '\\', '\\\\'), E'\\n', '\\n'), E'\\t', '\\t')" |
+        (sql_encoding=$encoding; quiet_psql "$RESTORE_TEMPORARY" --field-separator="$TAB")
 }
 
 # compare_counted_rows: sets `tables`; fails if a table has other rows than the text. Tables of extensions may have more:

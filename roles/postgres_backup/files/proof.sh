@@ -114,14 +114,6 @@ follow_attempt() {
     done
 }
 
-# copy_range FILE OFFSET BYTES: prints a part of the file; prints messages only if it fails.
-copy_range() {
-    dd if="$1" bs=1048576 iflag=skip_bytes,count_bytes,fullblock skip="$2" count="$3" 2>"$work/copy.$$"
-    copy_status=$?
-    [ "$copy_status" -eq 0 ] || cat "$work/copy.$$" >&2
-    return "$copy_status"
-}
-
 # begins_with_database FILE: whether the part at $position begins with the section of the database $octal.
 begins_with_database() {
     database_named "$octal"

@@ -89,7 +89,7 @@ fail_with_backup() {
 # find_section: sets where the database is in the backup: `section_offset` and `section_bytes` in the text, and with a
 # manifest `part_offset` and `part_bytes` in the file (has_part=yes). Sets `dump_major` and `missing_databases` if they are known.
 find_section() {
-    has_part=no dump_major='' missing_databases='[]' globals_offset=0
+    has_part=no dump_major='' missing_databases='[]'
     section_offset='' globals_part='' globals_bytes=0
     manifest_facts >"$work/manifest"
     if [ "$(manifest_fact bytes)" = "$bytes" ] && { [ -z "$listed_sha256" ] || [ "$(manifest_fact sha256)" = "$listed_sha256" ]; }; then
@@ -269,46 +269,21 @@ step_restore_facts() {
     } | stage facts database_facts -v folder="$work" -v late="$LATE_EXTENSIONS" -v globals_bytes="$globals_bytes" -v database="$RESTORE_DATABASE" >"$work/facts"
 }
 
-# fact NAME: the last one, since names in the text precede it.
-fact() { sed -n "s/^$1$TAB//p" "$work/facts" | tail -n 1; }
+fact() { fact_of "$1" "$work/facts"; }
 
-# version_of EXTENSION: prints its version on the server that was backed up, if the manifest has it and needs_same_version.
-version_of() {
-    needs_same_version "$1" || return 0
-    manifest_fact section_extensions | sed -n "s/.*{\"name\":\"$1\",\"version\":\"\([^\"\\\\']*\)\".*/\1/p"
-}
-
-# schema_of EXTENSION: prints it as the text quotes it.
-schema_of() { sed -n "s/^extension${TAB}[0-9]*${TAB}$1$TAB//p" "$work/facts" | head -n 1; }
+# version_of EXTENSION: prints its version on the server that was backed up, if the manifest has it.
+version_of() { manifest_fact section_extensions | sed -n "s/.*{\"name\":\"$1\",\"version\":\"\([^\"\\\\']*\)\".*/\1/p"; }
 
 # make_edits: writes the changes of the body for edit_text to $work/edits, what follows it to $work/extensions.sql, and what
 # follows the swap to $work/at_end.sql.
 make_edits() {
-    : >"$work/edits"
-    : >"$work/extensions.sql"
-    : >"$work/at_end.sql"
-    edit_number=0
-    if [ -n "$RESTORE_SEARCH_PATH" ]; then
-        search_path_statement "$RESTORE_SEARCH_PATH" >"$work/search_path.sql"
-        grep -q "^search_path$TAB" "$work/facts" || warn "search_path has no effect: the dump sets it for each object, as PostgreSQL did before 2018"
+    if [ -n "$RESTORE_SEARCH_PATH" ] && ! grep -q "^search_path$TAB" "$work/facts"; then
+        warn "search_path has no effect: the dump sets it for each object, as PostgreSQL did before 2018"
     fi
-    while IFS=$TAB read -r fact_name fact_offset fact_first fact_second <&3; do
-        case $fact_name in
-            search_path) [ -z "$RESTORE_SEARCH_PATH" ] || printf '%s %s %s\n' "$fact_offset" "$fact_first" "$work/search_path.sql" >>"$work/edits" ;;
-            about | extension_part) printf '%s %s -\n' "$fact_offset" "$fact_first" >>"$work/edits" ;;
-            create_extension)
-                extension_version=$(version_of "$fact_first")
-                [ -n "$extension_version" ] || continue
-                create_same_version "$fact_first" "$(schema_of "$fact_first")" "$extension_version" >"$work/version.$fact_offset"
-                [ ! -s "$work/version.$fact_offset" ] || printf '%s 0 %s\n' "$fact_offset" "$work/version.$fact_offset" >>"$work/edits" ;;
-            extension)
-                case " $LATE_EXTENSIONS " in *" $fact_first "*) continue ;; esac
-                extension_at_end "$fact_first" >>"$work/at_end.sql"
-                edit_number=$((edit_number + 1))
-                extension_before "$fact_first" "$fact_second" >"$work/edit.$edit_number"
-                [ ! -s "$work/edit.$edit_number" ] || printf '%s 0 %s\n' "$fact_offset" "$work/edit.$edit_number" >>"$work/edits"
-                extension_after "$fact_first" "$fact_second" >>"$work/extensions.sql" ;;
-        esac
-    done 3<"$work/facts"
-    sort -s -n -k 1,1 "$work/edits" >"$work/edits.sorted" && mv "$work/edits.sorted" "$work/edits"
+    {
+        body_edits "$work/facts" "$work" "$RESTORE_SEARCH_PATH"
+        awk -F "$TAB" '$1 == "about" || $1 == "extension_part" { print $2, $3, "-" }' "$work/facts"
+    } | sort -s -n -k 1,1 >"$work/edits"
+    for_extensions "$work/facts" extension_after >"$work/extensions.sql"
+    for_extensions "$work/facts" extension_at_end >"$work/at_end.sql"
 }
