@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 from itertools import zip_longest
@@ -14,7 +13,7 @@ import pytest
 
 from plugins.module_utils._dump.contents import Database
 from plugins.module_utils._dump.dump_reader import DumpReader
-from tests.script.support.server import Server
+from tests.script.support.restores import shape
 
 from . import truth
 from .conftest import Pair
@@ -108,25 +107,11 @@ def test_created_under_another_name(pair: Pair, tmp_path: Path) -> None:
             for text in (run["settings"], run["properties"]):
                 truth.feed(server, b"SET client_encoding = '%s';\n" % encoding.encode() + text, "temporary")
             truth.feed(server, run["limits"], "postgres")
-            pairs = zip(_shape(server, "temporary"), _shape(server, database.name), strict=True)
+            pairs = zip(shape(server, "temporary"), shape(server, database.name), strict=True)
             assert [(one, other) for one, other in pairs if one != other] == [], database.name
         finally:
             server.sql("ALTER DATABASE temporary IS_TEMPLATE false;")
             server.sql("DROP DATABASE IF EXISTS temporary;")
-
-
-def _shape(server: Server, name: str) -> list[object]:
-    literal = name.replace("'", "''")
-    shape: list[object] = json.loads(
-        server.sql(
-            "SELECT json_build_array(datdba, encoding, to_json(d)->>'datlocprovider', datcollate, datctype,"
-            " datistemplate, datallowconn, datconnlimit, dattablespace, shobj_description(d.oid, 'pg_database'),"
-            " (SELECT array_agg(a::text ORDER BY a::text) FROM unnest(datacl) AS a),"
-            " (SELECT json_agg(json_build_array(setrole, setconfig) ORDER BY setrole) FROM pg_db_role_setting"
-            f" WHERE setdatabase = d.oid)) FROM pg_database AS d WHERE datname = '{literal}';"
-        )
-    )
-    return shape
 
 
 HEAD = "CREATE DATABASE app WITH TEMPLATE = template0;\n\\connect app\n\nSET client_encoding = 'UTF8';\n"

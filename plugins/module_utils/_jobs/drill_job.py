@@ -13,7 +13,7 @@ from ..errors import ExpectationError
 from ..units import parse_duration, parse_size
 from .drill_report import BUILTIN_DATABASES
 from .job_templates import PREFIX
-from .octal_lines import octal_lines
+from .octal_lines import VARIABLE_BYTES, is_text, octal_lines
 from .volume_jobs import DRILL, VolumeWork
 
 # The data directory of the temporary server.
@@ -27,7 +27,6 @@ _LEAST_BYTES_IN_A_TRANSACTION = 4 * 1024**2
 _MOST_TABLES_IN_A_TRANSACTION = 5000
 # As PostgreSQL names settings (src/backend/utils/misc/guc.c, valid_custom_variable_name), without the rare $.
 _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
-_VARIABLE_BYTES = 32 * 4096 - 100
 # As Kubernetes trims and rejects them: no blanks.
 _IMAGE = re.compile(r"[!-~]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -128,7 +127,7 @@ def drill_work(request: DrillRequest, job: str) -> VolumeWork:
 
 def _by_database(option: str, texts: Mapping[str, Any]) -> str:
     for name, text in texts.items():
-        if not isinstance(text, str) or not text or "\0" in text:
+        if not is_text(text):
             raise ExpectationError(f"{option}: expected a text for the database {name!r}, found {text!r}")
         if option == "search_path" and _CONTROL.search(text):
             raise ExpectationError(f"{option}: expected a search_path in one line for the database {name!r}")
@@ -138,7 +137,7 @@ def _by_database(option: str, texts: Mapping[str, Any]) -> str:
 def _sections_text(parts: tuple[tuple[int, int, int], ...]) -> str:
     """A line for each; empty, so that the drill is slower, if they do not fit into a variable (execve(2))."""
     text = "\n".join(" ".join(map(str, each)) for each in parts)
-    return text if len(text) < _VARIABLE_BYTES else ""
+    return text if len(text) < VARIABLE_BYTES else ""
 
 
 def _named(option: str, parse: Any, text: Any) -> Any:

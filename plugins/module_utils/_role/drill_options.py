@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .._jobs.octal_lines import octal_lines
+from .._jobs.octal_lines import is_text, octal_lines
 from ..errors import ExpectationError
 from .checks import ONE_LINE, Check, Variables
 
@@ -17,9 +17,6 @@ _TEXTS = ("search_path", "before_sql", "after_sql")
 def are_texts_of_databases(example: str, *, in_one_line: bool = False) -> Check:
     """A mapping of names of databases to texts that are not empty."""
     expected = f"a mapping of database names to texts, such as {example}"
-
-    def is_text(value: object) -> bool:
-        return isinstance(value, str) and bool(value) and "\0" not in value
 
     def check(value: Any, _variables: Variables) -> str | None:
         if not isinstance(value, Mapping) or not all(is_text(item) for pair in value.items() for item in pair):
