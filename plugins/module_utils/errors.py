@@ -186,6 +186,12 @@ class NotFoundError(ClusterError):
     """The object does not exist."""
 
 
+class NotInstalledError(NotFoundError):
+    """The CronJob of the installation does not exist; playbooks/disaster.yml then runs the role."""
+
+    check = "installation"
+
+
 class ForbiddenError(ClusterError):
     """The user lacks the permission."""
 
