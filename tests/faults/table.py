@@ -193,8 +193,8 @@ FAULTS: dict[str, Fault] = {
             ),
             "table": own(
                 "fails, live unchanged",
-                "Fails with the message of the server. The live table is unchanged. The next restore of a table of this "
-                "database drops what is left.",
+                "Fails with the message of the server. The live table is unchanged. The next restore of a table "
+                "of this database drops what is left.",
                 r"failed: .*connection",
             ),
             "cluster": own(
