@@ -170,9 +170,9 @@ WITH own AS (
         AND refclassid IN ('pg_class'::regclass, 'pg_type'::regclass, 'pg_proc'::regclass, 'pg_collation'::regclass, 'pg_operator'::regclass, 'pg_opclass'::regclass, 'pg_opfamily'::regclass, 'pg_am'::regclass, 'pg_ts_config'::regclass)
 )
 SELECT E'needs\t' || coalesce(json_agg(json_build_object('type', a.type, 'identity', i.identity, 'extension', extname, 'names', to_json(a.object_names), 'arguments', to_json(a.object_args),
-        'labels', (SELECT json_agg(enumlabel ORDER BY enumsortorder) FROM pg_enum WHERE enumtypid = refobjid AND refclassid = 'pg_type'::regclass)) ORDER BY a.type, i.identity), '[]')::text
-    FROM needed JOIN LATERAL pg_identify_object(refclassid, refobjid, 0) AS i ON true JOIN LATERAL pg_identify_object_as_address(refclassid, refobjid, 0) AS a ON true
-    LEFT JOIN pg_depend e ON e.classid = refclassid AND e.objid = needed.refobjid AND e.deptype = 'e' LEFT JOIN pg_extension x ON x.oid = e.refobjid;
+        'labels', (SELECT json_agg(enumlabel ORDER BY enumsortorder) FROM pg_enum WHERE enumtypid = needed.refobjid AND needed.refclassid = 'pg_type'::regclass)) ORDER BY a.type, i.identity), '[]')::text
+    FROM needed JOIN LATERAL pg_identify_object(needed.refclassid, needed.refobjid, 0) AS i ON true JOIN LATERAL pg_identify_object_as_address(needed.refclassid, needed.refobjid, 0) AS a ON true
+    LEFT JOIN pg_depend e ON e.classid = needed.refclassid AND e.objid = needed.refobjid AND e.deptype = 'e' LEFT JOIN pg_extension x ON x.oid = e.refobjid;
 COMMIT;
 SQL
         cat <<SQL
@@ -235,7 +235,7 @@ select_copies() {
     if [ "$table_summary" = 1 ]; then table_summary="1 table"; else table_summary="$table_summary tables"; fi
 }
 
-step_table_needs() { stage psql query_needs >"$work/answers"; }
+step_restore_table_needs() { stage psql query_needs >"$work/answers"; }
 
 # query_needs: prints what the live database lacks of the needs, as a list in JSON.
 query_needs() {

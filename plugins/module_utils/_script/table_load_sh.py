@@ -107,7 +107,7 @@ CREATE TEMP TABLE restored_tables AS
         r.oid::regclass AS restored, l.oid::regclass AS live,
         CASE r.relkind WHEN 'p' THEN '' ELSE 'ONLY ' END || r.oid::regclass AS restored_from,
         CASE l.relkind WHEN 'p' THEN '' ELSE 'ONLY ' END || l.oid::regclass AS live_from,
-        NULL::text[] AS key, NULL::bigint AS only_in_backup, NULL::bigint AS only_in_live, NULL::bigint AS changed, NULL::bigint AS same,
+        NULL::text[] AS key, NULL::text[] AS equalities, NULL::bigint AS only_in_backup, NULL::bigint AS only_in_live, NULL::bigint AS changed, NULL::bigint AS same,
         0::bigint AS inserted, 0::bigint AS updated, NULL::json AS keys, 0 AS depth
     FROM json_array_elements(current_setting('restore.selected')::json) WITH ORDINALITY AS t(value, position)
         JOIN pg_class r ON r.relname = value->>'name' AND r.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_setting('restore.schema'))
@@ -119,13 +119,17 @@ CREATE TEMP TABLE both_columns AS
         JOIN pg_attribute l ON l.attrelid = t.live AND l.attname = r.attname AND l.attnum > 0 AND NOT l.attisdropped
     WHERE coalesce(to_jsonb(r)->>'attgenerated', '') = '' AND coalesce(to_jsonb(l)->>'attgenerated', '') = '';
 CREATE TEMP TABLE unique_keys AS
-    SELECT i.indrelid, i.indisprimary, i.indexrelid, k.names, (SELECT array_agg(name ORDER BY name) FROM unnest(k.names) AS name) AS sorted
-    FROM pg_index i, LATERAL (SELECT array_agg(a.attname::text ORDER BY place) AS names, bool_and(a.attnotnull) AS is_not_null
+    SELECT i.indrelid, i.indisprimary, i.indexrelid, k.names, k.equalities, (SELECT array_agg(name ORDER BY name) FROM unnest(k.names) AS name) AS sorted
+    FROM pg_index i, LATERAL (SELECT array_agg(a.attname::text ORDER BY place) AS names, bool_and(a.attnotnull) AS is_not_null,
+        -- The operator that the key's index is unique by: that of a type of an extension is not in pg_catalog.
+        array_agg(coalesce((SELECT format('OPERATOR(%I.%s)', nspname, oprname) FROM pg_opclass o JOIN pg_am m ON m.oid = opcmethod AND amname = 'btree'
+            JOIN pg_amop ON amopfamily = opcfamily AND amopstrategy = 3 AND amoplefttype = opcintype AND amoprighttype = opcintype
+            JOIN pg_operator p ON p.oid = amopopr JOIN pg_namespace n ON n.oid = oprnamespace WHERE o.oid = i.indclass[place - 1]), '=') ORDER BY place) AS equalities
         FROM unnest(i.indkey) WITH ORDINALITY AS u(number, place) LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = number
         WHERE place <= coalesce((to_jsonb(i)->>'indnkeyatts')::int, i.indnatts)) AS k
     WHERE i.indrelid IN (SELECT restored FROM restored_tables UNION ALL SELECT live FROM restored_tables) AND indisunique AND indisvalid AND indpred IS NULL AND indexprs IS NULL AND k.is_not_null;
-UPDATE restored_tables t SET key = (
-    SELECT r.names FROM unique_keys r JOIN unique_keys l ON l.indrelid = t.live AND l.sorted = r.sorted
+UPDATE restored_tables t SET (key, equalities) = (
+    SELECT r.names, r.equalities FROM unique_keys r JOIN unique_keys l ON l.indrelid = t.live AND l.sorted = r.sorted
     WHERE r.indrelid = t.restored AND NOT EXISTS (SELECT FROM unnest(r.names) AS name WHERE name NOT IN (SELECT b.name FROM both_columns b WHERE b.position = t.position AND is_same_type))
     ORDER BY r.indisprimary DESC, r.indexrelid LIMIT 1);
 CREATE FUNCTION pg_temp.expressions(number int, template text, delimiter text, names text[]) RETURNS text LANGUAGE sql AS $$
@@ -133,8 +137,9 @@ CREATE FUNCTION pg_temp.expressions(number int, template text, delimiter text, n
     FROM pg_temp.both_columns WHERE position = number AND (names IS NULL OR name = ANY (names)) $$;
 -- Whether two rows with the same key differ: by their binary images.
 CREATE FUNCTION pg_temp.differs(number int) RETURNS text LANGUAGE sql AS $$
-    SELECT format('ROW(%s) OPERATOR(pg_catalog.*<>) ROW(%s)', pg_temp.expressions(number, 'b.%1$I%2$s', ', ', NULL), pg_temp.expressions(number, 'l.%1$I%2$s', ', ', NULL)) $$;
-CREATE FUNCTION pg_temp.joined(number int, names text[]) RETURNS text LANGUAGE sql AS $$ SELECT pg_temp.expressions(number, 'b.%1$I = l.%1$I', ' AND ', names) $$;
+    SELECT format('ROW(%s)::record OPERATOR(pg_catalog.*<>) ROW(%s)::record', pg_temp.expressions(number, 'b.%1$I%2$s', ', ', NULL), pg_temp.expressions(number, 'l.%1$I%2$s', ', ', NULL)) $$;
+CREATE FUNCTION pg_temp.joined(number int) RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(format('b.%1$I %2$s l.%1$I', name, equality), ' AND ') FROM pg_temp.restored_tables, unnest(key, equalities) AS k(name, equality) WHERE position = number $$;
 CREATE FUNCTION pg_temp.compare_tables() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE one pg_temp.restored_tables; counted bigint[];
 BEGIN
@@ -142,7 +147,7 @@ BEGIN
         IF one.key IS NOT NULL THEN
             EXECUTE format('SELECT ARRAY[count(*) FILTER (WHERE l.%1$I IS NULL), count(*) FILTER (WHERE b.%1$I IS NULL), count(*) FILTER (WHERE b.%1$I IS NOT NULL AND l.%1$I IS NOT NULL AND %2$s), '
                 'count(*) FILTER (WHERE b.%1$I IS NOT NULL AND l.%1$I IS NOT NULL)] FROM %3$s b FULL JOIN %4$s l ON %5$s',
-                one.key[1], pg_temp.differs(one.position), one.restored_from, one.live_from, pg_temp.joined(one.position, one.key)) INTO counted;
+                one.key[1], pg_temp.differs(one.position), one.restored_from, one.live_from, pg_temp.joined(one.position)) INTO counted;
         ELSIF EXISTS (SELECT FROM pg_temp.both_columns WHERE position = one.position) THEN
             -- Without a key: as multisets of rows, and a changed row is one on each side.
             EXECUTE format('SELECT ARRAY[coalesce(sum(greatest(b - l, 0)), 0), coalesce(sum(greatest(l - b, 0)), 0), 0, coalesce(sum(least(b, l)), 0)]::bigint[] FROM (SELECT count(*) FILTER (WHERE side) AS b, count(*) FILTER (WHERE NOT side) AS l FROM '
@@ -225,7 +230,7 @@ BEGIN
         SELECT string_agg(format('%L, coalesce(b.%I, l.%I)', name, name, name), ', ' ORDER BY place) INTO object FROM unnest(one.key) WITH ORDINALITY AS k(name, place);
         FOREACH condition IN ARRAY ARRAY[format('l.%I IS NULL', one.key[1]), format('b.%I IS NULL', one.key[1]), format('b.%1$I IS NOT NULL AND l.%1$I IS NOT NULL AND %2$s', one.key[1], pg_temp.differs(one.position))] LOOP
             EXECUTE format('SELECT coalesce(json_agg(key), ''[]'') FROM (SELECT json_build_object(%s) AS key FROM %s b FULL JOIN %s l ON %s WHERE %s ORDER BY %s LIMIT %s) AS listed',
-                object, one.restored_from, one.live_from, pg_temp.joined(one.position, one.key), condition,
+                object, one.restored_from, one.live_from, pg_temp.joined(one.position), condition,
                 (SELECT string_agg(format('coalesce(b.%1$I, l.%1$I)', name), ', ' ORDER BY place) FROM unnest(one.key) WITH ORDINALITY AS k(name, place)), current_setting('restore.keys')) INTO listed_keys;
             listed := listed || listed_keys;
         END LOOP;

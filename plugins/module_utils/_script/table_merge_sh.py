@@ -30,9 +30,9 @@ SQL
 -- A table is merged after those that its foreign keys name.
 WITH RECURSIVE chains AS (
     SELECT position, live, 0 AS depth FROM pg_temp.restored_tables
-    UNION SELECT t.position, t.live, depth + 1 FROM chains c JOIN pg_constraint k ON k.contype = 'f' AND k.confrelid = c.live AND k.conrelid <> k.confrelid JOIN pg_temp.restored_tables t ON t.live = k.conrelid
-    WHERE depth < (SELECT count(*) FROM pg_temp.restored_tables)
-) UPDATE pg_temp.restored_tables t SET depth = (SELECT max(depth) FROM chains c WHERE c.position = t.position);
+    UNION SELECT t.position, t.live, c.depth + 1 FROM chains c JOIN pg_constraint k ON k.contype = 'f' AND k.confrelid = c.live AND k.conrelid <> k.confrelid JOIN pg_temp.restored_tables t ON t.live = k.conrelid
+    WHERE c.depth < (SELECT count(*) FROM pg_temp.restored_tables)
+) UPDATE pg_temp.restored_tables t SET depth = (SELECT max(c.depth) FROM chains c WHERE c.position = t.position);
 DO $do$
 DECLARE one record;
 BEGIN
@@ -55,13 +55,13 @@ DECLARE one pg_temp.restored_tables; merged bigint; assignments text;
 BEGIN
     FOR one IN SELECT * FROM pg_temp.restored_tables ORDER BY depth, position LOOP
         EXECUTE format('INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM %s b WHERE NOT EXISTS (SELECT FROM %s l WHERE %s)',
-            one.live, pg_temp.expressions(one.position, '%1$I', ', ', NULL), pg_temp.expressions(one.position, 'b.%1$I%3$s', ', ', NULL), one.restored_from, one.live_from, pg_temp.joined(one.position, one.key));
+            one.live, pg_temp.expressions(one.position, '%1$I', ', ', NULL), pg_temp.expressions(one.position, 'b.%1$I%3$s', ', ', NULL), one.restored_from, one.live_from, pg_temp.joined(one.position));
         GET DIAGNOSTICS merged = ROW_COUNT;
         UPDATE pg_temp.restored_tables SET inserted = merged WHERE position = one.position;
         SELECT array_to_string(array_agg(format('%I = b.%I%s', name, name, CASE WHEN is_same_type THEN '' ELSE '::text::' || live_type END)), ', ') INTO assignments
             FROM pg_temp.both_columns WHERE position = one.position AND name <> ALL (one.key);
         IF current_setting('restore.merge') = 'changed' AND one.changed > 0 THEN
-            EXECUTE format('UPDATE %s l SET %s FROM %s b WHERE %s AND %s', one.live_from, assignments, one.restored_from, pg_temp.joined(one.position, one.key), pg_temp.differs(one.position));
+            EXECUTE format('UPDATE %s l SET %s FROM %s b WHERE %s AND %s', one.live_from, assignments, one.restored_from, pg_temp.joined(one.position), pg_temp.differs(one.position));
             GET DIAGNOSTICS merged = ROW_COUNT;
             UPDATE pg_temp.restored_tables SET updated = merged WHERE position = one.position;
         END IF;

@@ -23,9 +23,9 @@ SQL
 -- A table is merged after those that its foreign keys name.
 WITH RECURSIVE chains AS (
     SELECT position, live, 0 AS depth FROM pg_temp.restored_tables
-    UNION SELECT t.position, t.live, depth + 1 FROM chains c JOIN pg_constraint k ON k.contype = 'f' AND k.confrelid = c.live AND k.conrelid <> k.confrelid JOIN pg_temp.restored_tables t ON t.live = k.conrelid
-    WHERE depth < (SELECT count(*) FROM pg_temp.restored_tables)
-) UPDATE pg_temp.restored_tables t SET depth = (SELECT max(depth) FROM chains c WHERE c.position = t.position);
+    UNION SELECT t.position, t.live, c.depth + 1 FROM chains c JOIN pg_constraint k ON k.contype = 'f' AND k.confrelid = c.live AND k.conrelid <> k.confrelid JOIN pg_temp.restored_tables t ON t.live = k.conrelid
+    WHERE c.depth < (SELECT count(*) FROM pg_temp.restored_tables)
+) UPDATE pg_temp.restored_tables t SET depth = (SELECT max(c.depth) FROM chains c WHERE c.position = t.position);
 DO $do$
 DECLARE one record;
 BEGIN
