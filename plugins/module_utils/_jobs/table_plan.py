@@ -68,7 +68,7 @@ def plan_tables(request: TableRequest) -> TablePlan:
             backup=request.backup,
             sha256=request.sha256,
             new_name=request.target,
-            # The database stays, and roles are not needed.
+            # The database is kept, and roles are not needed.
             replace=True,
             create_roles=True,
             check=request.check,

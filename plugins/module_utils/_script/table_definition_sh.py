@@ -60,7 +60,7 @@ report_lines() {
     while IFS= read -r line <&3; do warn "$(utf8 "$line")"; done 3<"$work/lines"
     sed -n "s/^problem$TAB//p" "$1" >"$work/lines"
     [ ! -s "$work/lines" ] || fail "these tables cannot be restored" "$(utf8 "$(awk '{ printf "%s%s", (NR > 1 ? "; " : ""), $0 }' "$work/lines")")" \
-        "Check the names and the option that the message names; restore_database with new_name restores the complete database beside the live one."
+        "Check the names and the option that the message names; restore_database with new_name restores the complete database next to the live one."
 }
 
 # step_table_schema: statements that fail are about objects that no table needs, or the table is missed later.

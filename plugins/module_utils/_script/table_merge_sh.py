@@ -83,7 +83,7 @@ INSERT INTO pg_temp.problems SELECT format('merge: %I.%I is not as expected afte
         OR inserted <> b.only_in_backup OR updated <> CASE current_setting('restore.merge') WHEN 'changed' THEN b.changed ELSE 0 END;
 SQL
     stop_at_problems_sql
-    # A sequence that was set stays so after ROLLBACK.
+    # ROLLBACK does not undo setval().
     [ "$RESTORE_CHECK" = yes ] || advance_sql live
     cat <<'SQL'
 \o /dev/null

@@ -8,7 +8,7 @@ from __future__ import annotations
 TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# `backup.sh _restore_table`: restores tables of one database from a backup on the volume into a schema beside the live ones,
+# `backup.sh _restore_table`: restores tables of one database from a backup on the volume into a schema next to the live ones,
 # compares them with the live tables by their keys, and merges them on request. The module restore_table starts it in a Job;
 # table_plan.py describes the RESTORE_* variables. The tables' definitions come from a temporary database, in which the
 # backup's statements have run without rows; their rows go from the backup's text into the live database.
