@@ -38,9 +38,10 @@ def run_restore(
     command: str = "_restore",
     files: Mapping[str, str] = FILES,
 ) -> JobEnd:
-    """The end of the restore's Job. Only one restore at a time may change the database `target`; None if none is changed.
+    """The end of the restore's Job. Only one restore at a time may change the database `target`; None in check mode.
 
-    `command` is that of backup.sh, and `files` are the texts of its files. `credentials` are those that it connects with; None for those of the CronJob.
+    `command` is that of backup.sh, and `files` are the texts of its files. `credentials` are those that it connects
+    with; None for those of the CronJob.
 
     Raises ClusterError: StuckError if the pod does not start, ConcurrentRestoreError if another restore is running, and
     InterruptedRestoreError on a signal. In these cases the Job is deleted, and its pod drops what it created. A Job

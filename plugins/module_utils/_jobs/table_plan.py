@@ -2,8 +2,8 @@
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 """The plan for the restore of tables: the names on the server, and the options.
 
-The pod (table.sh) gets it as RESTORE_* variables. Those that restore.sh also has mean the same: the temporary database is
-one of a restore, with the same mark, so that the next restore of either kind drops one that is left.
+The pod (table.sh) gets it as RESTORE_* variables. Those that restore.sh also has mean the same: the temporary
+database is one of a restore, with the same mark, so that the next restore of either kind drops one that is left.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ MOST_KEYS = 1000
 class TableRequest:
     """The options of a restore of tables; `token` is unique to it.
 
-    `tables` are names as in SQL, with or without their schema; `database` is the one in the backup, `target` the one on the
-    server, by default of the same name.
+    `tables` are names as in SQL, with or without their schema; `database` is the one in the backup, `target` the one on
+    the server, by default of the same name.
     """
 
     database: str

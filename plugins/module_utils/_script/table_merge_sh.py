@@ -17,7 +17,7 @@ TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 merge_sql() {
     cat <<'SQL'
 \o /dev/null
-INSERT INTO pg_temp.problems SELECT format('merge: %I.%I is not in the live database, or is no table there; to put the restored one in its place: ALTER TABLE %s SET SCHEMA %I', schema_name, table_name, restored, schema_name)
+INSERT INTO pg_temp.problems SELECT format('merge: %I.%I is not in the live database, or is not a table there; to put the restored one in its place: ALTER TABLE %s SET SCHEMA %I', schema_name, table_name, restored, schema_name)
     FROM pg_temp.restored_tables WHERE live IS NULL;
 INSERT INTO pg_temp.problems SELECT format('merge: %I.%I has no primary key, or another one in the live database', schema_name, table_name) FROM pg_temp.restored_tables WHERE live IS NOT NULL AND key IS NULL;
 INSERT INTO pg_temp.problems SELECT format('merge: the live table %I.%I has the column %I, which is NOT NULL without a default, and the backup does not have it', schema_name, table_name, attname)

@@ -74,7 +74,7 @@ run_schema() {
 step_table_choose() { stage psql choose_tables >"$work/choice"; }
 
 # choose_tables: moves the tables into their new schema, without what only the live ones have: triggers, rules, policies,
-# foreign keys, indexes that are no keys, and other parents. Prints lines of "problem TEXT" or "warning TEXT", "tables JSON",
+# foreign keys, indexes other than keys, and other parents. Prints lines of "problem TEXT" or "warning TEXT", "tables JSON",
 # "needs JSON", and for each table and partition "table ROOT QUOTED-NAME NAME-IN-THE-NEW-SCHEMA".
 choose_tables() {
     PGOPTIONS="$PGOPTIONS -c synchronous_commit=off $replica_option"
@@ -204,7 +204,7 @@ select_copies() {
             is_copied[name] = 1
             if (kind[name] == "p") has_rows_in_root[tree[name]] = 1
             rows[tree[name]] += $2
-            printf "%s\t%s\t%s\tCOPY %s%s FROM stdin;\n", $2, $4, $5, copied_as[name], ($6 == "" ? "" : " " $6)
+            printf "%s\t%s\t%s\tCOPY %s%s FROM %s;\n", $2, $4, $5, copied_as[name], ($6 == "" ? "" : " " $6), "stdin"
         }
         END {
             for (name in tree) {

@@ -231,7 +231,7 @@ BEGIN
     END LOOP;
 END $do$;
 \o
-SELECT E'warning\t' || translate(format('%I.%I is not in the live database, or is no table there: nothing to compare with', schema_name, table_name), E'\n\t', '??')
+SELECT E'warning\t' || translate(format('%I.%I is not in the live database, or is not a table there: nothing to compare with', schema_name, table_name), E'\n\t', '??')
     FROM pg_temp.restored_tables WHERE live IS NULL ORDER BY position;
 SELECT E'warning\t' || translate(format('%I.%I has no primary key, or another one in the live database: compared as a multiset of rows', schema_name, table_name), E'\n\t', '??')
     FROM pg_temp.restored_tables WHERE live IS NOT NULL AND key IS NULL ORDER BY position;

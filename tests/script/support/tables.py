@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-# ruff: noqa: S608 - the tests make SQL: that is their work
+# ruff: noqa: S608, E501 - the tests make SQL: that is their work
 
 """Restores of tables: a database with tables of every kind, requests, and what the live database must still have."""
 
@@ -110,10 +110,8 @@ def files_of(server: Server, database: str = "app") -> Any:
         server.sql(
             "SELECT json_agg(json_build_array(n.nspname, c.relname, c.oid, c.relfilenode, c.relchecks, c.relhastriggers,"
             " (SELECT json_agg(tgenabled ORDER BY tgname) FROM pg_trigger WHERE tgrelid = c.oid), c.xmin::text)"
-            " ORDER BY 1, n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
-            " WHERE nspname NOT LIKE 'restored%' AND nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema';".replace(
-                "ORDER BY 1, ", "ORDER BY "
-            ),
+            " ORDER BY n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
+            " WHERE nspname NOT LIKE 'restored%' AND nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema';",
             database,
         )
     )

@@ -108,7 +108,11 @@ def value(text: str) -> Any:
 
 
 def changing(calls: list[Call]) -> set[str]:
-    return {call.module for call in calls if not call.check and call.module in {"restore_database", "restore_table", "backup_prune"}}
+    return {
+        call.module
+        for call in calls
+        if not call.check and call.module in {"restore_database", "restore_table", "backup_prune"}
+    }
 
 
 @pytest.mark.parametrize("header", [header for header in HEADERS if header.playbook != "site"], ids=str)
@@ -137,9 +141,7 @@ def test_documented_call_without_a_terminal(recorded: Recorded, header: Header) 
                 assert option(calls, module, what) == expected, (host, name, calls)
         if header.playbook in ("restore", "restore_table"):
             restore = "restore_database" if header.playbook == "restore" else "restore_table"
-            assert changing(calls) == (
-                {restore} if "postgres_backup_restore_confirmed" in variables else set()
-            ), host
+            assert changing(calls) == ({restore} if "postgres_backup_restore_confirmed" in variables else set()), host
         if header.playbook == "retention":
             assert changing(calls) == ({"backup_prune"} if "postgres_backup_retention_apply" in variables else set()), (
                 host
