@@ -149,7 +149,7 @@ schema:
   returned: always
   sample: restored_20261122030405
 merged:
-  description: Whether rows were merged into the live tables.
+  description: Whether rows were merged into the live tables; null if the connection was lost meanwhile.
   type: bool
   returned: always
 tables:

@@ -44,7 +44,7 @@ define_tables() {
     run_group table_ddl
     [ "$(stage_status_of before)$(stage_status_of after)" = 00 ] || fail "pg_dump could not read the definitions of the tables" \
         "$(stage_message_of before)$(stage_message_of after)" "Check that the image's pg_dump is not older than the server."
-    drop_temporary || warn "The temporary database '$RESTORE_TEMPORARY' could not be dropped: $(psql_error "$work/drop.err"). The next restore of this database drops it."
+    drop_database "$RESTORE_TEMPORARY" 2>/dev/null || drop_temporary || warn "The temporary database '$RESTORE_TEMPORARY' could not be dropped: $(psql_error "$work/drop.err"). The next restore of this database drops it."
     temporary_database=no
     end_step definition
 }
@@ -184,7 +184,7 @@ SQL
     } | quiet_psql "$RESTORE_TEMPORARY" --set=tables="$RESTORE_TABLES" --set=schema="$RESTORE_SCHEMA"
 }
 
-# select_copies: writes selected.copies, lines of "ROWS OFFSET LENGTH COPY-STATEMENT" in the order of the text, and
+# select_copies: writes selected.copies (FREEZE: the rows need no hint bits, which would be written when they are compared), lines of "ROWS OFFSET LENGTH COPY-STATEMENT" in the order of the text, and
 # selected.json, the tables with their rows. Fails if the text has no COPY of a table.
 select_copies() {
     sed -n "s/^table$TAB//p" "$work/choice" >"$work/selected"
@@ -211,7 +211,7 @@ select_copies() {
             is_copied[name] = 1
             if (kind[name] == "p") has_rows_in_root[tree[name]] = 1
             rows[tree[name]] += $2
-            printf "%s\t%s\t%s\tCOPY %s%s FROM %s;\n", $2, $4, $5, copied_as[name], ($6 == "" ? "" : " " $6), "stdin"
+            printf "%s\t%s\t%s\tCOPY %s%s FROM %s%s;\n", $2, $4, $5, copied_as[name], ($6 == "" ? "" : " " $6), "stdin", (kind[name] == "p" ? "" : " WITH (FREEZE)")
         }
         END {
             for (name in tree) {
@@ -257,13 +257,15 @@ SQL
 }
 
 step_table_ddl() {
-    stage before table_ddl pre-data >"$work/before.sql" && stage after table_ddl post-data >"$work/after.sql"
+    stage before table_ddl pre-data >"$work/before.sql" &
+    stage after table_ddl post-data >"$work/after.sql"
+    wait "$!"
 }
 
 # table_ddl SECTION: prints that section of the definitions, without settings that an older server does not know.
 table_ddl() {
     pg_dump --dbname="$(connection "$RESTORE_TEMPORARY")" --schema-only --section="$1" --schema="$RESTORE_SCHEMA" --no-owner --no-privileges --no-tablespaces \
-        --no-publications --no-subscriptions --no-security-labels --encoding=UTF8 --no-password >"$work/ddl" || return 1
-    sed -e '1,40{/^SET transaction_timeout = /d;}' "$work/ddl"
+        --no-publications --no-subscriptions --no-security-labels --encoding=UTF8 --no-password >"$work/ddl.$1" || return 1
+    sed -e '1,40{/^SET transaction_timeout = /d;}' "$work/ddl.$1"
 }
 """

@@ -23,11 +23,11 @@ load_tables() {
     [ "$RESTORE_CHECK" = no ] || return 0
     step=compare
     run_table_step compare "the tables could not be compared"
+    # What a merge fails for is in the restored tables.
+    has_schema=yes
     end_step compare
     [ "$RESTORE_MERGE" != no ] || return 0
     step=merge
-    # What a merge fails for is in the restored tables.
-    finish_schema
     run_table_step merge "the rows could not be merged; the live tables are unchanged"
     is_merged=yes
     log "merged into the live tables: $(printf '%s' "$tables" | awk '{ while (match($0, /"(inserted|updated)" : [0-9]+/)) { text = substr($0, RSTART + 1, RLENGTH - 1); sub(/" : /, " ", text); printf "%s%s", (count++ ? ", " : ""), text; $0 = substr($0, RSTART + RLENGTH) } }')"
@@ -40,8 +40,15 @@ run_table_step() {
     run_group "table_$1"
     if [ "$(stage_status_of psql)" != 0 ]; then
         psql_failure psql
+        if [ "$is_lost" = no ]; then
+            check_hash
+        elif [ "$1" = merge ]; then
+            is_merged=unknown
+            fail "it is not known whether the rows were merged" "$message" "The connection was lost, perhaps while the transaction was committed. Start the restore again in check mode, which compares the tables."
+        fi
         fail "$2" "$message" "$(restore_advice "$message" "$is_lost")"
     fi
+    check_hash
     report_lines "$work/answers"
     table_results=$(sed -n "s/^tables$TAB//p" "$work/answers")
     [ -n "$table_results" ] || fail "$2" "the session ended before its last statement" "Start the restore again."
@@ -53,7 +60,7 @@ step_table_load() {
 }
 
 step_table_compare() {
-    { echo 'BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE;'; tables_sql; difference_sql; end_sql; } | stage psql table_psql >"$work/answers"
+    { echo 'BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE;'; tables_sql; difference_sql; echo "COMMENT ON SCHEMA :\"schema\" IS :'finished';"; end_sql; } | stage psql table_psql >"$work/answers"
 }
 
 step_table_merge() {
@@ -61,7 +68,8 @@ step_table_merge() {
 }
 
 table_psql() {
-    quiet_psql "$RESTORE_TARGET" --set=schema="$RESTORE_SCHEMA" --set=mark="$UNFINISHED_SCHEMA" --set=merge="$RESTORE_MERGE" --set=keys="$RESTORE_KEYS" --set=check="$RESTORE_CHECK"
+    quiet_psql "$RESTORE_TARGET" --set=schema="$RESTORE_SCHEMA" --set=mark="$UNFINISHED_SCHEMA" --set=merge="$RESTORE_MERGE" --set=keys="$RESTORE_KEYS" --set=check="$RESTORE_CHECK" \
+        --set=finished="Tables of the database $RESTORE_DATABASE in the backup $backup, restored by homelab.postgres_backup at $(now_iso)"
 }
 
 # load_sql: begins the transaction, which creates and fills the tables.
@@ -78,7 +86,17 @@ load_sql() {
     echo 'SET search_path = pg_catalog;'
     tables_sql
     count_sql
-    if [ "$RESTORE_CHECK" = no ]; then printf 'COMMIT;\n'; fi
+    [ "$RESTORE_CHECK" = no ] || return 0
+    # Otherwise nothing is committed, and run_table_step fails.
+    hash_is_expected || { printf '\\quit\n'; return; }
+    echo 'COMMIT;'
+}
+
+# hash_is_expected: waits for the hash of the file; whether it is the expected one.
+hash_is_expected() {
+    while [ ! -e "$work/hash.end" ]; do pause; done
+    [ -e "$work/sha256" ] || return 1
+    [ -z "$expected_sha256" ] || [ "$(cut -c 1-64 "$work/sha256")" = "$expected_sha256" ]
 }
 
 # copy_rows: prints a COPY for each table, whose rows it takes from the section's text on standard input.
@@ -171,7 +189,6 @@ DO $do$
 DECLARE one pg_temp.restored_tables; counted bigint;
 BEGIN
     FOR one IN SELECT * FROM pg_temp.restored_tables LOOP
-        EXECUTE format('ANALYZE %s', one.restored);
         EXECUTE format('SELECT count(*) FROM %s', one.restored_from) INTO counted;
         IF counted <> one.rows THEN
             INSERT INTO pg_temp.problems VALUES (format('%I.%I: %s rows in the backup, the restored table has %s', one.schema_name, one.table_name, one.rows, counted));

@@ -44,7 +44,8 @@ restore_table() {
 
     choose_backup
     export file
-    start_hash
+    start_group table_hash
+    hash_group=$group hash_checked=no
     find_section
     export has_part part_offset part_bytes section_offset section_bytes globals_part globals_bytes
     schema_file=$work/schema.sql
@@ -54,19 +55,26 @@ restore_table() {
     export encoding
     [ "$inserts" = 0 ] || fail "the backup has the rows as INSERT statements" "$inserts of them in '$RESTORE_DATABASE' of $backup" \
         "Restore the database under a new name (restore_database), and copy the tables from there."
+    # The caller has read this very file: nothing of another one is executed.
+    [ -z "$RESTORE_SHA256" ] || check_hash
+    export expected_sha256 backup
     check_live_database
     end_step prepare
     [ "$RESTORE_CHECK" = yes ] || { drop_leftovers; drop_leftover_schemas; }
     define_tables
-    check_hash
     load_tables
     if [ "$RESTORE_CHECK" = yes ]; then
         log "check: $table_summary of $backup can be restored into $RESTORE_TARGET; nothing was changed"
     else
-        finish_schema
         log "OK: $table_summary of $backup (sha256 $sha256) are restored into the schema $RESTORE_SCHEMA of $RESTORE_TARGET"
     fi
     finish_tables
+}
+
+# step_table_hash: step_restore_hash, for a step that waits for its end (hash_is_expected).
+step_table_hash() {
+    step_restore_hash
+    : >"$work/hash.end"
 }
 
 finish_tables() {
@@ -93,7 +101,7 @@ table_result() {
     printf '{"state":"%s","operation":"restore_table","reason":%s,"signal":%s,"backup":%s,"sha256":%s,"database":%s,"target":%s,"schema":%s' "$1" "$reason" \
         "$(json_or_null "$ended_by")" "$(json_or_null "$backup")" "$(json_or_null "$sha256")" "$(json "$RESTORE_DATABASE")" "$(json "$RESTORE_TARGET")" "$schema_json"
     printf ',"missing_databases":%s,"tables":%s,"merged":%s,"needs":%s,"missing":%s,"seconds":{%s},"warnings":[%s]}' "$missing_databases" \
-        "$tables" "$([ "$is_merged" = yes ] && echo true || echo false)" "$table_needs" "$missing_objects" "$step_seconds" "$warnings"
+        "$tables" "$(case $is_merged in yes) echo true ;; no) echo false ;; *) echo null ;; esac)" "$table_needs" "$missing_objects" "$step_seconds" "$warnings"
 }
 
 # end_failed_tables: $on_failure of a restore of tables: cleans up on the server, and prints the result.
@@ -112,7 +120,7 @@ end_failed_tables() {
         yes) warn "The schema '$RESTORE_SCHEMA' with the restored tables is kept." ;;
     esac
     reason=$(json "$(printf '%s: %s' "$what" "$found. $advice" | head -c 1500)")
-    [ "$server_answered" = no ] || [ "$is_merged" = yes ] || log "  The live tables are unchanged."
+    [ "$server_answered" = no ] || [ "$is_merged" = unknown ] || log "  The live tables are unchanged."
     report_tables failed
 }
 
@@ -123,15 +131,6 @@ check_live_database() {
     check_target
     [ "$target_exists" = yes ] || fail "the database is not on the server" "'$RESTORE_TARGET'" \
         "Restore the complete database (restore_database), or set target to the database that gets the tables."
-}
-
-# finish_schema: replaces the comment that marks the schema as unfinished.
-finish_schema() {
-    quiet_psql "$RESTORE_TARGET" --set=schema="$RESTORE_SCHEMA" --set=text="Tables of the database $RESTORE_DATABASE in the backup $backup, restored by homelab.postgres_backup at $(now_iso)" \
-        2>"$work/psql.err" <<'SQL' || fail "the schema could not be marked as finished" "$(psql_error "$work/psql.err")" "Start the restore again: it drops this schema."
-COMMENT ON SCHEMA :"schema" IS :'text';
-SQL
-    has_schema=yes
 }
 
 # drop_restored_schema: drops the schema of this restore. It ends the sessions of this restore first.

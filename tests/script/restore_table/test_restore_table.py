@@ -307,3 +307,21 @@ def test_backup_of_another_program(offline: Sandbox, live: Live) -> None:
         ("orders", 2000, 2000),
     ]
     assert_refused(restore_tables(offline, "events_2025", backup=NAME), "with the rows of its parent")
+
+
+@under_all
+def test_backup_that_does_not_match_its_checksum_file(offline: Sandbox, live: Live) -> None:
+    prepare(offline, live.server, live.backup)
+    checksum_file = offline.volume / f"{NAME}.sha256"
+    checksum_file.write_text(f"{'0' * 64}  {NAME}\n")
+    (offline.volume / f"{NAME}.json").write_text(live.backup.manifest.replace(live.backup.sha256, "0" * 64))
+    before = files_of(live.server)
+    for check in (False, True):
+        refused = restore_tables(offline, "public.orders", check=check)
+        assert_refused(refused, "does not match its checksum file")
+        assert refused.result["schema"] is None
+    refused = restore_tables(offline, "public.orders", backup=NAME, sha256="1" * 64)
+    assert_refused(refused, "is not the one that was verified")
+    assert "restoring into the temporary database" not in refused.log
+    assert live.server.sql("SELECT count(*) FROM pg_namespace WHERE nspname ~ 'restored';", "app") == "0"
+    assert files_of(live.server) == before
