@@ -347,6 +347,8 @@ restore_one() {
     began=$(now_epoch)
     [ "$only_check" = yes ] || log "restoring $RESTORE_DATABASE ($1 of $database_count)"
     (
+        # A subshell has no traps; these two outlive a signal, as the restore that they wait for does until its clean-up has ended.
+        trap : TERM INT HUP
         RESTORE_TARGET=$RESTORE_DATABASE RESTORE_DROP_EMPTY=no RESTORE_CREATE_ROLES=yes RESTORE_TOKEN="$RESTORE_TOKEN.$1"
         [ "$database_state" != empty ] || RESTORE_REPLACE=yes RESTORE_DROP_EMPTY=yes
         RESTORE_SHA256='' RESTORE_ROWS='' RESTORE_SEARCH_PATH='' RESTORE_BEFORE_SQL='' RESTORE_AFTER_SQL='' RESTORE_RESTORED="$RESTORED_SETTING=$RESTORE_KNOWN_SHA256"
@@ -355,17 +357,18 @@ restore_one() {
         POSTGRES_BACKUP_TERMINATION_LOG=$work/none POSTGRES_BACKUP_DATABASE=$maintenance
         export RESTORE_TARGET RESTORE_DROP_EMPTY RESTORE_CREATE_ROLES RESTORE_TOKEN RESTORE_REPLACE RESTORE_SHA256 RESTORE_ROWS RESTORE_SEARCH_PATH RESTORE_BEFORE_SQL RESTORE_AFTER_SQL
         export RESTORE_CHECK RESTORE_FACTS RESTORE_RESTORED RESTORE_DATABASE RESTORE_DATABASE_JSON RESTORE_OLD RESTORE_TEMPORARY RESTORE_MARK POSTGRES_BACKUP_TERMINATION_LOG POSTGRES_BACKUP_DATABASE
-        { PGOPTIONS='' sh "$SCRIPT" _restore 2>&1 >"$work/result.$1"; echo "$?" >"$work/status.$1"; } | (
+        { trap : TERM INT HUP; PGOPTIONS='' sh "$SCRIPT" _restore 2>&1 >"$work/result.$1"; echo "$?" >"$work/status.$1"; } | (
             # It must outlive the restore: a broken pipe would end its clean-up.
             trap '' TERM INT HUP
             LINE_PREFIX="$RESTORE_DATABASE: " awk '{ at = index($0, " "); print substr($0, 1, at) ENVIRON["LINE_PREFIX"] substr($0, at + 1) }' >&2
         )
     )
     echo $(($(now_epoch) - began)) >"$work/seconds.$1"
-    if [ "$(cat "$work/status.$1")" = 0 ] && [ "$only_check$RESTORE_ANALYZE" = noyes ]; then
+    if [ "$(cat "$work/status.$1")" = 0 ] && [ "$stopping" = no ] && [ "$only_check$RESTORE_ANALYZE" = noyes ]; then
         PGAPPNAME='postgres-backup analyze' quiet_psql "$RESTORE_DATABASE" >/dev/null 2>"$work/analyze.$1" <<'SQL' || :
 ANALYZE;
 SQL
+        [ "$stopping" = no ] || rm -f "$work/analyze.$1"
     fi
 }
 
