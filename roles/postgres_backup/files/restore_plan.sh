@@ -53,6 +53,10 @@ newest_with_database() {
 
 # start_hash: starts the step that hashes the file.
 start_hash() {
+    if [ -n "${RESTORE_KNOWN_SHA256:-}" ]; then
+        sha256=$RESTORE_KNOWN_SHA256 hash_checked=yes
+        return
+    fi
     start_group restore_hash
     hash_group=$group hash_checked=no
 }
@@ -86,16 +90,40 @@ fail_with_backup() {
     fail "$@"
 }
 
+# is_manifest_of_file: whether $work/manifest is that of the file; sets `missing_databases` and `dump_major` then.
+is_manifest_of_file() {
+    [ "$(manifest_fact bytes)" = "$bytes" ] && { [ -z "$listed_sha256" ] || [ "$(manifest_fact sha256)" = "$listed_sha256" ]; } || return 1
+    missing_databases=$(manifest_fact missing)
+    version_num=$(manifest_fact version_num)
+    dump_major=$((${version_num:-0} / 10000))
+}
+
+# read_sections: reads the text to its end, and writes the facts of sections.awk; sets `missing_databases`, `dump_major` and
+# `globals_bytes`. RESTORE_SECTIONS is a file with the facts, if they are known.
+read_sections() {
+    if [ -n "${RESTORE_SECTIONS:-}" ]; then
+        [ "$RESTORE_SECTIONS" = "$work/sections" ] || cp "$RESTORE_SECTIONS" "$work/sections" || fail "the facts about the backup cannot be copied" "$RESTORE_SECTIONS" "Read the messages above."
+    else
+        clear_stages
+        run_group restore_sections
+        damage=$(damage_of "$work/sections" "$(tr -d ' \n' <"$work/count" 2>/dev/null)")
+        [ "$(stage_status_of check)" = 0 ] || damage="it cannot be decompressed: $(stage_message_of check)"
+        [ -z "$damage" ] || fail_with_backup "the backup is not one complete dump of all databases" "$backup: $damage" \
+            "Restore the database from another backup. Do not rely on a copy of this one, even if its checksum file matches."
+    fi
+    dump_major=$(sed -n 's/^version \([0-9]*\).*/\1/p' "$work/sections")
+    missing_databases=$(sed -n 's/^missing //p' "$work/sections")
+    : "${missing_databases:=[]}"
+    globals_bytes=$(awk '$1 == "globals" { printf "%.0f", $2 + $3 }' "$work/sections")
+}
+
 # find_section: sets where the database is in the backup: `section_offset` and `section_bytes` in the text, and with a
 # manifest `part_offset` and `part_bytes` in the file (has_part=yes). Sets `dump_major` and `missing_databases` if they are known.
 find_section() {
     has_part=no dump_major='' missing_databases='[]'
     section_offset='' globals_part='' globals_bytes=0
     manifest_facts >"$work/manifest"
-    if [ "$(manifest_fact bytes)" = "$bytes" ] && { [ -z "$listed_sha256" ] || [ "$(manifest_fact sha256)" = "$listed_sha256" ]; }; then
-        missing_databases=$(manifest_fact missing)
-        version_num=$(manifest_fact version_num)
-        dump_major=$((${version_num:-0} / 10000))
+    if is_manifest_of_file; then
         globals_part=$(manifest_fact globals)
         section=$(manifest_fact section)
         if [ -z "$globals_part" ] || [ -z "$section" ]; then no_such_section "$(manifest_fact dumped)"; fi
@@ -105,16 +133,7 @@ $section
 PART
         return
     fi
-    clear_stages
-    run_group restore_sections
-    damage=$(damage_of "$work/sections" "$(tr -d ' \n' <"$work/count" 2>/dev/null)")
-    [ "$(stage_status_of check)" = 0 ] || damage="it cannot be decompressed: $(stage_message_of check)"
-    [ -z "$damage" ] || fail_with_backup "the backup is not one complete dump of all databases" "$backup: $damage" \
-        "Restore the database from another backup. Do not rely on a copy of this one, even if its checksum file matches."
-    dump_major=$(sed -n 's/^version \([0-9]*\).*/\1/p' "$work/sections")
-    missing_databases=$(sed -n 's/^missing //p' "$work/sections")
-    : "${missing_databases:=[]}"
-    globals_bytes=$(awk '$1 == "globals" { printf "%.0f", $2 + $3 }' "$work/sections")
+    read_sections
     sections_named "$RESTORE_DATABASE" >"$work/section"
     [ -s "$work/section" ] || case $RESTORE_DATABASE in *[!\ -~]*) sections_in_encodings >"$work/section" ;; esac
     [ "$(grep -c . "$work/section")" -eq 1 ] || no_such_section "$(listed_sections)"
@@ -229,7 +248,12 @@ read_facts() {
     clear_stages
     TEMPORARY=$RESTORE_TEMPORARY
     export TEMPORARY
-    run_group restore_facts
+    # A restore of all databases reads the facts when it checks them.
+    if [ -e "${RESTORE_FACTS:-}/facts" ]; then
+        cp "$RESTORE_FACTS"/* "$work" || fail "the facts about the backup cannot be copied" "$RESTORE_FACTS" "Read the messages above."
+    else
+        run_group restore_facts
+    fi
     [ "$(fact complete) $(fact bytes)" = "yes $section_bytes" ] || fail_with_backup "the backup cannot be read to the end of the database" \
         "$backup: $(stage_message_of expand) $(fact bytes) of $section_bytes bytes of the text" "Check the storage behind the volume, and restore the database from another backup."
     body_offset=$(fact body) encoding=$(fact encoding) standard=$(fact standard)
@@ -258,6 +282,9 @@ read_facts() {
     late_rows=$(cat "$work/late_rows")
     planned_rows=$(awk -F "$TAB" '{ rows += $2 } END { printf "%.0f", rows }' "$work/copies")
     inserts=$(fact inserts)
+    if [ -n "${RESTORE_FACTS:-}" ] && [ ! -e "$RESTORE_FACTS/facts" ]; then
+        mkdir -p "$RESTORE_FACTS" && cp "$work"/*.sql "$RESTORE_FACTS" && cp "$work/facts" "$RESTORE_FACTS/facts.new" && mv "$RESTORE_FACTS/facts.new" "$RESTORE_FACTS/facts" || :
+    fi
     make_edits
 }
 
@@ -266,7 +293,7 @@ step_restore_facts() {
     {
         [ "$globals_bytes" -eq 0 ] || globals_text
         section_text
-    } | stage facts database_facts -v folder="$work" -v late="$LATE_EXTENSIONS" -v globals_bytes="$globals_bytes" -v database="$RESTORE_DATABASE" >"$work/facts"
+    } | stage facts database_facts -v folder="$work" -v late="$LATE_EXTENSIONS" -v globals_bytes="$globals_bytes" -v database="$RESTORE_DATABASE" -v schema="${schema_file:-}" >"$work/facts"
 }
 
 fact() { fact_of "$1" "$work/facts"; }
