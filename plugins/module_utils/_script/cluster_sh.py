@@ -387,11 +387,10 @@ read_database_results() {
                 database_warnings=${database_result##*\"warnings\":\[}
                 warnings="$warnings${warnings:+,}${database_warnings%]\}}" ;;
         esac
-        for list_name in left_out needs; do
-            database_list=$(printf '%s' "$database_result" | sed -n "s/.*\"$list_name\":\[\(.*\)\],\"\(needs\|seconds\)\":[[{].*/\1/p")
-            [ -n "$database_list" ] || continue
-            if [ "$list_name" = needs ]; then needs="$needs${needs:+,}$database_list"; else left_out_objects="$left_out_objects${left_out_objects:+,}$database_list"; fi
-        done
+        database_list=$(printf '%s' "$database_result" | sed -n 's/.*"left_out":\[\(.*\)\],"needs":\[.*/\1/p')
+        [ -z "$database_list" ] || left_out_objects="$left_out_objects${left_out_objects:+,}$database_list"
+        database_list=$(printf '%s' "$database_result" | sed -n 's/.*"needs":\[\(.*\)\],"seconds":{.*/\1/p')
+        [ -z "$database_list" ] || needs="$needs${needs:+,}$database_list"
         [ ! -s "$work/analyze.$index" ] || warn "ANALYZE of $database_name failed: $(psql_error "$work/analyze.$index")"
         printf '{"name":%s,"state":"%s","replaced":%s,"dropped":%s,"rows":%s,"tables":%s,"seconds":%s,"reason":%s}\n' "$(json "$database_name")" "$restored_state" "$database_replaced" \
             "$database_dropped" "$database_rows" "$database_tables" "$(cat "$work/seconds.$index" 2>/dev/null || echo null)" "$database_reason" >>"$work/states"
