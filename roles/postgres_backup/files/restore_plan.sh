@@ -285,7 +285,7 @@ step_restore_facts() {
     {
         [ "$globals_bytes" -eq 0 ] || globals_text
         section_text
-    } | stage facts database_facts -v folder="$work" -v late="$LATE_EXTENSIONS" -v globals_bytes="$globals_bytes" -v database="$RESTORE_DATABASE" >"$work/facts"
+    } | stage facts database_facts -v folder="$work" -v late="$LATE_EXTENSIONS" -v globals_bytes="$globals_bytes" -v database="$RESTORE_DATABASE" -v schema="${schema_file:-}" >"$work/facts"
 }
 
 fact() { fact_of "$1" "$work/facts"; }
