@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 # ruff: noqa: S608 - the tests make SQL: that is their work
 
-"""The script that the runbook prints for a restore by hand, with servers and rows that it could trip over."""
+"""restore-kit.sh: a backup in any folder, and servers and rows that a restore could trip over."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 
 from .support.combinations import Combination, under_one
-from .support.programs import REPOSITORY
+from .support.script_files import write_kit
+from .support.programs import Programs
 from .support.server import Server
-from .support.workspace import Workspace
+from .support.workspace import Workspace, as_user
 
-PAGE = REPOSITORY / "roles" / "postgres_backup" / "templates" / "postgres-backup.md.j2"
 # Lines of rows and functions that a reader of the text could take for something else.
 HOSTILE = r"""ALTER DATABASE app SET work_mem = '1MB';
 GRANT ALL ON DATABASE app TO app;
@@ -85,11 +85,6 @@ DATABASES = ["app", "A b\"c'd\\e", "reads", *ENCODINGS]
 HASH = "SELECT rolpassword FROM pg_authid WHERE rolname = "
 
 
-def printed_script() -> str:
-    (script,) = re.findall(r"^cat > restore-everything\.sh <<'END'\n(.*?)^END$", PAGE.read_text(), re.M | re.S)
-    return str(script).removeprefix("{% raw %}\n").removesuffix("{% endraw %}\n")
-
-
 def dump(server: Server, program: str, *arguments: str) -> bytes:
     """Each database in its own encoding, as a run does."""
     environment = {name: value for name, value in server.environment().items() if name != "PGCLIENTENCODING"}
@@ -109,7 +104,7 @@ def database(server: Server, name: str) -> str:
 
 @dataclass
 class Source:
-    """A server, stopped by now: its backup, and what is in it."""
+    """A server: its backup, and what is in it."""
 
     backup: Path
     databases: dict[str, str]
@@ -130,26 +125,44 @@ def source(workspace: Workspace, template: Server) -> Iterator[Source]:
     workspace.remove(directory)
 
 
-Restore = Callable[..., subprocess.CompletedProcess[str]]
+Kit = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def kit_file(workspace: Workspace) -> Path:
+    return write_kit(workspace.directory("a kit's", mode=0o755))
 
 
 @pytest.fixture
-def restore(
+def kit(
     combination: Combination,
     paths: Callable[[Combination], list[Path]],
-    fresh_server: Server,
-    source: Source,
-) -> Restore:
-    """Runs the script as the page does in the pod: from standard input."""
+    kit_file: Path,
+    workspace: Workspace,
+    postgresql: Programs,
+) -> Iterator[Kit]:
+    """Runs the kit as a user who may read it and the backup, with PostgreSQL's client programs."""
+    tmp = workspace.directory("kit-tmp", workspace.uid)
 
-    def run(backup: Path = source.backup, shims: Path | None = None) -> subprocess.CompletedProcess[str]:
-        path = [*([shims] if shims else []), *paths(combination), fresh_server.programs.bin]
-        environment = fresh_server.environment() | {"PATH": ":".join(map(str, path)), "PGDATABASE": "postgres"}
+    def run(
+        *arguments: str | Path, server: Server | None = None, shims: Path | None = None, **more: str
+    ) -> subprocess.CompletedProcess[str]:
+        path = [*([shims] if shims else []), *paths(combination), postgresql.bin]
+        environment = (server.environment() if server else {}) | {"PATH": ":".join(map(str, path)), "TMPDIR": str(tmp)}
         shell = next(part / "sh" for part in path if (part / "sh").exists())
-        command = [str(shell), "-s", str(backup)]
+        command = [*as_user(workspace.uid), str(shell), str(kit_file), *map(str, arguments)]
         return subprocess.run(
-            command, env=environment, input=printed_script(), cwd="/", capture_output=True, text=True, check=False
+            command, env=environment | more, stdin=subprocess.DEVNULL, cwd="/", capture_output=True, text=True, check=False
         )
+
+    yield run
+    assert not list(tmp.iterdir())
+
+
+@pytest.fixture
+def restore(kit: Kit, fresh_server: Server, source: Source) -> Kit:
+    def run(backup: Path = source.backup, shims: Path | None = None) -> subprocess.CompletedProcess[str]:
+        return kit("restore", backup, server=fresh_server, shims=shims)
 
     return run
 
@@ -161,7 +174,7 @@ def assert_restored(server: Server, source: Source) -> None:
 
 
 def test_a_server_whose_chart_made_the_role_and_the_database(
-    restore: Restore, fresh_server: Server, source: Source
+    restore: Kit, fresh_server: Server, source: Source
 ) -> None:
     fresh_server.sql("CREATE ROLE app LOGIN PASSWORD 'new'; CREATE DATABASE app OWNER app; CREATE DATABASE other;")
     fresh_server.sql('CREATE DATABASE "A b""c\'d\\e"; CREATE DATABASE latin1;')
@@ -181,7 +194,7 @@ def test_a_server_whose_chart_made_the_role_and_the_database(
     assert_restored(fresh_server, source)
 
 
-def test_a_fresh_server_gets_every_role(restore: Restore, fresh_server: Server, source: Source) -> None:
+def test_a_fresh_server_gets_every_role(restore: Kit, fresh_server: Server, source: Source) -> None:
     done = restore()
     assert done.returncode == 0, done.stderr
     globals_of_source = re.sub(
@@ -194,7 +207,7 @@ def test_a_fresh_server_gets_every_role(restore: Restore, fresh_server: Server, 
     assert_restored(fresh_server, source)
 
 
-def test_a_restore_that_stopped_is_run_again(restore: Restore, fresh_server: Server, source: Source) -> None:
+def test_a_restore_that_stopped_is_run_again(restore: Kit, fresh_server: Server, source: Source) -> None:
     fresh_server.sql("CREATE DATABASE latin2")
     fresh_server.sql("CREATE TABLE t (v text); INSERT INTO t VALUES ('mine')", "latin2")
     done = restore()
@@ -222,7 +235,7 @@ def test_a_restore_that_stopped_is_run_again(restore: Restore, fresh_server: Ser
         "SELECT lo_create(0)",
     ],
 )
-def test_a_database_that_holds_anything_is_not_dropped(restore: Restore, fresh_server: Server, holds: str) -> None:
+def test_a_database_that_holds_anything_is_not_dropped(restore: Kit, fresh_server: Server, holds: str) -> None:
     fresh_server.sql("CREATE DATABASE app")
     fresh_server.sql(holds, "app")
     done = restore()
@@ -231,18 +244,18 @@ def test_a_database_that_holds_anything_is_not_dropped(restore: Restore, fresh_s
 
 
 @under_one
-def test_a_backup_that_is_cut(restore: Restore, fresh_server: Server, source: Source) -> None:
+def test_a_backup_that_is_cut(restore: Kit, fresh_server: Server, source: Source) -> None:
     cut = source.backup.with_name("cut.sql.gz")
     cut.write_bytes(source.backup.read_bytes()[:-100])
     cut.chmod(0o644)
     done = restore(cut)
     assert done.returncode == 1
-    assert "does not end as a complete dump" in done.stderr
+    assert "the backup is damaged" in done.stderr
     assert fresh_server.sql("SELECT count(*) FROM pg_roles WHERE rolname = 'app'") == "0"
 
 
 @under_one
-def test_a_volume_that_fails_among_the_rows(restore: Restore, source: Source, workspace: Workspace) -> None:
+def test_a_volume_that_fails_among_the_rows(restore: Kit, source: Source, workspace: Workspace) -> None:
     """If gzip fails, the rows received so far are not taken for all rows."""
     shims = workspace.directory("runbook-shims", mode=0o777)
     text = gzip.decompress(source.backup.read_bytes())
