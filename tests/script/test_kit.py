@@ -1,128 +1,36 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-# ruff: noqa: S608 - the tests make SQL: that is their work
+
 
 """restore-kit.sh: a backup in any folder, and servers and rows that a restore could trip over."""
 
 from __future__ import annotations
 
 import gzip
+import hashlib
+import json
 import re
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.backup_parts import make_backup
+
 from .support.combinations import Combination, under_one
-from .support.script_files import write_kit
+from .support.kits import DATABASES, HASH, Source, database, dumped, make_source
 from .support.programs import Programs
+from .support.restores import state_of
+from .support.script_files import write_kit
 from .support.server import Server
 from .support.workspace import Workspace, as_user
-
-# Lines of rows and functions that a reader of the text could take for something else.
-HOSTILE = r"""ALTER DATABASE app SET work_mem = '1MB';
-GRANT ALL ON DATABASE app TO app;
--- Database "app" dump
--- PostgreSQL database dump
--- PostgreSQL database cluster dump complete
-\connect template1
-\.
-SET client_encoding = 'LATIN2';
-CREATE DATABASE app;
-psql:<stdin>:5: ERROR:  0A000: conversion between LATIN1 and LATIN2 is not supported"""
-ENCODINGS = {
-    "latin1": ("LATIN1", "é"),
-    "latin2": ("LATIN2", "ž"),
-    "win1251": ("WIN1251", "Ж"),
-    "euc_jp": ("EUC_JP", "日本"),
-    "latin9": ("LATIN9", "€"),
-    "utf8": ("UTF8", "日€Ж"),
-}
-FILL = (
-    f"""
-CREATE ROLE app LOGIN PASSWORD 'old' CREATEDB;
-CREATE ROLE team;
-CREATE ROLE "o'brien ""of"" ALTER ROLE team;" LOGIN PASSWORD 'hers' CONNECTION LIMIT 3;
-COMMENT ON ROLE team IS E'\\\\connect x\\n\\\\connect x\\n-- Database "x" dump\\nit''s; "so";\\nCREATE ROLE app;\\n';
-ALTER ROLE team SET application_name = E'a\\\\''b\\n-- Database "x" dump\\n"';
-GRANT team TO app, "o'brien ""of"" ALTER ROLE team;";
-CREATE DATABASE app OWNER app;
-CREATE DATABASE "A b""c'd\\e" OWNER team;
-ALTER DATABASE app SET work_mem = '8MB';
-ALTER DATABASE app CONNECTION LIMIT 17;
-COMMENT ON DATABASE app IS 'the app''s';
-GRANT CREATE ON DATABASE app TO team;
-ALTER ROLE app IN DATABASE app SET application_name = 'it';
-CREATE DATABASE reads;
-\\connect reads
-CREATE TABLE t AS SELECT 1 AS n;
-ALTER DATABASE reads SET default_transaction_read_only = on;
-\\connect app
-CREATE TYPE mood AS ENUM ('sad');
-CREATE TABLE t (n serial PRIMARY KEY, v text);
-INSERT INTO t (v) SELECT regexp_split_to_table($hostile${HOSTILE}$hostile$, E'\\n');
-INSERT INTO t (v) VALUES ($hostile${HOSTILE}$hostile$), (E'tab\\tback\\\\slash'), (NULL), ('');
-CREATE FUNCTION f() RETURNS text LANGUAGE sql AS $body$ SELECT $hostile$
-{HOSTILE}
-$hostile$::text $body$;
-"""
-    + "".join(
-        f"""CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C';
-\\connect {name}
-CREATE TABLE t AS SELECT '{text}'::text AS v
-    UNION ALL SELECT regexp_split_to_table($hostile${HOSTILE}$hostile$, E'\\n');
-"""
-        for name, (encoding, text) in ENCODINGS.items()
-    )
-    + """
-CREATE ROLE "müller";
-ALTER DATABASE win1251 OWNER TO "müller";
-"""
-)
-DATABASES = ["app", "A b\"c'd\\e", "reads", *ENCODINGS]
-HASH = "SELECT rolpassword FROM pg_authid WHERE rolname = "
-
-
-def dump(server: Server, program: str, *arguments: str) -> bytes:
-    """Each database in its own encoding, as a run does."""
-    environment = {name: value for name, value in server.environment().items() if name != "PGCLIENTENCODING"}
-    command = [str(server.programs.path(program)), *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, check=True).stdout
-
-
-def dumped(server: Server, program: str, *arguments: str) -> str:
-    """The same without the key that differs in each dump."""
-    return re.sub(r"^\\(un)?restrict .*\n", "", dump(server, program, *arguments).decode("latin-1"), flags=re.M)
-
-
-def database(server: Server, name: str) -> str:
-    """One database as pg_dump shows it, with its own settings and rights, and its text as bytes."""
-    return dumped(server, "pg_dump", "--create", "-d", "dbname='{}'".format(re.sub(r"([\\'])", r"\\\1", name)))
-
-
-@dataclass
-class Source:
-    """A server: its backup, and what is in it."""
-
-    backup: Path
-    databases: dict[str, str]
 
 
 @pytest.fixture(scope="module")
 def source(workspace: Workspace, template: Server) -> Iterator[Source]:
-    directory = workspace.directory("runbook-source", mode=0o777)
-    with template.clone(directory) as server:
-        server.sql(FILL)
-        backup = workspace.directory("runbook", mode=0o755) / "a backup's.sql.gz"
-        made = dump(server, "pg_dumpall")
-        old = re.sub(rb"(ALTER ROLE postgres .*) PASSWORD '[^']*'", rb"\1 PASSWORD 'of another time'", made)
-        assert old != made
-        backup.write_bytes(gzip.compress(old))
-        backup.chmod(0o644)
-        yield Source(backup, {name: database(server, name) for name in DATABASES})
-    workspace.remove(directory)
+    with make_source(workspace, template) as made:
+        yield made
 
 
 Kit = Callable[..., subprocess.CompletedProcess[str]]
@@ -145,14 +53,19 @@ def kit(
     tmp = workspace.directory("kit-tmp", workspace.uid)
 
     def run(
-        *arguments: str | Path, server: Server | None = None, shims: Path | None = None, **more: str
+        *arguments: str | Path,
+        server: Server | None = None,
+        shims: Path | None = None,
+        program: str = str(kit_file),
+        stdin: str = "",
+        **more: str,
     ) -> subprocess.CompletedProcess[str]:
         path = [*([shims] if shims else []), *paths(combination), postgresql.bin]
         environment = (server.environment() if server else {}) | {"PATH": ":".join(map(str, path)), "TMPDIR": str(tmp)}
         shell = next(part / "sh" for part in path if (part / "sh").exists())
-        command = [*as_user(workspace.uid), str(shell), str(kit_file), *map(str, arguments)]
+        command = [*as_user(workspace.uid), str(shell), *([program] if program else []), *map(str, arguments)]
         return subprocess.run(
-            command, env=environment | more, stdin=subprocess.DEVNULL, cwd="/", capture_output=True, text=True, check=False
+            command, env=environment | more, input=stdin, cwd="/", capture_output=True, text=True, check=False
         )
 
     yield run
@@ -171,6 +84,11 @@ def assert_restored(server: Server, source: Source) -> None:
     for name, text in source.databases.items():
         assert database(server, name) == text
     assert server.sql("SELECT count(*) FROM pg_database WHERE datname LIKE 'restore%'") == "0"
+
+
+def dumped_alone(server: Server, name: str) -> str:
+    """The objects and rows of one database, whatever its name."""
+    return dumped(server, "pg_dump", "-d", "dbname='{}'".format(re.sub(r"([\\'])", r"\\\1", name)))
 
 
 def test_a_server_whose_chart_made_the_role_and_the_database(
@@ -268,3 +186,172 @@ def test_a_volume_that_fails_among_the_rows(restore: Kit, source: Source, worksp
     done = restore(shims=shims)
     assert done.returncode == 1, done.stderr
     assert "the backup could not be decompressed" in done.stderr
+
+
+# check and list
+
+
+def test_check_and_list_need_no_server(kit: Kit, source: Source) -> None:
+    checked = kit("check", source.backup)
+    assert checked.returncode == 0, checked.stderr
+    sha256 = hashlib.sha256(source.backup.read_bytes()).hexdigest()
+    assert re.fullmatch(
+        rf"a backup's\.sql\.gz: complete, 11 databases, [0-9.]+ KiB, sha256 {sha256}; it has no checksum file .*\n",
+        checked.stdout,
+    )
+    listed = kit("list", source.backup)
+    assert listed.returncode == 0, listed.stderr
+    rows = dict(reversed(line.split("\t")) for line in listed.stdout.splitlines())
+    assert rows.keys() == {*DATABASES, "postgres", "template1"}
+    assert all(int(size) > 100 for size in rows.values())
+
+
+OTHER_FILES = {
+    "cut off": lambda text: gzip.compress(text)[:-100],
+    "changed": lambda text: bytes([*gzip.compress(text)[:-8], *b"\0" * 8]),
+    "no end": lambda text: gzip.compress(text[:-40]),
+    "plain": lambda text: text,
+    "empty": lambda _: b"",
+    "custom format": lambda _: b"PGDMP" + b"\1" * 100,
+    "no dump": lambda _: gzip.compress(b"hello\n"),
+}
+
+
+@under_one
+@pytest.mark.parametrize("kind", OTHER_FILES)
+def test_a_file_that_is_not_a_complete_backup(
+    kit: Kit, fresh_server: Server, source: Source, workspace: Workspace, kind: str
+) -> None:
+    path = workspace.directory("other", mode=0o755) / "other.sql.gz"
+    path.write_bytes(OTHER_FILES[kind](gzip.decompress(source.backup.read_bytes())))
+    path.chmod(0o644)
+    before = state_of(fresh_server)
+    for words in (("check", path), ("restore", path), ("restore", path, "app")):
+        done = kit(*words, server=fresh_server)
+        assert done.returncode == 1, (words, done.stderr)
+        assert "FAILED: the backup is " in done.stderr
+        assert done.stdout == "" or json.loads(done.stdout)["state"] == "failed"
+    assert state_of(fresh_server) == before
+
+
+@under_one
+def test_a_checksum_file_beside_the_backup_counts(kit: Kit, source: Source, workspace: Workspace) -> None:
+    path = workspace.directory("renamed", mode=0o755) / "renamed.gz"
+    path.write_bytes(source.backup.read_bytes())
+    checksum = path.with_name("renamed.gz.sha256")
+    checksum.write_text(hashlib.sha256(path.read_bytes()).hexdigest().upper() + "  another-name.sql.gz\n")
+    for each in (path, checksum):
+        each.chmod(0o644)
+    done = kit("check", path)
+    assert done.returncode == 0 and done.stdout.endswith(" as in its checksum file\n"), done
+    checksum.write_text("0" * 64 + "  renamed.gz\n")
+    done = kit("check", path)
+    assert done.returncode == 1 and "the backup does not match its checksum file" in done.stderr
+
+
+@under_one
+def test_an_incomplete_backup_names_what_it_lacks(
+    kit: Kit, fresh_server: Server, source: Source, workspace: Workspace
+) -> None:
+    parts = make_backup(gzip.decompress(source.backup.read_bytes()), without={"app": "invalid page in block 0"})
+    path = workspace.directory("incomplete", mode=0o755) / parts.name
+    path.write_bytes(parts.file)
+    path.with_name(f"{parts.name}.json").write_text(parts.manifest)
+    path.with_name(f"{parts.name}.sha256").write_text(f"{parts.sha256}  {parts.name}\n")
+    for each in path.parent.iterdir():
+        each.chmod(0o644)
+    done = kit("check", path)
+    assert done.returncode == 0 and ': incomplete, 10 databases without "app", ' in done.stdout, done
+    done = kit("restore", path, "app", server=fresh_server)
+    assert done.returncode == 1 and "the database is not in the backup" in done.stderr
+    done = kit("restore", path, server=fresh_server)
+    assert done.returncode == 0 and 'the run could not dump "app"' in done.stderr, done.stderr
+    assert database(fresh_server, "reads") == source.databases["reads"]
+
+
+# One database
+
+
+def test_one_database_under_its_name_and_under_another(kit: Kit, fresh_server: Server, source: Source) -> None:
+    name = DATABASES[1]
+    done = kit("restore", source.backup, name, server=fresh_server)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["state"], result["target"], result["created_roles"]) == ("succeeded", name, ["team"])
+    assert dumped_alone(fresh_server, name) == dumped_alone(source.server, name)
+    done = kit("restore", source.backup, "app", "app ü 2", server=fresh_server)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["rows"] == int(source.server.sql("SELECT count(*) FROM t", "app"))
+    assert dumped_alone(fresh_server, "app ü 2") == dumped_alone(source.server, "app")
+
+
+@under_one
+def test_an_existing_database_is_only_replaced_on_request(kit: Kit, fresh_server: Server, source: Source) -> None:
+    fresh_server.sql("CREATE ROLE app LOGIN PASSWORD 'new'; CREATE DATABASE app OWNER app;")
+    fresh_server.sql("CREATE TABLE mine ()", "app")
+    before = state_of(fresh_server)
+    password = fresh_server.sql(HASH + "'app'")
+    done = kit("restore", source.backup, "app", server=fresh_server)
+    assert done.returncode == 1 and "the database already exists" in done.stderr
+    checked = kit(
+        *("restore", source.backup, "app"),
+        server=fresh_server,
+        POSTGRES_BACKUP_RESTORE_REPLACE="yes",
+        POSTGRES_BACKUP_RESTORE_CHECK="yes",
+    )
+    assert checked.returncode == 0, checked.stderr
+    assert state_of(fresh_server) == before
+    for _ in range(2):
+        done = kit("restore", source.backup, "app", server=fresh_server, POSTGRES_BACKUP_RESTORE_REPLACE="yes")
+        assert done.returncode == 0, done.stderr
+        assert dumped_alone(fresh_server, "app") == dumped_alone(source.server, "app")
+        old = json.loads(done.stdout)["replaced"]
+        assert re.fullmatch(r"app_before_restore_\d{14}", old)
+        fresh_server.sql(f"ALTER DATABASE {old} RENAME TO app_{old[-6:]}_kept")
+    assert fresh_server.sql(HASH + "'app'") == password
+
+
+# The machine
+
+
+@under_one
+@pytest.mark.parametrize("fraction", [0.02, 0.5, 0.9999])
+def test_a_kit_that_is_cut_off_fails(kit: Kit, kit_file: Path, source: Source, fraction: float) -> None:
+    text = kit_file.read_text()
+    assert text.endswith(' _kit "$@" </dev/null\n')
+    cut = text[: int((len(text) - 60) * fraction)]
+    done = kit("-s", "check", source.backup, program="", stdin=cut)
+    assert done.returncode == 2, done
+    assert "restore-kit.sh: the file is cut off" in done.stderr or "yntax error" in done.stderr
+
+
+@under_one
+def test_the_kit_through_standard_input(kit: Kit, kit_file: Path, source: Source) -> None:
+    """As `kubectl exec -i … sh -s` does it."""
+    done = kit("-s", "check", source.backup, program="", stdin=kit_file.read_text())
+    assert done.returncode == 0 and ": complete, " in done.stdout, done.stderr
+
+
+def test_a_temporary_folder_without_space(kit: Kit, source: Source, workspace: Workspace) -> None:
+    full = workspace.directory("full", workspace.uid)
+    workspace.mount_tmpfs(full, "64k")
+    done = kit("check", source.backup, TMPDIR=str(full))
+    workspace.unmount(full)
+    assert done.returncode == 2, done
+    assert "could not be written to" in done.stderr and "set TMPDIR to a folder with free space" in done.stderr
+    done = kit("check", source.backup, TMPDIR="/nonexistent")
+    assert done.returncode == 2 and "set TMPDIR to a folder that this user may write to" in done.stderr
+
+
+@under_one
+def test_what_is_wrong_with_the_arguments_is_said(kit: Kit, source: Source) -> None:
+    assert kit("help").stdout.startswith("usage: sh restore-kit.sh check BACKUP")
+    for words in ((), ("check",), ("check", "a", "b"), ("list",), ("restore",), ("restore", *"abcd"), ("run",)):
+        done = kit(*words)
+        assert (done.returncode, done.stdout) == (2, "") and done.stderr.startswith("usage: "), words
+    done = kit("check", "/nonexistent/a.sql.gz")
+    assert done.returncode == 2 and "there is no such file" in done.stderr
+    done = kit("restore", source.backup)
+    assert done.returncode == 2 and "expected the server's host name" in done.stderr
+    for name in ("x" * 64, "a\nb", "template1"):
+        assert kit("restore", source.backup, "app", name, PGHOST="127.0.0.1").returncode == 2
