@@ -235,7 +235,7 @@ def test_a_file_that_is_not_a_complete_backup(
 
 
 @under_one
-def test_a_checksum_file_beside_the_backup_counts(kit: Kit, source: Source, workspace: Workspace) -> None:
+def test_a_checksum_file_next_to_the_backup_counts(kit: Kit, source: Source, workspace: Workspace) -> None:
     path = workspace.directory("renamed", mode=0o755) / "renamed.gz"
     path.write_bytes(source.backup.read_bytes())
     checksum = path.with_name("renamed.gz.sha256")

@@ -12,7 +12,7 @@ usage: sh restore-kit.sh check BACKUP                          read the backup t
                                                                its text, and its name
        sh restore-kit.sh restore BACKUP                        restore all databases and roles
        sh restore-kit.sh restore BACKUP DATABASE [NEW-NAME]    restore one database
-BACKUP is the path of a .sql.gz file. Its checksum file (.sha256) and its manifest (.json) are used if they are beside it.
+BACKUP is the path of a .sql.gz file. Its checksum file (.sha256) and its manifest (.json) are used if they are next to it.
 Server: PGHOST, PGPORT, PGUSER, PGPASSWORD (or ~/.pgpass), PGDATABASE (to connect to, by default postgres), PGSSLMODE.
 Restore of one database, each yes or no: POSTGRES_BACKUP_RESTORE_REPLACE (no; an existing database is renamed),
 POSTGRES_BACKUP_RESTORE_CREATE_ROLES (yes), POSTGRES_BACKUP_RESTORE_TERMINATE_CONNECTIONS (no),

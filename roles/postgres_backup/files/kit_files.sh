@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# `backup.sh run`: keeps restore-kit.sh and RESTORE.md beside the backups.
+# `backup.sh run`: keeps restore-kit.sh and RESTORE.md next to the backups.
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files
 
@@ -24,8 +24,8 @@ copy_kit_file() {
     kit_text=$(cat "$POSTGRES_BACKUP_KIT/$1")
     [ -L "$POSTGRES_BACKUP_DIR/$2" ] || [ "$(cat "$POSTGRES_BACKUP_DIR/$2" 2>/dev/null)" != "$kit_text" ] || return 0
     if replace_text "$POSTGRES_BACKUP_DIR/$2" "$kit_text"; then
-        log "wrote $2 beside the backups"
+        log "wrote $2 next to the backups"
     else
-        warn "$2 could not be written beside the backups: $message"
+        warn "$2 could not be written next to the backups: $message"
     fi
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 
-"""The kit that a run keeps beside the backups."""
+"""The kit that a run keeps next to the backups."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def back_up(sandbox: Sandbox, folder: Path) -> str:
 @under_all
 def test_a_run_writes_both_files_and_leaves_them_if_they_are_the_same(sandbox: Sandbox, mounted: Path) -> None:
     log = back_up(sandbox, mounted)
-    assert "wrote restore-kit.sh beside the backups" in log and "wrote RESTORE.md beside the backups" in log
+    assert "wrote restore-kit.sh next to the backups" in log and "wrote RESTORE.md next to the backups" in log
     written = {name: sandbox.volume / name for name in ("restore-kit.sh", "RESTORE.md")}
     for name, path in written.items():
         assert path.read_bytes() == (mounted / name).read_bytes()
         assert path.stat().st_mode & 0o777 == 0o640
     before = {path: path.stat() for path in written.values()}
-    assert "beside the backups" not in back_up(sandbox, mounted)
+    assert "next to the backups" not in back_up(sandbox, mounted)
     assert {path: path.stat().st_ino for path in before} == {path: stat.st_ino for path, stat in before.items()}
     (mounted / "RESTORE.md").write_text(FIRST_LINE.format("data/postgres-backup") + "new\n")
     assert "wrote RESTORE.md" in back_up(sandbox, mounted)
@@ -78,7 +78,7 @@ def test_a_file_that_cannot_be_written_is_a_warning(sandbox: Sandbox, mounted: P
     outcome = sandbox.run("run", env={"POSTGRES_BACKUP_KIT": str(mounted)}).check()
     assert outcome.result["state"] == "succeeded"
     (warning,) = outcome.result["warnings"]
-    assert warning.startswith("restore-kit.sh could not be written beside the backups: ")
+    assert warning.startswith("restore-kit.sh could not be written next to the backups: ")
     assert (sandbox.volume / "RESTORE.md").exists()
 
 

@@ -81,7 +81,7 @@ def test_the_config_maps_hold_the_script_without_its_comments() -> None:
     assert {"drill.sh", "restore.sh"}.isdisjoint(run["data"])
 
 
-def test_the_kit_is_beside_the_backups_unless_it_is_not_wanted() -> None:
+def test_the_kit_is_next_to_the_backups_unless_it_is_not_wanted() -> None:
     (kit,) = (made for made in objects() if made["metadata"]["name"] == "postgres-backup-kit")
     texts = {name: (ROLE / "files" / name).read_text() for name in files_of("_kit")}
     assert kit["data"].keys() == {"restore-kit.sh", "RESTORE.md"}
@@ -95,7 +95,7 @@ def test_the_kit_is_beside_the_backups_unless_it_is_not_wanted() -> None:
     assert [made["metadata"]["name"] for made in off if made["kind"] == "ConfigMap"] == ["postgres-backup-script"]
 
 
-def test_the_page_beside_the_backups_has_the_names_of_the_installation_and_no_password() -> None:
+def test_the_page_next_to_the_backups_has_the_names_of_the_installation_and_no_password() -> None:
     page = render(
         "RESTORE.md.j2",
         postgres_backup_name="nightly",
