@@ -3,7 +3,7 @@
 #
 # `backup.sh run`: keeps restore-kit.sh and RESTORE.md next to the backups.
 # shellcheck shell=sh
-# shellcheck disable=SC2034,SC2154 # variables are shared with the other files
+# shellcheck disable=SC2034,SC2153,SC2154 # variables are shared with the other files
 
 # copy_kit: copies the files of the role's second ConfigMap to the volume, if they differ. An installation without that
 # ConfigMap, or of an earlier version of the role, has none. A failure is a warning: the backup is published.

@@ -69,7 +69,9 @@ def test_every_object_has_the_labels_and_its_namespace() -> None:
 
 def test_the_config_maps_hold_the_script_without_its_comments() -> None:
     """Each CronJob has what its commands need."""
-    (run, drill, _) = (made for made in objects(postgres_backup_drill_schedule="@weekly") if made["kind"] == "ConfigMap")
+    (run, drill, _) = (
+        made for made in objects(postgres_backup_drill_schedule="@weekly") if made["kind"] == "ConfigMap"
+    )
     for config_map, commands in (
         (run, ("run", "list", "prune")),
         (drill, ("drill", "_drill_prepare", "_drill_record")),
@@ -103,7 +105,7 @@ def test_the_page_next_to_the_backups_has_the_names_of_the_installation_and_no_p
         postgres_backup_claim_name="claim-of-mine",
         postgres_backup_host="pg.db.svc",
         postgres_backup_restore_user="owner",
-        postgres_backup_restore_secret_name="secret-of-owner",
+        **{"postgres_backup_restore_secret_name": "secret-of-owner"},
         postgres_backup_nfs={"server": "nas", "path": "/srv/backups"},
     )
     # copy_kit compares this line.

@@ -6,16 +6,16 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime, timezone
 
 import pytest
 
-from plugins.module_utils._jobs.restore_plan import RestoreRequest, plan_restore
+from plugins.module_utils._jobs.restore_plan import plan_restore
 from plugins.module_utils._role.script_text import (
     ANNOTATIONS_LIMIT_BYTES,
     restore_kit,
     without_comments,
 )
+from tests.script.support.restores import request
 from tests.script.support.script_files import files_of, source
 
 # As the templates of the ConfigMaps choose them.
@@ -55,7 +55,9 @@ def test_a_file_that_a_here_document_cannot_hold_is_refused(text: str) -> None:
 
 def test_the_kit_sets_every_variable_of_a_restore() -> None:
     """restore.sh runs with `set -u`."""
-    plan = plan_restore(RestoreRequest("app", token="t", now=datetime(2026, 11, 22, tzinfo=timezone.utc)))
+    plan = plan_restore(request("app"))
     kit = (source() / "kit.sh").read_text()
-    exported = {word for line in kit.splitlines() if line.strip().startswith("export RESTORE_") for word in line.split()}
+    exported = {
+        word for line in kit.splitlines() if line.strip().startswith("export RESTORE_") for word in line.split()
+    }
     assert plan.variables.keys() <= exported
