@@ -25,7 +25,7 @@ author:
 EXAMPLES = r"""
 - name: Show the program
   ansible.builtin.debug:
-    msg: "{{ {'kit.sh': lookup('ansible.builtin.file', 'kit.sh', rstrip=false)} | homelab.postgres_backup.restore_kit }}"
+    msg: "{{ {'kit.sh': lookup('ansible.builtin.file', 'kit.sh', rstrip=0)} | homelab.postgres_backup.restore_kit }}"
 """
 
 RETURN = r"""

@@ -235,7 +235,9 @@ def test_a_file_that_is_not_a_complete_backup(
 
 
 @under_one
-def test_a_checksum_file_next_to_the_backup_counts(kit: Kit, source: Source, workspace: Workspace) -> None:
+def test_a_checksum_file_next_to_the_backup_counts(
+    kit: Kit, fresh_server: Server, source: Source, workspace: Workspace
+) -> None:
     path = workspace.directory("renamed", mode=0o755) / "renamed.gz"
     path.write_bytes(source.backup.read_bytes())
     checksum = path.with_name("renamed.gz.sha256")
@@ -247,6 +249,11 @@ def test_a_checksum_file_next_to_the_backup_counts(kit: Kit, source: Source, wor
     checksum.write_text("0" * 64 + "  renamed.gz\n")
     done = kit("check", path)
     assert done.returncode == 1 and "the backup does not match its checksum file" in done.stderr
+    before = state_of(fresh_server)
+    for words in (("restore", path), ("restore", path, "app")):
+        done = kit(*words, server=fresh_server)
+        assert done.returncode == 1 and "0" * 64 in done.stderr, done.stderr
+    assert state_of(fresh_server) == before
 
 
 @under_one
