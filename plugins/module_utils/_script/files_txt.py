@@ -14,6 +14,7 @@ drill: output.sh configuration.sh process.sh volume.sh backup_text.sh database_t
 _drill_prepare: output.sh configuration.sh process.sh volume.sh drill.sh
 _drill_record: output.sh configuration.sh process.sh volume.sh history.sh drill.sh
 _restore: output.sh configuration.sh process.sh volume.sh backup_text.sh database_text.sh extensions.sh postgres.sh psql.sh restore.sh restore_plan.sh restore_target.sh table_rows.sh restore_rows.sh restore_swap.sh restore_advice.sh retention.awk globals.awk sql_lexer.awk sections.awk database.awk
+_restore_cluster: output.sh configuration.sh process.sh volume.sh backup_text.sh database_text.sh extensions.sh postgres.sh psql.sh cluster.sh cluster_roles.sh restore.sh restore_plan.sh restore_target.sh table_rows.sh restore_rows.sh restore_swap.sh restore_advice.sh retention.awk globals.awk sql_lexer.awk sections.awk database.awk
 _backup_user: output.sh configuration.sh process.sh volume.sh postgres.sh psql.sh backup_user.sh
 _kit: output.sh configuration.sh process.sh volume.sh backup_text.sh database_text.sh extensions.sh postgres.sh psql.sh restore.sh restore_plan.sh restore_target.sh table_rows.sh restore_rows.sh restore_swap.sh restore_advice.sh kit.sh kit_everything.sh retention.awk globals.awk sql_lexer.awk sections.awk database.awk
 """

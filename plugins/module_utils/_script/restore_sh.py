@@ -72,6 +72,7 @@ restore() {
     swap_databases
     end_step swap
     [ "$target_exists" = no ] || replaced=$RESTORE_OLD
+    [ -z "$replaced" ] || [ "${RESTORE_DROP_EMPTY:-no}" = no ] || drop_empty_database
     start_extensions
     restore_late_parts
     report_replication

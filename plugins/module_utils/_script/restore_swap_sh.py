@@ -22,6 +22,7 @@ DROP_TRIES=8
 swap_names() {
     {
         printf "BEGIN;\nSET LOCAL lock_timeout = '10s';\nALTER DATABASE :\"temporary\" RESET %s;\nALTER DATABASE :\"temporary\" CONNECTION LIMIT -1;\n" "${RESTORE_MARK%%=*}"
+        [ -z "${RESTORE_RESTORED:-}" ] || printf "ALTER DATABASE :\"temporary\" SET %s TO '%s';\n" "${RESTORE_RESTORED%%=*}" "${RESTORE_RESTORED#*=}"
         cat "$work/limits.sql"
         [ "$target_exists" = no ] || printf 'ALTER DATABASE :"target" RENAME TO :"old";\n'
         printf 'ALTER DATABASE :"temporary" RENAME TO :"target";\nCOMMIT;\n'
@@ -107,6 +108,32 @@ is_swapped() {
 SELECT count(*) FROM pg_catalog.pg_database WHERE datname = :'temporary';
 SQL
     ) && [ "$temporary_count" = 0 ]
+}
+
+# drop_empty_database: drops the database that was replaced, if it still has no objects.
+drop_empty_database() {
+    object_count=$(objects_in "$RESTORE_OLD" 2>"$work/drop.err") || object_count=unknown
+    if [ "$object_count" = 0 ] && drop_database "$RESTORE_OLD" 2>"$work/drop.err"; then
+        log "dropped the empty database that had this name"
+        replaced=
+    else
+        warn "the empty database that had the name '$RESTORE_TARGET' is kept as '$RESTORE_OLD' ($object_count objects): $(psql_error "$work/drop.err")"
+    fi
+}
+
+# objects_in DATABASE: prints the number of its objects that belong neither to PostgreSQL nor to an extension. (16384 is
+# FirstNormalObjectId, access/transam.h.)
+objects_in() {
+    quiet_psql "$1" <<'SQL'
+WITH object AS (
+    SELECT 'pg_class'::regclass AS class, oid FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+    UNION ALL SELECT 'pg_proc'::regclass, oid FROM pg_proc
+    UNION ALL SELECT 'pg_type'::regclass, oid FROM pg_type WHERE typtype IN ('d', 'e', 'r')
+    UNION ALL SELECT 'pg_namespace'::regclass, oid FROM pg_namespace WHERE nspname !~ '^pg_'
+    UNION ALL SELECT 'pg_largeobject'::regclass, oid FROM pg_largeobject_metadata
+)
+SELECT count(*) FROM object WHERE oid >= 16384 AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = class AND objid = object.oid AND deptype = 'e');
+SQL
 }
 
 # has_late_parts: whether the backup has parts of an extension that can only be created in the database with the final name

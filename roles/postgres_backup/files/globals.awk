@@ -10,13 +10,19 @@
 #                  preferably postgres), `tablespaces N`; writes the text itself to -v copy=FILE
 #   mode=restore   prints them for a temporary server: without the CREATE ROLE of $SUPERUSER, which exists, and with
 #                  tablespaces inside the data folder (allow_in_place_tablespaces)
+#   mode=cluster   for a live server: with -v output=names, `created NAME`, `kept NAME`, `altered NAME` for its roles, `encoding
+#                  NAME`, and `tablespace NAME` for each that is not in -v tablespaces_file=FILE; with -v output=statements,
+#                  the statements that create the roles that are not in -v existing=FILE, and with -v alter=yes those
+#                  that alter the others, never their passwords, and never the roles in -v protected=FILE
 #   mode=roles     prints the statements that create the roles in the file -v wanted=FILE, one a line; memberships only
 #                  in these roles and in those of the file -v existing=FILE; writes the others to -v left_out=FILE
 
 BEGIN {
     superuser = ENVIRON["SUPERUSER"] # awk -v would interpret its backslashes
     if (wanted != "") while ((getline role < wanted) > 0) is_wanted[role] = is_known[role] = 1
-    if (existing != "") while ((getline role < existing) > 0) is_known[role] = 1
+    if (existing != "") while ((getline role < existing) > 0) is_known[role] = is_existing[role] = 1
+    if (protected != "") while ((getline role < protected) > 0) is_protected[role] = 1
+    if (tablespaces_file != "") while ((getline role < tablespaces_file) > 0) has_tablespace[role] = 1
     is_complete = 0
 }
 
@@ -123,6 +129,8 @@ function end_statement(text, role) {
         if (named(text, "DROP ROLE ") == superuser || named(text, "DROP ROLE IF EXISTS ") == superuser) return
         if (text ~ /^CREATE TABLESPACE /) sub(/ LOCATION E?'([^']|'')*';$/, " LOCATION '';", text)
         print text
+    } else if (mode == "cluster") {
+        end_cluster_statement(text)
     } else if (mode == "roles") {
         role = named(text, "CREATE ROLE ")
         if (role == "") role = named(text, "ALTER ROLE ")
@@ -144,3 +152,47 @@ function member(text, role) {
     if ((text in is_wanted) && !(role in is_known)) { print role > left_out; return "" }
     return text
 }
+
+# end_cluster_statement TEXT: mode=cluster.
+function end_cluster_statement(text, role, space) {
+    if (output == "names" && match(text, /^SET client_encoding = '[^']*'/)) print "encoding " substr(text, 24, RLENGTH - 24)
+    if (text ~ /^(SET|DROP) /) return
+    role = named(text, "CREATE ROLE ")
+    if (role != "") {
+        if (output == "names") print (role in is_existing ? (may_alter(role) ? "altered " : "kept ") : "created ") role
+        else if (!(role in is_existing)) print text
+        return
+    }
+    space = named(text, "CREATE TABLESPACE ")
+    if (space != "") {
+        if (output == "names" && !(space in has_tablespace)) print "tablespace " space
+        return
+    }
+    if (output == "names") return
+    role = named(text, "ALTER ROLE ")
+    if (role == "") role = named(text, "COMMENT ON ROLE ")
+    if (role == "" && text ~ /^SECURITY LABEL /) role = identifier(substr(text, index(text, " ON ROLE ") + 9))
+    if (role != "") {
+        if (!(role in is_existing)) print text
+        else if (may_alter(role)) {
+            sub(/ PASSWORD E?'([^']|'')*'/, "", text)
+            print text
+        }
+        return
+    }
+    # A right is added, not taken away: memberships, and rights on settings and tablespaces. The grantor in the backup may not
+    # exist on this server, or lack the right.
+    if (text !~ /^GRANT /) return
+    sub(/ GRANTED BY ("([^"]|"")*"|[^ ;"]*);$/, ";", text)
+    role = named(text, "GRANT ")
+    if (index(remainder, " TO ") == 1) {
+        space = identifier(substr(remainder, 5))
+        if ((role in is_existing) && (space in is_existing) && !may_alter(space)) return
+        print text
+    } else if (match(text, / TO ("([^"]|"")*"|[^ ;"]+)( WITH GRANT OPTION)?;$/)) {
+        role = identifier(substr(text, RSTART + 4))
+        if (!(role in is_existing) || may_alter(role)) print text
+    }
+}
+
+function may_alter(role) { return alter == "yes" && !(role in is_protected) }

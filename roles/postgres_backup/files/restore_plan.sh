@@ -53,6 +53,10 @@ newest_with_database() {
 
 # start_hash: starts the step that hashes the file.
 start_hash() {
+    if [ -n "${RESTORE_KNOWN_SHA256:-}" ]; then
+        sha256=$RESTORE_KNOWN_SHA256 hash_checked=yes
+        return
+    fi
     start_group restore_hash
     hash_group=$group hash_checked=no
 }
@@ -86,16 +90,40 @@ fail_with_backup() {
     fail "$@"
 }
 
+# is_manifest_of_file: whether $work/manifest is that of the file; sets `missing_databases` and `dump_major` then.
+is_manifest_of_file() {
+    [ "$(manifest_fact bytes)" = "$bytes" ] && { [ -z "$listed_sha256" ] || [ "$(manifest_fact sha256)" = "$listed_sha256" ]; } || return 1
+    missing_databases=$(manifest_fact missing)
+    version_num=$(manifest_fact version_num)
+    dump_major=$((${version_num:-0} / 10000))
+}
+
+# read_sections: reads the text to its end, and writes the facts of sections.awk; sets `missing_databases`, `dump_major` and
+# `globals_bytes`. RESTORE_SECTIONS is a file with the facts, if they are known.
+read_sections() {
+    if [ -n "${RESTORE_SECTIONS:-}" ]; then
+        cp "$RESTORE_SECTIONS" "$work/sections" || fail "the facts about the backup cannot be copied" "$RESTORE_SECTIONS" "Read the messages above."
+    else
+        clear_stages
+        run_group restore_sections
+        damage=$(damage_of "$work/sections" "$(tr -d ' \n' <"$work/count" 2>/dev/null)")
+        [ "$(stage_status_of check)" = 0 ] || damage="it cannot be decompressed: $(stage_message_of check)"
+        [ -z "$damage" ] || fail_with_backup "the backup is not one complete dump of all databases" "$backup: $damage" \
+            "Restore the database from another backup. Do not rely on a copy of this one, even if its checksum file matches."
+    fi
+    dump_major=$(sed -n 's/^version \([0-9]*\).*/\1/p' "$work/sections")
+    missing_databases=$(sed -n 's/^missing //p' "$work/sections")
+    : "${missing_databases:=[]}"
+    globals_bytes=$(awk '$1 == "globals" { printf "%.0f", $2 + $3 }' "$work/sections")
+}
+
 # find_section: sets where the database is in the backup: `section_offset` and `section_bytes` in the text, and with a
 # manifest `part_offset` and `part_bytes` in the file (has_part=yes). Sets `dump_major` and `missing_databases` if they are known.
 find_section() {
     has_part=no dump_major='' missing_databases='[]'
     section_offset='' globals_part='' globals_bytes=0
     manifest_facts >"$work/manifest"
-    if [ "$(manifest_fact bytes)" = "$bytes" ] && { [ -z "$listed_sha256" ] || [ "$(manifest_fact sha256)" = "$listed_sha256" ]; }; then
-        missing_databases=$(manifest_fact missing)
-        version_num=$(manifest_fact version_num)
-        dump_major=$((${version_num:-0} / 10000))
+    if is_manifest_of_file; then
         globals_part=$(manifest_fact globals)
         section=$(manifest_fact section)
         if [ -z "$globals_part" ] || [ -z "$section" ]; then no_such_section "$(manifest_fact dumped)"; fi
@@ -105,16 +133,7 @@ $section
 PART
         return
     fi
-    clear_stages
-    run_group restore_sections
-    damage=$(damage_of "$work/sections" "$(tr -d ' \n' <"$work/count" 2>/dev/null)")
-    [ "$(stage_status_of check)" = 0 ] || damage="it cannot be decompressed: $(stage_message_of check)"
-    [ -z "$damage" ] || fail_with_backup "the backup is not one complete dump of all databases" "$backup: $damage" \
-        "Restore the database from another backup. Do not rely on a copy of this one, even if its checksum file matches."
-    dump_major=$(sed -n 's/^version \([0-9]*\).*/\1/p' "$work/sections")
-    missing_databases=$(sed -n 's/^missing //p' "$work/sections")
-    : "${missing_databases:=[]}"
-    globals_bytes=$(awk '$1 == "globals" { printf "%.0f", $2 + $3 }' "$work/sections")
+    read_sections
     sections_named "$RESTORE_DATABASE" >"$work/section"
     [ -s "$work/section" ] || case $RESTORE_DATABASE in *[!\ -~]*) sections_in_encodings >"$work/section" ;; esac
     [ "$(grep -c . "$work/section")" -eq 1 ] || no_such_section "$(listed_sections)"

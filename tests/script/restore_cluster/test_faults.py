@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+# ruff: noqa: S608 - the tests make SQL: that is their work
+
+"""`backup.sh _restore_cluster` into servers that somebody has prepared, and again after it was interrupted."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.dump import truth
+
+from ..support.combinations import under_one
+from ..support.restores import Backup, as_of_run, back_up, backup_of, names, prepare, state_of
+from ..support.sample import literal
+from ..support.sandbox import Outcome, Sandbox
+from ..support.script_files import copy_script
+from ..support.server import PASSWORD, Server
+from ..support.workspace import Workspace, kill_all
+
+MARKS = "SELECT count(*) FROM pg_db_role_setting WHERE setconfig::text LIKE '%postgres\\_backup.%';"
+OPTIONS = {
+    "SHA256": "",
+    "TOKEN": "abcd0123",
+    "TIME": "20261128030405",
+    "WAIT_SECONDS": "5",
+    "REPLACE": "no",
+    "ALTER_ROLES": "no",
+    "TERMINATE": "no",
+    "CHECK": "no",
+    "ANALYZE": "yes",
+}
+
+
+@pytest.fixture(scope="session")
+def script(workspace: Workspace) -> Path:
+    return copy_script(workspace.directory("restore-cluster-faults"), "_restore_cluster")
+
+
+@pytest.fixture(scope="module")
+def source(workspace: Workspace, template: Server) -> Iterator[Server]:
+    """The server that was lost; no test changes it."""
+    with template.clone(workspace.directory("source", mode=0o777)) as server:
+        server.sql(
+            "CREATE ROLE app LOGIN CREATEDB PASSWORD 'of the backup'; CREATE ROLE reader; CREATE ROLE owner NOLOGIN;"
+            "CREATE ROLE \"x PASSWORD 'y'\" LOGIN PASSWORD 'of the backup'; GRANT reader TO app; GRANT owner TO app WITH ADMIN OPTION;"
+            "ALTER ROLE app SET work_mem TO '8MB'; COMMENT ON ROLE reader IS 'reads; it''s true';"
+        )
+        for name, rows in (("app", 20_000), ("it's a \"b\" \\ ü", 100), ("zoo", 5)):
+            quoted = name.replace('"', '""')
+            server.sql(f'CREATE DATABASE "{quoted}" OWNER owner STRATEGY file_copy;')
+            server.sql(
+                f"CREATE TABLE numbers AS SELECT generate_series(1, {rows}) AS n; GRANT SELECT ON numbers TO reader;"
+                "CREATE INDEX ON numbers (n); CREATE VIEW few AS SELECT * FROM numbers LIMIT 3;",
+                name,
+            )
+        server.sql("ALTER DATABASE zoo SET default_transaction_read_only = on; ALTER ROLE app IN DATABASE app SET work_mem TO '9MB';")
+        yield server
+
+
+@pytest.fixture(scope="module")
+def backup(source: Server) -> Backup:
+    return as_of_run(back_up(source))
+
+
+def variables(backup: Backup, options: Mapping[str, str]) -> dict[str, str]:
+    return {f"RESTORE_{name}": text for name, text in {"BACKUP": backup.name, **OPTIONS, **options}.items()}
+
+
+def restore(sandbox: Sandbox, backup: Backup, **options: str) -> Outcome:
+    return sandbox.run("_restore_cluster", env=variables(backup, options))
+
+
+def states(outcome: Outcome) -> dict[str, str]:
+    return {database["name"]: database["state"] for database in outcome.result["databases"]}
+
+
+def text(server: Server, *arguments: str) -> bytes:
+    return truth.dump(server, "pg_dumpall", "--restrict-key=key", *arguments)
+
+
+def assert_same(server: Server, source: Server) -> None:
+    """pg_dumpall of both is the same, and no mark of a restore is left."""
+    assert text(server) == text(source)
+    assert server.sql(MARKS).strip() == "0"
+
+
+def test_new_server(offline: Sandbox, source: Server, backup: Backup, fresh_server: Server) -> None:
+    prepare(offline, fresh_server, backup)
+    salt = text(fresh_server, "--roles-only")
+    outcome = restore(offline, backup).check()
+    print(outcome.log, outcome.out)
+    assert outcome.result["created_roles"] == ["app", "owner", "reader", "x PASSWORD 'y'"]
+    assert outcome.result["kept_roles"] == ["postgres"]
+    # The superuser's password has another salt.
+    passwords = re.compile(rb"(ALTER ROLE postgres .*) PASSWORD '[^']*'")
+    assert passwords.sub(rb"\1", text(fresh_server)) == passwords.sub(rb"\1", text(source))
+    assert passwords.findall(salt)
+    assert fresh_server.sql(MARKS).strip() == "0"
+    offline.assert_nothing_left()
+
+
+def prepare_as_chart(server: Server) -> None:
+    server.sql(
+        "CREATE ROLE app LOGIN PASSWORD 'of the chart'; CREATE DATABASE app OWNER app STRATEGY file_copy;"
+        "CREATE ROLE \"x PASSWORD 'y'\" LOGIN PASSWORD 'of the chart';"
+        "CREATE DATABASE mine STRATEGY file_copy; ALTER ROLE postgres PASSWORD 'of the chart';"
+    )
+    environment_password(server)
+
+
+def environment_password(server: Server) -> None:
+    password = "of the chart"
+    original = server.environment
+
+    def environment() -> dict[str, str]:
+        return {**original(), "PGPASSWORD": password}
+
+    server.environment = environment  # type: ignore[method-assign]
+
+
+PASSWORDS = "SELECT string_agg(rolname || rolpassword, ',' ORDER BY rolname) FROM pg_authid WHERE rolname IN ('app', 'postgres', 'x PASSWORD ''y''');"
+
+
+@pytest.mark.parametrize("alter", ["no", "yes"])
+def test_server_of_a_chart(offline: Sandbox, source: Server, backup: Backup, fresh_server: Server, alter: str) -> None:
+    prepare_as_chart(fresh_server)
+    fresh_server.sql("CREATE TABLE mine AS SELECT 1;", "mine")
+    prepare(offline, fresh_server, backup)
+    passwords = fresh_server.sql(PASSWORDS)
+    outcome = offline.run("_restore_cluster", env={**variables(backup, {"ALTER_ROLES": alter}), "PGPASSWORD": "of the chart"}).check()
+    print(outcome.log, outcome.out)
+    assert fresh_server.sql(PASSWORDS) == passwords
+    assert outcome.result["other_databases"] == ["mine"]
+    assert names(fresh_server) == names(source) | {"mine"}
+    for name in names(source) - {"template0"}:
+        assert truth.tables(fresh_server, name) == truth.tables(source, name), name
+    app = next(one for one in outcome.result["databases"] if one["name"] == "app")
+    assert (app["state"], app["replaced"], app["dropped"], app["rows"]) == ("restored", None, True, 20_000)
+    createdb = fresh_server.sql("SELECT rolcreatedb FROM pg_roles WHERE rolname = 'app';").strip()
+    assert createdb == ("t" if alter == "yes" else "f")
+    assert fresh_server.sql(MARKS).strip() == "0"
+
+
+def test_rows_are_refused_and_renamed_with_replace(offline: Sandbox, source: Server, backup: Backup, fresh_server: Server) -> None:
+    for name in ("app", "zoo"):
+        fresh_server.sql(f"CREATE DATABASE {name} STRATEGY file_copy;")
+        fresh_server.sql("CREATE TABLE mine AS SELECT 1;", name)
+    prepare(offline, fresh_server, backup)
+    before = state_of(fresh_server)
+    refused = restore(offline, backup).check(1)
+    assert "'app'" in refused.result["reason"] and "'zoo'" in refused.result["reason"]
+    assert state_of(fresh_server) == before
+    checked = restore(offline, backup, CHECK="yes", REPLACE="yes").check()
+    assert set(states(checked).values()) <= {"would_be_restored", "present"}
+    assert state_of(fresh_server) == before
+    outcome = restore(offline, backup, REPLACE="yes").check()
+    kept = {f"{name}_before_restore_20261128030405" for name in ("app", "zoo")}
+    assert names(fresh_server) == names(source) | kept
+    for name in kept:
+        assert fresh_server.sql("SELECT count(*) FROM mine;", name).strip() == "1"
+    assert {one["replaced"] for one in outcome.result["databases"]} == kept | {None}
+
+
+@pytest.mark.parametrize("made_by", ["a run", "another program"])
+@pytest.mark.parametrize("sent", ["SIGTERM", "SIGKILL"])
+@under_one
+def test_again_after_an_interruption(
+    offline: Sandbox, source: Server, backup: Backup, template: Server, workspace: Workspace, sent: str, made_by: str
+) -> None:
+    """At several points; the databases that were restored are not restored again."""
+    chosen = backup if made_by == "a run" else Backup(backup.data, backup.contents)
+    for number, word in enumerate(["created roles", "restoring ", "dropped|restored .* rows", "OK: zoo|OK: it", "OK: app"]):
+        directory = workspace.directory(f"again-{number}", mode=0o777)
+        with template.clone(directory) as server:
+            prepare(offline, server, chosen)
+            env = {**variables(chosen, {}), "POSTGRES_BACKUP_POD": f"pod-{number}"}
+            process = offline.start("_restore_cluster", env=env)
+            log = wait_for_line(process, word)
+            if sent == "SIGTERM":
+                outcome = offline.terminate(process)
+                assert outcome.code != 0
+                assert outcome.result["signal"] == "TERM", outcome.log
+                assert not [name for name in names(server) if "_restoring_" in name], outcome.log
+            else:
+                kill_all(offline.uid)
+                process.communicate()
+                for left in offline.tmp.iterdir():
+                    shutil.rmtree(left)
+            time.sleep(0.5)
+            again = restore(offline, chosen).check()
+            print(word, log, again.log)
+            assert names(server) == names(source)
+            for name in names(source) - {"template0"}:
+                assert truth.tables(server, name) == truth.tables(source, name), name
+            assert server.sql(MARKS).strip() == "0"
+        workspace.remove(directory)
+
+
+def wait_for_line(process: subprocess.Popen[str], pattern: str) -> str:
+    assert process.stderr is not None
+    lines = ""
+    for line in process.stderr:
+        lines += line
+        if re.search(pattern, line):
+            break
+    return lines
