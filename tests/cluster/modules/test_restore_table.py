@@ -25,7 +25,7 @@ CREATE TABLE "my orders" (id serial PRIMARY KEY, customer int REFERENCES custome
 INSERT INTO customers SELECT n, 'secret value ' || n FROM generate_series(1, 100) AS n;
 INSERT INTO "my orders" (customer, note) SELECT n % 100 + 1, 'note ' || n FROM generate_series(1, 1000) AS n;
 """
-# What somebody did by mistake, and what went on since.
+# A mistake, and what was written afterwards.
 CHANGE = """
 DELETE FROM "my orders" WHERE id <= 300;
 DELETE FROM customers WHERE id = 100 AND NOT EXISTS (SELECT FROM "my orders" WHERE customer = 100);

@@ -170,15 +170,14 @@ def test_rows_are_refused_and_renamed_with_replace(offline: Sandbox, source: Ser
     assert {one["replaced"] for one in outcome.result["databases"]} == kept | {None}
 
 
-@pytest.mark.parametrize("made_by", ["a run", "another program"])
-@pytest.mark.parametrize("sent", ["SIGTERM", "SIGKILL"])
+@pytest.mark.parametrize(("sent", "made_by"), [("SIGTERM", "a run"), ("SIGKILL", "another program")])
 @under_one
 def test_again_after_an_interruption(
     offline: Sandbox, source: Server, backup: Backup, template: Server, workspace: Workspace, sent: str, made_by: str
 ) -> None:
     """At several points; the databases that were restored are not restored again."""
     chosen = backup if made_by == "a run" else Backup(backup.data, backup.contents)
-    for number, word in enumerate(["created roles", "restoring ", "dropped|restored .* rows", "OK: zoo|OK: it", "OK: app"]):
+    for number, word in enumerate(["created roles", "restoring into", "OK: zoo|OK: it", "OK: app"]):
         directory = workspace.directory(f"again-{number}", mode=0o777)
         with template.clone(directory) as server:
             prepare(offline, server, chosen)

@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 # ruff: noqa: S608 - the tests make SQL: that is their work
 
-"""Tables that come back into a schema next to the live ones."""
+"""Tables restored into a schema next to the live ones, compared and merged."""
 
 from __future__ import annotations
 

@@ -83,6 +83,21 @@ LOCKS = {"definition": None, "compare": "ACCESS EXCLUSIVE", "merge": "EXCLUSIVE"
 
 
 @under_one
+def test_killed_while_the_server_creates_the_temporary_database(offline: Sandbox, live: Live) -> None:
+    server = live.server
+    prepare(offline, server, live.backup)
+    databases = names(server)
+    server.sql(
+        "CREATE DATABASE app_restoring_0123abcd CONNECTION LIMIT 0; CREATE DATABASE app_restoring_0 STRATEGY file_copy;"
+    )
+    after = restore_tables(offline, "public.orders", now=NOW + timedelta(hours=2)).check()
+    assert names(server) == {*databases, "app_restoring_0"}
+    assert any("app_restoring_0123abcd" in warning for warning in after.result["warnings"])
+    server.sql("DROP DATABASE app_restoring_0;")
+    server.sql(f"DROP SCHEMA {after.result['schema']} CASCADE;", "app")
+
+
+@under_one
 @pytest.mark.parametrize("moment", LOCKS)
 def test_terminated(offline: Sandbox, live: Live, moment: str) -> None:
     server = live.server

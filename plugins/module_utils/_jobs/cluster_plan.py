@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""The plan for the restore of everything in a backup: the variables of the pod, which finds out the rest (cluster.sh)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from ..errors import ExpectationError
+
+
+@dataclass(frozen=True)
+class ClusterRequest:
+    """The options of a restore of all databases; `token` is unique to it, ASCII, and at most 16 characters long.
+
+    Without `backup`, the pod takes the newest complete one; without `sha256`, that of the checksum file.
+    """
+
+    token: str
+    now: datetime
+    backup: str | None = None
+    sha256: str | None = None
+    replace: bool = False
+    alter_roles: bool = False
+    terminate_connections: bool = False
+    analyze: bool = True
+    wait_seconds: int = 30
+    check: bool = False
+
+
+def plan_cluster(request: ClusterRequest) -> Mapping[str, str]:
+    """The pod's RESTORE_* variables.
+
+    Raises ExpectationError, which names the option, if that cannot be restored.
+    """
+    if request.backup is None and request.sha256 is not None:
+        raise ExpectationError("backup: expected the name of the backup that sha256 belongs to, found none")
+    if request.sha256 is not None and re.fullmatch(r"[0-9a-fA-F]{64}", request.sha256) is None:
+        raise ExpectationError("sha256: expected 64 hexadecimal digits, as backup_fetch returns them")
+    if request.backup is not None and ("\0" in request.backup or len(request.backup.encode("utf-8", "replace")) > 255):
+        raise ExpectationError("backup: expected the name of a file, of at most 255 bytes")
+    return {
+        "RESTORE_BACKUP": request.backup or "",
+        "RESTORE_SHA256": (request.sha256 or "").lower(),
+        "RESTORE_TOKEN": request.token,
+        "RESTORE_TIME": f"{request.now.astimezone(timezone.utc):%Y%m%d%H%M%S}",
+        "RESTORE_WAIT_SECONDS": str(request.wait_seconds),
+        "RESTORE_REPLACE": _word(request.replace),
+        "RESTORE_ALTER_ROLES": _word(request.alter_roles),
+        "RESTORE_TERMINATE": _word(request.terminate_connections),
+        "RESTORE_ANALYZE": _word(request.analyze),
+        "RESTORE_CHECK": _word(request.check),
+    }
+
+
+def _word(value: bool) -> str:
+    return "yes" if value else "no"
