@@ -72,6 +72,9 @@ BECOMES: dict[str, dict[str, tuple[str, str, Any]]] = {
         "postgres_backup_restore_search_path": ("restore_database", "search_path", None),
         "postgres_backup_restore_before_sql": ("restore_database", "before_sql", None),
         "postgres_backup_restore_after_sql": ("restore_database", "after_sql", None),
+        "postgres_backup_restore_host": ("restore_database", "restore_host", None),
+        "postgres_backup_restore_port": ("restore_database", "restore_port", None),
+        "postgres_backup_restore_sslmode": ("restore_database", "restore_sslmode", None),
     },
     "upgrade_rehearsal": {"postgres_backup_upgrade_image": ("restore_drill", "image", None)},
     "verify": {"postgres_backup_max_age": ("backup_job", "max_age", "26h")},
@@ -92,7 +95,7 @@ def option(calls: list[Call], module: str, name: str) -> Any:
 
 
 def value(text: str) -> Any:
-    return BOOLEANS.get(text, text)
+    return BOOLEANS.get(text, int(text) if text.isdecimal() else text)
 
 
 def changing(calls: list[Call]) -> set[str]:
