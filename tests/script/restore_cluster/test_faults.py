@@ -170,8 +170,7 @@ def test_rows_are_refused_and_renamed_with_replace(offline: Sandbox, source: Ser
     assert {one["replaced"] for one in outcome.result["databases"]} == kept | {None}
 
 
-@pytest.mark.parametrize("made_by", ["a run", "another program"])
-@pytest.mark.parametrize("sent", ["SIGTERM", "SIGKILL"])
+@pytest.mark.parametrize(("sent", "made_by"), [("SIGTERM", "a run"), ("SIGKILL", "another program")])
 @under_one
 def test_again_after_an_interruption(
     offline: Sandbox, source: Server, backup: Backup, template: Server, workspace: Workspace, sent: str, made_by: str
