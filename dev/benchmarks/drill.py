@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""restore_drill and restore_database against `gunzip -c | psql` into a running server; on dev/cluster.
+"""restore_drill, restore_database and restore_table against `gunzip -c | psql` into a running server; on dev/cluster.
 
 The drill is compared with a server with fsync off; restore_database, whose server lives, with one that is durable. The
 backups are those of a run, and everything is read from the volume.
@@ -175,6 +175,13 @@ def _measure(folder: Path, say: Say) -> list[Figure]:
         _durable(True)
         return module("restore_database", "igzip", database="two", new_name="two_restored")
 
+    def table() -> float:
+        """Its largest table, which has nearly all of its rows, compared with the live one."""
+        schemas = "SELECT format('DROP SCHEMA %I CASCADE', nspname) FROM pg_namespace WHERE nspname ~ '^restored_'"
+        _in_server(f"psql -q -A -t -d two -c {_quoted(schemas)} | psql -q -d two; psql -q -c CHECKPOINT; sync")
+        _durable(True)
+        return module("restore_table", "igzip", database="two", tables=["events"])
+
     def nothing() -> float:
         return module("restore_database", "igzip", "--check", database="two", replace=True)
 
@@ -198,6 +205,7 @@ def _measure(folder: Path, say: Say) -> list[Figure]:
             "drill, igzip": lambda: module("restore_drill", "igzip"),
             "drill, gzip": lambda: module("restore_drill", "gzip"),
             "restore_database": one,
+            "restore_table": table,
             "restore_database, check mode": nothing,
         }
     )
@@ -219,6 +227,14 @@ def _measure(folder: Path, say: Say) -> list[Figure]:
         against("drill, igzip", "entire drill from the volume, start and counting included, image with igzip", 1.0),
         against("drill, gzip", "the same, image with gzip only", 1.15),
         against("restore_database", "restore_database, one of three equal databases", 0.45, "gunzip | psql, durable"),
+        Figure(
+            "restore_table, the largest table of the same database, compared with the live one",
+            median["restore_table"],
+            "s",
+            1.2,
+            "restore_database of its database",
+            median["restore_database"],
+        ),
         Figure("the same in check mode (its floor: pod, hash, queries)", median["restore_database, check mode"], "s"),
         against(
             "last of many", f"restore_database, the last of {PARTS} databases of 50 MB of text", 0.1, "all of many"

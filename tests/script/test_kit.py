@@ -192,7 +192,7 @@ def test_a_volume_that_fails_among_the_rows(
     (shims / "gzip").chmod(0o755)
     done = restore(shims=shims)
     assert done.returncode == 1, done.stderr
-    assert "not every database was restored" in done.stderr
+    assert "FAILED: not every database " in done.stderr
     for name in {"app", "reads"} & names(fresh_server):
         assert database(fresh_server, name) == source.databases[name]
     assert not [name for name in names(fresh_server) if "_restoring_" in name]

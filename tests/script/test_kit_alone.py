@@ -97,9 +97,8 @@ def test_a_restore_of_everything_with_the_kit_alone(
     done = run("restore", path)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
-    assert result["rows"] == sum(
-        len(rows) for tables in truth.everything(source.server).values() for rows in tables.values()
-    )
+    counted = truth.everything(source.server).values()
+    assert result["rows"] == sum(sum(tables.values()) for tables in counted) > 80
     # The truth is PostgreSQL's: what pg_dumpall writes about both servers, except the role that was there already.
     assert without_role(dumped(fresh_server, "pg_dumpall")) == without_role(source.everything)
     assert truth.everything(fresh_server) == truth.everything(source.server)

@@ -35,10 +35,13 @@ def run_restore(
     timeout_seconds: float,
     startup_seconds: float,
     credentials: Credentials | None = None,
+    command: str = "_restore",
+    files: Mapping[str, str] = FILES,
 ) -> JobEnd:
-    """The end of the restore's Job. Only one restore at a time may create the database `target`; None in check mode.
+    """The end of the restore's Job. Only one restore at a time may change the database `target`; None in check mode.
 
-    `credentials` are those that it connects with; None for those of the CronJob.
+    `command` is that of backup.sh, and `files` are the texts of its files. `credentials` are those that it connects
+    with; None for those of the CronJob.
 
     Raises ClusterError: StuckError if the pod does not start, ConcurrentRestoreError if another restore is running, and
     InterruptedRestoreError on a signal. In these cases the Job is deleted, and its pod drops what it created. A Job
@@ -47,7 +50,7 @@ def run_restore(
     namespace, owner = cronjob["metadata"]["namespace"], cronjob["metadata"]["name"]
     work = VolumeWork(
         kind=RESTORE,
-        words=("_restore",),
+        words=(command,),
         deadline_seconds=int(timeout_seconds),
         grace_seconds=GRACE_SECONDS,
         directory=directory,
@@ -57,7 +60,7 @@ def run_restore(
         sources=credentials.environment() if credentials else {},
     )
     name = job_name(owner, RESTORE, secrets.token_hex(3))
-    manifest = volume_job(cronjob, name, FILES, work)
+    manifest = volume_job(cronjob, name, files, work)
     if target is not None:
         manifest["metadata"]["annotations"] = {_CRONJOB: owner, _TARGET: target}
         _refuse_second(concurrent_restores(connection, manifest), namespace, target)

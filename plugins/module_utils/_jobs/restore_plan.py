@@ -66,8 +66,11 @@ class RestorePlan:
     variables: Mapping[str, str]
 
 
-def plan_restore(request: RestoreRequest) -> RestorePlan:
-    """Raises ExpectationError, which names the option, if that cannot be restored."""
+def plan_restore(request: RestoreRequest, **more: str) -> RestorePlan:
+    """The plan; `more` are further variables of the pod, without their RESTORE_.
+
+    Raises ExpectationError, which names the option, if that cannot be restored.
+    """
     target = request.target
     _check_target(request)
     _check_proof(request)
@@ -94,6 +97,7 @@ def plan_restore(request: RestoreRequest) -> RestorePlan:
         "SEARCH_PATH": request.search_path or "",
         "BEFORE_SQL": request.before_sql or "",
         "AFTER_SQL": request.after_sql or "",
+        **more,
     }
     _check_variables(variables)
     return RestorePlan(target, temporary, old, {f"RESTORE_{name}": text for name, text in variables.items()})

@@ -105,7 +105,7 @@ clean_up() {
 
 command=${1-}
 case "$*" in
-    run | drill | _drill_prepare | _drill_record | _restore | _restore_cluster | _backup_user)
+    run | drill | _drill_prepare | _drill_record | _restore | _restore_table | _restore_cluster | _backup_user)
         load "$command"
         "${command#_}"
         ;;

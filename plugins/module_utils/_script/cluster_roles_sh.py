@@ -16,18 +16,20 @@ TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 
 # plan_roles: sets created_roles, kept_roles and altered_roles, as they will be, and `missing_tablespaces`.
 plan_roles() {
-    sql_encoding=SQL_ASCII quiet_psql "$maintenance" >"$work/existing" 2>"$work/psql.err" <<'SQL' || server_failed "the roles of the server cannot be listed"
-SELECT rolname FROM pg_catalog.pg_roles WHERE rolname !~ E'[\n\r]';
+    globals_encoding=$(globals_text | awk -v mode=facts -f "$work/globals.awk" | sed -n 's/^encoding //p')
+    sql_encoding=${globals_encoding:=UTF8}
+    quiet_psql "$maintenance" >"$work/existing" 2>"$work/psql.err" <<'SQL' || server_failed "the roles of the server cannot be listed"
+SELECT replace(replace(rolname, '\', '\\'), E'\n', '\n') FROM pg_catalog.pg_roles;
 SQL
     # Neither the role of this session nor the owner of the server is ever altered.
-    sql_encoding=SQL_ASCII quiet_psql "$maintenance" >"$work/protected" 2>"$work/psql.err" <<'SQL' || server_failed "the roles of the server cannot be listed"
-SELECT rolname FROM pg_catalog.pg_roles WHERE rolname IN (session_user, current_user) OR oid = 10;
+    quiet_psql "$maintenance" >"$work/protected" 2>"$work/psql.err" <<'SQL' || server_failed "the roles of the server cannot be listed"
+SELECT replace(replace(rolname, '\', '\\'), E'\n', '\n') FROM pg_catalog.pg_roles WHERE rolname IN (session_user, current_user) OR oid = 10;
 SQL
-    sql_encoding=SQL_ASCII quiet_psql "$maintenance" >"$work/tablespaces" 2>"$work/psql.err" <<'SQL' || server_failed "the tablespaces of the server cannot be listed"
+    quiet_psql "$maintenance" >"$work/tablespaces" 2>"$work/psql.err" <<'SQL' || server_failed "the tablespaces of the server cannot be listed"
 SELECT spcname FROM pg_catalog.pg_tablespace WHERE spcname !~ E'[\n\r]';
 SQL
+    sql_encoding=
     cluster_globals names >"$work/global_names" || fail_with_backup "the roles of the backup cannot be read" "$backup" "Restore another backup."
-    globals_encoding=$(sed -n 's/^encoding //p' "$work/global_names")
     export globals_encoding
     created_roles=$(global_names created) kept_roles=$(global_names kept) altered_roles=$(global_names altered)
     missing_tablespaces=$(sed -n 's/^tablespace //p' "$work/global_names" | while IFS= read -r tablespace; do
@@ -43,7 +45,7 @@ cluster_globals() {
 
 # global_names WORD: prints the names of that word as JSON.
 global_names() {
-    global_list=$(sed -n "s/^$1 //p" "$work/global_names" | while IFS= read -r global_name; do json "$global_name"; printf ','; done)
+    global_list=$(sed -n "s/^$1 //p" "$work/global_names" | while IFS= read -r global_name; do json "$(printf '%b' "$global_name")"; printf ','; done)
     printf '[%s]' "${global_list%,}"
 }
 
@@ -55,6 +57,8 @@ restore_roles() {
         psql_failure psql
         fail "the roles could not be restored" "$message" "Nothing was changed. $(restore_advice "$message" "$is_lost")"
     }
+    rejected_setting=$(psql_error "$work/psql.err")
+    [ -z "$rejected_setting" ] || warn "PostgreSQL $server_version does not accept every setting of the roles (ALTER ROLE ... SET); those were left out: $rejected_setting"
     [ "$created_roles" = '[]' ] || log "created roles: $(listed "$created_roles")"
     [ "$altered_roles" = '[]' ] || log "altered roles: $(listed "$altered_roles")"
     [ "$kept_roles" = '[]' ] || log "kept as they are, with their passwords: $(listed "$kept_roles")"

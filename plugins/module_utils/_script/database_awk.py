@@ -32,7 +32,9 @@ TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 #   about OFFSET LENGTH           a statement of the body about the database itself, which names it; with its newline
 #   extension_part OFFSET LENGTH NAME   a statement, with its COPY data, of an extension in -v late="NAME SCHEMA ..."
 #   role NAME                     each role that the text needs, once
-#   copy ROWS TABLE               for each COPY of the body, in the order of the text; TABLE as the text names it
+#   copy ROWS TABLE OFFSET LENGTH COLUMNS   for each COPY of the body, in the order of the text; TABLE and COLUMNS (with their
+#                                 parentheses, or nothing) as the text has them; OFFSET and LENGTH are those of its rows, with
+#                                 the line that ends them
 #   inserts N                     the number of INSERT statements
 #   complete yes|no               whether pg_dump's last comment is there
 #   bytes N
@@ -42,6 +44,9 @@ TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # limits.sql (in ASCII, with the final name). settings.sql and properties.sql are for a session in that database with the
 # client_encoding `encoding`: names of roles are the bytes in the catalog. If their last query returns something, it is the
 # names of the settings that the server rejected.
+#
+# With -v schema=FILE it writes the body there without rows: neither COPY, nor the data of large objects, nor REFRESH
+# MATERIALIZED VIEW, nor statements about the database, which name it.
 
 BEGIN {
     FS = "\n"
@@ -65,8 +70,8 @@ BEGIN {
 in_copy {
     if ($0 == "\\." || $0 == "\\.\r") {
         in_copy = 0
-        printf "copy\t%.0f\t%s\n", rows, escaped(copied_table)
         size += length($0) + 1
+        printf "copy\t%.0f\t%s\t%.0f\t%.0f\t%s\n", rows, escaped(copied_table), copied_at, size - copied_at, escaped(copied_columns)
         if (copied_by != "") print_part(copied_by)
         next
     }
@@ -96,6 +101,7 @@ state == BETWEEN && standard && !is_wide && /^INSERT INTO / {
         if (state != BETWEEN && length(statement) < LIMIT) statement = statement "\n" $0
         if (line != "") scan(line)
     }
+    if (schema != "") keep_schema()
     size += length($0) + 1
     # What lies behind the statement is known now.
     if (part_name != "") { if (!in_copy) print_part(part_name); part_name = "" }
@@ -142,6 +148,7 @@ function command(text,    word) {
     if (has_objects) return
     body_at = size + length($0) + 1
     has_body = 1
+    has_no_schema = schema != ""
 }
 
 function end_statement(    text) {
@@ -163,7 +170,9 @@ function end_statement(    text) {
         keep_about(text)
         about_at[++abouts] = begins
         about_length[abouts] = size + length($0) + 1 - begins
+        is_left_out = 1
     }
+    if (schema != "" && (verb == "COPY" || text ~ /^(REFRESH MATERIALIZED VIEW |SELECT pg_catalog[.]lowrite[(])/)) is_left_out = 1
     if (verb != "SET" && verb != "SELECT" && verb != "INSERT") add_roles(text)
     if (has_body && late != "" && part_name == "") part_name = late_extension(text)
     if (part_name != "" && in_copy) copied_by = part_name
@@ -179,7 +188,23 @@ function begin_copy(text) {
     rows = 0
     copied_by = ""
     is_about_database = 0
+    copied_at = size + length($0) + 1
     copied_table = qualified_name(substr(text, 6))
+    copied_columns = substr(text, 6 + length(copied_table))
+    copied_columns = match(copied_columns, "^ [(]" identifier_pattern "(, *" identifier_pattern ")*[)]") ? substr(copied_columns, 2, RLENGTH - 1) : ""
+}
+
+# keep_schema: keeps the line for the file `schema`, which gets it with the other lines of its statement.
+function keep_schema() {
+    schema_lines = schema_lines $0 "\n"
+    if (state != BETWEEN) return
+    if (has_no_schema) { # behind a \connect
+        close(schema)
+        printf "" > schema
+        has_no_schema = 0
+    } else if (!is_left_out && has_body) printf "%s", schema_lines > schema
+    schema_lines = ""
+    is_left_out = 0
 }
 
 function set_statement(text) {

@@ -20,7 +20,9 @@ TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 #   mode=cluster   for a live server: with -v output=names, `created NAME`, `kept NAME`, `altered NAME` for its roles, `encoding
 #                  NAME`, and `tablespace NAME` for each that is not in -v tablespaces_file=FILE; with -v output=statements,
 #                  the statements that create the roles that are not in -v existing=FILE, and with -v alter=yes those
-#                  that alter the others, never their passwords, and never the roles in -v protected=FILE
+#                  that alter the others, never their passwords, and never the roles in -v protected=FILE. Names of roles
+#                  are with \\ and \n for a backslash and a newline, also in these two files. A setting of a role that the
+#                  server rejects does not end the transaction (psql's ON_ERROR_ROLLBACK)
 #   mode=roles     prints the statements that create the roles in the file -v wanted=FILE, one a line; memberships only
 #                  in these roles and in those of the file -v existing=FILE; writes the others to -v left_out=FILE
 
@@ -161,10 +163,9 @@ function member(text, role) {
 }
 
 # end_cluster_statement TEXT: mode=cluster.
-function end_cluster_statement(text, role, space) {
-    if (output == "names" && match(text, /^SET client_encoding = '[^']*'/)) print "encoding " substr(text, 24, RLENGTH - 24)
+function end_cluster_statement(text, role, space, rest) {
     if (text ~ /^(SET|DROP) /) return
-    role = named(text, "CREATE ROLE ")
+    role = escaped(named(text, "CREATE ROLE "))
     if (role != "") {
         if (output == "names") print (role in is_existing ? (may_alter(role) ? "altered " : "kept ") : "created ") role
         else if (!(role in is_existing)) print text
@@ -176,30 +177,43 @@ function end_cluster_statement(text, role, space) {
         return
     }
     if (output == "names") return
-    role = named(text, "ALTER ROLE ")
-    if (role == "") role = named(text, "COMMENT ON ROLE ")
-    if (role == "" && text ~ /^SECURITY LABEL /) role = identifier(substr(text, index(text, " ON ROLE ") + 9))
+    role = escaped(named(text, "ALTER ROLE "))
     if (role != "") {
-        if (!(role in is_existing)) print text
-        else if (may_alter(role)) {
-            sub(/ PASSWORD E?'([^']|'')*'/, "", text)
-            print text
-        }
+        # Only what follows the name, which may be anything.
+        rest = remainder
+        text = substr(text, 1, length(text) - length(rest))
+        # Before version 11 these are among the globals; the restore of the database has them.
+        if (rest ~ /^ IN DATABASE / || ((role in is_existing) && !may_alter(role))) return
+        if ((role in is_existing) && rest ~ /^ WITH /) sub(/ PASSWORD E?'([^']|'')*'/, "", rest)
+        if (rest !~ /^ SET /) print text rest
+        else print "\\set ON_ERROR_STOP 0\n\\set ON_ERROR_ROLLBACK on\n" text rest "\n\\set ON_ERROR_ROLLBACK off\n\\set ON_ERROR_STOP 1"
+        return
+    }
+    role = escaped(named(text, "COMMENT ON ROLE "))
+    if (role == "" && text ~ /^SECURITY LABEL /) role = escaped(identifier(substr(text, index(text, " ON ROLE ") + 9)))
+    if (role != "") {
+        if (!(role in is_existing) || may_alter(role)) print text
         return
     }
     # A right is added, not taken away: memberships, and rights on settings and tablespaces. The grantor in the backup may not
     # exist on this server, or lack the right.
-    if (text !~ /^GRANT /) return
+    if (text !~ /^GRANT / || text ~ /^GRANT [A-Z, ]+ ON DATABASE /) return
     sub(/ GRANTED BY ("([^"]|"")*"|[^ ;"]*);$/, ";", text)
-    role = named(text, "GRANT ")
+    role = escaped(named(text, "GRANT "))
     if (index(remainder, " TO ") == 1) {
-        space = identifier(substr(remainder, 5))
+        space = escaped(identifier(substr(remainder, 5)))
         if ((role in is_existing) && (space in is_existing) && !may_alter(space)) return
         print text
     } else if (match(text, / TO ("([^"]|"")*"|[^ ;"]+)( WITH GRANT OPTION)?;$/)) {
-        role = identifier(substr(text, RSTART + 4))
+        role = escaped(identifier(substr(text, RSTART + 4)))
         if (!(role in is_existing) || may_alter(role)) print text
     }
+}
+
+function escaped(name) {
+    gsub(/\\/, "\\\\", name)
+    gsub(/\n/, "\\n", name)
+    return name
 }
 
 function may_alter(role) { return alter == "yes" && !(role in is_protected) }

@@ -109,7 +109,7 @@ is_manifest_of_file() {
 # `globals_bytes`. RESTORE_SECTIONS is a file with the facts, if they are known.
 read_sections() {
     if [ -n "${RESTORE_SECTIONS:-}" ]; then
-        cp "$RESTORE_SECTIONS" "$work/sections" || fail "the facts about the backup cannot be copied" "$RESTORE_SECTIONS" "Read the messages above."
+        [ "$RESTORE_SECTIONS" = "$work/sections" ] || cp "$RESTORE_SECTIONS" "$work/sections" || fail "the facts about the backup cannot be copied" "$RESTORE_SECTIONS" "Read the messages above."
     else
         clear_stages
         run_group restore_sections
@@ -255,7 +255,12 @@ read_facts() {
     clear_stages
     TEMPORARY=$RESTORE_TEMPORARY
     export TEMPORARY
-    run_group restore_facts
+    # A restore of all databases reads the facts when it checks them.
+    if [ -e "${RESTORE_FACTS:-}/facts" ]; then
+        cp "$RESTORE_FACTS"/* "$work" || fail "the facts about the backup cannot be copied" "$RESTORE_FACTS" "Read the messages above."
+    else
+        run_group restore_facts
+    fi
     [ "$(fact complete) $(fact bytes)" = "yes $section_bytes" ] || fail_with_backup "the backup cannot be read to the end of the database" \
         "$backup: $(stage_message_of expand) $(fact bytes) of $section_bytes bytes of the text" "Check the storage behind the volume, and restore the database from another backup."
     body_offset=$(fact body) encoding=$(fact encoding) standard=$(fact standard)
@@ -284,6 +289,9 @@ read_facts() {
     late_rows=$(cat "$work/late_rows")
     planned_rows=$(awk -F "$TAB" '{ rows += $2 } END { printf "%.0f", rows }' "$work/copies")
     inserts=$(fact inserts)
+    if [ -n "${RESTORE_FACTS:-}" ] && [ ! -e "$RESTORE_FACTS/facts" ]; then
+        mkdir -p "$RESTORE_FACTS" && cp "$work"/*.sql "$RESTORE_FACTS" && cp "$work/facts" "$RESTORE_FACTS/facts.new" && mv "$RESTORE_FACTS/facts.new" "$RESTORE_FACTS/facts" || :
+    fi
     make_edits
 }
 
@@ -292,7 +300,7 @@ step_restore_facts() {
     {
         [ "$globals_bytes" -eq 0 ] || globals_text
         section_text
-    } | stage facts database_facts -v folder="$work" -v late="$LATE_EXTENSIONS" -v globals_bytes="$globals_bytes" -v database="$RESTORE_DATABASE" >"$work/facts"
+    } | stage facts database_facts -v folder="$work" -v late="$LATE_EXTENSIONS" -v globals_bytes="$globals_bytes" -v database="$RESTORE_DATABASE" -v schema="${schema_file:-}" >"$work/facts"
 }
 
 fact() { fact_of "$1" "$work/facts"; }

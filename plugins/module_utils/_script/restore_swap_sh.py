@@ -225,6 +225,7 @@ SELECT datname FROM pg_catalog.pg_database d JOIN pg_catalog.pg_db_role_setting 
     WHERE :'mark' = ANY (setconfig) AND datname !~ E'[\n\r]'
         AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a WHERE a.datid = d.oid AND backend_type = 'client backend');
 SQL
+    unmarked_leftovers >>"$work/leftovers"
     while IFS= read -r leftover <&3; do
         if drop_database "$leftover" 2>"$work/drop.err"; then
             warn "dropped the temporary database of an earlier restore: $(utf8 "$leftover")"
@@ -232,6 +233,18 @@ SQL
             warn "the temporary database of an earlier restore, '$(utf8 "$leftover")', could not be dropped: $(psql_error "$work/drop.err")"
         fi
     done 3<"$work/leftovers"
+}
+
+# unmarked_leftovers: prints the temporary databases of this target that have no mark, because the restore was killed while
+# the server created them, which continues without its client.
+unmarked_leftovers() {
+    quiet_psql "$maintenance" --set=begin="${RESTORE_TEMPORARY%_*}_" 2>/dev/null <<'SQL' || :
+SELECT datname FROM pg_catalog.pg_database d
+    WHERE left(datname, length(:'begin')) = :'begin' AND substr(datname, length(:'begin') + 1) ~ '^[0-9a-z]+$'
+        AND datconnlimit = 0 AND shobj_description(oid, 'pg_database') IS NULL
+        AND NOT EXISTS (SELECT FROM pg_catalog.pg_db_role_setting WHERE setdatabase = d.oid)
+        AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a WHERE a.datid = d.oid);
+SQL
 }
 
 # drop_database NAME: drops a database that a restore created, after what would prevent that: subscriptions (their slots on

@@ -94,7 +94,7 @@ check_target() {
     [ "$has_tablespace" = yes ] || fail "the tablespace is missing on the server" "the backup's $RESTORE_DATABASE is in '$(utf8 "$tablespace")'" \
         "Create that tablespace (CREATE TABLESPACE)."
     [ "$is_superuser" = yes ] || warn "$POSTGRES_BACKUP_USER is not a superuser: statements that only superusers may run will fail"
-    [ "$target_exists" = no ] || [ "$sessions" = 0 ] || log "$sessions sessions are connected to $RESTORE_TARGET; they must have ended before it is renamed, or are terminated then if requested"
+    [ "$target_exists" = no ] || [ "$sessions" = 0 ] || [ -n "${RESTORE_TABLES:-}" ] || log "$sessions sessions are connected to $RESTORE_TARGET; they must have ended before it is renamed, or are terminated then if requested"
     log "server $PGHOST:$PGPORT, PostgreSQL $server_version"
 }
 

@@ -45,27 +45,29 @@ restore_cluster() {
     find_cluster
     export has_part globals_part globals_bytes RESTORE_ALTER_ROLES
     query_cluster
+    # Marks have the hash; without a checksum file it is not known yet.
+    [ -n "$expected_sha256" ] || check_hash
+    : "${expected_sha256:=$sha256}"
     plan_databases
     plan_roles
     refuse_cluster
     check_hash
+    check_databases
     end_step prepare
-    if [ "$RESTORE_CHECK" = no ]; then
-        step=roles
-        restore_roles
-        end_step roles
-    fi
-    step=databases
-    run_databases
-    end_step databases
-    [ "$RESTORE_CHECK" = yes ] || restore_template1
-    read_database_results
-    [ -z "$failed_databases" ] || fail "not every database was restored" "$failed_databases" \
-        "Remove the cause and start the restore again: it continues with the databases that are not restored."
-    [ "$RESTORE_CHECK" = yes ] || remove_marks
     if [ "$RESTORE_CHECK" = yes ]; then
         log "check: $backup can be restored"
     else
+        step=roles
+        restore_roles
+        end_step roles
+        step=databases only_check=no
+        run_databases
+        end_step databases
+        restore_template1
+        read_database_results
+        [ -z "$failed_databases" ] || fail "not every database was restored" "$failed_databases" \
+            "Remove the cause and start the restore again: it continues with the databases that are not restored."
+        remove_marks
         log "OK: $backup (sha256 $sha256) is restored: $database_count databases, $tables tables, $rows rows, all counted"
     fi
     trap '' TERM INT HUP
@@ -126,6 +128,7 @@ find_cluster() {
             END { print count ? "]" : "[]" }' "$file.json")
     else
         read_sections
+        RESTORE_SECTIONS=$work/sections
         sizes=$(section_sizes) || fail "the names of the databases cannot be read" "$backup" "Read the messages above."
     fi
     quiet_psql "$maintenance" --set=sizes="$sizes" --field-separator=' ' >"$work/names" 2>"$work/psql.err" <<'SQL' || server_failed "the server does not answer"
@@ -225,7 +228,7 @@ SQL
     esac
 }
 
-# section_is_empty: whether the text of the database $database_name has no statement but settings of its session.
+# section_is_empty: whether the complete text of the database $database_name has no statement but settings of its session.
 section_is_empty() {
     (
         # What fails here must not end the command.
@@ -234,9 +237,11 @@ section_is_empty() {
         RESTORE_DATABASE=$database_name RESTORE_DATABASE_JSON=${size_and_json#* }
         export RESTORE_DATABASE RESTORE_DATABASE_JSON
         find_section
-        section_text | head -c 65536 | tr -d '\r' | grep -v -E -e "^(--.*|SET .*;|SELECT pg_catalog\.set_config\('search_path', '', false\);|\\\\(connect|restrict|unrestrict) .*)?$" -e '^UPDATE pg_catalog\.pg_database SET ' | grep -q .
-    ) && return 1
-    return 0
+        section_text | head -c 65536 | tr -d '\r' | awk '
+            $0 == "-- PostgreSQL database dump complete" { is_complete = 1 }
+            !/^(--.*|SET .*;|SELECT pg_catalog\.set_config\(\047search_path\047, \047\047, false\);|\\(connect|restrict|unrestrict) .*)?$/ && !/^UPDATE pg_catalog\.pg_database SET / { has_statement = 1 }
+            END { if (is_complete && !has_statement) print "empty" }' | grep -q .
+    )
 }
 
 old_name() {
@@ -267,13 +272,23 @@ refuse_cluster() {
         "Nothing was changed. Remove these causes and start the restore again."
 }
 
-# run_databases: restores the databases side by side, the largest first. The database that the others connect to first
+# check_databases: fails if a database cannot be restored, before anything is changed.
+check_databases() {
+    only_check=yes
+    warnings_before=$warnings
+    run_databases
+    read_database_results
+    [ -z "$failed_databases" ] || fail "not every database can be restored" "$failed_databases" "Nothing was changed. Remove the cause and start the restore again."
+    [ "$RESTORE_CHECK" = yes ] || warnings=$warnings_before rows=null tables=null
+}
+
+# run_databases: restores the databases side by side (checks them if only_check=yes), the largest first. The database that the others connect to first
 # follows at the end: sessions in it would prevent its replacement.
 run_databases() {
     worker_count=$(nproc 2>/dev/null || echo 1)
     [ "$worker_count" -le 4 ] || worker_count=4
-    [ "$RESTORE_CHECK" = no ] || worker_count=1
     : >"$work/queue"
+    rm -rf "$work"/taken.* "$work"/result.* "$work"/status.* "$work"/seconds.*
     last_database=
     index=0
     while [ "$index" -lt "$database_count" ]; do
@@ -284,7 +299,7 @@ run_databases() {
     done
     RESTORE_KNOWN_SHA256=$sha256 RESTORE_BACKUP=$backup RESTORE_SECTIONS=''
     [ "$has_part" = yes ] || RESTORE_SECTIONS=$work/sections
-    export RESTORE_KNOWN_SHA256 RESTORE_BACKUP RESTORE_SECTIONS RESTORE_WAIT_SECONDS RESTORE_TERMINATE RESTORE_CHECK RESTORE_ANALYZE RESTORE_REPLACE RESTORE_TOKEN database_count maintenance
+    export RESTORE_KNOWN_SHA256 RESTORE_BACKUP RESTORE_SECTIONS RESTORE_WAIT_SECONDS RESTORE_TERMINATE RESTORE_CHECK RESTORE_ANALYZE RESTORE_REPLACE RESTORE_TOKEN database_count maintenance only_check
     run_group cluster_databases "$worker_count" || :
     if [ -n "$last_database" ]; then
         echo "$last_database" >"$work/queue"
@@ -323,25 +338,30 @@ cluster_worker() {
 restore_one() {
     { IFS= read -r RESTORE_DATABASE; IFS= read -r RESTORE_DATABASE_JSON; IFS= read -r database_state; IFS= read -r RESTORE_OLD; IFS= read -r RESTORE_TEMPORARY; IFS= read -r RESTORE_MARK; } <"$work/plan.$1"
     began=$(now_epoch)
-    [ "$RESTORE_CHECK" = yes ] || log "restoring $RESTORE_DATABASE ($1 of $database_count)"
+    [ "$only_check" = yes ] || log "restoring $RESTORE_DATABASE ($1 of $database_count)"
     (
+        # A subshell has no traps; these two outlive a signal, as the restore that they wait for does until its clean-up has ended.
+        trap : TERM INT HUP
         RESTORE_TARGET=$RESTORE_DATABASE RESTORE_DROP_EMPTY=no RESTORE_CREATE_ROLES=yes RESTORE_TOKEN="$RESTORE_TOKEN.$1"
         [ "$database_state" != empty ] || RESTORE_REPLACE=yes RESTORE_DROP_EMPTY=yes
         RESTORE_SHA256='' RESTORE_ROWS='' RESTORE_SEARCH_PATH='' RESTORE_BEFORE_SQL='' RESTORE_AFTER_SQL='' RESTORE_RESTORED="$RESTORED_SETTING=$RESTORE_KNOWN_SHA256"
+        [ "$only_check$RESTORE_CHECK" != yesno ] || exec 2>/dev/null
+        RESTORE_CHECK=$only_check RESTORE_FACTS=$work/facts.$1
         POSTGRES_BACKUP_TERMINATION_LOG=$work/none POSTGRES_BACKUP_DATABASE=$maintenance
         export RESTORE_TARGET RESTORE_DROP_EMPTY RESTORE_CREATE_ROLES RESTORE_TOKEN RESTORE_REPLACE RESTORE_SHA256 RESTORE_ROWS RESTORE_SEARCH_PATH RESTORE_BEFORE_SQL RESTORE_AFTER_SQL
-        export RESTORE_RESTORED RESTORE_DATABASE RESTORE_DATABASE_JSON RESTORE_OLD RESTORE_TEMPORARY RESTORE_MARK POSTGRES_BACKUP_TERMINATION_LOG POSTGRES_BACKUP_DATABASE
-        { PGOPTIONS='' sh "$SCRIPT" _restore 2>&1 >"$work/result.$1"; echo "$?" >"$work/status.$1"; } | (
+        export RESTORE_CHECK RESTORE_FACTS RESTORE_RESTORED RESTORE_DATABASE RESTORE_DATABASE_JSON RESTORE_OLD RESTORE_TEMPORARY RESTORE_MARK POSTGRES_BACKUP_TERMINATION_LOG POSTGRES_BACKUP_DATABASE
+        { trap : TERM INT HUP; PGOPTIONS='' sh "$SCRIPT" _restore 2>&1 >"$work/result.$1"; echo "$?" >"$work/status.$1"; } | (
             # It must outlive the restore: a broken pipe would end its clean-up.
             trap '' TERM INT HUP
             LINE_PREFIX="$RESTORE_DATABASE: " awk '{ at = index($0, " "); print substr($0, 1, at) ENVIRON["LINE_PREFIX"] substr($0, at + 1) }' >&2
         )
     )
     echo $(($(now_epoch) - began)) >"$work/seconds.$1"
-    if [ "$(cat "$work/status.$1")" = 0 ] && [ "$RESTORE_CHECK$RESTORE_ANALYZE" = noyes ]; then
+    if [ "$(cat "$work/status.$1")" = 0 ] && [ "$stopping" = no ] && [ "$only_check$RESTORE_ANALYZE" = noyes ]; then
         PGAPPNAME='postgres-backup analyze' quiet_psql "$RESTORE_DATABASE" >/dev/null 2>"$work/analyze.$1" <<'SQL' || :
 ANALYZE;
 SQL
+        [ "$stopping" = no ] || rm -f "$work/analyze.$1"
     fi
 }
 
@@ -360,6 +380,7 @@ read_database_results() {
             present:*) restored_state=present ;;
             *:'{"state":"succeeded"'*)
                 restored_state=restored
+                [ "$only_check" = no ] || restored_state=not_restored
                 [ "$RESTORE_CHECK" = no ] || restored_state=would_be_restored
                 database_rows=$(json_field rows "$database_result") database_tables=$(json_field tables "$database_result")
                 database_replaced=$(json_field replaced "$database_result")
@@ -380,11 +401,10 @@ read_database_results() {
                 database_warnings=${database_result##*\"warnings\":\[}
                 warnings="$warnings${warnings:+,}${database_warnings%]\}}" ;;
         esac
-        for list_name in left_out needs; do
-            database_list=$(printf '%s' "$database_result" | sed -n "s/.*\"$list_name\":\[\(.*\)\],\"\(needs\|seconds\)\":[[{].*/\1/p")
-            [ -n "$database_list" ] || continue
-            if [ "$list_name" = needs ]; then needs="$needs${needs:+,}$database_list"; else left_out_objects="$left_out_objects${left_out_objects:+,}$database_list"; fi
-        done
+        database_list=$(printf '%s' "$database_result" | sed -n 's/.*,"left_out":\[\(.*\)\],"needs":\[.*/\1/p')
+        [ -z "$database_list" ] || left_out_objects="$left_out_objects${left_out_objects:+,}$database_list"
+        database_list=$(printf '%s' "$database_result" | sed -n 's/.*,"needs":\[\(.*\)\],"seconds":{.*/\1/p')
+        [ -z "$database_list" ] || needs="$needs${needs:+,}$database_list"
         [ ! -s "$work/analyze.$index" ] || warn "ANALYZE of $database_name failed: $(psql_error "$work/analyze.$index")"
         printf '{"name":%s,"state":"%s","replaced":%s,"dropped":%s,"rows":%s,"tables":%s,"seconds":%s,"reason":%s}\n' "$(json "$database_name")" "$restored_state" "$database_replaced" \
             "$database_dropped" "$database_rows" "$database_tables" "$(cat "$work/seconds.$index" 2>/dev/null || echo null)" "$database_reason" >>"$work/states"
@@ -418,7 +438,7 @@ restore_template1() {
     export body_offset encoding standard
     clear_stages
     run_group cluster_template1
-    if [ "$(stage_status_of psql)" = 0 ]; then
+    if [ "$(stage_status_of psql)$(stage_status_of edit)" = 00 ]; then
         template_rows=$(awk '{ rows += $2 } END { printf "%.0f", rows }' "$work/reported")
         if [ "$template_rows" = "$planned_rows" ] || [ "$inserts" != 0 ]; then
             printf '{"state":"succeeded","rows":%s,"tables":%s}\n' "$template_rows" "$(grep -c . "$work/copies")" >"$work/result.$index"
@@ -436,6 +456,7 @@ step_cluster_template1() {
     section_text | {
         printf 'BEGIN;\n'
         copy_bytes "$body_offset" >/dev/null && stage edit edit_text "$work/edits" "$body_offset" || return 1
+        cat "$work/settings.sql" "$work/properties.sql"
         printf "ALTER DATABASE template1 SET %s TO '%s';\nCOMMIT;\n" "$RESTORED_SETTING" "$RESTORE_KNOWN_SHA256"
     } | stage psql feed_psql template1 | stage count reported_rows >"$work/reported"
 }

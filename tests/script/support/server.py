@@ -220,7 +220,7 @@ class Server:
         return self.sql("SELECT count(*) FROM pg_locks WHERE NOT granted;") != "0"
 
     @contextlib.contextmanager
-    def locked(self, table: str, database: str) -> Iterator[None]:
+    def locked(self, table: str, database: str, mode: str = "ACCESS EXCLUSIVE") -> Iterator[None]:
         """Hold a lock that no dump gets past."""
         holder = subprocess.Popen(
             [str(self.programs.path("psql")), "-X", "-q", "-A", "-t", "-d", database],
@@ -230,7 +230,7 @@ class Server:
             text=True,
         )
         assert holder.stdin is not None and holder.stdout is not None
-        holder.stdin.write(f"BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE; SELECT 'locked';\n")
+        holder.stdin.write(f"BEGIN; LOCK TABLE {table} IN {mode} MODE; SELECT 'locked';\n")
         holder.stdin.flush()
         try:
             assert holder.stdout.readline().strip() == "locked"

@@ -27,6 +27,7 @@ MODULES = {
     "ensure": "backup_job",
     "prune": "backup_prune",
     "restore": "restore_database",
+    "restore_tables": "restore_table",
     "set_up": "backup_user",
     "drill": "restore_drill",
 }

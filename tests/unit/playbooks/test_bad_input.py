@@ -80,6 +80,7 @@ MODULES = {
     "backup_user": ["backup_user"],
     "drill": ["restore_drill"],
     "restore": ["restore_database"],
+    "restore_table": ["restore_table"],
     "retention": ["backup_prune"],
     "upgrade_rehearsal": ["restore_drill"],
     "verify": ["backup_job", "backup_fetch", "backup_info"],
@@ -87,6 +88,11 @@ MODULES = {
 # Without these, a playbook does nothing.
 GIVEN: dict[str, dict[str, Any]] = {
     "restore": {"postgres_backup_restore_database": "shop", "postgres_backup_restore_confirmed": True},
+    "restore_table": {
+        "postgres_backup_restore_database": "shop",
+        "postgres_backup_restore_tables": ["orders"],
+        "postgres_backup_restore_confirmed": True,
+    },
     "upgrade_rehearsal": {"postgres_backup_upgrade_image": "postgres:19"},
 }
 

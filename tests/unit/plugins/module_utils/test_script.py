@@ -72,7 +72,8 @@ def carried(module: str) -> set[str]:
         ("backup_fetch", {"reader"}, {"drill_sh", "restore_sh", "postgres_sh", "sections_awk"}),
         ("backup_job", {"reader"}, {"drill_sh", "restore_sh", "postgres_sh", "sections_awk"}),
         ("restore_drill", {"reader", "drill", "drill_sh"}, {"restore", "restore_sh", "restore_swap_sh"}),
-        ("restore_database", {"restore", "restore_sh"}, {"drill", "drill_sh"}),
+        ("restore_database", {"restore", "restore_sh"}, {"drill", "drill_sh", "table_sh"}),
+        ("restore_table", {"restore_table", "table_sh", "table_merge_sh"}, {"drill", "drill_sh"}),
         ("backup_verify", set(), {"backup_sh", "reader", "drill", "restore"}),
     ],
 )
