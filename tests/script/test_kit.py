@@ -21,7 +21,7 @@ from tests.backup_parts import make_backup
 from .support.combinations import Combination, under_one
 from .support.kits import DATABASES, HASH, Source, database, dumped, make_source
 from .support.programs import Programs
-from .support.restores import state_of
+from .support.restores import names, state_of
 from .support.script_files import write_kit
 from .support.server import Server
 from .support.workspace import Workspace, as_user
@@ -100,7 +100,10 @@ def test_a_server_whose_chart_made_the_role_and_the_database(
     done = restore()
     assert done.returncode == 0, done.stderr
     assert "ERROR" not in done.stderr
-    assert "left as it is: ROLE app" in done.stderr and "dropping the database app, which" in done.stderr
+    result = json.loads(done.stdout)
+    assert sorted(result["kept_roles"]) == ["app", "postgres"]
+    assert {one["name"] for one in result["databases"] if one["dropped"]} == {"app", DATABASES[1], "latin1"}
+    assert result["other_databases"] == ["other"]
     assert [fresh_server.sql(HASH + f"'{name}'") for name in ("postgres", "app")] == before
     assert fresh_server.sql("SELECT rolcreatedb FROM pg_roles WHERE rolname = 'app'") == "f"
     assert fresh_server.sql("SELECT roleid::regrole FROM pg_auth_members WHERE member = 'app'::regrole") == "team"
@@ -108,7 +111,7 @@ def test_a_server_whose_chart_made_the_role_and_the_database(
     # What holds something is not restored into a second time, and loses nothing.
     again = restore()
     assert again.returncode == 1
-    assert "exists and holds" in again.stderr
+    assert "the database 'app' is on the server and has objects" in again.stderr
     assert_restored(fresh_server, source)
 
 
@@ -125,16 +128,18 @@ def test_a_fresh_server_gets_every_role(restore: Kit, fresh_server: Server, sour
     assert_restored(fresh_server, source)
 
 
-def test_a_restore_that_stopped_is_run_again(restore: Kit, fresh_server: Server, source: Source) -> None:
+def test_a_database_with_rows_stops_the_restore_before_anything_is_changed(
+    restore: Kit, fresh_server: Server, source: Source
+) -> None:
     fresh_server.sql("CREATE DATABASE latin2")
     fresh_server.sql("CREATE TABLE t (v text); INSERT INTO t VALUES ('mine')", "latin2")
+    before = state_of(fresh_server)
     done = restore()
     assert done.returncode == 1
-    assert "the database latin2 exists and holds 1 objects" in done.stderr
+    assert "the database 'latin2' is on the server and has objects" in done.stderr
+    assert state_of(fresh_server) == before
     assert fresh_server.sql("TABLE t", "latin2") == "mine"
-    made = re.findall(r"^DROP DATABASE .*;$", done.stderr, re.M)
-    assert "DROP DATABASE app;" in made and "DROP DATABASE latin2;" not in made
-    fresh_server.sql("\n".join([*made, "DROP DATABASE latin2;"]))
+    fresh_server.sql("DROP DATABASE latin2")
     done = restore()
     assert done.returncode == 0, done.stderr
     assert_restored(fresh_server, source)
@@ -158,7 +163,7 @@ def test_a_database_that_holds_anything_is_not_dropped(restore: Kit, fresh_serve
     fresh_server.sql(holds, "app")
     done = restore()
     assert done.returncode == 1
-    assert "the database app exists and holds 1 objects" in done.stderr
+    assert "the database 'app' is on the server and has objects" in done.stderr
 
 
 @under_one
@@ -168,14 +173,16 @@ def test_a_backup_that_is_cut(restore: Kit, fresh_server: Server, source: Source
     cut.chmod(0o644)
     done = restore(cut)
     assert done.returncode == 1
-    assert "the backup is damaged" in done.stderr
+    assert "the backup is not one complete dump of all databases" in done.stderr
     assert fresh_server.sql("SELECT count(*) FROM pg_roles WHERE rolname = 'app'") == "0"
 
 
 @under_one
-def test_a_volume_that_fails_among_the_rows(restore: Kit, source: Source, workspace: Workspace) -> None:
+def test_a_volume_that_fails_among_the_rows(
+    restore: Kit, fresh_server: Server, source: Source, workspace: Workspace
+) -> None:
     """If gzip fails, the rows received so far are not taken for all rows."""
-    shims = workspace.directory("runbook-shims", mode=0o777)
+    shims = workspace.directory("kit-shims", mode=0o777)
     text = gzip.decompress(source.backup.read_bytes())
     where = text.index(b"\n", text.index(b"GRANT ALL ON DATABASE app TO app;\n")) + 1
     (shims / "gzip").write_text(
@@ -185,7 +192,10 @@ def test_a_volume_that_fails_among_the_rows(restore: Kit, source: Source, worksp
     (shims / "gzip").chmod(0o755)
     done = restore(shims=shims)
     assert done.returncode == 1, done.stderr
-    assert "the backup could not be decompressed" in done.stderr
+    assert "FAILED: not every database " in done.stderr
+    for name in {"app", "reads"} & names(fresh_server):
+        assert database(fresh_server, name) == source.databases[name]
+    assert not [name for name in names(fresh_server) if "_restoring_" in name]
 
 
 # check and list
@@ -272,7 +282,7 @@ def test_an_incomplete_backup_names_what_it_lacks(
     done = kit("restore", path, "app", server=fresh_server)
     assert done.returncode == 1 and "the database is not in the backup" in done.stderr
     done = kit("restore", path, server=fresh_server)
-    assert done.returncode == 0 and 'the run could not dump "app"' in done.stderr, done.stderr
+    assert done.returncode == 0 and json.loads(done.stdout)["missing_databases"] == ["app"], done.stderr
     assert database(fresh_server, "reads") == source.databases["reads"]
 
 

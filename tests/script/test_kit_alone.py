@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -95,6 +96,9 @@ def test_a_restore_of_everything_with_the_kit_alone(
     assert done.returncode == 0 and ": complete, 11 databases, " in done.stdout, done.stderr
     done = run("restore", path)
     assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    counted = truth.everything(source.server).values()
+    assert result["rows"] == sum(sum(tables.values()) for tables in counted) > 80
     # The truth is PostgreSQL's: what pg_dumpall writes about both servers, except the role that was there already.
     assert without_role(dumped(fresh_server, "pg_dumpall")) == without_role(source.everything)
     assert truth.everything(fresh_server) == truth.everything(source.server)

@@ -14,9 +14,10 @@ usage: sh restore-kit.sh check BACKUP                          read the backup t
        sh restore-kit.sh restore BACKUP DATABASE [NEW-NAME]    restore one database
 BACKUP is the path of a .sql.gz file. Its checksum file (.sha256) and its manifest (.json) are used if they are next to it.
 Server: PGHOST, PGPORT, PGUSER, PGPASSWORD (or ~/.pgpass), PGDATABASE (to connect to, by default postgres), PGSSLMODE.
-Restore of one database, each yes or no: POSTGRES_BACKUP_RESTORE_REPLACE (no; an existing database is renamed),
-POSTGRES_BACKUP_RESTORE_CREATE_ROLES (yes), POSTGRES_BACKUP_RESTORE_TERMINATE_CONNECTIONS (no),
-POSTGRES_BACKUP_RESTORE_CHECK (no; shows whether it can be restored, and changes nothing);
+Restores, each yes or no: POSTGRES_BACKUP_RESTORE_CHECK (no; shows whether it can be restored, and changes nothing),
+POSTGRES_BACKUP_RESTORE_REPLACE (no; an existing database is renamed), POSTGRES_BACKUP_RESTORE_TERMINATE_CONNECTIONS (no).
+All databases: POSTGRES_BACKUP_RESTORE_ALTER_ROLES (no; existing roles get the attributes of the backup, never a password),
+POSTGRES_BACKUP_RESTORE_ANALYZE (yes). One database: POSTGRES_BACKUP_RESTORE_CREATE_ROLES (yes), and as texts
 POSTGRES_BACKUP_RESTORE_SEARCH_PATH, POSTGRES_BACKUP_RESTORE_BEFORE_SQL, POSTGRES_BACKUP_RESTORE_AFTER_SQL.
 Temporary files: TMPDIR, by default /tmp. The folder of the backup is not written to.
 Needs: sh, gzip, the usual text tools (busybox has them), and for restores a psql at least as new as the program that made
@@ -41,17 +42,16 @@ kit() {
     kit_backup "$2"
     kit_server
     case $1:$# in
-        restore:[34]) kit_restore "$3" "${4-$3}"; return ;;
+        restore:2) kit_restore_everything; return ;;
+        restore:*) kit_restore "$3" "${4-$3}"; return ;;
     esac
     read_configuration
-    [ "$1" != restore ] || read_server_configuration
     require_tools awk cp cut dd find grep gzip head mktemp mv sed sha256sum sort stat tail tr
     check_volume
     require_work_folder
     kit_read
     case $1 in
         list) kit_list ;;
-        restore) kit_restore_everything ;;
         *) printf '%s\n' "$kit_summary" ;;
     esac
     clean_up
@@ -75,6 +75,7 @@ kit_backup() {
     esac
     # In a pod of the CronJob, they are set for another task.
     POSTGRES_BACKUP_EXPECTED_MOUNT='' POSTGRES_BACKUP_TERMINATION_LOG=/dev/null POSTGRES_BACKUP_POD=kit-$$ POSTGRES_BACKUP_JOB=''
+    export POSTGRES_BACKUP_DIR POSTGRES_BACKUP_NAME POSTGRES_BACKUP_EXPECTED_MOUNT POSTGRES_BACKUP_TERMINATION_LOG POSTGRES_BACKUP_POD POSTGRES_BACKUP_JOB
     checksum=$(head -c 64 "$file.sha256" 2>/dev/null | tr 'A-F' 'a-f')
     case $checksum in *[!0-9a-f]*) checksum='' ;; esac
     [ ${#checksum} -eq 64 ] || checksum=''
@@ -85,6 +86,7 @@ kit_server() {
     POSTGRES_BACKUP_HOST=${PGHOST:-${POSTGRES_BACKUP_HOST:-}} POSTGRES_BACKUP_PORT=${PGPORT:-${POSTGRES_BACKUP_PORT:-5432}}
     POSTGRES_BACKUP_USER=${PGUSER:-${POSTGRES_BACKUP_USER:-postgres}} POSTGRES_BACKUP_DATABASE=${PGDATABASE:-${POSTGRES_BACKUP_DATABASE:-postgres}}
     unset PGDATABASE
+    export POSTGRES_BACKUP_HOST POSTGRES_BACKUP_PORT POSTGRES_BACKUP_USER POSTGRES_BACKUP_DATABASE
 }
 
 # kit_read: reads the backup to its end; sets `sha256`, `missing_databases` and `kit_summary`, and writes $work/sections.
@@ -116,41 +118,44 @@ kit_list() {
     sed -n "s/^section [0-9]* \([0-9]*\) [0-9]* [^ ]* /\1$TAB/p" "$work/sections"
 }
 
+# kit_options: sets what both kinds of restores need (restore_plan.py, cluster.sh).
+kit_options() {
+    RESTORE_BACKUP=$backup RESTORE_SHA256='' RESTORE_WAIT_SECONDS=30 RESTORE_TIME=$(date -u +%Y%m%d%H%M%S)
+    # The listing of the folder reads the checksum files of backups with such names only.
+    [ "$has_name" = yes ] || RESTORE_SHA256=$checksum
+    RESTORE_TOKEN=$(printf '%08x' $((($(now_epoch) * 65536 + $$) % 4294967296)))
+    RESTORE_CHECK=$(kit_word CHECK no) RESTORE_REPLACE=$(kit_word REPLACE no) RESTORE_TERMINATE=$(kit_word TERMINATE_CONNECTIONS no)
+    export RESTORE_BACKUP RESTORE_SHA256 RESTORE_WAIT_SECONDS RESTORE_TIME RESTORE_TOKEN RESTORE_CHECK RESTORE_REPLACE RESTORE_TERMINATE
+}
+
+# kit_restore_everything: restores everything as the module restore_cluster does (cluster.sh).
 kit_restore_everything() {
-    require_tools psql
-    log "$kit_summary"
-    [ -z "$missing_databases" ] || warn "the run could not dump $(listed "$missing_databases"): restore these databases from another backup"
-    export POSTGRES_BACKUP_DATABASE
-    run_group everything
-    [ "$step_status" -eq 0 ] || fail "the restore stopped" "read the messages above" \
-        "Remove the cause, drop the databases that the messages name, and run it again."
-    log "OK: $backup (sha256 $sha256) is restored"
+    kit_options
+    RESTORE_ALTER_ROLES=$(kit_word ALTER_ROLES no) RESTORE_ANALYZE=$(kit_word ANALYZE yes)
+    export RESTORE_ALTER_ROLES RESTORE_ANALYZE
+    restore_cluster
 }
 
 # kit_restore DATABASE NEW-NAME: restores one database as the module restore_database does (restore_plan.py).
 kit_restore() {
     # shellcheck disable=SC2153 # read from the environment
-    RESTORE_DATABASE=$1 RESTORE_TARGET=$2 RESTORE_BACKUP=$backup
+    RESTORE_DATABASE=$1 RESTORE_TARGET=$2
     kit_name_bytes=$(printf '%s' "$RESTORE_TARGET" | wc -c)
     case $RESTORE_TARGET in
         '' | *"$NEWLINE"*) kit_name_bytes=64 ;;
         template0 | template1) fail_with 2 "a template for new databases cannot be replaced" "$RESTORE_TARGET" "Give a new name as the last argument." ;;
     esac
     [ "$kit_name_bytes" -le 63 ] || fail_with 2 "invalid name of a database" "$RESTORE_TARGET" "Give a name of 1 to 63 bytes, without line breaks."
+    kit_options
     RESTORE_DATABASE_JSON=$(json "$RESTORE_DATABASE" | ascii_json)
-    RESTORE_TOKEN=$(now_epoch)$$
     RESTORE_TEMPORARY=$(kit_cut_name "$(printf '%s' "$RESTORE_TARGET" | tr -c 'A-Za-z0-9_' '_')" "_restoring_$RESTORE_TOKEN")
-    RESTORE_OLD=$(kit_cut_name "$RESTORE_TARGET" "_before_restore_$(date -u +%Y%m%d%H%M%S)")
+    RESTORE_OLD=$(kit_cut_name "$RESTORE_TARGET" "_before_restore_$RESTORE_TIME")
     RESTORE_MARK=postgres_backup.unfinished_restore=$(printf '%s' "$RESTORE_TARGET" | sha256sum | cut -c 1-64)
-    RESTORE_SHA256='' RESTORE_ROWS=''
-    # The listing of the folder reads the checksum files of backups with such names only.
-    [ "$has_name" = yes ] || RESTORE_SHA256=$checksum
-    RESTORE_CHECK=$(kit_word CHECK no) RESTORE_REPLACE=$(kit_word REPLACE no) RESTORE_CREATE_ROLES=$(kit_word CREATE_ROLES yes)
-    RESTORE_TERMINATE=$(kit_word TERMINATE_CONNECTIONS no) RESTORE_WAIT_SECONDS=30
+    RESTORE_ROWS='' RESTORE_CREATE_ROLES=$(kit_word CREATE_ROLES yes)
     RESTORE_SEARCH_PATH=${POSTGRES_BACKUP_RESTORE_SEARCH_PATH:-} RESTORE_BEFORE_SQL=${POSTGRES_BACKUP_RESTORE_BEFORE_SQL:-}
     RESTORE_AFTER_SQL=${POSTGRES_BACKUP_RESTORE_AFTER_SQL:-}
-    export RESTORE_DATABASE RESTORE_TARGET RESTORE_BACKUP RESTORE_DATABASE_JSON RESTORE_TOKEN RESTORE_TEMPORARY RESTORE_OLD RESTORE_MARK RESTORE_SHA256 RESTORE_ROWS
-    export RESTORE_CHECK RESTORE_REPLACE RESTORE_CREATE_ROLES RESTORE_TERMINATE RESTORE_WAIT_SECONDS RESTORE_SEARCH_PATH RESTORE_BEFORE_SQL RESTORE_AFTER_SQL
+    export RESTORE_DATABASE RESTORE_TARGET RESTORE_DATABASE_JSON RESTORE_TEMPORARY RESTORE_OLD RESTORE_MARK RESTORE_ROWS RESTORE_CREATE_ROLES
+    export RESTORE_SEARCH_PATH RESTORE_BEFORE_SQL RESTORE_AFTER_SQL
     restore
 }
 
