@@ -9,12 +9,13 @@ TEXT = r"""# The files that each command of backup.sh reads, besides itself and 
 # ConfigMap) and by dev/embed-script (what the modules carry). Names of files have no spaces.
 list: output.sh configuration.sh process.sh volume.sh volume_commands.sh history.sh retention.awk
 prune: output.sh configuration.sh process.sh volume.sh volume_commands.sh history.sh retention.awk
-run: output.sh configuration.sh process.sh volume.sh volume_commands.sh history.sh backup_text.sh postgres.sh run.sh server_query.sh server_health.sh databases.sh collations.sh inspect.sh dump.sh proof.sh changes.sh failed_databases.sh manifest.sh check_unchecked.sh retention.awk sql_lexer.awk sections.awk
+run: output.sh configuration.sh process.sh volume.sh volume_commands.sh history.sh backup_text.sh postgres.sh run.sh server_query.sh server_health.sh databases.sh collations.sh inspect.sh dump.sh proof.sh changes.sh failed_databases.sh manifest.sh check_unchecked.sh kit_files.sh retention.awk sql_lexer.awk sections.awk
 drill: output.sh configuration.sh process.sh volume.sh backup_text.sh database_text.sh extensions.sh postgres.sh psql.sh drill.sh drill_server.sh drill_extensions.sh drill_restore.sh drill_parts.sh drill_errors.sh table_rows.sh drill_count.sh collations.sh upgrade_facts.sh restore_advice.sh retention.awk globals.awk sql_lexer.awk sections.awk database.awk
 _drill_prepare: output.sh configuration.sh process.sh volume.sh drill.sh
 _drill_record: output.sh configuration.sh process.sh volume.sh history.sh drill.sh
 _restore: output.sh configuration.sh process.sh volume.sh backup_text.sh database_text.sh extensions.sh postgres.sh psql.sh restore.sh restore_plan.sh restore_target.sh table_rows.sh restore_rows.sh restore_swap.sh restore_advice.sh retention.awk globals.awk sql_lexer.awk sections.awk database.awk
 _restore_cluster: output.sh configuration.sh process.sh volume.sh backup_text.sh database_text.sh extensions.sh postgres.sh psql.sh cluster.sh cluster_roles.sh restore.sh restore_plan.sh restore_target.sh table_rows.sh restore_rows.sh restore_swap.sh restore_advice.sh retention.awk globals.awk sql_lexer.awk sections.awk database.awk
 _backup_user: output.sh configuration.sh process.sh volume.sh postgres.sh psql.sh backup_user.sh
+_kit: output.sh configuration.sh process.sh volume.sh backup_text.sh database_text.sh extensions.sh postgres.sh psql.sh cluster.sh cluster_roles.sh restore.sh restore_plan.sh restore_target.sh table_rows.sh restore_rows.sh restore_swap.sh restore_advice.sh kit.sh retention.awk globals.awk sql_lexer.awk sections.awk database.awk
 _restore_table: output.sh configuration.sh process.sh volume.sh backup_text.sh database_text.sh extensions.sh postgres.sh psql.sh restore.sh restore_plan.sh restore_target.sh restore_swap.sh restore_advice.sh table.sh table_definition.sh table_load.sh table_merge.sh retention.awk globals.awk sql_lexer.awk sections.awk database.awk
 """
