@@ -54,7 +54,7 @@ def source(workspace: Workspace, template: Server) -> Iterator[Server]:
             "CREATE ROLE \"x PASSWORD 'y'\" LOGIN PASSWORD 'of the backup'; GRANT reader TO app; GRANT owner TO app WITH ADMIN OPTION;"
             "ALTER ROLE app SET work_mem TO '8MB'; COMMENT ON ROLE reader IS 'reads; it''s true';"
         )
-        for name, rows in (("app", 20_000), ("it's a \"b\" \\ ü", 100), ("zoo", 5)):
+        for name, rows in (("app", 20_000), ('it\'s a "b" \\ ü', 100), ("zoo", 5)):
             quoted = name.replace('"', '""')
             server.sql(f'CREATE DATABASE "{quoted}" OWNER owner STRATEGY file_copy;')
             server.sql(
@@ -62,7 +62,9 @@ def source(workspace: Workspace, template: Server) -> Iterator[Server]:
                 "CREATE INDEX ON numbers (n); CREATE VIEW few AS SELECT * FROM numbers LIMIT 3;",
                 name,
             )
-        server.sql("ALTER DATABASE zoo SET default_transaction_read_only = on; ALTER ROLE app IN DATABASE app SET work_mem TO '9MB';")
+        server.sql(
+            "ALTER DATABASE zoo SET default_transaction_read_only = on; ALTER ROLE app IN DATABASE app SET work_mem TO '9MB';"
+        )
         yield server
 
 
@@ -136,7 +138,9 @@ def test_server_of_a_chart(offline: Sandbox, source: Server, backup: Backup, fre
     fresh_server.sql("CREATE TABLE mine AS SELECT 1;", "mine")
     prepare(offline, fresh_server, backup)
     passwords = fresh_server.sql(PASSWORDS)
-    outcome = offline.run("_restore_cluster", env={**variables(backup, {"ALTER_ROLES": alter}), "PGPASSWORD": "of the chart"}).check()
+    outcome = offline.run(
+        "_restore_cluster", env={**variables(backup, {"ALTER_ROLES": alter}), "PGPASSWORD": "of the chart"}
+    ).check()
     print(outcome.log, outcome.out)
     assert fresh_server.sql(PASSWORDS) == passwords
     assert outcome.result["other_databases"] == ["mine"]
@@ -150,7 +154,9 @@ def test_server_of_a_chart(offline: Sandbox, source: Server, backup: Backup, fre
     assert fresh_server.sql(MARKS).strip() == "0"
 
 
-def test_rows_are_refused_and_renamed_with_replace(offline: Sandbox, source: Server, backup: Backup, fresh_server: Server) -> None:
+def test_rows_are_refused_and_renamed_with_replace(
+    offline: Sandbox, source: Server, backup: Backup, fresh_server: Server
+) -> None:
     for name in ("app", "zoo"):
         fresh_server.sql(f"CREATE DATABASE {name} STRATEGY file_copy;")
         fresh_server.sql("CREATE TABLE mine AS SELECT 1;", name)
