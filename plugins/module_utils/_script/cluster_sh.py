@@ -9,7 +9,7 @@ TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
 # `backup.sh _restore_cluster`: restores everything in a backup into a server that may have roles and databases already.
-# Roles come first, in one transaction. Then each database is restored as by `_restore`, several side by side: a database
+# The roles are restored first, in one transaction. Then each database is restored as by `_restore`, several side by side: a database
 # gets its name only when every table has the rows of the backup. Called again after a failure, it continues: databases that
 # are restored have a mark (RESTORED_SETTING), which the last step removes.
 #
