@@ -51,9 +51,7 @@ def restore_cluster(sandbox: Sandbox, backup: Backup, **options: str) -> Outcome
     return sandbox.run("_restore_cluster", env={f"RESTORE_{name}": text for name, text in variables.items()})
 
 
-def test_everything_into_a_new_server(
-    offline: Sandbox, live: Live, template: Server, workspace: Workspace
-) -> None:
+def test_everything_into_a_new_server(offline: Sandbox, live: Live, template: Server, workspace: Workspace) -> None:
     backup = as_of_run(live.backup)
     with template.clone(workspace.directory("new-cluster", mode=0o777)) as new:
         prepare(offline, new, backup)
