@@ -11,8 +11,8 @@ module: restore_cluster
 short_description: Restore everything in a backup into the live server
 version_added: 1.1.0
 description:
-  - Restores the roles and all databases of a backup on the volume into the server of the installation. The server may be
-    new. It may also have roles and databases that a chart or an operator has created.
+  - Restores the roles and all databases of a backup on the volume into the server of the installation. The server may
+    be new. It may also have roles and databases that a chart or an operator has created.
   - Everything that prevents the restore is found before anything is changed, and reported together, such as a database
     that exists and has objects, or a tablespace that is missing.
   - A role that exists is kept, with its password. Other roles are created, with their passwords from the backup.
@@ -67,24 +67,11 @@ options:
     description:
       - How long the complete restore may take.
     type: str
-    default: 6h
-  restore_user:
-    description:
-      - The user of the server to connect as. By default, the one for restores that the CronJob records, else that of
-        the backups.
-    type: str
-  restore_secret_name:
-    description:
-      - The Secret with the password of O(restore_user), in the namespace of the CronJob. The default is as for
-        O(restore_user).
-    type: str
-  restore_secret_key:
-    description:
-      - The key of the password in the Secret. The default is as for O(restore_user).
-    type: str
+    default: 12h
 extends_documentation_fragment:
   - homelab.postgres_backup.attributes
   - homelab.postgres_backup.cluster
+  - homelab.postgres_backup.restore_server
   - kubernetes.core.k8s_auth_options
 attributes:
   check_mode:
@@ -131,8 +118,8 @@ databases:
       description: The name.
       type: str
     state:
-      description: V(restored). V(present), if an earlier restore of this backup that was interrupted has restored it, or
-        if the backup holds nothing in C(postgres) or C(template1). V(failed). V(not_restored). In check mode,
+      description: V(restored); V(present), if an earlier restore of this backup that was interrupted has restored it,
+        or if the backup holds nothing in C(postgres) or C(template1); V(failed); V(not_restored). In check mode,
         V(would_be_restored).
       type: str
     replaced:
@@ -221,16 +208,22 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.restore_run import run_restore
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.restore_run import (
+    ALL_DATABASES,
+    run_restore,
+)
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.cluster_plan import (
     ClusterRequest,
     plan_cluster,
 )
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.credentials import restore_credentials
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_outcome import (
     RESTORE,
     JobEnd,
     outcome_of,
+)
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.restore_server import (
+    RESTORE_SERVER_ARGUMENTS,
+    restore_server,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._script.restore_cluster import FILES
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
@@ -250,16 +243,10 @@ ARGUMENTS = {
     "terminate_connections": {"type": "bool", "default": False},
     "connections_timeout": {"type": "str", "default": "30s"},
     "analyze": {"type": "bool", "default": True},
-    "timeout": {"type": "str", "default": "6h"},
-    "restore_user": {"type": "str"},
-    # The names are not secret.
-    "restore_secret_name": {"type": "str", "no_log": False},
-    "restore_secret_key": {"type": "str", "no_log": False},
+    "timeout": {"type": "str", "default": "12h"},
+    **RESTORE_SERVER_ARGUMENTS,
 }
-CREDENTIALS = ("user", "secret_name", "secret_key")
 CLUSTER_OPTIONS = ("backup", "sha256", "replace", "alter_roles", "terminate_connections", "analyze")
-# In messages about a second restore; no database has such a name.
-EVERYTHING = "all databases"
 LISTS = (
     "databases",
     "created_roles",
@@ -293,10 +280,10 @@ def restore_cluster(module: AnsibleModule, connection: Connection) -> dict[str, 
         command="_restore_cluster",
         files=FILES,
         directory=parameters["directory"],
-        target=None if module.check_mode else EVERYTHING,
+        target=None if module.check_mode else ALL_DATABASES,
         timeout_seconds=timeout,
         startup_seconds=limits.startup_seconds,
-        credentials=restore_credentials(cronjob, {name: parameters[f"restore_{name}"] for name in CREDENTIALS}),
+        server=restore_server(cronjob, parameters),
     )
     return to_result(module, end)
 

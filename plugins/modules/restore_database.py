@@ -104,26 +104,10 @@ options:
         restore fails.
     type: str
     version_added: 1.1.0
-  restore_user:
-    description:
-      - The user of the server to connect as. By default, the one for restores that the CronJob records, else that of
-        the backups.
-    type: str
-    version_added: 1.1.0
-  restore_secret_name:
-    description:
-      - The Secret with the password of O(restore_user), in the namespace of the CronJob. The default is as for
-        O(restore_user).
-    type: str
-    version_added: 1.1.0
-  restore_secret_key:
-    description:
-      - The key of the password in the Secret. The default is as for O(restore_user).
-    type: str
-    version_added: 1.1.0
 extends_documentation_fragment:
   - homelab.postgres_backup.attributes
   - homelab.postgres_backup.cluster
+  - homelab.postgres_backup.restore_server
   - kubernetes.core.k8s_auth_options
 attributes:
   check_mode:
@@ -284,7 +268,6 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.restore_run import run_restore
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.credentials import restore_credentials
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_outcome import (
     RESTORE,
     JobEnd,
@@ -295,6 +278,10 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.rest
     RestoreRequest,
     database_lists,
     plan_restore,
+)
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.restore_server import (
+    RESTORE_SERVER_ARGUMENTS,
+    restore_server,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
     run_module,
@@ -319,12 +306,8 @@ ARGUMENTS = {
     "search_path": {"type": "str"},
     "before_sql": {"type": "str"},
     "after_sql": {"type": "str"},
-    "restore_user": {"type": "str"},
-    # The names are not secret.
-    "restore_secret_name": {"type": "str", "no_log": False},
-    "restore_secret_key": {"type": "str", "no_log": False},
+    **RESTORE_SERVER_ARGUMENTS,
 }
-CREDENTIALS = ("user", "secret_name", "secret_key")
 RESTORE_OPTIONS = (
     "backup",
     "sha256",
@@ -361,7 +344,7 @@ def restore(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
         target=None if module.check_mode else plan.target,
         timeout_seconds=timeout,
         startup_seconds=limits.startup_seconds,
-        credentials=restore_credentials(cronjob, {name: parameters[f"restore_{name}"] for name in CREDENTIALS}),
+        server=restore_server(cronjob, parameters),
     )
     return to_result(module, plan, end)
 

@@ -78,23 +78,10 @@ options:
     description:
       - As for M(homelab.postgres_backup.restore_database), while the definitions of the tables are restored.
     type: str
-  restore_user:
-    description:
-      - The user of the server to connect as. By default, the one for restores that the CronJob records, else that of
-        the backups.
-    type: str
-  restore_secret_name:
-    description:
-      - The Secret with the password of O(restore_user), in the namespace of the CronJob. The default is as for
-        O(restore_user).
-    type: str
-  restore_secret_key:
-    description:
-      - The key of the password in the Secret. The default is as for O(restore_user).
-    type: str
 extends_documentation_fragment:
   - homelab.postgres_backup.attributes
   - homelab.postgres_backup.cluster
+  - homelab.postgres_backup.restore_server
   - kubernetes.core.k8s_auth_options
 attributes:
   check_mode:
@@ -245,11 +232,14 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.restore_run import run_restore
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.credentials import restore_credentials
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_outcome import (
     RESTORE,
     JobEnd,
     outcome_of,
+)
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.restore_server import (
+    RESTORE_SERVER_ARGUMENTS,
+    restore_server,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.table_plan import (
     MERGES,
@@ -278,12 +268,8 @@ ARGUMENTS = {
     "keys": {"type": "int", "default": 0, "no_log": False},
     "timeout": {"type": "str", "default": "6h"},
     "search_path": {"type": "str"},
-    "restore_user": {"type": "str"},
-    # The names are not secret.
-    "restore_secret_name": {"type": "str", "no_log": False},
-    "restore_secret_key": {"type": "str", "no_log": False},
+    **RESTORE_SERVER_ARGUMENTS,
 }
-CREDENTIALS = ("user", "secret_name", "secret_key")
 TABLE_OPTIONS = ("database", "tables", "backup", "sha256", "target", "merge", "keys", "search_path")
 
 
@@ -311,7 +297,7 @@ def restore_tables(module: AnsibleModule, connection: Connection) -> dict[str, A
         target=plan.target,
         timeout_seconds=timeout,
         startup_seconds=limits.startup_seconds,
-        credentials=restore_credentials(cronjob, {name: parameters[f"restore_{name}"] for name in CREDENTIALS}),
+        server=restore_server(cronjob, parameters),
     )
     return to_result(module, plan, end)
 

@@ -72,6 +72,9 @@ BECOMES: dict[str, dict[str, tuple[str, str, Any]]] = {
         "postgres_backup_restore_search_path": ("restore_database", "search_path", None),
         "postgres_backup_restore_before_sql": ("restore_database", "before_sql", None),
         "postgres_backup_restore_after_sql": ("restore_database", "after_sql", None),
+        "postgres_backup_restore_host": ("restore_database", "restore_host", None),
+        "postgres_backup_restore_port": ("restore_database", "restore_port", None),
+        "postgres_backup_restore_sslmode": ("restore_database", "restore_sslmode", None),
     },
     "restore_table": {
         "postgres_backup_restore_database": ("restore_table", "database", None),
@@ -104,7 +107,7 @@ def option(calls: list[Call], module: str, name: str) -> Any:
 
 
 def value(text: str) -> Any:
-    return BOOLEANS.get(text, text)
+    return BOOLEANS.get(text, int(text) if text.isdecimal() else text)
 
 
 def changing(calls: list[Call]) -> set[str]:
