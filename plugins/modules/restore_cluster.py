@@ -36,6 +36,12 @@ options:
       - The sha256 of the backup, together with O(backup). By default, that of the checksum file. Nothing is restored
         if the file has another one.
     type: str
+  src:
+    description:
+      - A local backup, instead of O(backup). It is uploaded to the volume unless it is there, as
+        M(homelab.postgres_backup.backup_upload) does with C(rename=true), and its sha256 is compared.
+      - In check mode, it must be on the volume already.
+    type: path
   replace:
     description:
       - Whether to replace databases that have objects. They are renamed to C(<name>_before_restore_<time>), never
@@ -212,6 +218,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.r
     ALL_DATABASES,
     run_restore,
 )
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.volume_upload import backup_on_volume
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.cluster_plan import (
     ClusterRequest,
     plan_cluster,
@@ -238,6 +245,7 @@ if TYPE_CHECKING:
 ARGUMENTS = {
     "backup": {"type": "str"},
     "sha256": {"type": "str"},
+    "src": {"type": "path"},
     "replace": {"type": "bool", "default": False},
     "alter_roles": {"type": "bool", "default": False},
     "terminate_connections": {"type": "bool", "default": False},
@@ -263,16 +271,20 @@ def restore_cluster(module: AnsibleModule, connection: Connection) -> dict[str, 
     """The module's result; with `failed` if the restore failed."""
     parameters = module.params
     timeout, limits = seconds(parameters, "timeout"), start_limits(parameters)
+    cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
+    server = restore_server(cronjob, parameters)
+    options = {name: parameters[name] for name in CLUSTER_OPTIONS}
+    if parameters["src"] is not None:
+        options["backup"], options["sha256"] = backup_on_volume(module, connection, cronjob, parameters["src"])
     variables = plan_cluster(
         ClusterRequest(
-            **{name: parameters[name] for name in CLUSTER_OPTIONS},
+            **options,
             token=secrets.token_hex(4),
             now=datetime.now(timezone.utc),
             wait_seconds=int(seconds(parameters, "connections_timeout")),
             check=module.check_mode,
         )
     )
-    cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
     end = run_restore(
         connection,
         cronjob,
@@ -283,7 +295,7 @@ def restore_cluster(module: AnsibleModule, connection: Connection) -> dict[str, 
         target=None if module.check_mode else ALL_DATABASES,
         timeout_seconds=timeout,
         startup_seconds=limits.startup_seconds,
-        server=restore_server(cronjob, parameters),
+        server=server,
     )
     return to_result(module, end)
 
@@ -309,7 +321,7 @@ def to_result(module: AnsibleModule, end: JobEnd) -> dict[str, Any]:
 
 
 def main() -> None:
-    run_module(ARGUMENTS, restore_cluster)
+    run_module(ARGUMENTS, restore_cluster, mutually_exclusive=[("src", "backup"), ("src", "sha256")])
 
 
 if __name__ == "__main__":
