@@ -13,6 +13,6 @@ run: output.sh configuration.sh process.sh volume.sh volume_commands.sh history.
 drill: output.sh configuration.sh process.sh volume.sh backup_text.sh database_text.sh extensions.sh postgres.sh psql.sh drill.sh drill_server.sh drill_extensions.sh drill_restore.sh drill_parts.sh drill_errors.sh table_rows.sh drill_count.sh collations.sh upgrade_facts.sh restore_advice.sh retention.awk globals.awk sql_lexer.awk sections.awk database.awk
 _drill_prepare: output.sh configuration.sh process.sh volume.sh drill.sh
 _drill_record: output.sh configuration.sh process.sh volume.sh history.sh drill.sh
-_restore: output.sh configuration.sh process.sh volume.sh backup_text.sh database_text.sh extensions.sh postgres.sh psql.sh restore.sh restore_plan.sh restore_target.sh table_rows.sh restore_rows.sh restore_swap.sh restore_advice.sh retention.awk globals.awk sql_lexer.awk sections.awk database.awk
+_restore: output.sh configuration.sh process.sh volume.sh backup_text.sh database_text.sh extensions.sh postgres.sh psql.sh restore.sh restore_plan.sh restore_transform.sh restore_target.sh table_rows.sh restore_rows.sh restore_swap.sh restore_advice.sh retention.awk globals.awk sql_lexer.awk sections.awk database.awk
 _backup_user: output.sh configuration.sh process.sh volume.sh postgres.sh psql.sh backup_user.sh
 """
