@@ -665,7 +665,7 @@ FAULTS: dict[str, Fault] = {
                 "tests/cluster/modules/test_fetch_interrupted.py::test_two_fetches_at_once",
                 "tests/unit/plugins/module_utils/_fetch/test_transfer.py::test_many_fetches_to_one_file",
             ),
-            "upload": Cell("the second fails", "TODO-two-uploads"),
+            "upload": Cell("works", "Both write the same bytes; the one that ends later finds the backup in place."),
             "verify": Cell("works", "Only reads."),
             "drill": own("works", "Each uses a separate temporary server.", _RESTORED),
             "restore": own(
@@ -674,8 +674,8 @@ FAULTS: dict[str, Fault] = {
                 _RESTORED,
                 "tests/cluster/modules/test_restore.py::test_second_restore_to_the_same_name_is_refused",
             ),
-            "table": Cell("works", "TODO-two-tables"),
-            "cluster": Cell("the second fails", "TODO-two-clusters"),
+            "table": Cell("the second fails", "Like restore: one at a time for a database."),
+            "cluster": Cell("the second fails", "Reports which Job is running; so does any other restore into that server."),
         },
     ),
     "seven bad nights": Fault(
