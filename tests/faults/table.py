@@ -675,7 +675,7 @@ FAULTS: dict[str, Fault] = {
                 "tests/cluster/modules/test_restore.py::test_second_restore_to_the_same_name_is_refused",
             ),
             "table": Cell("the second fails", "Like restore: one at a time for a database."),
-            "cluster": Cell("the second fails", "Reports which Job is running; so does any other restore into that server."),
+            "cluster": Cell("the second fails", "Reports which Job runs; so does any other restore into that server."),
         },
     ),
     "seven bad nights": Fault(
