@@ -166,6 +166,18 @@ class ChangedError(FetchError):
     """The backup is not, or no longer, what the volume's listing describes."""
 
 
+class SourceError(BackupError):
+    """The local file of an upload cannot be read, or is not the backup that it should be."""
+
+    check = "src"
+
+
+class UploadError(BackupError):
+    """A backup could not be uploaded."""
+
+    check = "upload"
+
+
 class DamagedError(FetchError):
     """The backup was received as it is on the volume, and is damaged; `partial` has what could be read of it."""
 
@@ -184,6 +196,12 @@ class ClusterError(BackupError):
 
 class NotFoundError(ClusterError):
     """The object does not exist."""
+
+
+class NotInstalledError(NotFoundError):
+    """The CronJob of the installation does not exist; playbooks/disaster.yml then runs the role."""
+
+    check = "installation"
 
 
 class ForbiddenError(ClusterError):

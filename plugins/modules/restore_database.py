@@ -41,6 +41,13 @@ options:
         M(homelab.postgres_backup.backup_verify), together with O(backup). By default, that of the checksum file.
       - It is a stronger proof, because the checksum file is on the same volume.
     type: str
+  src:
+    description:
+      - A local backup, instead of O(backup). It is uploaded to the volume unless it is there, as
+        M(homelab.postgres_backup.backup_upload) does with C(rename=true), and its sha256 is compared.
+      - In check mode, it must be on the volume already.
+    type: path
+    version_added: 1.1.0
   contents:
     description:
       - The contents of the backup, as returned by M(homelab.postgres_backup.backup_fetch) with C(verify=true) or by
@@ -104,26 +111,10 @@ options:
         restore fails.
     type: str
     version_added: 1.1.0
-  restore_user:
-    description:
-      - The user of the server to connect as. By default, the one for restores that the CronJob records, else that of
-        the backups.
-    type: str
-    version_added: 1.1.0
-  restore_secret_name:
-    description:
-      - The Secret with the password of O(restore_user), in the namespace of the CronJob. The default is as for
-        O(restore_user).
-    type: str
-    version_added: 1.1.0
-  restore_secret_key:
-    description:
-      - The key of the password in the Secret. The default is as for O(restore_user).
-    type: str
-    version_added: 1.1.0
 extends_documentation_fragment:
   - homelab.postgres_backup.attributes
   - homelab.postgres_backup.cluster
+  - homelab.postgres_backup.restore_server
   - kubernetes.core.k8s_auth_options
 attributes:
   check_mode:
@@ -137,6 +128,7 @@ attributes:
     details: A second restore fails, or with O(replace) is done again.
 seealso:
   - module: homelab.postgres_backup.backup_fetch
+  - module: homelab.postgres_backup.backup_upload
 author:
   - The homelab.postgres_backup developers (@homelab)
 """
@@ -284,7 +276,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.restore_run import run_restore
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.credentials import restore_credentials
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.volume_upload import backup_on_volume
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_outcome import (
     RESTORE,
     JobEnd,
@@ -295,6 +287,10 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.rest
     RestoreRequest,
     database_lists,
     plan_restore,
+)
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.restore_server import (
+    RESTORE_SERVER_ARGUMENTS,
+    restore_server,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
     run_module,
@@ -309,6 +305,7 @@ ARGUMENTS = {
     "database": {"type": "str", "required": True},
     "backup": {"type": "str"},
     "sha256": {"type": "str"},
+    "src": {"type": "path"},
     "contents": {"type": "dict"},
     "new_name": {"type": "str"},
     "replace": {"type": "bool", "default": False},
@@ -319,12 +316,10 @@ ARGUMENTS = {
     "search_path": {"type": "str"},
     "before_sql": {"type": "str"},
     "after_sql": {"type": "str"},
-    "restore_user": {"type": "str"},
-    # The names are not secret.
-    "restore_secret_name": {"type": "str", "no_log": False},
-    "restore_secret_key": {"type": "str", "no_log": False},
+    "transform_sql": {"type": "str"},
+    "assert_sql": {"type": "str"},
+    **RESTORE_SERVER_ARGUMENTS,
 }
-CREDENTIALS = ("user", "secret_name", "secret_key")
 RESTORE_OPTIONS = (
     "backup",
     "sha256",
@@ -337,6 +332,8 @@ RESTORE_OPTIONS = (
     "search_path",
     "before_sql",
     "after_sql",
+    "transform_sql",
+    "assert_sql",
 )
 
 
@@ -344,15 +341,19 @@ def restore(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     """The module's result; with `failed` if the restore failed."""
     parameters = module.params
     timeout, limits = seconds(parameters, "timeout"), start_limits(parameters)
+    cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
+    server = restore_server(cronjob, parameters)
+    options = {name: parameters[name] for name in RESTORE_OPTIONS}
+    if parameters["src"] is not None:
+        options["backup"], options["sha256"] = backup_on_volume(module, connection, cronjob, parameters["src"])
     request = RestoreRequest(
-        **{name: parameters[name] for name in RESTORE_OPTIONS},
+        **options,
         token=secrets.token_hex(4),
         now=datetime.now(timezone.utc),
         wait_seconds=int(seconds(parameters, "connections_timeout")),
         check=module.check_mode,
     )
     plan = plan_restore(request)
-    cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
     end = run_restore(
         connection,
         cronjob,
@@ -361,7 +362,7 @@ def restore(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
         target=None if module.check_mode else plan.target,
         timeout_seconds=timeout,
         startup_seconds=limits.startup_seconds,
-        credentials=restore_credentials(cronjob, {name: parameters[f"restore_{name}"] for name in CREDENTIALS}),
+        server=server,
     )
     return to_result(module, plan, end)
 
@@ -398,7 +399,7 @@ def to_result(module: AnsibleModule, plan: RestorePlan, end: JobEnd) -> dict[str
 
 
 def main() -> None:
-    run_module(ARGUMENTS, restore)
+    run_module(ARGUMENTS, restore, mutually_exclusive=[("src", "backup"), ("src", "sha256")])
 
 
 if __name__ == "__main__":

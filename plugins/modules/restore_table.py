@@ -36,6 +36,12 @@ options:
       - The sha256 of the backup, together with O(backup). By default, that of the checksum file. Nothing is restored
         if the file has another one.
     type: str
+  src:
+    description:
+      - A local backup, instead of O(backup). It is uploaded to the volume unless it is there, as
+        M(homelab.postgres_backup.backup_upload) does with C(rename=true), and its sha256 is compared.
+      - In check mode, it must be on the volume already.
+    type: path
   database:
     description:
       - The name of the database in the backup.
@@ -78,23 +84,10 @@ options:
     description:
       - As for M(homelab.postgres_backup.restore_database), while the definitions of the tables are restored.
     type: str
-  restore_user:
-    description:
-      - The user of the server to connect as. By default, the one for restores that the CronJob records, else that of
-        the backups.
-    type: str
-  restore_secret_name:
-    description:
-      - The Secret with the password of O(restore_user), in the namespace of the CronJob. The default is as for
-        O(restore_user).
-    type: str
-  restore_secret_key:
-    description:
-      - The key of the password in the Secret. The default is as for O(restore_user).
-    type: str
 extends_documentation_fragment:
   - homelab.postgres_backup.attributes
   - homelab.postgres_backup.cluster
+  - homelab.postgres_backup.restore_server
   - kubernetes.core.k8s_auth_options
 attributes:
   check_mode:
@@ -245,11 +238,15 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.restore_run import run_restore
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.credentials import restore_credentials
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.volume_upload import backup_on_volume
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_outcome import (
     RESTORE,
     JobEnd,
     outcome_of,
+)
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.restore_server import (
+    RESTORE_SERVER_ARGUMENTS,
+    restore_server,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.table_plan import (
     MERGES,
@@ -272,18 +269,15 @@ ARGUMENTS = {
     "tables": {"type": "list", "elements": "str", "required": True},
     "backup": {"type": "str"},
     "sha256": {"type": "str"},
+    "src": {"type": "path"},
     "target": {"type": "str"},
     "merge": {"type": "str", "choices": list(MERGES)},
     # The number is not secret.
     "keys": {"type": "int", "default": 0, "no_log": False},
     "timeout": {"type": "str", "default": "6h"},
     "search_path": {"type": "str"},
-    "restore_user": {"type": "str"},
-    # The names are not secret.
-    "restore_secret_name": {"type": "str", "no_log": False},
-    "restore_secret_key": {"type": "str", "no_log": False},
+    **RESTORE_SERVER_ARGUMENTS,
 }
-CREDENTIALS = ("user", "secret_name", "secret_key")
 TABLE_OPTIONS = ("database", "tables", "backup", "sha256", "target", "merge", "keys", "search_path")
 
 
@@ -291,15 +285,19 @@ def restore_tables(module: AnsibleModule, connection: Connection) -> dict[str, A
     """The module's result; with `failed` if the restore failed."""
     parameters = module.params
     timeout, limits = seconds(parameters, "timeout"), start_limits(parameters)
+    cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
+    server = restore_server(cronjob, parameters)
+    options = {name: parameters[name] for name in TABLE_OPTIONS}
+    if parameters["src"] is not None:
+        options["backup"], options["sha256"] = backup_on_volume(module, connection, cronjob, parameters["src"])
     plan = plan_tables(
         TableRequest(
-            **{name: parameters[name] for name in TABLE_OPTIONS},
+            **options,
             token=secrets.token_hex(4),
             now=datetime.now(timezone.utc),
             check=module.check_mode,
         )
     )
-    cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
     end = run_restore(
         connection,
         cronjob,
@@ -311,7 +309,7 @@ def restore_tables(module: AnsibleModule, connection: Connection) -> dict[str, A
         target=plan.target,
         timeout_seconds=timeout,
         startup_seconds=limits.startup_seconds,
-        credentials=restore_credentials(cronjob, {name: parameters[f"restore_{name}"] for name in CREDENTIALS}),
+        server=server,
     )
     return to_result(module, plan, end)
 
@@ -346,7 +344,7 @@ def to_result(module: AnsibleModule, plan: TablePlan, end: JobEnd) -> dict[str, 
 
 
 def main() -> None:
-    run_module(ARGUMENTS, restore_tables)
+    run_module(ARGUMENTS, restore_tables, mutually_exclusive=[("src", "backup"), ("src", "sha256")])
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import socket
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from ..errors import ClusterError, ForbiddenError, NotFoundError, UnauthenticatedError
+from ..errors import ClusterError, ForbiddenError, NotFoundError, NotInstalledError, UnauthenticatedError
 
 try:
     import urllib3
@@ -98,7 +98,7 @@ class Connection:
         try:
             return self.call(f"the CronJob '{namespace}/{name}'", _path("batch/v1", namespace, "cronjobs", name))
         except NotFoundError as error:
-            raise NotFoundError(f"{error}. {self._others(namespace)}") from error
+            raise NotInstalledError(f"{error}. {self._others(namespace)}") from error
 
     def cronjob_if_any(self, namespace: str, name: str) -> Object | None:
         """The CronJob; None where it does not exist."""

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""A command in a pod, with its standard output as a stream.
+"""A command in a pod, with its standard output and its standard input as streams.
 
 The kubernetes client makes the connection, with all its ways to authenticate, proxies and TLS settings. The frames are
 read here, from the socket: for every frame that it receives, the client copies all that it has received before.
@@ -12,16 +12,18 @@ import contextlib
 import copy
 import json
 import re
+import select
 import socket
+import ssl
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import BackupError, CommandFailedError, CommandRefusedError, LostError
-from .websocket_frames import CLOSE, PING, PONG, Control, FrameError, FrameParser
+from .websocket_frames import CLOSE, PING, PONG, Control, FrameError, FrameParser, client_frame
 
 try:
     from kubernetes.client.exceptions import ApiException
@@ -32,7 +34,7 @@ except ImportError:
 else:
     HAS_KUBERNETES = True
 
-_STDOUT, _STDERR, _STATUS = 1, 2, 3
+_STDIN, _STDOUT, _STDERR, _STATUS = 0, 1, 2, 3
 _BLOCK_BYTES = 1 << 18
 _LEAST_BYTES = 1 << 14  # a TLS record, which is what one call returns at most
 _KEPT_BYTES = 1 << 14  # of standard error and of the status
@@ -71,14 +73,30 @@ class Container:
                 raise LostError(f"'{command[0]}' printed more than {limit_bytes} bytes")
         return bytes(parts)
 
+    def send(self, command: Sequence[str], pieces: Iterable[memoryview]) -> bytes:
+        """The short output of a command to whose standard input the pieces are sent.
+
+        Its standard input is never closed: the command must know how many bytes it reads. Raises as `output` does,
+        LostError also if the command does not read for `silence_seconds`.
+        """
+        return b"".join(_Stream(self, command, may_be_silent=True, pieces=pieces).output())
+
     @property
     def shown(self) -> str:
         return f"the pod {self.namespace}/{self.pod}"
 
 
 class _Stream:
-    def __init__(self, container: Container, command: Sequence[str], may_be_silent: bool) -> None:
+    def __init__(
+        self,
+        container: Container,
+        command: Sequence[str],
+        may_be_silent: bool,
+        pieces: Iterable[memoryview] | None = None,
+    ) -> None:
         self._container = container
+        self._pieces = pieces
+        self._parser = FrameParser()
         self._command = list(command)
         self._may_be_silent = may_be_silent
         self._stderr = bytearray()
@@ -89,8 +107,12 @@ class _Stream:
         self._last_receipt = self._last_output = 0.0
 
     def output(self) -> Iterator[memoryview]:
-        websocket = _connect(self._container, self._command)
+        has_input = self._pieces is not None
+        websocket = _connect(self._container, self._command, *([True] if has_input else []))
+        self._last_receipt = self._last_output = time.monotonic()
         try:
+            if self._pieces is not None:
+                yield from self._send(websocket, self._pieces)
             yield from self._receive(websocket)
         except (FrameError, OSError, WebSocketException) as error:
             if not self._has_status:
@@ -99,11 +121,36 @@ class _Stream:
             _disconnect(websocket)
         self._raise_for_status()
 
+    def _send(self, websocket: Any, pieces: Iterable[memoryview]) -> Iterator[memoryview]:
+        """Send the pieces; yields the output that comes meanwhile. Ends early when the command does."""
+        websocket.sock.settimeout(self._container.silence_seconds)
+        for piece in pieces:
+            frame = memoryview(client_frame(_STDIN, piece))
+            while frame:
+                while self._is_readable(websocket.sock) and not self._closed:
+                    received = self._read(websocket)
+                    if not received:
+                        self._closed = True
+                        break
+                    yield from self._handle(websocket, received)
+                if self._has_status or self._closed:
+                    return
+                frame = frame[websocket.sock.send(frame) :]
+        self._last_receipt = time.monotonic()
+
+    @staticmethod
+    def _is_readable(connection: Any) -> bool:
+        if isinstance(connection, ssl.SSLSocket) and connection.pending():
+            return True
+        poll = select.poll()
+        poll.register(connection, select.POLLIN)
+        return bool(poll.poll(0))
+
     def _receive(self, websocket: Any) -> Iterator[memoryview]:
         """Standard output, until the server has closed the connection."""
-        parser = FrameParser()
-        self._last_receipt = self._last_output = time.monotonic()
-        websocket.sock.settimeout(min(_PING_SECONDS, self._container.silence_seconds))
+        websocket.sock.settimeout(
+            _GOODBYE_SECONDS if self._has_status else min(_PING_SECONDS, self._container.silence_seconds)
+        )
         while not self._closed:
             received = self._read(websocket)
             if received is None:
@@ -112,18 +159,22 @@ class _Stream:
                 if not self._has_status:
                     raise self._lost("the connection was closed before the command had ended")
                 return
-            for event in parser.feed(received):
-                if isinstance(event, Control):
-                    self._answer(websocket, event)
-                elif event.channel == _STDOUT:
-                    self._last_output = self._last_receipt
-                    yield event.data
-                elif event.channel == _STDERR:
-                    self._stderr += event.data[: _KEPT_BYTES - len(self._stderr)]
-                elif event.channel == _STATUS:
-                    self._has_status = True
-                    self._status += event.data[: _KEPT_BYTES - len(self._status)]
-                    websocket.sock.settimeout(_GOODBYE_SECONDS)
+            yield from self._handle(websocket, received)
+
+    def _handle(self, websocket: Any, received: memoryview) -> Iterator[memoryview]:
+        """The standard output in what was received."""
+        for event in self._parser.feed(received):
+            if isinstance(event, Control):
+                self._answer(websocket, event)
+            elif event.channel == _STDOUT:
+                self._last_output = self._last_receipt
+                yield event.data
+            elif event.channel == _STDERR:
+                self._stderr += event.data[: _KEPT_BYTES - len(self._stderr)]
+            elif event.channel == _STATUS:
+                self._has_status = True
+                self._status += event.data[: _KEPT_BYTES - len(self._status)]
+                websocket.sock.settimeout(_GOODBYE_SECONDS)
 
     def _read(self, websocket: Any) -> memoryview | None:
         """What the socket has received, empty at its end; None when it has received nothing for a while."""
@@ -192,14 +243,14 @@ def _exit_status(status: dict[str, Any]) -> int | None:
     return None
 
 
-def _connect(container: Container, command: list[str]) -> Any:
+def _connect(container: Container, command: list[str], stdin: bool = False) -> Any:
     """The connection after its handshake, for which the kubernetes client would wait for ever."""
     result: list[Any] = []
     abandoned = threading.Event()
 
     def connect() -> None:
         try:
-            websocket = _handshake(container, command)
+            websocket = _handshake(container, command, stdin)
         except BaseException as error:  # raised below, in the thread that asked
             result.append(error)
             return
@@ -220,7 +271,7 @@ def _connect(container: Container, command: list[str]) -> Any:
     return result[0]
 
 
-def _handshake(container: Container, command: list[str]) -> Any:
+def _handshake(container: Container, command: list[str], stdin: bool) -> Any:
     # A copy of the client: kubernetes.stream changes it for as long as the call takes.
     client = copy.copy(container.core.api_client)
     client.default_headers = {**client.default_headers, "sec-websocket-protocol": _PROTOCOL}
@@ -232,7 +283,7 @@ def _handshake(container: Container, command: list[str]) -> Any:
             container.namespace,
             container=container.name,
             command=command,
-            stdin=False,
+            stdin=stdin,
             stdout=True,
             stderr=True,
             tty=False,

@@ -7,10 +7,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 
-from .._jobs.credentials import Credentials
 from .._jobs.job_outcome import JobEnd
 from .._jobs.job_templates import job_name
 from .._jobs.pod_diagnosis import job_end
+from .._jobs.restore_server import SERVER_OF_BACKUPS, RestoreServer
 from .._jobs.volume_jobs import COMPONENT, RESTORE, VolumeWork, volume_job
 from .._script.restore import FILES
 from ..errors import ConcurrentRestoreError, InterruptedRestoreError
@@ -23,6 +23,10 @@ from .reader import node_of_volume
 GRACE_SECONDS = 90
 _PREFIX = "postgres-backup.homelab"
 _CRONJOB, _TARGET = f"{_PREFIX}/cronjob", f"{_PREFIX}/restore-target"
+# Only where it is another server than that of the backups.
+_SERVER = f"{_PREFIX}/restore-server"
+# As the target: no database has an empty name.
+ALL_DATABASES = ""
 
 
 def run_restore(
@@ -34,14 +38,14 @@ def run_restore(
     target: str | None,
     timeout_seconds: float,
     startup_seconds: float,
-    credentials: Credentials | None = None,
+    server: RestoreServer = SERVER_OF_BACKUPS,
     command: str = "_restore",
     files: Mapping[str, str] = FILES,
 ) -> JobEnd:
-    """The end of the restore's Job. Only one restore at a time may change the database `target`; None in check mode.
+    """The end of the restore's Job. Only one restore at a time may change the database `target` on the server.
 
-    `command` is that of backup.sh, and `files` are the texts of its files. `credentials` are those that it connects
-    with; None for those of the CronJob.
+    `target` is ALL_DATABASES for a restore beside which there may be no other one, and None in check mode. `command` is
+    that of backup.sh, and `files` are the texts of its files.
 
     Raises ClusterError: StuckError if the pod does not start, ConcurrentRestoreError if another restore is running, and
     InterruptedRestoreError on a signal. In these cases the Job is deleted, and its pod drops what it created. A Job
@@ -57,12 +61,16 @@ def run_restore(
         node=node_of_volume(connection, cronjob, directory),
         variables=variables,
         credentials=True,
-        sources=credentials.environment() if credentials else {},
+        sources=server.environment(),
     )
     name = job_name(owner, RESTORE, secrets.token_hex(3))
     manifest = volume_job(cronjob, name, files, work)
     if target is not None:
-        manifest["metadata"]["annotations"] = {_CRONJOB: owner, _TARGET: target}
+        manifest["metadata"]["annotations"] = {
+            _CRONJOB: owner,
+            _TARGET: target,
+            **({_SERVER: server.address} if server.address else {}),
+        }
         _refuse_second(concurrent_restores(connection, manifest), namespace, target)
     try:
         with signals_raise(), Job(connection, manifest, Deletion.UNLESS_UNREACHABLE) as job:
@@ -84,20 +92,24 @@ def run_restore(
 
 
 def concurrent_restores(connection: Connection, job: Object) -> list[Object]:
-    """The other restores of the same database that have not ended."""
+    """The other restores of the same database, or of all databases, on the same server that have not ended."""
     metadata = job["metadata"]
     return [
         other
         for other in connection.jobs(metadata["namespace"])
         if (other["metadata"].get("labels") or {}).get(COMPONENT) == RESTORE
-        and all(
-            (other["metadata"].get("annotations") or {}).get(key) == metadata["annotations"][key]
-            for key in (_CRONJOB, _TARGET)
-        )
+        and _same_target(other["metadata"].get("annotations") or {}, metadata["annotations"])
         and other["metadata"]["name"] != metadata["name"]
         and "deletionTimestamp" not in other["metadata"]
         and job_end(other) is None
     ]
+
+
+def _same_target(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    if any(one.get(key) != other.get(key) for key in (_CRONJOB, _SERVER)):
+        return False
+    targets = one.get(_TARGET), other.get(_TARGET)
+    return None not in targets and (targets[0] == targets[1] or ALL_DATABASES in targets)
 
 
 def _age(job: Object) -> tuple[str, str]:
@@ -106,7 +118,9 @@ def _age(job: Object) -> tuple[str, str]:
 
 def _refuse_second(others: list[Object], namespace: str, target: str) -> None:
     if others:
+        alone = ALL_DATABASES in (target, others[0]["metadata"]["annotations"][_TARGET])
+        restore = "another restore into this server" if alone else f"another restore to '{target}'"
         raise ConcurrentRestoreError(
-            f"another restore to '{target}' is running: expected none, found the Job "
+            f"{restore} is running: expected none, found the Job "
             f"'{namespace}/{others[0]['metadata']['name']}'. Wait for its end, or delete it"
         )

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What Kubernetes sends over a websocket, pieces of numbered channels, from the bytes of its frames (RFC 6455).
+"""What Kubernetes sends and receives over a websocket, pieces of numbered channels in frames (RFC 6455).
 
 A message's first byte names its channel (kubernetes' `channel.k8s.io` protocols). Pieces are views of the bytes that
 were fed, never copies, and a frame may be of any length: what is kept between two calls is less than 200 bytes.
@@ -8,11 +8,14 @@ were fed, never copies, and a frame may be of any length: what is kept between t
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from typing import Union
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 _CONTROL_BYTES = 125
+_LENGTH_16, _LENGTH_64, _LARGEST_16 = 126, 127, 0xFFFF
+_NO_MASK = bytes(4)
 _FIN, _RESERVED, _OPCODE, _MASKED, _LENGTH = 0x80, 0x70, 0x0F, 0x80, 0x7F
 
 
@@ -136,3 +139,19 @@ def _header_bytes(header: bytearray) -> int:
     length = header[1] & _LENGTH
     # A masked frame is refused before its mask is read.
     return {126: 4, 127: 10}.get(length, 2)
+
+
+def client_frame(channel: int, data: bytes | memoryview) -> bytes:
+    """A final binary frame with a piece of a channel, as a client sends it.
+
+    Its mask is zero, which leaves the data as it is: Python would take longer for the mask than the network for the
+    data. A mask is for content that a stranger chooses and that proxies can read (RFC 6455, section 10.3), not for TLS.
+    """
+    length = len(data) + 1
+    if length < _LENGTH_16:
+        header = struct.pack("!BB", _FIN | BINARY, _MASKED | length)
+    elif length <= _LARGEST_16:
+        header = struct.pack("!BBH", _FIN | BINARY, _MASKED | _LENGTH_16, length)
+    else:
+        header = struct.pack("!BBQ", _FIN | BINARY, _MASKED | _LENGTH_64, length)
+    return b"".join((header, _NO_MASK, bytes([channel]), data))

@@ -18,11 +18,12 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Callable, Protocol, TypeVar
+from typing import Any, Callable, Protocol
 
 from .._verify.verification import read_backup
 from ..errors import ChangedError, DamagedError, DestinationError, FetchError, LostError
 from ..findings import Failure
+from .attempts import Attempts, RetryPolicy
 from .destination import (
     Destination,
     checksum_file_matches,
@@ -40,7 +41,6 @@ _QUEUED = 8
 _VECTORS = 512  # of one writev: at least 1,024 are allowed everywhere (POSIX: IOV_MAX is 16 at least; Linux: 1,024)
 _FLUSH_BYTES = 1 << 25
 _READ_BYTES = 1 << 20
-_T = TypeVar("_T")
 
 
 class Source(Protocol):
@@ -63,18 +63,6 @@ class RemoteFile:
     name: str
     size_bytes: int
     sha256: str | None
-
-
-@dataclass(frozen=True)
-class RetryPolicy:
-    """How often to retry: `retries` times in a row without receiving data, with growing pauses, until `deadline`."""
-
-    retries: int = 6
-    pause_seconds: float = 1.0
-    longest_pause_seconds: float = 30.0
-    deadline: float | None = None  # of `clock`
-    clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
 
 
 @dataclass(frozen=True)
@@ -101,7 +89,7 @@ def transfer(
 
     Raises FetchError and DestinationError. Only after a LostError, the partial file is kept for the next fetch.
     """
-    attempts = _Attempts(retry_policy)
+    attempts = Attempts(retry_policy)
     with open_partial(destination) as descriptor:
         try:
             return _Transfer(source, remote, destination, mode, attempts, descriptor).run(reads_contents)
@@ -131,7 +119,7 @@ def read_through(source: Source, remote: RemoteFile, retry_policy: RetryPolicy) 
         with local_errors(directory):
             stream = stack.enter_context(tempfile.TemporaryFile(buffering=0, dir=directory))
         try:
-            work = _Transfer(source, remote, destination, 0, _Attempts(retry_policy), stream.fileno(), keeps=False)
+            work = _Transfer(source, remote, destination, 0, Attempts(retry_policy), stream.fileno(), keeps=False)
             return work.run(reads_contents=True)
         except DestinationError as error:
             if not is_full(error):
@@ -159,7 +147,7 @@ def matching_local_sha256(
     if size != remote.size_bytes:
         return None
     local = hash_file(destination.path)
-    expected = remote.sha256 or _Attempts(retry_policy).retry(source.sha256)
+    expected = remote.sha256 or Attempts(retry_policy).retry(source.sha256)
     return local if local == expected else None
 
 
@@ -216,48 +204,13 @@ def _hash_of(descriptor: int) -> hashlib._Hash:
         offset += len(data)
 
 
-class _Attempts:
-    """Counts the attempts that failed, and waits before the next one."""
-
-    def __init__(self, retry_policy: RetryPolicy) -> None:
-        self.interruptions = 0
-        self._retry_policy = retry_policy
-        self._fruitless = 0
-
-    def require_time(self) -> None:
-        """Raises LostError after the deadline."""
-        if self._retry_policy.deadline is not None and self._retry_policy.clock() > self._retry_policy.deadline:
-            raise LostError("the time allowed for fetching is over. Allow more time if the connection is slow")
-
-    def wait_or_give_up(self, error: LostError, has_progressed: bool) -> None:
-        """Wait before another attempt, or raise LostError with the reason why there is none."""
-        retry_policy = self._retry_policy
-        self.interruptions += 1
-        self._fruitless = 1 if has_progressed else self._fruitless + 1
-        if self._fruitless > retry_policy.retries:
-            raise LostError(f"{error}; tried {self._fruitless} times without receiving data") from error
-        pause = min(retry_policy.pause_seconds * 2 ** (self._fruitless - 1), retry_policy.longest_pause_seconds)
-        if retry_policy.deadline is not None and retry_policy.clock() + pause > retry_policy.deadline:
-            raise LostError(f"{error}; no time is left for another attempt") from error
-        retry_policy.sleep(pause)
-
-    def retry(self, request: Callable[[], _T]) -> _T:
-        """The result of `request`, which is repeated while it raises LostError."""
-        while True:
-            self.require_time()
-            try:
-                return request()
-            except LostError as error:
-                self.wait_or_give_up(error, False)
-
-
 @dataclass
 class _Transfer:
     source: Source
     remote: RemoteFile
     destination: Destination
     mode: int
-    attempts: _Attempts
+    attempts: Attempts
     descriptor: int
     began: float | None = field(default=None)
     keeps: bool = True

@@ -59,6 +59,14 @@ BECOMES: dict[str, dict[str, tuple[str, str, Any]]] = {
         "postgres_backup_user_bypass_rls": ("backup_user", "bypass_rls", True),
         "postgres_backup_user_large_objects": ("backup_user", "large_objects", True),
     },
+    "disaster": {
+        "postgres_backup_restore_backup": ("restore_cluster", "backup", None),
+        "postgres_backup_restore_replace": ("restore_cluster", "replace", False),
+        "postgres_backup_restore_alter_roles": ("restore_cluster", "alter_roles", False),
+        "postgres_backup_restore_terminate_connections": ("restore_cluster", "terminate_connections", False),
+        "postgres_backup_restore_connections_timeout": ("restore_cluster", "connections_timeout", "30s"),
+        "postgres_backup_restore_timeout": ("restore_cluster", "timeout", "6h"),
+    },
     "drill": {"postgres_backup_drill_backup": ("restore_drill", "backup", None)},
     "restore": {
         "postgres_backup_restore_database": ("restore_database", "database", None),
@@ -72,6 +80,9 @@ BECOMES: dict[str, dict[str, tuple[str, str, Any]]] = {
         "postgres_backup_restore_search_path": ("restore_database", "search_path", None),
         "postgres_backup_restore_before_sql": ("restore_database", "before_sql", None),
         "postgres_backup_restore_after_sql": ("restore_database", "after_sql", None),
+        "postgres_backup_restore_host": ("restore_database", "restore_host", None),
+        "postgres_backup_restore_port": ("restore_database", "restore_port", None),
+        "postgres_backup_restore_sslmode": ("restore_database", "restore_sslmode", None),
     },
     "restore_table": {
         "postgres_backup_restore_database": ("restore_table", "database", None),
@@ -86,6 +97,7 @@ BECOMES: dict[str, dict[str, tuple[str, str, Any]]] = {
 }
 
 
+RESTORES = {"disaster": "restore_cluster", "restore": "restore_database", "restore_table": "restore_table"}
 # A playbook does nothing without these variables.
 NEEDED = {
     "restore": {"postgres_backup_restore_database"},
@@ -104,14 +116,14 @@ def option(calls: list[Call], module: str, name: str) -> Any:
 
 
 def value(text: str) -> Any:
-    return BOOLEANS.get(text, text)
+    return BOOLEANS.get(text, int(text) if text.isdecimal() else text)
 
 
 def changing(calls: list[Call]) -> set[str]:
     return {
         call.module
         for call in calls
-        if not call.check and call.module in {"restore_database", "restore_table", "backup_prune"}
+        if not call.check and call.module in {"restore_cluster", "restore_database", "restore_table", "backup_prune"}
     }
 
 
@@ -139,8 +151,8 @@ def test_documented_call_without_a_terminal(recorded: Recorded, header: Header) 
             if name in header.variables:
                 expected = value(variables[name]) if name in variables else otherwise
                 assert option(calls, module, what) == expected, (host, name, calls)
-        if header.playbook in ("restore", "restore_table"):
-            restore = "restore_database" if header.playbook == "restore" else "restore_table"
+        if header.playbook in RESTORES:
+            restore = RESTORES[header.playbook]
             assert changing(calls) == ({restore} if "postgres_backup_restore_confirmed" in variables else set()), host
         if header.playbook == "retention":
             assert changing(calls) == ({"backup_prune"} if "postgres_backup_retention_apply" in variables else set()), (

@@ -256,3 +256,84 @@ def test_endless_handshake_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(LostError, match=r"did not respond for 0\.2 seconds"):
         read(Container(None, "data", "reader-x", "reader", 0.2))
     let_go.set()
+
+
+def unmasked(stream: bytes) -> bytes:
+    """The channel 0 of the binary frames that a client sent."""
+    parts = []
+    while stream:
+        assert (stream[0], stream[1] & 0x80) == (0x82, 0x80)
+        length, header = stream[1] & 0x7F, 2
+        if length >= 126:
+            size = 2 if length == 126 else 8
+            length, header = int.from_bytes(stream[2 : 2 + size], "big"), 2 + size
+        mask, payload = stream[header : header + 4], stream[header + 4 : header + 4 + length]
+        payload = bytes(byte ^ mask[number % 4] for number, byte in enumerate(payload))
+        assert payload[0] == 0
+        parts.append(payload[1:])
+        stream = stream[header + 4 + length :]
+    return b"".join(parts)
+
+
+@pytest.mark.parametrize("status", [SUCCESS, failure(1)])
+def test_input_is_sent_in_frames(monkeypatch: pytest.MonkeyPatch, status: bytes) -> None:
+    pieces = [b"a", b"b" * 125, b"c" * 65535, b"d" * 200_000]
+    total = sum(map(len, pieces))
+    arrived = bytearray()
+    server, client = socket.socketpair()
+
+    def read() -> None:
+        while len(arrived) < total + 4 * 5 + 2 + 4 + 4 + 10:
+            data = server.recv(65536)
+            if not data:
+                break
+            arrived.extend(data)
+        server.sendall(frame(BINARY, b"\x01ok") + frame(BINARY, b"\x03" + status) + GOODBYE)
+
+    def connect(_container: Container, _command: list[str], stdin: bool) -> Any:
+        assert stdin
+        websocket = WebSocket()
+        websocket.sock, websocket.connected = client, True
+        threading.Thread(target=read, daemon=True).start()
+        return websocket
+
+    monkeypatch.setattr(exec_stream, "_connect", connect)
+    container = Container(None, "data", "reader-x", "reader", 10)
+    if status == SUCCESS:
+        assert container.send(["cat"], map(memoryview, pieces)) == b"ok"
+    else:
+        with pytest.raises(CommandFailedError):
+            container.send(["cat"], map(memoryview, pieces))
+    assert unmasked(bytes(arrived)) == b"".join(pieces)
+    server.close()
+
+
+def test_command_that_ends_early_is_not_sent_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    server, client = socket.socketpair()
+
+    def connect(*_: Any) -> Any:
+        websocket = WebSocket()
+        websocket.sock, websocket.connected = client, True
+        server.sendall(frame(BINARY, b"\x02full") + frame(BINARY, b"\x03" + failure(1)) + GOODBYE)
+        return websocket
+
+    monkeypatch.setattr(exec_stream, "_connect", connect)
+    endless = (memoryview(bytes(1000)) for _ in iter(int, 1))
+    with pytest.raises(CommandFailedError, match="full"):
+        Container(None, "data", "reader-x", "reader", 10).send(["head"], endless)
+    server.close()
+
+
+def test_command_that_does_not_read_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    server, client = socket.socketpair()
+
+    def connect(*_: Any) -> Any:
+        websocket = WebSocket()
+        websocket.sock, websocket.connected = client, True
+        return websocket
+
+    monkeypatch.setattr(exec_stream, "_connect", connect)
+    endless = (memoryview(bytes(1000)) for _ in iter(int, 1))
+    with pytest.raises(LostError):
+        Container(None, "data", "reader-x", "reader", 0.2).send(["head"], endless)
+    server.close()

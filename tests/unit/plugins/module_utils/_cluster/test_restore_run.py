@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from plugins.module_utils._cluster.connection import Connection
-from plugins.module_utils._cluster.restore_run import GRACE_SECONDS, run_restore
-from plugins.module_utils.errors import ClusterError, InterruptedRestoreError, NotFoundError
+from plugins.module_utils._cluster.restore_run import ALL_DATABASES, GRACE_SECONDS, run_restore
+from plugins.module_utils._jobs.credentials import Credentials
+from plugins.module_utils._jobs.restore_server import SERVER_OF_BACKUPS, RestoreServer
+from plugins.module_utils.errors import ClusterError, ConcurrentRestoreError, InterruptedRestoreError, NotFoundError
 
 from ..cronjobs import cronjob
 
@@ -68,11 +70,11 @@ def rival(
     return {"metadata": {"creationTimestamp": created, **metadata}, "status": {"conditions": conditions}}
 
 
-def run(cluster: Any, target: str | None = "shop") -> str:
+def run(cluster: Any, target: str | None = "shop", server: RestoreServer = SERVER_OF_BACKUPS) -> str:
     connection: Connection = cluster
     end = run_restore(
         connection, cronjob(), {"RESTORE_TARGET": "shop"}, directory=None, target=target, timeout_seconds=60,
-        startup_seconds=5,
+        startup_seconds=5, server=server,
     )  # fmt: skip
     assert end.state == "Complete"
     return end.job.partition("/")[2]
@@ -97,6 +99,18 @@ def test_a_second_restore_to_the_same_database_is_refused() -> None:
     with pytest.raises(ClusterError, match=r"another restore to 'shop' is running.*data/rival"):
         run(cluster)
     assert not cluster.made
+
+
+@pytest.mark.parametrize(
+    ("running", "second"), [(ALL_DATABASES, "shop"), ("shop", ALL_DATABASES), (ALL_DATABASES,) * 2]
+)
+def test_a_restore_of_all_databases_excludes_every_other_one(running: str, second: str) -> None:
+    cluster = Cluster(rival(running))
+    with pytest.raises(ConcurrentRestoreError, match=r"another restore into this server is running.*data/rival"):
+        run(cluster, target=second)
+    assert not cluster.made
+    run(cluster, target=second, server=RestoreServer(Credentials("app", "other", "password"), "staging"))
+    run(cluster, target=None)
 
 
 def test_older_of_two_simultaneous_restores_continues() -> None:
@@ -135,3 +149,20 @@ def test_job_continues_while_the_api_server_is_away(monkeypatch: pytest.MonkeyPa
     with pytest.raises(ClusterError, match="away"):
         run(cluster)
     assert not cluster.deleted
+
+
+def test_restore_into_another_server() -> None:
+    """A restore of the same name into the server of the backups does not keep it waiting, nor the other way round."""
+    staging = RestoreServer(Credentials("u", "n", "k"), "staging")
+    cluster = Cluster(rival())
+    run(cluster, server=staging)
+    (made,) = cluster.made
+    assert made["metadata"]["annotations"]["postgres-backup.homelab/restore-server"] == "staging:5432"
+    (container,) = made["spec"]["template"]["spec"]["containers"]
+    environment = {entry["name"]: entry for entry in container["env"]}
+    assert environment["POSTGRES_BACKUP_HOST"]["value"] == "staging"
+    made["status"]["conditions"] = []
+    made["metadata"] |= {"name": "first", "creationTimestamp": "2026-11-22T01:00:00Z"}
+    with pytest.raises(ConcurrentRestoreError, match="'data/first'"):
+        run(Cluster(made), server=staging)
+    run(Cluster(made))

@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""The volume as the target of an upload: a reader's pod that has it mounted writable, and another one if it is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, repeat
+from typing import Any
+
+from .._fetch.attempts import RetryPolicy
+from .._fetch.upload import Uploaded, require_same, upload
+from .._fetch.upload_source import LocalBackup, read_source
+from .._jobs.job_templates import PREFIX, backup_mount, variables
+from .._jobs.volume_jobs import SCRATCH, ReaderRequest
+from .._volume.catalog import Backup, Catalog, parse_listing
+from .._volume.checksum_file import SUFFIX
+from .._volume.manifest import SUFFIX as MANIFEST_SUFFIX
+from ..errors import CommandFailedError, ExpectationError, LostError, UploadError
+from .connection import Connection, Object
+from .exec_stream import Container
+from .job import StartLimits
+from .reader import Reader
+from .volume_file import ReplaceableReader
+
+# Names are arguments, never part of a script's text. umask 077 until the file has its final mode.
+_SIZE = 'umask 077; test ! -L "$1" && { test -e "$1" || : > "$1"; } && stat -c %s "$1"'
+# Each attempt writes at its own position: one that was interrupted and still runs writes the same bytes.
+# dd moves the position of its output, from which head then writes; a share may report a full volume only to sync.
+_RECEIVE = '{ dd bs=1 seek="$2" count=0 conv=notrunc 2> /dev/null && head -c "$3"; } 1<> "$1" && sync "$1"'
+_HASH_ALL = 'exec < "$1" && sha256sum'
+_HASH_BEGINNING = 'exec < "$1" && head -c "$2" | sha256sum'
+_REMOVE = 'rm -f "$1"'
+_EXISTS = 'if test -e "$1" || test -L "$1"; then echo yes; else test -d "${1%/*}" && echo no; fi'
+_WRITE = 'umask 077; rm -f "$1" && head -c "$2" > "$1" && sync "$1" && test "$(stat -c %s "$1")" -eq "$2"'
+# The checksum file reserves the name, as in a run. A hard link replaces nothing.
+# $1 partial file, $2 backup, $3 whether there is a checksum file, $4 a manifest, $5 whether retention keeps it
+_PUBLISH = """
+taken() { [ -e "$1" ] || [ -L "$1" ]; }
+if taken "$2"; then echo taken; exit; fi
+case ${POSTGRES_BACKUP_FILE_MODE:-} in
+    0[67][0-7][0-7] | [67][0-7][0-7]) mode=$POSTGRES_BACKUP_FILE_MODE ;;
+    *) mode=0640 ;;
+esac
+chmod "$mode" "$1" 2> /dev/null
+checksum_file='' manifest='' keep=''
+undo() { rm -f $checksum_file $manifest $keep; }
+cd "${2%/*}" || exit 1
+partial=${1##*/} name=${2##*/}
+if [ "$3" = yes ]; then
+    chmod "$mode" "$partial.sha256" 2> /dev/null
+    if ! ln "$partial.sha256" "$name.sha256" 2> /dev/null; then
+        if taken "$name.sha256"; then
+            [ "$(cat "$name.sha256")" = "$(cat "$partial.sha256")" ] || { echo reserved; exit; }
+        else
+            mv "$partial.sha256" "$name.sha256" || exit 1
+            checksum_file=$name.sha256
+        fi
+    else
+        checksum_file=$name.sha256
+    fi
+fi
+# What is left of a deleted backup of that name.
+rm -f "$name.json" "$name.damaged" 2> /dev/null
+if [ "$4" = yes ]; then
+    chmod "$mode" "$partial.json" 2> /dev/null
+    mv "$partial.json" "$name.json" || { undo; exit 1; }
+    manifest=$name.json
+fi
+if [ "$5" = yes ] && ! taken "$name.keep"; then
+    : > "$name.keep" || { undo; exit 1; }
+    keep=$name.keep
+fi
+if ! ln "$partial" "$name" 2> /dev/null; then
+    if taken "$name"; then undo; echo taken; exit; fi
+    mv "$partial" "$name" || { undo; exit 1; }
+fi
+rm -f "$partial" "$partial.sha256" "$partial.json"
+sync . 2> /dev/null
+echo published
+"""
+_LIST = f"exec sh {SCRATCH}/script/backup.sh list"
+_LISTING_BYTES = 64 << 20
+_SHA256_DIGITS = 64
+_FULL = ("No space left", "quota exceeded", "File too large")
+# A reader that is not deleted ends after this time; an upload that takes longer continues with another one.
+_STAY_SECONDS = (600, 3600, 14400)
+
+
+class VolumeFolder:
+    """The folder of the backups on the volume, an upload.Target."""
+
+    def __init__(self, reader: ReplaceableReader) -> None:
+        self._reader = reader
+
+    def partial_size(self, partial: str) -> int:
+        return int(self._run(_SIZE, partial))
+
+    def sha256(self, name: str, length: int | None = None) -> str:
+        output = self._run(_HASH_ALL, name) if length is None else self._run(_HASH_BEGINNING, name, str(length))
+        digits = output.partition(" ")[0]
+        if len(digits) != _SHA256_DIGITS:
+            raise UploadError(f"sha256sum in the pod: expected a hash, found '{output[:200]}'")
+        return digits
+
+    def send(self, partial: str, offset: int, length: int, pieces: Iterator[memoryview]) -> None:
+        self._send(_RECEIVE, partial, str(offset), str(length), pieces=pieces)
+
+    def remove(self, partial: str) -> None:
+        for suffix in ("", SUFFIX, MANIFEST_SUFFIX):
+            self._run(_REMOVE, partial + suffix)
+
+    def exists(self, name: str) -> bool:
+        answer = self._run(_EXISTS, name)
+        if answer not in ("yes", "no"):
+            raise LostError(f"the volume did not answer whether it has {name}")
+        return answer == "yes"
+
+    def publish(self, partial: str, backup: LocalBackup, keep: bool) -> bool:
+        companions = {SUFFIX: backup.checksum_file, MANIFEST_SUFFIX: backup.manifest}
+        for suffix, content in companions.items():
+            if content is not None:
+                self._send(_WRITE, partial + suffix, str(len(content)), pieces=iter([memoryview(content)]))
+        words = ["no" if content is None else "yes" for content in (*companions.values(), keep or None)]
+        _, directory = self._reader.container()
+        answer = self._run(_PUBLISH, partial, f"{directory}/{backup.name}", *words)
+        if answer == "reserved":
+            raise UploadError(
+                f"the volume has a checksum file of another backup with the name {backup.name}: expected none, or "
+                "one with "
+                f"the sha256 {backup.sha256}. A run may be about to publish it: try again later, or check that file"
+            )
+        if answer not in ("published", "taken"):
+            raise UploadError(f"{backup.name} could not be given its name on the volume: {answer[:500]}")
+        return answer == "published"
+
+    def catalog(self) -> Catalog:
+        """The volume's listing now."""
+        return parse_listing(self._run(_LIST, "", limit_bytes=_LISTING_BYTES).splitlines())
+
+    def _place(self, name: str) -> tuple[Container, str]:
+        container, directory = self._reader.container()
+        return container, f"{directory}/{name}"
+
+    def _run(self, script: str, name: str, *arguments: str, limit_bytes: int = 1 << 20) -> str:
+        container, path = self._place(name)
+        command: Sequence[str] = ["sh", "-c", script, "sh", path, *arguments]
+        with self._errors(name):
+            return container.answer(command, limit_bytes).decode("utf-8", "replace").strip()
+
+    def _send(self, script: str, name: str, *arguments: str, pieces: Iterator[memoryview]) -> None:
+        container, path = self._place(name)
+        with self._errors(name):
+            container.send(["sh", "-c", script, "sh", path, *arguments], pieces)
+
+    @contextlib.contextmanager
+    def _errors(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except LostError:
+            self._reader.mark_suspect()
+            raise
+        except CommandFailedError as error:
+            if any(text.lower() in error.stderr.lower() for text in _FULL):
+                raise UploadError(
+                    f"the backup volume is full: {error.stderr}. What had been sent was deleted. Free some space "
+                    "on it, or "
+                    "enlarge it"
+                ) from error
+            raise UploadError(
+                f"{name} cannot be written or read on the volume: {error}. Check the volume, and who may write to it"
+            ) from error
+
+
+@dataclass(frozen=True)
+class OnVolume:
+    """The local file, what its upload did (in check mode, would do), and the backup as the volume lists it.
+
+    `listed` is None in check mode if the backup is not on the volume.
+    """
+
+    local: LocalBackup
+    uploaded: Uploaded
+    listed: Backup | None
+    warnings: tuple[str, ...]
+
+
+def installation_name(cronjob: Object, directory: str | None) -> str:
+    """With what the names of the installation's backups begin."""
+    name = variables(backup_mount(cronjob, directory).container).get(f"{PREFIX}NAME")
+    return name or cronjob["metadata"]["name"]
+
+
+def ensure_on_volume(
+    connection: Connection,
+    cronjob: Object,
+    local: LocalBackup,
+    *,
+    directory: str | None,
+    keep: bool,
+    check: bool,
+    retry_policy: RetryPolicy,
+    silence_seconds: float,
+    limits: StartLimits,
+) -> OnVolume:
+    """Upload the file unless the volume has it; in check mode, only look. Raises UploadError and ClusterError."""
+    stays = chain(_STAY_SECONDS, repeat(_STAY_SECONDS[-1]))
+
+    def new() -> Reader:
+        request = ReaderRequest(directory=directory, stay_seconds=next(stays), writes=not check)
+        return Reader(connection, cronjob, request, limits)
+
+    with ReplaceableReader(lambda: connection.core, new, silence_seconds) as reader:
+        first: Any = reader.current()
+        catalog = parse_listing(first.listing())
+        listed = catalog.named(local.name)
+        folder = VolumeFolder(reader)
+        if check:
+            if listed is not None:
+                require_same(local, listed.sha256 or folder.sha256(local.name))
+            else:
+                _require_space(catalog, local)
+            return OnVolume(local, Uploaded(listed is None), listed, local.warnings)
+        if listed is None:
+            _require_space(catalog, local)
+        uploaded = upload(folder, local, retry_policy, keep=keep)
+        if uploaded.changed:
+            listed = folder.catalog().named(local.name)
+    return OnVolume(local, uploaded, listed, (*local.warnings, *_verdict_warnings(local, listed)))
+
+
+def _require_space(catalog: Catalog, local: LocalBackup) -> None:
+    # The partial file of an interrupted upload takes some of it already, which only a full volume notices.
+    if catalog.free_bytes < local.size_bytes and catalog.size_bytes:
+        raise UploadError(
+            f"the backup volume is too full: expected {local.size_bytes} free bytes, found {catalog.free_bytes}. "
+            "Free some "
+            "space on it, or enlarge it"
+        )
+
+
+def _verdict_warnings(local: LocalBackup, listed: Backup | None) -> list[str]:
+    if listed is None:
+        return [f"{local.name} was uploaded, but the volume does not list it: check the names of its backups"]
+    warnings = []
+    if local.checksum_file is None:
+        warnings.append(
+            f"{local.name} has no checksum file: it is unchecked on the volume, and a run reads it when it is an "
+            "hour old"
+        )
+    if listed.is_future:
+        warnings.append(f"{local.name} is dated in the future: the time in its name is later than the volume's clock")
+    if listed.verdict == "delete":
+        warnings.append(
+            f"retention deletes {local.name} after the next run, because no rule keeps it "
+            f"({', '.join(listed.reasons)}). "
+            "Set keep to keep it"
+        )
+    return warnings
+
+
+def backup_on_volume(module: Any, connection: Connection, cronjob: Object, src: str) -> tuple[str, str]:
+    """The name and the sha256 of the local file `src` on the volume, to which it is uploaded unless it is there.
+
+    For restores: `module` has their options `directory`, `timeout` and `startup_timeout`. Warns through the module.
+    Raises ExpectationError in check mode if it is not on the volume, which a check must not change.
+    """
+    # Separate from this file's imports: it imports this adapter's users.
+    from ..module_support import seconds, start_limits  # noqa: PLC0415
+
+    parameters = module.params
+    local = read_source(src, installation_name(cronjob, parameters["directory"]), rename=True)
+    result = ensure_on_volume(
+        connection,
+        cronjob,
+        local,
+        directory=parameters["directory"],
+        keep=False,
+        check=module.check_mode,
+        retry_policy=RetryPolicy(deadline=time.monotonic() + seconds(parameters, "timeout")),
+        silence_seconds=60.0,
+        limits=start_limits(parameters),
+    )
+    if result.listed is None and module.check_mode:
+        raise ExpectationError(
+            "src: expected a backup that is on the volume already, since check mode uploads nothing, found "
+            f"{local.name} "
+            "only here. Upload it first (backup_upload)"
+        )
+    for warning in result.warnings:
+        module.warn(warning)
+    return local.name, local.sha256

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""An upload: the local file, interruptions, and a volume that has, changes or refuses something."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from plugins.module_utils._fetch.attempts import RetryPolicy
+from plugins.module_utils._fetch.upload import partial_name, upload
+from plugins.module_utils._fetch.upload_source import LocalBackup, read_source
+from plugins.module_utils.errors import BackupError, ChecksumFileError, LostError, SourceError, UploadError
+
+NAME = "postgres-backup-2026-11-22-020000.sql.gz"
+DATA = gzip.compress(os.urandom(300_000), mtime=0)
+SHA256 = hashlib.sha256(DATA).hexdigest()
+FOREVER = RetryPolicy(retries=10**6, sleep=lambda _: None)
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Path:
+    path = tmp_path / NAME
+    path.write_bytes(DATA)
+    Path(f"{path}.sha256").write_text(f"{SHA256}  {NAME}\n")
+    return path
+
+
+class Volume:
+    """A volume in memory; `cuts` are the numbers of bytes after which a transfer is interrupted."""
+
+    def __init__(self, *cuts: int, **files: bytes) -> None:
+        self.cuts = list(cuts)
+        self.files = dict(files)
+        self.flip = False
+        self.error: BackupError | None = None
+        self.kept = False
+
+    def partial_size(self, partial: str) -> int:
+        return len(self.files.setdefault(partial, b""))
+
+    def sha256(self, name: str, length: int | None = None) -> str:
+        return hashlib.sha256(self.files[name][:length]).hexdigest()
+
+    def send(self, partial: str, offset: int, length: int, pieces: Iterator[memoryview]) -> None:
+        data = b"".join(pieces)
+        assert len(data) == length
+        cut = self.cuts.pop(0) if self.cuts else None
+        content = self.files[partial][:offset] + data[:cut]
+        self.files[partial] = content[:-1] + b"?" if self.flip else content
+        if self.error:
+            raise self.error
+        if cut is not None:
+            raise LostError("the pod is gone")
+
+    def remove(self, partial: str) -> None:
+        self.files.pop(partial, None)
+
+    def publish(self, partial: str, backup: LocalBackup, keep: bool) -> bool:
+        if backup.name in self.files:
+            return False
+        self.files[backup.name] = self.files.pop(partial)
+        self.kept = keep
+        return True
+
+    def exists(self, name: str) -> bool:
+        return name in self.files
+
+
+def source(path: Path, installation: str | None = "postgres-backup", rename: bool = False) -> LocalBackup:
+    return read_source(str(path), installation, rename=rename)
+
+
+def test_upload_is_named_last_and_not_repeated(local: Path) -> None:
+    volume, backup = Volume(), source(local)
+    done = upload(volume, backup, FOREVER, keep=True)
+    assert (done.changed, done.resumed_bytes, volume.files, volume.kept) == (True, 0, {NAME: DATA}, True)
+    assert upload(volume, backup, FOREVER, keep=False).changed is False
+
+
+@pytest.mark.parametrize("cuts", [(1,), (0, 5, 100_000), (0, 0, 0), (len(DATA),)])
+def test_interrupted_upload_is_resumed(local: Path, cuts: tuple[int, ...]) -> None:
+    volume = Volume(*cuts)
+    done = upload(volume, source(local), FOREVER, keep=False)
+    assert (done.interruptions, volume.files) == (len(cuts), {NAME: DATA})
+
+
+def test_partial_file_of_an_earlier_run_is_used_if_it_is_the_beginning(local: Path) -> None:
+    backup = source(local)
+    volume = Volume()
+    volume.files[partial_name(backup)] = DATA[:1000]
+    assert upload(volume, backup, FOREVER, keep=False).resumed_bytes == 1000
+    for other in (b"?" * 1000, DATA + b"?"):
+        volume = Volume()
+        volume.files[partial_name(backup)] = other
+        assert upload(volume, backup, FOREVER, keep=False).resumed_bytes == 0
+        assert volume.files == {NAME: DATA}
+
+
+def test_lost_for_good_keeps_the_partial_file(local: Path) -> None:
+    volume = Volume(100, 0, 0, 0)
+    with pytest.raises(LostError, match=r"without sending data.*What was sent is kept on the volume for a day"):
+        upload(volume, source(local), RetryPolicy(retries=1, sleep=lambda _: None), keep=False)
+    assert volume.files == {partial_name(source(local)): DATA[:100]}
+
+
+def test_an_error_leaves_nothing(local: Path) -> None:
+    volume = Volume()
+    volume.error = UploadError("the backup volume is full")
+    with pytest.raises(UploadError, match="is full"):
+        upload(volume, source(local), FOREVER, keep=False)
+    assert volume.files == {}
+
+
+def test_damage_on_the_way_is_detected(local: Path) -> None:
+    volume = Volume()
+    volume.flip = True
+    with pytest.raises(UploadError, match="was damaged on its way to the volume"):
+        upload(volume, source(local), FOREVER, keep=False)
+    assert volume.files == {}
+
+
+def test_no_file_is_replaced(local: Path) -> None:
+    volume = Volume()
+    volume.files[NAME] = b"other"
+    with pytest.raises(UploadError, match="is on the volume already, with other content"):
+        upload(volume, source(local), FOREVER, keep=False)
+    assert volume.files == {NAME: b"other"}
+
+
+def test_backup_that_appears_during_the_upload(local: Path) -> None:
+    class Racing(Volume):
+        content = DATA
+
+        def send(self, partial: str, offset: int, length: int, pieces: Iterator[memoryview]) -> None:
+            super().send(partial, offset, length, pieces)
+            self.files[NAME] = self.content
+
+    volume = Racing()
+    assert upload(volume, source(local), FOREVER, keep=False).changed
+    assert volume.files == {NAME: DATA}
+    volume = Racing()
+    volume.content = b"other"
+    with pytest.raises(UploadError, match="with other content"):
+        upload(volume, source(local), FOREVER, keep=False)
+    assert volume.files == {NAME: b"other"}
+
+
+def test_file_that_changes_during_the_upload(local: Path) -> None:
+    backup = source(local)
+    local.write_bytes(DATA + b"?")
+    with pytest.raises(SourceError, match="changed during the upload"):
+        upload(Volume(), backup, FOREVER, keep=False)
+
+
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (Path.unlink, "cannot be read: No such file"),
+        (pipe, "is not a file"),
+        (folder, "is not a file"),
+        (lambda path: path.write_bytes(b""), "expected a gzip file, found nothing"),
+        (lambda path: path.write_bytes(b"SELECT 1;"), "expected a gzip file, found other data"),
+        (lambda path: path.write_bytes(DATA + b"?"), "does not match its checksum file"),
+    ],
+)
+def test_local_files_that_are_refused(local: Path, change: Callable[[Path], None], message: str) -> None:
+    change(local)
+    with pytest.raises(SourceError, match=message):
+        source(local)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "dump.sql.gz",
+        "postgres-backup-2026-13-22-020000.sql.gz",
+        "postgres-backup-2026-11-22-020000.sql.gz.partial",
+        "post\ngres-2026-11-22-020000.sql.gz",
+        "../x-2026-11-22-020000.sql.gz",
+        "$(reboot)-2026-11-22-020000.sql.gz",
+        os.fsdecode(b"\xff-2026-11-22-020000.sql.gz"),
+    ],
+)
+def test_names_that_are_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "below" / name
+    (tmp_path / "below").mkdir()
+    path.write_bytes(DATA)
+    with pytest.raises(SourceError) as raised:
+        source(path)
+    str(raised.value).encode()
+
+
+def test_checksum_file_of_another_file_is_refused(local: Path) -> None:
+    Path(f"{local}.sha256").write_text(f"{SHA256}  other.sql.gz\n")
+    with pytest.raises(ChecksumFileError, match="belongs to another file"):
+        source(local)
+
+
+def test_without_checksum_file_nothing_is_proven(local: Path) -> None:
+    Path(f"{local}.sha256").unlink()
+    assert source(local).checksum_file is None
+
+
+def manifest(name: str, sha256: str = SHA256) -> bytes:
+    fields = {
+        "format": 1,
+        "backup": name,
+        "sha256": sha256,
+        "bytes": len(DATA),
+        "uncompressed_bytes": 5,
+        "state": "complete",
+        "dumped": ["app"],
+        "missing": [],
+        "left_out": False,
+        "parts": [],
+    }
+    return json.dumps(fields, separators=(",", ":")).encode() + b"\n"
+
+
+def test_rename_also_changes_checksum_file_and_manifest(local: Path) -> None:
+    Path(f"{local}.json").write_bytes(manifest(NAME))
+    with pytest.raises(SourceError, match="is a backup of another installation"):
+        source(local, "pg")
+    renamed = source(local, "pg", rename=True)
+    name = NAME.replace("postgres-backup-", "pg-")
+    assert (renamed.name, renamed.manifest) == (name, manifest(name))
+    assert renamed.checksum_file == f"{SHA256}  {name}\n".encode()
+
+
+def test_manifest_of_another_file_is_left_out(local: Path) -> None:
+    Path(f"{local}.json").write_bytes(manifest(NAME, "0" * 64))
+    backup = source(local)
+    assert backup.manifest is None
+    assert "belongs to another file" in backup.warnings[0]
