@@ -316,6 +316,8 @@ ARGUMENTS = {
     "search_path": {"type": "str"},
     "before_sql": {"type": "str"},
     "after_sql": {"type": "str"},
+    "transform_sql": {"type": "str"},
+    "assert_sql": {"type": "str"},
     **RESTORE_SERVER_ARGUMENTS,
 }
 RESTORE_OPTIONS = (
@@ -330,6 +332,8 @@ RESTORE_OPTIONS = (
     "search_path",
     "before_sql",
     "after_sql",
+    "transform_sql",
+    "assert_sql",
 )
 
 

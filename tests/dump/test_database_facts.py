@@ -72,6 +72,11 @@ def _compare(text: bytes, awk: str) -> None:
             assert rows == database.rows, name
         else:
             assert rows + inserts <= database.rows, name
+        for count, _, offset, length, *_ in found.get("copy", []):
+            # The rows, with the line that ends them, and the statement before them.
+            data = section[int(offset) : int(offset) + int(length)]
+            assert data.endswith(b"\\.\n") and data.count(b"\n") == int(count) + 1, name
+            assert section[: int(offset)].endswith(b" FROM stdin;\n"), name
         for offset, length in numbers(found, "search_path"):
             statement = section[offset : offset + length]
             assert statement == b"SELECT pg_catalog.set_config('search_path', '', false);"

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The script's files as the role puts them into a ConfigMap."""
+"""The script's files as the role puts them into a ConfigMap, and the program that it makes of them."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 # kubectl and kubernetes.core keep a copy of an object in one of its annotations, which together have no more bytes
 # (apimachinery, pkg/api/validation/objectmeta.go, TotalAnnotationSizeLimitB).
@@ -22,3 +23,46 @@ def without_comments(text: str) -> str:
     """
     lines = text.splitlines(keepends=True)
     return "".join(line for number, line in enumerate(lines) if number < _KEPT_LINES or not _COMMENT.match(line))
+
+
+def restore_kit(files: Mapping[str, str]) -> str:
+    """The text of restore-kit.sh: one program that consists of these files of the script, by their names.
+
+    It puts them into a temporary folder and calls `backup.sh _kit`. A copy that is cut off ends with an error, because
+    its last line has not been run. Raises ValueError if a file has the line that ends a file.
+    """
+    parts = [_KIT_BEGIN]
+    for name, text in files.items():
+        end = f"==== end of {name} ===="
+        if end in text or not text.endswith("\n"):
+            raise ValueError(f"{name} cannot be put into restore-kit.sh")
+        parts.append(f"put {name} <<'{end}'\n{without_comments(text)}{end}\n")
+    return "".join([*parts, _KIT_END])
+
+
+_KIT_BEGIN = """\
+#!/bin/sh
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+#
+# Checks, lists and restores a backup of homelab.postgres_backup without Kubernetes and Ansible: sh restore-kit.sh help
+set -u
+umask 077
+folder= status=2 fault='the file is cut off: copy it again'
+trap 'rm -rf "$folder"; echo "FAILED: restore-kit.sh: $fault" >&2; exit "$status"' EXIT
+trap 'status=143 fault="it was terminated"; exit' TERM INT HUP
+folder=$(mktemp -d "${TMPDIR:-/tmp}/postgres-backup.XXXXXX") || {
+    fault="no temporary folder: set TMPDIR to a folder that this user may write to"
+    exit
+}
+put() {
+    cat >"$folder/$1" || {
+        fault="$1 could not be written to $folder: set TMPDIR to a folder with free space"
+        exit
+    }
+}
+"""
+_KIT_END = """\
+export KIT_FOLDER="$folder"
+exec sh "$folder/backup.sh" _kit "$@" </dev/null
+"""

@@ -58,7 +58,11 @@ load() {
     while IFS=: read -r listed_command listed_files; do
         [ "$listed_command" != "$1" ] || script_files="backup.sh files.txt$listed_files"
     done <"${SCRIPT%/*}/files.txt"
-    if work_fault=$(mktemp -d "${TMPDIR:-/tmp}/postgres-backup.XXXXXX" 2>&1); then
+    if [ -n "${KIT_FOLDER:-}" ]; then
+        # restore-kit.sh has put the files into a temporary folder (restore_kit in script_text.py).
+        work=${SCRIPT%/*} has_made_work=yes
+        unset KIT_FOLDER
+    elif work_fault=$(mktemp -d "${TMPDIR:-/tmp}/postgres-backup.XXXXXX" 2>&1); then
         work=$work_fault has_made_work=yes
         # All of one ConfigMap: ..data is a link to the folder that the kubelet made of it (pkg/volume/util/atomic_writer.go).
         # shellcheck disable=SC2086 # the words of a list
@@ -105,6 +109,11 @@ case "$*" in
     prune | 'prune --dry-run')
         load prune
         if [ $# -eq 1 ]; then prune false; else prune true; fi
+        ;;
+    _kit | '_kit '*)
+        load _kit
+        shift
+        kit "$@"
         ;;
     help | --help | -h) usage ;;
     '_step '?*)

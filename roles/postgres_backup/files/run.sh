@@ -28,6 +28,7 @@ run() {
     read_back
     step=publish
     publish
+    copy_kit
     step=check_unchecked
     check_unchecked
     step=retention
@@ -113,7 +114,7 @@ remove_stale_partials() {
         -o \( -name ".$name_pattern.*.partial" -mmin +1440 \) \) -exec rm -f {} + 2>/dev/null
     find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name ".$POSTGRES_BACKUP_NAME.last-run.json.*" -o -name '.last-run.json.*' -o -name ".$name_pattern.sha256.*" \
         -o -name ".$POSTGRES_BACKUP_NAME.last-drill.json.*" -o -name '.last-drill.json.*' -o -name ".$POSTGRES_BACKUP_NAME.history.jsonl.*" \
-        -o -name ".$name_pattern.json.*" -o -name ".$name_pattern.damaged.*" \) -mmin +1440 -exec rm -f {} + 2>/dev/null
+        -o -name ".$name_pattern.json.*" -o -name ".$name_pattern.damaged.*" -o -name '.restore-kit.sh.*' -o -name '.*RESTORE.md.*' \) -mmin +1440 -exec rm -f {} + 2>/dev/null
 }
 
 # step_watch MAIN SECONDS PARTIAL: keeps the heartbeat of the run, and ends the run by SIGUSR1 at its time limit.

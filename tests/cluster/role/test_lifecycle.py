@@ -53,6 +53,16 @@ def as_version_1_0_made_it(folder: Path, namespace: str) -> None:
     assert tries(namespace) == ("OnFailure", [])
 
 
+def check_volume(namespace: str, runbooks: Path, backup: str) -> None:
+    """The backup can be read, and a run leaves both files next to it; the program there works."""
+    assert "OK" in run_in_volume(namespace, f"cd /backups && gzip -t {backup} && sha256sum -c *.sha256")
+    page = run_in_volume(namespace, "cat /backups/RESTORE.md")
+    assert f"{namespace}/{NAME}" in page.splitlines()[0] and f"-n {namespace}" in page
+    assert run_in_volume(namespace, "cat /backups/restore-kit.sh") == (runbooks / "restore-kit.sh").read_text()
+    checked = run_in_volume(namespace, f"cd / && TMPDIR=/tmp sh /backups/restore-kit.sh check /backups/{backup}")
+    assert f"{backup}: complete, " in checked and checked.strip().endswith(" as in its checksum file")
+
+
 def test_installation_is_created_then_removed(
     ansible: Ansible, role_variables_with_files: dict[str, Any], namespace: str, server: Server
 ) -> None:
@@ -86,7 +96,7 @@ def test_installation_is_created_then_removed(
 
     result = run_cronjob(namespace)
     assert result["state"] == "succeeded"
-    assert "OK" in run_in_volume(namespace, f"cd /backups && gzip -t {result['backup']} && sha256sum -c *.sha256")
+    check_volume(namespace, ansible.folder / RUNBOOK.parent, result["backup"])
     folder = must_get("pv", must_get("pvc", NAME, namespace)["spec"]["volumeName"])["spec"]["hostPath"]["path"]
     assert folder in live[RUNBOOK]
 

@@ -5,12 +5,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +17,6 @@ from tests.cluster.support.ansible_runs import Ansible
 from tests.cluster.support.kube import delete_namespace, get, kubectl, must_get
 from tests.cluster.support.namespaces import new_namespace
 from tests.cluster.support.servers import Server, bring_server_up
-from tests.script.support.programs import DEFAULT_VERSION, root_filesystem, wrap
-from tests.script.support.workspace import SERVER_UID, Workspace, as_user
 
 OWN_NAME = "nightly"
 
@@ -40,60 +35,6 @@ def psql(server: Server, statement: str, database: str = "postgres") -> str:
     return kubectl("exec", *where, "--", "sh", "-c", program, "sh", database, statement).strip()
 
 
-@dataclass
-class Machine:
-    """A person's machine with PostgreSQL's server programs, which refuse to be root's."""
-
-    command: list[str]
-    folder: Path
-
-
-def make_locale(root: Path, folder: Path) -> None:
-    """The locale of the server's databases, by the libc whose programs read it."""
-    (loader,) = root.glob("usr/lib/*/ld-linux*.so.*")
-    run: list[str | Path] = [
-        loader,
-        "--library-path",
-        loader.parent,
-        root / "usr" / "bin" / "localedef",
-        "--no-archive",
-    ]
-    source: list[str | Path] = [
-        "-i",
-        root / "usr" / "share" / "i18n" / "locales" / "en_US",
-        "-f",
-        "UTF-8",
-        folder / "en_US.UTF-8",
-    ]
-    charmaps = {"I18NPATH": str(root / "usr" / "share" / "i18n")}
-    subprocess.run([*run, *source], env=os.environ | charmaps, capture_output=True, check=True)
-
-
-@pytest.fixture
-def machine() -> Iterator[Machine]:
-    space = Workspace()
-    root = space.show(root_filesystem(DEFAULT_VERSION))
-    programs = wrap(root, DEFAULT_VERSION, space.directory("postgresql"))
-    locales = space.directory("locales")
-    make_locale(root, locales)
-    folder = space.directory("a person's", SERVER_UID)
-    kubeconfig = space.directory("kube", SERVER_UID) / "config"
-    shutil.copy(os.environ["KUBECONFIG"], kubeconfig)
-    os.chown(kubeconfig, SERVER_UID, SERVER_UID)
-    path = f"PATH={programs.bin}:{os.environ['PATH']}"
-    here = [
-        "env",
-        path,
-        f"LOCPATH={locales}",
-        f"KUBECONFIG={kubeconfig}",
-        f"HOME={folder}",
-        f"TMPDIR={folder}",
-        "PGPASSWORD=unused",
-    ]
-    yield Machine([*as_user(SERVER_UID), *here], folder)
-    space.close()
-
-
 class Runbook:
     """The shell blocks of the page, by the heading they stand under, run by one shell after the other."""
 
@@ -109,7 +50,7 @@ class Runbook:
         self.variables = ""
         self.ran: set[tuple[str, int]] = set()
 
-    def run(self, heading: str, number: int = 0, machine: Machine | None = None) -> str:
+    def run(self, heading: str, number: int = 0) -> str:
         """Runs one block as a person pastes it."""
         block = self.blocks[heading][number]
         self.ran.add((heading, number))
@@ -117,10 +58,7 @@ class Runbook:
             f'set -eu\n{self.variables}\n{block}\nprintf \'\\nbackup=%s database=%s\' "${{backup-}}" "${{database-}}"'
         )
         shell = ["bash", "-o", "pipefail", "-c", program]
-        if machine:
-            shutil.copytree(self.folder, machine.folder, ignore=shutil.ignore_patterns("home"), dirs_exist_ok=True)
-            shell = [*machine.command, *shell]
-        folder = machine.folder if machine else self.folder
+        folder = self.folder
         done = subprocess.run(shell, cwd=folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
         output, _, self.variables = done.stdout.rpartition("\n")
@@ -213,13 +151,12 @@ def restore_everything(page: Runbook, server: Server) -> None:
     before = rows(server)
     page.run("Restore everything", 0)
     assert must_get("cronjob", OWN_NAME, server.namespace)["spec"]["suspend"] is True
-    page.run("Restore everything", 1)
     lose_everything(server)
     # The reader's pod has the old password in its environment.
     page.run("Work with the files inside the cluster", 0)
     hashes = "SELECT rolname, rolpassword FROM pg_authid WHERE rolname IN ('app', 'postgres') ORDER BY 1"
     of_the_chart = psql(server, hashes)
-    shown = page.run("Restore everything", 2)
+    shown = page.run("Restore everything", 1)
     assert "backup_test" in shown
     assert rows(server) == before
     assert psql(server, hashes) == of_the_chart
@@ -227,10 +164,10 @@ def restore_everything(page: Runbook, server: Server) -> None:
         psql(server, "SELECT pg_get_userbyid(relowner) FROM pg_class WHERE relname = 'users'", "backup_test") == "app"
     )
     assert psql(server, "SELECT roleid::regrole FROM pg_auth_members WHERE member = 'app'::regrole") == "team"
-    # The same without Kubernetes: tests/script/test_runbook.py.
-    assert page.blocks["Restore everything"][3].startswith('PGHOST="$server" ')
-    page.ran.add(("Restore everything", 3))
-    page.run("Restore everything", 4)
+    # The same without Kubernetes: tests/script/test_kit_alone.py.
+    assert page.blocks["Restore everything"][2].startswith('PGHOST="$server" ')
+    page.ran.add(("Restore everything", 2))
+    page.run("Restore everything", 3)
     assert must_get("cronjob", OWN_NAME, server.namespace)["spec"]["suspend"] is False
 
 
@@ -244,7 +181,7 @@ def bring_back_to_the_volume(page: Runbook, server: Server) -> None:
     assert backup["state"] == "complete"
 
 
-def restore_one_database_and_go_back(page: Runbook, server: Server, machine: Machine) -> None:
+def restore_one_database_and_go_back(page: Runbook, server: Server) -> None:
     before = rows(server)
     psql(server, "DELETE FROM transactions", "backup_test")
     damaged = rows(server)
@@ -257,7 +194,7 @@ def restore_one_database_and_go_back(page: Runbook, server: Server, machine: Mac
     assert psql(server, "SHOW work_mem", "backup_test_restored") == "8MB"
     assert rows(server) == damaged
     psql(server, "DROP DATABASE backup_test_restored")
-    page.run("Restore one database by hand", 0, machine)
+    page.run("Restore one database by hand", 0)
     assert rows(server, "backup_test_restored") == before
     assert psql(server, "SHOW work_mem", "backup_test_restored") == "8MB"
     assert psql(server, "SELECT datacl FROM pg_database WHERE datname = 'backup_test'") == rights
@@ -270,12 +207,12 @@ def restore_one_database_and_go_back(page: Runbook, server: Server, machine: Mac
     assert get("job", "backup-reader", server.namespace) is None
 
 
-def test_runbook_commands_do_what_they_say(ansible: Ansible, own: Server, machine: Machine) -> None:
+def test_runbook_commands_do_what_they_say(ansible: Ansible, own: Server) -> None:
     create_sample_data(ansible, own)
     make_it_harder(own)
     page = install(ansible, own)
     back_up_and_verify(page)
     restore_everything(page, own)
     bring_back_to_the_volume(page, own)
-    restore_one_database_and_go_back(page, own, machine)
+    restore_one_database_and_go_back(page, own)
     assert page.left == []

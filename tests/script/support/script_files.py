@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from plugins.module_utils._role.script_text import without_comments
+from plugins.module_utils._role.script_text import restore_kit, without_comments
 
 from .programs import REPOSITORY
 
@@ -39,3 +39,11 @@ def copy_script(folder: Path, *commands: str) -> Path:
         (folder / name).write_text(without_comments((source() / name).read_text()))
         (folder / name).chmod(0o444)
     return folder / "backup.sh"
+
+
+def write_kit(folder: Path) -> Path:
+    """restore-kit.sh as the role makes it, read-only as far as its mode can say."""
+    path = folder / "restore-kit.sh"
+    path.write_text(restore_kit({name: (source() / name).read_text() for name in files_of("_kit")}))
+    path.chmod(0o444)
+    return path

@@ -59,6 +59,7 @@ WELL: dict[str, dict[str, Any]] = {
         "log": [],
     },
     "backup_prune": {"changed": False, "deleted": [], "freed_bytes": 0, "backups": []},
+    "backup_upload": {"changed": True, "backup": BACKUP, "sha256": "0" * 64},
     # In check mode, so that the role, which needs a cluster, is left out.
     "backup_user": {
         "changed": True,
@@ -70,6 +71,34 @@ WELL: dict[str, dict[str, Any]] = {
         "password": "created",
         "rights": {"login": True},
         "granted_databases": [],
+    },
+    "restore_cluster": {
+        "changed": True,
+        "backup": BACKUP,
+        "sha256": "0" * 64,
+        "databases": [
+            {
+                "name": "shop",
+                "state": "would_be_restored",
+                **dict.fromkeys(("replaced", "rows", "tables", "seconds", "reason")),
+                "dropped": True,
+            },
+            {
+                "name": "old",
+                "state": "present",
+                "replaced": "old_before_restore_20261122030405",
+                "dropped": False,
+                **dict.fromkeys(("rows", "tables", "seconds"), 3),
+                "reason": None,
+            },
+        ],
+        "created_roles": ["app"],
+        "kept_roles": ["postgres"],
+        "altered_roles": [],
+        "missing_databases": [],
+        "other_databases": ["other"],
+        "rows": 3,
+        "tables": 1,
     },
     "restore_database": {
         "changed": True,

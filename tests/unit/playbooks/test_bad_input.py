@@ -15,7 +15,7 @@ import pytest
 from tests.in_turn import weekly
 
 from .dumps import COMPLETE_BACKUP, DUMP, DUMPS
-from .recorded import PLAYBOOKS, WELL, Done, Recorded
+from .recorded import BACKUP, PLAYBOOKS, WELL, Done, Recorded
 
 # A file, and the expected message.
 FILES: dict[str, tuple[bytes | None, str]] = {
@@ -78,6 +78,7 @@ EMPTY: dict[str, dict[str, Any]] = {
 MODULES = {
     "backup_now": ["backup_job"],
     "backup_user": ["backup_user"],
+    "disaster": ["backup_upload", "restore_cluster"],
     "drill": ["restore_drill"],
     "restore": ["restore_database"],
     "restore_table": ["restore_table"],
@@ -87,6 +88,7 @@ MODULES = {
 }
 # Without these, a playbook does nothing.
 GIVEN: dict[str, dict[str, Any]] = {
+    "disaster": {"postgres_backup_restore_file": BACKUP, "postgres_backup_restore_confirmed": True},
     "restore": {"postgres_backup_restore_database": "shop", "postgres_backup_restore_confirmed": True},
     "restore_table": {
         "postgres_backup_restore_database": "shop",

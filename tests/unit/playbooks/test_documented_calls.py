@@ -59,6 +59,14 @@ BECOMES: dict[str, dict[str, tuple[str, str, Any]]] = {
         "postgres_backup_user_bypass_rls": ("backup_user", "bypass_rls", True),
         "postgres_backup_user_large_objects": ("backup_user", "large_objects", True),
     },
+    "disaster": {
+        "postgres_backup_restore_backup": ("restore_cluster", "backup", None),
+        "postgres_backup_restore_replace": ("restore_cluster", "replace", False),
+        "postgres_backup_restore_alter_roles": ("restore_cluster", "alter_roles", False),
+        "postgres_backup_restore_terminate_connections": ("restore_cluster", "terminate_connections", False),
+        "postgres_backup_restore_connections_timeout": ("restore_cluster", "connections_timeout", "30s"),
+        "postgres_backup_restore_timeout": ("restore_cluster", "timeout", "6h"),
+    },
     "drill": {"postgres_backup_drill_backup": ("restore_drill", "backup", None)},
     "restore": {
         "postgres_backup_restore_database": ("restore_database", "database", None),
@@ -89,6 +97,7 @@ BECOMES: dict[str, dict[str, tuple[str, str, Any]]] = {
 }
 
 
+RESTORES = {"disaster": "restore_cluster", "restore": "restore_database", "restore_table": "restore_table"}
 # A playbook does nothing without these variables.
 NEEDED = {
     "restore": {"postgres_backup_restore_database"},
@@ -114,7 +123,7 @@ def changing(calls: list[Call]) -> set[str]:
     return {
         call.module
         for call in calls
-        if not call.check and call.module in {"restore_database", "restore_table", "backup_prune"}
+        if not call.check and call.module in {"restore_cluster", "restore_database", "restore_table", "backup_prune"}
     }
 
 
@@ -142,8 +151,8 @@ def test_documented_call_without_a_terminal(recorded: Recorded, header: Header) 
             if name in header.variables:
                 expected = value(variables[name]) if name in variables else otherwise
                 assert option(calls, module, what) == expected, (host, name, calls)
-        if header.playbook in ("restore", "restore_table"):
-            restore = "restore_database" if header.playbook == "restore" else "restore_table"
+        if header.playbook in RESTORES:
+            restore = RESTORES[header.playbook]
             assert changing(calls) == ({restore} if "postgres_backup_restore_confirmed" in variables else set()), host
         if header.playbook == "retention":
             assert changing(calls) == ({"backup_prune"} if "postgres_backup_retention_apply" in variables else set()), (

@@ -176,6 +176,12 @@ def seen_by_pods(value: Any) -> Any:
     return made
 
 
+def without_page(objects: list[Any]) -> list[Any]:
+    """The objects without RESTORE.md, a page for people, which quotes values for a shell."""
+    (kit,) = (each for each in objects if each["metadata"]["name"].endswith("-kit"))
+    return [each if each is not kit else {**kit, "data": kit["data"].keys()} for each in objects]
+
+
 def replaced(value: Any, texts: dict[str, str]) -> Any:
     """The object with other texts in place of the tokens, wherever they stand."""
     if isinstance(value, list):
@@ -232,7 +238,7 @@ def test_hostile_value_is_passed_unchanged_and_changes_nothing_else() -> None:
         texts = {tokens[name]: text for name, (_, text) in cases.items()}
         expected = loaded(render("objects.yaml.j2", **{**base, **harmless}))
         objects = loaded(render("objects.yaml.j2", **{**base, **hostile}))
-        assert seen_by_pods(objects) == replaced(seen_by_pods(expected), texts)
+        assert without_page(seen_by_pods(objects)) == replaced(without_page(seen_by_pods(expected)), texts)
         if number_of_round > 2:
             continue
         # The same in the files for people, which take as long: with the values that are worst.
@@ -248,12 +254,10 @@ STUBS = {
     # Runs what follows --, as the pod would.
     "kubectl": "case $1 in get) echo Complete; exit ;; esac\n"
     'for word; do shift; if [ "$word" = -- ]; then exec "$@"; fi; done',
-    **dict.fromkeys(
-        ("psql", "initdb", "pg_dump", "pg_restore"),
-        '{ printf "%s\\n" "$@"; echo "as $PGUSER"; echo "in $PGDATABASE"; echo =; cat; } >"$OUT/${0##*/}.$$"',
-    ),
-    "pg_ctl": ":",
-    "gzip": 'cat "$OUT/../dump"',
+    "psql": '{ printf "%s\\n" "$@"; echo "as $PGUSER"; echo "in $PGDATABASE"; echo =; cat; } >"$OUT/${0##*/}.$$"',
+    # restore-kit.sh, in the pod and on another machine.
+    "sh": 'case $1 in *restore-kit.sh) exec psql "$@" ;; *) exec /bin/sh "$@" ;; esac',
+    "gzip": ":",
     "ansible-playbook": ":",
     "touch": ":",
     "ls": "echo backup",
@@ -261,8 +265,9 @@ STUBS = {
 }
 
 
+@pytest.mark.parametrize("template", ["postgres-backup.md.j2", "RESTORE.md.j2"])
 @pytest.mark.parametrize("text", ["postgres", "my-admin", "it's", f'{SHELL} "^.*[x]\\/$ '])
-def test_hostile_value_in_the_runbook_runs_nothing_else(tmp_path: Path, text: str) -> None:
+def test_hostile_value_in_a_page_runs_nothing_else(tmp_path: Path, text: str, template: str) -> None:
     """Each block as a person would paste it, with stand-ins for the programs."""
     programs, out, work = (tmp_path / name for name in ("programs", "out", "work"))
     for folder in (programs, out, work):
@@ -270,12 +275,10 @@ def test_hostile_value_in_the_runbook_runs_nothing_else(tmp_path: Path, text: st
     for name, body in STUBS.items():
         (programs / name).write_text(f"#!/bin/sh\n{body}\n")
         (programs / name).chmod(0o755)
-    for name in ("sh", "sed", "cat", "env", "date", "grep", "tail", "head", "sleep", "awk", "mktemp", "mv", "rm"):
+    for name in ("sed", "cat", "env", "date", "grep", "tail", "head", "sleep", "awk", "mktemp", "mv", "rm"):
         (programs / name).symlink_to(str(shutil.which(name)))
-    dump = f"CREATE ROLE other;\n\\connect template1\nthe rest {text}\n-- PostgreSQL database cluster dump complete\n"
-    (tmp_path / "dump").write_text(dump)
     page = render(
-        "postgres-backup.md.j2",
+        template,
         postgres_backup_user=text,
         postgres_backup_database=text,
         __postgres_backup_claim_now={"spec": {"volumeName": "pv"}},
@@ -284,19 +287,18 @@ def test_hostile_value_in_the_runbook_runs_nothing_else(tmp_path: Path, text: st
     )
     # Lines of a page end where a terminal's do.
     blocks = [block.partition("\n```")[0] for block in page.split("```sh\n")[1:]]
-    assert len(blocks) > 10
+    assert len(blocks) > 3
     environment = {"PATH": str(programs), "OUT": str(out), "backup": "b", "database": "d", "server": "s", "port": "5"}
     for block in blocks:
         subprocess.run(
             ["/bin/sh", "-c", block], cwd=work, env=environment, stdin=subprocess.DEVNULL, check=False, timeout=30
         )
     assert not list(tmp_path.rglob("PWNED*"))
-    calls = [path.read_text().partition("=\n")[::2] for path in out.iterdir()]
-    words = [said.split("\n") for said, _ in calls]
-    assert len(words) > 20
-    for each in words:
-        assert f"as {text}" in each or each[each.index("-U") + 1] == text
-    assert sum(each[each.index("-d") + 1] == text for each in words if "-d" in each) > 12
-    # In the pod, on the NAS, and into the temporary server.
-    assert [fed for _, fed in calls if "the rest" in fed] == [dump.partition("\n")[2]] * 3
-    assert [fed for _, fed in calls if "other" in fed] == ["BEGIN;\nCREATE ROLE other;\nCOMMIT;\n-- 2\n"] * 3
+    calls = [path.read_text().partition("=\n")[0].split("\n") for path in out.iterdir()]
+    restores = [words for words in calls if "restore" in words]
+    assert len(restores) == 3
+    for words in restores:
+        assert text == "\n".join(words).partition("\nas ")[2].partition("\nin ")[0], words
+        assert f"\nin {text}\n" in "\n".join(words)
+    assert all(words[words.index("-U") + 1] == text for words in calls if "-U" in words)
+    assert all(words[words.index("-d") + 1] == text for words in calls if "-d" in words)

@@ -4,14 +4,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
-from plugins.module_utils._role.script_text import without_comments
+from plugins.module_utils._role.script_text import restore_kit, without_comments
 from tests.script.support.script_files import files_of
 
-from .rendering import ROLE, cronjob, environment, evaluate, objects
+from .rendering import ROLE, cronjob, environment, evaluate, objects, render
 
 QUANTITIES = [
     ("10Gi", "10Gi"),
@@ -47,6 +48,7 @@ def test_objects_of_the_defaults() -> None:
     assert [(made["kind"], made["metadata"]["name"]) for made in objects()] == [
         ("PersistentVolumeClaim", "postgres-backup"),
         ("ConfigMap", "postgres-backup-script"),
+        ("ConfigMap", "postgres-backup-kit"),
         ("ServiceAccount", "postgres-backup"),
         ("NetworkPolicy", "postgres-backup-drill"),
         ("CronJob", "postgres-backup"),
@@ -67,7 +69,9 @@ def test_every_object_has_the_labels_and_its_namespace() -> None:
 
 def test_the_config_maps_hold_the_script_without_its_comments() -> None:
     """Each CronJob has what its commands need."""
-    (run, drill) = (made for made in objects(postgres_backup_drill_schedule="@weekly") if made["kind"] == "ConfigMap")
+    (run, drill, _) = (
+        made for made in objects(postgres_backup_drill_schedule="@weekly") if made["kind"] == "ConfigMap"
+    )
     for config_map, commands in (
         (run, ("run", "list", "prune")),
         (drill, ("drill", "_drill_prepare", "_drill_record")),
@@ -77,6 +81,38 @@ def test_the_config_maps_hold_the_script_without_its_comments() -> None:
     assert {"backup.sh", "run.sh", "sections.awk"} < run["data"].keys()
     assert {"backup.sh", "drill.sh", "sections.awk"} < drill["data"].keys()
     assert {"drill.sh", "restore.sh"}.isdisjoint(run["data"])
+
+
+def test_the_kit_is_next_to_the_backups_unless_it_is_not_wanted() -> None:
+    (kit,) = (made for made in objects() if made["metadata"]["name"] == "postgres-backup-kit")
+    texts = {name: (ROLE / "files" / name).read_text() for name in files_of("_kit")}
+    assert kit["data"].keys() == {"restore-kit.sh", "RESTORE.md"}
+    assert kit["data"]["restore-kit.sh"] == restore_kit(texts)
+    spec = pod()
+    assert {"name": "kit", "configMap": {"name": "postgres-backup-kit", "optional": True}} in spec["volumes"]
+    (container,) = spec["containers"]
+    assert {"name": "kit", "mountPath": "/opt/postgres-backup-kit", "readOnly": True} in container["volumeMounts"]
+    off = objects(postgres_backup_restore_kit=False)
+    assert "kit" not in json.dumps([made for made in off if made["kind"] != "ConfigMap"])
+    assert [made["metadata"]["name"] for made in off if made["kind"] == "ConfigMap"] == ["postgres-backup-script"]
+
+
+def test_the_page_next_to_the_backups_has_the_names_of_the_installation_and_no_password() -> None:
+    page = render(
+        "RESTORE.md.j2",
+        postgres_backup_name="nightly",
+        postgres_backup_namespace="db",
+        postgres_backup_claim_name="claim-of-mine",
+        postgres_backup_host="pg.db.svc",
+        postgres_backup_restore_user="owner",
+        **{"postgres_backup_restore_secret_name": "secret-of-owner"},
+        postgres_backup_nfs={"server": "nas", "path": "/srv/backups"},
+    )
+    # copy_kit compares this line.
+    assert page.splitlines()[0].startswith("<!-- ") and " for db/nightly." in page.splitlines()[0]
+    for name in ("claim-of-mine", "pg.db.svc", "PGUSER=owner", "secret-of-owner", "nas:/srv/backups", "-n db"):
+        assert name in page, name
+    assert "PGPASSWORD=...\n" in page
 
 
 def test_the_schedule_of_the_defaults() -> None:

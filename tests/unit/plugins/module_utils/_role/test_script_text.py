@@ -9,10 +9,13 @@ import re
 
 import pytest
 
+from plugins.module_utils._jobs.restore_plan import plan_restore
 from plugins.module_utils._role.script_text import (
     ANNOTATIONS_LIMIT_BYTES,
+    restore_kit,
     without_comments,
 )
+from tests.script.support.restores import request
 from tests.script.support.script_files import files_of, source
 
 # As the templates of the ConfigMaps choose them.
@@ -36,3 +39,25 @@ def test_no_here_document_has_such_a_line() -> None:
     documents = [match[2] for name in files_of() for match in _HERE_DOCUMENT.finditer((source() / name).read_text())]
     assert len(documents) > 10
     assert not [line for text in documents for line in text.splitlines() if line.lstrip(" \t").startswith("#")]
+
+
+def test_the_kit_fits_into_its_config_map() -> None:
+    """With RESTORE.md, a page."""
+    text = restore_kit({name: (source() / name).read_text() for name in files_of("_kit")})
+    assert len(json.dumps(text)) < ANNOTATIONS_LIMIT_BYTES - 16384
+
+
+@pytest.mark.parametrize("text", ["no newline at its end", "echo\n==== end of a.sh ====\n"])
+def test_a_file_that_a_here_document_cannot_hold_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"a\.sh cannot be put into restore-kit\.sh"):
+        restore_kit({"a.sh": text})
+
+
+def test_the_kit_sets_every_variable_of_a_restore() -> None:
+    """restore.sh runs with `set -u`."""
+    plan = plan_restore(request("app"))
+    kit = (source() / "kit.sh").read_text()
+    exported = {
+        word for line in kit.splitlines() if line.strip().startswith("export RESTORE_") for word in line.split()
+    }
+    assert plan.variables.keys() <= exported

@@ -27,6 +27,7 @@ BY_TYPE = frozenset(
         "manifest_dir",
         "network_policy",
         "protect_volume",
+        "restore_kit",
         "runbook_dir",
         "server_network_policy",
         "state",

@@ -1,0 +1,374 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
+
+"""restore-kit.sh: a backup in any folder, and servers and rows that a restore could trip over."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.backup_parts import make_backup
+
+from .support.combinations import Combination, under_one
+from .support.kits import DATABASES, HASH, Source, database, dumped, make_source
+from .support.programs import Programs
+from .support.restores import names, state_of
+from .support.script_files import write_kit
+from .support.server import Server
+from .support.workspace import Workspace, as_user
+
+
+@pytest.fixture(scope="module")
+def source(workspace: Workspace, template: Server) -> Iterator[Source]:
+    with make_source(workspace, template) as made:
+        yield made
+
+
+Kit = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def kit_file(workspace: Workspace) -> Path:
+    return write_kit(workspace.directory("a kit's", mode=0o755))
+
+
+@pytest.fixture
+def kit(
+    combination: Combination,
+    paths: Callable[[Combination], list[Path]],
+    kit_file: Path,
+    workspace: Workspace,
+    postgresql: Programs,
+) -> Iterator[Kit]:
+    """Runs the kit as a user who may read it and the backup, with PostgreSQL's client programs."""
+    tmp = workspace.directory("kit-tmp", workspace.uid)
+
+    def run(
+        *arguments: str | Path,
+        server: Server | None = None,
+        shims: Path | None = None,
+        program: str = str(kit_file),
+        stdin: str = "",
+        **more: str,
+    ) -> subprocess.CompletedProcess[str]:
+        path = [*([shims] if shims else []), *paths(combination), postgresql.bin]
+        environment = (server.environment() if server else {}) | {"PATH": ":".join(map(str, path)), "TMPDIR": str(tmp)}
+        shell = next(part / "sh" for part in path if (part / "sh").exists())
+        command = [*as_user(workspace.uid), str(shell), *([program] if program else []), *map(str, arguments)]
+        return subprocess.run(
+            command, env=environment | more, input=stdin, cwd="/", capture_output=True, text=True, check=False
+        )
+
+    yield run
+    assert not list(tmp.iterdir())
+
+
+@pytest.fixture
+def restore(kit: Kit, fresh_server: Server, source: Source) -> Kit:
+    def run(backup: Path = source.backup, shims: Path | None = None) -> subprocess.CompletedProcess[str]:
+        return kit("restore", backup, server=fresh_server, shims=shims)
+
+    return run
+
+
+def assert_restored(server: Server, source: Source) -> None:
+    for name, text in source.databases.items():
+        assert database(server, name) == text
+    assert server.sql("SELECT count(*) FROM pg_database WHERE datname LIKE 'restore%'") == "0"
+
+
+def dumped_alone(server: Server, name: str) -> str:
+    """The objects and rows of one database, whatever its name."""
+    return dumped(server, "pg_dump", "-d", "dbname='{}'".format(re.sub(r"([\\'])", r"\\\1", name)))
+
+
+def test_a_server_whose_chart_made_the_role_and_the_database(
+    restore: Kit, fresh_server: Server, source: Source
+) -> None:
+    fresh_server.sql("CREATE ROLE app LOGIN PASSWORD 'new'; CREATE DATABASE app OWNER app; CREATE DATABASE other;")
+    fresh_server.sql('CREATE DATABASE "A b""c\'d\\e"; CREATE DATABASE latin1;')
+    before = [fresh_server.sql(HASH + f"'{name}'") for name in ("postgres", "app")]
+    done = restore()
+    assert done.returncode == 0, done.stderr
+    assert "ERROR" not in done.stderr
+    result = json.loads(done.stdout)
+    assert sorted(result["kept_roles"]) == ["app", "postgres"]
+    assert {one["name"] for one in result["databases"] if one["dropped"]} == {"app", DATABASES[1], "latin1"}
+    assert result["other_databases"] == ["other"]
+    assert [fresh_server.sql(HASH + f"'{name}'") for name in ("postgres", "app")] == before
+    assert fresh_server.sql("SELECT rolcreatedb FROM pg_roles WHERE rolname = 'app'") == "f"
+    assert fresh_server.sql("SELECT roleid::regrole FROM pg_auth_members WHERE member = 'app'::regrole") == "team"
+    assert_restored(fresh_server, source)
+    # What holds something is not restored into a second time, and loses nothing.
+    again = restore()
+    assert again.returncode == 1
+    assert "the database 'app' is on the server and has objects" in again.stderr
+    assert_restored(fresh_server, source)
+
+
+def test_a_fresh_server_gets_every_role(restore: Kit, fresh_server: Server, source: Source) -> None:
+    done = restore()
+    assert done.returncode == 0, done.stderr
+    globals_of_source = re.sub(
+        r".*ROLE postgres.*\n",
+        "",
+        gzip.decompress(source.backup.read_bytes()).decode("latin-1").partition("\\connect t")[0],
+    )
+    for line in dumped(fresh_server, "pg_dumpall", "--globals-only").splitlines():
+        assert line in globals_of_source or "ROLE postgres" in line or "complete" in line
+    assert_restored(fresh_server, source)
+
+
+def test_a_database_with_rows_stops_the_restore_before_anything_is_changed(
+    restore: Kit, fresh_server: Server, source: Source
+) -> None:
+    fresh_server.sql("CREATE DATABASE latin2")
+    fresh_server.sql("CREATE TABLE t (v text); INSERT INTO t VALUES ('mine')", "latin2")
+    before = state_of(fresh_server)
+    done = restore()
+    assert done.returncode == 1
+    assert "the database 'latin2' is on the server and has objects" in done.stderr
+    assert state_of(fresh_server) == before
+    assert fresh_server.sql("TABLE t", "latin2") == "mine"
+    fresh_server.sql("DROP DATABASE latin2")
+    done = restore()
+    assert done.returncode == 0, done.stderr
+    assert_restored(fresh_server, source)
+
+
+@under_one
+@pytest.mark.parametrize(
+    "holds",
+    [
+        "CREATE TABLE t ()",
+        "CREATE VIEW v AS SELECT 1",
+        "CREATE SEQUENCE s",
+        "CREATE SCHEMA s",
+        "CREATE TYPE e AS ENUM ('a')",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "SELECT lo_create(0)",
+    ],
+)
+def test_a_database_that_holds_anything_is_not_dropped(restore: Kit, fresh_server: Server, holds: str) -> None:
+    fresh_server.sql("CREATE DATABASE app")
+    fresh_server.sql(holds, "app")
+    done = restore()
+    assert done.returncode == 1
+    assert "the database 'app' is on the server and has objects" in done.stderr
+
+
+@under_one
+def test_a_backup_that_is_cut(restore: Kit, fresh_server: Server, source: Source) -> None:
+    cut = source.backup.with_name("cut.sql.gz")
+    cut.write_bytes(source.backup.read_bytes()[:-100])
+    cut.chmod(0o644)
+    done = restore(cut)
+    assert done.returncode == 1
+    assert "the backup is not one complete dump of all databases" in done.stderr
+    assert fresh_server.sql("SELECT count(*) FROM pg_roles WHERE rolname = 'app'") == "0"
+
+
+@under_one
+def test_a_volume_that_fails_among_the_rows(
+    restore: Kit, fresh_server: Server, source: Source, workspace: Workspace
+) -> None:
+    """If gzip fails, the rows received so far are not taken for all rows."""
+    shims = workspace.directory("kit-shims", mode=0o777)
+    text = gzip.decompress(source.backup.read_bytes())
+    where = text.index(b"\n", text.index(b"GRANT ALL ON DATABASE app TO app;\n")) + 1
+    (shims / "gzip").write_text(
+        f'#!/bin/sh\necho x >>{shims}/calls; [ "$(wc -l <{shims}/calls)" -lt 3 ] || fail=1\n'
+        f'if [ -n "${{fail-}}" ]; then /bin/gzip "$@" | head -c {where}; exit 1; fi; exec /bin/gzip "$@"\n'
+    )
+    (shims / "gzip").chmod(0o755)
+    done = restore(shims=shims)
+    assert done.returncode == 1, done.stderr
+    assert "FAILED: not every database " in done.stderr
+    for name in {"app", "reads"} & names(fresh_server):
+        assert database(fresh_server, name) == source.databases[name]
+    assert not [name for name in names(fresh_server) if "_restoring_" in name]
+
+
+# check and list
+
+
+def test_check_and_list_need_no_server(kit: Kit, source: Source) -> None:
+    checked = kit("check", source.backup)
+    assert checked.returncode == 0, checked.stderr
+    sha256 = hashlib.sha256(source.backup.read_bytes()).hexdigest()
+    assert re.fullmatch(
+        rf"a backup's\.sql\.gz: complete, 11 databases, [0-9.]+ KiB, sha256 {sha256}; it has no checksum file .*\n",
+        checked.stdout,
+    )
+    listed = kit("list", source.backup)
+    assert listed.returncode == 0, listed.stderr
+    rows = dict(reversed(line.split("\t")) for line in listed.stdout.splitlines())
+    assert rows.keys() == {*DATABASES, "postgres", "template1"}
+    assert all(int(size) > 100 for size in rows.values())
+
+
+OTHER_FILES = {
+    "cut off": lambda text: gzip.compress(text)[:-100],
+    "changed": lambda text: bytes([*gzip.compress(text)[:-8], *b"\0" * 8]),
+    "no end": lambda text: gzip.compress(text[:-40]),
+    "plain": lambda text: text,
+    "empty": lambda _: b"",
+    "custom format": lambda _: b"PGDMP" + b"\1" * 100,
+    "no dump": lambda _: gzip.compress(b"hello\n"),
+}
+
+
+@under_one
+@pytest.mark.parametrize("kind", OTHER_FILES)
+def test_a_file_that_is_not_a_complete_backup(
+    kit: Kit, fresh_server: Server, source: Source, workspace: Workspace, kind: str
+) -> None:
+    path = workspace.directory("other", mode=0o755) / "other.sql.gz"
+    path.write_bytes(OTHER_FILES[kind](gzip.decompress(source.backup.read_bytes())))
+    path.chmod(0o644)
+    before = state_of(fresh_server)
+    for words in (("check", path), ("restore", path), ("restore", path, "app")):
+        done = kit(*words, server=fresh_server)
+        assert done.returncode == 1, (words, done.stderr)
+        assert "FAILED: the backup is " in done.stderr
+        assert done.stdout == "" or json.loads(done.stdout)["state"] == "failed"
+    assert state_of(fresh_server) == before
+
+
+@under_one
+def test_a_checksum_file_next_to_the_backup_counts(
+    kit: Kit, fresh_server: Server, source: Source, workspace: Workspace
+) -> None:
+    path = workspace.directory("renamed", mode=0o755) / "renamed.gz"
+    path.write_bytes(source.backup.read_bytes())
+    checksum = path.with_name("renamed.gz.sha256")
+    checksum.write_text(hashlib.sha256(path.read_bytes()).hexdigest().upper() + "  another-name.sql.gz\n")
+    for each in (path, checksum):
+        each.chmod(0o644)
+    done = kit("check", path)
+    assert done.returncode == 0 and done.stdout.endswith(" as in its checksum file\n"), done
+    checksum.write_text("0" * 64 + "  renamed.gz\n")
+    done = kit("check", path)
+    assert done.returncode == 1 and "the backup does not match its checksum file" in done.stderr
+    before = state_of(fresh_server)
+    for words in (("restore", path), ("restore", path, "app")):
+        done = kit(*words, server=fresh_server)
+        assert done.returncode == 1 and "0" * 64 in done.stderr, done.stderr
+    assert state_of(fresh_server) == before
+
+
+@under_one
+def test_an_incomplete_backup_names_what_it_lacks(
+    kit: Kit, fresh_server: Server, source: Source, workspace: Workspace
+) -> None:
+    parts = make_backup(gzip.decompress(source.backup.read_bytes()), without={"app": "invalid page in block 0"})
+    path = workspace.directory("incomplete", mode=0o755) / parts.name
+    path.write_bytes(parts.file)
+    path.with_name(f"{parts.name}.json").write_text(parts.manifest)
+    path.with_name(f"{parts.name}.sha256").write_text(f"{parts.sha256}  {parts.name}\n")
+    for each in path.parent.iterdir():
+        each.chmod(0o644)
+    done = kit("check", path)
+    assert done.returncode == 0 and ': incomplete, 10 databases without "app", ' in done.stdout, done
+    done = kit("restore", path, "app", server=fresh_server)
+    assert done.returncode == 1 and "the database is not in the backup" in done.stderr
+    done = kit("restore", path, server=fresh_server)
+    assert done.returncode == 0 and json.loads(done.stdout)["missing_databases"] == ["app"], done.stderr
+    assert database(fresh_server, "reads") == source.databases["reads"]
+
+
+# One database
+
+
+def test_one_database_under_its_name_and_under_another(kit: Kit, fresh_server: Server, source: Source) -> None:
+    name = DATABASES[1]
+    done = kit("restore", source.backup, name, server=fresh_server)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["state"], result["target"], result["created_roles"]) == ("succeeded", name, ["team"])
+    assert dumped_alone(fresh_server, name) == dumped_alone(source.server, name)
+    done = kit("restore", source.backup, "app", "app ü 2", server=fresh_server)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["rows"] == int(source.server.sql("SELECT count(*) FROM t", "app"))
+    assert dumped_alone(fresh_server, "app ü 2") == dumped_alone(source.server, "app")
+
+
+@under_one
+def test_an_existing_database_is_only_replaced_on_request(kit: Kit, fresh_server: Server, source: Source) -> None:
+    fresh_server.sql("CREATE ROLE app LOGIN PASSWORD 'new'; CREATE DATABASE app OWNER app;")
+    fresh_server.sql("CREATE TABLE mine ()", "app")
+    before = state_of(fresh_server)
+    password = fresh_server.sql(HASH + "'app'")
+    done = kit("restore", source.backup, "app", server=fresh_server)
+    assert done.returncode == 1 and "the database already exists" in done.stderr
+    checked = kit(
+        *("restore", source.backup, "app"),
+        server=fresh_server,
+        POSTGRES_BACKUP_RESTORE_REPLACE="yes",
+        POSTGRES_BACKUP_RESTORE_CHECK="yes",
+    )
+    assert checked.returncode == 0, checked.stderr
+    assert state_of(fresh_server) == before
+    for _ in range(2):
+        done = kit("restore", source.backup, "app", server=fresh_server, POSTGRES_BACKUP_RESTORE_REPLACE="yes")
+        assert done.returncode == 0, done.stderr
+        assert dumped_alone(fresh_server, "app") == dumped_alone(source.server, "app")
+        old = json.loads(done.stdout)["replaced"]
+        assert re.fullmatch(r"app_before_restore_\d{14}", old)
+        fresh_server.sql(f"ALTER DATABASE {old} RENAME TO app_{old[-6:]}_kept")
+    assert fresh_server.sql(HASH + "'app'") == password
+
+
+# The machine
+
+
+@under_one
+@pytest.mark.parametrize("fraction", [0.02, 0.5, 0.9999])
+def test_a_kit_that_is_cut_off_fails(kit: Kit, kit_file: Path, source: Source, fraction: float) -> None:
+    text = kit_file.read_text()
+    assert text.endswith(' _kit "$@" </dev/null\n')
+    cut = text[: int((len(text) - 60) * fraction)]
+    done = kit("-s", "check", source.backup, program="", stdin=cut)
+    assert done.returncode == 2, done
+    assert "restore-kit.sh: the file is cut off" in done.stderr or "yntax error" in done.stderr
+
+
+@under_one
+def test_the_kit_through_standard_input(kit: Kit, kit_file: Path, source: Source) -> None:
+    """As `kubectl exec -i … sh -s` does it."""
+    done = kit("-s", "check", source.backup, program="", stdin=kit_file.read_text())
+    assert done.returncode == 0 and ": complete, " in done.stdout, done.stderr
+
+
+def test_a_temporary_folder_without_space(kit: Kit, source: Source, workspace: Workspace) -> None:
+    full = workspace.directory("full", workspace.uid)
+    workspace.mount_tmpfs(full, "64k")
+    done = kit("check", source.backup, TMPDIR=str(full))
+    workspace.unmount(full)
+    assert done.returncode == 2, done
+    assert "could not be written to" in done.stderr and "set TMPDIR to a folder with free space" in done.stderr
+    done = kit("check", source.backup, TMPDIR="/nonexistent")
+    assert done.returncode == 2 and "set TMPDIR to a folder that this user may write to" in done.stderr
+
+
+@under_one
+def test_what_is_wrong_with_the_arguments_is_said(kit: Kit, source: Source) -> None:
+    assert kit("help").stdout.startswith("usage: sh restore-kit.sh check BACKUP")
+    for words in ((), ("check",), ("check", "a", "b"), ("list",), ("restore",), ("restore", *"abcd"), ("run",)):
+        done = kit(*words)
+        assert (done.returncode, done.stdout) == (2, "") and done.stderr.startswith("usage: "), words
+    done = kit("check", "/nonexistent/a.sql.gz")
+    assert done.returncode == 2 and "there is no such file" in done.stderr
+    done = kit("restore", source.backup)
+    assert done.returncode == 2 and "expected the server's host name" in done.stderr
+    for name in ("x" * 64, "a\nb", "template1"):
+        assert kit("restore", source.backup, "app", name, PGHOST="127.0.0.1").returncode == 2
