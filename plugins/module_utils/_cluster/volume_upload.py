@@ -28,14 +28,18 @@ from .volume_file import ReplaceableReader
 
 # Names are arguments, never part of a script's text. umask 077 until the file has its final mode.
 _SIZE = 'umask 077; test ! -L "$1" && { test -e "$1" || : > "$1"; } && stat -c %s "$1"'
+# What fails prints the reason and goes on reading (Container.send).
+_OR_FAIL = '|| { echo "the data could not be written"; exec cat > /dev/null; }'
 # Each attempt writes at its own position: one that was interrupted and still runs writes the same bytes.
 # dd moves the position of its output, from which head then writes; a share may report a full volume only to sync.
-_RECEIVE = '{ dd bs=1 seek="$2" count=0 conv=notrunc 2> /dev/null && head -c "$3"; } 1<> "$1" && sync "$1"'
+_RECEIVE = f"""exec 2>&1
+{{ {{ dd bs=1 seek="$2" count=0 conv=notrunc 2> /dev/null && head -c "$3"; }} 1<> "$1" && sync "$1"; }} {_OR_FAIL}"""
 _HASH_ALL = 'exec < "$1" && sha256sum'
 _HASH_BEGINNING = 'exec < "$1" && head -c "$2" | sha256sum'
 _REMOVE = 'rm -f "$1"'
 _EXISTS = 'if test -e "$1" || test -L "$1"; then echo yes; else test -d "${1%/*}" && echo no; fi'
-_WRITE = 'umask 077; rm -f "$1" && head -c "$2" > "$1" && sync "$1" && test "$(stat -c %s "$1")" -eq "$2"'
+_WRITE = f"""umask 077; exec 2>&1
+{{ rm -f "$1" && head -c "$2" > "$1" && sync "$1" && test "$(stat -c %s "$1")" -eq "$2"; }} {_OR_FAIL}"""
 # The checksum file reserves the name, as in a run. A hard link replaces nothing.
 # $1 partial file, $2 backup, $3 whether there is a checksum file, $4 a manifest, $5 whether retention keeps it
 _PUBLISH = """
