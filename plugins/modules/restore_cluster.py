@@ -11,8 +11,8 @@ module: restore_cluster
 short_description: Restore everything in a backup into the live server
 version_added: 1.1.0
 description:
-  - Restores the roles and all databases of a backup on the volume into the server of the installation. The server may be
-    new. It may also have roles and databases that a chart or an operator has created.
+  - Restores the roles and all databases of a backup on the volume into the server of the installation. The server may
+    be new. It may also have roles and databases that a chart or an operator has created.
   - Everything that prevents the restore is found before anything is changed, and reported together, such as a database
     that exists and has objects, or a tablespace that is missing.
   - A role that exists is kept, with its password. Other roles are created, with their passwords from the backup.
@@ -36,6 +36,12 @@ options:
       - The sha256 of the backup, together with O(backup). By default, that of the checksum file. Nothing is restored
         if the file has another one.
     type: str
+  src:
+    description:
+      - A local backup, instead of O(backup). It is uploaded to the volume unless it is there, as
+        M(homelab.postgres_backup.backup_upload) does with C(rename=true), and its sha256 is compared.
+      - In check mode, it must be on the volume already.
+    type: path
   replace:
     description:
       - Whether to replace databases that have objects. They are renamed to C(<name>_before_restore_<time>), never
@@ -67,24 +73,11 @@ options:
     description:
       - How long the complete restore may take.
     type: str
-    default: 6h
-  restore_user:
-    description:
-      - The user of the server to connect as. By default, the one for restores that the CronJob records, else that of
-        the backups.
-    type: str
-  restore_secret_name:
-    description:
-      - The Secret with the password of O(restore_user), in the namespace of the CronJob. The default is as for
-        O(restore_user).
-    type: str
-  restore_secret_key:
-    description:
-      - The key of the password in the Secret. The default is as for O(restore_user).
-    type: str
+    default: 12h
 extends_documentation_fragment:
   - homelab.postgres_backup.attributes
   - homelab.postgres_backup.cluster
+  - homelab.postgres_backup.restore_server
   - kubernetes.core.k8s_auth_options
 attributes:
   check_mode:
@@ -131,8 +124,8 @@ databases:
       description: The name.
       type: str
     state:
-      description: V(restored). V(present), if an earlier restore of this backup that was interrupted has restored it, or
-        if the backup holds nothing in C(postgres) or C(template1). V(failed). V(not_restored). In check mode,
+      description: V(restored); V(present), if an earlier restore of this backup that was interrupted has restored it,
+        or if the backup holds nothing in C(postgres) or C(template1); V(failed); V(not_restored). In check mode,
         V(would_be_restored).
       type: str
     replaced:
@@ -221,16 +214,23 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.restore_run import run_restore
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.restore_run import (
+    ALL_DATABASES,
+    run_restore,
+)
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.volume_upload import backup_on_volume
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.cluster_plan import (
     ClusterRequest,
     plan_cluster,
 )
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.credentials import restore_credentials
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_outcome import (
     RESTORE,
     JobEnd,
     outcome_of,
+)
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.restore_server import (
+    RESTORE_SERVER_ARGUMENTS,
+    restore_server,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._script.restore_cluster import FILES
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
@@ -245,21 +245,16 @@ if TYPE_CHECKING:
 ARGUMENTS = {
     "backup": {"type": "str"},
     "sha256": {"type": "str"},
+    "src": {"type": "path"},
     "replace": {"type": "bool", "default": False},
     "alter_roles": {"type": "bool", "default": False},
     "terminate_connections": {"type": "bool", "default": False},
     "connections_timeout": {"type": "str", "default": "30s"},
     "analyze": {"type": "bool", "default": True},
-    "timeout": {"type": "str", "default": "6h"},
-    "restore_user": {"type": "str"},
-    # The names are not secret.
-    "restore_secret_name": {"type": "str", "no_log": False},
-    "restore_secret_key": {"type": "str", "no_log": False},
+    "timeout": {"type": "str", "default": "12h"},
+    **RESTORE_SERVER_ARGUMENTS,
 }
-CREDENTIALS = ("user", "secret_name", "secret_key")
 CLUSTER_OPTIONS = ("backup", "sha256", "replace", "alter_roles", "terminate_connections", "analyze")
-# In messages about a second restore; no database has such a name.
-EVERYTHING = "all databases"
 LISTS = (
     "databases",
     "created_roles",
@@ -276,16 +271,20 @@ def restore_cluster(module: AnsibleModule, connection: Connection) -> dict[str, 
     """The module's result; with `failed` if the restore failed."""
     parameters = module.params
     timeout, limits = seconds(parameters, "timeout"), start_limits(parameters)
+    cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
+    server = restore_server(cronjob, parameters)
+    options = {name: parameters[name] for name in CLUSTER_OPTIONS}
+    if parameters["src"] is not None:
+        options["backup"], options["sha256"] = backup_on_volume(module, connection, cronjob, parameters["src"])
     variables = plan_cluster(
         ClusterRequest(
-            **{name: parameters[name] for name in CLUSTER_OPTIONS},
+            **options,
             token=secrets.token_hex(4),
             now=datetime.now(timezone.utc),
             wait_seconds=int(seconds(parameters, "connections_timeout")),
             check=module.check_mode,
         )
     )
-    cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
     end = run_restore(
         connection,
         cronjob,
@@ -293,10 +292,10 @@ def restore_cluster(module: AnsibleModule, connection: Connection) -> dict[str, 
         command="_restore_cluster",
         files=FILES,
         directory=parameters["directory"],
-        target=None if module.check_mode else EVERYTHING,
+        target=None if module.check_mode else ALL_DATABASES,
         timeout_seconds=timeout,
         startup_seconds=limits.startup_seconds,
-        credentials=restore_credentials(cronjob, {name: parameters[f"restore_{name}"] for name in CREDENTIALS}),
+        server=server,
     )
     return to_result(module, end)
 
@@ -322,7 +321,7 @@ def to_result(module: AnsibleModule, end: JobEnd) -> dict[str, Any]:
 
 
 def main() -> None:
-    run_module(ARGUMENTS, restore_cluster)
+    run_module(ARGUMENTS, restore_cluster, mutually_exclusive=[("src", "backup"), ("src", "sha256")])
 
 
 if __name__ == "__main__":

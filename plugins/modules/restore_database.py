@@ -316,6 +316,8 @@ ARGUMENTS = {
     "search_path": {"type": "str"},
     "before_sql": {"type": "str"},
     "after_sql": {"type": "str"},
+    "transform_sql": {"type": "str"},
+    "assert_sql": {"type": "str"},
     **RESTORE_SERVER_ARGUMENTS,
 }
 RESTORE_OPTIONS = (
@@ -330,6 +332,8 @@ RESTORE_OPTIONS = (
     "search_path",
     "before_sql",
     "after_sql",
+    "transform_sql",
+    "assert_sql",
 )
 
 
@@ -337,9 +341,10 @@ def restore(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     """The module's result; with `failed` if the restore failed."""
     parameters = module.params
     timeout, limits = seconds(parameters, "timeout"), start_limits(parameters)
+    cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
+    server = restore_server(cronjob, parameters)
     options = {name: parameters[name] for name in RESTORE_OPTIONS}
     if parameters["src"] is not None:
-        cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
         options["backup"], options["sha256"] = backup_on_volume(module, connection, cronjob, parameters["src"])
     request = RestoreRequest(
         **options,
@@ -349,7 +354,6 @@ def restore(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
         check=module.check_mode,
     )
     plan = plan_restore(request)
-    cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
     end = run_restore(
         connection,
         cronjob,
@@ -358,7 +362,7 @@ def restore(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
         target=None if module.check_mode else plan.target,
         timeout_seconds=timeout,
         startup_seconds=limits.startup_seconds,
-        server=restore_server(cronjob, parameters),
+        server=server,
     )
     return to_result(module, plan, end)
 

@@ -36,6 +36,12 @@ options:
       - The sha256 of the backup, together with O(backup). By default, that of the checksum file. Nothing is restored
         if the file has another one.
     type: str
+  src:
+    description:
+      - A local backup, instead of O(backup). It is uploaded to the volume unless it is there, as
+        M(homelab.postgres_backup.backup_upload) does with C(rename=true), and its sha256 is compared.
+      - In check mode, it must be on the volume already.
+    type: path
   database:
     description:
       - The name of the database in the backup.
@@ -232,6 +238,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.restore_run import run_restore
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.volume_upload import backup_on_volume
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_outcome import (
     RESTORE,
     JobEnd,
@@ -262,6 +269,7 @@ ARGUMENTS = {
     "tables": {"type": "list", "elements": "str", "required": True},
     "backup": {"type": "str"},
     "sha256": {"type": "str"},
+    "src": {"type": "path"},
     "target": {"type": "str"},
     "merge": {"type": "str", "choices": list(MERGES)},
     # The number is not secret.
@@ -277,15 +285,19 @@ def restore_tables(module: AnsibleModule, connection: Connection) -> dict[str, A
     """The module's result; with `failed` if the restore failed."""
     parameters = module.params
     timeout, limits = seconds(parameters, "timeout"), start_limits(parameters)
+    cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
+    server = restore_server(cronjob, parameters)
+    options = {name: parameters[name] for name in TABLE_OPTIONS}
+    if parameters["src"] is not None:
+        options["backup"], options["sha256"] = backup_on_volume(module, connection, cronjob, parameters["src"])
     plan = plan_tables(
         TableRequest(
-            **{name: parameters[name] for name in TABLE_OPTIONS},
+            **options,
             token=secrets.token_hex(4),
             now=datetime.now(timezone.utc),
             check=module.check_mode,
         )
     )
-    cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
     end = run_restore(
         connection,
         cronjob,
@@ -297,7 +309,7 @@ def restore_tables(module: AnsibleModule, connection: Connection) -> dict[str, A
         target=plan.target,
         timeout_seconds=timeout,
         startup_seconds=limits.startup_seconds,
-        server=restore_server(cronjob, parameters),
+        server=server,
     )
     return to_result(module, plan, end)
 
@@ -332,7 +344,7 @@ def to_result(module: AnsibleModule, plan: TablePlan, end: JobEnd) -> dict[str, 
 
 
 def main() -> None:
-    run_module(ARGUMENTS, restore_tables)
+    run_module(ARGUMENTS, restore_tables, mutually_exclusive=[("src", "backup"), ("src", "sha256")])
 
 
 if __name__ == "__main__":

@@ -179,8 +179,8 @@ class FaultSetup:
             self.installation.stop_at("dump")
         if "drill" in kinds:
             (self.installation.volume / "gate" / "hold").touch()
-        held_on = {server: sum(kind in kinds for kind in on_it) for server, on_it in self._servers()}
-        for server in held_on:
+        held_on = [(server, sum(kind in kinds for kind in on_it)) for server, on_it in self._servers()]
+        for server, _ in held_on:
             server.sql("CREATE ROLE hold;")
         begun = {kind: self.begin(kind, **options.get(kind, {})) for kind in kinds if kind not in _TRANSFERS}
         try:
@@ -188,7 +188,7 @@ class FaultSetup:
                 self.installation.wait_for_gate()
             if "drill" in kinds:
                 wait_until(lambda: bool(processes(f": postgres {SHOP} [local] SELECT")), "the drill is held up")
-            for server, number in held_on.items():
+            for server, number in held_on:
                 wait_until(lambda on=server, of=number: held_sessions(on) == of, "the restores are held up")
             for kind in _TRANSFERS:
                 if kind in kinds:

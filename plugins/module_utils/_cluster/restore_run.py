@@ -25,6 +25,8 @@ _PREFIX = "postgres-backup.homelab"
 _CRONJOB, _TARGET = f"{_PREFIX}/cronjob", f"{_PREFIX}/restore-target"
 # Only where it is another server than that of the backups.
 _SERVER = f"{_PREFIX}/restore-server"
+# As the target: no database has an empty name.
+ALL_DATABASES = ""
 
 
 def run_restore(
@@ -40,10 +42,10 @@ def run_restore(
     command: str = "_restore",
     files: Mapping[str, str] = FILES,
 ) -> JobEnd:
-    """The end of the restore's Job. Only one restore at a time may change the database `target` on the server; None in
-    check mode.
+    """The end of the restore's Job. Only one restore at a time may change the database `target` on the server.
 
-    `command` is that of backup.sh, and `files` are the texts of its files.
+    `target` is ALL_DATABASES for a restore beside which there may be no other one, and None in check mode. `command` is
+    that of backup.sh, and `files` are the texts of its files.
 
     Raises ClusterError: StuckError if the pod does not start, ConcurrentRestoreError if another restore is running, and
     InterruptedRestoreError on a signal. In these cases the Job is deleted, and its pod drops what it created. A Job
@@ -90,20 +92,24 @@ def run_restore(
 
 
 def concurrent_restores(connection: Connection, job: Object) -> list[Object]:
-    """The other restores of the same database on the same server that have not ended."""
+    """The other restores of the same database, or of all databases, on the same server that have not ended."""
     metadata = job["metadata"]
     return [
         other
         for other in connection.jobs(metadata["namespace"])
         if (other["metadata"].get("labels") or {}).get(COMPONENT) == RESTORE
-        and all(
-            (other["metadata"].get("annotations") or {}).get(key) == metadata["annotations"].get(key)
-            for key in (_CRONJOB, _TARGET, _SERVER)
-        )
+        and _same_target(other["metadata"].get("annotations") or {}, metadata["annotations"])
         and other["metadata"]["name"] != metadata["name"]
         and "deletionTimestamp" not in other["metadata"]
         and job_end(other) is None
     ]
+
+
+def _same_target(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    if any(one.get(key) != other.get(key) for key in (_CRONJOB, _SERVER)):
+        return False
+    targets = one.get(_TARGET), other.get(_TARGET)
+    return None not in targets and (targets[0] == targets[1] or ALL_DATABASES in targets)
 
 
 def _age(job: Object) -> tuple[str, str]:
@@ -112,7 +118,9 @@ def _age(job: Object) -> tuple[str, str]:
 
 def _refuse_second(others: list[Object], namespace: str, target: str) -> None:
     if others:
+        alone = ALL_DATABASES in (target, others[0]["metadata"]["annotations"][_TARGET])
+        restore = "another restore into this server" if alone else f"another restore to '{target}'"
         raise ConcurrentRestoreError(
-            f"another restore to '{target}' is running: expected none, found the Job "
+            f"{restore} is running: expected none, found the Job "
             f"'{namespace}/{others[0]['metadata']['name']}'. Wait for its end, or delete it"
         )

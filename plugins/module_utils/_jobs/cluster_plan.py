@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The plan for the restore of everything in a backup: the variables of the pod, which finds out the rest (cluster.sh)."""
+"""The plan for the restore of everything in a backup: the variables of the pod, which does the rest (cluster.sh)."""
 
 from __future__ import annotations
 

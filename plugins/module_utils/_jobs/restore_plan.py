@@ -50,6 +50,8 @@ class RestoreRequest:
     search_path: str | None = None
     before_sql: str | None = None
     after_sql: str | None = None
+    transform_sql: str | None = None
+    assert_sql: str | None = None
 
     @property
     def target(self) -> str:
@@ -97,6 +99,8 @@ def plan_restore(request: RestoreRequest, **more: str) -> RestorePlan:
         "SEARCH_PATH": request.search_path or "",
         "BEFORE_SQL": request.before_sql or "",
         "AFTER_SQL": request.after_sql or "",
+        "TRANSFORM_SQL": request.transform_sql or "",
+        "ASSERT_SQL": request.assert_sql or "",
         **more,
     }
     _check_variables(variables)

@@ -211,7 +211,7 @@ function end_cluster_statement(text, role, space, rest) {
 }
 
 function escaped(name) {
-    gsub(/\\/, "\\\\", name)
+    gsub(/\\/, "&&", name) # awks differ in how they read backslashes here
     gsub(/\n/, "\\n", name)
     return name
 }

@@ -38,9 +38,12 @@ compare_reported_rows() {
 count_tables() {
     # The expression of an index may need the path that the restore needed.
     [ -z "$RESTORE_SEARCH_PATH" ] || quiet_options="$quiet_options -c search_path=$(printf '%s' "pg_catalog, $RESTORE_SEARCH_PATH" | sed -e 's/[\\ ]/\\&/g')"
+    count_tables_sql | (sql_encoding=$encoding; quiet_psql "$RESTORE_TEMPORARY" --field-separator="$TAB")
+}
+
+count_tables_sql() {
     quoted_name="format('\"%s\".\"%s\"', replace(nspname, '\"', '\"\"'), replace(relname, '\"', '\"\"'))"
-    table_rows_sql tree kind "replace(replace(replace($quoted_name, '\\', '\\\\'), E'\\n', '\\n'), E'\\t', '\\t')" |
-        (sql_encoding=$encoding; quiet_psql "$RESTORE_TEMPORARY" --field-separator="$TAB")
+    table_rows_sql tree kind "replace(replace(replace($quoted_name, '\\', '\\\\'), E'\\n', '\\n'), E'\\t', '\\t')"
 }
 
 # compare_counted_rows: sets `tables`; fails if a table has other rows than the text. Tables of extensions may have more:

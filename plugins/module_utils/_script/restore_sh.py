@@ -39,6 +39,10 @@ restore() {
     PGOPTIONS="$given_options $(session_options 0 no)"
     quiet_options='-c search_path=pg_catalog -c standard_conforming_strings=on'
     export maintenance PGAPPNAME PGOPTIONS quiet_options
+    if [ "${RESTORE_CLEAN_UP:-no}" = yes ]; then
+        clean_up_restore
+        return
+    fi
 
     choose_backup
     export file
@@ -77,6 +81,12 @@ restore() {
     restore_late_parts
     report_replication
     log "OK: $RESTORE_DATABASE of $backup (sha256 $sha256) is restored as $RESTORE_TARGET, $rows rows"
+    finish
+}
+
+# clean_up_restore: drops what a restore with the same names left behind that was killed.
+clean_up_restore() {
+    drop_temporary || fail "the temporary database could not be dropped" "$(psql_error "$work/drop.err")" "The next restore of this database drops it."
     finish
 }
 
@@ -182,7 +192,7 @@ leave_out() {
 
 make_database() {
     step=create temporary_database=maybe
-    export connects_as_superuser
+    export connects_as_superuser server_major
     run_step create "the temporary database could not be created"
     left_out=$(cat "$work/answers")
     log "restoring into the temporary database $RESTORE_TEMPORARY"
@@ -206,11 +216,18 @@ feed_section() {
 
 # feed_body: restores the database's text on standard input. The commit of the swap also flushes these commits.
 feed_body() {
-    { copy_bytes "$body_offset" >/dev/null && before_body && stage edit edit_text "$work/edits" "$body_offset"; } |
+    { begin_session && copy_bytes "$body_offset" >/dev/null && before_body && stage edit edit_text "$work/edits" "$body_offset" && end_session; } |
         PGOPTIONS="$PGOPTIONS -c synchronous_commit=off" stage psql feed_psql "$RESTORE_TEMPORARY" \
             keepalives_idle=30 keepalives_interval=10 keepalives_count=3 |
         stage count reported_rows >"$work/reported"
 }
+
+# is_transformed: whether the restore has transform_sql or assert_sql (restore_transform.sh).
+is_transformed() { [ -n "${RESTORE_TRANSFORM_SQL:-}${RESTORE_ASSERT_SQL:-}" ]; }
+
+begin_session() { ! is_transformed || close_database; }
+
+end_session() { ! is_transformed || after_body; }
 
 # before_body: prints the user's SQL; its output does not count as that of the backup.
 before_body() {
@@ -221,6 +238,10 @@ restore_section() {
     step=restore
     clear_stages
     run_group restore_section
+    if is_transformed; then
+        [ ! -e "$work/counted" ] || [ "$(stage_status_of psql)" = 0 ] || transformation_failed
+        [ "$(stage_status_of psql)" != 0 ] || check_closed
+    fi
     [ "$(stage_status_of psql)" = 0 ] || section_failed
     if [ "$has_part" = yes ]; then
         is_read=$(stage_status_of read)$(stage_status_of expand)
@@ -287,6 +308,13 @@ SQL
 
 # finish_database: counts the rows, and does what follows the body.
 finish_database() {
+    if is_transformed; then
+        compare_counted_rows
+        check_transformation
+        warn_left_out
+        end_step count
+        return
+    fi
     run_step count "the rows of the restored database could not be counted"
     compare_counted_rows
     [ ! -s "$work/extensions.sql" ] || run_step extensions "the restore of an extension could not be ended"

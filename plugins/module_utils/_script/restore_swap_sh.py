@@ -23,6 +23,7 @@ swap_names() {
     {
         printf "BEGIN;\nSET LOCAL lock_timeout = '10s';\nALTER DATABASE :\"temporary\" RESET %s;\nALTER DATABASE :\"temporary\" CONNECTION LIMIT -1;\n" "${RESTORE_MARK%%=*}"
         [ -z "${RESTORE_RESTORED:-}" ] || printf "ALTER DATABASE :\"temporary\" SET %s TO '%s';\n" "${RESTORE_RESTORED%%=*}" "${RESTORE_RESTORED#*=}"
+        ! is_transformed || printf 'ALTER DATABASE :"temporary" ALLOW_CONNECTIONS true;\n'
         cat "$work/limits.sql"
         [ "$target_exists" = no ] || printf 'ALTER DATABASE :"target" RENAME TO :"old";\n'
         printf 'ALTER DATABASE :"temporary" RENAME TO :"target";\nCOMMIT;\n'
@@ -158,6 +159,11 @@ start_extensions() {
 # restore_late_parts: a failure is only a warning: the database has its final name.
 restore_late_parts() {
     has_late_parts || return 0
+    if is_transformed; then
+        leave_out "extension pg_cron" "transform_sql and assert_sql cannot see what is restored after them"
+        warn "the extension pg_cron and its jobs are left out: they can only be restored when the database has its final name, after transform_sql and assert_sql"
+        return
+    fi
     check_late_parts
     [ "$cron_database" = "$RESTORE_TARGET" ] || return 0
     step=extensions
@@ -250,6 +256,13 @@ SQL
 # drop_database NAME: drops a database that a restore created, after what would prevent that: subscriptions (their slots on
 # the publisher are kept: they may belong to another database), slots, prepared transactions, and the template flag.
 drop_database() {
+    # One that was being transformed is closed. Only what can be dropped from no other database is worth opening it to superusers.
+    PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=name="$1" >/dev/null 2>&1 <<'SQL' || :
+SELECT format('ALTER DATABASE %I ALLOW_CONNECTIONS true', datname) FROM pg_catalog.pg_database d WHERE datname = :'name' AND NOT datallowconn
+    AND (EXISTS (SELECT FROM pg_catalog.pg_subscription WHERE subdbid = d.oid) OR EXISTS (SELECT FROM pg_catalog.pg_prepared_xacts WHERE database = datname)
+        OR EXISTS (SELECT FROM pg_catalog.pg_replication_slots WHERE database = datname))
+\gexec
+SQL
     PGCONNECT_TIMEOUT=5 quiet_psql "$1" >/dev/null 2>&1 <<'SQL' || :
 SET client_min_messages = error;
 SELECT format('ALTER SUBSCRIPTION %I DISABLE', subname), format('ALTER SUBSCRIPTION %I SET (slot_name = NONE)', subname),

@@ -22,6 +22,7 @@ from .restore_plan_sh import TEXT as RESTORE_PLAN_SH
 from .restore_sh import TEXT as RESTORE_SH
 from .restore_swap_sh import TEXT as RESTORE_SWAP_SH
 from .restore_target_sh import TEXT as RESTORE_TARGET_SH
+from .restore_transform_sh import TEXT as RESTORE_TRANSFORM_SH
 from .retention_awk import TEXT as RETENTION_AWK
 from .sections_awk import TEXT as SECTIONS_AWK
 from .sql_lexer_awk import TEXT as SQL_LEXER_AWK
@@ -49,6 +50,7 @@ FILES = {
     "restore.sh": RESTORE_SH,
     "restore_swap.sh": RESTORE_SWAP_SH,
     "restore_target.sh": RESTORE_TARGET_SH,
+    "restore_transform.sh": RESTORE_TRANSFORM_SH,
     "retention.awk": RETENTION_AWK,
     "sections.awk": SECTIONS_AWK,
     "sql_lexer.awk": SQL_LEXER_AWK,

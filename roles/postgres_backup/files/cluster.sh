@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
 # `backup.sh _restore_cluster`: restores everything in a backup into a server that may have roles and databases already.
-# Roles come first, in one transaction. Then each database is restored as by `_restore`, several side by side: a database
+# The roles are restored first, in one transaction. Then each database is restored as by `_restore`, several side by side: a database
 # gets its name only when every table has the rows of the backup. Called again after a failure, it continues: databases that
 # are restored have a mark (RESTORED_SETTING), which the last step removes.
 #
@@ -10,7 +10,7 @@
 # unique), RESTORE_TIME (YYYYmmddHHMMSS), RESTORE_WAIT_SECONDS, and RESTORE_REPLACE, RESTORE_ALTER_ROLES, RESTORE_TERMINATE,
 # RESTORE_CHECK, RESTORE_ANALYZE (yes or no).
 # shellcheck shell=sh
-# shellcheck disable=SC2034,SC2154 # variables are shared with the other files
+# shellcheck disable=SC2030,SC2031,SC2034,SC2154 # variables are shared with the other files; each restore has its own
 # shellcheck disable=SC2329 # stage() and hooks call functions by name
 
 # The setting of a restored database, with the sha256 of the backup, until the complete restore has ended.
@@ -378,6 +378,15 @@ read_database_results() {
         database_rows=null database_tables=null database_replaced=null database_reason=null database_dropped=false
         case $database_state:$database_result in
             present:*) restored_state=present ;;
+            *:)
+                restored_state=not_restored
+                if [ "$only_check" = yes ] && [ "$database_name" = template1 ]; then
+                    # It is restored in place, after the others.
+                    [ "$RESTORE_CHECK" = no ] || restored_state=would_be_restored
+                else
+                    [ ! -e "$work/status.$index" ] || database_reason=$(json "the restore ended $(status_in_words "$(cat "$work/status.$index")")")
+                    failed_databases="$failed_databases${failed_databases:+$NEWLINE}$database_name: not restored"
+                fi ;;
             *:'{"state":"succeeded"'*)
                 restored_state=restored
                 [ "$only_check" = no ] || restored_state=not_restored
@@ -392,9 +401,8 @@ read_database_results() {
                 database_reason=$(json_field reason "$database_result")
                 failed_databases="$failed_databases${failed_databases:+$NEWLINE}$database_name: $(printf '%s' "$database_reason" | sed -e 's/^"//' -e 's/"$//' -e 's/\\"/"/g' -e 's/\\\\/\\/g')" ;;
             *)
-                restored_state=not_restored
-                [ ! -e "$work/status.$index" ] || database_reason=$(json "the restore ended $(status_in_words "$(cat "$work/status.$index")")")
-                failed_databases="$failed_databases${failed_databases:+$NEWLINE}$database_name: not restored" ;;
+                restored_state=not_restored database_reason='"the result of the restore cannot be read"'
+                failed_databases="$failed_databases${failed_databases:+$NEWLINE}$database_name: the result of the restore cannot be read" ;;
         esac
         case $database_result in
             *'"warnings":["'*)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from plugins.module_utils._cluster.connection import Connection
-from plugins.module_utils._cluster.restore_run import GRACE_SECONDS, run_restore
+from plugins.module_utils._cluster.restore_run import ALL_DATABASES, GRACE_SECONDS, run_restore
 from plugins.module_utils._jobs.credentials import Credentials
 from plugins.module_utils._jobs.restore_server import SERVER_OF_BACKUPS, RestoreServer
 from plugins.module_utils.errors import ClusterError, ConcurrentRestoreError, InterruptedRestoreError, NotFoundError
@@ -99,6 +99,18 @@ def test_a_second_restore_to_the_same_database_is_refused() -> None:
     with pytest.raises(ClusterError, match=r"another restore to 'shop' is running.*data/rival"):
         run(cluster)
     assert not cluster.made
+
+
+@pytest.mark.parametrize(
+    ("running", "second"), [(ALL_DATABASES, "shop"), ("shop", ALL_DATABASES), (ALL_DATABASES,) * 2]
+)
+def test_a_restore_of_all_databases_excludes_every_other_one(running: str, second: str) -> None:
+    cluster = Cluster(rival(running))
+    with pytest.raises(ConcurrentRestoreError, match=r"another restore into this server is running.*data/rival"):
+        run(cluster, target=second)
+    assert not cluster.made
+    run(cluster, target=second, server=RestoreServer(Credentials("app", "other", "password"), "staging"))
+    run(cluster, target=None)
 
 
 def test_older_of_two_simultaneous_restores_continues() -> None:

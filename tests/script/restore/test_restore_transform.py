@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+# ruff: noqa: S608 - the tests make SQL: that is their work
+"""transform_sql and assert_sql: what is restored with them is transformed before anybody can connect to it, or not at all."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from plugins.module_utils._jobs.restore_plan import RestorePlan, plan_restore
+
+from ..support.combinations import under_all, under_one
+from ..support.restores import (
+    Backup,
+    as_of_run,
+    assert_failed,
+    back_up,
+    drop,
+    names,
+    prepare,
+    request,
+    restore,
+    shape,
+    state_of,
+    text_of,
+)
+from ..support.sample import literal
+from ..support.sandbox import Sandbox
+from ..support.server import HOST, PASSWORD, Server
+from ..support.workspace import kill_all
+
+_PEOPLE = """
+CREATE SCHEMA "the people";
+CREATE TABLE "the people".person (id int PRIMARY KEY, email text NOT NULL);
+INSERT INTO "the people".person SELECT i, format('p%s@secret.example', i) FROM generate_series(1, 1000) AS i;
+CREATE VIEW public.emails AS SELECT email FROM "the people".person;
+"""
+_TRANSFORM = """UPDATE "the people".person SET email = format('user%s@example.invalid', id)"""
+_ASSERT = """SELECT email FROM "the people".person WHERE email LIKE '%secret%'"""
+
+
+@pytest.fixture
+def people(fresh_server: Server) -> Iterator[Backup]:
+    fresh_server.sql("CREATE DATABASE people STRATEGY file_copy;")
+    fresh_server.sql("ALTER DATABASE people SET work_mem TO '5MB'; COMMENT ON DATABASE people IS 'P';")
+    fresh_server.sql(_PEOPLE, "people")
+    yield back_up(fresh_server)
+
+
+@under_all
+def test_transformed(offline: Sandbox, fresh_server: Server, people: Backup) -> None:
+    for backup in (people, as_of_run(people)):
+        prepare(offline, fresh_server, backup)
+        options = {"backup": backup.name, "new_name": "masked"}
+        outcome = restore(
+            offline, plan_restore(request("people", transform_sql=_TRANSFORM, assert_sql=_ASSERT, **options))
+        ).check()
+        assert (outcome.result["rows"], outcome.result["tables"]) == (1000, 1)
+        emails = fresh_server.sql("SELECT count(*), min(email) FROM public.emails;", "masked")
+        assert emails == "1000|user1000@example.invalid"
+        assert shape(fresh_server, "masked") == shape(fresh_server, "people")
+        drop(fresh_server, "masked")
+        # With an assertion alone, and with one that finds nothing wrong, the database is the same.
+        restore(offline, plan_restore(request("people", assert_sql="SELECT 1 WHERE false;", **options))).check()
+        assert text_of(fresh_server, "masked") == text_of(fresh_server, "people")
+        drop(fresh_server, "masked")
+
+
+_WRONG = {
+    "assertion": ({"assert_sql": _ASSERT}, "assert_sql returned rows", "found 1000"),
+    "lines": ({"assert_sql": "SELECT E'\\n\\n' UNION ALL SELECT ''"}, "assert_sql returned rows", "found 2"),
+    "two": ({"assert_sql": "SELECT 1; SELECT 2 WHERE false"}, "assert_sql returned rows", "found 1"),
+    "no-assertion": ({"assert_sql": "SELECT nothing"}, "assert_sql failed", "42703"),
+    "half": ({"assert_sql": "SELECT 1 WHERE 'a"}, "assert_sql failed", ""),
+    "failing": ({"transform_sql": f"{_TRANSFORM}; SELECT 1/0"}, "transform_sql failed", "22012"),
+    "syntax": ({"transform_sql": "UPDATE secret"}, "transform_sql failed", "42601"),
+    "open": ({"transform_sql": "SELECT 'secret"}, "transform_sql failed", ""),
+    "comment": ({"transform_sql": f"{_TRANSFORM} /* "}, "transform_sql failed", ""),
+    "rollback": ({"transform_sql": f"{_TRANSFORM}; ROLLBACK"}, "transform_sql failed", "ended the transaction"),
+    "commit": ({"transform_sql": f"{_TRANSFORM}; COMMIT; BEGIN"}, "transform_sql failed", "ended the transaction"),
+    "quit": ({"transform_sql": "\\q"}, "transform_sql failed", "not complete"),
+    "on": ({"transform_sql": "\\set ON_ERROR_STOP off\nSELECT 1/0;"}, "transform_sql failed", ""),
+    "before": ({"transform_sql": _TRANSFORM, "before_sql": "SELECT 1/0"}, "the restore stopped at an error", "22012"),
+    "after": ({"transform_sql": _TRANSFORM, "after_sql": "SELECT 1/0"}, "after_sql failed", "22012"),
+}
+
+
+@under_one
+def test_wrong_ones_leave_nothing(offline: Sandbox, fresh_server: Server, people: Backup) -> None:
+    prepare(offline, fresh_server, people)
+    before = state_of(fresh_server)
+    for options, *words in _WRONG.values():
+        outcome = restore(offline, plan_restore(request("people", replace=True, **options)))
+        assert_failed(outcome, fresh_server, before, *words)
+        assert "secret" not in outcome.log
+
+
+@under_one
+def test_rows_are_compared_with_the_text(offline: Sandbox, fresh_server: Server, people: Backup) -> None:
+    """Not with what the transformation leaves."""
+    prepare(offline, fresh_server, people)
+    before = state_of(fresh_server)
+    transform = 'DELETE FROM "the people".person WHERE id > 10'
+    outcome = restore(offline, plan_restore(request("people", new_name="few", transform_sql=transform))).check()
+    assert (outcome.result["rows"], fresh_server.sql("SELECT count(*) FROM emails;", "few")) == (1000, "10")
+    drop(fresh_server, "few")
+    more = "CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO u VALUES (1); END $$;"
+    more = f"CREATE TABLE u (i int); {more} CREATE EVENT TRIGGER t ON ddl_command_end EXECUTE FUNCTION f();"
+    plan = plan_restore(request("people", new_name="few", transform_sql="SELECT", before_sql=more))
+    assert_failed(restore(offline, plan), fresh_server, before, "the number of rows does not match the backup")
+
+
+# It waits for a role: databases share them.
+_GATE = "DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'go') LOOP PERFORM pg_sleep(0.05); END LOOP; END $$"
+_CLOSED = "SELECT count(*) FROM pg_database WHERE datname LIKE '%_restoring_%' AND NOT datallowconn;"
+_TRANSFORMING = "SELECT count(*) FROM pg_stat_activity WHERE datname LIKE '%_restoring_%' AND query LIKE 'DO %';"
+
+
+def transforming(offline: Sandbox, server: Server, **options: Any) -> tuple[RestorePlan, subprocess.Popen[str]]:
+    """A restore whose transformation does not end before there is a role `go`."""
+    plan = plan_restore(request("people", transform_sql=f"{_TRANSFORM}; {_GATE}", assert_sql=_ASSERT, **options))
+    process = offline.start("_restore", env=dict(plan.variables))
+    offline.wait_until(lambda: server.sql(_TRANSFORMING) == "1", "the transformation", process)
+    assert server.sql(_CLOSED) == "1"
+    return plan, process
+
+
+@under_one
+def test_nobody_can_connect(offline: Sandbox, fresh_server: Server, people: Backup) -> None:
+    """1,000 attempts of superusers and others while it is transformed."""
+    prepare(offline, fresh_server, people)
+    password = literal(PASSWORD)
+    fresh_server.sql(f"CREATE ROLE other SUPERUSER LOGIN PASSWORD {password};")
+    fresh_server.sql(f"CREATE ROLE plain LOGIN PASSWORD {password};")
+    plan, process = transforming(offline, fresh_server, new_name="masked")
+    tries = "".join(
+        f'\\connect -reuse-previous=off "host={HOST} port={fresh_server.port} dbname={plan.temporary} user={user}"\n'
+        for _ in range(334)
+        for user in ("postgres", "other", "plain")
+    )
+    psql = [str(fresh_server.programs.path("psql")), "--no-psqlrc", "--dbname=postgres"]
+    done = subprocess.run(
+        psql, input=tries, env=fresh_server.environment(), capture_output=True, text=True, check=False
+    )
+    refused = done.stderr.count(f'database "{plan.temporary}" is not currently accepting connections')
+    assert (refused, fresh_server.sql(_CLOSED)) == (1002, "1"), done.stderr[-2000:]
+    fresh_server.sql("CREATE ROLE go;")
+    offline.finish(process).check()
+    assert fresh_server.sql("SELECT count(*), min(email) FROM emails;", "masked") == "1000|user1000@example.invalid"
+
+
+@under_one
+def test_terminated_while_it_is_transformed(offline: Sandbox, fresh_server: Server, people: Backup) -> None:
+    prepare(offline, fresh_server, people)
+    before = state_of(fresh_server)
+    _, process = transforming(offline, fresh_server, replace=True)
+    process.send_signal(signal.SIGTERM)
+    assert_failed(offline.finish(process), fresh_server, before, "terminated by SIGTERM", "restore")
+
+
+@under_one
+def test_killed_while_it_is_transformed(offline: Sandbox, fresh_server: Server, people: Backup) -> None:
+    """What SIGKILL leaves stays closed, and the clean-up or the next restore drops it."""
+    prepare(offline, fresh_server, people)
+    before = state_of(fresh_server)
+    for again in (False, True):
+        plan, process = transforming(offline, fresh_server, replace=True)
+        kill_all(offline.uid)
+        process.communicate()
+        for path in offline.tmp.iterdir():
+            shutil.rmtree(path)
+        assert fresh_server.sql(_CLOSED) == "1"
+        if again:
+            fresh_server.sql("CREATE ROLE go;")
+            offline.wait_until(lambda: fresh_server.sql(_TRANSFORMING) == "0", "the end of the session")
+            outcome = restore(
+                offline, plan_restore(request("people", new_name="x", token="x2")), RESTORE_TARGET="people"
+            )
+            assert plan.temporary not in names(fresh_server), outcome.log
+        else:
+            restore(offline, plan, RESTORE_CLEAN_UP="yes").check()
+            assert state_of(fresh_server) == before
