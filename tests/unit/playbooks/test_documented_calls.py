@@ -65,7 +65,7 @@ BECOMES: dict[str, dict[str, tuple[str, str, Any]]] = {
         "postgres_backup_restore_alter_roles": ("restore_cluster", "alter_roles", False),
         "postgres_backup_restore_terminate_connections": ("restore_cluster", "terminate_connections", False),
         "postgres_backup_restore_connections_timeout": ("restore_cluster", "connections_timeout", "30s"),
-        "postgres_backup_restore_timeout": ("restore_cluster", "timeout", "6h"),
+        "postgres_backup_restore_timeout": ("restore_cluster", "timeout", "12h"),
     },
     "drill": {"postgres_backup_drill_backup": ("restore_drill", "backup", None)},
     "restore": {
