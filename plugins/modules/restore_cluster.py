@@ -226,7 +226,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.clus
     server_lists,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_outcome import (
-    RESTORE,
+    RESTORE_CLUSTER,
     JobEnd,
     outcome_of,
 )
@@ -303,7 +303,7 @@ def restore_cluster(module: AnsibleModule, connection: Connection) -> dict[str, 
 
 
 def to_result(module: AnsibleModule, end: JobEnd) -> dict[str, Any]:
-    script_result, outcome = end.result or {}, outcome_of(RESTORE, end)
+    script_result, outcome = end.result or {}, outcome_of(RESTORE_CLUSTER, end)
     for warning in [*script_result.get("warnings", []), *outcome.warnings]:
         module.warn(warning)
     result: dict[str, Any] = {

@@ -85,9 +85,14 @@ def run_restore(
                 trust_script_result=True,
             )
     except InterruptedBySignal:
+        state = (
+            "drops its temporary databases. Databases that are restored remain. Run it again: it continues"
+            if target == ALL_DATABASES
+            else "drops what it created. The existing databases are unchanged, unless the pod was in its last step "
+            "already"
+        )
         raise InterruptedRestoreError(
-            f"the restore was interrupted: its Job '{namespace}/{name}' is deleted, and its pod drops what it created. "
-            "The existing databases are unchanged, unless the pod was in its last step already"
+            f"the restore was interrupted: its Job '{namespace}/{name}' is deleted, and its pod {state}"
         ) from None
 
 
