@@ -10,7 +10,7 @@
 # unique), RESTORE_TIME (YYYYmmddHHMMSS), RESTORE_WAIT_SECONDS, and RESTORE_REPLACE, RESTORE_ALTER_ROLES, RESTORE_TERMINATE,
 # RESTORE_CHECK, RESTORE_ANALYZE (yes or no).
 # shellcheck shell=sh
-# shellcheck disable=SC2034,SC2154 # variables are shared with the other files
+# shellcheck disable=SC2030,SC2031,SC2034,SC2154 # variables are shared with the other files; each restore has its own
 # shellcheck disable=SC2329 # stage() and hooks call functions by name
 
 # The setting of a restored database, with the sha256 of the backup, until the complete restore has ended.

@@ -125,7 +125,7 @@ def test_damage_is_found_before_anything_is_changed(offline: Sandbox, fresh_serv
 @under_one
 def test_settings_of_server_and_roles(offline: Sandbox, fresh_server: Server) -> None:
     """The server is read-only by default; a setting of a role exists no more; a role's name has a line break."""
-    fresh_server.sql("CREATE ROLE app; CREATE ROLE \"two\nlines\\n\"; CREATE DATABASE one STRATEGY file_copy;")
+    fresh_server.sql('CREATE ROLE app; CREATE ROLE "two\nlines\\n"; CREATE DATABASE one STRATEGY file_copy;')
     fresh_server.sql("CREATE TABLE numbers AS SELECT generate_series(1, 10) AS n;", "one")
     fresh_server.sql("ALTER ROLE app SET work_mem TO '8MB';")
     text = gzip.decompress(back_up(fresh_server).data)
