@@ -77,7 +77,7 @@ class Container:
         """Send the pieces to the standard input of a command that prints nothing unless it fails.
 
         Its standard input is never closed: the command must know how many bytes it reads. If it fails, it must print
-        the reason and go on reading: the exit status of a command that does not read is not reported. Raises
+        the reason and continue to read: the exit status of a command that does not read is not reported. Raises
         CommandFailedError with what it printed, otherwise as `output` does, LostError also if the command does not read
         for `silence_seconds`.
         """
@@ -127,7 +127,7 @@ class _Stream:
         self._raise_for_status()
 
     def _send(self, websocket: Any, pieces: Iterable[memoryview]) -> Iterator[memoryview]:
-        """Send the pieces; yields the output that comes meanwhile. Ends early when the command does."""
+        """Send the pieces; yields the output meanwhile. Ends early when the command does."""
         websocket.sock.settimeout(self._container.silence_seconds)
         for piece in pieces:
             frame = memoryview(client_frame(_STDIN, piece))
