@@ -106,9 +106,9 @@ options:
     version_added: 1.1.0
   transform_sql:
     description:
-      - SQL that changes the restored database before anybody can connect to it, for example so that a copy of production
-        for staging has no personal data. It runs in one transaction, after O(after_sql), and after the rows were
-        counted and compared with the backup.
+      - SQL that changes the restored database before anybody can connect to it, for example so that a copy of
+        production for staging has no personal data. It runs in one transaction, after O(after_sql), and after the rows
+        were counted.
       - With it or O(assert_sql), one session loads, counts, transforms and asserts. As soon as it is connected, the
         database is closed (C(ALLOW_CONNECTIONS false)), so that not even a superuser can connect before the database
         gets its final name.

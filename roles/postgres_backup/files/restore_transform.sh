@@ -74,8 +74,20 @@ after_body() {
     printf '\\pset recordsep_zero\n'
     user_sql "\\o | tr -d -c '\\000' | wc -c >'$work/asserted'" "${RESTORE_ASSERT_SQL:-SELECT WHERE false}"
     printf '\\pset recordsep \047\\n\047\n'
+    [ "$connects_as_superuser" = no ] || remove_statistics
     output_to finished
     printf "SELECT 'finished';\n\\\\o\n"
+}
+
+# remove_statistics: prints SQL that removes the planner's statistics, which have values from before the transformation, where
+# autovacuum or the backup made some.
+remove_statistics() {
+    printf '\\o /dev/null\nRESET SESSION AUTHORIZATION;\nRESET ALL;\n'
+    cat <<'SQL'
+SELECT pg_catalog.pg_cancel_backend(pid) FROM pg_catalog.pg_stat_activity WHERE datname = current_database() AND backend_type = 'autovacuum worker';
+DELETE FROM pg_catalog.pg_statistic WHERE starelid >= 16384;
+DELETE FROM pg_catalog.pg_statistic_ext_data;
+SQL
 }
 
 # transformation_failed: fails with the error of psql, and with the part of the session's work that failed.
