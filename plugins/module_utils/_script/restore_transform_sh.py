@@ -51,7 +51,7 @@ user_sql() {
     printf '\\set ON_ERROR_STOP on\n\\set QUIET on\nRESET SESSION AUTHORIZATION;\nRESET ALL;\nSET client_encoding = UTF8;\n%s\n%s\n;\n\\set ON_ERROR_STOP on\n\\set QUIET on\n' "$1" "$2"
 }
 
-# after_body: prints what the session does after the text of the backup. A file of the work folder says how far it came.
+# after_body: prints what the session does after the text of the backup. The files that it creates show its progress.
 after_body() {
     printf '\\set QUIET on\n\\pset format unaligned\n\\pset tuples_only on\n'
     printf "RESET SESSION AUTHORIZATION;\nRESET ALL;\nSET client_encoding = '%s';\nSET standard_conforming_strings = on;\n" "$encoding"
@@ -119,7 +119,7 @@ check_closed() {
         "Only its owner and superusers can do that (ALTER DATABASE ... ALLOW_CONNECTIONS), and sessions of extensions in it must end: restore with another user (restore_user), or without transform_sql and assert_sql."
 }
 
-# check_transformation: fails unless the session came to its end, in the transaction that it began, and assert_sql returned nothing.
+# check_transformation: fails unless the session ended normally, with one transaction for transform_sql, and assert_sql returned no row.
 check_transformation() {
     if [ ! -s "$work/transaction_end" ] || [ "$(cat "$work/transaction")" != "$(cat "$work/transaction_end")" ]; then
         fail "transform_sql failed" "it ended the transaction that it runs in, or is not complete" \

@@ -176,7 +176,7 @@ def test_terminated_while_it_is_transformed(offline: Sandbox, fresh_server: Serv
 
 @under_one
 def test_killed_while_it_is_transformed(offline: Sandbox, fresh_server: Server, people: Backup) -> None:
-    """What SIGKILL leaves stays closed, and the clean-up or the next restore drops it."""
+    """What SIGKILL leaves behind remains closed, and the clean-up or the next restore drops it."""
     prepare(offline, fresh_server, as_of_run(people))
     before = state_of(fresh_server)
     for again in (False, True):
