@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""backup_fetch against `kubectl cp` of the same file from a running pod, which checks nothing; on dev/cluster."""
+"""backup_fetch and backup_upload against `kubectl cp` of the same file, which checks nothing; on dev/cluster."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Say = Callable[[str], None]
 
 
 def _pod() -> None:
-    """A pod that keeps running, with the volume, from which kubectl copies."""
+    """A pod that keeps running, with the volume, from which and to which kubectl copies."""
     apply(
         {
             "apiVersion": "v1",
@@ -46,7 +46,7 @@ def _pod() -> None:
                         "name": "look",
                         "image": IMAGE,
                         "command": ["sleep", "3600"],
-                        "volumeMounts": [{"name": "backups", "mountPath": BACKUPS, "readOnly": True}],
+                        "volumeMounts": [{"name": "backups", "mountPath": BACKUPS}],
                     }
                 ],
                 "terminationGracePeriodSeconds": 0,
@@ -181,6 +181,7 @@ def _measure(folder: Path, say: Say) -> list[Figure]:
     for verify in (False, True):
         memory[verify] = _memory_under_ansible(folder, verify)
         here.unlink()
+    upward = _upload(folder, there, size, say)
     shutil.rmtree(folder / "home", ignore_errors=True)
     median = {name: statistics.median(seconds) for name, seconds in taken.items()}
     shown = f"kubectl cp, {size / 1e6:.0f} MB"
@@ -190,4 +191,48 @@ def _measure(folder: Path, say: Say) -> list[Figure]:
         Figure("memory of the module's process", memory[False].largest, "MiB", 100),
         Figure("memory of the larger process, verify: true", memory[True].largest, "MiB", 100),
         Figure("memory of both processes, verify: true", memory[True].together, "MiB"),
+        Figure(
+            "backup_upload, first byte to name",
+            upward["backup_upload"],
+            "s",
+            1.25,
+            f"{shown}, upward",
+            upward["kubectl cp"],
+        ),
     ]
+
+
+def _upload(folder: Path, there: Path, size: int, say: Say) -> dict[str, float]:
+    """The median seconds of backup_upload and of `kubectl cp` in the same direction."""
+    local = folder / NAME.replace("-22-", "-23-")
+    shutil.copyfile(there, local)
+    target = there.with_name(local.name)
+
+    def copy() -> float:
+        for _ in range(TRIES):
+            began = time.monotonic()
+            kubectl("cp", str(local), f"{NAMESPACE}/look:{BACKUPS}/{local.name}", check=False)
+            seconds = time.monotonic() - began
+            if target.exists() and target.stat().st_size == size:
+                return seconds
+            say("kubectl cp was interrupted; trying again")
+        raise SystemExit(f"kubectl cp was interrupted {TRIES} times")
+
+    def upload() -> float:
+        result = _ansible(folder).module(
+            "backup_upload", namespace=NAMESPACE, name="postgres-backup", src=str(local), keep=True
+        )
+        if result["failed"]:
+            raise SystemExit(f"backup_upload failed:\n{result['shown']}")
+        return float(result["duration_seconds"])
+
+    works = {"kubectl cp": copy, "backup_upload": upload}
+    taken: dict[str, list[float]] = {name: [] for name in works}
+    for number in range(ROUNDS):
+        for name, work in works.items():
+            taken[name].append(work())
+            target.unlink()
+            os.sync()
+            rate = size / taken[name][-1] / 1e6
+            say(f"round {number + 1} of {ROUNDS}: {name} upward: {taken[name][-1]:.2f} s, {rate:.0f} MB/s")
+    return {name: statistics.median(seconds) for name, seconds in taken.items()}

@@ -26,14 +26,14 @@ options:
   rename:
     description:
       - Whether a backup of another installation, whose name begins differently, gets a name of this installation. The
-        time in the name stays. The checksum file and the manifest on the volume have the new name; the local files are
-        not changed.
+        time in the name is kept. The checksum file and the manifest on the volume have the new name; the local files
+        are not changed.
     type: bool
     default: false
   keep:
     description:
-      - Whether retention keeps the backup. A file with the suffix C(.keep) on the volume says so; to let retention
-        decide, delete it.
+      - Whether retention keeps the backup. A file with the suffix C(.keep) on the volume marks it; to let retention
+        decide, delete that file.
     type: bool
     default: false
   retries:
@@ -105,7 +105,7 @@ backup_state:
   returned: success
   sample: complete
 verdict:
-  description: What retention says about the backup, V(keep) or V(delete); null in check mode if it is not there yet.
+  description: The verdict of retention, V(keep) or V(delete); null in check mode if it is not there yet.
   type: str
   returned: success
 resumed_bytes:

@@ -115,12 +115,12 @@ options:
     description:
       - SQL that changes the restored database before anybody can connect to it, for example so that a copy of
         production for staging has no personal data. It runs in one transaction, after O(after_sql), and after the rows
-        were counted and compared with the backup.
+        were counted.
       - With it or O(assert_sql), one session loads, counts, transforms and asserts. As soon as it is connected, the
         database is closed (C(ALLOW_CONNECTIONS false)), so that not even a superuser can connect before the database
         gets its final name.
       - If it fails, or is terminated, the database is dropped. If the pod is killed, the module starts another one,
-        which drops the database. If that fails, too, the database stays closed until the next restore of the same
+        which drops the database. If that fails, too, the database remains closed until the next restore of the same
         database drops it.
       - It must not end its transaction (C(COMMIT), C(ROLLBACK)). Name objects with their schemas.
       - The Job's variables contain this SQL, so it must not contain secrets.

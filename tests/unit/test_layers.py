@@ -81,7 +81,9 @@ FOLDERS = {
     "_jobs": _folder("errors findings units script_output _dump"),
     "_role": _folder("errors units _jobs"),
     "_fetch": _folder("errors findings _dump _volume _verify", io=True),
-    "_cluster": _folder("errors interruption script_output script_1_0 _script _volume _jobs", KUBERNETES, io=True),
+    "_cluster": _folder(
+        "errors interruption units script_output script_1_0 _script _volume _jobs _fetch", KUBERNETES, io=True
+    ),
     "module_runner": _folder(
         "errors interruption script_output _cluster", frozenset({"ansible", "ansible_collections"}), io=True
     ),

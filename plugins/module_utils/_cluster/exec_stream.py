@@ -17,7 +17,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -73,13 +73,18 @@ class Container:
                 raise LostError(f"'{command[0]}' printed more than {limit_bytes} bytes")
         return bytes(parts)
 
-    def send(self, command: Sequence[str], pieces: Iterable[memoryview]) -> bytes:
-        """The short output of a command to whose standard input the pieces are sent.
+    def send(self, command: Sequence[str], pieces: Iterable[memoryview]) -> None:
+        """Send the pieces to the standard input of a command that prints nothing unless it fails.
 
-        Its standard input is never closed: the command must know how many bytes it reads. Raises as `output` does,
-        LostError also if the command does not read for `silence_seconds`.
+        Its standard input is never closed: the command must know how many bytes it reads. If it fails, it must print
+        the reason and continue to read: the exit status of a command that does not read is not reported. Raises
+        CommandFailedError with what it printed, otherwise as `output` does, LostError also if the command does not read
+        for `silence_seconds`.
         """
-        return b"".join(_Stream(self, command, may_be_silent=True, pieces=pieces).output())
+        with contextlib.closing(_Stream(self, command, may_be_silent=True, pieces=pieces).output()) as output:
+            for piece in output:
+                reason = bytes(piece).decode("utf-8", "replace").strip()
+                raise CommandFailedError(f"'{command[0]}' in {self.shown} failed: {reason}", 1, reason)
 
     @property
     def shown(self) -> str:
@@ -106,7 +111,7 @@ class _Stream:
         self._block = memoryview(bytearray(0))
         self._last_receipt = self._last_output = 0.0
 
-    def output(self) -> Iterator[memoryview]:
+    def output(self) -> Generator[memoryview, None, None]:
         has_input = self._pieces is not None
         websocket = _connect(self._container, self._command, *([True] if has_input else []))
         self._last_receipt = self._last_output = time.monotonic()
@@ -122,7 +127,7 @@ class _Stream:
         self._raise_for_status()
 
     def _send(self, websocket: Any, pieces: Iterable[memoryview]) -> Iterator[memoryview]:
-        """Send the pieces; yields the output that comes meanwhile. Ends early when the command does."""
+        """Send the pieces; yields the output meanwhile. Ends early when the command does."""
         websocket.sock.settimeout(self._container.silence_seconds)
         for piece in pieces:
             frame = memoryview(client_frame(_STDIN, piece))

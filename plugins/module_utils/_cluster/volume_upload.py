@@ -20,6 +20,7 @@ from .._volume.catalog import Backup, Catalog, parse_listing
 from .._volume.checksum_file import SUFFIX
 from .._volume.manifest import SUFFIX as MANIFEST_SUFFIX
 from ..errors import CommandFailedError, ExpectationError, LostError, UploadError
+from ..units import parse_duration
 from .connection import Connection, Object
 from .exec_stream import Container
 from .job import StartLimits
@@ -28,14 +29,20 @@ from .volume_file import ReplaceableReader
 
 # Names are arguments, never part of a script's text. umask 077 until the file has its final mode.
 _SIZE = 'umask 077; test ! -L "$1" && { test -e "$1" || : > "$1"; } && stat -c %s "$1"'
+# What fails prints the reason and continues to read (Container.send). The shell must keep its own standard output and
+# error: when either is closed, the kubelet also ends the standard input.
+_OR_FAIL = '2>&1 || { echo "the data could not be written"; cat > /dev/null; }'
 # Each attempt writes at its own position: one that was interrupted and still runs writes the same bytes.
 # dd moves the position of its output, from which head then writes; a share may report a full volume only to sync.
-_RECEIVE = '{ dd bs=1 seek="$2" count=0 conv=notrunc 2> /dev/null && head -c "$3"; } 1<> "$1" && sync "$1"'
+_RECEIVE = f"""{{
+    {{ dd bs=1 seek="$2" count=0 conv=notrunc 2> /dev/null && head -c "$3"; }} 1<> "$1" && sync "$1"
+}} {_OR_FAIL}"""
 _HASH_ALL = 'exec < "$1" && sha256sum'
 _HASH_BEGINNING = 'exec < "$1" && head -c "$2" | sha256sum'
 _REMOVE = 'rm -f "$1"'
 _EXISTS = 'if test -e "$1" || test -L "$1"; then echo yes; else test -d "${1%/*}" && echo no; fi'
-_WRITE = 'umask 077; rm -f "$1" && head -c "$2" > "$1" && sync "$1" && test "$(stat -c %s "$1")" -eq "$2"'
+_WRITE = f"""umask 077
+{{ rm -f "$1" && head -c "$2" > "$1" && sync "$1" && test "$(stat -c %s "$1")" -eq "$2"; }} {_OR_FAIL}"""
 # The checksum file reserves the name, as in a run. A hard link replaces nothing.
 # $1 partial file, $2 backup, $3 whether there is a checksum file, $4 a manifest, $5 whether retention keeps it
 _PUBLISH = """
@@ -268,9 +275,6 @@ def backup_on_volume(module: Any, connection: Connection, cronjob: Object, src: 
     For restores: `module` has their options `directory`, `timeout` and `startup_timeout`. Warns through the module.
     Raises ExpectationError in check mode if it is not on the volume, which a check must not change.
     """
-    # Separate from this file's imports: it imports this adapter's users.
-    from ..module_support import seconds, start_limits  # noqa: PLC0415
-
     parameters = module.params
     local = read_source(src, installation_name(cronjob, parameters["directory"]), rename=True)
     result = ensure_on_volume(
@@ -280,9 +284,9 @@ def backup_on_volume(module: Any, connection: Connection, cronjob: Object, src: 
         directory=parameters["directory"],
         keep=False,
         check=module.check_mode,
-        retry_policy=RetryPolicy(deadline=time.monotonic() + seconds(parameters, "timeout")),
+        retry_policy=RetryPolicy(deadline=time.monotonic() + _seconds(parameters["timeout"])),
         silence_seconds=60.0,
-        limits=start_limits(parameters),
+        limits=StartLimits(startup_seconds=_seconds(parameters["startup_timeout"])),
     )
     if result.listed is None and module.check_mode:
         raise ExpectationError(
@@ -293,3 +297,7 @@ def backup_on_volume(module: Any, connection: Connection, cronjob: Object, src: 
     for warning in result.warnings:
         module.warn(warning)
     return local.name, local.sha256
+
+
+def _seconds(text: str) -> float:
+    return parse_duration(text).total_seconds()

@@ -28,7 +28,7 @@ class LocalBackup:
     """A local file that is to be uploaded as `name`.
 
     `checksum_file` is the content of the one that it gets on the volume, None if nothing proves that the file is a
-    complete backup; `manifest` is None if there is none. `identity` tells whether the file was replaced meanwhile.
+    complete backup; `manifest` is None if there is none. `identity` differs if the file was replaced meanwhile.
     """
 
     path: str
@@ -179,7 +179,7 @@ def _manifest(path: str, local_name: str, name: str, sha256: str) -> tuple[bytes
         if parse_manifest(text, local_name).sha256 != sha256:
             return None, f"the manifest of {local_name} belongs to another file: its sha256 differs. It is not uploaded"
         if name != local_name:
-            # The other fields stay as the script wrote them: the listing reads them with awk.
+            # The other fields are kept as the script wrote them: the listing reads them with awk.
             old, new = (b'"backup":' + json.dumps(each).encode() for each in (local_name, name))
             text = text.replace(old, new, 1)
             parse_manifest(text, name)

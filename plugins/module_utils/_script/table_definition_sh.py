@@ -108,6 +108,9 @@ INSERT INTO pg_temp.problems SELECT format('%s is %s, not a table', oid::regclas
     FROM pg_temp.chosen WHERE relkind NOT IN ('r', 'p');
 INSERT INTO pg_temp.problems SELECT format('%s belongs to the extension %I, whose rows a backup has only in part', c.oid::regclass, extname)
     FROM pg_temp.chosen c JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e' JOIN pg_extension e ON e.oid = d.refobjid;
+INSERT INTO pg_temp.problems SELECT DISTINCT format('the rows of %s are in tables of the extension %I (restore the database under a new name, and copy them)', c.oid::regclass, extname)
+    FROM pg_temp.chosen c JOIN pg_inherits i ON i.inhparent = c.oid JOIN pg_class k ON k.oid = i.inhrelid
+    JOIN pg_depend d ON d.classid = 'pg_namespace'::regclass AND d.objid = k.relnamespace AND d.deptype = 'e' JOIN pg_extension e ON e.oid = d.refobjid;
 CREATE TEMP TABLE selected AS WITH RECURSIVE tree AS (
     SELECT oid, oid AS root FROM pg_temp.chosen WHERE oid IS NOT NULL
     UNION SELECT i.inhrelid, root FROM tree JOIN pg_inherits i ON i.inhparent = tree.oid JOIN pg_class c ON c.oid = i.inhrelid WHERE c.relispartition

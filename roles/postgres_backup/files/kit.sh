@@ -18,7 +18,7 @@ Restores, each yes or no: POSTGRES_BACKUP_RESTORE_CHECK (no; shows whether it ca
 POSTGRES_BACKUP_RESTORE_REPLACE (no; an existing database is renamed), POSTGRES_BACKUP_RESTORE_TERMINATE_CONNECTIONS (no).
 All databases: POSTGRES_BACKUP_RESTORE_ALTER_ROLES (no; existing roles get the attributes of the backup, never a password),
 POSTGRES_BACKUP_RESTORE_ANALYZE (yes). One database: POSTGRES_BACKUP_RESTORE_CREATE_ROLES (yes), and as texts
-POSTGRES_BACKUP_RESTORE_SEARCH_PATH, POSTGRES_BACKUP_RESTORE_BEFORE_SQL, POSTGRES_BACKUP_RESTORE_AFTER_SQL.
+POSTGRES_BACKUP_RESTORE_SEARCH_PATH, _BEFORE_SQL, _AFTER_SQL, _TRANSFORM_SQL and _ASSERT_SQL, as the options of restore_database.
 Temporary files: TMPDIR, by default /tmp. The folder of the backup is not written to.
 Needs: sh, gzip, the usual text tools (busybox has them), and for restores a psql at least as new as the program that made
 the backup. Exit status: 0 when it succeeded, 1 when it failed, 2 when something must be changed first.
@@ -153,9 +153,10 @@ kit_restore() {
     RESTORE_MARK=postgres_backup.unfinished_restore=$(printf '%s' "$RESTORE_TARGET" | sha256sum | cut -c 1-64)
     RESTORE_ROWS='' RESTORE_CREATE_ROLES=$(kit_word CREATE_ROLES yes)
     RESTORE_SEARCH_PATH=${POSTGRES_BACKUP_RESTORE_SEARCH_PATH:-} RESTORE_BEFORE_SQL=${POSTGRES_BACKUP_RESTORE_BEFORE_SQL:-}
-    RESTORE_AFTER_SQL=${POSTGRES_BACKUP_RESTORE_AFTER_SQL:-}
+    RESTORE_AFTER_SQL=${POSTGRES_BACKUP_RESTORE_AFTER_SQL:-} RESTORE_TRANSFORM_SQL=${POSTGRES_BACKUP_RESTORE_TRANSFORM_SQL:-}
+    RESTORE_ASSERT_SQL=${POSTGRES_BACKUP_RESTORE_ASSERT_SQL:-}
     export RESTORE_DATABASE RESTORE_TARGET RESTORE_DATABASE_JSON RESTORE_TEMPORARY RESTORE_OLD RESTORE_MARK RESTORE_ROWS RESTORE_CREATE_ROLES
-    export RESTORE_SEARCH_PATH RESTORE_BEFORE_SQL RESTORE_AFTER_SQL
+    export RESTORE_SEARCH_PATH RESTORE_BEFORE_SQL RESTORE_AFTER_SQL RESTORE_TRANSFORM_SQL RESTORE_ASSERT_SQL
     restore
 }
 

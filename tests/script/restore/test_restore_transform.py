@@ -59,8 +59,13 @@ def test_transformed(offline: Sandbox, fresh_server: Server, people: Backup) -> 
         prepare(offline, fresh_server, backup)
         options = {"backup": backup.name, "new_name": "masked"}
         outcome = restore(
-            offline, plan_restore(request("people", transform_sql=_TRANSFORM, assert_sql=_ASSERT, **options))
+            offline,
+            plan_restore(
+                request("people", after_sql="ANALYZE", transform_sql=_TRANSFORM, assert_sql=_ASSERT, **options)
+            ),
         ).check()
+        # They would have the values from before.
+        assert fresh_server.sql("SELECT count(*) FROM pg_stats WHERE schemaname = 'the people';", "masked") == "0"
         assert (outcome.result["rows"], outcome.result["tables"]) == (1000, 1)
         emails = fresh_server.sql("SELECT count(*), min(email) FROM public.emails;", "masked")
         assert emails == "1000|user1000@example.invalid"
@@ -171,7 +176,7 @@ def test_terminated_while_it_is_transformed(offline: Sandbox, fresh_server: Serv
 
 @under_one
 def test_killed_while_it_is_transformed(offline: Sandbox, fresh_server: Server, people: Backup) -> None:
-    """What SIGKILL leaves stays closed, and the clean-up or the next restore drops it."""
+    """What SIGKILL leaves behind remains closed, and the clean-up or the next restore drops it."""
     prepare(offline, fresh_server, as_of_run(people))
     before = state_of(fresh_server)
     for again in (False, True):

@@ -275,6 +275,22 @@ def unmasked(stream: bytes) -> bytes:
     return b"".join(parts)
 
 
+def test_output_of_a_command_that_reads_is_its_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    server, client = socket.socketpair()
+
+    def connect(*_: Any) -> Any:
+        websocket = WebSocket()
+        websocket.sock, websocket.connected = client, True
+        server.sendall(frame(BINARY, b"\x01no space\n"))
+        return websocket
+
+    monkeypatch.setattr(exec_stream, "_connect", connect)
+    endless = (memoryview(bytes(1000)) for _ in iter(int, 1))
+    with pytest.raises(CommandFailedError, match=r"failed: no space$"):
+        Container(None, "data", "reader-x", "reader", 10).send(["head"], endless)
+    server.close()
+
+
 @pytest.mark.parametrize("status", [SUCCESS, failure(1)])
 def test_input_is_sent_in_frames(monkeypatch: pytest.MonkeyPatch, status: bytes) -> None:
     pieces = [b"a", b"b" * 125, b"c" * 65535, b"d" * 200_000]
@@ -288,7 +304,7 @@ def test_input_is_sent_in_frames(monkeypatch: pytest.MonkeyPatch, status: bytes)
             if not data:
                 break
             arrived.extend(data)
-        server.sendall(frame(BINARY, b"\x01ok") + frame(BINARY, b"\x03" + status) + GOODBYE)
+        server.sendall(frame(BINARY, b"\x03" + status) + GOODBYE)
 
     def connect(_container: Container, _command: list[str], stdin: bool) -> Any:
         assert stdin
@@ -300,7 +316,7 @@ def test_input_is_sent_in_frames(monkeypatch: pytest.MonkeyPatch, status: bytes)
     monkeypatch.setattr(exec_stream, "_connect", connect)
     container = Container(None, "data", "reader-x", "reader", 10)
     if status == SUCCESS:
-        assert container.send(["cat"], map(memoryview, pieces)) == b"ok"
+        container.send(["cat"], map(memoryview, pieces))
     else:
         with pytest.raises(CommandFailedError):
             container.send(["cat"], map(memoryview, pieces))
