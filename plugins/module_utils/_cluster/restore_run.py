@@ -44,7 +44,7 @@ def run_restore(
 ) -> JobEnd:
     """The end of the restore's Job. Only one restore at a time may change the database `target` on the server.
 
-    `target` is ALL_DATABASES for a restore beside which there may be no other one, and None in check mode. `command` is
+    `target` is ALL_DATABASES for a restore that excludes all others, and None in check mode. `command` is
     that of backup.sh, and `files` are the texts of its files.
 
     Raises ClusterError: StuckError if the pod does not start, ConcurrentRestoreError if another restore is running, and
