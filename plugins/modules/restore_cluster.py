@@ -84,7 +84,8 @@ attributes:
     support: full
     details: A Job reads the backup, compares the sha256 and queries the server, but does not change anything.
   diff_mode:
-    support: none
+    support: full
+    details: The databases of the server and the roles of the backup, before and after.
   idempotent:
     support: none
     details: A second restore fails, or with O(replace) is done again. After a failure, it continues.
@@ -222,9 +223,10 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.v
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.cluster_plan import (
     ClusterRequest,
     plan_cluster,
+    server_lists,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_outcome import (
-    RESTORE,
+    RESTORE_CLUSTER,
     JobEnd,
     outcome_of,
 )
@@ -301,7 +303,7 @@ def restore_cluster(module: AnsibleModule, connection: Connection) -> dict[str, 
 
 
 def to_result(module: AnsibleModule, end: JobEnd) -> dict[str, Any]:
-    script_result, outcome = end.result or {}, outcome_of(RESTORE, end)
+    script_result, outcome = end.result or {}, outcome_of(RESTORE_CLUSTER, end)
     for warning in [*script_result.get("warnings", []), *outcome.warnings]:
         module.warn(warning)
     result: dict[str, Any] = {
@@ -317,7 +319,12 @@ def to_result(module: AnsibleModule, end: JobEnd) -> dict[str, Any]:
     if outcome.message is not None:
         # The roles are restored in the step that has this name.
         return {**result, "changed": "roles" in result["seconds"], **outcome.failure()}
-    return {**result, **{name: script_result.get(name) for name in ("rows", "tables")}}
+    result |= {name: script_result.get(name) for name in ("rows", "tables")}
+    if module._diff:
+        before, after = server_lists(script_result)
+        header = "databases and roles of the server"
+        result["diff"] = {"before_header": header, "after_header": header, "before": before, "after": after}
+    return result
 
 
 def main() -> None:

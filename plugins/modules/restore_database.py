@@ -111,6 +111,28 @@ options:
         restore fails.
     type: str
     version_added: 1.1.0
+  transform_sql:
+    description:
+      - SQL that changes the restored database before anybody can connect to it, for example so that a copy of
+        production for staging has no personal data. It runs in one transaction, after O(after_sql), and after the rows
+        were counted.
+      - With it or O(assert_sql), one session loads, counts, transforms and asserts. As soon as it is connected, the
+        database is closed (C(ALLOW_CONNECTIONS false)), so that not even a superuser can connect before the database
+        gets its final name.
+      - If it fails, or is terminated, the database is dropped. If the pod is killed, the module starts another one,
+        which drops the database. If that fails, too, the database remains closed until the next restore of the same
+        database drops it.
+      - It must not end its transaction (C(COMMIT), C(ROLLBACK)). Name objects with their schemas.
+      - The Job's variables contain this SQL, so it must not contain secrets.
+    type: str
+    version_added: 1.1.0
+  assert_sql:
+    description:
+      - Queries that must return no row after O(transform_sql), for example those for rows that still have personal
+        data. If they return rows, the restore fails, and nothing is left of it. The message has the number of rows,
+        never their values.
+    type: str
+    version_added: 1.1.0
 extends_documentation_fragment:
   - homelab.postgres_backup.attributes
   - homelab.postgres_backup.cluster
@@ -164,6 +186,22 @@ EXAMPLES = r"""
     database: netbox
     new_name: netbox_yesterday
     search_path: public
+
+- name: Put a masked copy of production into the staging server
+  homelab.postgres_backup.restore_database:
+    database: shop
+    replace: true
+    terminate_connections: true
+    restore_host: staging-postgresql.staging.svc
+    restore_user: postgres
+    restore_secret_name: staging-restore
+    restore_secret_key: password
+    transform_sql: |
+      UPDATE public.customer SET name = 'Customer ' || id, email = 'customer' || id || '@example.invalid', phone = NULL;
+      TRUNCATE public.session;
+    assert_sql: |
+      SELECT FROM public.customer WHERE email NOT LIKE '%@example.invalid' OR phone IS NOT NULL;
+      SELECT FROM public.session;
 """
 
 RETURN = r"""
@@ -204,8 +242,8 @@ missing_databases:
   returned: always
   version_added: 1.1.0
 rows:
-  description: Number of restored rows; in check mode, of rows that would be restored, null if the dump has INSERT
-    statements.
+  description: Number of restored rows, before O(transform_sql) changes them; in check mode, of rows that would be
+    restored, null if the dump has INSERT statements.
   type: int
   returned: success
 tables:
@@ -271,7 +309,9 @@ log:
 """
 
 import secrets
+from collections.abc import Callable
 from datetime import datetime, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
@@ -285,6 +325,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.restore_plan import (
     RestorePlan,
     RestoreRequest,
+    clean_up_variables,
     database_lists,
     plan_restore,
 )
@@ -292,6 +333,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.rest
     RESTORE_SERVER_ARGUMENTS,
     restore_server,
 )
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import ClusterError
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
     run_module,
     seconds,
@@ -320,6 +362,8 @@ ARGUMENTS = {
     "assert_sql": {"type": "str"},
     **RESTORE_SERVER_ARGUMENTS,
 }
+# How long the pod may take that cleans up after a killed one.
+CLEAN_UP_SECONDS = 300
 RESTORE_OPTIONS = (
     "backup",
     "sha256",
@@ -354,17 +398,33 @@ def restore(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
         check=module.check_mode,
     )
     plan = plan_restore(request)
-    end = run_restore(
+    run = partial(
+        run_restore,
         connection,
         cronjob,
-        plan.variables,
         directory=parameters["directory"],
         target=None if module.check_mode else plan.target,
-        timeout_seconds=timeout,
         startup_seconds=limits.startup_seconds,
         server=server,
     )
+    end = run(variables=plan.variables, timeout_seconds=timeout)
+    if end.result is None and request.is_transformed and not request.check:
+        clean_up(module, plan, run)
     return to_result(module, plan, end)
+
+
+def clean_up(module: AnsibleModule, plan: RestorePlan, run: Callable[..., JobEnd]) -> None:
+    """Drop what a pod left behind that was killed: its database is not transformed."""
+    try:
+        end = run(variables=clean_up_variables(plan), timeout_seconds=CLEAN_UP_SECONDS)
+        message = outcome_of(RESTORE, end).message
+    except ClusterError as error:
+        message = str(error)
+    if message is not None:
+        module.warn(
+            f"The temporary database '{plan.temporary}' could not be dropped. Nobody can connect to it, and the next "
+            f"restore of this database drops it. The reason: {message}"
+        )
 
 
 def to_result(module: AnsibleModule, plan: RestorePlan, end: JobEnd) -> dict[str, Any]:

@@ -249,7 +249,6 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.rest
     restore_server,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.table_plan import (
-    MERGES,
     TablePlan,
     TableRequest,
     plan_tables,
@@ -271,7 +270,7 @@ ARGUMENTS = {
     "sha256": {"type": "str"},
     "src": {"type": "path"},
     "target": {"type": "str"},
-    "merge": {"type": "str", "choices": list(MERGES)},
+    "merge": {"type": "str", "choices": ["missing", "changed"]},
     # The number is not secret.
     "keys": {"type": "int", "default": 0, "no_log": False},
     "timeout": {"type": "str", "default": "6h"},

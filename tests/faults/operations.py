@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -189,7 +190,7 @@ class FaultSetup:
             if "drill" in kinds:
                 wait_until(lambda: bool(processes(f": postgres {SHOP} [local] SELECT")), "the drill is held up")
             for server, number in held_on:
-                wait_until(lambda on=server, of=number: held_sessions(on) == of, "the restores are held up")
+                wait_until(partial(_holds, server, number), "the restores are held up")
             for kind in _TRANSFERS:
                 if kind in kinds:
                     begun[kind] = self._stopped_transfer(kind, options.get(kind, {}))
@@ -224,7 +225,7 @@ class FaultSetup:
         folder = self.folder / "to-upload"
         if not folder.exists():
             folder.mkdir()
-            data = noise(BIG_BYTES)
+            data = gzip.compress(noise(BIG_BYTES), 0, mtime=0)
             (folder / UPLOADED).write_bytes(data)
             (folder / f"{UPLOADED}.sha256").write_text(f"{hashlib.sha256(data).hexdigest()}  {UPLOADED}\n")
         return folder / UPLOADED
@@ -308,7 +309,7 @@ class FaultSetup:
             lambda: not any(listed(kind, self.namespace, selector) for kind in ("job", "pod")), "its Jobs are gone"
         )
         for server, _ in self._servers():
-            wait_until(lambda on=server: not on.waits(), "no database of a restore is left")
+            wait_until(partial(_is_idle, server), "no database of a restore is left")
         self.live.sql(f"DROP DATABASE IF EXISTS {SHOP}_new;")
         self._drop_restored_tables()
         self.new.sql(f"DROP DATABASE IF EXISTS {SHOP};")
@@ -323,8 +324,13 @@ class FaultSetup:
             self.live.sql(f"DROP SCHEMA {schema} CASCADE;", SHOP)
 
 
-def held_sessions(server: LiveServer) -> int:
-    return int(
+def _is_idle(server: LiveServer) -> bool:
+    return not server.waits()
+
+
+def _holds(server: LiveServer, number: int) -> bool:
+    """Whether that many restores are held up."""
+    return number == int(
         server.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE '%hold%';")
     )
 

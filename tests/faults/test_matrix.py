@@ -179,7 +179,7 @@ def good_run(setup: FaultSetup) -> None:
 
 
 OUTAGE_SECONDS = 6
-# All that takes long, besides a run.
+# All that takes long, in addition to a run.
 _OTHERS = ("drill", "restore", "table", "cluster", "fetch", "upload")
 
 

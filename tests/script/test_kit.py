@@ -211,12 +211,13 @@ def test_check_and_list_need_no_server(kit: Kit, source: Source) -> None:
     )
     listed = kit("list", source.backup)
     assert listed.returncode == 0, listed.stderr
-    rows = dict(reversed(line.split("\t")) for line in listed.stdout.splitlines())
+    pairs = (line.split("\t", 1) for line in listed.stdout.splitlines())
+    rows = {name: size for size, name in pairs}
     assert rows.keys() == {*DATABASES, "postgres", "template1"}
     assert all(int(size) > 100 for size in rows.values())
 
 
-OTHER_FILES = {
+OTHER_FILES: dict[str, Callable[[bytes], bytes]] = {
     "cut off": lambda text: gzip.compress(text)[:-100],
     "changed": lambda text: bytes([*gzip.compress(text)[:-8], *b"\0" * 8]),
     "no end": lambda text: gzip.compress(text[:-40]),

@@ -44,7 +44,7 @@ def run_restore(
 ) -> JobEnd:
     """The end of the restore's Job. Only one restore at a time may change the database `target` on the server.
 
-    `target` is ALL_DATABASES for a restore beside which there may be no other one, and None in check mode. `command` is
+    `target` is ALL_DATABASES for a restore that excludes all others, and None in check mode. `command` is
     that of backup.sh, and `files` are the texts of its files.
 
     Raises ClusterError: StuckError if the pod does not start, ConcurrentRestoreError if another restore is running, and
@@ -85,9 +85,14 @@ def run_restore(
                 trust_script_result=True,
             )
     except InterruptedBySignal:
+        state = (
+            "drops its temporary databases. Databases that are restored remain. Run it again: it continues"
+            if target == ALL_DATABASES
+            else "drops what it created. The existing databases are unchanged, unless the pod was in its last step "
+            "already"
+        )
         raise InterruptedRestoreError(
-            f"the restore was interrupted: its Job '{namespace}/{name}' is deleted, and its pod drops what it created. "
-            "The existing databases are unchanged, unless the pod was in its last step already"
+            f"the restore was interrupted: its Job '{namespace}/{name}' is deleted, and its pod {state}"
         ) from None
 
 
@@ -118,9 +123,9 @@ def _age(job: Object) -> tuple[str, str]:
 
 def _refuse_second(others: list[Object], namespace: str, target: str) -> None:
     if others:
-        alone = ALL_DATABASES in (target, others[0]["metadata"]["annotations"][_TARGET])
-        restore = "another restore into this server" if alone else f"another restore to '{target}'"
-        raise ConcurrentRestoreError(
-            f"{restore} is running: expected none, found the Job "
-            f"'{namespace}/{others[0]['metadata']['name']}'. Wait for its end, or delete it"
-        )
+        job = f"expected none, found the Job '{namespace}/{others[0]['metadata']['name']}'"
+        if ALL_DATABASES in (target, others[0]["metadata"]["annotations"][_TARGET]):
+            raise ConcurrentRestoreError(
+                f"another restore into this server is running: {job}. Wait for its end, or delete it"
+            )
+        raise ConcurrentRestoreError(f"another restore to '{target}' is running: {job}. Wait for its end, or delete it")

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from typing import Any
 
 from ..errors import ExpectationError
 
@@ -54,6 +55,29 @@ def plan_cluster(request: ClusterRequest) -> Mapping[str, str]:
         "RESTORE_ANALYZE": _word(request.analyze),
         "RESTORE_CHECK": _word(request.check),
     }
+
+
+def server_lists(result: Mapping[str, Any]) -> tuple[str, str]:
+    """The server's databases and the backup's roles on it before and after, one a line, for a diff.
+
+    `result` is that of the script (cluster_result in cluster.sh) if the restore succeeded, or could succeed.
+    """
+    before = {("database", name) for name in result["other_databases"]}
+    before |= {("role", name) for name in result["kept_roles"]}
+    after = {("role", f"{name} (altered)") for name in result["altered_roles"]}
+    after |= {("role", name) for name in result["created_roles"]}
+    for database in result["databases"]:
+        exists = database["state"] == "present" or database["replaced"] is not None or database["dropped"]
+        # It is restored in place.
+        if exists or database["name"] == "template1":
+            before.add(("database", database["name"]))
+        after.update(("database", name) for name in (database["name"], database["replaced"]) if name is not None)
+    altered = {("role", name) for name in result["altered_roles"]}
+    return _lines(before | altered), _lines((before - altered) | after)
+
+
+def _lines(objects: set[tuple[str, str]]) -> str:
+    return "".join(f"{kind} {name}\n" for kind, name in sorted(objects))
 
 
 def _word(value: bool) -> str:

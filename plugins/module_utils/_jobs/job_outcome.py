@@ -66,6 +66,13 @@ RESTORE = Operation(
     advice="Check the databases of the server, and run it again",
     remains="The next restore of this database drops the temporary database that may remain",
 )
+RESTORE_CLUSTER = Operation(
+    check="restore",
+    name="restore",
+    time_limit="`timeout`",
+    advice="Run it again: it continues with the databases that are not restored",
+    remains="The next restore drops the temporary databases that may remain",
+)
 BACKUP_USER = Operation(
     check="backup_user",
     name="setup of the backup user",
@@ -104,7 +111,7 @@ def outcome_of(operation: Operation, end: JobEnd, volume_result: str = "") -> Jo
         )
         return JobOutcome(log, message, operation.check)
     # A drill and a restore may choose the backup themselves.
-    backup = (end.result or {}).get("backup") if operation in (DRILL, RESTORE) else None
+    backup = (end.result or {}).get("backup") if operation in (DRILL, RESTORE, RESTORE_CLUSTER) else None
     tail = "\n".join(log_tail(end.log, FAILED_LOG_LINES))
     message = (
         f"the {operation.name}{f' of {backup}' if backup else ''} failed: expected the Job '{end.job}' to complete, "

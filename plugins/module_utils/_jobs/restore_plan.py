@@ -54,6 +54,10 @@ class RestoreRequest:
     assert_sql: str | None = None
 
     @property
+    def is_transformed(self) -> bool:
+        return bool(self.transform_sql or self.assert_sql)
+
+    @property
     def target(self) -> str:
         return self.database if self.new_name is None else self.new_name
 
@@ -105,6 +109,11 @@ def plan_restore(request: RestoreRequest, **more: str) -> RestorePlan:
     }
     _check_variables(variables)
     return RestorePlan(target, temporary, old, {f"RESTORE_{name}": text for name, text in variables.items()})
+
+
+def clean_up_variables(plan: RestorePlan) -> dict[str, str]:
+    """The variables of a pod that only drops what the restore left behind."""
+    return {**plan.variables, "RESTORE_CLEAN_UP": "yes"}
 
 
 def _word(value: bool) -> str:

@@ -51,7 +51,7 @@ user_sql() {
     printf '\\set ON_ERROR_STOP on\n\\set QUIET on\nRESET SESSION AUTHORIZATION;\nRESET ALL;\nSET client_encoding = UTF8;\n%s\n%s\n;\n\\set ON_ERROR_STOP on\n\\set QUIET on\n' "$1" "$2"
 }
 
-# after_body: prints what the session does after the text of the backup. A file of the work folder says how far it came.
+# after_body: prints what the session does after the text of the backup. The files that it creates show its progress.
 after_body() {
     printf '\\set QUIET on\n\\pset format unaligned\n\\pset tuples_only on\n'
     printf "RESET SESSION AUTHORIZATION;\nRESET ALL;\nSET client_encoding = '%s';\nSET standard_conforming_strings = on;\n" "$encoding"
@@ -81,8 +81,20 @@ after_body() {
     printf '\\pset recordsep_zero\n'
     user_sql "\\o | tr -d -c '\\000' | wc -c >'$work/asserted'" "${RESTORE_ASSERT_SQL:-SELECT WHERE false}"
     printf '\\pset recordsep \047\\n\047\n'
+    [ "$connects_as_superuser" = no ] || remove_statistics
     output_to finished
     printf "SELECT 'finished';\n\\\\o\n"
+}
+
+# remove_statistics: prints SQL that removes the planner's statistics, which have values from before the transformation, where
+# autovacuum or the backup made some.
+remove_statistics() {
+    printf '\\o /dev/null\nRESET SESSION AUTHORIZATION;\nRESET ALL;\n'
+    cat <<'SQL'
+SELECT pg_catalog.pg_cancel_backend(pid) FROM pg_catalog.pg_stat_activity WHERE datname = current_database() AND backend_type = 'autovacuum worker';
+DELETE FROM pg_catalog.pg_statistic WHERE starelid >= 16384;
+DELETE FROM pg_catalog.pg_statistic_ext_data;
+SQL
 }
 
 # transformation_failed: fails with the error of psql, and with the part of the session's work that failed.
@@ -107,7 +119,7 @@ check_closed() {
         "Only its owner and superusers can do that (ALTER DATABASE ... ALLOW_CONNECTIONS), and sessions of extensions in it must end: restore with another user (restore_user), or without transform_sql and assert_sql."
 }
 
-# check_transformation: fails unless the session came to its end, in the transaction that it began, and assert_sql returned nothing.
+# check_transformation: fails unless the session ended normally, with one transaction for transform_sql, and assert_sql returned no row.
 check_transformation() {
     if [ ! -s "$work/transaction_end" ] || [ "$(cat "$work/transaction")" != "$(cat "$work/transaction_end")" ]; then
         fail "transform_sql failed" "it ended the transaction that it runs in, or is not complete" \

@@ -250,6 +250,48 @@ def test_pod_killed_leaves_nothing(ansible: Ansible, untouched: LiveServer) -> N
         untouched.sql(f"ALTER DATABASE {quoted(done['replaced'])} RENAME TO app;")
 
 
+def elsewhere(live: LiveServer) -> dict[str, Any]:
+    """The options for another server: the same one by another name, which the restore cannot know."""
+    host = f"postgres-postgresql.{live.server.namespace}"
+    secret = {"restore_secret_name": "postgres-postgresql", "restore_secret_key": "postgres-password"}
+    return {"restore_host": host, "restore_user": "postgres", **secret}
+
+
+def test_transformed_into_another_server(ansible: Ansible, untouched: LiveServer) -> None:
+    options = {"database": "app", "new_name": "masked", **elsewhere(untouched)}
+    change = {"transform_sql": "CREATE SCHEMA masked", "assert_sql": "SELECT 1 WHERE to_regnamespace('masked') IS NULL"}
+    done = module(ansible, untouched, **options, **change)
+    assert not done["failed"], done["msg"]
+    assert f"server {options['restore_host']}:5432" in "\n".join(done["log"])
+    assert untouched.sql("SELECT to_regnamespace('masked');", "masked") == "masked"
+    untouched.drop("masked")
+    refused = module(ansible, untouched, **options, transform_sql="", assert_sql="SELECT 1")
+    assert refused["failed"]
+    assert "assert_sql returned rows: expected none, found 1" in refused["msg"]
+    del options["restore_user"]
+    refused = module(ansible, untouched, **options)
+    assert "restore_host: expected restore_user" in refused["msg"], refused["msg"]
+
+
+def test_pod_killed_while_it_transforms_leaves_nothing(ansible: Ansible, untouched: LiveServer) -> None:
+    """The module starts another one, which drops the database."""
+    namespace = untouched.server.namespace
+    closed = "SELECT count(*) FROM pg_database WHERE datname LIKE 'masked\\_restoring\\_%' AND NOT datallowconn;"
+    sleeping = "SELECT count(*) FROM pg_stat_activity WHERE datname LIKE 'masked\\_%' AND query LIKE '%pg_sleep(300)%';"
+    options = untouched.options(database="app", new_name="masked", transform_sql="SELECT pg_sleep(300)")
+    process = ansible.start("restore_database", **options)
+    wait_until(lambda: process.poll() is not None or untouched.sql(sleeping) == "1", "the transformation", 90)
+    assert process.poll() is None, process.communicate()[0]
+    assert untouched.sql(closed) == "1"
+    kubectl(
+        "delete", "pod", "-n", namespace, "-l", "app.kubernetes.io/component=restore", "--grace-period=0", "--force"
+    )
+    output, _ = process.communicate(timeout=200)
+    assert re.search(r"the restore( of \S+)? failed", output), output
+    assert untouched.sql("SELECT count(*) FROM pg_database WHERE datname LIKE 'masked%';") == "0", output
+    assert restores(namespace) == set()
+
+
 def test_timeout_ends_the_restore(ansible: Ansible, untouched: LiveServer) -> None:
     with untouched.session("app"):
         given: dict[str, Any] = {"connections_timeout": "10m", "timeout": "20s"}

@@ -86,8 +86,8 @@ def test_into_a_server_that_a_chart_has_prepared(ansible: Ansible, live: LiveSer
     texts = {name: live.text_of(name) for name in DATABASES}
     live.drop(*DATABASES)
     live.sql(
-        "DROP ROLE reader; DROP ROLE shop; CREATE ROLE shop LOGIN PASSWORD 'of the chart'; CREATE DATABASE shop OWNER shop;"
-        "CREATE DATABASE other;"
+        "DROP ROLE reader; DROP ROLE shop; CREATE ROLE shop LOGIN PASSWORD 'of the chart';"
+        "CREATE DATABASE shop OWNER shop; CREATE DATABASE other;"
     )
     password = password_of(live, "shop")
     state = live.state()

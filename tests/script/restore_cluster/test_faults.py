@@ -37,7 +37,8 @@ def source(workspace: Workspace, template: Server) -> Iterator[Server]:
     with template.clone(workspace.directory("source", mode=0o777)) as server:
         server.sql(
             "CREATE ROLE app LOGIN CREATEDB PASSWORD 'of the backup'; CREATE ROLE reader; CREATE ROLE owner NOLOGIN;"
-            "CREATE ROLE \"x PASSWORD 'y'\" LOGIN PASSWORD 'of the backup'; GRANT reader TO app; GRANT owner TO app WITH ADMIN OPTION;"
+            "CREATE ROLE \"x PASSWORD 'y'\" LOGIN PASSWORD 'of the backup';"
+            "GRANT reader TO app; GRANT owner TO app WITH ADMIN OPTION;"
             "ALTER ROLE app SET work_mem TO '8MB'; COMMENT ON ROLE reader IS 'reads; it''s true';"
         )
         for name, rows in (("app", 20_000), ('it\'s a "b" \\ ü', 100), ("zoo", 5)):
@@ -49,7 +50,8 @@ def source(workspace: Workspace, template: Server) -> Iterator[Server]:
                 name,
             )
         server.sql(
-            "ALTER DATABASE zoo SET default_transaction_read_only = on; ALTER ROLE app IN DATABASE app SET work_mem TO '9MB';"
+            "ALTER DATABASE zoo SET default_transaction_read_only = on;"
+            "ALTER ROLE app IN DATABASE app SET work_mem TO '9MB';"
         )
         yield server
 
@@ -85,7 +87,10 @@ def prepare_as_chart(server: Server) -> None:
     server.environment = lambda: {**original(), "PGPASSWORD": "of the chart"}  # type: ignore[method-assign]
 
 
-PASSWORDS = "SELECT string_agg(rolname || rolpassword, ',' ORDER BY rolname) FROM pg_authid WHERE rolname IN ('app', 'postgres', 'x PASSWORD ''y''');"
+PASSWORDS = """
+SELECT string_agg(rolname || rolpassword, ',' ORDER BY rolname) FROM pg_authid
+    WHERE rolname IN ('app', 'postgres', 'x PASSWORD ''y''');
+"""
 
 
 @pytest.mark.parametrize("alter", ["no", "yes"])
@@ -133,7 +138,7 @@ def test_rows_are_refused_and_renamed_with_replace(
 
 @pytest.mark.parametrize(("sent", "made_by"), [("SIGTERM", "a run"), ("SIGKILL", "another program")])
 @under_one
-def test_again_after_an_interruption(
+def test_again_after_an_interruption(  # noqa: PLR0917 - fixtures
     offline: Sandbox, source: Server, backup: Backup, template: Server, workspace: Workspace, sent: str, made_by: str
 ) -> None:
     """At several points; the databases that were restored are not restored again."""
@@ -144,7 +149,7 @@ def test_again_after_an_interruption(
             prepare(offline, server, chosen)
             env = {**variables(chosen, {}), "POSTGRES_BACKUP_POD": f"pod-{number}"}
             process = offline.start("_restore_cluster", env=env)
-            log = wait_for_line(process, word)
+            wait_for_line(process, word)
             if sent == "SIGTERM":
                 outcome = offline.terminate(process)
                 assert outcome.code != 0

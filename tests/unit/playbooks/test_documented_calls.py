@@ -80,6 +80,8 @@ BECOMES: dict[str, dict[str, tuple[str, str, Any]]] = {
         "postgres_backup_restore_search_path": ("restore_database", "search_path", None),
         "postgres_backup_restore_before_sql": ("restore_database", "before_sql", None),
         "postgres_backup_restore_after_sql": ("restore_database", "after_sql", None),
+        "postgres_backup_restore_transform_sql": ("restore_database", "transform_sql", None),
+        "postgres_backup_restore_assert_sql": ("restore_database", "assert_sql", None),
         "postgres_backup_restore_host": ("restore_database", "restore_host", None),
         "postgres_backup_restore_port": ("restore_database", "restore_port", None),
         "postgres_backup_restore_sslmode": ("restore_database", "restore_sslmode", None),

@@ -11,10 +11,14 @@ from typing import Any
 import pytest
 import yaml
 
+from plugins.module_utils._jobs.restore_server import RESTORE_SERVER_ARGUMENTS
+
 ROOT = Path(__file__).parents[4]
 # What an argument specification does not have.
 _ONLY_DOCUMENTED = frozenset({"description", "suboptions", "version_added"})
 CLUSTER = "kubernetes.core.k8s_auth_options"
+# By fragments of the documentation: the constant that modules unpack into their ARGUMENTS, and its value.
+SHARED = {"homelab.postgres_backup.restore_server": ("RESTORE_SERVER_ARGUMENTS", RESTORE_SERVER_ARGUMENTS)}
 
 
 def assigned(path: Path) -> dict[str, Any]:
@@ -32,6 +36,28 @@ def assigned(path: Path) -> dict[str, Any]:
         except ValueError:
             continue
     return found
+
+
+def arguments_of(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """The arguments that are literals in the module, and the fragments of those that it unpacks."""
+    fragments_of = {constant: fragment for fragment, (constant, _) in SHARED.items()}
+    values = [
+        node.value
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, (ast.Assign, ast.AnnAssign)) and "ARGUMENTS" in ast.unparse(node).partition("=")[0]
+    ]
+    if not values:
+        return {}, []
+    (value,) = values
+    assert isinstance(value, ast.Dict)
+    arguments, fragments = {}, []
+    for key, argument in zip(value.keys, value.values, strict=True):
+        if key is None:
+            assert isinstance(argument, ast.Name)
+            fragments.append(fragments_of[argument.id])
+        else:
+            arguments[ast.literal_eval(key)] = ast.literal_eval(argument)
+    return arguments, fragments
 
 
 def documentation(path: Path) -> dict[str, Any]:
@@ -58,11 +84,23 @@ MODULES = [
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
 def test_options_equal_the_documented_ones(path: Path) -> None:
-    arguments = assigned(path).get("ARGUMENTS", {})
+    arguments, fragments = arguments_of(path)
     # That a Secret's name may be shown is in no documentation.
     arguments = {name: {key: one for key, one in each.items() if key != "no_log"} for name, each in arguments.items()}
     options = documentation(path).get("options", {})
     assert specification(options) == arguments
+    assert fragments == [name for name in SHARED if name in documentation(path)["extends_documentation_fragment"]]
+
+
+@pytest.mark.parametrize("fragment", SHARED)
+def test_shared_options_equal_the_documented_ones(fragment: str) -> None:
+    shared = {
+        name: {key: one for key, one in each.items() if key != "no_log"} for name, each in SHARED[fragment][1].items()
+    }
+    path = ROOT / "plugins" / "doc_fragments" / f"{fragment.rpartition('.')[2]}.py"
+    (fragment_class,) = (node for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef))
+    (text,) = (ast.literal_eval(node.value) for node in fragment_class.body if isinstance(node, ast.Assign))
+    assert specification(yaml.safe_load(text)["options"]) == shared
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)

@@ -127,13 +127,20 @@ def test_check_mode_does_not_block_a_restore() -> None:
     assert "annotations" not in cluster.made[0]["metadata"]
 
 
-@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT], ids=lambda sent: sent.name)
-def test_signal_deletes_the_job(sent: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("sent", "target", "state"),
+    [
+        (signal.SIGTERM, "shop", "existing databases are unchanged"),
+        (signal.SIGHUP, ALL_DATABASES, "Databases that are restored remain"),
+        (signal.SIGINT, "shop", "existing databases are unchanged"),
+    ],
+)
+def test_signal_deletes_the_job(sent: signal.Signals, target: str, state: str) -> None:
     cluster = Cluster(ends=False)
     before = signal.getsignal(sent)
     threading.Timer(0.5, os.kill, (os.getpid(), sent)).start()
-    with pytest.raises(InterruptedRestoreError, match="is deleted"):
-        run(cluster)
+    with pytest.raises(InterruptedRestoreError, match=f"is deleted.*{state}"):
+        run(cluster, target=target)
     assert cluster.deleted == [cluster.made[0]["metadata"]["name"]]
     assert signal.getsignal(sent) == before
 

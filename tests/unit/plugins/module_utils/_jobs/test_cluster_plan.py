@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from plugins.module_utils._jobs.cluster_plan import ClusterRequest, plan_cluster
+from plugins.module_utils._jobs.cluster_plan import ClusterRequest, plan_cluster, server_lists
 from plugins.module_utils.errors import ExpectationError
 
 NOW = datetime(2026, 11, 22, 3, 4, 5, tzinfo=UTC)
@@ -58,3 +58,36 @@ def test_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ExpectationError) as caught:
         plan(**options)
     assert str(caught.value).startswith(message)
+
+
+def test_diff_shows_databases_and_roles() -> None:
+    def database(
+        name: str, state: str = "restored", replaced: str | None = None, dropped: bool = False
+    ) -> dict[str, Any]:
+        return {"name": name, "state": state, "replaced": replaced, "dropped": dropped}
+
+    result = {
+        "databases": [
+            database("shop", replaced="shop_before_restore_20261122030405"),
+            database("empty", dropped=True),
+            database("new"),
+            database("postgres", "present"),
+            database("template1"),
+        ],
+        "created_roles": ["b"],
+        "kept_roles": ["a", "postgres"],
+        "altered_roles": ["c"],
+        "other_databases": ["other"],
+    }
+    before, after = (text.splitlines() for text in server_lists(result))
+    assert before == [
+        *(f"database {name}" for name in ("empty", "other", "postgres", "shop", "template1")),
+        *(f"role {name}" for name in ("a", "c", "postgres")),
+    ]
+    assert sorted({*after} - {*before}) == [
+        "database new",
+        "database shop_before_restore_20261122030405",
+        "role b",
+        "role c (altered)",
+    ]
+    assert {*before} - {*after} == {"role c"}
