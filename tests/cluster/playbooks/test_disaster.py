@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The playbook disaster: from a file and an empty server to every row. molecule/default also deletes a namespace."""
+"""The playbook disaster: from a file and an empty server to every row. molecule/default deletes a namespace first."""
 
 from __future__ import annotations
 
