@@ -21,7 +21,7 @@ def test_backups_move_to_another_name_namespace_and_claim(
     made = run_cronjob(namespace)
     target = new_namespace("moved")
     apply(secret(target, server.password))
-    new = {"namespace": target, "name": "pg", "claim_name": "pg-files", "host": server.host}
+    new: dict[str, Any] = {"namespace": target, "name": "pg", "claim_name": "pg-files", "host": server.host}
     site = ansible.site(**new)
     assert site.status == 0, site.output
 
