@@ -367,7 +367,7 @@ _GOOD: dict[str, Callable[[Json], str]] = {
     "restore": lambda result: f"restored, {result['rows']} rows",
     "upload": lambda result: f"uploaded, {result['size_bytes']} bytes",
     "table": lambda result: f"restored, {sum(table['rows'] for table in result['tables'])} rows",
-    "cluster": lambda result: f"restored, {sum(one['rows'] for one in result['databases'])} rows",
+    "cluster": lambda result: f"restored, {result['rows']} rows",
 }
 
 
