@@ -77,8 +77,8 @@ def _compare(text: bytes, awk: str) -> None:
             data = section[int(offset) : int(offset) + int(length)]
             assert data.endswith(b"\\.\n") and data.count(b"\n") == int(count) + 1, name
             assert section[: int(offset)].endswith(b" FROM stdin;\n"), name
-        for offset, length in numbers(found, "search_path"):
-            statement = section[offset : offset + length]
+        for begin, size in numbers(found, "search_path"):
+            statement = section[begin : begin + size]
             assert statement == b"SELECT pg_catalog.set_config('search_path', '', false);"
         assert len(found["search_path"]) == 1, name
 

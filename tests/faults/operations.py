@@ -291,8 +291,8 @@ class FaultSetup:
         if has_partial:
             partials = [*self.installation.volume.glob(f".{NAME}-*.partial")]
             assert len(partials) <= 1
-            for partial in partials:
-                partial.unlink()
+            for path in partials:
+                path.unlink()
         kept = {name: entry for name, entry in before.items() if name + b".keep" in before or name.endswith(b".keep")}
         after = snapshot(self.installation.volume)
         assert len(kept) > 10

@@ -25,11 +25,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plugins.module_utils._fetch import transfer as module
+from plugins.module_utils._fetch.attempts import RetryPolicy
 from plugins.module_utils._fetch.destination import Destination, open_partial, resolve
 from plugins.module_utils._fetch.parallel_reader import ContentsProcess, FileContents
 from plugins.module_utils._fetch.transfer import (
     RemoteFile,
-    RetryPolicy,
     Transferred,
     hash_file,
     read_contents,
