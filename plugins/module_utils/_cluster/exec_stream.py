@@ -108,6 +108,9 @@ class _Stream:
         self._status = bytearray()
         self._has_status = False
         self._closed = False
+        # Answers that wait for the end of the frame that is being sent.
+        self._is_in_frame = False
+        self._answers: list[bytes] = []
         self._block = memoryview(bytearray(0))
         self._last_receipt = self._last_output = 0.0
 
@@ -141,6 +144,9 @@ class _Stream:
                 if self._has_status or self._closed:
                     return
                 frame = frame[websocket.sock.send(frame) :]
+                self._is_in_frame = len(frame) > 0
+            while self._answers:
+                websocket.pong(self._answers.pop(0))
         self._last_receipt = time.monotonic()
 
     @staticmethod
@@ -209,7 +215,10 @@ class _Stream:
 
     def _answer(self, websocket: Any, control: Control) -> None:
         if control.opcode == PING:
-            websocket.pong(control.data)
+            if self._is_in_frame:
+                self._answers.append(control.data)
+            else:
+                websocket.pong(control.data)
         elif control.opcode == CLOSE:
             self._closed = True
         else:

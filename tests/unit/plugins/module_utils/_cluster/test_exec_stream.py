@@ -324,6 +324,33 @@ def test_input_is_sent_in_frames(monkeypatch: pytest.MonkeyPatch, status: bytes)
     server.close()
 
 
+def test_ping_in_the_middle_of_a_frame_is_answered_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    server, client = socket.socketpair()
+    piece = bytes(2_000_000)
+    arrived = bytearray()
+
+    def read() -> None:
+        arrived.extend(server.recv(1000))
+        server.sendall(frame(PING, b"there?"))
+        # The header, the mask and the channel of the frame, and the answer.
+        while len(arrived) < len(piece) + 10 + 4 + 1 + 2 + 4 + 6:
+            arrived.extend(server.recv(65536))
+        server.sendall(frame(BINARY, b"\x03" + SUCCESS) + GOODBYE)
+
+    def connect(*_: Any) -> Any:
+        websocket = WebSocket()
+        websocket.sock, websocket.connected = client, True
+        threading.Thread(target=read, daemon=True).start()
+        return websocket
+
+    monkeypatch.setattr(exec_stream, "_connect", connect)
+    Container(None, "data", "reader-x", "reader", 5).send(["cat"], [memoryview(piece)])
+    data, answer = bytes(arrived[:-12]), arrived[-12:]
+    assert unmasked(data) == piece
+    assert answer[0] & 0x0F == PONG
+    server.close()
+
+
 def test_command_that_ends_early_is_not_sent_more(monkeypatch: pytest.MonkeyPatch) -> None:
     server, client = socket.socketpair()
 
