@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,13 +15,10 @@ from tests.cluster.support.backup_files import noise
 from tests.cluster.support.fetches import BIG_BYTES, Fetch, of_day, put, require_no_reader
 from tests.cluster.support.foreign_cronjobs import install
 from tests.cluster.support.installed_objects import volume_folder
-from tests.cluster.support.kube import CHECKOUT, kubectl
+from tests.cluster.support.kube import CHECKOUT
 from tests.cluster.support.namespaces import new_namespace
+from tests.cluster.support.transfer_faults import component, kill_readers, own_cluster  # noqa: F401 - a fixture
 from tests.in_turn import weekly
-
-
-def kill_readers(namespace: str) -> None:
-    kubectl("delete", "pods", "--all", "-n", namespace, "--grace-period=0", "--force", "--wait=false")
 
 
 def test_reader_pod_deleted_is_resumed(fetch: Fetch, big: bytes) -> None:
@@ -114,32 +111,6 @@ def test_two_fetches_at_once(fetch: Fetch, big: bytes) -> None:
     assert done["failed"] is False, done
     assert (fetch.dest / of_day(1)).read_bytes() == big
     assert refused["failed"] and "another fetch to" in refused["msg"], refused
-
-
-def component(name: str) -> int:
-    """Its process id in the cluster."""
-    shown = subprocess.run(
-        [CHECKOUT / "dev" / "cluster" / "enter", "ps", "-wweo", "pid,args"], capture_output=True, text=True, check=True
-    ).stdout
-    words = [line.split()[:3] for line in shown.splitlines()]
-    found = [pid for pid, *command in words if name in {Path(word).name for word in command}]
-    assert len(found) == 1, shown
-    return int(found[0])
-
-
-@pytest.fixture
-def own_cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A second cluster, since other tests need the first one all the time."""
-    monkeypatch.setenv("CLUSTER_NAME", "fetch-faults")
-    up, down = (str(CHECKOUT / "dev" / "cluster" / word) for word in ("up", "down"))
-    subprocess.run([up], stdout=subprocess.DEVNULL, check=True)
-    try:
-        script = 'eval "$("$0" --print-env)"; printf "%s" "$KUBECONFIG"'
-        done = subprocess.run(["bash", "-c", script, up], capture_output=True, text=True, check=True)
-        monkeypatch.setenv("KUBECONFIG", done.stdout)
-        yield
-    finally:
-        subprocess.run([down], stdout=subprocess.DEVNULL, check=True)
 
 
 # tests/faults tests a fetch during these faults every day.

@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.modules.test_fetch_interrupted import component, kill_readers, own_cluster
 from tests.cluster.support.ansible_runs import Ansible, signal_all
 from tests.cluster.support.backup_files import noise
 from tests.cluster.support.fetches import BACKUP, BIG_BYTES, of_day, put, require_no_reader
@@ -32,6 +31,7 @@ from tests.cluster.support.kube import (
     wait_until,
 )
 from tests.cluster.support.namespaces import new_namespace
+from tests.cluster.support.transfer_faults import component, kill_readers, own_cluster
 from tests.cluster.support.uploads import Upload
 
 __all__ = ["own_cluster"]
