@@ -18,7 +18,6 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,24 +32,16 @@ from tests.script.support.volume import Entry, backup_name, snapshot
 from tests.warm_python import warm_python
 
 SHOP = "faultshop"
-# The Secret with the password of the new server.
-NEW_SECRET = "new-server"
 BIG = f"{NAME}-2026-01-01-020000.sql.gz"
-UPLOADED = f"{NAME}-2026-01-02-020000.sql.gz"
 BIG_BYTES = 300_000_000
 MODULES = {
     "run": "backup_job",
     "list": "backup_info",
     "prune": "backup_prune",
     "fetch": "backup_fetch",
-    "upload": "backup_upload",
     "drill": "restore_drill",
     "restore": "restore_database",
-    "table": "restore_table",
-    "cluster": "restore_cluster",
 }
-# Nothing can hold them up, so their process is stopped when a tenth has been transferred.
-_TRANSFERS = ("fetch", "upload")
 # Runs in the database that is restored: it waits while the volume has that file (a drill's server sees it), or while
 # the server has that role (the live one).
 _HOLD = """CREATE FUNCTION pg_temp.hold() RETURNS void LANGUAGE plpgsql AS $hold$
@@ -105,11 +96,10 @@ class Operation:
 
 @dataclass(frozen=True)
 class FaultSetup:
-    """An installation, its live server, a new one, a backup whose restore can be held up, and a folder to fetch to."""
+    """An installation, its live server, a backup whose restore can be held up, and a folder to fetch to."""
 
     installation: Installation
     live: LiveServer
-    new: LiveServer
     folder: Path
     collections: Path
     held: Json
@@ -134,20 +124,9 @@ class FaultSetup:
         elif kind == "restore":
             given |= {key: self.held[key] for key in ("backup", "sha256", "contents")}
             given |= {"database": SHOP, "new_name": f"{SHOP}_new"}
-        elif kind == "table":
-            given |= {"backup": self.held["backup"], "database": SHOP, "tables": ["public.items"]}
-        elif kind == "cluster":
-            given |= {"backup": self.held["backup"], "restore_host": self.new.server.host}
-            given |= {
-                "restore_user": "postgres",
-                "restore_secret_name": NEW_SECRET,
-                "restore_secret_key": "postgres-password",
-            }
         elif kind == "fetch":
             self.here.mkdir(exist_ok=True)
             given |= {"dest": f"{self.here}/"}
-        elif kind == "upload":
-            given |= {"src": str(self.to_upload())}
         arguments = self.folder / f"{kind}-{uuid.uuid4().hex[:8]}.json"
         arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**given, **options}}))
         # libfaketime is loaded when a program starts.
@@ -180,55 +159,35 @@ class FaultSetup:
             self.installation.stop_at("dump")
         if "drill" in kinds:
             (self.installation.volume / "gate" / "hold").touch()
-        held_on = [(server, sum(kind in kinds for kind in on_it)) for server, on_it in self._servers()]
-        for server, _ in held_on:
-            server.sql("CREATE ROLE hold;")
-        begun = {kind: self.begin(kind, **options.get(kind, {})) for kind in kinds if kind not in _TRANSFERS}
+        if "restore" in kinds:
+            self.live.sql("CREATE ROLE hold;")
+        begun = {kind: self.begin(kind, **options.get(kind, {})) for kind in kinds if kind != "fetch"}
         try:
             if "run" in kinds:
                 self.installation.wait_for_gate()
             if "drill" in kinds:
                 wait_until(lambda: bool(processes(f": postgres {SHOP} [local] SELECT")), "the drill is held up")
-            for server, number in held_on:
-                wait_until(partial(_holds, server, number), "the restores are held up")
-            for kind in _TRANSFERS:
-                if kind in kinds:
-                    begun[kind] = self._stopped_transfer(kind, options.get(kind, {}))
-            for kind in _TRANSFERS:
-                if kind in kinds:
-                    os.killpg(begun[kind].process.pid, signal.SIGCONT)
+            if "restore" in kinds:
+                restoring = f": postgres {SHOP}_new_restoring"
+                wait_until(lambda: bool(processes(restoring, ") SELECT")), "the restore is held up")
+            if "fetch" in kinds:
+                # It cannot be paused, so it is the last one.
+                begun["fetch"] = self.begin("fetch", backup=BIG, **options.get("fetch", {}))
+                wait_until(
+                    lambda: self._has_come() > 0 or begun["fetch"].process.poll() is not None, "some of it is here"
+                )
+                assert self._has_come() < BIG_BYTES and begun["fetch"].process.poll() is None, begun["fetch"].end()
             yield begun
         finally:
             self.release()
 
-    def _servers(self) -> Iterator[tuple[LiveServer, tuple[str, ...]]]:
-        """Each server with the operations that restore into it."""
-        yield self.live, ("restore", "table")
-        yield self.new, ("cluster",)
-
-    def _stopped_transfer(self, kind: str, options: Mapping[str, Any]) -> Operation:
-        """A transfer of 300 MB, whose process is stopped when a tenth is there."""
-        operation = self.begin(kind, **({"backup": BIG} if kind == "fetch" else {}), **options)
-        folder, pattern = (self.here, f".{BIG}*") if kind == "fetch" else (self.installation.volume, f".*{UPLOADED}*")
-
-        def has_come() -> bool:
-            if operation.process.poll() is not None:
-                raise AssertionError(operation.end())
-            return sum(path.stat().st_size for path in folder.glob(pattern)) > BIG_BYTES // 10
-
-        wait_until(has_come, f"a tenth of the {kind} is there")
-        os.killpg(operation.process.pid, signal.SIGSTOP)
-        return operation
-
-    def to_upload(self) -> Path:
-        """A local file of 300 MB with its checksum file."""
-        folder = self.folder / "to-upload"
-        if not folder.exists():
-            folder.mkdir()
-            data = gzip.compress(noise(BIG_BYTES), 0, mtime=0)
-            (folder / UPLOADED).write_bytes(data)
-            (folder / f"{UPLOADED}.sha256").write_text(f"{hashlib.sha256(data).hexdigest()}  {UPLOADED}\n")
-        return folder / UPLOADED
+    def _has_come(self) -> int:
+        """How much of the large backup is here, once it is a tenth."""
+        try:
+            size = (self.here / f".{BIG}.partial").stat().st_size
+        except FileNotFoundError:
+            return 0
+        return size if size > BIG_BYTES // 10 else 0
 
     def release(self) -> None:
         self.release_restores()
@@ -236,11 +195,7 @@ class FaultSetup:
 
     def release_restores(self) -> None:
         (self.installation.volume / "gate" / "hold").unlink(missing_ok=True)
-        self.release_servers()
-
-    def release_servers(self) -> None:
-        for server, _ in self._servers():
-            server.sql("DROP ROLE IF EXISTS hold;")
+        self.live.sql("DROP ROLE IF EXISTS hold;")
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -291,14 +246,12 @@ class FaultSetup:
         if has_partial:
             partials = [*self.installation.volume.glob(f".{NAME}-*.partial")]
             assert len(partials) <= 1
-            for path in partials:
-                path.unlink()
+            for partial in partials:
+                partial.unlink()
         kept = {name: entry for name, entry in before.items() if name + b".keep" in before or name.endswith(b".keep")}
         after = snapshot(self.installation.volume)
         assert len(kept) > 10
         assert kept.items() <= after.items()
-        (self.installation.volume / UPLOADED).unlink(missing_ok=True)
-        (self.installation.volume / f"{UPLOADED}.sha256").unlink(missing_ok=True)
         left = {os.fsdecode(name) for name in after if name.startswith(b".")}
         assert not left, left
         whole = {os.fsdecode(name) for name in after if name.endswith(b".sql.gz")}
@@ -308,31 +261,12 @@ class FaultSetup:
         wait_until(
             lambda: not any(listed(kind, self.namespace, selector) for kind in ("job", "pod")), "its Jobs are gone"
         )
-        for server, _ in self._servers():
-            wait_until(partial(_is_idle, server), "no database of a restore is left")
+        wait_until(lambda: not self.live.waits(), "no database of a restore is left")
         self.live.sql(f"DROP DATABASE IF EXISTS {SHOP}_new;")
-        self._drop_restored_tables()
-        self.new.sql(f"DROP DATABASE IF EXISTS {SHOP};")
         kubectl("delete", "jobs", "--all", "-n", self.namespace)
         wait_until(lambda: not names("job", self.namespace), "no Job is there")
         for path in self.here.glob("*"):
             path.unlink()
-
-    def _drop_restored_tables(self) -> None:
-        schemas = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'restored\\_%';"
-        for schema in self.live.sql(schemas, SHOP).split():
-            self.live.sql(f"DROP SCHEMA {schema} CASCADE;", SHOP)
-
-
-def _is_idle(server: LiveServer) -> bool:
-    return not server.waits()
-
-
-def _holds(server: LiveServer, number: int) -> bool:
-    """Whether that many restores are held up."""
-    return number == int(
-        server.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE '%hold%';")
-    )
 
 
 def told(kind: str, result: Json) -> str:
@@ -365,16 +299,13 @@ _GOOD: dict[str, Callable[[Json], str]] = {
     "fetch": _fetch,
     "drill": lambda result: f"restored, {result['rows']} rows counted",
     "restore": lambda result: f"restored, {result['rows']} rows",
-    "upload": lambda result: f"uploaded, {result['size_bytes']} bytes",
-    "table": lambda result: f"restored, {sum(table['rows'] for table in result['tables'])} rows",
-    "cluster": lambda result: f"restored, {result['rows']} rows",
 }
 
 
 def _without_names(text: str) -> str:
     """The same in every run."""
     text = re.sub(r"postgres-backup-\d{4}-\d\d-\d\d-\d{6}\.sql\.gz", "<backup>", text)
-    text = re.sub(r"postgres-backup-(manual-\d+-\w+|(reader|drill|restore|upload)-\w+)(-\w{5})?", "<job>", text)
+    text = re.sub(r"postgres-backup-(manual-\d+-\w+|(reader|drill|restore)-\w+)(-\w{5})?", "<job>", text)
     text = re.sub(r"\b[0-9a-f]{64}\b", "<id>", text)
     text = re.sub(r"\bshare-[0-9a-f]{8}\b", "share", text)
     text = re.sub(r"10\.\d+\.\d+\.\d+", "<address>", text)
