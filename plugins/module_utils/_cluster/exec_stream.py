@@ -82,8 +82,14 @@ class Container:
         for `silence_seconds`.
         """
         with contextlib.closing(_Stream(self, command, may_be_silent=True, pieces=pieces).output()) as output:
+            printed = bytearray()
             for piece in output:
-                reason = bytes(piece).decode("utf-8", "replace").strip()
+                printed += piece
+                # A line may arrive in pieces.
+                if b"\n" in printed:
+                    break
+            if printed:
+                reason = printed.decode("utf-8", "replace").strip()
                 raise CommandFailedError(f"'{command[0]}' in {self.shown} failed: {reason}", 1, reason)
 
     @property

@@ -167,8 +167,11 @@ def waiting_job(namespace: str, name: str, container: dict[str, Any] | None = No
 
 def runbooks_job(name: str, namespace: str) -> dict[str, Any]:
     """The Job that the runbook's own line makes, which is not created here; as the CronJob's, as it once was."""
-    page = (CHECKOUT / "roles" / "postgres_backup" / "templates" / "postgres-backup.md.j2").read_text()
-    (line,) = [line for line in page.splitlines() if f"cronjob/{{{{ cronjob }}}} {name}" in line and " sed " in line]
+    templates = CHECKOUT / "roles" / "postgres_backup" / "templates"
+    lines = "".join(
+        (templates / file).read_text() for file in ("postgres-backup.md.j2", "reader-job.sh.j2")
+    ).splitlines()
+    (line,) = [line for line in lines if f"cronjob/{{{{ cronjob }}}} {name}" in line and " sed " in line]
     line = line.replace("{{ cronjob }}", NAME).replace("{{ namespace }}", namespace)
     line = re.sub(r"{% if __postgres_backup_has_restore_credentials %}.*?{% endif %}", "", line)
     command = f"job=list; {line[line.index('kubectl create job') : line.index(' | kubectl create -f -')]}"

@@ -281,7 +281,7 @@ def test_output_of_a_command_that_reads_is_its_failure(monkeypatch: pytest.Monke
     def connect(*_: Any) -> Any:
         websocket = WebSocket()
         websocket.sock, websocket.connected = client, True
-        server.sendall(frame(BINARY, b"\x01no space\n"))
+        server.sendall(frame(BINARY, b"\x01no ") + frame(BINARY, b"\x01space\n"))
         return websocket
 
     monkeypatch.setattr(exec_stream, "_connect", connect)
