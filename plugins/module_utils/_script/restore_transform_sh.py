@@ -77,13 +77,44 @@ after_body() {
     output_to transaction_end
     printf 'SELECT pg_catalog.txid_current();\nCOMMIT;\n'
     output_to asserting
-    # Values of rows must not be in a file.
-    printf '\\pset recordsep_zero\n'
-    user_sql "\\o | tr -d -c '\\000' | wc -c >'$work/asserted'" "${RESTORE_ASSERT_SQL:-SELECT WHERE false}"
-    printf '\\pset recordsep \047\\n\047\n'
+    write_row_counter
+    printf "\\\\pset title 'assert_sql %s'\\n" "$RESTORE_TOKEN"
+    printf '%s\n' '\pset tuples_only off' '\pset footer on' '\pset recordsep_zero'
+    # Values of rows must not be in a file. The last result, which is empty, shows that the output is complete.
+    # shellcheck disable=SC2016 # the shell that psql starts expands it
+    user_sql '\o | tr "\000\n" "\n " | awk -f "$work/count_rows.awk" >"$work/asserted"' "$RESTORE_ASSERT_SQL
+;
+SELECT WHERE false"
+    printf '%s\n' '\pset title' "\\pset recordsep '\\n'" '\pset tuples_only on'
     [ "$connects_as_superuser" = no ] || remove_statistics
     output_to finished
     printf "SELECT 'finished';\n\\\\o\n"
+}
+
+# write_row_counter: writes an awk program that prints how many rows are in psql's output, and nothing if that is not clear.
+# Each result is: the title, the names of the columns, the rows, the footer (psql, print.c, print_unaligned_text). The footer
+# is read, because psql prints nothing for a row without columns. COPY TO STDOUT has no title.
+write_row_counter() {
+    printf 'BEGIN { title = "assert_sql %s" }\n' "$RESTORE_TOKEN" >"$work/count_rows.awk"
+    cat >>"$work/count_rows.awk" <<'AWK'
+function end_result() {
+    number = substr(last, 2) + 0
+    if (last !~ /^\([0-9]+ rows?\)$/ || lines < 2 || lines > 2 && lines != number + 2) is_unclear = 1
+    rows += number
+}
+$0 == title {
+    if (results++) end_result()
+    lines = 0
+    last = ""
+    next
+}
+!results { is_unclear = 1 }
+{ lines++; last = $0 }
+END {
+    if (results) end_result()
+    if (results && !is_unclear && lines == 2 && number == 0) printf "%d\n", rows
+}
+AWK
 }
 
 # remove_statistics: prints SQL that removes the planner's statistics, which have values from before the transformation, where
@@ -126,7 +157,7 @@ check_transformation() {
             "Remove COMMIT, ROLLBACK and psql's commands from it, and close its quotes and comments. Nothing was restored."
     fi
     [ -s "$work/finished" ] || fail "assert_sql failed" "it is not complete" "Close its quotes and comments, and remove psql's commands. Nothing was restored."
-    asserted_rows=$(tr -d ' \n' <"$work/asserted")
+    asserted_rows=$(cat "$work/asserted")
     [ "$asserted_rows" = 0 ] || fail "assert_sql returned rows" "expected none, found ${asserted_rows:-an unknown number}" \
         "The transformed database is not what it must be: correct transform_sql or assert_sql. Nothing was restored. The rows are not printed, because they may have the values that transform_sql removes."
     log "transformed, and assert_sql returned no row"

@@ -72,15 +72,22 @@ def test_transformed(offline: Sandbox, fresh_server: Server, people: Backup) -> 
         assert shape(fresh_server, "masked") == shape(fresh_server, "people")
         drop(fresh_server, "masked")
         # With an assertion alone, and with one that finds nothing wrong, the database is the same.
-        restore(offline, plan_restore(request("people", assert_sql="SELECT 1 WHERE false;", **options))).check()
+        harmless = "SELECT 1 WHERE false; SELECT FROM public.emails WHERE email IS NULL; -- nothing"
+        restore(offline, plan_restore(request("people", assert_sql=harmless, **options))).check()
         assert text_of(fresh_server, "masked") == text_of(fresh_server, "people")
         drop(fresh_server, "masked")
 
 
 _WRONG = {
     "assertion": ({"assert_sql": _ASSERT}, "assert_sql returned rows", "found 1000"),
-    "lines": ({"assert_sql": "SELECT E'\\n\\n' UNION ALL SELECT ''"}, "assert_sql returned rows", "found 2"),
+    "lines": ({"assert_sql": "SELECT E'\\n\\n' UNION ALL SELECT '(0 rows)'"}, "assert_sql returned rows", "found 2"),
     "two": ({"assert_sql": "SELECT 1; SELECT 2 WHERE false"}, "assert_sql returned rows", "found 1"),
+    "columns": ({"assert_sql": 'SELECT FROM "the people".person'}, "assert_sql returned rows", "found 1000"),
+    "copy": ({"assert_sql": 'COPY "the people".person TO STDOUT'}, "assert_sql returned rows", "an unknown"),
+    "expanded": ({"assert_sql": "\\x\nSELECT 1 AS a, 2 AS b"}, "assert_sql returned rows", "an unknown"),
+    "tuples": ({"assert_sql": "\\t on\nSELECT"}, "assert_sql returned rows", "an unknown"),
+    "title": ({"assert_sql": "SELECT 'assert_sql abc123'"}, "assert_sql returned rows", "an unknown"),
+    "columns-of-two": ({"assert_sql": "SELECT; SELECT 1 WHERE false"}, "assert_sql returned rows", "found 1"),
     "no-assertion": ({"assert_sql": "SELECT nothing"}, "assert_sql failed", "42703"),
     "half": ({"assert_sql": "SELECT 1 WHERE 'a"}, "assert_sql failed", ""),
     "failing": ({"transform_sql": f"{_TRANSFORM}; SELECT 1/0"}, "transform_sql failed", "22012"),
