@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 from plugins.module_utils._jobs.restore_plan import RestorePlan, plan_restore
+from tests.in_turn import weekly
 
 from ..support.combinations import under_all, under_one
+from ..support.programs import root_filesystem, wrap
 from ..support.restores import (
     Backup,
     as_of_run,
@@ -33,7 +35,7 @@ from ..support.restores import (
 from ..support.sample import literal
 from ..support.sandbox import Sandbox
 from ..support.server import PASSWORD, Server
-from ..support.workspace import kill_all
+from ..support.workspace import Workspace, kill_all
 
 _PEOPLE = """
 CREATE SCHEMA "the people";
@@ -76,6 +78,25 @@ def test_transformed(offline: Sandbox, fresh_server: Server, people: Backup) -> 
         restore(offline, plan_restore(request("people", assert_sql=harmless, **options))).check()
         assert text_of(fresh_server, "masked") == text_of(fresh_server, "people")
         drop(fresh_server, "masked")
+
+
+@pytest.mark.parametrize("version", ["13", weekly("15"), "19"])
+@under_one
+def test_versions_of_psql(offline: Sandbox, workspace: Workspace, version: str) -> None:
+    """The rows of assert_sql are counted in psql's output."""
+    programs = wrap(workspace.show(root_filesystem(version)), version, workspace.directory(f"programs-{version}"))
+    with Server(programs, workspace.directory(f"server-{version}", mode=0o777)).create() as server:
+        server.sql("CREATE DATABASE people;")
+        server.sql(_PEOPLE, "people")
+        prepare(offline, server, as_of_run(back_up(server)))
+        before = state_of(server)
+        for name in ("assertion", "lines", "columns", "copy", "tuples"):
+            options, *words = _WRONG[name]
+            outcome = restore(offline, plan_restore(request("people", replace=True, **options)))
+            assert_failed(outcome, server, before, *words)
+        plan = plan_restore(request("people", new_name="masked", transform_sql=_TRANSFORM, assert_sql=_ASSERT))
+        restore(offline, plan).check()
+        assert server.sql("SELECT min(email) FROM public.emails;", "masked") == "user1000@example.invalid"
 
 
 _WRONG = {
