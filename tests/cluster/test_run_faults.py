@@ -38,6 +38,8 @@ from tests.script.support.volume import Entry
 Install = Callable[..., Installation]
 # What a run that has ended leaves on the volume, in addition to a backup.
 ALWAYS = {f"{NAME}.last-run.json", f"{NAME}.history.jsonl"}
+# What a run that published a backup keeps beside it.
+KIT = {"restore-kit.sh", "RESTORE.md"}
 INTERRUPTED = "attempt 1 was interrupted"
 
 
@@ -101,7 +103,7 @@ def assert_recovered(there: Installation, before: dict[bytes, Entry], reason: st
     assert (record["state"], record["attempts"]) == ("succeeded", 2)
     assert reason in record["recovered_from"]
     backup = record["backup"]
-    assert there.new_since(before) == {backup, f"{backup}.sha256", f"{backup}.json"} | ALWAYS | leftovers
+    assert there.new_since(before) == {backup, f"{backup}.sha256", f"{backup}.json"} | ALWAYS | KIT | leftovers
     assert "OK" in run_in_volume(there.namespace, f"cd /backups && gzip -t {backup} && sha256sum -c {backup}.sha256")
 
 
@@ -233,7 +235,7 @@ def test_run_without_a_heartbeat_is_interrupted(installed: Install) -> None:
     result = run_cronjob(there.namespace)
     assert result["attempts"] == 1
     assert "was interrupted before it could write its result" in result["warnings"][0]
-    assert there.new_since(before) == left | ALWAYS | {
+    assert there.new_since(before) == left | ALWAYS | KIT | {
         result["backup"],
         *(f"{result['backup']}{suffix}" for suffix in (".sha256", ".json")),
     }

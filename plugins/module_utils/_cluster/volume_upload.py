@@ -132,7 +132,7 @@ class VolumeFolder:
             if content is not None:
                 self._send(_WRITE, partial + suffix, str(len(content)), pieces=iter([memoryview(content)]))
         words = ["no" if content is None else "yes" for content in (*companions.values(), keep or None)]
-        _, directory = self._reader.container()
+        directory = self._reader.container()[1]
         answer = self._run(_PUBLISH, partial, f"{directory}/{backup.name}", *words)
         if answer == "reserved":
             raise UploadError(

