@@ -38,7 +38,7 @@ from tests.script.support.volume import Entry
 Install = Callable[..., Installation]
 # What a run that has ended leaves on the volume, in addition to a backup.
 ALWAYS = {f"{NAME}.last-run.json", f"{NAME}.history.jsonl"}
-# What a run that published a backup keeps beside it.
+# What a run that published a backup keeps next to it.
 KIT = {"restore-kit.sh", "RESTORE.md"}
 INTERRUPTED = "attempt 1 was interrupted"
 
