@@ -156,7 +156,7 @@ _GATE = """DO $$ BEGIN
 END $$"""
 _ANOTHER = {"token": "x2"}
 _CLOSED = "SELECT count(*) FROM pg_database WHERE datname LIKE '%_restoring_%' AND NOT datallowconn;"
-_TRANSFORMING = "SELECT count(*) FROM pg_stat_activity WHERE datname LIKE '%_restoring_%' AND query LIKE 'DO %go%';"
+_TRANSFORMING = "SELECT count(*) FROM pg_stat_activity WHERE datname LIKE '%_restoring_%' AND query LIKE 'DO %''go''%';"
 
 
 def transforming(offline: Sandbox, server: Server, **options: Any) -> tuple[RestorePlan, subprocess.Popen[str]]:
