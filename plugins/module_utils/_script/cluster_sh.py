@@ -24,23 +24,9 @@ TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 RESTORED_SETTING=postgres_backup.restored
 
 restore_cluster() {
-    step=prepare step_began=$(now_epoch) step_seconds='' warnings='' reason=null ended_by='' step_group='' hash_group='' watch_group=''
-    backup=$RESTORE_BACKUP sha256='' missing_databases='[]' other_databases='[]' created_roles='[]' kept_roles='[]' altered_roles='[]'
-    rows=null tables=null left_out_objects='' needs='' database_count=0
-    keep_streams
-    on_failure=end_failed_cluster
-    catch_signals end_cluster_by_signal TERM INT HUP
-    read_configuration
-    read_server_configuration
-    require_tools psql awk cp cut dd find grep gzip head mktemp mv od sed sha256sum sort stat tail tr
-    check_volume
-    require_work_folder
-    choose_decompressor
-    maintenance=$POSTGRES_BACKUP_DATABASE
-    PGAPPNAME="postgres-backup restore $RESTORE_TOKEN"
-    PGOPTIONS="${PGOPTIONS:-} $(session_options 0 no)"
-    quiet_options='-c search_path=pg_catalog -c standard_conforming_strings=on'
-    export maintenance PGAPPNAME quiet_options
+    other_databases='[]' created_roles='[]' kept_roles='[]' altered_roles='[]' rows=null tables=null database_count=0
+    again="Start the restore again: it continues"
+    begin_restore end_failed_cluster od
 
     # No database: the manifest's and the text's facts about the others are needed.
     RESTORE_DATABASE='' RESTORE_DATABASE_JSON=''
@@ -78,9 +64,7 @@ restore_cluster() {
         log "OK: $backup (sha256 $sha256) is restored: $database_count databases, $tables tables, $rows rows, all counted"
     fi
     trap '' TERM INT HUP
-    restored=$(cluster_result succeeded)
-    write_termination_message "$restored" cluster_result succeeded
-    printf '%s\n' "$restored"
+    print_result cluster_result succeeded
     clean_up
 }
 
@@ -99,21 +83,13 @@ paste_lines() { [ ! -s "$1" ] || awk '{ printf "%s%s", (NR > 1 ? "," : ""), $0 }
 end_failed_cluster() {
     end_group "$hash_group"
     [ "$step" != databases ] || read_database_results
-    reason=$(json "$(printf '%s: %s' "$what" "$found. $advice" | head -c 1500)")
-    restored=$(cluster_result failed)
-    write_termination_message "$restored" cluster_result failed
-    printf '%s\n' "$restored"
-}
-
-end_cluster_by_signal() {
-    ended_by=$1
-    fail "the restore was terminated by SIG$1" "it was in the step: $step" \
-        "Something stopped the pod: its deletion, its time limit, an eviction, or a shutdown of its node. Start the restore again: it continues"
+    set_reason
+    print_result cluster_result failed
 }
 
 # newest_complete: sets RESTORE_BACKUP to the newest complete backup.
 newest_complete() {
-    listing >"$work/listing" || fail "the volume cannot be listed" "find or awk failed" "Read the messages above."
+    list_backups
     RESTORE_BACKUP=$(grep -F '"future":false,"verdict":' "$work/listing" | grep -F '"state":"complete"' | head -n 1 | sed 's/.*"name":"\([^"]*\)".*/\1/')
     [ -n "$RESTORE_BACKUP" ] || fail "no backup is complete" "none in $POSTGRES_BACKUP_DIR has a checksum file that names it" \
         "Name the backup. An incomplete or unchecked one can be restored if it is named."
@@ -175,7 +151,7 @@ server_failed() {
     fail "$1" "${server_message:-psql printed no error}" "$(restore_advice "$server_message" no)"
 }
 
-# query_cluster: sets server_major, is_superuser, and `names_json`: the databases of the backup.
+# query_cluster: sets server_major, connects_as_superuser, and `names_json`: the databases of the backup.
 query_cluster() {
     names_json=$(sed -n 'n;p' "$work/names" | while IFS= read -r database_name; do json "$database_name"; printf ','; done)
     names_json="[${names_json%,}]"
@@ -192,10 +168,8 @@ SQL
         IFS= read -r connects_as_superuser
         IFS= read -r other_databases
     } <"$work/answers"
-    [ "${dump_major:-0}" -le "$server_major" ] || fail "the server is older than the backup" \
-        "the server is PostgreSQL $server_version, the backup is of $dump_major" "Restore into a server of PostgreSQL $dump_major or newer."
-    PGOPTIONS="$PGOPTIONS $(session_options "$server_major" "$connects_as_superuser")"
-    export PGOPTIONS
+    check_version
+    PGOPTIONS="$given_options $(session_options "$server_major" "$connects_as_superuser")"
     [ "$connects_as_superuser" = yes ] || warn "$POSTGRES_BACKUP_USER is not a superuser: roles, and statements that only superusers may run, may fail"
     [ "$other_databases" = '[]' ] || log "not in the backup, and untouched: $(listed "$other_databases")"
     [ "$missing_databases" = '[]' ] || warn "the run could not dump these databases, which are not in the backup: $(listed "$missing_databases")"
@@ -208,15 +182,30 @@ plan_databases() {
     : >"$work/states"
     while IFS= read -r size_and_json <&3 && IFS= read -r database_name <&3; do
         database_count=$((database_count + 1))
-        printf '%s\n%s\n' "$database_name" "${size_and_json#* }" >"$work/plan.$database_count"
+        database_json=${size_and_json#* }
         database_state=$(state_of "$database_name") || server_failed "the database $database_name cannot be queried"
         if { [ "$database_name" = postgres ] || [ "$database_name" = template1 ]; } && [ "$database_state" != present ] && section_is_empty; then
             database_state=present
         fi
-        mark_hash=$(printf '%s' "$database_name" | sha256sum | cut -c 1-64)
-        printf '%s\n' "$database_state" "$(old_name "$database_name")" "$(temporary_name "$database_name")" "postgres_backup.unfinished_restore=$mark_hash" >>"$work/plan.$database_count"
+        name_databases "$database_name" "$(database_token "$database_count")" "$RESTORE_TIME"
+        printf '%s\n' "$database_name" "$database_json" "$database_state" "$RESTORE_OLD" "$RESTORE_TEMPORARY" "$RESTORE_MARK" >"$work/plan.$database_count"
     done 3<"$work/names"
 }
+
+# read_plan N: reads plan.N; sets database_name, database_json, database_state, RESTORE_OLD, RESTORE_TEMPORARY and RESTORE_MARK.
+read_plan() {
+    {
+        IFS= read -r database_name
+        IFS= read -r database_json
+        IFS= read -r database_state
+        IFS= read -r RESTORE_OLD
+        IFS= read -r RESTORE_TEMPORARY
+        IFS= read -r RESTORE_MARK
+    } <"$work/plan.$1"
+}
+
+# database_token N: the token of the restore of that database: its session and its temporary database have it.
+database_token() { printf '%sd%s' "$RESTORE_TOKEN" "$1"; }
 
 # state_of DATABASE: prints present (restored from this backup already), new, empty, or used. Objects are those that do not
 # belong to an extension.
@@ -241,7 +230,7 @@ section_is_empty() {
         # What fails here must not end the command.
         on_failure=:
         clean_up() { :; }
-        RESTORE_DATABASE=$database_name RESTORE_DATABASE_JSON=${size_and_json#* }
+        RESTORE_DATABASE=$database_name RESTORE_DATABASE_JSON=$database_json
         export RESTORE_DATABASE RESTORE_DATABASE_JSON
         find_section
         section_text | head -c 65536 | tr -d '\r' | awk '
@@ -251,23 +240,11 @@ section_is_empty() {
     )
 }
 
-old_name() {
-    quiet_psql "$maintenance" --set=name="$1" --set=suffix="_before_restore_$RESTORE_TIME" <<'SQL'
-SELECT left(:'name', (SELECT max(n) FROM generate_series(0, 63) AS n WHERE octet_length(convert_to(left(:'name', n), 'UTF8')) <= 63 - octet_length(:'suffix'))) || :'suffix';
-SQL
-}
-
-# temporary_name DATABASE: an ASCII name of at most 63 bytes.
-temporary_name() {
-    temporary_suffix="_restoring_$RESTORE_TOKEN.$database_count"
-    printf '%s%s' "$(printf '%s' "$1" | tr -c 'A-Za-z0-9_' '_' | cut -c "1-$((63 - ${#temporary_suffix}))")" "$temporary_suffix"
-}
-
 # refuse_cluster: fails with everything that prevents the restore, before anything is changed.
 refuse_cluster() {
     refusals=$missing_tablespaces
     for database_plan in "$work"/plan.*; do
-        { IFS= read -r database_name; IFS= read -r _; IFS= read -r database_state; } <"$database_plan"
+        read_plan "${database_plan##*.}"
         [ "$database_state" = used ] || continue
         if [ "$database_name" = template1 ]; then
             refusals="$refusals${refusals:+$NEWLINE}the database template1 of the server has objects, and that of the backup too: drop those of the server"
@@ -289,8 +266,8 @@ check_databases() {
     [ "$RESTORE_CHECK" = yes ] || warnings=$warnings_before rows=null tables=null
 }
 
-# run_databases: restores the databases side by side (checks them if only_check=yes), the largest first. The database that the others connect to first
-# follows at the end: sessions in it would prevent its replacement.
+# run_databases: restores the databases side by side (checks them if only_check=yes), the largest first. The database that the
+# others connect to first follows at the end: sessions in it would prevent its replacement.
 run_databases() {
     worker_count=$(nproc 2>/dev/null || echo 1)
     [ "$worker_count" -le 4 ] || worker_count=4
@@ -300,7 +277,7 @@ run_databases() {
     index=0
     while [ "$index" -lt "$database_count" ]; do
         index=$((index + 1))
-        { IFS= read -r database_name; IFS= read -r _; IFS= read -r database_state; } <"$work/plan.$index"
+        read_plan "$index"
         [ "$database_state" != present ] && [ "$database_name" != template1 ] || continue
         if [ "$database_name" = "$maintenance" ]; then last_database=$index; else echo "$index" >>"$work/queue"; fi
     done
@@ -343,13 +320,14 @@ cluster_worker() {
 
 # restore_one N: restores the database of plan.N; writes the result of `_restore` to $work/result.N.
 restore_one() {
-    { IFS= read -r RESTORE_DATABASE; IFS= read -r RESTORE_DATABASE_JSON; IFS= read -r database_state; IFS= read -r RESTORE_OLD; IFS= read -r RESTORE_TEMPORARY; IFS= read -r RESTORE_MARK; } <"$work/plan.$1"
+    read_plan "$1"
+    RESTORE_DATABASE=$database_name RESTORE_DATABASE_JSON=$database_json
     began=$(now_epoch)
     [ "$only_check" = yes ] || log "restoring $RESTORE_DATABASE ($1 of $database_count)"
     (
         # A subshell has no traps; these two outlive a signal, as the restore that they wait for does until its clean-up has ended.
         trap : TERM INT HUP
-        RESTORE_TARGET=$RESTORE_DATABASE RESTORE_DROP_EMPTY=no RESTORE_CREATE_ROLES=yes RESTORE_TOKEN="$RESTORE_TOKEN.$1"
+        RESTORE_TARGET=$RESTORE_DATABASE RESTORE_DROP_EMPTY=no RESTORE_CREATE_ROLES=yes RESTORE_TOKEN=$(database_token "$1")
         [ "$database_state" != empty ] || RESTORE_REPLACE=yes RESTORE_DROP_EMPTY=yes
         RESTORE_SHA256='' RESTORE_ROWS='' RESTORE_SEARCH_PATH='' RESTORE_BEFORE_SQL='' RESTORE_AFTER_SQL='' RESTORE_RESTORED="$RESTORED_SETTING=$RESTORE_KNOWN_SHA256"
         [ "$only_check$RESTORE_CHECK" != yesno ] || exec 2>/dev/null
@@ -380,7 +358,7 @@ read_database_results() {
     index=0
     while [ "$index" -lt "$database_count" ]; do
         index=$((index + 1))
-        { IFS= read -r database_name; IFS= read -r _; IFS= read -r database_state; } <"$work/plan.$index"
+        read_plan "$index"
         database_result=$(tail -n 1 "$work/result.$index" 2>/dev/null)
         database_rows=null database_tables=null database_replaced=null database_reason=null database_dropped=false
         case $database_state:$database_result in
@@ -438,7 +416,7 @@ SQL
 # restore_template1: restores the database template1, which cannot be replaced, in place and in one transaction.
 restore_template1() {
     for database_plan in "$work"/plan.*; do
-        { IFS= read -r database_name; IFS= read -r database_json; IFS= read -r database_state; } <"$database_plan"
+        read_plan "${database_plan##*.}"
         [ "$database_name" != template1 ] || [ "$database_state" = present ] || break
         database_name=
     done

@@ -14,9 +14,28 @@ TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files
 # shellcheck disable=SC2329 # stage() and hooks call functions by name
 
+# name_databases TARGET TOKEN TIME: sets the names and the mark of a restore on the server, as restore_plan.py does: RESTORE_TEMPORARY
+# (in ASCII), RESTORE_OLD and RESTORE_MARK.
+name_databases() {
+    RESTORE_TEMPORARY=$(cut_name "$(printf '%s' "$1" | tr -c 'A-Za-z0-9_' '_')" "_restoring_$2")
+    RESTORE_OLD=$(cut_name "$1" "_before_restore_$3")
+    RESTORE_MARK=postgres_backup.unfinished_restore=$(printf '%s' "$1" | sha256sum | cut -c 1-64)
+}
+
+# cut_name NAME ENDING: prints the name with the ending in 63 bytes, cut between two characters of UTF-8.
+cut_name() {
+    printf '%s' "$1" | head -c $((63 - ${#2})) | awk -v ending="$2" '
+        match($0, /[\300-\377][\200-\277]*$/) {
+            lead = substr($0, RSTART, 1)
+            size = lead >= "\360" ? 4 : lead >= "\340" ? 3 : 2
+            if (RLENGTH < size) $0 = substr($0, 1, RSTART - 1)
+        }
+        { printf "%s%s", $0, ending }'
+}
+
 # choose_backup: sets `backup`, `file` and `expected_sha256`: the caller's, else that of the checksum file, if it has one.
 choose_backup() {
-    listing >"$work/listing" || fail "the volume cannot be listed" "find or awk failed" "Read the messages above."
+    [ -e "$work/listing" ] || list_backups
     backup=$RESTORE_BACKUP
     [ -n "$backup" ] || backup=$(newest_with_database)
     [ -n "$backup" ] || fail "no backup holds the database" "none in $POSTGRES_BACKUP_DIR names '$RESTORE_DATABASE'" \
@@ -38,6 +57,8 @@ choose_backup() {
     file_before=$(stat -c '%i %s %Y' "$file")
     bytes=$(stat -c %s "$file")
 }
+
+list_backups() { listing >"$work/listing" || fail "the volume cannot be listed" "find or awk failed" "Read the messages above."; }
 
 # newest_with_database [BACKUP]: prints the newest backup, other than that one, that holds the database: its manifest names
 # it, or it is complete and has no manifest.
@@ -111,10 +132,7 @@ read_sections() {
     if [ -n "${RESTORE_SECTIONS:-}" ]; then
         [ "$RESTORE_SECTIONS" = "$work/sections" ] || cp "$RESTORE_SECTIONS" "$work/sections" || fail "the facts about the backup cannot be copied" "$RESTORE_SECTIONS" "Read the messages above."
     else
-        clear_stages
-        run_group restore_sections
-        damage=$(damage_of "$work/sections" "$(tr -d ' \n' <"$work/count" 2>/dev/null)")
-        [ "$(stage_status_of check)" = 0 ] || damage="it cannot be decompressed: $(stage_message_of check)"
+        find_text_damage
         [ -z "$damage" ] || fail_with_backup "the backup is not one complete dump of all databases" "$backup: $damage" \
             "Restore the database from another backup. Do not rely on a copy of this one, even if its checksum file matches."
     fi
@@ -122,6 +140,15 @@ read_sections() {
     missing_databases=$(sed -n 's/^missing //p' "$work/sections")
     : "${missing_databases:=[]}"
     globals_bytes=$(awk '$1 == "globals" { printf "%.0f", $2 + $3 }' "$work/sections")
+}
+
+# find_text_damage: reads the text to its end, and writes the facts of sections.awk; sets `damage` to why it is not one complete
+# dump of all databases.
+find_text_damage() {
+    clear_stages
+    run_group restore_sections
+    damage=$(damage_of "$work/sections" "$(tr -d ' \n' <"$work/count" 2>/dev/null)")
+    [ "$(stage_status_of check)" = 0 ] || damage="it cannot be decompressed: $(stage_message_of check)"
 }
 
 # find_section: sets where the database is in the backup: `section_offset` and `section_bytes` in the text, and with a

@@ -56,6 +56,12 @@ tablespace_of() {
         }' "$1"
 }
 
+# check_version: fails if the server is older than the one that was backed up.
+check_version() {
+    [ "${dump_major:-0}" -le "$server_major" ] || fail "the server is older than the backup" \
+        "the server is PostgreSQL $server_version, the backup is of $dump_major" "Restore into a server of PostgreSQL $dump_major or newer."
+}
+
 # check_target: queries the server without changing it; sets `target_exists` and `missing_roles`.
 check_target() {
     tablespace=$(tablespace_of "$work/create.sql")
@@ -81,10 +87,7 @@ check_target() {
     [ "$connects_as_superuser" = no ] || [ "$server_major" -lt 17 ] || quiet_options="$quiet_options -c event_triggers=off"
     # Names in an SQL_ASCII database may be in any encoding.
     server_databases=$(utf8 "$server_databases")
-    if [ "${dump_major:-0}" -gt "$server_major" ]; then
-        fail "the server is older than the backup" "the server is PostgreSQL $server_version, the backup is of $dump_major" \
-            "Restore into a server of PostgreSQL $dump_major or newer."
-    fi
+    check_version
     if [ "$target_exists" = yes ] && [ "$RESTORE_REPLACE" = no ]; then
         fail "the database already exists" "'$RESTORE_TARGET' is on the server" "Set new_name, or replace to have the old one renamed."
     fi

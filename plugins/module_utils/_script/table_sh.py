@@ -20,27 +20,10 @@ TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 UNFINISHED_SCHEMA="Unfinished restore of tables by homelab.postgres_backup. The next restore of tables into this database drops the schema."
 
 restore_table() {
-    step=prepare step_began=$(now_epoch) step_seconds='' step_group='' warnings=''
-    reason=null ended_by='' temporary_database=no has_schema=no server_answered=no target_exists=no
-    backup=$RESTORE_BACKUP sha256='' hash_group='' missing_databases='[]' left_out_objects='' needs='' left_out=''
+    temporary_database=no has_schema=no server_answered=no target_exists=no left_out=''
     tables=null table_needs='[]' missing_objects='[]' is_merged=no
-    keep_streams
-    on_failure=end_failed_tables
-    catch_signals end_restore_by_signal TERM INT HUP
-    read_configuration
-    read_server_configuration
-    require_tools psql pg_dump awk cp cut dd find grep gzip head mktemp mv sed sha256sum sort stat tail tr
-    check_volume
-    require_work_folder
-    choose_decompressor
-    maintenance=$POSTGRES_BACKUP_DATABASE
-    session="postgres-backup restore $RESTORE_TOKEN"
-    PGAPPNAME=$session
-    # check_target adds settings of PostgreSQL 14 and later, and of superusers.
-    given_options=${PGOPTIONS:-}
-    PGOPTIONS="$given_options $(session_options 0 no)"
-    quiet_options='-c search_path=pg_catalog -c standard_conforming_strings=on'
-    export maintenance PGAPPNAME PGOPTIONS quiet_options
+    again="Start the restore again"
+    begin_restore end_failed_tables pg_dump
 
     choose_backup
     export file
@@ -107,19 +90,17 @@ table_result() {
 # end_failed_tables: $on_failure of a restore of tables: cleans up on the server, and prints the result.
 end_failed_tables() {
     end_group "$hash_group"
-    if [ "$temporary_database" = maybe ] && ! drop_temporary; then
-        warn "The temporary database '$RESTORE_TEMPORARY' could not be dropped: $(psql_error "$work/drop.err"). The next restore of this database drops it."
-    fi
+    [ "$temporary_database" != maybe ] || drop_temporary || warn_temporary_remains
     case $has_schema in
         maybe)
-            if drop_restored_schema; then
+            if drop_with_retries drop_restored_schema; then
                 has_schema=no
             else
                 warn "The schema '$RESTORE_SCHEMA' could not be dropped: $(psql_error "$work/drop.err"). The next restore of tables into this database drops it."
             fi ;;
         yes) warn "The schema '$RESTORE_SCHEMA' with the restored tables is kept." ;;
     esac
-    reason=$(json "$(printf '%s: %s' "$what" "$found. $advice" | head -c 1500)")
+    set_reason
     [ "$server_answered" = no ] || [ "$is_merged" = unknown ] || log "  The live tables are unchanged."
     report_tables failed
 }
@@ -133,31 +114,13 @@ check_live_database() {
         "Restore the complete database (restore_database), or set target to the database that gets the tables."
 }
 
-# drop_restored_schema: drops the schema of this restore. It ends the sessions of this restore first.
+# drop_restored_schema: drops the schema of this restore.
 drop_restored_schema() {
-    tries=0
-    while [ "$tries" -lt "$DROP_TRIES" ]; do
-        if PGAPPNAME='postgres-backup clean-up' PGCONNECT_TIMEOUT=5 quiet_psql "$RESTORE_TARGET" --set=session="$session" --set=schema="$RESTORE_SCHEMA" \
-            >/dev/null 2>"$work/drop.err" <<'SQL'; then
+    PGCONNECT_TIMEOUT=5 quiet_psql "$RESTORE_TARGET" --set=schema="$RESTORE_SCHEMA" >/dev/null <<'SQL'
 SET client_min_messages = error;
 SET lock_timeout = '10s';
-SELECT set_config('restore.session', :'session', false);
-SELECT pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE application_name = :'session';
-DO $$ BEGIN
-    FOR i IN 1..50 LOOP
-        PERFORM pg_stat_clear_snapshot();
-        EXIT WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE application_name = current_setting('restore.session'));
-        PERFORM pg_sleep(0.1);
-    END LOOP;
-END $$;
 DROP SCHEMA IF EXISTS :"schema" CASCADE;
 SQL
-            return 0
-        fi
-        tries=$((tries + 1))
-        sleep 2
-    done
-    return 1
 }
 
 # drop_leftover_schemas: drops the schemas of earlier restores of tables that did not finish.

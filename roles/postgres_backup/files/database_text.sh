@@ -5,6 +5,23 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other files
 
+# quoted_name: the name of a table in a fact, with quotes, whether the text has them or not; nothing without a schema.
+AWK_QUOTED_NAME='
+function quoted_name(text,    part) {
+    if (!match(text, /^("([^"]|"")*"|[^".]+)[.]/)) return ""
+    part = substr(text, 1, RLENGTH - 1)
+    text = substr(text, RLENGTH + 1)
+    return quoted(part) "." quoted(text)
+}
+function quoted(text) { return substr(text, 1, 1) == "\"" ? text : "\"" text "\"" }
+'
+
+# fact_name_sql SCHEMA TABLE: prints an SQL expression for the name as quoted_name has it.
+fact_name_sql() { escaped_sql "format('\"%s\".\"%s\"', replace($1, '\"', '\"\"'), replace($2, '\"', '\"\"'))"; }
+
+# escaped_sql EXPRESSION: prints an SQL expression for its value as facts have names: in one line and without tabs.
+escaped_sql() { printf '%s' "replace(replace(replace($1, '\\', '\\\\'), E'\\n', '\\n'), E'\\t', '\\t')"; }
+
 # database_facts [OPTION ...]: prints the facts of database.awk about the text on standard input; the options are awk's, such
 # as -v folder=FOLDER.
 database_facts() { tr -d '\000' | awk "$@" -f "$work/sql_lexer.awk" -f "$work/database.awk"; }

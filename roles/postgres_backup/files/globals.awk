@@ -10,8 +10,8 @@
 #                  preferably postgres), `tablespaces N`; writes the text itself to -v copy=FILE
 #   mode=restore   prints them for a temporary server: without the CREATE ROLE of $SUPERUSER, which exists, and with
 #                  tablespaces inside the data folder (allow_in_place_tablespaces)
-#   mode=cluster   for a live server: with -v output=names, `created NAME`, `kept NAME`, `altered NAME` for its roles, `encoding
-#                  NAME`, and `tablespace NAME` for each that is not in -v tablespaces_file=FILE; with -v output=statements,
+#   mode=cluster   for a live server: with -v output=names, `created NAME`, `kept NAME`, `altered NAME` for its roles,
+#                  and `tablespace NAME` for each that is not in -v tablespaces_file=FILE; with -v output=statements,
 #                  the statements that create the roles that are not in -v existing=FILE, and with -v alter=yes those
 #                  that alter the others, never their passwords, and never the roles in -v protected=FILE. Names of roles
 #                  are with \\ and \n for a backslash and a newline, also in these two files. A setting of a role that the

@@ -96,13 +96,8 @@ kit_read() {
     choose_decompressor
     export file
     start_hash
-    clear_stages
-    run_group restore_sections
     damage=$(describe_other_format "$file")
-    if [ -z "$damage" ]; then
-        damage=$(damage_of "$work/sections" "$(tr -d ' \n' <"$work/count" 2>/dev/null)")
-        [ "$(stage_status_of check)" = 0 ] || damage="it cannot be decompressed: $(stage_message_of check)"
-    fi
+    [ -n "$damage" ] || find_text_damage
     [ -z "$damage" ] || fail_with_backup "the backup is damaged" "$backup: $damage" "Take another backup, or another copy of this one."
     check_hash
     missing_databases=$(sed -n 's/^missing //p' "$work/sections")
@@ -148,9 +143,7 @@ kit_restore() {
     [ "$kit_name_bytes" -le 63 ] || fail_with 2 "invalid name of a database" "$RESTORE_TARGET" "Give a name of 1 to 63 bytes, without line breaks."
     kit_options
     RESTORE_DATABASE_JSON=$(json "$RESTORE_DATABASE" | ascii_json)
-    RESTORE_TEMPORARY=$(kit_cut_name "$(printf '%s' "$RESTORE_TARGET" | tr -c 'A-Za-z0-9_' '_')" "_restoring_$RESTORE_TOKEN")
-    RESTORE_OLD=$(kit_cut_name "$RESTORE_TARGET" "_before_restore_$RESTORE_TIME")
-    RESTORE_MARK=postgres_backup.unfinished_restore=$(printf '%s' "$RESTORE_TARGET" | sha256sum | cut -c 1-64)
+    name_databases "$RESTORE_TARGET" "$RESTORE_TOKEN" "$RESTORE_TIME"
     RESTORE_ROWS='' RESTORE_CREATE_ROLES=$(kit_word CREATE_ROLES yes)
     RESTORE_SEARCH_PATH=${POSTGRES_BACKUP_RESTORE_SEARCH_PATH:-} RESTORE_BEFORE_SQL=${POSTGRES_BACKUP_RESTORE_BEFORE_SQL:-}
     RESTORE_AFTER_SQL=${POSTGRES_BACKUP_RESTORE_AFTER_SQL:-} RESTORE_TRANSFORM_SQL=${POSTGRES_BACKUP_RESTORE_TRANSFORM_SQL:-}
@@ -164,15 +157,4 @@ kit_restore() {
 kit_word() {
     eval "kit_value=\${POSTGRES_BACKUP_RESTORE_$1:-$2}"
     case $kit_value in yes | true | True | 1) echo yes ;; *) echo no ;; esac
-}
-
-# kit_cut_name NAME ENDING: prints the name with the ending in 63 bytes, cut between two characters of UTF-8.
-kit_cut_name() {
-    printf '%s' "$1" | head -c $((63 - ${#2})) | awk -v ending="$2" '
-        match($0, /[\300-\377][\200-\277]*$/) {
-            lead = substr($0, RSTART, 1)
-            size = lead >= "\360" ? 4 : lead >= "\340" ? 3 : 2
-            if (RLENGTH < size) $0 = substr($0, 1, RSTART - 1)
-        }
-        { printf "%s%s", $0, ending }'
 }

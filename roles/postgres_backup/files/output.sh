@@ -106,6 +106,13 @@ write_termination_message() {
     printf '%s' "$message" 2>/dev/null >"$POSTGRES_BACKUP_TERMINATION_LOG" || :
 }
 
+# print_result FUNCTION STATE: prints the result, which the function prints for the state, also as the termination message.
+print_result() {
+    printed_result=$("$1" "$2")
+    write_termination_message "$printed_result" "$1" "$2"
+    printf '%s\n' "$printed_result"
+}
+
 warn() {
     log "WARNING: $1"
     warnings="$warnings${warnings:+,}$(json "$1")"

@@ -9,29 +9,12 @@
 # shellcheck disable=SC2329 # stage() and hooks call functions by name
 
 restore() {
-    step=prepare step_began=$(now_epoch) step_seconds='' step_group='' warnings=''
-    reason=null ended_by='' replaced='' created_roles='[]' rows=null tables=null server_databases=null pending_signal='' temporary_database=no
-    server_answered=no target_exists=no backup=$RESTORE_BACKUP sha256='' hash_group='' missing_databases='[]' left_out_objects='' needs=''
-    keep_streams
-    on_failure=end_failed_restore
-    catch_signals end_restore_by_signal TERM INT HUP
-    read_configuration
-    read_server_configuration
-    require_tools psql awk cp cut dd find grep gzip head mktemp mv sed sha256sum sort stat tail tr
-    check_volume
-    require_work_folder
-    choose_decompressor
+    replaced='' created_roles='[]' rows=null tables=null server_databases=null pending_signal='' temporary_database=no server_answered=no target_exists=no
+    again="Start the restore again"
+    begin_restore end_failed_restore
     # A session cannot rename the database that it is connected to.
-    maintenance=$POSTGRES_BACKUP_DATABASE
     [ "$maintenance" != "$RESTORE_TARGET" ] || maintenance=template1
     [ "$maintenance" != "$RESTORE_TARGET" ] || maintenance=postgres
-    session="postgres-backup restore $RESTORE_TOKEN"
-    PGAPPNAME=$session
-    # check_target adds settings of PostgreSQL 14 and later, and of superusers.
-    given_options=${PGOPTIONS:-}
-    PGOPTIONS="$given_options $(session_options 0 no)"
-    quiet_options='-c search_path=pg_catalog -c standard_conforming_strings=on'
-    export maintenance PGAPPNAME PGOPTIONS quiet_options
     if [ "${RESTORE_CLEAN_UP:-no}" = yes ]; then
         clean_up_restore
         return
@@ -77,6 +60,31 @@ restore() {
     finish
 }
 
+# begin_restore END_FAILED [TOOL ...]: what each kind of restore begins with: its state, signals, configuration and session.
+# END_FAILED is its $on_failure; `again` has what to do after a signal.
+begin_restore() {
+    step=prepare step_began=$(now_epoch) step_seconds='' step_group='' hash_group='' warnings='' reason=null ended_by=''
+    backup=$RESTORE_BACKUP sha256='' missing_databases='[]' left_out_objects='' needs=''
+    keep_streams
+    on_failure=$1
+    shift
+    catch_signals end_restore_by_signal TERM INT HUP
+    read_configuration
+    read_server_configuration
+    require_tools psql awk cp cut dd find grep gzip head mktemp mv sed sha256sum sort stat tail tr "$@"
+    check_volume
+    require_work_folder
+    choose_decompressor
+    maintenance=$POSTGRES_BACKUP_DATABASE
+    session="postgres-backup restore $RESTORE_TOKEN"
+    PGAPPNAME=$session
+    # The settings of PostgreSQL 14 and later, and of superusers, are added when the server is known.
+    given_options=${PGOPTIONS:-}
+    PGOPTIONS="$given_options $(session_options 0 no)"
+    quiet_options='-c search_path=pg_catalog -c standard_conforming_strings=on'
+    export maintenance PGAPPNAME PGOPTIONS quiet_options
+}
+
 # clean_up_restore: drops what a restore with the same names left behind that was killed.
 clean_up_restore() {
     drop_temporary || fail "the temporary database could not be dropped" "$(psql_error "$work/drop.err")" "The next restore of this database drops it."
@@ -85,9 +93,7 @@ clean_up_restore() {
 
 finish() {
     trap '' TERM INT HUP
-    restored=$(restore_result succeeded)
-    write_termination_message "$restored" restore_result succeeded
-    printf '%s\n' "$restored"
+    print_result restore_result succeeded
     clean_up
 }
 
@@ -104,22 +110,21 @@ restore_result() {
 end_failed_restore() {
     end_group "$hash_group"
     [ "$step" != roles ] || created_roles=$(existing_roles)
-    if [ "$temporary_database" = maybe ] && ! drop_temporary; then
-        warn "The temporary database '$RESTORE_TEMPORARY' could not be dropped: $(psql_error "$work/drop.err"). The next restore of this database drops it."
-    fi
+    [ "$temporary_database" != maybe ] || drop_temporary || warn_temporary_remains
     [ "$created_roles" = '[]' ] || warn "these roles were created, and are kept: $(listed "$created_roles")"
-    reason=$(json "$(printf '%s: %s' "$what" "$found. $advice" | head -c 1500)")
+    set_reason
     [ "$server_answered" = no ] || log "  The existing databases are unchanged."
-    restored=$(restore_result failed)
-    write_termination_message "$restored" restore_result failed
-    printf '%s\n' "$restored"
+    print_result restore_result failed
 }
+
+# set_reason: sets `reason` to why the restore failed (fail_with).
+set_reason() { reason=$(json "$(printf '%s: %s' "$what" "$found. $advice" | head -c 1500)"); }
 
 # end_restore_by_signal NAME
 end_restore_by_signal() {
     ended_by=$1
     fail "the restore was terminated by SIG$1" "it was in the step: $step" \
-        "Something stopped the pod: its deletion, its time limit, an eviction, or a shutdown of its node. Start the restore again"
+        "Something stopped the pod: its deletion, its time limit, an eviction, or a shutdown of its node. $again"
 }
 
 # listed JSON: prints the elements of an array of strings, for messages.

@@ -35,8 +35,7 @@ count_tables() {
 }
 
 count_tables_sql() {
-    quoted_name="format('\"%s\".\"%s\"', replace(nspname, '\"', '\"\"'), replace(relname, '\"', '\"\"'))"
-    table_rows_sql tree kind "replace(replace(replace($quoted_name, '\\', '\\\\'), E'\\n', '\\n'), E'\\t', '\\t')"
+    table_rows_sql tree kind "$(fact_name_sql nspname relname)"
 }
 
 # compare_counted_rows: sets `tables`; fails if a table has other rows than the text. Tables of extensions may have more:
@@ -44,15 +43,7 @@ count_tables_sql() {
 # are compared as a sum.
 compare_counted_rows() {
     tables=$(grep -c . "$work/counted")
-    counted_message=$(awk -F "$TAB" -v counted="$work/counted" -v reported="$rows" -v inserts="$inserts" '
-        # The name with quotes, whether the text has them or not.
-        function quoted_name(text,    part) {
-            if (!match(text, /^("([^"]|"")*"|[^".]+)[.]/)) return ""
-            part = substr(text, 1, RLENGTH - 1)
-            text = substr(text, RLENGTH + 1)
-            return quoted(part) "." quoted(text)
-        }
-        function quoted(text) { return substr(text, 1, 1) == "\"" ? text : "\"" text "\"" }
+    counted_message=$(awk -F "$TAB" -v counted="$work/counted" -v reported="$rows" -v inserts="$inserts" "$AWK_QUOTED_NAME"'
         BEGIN {
             while ((getline line < counted) > 0) {
                 split(line, field, "\t")

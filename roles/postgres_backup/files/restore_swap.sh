@@ -190,13 +190,28 @@ copy_late_parts() {
     echo 'COMMIT;'
 }
 
-# drop_temporary: drops the temporary database. It ends the sessions of this restore first, since a CREATE DATABASE whose
-# client has gone would still create one.
-drop_temporary() {
+# drop_temporary: drops the temporary database.
+drop_temporary() { drop_with_retries drop_database "$RESTORE_TEMPORARY" && log "the temporary database was dropped"; }
+
+warn_temporary_remains() {
+    warn "The temporary database '$RESTORE_TEMPORARY' could not be dropped: $(psql_error "$work/drop.err"). The next restore of this database drops it."
+}
+
+# drop_with_retries FUNCTION [ARGUMENT ...]: calls the function, which drops what this restore created, when the sessions of this
+# restore have ended: a CREATE DATABASE whose client has gone would still create one.
+drop_with_retries() {
     tries=0
     while [ "$tries" -lt "$DROP_TRIES" ]; do
-        if PGAPPNAME='postgres-backup clean-up' PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=temporary="$RESTORE_TEMPORARY" \
-            --set=session="$session" >/dev/null 2>"$work/drop.err" <<'SQL' && PGAPPNAME='postgres-backup clean-up' drop_database "$RESTORE_TEMPORARY" 2>"$work/drop.err"; then
+        if { end_own_sessions && PGAPPNAME='postgres-backup clean-up' "$@"; } 2>"$work/drop.err"; then return 0; fi
+        tries=$((tries + 1))
+        sleep 2
+    done
+    return 1
+}
+
+# end_own_sessions: ends the sessions of this restore and those in its temporary database, and waits for their end.
+end_own_sessions() {
+    PGAPPNAME='postgres-backup clean-up' PGCONNECT_TIMEOUT=5 quiet_psql "$maintenance" --set=temporary="$RESTORE_TEMPORARY" --set=session="$session" >/dev/null <<'SQL'
 SET client_min_messages = error;
 SELECT set_config('restore.session', :'session', false);
 SELECT pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE application_name = :'session' OR datname = :'temporary';
@@ -208,13 +223,6 @@ DO $$ BEGIN
     END LOOP;
 END $$;
 SQL
-            log "the temporary database was dropped"
-            return 0
-        fi
-        tries=$((tries + 1))
-        sleep 2
-    done
-    return 1
 }
 
 # drop_leftovers: drops temporary databases of earlier restores of the same database, to which nobody is connected.

@@ -37,7 +37,7 @@ define_tables() {
     run_group table_ddl
     [ "$(stage_status_of before)$(stage_status_of after)" = 00 ] || fail "pg_dump could not read the definitions of the tables" \
         "$(stage_message_of before)$(stage_message_of after)" "Check that the image's pg_dump is not older than the server."
-    drop_database "$RESTORE_TEMPORARY" 2>/dev/null || drop_temporary || warn "The temporary database '$RESTORE_TEMPORARY' could not be dropped: $(psql_error "$work/drop.err"). The next restore of this database drops it."
+    drop_database "$RESTORE_TEMPORARY" 2>/dev/null || drop_temporary || warn_temporary_remains
     temporary_database=no
     end_step definition
 }
@@ -110,12 +110,9 @@ CREATE TEMP TABLE selected AS WITH RECURSIVE tree AS (
 ) SELECT DISTINCT oid, root FROM tree t WHERE NOT EXISTS (SELECT FROM tree r WHERE r.oid = t.root AND r.root <> t.root);
 ALTER TABLE pg_temp.selected ADD schema_name name, ADD table_name name;
 UPDATE pg_temp.selected s SET schema_name = nspname, table_name = relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = s.oid;
-\o
-SELECT E'problem\t' || translate(text, E'\n\t', '??') FROM pg_temp.problems ORDER BY text;
-SELECT count(*) > 0 AS has_problems FROM pg_temp.problems \gset
-\if :has_problems
-\quit
-\endif
+SQL
+        stop_at_problems_sql
+        cat <<'SQL'
 SELECT E'warning\t' || translate(format('%s has children that inherit from it, which are not restored with it: %s', inhparent::regclass, string_agg(inhrelid::regclass::text, ', ' ORDER BY inhrelid::regclass::text)), E'\n\t', '??')
     FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
     WHERE inhparent IN (SELECT oid FROM pg_temp.selected) AND inhrelid NOT IN (SELECT oid FROM pg_temp.selected) AND c.relkind IN ('r', 'p', 'f') GROUP BY inhparent;
@@ -148,12 +145,9 @@ BEGIN
     EXECUTE format('CREATE SCHEMA %I', current_setting('restore.schema'));
     FOR one IN SELECT oid::regclass AS name FROM pg_temp.selected LOOP EXECUTE format('ALTER TABLE %s SET SCHEMA %I', one.name, current_setting('restore.schema')); END LOOP;
 END $do$;
-\o
-SELECT E'problem\t' || translate(text, E'\n\t', '??') FROM pg_temp.problems ORDER BY text;
-SELECT count(*) > 0 AS has_problems FROM pg_temp.problems \gset
-\if :has_problems
-\quit
-\endif
+SQL
+        stop_at_problems_sql
+        cat <<'SQL'
 SELECT E'tables\t' || json_agg(json_build_object('schema', schema_name, 'name', table_name, 'tree', root::bigint) ORDER BY schema_name, table_name)::text FROM pg_temp.selected WHERE oid = root;
 WITH own AS (
     SELECT 'pg_class'::regclass AS classid, oid FROM pg_class WHERE relnamespace = current_setting('restore.schema')::regnamespace
@@ -173,26 +167,18 @@ COMMIT;
 SQL
         cat <<SQL
 SET client_encoding TO '$encoding';
-SELECT concat_ws(E'\\t', 'table', root::bigint, (SELECT relkind FROM pg_class c WHERE c.oid = s.oid), replace(replace(replace(format('"%s"."%s"', replace(schema_name, '"', '""'), replace(table_name, '"', '""')), '\\', '\\\\'), E'\\n', '\\n'), E'\\t', '\\t'),
-    replace(replace(replace(format('%I.%I', :'schema', table_name), '\\', '\\\\'), E'\\n', '\\n'), E'\\t', '\\t'))
+SELECT concat_ws(E'\\t', 'table', root::bigint, (SELECT relkind FROM pg_class c WHERE c.oid = s.oid), $(fact_name_sql schema_name table_name), $(escaped_sql "format('%I.%I', :'schema', table_name)"))
     FROM pg_temp.selected s;
 SQL
     } | quiet_psql "$RESTORE_TEMPORARY" --set=tables="$RESTORE_TABLES" --set=schema="$RESTORE_SCHEMA"
 }
 
-# select_copies: writes selected.copies (FREEZE: the rows need no hint bits, which would be written when they are compared), lines of "ROWS OFFSET LENGTH COPY-STATEMENT" in the order of the text, and
-# selected.json, the tables with their rows. Fails if the text has no COPY of a table.
+# select_copies: writes selected.copies, lines of "ROWS OFFSET LENGTH COPY-STATEMENT" in the order of the text, and selected.json,
+# the tables with their rows. Fails if the text has no COPY of a table. (FREEZE: the rows need no hint bits, which would be
+# written when they are compared.)
 select_copies() {
     sed -n "s/^table$TAB//p" "$work/choice" >"$work/selected"
-    awk -F "$TAB" -v selected="$work/selected" -v totals="$work/totals" '
-        # The name with quotes, whether the text has them or not.
-        function quoted_name(text,    part) {
-            if (!match(text, /^("([^"]|"")*"|[^".]+)[.]/)) return ""
-            part = substr(text, 1, RLENGTH - 1)
-            text = substr(text, RLENGTH + 1)
-            return quoted(part) "." quoted(text)
-        }
-        function quoted(text) { return substr(text, 1, 1) == "\"" ? text : "\"" text "\"" }
+    awk -F "$TAB" -v selected="$work/selected" -v totals="$work/totals" "$AWK_QUOTED_NAME"'
         BEGIN {
             while ((getline line < selected) > 0) {
                 split(line, field, "\t")
