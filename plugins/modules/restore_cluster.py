@@ -210,16 +210,12 @@ log:
   returned: always
 """
 
-import secrets
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.restore_run import (
     ALL_DATABASES,
-    run_restore,
 )
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.volume_upload import backup_on_volume
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.cluster_plan import (
     ClusterRequest,
     plan_cluster,
@@ -228,17 +224,16 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.clus
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_outcome import (
     RESTORE_CLUSTER,
     JobEnd,
-    outcome_of,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.restore_server import (
     RESTORE_SERVER_ARGUMENTS,
-    restore_server,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._script.restore_cluster import FILES
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
-    run_module,
-    seconds,
-    start_limits,
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import run_module, seconds
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.restore_support import (
+    MUTUALLY_EXCLUSIVE,
+    restore_call,
+    restore_outcome,
 )
 
 if TYPE_CHECKING:
@@ -271,51 +266,29 @@ LISTS = (
 
 def restore_cluster(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     """The module's result; with `failed` if the restore failed."""
-    parameters = module.params
-    timeout, limits = seconds(parameters, "timeout"), start_limits(parameters)
-    cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
-    server = restore_server(cronjob, parameters)
-    options = {name: parameters[name] for name in CLUSTER_OPTIONS}
-    if parameters["src"] is not None:
-        options["backup"], options["sha256"] = backup_on_volume(module, connection, cronjob, parameters["src"])
+    call = restore_call(module, connection, CLUSTER_OPTIONS)
     variables = plan_cluster(
         ClusterRequest(
-            **options,
-            token=secrets.token_hex(4),
-            now=datetime.now(timezone.utc),
-            wait_seconds=int(seconds(parameters, "connections_timeout")),
+            **call.options,
+            token=call.token,
+            now=call.now,
+            wait_seconds=int(seconds(module.params, "connections_timeout")),
             check=module.check_mode,
         )
     )
-    end = run_restore(
-        connection,
-        cronjob,
-        variables,
+    end = call.run(
+        variables=variables,
         command="_restore_cluster",
         files=FILES,
-        directory=parameters["directory"],
         target=None if module.check_mode else ALL_DATABASES,
-        timeout_seconds=timeout,
-        startup_seconds=limits.startup_seconds,
-        server=server,
     )
     return to_result(module, end)
 
 
 def to_result(module: AnsibleModule, end: JobEnd) -> dict[str, Any]:
-    script_result, outcome = end.result or {}, outcome_of(RESTORE_CLUSTER, end)
-    for warning in [*script_result.get("warnings", []), *outcome.warnings]:
-        module.warn(warning)
-    result: dict[str, Any] = {
-        "changed": True,
-        "backup": script_result.get("backup") or module.params["backup"],
-        "sha256": script_result.get("sha256"),
-        **{name: script_result.get(name, []) for name in LISTS},
-        "seconds": script_result.get("seconds", {}),
-        "duration_seconds": end.duration_seconds,
-        "job": end.job.partition("/")[2],
-        "log": outcome.log,
-    }
+    result, outcome = restore_outcome(module, RESTORE_CLUSTER, end)
+    script_result = end.result or {}
+    result |= {name: script_result.get(name, []) for name in LISTS}
     if outcome.message is not None:
         # The roles are restored in the step that has this name.
         return {**result, "changed": "roles" in result["seconds"], **outcome.failure()}
@@ -328,7 +301,7 @@ def to_result(module: AnsibleModule, end: JobEnd) -> dict[str, Any]:
 
 
 def main() -> None:
-    run_module(ARGUMENTS, restore_cluster, mutually_exclusive=[("src", "backup"), ("src", "sha256")])
+    run_module(ARGUMENTS, restore_cluster, mutually_exclusive=MUTUALLY_EXCLUSIVE)
 
 
 if __name__ == "__main__":

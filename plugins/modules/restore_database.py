@@ -308,15 +308,11 @@ log:
   returned: always
 """
 
-import secrets
 from collections.abc import Callable
-from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.restore_run import run_restore
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.volume_upload import backup_on_volume
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_outcome import (
     RESTORE,
     JobEnd,
@@ -331,13 +327,13 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.rest
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.restore_server import (
     RESTORE_SERVER_ARGUMENTS,
-    restore_server,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import ClusterError
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
-    run_module,
-    seconds,
-    start_limits,
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import run_module, seconds
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.restore_support import (
+    MUTUALLY_EXCLUSIVE,
+    restore_call,
+    restore_outcome,
 )
 
 if TYPE_CHECKING:
@@ -383,31 +379,17 @@ RESTORE_OPTIONS = (
 
 def restore(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     """The module's result; with `failed` if the restore failed."""
-    parameters = module.params
-    timeout, limits = seconds(parameters, "timeout"), start_limits(parameters)
-    cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
-    server = restore_server(cronjob, parameters)
-    options = {name: parameters[name] for name in RESTORE_OPTIONS}
-    if parameters["src"] is not None:
-        options["backup"], options["sha256"] = backup_on_volume(module, connection, cronjob, parameters["src"])
+    call = restore_call(module, connection, RESTORE_OPTIONS)
     request = RestoreRequest(
-        **options,
-        token=secrets.token_hex(4),
-        now=datetime.now(timezone.utc),
-        wait_seconds=int(seconds(parameters, "connections_timeout")),
+        **call.options,
+        token=call.token,
+        now=call.now,
+        wait_seconds=int(seconds(module.params, "connections_timeout")),
         check=module.check_mode,
     )
     plan = plan_restore(request)
-    run = partial(
-        run_restore,
-        connection,
-        cronjob,
-        directory=parameters["directory"],
-        target=None if module.check_mode else plan.target,
-        startup_seconds=limits.startup_seconds,
-        server=server,
-    )
-    end = run(variables=plan.variables, timeout_seconds=timeout)
+    run = partial(call.run, target=None if module.check_mode else plan.target)
+    end = run(variables=plan.variables)
     if end.result is None and request.is_transformed and not request.check:
         clean_up(module, plan, run)
     return to_result(module, plan, end)
@@ -428,14 +410,10 @@ def clean_up(module: AnsibleModule, plan: RestorePlan, run: Callable[..., JobEnd
 
 
 def to_result(module: AnsibleModule, plan: RestorePlan, end: JobEnd) -> dict[str, Any]:
-    script_result, outcome = end.result or {}, outcome_of(RESTORE, end)
-    for warning in [*script_result.get("warnings", []), *outcome.warnings]:
-        module.warn(warning)
+    result, outcome = restore_outcome(module, RESTORE, end)
+    script_result = end.result or {}
     replaced = script_result.get("replaced")
-    result: dict[str, Any] = {
-        "changed": True,
-        "backup": script_result.get("backup") or module.params["backup"],
-        "sha256": script_result.get("sha256"),
+    result |= {
         "database": module.params["database"],
         "target": plan.target,
         "replaced": replaced,
@@ -443,10 +421,6 @@ def to_result(module: AnsibleModule, plan: RestorePlan, end: JobEnd) -> dict[str
         "missing_databases": script_result.get("missing_databases", []),
         "left_out": script_result.get("left_out", []),
         "needs": script_result.get("needs", []),
-        "seconds": script_result.get("seconds", {}),
-        "duration_seconds": end.duration_seconds,
-        "job": end.job.partition("/")[2],
-        "log": outcome.log,
     }
     if outcome.message is not None:
         return {**result, "changed": bool(result["created_roles"]), **outcome.failure()}
@@ -459,7 +433,7 @@ def to_result(module: AnsibleModule, plan: RestorePlan, end: JobEnd) -> dict[str
 
 
 def main() -> None:
-    run_module(ARGUMENTS, restore, mutually_exclusive=[("src", "backup"), ("src", "sha256")])
+    run_module(ARGUMENTS, restore, mutually_exclusive=MUTUALLY_EXCLUSIVE)
 
 
 if __name__ == "__main__":

@@ -232,21 +232,15 @@ log:
   returned: always
 """
 
-import secrets
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.restore_run import run_restore
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.volume_upload import backup_on_volume
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_outcome import (
     RESTORE,
     JobEnd,
-    outcome_of,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.restore_server import (
     RESTORE_SERVER_ARGUMENTS,
-    restore_server,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.table_plan import (
     TablePlan,
@@ -254,10 +248,11 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.tabl
     plan_tables,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._script.restore_table import FILES
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
-    run_module,
-    seconds,
-    start_limits,
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import run_module
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.restore_support import (
+    MUTUALLY_EXCLUSIVE,
+    restore_call,
+    restore_outcome,
 )
 
 if TYPE_CHECKING:
@@ -282,60 +277,27 @@ TABLE_OPTIONS = ("database", "tables", "backup", "sha256", "target", "merge", "k
 
 def restore_tables(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     """The module's result; with `failed` if the restore failed."""
-    parameters = module.params
-    timeout, limits = seconds(parameters, "timeout"), start_limits(parameters)
-    cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
-    server = restore_server(cronjob, parameters)
-    options = {name: parameters[name] for name in TABLE_OPTIONS}
-    if parameters["src"] is not None:
-        options["backup"], options["sha256"] = backup_on_volume(module, connection, cronjob, parameters["src"])
-    plan = plan_tables(
-        TableRequest(
-            **options,
-            token=secrets.token_hex(4),
-            now=datetime.now(timezone.utc),
-            check=module.check_mode,
-        )
-    )
-    end = run_restore(
-        connection,
-        cronjob,
-        plan.variables,
-        command="_restore_table",
-        files=FILES,
-        directory=parameters["directory"],
-        # In check mode, too, it creates a temporary database.
-        target=plan.target,
-        timeout_seconds=timeout,
-        startup_seconds=limits.startup_seconds,
-        server=server,
-    )
+    call = restore_call(module, connection, TABLE_OPTIONS)
+    plan = plan_tables(TableRequest(**call.options, token=call.token, now=call.now, check=module.check_mode))
+    # In check mode, too, it creates a temporary database.
+    end = call.run(variables=plan.variables, command="_restore_table", files=FILES, target=plan.target)
     return to_result(module, plan, end)
 
 
 def to_result(module: AnsibleModule, plan: TablePlan, end: JobEnd) -> dict[str, Any]:
-    script_result, outcome = end.result or {}, outcome_of(RESTORE, end)
-    for warning in [*script_result.get("warnings", []), *outcome.warnings]:
-        module.warn(warning)
-    needs = [
-        {name: need.get(name) for name in ("type", "identity", "extension", "labels")}
-        for need in script_result.get("needs", [])
-    ]
-    result: dict[str, Any] = {
-        "changed": True,
-        "backup": script_result.get("backup") or module.params["backup"],
-        "sha256": script_result.get("sha256"),
+    result, outcome = restore_outcome(module, RESTORE, end)
+    script_result = end.result or {}
+    result |= {
         "database": module.params["database"],
         "target": plan.target,
         "schema": script_result.get("schema"),
         "merged": script_result.get("merged", False),
         "tables": script_result.get("tables"),
-        "needs": needs,
+        "needs": [
+            {name: need.get(name) for name in ("type", "identity", "extension", "labels")}
+            for need in script_result.get("needs", [])
+        ],
         "missing": script_result.get("missing", []),
-        "seconds": script_result.get("seconds", {}),
-        "duration_seconds": end.duration_seconds,
-        "job": end.job.partition("/")[2],
-        "log": outcome.log,
     }
     if outcome.message is not None:
         return {**result, "changed": result["schema"] is not None, **outcome.failure()}
@@ -343,7 +305,7 @@ def to_result(module: AnsibleModule, plan: TablePlan, end: JobEnd) -> dict[str, 
 
 
 def main() -> None:
-    run_module(ARGUMENTS, restore_tables, mutually_exclusive=[("src", "backup"), ("src", "sha256")])
+    run_module(ARGUMENTS, restore_tables, mutually_exclusive=MUTUALLY_EXCLUSIVE)
 
 
 if __name__ == "__main__":

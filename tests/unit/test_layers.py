@@ -88,6 +88,7 @@ FOLDERS = {
         "errors interruption script_output _cluster", frozenset({"ansible", "ansible_collections"}), io=True
     ),
     "module_support": _folder("errors units _cluster module_runner"),
+    "restore_support": _folder("_cluster _jobs module_support", io=True),
 }
 # backup_verify runs with these alone, on Python 3.9 and without libraries.
 STANDALONE = frozenset(["errors", "findings", "units", "script_output", "script_1_0", "_dump", "_volume", "_verify"])

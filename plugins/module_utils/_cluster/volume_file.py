@@ -15,8 +15,8 @@ from .exec_stream import Container
 # Names are arguments, never part of a script's text.
 # dd moves the position that cat then reads from: `tail -c +N` writes small pieces, whose transfer takes twice as long.
 _REST = 'exec < "$1" && dd bs=1 skip="$2" count=0 2> /dev/null && exec cat'
-_HASH_ALL = 'exec < "$1"; sha256sum'
-_HASH_BEGINNING = 'exec < "$1"; head -c "$2" | sha256sum'
+HASH_ALL = 'exec < "$1"; sha256sum'
+HASH_BEGINNING = 'exec < "$1"; head -c "$2" | sha256sum'
 # A backup of version 1.0 has no manifest.
 _MANIFEST = 'test ! -f "$1.json" || head -c "$2" "$1.json"'
 # A file is only missing where its directory exists: a dead mount shows no files either.
@@ -89,6 +89,24 @@ class ReplaceableReader:
         where = Container(self._core(), reader.namespace, reader.pod, reader.container, self._silence_seconds)
         return where, reader.directory
 
+    def place(self, name: str) -> tuple[Container, str]:
+        """Where commands run, and the path of a file in the directory of the backups there."""
+        container, directory = self.container()
+        return container, f"{directory}/{name}"
+
+    def answer(self, script: str, name: str, *arguments: str, limit_bytes: int = 1 << 20) -> str:
+        """What a shell script prints, whose arguments are the path of that file and the `arguments`.
+
+        Raises CommandFailedError and, when the pod is to be checked before its next use, LostError.
+        """
+        container, path = self.place(name)
+        command: Sequence[str] = ["sh", "-c", script, "sh", path, *arguments]
+        try:
+            return container.answer(command, limit_bytes).decode("utf-8", "replace").strip()
+        except LostError:
+            self.mark_suspect()
+            raise
+
     def _leave(self) -> None:
         context, self._context, self._reader = self._context, None, None
         if context is not None:
@@ -103,7 +121,7 @@ class VolumeFile:
         self._name = name
 
     def chunks(self, offset: int) -> Iterator[memoryview]:
-        container, path = self._place()
+        container, path = self._reader.place(self._name)
         command = ["sh", "-c", _REST, "sh", path, str(offset)] if offset else ["cat", path]
         try:
             yield from container.output(command)
@@ -114,7 +132,7 @@ class VolumeFile:
             raise self._reason(error) from error
 
     def sha256(self, length: int | None = None) -> str:
-        output = self._run(_HASH_ALL) if length is None else self._run(_HASH_BEGINNING, str(length))
+        output = self._run(HASH_ALL) if length is None else self._run(HASH_BEGINNING, str(length))
         digits = output.partition(" ")[0]
         if len(digits) != _SHA256_DIGITS:
             raise FetchError(f"sha256sum in the pod: expected a hash, found '{output[:200]}'")
@@ -124,18 +142,9 @@ class VolumeFile:
         """The text of the backup's manifest; empty if it has none. Raises FetchError."""
         return self._run(_MANIFEST, str(LIMIT_BYTES), limit_bytes=LIMIT_BYTES)
 
-    def _place(self) -> tuple[Container, str]:
-        container, directory = self._reader.container()
-        return container, f"{directory}/{self._name}"
-
     def _run(self, script: str, *arguments: str, limit_bytes: int = 1 << 20) -> str:
-        container, path = self._place()
-        command: Sequence[str] = ["sh", "-c", script, "sh", path, *arguments]
         try:
-            return container.answer(command, limit_bytes).decode("utf-8", "replace").strip()
-        except LostError:
-            self._reader.mark_suspect()
-            raise
+            return self._reader.answer(script, self._name, *arguments, limit_bytes=limit_bytes)
         except CommandFailedError as error:
             if script is _EXISTS:
                 raise FetchError(str(error)) from error

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import Any
@@ -22,10 +22,9 @@ from .._volume.manifest import SUFFIX as MANIFEST_SUFFIX
 from ..errors import CommandFailedError, ExpectationError, LostError, UploadError
 from ..units import parse_duration
 from .connection import Connection, Object
-from .exec_stream import Container
 from .job import StartLimits
 from .reader import Reader
-from .volume_file import ReplaceableReader
+from .volume_file import HASH_ALL, HASH_BEGINNING, ReplaceableReader
 
 # Names are arguments, never part of a script's text. umask 077 until the file has its final mode.
 _SIZE = 'umask 077; test ! -L "$1" && { test -e "$1" || : > "$1"; } && stat -c %s "$1"'
@@ -37,8 +36,6 @@ _OR_FAIL = '2>&1 || { echo "the data could not be written"; cat > /dev/null; }'
 _RECEIVE = f"""{{
     {{ dd bs=1 seek="$2" count=0 conv=notrunc 2> /dev/null && head -c "$3"; }} 1<> "$1" && sync "$1"
 }} {_OR_FAIL}"""
-_HASH_ALL = 'exec < "$1" && sha256sum'
-_HASH_BEGINNING = 'exec < "$1" && head -c "$2" | sha256sum'
 _REMOVE = 'rm -f "$1"'
 _EXISTS = 'if test -e "$1" || test -L "$1"; then echo yes; else test -d "${1%/*}" && echo no; fi'
 _WRITE = f"""umask 077
@@ -107,7 +104,7 @@ class VolumeFolder:
         return int(self._run(_SIZE, partial))
 
     def sha256(self, name: str, length: int | None = None) -> str:
-        output = self._run(_HASH_ALL, name) if length is None else self._run(_HASH_BEGINNING, name, str(length))
+        output = self._run(HASH_ALL, name) if length is None else self._run(HASH_BEGINNING, name, str(length))
         digits = output.partition(" ")[0]
         if len(digits) != _SHA256_DIGITS:
             raise UploadError(f"sha256sum in the pod: expected a hash, found '{output[:200]}'")
@@ -132,8 +129,7 @@ class VolumeFolder:
             if content is not None:
                 self._send(_WRITE, partial + suffix, str(len(content)), pieces=iter([memoryview(content)]))
         words = ["no" if content is None else "yes" for content in (*companions.values(), keep or None)]
-        directory = self._reader.container()[1]
-        answer = self._run(_PUBLISH, partial, f"{directory}/{backup.name}", *words)
+        answer = self._run(_PUBLISH, partial, self._reader.place(backup.name)[1], *words)
         if answer == "reserved":
             raise UploadError(
                 f"the volume has a checksum file of another backup with the name {backup.name}: expected none, or "
@@ -148,18 +144,12 @@ class VolumeFolder:
         """The volume's listing now."""
         return parse_listing(self._run(_LIST, "", limit_bytes=_LISTING_BYTES).splitlines())
 
-    def _place(self, name: str) -> tuple[Container, str]:
-        container, directory = self._reader.container()
-        return container, f"{directory}/{name}"
-
     def _run(self, script: str, name: str, *arguments: str, limit_bytes: int = 1 << 20) -> str:
-        container, path = self._place(name)
-        command: Sequence[str] = ["sh", "-c", script, "sh", path, *arguments]
         with self._errors(name):
-            return container.answer(command, limit_bytes).decode("utf-8", "replace").strip()
+            return self._reader.answer(script, name, *arguments, limit_bytes=limit_bytes)
 
     def _send(self, script: str, name: str, *arguments: str, pieces: Iterator[memoryview]) -> None:
-        container, path = self._place(name)
+        container, path = self._reader.place(name)
         with self._errors(name):
             container.send(["sh", "-c", script, "sh", path, *arguments], pieces)
 

@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
 from ..errors import ExpectationError
+from .restore_plan import check_sha256, word
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,7 @@ def plan_cluster(request: ClusterRequest) -> Mapping[str, str]:
     """
     if request.backup is None and request.sha256 is not None:
         raise ExpectationError("backup: expected the name of the backup that sha256 belongs to, found none")
-    if request.sha256 is not None and re.fullmatch(r"[0-9a-fA-F]{64}", request.sha256) is None:
-        raise ExpectationError("sha256: expected 64 hexadecimal digits, as backup_fetch returns them")
+    check_sha256(request.sha256)
     if request.backup is not None and ("\0" in request.backup or len(request.backup.encode("utf-8", "replace")) > 255):
         raise ExpectationError("backup: expected the name of a file, of at most 255 bytes")
     return {
@@ -49,11 +48,11 @@ def plan_cluster(request: ClusterRequest) -> Mapping[str, str]:
         "RESTORE_TOKEN": request.token,
         "RESTORE_TIME": f"{request.now.astimezone(timezone.utc):%Y%m%d%H%M%S}",
         "RESTORE_WAIT_SECONDS": str(request.wait_seconds),
-        "RESTORE_REPLACE": _word(request.replace),
-        "RESTORE_ALTER_ROLES": _word(request.alter_roles),
-        "RESTORE_TERMINATE": _word(request.terminate_connections),
-        "RESTORE_ANALYZE": _word(request.analyze),
-        "RESTORE_CHECK": _word(request.check),
+        "RESTORE_REPLACE": word(request.replace),
+        "RESTORE_ALTER_ROLES": word(request.alter_roles),
+        "RESTORE_TERMINATE": word(request.terminate_connections),
+        "RESTORE_ANALYZE": word(request.analyze),
+        "RESTORE_CHECK": word(request.check),
     }
 
 
@@ -78,7 +77,3 @@ def server_lists(result: Mapping[str, Any]) -> tuple[str, str]:
 
 def _lines(objects: set[tuple[str, str]]) -> str:
     return "".join(f"{kind} {name}\n" for kind, name in sorted(objects))
-
-
-def _word(value: bool) -> str:
-    return "yes" if value else "no"

@@ -84,7 +84,7 @@ def plan_restore(request: RestoreRequest, **more: str) -> RestorePlan:
     temporary = cut_name(re.sub(r"[^A-Za-z0-9_]", "_", target), f"_restoring_{request.token}")
     old = cut_name(target, f"_before_restore_{request.now.astimezone(timezone.utc):%Y%m%d%H%M%S}")
     variables = {
-        "CHECK": _word(request.check),
+        "CHECK": word(request.check),
         "BACKUP": request.backup or "",
         "SHA256": (request.sha256 or "").lower(),
         "ROWS": _rows(request),
@@ -96,9 +96,9 @@ def plan_restore(request: RestoreRequest, **more: str) -> RestorePlan:
         "OLD": old,
         "TOKEN": request.token,
         "MARK": f"{MARK}={hashlib.sha256(target.encode('utf-8', 'replace')).hexdigest()}",
-        "REPLACE": _word(request.replace),
-        "CREATE_ROLES": _word(request.create_roles),
-        "TERMINATE": _word(request.terminate_connections),
+        "REPLACE": word(request.replace),
+        "CREATE_ROLES": word(request.create_roles),
+        "TERMINATE": word(request.terminate_connections),
         "WAIT_SECONDS": str(request.wait_seconds),
         "SEARCH_PATH": request.search_path or "",
         "BEFORE_SQL": request.before_sql or "",
@@ -116,7 +116,8 @@ def clean_up_variables(plan: RestorePlan) -> dict[str, str]:
     return {**plan.variables, "RESTORE_CLEAN_UP": "yes"}
 
 
-def _word(value: bool) -> str:
+def word(value: bool) -> str:
+    """As the pod's variables have it."""
     return "yes" if value else "no"
 
 
@@ -138,7 +139,12 @@ def _check_proof(request: RestoreRequest) -> None:
     """The sha256 and the contents of a backup are only meaningful together with its name."""
     if request.backup is None and (request.sha256 is not None or request.contents is not None):
         raise ExpectationError("backup: expected the name of the backup that sha256 and contents belong to, found none")
-    if request.sha256 is not None and re.fullmatch(r"[0-9a-fA-F]{64}", request.sha256) is None:
+    check_sha256(request.sha256)
+
+
+def check_sha256(sha256: str | None) -> None:
+    """Raises ExpectationError if it is not one."""
+    if sha256 is not None and re.fullmatch(r"[0-9a-fA-F]{64}", sha256) is None:
         raise ExpectationError("sha256: expected 64 hexadecimal digits, as backup_fetch returns them")
 
 
