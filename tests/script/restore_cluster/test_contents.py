@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gzip
 import re
-from pathlib import Path
 
 import pytest
 
@@ -17,15 +16,9 @@ from ..support.combinations import under_one
 from ..support.programs import root_filesystem, wrap
 from ..support.restores import Backup, as_of_run, back_up, backup_of, names, prepare, state_of
 from ..support.sandbox import Sandbox
-from ..support.script_files import copy_script
 from ..support.server import Server
 from ..support.workspace import Workspace
 from .support import MARKS, restore, states
-
-
-@pytest.fixture(scope="session")
-def script(workspace: Workspace) -> Path:
-    return copy_script(workspace.directory("restore-cluster-contents"), "_restore_cluster")
 
 
 def create_server(workspace: Workspace, version: str) -> Server:

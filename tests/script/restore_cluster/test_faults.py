@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -20,15 +19,9 @@ from tests.dump import truth
 from ..support.combinations import under_one
 from ..support.restores import Backup, as_of_run, back_up, names, prepare, state_of
 from ..support.sandbox import Sandbox
-from ..support.script_files import copy_script
 from ..support.server import Server
 from ..support.workspace import Workspace, kill_all
 from .support import MARKS, TIME, restore, states, variables
-
-
-@pytest.fixture(scope="session")
-def script(workspace: Workspace) -> Path:
-    return copy_script(workspace.directory("restore-cluster-faults"), "_restore_cluster")
 
 
 @pytest.fixture(scope="module")

@@ -6,22 +6,16 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.dump import hostile, truth
 
-from ..support.restores import Backup, Live, as_of_run, back_up, names, prepare, shape, text_of
-from ..support.sandbox import Outcome, Sandbox
-from ..support.script_files import copy_script
+from ..support.restores import Live, as_of_run, back_up, names, prepare, shape, text_of
+from ..support.sandbox import Sandbox
 from ..support.server import Server
 from ..support.workspace import Workspace
-
-
-@pytest.fixture(scope="session")
-def script(workspace: Workspace) -> Path:
-    return copy_script(workspace.directory("restore-cluster-script"), "_restore_cluster")
+from .support import restore
 
 
 @pytest.fixture(scope="session")
@@ -30,23 +24,6 @@ def live(workspace: Workspace, template: Server) -> Iterator[Live]:
     with template.clone(workspace.directory("live-cluster", mode=0o777)) as server:
         hostile.fill(server, workspace.directory("live-cluster-space", mode=0o777))
         yield Live(server, back_up(server))
-
-
-def restore_cluster(sandbox: Sandbox, backup: Backup, **options: str) -> Outcome:
-    variables = {
-        "BACKUP": backup.name,
-        "SHA256": "",
-        "TOKEN": "abc123",
-        "TIME": "20261122030405",
-        "WAIT_SECONDS": "30",
-        "REPLACE": "no",
-        "ALTER_ROLES": "no",
-        "TERMINATE": "no",
-        "CHECK": "no",
-        "ANALYZE": "no",
-        **options,
-    }
-    return sandbox.run("_restore_cluster", env={f"RESTORE_{name}": text for name, text in variables.items()})
 
 
 @pytest.fixture(scope="session")
@@ -82,10 +59,10 @@ def test_everything_into_a_new_server(  # noqa: PLR0917
     backup = as_of_run(live.backup) if made_by == "a run" else live.backup
     with template.clone(workspace.directory("new-cluster", mode=0o777)) as new:
         prepare(offline, new, backup)
-        refused = restore_cluster(offline, backup)
+        refused = restore(offline, backup, ANALYZE="no")
         assert "the tablespace 'table space' is missing" in refused.result["reason"], refused.log
         add_tablespace(new)
-        result = restore_cluster(offline, backup).check().result
+        result = restore(offline, backup, ANALYZE="no").check().result
         assert result["state"] == "succeeded" and result["backup"] == backup.name
         assert result["rows"] == sum(one["rows"] for one in backup.contents["databases"])
         assert {one["state"] for one in result["databases"]} <= {"restored", "present"}

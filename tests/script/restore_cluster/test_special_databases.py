@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,17 +13,11 @@ from tests.dump import truth
 from ..support.combinations import under_one
 from ..support.restores import Live, as_of_run, back_up, names, prepare, state_of, text_of
 from ..support.sandbox import Sandbox
-from ..support.script_files import copy_script
 from ..support.server import Server
 from ..support.workspace import Workspace
 from .support import MARKS, restore, states
 
 CONTENT = "CREATE TABLE notes (id int PRIMARY KEY, note text); INSERT INTO notes VALUES (1, 'one'), (2, 'two');"
-
-
-@pytest.fixture(scope="session")
-def script(workspace: Workspace) -> Path:
-    return copy_script(workspace.directory("restore-cluster-special"), "_restore_cluster")
 
 
 @pytest.fixture(scope="module")
