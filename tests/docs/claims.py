@@ -28,6 +28,7 @@ README = Claim(
 )
 FUTURE = Claim(test="tests/cluster/modules/test_backup_job.py::test_backups_dated_in_the_future_are_cleared")
 DISASTER = Claim(test="tests/cluster/playbooks/test_disaster.py::test_from_a_file_to_every_row")
+TABLES = Claim(test="tests/cluster/modules/test_restore_table.py::test_playbook_puts_lost_rows_back")
 BACKUP_USER = Claim(test="tests/cluster/playbooks/test_backup_user.py::test_created_used_kept_and_rotated")
 UPGRADE = Claim(test="tests/cluster/playbooks/test_upgrade_rehearsal.py::test_ready_and_not_ready")
 BENCH = Claim(reason="takes minutes, and a quiet machine; that the benchmark is there is checked")
@@ -57,6 +58,7 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         f"{PLAY}drill": RUNBOOK,
         f"{PLAY}restore": RUNBOOK,
         f"{PLAY}upgrade_rehearsal -e postgres_backup_upgrade_image=postgres:19": UPGRADE,
+        f"{PLAY}restore_table -e postgres_backup_restore_database=shop -e postgres_backup_restore_tables=public.orders": TABLES,
         f"{PLAY}disaster -e postgres_backup_restore_file=backups/NAME.sql.gz": DISASTER,
         f"{PLAY}backup_user": BACKUP_USER,
         "ansible localhost -m homelab.postgres_backup.backup_info": RUN,

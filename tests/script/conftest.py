@@ -133,7 +133,6 @@ def fresh_server(workspace: Workspace, template: Server) -> Iterator[Server]:
     directory = workspace.directory("fresh-server", mode=0o777)
     with template.clone(directory) as running:
         yield running
-    workspace.remove(directory)
 
 
 @pytest.fixture

@@ -73,7 +73,6 @@ def older_server(request: pytest.FixtureRequest, workspace: Workspace) -> Iterat
     directory = workspace.directory(f"backup-user-{version}", mode=0o777)
     with Server(programs, directory).create() as running:
         yield running
-    workspace.remove(directory)
 
 
 @pytest.fixture

@@ -50,7 +50,6 @@ def new_server(workspace: Workspace, programs: Programs, *configuration: str) ->
     server.configure(*configuration)
     with server:
         yield server
-    workspace.remove(directory)
 
 
 def rehearse(sandbox: Sandbox, server: Server, image: Programs) -> tuple[dict[str, Any], Outcome]:

@@ -143,7 +143,6 @@ def test_every_database_as_itself(offline: Sandbox, workspace: Workspace, live: 
             if name != "postgres":
                 assert shape(server, name)[:9] == shape(live.server, name)[:9]
                 assert shape(server, name)[10:] == shape(live.server, name)[10:]
-    workspace.remove(directory)
 
 
 @under_all
@@ -244,7 +243,6 @@ def empty(workspace: Workspace, template: Server) -> Iterator[Server]:
     directory = workspace.directory("empty", mode=0o777)
     with template.clone(directory) as server:
         yield server
-    workspace.remove(directory)
 
 
 def with_roles(server: Server) -> Backup:
@@ -412,7 +410,6 @@ def test_a_prepared_transaction(offline: Sandbox, workspace: Workspace, template
         before = state_of(server)
         plan = plan_restore(request_of(backup, "shop", replace=True, wait_seconds=1, terminate_connections=True))
         assert_failed(restore(offline, plan), server, before, "prepared transaction 'it''s mine'", "ROLLBACK PREPARED")
-    workspace.remove(directory)
 
 
 def test_a_pool_that_comes_back_is_ended(offline: Sandbox, shop: Live) -> None:

@@ -39,7 +39,6 @@ def empty(workspace: Workspace, template: Server) -> Iterator[Server]:
     with template.clone(directory) as server:
         server.sql("CREATE ROLE alice;")
         yield server
-    workspace.remove(directory)
 
 
 @under_one

@@ -159,7 +159,6 @@ def test_again_after_an_interruption(  # noqa: PLR0917 - fixtures
             for name in names(source) - {"template0"}:
                 assert truth.tables(server, name) == truth.tables(source, name), name
             assert server.sql(MARKS).strip() == "0"
-        workspace.remove(directory)
 
 
 def wait_for_line(process: subprocess.Popen[str], pattern: str) -> None:

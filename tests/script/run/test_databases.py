@@ -207,7 +207,6 @@ def changing(sandbox: Sandbox, workspace: Workspace, template: Server) -> Iterat
             server.sql("CREATE TABLE kept AS SELECT 'kept in ' || current_database() AS a;", name)
         sandbox.server = server
         yield sandbox
-    workspace.remove(directory)
 
 
 def _run_while(sandbox: Sandbox, statement: str) -> tuple[Json, bytes, Json]:

@@ -65,7 +65,6 @@ def restricted(request: pytest.FixtureRequest, workspace: Workspace) -> Iterator
         server.sql("CREATE DATABASE base;")
         server.sql(_BASE, "base")
         yield server
-    workspace.remove(directory)
 
 
 def pg_dump(server: Server, database: str, *arguments: str, user: str = "bk") -> str:

@@ -38,7 +38,6 @@ def rejecting(request: pytest.FixtureRequest, workspace: Workspace, template: Se
         for name in ("app", "rdsadmin", "hidden", "unlisted", "zoo"):
             server.sql(f"CREATE DATABASE {name};")
         yield server
-    workspace.remove(directory)
 
 
 @pytest.mark.parametrize("user", ["bk", "postgres"])
@@ -125,7 +124,6 @@ def test_collations_and_the_schema_public(workspace: Workspace, version: str, tm
         )
         server.sql("DROP SCHEMA public;", "closed")
         inspections = inspect(server, "postgres", tmp_path)
-    workspace.remove(directory)
     (collation,) = inspections["icu"].members["collations"]
     assert (collation["name"], collation["provider"]) == ('public."of ünï"', "icu")
     assert re.fullmatch("[0-9]+[.][0-9.]+", collation["version"])

@@ -63,7 +63,6 @@ def german_server(workspace: Workspace, template: Server) -> Iterator[Server]:
         server.sql("CREATE TABLE busy ();")
         yield server
     workspace.remove(folder)
-    workspace.remove(data)
 
 
 @pytest.mark.parametrize("is_superuser", [True, False])

@@ -45,7 +45,6 @@ def managed(request: pytest.FixtureRequest, workspace: Workspace, template: Serv
             server.sql(f"CREATE DATABASE {name};")
         server.sql("CREATE TABLE users AS SELECT 1 AS id;", "app")
         yield server
-    workspace.remove(directory)
 
 
 def test_a_server_of_a_provider(sandbox: Sandbox, managed: Server) -> None:
@@ -182,7 +181,6 @@ def test_a_standby(sandbox: Sandbox, fresh_server: Server, workspace: Workspace)
     assert "unlogged tables" in warning and "public.cache" in warning
     text = gzip.decompress(path.read_bytes())
     assert b"COPY public.kept" in text and b"COPY public.cache" not in text
-    workspace.remove(directory)
 
 
 def test_a_standby_that_cancels_the_dump(sandbox: Sandbox, fresh_server: Server, workspace: Workspace) -> None:
@@ -214,4 +212,3 @@ exit "$(cat {gate}/status)\"""",
     assert "conflict with recovery" in outcome.log, outcome.log
     assert "is tried again" in outcome.log
     assert outcome.result["backup_state"] == "complete"
-    workspace.remove(directory)

@@ -232,7 +232,6 @@ def big_server(workspace: Workspace, big_template: Server) -> Iterator[Server]:
     directory = workspace.directory("big-server", mode=0o777)
     with big_template.clone(directory) as running:
         yield running
-    workspace.remove(directory)
 
 
 def _partial_bytes(sandbox: Sandbox) -> int:

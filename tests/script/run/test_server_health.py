@@ -64,7 +64,6 @@ def test_checksums_are_off(workspace: Workspace, version: str, tmp_path: Path) -
     directory = workspace.directory("without-checksums", mode=0o777)
     with Server(programs, directory).create() as server:
         result = health(server, "postgres", tmp_path)
-    workspace.remove(directory)
     assert result.members["data_checksums"] is False
     (warning,) = result.warnings
     assert warning.startswith("data checksums are off")

@@ -40,7 +40,6 @@ def secured(workspace: Workspace, template: Server, certificates: Path, sandbox:
         server.sql("CREATE TABLE users AS SELECT 1 AS id;", "app")
         sandbox.server = server
         yield sandbox
-    workspace.remove(directory)
 
 
 def _checked_with(certificate: Path, **others: str) -> dict[str, str | None]:

@@ -122,4 +122,3 @@ def make_source(workspace: Workspace, template: Server) -> Iterator[Source]:
         backup.chmod(0o644)
         databases = {name: database(server, name) for name in DATABASES}
         yield Source(server, backup, databases, dumped(server, "pg_dumpall"))
-    workspace.remove(directory)

@@ -183,7 +183,9 @@ class Server:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Stop it and remove its directory: the tests' memory file system holds few servers at once."""
         self.stop()
+        shutil.rmtree(self.directory)
 
     def environment(self) -> dict[str, str]:
         """libpq's variables for the superuser."""
