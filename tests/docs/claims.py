@@ -58,7 +58,8 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         f"{PLAY}drill": RUNBOOK,
         f"{PLAY}restore": RUNBOOK,
         f"{PLAY}upgrade_rehearsal -e postgres_backup_upgrade_image=postgres:19": UPGRADE,
-        f"{PLAY}restore_table -e postgres_backup_restore_database=shop -e postgres_backup_restore_tables=public.orders": TABLES,
+        f"{PLAY}restore_table -e postgres_backup_restore_database=shop "
+        "-e postgres_backup_restore_tables=public.orders": TABLES,
         f"{PLAY}disaster -e postgres_backup_restore_file=backups/NAME.sql.gz": DISASTER,
         f"{PLAY}backup_user": BACKUP_USER,
         "ansible localhost -m homelab.postgres_backup.backup_info": RUN,
