@@ -179,6 +179,17 @@ def has_succeeded(pod: Mapping[str, Any], container: str) -> bool:
     )
 
 
+def has_failed(pod: Mapping[str, Any], container: str) -> bool:
+    """Whether this container of the pod failed and is not started again, whatever the state of the others."""
+    if pod.get("spec", {}).get("restartPolicy") != "Never":
+        return False
+    return any(
+        status["name"] == container
+        and ((status.get("state") or {}).get("terminated") or {}).get("exitCode") not in {None, 0}
+        for status in pod.get("status", {}).get("containerStatuses") or []
+    )
+
+
 def running_beside(pod: Mapping[str, Any], container: str) -> tuple[str, ...]:
     """The names of the pod's other running containers, without those that Kubernetes ends (restartPolicy Always)."""
     return tuple(
