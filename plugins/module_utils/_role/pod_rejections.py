@@ -115,7 +115,7 @@ def explain_pods(objects: Sequence[Object], results: Sequence[Object]) -> dict[s
 
 
 def _added_containers(cronjob: Object, result: Object) -> list[str]:
-    """What a webhook adds to the pod, without the sidecar containers that Kubernetes ends: those are init containers."""
+    """What a webhook adds to the pod, without sidecar containers, which Kubernetes ends: those are init containers."""
     pod = (result.get("result") or {}).get("spec") or {}
     own = {container["name"] for container in pod_spec(cronjob)["containers"]}
     return [container["name"] for container in pod.get("containers") or [] if container["name"] not in own]
