@@ -103,7 +103,7 @@ def _server_messages(server: Object, service: str, variables: Object) -> Iterato
     elif server.get("unreadable") and needs_image:
         yield (
             "postgres_backup_image: the server's image is unknown, because this user may not read the service "
-            f"{service} and its pods. Set postgres_backup_image to the server's image."
+            f"{service} and its pods or EndpointSlices. Set postgres_backup_image to the server's image."
         )
 
 
@@ -135,6 +135,13 @@ def _policy_messages(
         yield (
             "postgres_backup_server_network_policy: expected a service of this cluster, whose pods the policy can "
             f"select, found {variables['postgres_backup_host']}. Set postgres_backup_server_network_policy to false."
+        )
+    elif server.get("other_pods"):
+        yield (
+            f"postgres_backup_server_network_policy: expected labels of the service {service.namespace}/{service.name} "
+            f"that only the server's pods have, found pods that are not the server's: "
+            f"{', '.join(server['other_pods'])}. The role's policy would apply to them too. Set "
+            "postgres_backup_server_network_policy to false."
         )
     elif policies is not None and not any(
         policy["metadata"]["name"] != own and _isolates(policy, server.get("labels") or {}) for policy in policies

@@ -203,3 +203,10 @@ def test_the_policy_of_the_server_needs_a_service() -> None:
         needs = variables(host=host, image="postgres:18", server_network_policy=True)
         (message,) = missing(needs, server, SECRET, policies=[])
         assert message.startswith(f"{beginning}select, found {host}. ")
+
+
+def test_the_policy_of_the_server_selects_only_the_servers_pods() -> None:
+    needs = variables(image="postgres:18", server_network_policy=True)
+    (message,) = missing(needs, {**SERVER, "other_pods": ["pooler-0", "repo-0"]}, SECRET, policies=[policy(app="db")])
+    assert "labels of the service servers/db that only the server's pods have" in message
+    assert "pods that are not the server's: pooler-0, repo-0. " in message
