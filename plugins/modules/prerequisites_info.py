@@ -118,8 +118,9 @@ server:
   description:
     - Facts about the PostgreSQL server, from the first ready pod in alphabetical order.
     - Empty without O(service). C(problem) is set if something is missing (V(service), V(port), V(selector), V(pod) or
-      V(container)) or if the service selects O(pod_labels) (V(labels)); C(found) is then what exists instead.
-      C(unreadable) is set if the user may not read the service or its pods.
+      V(container)), if a connection pooler serves the port (V(pooler); C(direct_service) is the service of the server
+      itself, if it is known), or if the service selects O(pod_labels) (V(labels)); C(found) is then what exists
+      instead. C(unreadable) is set if the user may not read the service or its pods.
     - The pods of a service without a selector are those that its EndpointSlices name (C(is_by_endpoints)); C(selector)
       then contains the labels that the service and its pods have, and C(other_pods) the pods that these labels select
       too.

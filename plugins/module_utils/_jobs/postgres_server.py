@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from .endpoint_slices import Endpoint, endpoints_of
+from .pooler import pooler_behind
 
 Object = Mapping[str, Any]
 _ADDRESS = re.compile(r"[0-9.]+|.*:.*")
@@ -36,7 +37,8 @@ class PostgresServer:
     """What is known of the server from its service and pods; fields that are not known are None or empty.
 
     `problem` names what is missing: `service`, `port`, `selector`, `pod` or `container`; `labels` when the service
-    would select the backup's pods too. `found` describes what exists instead. `port` is the container's.
+    would select the backup's pods too; `pooler` when a connection pooler serves the port, and then `direct_service` is
+    the service of PostgreSQL itself, if it is known. `found` describes what exists instead. `port` is the container's.
 
     `selector` has the labels by which the server's pods can be selected. A service without a selector has the pods that
     its EndpointSlices name (`is_by_endpoints`); then these are the labels that the service and all those pods have.
@@ -54,6 +56,7 @@ class PostgresServer:
     pull_secrets: tuple[str, ...] = ()
     is_by_endpoints: bool = False
     other_pods: tuple[str, ...] = ()
+    direct_service: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The fields that are known."""
@@ -110,10 +113,10 @@ def postgres_server(
     if pod is None:
         count = f"{len(pods)} pods, none of them ready" if pods else "no pods"
         return PostgresServer(problem="pod", found=count, selector=selector)
-    return _server_in(pod, service_port.get("targetPort", port), selector)
+    return _server_in(service, pod, service_port.get("targetPort", port), selector)
 
 
-def _server_in(pod: Object, target: int | str, selector: Mapping[str, str]) -> PostgresServer:
+def _server_in(service: Object, pod: Object, target: int | str, selector: Mapping[str, str]) -> PostgresServer:
     """The server that a port of the pod belongs to."""
     name, labels = pod["metadata"]["name"], pod["metadata"].get("labels") or {}
     serving = _serving_container(pod["spec"], target)
@@ -122,6 +125,17 @@ def _server_in(pod: Object, target: int | str, selector: Mapping[str, str]) -> P
         text = f"pod {name} with the containers {containers}"
         return PostgresServer(problem="container", found=text, selector=selector, pod=name, labels=labels)
     container, container_port = serving
+    pooler = pooler_behind(service, pod, container)
+    if pooler is not None:
+        return PostgresServer(
+            problem="pooler",
+            found=f"the connection pooler {pooler.name} in the pod {name}",
+            selector=selector,
+            pod=name,
+            labels=labels,
+            container=container["name"],
+            direct_service=pooler.service,
+        )
     return PostgresServer(
         selector=selector,
         pod=name,
@@ -154,7 +168,7 @@ def _server_by_endpoints(
         return PostgresServer(problem="pod", found=found, selector=selector, is_by_endpoints=True)
     target = service_port.get("targetPort", service_port["port"])
     number = endpoint.port(service_port.get("name"), target if isinstance(target, int) else None)
-    server = _server_in(by_name[str(endpoint.pod)], number or target, selector)
+    server = _server_in(service, by_name[str(endpoint.pod)], number or target, selector)
     others = [name for name, pod in by_name.items() if _is_another(pod, selector, server)] if selector else []
     return replace(server, is_by_endpoints=True, other_pods=tuple(others))
 

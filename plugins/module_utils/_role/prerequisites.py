@@ -89,6 +89,13 @@ def _server_messages(server: Object, service: str, variables: Object) -> Iterato
             f"postgres_backup_host: expected a ready pod behind the service {service}, found {found}. "
             "Start the server, or set postgres_backup_host."
         )
+    elif problem == "pooler":
+        namespace, direct = service.partition("/")[0], server.get("direct_service")
+        yield (
+            f"postgres_backup_host: expected PostgreSQL itself behind the service {service}, found {found}: pg_dump "
+            "and restores need a session with the server, which a pooler does not give them. Set postgres_backup_host "
+            f"to {f'{direct}.{namespace}.svc.cluster.local' if direct else 'the service of the server'}."
+        )
     elif problem == "container" and needs_image:
         yield (
             f"postgres_backup_image: expected a container behind port {port} of the service {service}, found {found}, "

@@ -105,6 +105,11 @@ SERVERS: list[tuple[dict[str, Any], str, str | None]] = [
         None,
     ),
     (
+        {"problem": "pooler", "found": "the connection pooler X"},
+        "postgres_backup_host: expected PostgreSQL itself behind the service servers/db, found the connection pooler X",
+        "postgres_backup_host: ",
+    ),
+    (
         {"problem": "labels", "found": '{"app": "db"}'},
         "postgres_backup_pod_labels: expected labels that the service servers/db does not select, found {",
         "postgres_backup_pod_labels: ",
@@ -210,3 +215,13 @@ def test_the_policy_of_the_server_selects_only_the_servers_pods() -> None:
     (message,) = missing(needs, {**SERVER, "other_pods": ["pooler-0", "repo-0"]}, SECRET, policies=[policy(app="db")])
     assert "labels of the service servers/db that only the server's pods have" in message
     assert "pods that are not the server's: pooler-0, repo-0. " in message
+
+
+@pytest.mark.parametrize(
+    ("direct", "advice"),
+    [("shop-rw", "to shop-rw.servers.svc.cluster.local."), (None, "to the service of the server.")],
+)
+def test_a_pooler_is_refused_with_the_service_to_use(direct: str | None, advice: str) -> None:
+    server = {"problem": "pooler", "found": "x", **({"direct_service": direct} if direct else {})}
+    (message,) = missing(variables(), server, SECRET)
+    assert message.endswith(f"Set postgres_backup_host {advice}")
