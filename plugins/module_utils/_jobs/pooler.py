@@ -2,8 +2,8 @@
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 """Connection poolers, recognized by the labels, the image and the name of the container behind a service.
 
-A pooler keeps sessions of the server and gives them to its clients in turn. Some refuse the settings with which a
-restore starts a session, and pg_dump needs one session for its snapshot.
+A pooler keeps sessions of the server and gives them to its clients in turn. PgBouncer refuses the settings with which a
+restore starts a session; in transaction mode, the next client gets a session with the empty search_path of pg_dump.
 """
 
 from __future__ import annotations

@@ -92,9 +92,9 @@ def _server_messages(server: Object, service: str, variables: Object) -> Iterato
     elif problem == "pooler":
         namespace, direct = service.partition("/")[0], server.get("direct_service")
         yield (
-            f"postgres_backup_host: expected PostgreSQL itself behind the service {service}, found {found}: pg_dump "
-            "and restores need a session with the server, which a pooler does not give them. Set postgres_backup_host "
-            f"to {f'{direct}.{namespace}.svc.cluster.local' if direct else 'the service of the server'}."
+            f"postgres_backup_host: expected PostgreSQL itself behind the service {service}, found {found}: it refuses "
+            "settings that pg_dump and restores need, or gives them to the next client. Set postgres_backup_host to "
+            f"{f'{direct}.{namespace}.svc.cluster.local' if direct else 'the service of the server'}."
         )
     elif problem == "container" and needs_image:
         yield (

@@ -103,7 +103,7 @@ postgres_fault() {
         # Class 53: connections. Poolers answer in their own words.
         *'too many connections'* | *'too many clients'* | *'remaining connection slots'*)
             fault 1 "The server has no connection left for this user: see max_connections, and the CONNECTION LIMIT of the role and of that database (-1 means no limit). A run needs two at a time." passes ;;
-        *'unsupported startup parameter'* | *'FATAL:  no such database'* | *'FATAL:  no such user'*)
+        *'unsupported startup parameter'* | *'FATAL:  no such database'* | *'FATAL:  no such user'* | *'statement pooling mode'*)
             fault 2 "A connection pooler answered: set postgres_backup_host and postgres_backup_port to PostgreSQL itself." ;;
         *'server_login_retry'* | *'query_wait_timeout'*)
             fault 1 "A connection pooler answered, but cannot reach its server: set postgres_backup_host and postgres_backup_port to PostgreSQL itself." ;;
