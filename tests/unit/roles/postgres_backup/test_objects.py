@@ -323,10 +323,13 @@ def policies(**variables: Any) -> dict[str, dict[str, Any]]:
 
 def test_pod_policy_allows_server_and_dns() -> None:
     policy = policies(postgres_backup_network_policy=True)["postgres-backup"]
-    dns, server = policy["spec"]["egress"]
+    dns, dns_pods, server = policy["spec"]["egress"]
     assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
     assert "ingress" not in policy["spec"]
     assert {(port["protocol"], port["port"]) for port in dns["ports"]} == {("UDP", 53), ("TCP", 53)}
+    # Of OpenShift's DNS server, and of no address outside the cluster.
+    assert {(port["protocol"], port["port"]) for port in dns_pods["ports"]} == {("UDP", 5353), ("TCP", 5353)}
+    assert dns_pods["to"] == [{"namespaceSelector": {}}]
     assert server["to"][0]["podSelector"] == {"matchLabels": {"app": "db"}}
     assert server["ports"] == [{"protocol": "TCP", "port": 5432}]
 
