@@ -53,14 +53,15 @@ _KEEP_RULES = ("last", "daily", "weekly", "monthly", "yearly")
 
 _NAME = re.compile(rf"(?=.{{1,{_NAME_LIMIT}}}\Z)(?!.*{DRILL_SUFFIX}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _TIME_ZONE = re.compile(r"(?!(?i:local)\Z)[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
-_HOST = re.compile(r"(?=.{1,253}\Z)([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9.])?|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+)")
+_IPV6 = r"[0-9A-Fa-f]*:[0-9A-Fa-f:.]+"
+_HOST = re.compile(rf"(?=.{{1,253}}\Z)([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9.])?|{_IPV6}|\[{_IPV6}\])")
 _FILE_MODE = re.compile(r"0[67][0-7][0-7]")
 _IMAGE = re.compile(r"[^ \t\r\n]*")
 _USER_ID = re.compile(r"[1-9][0-9]{0,9}")
 _GROUP_ID = re.compile(r"[0-9]{1,10}")
 _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_]*([.][A-Za-z_][A-Za-z0-9_]*)*")
 _SETTING_VALUE = re.compile(r"[^\x00-\x1f\x7f]*")
-_NFS_SERVER = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.:-]*[A-Za-z0-9.])?")
+_NFS_SERVER = re.compile(rf"[A-Za-z0-9]([A-Za-z0-9_.:-]*[A-Za-z0-9.])?|{_IPV6}|\[{_IPV6}\]")
 _NFS_PATH = re.compile(r"/(?!(.*/)?[.][.](/|\Z))[^\x00-\x1f\x7f]*")
 
 _LETTERS = "lower-case letters, digits and '-'"

@@ -130,6 +130,12 @@ read_server_configuration() {
     export POSTGRES_BACKUP_RESTART_SECONDS
     choose_compressor
 
+    # libpq expects an IPv6 address without brackets.
+    case $POSTGRES_BACKUP_HOST in '['*:*']') POSTGRES_BACKUP_HOST=${POSTGRES_BACKUP_HOST#?} POSTGRES_BACKUP_HOST=${POSTGRES_BACKUP_HOST%?} ;; esac
+    case $POSTGRES_BACKUP_HOST in
+        *:*) server_address="[$POSTGRES_BACKUP_HOST]:$POSTGRES_BACKUP_PORT" ;;
+        *) server_address=$POSTGRES_BACKUP_HOST:$POSTGRES_BACKUP_PORT ;;
+    esac
     PGHOST=$POSTGRES_BACKUP_HOST PGPORT=$POSTGRES_BACKUP_PORT PGUSER=$POSTGRES_BACKUP_USER
     # kubectl create secret --from-file keeps the file's last newline; libpq would send it.
     PGPASSWORD=${PGPASSWORD:-}

@@ -280,6 +280,20 @@ def test_an_nfs_share_gets_a_volume_that_only_its_claim_can_have() -> None:
     assert environment(postgres_backup_nfs=nfs)["POSTGRES_BACKUP_EXPECTED_MOUNT"] == "nas.lan:/volume1/backups"
 
 
+@pytest.mark.parametrize("server", ["fd00:10::5", "[fd00:10::5]"])
+def test_nfs_server_with_an_ipv6_address(server: str) -> None:
+    nfs = {"server": server, "path": "/volume1"}
+    (volume,) = (made for made in objects(postgres_backup_nfs=nfs) if made["kind"] == "PersistentVolume")
+    assert volume["spec"]["nfs"]["server"] == "fd00:10::5"
+    assert environment(postgres_backup_nfs=nfs)["POSTGRES_BACKUP_EXPECTED_MOUNT"] == "[fd00:10::5]:/volume1"
+    assert evaluate("{{ __postgres_backup_location }}", postgres_backup_nfs=nfs) == "[fd00:10::5]:/volume1"
+
+
+@pytest.mark.parametrize("host", ["fd00:10::5", "[fd00:10::5]"])
+def test_server_with_an_ipv6_address(host: str) -> None:
+    assert environment(postgres_backup_host=host, postgres_backup_image="x")["POSTGRES_BACKUP_HOST"] == "fd00:10::5"
+
+
 @pytest.mark.parametrize(("kind", "source"), [("secret", "secretName"), ("config_map", "name")])
 def test_ca_is_mounted(kind: str, source: str) -> None:
     given = {"postgres_backup_ssl_ca": {kind: "server-ca"}, "postgres_backup_sslmode": "verify-full"}

@@ -198,6 +198,8 @@ REFUSED: list[tuple[str, Any]] = [
             {"server": "nas", "path": "x"},
             {"server": "", "path": "/x"},
             {"server": "nas:/x", "path": "/x"},
+            {"server": "[nas]", "path": "/x"},
+            {"server": "[fd00::1", "path": "/x"},
             {"server": "nas", "path": "/x/../y"},
             {"server": "nas", "path": "/../y"},
             {"server": "nas", "path": "/x\n"},
@@ -266,6 +268,7 @@ ACCEPTED: list[tuple[str, Any]] = [
             "db.data.svc.cluster.local.",
             "10.0.0.1",
             "fd00::1",
+            "[fd00::1]",
             "db.example.org",
         ]
     ],
@@ -303,6 +306,8 @@ ACCEPTED: list[tuple[str, Any]] = [
         for value in [
             {"server": "nas.lan", "path": "/volume1/backups/"},
             {"server": "fd00::1", "path": "/", "mount_options": ["nfsvers=4.1"]},
+            {"server": "::1", "path": "/x"},
+            {"server": "[fd00::1]", "path": "/x"},
         ]
     ],
     ("postgres_backup_run_as_user", None),
