@@ -62,6 +62,10 @@ options:
     description:
       - The name of the object that contains the CA certificate.
     type: str
+  cert_secret:
+    description:
+      - The name of the Secret with the client certificate.
+    type: str
   server_policies:
     description:
       - Whether to read the NetworkPolicies in the namespace of O(service).
@@ -146,6 +150,10 @@ ca:
   description: The same information about O(ca_name), as RV(secret); empty without O(ca_name).
   type: dict
   returned: always
+cert:
+  description: The same information about O(cert_secret), as RV(secret); empty without O(cert_secret).
+  type: dict
+  returned: always
 namespace:
   description:
     - The namespace as a list C(resources) of one object or none, and whether the user may read it (C(readable)); if
@@ -223,6 +231,7 @@ ARGUMENTS = {
     "secret": {"type": "str", "no_log": False},
     "ca_kind": {"type": "str", "choices": ["ConfigMap", "Secret"]},
     "ca_name": {"type": "str"},
+    "cert_secret": {"type": "str", "no_log": False},
     "server_policies": {"type": "bool", "default": False},
     "claim": {"type": "str"},
     "storage_class": {"type": "str"},
@@ -233,7 +242,18 @@ ARGUMENTS = {
     },
 }
 
-RESULTS = ("server", "secret", "ca", "namespace", "server_policies", "claim", "volume", "storage_classes", "cronjob")
+RESULTS = (
+    "server",
+    "secret",
+    "ca",
+    "cert",
+    "namespace",
+    "server_policies",
+    "claim",
+    "volume",
+    "storage_classes",
+    "cronjob",
+)
 
 
 def info(module: Any, connection: Connection) -> dict[str, Any]:
@@ -252,6 +272,8 @@ def info(module: Any, connection: Connection) -> dict[str, Any]:
             result["namespace"] = read(lambda: connection.namespace(namespace))
     if parameters["ca_name"]:
         result["ca"] = read_keys(connection, parameters["ca_kind"], namespace, parameters["ca_name"])
+    if parameters["cert_secret"]:
+        result["cert"] = read_keys(connection, "Secret", namespace, parameters["cert_secret"])
     if parameters["claim"]:
         result["claim"], result["volume"] = read_claim(connection, namespace, parameters["claim"])
         if parameters["storage_class"] and not is_bound(result["claim"]):

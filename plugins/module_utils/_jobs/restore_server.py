@@ -62,6 +62,9 @@ class RestoreServer:
             "PORT": str(self.port),
             "DATABASE": _MAINTENANCE,
             **({"SSLMODE": self.sslmode} if self.sslmode else {}),
+            # The client certificate is for the server of the backups.
+            "SSLCERT": "",
+            "SSLKEY": "",
         }
         # Kubernetes reads $(NAME) and $$ in the value of a variable (Container v1 core, env.value).
         environment |= {f"{PREFIX}{name}": {"value": text.replace("$", "$$")} for name, text in server.items()}

@@ -10,7 +10,7 @@ from typing import Any
 from .._jobs.postgres_server import ServiceName, service_behind
 from .checks import is_true
 from .dump_selection import unsupported_messages
-from .variables import DEFAULT_CA_KEY
+from .variables import DEFAULT_CA_KEY, DEFAULT_CERTIFICATE_KEYS
 
 SERVER_POLICY_SUFFIX = "-server"
 
@@ -30,6 +30,7 @@ def missing_prerequisites(variables: Object, prerequisites: Object) -> list[str]
     messages: list[str] = []
     if has_namespace:
         messages += _secret_messages(prerequisites["secret"], variables)
+        messages += _certificate_messages(prerequisites.get("cert") or {}, variables)
     else:
         messages.append(
             f"postgres_backup_namespace: expected a namespace that exists, found none named {namespace}. "
@@ -49,8 +50,8 @@ def missing_prerequisites(variables: Object, prerequisites: Object) -> list[str]
 
 
 def _secret_messages(secret: Object, variables: Object) -> Iterator[str]:
-    if not secret["readable"]:
-        return
+    if not secret.get("readable"):
+        return  # also without a password, where the client certificate suffices
     path = f"{variables['postgres_backup_namespace']}/{variables['postgres_backup_secret_name']}"
     key = variables["postgres_backup_secret_key"]
     if not secret["found"]:
@@ -131,6 +132,26 @@ def _ca_messages(ca: Object, variables: Object) -> Iterator[str]:
             f"postgres_backup_ssl_ca: expected the key {key} in the {kind} {path}, found {_keys(ca)}. "
             "Set key in postgres_backup_ssl_ca."
         )
+
+
+def _certificate_messages(certificate: Object, variables: Object) -> Iterator[str]:
+    if not certificate.get("readable"):
+        return
+    reference = variables["postgres_backup_ssl_cert"]
+    path = f"{variables['postgres_backup_namespace']}/{reference['secret']}"
+    if not certificate["found"]:
+        yield (
+            f"postgres_backup_ssl_cert: expected the Secret {path} with the client certificate, found none. "
+            "Create it, or set postgres_backup_ssl_cert."
+        )
+        return
+    for option, default in DEFAULT_CERTIFICATE_KEYS.items():
+        key = reference.get(option, default)
+        if key not in certificate["keys"]:
+            yield (
+                f"postgres_backup_ssl_cert: expected the key {key} in the Secret {path}, found {_keys(certificate)}. "
+                f"Set {option} in postgres_backup_ssl_cert."
+            )
 
 
 def _policy_messages(

@@ -358,6 +358,35 @@ def test_server_policy_allows_these_pods_only() -> None:
     }
 
 
+def test_client_certificate_is_mounted_for_libpq() -> None:
+    given = {"postgres_backup_ssl_cert": {"secret": "client", "key_key": "private"}}
+    volume = {v["name"]: v for v in pod(**given)["volumes"]}["client-certificate"]
+    # libpq accepts a key of root that its group may read; Kubernetes changes the group to that of fsGroup.
+    assert volume["secret"] == {
+        "secretName": "client",
+        "defaultMode": 0o440,
+        "items": [{"key": "tls.crt", "path": "tls.crt"}, {"key": "private", "path": "tls.key"}],
+    }
+    (container,) = pod(**given)["containers"]
+    (mount,) = (mount for mount in container["volumeMounts"] if mount["name"] == "client-certificate")
+    assert (mount["mountPath"], mount["readOnly"]) == ("/etc/postgres-backup/client", True)
+    variables = environment(**given)
+    assert variables["POSTGRES_BACKUP_SSLCERT"] == "/etc/postgres-backup/client/tls.crt"
+    assert variables["POSTGRES_BACKUP_SSLKEY"] == "/etc/postgres-backup/client/tls.key"
+    assert "PGPASSWORD" in variables
+
+
+def test_without_a_client_certificate_nothing_refers_to_one() -> None:
+    assert not any(name.endswith(("SSLCERT", "SSLKEY")) for name in environment())
+    assert "client" not in json.dumps(pod()["volumes"])
+
+
+def test_client_certificate_instead_of_a_password() -> None:
+    given = {"postgres_backup_ssl_cert": {"secret": "client"}, "postgres_backup_secret_name": ""}
+    assert "PGPASSWORD" not in environment(**given)
+    assert "password" not in [v["name"] for v in pod(**given)["volumes"]]
+
+
 HOSTS = [
     ("db", "data/db"),
     ("db.other", "other/db"),

@@ -56,6 +56,8 @@ def test_another_server() -> None:
         "POSTGRES_BACKUP_USER": {"value": "u$$(X)"},
         "PGPASSWORD": {"valueFrom": {"secretKeyRef": {"name": "n", "key": "k"}}},
         "PGHOSTADDR": {"value": ""},
+        "POSTGRES_BACKUP_SSLCERT": {"value": ""},
+        "POSTGRES_BACKUP_SSLKEY": {"value": ""},
     }
     more = environment(restore_host="h", restore_port=65535, restore_sslmode="verify-full", **USER)
     assert (more["POSTGRES_BACKUP_PORT"], more["POSTGRES_BACKUP_SSLMODE"]) == (

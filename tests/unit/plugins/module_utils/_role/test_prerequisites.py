@@ -27,6 +27,7 @@ def variables(**values: Any) -> dict[str, Any]:
         "secret_name": "db",
         "secret_key": "password",
         "ssl_ca": {},
+        "ssl_cert": {},
         "server_network_policy": False,
         **values,
     }
@@ -225,3 +226,31 @@ def test_a_pooler_is_refused_with_the_service_to_use(direct: str | None, advice:
     server = {"problem": "pooler", "found": "x", **({"direct_service": direct} if direct else {})}
     (message,) = missing(variables(), server, SECRET)
     assert message.endswith(f"Set postgres_backup_host {advice}")
+
+
+CERTIFICATES = [
+    ({"secret": "client"}, NO_SECRET, ["expected the Secret data/client with the client certificate, found none. "]),
+    (
+        {"secret": "client"},
+        SECRET,
+        [f"expected the key {key} in the Secret data/client, found password. " for key in ("tls.crt", "tls.key")],
+    ),
+    (
+        {"secret": "client", "key_key": "password"},
+        {**SECRET, "keys": ["password", "tls.key"]},
+        ["expected the key tls.crt in the Secret data/client, found password, tls.key. "],
+    ),
+    ({"secret": "client"}, {**SECRET, "keys": ["tls.crt", "tls.key"]}, []),
+    ({"secret": "client"}, UNREADABLE, []),
+]
+
+
+@pytest.mark.parametrize(("reference", "certificate", "beginnings"), CERTIFICATES)
+def test_the_client_certificate(reference: dict[str, str], certificate: dict[str, Any], beginnings: list[str]) -> None:
+    prerequisites = {
+        "server": SERVER, "secret": {}, "ca": {}, "cert": certificate, "namespace": {}, "server_policies": {},
+    }  # fmt: skip
+    messages = missing_prerequisites(variables(ssl_cert=reference, secret_name=""), prerequisites)
+    assert len(messages) == len(beginnings)
+    for message, beginning in zip(messages, beginnings, strict=True):
+        assert message.startswith(f"postgres_backup_ssl_cert: {beginning}")
