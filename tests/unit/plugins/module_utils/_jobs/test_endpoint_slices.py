@@ -30,9 +30,9 @@ def pod(name: str, *containers: str, **labels: str) -> dict[str, Any]:
     return {"metadata": {"name": name, "labels": {**CLUSTER, **labels}}, "spec": {"containers": listed}}
 
 
-def endpoint(name: str | None, address: str = "10.0.0.1", **conditions: bool) -> dict[str, Any]:
+def endpoint(name: str | None, address: str = "10.0.0.1", ready: bool | None = None) -> dict[str, Any]:
     target = {"targetRef": {"kind": "Pod", "name": name}} if name else {}
-    return {"addresses": [address], **target, **({"conditions": conditions} if conditions else {})}
+    return {"addresses": [address], **target, **({} if ready is None else {"conditions": {"ready": ready}})}
 
 
 def endpoint_slice(*endpoints: dict[str, Any], **ports: int) -> dict[str, Any]:
@@ -60,11 +60,11 @@ def test_the_pod_that_an_endpoint_slice_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("conditions", "expected"),
-    [({}, "demo-0"), ({"ready": True}, "demo-0"), ({"ready": False}, "demo-1")],
+    ("ready", "expected"),
+    [(None, "demo-0"), (True, "demo-0"), (False, "demo-1")],
 )
-def test_the_first_ready_endpoint(conditions: dict[str, bool], expected: str) -> None:
-    slices = [endpoint_slice(endpoint("demo-1")), endpoint_slice(endpoint("demo-0", **conditions))]
+def test_the_first_ready_endpoint(ready: bool | None, expected: str) -> None:
+    slices = [endpoint_slice(endpoint("demo-1")), endpoint_slice(endpoint("demo-0", ready=ready))]
     assert server(slices, pod("demo-0"), pod("demo-1")).pod == expected
 
 
