@@ -36,6 +36,7 @@ _VARIABLES = {
         r"fsGroup": "fs_group",
         r"volumes\[drill\]|emptyDir|sizeLimit": "drill_size_limit",
         r"volumes\[ca\]": "ssl_ca",
+        r"volumes\[client-certificate\]": "ssl_cert",
         r"spec[.]nfs|persistentvolumesource": "nfs",
         r"mountOptions": "nfs",
         r"requests[.]storage|capacity|pvc can be resized": "storage_size",
