@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""Which variables manifests need that are otherwise read from the cluster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from plugins.module_utils._role.manifests import missing_for_manifests
+
+REASON = "postgres_backup_state: rendered reads nothing from a cluster, so it needs these variables:"
+PODS = {"labels": {"app": "db"}, "port": 5432}
+
+
+def variables(**values: Any) -> dict[str, Any]:
+    names = {
+        "manifest_dir": "manifests",
+        "applied_by": "kubectl",
+        "image": "postgres:18",
+        "network_policy": False,
+        "server_network_policy": False,
+        "server_pods": {},
+        **values,
+    }
+    return {f"postgres_backup_{name}": value for name, value in names.items()}
+
+
+def named(messages: list[str]) -> list[str]:
+    return [message.partition(":")[0].removeprefix("postgres_backup_") for message in messages[1:]]
+
+
+def test_nothing_is_missing() -> None:
+    assert missing_for_manifests(variables()) == []
+
+
+def test_one_failure_lists_everything() -> None:
+    nothing = variables(manifest_dir="", applied_by="", image="", network_policy=True, server_network_policy=True)
+    messages = missing_for_manifests(nothing, unset=["postgres_backup_host", "postgres_backup_secret_name"])
+    assert messages[0] == REASON
+    assert named(messages) == ["manifest_dir", "applied_by", "image", "host", "secret_name", "server_pods"]
+
+
+@pytest.mark.parametrize("name", ["manifest_dir", "applied_by", "image"])
+def test_each_variable_is_asked_for(name: str) -> None:
+    assert named(missing_for_manifests(variables(**{name: ""}))) == [name]
+
+
+@pytest.mark.parametrize(
+    ("policies", "reads_service", "pods", "is_missing"),
+    [
+        ({"network_policy": True}, True, {}, True),
+        ({"network_policy": "true"}, True, {"labels": {"app": "db"}}, True),
+        ({"network_policy": True}, True, PODS, False),
+        # A policy for a host that is no service, or that is not read, allows any address.
+        ({"network_policy": True}, False, {}, False),
+        ({"server_network_policy": True}, False, {}, True),
+        ({"server_network_policy": True}, False, {"port": 5432}, True),
+        ({"server_network_policy": True}, False, PODS, False),
+    ],
+)
+def test_policies_need_the_pods_of_the_server(
+    policies: dict[str, Any], reads_service: bool, pods: dict[str, Any], is_missing: bool
+) -> None:
+    messages = missing_for_manifests(variables(**policies, server_pods=pods), reads_service=reads_service)
+    assert named(messages) == (["server_pods"] if is_missing else [])
+
+
+@pytest.mark.parametrize(
+    ("text", "is_missing"),
+    [
+        ("resources: [other.yaml]", True),
+        ("resources: [backup-pvc.yaml]", True),
+        ("resources: [./backup-pvc.yaml, other.yaml, backup-cronjob.yaml]", False),
+        ("", True),
+        ("- a list", True),
+        ("resources: {a: [", True),
+        ("resources: backup-pvc.yaml backup-cronjob.yaml", True),
+    ],
+)
+def test_somebody_elses_kustomization_must_list_the_manifests(text: str, is_missing: bool) -> None:
+    path = "/srv/manifests/kustomization.yaml"
+    messages = missing_for_manifests(variables(), kustomization_path=path, kustomization=text)
+    assert named(messages) == (["manifest_dir"] if is_missing else [])
+    assert all(path in message for message in messages[1:])
