@@ -19,10 +19,9 @@ options:
     type: dict
     required: true
   unset:
-    description: Names of the variables of the server that nobody has set.
-    type: list
-    elements: str
-    default: []
+    description: The value of variables that nobody has set.
+    type: str
+    required: true
   reads_service:
     description: Whether the role would read the service behind C(postgres_backup_host).
     type: bool
@@ -42,7 +41,7 @@ author:
 EXAMPLES = r"""
 - name: Fail if a variable is missing
   ansible.builtin.assert:
-    that: variables | homelab.postgres_backup.missing_for_manifests | length == 0
+    that: variables | homelab.postgres_backup.missing_for_manifests(unset='(not set)') | length == 0
 """
 
 RETURN = r"""

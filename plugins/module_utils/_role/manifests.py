@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -18,21 +18,21 @@ MANIFESTS = ("backup-pvc.yaml", "backup-cronjob.yaml")
 def missing_for_manifests(
     variables: Variables,
     *,
-    unset: Sequence[str] = (),
+    unset: str,
     reads_service: bool = True,
     kustomization_path: str = "",
     kustomization: str = "",
 ) -> list[str]:
     """A message for each variable that manifests need, after a first line that says why; empty if there is none.
 
-    `variables` holds the role's variables by their full names. `unset` names those of the server that nobody has set,
-    and that the role would read from the cluster. `reads_service` is whether it would read the service behind
-    postgres_backup_host. `kustomization` is the text of a kustomization in the folder that the role did not write,
-    `kustomization_path` its path; both are empty if there is none.
+    `variables` holds the role's variables by their full names; `unset` is the value of those that nobody has set.
+    `reads_service` is whether the role would read the service behind postgres_backup_host. `kustomization` is the text
+    of a kustomization in the folder that the role did not write, `kustomization_path` its path; both are empty if
+    there is none.
     """
     messages = [
         *_folder_messages(variables, kustomization_path, kustomization),
-        *_server_messages(variables, unset),
+        *_unset_messages(variables, unset),
         *_policy_messages(variables, reads_service=reads_service),
     ]
     if not messages:
@@ -66,14 +66,17 @@ def _has_manifests(text: str) -> bool:
     return all(name in names for name in MANIFESTS)
 
 
-def _server_messages(variables: Variables, unset: Sequence[str]) -> Iterator[str]:
+def _unset_messages(variables: Variables, unset: str) -> Iterator[str]:
     if not str(variables["postgres_backup_image"]):
         yield (
             "postgres_backup_image: expected the image of the server, or another with pg_dumpall of its major version "
             "or a newer one; found an empty string."
         )
-    for name in unset:
-        yield f"{name}: expected a value, since another one may be found in the cluster; it is not set."
+    if variables["postgres_backup_storage_class"] == unset and not variables["postgres_backup_nfs"]:
+        yield (
+            "postgres_backup_storage_class: expected a storage class of the cluster, or an empty string to bind to an "
+            "existing volume; it is not set."
+        )
 
 
 def _policy_messages(variables: Variables, *, reads_service: bool) -> Iterator[str]:

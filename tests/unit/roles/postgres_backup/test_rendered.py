@@ -13,7 +13,7 @@ import yaml
 
 from .rendering import evaluate, objects
 
-IMAGE = {"postgres_backup_image": "registry.example/postgresql:18"}
+VARIABLES = {"postgres_backup_image": "registry.example/postgresql:18", "postgres_backup_storage_class": "nfs-client"}
 MANIFESTS = Path("applications/postgres")
 PRUNE, SUBSTITUTE = "kustomize.toolkit.fluxcd.io/prune", "kustomize.toolkit.fluxcd.io/substitute"
 SYNC = "argocd.argoproj.io/sync-options"
@@ -50,7 +50,7 @@ def api_server(tmp_path: Path) -> Any:
 
 
 def test_same_bytes_twice_without_a_cluster(site: Any, api_server: dict[str, str], tmp_path: Path) -> None:
-    variables = IMAGE | {
+    variables = VARIABLES | {
         "postgres_backup_state": "rendered",
         "postgres_backup_applied_by": "flux",
         "postgres_backup_drill_schedule": "@weekly",
@@ -83,13 +83,13 @@ def test_one_failure_names_each_variable_that_is_missing(site: Any, api_server: 
     done = site(env=api_server, postgres_backup_state="rendered", postgres_backup_server_network_policy=True)
     assert done.returncode != 0
     message = done.stdout + done.stderr
-    for name in ("applied_by", "image", "server_pods"):
+    for name in ("applied_by", "image", "server_pods", "storage_class"):
         assert f"postgres_backup_{name}: expected " in message
     assert not (tmp_path / MANIFESTS).exists()
 
 
 def test_somebody_elses_kustomization_stays(site: Any, api_server: dict[str, str], tmp_path: Path) -> None:
-    variables = IMAGE | {"postgres_backup_state": "rendered", "postgres_backup_applied_by": "kubectl"}
+    variables = VARIABLES | {"postgres_backup_state": "rendered", "postgres_backup_applied_by": "kubectl"}
     (tmp_path / MANIFESTS).mkdir(parents=True)
     own = tmp_path / MANIFESTS / "kustomization.yml"
     own.write_text("resources: [server.yaml]\n")
@@ -127,7 +127,7 @@ def test_volume_is_not_pruned(applied_by: str) -> None:
 
 
 def test_flux_does_not_replace_text() -> None:
-    made = objects(postgres_backup_applied_by="flux", postgres_backup_drill_schedule="@weekly", **IMAGE)
+    made = objects(postgres_backup_applied_by="flux", postgres_backup_drill_schedule="@weekly", **VARIABLES)
     texts = [each for each in made if each["kind"] in {"ConfigMap", "CronJob"}]
     assert len(texts) == 5
     assert all(annotations(each)[SUBSTITUTE] == "disabled" for each in texts)

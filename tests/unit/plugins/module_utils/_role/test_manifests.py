@@ -11,6 +11,7 @@ import pytest
 from plugins.module_utils._role.manifests import missing_for_manifests
 
 REASON = "postgres_backup_state: rendered reads nothing from a cluster, so it needs these variables:"
+UNSET = "(not set)"
 PODS = {"labels": {"app": "db"}, "port": 5432}
 
 
@@ -22,9 +23,15 @@ def variables(**values: Any) -> dict[str, Any]:
         "network_policy": False,
         "server_network_policy": False,
         "server_pods": {},
+        "storage_class": "standard",
+        "nfs": {},
         **values,
     }
     return {f"postgres_backup_{name}": value for name, value in names.items()}
+
+
+def missing(variables: dict[str, Any], **surroundings: Any) -> list[str]:
+    return missing_for_manifests(variables, unset=UNSET, **surroundings)
 
 
 def named(messages: list[str]) -> list[str]:
@@ -32,19 +39,19 @@ def named(messages: list[str]) -> list[str]:
 
 
 def test_nothing_is_missing() -> None:
-    assert missing_for_manifests(variables()) == []
+    assert missing(variables()) == []
 
 
 def test_one_failure_lists_everything() -> None:
-    nothing = variables(manifest_dir="", applied_by="", image="", network_policy=True, server_network_policy=True)
-    messages = missing_for_manifests(nothing, unset=["postgres_backup_host", "postgres_backup_secret_name"])
+    nothing = variables(manifest_dir="", applied_by="", image="", storage_class=UNSET, network_policy=True)
+    messages = missing(nothing)
     assert messages[0] == REASON
-    assert named(messages) == ["manifest_dir", "applied_by", "image", "host", "secret_name", "server_pods"]
+    assert named(messages) == ["manifest_dir", "applied_by", "image", "storage_class", "server_pods"]
 
 
 @pytest.mark.parametrize("name", ["manifest_dir", "applied_by", "image"])
 def test_each_variable_is_asked_for(name: str) -> None:
-    assert named(missing_for_manifests(variables(**{name: ""}))) == [name]
+    assert named(missing(variables(**{name: ""}))) == [name]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +70,7 @@ def test_each_variable_is_asked_for(name: str) -> None:
 def test_policies_need_the_pods_of_the_server(
     policies: dict[str, Any], reads_service: bool, pods: dict[str, Any], is_missing: bool
 ) -> None:
-    messages = missing_for_manifests(variables(**policies, server_pods=pods), reads_service=reads_service)
+    messages = missing(variables(**policies, server_pods=pods), reads_service=reads_service)
     assert named(messages) == (["server_pods"] if is_missing else [])
 
 
@@ -81,6 +88,10 @@ def test_policies_need_the_pods_of_the_server(
 )
 def test_somebody_elses_kustomization_must_list_the_manifests(text: str, is_missing: bool) -> None:
     path = "/srv/manifests/kustomization.yaml"
-    messages = missing_for_manifests(variables(), kustomization_path=path, kustomization=text)
+    messages = missing(variables(), kustomization_path=path, kustomization=text)
     assert named(messages) == (["manifest_dir"] if is_missing else [])
     assert all(path in message for message in messages[1:])
+
+
+def test_share_needs_no_storage_class() -> None:
+    assert missing(variables(storage_class=UNSET, nfs={"server": "nas", "path": "/backups"})) == []
