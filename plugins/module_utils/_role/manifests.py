@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What the role must be told where it writes manifests without reading the cluster."""
+"""The variables that the role needs to write manifests without reading the cluster."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def missing_for_manifests(
     kustomization_path: str = "",
     kustomization: str = "",
 ) -> list[str]:
-    """A message for each variable that manifests need, after a first line that says why; empty if there is none.
+    """A message for each variable that is missing, after a first line with the reason; empty if none is missing.
 
     `variables` holds the role's variables by their full names; `unset` is the value of those that nobody has set.
     `reads_service` is whether the role would read the service behind postgres_backup_host. `kustomization` is the text

@@ -60,7 +60,7 @@ def test_each_variable_is_asked_for(name: str) -> None:
         ({"network_policy": True}, True, {}, True),
         ({"network_policy": "true"}, True, {"labels": {"app": "db"}}, True),
         ({"network_policy": True}, True, PODS, False),
-        # A policy for a host that is no service, or that is not read, allows any address.
+        # If the service is not read, the policy allows any address.
         ({"network_policy": True}, False, {}, False),
         ({"server_network_policy": True}, False, {}, True),
         ({"server_network_policy": True}, False, {"port": 5432}, True),
