@@ -111,7 +111,8 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         "--dry-run=client -o yaml | kubectl apply -n data -f -": RUN,
         "kubectl auth can-i create jobs -n data --as=alice": RUN,
         "kubectl create job --from=cronjob/postgres-backup network-test -n data --dry-run=client -o yaml | sed "
-        "-e '/^  ownerReferences:$/,/^    uid: /d' -e '/^    app.kubernetes.io.instance: /d' -e 's|component: backup$|component: drill|' "
+        "-e '/^  ownerReferences:$/,/^    uid: /d' -e '/^    app.kubernetes.io.instance: /d' "
+        "-e 's|component: backup$|component: drill|' "
         "-e 's|^\\( *- \\)/opt/postgres-backup/backup.sh$|\\1-c|' "
         "-e 's|^\\( *- \\)run$|\\1pg_isready -h \"$POSTGRES_BACKUP_HOST\" -U postgres -t 5 \\|\\| true|' "
         "| kubectl create -f -": RUN,

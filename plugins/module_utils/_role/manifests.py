@@ -4,13 +4,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import yaml
-
-from .checks import is_list, is_true
-from .variables import Variables
+from .checks import Variables, is_true
 
 MANIFESTS = ("backup-pvc.yaml", "backup-cronjob.yaml")
 
@@ -56,14 +54,13 @@ def _folder_messages(variables: Variables, path: str, text: str) -> Iterator[str
 
 
 def _has_manifests(text: str) -> bool:
-    """Whether the kustomization lists both files of this role."""
-    try:
-        kustomization = yaml.safe_load(text)
-    except yaml.YAMLError:
-        return False
-    resources = kustomization.get("resources") if isinstance(kustomization, Mapping) else None
-    names = [str(name).removeprefix("./") for name in resources] if is_list(resources) else []
-    return all(name in names for name in MANIFESTS)
+    """Whether the kustomization names both files of this role, other than in a comment.
+
+    Not parsed, since a module utility has no YAML library; kubectl reports what is not a list of resources.
+    """
+    lines = [line.partition("#")[0] for line in text.splitlines()]
+    words = re.split(r"""[\s,'"\[\]]+""", "\n".join(lines))
+    return all(name in words or f"./{name}" in words for name in MANIFESTS)
 
 
 def _unset_messages(variables: Variables, unset: str) -> Iterator[str]:

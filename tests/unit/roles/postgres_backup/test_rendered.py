@@ -104,14 +104,29 @@ def test_somebody_elses_kustomization_stays(site: Any, api_server: dict[str, str
     assert own.read_text() == "resources: [server.yaml, backup-pvc.yaml, backup-cronjob.yaml]\n"
 
 
-def annotations(made: dict[str, Any]) -> dict[str, str]:
+@pytest.mark.parametrize(
+    ("text", "is_ours"),
+    [("# Written by the Ansible role homelab.postgres_backup.postgres_backup.\n", True), ("", False)],
+)
+def test_kustomization_is_deleted_with_the_other_files_if_the_role_wrote_it(
+    tmp_path: Path, text: str, is_ours: bool
+) -> None:
+    path = tmp_path / "kustomization.yaml"
+    paths = evaluate("{{ __postgres_backup_file_paths }}", postgres_backup_manifest_dir=str(tmp_path))
+    assert str(path) not in paths
+    path.write_text(text)
+    paths = evaluate("{{ __postgres_backup_file_paths }}", postgres_backup_manifest_dir=str(tmp_path))
+    assert (str(path) in paths) == is_ours
+
+
+def annotations_of(made: dict[str, Any]) -> dict[str, str]:
     return made["metadata"].get("annotations") or {}
 
 
 @pytest.mark.parametrize("applied_by", ["", "kubectl"])
 def test_kubectl_needs_no_annotations(applied_by: str) -> None:
     made = objects(postgres_backup_applied_by=applied_by, postgres_backup_drill_schedule="@weekly")
-    assert all(annotations(each) == {} for each in made)
+    assert all(annotations_of(each) == {} for each in made)
     assert [each["spec"]["suspend"] for each in made if each["kind"] == "CronJob"] == [False, False]
 
 
@@ -120,18 +135,18 @@ def test_volume_is_not_pruned(applied_by: str) -> None:
     expected = {"argocd": {SYNC: "Prune=false,Delete=false"}, "flux": {PRUNE: "disabled"}}[applied_by]
     share = {"server": "nas", "path": "/backups"}
     made = objects(postgres_backup_applied_by=applied_by, postgres_backup_nfs=share)
-    assert {each["kind"]: annotations(each) for each in made if each["kind"] in VOLUMES} == dict.fromkeys(
+    assert {each["kind"]: annotations_of(each) for each in made if each["kind"] in VOLUMES} == dict.fromkeys(
         VOLUMES, expected
     )
-    assert not any(expected.keys() & annotations(each).keys() for each in made if each["kind"] not in VOLUMES)
+    assert not any(expected.keys() & annotations_of(each).keys() for each in made if each["kind"] not in VOLUMES)
 
 
 def test_flux_does_not_replace_text() -> None:
     made = objects(postgres_backup_applied_by="flux", postgres_backup_drill_schedule="@weekly", **VARIABLES)
     texts = [each for each in made if each["kind"] in {"ConfigMap", "CronJob"}]
     assert len(texts) == 5
-    assert all(annotations(each)[SUBSTITUTE] == "disabled" for each in texts)
-    assert annotations(made[-1])["postgres-backup.homelab/image"] == "chosen"
+    assert all(annotations_of(each)[SUBSTITUTE] == "disabled" for each in texts)
+    assert annotations_of(made[-1])["postgres-backup.homelab/image"] == "chosen"
 
 
 @pytest.mark.parametrize("applied_by", ["argocd", "flux"])

@@ -81,9 +81,9 @@ def test_policies_need_the_pods_of_the_server(
         ("resources: [backup-pvc.yaml]", True),
         ("resources: [./backup-pvc.yaml, other.yaml, backup-cronjob.yaml]", False),
         ("", True),
-        ("- a list", True),
-        ("resources: {a: [", True),
-        ("resources: backup-pvc.yaml backup-cronjob.yaml", True),
+        ('resources:\n- "backup-pvc.yaml"\n- ./backup-cronjob.yaml # all but the claim', False),
+        ("resources:\n- backup-pvc.yaml\n# - backup-cronjob.yaml", True),
+        ("resources: [my-backup-pvc.yaml, backup-cronjob.yaml]", True),
     ],
 )
 def test_somebody_elses_kustomization_must_list_the_manifests(text: str, is_missing: bool) -> None:
