@@ -59,9 +59,11 @@ def _secret_messages(secret: Object, variables: Object, found: Object) -> Iterat
     key = variables["postgres_backup_secret_key"]
     if not secret["found"]:
         is_of_found = found.get("secret_name") == variables["postgres_backup_secret_name"] and found.get("advice")
-        advice = f"{found['advice']} Or create it" if is_of_found else "Create it"
+        password, advice = "the server's password", "Create it"
+        if is_of_found:
+            password, advice = f"the password of {found['id']}", f"{found['advice']} Or create it"
         yield (
-            f"postgres_backup_secret_name: expected the Secret {path} with the server's password, found none. "
+            f"postgres_backup_secret_name: expected the Secret {path} with {password}, found none. "
             f"{advice}, or set postgres_backup_secret_name."
         )
     elif key not in secret["keys"]:
