@@ -47,6 +47,7 @@ def variables(**values: Any) -> dict[str, Any]:
         "postgres_backup_host": "postgres-postgresql.data.svc.cluster.local",
         "postgres_backup_claim_name": "postgres-backup",
         "postgres_backup_fs_group": 1001,
+        "postgres_backup_storage_class": "nfs-client",
     }
     return {**yaml.safe_load(DEFAULTS.read_text()), **texts, **values}
 
