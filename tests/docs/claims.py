@@ -31,6 +31,7 @@ DISASTER = Claim(test="tests/cluster/playbooks/test_disaster.py::test_from_a_fil
 TABLES = Claim(test="tests/cluster/modules/test_restore_table.py::test_playbook_puts_lost_rows_back")
 BACKUP_USER = Claim(test="tests/cluster/playbooks/test_backup_user.py::test_created_used_kept_and_rotated")
 UPGRADE = Claim(test="tests/cluster/playbooks/test_upgrade_rehearsal.py::test_ready_and_not_ready")
+RENDERED = Claim(test="tests/cluster/role/test_rendered.py::test_site_applies_what_is_rendered")
 BENCH = Claim(reason="takes minutes, and a quiet machine; that the benchmark is there is checked")
 
 PLAY = "ansible-playbook homelab.postgres_backup."
@@ -77,6 +78,11 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         f"dev/bench {name}": BENCH
         for name in ("backup", "databases", "verify", "fetch", "modules", "role", "drill", "large")
     },
+    "docs/gitops.md": {
+        f"{PLAY}site -e postgres_backup_state=rendered -e postgres_backup_applied_by=argocd "
+        "-e postgres_backup_image=registry.example/postgresql:18 -e postgres_backup_storage_class=nfs-client": RENDERED,
+        "kubectl apply -k applications/postgres --dry-run=server --validate=strict": RENDERED,
+    },
     "docs/managed-servers.md": {
         "psql --set=ON_ERROR_STOP=1 --set=backup_user=postgres_backup --dbname=shop --file=backup-user.sql": Claim(
             test="tests/script/run/test_inspection.py::test_the_sql_for_an_administrator"
@@ -105,7 +111,8 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         "--dry-run=client -o yaml | kubectl apply -n data -f -": RUN,
         "kubectl auth can-i create jobs -n data --as=alice": RUN,
         "kubectl create job --from=cronjob/postgres-backup network-test -n data --dry-run=client -o yaml | sed "
-        "-e '/^  ownerReferences:$/,/^    uid: /d' -e 's|component: backup$|component: drill|' "
+        "-e '/^  ownerReferences:$/,/^    uid: /d' -e '/^    app.kubernetes.io.instance: /d' "
+        "-e 's|component: backup$|component: drill|' "
         "-e 's|^\\( *- \\)/opt/postgres-backup/backup.sh$|\\1-c|' "
         "-e 's|^\\( *- \\)run$|\\1pg_isready -h \"$POSTGRES_BACKUP_HOST\" -U postgres -t 5 \\|\\| true|' "
         "| kubectl create -f -": RUN,

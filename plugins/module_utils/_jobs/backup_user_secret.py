@@ -17,6 +17,7 @@ from typing import Any
 
 from ..errors import BackupUserError
 from .job_templates import Object
+from .tracking_labels import without_tracking
 
 # Marks a Secret that this collection made, and whose password it may therefore replace; the value is the role's name.
 OURS = "postgres-backup.homelab/backup-user"
@@ -99,7 +100,12 @@ def password_change(
 
 
 def new_secret(key: SecretKey, role: str, labels: Mapping[str, str]) -> Object:
-    metadata = {"name": key.name, "namespace": key.namespace, "labels": dict(labels), "annotations": {OURS: role}}
+    metadata = {
+        "name": key.name,
+        "namespace": key.namespace,
+        "labels": without_tracking(labels),
+        "annotations": {OURS: role},
+    }
     return {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata, "data": {}}
 
 

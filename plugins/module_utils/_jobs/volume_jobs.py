@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .job_templates import PREFIX, BackupMount, Object, backup_mount, variables
+from .tracking_labels import without_tracking
 
 COMPONENT = "app.kubernetes.io/component"
 READER, DRILL, RESTORE = "reader", "drill", "restore"
@@ -120,7 +121,11 @@ def volume_job(cronjob: Mapping[str, Any], name: str, script: Mapping[str, str],
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": name, "namespace": cronjob["metadata"]["namespace"], "labels": labels},
+        "metadata": {
+            "name": name,
+            "namespace": cronjob["metadata"]["namespace"],
+            "labels": without_tracking(labels),
+        },
         "spec": {
             "backoffLimit": 0,
             "activeDeadlineSeconds": work.deadline_seconds,

@@ -15,6 +15,8 @@ _API_DEFAULTS = frozenset(
         "jobTemplate.spec.template.spec.dnsPolicy",
         "jobTemplate.spec.template.spec.schedulerName",
         "jobTemplate.spec.template.spec.serviceAccount",
+        # The role leaves it out where somebody else may set it.
+        "suspend",
     ]
 )
 

@@ -213,6 +213,17 @@ def _is_nfs(value: object) -> bool:
     )
 
 
+def _are_server_pods(value: object) -> bool:
+    if not isinstance(value, Mapping):
+        return False
+    labels, port = value.get("labels", {}), value.get("port", 1)
+    return (
+        isinstance(labels, Mapping)
+        and all(isinstance(text, str) for text in labels.values())
+        and number(1, 65535)(port, {}) is None
+    )
+
+
 def _has_image_or_service(value: object, variables: Variables) -> str | None:
     host, namespace = str(variables["postgres_backup_host"]), str(variables["postgres_backup_namespace"])
     if str(value) or service_behind(host, namespace) is not None:
@@ -380,6 +391,15 @@ def _rules() -> tuple[Rule, ...]:
             strings(f"a mapping of labels to quoted strings, without {' and '.join(RESERVED_LABELS)}", RESERVED_LABELS),
         ),
         ("pod_annotations", strings("a mapping of annotations to quoted strings")),
+        # Network
+        (
+            "server_pods",
+            holds(
+                _are_server_pods,
+                "a mapping with labels (quoted strings) and port of the server's pods, "
+                "such as {labels: {app: postgres}, port: 5432}",
+            ),
+        ),
     ]
     return tuple(Rule(f"postgres_backup_{name}", check) for name, check in checks)
 

@@ -14,7 +14,7 @@ from .rendering import OPTIONS, ROLE, evaluate
 
 DEFAULTS: dict[str, Any] = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
 # As the role's summary finds them.
-(_UNKNOWN,) = re.findall(r"set unknown = (.*) -%}", (ROLE / "templates" / "notes.txt.j2").read_text())
+(_UNKNOWN,) = re.findall(r"set unknown = (.*) -%}", (ROLE / "templates" / "unknown-variables.txt.j2").read_text())
 UNKNOWN = "{{ " + _UNKNOWN + " }}"
 PYTHON_TYPES = {"str": str, "int": int, "bool": bool, "list": list, "dict": dict}
 

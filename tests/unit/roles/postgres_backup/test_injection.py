@@ -222,6 +222,7 @@ def test_hostile_values_are_mostly_refused() -> None:
         "postgres_backup_tolerations",
         "postgres_backup_manifest_dir",
         "postgres_backup_runbook_dir",
+        "postgres_backup_server_pods",  # labels
     }
 
 

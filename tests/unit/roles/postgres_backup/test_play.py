@@ -4,47 +4,7 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
-
-import pytest
-
-CHECKOUT = Path(__file__).resolve().parents[4]
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Any:
-    collections = tmp_path / "collections" / "ansible_collections" / "homelab"
-    collections.mkdir(parents=True)
-    (collections / "postgres_backup").symlink_to(CHECKOUT)
-    there = os.environ.get("ANSIBLE_COLLECTIONS_PATH", "")
-
-    def run(*arguments: str, **variables: Any) -> subprocess.CompletedProcess[str]:
-        environment = os.environ | {
-            "ANSIBLE_COLLECTIONS_PATH": f"{tmp_path / 'collections'}:{there}".rstrip(":"),
-            "ANSIBLE_NOCOLOR": "1",
-            "KUBECONFIG": str(tmp_path / "no-cluster"),
-        }
-        return subprocess.run(
-            [
-                Path(sys.executable).with_name("ansible-playbook"),
-                "homelab.postgres_backup.site",
-                "-e",
-                json.dumps(variables),
-                *arguments,
-            ],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    return run
 
 
 def test_play_names_each_wrong_variable_and_stops(site: Any) -> None:

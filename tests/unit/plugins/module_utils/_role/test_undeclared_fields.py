@@ -47,3 +47,7 @@ def test_a_cronjob_that_is_as_declared_has_none() -> None:
 def test_a_key_of_a_declared_mapping_counts() -> None:
     declared = {"metadata": {"labels": {"a": "1"}}}
     assert undeclared_fields({"metadata": {"labels": {"a": "2", "b": "1"}}}, declared) == ["metadata.labels.b"]
+
+
+def test_schedule_that_somebody_may_suspend_is_not_replaced() -> None:
+    assert undeclared_fields({"schedule": "@daily", "suspend": True}, {"schedule": "@daily"}) == []
