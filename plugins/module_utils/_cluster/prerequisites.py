@@ -46,9 +46,9 @@ def read_server(connection: Connection, server: Server) -> Object:
 def find_server(connection: Connection, service: ServiceName, port: int) -> PostgresServer:
     """The server behind a port of the service.
 
-    The endpoint of a service without a selector may be another service of its namespace, as in Crunchy's operator; this
-    one's server is then the result. Raises ForbiddenError where this user may not read the service or its pods, or for a
-    service without a selector its EndpointSlices.
+    The endpoint of a service without a selector may be another service of its namespace, as in Crunchy's operator; the
+    result is then that one's server. Raises ForbiddenError where this user may not read the service or its pods, or for
+    a service without a selector its EndpointSlices.
     """
     try:
         manifest = connection.service(service.namespace, service.name)

@@ -49,8 +49,8 @@ _OPERATORS = (
         "postgres-operator.crunchydata.com/role", "pgbouncer", "postgres-operator.crunchydata.com/cluster", "-primary"
     ),
 )
-# StackGres (1.18, PatroniConfigMap.java, PatroniServices.java): its service has a port for the PgBouncer in each pod, by
-# this name, and one for PostgreSQL itself. Envoy may be in front of both.
+# StackGres (1.18, PatroniConfigMap.java, PatroniServices.java): its service has a port for the PgBouncer in each pod,
+# by this name, and one for PostgreSQL itself. Envoy may be in front of both.
 _STACKGRES_POOLED = "pgport"
 _STACKGRES_DIRECT_PORT = 5433
 _PRODUCTS = {

@@ -40,7 +40,8 @@ class PostgresServer:
 
     `problem` names what is missing: `service`, `port`, `selector`, `pod` or `container`; `labels` when the service
     would select the backup's pods too; `pooler` when a connection pooler serves the port, and then `direct_service` or
-    `direct_port` is the service, or the port of this service, of PostgreSQL itself, if it is known. `found` describes what exists instead. `port` is the container's.
+    `direct_port` is the service, or the port of this service, of PostgreSQL itself, if it is known. `found` describes
+    what exists instead. `port` is the container's.
 
     `selector` has the labels by which the server's pods can be selected. A service without a selector has the pods that
     its EndpointSlices name (`is_by_endpoints`); then these are the labels that the service and all those pods have.
