@@ -98,11 +98,10 @@ def _server_messages(server: Object, service: str, variables: Object) -> Iterato
             "Start the server, or set postgres_backup_host."
         )
     elif problem == "pooler":
-        namespace, direct = service.partition("/")[0], server.get("direct_service")
         yield (
             f"postgres_backup_host: expected PostgreSQL itself behind the service {service}, found {found}: it refuses "
-            "settings that pg_dump and restores need, or gives them to the next client. Set postgres_backup_host to "
-            f"{f'{direct}.{namespace}.svc.cluster.local' if direct else 'the service of the server'}."
+            "settings that pg_dump and restores need, or gives them to the next client. "
+            f"Set {_server_itself(server, service.partition('/')[0])}."
         )
     elif problem == "container" and needs_image:
         yield (
@@ -120,6 +119,15 @@ def _server_messages(server: Object, service: str, variables: Object) -> Iterato
             "postgres_backup_image: the server's image is unknown, because this user may not read the service "
             f"{service} and its pods or EndpointSlices. Set postgres_backup_image to the server's image."
         )
+
+
+def _server_itself(server: Object, namespace: str) -> str:
+    """What to set instead of a pooler."""
+    if server.get("direct_port"):
+        return f"postgres_backup_port to {server['direct_port']}, the port of the server"
+    if server.get("direct_service"):
+        return f"postgres_backup_host to {server['direct_service']}.{namespace}.svc.cluster.local"
+    return "postgres_backup_host to the service of the server"
 
 
 def _ca_messages(ca: Object, variables: Object) -> Iterator[str]:
