@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .checks import Variables, is_true
+from .variables import AUTO
 
 MANIFESTS = ("backup-pvc.yaml", "backup-cronjob.yaml")
 
@@ -31,6 +32,7 @@ def missing_for_manifests(
     messages = [
         *_folder_messages(variables, kustomization_path, kustomization),
         *_unset_messages(variables, unset),
+        *_node_messages(variables),
         *_policy_messages(variables, reads_service=reads_service),
     ]
     if not messages:
@@ -74,6 +76,12 @@ def _unset_messages(variables: Variables, unset: str) -> Iterator[str]:
             "postgres_backup_storage_class: expected a storage class of the cluster, or an empty string to bind to an "
             "existing volume; it is not set."
         )
+
+
+def _node_messages(variables: Variables) -> Iterator[str]:
+    for name in ("node_selector", "tolerations"):
+        if variables[f"postgres_backup_{name}"] == AUTO:
+            yield f"postgres_backup_{name}: expected a value, since the server's pod is not read; found {AUTO}."
 
 
 def _policy_messages(variables: Variables, *, reads_service: bool) -> Iterator[str]:

@@ -10,9 +10,11 @@ from typing import Any
 from .._jobs.postgres_server import ServiceName, service_behind
 from .checks import is_true
 from .dump_selection import unsupported_messages
-from .variables import DEFAULT_CA_KEY, DEFAULT_CERTIFICATE_KEYS
+from .variables import AUTO, DEFAULT_CA_KEY, DEFAULT_CERTIFICATE_KEYS
 
 SERVER_POLICY_SUFFIX = "-server"
+# The problems of a server (PostgresServer) that do not stop the role if the image is set.
+_WITHOUT_A_POD = frozenset({"selector", "container"})
 
 Object = Mapping[str, Any]
 
@@ -119,6 +121,14 @@ def _server_messages(server: Object, service: str, variables: Object) -> Iterato
             "postgres_backup_image: the server's image is unknown, because this user may not read the service "
             f"{service} and its pods or EndpointSlices. Set postgres_backup_image to the server's image."
         )
+    # Without its pod, `auto` would remove what an earlier run has set.
+    if server.get("unreadable") or problem in _WITHOUT_A_POD:
+        for name in ("postgres_backup_node_selector", "postgres_backup_tolerations"):
+            if variables[name] == AUTO:
+                yield (
+                    f"{name}: expected a pod of the server that this user may read, since it is {AUTO}, found none "
+                    f"behind the service {service}. Set {name} to a value."
+                )
 
 
 def _server_itself(server: Object, namespace: str) -> str:
