@@ -53,7 +53,7 @@ _AWAY = re.compile(
 )
 # A node whose `mount` does not know NFS (util-linux, "helper program"; older versions, BusyBox and the kernel).
 _NO_NFS_CLIENT = re.compile(
-    r"need a /sbin/mount\.|helper program|mount\.nfs4?: (command )?not found|unknown filesystem type 'nfs4?'"
+    r"need a /sbin/mount\.|helper program|unknown filesystem type 'nfs4?'"
     r'|exec: "mount\.nfs4?": executable file not found',
     re.IGNORECASE,
 )

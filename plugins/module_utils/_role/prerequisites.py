@@ -61,9 +61,11 @@ def _secret_messages(secret: Object, variables: Object, found: Object) -> Iterat
     key = variables["postgres_backup_secret_key"]
     if not secret["found"]:
         is_of_found = found.get("secret_name") == variables["postgres_backup_secret_name"] and found.get("advice")
-        advice = f"{found['advice']} Or create it" if is_of_found else "Create it"
+        password, advice = "the server's password", "Create it"
+        if is_of_found:
+            password, advice = f"the password of {found['id']}", f"{found['advice']} Or create it"
         yield (
-            f"postgres_backup_secret_name: expected the Secret {path} with the server's password, found none. "
+            f"postgres_backup_secret_name: expected the Secret {path} with {password}, found none. "
             f"{advice}, or set postgres_backup_secret_name."
         )
     elif key not in secret["keys"]:
@@ -98,11 +100,10 @@ def _server_messages(server: Object, service: str, variables: Object) -> Iterato
             "Start the server, or set postgres_backup_host."
         )
     elif problem == "pooler":
-        namespace, direct = service.partition("/")[0], server.get("direct_service")
         yield (
             f"postgres_backup_host: expected PostgreSQL itself behind the service {service}, found {found}: it refuses "
-            "settings that pg_dump and restores need, or gives them to the next client. Set postgres_backup_host to "
-            f"{f'{direct}.{namespace}.svc.cluster.local' if direct else 'the service of the server'}."
+            "settings that pg_dump and restores need, or gives them to the next client. "
+            f"Set {_server_itself(server, service.partition('/')[0])}."
         )
     elif problem == "container" and needs_image:
         yield (
@@ -128,6 +129,15 @@ def _server_messages(server: Object, service: str, variables: Object) -> Iterato
                     f"{name}: expected a pod of the server that this user may read, since it is {AUTO}, found none "
                     f"behind the service {service}. Set {name} to a value."
                 )
+
+
+def _server_itself(server: Object, namespace: str) -> str:
+    """What to set instead of a pooler."""
+    if server.get("direct_port"):
+        return f"postgres_backup_port to {server['direct_port']}, the port of the server"
+    if server.get("direct_service"):
+        return f"postgres_backup_host to {server['direct_service']}.{namespace}.svc.cluster.local"
+    return "postgres_backup_host to the service of the server"
 
 
 def _ca_messages(ca: Object, variables: Object) -> Iterator[str]:

@@ -57,6 +57,8 @@ _KEEP_RULES = ("last", "daily", "weekly", "monthly", "yearly")
 _NAME = re.compile(rf"(?=.{{1,{_NAME_LIMIT}}}\Z)(?!.*{DRILL_SUFFIX}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _TIME_ZONE = re.compile(r"(?!(?i:local)\Z)[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
 _IPV6 = r"[0-9A-Fa-f]*:[0-9A-Fa-f:.]+"
+# The name of a server, alone or after its kind.
+_SERVER = re.compile(r"(?=.{1,253}\Z)([A-Za-z]+/)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 _HOST = re.compile(rf"(?=.{{1,253}}\Z)([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9.])?|{_IPV6}|\[{_IPV6}\])")
 _FILE_MODE = re.compile(r"0[67][0-7][0-7]")
 _IMAGE = re.compile(r"[^ \t\r\n]*")
@@ -278,6 +280,7 @@ def _rules() -> tuple[Rule, ...]:
         ("failed_jobs_history", number(0, 1000)),
         ("job_ttl", duration(1, INT32_MAX, "a duration, such as 1d")),
         # Server
+        ("server", matches(_SERVER, "auto, none, or the name of a server, such as shop or CloudNativePG/shop")),
         ("host", matches(_HOST, "a host name or an address")),
         ("port", number(1, 65535)),
         ("user", matches(ONE_LINE, "the name of a PostgreSQL role, in one line")),

@@ -122,7 +122,7 @@ CONVENTIONS = (
         run_as_user=999,
         scope="PATRONI_SCOPE",
     ),
-    # With a user other than postgres, that user is no superuser, and postgres has a password too.
+    # With a user other than postgres, that user is not a superuser, and postgres has a password too.
     Convention(
         kind="Bitnami",
         read_from="chart 18.1: templates/primary/statefulset.yaml; image: libpostgresql.sh",

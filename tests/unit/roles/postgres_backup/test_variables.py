@@ -69,6 +69,7 @@ REFUSED: list[tuple[str, Any]] = [
         for name in ["backoff_limit", "successful_jobs_history", "failed_jobs_history"]
         for number in [-1, "-1", 100000, True]
     ],
+    *[("postgres_backup_server", name) for name in ["", "A", "a b", "a/", "/a", "a/b/c", "$(id)/a", "a\n"]],
     *[
         ("postgres_backup_host", host)
         for host in ["", "a b", "/var/run/postgresql", "host:", "a\n", "-a", "a;b", "h" * 254]

@@ -153,17 +153,29 @@ def test_endpoints_are_sorted_and_each_pod_is_there_once() -> None:
 
 
 class Api:
-    """In place of the API server: a service without a selector, its EndpointSlices and the namespace's pods."""
+    """In place of the API server: a service without a selector, its EndpointSlices and the namespace's pods.
+
+    The service `behind` has the endpoint demo-0.
+    """
 
     def __init__(self, slices: list[dict[str, Any]] | Exception) -> None:
         self.slices = slices
         self.requests: list[str] = []
+        self.listed: list[dict[str, Any]] | Exception = []
+
+    def services(self, namespace: str) -> Any:
+        self.requests.append(f"services in {namespace}")
+        if isinstance(self.listed, Exception):
+            raise self.listed
+        return self.listed
 
     def service(self, *_: str) -> Any:
         return service()
 
     def endpoint_slices(self, namespace: str, name: str) -> Any:
         self.requests.append(f"slices of {namespace}/{name}")
+        if name == "behind":
+            return [endpoint_slice(endpoint("demo-0"))]
         if isinstance(self.slices, Exception):
             raise self.slices
         return self.slices
@@ -179,10 +191,23 @@ def test_endpoint_slices_are_read_and_pods_only_where_they_are_named() -> None:
     assert api.requests == ["slices of data/demo", "pods in data"]
     api = Api([endpoint_slice(endpoint(None))])
     assert find_server(cast(Connection, api), ServiceName("data", "demo"), 5432).problem == "selector"
-    assert api.requests == ["slices of data/demo"]
+    assert api.requests == ["slices of data/demo", "services in data"]
 
 
 def test_endpoint_slices_that_this_user_may_not_read() -> None:
     error = ForbiddenError("this user may not use the EndpointSlices")
     answer = read_server(cast(Connection, Api(error)), Server(ServiceName("data", "demo"), 5432))
     assert answer == {"unreadable": True, "error": str(error)}
+
+
+def test_an_endpoint_that_is_another_service() -> None:
+    """Crunchy's operator: the endpoint of NAME-primary is the cluster IP of NAME-ha."""
+    api = Api([endpoint_slice(endpoint(None, "10.96.0.7"))])
+    api.listed = [
+        {"metadata": {"name": name}, "spec": {"clusterIPs": [address]}}
+        for name, address in [("demo", "10.96.0.7"), ("other", "10.96.0.8"), ("behind", "10.96.0.7")]
+    ]
+    assert find_server(cast(Connection, api), ServiceName("data", "demo"), 5432).pod == "demo-0"
+    assert "slices of data/behind" in api.requests
+    api.listed = ForbiddenError("no list")
+    assert find_server(cast(Connection, api), ServiceName("data", "demo"), 5432).problem == "selector"

@@ -233,12 +233,15 @@ def test_the_policy_of_the_server_selects_only_the_servers_pods() -> None:
 
 @pytest.mark.parametrize(
     ("direct", "advice"),
-    [("shop-rw", "to shop-rw.servers.svc.cluster.local."), (None, "to the service of the server.")],
+    [
+        ({"direct_service": "shop-rw"}, "host to shop-rw.servers.svc.cluster.local."),
+        ({"direct_port": 5433}, "port to 5433, the port of the server."),
+        ({}, "host to the service of the server."),
+    ],
 )
-def test_a_pooler_is_refused_with_the_service_to_use(direct: str | None, advice: str) -> None:
-    server = {"problem": "pooler", "found": "x", **({"direct_service": direct} if direct else {})}
-    (message,) = missing(variables(), server, SECRET)
-    assert message.endswith(f"Set postgres_backup_host {advice}")
+def test_a_pooler_is_refused_with_what_to_use(direct: dict[str, Any], advice: str) -> None:
+    (message,) = missing(variables(), {"problem": "pooler", "found": "x", **direct}, SECRET)
+    assert message.endswith(f". Set postgres_backup_{advice}")
 
 
 CERTIFICATES = [
