@@ -9,16 +9,17 @@ from collections.abc import Iterable
 _ANNOTATIONS, _LABELS = "postgres_backup_pod_annotations", "postgres_backup_pod_labels"
 # By the container's name. The first setting keeps the proxy, as a sidecar container that Kubernetes ends (restartPolicy
 # Always in initContainers, Kubernetes 1.29); the second one leaves it out.
-# Istio 1.24: istio.io/latest/docs/reference/config/annotations, …/labels. Linkerd 2.18: linkerd.io/2/features/
-# native-sidecars, …/proxy-injection. Kuma: kuma.io/docs, "Kuma annotations and labels". Vault: developer.hashicorp.com/
-# vault/docs/platform/k8s/injector/annotations.
+# Istio 1.24: istio.io/latest/docs/reference/config/annotations, …/labels. Linkerd 2.19: linkerd.io/2/features/
+# native-sidecars, …/reference/proxy-configuration; 2.15 to 2.18 only know the annotation's alpha name. Kuma:
+# kuma.io/docs, "Kuma annotations and labels". Vault: developer.hashicorp.com/vault/docs/platform/k8s/injector/
+# annotations.
 _SETTINGS = {
     "istio-proxy": (
         f'{_ANNOTATIONS}: {{sidecar.istio.io/nativeSidecar: "true"}}',
         f'{_LABELS}: {{sidecar.istio.io/inject: "false"}}',
     ),
     "linkerd-proxy": (
-        f'{_ANNOTATIONS}: {{config.beta.linkerd.io/proxy-enable-native-sidecar: "true"}}',
+        f'{_ANNOTATIONS}: {{config.beta.linkerd.io/proxy-enable-native-sidecar: "true"}} (config.alpha before 2.19)',
         f"{_ANNOTATIONS}: {{linkerd.io/inject: disabled}}",
     ),
     "kuma-sidecar": (f"{_LABELS}: {{kuma.io/sidecar-injection: disabled}}",),
