@@ -60,7 +60,8 @@ attributes:
     support: full
     details: Reads the local file and the volume's listing, and uploads nothing.
   diff_mode:
-    support: none
+    support: full
+    details: The file that the volume gets.
   idempotent:
     support: full
 seealso:
@@ -181,7 +182,7 @@ def send(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     for warning in result.warnings:
         module.warn(warning)
     uploaded, listed = result.uploaded, result.listed
-    return {
+    answer: dict[str, Any] = {
         "changed": uploaded.changed,
         "backup": local.name,
         "sha256": local.sha256,
@@ -192,6 +193,12 @@ def send(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
         "interruptions": uploaded.interruptions,
         "duration_seconds": None if uploaded.duration_seconds is None else round(uploaded.duration_seconds, 3),
     }
+    if module._diff:
+        after = f"{local.name}: {local.size_bytes} bytes, sha256 {local.sha256}\n"
+        header = f"backups of {parameters['namespace']}/{parameters['name']}"
+        before = "" if uploaded.changed else after
+        answer["diff"] = {"before_header": header, "after_header": header, "before": before, "after": after}
+    return answer
 
 
 def main() -> None:

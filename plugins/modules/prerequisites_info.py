@@ -62,6 +62,10 @@ options:
     description:
       - The name of the object that contains the CA certificate.
     type: str
+  cert_secret:
+    description:
+      - The name of the Secret with the client certificate.
+    type: str
   server_policies:
     description:
       - Whether to read the NetworkPolicies in the namespace of O(service).
@@ -118,8 +122,12 @@ server:
   description:
     - Facts about the PostgreSQL server, from the first ready pod in alphabetical order.
     - Empty without O(service). C(problem) is set if something is missing (V(service), V(port), V(selector), V(pod) or
-      V(container)) or if the service selects O(pod_labels) (V(labels)); C(found) is then what exists instead.
-      C(unreadable) is set if the user may not read the service or its pods.
+      V(container)), if a connection pooler serves the port (V(pooler); C(direct_service) is the service of the server
+      itself, if it is known), or if the service selects O(pod_labels) (V(labels)); C(found) is then what exists
+      instead. C(unreadable) is set if the user may not read the service or its pods.
+    - The pods of a service without a selector are those that its EndpointSlices name (C(is_by_endpoints)); C(selector)
+      then contains the labels that the service and its pods have, and C(other_pods) the pods that these labels select
+      too.
   type: dict
   returned: always
   sample:
@@ -140,6 +148,10 @@ secret:
     keys: [postgres-password]
 ca:
   description: The same information about O(ca_name), as RV(secret); empty without O(ca_name).
+  type: dict
+  returned: always
+cert:
+  description: The same information about O(cert_secret), as RV(secret); empty without O(cert_secret).
   type: dict
   returned: always
 namespace:
@@ -219,6 +231,7 @@ ARGUMENTS = {
     "secret": {"type": "str", "no_log": False},
     "ca_kind": {"type": "str", "choices": ["ConfigMap", "Secret"]},
     "ca_name": {"type": "str"},
+    "cert_secret": {"type": "str", "no_log": False},
     "server_policies": {"type": "bool", "default": False},
     "claim": {"type": "str"},
     "storage_class": {"type": "str"},
@@ -229,7 +242,18 @@ ARGUMENTS = {
     },
 }
 
-RESULTS = ("server", "secret", "ca", "namespace", "server_policies", "claim", "volume", "storage_classes", "cronjob")
+RESULTS = (
+    "server",
+    "secret",
+    "ca",
+    "cert",
+    "namespace",
+    "server_policies",
+    "claim",
+    "volume",
+    "storage_classes",
+    "cronjob",
+)
 
 
 def info(module: Any, connection: Connection) -> dict[str, Any]:
@@ -248,6 +272,8 @@ def info(module: Any, connection: Connection) -> dict[str, Any]:
             result["namespace"] = read(lambda: connection.namespace(namespace))
     if parameters["ca_name"]:
         result["ca"] = read_keys(connection, parameters["ca_kind"], namespace, parameters["ca_name"])
+    if parameters["cert_secret"]:
+        result["cert"] = read_keys(connection, "Secret", namespace, parameters["cert_secret"])
     if parameters["claim"]:
         result["claim"], result["volume"] = read_claim(connection, namespace, parameters["claim"])
         if parameters["storage_class"] and not is_bound(result["claim"]):

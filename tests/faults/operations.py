@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +33,24 @@ from tests.script.support.volume import Entry, backup_name, snapshot
 from tests.warm_python import warm_python
 
 SHOP = "faultshop"
+# The Secret with the password of the new server.
+NEW_SECRET = "new-server"
 BIG = f"{NAME}-2026-01-01-020000.sql.gz"
+UPLOADED = f"{NAME}-2026-01-02-020000.sql.gz"
 BIG_BYTES = 300_000_000
 MODULES = {
     "run": "backup_job",
     "list": "backup_info",
     "prune": "backup_prune",
     "fetch": "backup_fetch",
+    "upload": "backup_upload",
     "drill": "restore_drill",
     "restore": "restore_database",
+    "table": "restore_table",
+    "cluster": "restore_cluster",
 }
+# Nothing can hold them up, so their process is stopped when a tenth has been transferred.
+_TRANSFERS = ("fetch", "upload")
 # Runs in the database that is restored: it waits while the volume has that file (a drill's server sees it), or while
 # the server has that role (the live one).
 _HOLD = """CREATE FUNCTION pg_temp.hold() RETURNS void LANGUAGE plpgsql AS $hold$
@@ -96,10 +105,11 @@ class Operation:
 
 @dataclass(frozen=True)
 class FaultSetup:
-    """An installation, its live server, a backup whose restore can be held up, and a folder to fetch to."""
+    """An installation, its live server, a new one, a backup whose restore can be held up, and a folder to fetch to."""
 
     installation: Installation
     live: LiveServer
+    new: LiveServer
     folder: Path
     collections: Path
     held: Json
@@ -124,13 +134,25 @@ class FaultSetup:
         elif kind == "restore":
             given |= {key: self.held[key] for key in ("backup", "sha256", "contents")}
             given |= {"database": SHOP, "new_name": f"{SHOP}_new"}
+        elif kind == "table":
+            given |= {"backup": self.held["backup"], "database": SHOP, "tables": ["public.items"]}
+        elif kind == "cluster":
+            given |= {"backup": self.held["backup"], "restore_host": self.new.server.host}
+            given |= {
+                "restore_user": "postgres",
+                "restore_secret_name": NEW_SECRET,
+                "restore_secret_key": "postgres-password",
+            }
         elif kind == "fetch":
             self.here.mkdir(exist_ok=True)
             given |= {"dest": f"{self.here}/"}
+        elif kind == "upload":
+            # Else a retention at the same time deletes it, or not.
+            given |= {"src": str(self.to_upload()), "keep": True}
         arguments = self.folder / f"{kind}-{uuid.uuid4().hex[:8]}.json"
         arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**given, **options}}))
-        # libfaketime is loaded when a program starts.
-        python = sys.executable if clock else str(warm_python())
+        # libfaketime is loaded when a program starts; a signal reaches only a module that is a process of this group.
+        python = sys.executable if clock or kind in _TRANSFERS else str(warm_python())
         command = [python, str(RUN_MODULE), str(self.collections), MODULES[kind], str(arguments)]
         moved = {**faketime.environment(), "FAKETIME": clock, "PYTHONPATH": str(self._patience())} if clock else {}
         process = subprocess.Popen(
@@ -153,41 +175,66 @@ class FaultSetup:
     # --------------------------------------------------------------------------------------------- paused operations
 
     @contextlib.contextmanager
-    def in_the_middle(self, *kinds: str, **options: Mapping[str, Any]) -> Iterator[dict[str, Operation]]:
-        """The operations while they run; `release` lets them continue, and so does the end of the block."""
+    def in_the_middle(
+        self, *kinds: str, transfers_wait: bool = False, **options: Mapping[str, Any]
+    ) -> Iterator[dict[str, Operation]]:
+        """The operations while they run; `release` lets them continue, and so does the end of the block.
+
+        `transfers_wait`: the transfers are stopped until `continue_transfers`.
+        """
         if "run" in kinds:
             self.installation.stop_at("dump")
         if "drill" in kinds:
             (self.installation.volume / "gate" / "hold").touch()
-        if "restore" in kinds:
-            self.live.sql("CREATE ROLE hold;")
-        begun = {kind: self.begin(kind, **options.get(kind, {})) for kind in kinds if kind != "fetch"}
+        held_on = [(server, sum(kind in kinds for kind in on_it)) for server, on_it in self._servers()]
+        for server, _ in held_on:
+            server.sql("CREATE ROLE hold;")
+        begun = {kind: self.begin(kind, **options.get(kind, {})) for kind in kinds if kind not in _TRANSFERS}
         try:
             if "run" in kinds:
                 self.installation.wait_for_gate()
             if "drill" in kinds:
                 wait_until(lambda: bool(processes(f": postgres {SHOP} [local] SELECT")), "the drill is held up")
-            if "restore" in kinds:
-                restoring = f": postgres {SHOP}_new_restoring"
-                wait_until(lambda: bool(processes(restoring, ") SELECT")), "the restore is held up")
-            if "fetch" in kinds:
-                # It cannot be paused, so it is the last one.
-                begun["fetch"] = self.begin("fetch", backup=BIG, **options.get("fetch", {}))
-                wait_until(
-                    lambda: self._has_come() > 0 or begun["fetch"].process.poll() is not None, "some of it is here"
-                )
-                assert self._has_come() < BIG_BYTES and begun["fetch"].process.poll() is None, begun["fetch"].end()
+            for server, number in held_on:
+                wait_until(partial(_holds, server, number), "the restores are held up")
+            for kind in _TRANSFERS:
+                if kind in kinds:
+                    begun[kind] = self._stopped_transfer(kind, options.get(kind, {}))
+            if not transfers_wait:
+                continue_transfers(begun)
             yield begun
         finally:
+            continue_transfers(begun)
             self.release()
 
-    def _has_come(self) -> int:
-        """How much of the large backup is here, once it is a tenth."""
-        try:
-            size = (self.here / f".{BIG}.partial").stat().st_size
-        except FileNotFoundError:
-            return 0
-        return size if size > BIG_BYTES // 10 else 0
+    def _servers(self) -> Iterator[tuple[LiveServer, tuple[str, ...]]]:
+        """Each server with the operations that restore into it."""
+        yield self.live, ("restore", "table")
+        yield self.new, ("cluster",)
+
+    def _stopped_transfer(self, kind: str, options: Mapping[str, Any]) -> Operation:
+        """A transfer of 300 MB, whose process is stopped when a tenth is there."""
+        operation = self.begin(kind, **({"backup": BIG} if kind == "fetch" else {}), **options)
+        folder, pattern = (self.here, f".{BIG}*") if kind == "fetch" else (self.installation.volume, f".*{UPLOADED}*")
+
+        def has_come() -> bool:
+            if operation.process.poll() is not None:
+                raise AssertionError(operation.end())
+            return sum(path.stat().st_size for path in folder.glob(pattern)) > BIG_BYTES // 10
+
+        wait_until(has_come, f"a tenth of the {kind} is there")
+        os.killpg(operation.process.pid, signal.SIGSTOP)
+        return operation
+
+    def to_upload(self) -> Path:
+        """A local file of 300 MB with its checksum file."""
+        folder = self.folder / "to-upload"
+        if not folder.exists():
+            folder.mkdir()
+            data = gzip.compress(noise(BIG_BYTES), 0, mtime=0)
+            (folder / UPLOADED).write_bytes(data)
+            (folder / f"{UPLOADED}.sha256").write_text(f"{hashlib.sha256(data).hexdigest()}  {UPLOADED}\n")
+        return folder / UPLOADED
 
     def release(self) -> None:
         self.release_restores()
@@ -195,7 +242,11 @@ class FaultSetup:
 
     def release_restores(self) -> None:
         (self.installation.volume / "gate" / "hold").unlink(missing_ok=True)
-        self.live.sql("DROP ROLE IF EXISTS hold;")
+        self.release_servers()
+
+    def release_servers(self) -> None:
+        for server, _ in self._servers():
+            server.sql("DROP ROLE IF EXISTS hold;")
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -223,6 +274,7 @@ class FaultSetup:
 
     def older(self) -> dict[bytes, Entry]:
         """The volume before a fault, with two backups more than retention keeps."""
+        self.remove_results()
         for day in (1, 2):
             _put(self.installation.volume, backup_name(NAME, datetime(2025, 1, day, tzinfo=UTC)), gzip.compress(b"old"))
         return snapshot(self.installation.volume)
@@ -245,9 +297,10 @@ class FaultSetup:
         """
         if has_partial:
             partials = [*self.installation.volume.glob(f".{NAME}-*.partial")]
-            assert len(partials) <= 1
-            for partial in partials:
-                partial.unlink()
+            # Of the run and of the upload.
+            assert len(partials) <= 2 and sum(".upload-" in path.name for path in partials) <= 1
+            for path in partials:
+                path.unlink()
         kept = {name: entry for name, entry in before.items() if name + b".keep" in before or name.endswith(b".keep")}
         after = snapshot(self.installation.volume)
         assert len(kept) > 10
@@ -261,12 +314,44 @@ class FaultSetup:
         wait_until(
             lambda: not any(listed(kind, self.namespace, selector) for kind in ("job", "pod")), "its Jobs are gone"
         )
-        wait_until(lambda: not self.live.waits(), "no database of a restore is left")
-        self.live.sql(f"DROP DATABASE IF EXISTS {SHOP}_new;")
+        for server, _ in self._servers():
+            wait_until(partial(_is_idle, server), "no database of a restore is left")
+        self.remove_results()
+
+    def remove_results(self) -> None:
+        """What the operations of a test made, also of one that has failed before its end."""
         kubectl("delete", "jobs", "--all", "-n", self.namespace)
         wait_until(lambda: not names("job", self.namespace), "no Job is there")
-        for path in self.here.glob("*"):
+        for path in [*self.installation.volume.glob(".*.partial"), *self.installation.volume.glob(f"{UPLOADED}*")]:
             path.unlink()
+        self.live.sql(f"DROP DATABASE IF EXISTS {SHOP}_new WITH (FORCE);")
+        self._drop_restored_tables()
+        self.new.sql(f"DROP DATABASE IF EXISTS {SHOP} WITH (FORCE);")
+        for path in [*self.here.glob("*"), *self.here.glob(".*")]:
+            path.unlink()
+
+    def _drop_restored_tables(self) -> None:
+        schemas = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'restored\\_%';"
+        for schema in self.live.sql(schemas, SHOP).split():
+            self.live.sql(f"DROP SCHEMA {schema} CASCADE;", SHOP)
+
+
+def continue_transfers(begun: Mapping[str, Operation]) -> None:
+    """Let the transfers continue that `in_the_middle` has stopped."""
+    for kind in _TRANSFERS:
+        if kind in begun and begun[kind].process.poll() is None:
+            os.killpg(begun[kind].process.pid, signal.SIGCONT)
+
+
+def _is_idle(server: LiveServer) -> bool:
+    return not server.waits()
+
+
+def _holds(server: LiveServer, number: int) -> bool:
+    """Whether that many restores are held up."""
+    return number == int(
+        server.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE '%hold%';")
+    )
 
 
 def told(kind: str, result: Json) -> str:
@@ -299,13 +384,16 @@ _GOOD: dict[str, Callable[[Json], str]] = {
     "fetch": _fetch,
     "drill": lambda result: f"restored, {result['rows']} rows counted",
     "restore": lambda result: f"restored, {result['rows']} rows",
+    "upload": lambda result: f"uploaded, {result['size_bytes']} bytes",
+    "table": lambda result: f"restored, {sum(table['rows'] for table in result['tables'])} rows",
+    "cluster": lambda result: f"restored, {result['rows']} rows",
 }
 
 
 def _without_names(text: str) -> str:
     """The same in every run."""
     text = re.sub(r"postgres-backup-\d{4}-\d\d-\d\d-\d{6}\.sql\.gz", "<backup>", text)
-    text = re.sub(r"postgres-backup-(manual-\d+-\w+|(reader|drill|restore)-\w+)(-\w{5})?", "<job>", text)
+    text = re.sub(r"postgres-backup-(manual-\d+-\w+|(reader|drill|restore|upload)-\w+)(-\w{5})?", "<job>", text)
     text = re.sub(r"\b[0-9a-f]{64}\b", "<id>", text)
     text = re.sub(r"\bshare-[0-9a-f]{8}\b", "share", text)
     text = re.sub(r"10\.\d+\.\d+\.\d+", "<address>", text)

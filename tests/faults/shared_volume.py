@@ -19,7 +19,7 @@ from typing import Any
 
 from tests.faults.own_cluster import FaultCluster, processes, wait_until
 
-_SIZE = "400M"
+_SIZE = "800M"
 # Of each tenth of a second the server works this long when it is slow.
 _SLOW_SECONDS, _ROUND_SECONDS = 0.01, 0.1
 
@@ -66,7 +66,7 @@ class SharedVolume:
             "kind": "PersistentVolume",
             "metadata": {"name": self.name},
             "spec": {
-                "capacity": {"storage": "400Mi"},
+                "capacity": {"storage": "800Mi"},
                 "accessModes": ["ReadWriteOnce"],
                 "storageClassName": "",
                 "persistentVolumeReclaimPolicy": "Retain",

@@ -15,9 +15,12 @@ OPERATIONS = {
     "list": "`backup_info`, which reads the volume through a reader Job",
     "prune": "`backup_prune`",
     "fetch": "`backup_fetch`",
+    "upload": "`backup_upload`",
     "verify": "`backup_verify`, which reads a local file and needs no cluster",
     "drill": "`restore_drill`",
     "restore": "`restore_database`",
+    "table": "`restore_table`",
+    "cluster": "`restore_cluster`, into a new server",
 }
 
 
@@ -65,6 +68,7 @@ PRUNES = "tests/script/volume/test_prune.py::"
 DUMP_FAULTS = "tests/script/run/test_dump_faults.py::"
 RESTRICTED = "tests/script/run/test_restricted_users.py::"
 RESTORES = "tests/script/restore/test_restore.py::"
+UPLOADS = "tests/cluster/modules/test_upload.py::"
 FETCHES = "tests/cluster/modules/test_fetch.py::"
 RUN_FAULTS = "tests/cluster/test_run_faults.py::"
 
@@ -79,6 +83,7 @@ _WAITS = "The pod starts late; the module waits for it."
 
 _RESTORED = r"^restored, 1000 rows"
 _FETCHED = r"^fetched, \d+ bytes"
+_UPLOADED = r"^uploaded, \d+ bytes"
 _NO_API = r"the API server cannot be reached"
 _NO_ROOM = r"does not start yet.*Unschedulable: .*untolerated taint"
 _NOT_YET = r"^the API server cannot be reached: .*certificate is not yet valid"
@@ -103,9 +108,12 @@ def _component(made: str, advice: str, run: str, short: str, fetch: str) -> Faul
             "list": own(word, text, short if unreachable else _LISTED),
             "prune": own(word, text, short if unreachable else _PRUNED),
             "fetch": own("resumes" if fetch == _RESUMED else "waits", fetch, _FETCHED),
+            "upload": own("resumes" if fetch == _RESUMED else "waits", fetch, _UPLOADED),
             "verify": NO_CLUSTER,
             "drill": own("continues", _GOES_ON, _RESTORED),
             "restore": own("continues", _GOES_ON, _RESTORED),
+            "table": own("continues", _GOES_ON, _RESTORED),
+            "cluster": own("continues", _GOES_ON, _RESTORED),
         },
     )
 
@@ -173,6 +181,7 @@ FAULTS: dict[str, Fault] = {
             "list": own("not affected", "Only reads the volume.", _LISTED),
             "prune": Cell("not affected", "Only reads the volume."),
             "fetch": own("not affected", "Only reads the volume.", _FETCHED),
+            "upload": own("not affected", "Only needs the volume.", _UPLOADED),
             "verify": NO_CLUSTER,
             "drill": own("not affected", "Uses a separate, temporary server.", _RESTORED),
             "restore": own(
@@ -181,6 +190,18 @@ FAULTS: dict[str, Fault] = {
                 r"^the restore.* failed: .*the restore stopped at an error",
                 f"{RESTORES}test_the_server_stops_in_the_middle",
                 f"{RESTORES}test_the_server_stays_away",
+            ),
+            "table": own(
+                "fails, live unchanged",
+                "Fails with the message of the server. The live table is unchanged. The next restore of a table "
+                "of this database drops what is left.",
+                r"failed: .*connection",
+            ),
+            "cluster": own(
+                "fails, is continued",
+                "Fails with the message of the server; waits for the server and drops the temporary databases. Started "
+                "again, it skips the databases that are restored.",
+                r"failed: ",
             ),
         },
     ),
@@ -199,6 +220,7 @@ FAULTS: dict[str, Fault] = {
             "list": own("not affected", "Only reads the volume.", _LISTED),
             "prune": Cell("not affected", "Only reads the volume."),
             "fetch": own("not affected", "Only reads the volume.", _FETCHED),
+            "upload": own("not affected", "Only needs the volume.", _UPLOADED),
             "verify": NO_CLUSTER,
             "drill": own("not affected", "Uses a separate, temporary server.", _RESTORED),
             "restore": own(
@@ -207,6 +229,8 @@ FAULTS: dict[str, Fault] = {
                 _RESTORED,
                 "tests/cluster/modules/test_restore.py::test_timeout_ends_the_restore",
             ),
+            "table": own("waits", "Waits for the server, and continues; fails after `timeout`.", _RESTORED),
+            "cluster": own("waits", "Like table.", _RESTORED),
         },
     ),
     "node out of disk": Fault(
@@ -230,6 +254,7 @@ FAULTS: dict[str, Fault] = {
             ),
             "prune": own("fails, nothing done", "Like list.", _NO_ROOM),
             "fetch": own("fails, nothing done", "Like list.", _NO_ROOM),
+            "upload": own("fails, nothing done", "Like list.", _NO_ROOM),
             "verify": NO_CLUSTER,
             "drill": own(
                 "fails",
@@ -243,6 +268,8 @@ FAULTS: dict[str, Fault] = {
                 "A running one continues, since its data is on the live server. A new one fails like list.",
                 _RESTORED,
             ),
+            "table": own("continues", "Like restore.", _RESTORED),
+            "cluster": own("continues", "Like restore.", _RESTORED),
         },
     ),
     "sick database": Fault(
@@ -272,6 +299,7 @@ FAULTS: dict[str, Fault] = {
                 "tests/script/volume/test_retention_model.py::test_a_missing_database_keeps_its_newest_backup",
             ),
             "fetch": own("works", "Fetches the newest complete backup; an incomplete one if it is named.", _FETCHED),
+            "upload": Cell("works", "Uploads a backup that has the database, if there is one elsewhere."),
             "verify": shown(
                 "fails",
                 "Fails for the incomplete backup and names the database, unless `allow_incomplete` is set.",
@@ -284,6 +312,8 @@ FAULTS: dict[str, Fault] = {
                 "tests/script/drill/test_incomplete.py::test_other_databases_are_restored",
             ),
             "restore": own("works", "Restores another database from a complete backup.", _RESTORED),
+            "table": Cell("works", "Restores tables of another database, or of a backup that has the database."),
+            "cluster": Cell("works", "Restores the databases that the backup has, and names those that it lacks."),
         },
     ),
     "table without a right": Fault(
@@ -303,11 +333,14 @@ FAULTS: dict[str, Fault] = {
             ),
             "prune": Cell("works", "Like for a sick database."),
             "fetch": Cell("works", "Fetches the newest complete backup."),
+            "upload": Cell("works", "Like for a sick database."),
             "verify": Cell("fails", "Like for a sick database."),
             "drill": Cell("works", "Like for a sick database."),
             "restore": Cell(
                 "not affected", "Uses a superuser (`postgres_backup_restore_user`), not the user of the backups."
             ),
+            "table": Cell("works", "Like for a sick database."),
+            "cluster": Cell("works", "Like for a sick database."),
         },
     ),
     "typo in the policy": Fault(
@@ -328,9 +361,12 @@ FAULTS: dict[str, Fault] = {
                 "tests/script/volume/test_brake.py::test_a_typo_deletes_nothing_until_it_is_allowed",
             ),
             "fetch": own("works", "Only reads.", _FETCHED),
+            "upload": Cell("works", "Warns if the next retention would delete the backup."),
             "verify": NO_CLUSTER,
             "drill": Cell("works", "Only reads."),
             "restore": Cell("works", "Only reads."),
+            "table": Cell("works", "Only reads the volume."),
+            "cluster": Cell("works", "Only reads the volume."),
         },
     ),
     "controller's disk full or read-only": Fault(
@@ -347,6 +383,7 @@ FAULTS: dict[str, Fault] = {
                 f"{FETCHES}test_local_disk_that_is_not_writable_or_full",
                 f"{FETCHES}test_local_disk_that_fills_up",
             ),
+            "upload": Cell("not affected", "Only reads the local file."),
             "verify": shown(
                 "fails",
                 "Only reads; fails if `contents_dest` cannot be written.",
@@ -354,6 +391,8 @@ FAULTS: dict[str, Fault] = {
             ),
             "drill": as_of("run", "not affected"),
             "restore": as_of("run", "not affected"),
+            "table": as_of("run", "not affected"),
+            "cluster": as_of("run", "not affected"),
         },
     ),
     "volume full": Fault(
@@ -378,9 +417,16 @@ FAULTS: dict[str, Fault] = {
             ),
             "prune": own("works", "Deletes what the policy does not keep; needs no free space.", _PRUNED),
             "fetch": own("works", "Only reads.", _FETCHED),
+            "upload": own(
+                "fails, nothing left",
+                "Fails, reports that the volume is full, and deletes its partial file.",
+                r"full|No space left on device",
+            ),
             "verify": NO_CLUSTER,
             "drill": own("works", "Only reads.", _RESTORED),
             "restore": own("works", "Only reads.", _RESTORED),
+            "table": own("works", "Only reads.", _RESTORED),
+            "cluster": own("works", "Only reads.", _RESTORED),
         },
     ),
     "volume read-only": Fault(
@@ -406,9 +452,16 @@ FAULTS: dict[str, Fault] = {
                 f"{PRUNES}test_a_volume_that_refuses_deletion_fails_the_run",
             ),
             "fetch": own("works", "Only reads.", _FETCHED),
+            "upload": own(
+                "fails",
+                "Fails and reports it. The remaining partial file is deleted after a day.",
+                r"[Rr]ead-only",
+            ),
             "verify": NO_CLUSTER,
             "drill": own("works", "Only reads.", _RESTORED),
             "restore": own("works", "Only reads.", _RESTORED),
+            "table": own("works", "Only reads.", _RESTORED),
+            "cluster": own("works", "Only reads.", _RESTORED),
         },
     ),
     "volume slow": Fault(
@@ -426,9 +479,12 @@ FAULTS: dict[str, Fault] = {
             "fetch": own(
                 "works, slower", "Takes longer; a slow connection does not count as lost, only an idle one.", _FETCHED
             ),
+            "upload": own("works, slower", "Like fetch.", _UPLOADED),
             "verify": NO_CLUSTER,
             "drill": own("works, slower", "Takes longer.", _RESTORED),
             "restore": own("works, slower", "Takes longer.", _RESTORED),
+            "table": own("works, slower", "Takes longer.", _RESTORED),
+            "cluster": own("works, slower", "Takes longer.", _RESTORED),
         },
     ),
     "volume silent": Fault(
@@ -439,9 +495,12 @@ FAULTS: dict[str, Fault] = {
             "list": own("waits", "The pod starts when the share responds.", _LISTED),
             "prune": own("waits", "Like list.", _PRUNED),
             "fetch": own("waits", _STALLS, _FETCHED),
+            "upload": own("waits", _STALLS, _UPLOADED),
             "verify": NO_CLUSTER,
             "drill": own("waits", "Waits, and continues.", _RESTORED),
             "restore": own("waits", "Waits, and continues.", _RESTORED),
+            "table": own("waits", "Waits, and continues.", _RESTORED),
+            "cluster": own("waits", "Waits, and continues.", _RESTORED),
         },
     ),
     "volume vanished": Fault(
@@ -474,12 +533,23 @@ FAULTS: dict[str, Fault] = {
                 "Fails, and reports that the backup cannot be read, or why the next pod does not start.",
                 r"cannot be read on the volume|transport endpoint is not connected",
             ),
+            "upload": own(
+                "fails",
+                "Fails, and reports that the volume cannot be written, or why the next pod does not start.",
+                r"transport endpoint is not connected|cannot be",
+            ),
             "verify": NO_CLUSTER,
             "drill": own("fails", "Fails when it next accesses the volume.", r"^the restore drill.* failed: "),
             "restore": own(
                 "fails, live unchanged",
                 "Fails when it next accesses the volume; drops the temporary database.",
                 r"^the restore.* failed: ",
+            ),
+            "table": own("fails, live unchanged", "Fails when it next accesses the volume.", r"failed: "),
+            "cluster": own(
+                "fails, is continued",
+                "Fails when it next accesses the volume; drops the temporary databases.",
+                r"failed: ",
             ),
         },
     ),
@@ -511,9 +581,12 @@ FAULTS: dict[str, Fault] = {
                 "A backup dated in the future is not the newest; it can be fetched by name.",
                 "tests/unit/plugins/module_utils/_volume/test_catalog.py::test_newest_complete_backup",
             ),
+            "upload": Cell("works", "The name of the backup has its time."),
             "verify": NO_CLUSTER,
             "drill": as_of("fetch", "skips it"),
             "restore": Cell("not affected", "Uses the name and the hash of the backup."),
+            "table": Cell("not affected", "The name of the schema has the time of the controller."),
+            "cluster": Cell("not affected", "Uses the name and the hash of the backup."),
         },
     ),
     "controller's clock forward": Fault(
@@ -532,6 +605,7 @@ FAULTS: dict[str, Fault] = {
             ),
             "prune": own("works", "Retention uses the clock of the pod.", _PRUNED),
             "fetch": own("works", "Uses names and hashes only.", _FETCHED),
+            "upload": own("works", "Uses names and hashes only.", _UPLOADED),
             "verify": shown(
                 "false alarm",
                 "With `max_age`, the file seems too old.",
@@ -539,6 +613,8 @@ FAULTS: dict[str, Fault] = {
             ),
             "drill": own("works", "Uses names and hashes only.", _RESTORED),
             "restore": own("works", "Uses names and hashes only.", _RESTORED),
+            "table": own("works", "The name of the schema has the time of the controller.", _RESTORED),
+            "cluster": own("works", "Uses names and hashes only.", _RESTORED),
         },
     ),
     "controller's clock back": Fault(
@@ -553,9 +629,12 @@ FAULTS: dict[str, Fault] = {
             "list": own("fails, nothing done", "Like run.", _NOT_YET),
             "prune": own("fails, nothing done", "Like run.", _NOT_YET),
             "fetch": own("fails, nothing done", "Like run.", _NOT_YET),
+            "upload": own("fails, nothing done", "Like run.", _NOT_YET),
             "verify": Cell("works", "Needs no cluster; with `max_age`, the file seems younger than it is."),
             "drill": own("fails, nothing done", "Like run.", _NOT_YET),
             "restore": own("fails, nothing done", "Like run.", _NOT_YET),
+            "table": own("fails, nothing done", "Like run.", _NOT_YET),
+            "cluster": own("fails, nothing done", "Like run.", _NOT_YET),
         },
     ),
     "two controllers": Fault(
@@ -586,6 +665,7 @@ FAULTS: dict[str, Fault] = {
                 "tests/cluster/modules/test_fetch_interrupted.py::test_two_fetches_at_once",
                 "tests/unit/plugins/module_utils/_fetch/test_transfer.py::test_many_fetches_to_one_file",
             ),
+            "upload": Cell("works", "Both write the same bytes; the one that ends later finds the backup in place."),
             "verify": Cell("works", "Only reads."),
             "drill": own("works", "Each uses a separate temporary server.", _RESTORED),
             "restore": own(
@@ -594,6 +674,8 @@ FAULTS: dict[str, Fault] = {
                 _RESTORED,
                 "tests/cluster/modules/test_restore.py::test_second_restore_to_the_same_name_is_refused",
             ),
+            "table": Cell("the second fails", "Like restore: one at a time for a database."),
+            "cluster": Cell("the second fails", "Reports which Job runs; so does any other restore into that server."),
         },
     ),
     "seven bad nights": Fault(
@@ -614,9 +696,12 @@ FAULTS: dict[str, Fault] = {
                 "works", "Applies the policy to the existing backups; the newest complete one is kept.", _PRUNED
             ),
             "fetch": own("works", "Fetches the newest complete backup, from before the failed runs.", _FETCHED),
+            "upload": own("works", "Uploads a backup from elsewhere.", _UPLOADED),
             "verify": NO_CLUSTER,
             "drill": own("works", "Uses a backup from before the failed runs.", _RESTORED),
             "restore": own("works", "Uses a backup from before the failed runs.", _RESTORED),
+            "table": own("works", "Uses a backup from before the failed runs.", _RESTORED),
+            "cluster": own("works", "Like table.", _RESTORED),
         },
     ),
 }

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,18 @@ from tests.cluster.support.namespaces import new_namespace, secret
 from tests.cluster.support.pod_commands import PodCommands
 from tests.cluster.support.servers import bring_server_up
 from tests.cluster.support.step_gate import WAIT, Installation, Json, install
-from tests.faults.operations import SHOP, FaultSetup, Operation, keep_all, put_big, put_growing, put_held, told
+from tests.faults.operations import (
+    NEW_SECRET,
+    SHOP,
+    FaultSetup,
+    Operation,
+    continue_transfers,
+    keep_all,
+    put_big,
+    put_growing,
+    put_held,
+    told,
+)
 from tests.faults.own_cluster import FaultCluster, own_cluster, wait_until
 from tests.faults.shared_volume import SharedVolume
 from tests.faults.table import FAULTS
@@ -47,30 +59,36 @@ def cluster_of_faults() -> Iterator[FaultCluster]:
 
 
 @pytest.fixture(scope="module")
-def server_and_objects(
+def servers_and_objects(
     cluster_of_faults: FaultCluster, collections: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[LiveServer, list[Json]]:
-    """The live server, and the objects of an installation."""
+) -> tuple[LiveServer, LiveServer, list[Json]]:
+    """The live server, a new one, and the objects of an installation."""
     assert os.environ["KUBECONFIG"] == cluster_of_faults.kubeconfig
     ansible = Ansible(tmp_path_factory.mktemp("written"), collections)
-    server = bring_server_up(ansible, "faults")
-    live = LiveServer(server, PodCommands("faults", POD), {})
+    live, new = (
+        LiveServer(bring_server_up(ansible, namespace), PodCommands(namespace, POD), {})
+        for namespace in ("faults", "faults-new")
+    )
     live.sql(f"DROP DATABASE IF EXISTS {SHOP};")
     live.sql(f"CREATE DATABASE {SHOP};")
     live.sql("CREATE TABLE items AS SELECT g AS id, md5(g::text) AS name FROM generate_series(1, 1000) AS g;", SHOP)
     play = ansible.site(namespace="faults", keep_last=1, keep_daily=1)
     assert play.status == 0, play.output
-    return live, written_objects(ansible.folder)
+    return live, new, written_objects(ansible.folder)
 
 
-def make_setup(installation: Installation, live: LiveServer, folder: Path, collections: Path) -> FaultSetup:
+def make_setup(
+    installation: Installation, live: LiveServer, new: LiveServer, folder: Path, collections: Path
+) -> FaultSetup:
     """With ten older backups, a large one, a real one, and one whose restore can be held up."""
+    apply(secret(installation.namespace, new.server.password, NEW_SECRET))
     installation.fill(10)
     # A dump would hold the role, and its restore would wait for ever.
-    live.sql("DROP ROLE IF EXISTS hold;")
+    for server in (live, new):
+        server.sql("DROP ROLE IF EXISTS hold;")
     put_big(installation.volume)
     keep_all(installation.volume)
-    empty = FaultSetup(installation, live, folder, collections, {})
+    empty = FaultSetup(installation, live, new, folder, collections, {})
     made = empty.begin("run").end()
     assert not made["failed"], made["msg"]
     held = put_held(installation.volume, made["result"]["backup"])
@@ -80,15 +98,17 @@ def make_setup(installation: Installation, live: LiveServer, folder: Path, colle
     good_run(empty)
     fetched = empty.begin("fetch", backup=held, verify=True).end()
     assert not fetched["failed"], fetched["msg"]
-    return FaultSetup(installation, live, folder, collections, fetched, growing)
+    return FaultSetup(installation, live, new, folder, collections, fetched, growing)
 
 
 @pytest.fixture(scope="module", name="setup")
 def fault_setup(
-    server_and_objects: tuple[LiveServer, list[Json]], tmp_path_factory: pytest.TempPathFactory, collections: Path
+    servers_and_objects: tuple[LiveServer, LiveServer, list[Json]],
+    tmp_path_factory: pytest.TempPathFactory,
+    collections: Path,
 ) -> FaultSetup:
-    live, objects = server_and_objects
-    return make_setup(install(objects, "faults"), live, tmp_path_factory.mktemp("home"), collections)
+    live, new, objects = servers_and_objects
+    return make_setup(install(objects, "faults"), live, new, tmp_path_factory.mktemp("home"), collections)
 
 
 @pytest.fixture(scope="module")
@@ -100,23 +120,23 @@ def share(cluster_of_faults: FaultCluster) -> SharedVolume:
 
 @pytest.fixture(scope="module", name="setup_on_share")
 def fault_setup_on_share(
-    server_and_objects: tuple[LiveServer, list[Json]],
+    servers_and_objects: tuple[LiveServer, LiveServer, list[Json]],
     share: SharedVolume,
     tmp_path_factory: pytest.TempPathFactory,
     collections: Path,
 ) -> FaultSetup:
     """Another installation, whose volume is the share; a run is tried twice."""
-    live, objects = server_and_objects
+    live, new, objects = servers_and_objects
     namespace = new_namespace("share")
     apply(secret(namespace, live.server.password), share.volume())
     claim = {
         "storageClassName": "",
         "volumeName": share.name,
-        "resources": {"requests": {"storage": "400Mi"}},
+        "resources": {"requests": {"storage": "800Mi"}},
     }
     install(objects, namespace, job={"backoffLimit": 1}, claim=claim)
     installation = Installation(namespace, share.folder)
-    return make_setup(installation, live, tmp_path_factory.mktemp("share"), collections)
+    return make_setup(installation, live, new, tmp_path_factory.mktemp("share"), collections)
 
 
 class Observations:
@@ -161,6 +181,8 @@ def good_run(setup: FaultSetup) -> None:
 
 
 OUTAGE_SECONDS = 6
+# All that takes long, in addition to a run.
+_OTHERS = ("drill", "restore", "table", "cluster", "fetch", "upload")
 
 
 @pytest.mark.parametrize(
@@ -182,7 +204,7 @@ def test_cluster_component_killed_or_paused(
     fault: Callable[[str], AbstractContextManager[None]] = getattr(cluster_of_faults, how)
     with (
         meets(setup, f"{component} {how}") as seen,
-        setup.in_the_middle("run", "drill", "restore", "fetch") as begun,
+        setup.in_the_middle("run", *_OTHERS) as begun,
     ):
         with fault(component):
             since = time.monotonic()
@@ -193,17 +215,23 @@ def test_cluster_component_killed_or_paused(
         for operation in short:
             seen.add(operation)
         setup.release_restores()
-        for kind in ("fetch", "drill", "restore"):
+        for kind in _OTHERS:
             seen.add(begun[kind])
         setup.release()
         seen.add(begun["run"])
 
 
-def server_processes() -> list[int]:
-    """Those of the live server's container."""
-    pod = must_get("pod", POD, "faults")
-    identity = pod["status"]["containerStatuses"][0]["containerID"].rpartition("/")[2]
-    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and identity in _cgroup(entry)]
+def server_processes(*servers: LiveServer) -> list[int]:
+    """Those of the servers' containers."""
+    pods = [must_get("pod", POD, server.server.namespace) for server in servers]
+    ids = [pod["status"]["containerStatuses"][0]["containerID"].rpartition("/")[2] for pod in pods]
+    processes = [entry for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [int(process.name) for process in processes if any(one in _cgroup(process) for one in ids)]
+
+
+def is_ready(server: LiveServer) -> bool:
+    path = "jsonpath={.status.containerStatuses[0].ready}"
+    return "true" in kubectl("get", "pod", POD, "-n", server.server.namespace, "-o", path)
 
 
 def _cgroup(process: Path) -> str:
@@ -216,25 +244,20 @@ def _cgroup(process: Path) -> str:
 @pytest.mark.parametrize("how", ["killed", weekly("paused")])
 def test_live_server_killed_or_paused(setup: FaultSetup, how: str) -> None:
     with meets(setup, f"PostgreSQL {how}") as seen, contextlib.ExitStack() as stack:
-        begun = stack.enter_context(setup.in_the_middle("drill", "restore", "fetch"))
+        begun = stack.enter_context(setup.in_the_middle(*_OTHERS))
         lock = stack.enter_context(contextlib.ExitStack())
         lock.enter_context(setup.locked())
         begun["run"] = setup.begin("run")
         setup.wait_until_the_dump_waits()
-        group = server_processes()
+        servers = (setup.live, setup.new)
+        group = server_processes(*servers)
         if how == "killed":
             for process in group:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process, signal.SIGKILL)
             short = [setup.begin(kind) for kind in ("list",)]
-            wait_until(lambda: set(server_processes()).isdisjoint(group), "it is gone")
-            wait_until(
-                lambda: (
-                    "true"
-                    in kubectl("get", "pod", POD, "-n", "faults", "-o", "jsonpath={.status.containerStatuses[0].ready}")
-                ),
-                "the server is back",
-            )
+            wait_until(lambda: set(server_processes(*servers)).isdisjoint(group), "they are gone")
+            wait_until(lambda: all(is_ready(server) for server in servers), "the servers are back")
         else:
             for process in group:
                 os.kill(process, signal.SIGSTOP)
@@ -248,28 +271,29 @@ def test_live_server_killed_or_paused(setup: FaultSetup, how: str) -> None:
         lock.close()
         seen.add(begun["run"])
         setup.release_restores()
-        for kind in ("fetch", "drill", "restore"):
+        for kind in _OTHERS:
             seen.add(begun[kind])
 
 
 def test_node_disk_full(cluster_of_faults: FaultCluster, setup: FaultSetup) -> None:
     with meets(setup, "node out of disk") as seen:
         filler = cluster_of_faults.node_disk() / "filler"
-        with setup.in_the_middle("run", "restore") as begun:
+        with setup.in_the_middle("run", "restore", "table", "cluster") as begun:
             (setup.installation.volume / "gate" / "hold").touch()
             free = shutil.disk_usage(cluster_of_faults.node_disk()).free
             subprocess.run(["fallocate", "-l", str(free - (420 << 20)), filler], check=True)
             seen.add(setup.begin("drill", backup=setup.growing))
             wait_until(lambda: "disk-pressure" in taints(), "the node takes no pods")
-            for operation in [setup.begin(kind, startup_timeout="4s") for kind in ("list", "prune", "fetch")]:
+            for operation in [setup.begin(kind, startup_timeout="4s") for kind in ("list", "prune", "fetch", "upload")]:
                 seen.add(operation)
             filler.unlink()
             with cluster_of_faults.killed("kubelet"):
                 pass
             setup.release_restores()
-            seen.add(begun["restore"])
-            setup.release()
-            seen.add(begun["run"])
+            for kind in ("restore", "table", "cluster", "run"):
+                if kind == "run":
+                    setup.release()
+                seen.add(begun[kind])
     wait_until(lambda: "disk-pressure" not in taints(), "the node takes pods again")
 
 
@@ -279,23 +303,23 @@ def taints() -> str:
 
 def test_volume_slow(share: SharedVolume, setup_on_share: FaultSetup) -> None:
     with meets(setup_on_share, "volume slow") as seen, share.slow():
-        begun = [setup_on_share.begin(kind) for kind in ("list", "prune", "fetch", "drill", "restore")]
+        begun = [setup_on_share.begin(kind) for kind in ("list", "prune", *_OTHERS)]
         for operation in begun:
             seen.add(operation)
         seen.add(setup_on_share.begin("run"))
 
 
 def test_volume_silent(share: SharedVolume, setup_on_share: FaultSetup) -> None:
-    begin = setup_on_share.in_the_middle("run", "drill", "restore", "fetch")
+    begin = setup_on_share.in_the_middle("run", *_OTHERS)
     with meets(setup_on_share, "volume silent") as seen, begin as begun:
         with share.silent():
             short = [setup_on_share.begin(kind) for kind in ("list", "prune")]
-            setup_on_share.live.sql("DROP ROLE hold;")
+            setup_on_share.release_servers()
             time.sleep(OUTAGE_SECONDS + 6)
         for operation in short:
             seen.add(operation)
         setup_on_share.release_restores()
-        for kind in ("fetch", "drill", "restore"):
+        for kind in _OTHERS:
             seen.add(begun[kind])
         setup_on_share.release()
         seen.add(begun["run"])
@@ -303,10 +327,14 @@ def test_volume_silent(share: SharedVolume, setup_on_share: FaultSetup) -> None:
 
 def test_volume_gone(share: SharedVolume, setup_on_share: FaultSetup) -> None:
     with meets(setup_on_share, "volume vanished", leaves_partial=True) as seen:
-        middle = setup_on_share.in_the_middle(
-            "run", "drill", "restore", "fetch", fetch={"retries": 1}, run={"startup_timeout": "4s"}
-        )
+        options: dict[str, dict[str, Any]] = {
+            "fetch": {"retries": 1},
+            "upload": {"retries": 1},
+            "run": {"startup_timeout": "4s"},
+        }
+        middle = setup_on_share.in_the_middle("run", *_OTHERS, transfers_wait=True, **options)
         with middle as begun, share.gone():
+            continue_transfers(begun)
             short = [setup_on_share.begin(kind, startup_timeout="4s") for kind in ("list", "prune")]
             # What the gate waits for is gone with the mount.
             setup_on_share.release()
@@ -318,15 +346,16 @@ def test_volume_gone(share: SharedVolume, setup_on_share: FaultSetup) -> None:
 def test_volume_read_only(share: SharedVolume, setup_on_share: FaultSetup) -> None:
     with meets(setup_on_share, "volume read-only", leaves_partial=True) as seen:
         setup_on_share.installation.stop_at("read_back")
-        with setup_on_share.in_the_middle("drill", "restore", "fetch") as begun:
+        # A share that somebody writes to cannot be made read-only.
+        with setup_on_share.in_the_middle(*(kind for kind in _OTHERS if kind != "upload")) as begun:
             setup_on_share.installation.stop_at("read_back")
             begun["run"] = setup_on_share.begin("run")
             setup_on_share.installation.wait_for_gate()
             (setup_on_share.installation.volume / "gate" / "stop").unlink()
             (setup_on_share.installation.volume / "gate" / "hold").unlink()
             with share.read_only():
-                setup_on_share.live.sql("DROP ROLE hold;")
-                short = [setup_on_share.begin(kind) for kind in ("list", "prune")]
+                setup_on_share.release_servers()
+                short = [setup_on_share.begin(kind) for kind in ("list", "prune", "upload")]
                 for operation in [*short, *begun.values()]:
                     seen.add(operation)
         good_run(setup_on_share)
@@ -334,10 +363,14 @@ def test_volume_read_only(share: SharedVolume, setup_on_share: FaultSetup) -> No
 
 def test_volume_full(share: SharedVolume, setup_on_share: FaultSetup) -> None:
     with meets(setup_on_share, "volume full") as seen:
-        with setup_on_share.in_the_middle("run", "drill", "restore", "fetch") as begun, share.full():
+        middle = setup_on_share.in_the_middle("run", *_OTHERS, transfers_wait=True)
+        with middle as begun, share.full():
             setup_on_share.release()
-            for operation in begun.values():
-                seen.add(operation)
+            # An upload that fails frees what it had taken.
+            seen.add(begun["run"])
+            continue_transfers(begun)
+            for kind in _OTHERS:
+                seen.add(begun[kind])
             for operation in [setup_on_share.begin(kind) for kind in ("list", "prune")]:
                 seen.add(operation)
         good_run(setup_on_share)
@@ -395,7 +428,7 @@ def test_seven_nights_with_a_fault(setup: FaultSetup) -> None:
         finally:
             installation.stop_nowhere()
             kubectl("patch", "cronjob", NAME, "-n", namespace, "-p", tries % 3)
-        begun = [setup.begin(kind) for kind in ("list", "prune", "drill", "restore", "fetch")]
+        begun = [setup.begin(kind) for kind in ("list", "prune", *_OTHERS)]
         for operation in begun:
             seen.add(operation)
         seen.add(setup.begin("run"))
@@ -479,6 +512,9 @@ def test_controller_clock_wrong(setup: FaultSetup, days: str) -> None:
             setup.begin("prune", clock=days),
             setup.begin("drill", clock=days),
             setup.begin("restore", clock=days),
+            setup.begin("table", clock=days),
+            setup.begin("cluster", clock=days),
+            setup.begin("upload", clock=days),
         ]:
             seen.add(operation)
         seen.add(setup.begin("run", clock=days, max_age="26h"))

@@ -10,6 +10,7 @@ import socket
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from .._jobs.endpoint_slices import SERVICE_LABEL
 from ..errors import ClusterError, ForbiddenError, NotFoundError, NotInstalledError, UnauthenticatedError
 
 try:
@@ -154,6 +155,12 @@ class Connection:
 
     def service(self, namespace: str, name: str) -> Object:
         return self.call(f"the service '{namespace}/{name}'", _path("v1", namespace, "services", name))
+
+    def endpoint_slices(self, namespace: str, service: str) -> list[Object]:
+        """The EndpointSlices of a service."""
+        path = _path("discovery.k8s.io/v1", namespace, "endpointslices")
+        what = f"the EndpointSlices of the service '{namespace}/{service}'"
+        return [*self.call(what, path, labelSelector=f"{SERVICE_LABEL}={service}")["items"]]
 
     def config_map(self, namespace: str, name: str) -> Object:
         return self.call(f"the ConfigMap '{namespace}/{name}'", _path("v1", namespace, "configmaps", name))

@@ -73,13 +73,13 @@ class Container:
                 raise LostError(f"'{command[0]}' printed more than {limit_bytes} bytes")
         return bytes(parts)
 
-    def send(self, command: Sequence[str], pieces: Iterable[memoryview]) -> None:
-        """Send the pieces to the standard input of a command that prints nothing unless it fails.
+    def send(self, command: Sequence[str], pieces: Iterable[memoryview], answer: re.Pattern[str]) -> str:
+        """Send the pieces to the standard input of a command; the line that it prints, which must match `answer`.
 
         Its standard input is never closed: the command must know how many bytes it reads. If it fails, it must print
         the reason and continue to read: the exit status of a command that does not read is not reported. Raises
-        CommandFailedError with what it printed, otherwise as `output` does, LostError also if the command does not read
-        for `silence_seconds`.
+        CommandFailedError with any other line that it prints, otherwise as `output` does, LostError also if the command
+        does not read for `silence_seconds`.
         """
         with contextlib.closing(_Stream(self, command, may_be_silent=True, pieces=pieces).output()) as output:
             printed = bytearray()
@@ -88,9 +88,10 @@ class Container:
                 # A line may arrive in pieces.
                 if b"\n" in printed:
                     break
-            if printed:
-                reason = printed.decode("utf-8", "replace").strip()
-                raise CommandFailedError(f"'{command[0]}' in {self.shown} failed: {reason}", 1, reason)
+        line = printed.decode("utf-8", "replace").strip()
+        if not answer.fullmatch(line):
+            raise CommandFailedError(f"'{command[0]}' in {self.shown} failed: {line}", 1, line)
+        return line
 
     @property
     def shown(self) -> str:

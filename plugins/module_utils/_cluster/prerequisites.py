@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
+from .._jobs.endpoint_slices import endpoints_of
 from .._jobs.job_templates import claim_names, is_ours
 from .._jobs.postgres_server import PostgresServer, ServiceName, labels_problem, postgres_server, selector_of
 from ..errors import ForbiddenError, NotFoundError, UnauthenticatedError
@@ -43,14 +44,21 @@ def read_server(connection: Connection, server: Server) -> Object:
 
 
 def find_server(connection: Connection, service: ServiceName, port: int) -> PostgresServer:
-    """The server behind a port of the service; raises ForbiddenError where this user may not read service or pods."""
+    """The server behind a port of the service.
+
+    Raises ForbiddenError where this user may not read the service or its pods, or for a service without a selector its
+    EndpointSlices.
+    """
     try:
         manifest = connection.service(service.namespace, service.name)
     except NotFoundError:
         return postgres_server(None, [], port)
     selector = ",".join(f"{key}={value}" for key, value in selector_of(manifest).items())
-    pods = connection.pods(service.namespace, selector) if selector else []
-    return postgres_server(manifest, pods, port)
+    if selector:
+        return postgres_server(manifest, connection.pods(service.namespace, selector), port)
+    slices = connection.endpoint_slices(service.namespace, service.name)
+    pods = connection.pods(service.namespace) if any(endpoint.pod for endpoint in endpoints_of(slices)) else []
+    return postgres_server(manifest, pods, port, slices)
 
 
 def read(request: Callable[[], Object | Iterable[Object] | None]) -> Object:

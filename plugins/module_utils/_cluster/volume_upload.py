@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,58 +35,65 @@ _OR_FAIL = '2>&1 || { echo "the data could not be written"; cat > /dev/null; }'
 # Each attempt writes at its own position: one that was interrupted and still runs writes the same bytes.
 # dd moves the position of its output, from which head then writes; a share may report a full volume only to sync.
 _RECEIVE = f"""{{
-    {{ dd bs=1 seek="$2" count=0 conv=notrunc 2> /dev/null && head -c "$3"; }} 1<> "$1" && sync "$1"
+    {{ dd bs=1 seek="$2" count=0 conv=notrunc 2> /dev/null && head -c "$3"; }} 1<> "$1" && sync "$1" && sha256sum < "$1"
 }} {_OR_FAIL}"""
 _REMOVE = 'rm -f "$1"'
 _EXISTS = 'if test -e "$1" || test -L "$1"; then echo yes; else test -d "${1%/*}" && echo no; fi'
-_WRITE = f"""umask 077
-{{ rm -f "$1" && head -c "$2" > "$1" && sync "$1" && test "$(stat -c %s "$1")" -eq "$2"; }} {_OR_FAIL}"""
 # The checksum file reserves the name, as in a run. A hard link replaces nothing.
-# $1 partial file, $2 backup, $3 whether there is a checksum file, $4 a manifest, $5 whether retention keeps it
-_PUBLISH = """
-taken() { [ -e "$1" ] || [ -L "$1" ]; }
-if taken "$2"; then echo taken; exit; fi
-case ${POSTGRES_BACKUP_FILE_MODE:-} in
-    0[67][0-7][0-7] | [67][0-7][0-7]) mode=$POSTGRES_BACKUP_FILE_MODE ;;
-    *) mode=0640 ;;
-esac
-chmod "$mode" "$1" 2> /dev/null
-checksum_file='' manifest='' keep=''
-undo() { rm -f $checksum_file $manifest $keep; }
-cd "${2%/*}" || exit 1
-partial=${1##*/} name=${2##*/}
-if [ "$3" = yes ]; then
-    chmod "$mode" "$partial.sha256" 2> /dev/null
-    if ! ln "$partial.sha256" "$name.sha256" 2> /dev/null; then
-        if taken "$name.sha256"; then
-            [ "$(cat "$name.sha256")" = "$(cat "$partial.sha256")" ] || { echo reserved; exit; }
+# $1 partial file, $2 backup, $3 content of the checksum file (may be empty), $4 size of the manifest on standard input
+# (may be 0), $5 whether retention keeps the backup
+_PUBLISH = f"""
+taken() {{ [ -e "$1" ] || [ -L "$1" ]; }}
+undo() {{ rm -f $checksum_file $manifest $keep 2> /dev/null; }}
+publish() {{
+    umask 077
+    if taken "$2"; then echo taken; return; fi
+    case ${{POSTGRES_BACKUP_FILE_MODE:-}} in
+        0[67][0-7][0-7] | [67][0-7][0-7]) mode=$POSTGRES_BACKUP_FILE_MODE ;;
+        *) mode=0640 ;;
+    esac
+    chmod "$mode" "$1" 2> /dev/null
+    checksum_file='' manifest='' keep=''
+    cd "${{2%/*}}" || return 1
+    partial=${{1##*/}} name=${{2##*/}}
+    if [ "$4" -gt 0 ]; then
+        {{ rm -f "$partial.json" && head -c "$4" > "$partial.json" && sync "$partial.json"; }} || return 1
+        [ "$(stat -c %s "$partial.json")" -eq "$4" ] || return 1
+    fi
+    if [ -n "$3" ]; then
+        {{ rm -f "$partial.sha256" && printf '%s\\n' "$3" > "$partial.sha256" && sync "$partial.sha256"; }} || return 1
+        chmod "$mode" "$partial.sha256" 2> /dev/null
+        if ln "$partial.sha256" "$name.sha256" 2> /dev/null; then
+            checksum_file=$name.sha256
+        elif taken "$name.sha256"; then
+            [ "$(cat "$name.sha256")" = "$3" ] || {{ echo reserved; return; }}
         else
-            mv "$partial.sha256" "$name.sha256" || exit 1
+            mv "$partial.sha256" "$name.sha256" || return 1
             checksum_file=$name.sha256
         fi
-    else
-        checksum_file=$name.sha256
     fi
-fi
-# What is left of a deleted backup of that name.
-rm -f "$name.json" "$name.damaged" 2> /dev/null
-if [ "$4" = yes ]; then
-    chmod "$mode" "$partial.json" 2> /dev/null
-    mv "$partial.json" "$name.json" || { undo; exit 1; }
-    manifest=$name.json
-fi
-if [ "$5" = yes ] && ! taken "$name.keep"; then
-    : > "$name.keep" || { undo; exit 1; }
-    keep=$name.keep
-fi
-if ! ln "$partial" "$name" 2> /dev/null; then
-    if taken "$name"; then undo; echo taken; exit; fi
-    mv "$partial" "$name" || { undo; exit 1; }
-fi
-rm -f "$partial" "$partial.sha256" "$partial.json"
-sync . 2> /dev/null
-echo published
-"""
+    # What is left of a deleted backup of that name.
+    rm -f "$name.json" "$name.damaged" 2> /dev/null
+    if [ "$4" -gt 0 ]; then
+        chmod "$mode" "$partial.json" 2> /dev/null
+        mv "$partial.json" "$name.json" || {{ undo; return 1; }}
+        manifest=$name.json
+    fi
+    if [ "$5" = yes ] && ! taken "$name.keep"; then
+        : > "$name.keep" || {{ undo; return 1; }}
+        keep=$name.keep
+    fi
+    if ! ln "$partial" "$name" 2> /dev/null; then
+        if taken "$name"; then undo; echo taken; return; fi
+        mv "$partial" "$name" || {{ undo; return 1; }}
+    fi
+    rm -f "$partial" "$partial.sha256" "$partial.json" 2> /dev/null
+    sync . 2> /dev/null
+    echo published
+}}
+publish "$@" {_OR_FAIL}"""
+_SHA256 = re.compile(r"([0-9a-f]{64}) .*")
+_PUBLISHED = re.compile("published|taken|reserved")
 _LIST = f"exec sh {SCRATCH}/script/backup.sh list"
 _LISTING_BYTES = 64 << 20
 _SHA256_DIGITS = 64
@@ -110,8 +118,8 @@ class VolumeFolder:
             raise UploadError(f"sha256sum in the pod: expected a hash, found '{output[:200]}'")
         return digits
 
-    def send(self, partial: str, offset: int, length: int, pieces: Iterator[memoryview]) -> None:
-        self._send(_RECEIVE, partial, str(offset), str(length), pieces=pieces)
+    def send(self, partial: str, offset: int, length: int, pieces: Iterator[memoryview]) -> str:
+        return self._send(_RECEIVE, partial, str(offset), str(length), pieces=pieces, answer=_SHA256).partition(" ")[0]
 
     def remove(self, partial: str) -> None:
         for suffix in ("", SUFFIX, MANIFEST_SUFFIX):
@@ -124,20 +132,16 @@ class VolumeFolder:
         return answer == "yes"
 
     def publish(self, partial: str, backup: LocalBackup, keep: bool) -> bool:
-        companions = {SUFFIX: backup.checksum_file, MANIFEST_SUFFIX: backup.manifest}
-        for suffix, content in companions.items():
-            if content is not None:
-                self._send(_WRITE, partial + suffix, str(len(content)), pieces=iter([memoryview(content)]))
-        words = ["no" if content is None else "yes" for content in (*companions.values(), keep or None)]
-        answer = self._run(_PUBLISH, partial, self._reader.place(backup.name)[1], *words)
+        checksum_line = (backup.checksum_file or b"").decode().strip()
+        manifest = backup.manifest or b""
+        arguments = (self._reader.place(backup.name)[1], checksum_line, str(len(manifest)), "yes" if keep else "no")
+        answer = self._send(_PUBLISH, partial, *arguments, pieces=iter([memoryview(manifest)]), answer=_PUBLISHED)
         if answer == "reserved":
             raise UploadError(
                 f"the volume has a checksum file of another backup with the name {backup.name}: expected none, or "
                 "one with "
                 f"the sha256 {backup.sha256}. A run may be about to publish it: try again later, or check that file"
             )
-        if answer not in ("published", "taken"):
-            raise UploadError(f"{backup.name} could not be given its name on the volume: {answer[:500]}")
         return answer == "published"
 
     def catalog(self) -> Catalog:
@@ -148,10 +152,12 @@ class VolumeFolder:
         with self._errors(name):
             return self._reader.answer(script, name, *arguments, limit_bytes=limit_bytes)
 
-    def _send(self, script: str, name: str, *arguments: str, pieces: Iterator[memoryview]) -> None:
+    def _send(
+        self, script: str, name: str, *arguments: str, pieces: Iterator[memoryview], answer: re.Pattern[str]
+    ) -> str:
         container, path = self._reader.place(name)
         with self._errors(name):
-            container.send(["sh", "-c", script, "sh", path, *arguments], pieces)
+            return container.send(["sh", "-c", script, "sh", path, *arguments], pieces, answer)
 
     @contextlib.contextmanager
     def _errors(self, name: str) -> Iterator[None]:

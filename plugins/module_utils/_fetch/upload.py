@@ -27,8 +27,8 @@ class Target(Protocol):
     def sha256(self, name: str, length: int | None = None) -> str:
         """The hash of a file, or of its first `length` bytes."""
 
-    def send(self, partial: str, offset: int, length: int, pieces: Iterator[memoryview]) -> None:
-        """Write `length` bytes to the partial file from `offset`, and flush it."""
+    def send(self, partial: str, offset: int, length: int, pieces: Iterator[memoryview]) -> str:
+        """Write `length` bytes to the partial file from `offset`, and flush it; the hash of the file."""
 
     def remove(self, partial: str) -> None:
         """Delete the partial file."""
@@ -98,8 +98,7 @@ def _upload(target: Target, backup: LocalBackup, partial: str, attempts: Attempt
             if resumed is None:
                 resumed, before, began = size, size, time.monotonic()
             if size < backup.size_bytes:
-                target.send(partial, size, backup.size_bytes - size, backup.pieces(size))
-            _compare(backup, target.sha256(partial))
+                _compare(backup, target.send(partial, size, backup.size_bytes - size, backup.pieces(size)))
             if not target.publish(partial, backup, keep):
                 # Its own publication, whose answer was lost, or another file.
                 require_same(backup, target.sha256(backup.name))

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .quota import is_quota_exceeded, quota_is_too_small
+
 # Reasons of a waiting container that is not just being started (kubernetes pkg/kubelet/images/types.go,
 # pkg/kubelet/kuberuntime/kuberuntime_container.go and, of the registry, k8s.io/cri-api/pkg/errors).
 _ADVICE = {
@@ -53,8 +55,6 @@ _AWAY = re.compile(
 _MISSING = re.compile(r'(configmaps?|secrets?|persistentvolumeclaims?) "[^"]*" not found|non-existent', re.IGNORECASE)
 # (kubernetes plugin/pkg/admission/limitranger, k8s.io/apiserver/pkg/admission/plugin/resourcequota.)
 _RESOURCES = re.compile(r"exceeded quota|must specify|usage per (Container|Pod)|limit to request ratio", re.IGNORECASE)
-_QUOTA_USED = re.compile(r"exceeded quota: .*, used: (?P<used>.*), limited: ")
-_NOTHING_USED = re.compile(r"=0(,|$)")
 _NEVER_PASS = frozenset({"InvalidImageName", "ErrImageNeverPull", "SignatureValidationFailed"})
 _PASS_UNLESS_MISSING = frozenset({
     "Unschedulable", "FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox", "NodeNotReady",
@@ -122,10 +122,9 @@ def _may_pass(reason: str, message: str) -> bool:
         return False
     if reason in _PASS_UNLESS_MISSING:
         return True
-    quota = _QUOTA_USED.search(message)
-    if quota is not None:
-        # Other pods end and free their share; a quota of which nothing is used is too small.
-        return not _NOTHING_USED.search(quota["used"])
+    if is_quota_exceeded(message):
+        # Other pods end and free their share.
+        return not quota_is_too_small(message)
     return _AWAY.search(message) is not None
 
 

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
+
+from .endpoint_slices import Endpoint, endpoints_of
+from .pooler import pooler_behind
 
 Object = Mapping[str, Any]
 _ADDRESS = re.compile(r"[0-9.]+|.*:.*")
@@ -34,7 +37,12 @@ class PostgresServer:
     """What is known of the server from its service and pods; fields that are not known are None or empty.
 
     `problem` names what is missing: `service`, `port`, `selector`, `pod` or `container`; `labels` when the service
-    would select the backup's pods too. `found` describes what exists instead. `port` is the container's.
+    would select the backup's pods too; `pooler` when a connection pooler serves the port, and then `direct_service` is
+    the service of PostgreSQL itself, if it is known. `found` describes what exists instead. `port` is the container's.
+
+    `selector` has the labels by which the server's pods can be selected. A service without a selector has the pods that
+    its EndpointSlices name (`is_by_endpoints`); then these are the labels that the service and all those pods have.
+    `other_pods` names pods that these labels select too, and that are not the server's.
     """
 
     problem: str | None = None
@@ -46,10 +54,13 @@ class PostgresServer:
     image: str | None = None
     port: int | None = None
     pull_secrets: tuple[str, ...] = ()
+    is_by_endpoints: bool = False
+    other_pods: tuple[str, ...] = ()
+    direct_service: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The fields that are known."""
-        known = {name: value for name, value in asdict(self).items() if value not in (None, {})}
+        known = {name: value for name, value in asdict(self).items() if value not in (None, {}, (), False)}
         return {**known, "pull_secrets": [*self.pull_secrets]}
 
 
@@ -79,10 +90,14 @@ def selector_of(service: Object) -> dict[str, str]:
     return dict((service.get("spec") or {}).get("selector") or {})
 
 
-def postgres_server(service: Object | None, pods: Iterable[Object], port: int) -> PostgresServer:
-    """The server behind `port` of the service, None where there is no such service; `pods` are those that it selects.
+def postgres_server(
+    service: Object | None, pods: Iterable[Object], port: int, slices: Iterable[Object] = ()
+) -> PostgresServer:
+    """The server behind `port` of the service, None where there is no such service.
 
-    The first ready pod by name decides: in a rolling update, pods may have different images.
+    `pods` are those that the service selects, or without a selector all of its namespace; `slices` are its
+    EndpointSlices, which only a service without a selector needs. The first ready pod by name decides: in a rolling
+    update, pods may have different images.
     """
     if not service:
         return PostgresServer(problem="service", found="no such service")
@@ -90,21 +105,37 @@ def postgres_server(service: Object | None, pods: Iterable[Object], port: int) -
     service_port = next((entry for entry in ports if entry["port"] == port), None)
     if service_port is None:
         return PostgresServer(problem="port", found=f"the ports {', '.join(str(entry['port']) for entry in ports)}")
+    pods = sorted(pods, key=lambda pod: str(pod["metadata"]["name"]))
     selector = selector_of(service)
     if not selector:
-        return PostgresServer(problem="selector", found="a service without a selector")
-    pods = sorted(pods, key=lambda pod: str(pod["metadata"]["name"]))
+        return _server_by_endpoints(service, service_port, pods, endpoints_of(slices))
     pod = next(filter(_is_ready, pods), None)
     if pod is None:
         count = f"{len(pods)} pods, none of them ready" if pods else "no pods"
         return PostgresServer(problem="pod", found=count, selector=selector)
+    return _server_in(service, pod, service_port.get("targetPort", port), selector)
+
+
+def _server_in(service: Object, pod: Object, target: int | str, selector: Mapping[str, str]) -> PostgresServer:
+    """The server that a port of the pod belongs to."""
     name, labels = pod["metadata"]["name"], pod["metadata"].get("labels") or {}
-    serving = _serving_container(pod["spec"], service_port.get("targetPort", port))
+    serving = _serving_container(pod["spec"], target)
     if serving is None:
         containers = ", ".join(container["name"] for container in pod["spec"]["containers"])
         text = f"pod {name} with the containers {containers}"
         return PostgresServer(problem="container", found=text, selector=selector, pod=name, labels=labels)
     container, container_port = serving
+    pooler = pooler_behind(service, pod, container)
+    if pooler is not None:
+        return PostgresServer(
+            problem="pooler",
+            found=f"the connection pooler {pooler.name} in the pod {name}",
+            selector=selector,
+            pod=name,
+            labels=labels,
+            container=container["name"],
+            direct_service=pooler.service,
+        )
     return PostgresServer(
         selector=selector,
         pod=name,
@@ -116,9 +147,58 @@ def postgres_server(service: Object | None, pods: Iterable[Object], port: int) -
     )
 
 
+def _server_by_endpoints(
+    service: Object, service_port: Object, pods: Sequence[Object], endpoints: Sequence[Endpoint]
+) -> PostgresServer:
+    """The server behind a service without a selector; `pods` are all of its namespace.
+
+    Whether an endpoint is ready is read from its EndpointSlice, and not from its pod: Kubernetes sends the service's
+    connections to the former.
+    """
+    by_name = {str(pod["metadata"]["name"]): pod for pod in pods}
+    named = [endpoint for endpoint in endpoints if endpoint.pod]
+    if not named:
+        return PostgresServer(problem="selector", found=_without_pods(service, endpoints))
+    behind = [by_name[str(endpoint.pod)] for endpoint in named if endpoint.pod in by_name]
+    selector = _common_labels([service, *behind]) if behind else {}
+    endpoint = next((entry for entry in named if entry.is_ready and entry.pod in by_name), None)
+    if endpoint is None:
+        names = ", ".join(str(entry.pod) for entry in named)
+        found = f"EndpointSlices with the pods {names}, none of them ready"
+        return PostgresServer(problem="pod", found=found, selector=selector, is_by_endpoints=True)
+    target = service_port.get("targetPort", service_port["port"])
+    number = endpoint.port(service_port.get("name"), target if isinstance(target, int) else None)
+    server = _server_in(service, by_name[str(endpoint.pod)], number or target, selector)
+    others = [name for name, pod in by_name.items() if _is_another(pod, selector, server)] if selector else []
+    return replace(server, is_by_endpoints=True, other_pods=tuple(others))
+
+
+def _without_pods(service: Object, endpoints: Sequence[Endpoint]) -> str:
+    """What there is behind a service without a selector whose EndpointSlices name no pods."""
+    if service["spec"].get("type") == "ExternalName":
+        return f"a service that is another name of {service['spec'].get('externalName')}"
+    if not endpoints:
+        return "a service without a selector and without endpoints"
+    addresses = ", ".join(endpoint.address for endpoint in endpoints)
+    return f"a service without a selector, whose EndpointSlices name no pods for {addresses}"
+
+
+def _common_labels(objects: Sequence[Object]) -> dict[str, str]:
+    """The labels that all these objects have with the same values."""
+    first, *others = [object_["metadata"].get("labels") or {} for object_ in objects]
+    return {key: value for key, value in first.items() if all(labels.get(key) == value for labels in others)}
+
+
+def _is_another(pod: Object, selector: Mapping[str, str], server: PostgresServer) -> bool:
+    """Whether the labels select the pod, and it does not have the server's container: a pooler, for example."""
+    names = [container["name"] for container in pod["spec"]["containers"]]
+    labels = pod["metadata"].get("labels") or {}
+    return selector.items() <= labels.items() and server.container not in names
+
+
 def labels_problem(server: PostgresServer, backup_labels: Mapping[str, str]) -> PostgresServer | None:
     """The server with the problem `labels`, where its service would select pods with `backup_labels`; else None."""
-    if server.image is None or not server.selector.items() <= backup_labels.items():
+    if server.image is None or server.is_by_endpoints or not server.selector.items() <= backup_labels.items():
         return None
     return PostgresServer(**{**vars(server), "problem": "labels", "found": json.dumps(server.selector)})
 

@@ -47,7 +47,10 @@ class RestoreServer:
     @property
     def address(self) -> str | None:
         """The host and the port of another server; None for that of the backups."""
-        return None if self.host is None else f"{self.host}:{self.port}"
+        if self.host is None:
+            return None
+        bare = self.host.strip("[]")
+        return f"[{bare}]:{self.port}" if ":" in bare else f"{self.host}:{self.port}"
 
     def environment(self) -> dict[str, Object]:
         """The variables of a container, which replace the CronJob's; the password is only referred to."""
@@ -59,6 +62,9 @@ class RestoreServer:
             "PORT": str(self.port),
             "DATABASE": _MAINTENANCE,
             **({"SSLMODE": self.sslmode} if self.sslmode else {}),
+            # The client certificate is for the server of the backups.
+            "SSLCERT": "",
+            "SSLKEY": "",
         }
         # Kubernetes reads $(NAME) and $$ in the value of a variable (Container v1 core, env.value).
         environment |= {f"{PREFIX}{name}": {"value": text.replace("$", "$$")} for name, text in server.items()}

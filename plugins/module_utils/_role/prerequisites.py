@@ -10,7 +10,7 @@ from typing import Any
 from .._jobs.postgres_server import ServiceName, service_behind
 from .checks import is_true
 from .dump_selection import unsupported_messages
-from .variables import DEFAULT_CA_KEY
+from .variables import DEFAULT_CA_KEY, DEFAULT_CERTIFICATE_KEYS
 
 SERVER_POLICY_SUFFIX = "-server"
 
@@ -30,6 +30,7 @@ def missing_prerequisites(variables: Object, prerequisites: Object) -> list[str]
     messages: list[str] = []
     if has_namespace:
         messages += _secret_messages(prerequisites["secret"], variables)
+        messages += _certificate_messages(prerequisites.get("cert") or {}, variables)
     else:
         messages.append(
             f"postgres_backup_namespace: expected a namespace that exists, found none named {namespace}. "
@@ -49,8 +50,8 @@ def missing_prerequisites(variables: Object, prerequisites: Object) -> list[str]
 
 
 def _secret_messages(secret: Object, variables: Object) -> Iterator[str]:
-    if not secret["readable"]:
-        return
+    if not secret.get("readable"):
+        return  # also without a password, where the client certificate suffices
     path = f"{variables['postgres_backup_namespace']}/{variables['postgres_backup_secret_name']}"
     key = variables["postgres_backup_secret_key"]
     if not secret["found"]:
@@ -89,6 +90,13 @@ def _server_messages(server: Object, service: str, variables: Object) -> Iterato
             f"postgres_backup_host: expected a ready pod behind the service {service}, found {found}. "
             "Start the server, or set postgres_backup_host."
         )
+    elif problem == "pooler":
+        namespace, direct = service.partition("/")[0], server.get("direct_service")
+        yield (
+            f"postgres_backup_host: expected PostgreSQL itself behind the service {service}, found {found}: it refuses "
+            "settings that pg_dump and restores need, or gives them to the next client. Set postgres_backup_host to "
+            f"{f'{direct}.{namespace}.svc.cluster.local' if direct else 'the service of the server'}."
+        )
     elif problem == "container" and needs_image:
         yield (
             f"postgres_backup_image: expected a container behind port {port} of the service {service}, found {found}, "
@@ -103,7 +111,7 @@ def _server_messages(server: Object, service: str, variables: Object) -> Iterato
     elif server.get("unreadable") and needs_image:
         yield (
             "postgres_backup_image: the server's image is unknown, because this user may not read the service "
-            f"{service} and its pods. Set postgres_backup_image to the server's image."
+            f"{service} and its pods or EndpointSlices. Set postgres_backup_image to the server's image."
         )
 
 
@@ -126,6 +134,26 @@ def _ca_messages(ca: Object, variables: Object) -> Iterator[str]:
         )
 
 
+def _certificate_messages(certificate: Object, variables: Object) -> Iterator[str]:
+    if not certificate.get("readable"):
+        return
+    reference = variables["postgres_backup_ssl_cert"]
+    path = f"{variables['postgres_backup_namespace']}/{reference['secret']}"
+    if not certificate["found"]:
+        yield (
+            f"postgres_backup_ssl_cert: expected the Secret {path} with the client certificate, found none. "
+            "Create it, or set postgres_backup_ssl_cert."
+        )
+        return
+    for option, default in DEFAULT_CERTIFICATE_KEYS.items():
+        key = reference.get(option, default)
+        if key not in certificate["keys"]:
+            yield (
+                f"postgres_backup_ssl_cert: expected the key {key} in the Secret {path}, found {_keys(certificate)}. "
+                f"Set {option} in postgres_backup_ssl_cert."
+            )
+
+
 def _policy_messages(
     server: Object, service: ServiceName | None, policies: Sequence[Object] | None, variables: Object
 ) -> Iterator[str]:
@@ -135,6 +163,13 @@ def _policy_messages(
         yield (
             "postgres_backup_server_network_policy: expected a service of this cluster, whose pods the policy can "
             f"select, found {variables['postgres_backup_host']}. Set postgres_backup_server_network_policy to false."
+        )
+    elif server.get("other_pods"):
+        yield (
+            f"postgres_backup_server_network_policy: expected labels of the service {service.namespace}/{service.name} "
+            f"that only the server's pods have, found pods that are not the server's: "
+            f"{', '.join(server['other_pods'])}. The role's policy would apply to them too. Set "
+            "postgres_backup_server_network_policy to false."
         )
     elif policies is not None and not any(
         policy["metadata"]["name"] != own and _isolates(policy, server.get("labels") or {}) for policy in policies

@@ -36,6 +36,7 @@ _VARIABLES = {
         r"fsGroup": "fs_group",
         r"volumes\[drill\]|emptyDir|sizeLimit": "drill_size_limit",
         r"volumes\[ca\]": "ssl_ca",
+        r"volumes\[client-certificate\]": "ssl_cert",
         r"spec[.]nfs|persistentvolumesource": "nfs",
         r"mountOptions": "nfs",
         r"requests[.]storage|capacity|pvc can be resized": "storage_size",
@@ -44,8 +45,8 @@ _VARIABLES = {
         r"volumeName": "volume_name",
     }.items()
 }
-_NO_NAMESPACE = re.compile('namespaces ".*" not found')
-_FORBIDDEN = re.compile(" cannot [a-z]+ resource ")
+NO_NAMESPACE = re.compile('namespaces ".*" not found')
+FORBIDDEN = re.compile(" cannot [a-z]+ resource ")
 _VOLUME_INDEX = re.compile(r"(?<=\bvolumes\[)[0-9]+(?=\])")
 
 
@@ -66,7 +67,7 @@ def explain_rejections(
     is_backup_refused = any(_is_backup(resource) and "error" in result for resource, result in zip(objects, results))
     messages: list[str] = []
     for resource, result in zip(objects, results):
-        if _is_drill(resource) and is_backup_refused:
+        if is_drill(resource) and is_backup_refused:
             continue  # most likely rejected for the same reason, which is reported once
         error = result.get("error")
         if error is not None and _is_backup(resource) and replacement:
@@ -83,15 +84,15 @@ def explain_rejections(
 
 def _explain(resource: Object, error: str, objects: Sequence[Object], live_claim: Claim) -> list[str]:
     """Messages for a rejected object. `error` ends with the API server's response, a Status in JSON."""
-    status = _status(error)
+    status = status_of(error)
     message = status.get("message") or error
-    if _NO_NAMESPACE.search(message):
+    if NO_NAMESPACE.search(message):
         namespace = resource["metadata"].get("namespace")
         return [
             f"postgres_backup_namespace: expected a namespace that exists, found none named {namespace}. "
             "Create it, or set postgres_backup_namespace."
         ]
-    if _FORBIDDEN.search(message):
+    if FORBIDDEN.search(message):
         return [
             f"The current user may not create or update {resource['kind']} {resource['metadata']['name']}: {message}"
         ]
@@ -159,14 +160,19 @@ def _explain_missing_class(objects: Sequence[Object], storage_classes: Sequence[
 
 
 def _refused(resource: Object, message: str) -> str:
+    subject = ", ".join(variables_of(resource, message)) or f"{resource['kind']} {resource['metadata']['name']}"
+    return f"{subject}: the API server refuses it: {message}"
+
+
+def variables_of(resource: Object, message: str) -> list[str]:
+    """The role's variables that the rejected fields come from, each once."""
     text = _with_volume_names(resource, message)
     variables = [name for pattern, name in _VARIABLES.items() if pattern.search(text)]
-    if _is_drill(resource):
+    if is_drill(resource):
         drill_schedule = "postgres_backup_drill_schedule"
         variables = [drill_schedule if name == "postgres_backup_schedule" else name for name in variables]
     # dict.fromkeys, because a message may match several patterns of one variable.
-    subject = ", ".join(dict.fromkeys(variables)) or f"{resource['kind']} {resource['metadata']['name']}"
-    return f"{subject}: the API server refuses it: {message}"
+    return [*dict.fromkeys(variables)]
 
 
 def _with_volume_names(resource: Object, message: str) -> str:
@@ -182,7 +188,8 @@ def _with_volume_names(resource: Object, message: str) -> str:
     return _VOLUME_INDEX.sub(name, message)
 
 
-def _status(error: str) -> dict[str, Any]:
+def status_of(error: str) -> dict[str, Any]:
+    """The API server's Status (meta/v1) in kubernetes.core's message; empty without one."""
     match = re.search("[{].*[}]", error)
     try:
         status = json.loads(match[0]) if match else {}
@@ -195,9 +202,10 @@ def _volume(objects: Sequence[Object]) -> Object | None:
     return next((resource for resource in objects if resource["kind"] == "PersistentVolume"), None)
 
 
-def _is_drill(resource: Object) -> bool:
+def is_drill(resource: Object) -> bool:
+    """Whether it is the CronJob of the restore drills."""
     return bool(resource["kind"] == "CronJob" and resource["metadata"]["name"].endswith(DRILL_SUFFIX))
 
 
 def _is_backup(resource: Object) -> bool:
-    return bool(resource["kind"] == "CronJob" and not _is_drill(resource))
+    return bool(resource["kind"] == "CronJob" and not is_drill(resource))

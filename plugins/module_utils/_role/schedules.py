@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 
 _NUMBERS = (
     "[0-5]?[0-9]",
@@ -94,6 +94,23 @@ def longest_interval(text: str, now: datetime, window: timedelta) -> timedelta |
             return longest
         later = day
     return None
+
+
+def days_and_times(text: str, first: date) -> tuple[Iterator[date], list[time]]:
+    """The days of a schedule in its time zone, from `first` on, and its times on each of them, in their order.
+
+    Both are empty for a text that is not a schedule, and for one that is not bound to the time of day (@every, and
+    schedules with times in every hour).
+    """
+    lowered = text.lower()
+    if not is_schedule(text) or lowered.startswith("@every"):
+        return iter(()), []
+    minutes, hours, *day_fields = _DESCRIPTORS.get(lowered, lowered).split()
+    numbers = _numbers(hours, *_RANGES[1])
+    if len(numbers) == _RANGES[1][1] + 1:
+        return iter(()), []
+    times = [time(hour, minute) for hour in sorted(numbers) for minute in sorted(_numbers(minutes, *_RANGES[0]))]
+    return _matching_days(day_fields, first, 1), times
 
 
 def _matching_days(fields: list[str], first: date, step: int) -> Iterator[date]:

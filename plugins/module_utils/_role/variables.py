@@ -49,18 +49,21 @@ RESERVED_LABELS = ("app.kubernetes.io/instance", "app.kubernetes.io/component")
 _NAME_LIMIT = 52
 DRILL_SUFFIX = "-drill"
 DEFAULT_CA_KEY = "ca.crt"
+# The options of postgres_backup_ssl_cert that name keys of its Secret, with the names of Secrets of the type tls.
+DEFAULT_CERTIFICATE_KEYS = {"cert_key": "tls.crt", "key_key": "tls.key"}
 _KEEP_RULES = ("last", "daily", "weekly", "monthly", "yearly")
 
 _NAME = re.compile(rf"(?=.{{1,{_NAME_LIMIT}}}\Z)(?!.*{DRILL_SUFFIX}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _TIME_ZONE = re.compile(r"(?!(?i:local)\Z)[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
-_HOST = re.compile(r"(?=.{1,253}\Z)([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9.])?|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+)")
+_IPV6 = r"[0-9A-Fa-f]*:[0-9A-Fa-f:.]+"
+_HOST = re.compile(rf"(?=.{{1,253}}\Z)([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9.])?|{_IPV6}|\[{_IPV6}\])")
 _FILE_MODE = re.compile(r"0[67][0-7][0-7]")
 _IMAGE = re.compile(r"[^ \t\r\n]*")
 _USER_ID = re.compile(r"[1-9][0-9]{0,9}")
 _GROUP_ID = re.compile(r"[0-9]{1,10}")
 _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_]*([.][A-Za-z_][A-Za-z0-9_]*)*")
 _SETTING_VALUE = re.compile(r"[^\x00-\x1f\x7f]*")
-_NFS_SERVER = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.:-]*[A-Za-z0-9.])?")
+_NFS_SERVER = re.compile(rf"[A-Za-z0-9]([A-Za-z0-9_.:-]*[A-Za-z0-9.])?|{_IPV6}|\[{_IPV6}\]")
 _NFS_PATH = re.compile(r"/(?!(.*/)?[.][.](/|\Z))[^\x00-\x1f\x7f]*")
 
 _LETTERS = "lower-case letters, digits and '-'"
@@ -144,6 +147,34 @@ def _is_ca(value: object) -> bool:
         return False
     name = value["config_map"] if "config_map" in value else value["secret"]
     return bool(SUBDOMAIN.fullmatch(str(name)) and KEY.fullmatch(str(value.get("key", DEFAULT_CA_KEY))))
+
+
+def _is_certificate(value: object) -> bool:
+    if not isinstance(value, Mapping):
+        return False
+    keys = [str(value.get(option, default)) for option, default in DEFAULT_CERTIFICATE_KEYS.items()]
+    has_names = SUBDOMAIN.fullmatch(str(value.get("secret", ""))) and all(KEY.fullmatch(key) for key in keys)
+    return not value or bool(has_names and len(set(keys)) == len(keys))
+
+
+def _has_tls_for_certificate(value: object, variables: Variables) -> str | None:
+    if not value or str(variables["postgres_backup_sslmode"]) != "disable":
+        return None
+    return "none, or another postgres_backup_sslmode than disable: a client certificate is only sent with TLS"
+
+
+def _is_secret_or_certificate(value: object, variables: Variables) -> str | None:
+    certificate = variables["postgres_backup_ssl_cert"]
+    if SUBDOMAIN.fullmatch(str(value)) or (str(value) == "" and certificate and _is_certificate(certificate)):
+        return None
+    return f"the name of a Secret ({_DOTTED_LETTERS}), or an empty string with postgres_backup_ssl_cert"
+
+
+def _has_password_for_restores(value: object, variables: Variables) -> str | None:
+    user, key = (str(variables[f"postgres_backup_restore_{name}"]) for name in ("user", "secret_key"))
+    if str(value) or str(variables["postgres_backup_secret_name"]) or not user + key:
+        return None
+    return "a Secret with the password of postgres_backup_restore_user, since postgres_backup_secret_name is empty"
 
 
 def _has_ca_to_verify(value: object, variables: Variables) -> str | None:
@@ -245,19 +276,28 @@ def _rules() -> tuple[Rule, ...]:
         ("port", number(1, 65535)),
         ("user", matches(ONE_LINE, "the name of a PostgreSQL role, in one line")),
         ("database", matches(ONE_LINE, "the name of a database, in one line")),
-        ("secret_name", matches(SUBDOMAIN, f"the name of a Secret ({_DOTTED_LETTERS})")),
+        ("secret_name", _is_secret_or_certificate),
         ("secret_key", matches(KEY, "a key of a Secret (letters, digits, '-', '_' and '.')")),
         ("restore_user", matches(ONE_LINE, "the name of a PostgreSQL role, or an empty string", or_empty=True)),
         (
             "restore_secret_name",
             matches(SUBDOMAIN, f"the name of a Secret ({_DOTTED_LETTERS}), or an empty string", or_empty=True),
         ),
+        ("restore_secret_name", _has_password_for_restores),
         (
             "restore_secret_key",
             matches(KEY, "a key of a Secret (letters, digits, '-', '_' and '.'), or an empty string", or_empty=True),
         ),
         ("sslmode", _has_ca_to_verify),
         ("ssl_ca", holds(_is_ca, "a mapping with either config_map or secret, and key if that is not ca.crt")),
+        (
+            "ssl_cert",
+            holds(
+                _is_certificate,
+                "a mapping with secret, and cert_key and key_key if those are not tls.crt and tls.key",
+            ),
+        ),
+        ("ssl_cert", _has_tls_for_certificate),
         # What to dump
         ("databases", are_databases),
         ("exclude_databases", leave_a_database),

@@ -173,7 +173,7 @@ SQL
     [ "$connects_as_superuser" = yes ] || warn "$POSTGRES_BACKUP_USER is not a superuser: roles, and statements that only superusers may run, may fail"
     [ "$other_databases" = '[]' ] || log "not in the backup, and untouched: $(listed "$other_databases")"
     [ "$missing_databases" = '[]' ] || warn "the run could not dump these databases, which are not in the backup: $(listed "$missing_databases")"
-    log "server $PGHOST:$PGPORT, PostgreSQL $server_version"
+    log "server $server_address, PostgreSQL $server_version"
 }
 
 # plan_databases: writes $work/plan.N for each database: its name, its JSON name, its state on the server (new, empty, used,

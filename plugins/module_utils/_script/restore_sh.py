@@ -259,19 +259,28 @@ restore_section() {
     fi
     [ "$is_read$(stage_status_of edit)" = 000 ] || fail_with_backup "the backup could not be read to the end of the database" \
         "its decompressor ended $(status_in_words "$(stage_status_of expand)")" "Check the storage behind the volume, and fetch the backup with verify again."
+    check_file
+    compare_reported_rows
+    end_step restore
+}
+
+# check_file: fails if the backup was changed or deleted, or cannot be read, since the restore began.
+check_file() {
     file_now=$(stat -c '%i %s %Y' "$file" 2>/dev/null) || fail "the backup can no longer be read" "$backup" \
         "Check the storage behind the volume; the backup may have been deleted manually or by retention."
     [ "$file_now" = "$file_before" ] || fail "the backup changed while it was read" "$backup" \
         "Find out what writes to the volume."
-    compare_reported_rows
-    end_step restore
 }
 
 # section_failed: fails with the error of psql, and with the option that may cure it.
 section_failed() {
     psql_failure psql
     section_message=$message
-    [ "$is_lost" = yes ] || check_hash
+    # What ends early, or is not what it was, leads to errors that hide their cause.
+    if [ "$is_lost" = no ]; then
+        check_file
+        check_hash
+    fi
     section_advice=$(restore_advice "$section_message" "$is_lost")
     if is_cured_by_search_path "$section_message"; then
         suggest_search_path

@@ -41,6 +41,7 @@ run_table_step() {
     if [ "$(stage_status_of psql)" != 0 ]; then
         psql_failure psql
         if [ "$is_lost" = no ]; then
+            check_file
             check_hash
         elif [ "$1" = merge ]; then
             is_merged=unknown
@@ -48,6 +49,7 @@ run_table_step() {
         fi
         fail "$2" "$message" "$(restore_advice "$message" "$is_lost")"
     fi
+    check_file
     check_hash
     report_lines "$work/answers"
     table_results=$(sed -n "s/^tables$TAB//p" "$work/answers")

@@ -46,13 +46,41 @@ check_volume() {
         any) [ -n "$source" ] || fail "the backup volume is not mounted" \
             "$POSTGRES_BACKUP_DIR is an ordinary folder, not a mount point" \
             "Check the volume: a backup written here would be lost with the pod." ;;
-        *) [ "${source%/}" = "${POSTGRES_BACKUP_EXPECTED_MOUNT%/}" ] || fail "the backup volume is not the expected one" \
+        *) is_same_source "$source" "$POSTGRES_BACKUP_EXPECTED_MOUNT" || fail "the backup volume is not the expected one" \
             "expected ${POSTGRES_BACKUP_EXPECTED_MOUNT} at $POSTGRES_BACKUP_DIR, found ${source:-no mount}" \
             "Mount the correct volume, or change postgres_backup_nfs." ;;
     esac
     if [ ! -r "$POSTGRES_BACKUP_DIR" ] || [ ! -x "$POSTGRES_BACKUP_DIR" ]; then
         fail_with 2 "the backup volume cannot be read" "$(ls -ld "$POSTGRES_BACKUP_DIR"), running as $(id)" "$ADVICE_PERMISSION"
     fi
+}
+
+# is_same_source SOURCE OTHER: whether both name the same mount. The server of an NFS share may be an IPv6 address, which the
+# kernel shows in brackets and in the notation of the mount's command.
+is_same_source() {
+    [ "${1%/}" != "${2%/}" ] || return 0
+    case $1,$2 in *:*:*/*,*:*:*/*) ;; *) return 1 ;; esac
+    SOURCE=$1 OTHER=$2 awk '
+        function server(source) { return substr(source, 1, index(source, ":/") - 1) }
+        function path(source) { sub(/\/$/, "", source); return substr(source, index(source ":/", ":/") + 1) }
+        # The eight groups of an address, without leading zeros; empty for a text that is not one (RFC 4291, section 2.2).
+        function address(text,   groups, parts, i, n, missing, result) {
+            text = tolower(text); gsub(/^\[|\]$/, "", text)
+            if (text !~ /^[0-9a-f:.]+$/ || gsub(/::/, ":z:", text) > 1) return ""
+            sub(/^:z/, "z", text); sub(/z:$/, "z", text)
+            n = split(text, groups, ":")
+            for (i = 1; i <= n; i++) parts += groups[i] == "z" ? 0 : groups[i] ~ /[.]/ ? 2 : 1
+            for (i = 1; i <= n; i++) {
+                if (groups[i] == "z") { for (missing = 8 - parts; missing > 0; missing--) result = result ":0"; continue }
+                sub(/^0+/, "", groups[i])
+                result = result ":" (groups[i] == "" ? "0" : groups[i])
+            }
+            return result
+        }
+        BEGIN {
+            a = ENVIRON["SOURCE"]; b = ENVIRON["OTHER"]
+            exit path(a) != path(b) || address(server(a)) == "" || address(server(a)) != address(server(b))
+        }'
 }
 
 # mount_source: prints what is mounted at the backup directory, nothing if it is not a mount point (proc_pid_mounts(5)).

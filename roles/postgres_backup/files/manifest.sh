@@ -26,7 +26,7 @@ manifest_text() {
     printf '"script_version":"%s",\n"compressor":"%s",\n"read_back":"%s",\n"warnings":[%s],\n' \
         "$VERSION" "$compressor" "$read_mode" "$warnings"
     printf '"server":{"host":%s,"version":%s,"version_num":%s,"dump_version":%s,"bootstrap_superuser":%s,"dumped_as":%s,"is_superuser":%s,"role_passwords":%s%s},\n"parts":[\n' \
-        "$(json "$POSTGRES_BACKUP_HOST:$POSTGRES_BACKUP_PORT")" "$(json "$server_version")" "$server_version_num" "$(json "$client_version")" "$superuser" \
+        "$(json "$server_address")" "$(json "$server_version")" "$server_version_num" "$(json "$client_version")" "$superuser" \
         "$(json "$POSTGRES_BACKUP_USER")" "$(boolean "$is_superuser")" "$(if [ "$no_role_passwords" = no ]; then echo true; else echo false; fi)" \
         "${health_members:+,$health_members}"
     manifest_parts

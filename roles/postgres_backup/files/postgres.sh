@@ -52,9 +52,9 @@ postgres_fault() {
     # If a login with TLS is rejected, libpq tries one without TLS (sslmode prefer; the other way round with allow): its
     # rejection by pg_hba.conf is not the cause.
     case $fault_text in
-        *'FATAL:  '*"$NEWLINE"*'FATAL:  '*)
+        *'FATAL:  '*"$NEWLINE"*'FATAL:  '* | *'certificate file'*"$NEWLINE"*'FATAL:  '* | *'private key file'*"$NEWLINE"*'FATAL:  '*)
             fault_first=$(printf '%s\n' "$fault_text" | sed -e '/FATAL:  \(no \)*pg_hba.conf .*, no encryption$/d' -e '/FATAL:  \(no \)*pg_hba.conf .*, SSL off$/d')
-            case $fault_first in *'FATAL:  '*) fault_text=$fault_first ;; esac ;;
+            case $fault_first in *'FATAL:  '* | *'certificate file'* | *'private key file'*) fault_text=$fault_first ;; esac ;;
     esac
     case $fault_text in
         # Arguments.
@@ -73,7 +73,11 @@ postgres_fault() {
         *'Peer authentication failed'* | *'Ident authentication failed'*)
             fault 2 "The server's pg_hba.conf authenticates this user through the operating system (peer, ident), not by a password: add an entry with scram-sha-256 for it." ;;
         *'certificate authentication failed'* | *'valid client certificate'* | *'certificate required'*)
-            fault 2 "The server requires a client certificate from this user (cert or clientcert in its pg_hba.conf)." ;;
+            fault 2 "The server requires a client certificate from this user (cert or clientcert in its pg_hba.conf): set postgres_backup_ssl_cert to a Secret with one whose common name is the user." ;;
+        *'private key file'* | *'could not open certificate file'* | *'could not read certificate file'*)
+            fault 2 "Check the client certificate and its key in the Secret of postgres_backup_ssl_cert: two files in PEM that belong together, the key without a passphrase." ;;
+        *'alert unknown ca'* | *'alert decrypt error'* | *'alert bad certificate'* | *'alert certificate expired'* | *'alert certificate revoked'* | *'alert certificate unknown'* | *'alert unsupported certificate'*)
+            fault 2 "The server does not accept the client certificate of postgres_backup_ssl_cert: it must be valid now, and be issued by a CA in the server's ssl_ca_file." ;;
         *'certificate verify failed'* | *'certificate for "" does not match host name'* | *'certificate for "" (and '*'does not match host name'* | *'root certificate'* | *'certificate file'*)
             fault 2 "Check postgres_backup_sslmode and the CA that verifies the server's certificate (postgres_backup_ssl_ca)." ;;
         *'does not support SSL'*)
@@ -96,7 +100,7 @@ postgres_fault() {
         # Class 53: connections. Poolers answer in their own words.
         *'too many connections'* | *'too many clients'* | *'remaining connection slots'*)
             fault 1 "The server has no connection left for this user: see max_connections, and the CONNECTION LIMIT of the role and of that database (-1 means no limit). A run needs two at a time." passes ;;
-        *'unsupported startup parameter'* | *'FATAL:  no such database'* | *'FATAL:  no such user'*)
+        *'unsupported startup parameter'* | *'FATAL:  no such database'* | *'FATAL:  no such user'* | *'statement pooling mode'*)
             fault 2 "A connection pooler answered: set postgres_backup_host and postgres_backup_port to PostgreSQL itself." ;;
         *'server_login_retry'* | *'query_wait_timeout'*)
             fault 1 "A connection pooler answered, but cannot reach its server: set postgres_backup_host and postgres_backup_port to PostgreSQL itself." ;;

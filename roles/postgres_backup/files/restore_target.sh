@@ -91,7 +91,7 @@ check_target() {
         "Create that tablespace (CREATE TABLESPACE)."
     [ "$is_superuser" = yes ] || warn "$POSTGRES_BACKUP_USER is not a superuser: statements that only superusers may run will fail"
     [ "$target_exists" = no ] || [ "$sessions" = 0 ] || [ -n "${RESTORE_TABLES:-}" ] || log "$sessions sessions are connected to $RESTORE_TARGET; they must have ended before it is renamed, or are terminated then if requested"
-    log "server $PGHOST:$PGPORT, PostgreSQL $server_version"
+    log "server $server_address, PostgreSQL $server_version"
 }
 
 # check_replication: warns about subscriptions and slots of the database to be replaced, which the restored one does not get.

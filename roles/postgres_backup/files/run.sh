@@ -76,7 +76,7 @@ prepare() {
     query_server
     write_header
     message=$( { (set -C; : >"$partial"); } 2>&1) || fail_write "${message:-the partial file could not be created}"
-    log "server $PGHOST:$PGPORT, PostgreSQL $server_version; pg_dumpall $client_version; compressor $compressor; $(human_bytes "$free") free"
+    log "server $server_address, PostgreSQL $server_version; pg_dumpall $client_version; compressor $compressor; $(human_bytes "$free") free"
     end_step prepare
 }
 

@@ -78,7 +78,7 @@ print_header() {
     cat <<HEADER
 -- Backup made by homelab.postgres_backup $VERSION
 -- started: $started
--- server: $(json "$POSTGRES_BACKUP_HOST:$POSTGRES_BACKUP_PORT")
+-- server: $(json "$server_address")
 -- server version: $(json "$server_version")
 -- pg_dumpall version: $(json "$client_version")
 -- bootstrap superuser: $superuser

@@ -66,8 +66,9 @@ run_schema() {
         cat "$schema_file"
     fi | PGOPTIONS="$PGOPTIONS -c synchronous_commit=off $replica_option" psql --no-psqlrc --no-password --quiet --no-align --tuples-only --set=VERBOSITY=verbose \
         --dbname="$(connection "$RESTORE_TEMPORARY" keepalives_idle=30 keepalives_interval=10 keepalives_count=3)" >/dev/null 2>"$work/schema.messages" || {
+        schema_status=$?
         tail -n 20 "$work/schema.messages" >&2
-        return 1
+        return "$schema_status"
     }
 }
 

@@ -52,8 +52,9 @@ def test_backup_with_its_checksum_file_is_uploaded_once(upload: Upload) -> None:
     sha256 = put(upload.folder, of_day(1))
     src = str(upload.folder / of_day(1))
     before = upload.names
-    checked = upload("--check", src=src)
+    checked = upload("--check", "--diff", src=src)
     assert (checked["changed"], checked["backup_state"], upload.names) == (True, None, before), checked
+    assert f"+{of_day(1)}: {len(BACKUP)} bytes, sha256 {sha256}" in checked["shown"]
 
     done = upload(src=src)
     assert (done["failed"], done["changed"], done["backup_state"]) == (False, True, "complete"), done
@@ -88,7 +89,7 @@ def test_real_backup_moves_to_another_name_with_its_manifest(
     assert refused["failed"] and "is a backup of another installation" in refused["msg"], refused
     done = upload(src=str(local), rename=True, keep=True)
     assert (done["failed"], done["backup"], done["backup_state"]) == (False, made["backup"], "complete"), done
-    assert (done["verdict"], "warnings" in done) == ("keep", False)
+    assert (done["verdict"], "WARNING" in done["shown"]) == ("keep", False)
     for suffix in ("", ".sha256", ".json"):
         name = f"{made['backup']}{suffix}"
         assert (upload.volume / name).read_bytes() == (source / name).read_bytes()
@@ -105,7 +106,7 @@ def test_file_without_checksum_file_is_unchecked(upload: Upload) -> None:
     put(upload.folder, of_day(1), checksum_file=False)
     done = upload(src=str(upload.folder / of_day(1)))
     assert (done["failed"], done["backup_state"]) == (False, "unchecked"), done
-    assert "has no checksum file" in json.dumps(done["warnings"])
+    assert "has no checksum file" in " ".join(done["shown"].split())
 
 
 def test_retention_would_delete_it(upload: Upload) -> None:
@@ -114,7 +115,7 @@ def test_retention_would_delete_it(upload: Upload) -> None:
     put(upload.folder, of_day(1))
     done = upload(src=str(upload.folder / of_day(1)))
     assert (done["failed"], done["verdict"]) == (False, "delete"), done
-    assert f"retention deletes {of_day(1)}" in json.dumps(done["warnings"])
+    assert f"retention deletes {of_day(1)}" in " ".join(done["shown"].split())
 
 
 def test_reserved_name_is_refused(upload: Upload) -> None:

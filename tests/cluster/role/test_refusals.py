@@ -16,6 +16,36 @@ from tests.cluster.support.servers import Server
 from tests.in_turn import weekly_but
 
 CLIENT = {"app": "client"}
+POOLER = {"cnpg.io/poolerName": "pooled", "cnpg.io/cluster": "shop"}
+
+
+def pooler(namespace: str) -> dict[str, Any]:
+    """A pod with the labels of CloudNativePG's poolers; nothing connects to it."""
+    container = {
+        "name": "pgbouncer",
+        "image": "localhost/postgresql:18-bitnami",
+        "command": ["sleep", "infinity"],
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    security = {"runAsNonRoot": True, "runAsUser": 1001, "seccompProfile": {"type": "RuntimeDefault"}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "pooled-0", "namespace": namespace, "labels": POOLER},
+        "spec": {"containers": [container], "securityContext": security, "terminationGracePeriodSeconds": 0},
+    }
+
+
+def addresses(namespace: str) -> dict[str, Any]:
+    """The EndpointSlice of a service without a selector: a server outside the cluster."""
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": "outside-1", "namespace": namespace, "labels": {"kubernetes.io/service-name": "outside"}},
+        "addressType": "IPv4",
+        "ports": [{"name": "db", "port": 5432}],
+        "endpoints": [{"addresses": ["192.0.2.7"]}],
+    }
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +58,12 @@ def empty(server: Server) -> Iterator[str]:
         secret(name, server.password),
         {**service, "metadata": {"name": "deaf", "namespace": name}, "spec": {"selector": CLIENT, "ports": [port]}},
         {**service, "metadata": {"name": "bare", "namespace": name}, "spec": {"ports": [port]}},
+        {**service, "metadata": {"name": "outside", "namespace": name}, "spec": {"ports": [port]}},
+        {**service, "metadata": {"name": "pooled", "namespace": name}, "spec": {"selector": POOLER, "ports": [port]}},
+        addresses(name),
+        pooler(name),
     )
+    kubectl("wait", "--for=condition=Ready", "pod/pooled-0", "-n", name, "--timeout=60s")
     yield name
     delete_namespace(name)
 
@@ -64,6 +99,22 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "selector": (
         {"host": "bare"},
         ["postgres_backup_image: expected pods behind the service {namespace}/bare that show the server's image"],
+    ),
+    "addresses that are no pods": (
+        {"host": "outside"},
+        [
+            "postgres_backup_image: expected pods behind the service {namespace}/outside that show the server's image, "
+            "found a service without a selector, whose EndpointSlices name no pods for 192.0.2.7."
+        ],
+    ),
+    "pooler": (
+        {"host": "pooled", "ssl_cert": {"secret": "postgres-postgresql"}},
+        [
+            "postgres_backup_host: expected PostgreSQL itself behind the service {namespace}/pooled, found the "
+            "connection pooler PgBouncer in the pod pooled-0: ",
+            "Set postgres_backup_host to shop-rw.{namespace}.svc.cluster.local.",
+            "postgres_backup_ssl_cert: expected the key tls.crt in the Secret {namespace}/postgres-postgresql, found ",
+        ],
     ),
     "policy of the server": (
         {"server_network_policy": True},

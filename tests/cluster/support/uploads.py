@@ -26,16 +26,15 @@ class Upload:
     volume: Path
 
     def __call__(self, *arguments: str, **options: Any) -> dict[str, Any]:
-        given = {"namespace": self.namespace, "name": NAME, **options}
-        return Ansible(self.folder, self.collections).module("backup_upload", *arguments, **given)
+        return self.start(*arguments, **options).result()
 
-    def start(self, **options: Any) -> Running:
+    def start(self, *arguments: str, **options: Any) -> Running:
         tree = self.folder / "tree"
         (tree / "localhost").unlink(missing_ok=True)
         given = {"namespace": self.namespace, "name": NAME, **options}
         ansible = Ansible(self.folder, self.collections)
         process = subprocess.Popen(
-            ansible.command("backup_upload", "--tree", str(tree), **given),
+            ansible.command("backup_upload", "--tree", str(tree), *arguments, **given),
             env=ansible.environment({"ANSIBLE_HOME": str(self.folder / "home")}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

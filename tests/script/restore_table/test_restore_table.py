@@ -325,3 +325,19 @@ def test_backup_that_does_not_match_its_checksum_file(offline: Sandbox, live: Li
     assert "restoring into the temporary database" not in refused.log
     assert live.server.sql("SELECT count(*) FROM pg_namespace WHERE nspname ~ 'restored';", "app") == "0"
     assert files_of(live.server) == before
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (f"rm {NAME}", "the backup can no longer be read"),
+        (f"cp {NAME} other; mv -f other {NAME}", "the backup changed while it was read"),
+    ],
+)
+def test_backup_that_changes_meanwhile(offline: Sandbox, live: Live, command: str, reason: str) -> None:
+    """Between its definitions and its rows: an error of PostgreSQL about the rows would hide the cause."""
+    prepare(offline, live.server, live.backup)
+    before = files_of(live.server)
+    offline.shim("pg_dump", f'(cd {offline.volume} && {command})\nexec $real "$@"')
+    assert_refused(restore_tables(offline, "public.orders"), reason)
+    assert files_of(live.server) == before

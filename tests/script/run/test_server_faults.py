@@ -356,6 +356,8 @@ SAYINGS: dict[str, tuple[str, bool]] = {
     "pg_dump: error: could not parse conkey array": ("it is from PostgreSQL", True),
     f"{IN}unsupported startup parameter: extra_float_digits": ("connection pooler", False),
     f'{IN}no such database: "postgres"': ("connection pooler", False),
+    "pg_dump: error: query failed: FATAL:  transaction blocks not allowed in statement pooling mode\n"
+    "server closed the connection unexpectedly": ("connection pooler", False),
     f"{IN}server login has been failing, try again later (server_login_retry)": ("cannot reach its server", True),
     f'{IN}Peer authentication failed for user "postgres"': ("scram-sha-256", False),
     f"{IN}connection requires a valid client certificate": ("client certificate", False),

@@ -43,7 +43,7 @@ datestyle = 'SQL, DMY'
 """
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
@@ -125,7 +125,7 @@ class Server:
 
     def start(self) -> Self:
         for _ in range(5):
-            self.port = self.port or _free_port()
+            self.port = self.port or free_port()
             with open(self._log, "ab") as log:
                 command = [str(self.programs.path("postgres")), "-D", str(self.data), "-p", str(self.port)]
                 self._process = _start_as_server(command, log)

@@ -83,7 +83,7 @@ def quote(name: str) -> str:
 
 def fill(server: Server, database: str = "app") -> None:
     """The database, and a table of each hostile name with a hostile column."""
-    server.sql(f"CREATE DATABASE {quote(database)} STRATEGY file_copy;")
+    server.sql(f"CREATE DATABASE {quote(database)};")
     hostile = "".join(
         f"CREATE TABLE {quote(name)} ({quote(name)} int PRIMARY KEY, v text); INSERT INTO {quote(name)} VALUES (1, 'one'), (2, 'two');"
         for name in HOSTILE

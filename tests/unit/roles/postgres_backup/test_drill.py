@@ -207,7 +207,7 @@ def refused(*errors: str | None) -> list[str]:
     messages = evaluate(
         "{{ __postgres_backup_rejections }}",
         __postgres_backup_objects=made,
-        __postgres_backup_checked=[*padding, *checked],
+        __postgres_backup_check={"result": {"results": [*padding, *checked]}},
         __postgres_backup_replacement=nothing,
         __postgres_backup_claim_info=nothing,
         __postgres_backup_class_info=nothing,

@@ -280,6 +280,20 @@ def test_an_nfs_share_gets_a_volume_that_only_its_claim_can_have() -> None:
     assert environment(postgres_backup_nfs=nfs)["POSTGRES_BACKUP_EXPECTED_MOUNT"] == "nas.lan:/volume1/backups"
 
 
+@pytest.mark.parametrize("server", ["fd00:10::5", "[fd00:10::5]"])
+def test_nfs_server_with_an_ipv6_address(server: str) -> None:
+    nfs = {"server": server, "path": "/volume1"}
+    (volume,) = (made for made in objects(postgres_backup_nfs=nfs) if made["kind"] == "PersistentVolume")
+    assert volume["spec"]["nfs"]["server"] == "fd00:10::5"
+    assert environment(postgres_backup_nfs=nfs)["POSTGRES_BACKUP_EXPECTED_MOUNT"] == "[fd00:10::5]:/volume1"
+    assert evaluate("{{ __postgres_backup_location }}", postgres_backup_nfs=nfs) == "[fd00:10::5]:/volume1"
+
+
+@pytest.mark.parametrize("host", ["fd00:10::5", "[fd00:10::5]"])
+def test_server_with_an_ipv6_address(host: str) -> None:
+    assert environment(postgres_backup_host=host, postgres_backup_image="x")["POSTGRES_BACKUP_HOST"] == "fd00:10::5"
+
+
 @pytest.mark.parametrize(("kind", "source"), [("secret", "secretName"), ("config_map", "name")])
 def test_ca_is_mounted(kind: str, source: str) -> None:
     given = {"postgres_backup_ssl_ca": {kind: "server-ca"}, "postgres_backup_sslmode": "verify-full"}
@@ -323,10 +337,13 @@ def policies(**variables: Any) -> dict[str, dict[str, Any]]:
 
 def test_pod_policy_allows_server_and_dns() -> None:
     policy = policies(postgres_backup_network_policy=True)["postgres-backup"]
-    dns, server = policy["spec"]["egress"]
+    dns, dns_pods, server = policy["spec"]["egress"]
     assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
     assert "ingress" not in policy["spec"]
     assert {(port["protocol"], port["port"]) for port in dns["ports"]} == {("UDP", 53), ("TCP", 53)}
+    # Of OpenShift's DNS server, and of no address outside the cluster.
+    assert {(port["protocol"], port["port"]) for port in dns_pods["ports"]} == {("UDP", 5353), ("TCP", 5353)}
+    assert dns_pods["to"] == [{"namespaceSelector": {}}]
     assert server["to"][0]["podSelector"] == {"matchLabels": {"app": "db"}}
     assert server["ports"] == [{"protocol": "TCP", "port": 5432}]
 
@@ -339,6 +356,35 @@ def test_server_policy_allows_these_pods_only() -> None:
         "app.kubernetes.io/instance": "postgres-backup",
         "app.kubernetes.io/component": "backup",
     }
+
+
+def test_client_certificate_is_mounted_for_libpq() -> None:
+    given = {"postgres_backup_ssl_cert": {"secret": "client", "key_key": "private"}}
+    volume = {v["name"]: v for v in pod(**given)["volumes"]}["client-certificate"]
+    # libpq accepts a key of root that its group may read; Kubernetes changes the group to that of fsGroup.
+    assert volume["secret"] == {
+        "secretName": "client",
+        "defaultMode": 0o440,
+        "items": [{"key": "tls.crt", "path": "tls.crt"}, {"key": "private", "path": "tls.key"}],
+    }
+    (container,) = pod(**given)["containers"]
+    (mount,) = (mount for mount in container["volumeMounts"] if mount["name"] == "client-certificate")
+    assert (mount["mountPath"], mount["readOnly"]) == ("/etc/postgres-backup/client", True)
+    variables = environment(**given)
+    assert variables["POSTGRES_BACKUP_SSLCERT"] == "/etc/postgres-backup/client/tls.crt"
+    assert variables["POSTGRES_BACKUP_SSLKEY"] == "/etc/postgres-backup/client/tls.key"
+    assert "PGPASSWORD" in variables
+
+
+def test_without_a_client_certificate_nothing_refers_to_one() -> None:
+    assert not any(name.endswith(("SSLCERT", "SSLKEY")) for name in environment())
+    assert "client" not in json.dumps(pod()["volumes"])
+
+
+def test_client_certificate_instead_of_a_password() -> None:
+    given = {"postgres_backup_ssl_cert": {"secret": "client"}, "postgres_backup_secret_name": ""}
+    assert "PGPASSWORD" not in environment(**given)
+    assert "password" not in [v["name"] for v in pod(**given)["volumes"]]
 
 
 HOSTS = [

@@ -182,6 +182,10 @@ REFUSED: list[tuple[str, Any]] = [
         ]
     ],
     ("postgres_backup_drill_search_path", {"app": "public\n"}),
+    *[
+        ("postgres_backup_ssl_cert", value)
+        for value in ["client", {"cert_key": "a"}, {"secret": "A"}, {"secret": "a", "cert_key": "tls.key"}]
+    ],
     *[("postgres_backup_claim_name", name) for name in ["", "A", "a_b", "a/b"]],
     *[("postgres_backup_storage_class", name) for name in ["NFS", "a_b", "a b", "nfs\n"]],
     *[
@@ -198,6 +202,8 @@ REFUSED: list[tuple[str, Any]] = [
             {"server": "nas", "path": "x"},
             {"server": "", "path": "/x"},
             {"server": "nas:/x", "path": "/x"},
+            {"server": "[nas]", "path": "/x"},
+            {"server": "[fd00::1", "path": "/x"},
             {"server": "nas", "path": "/x/../y"},
             {"server": "nas", "path": "/../y"},
             {"server": "nas", "path": "/x\n"},
@@ -266,12 +272,17 @@ ACCEPTED: list[tuple[str, Any]] = [
             "db.data.svc.cluster.local.",
             "10.0.0.1",
             "fd00::1",
+            "[fd00::1]",
             "db.example.org",
         ]
     ],
     *[("postgres_backup_port", port) for port in [1, "5432", 65535]],
     *[("postgres_backup_user", name) for name in ["postgres", "My-Admin", "o'neil $(x)"]],
     *[("postgres_backup_ssl_ca", value) for value in [{"secret": "a"}, {"config_map": "a", "key": "root.pem"}]],
+    *[
+        ("postgres_backup_ssl_cert", value)
+        for value in [{}, {"secret": "a"}, {"secret": "a", "cert_key": "cert.pem", "key_key": "key.pem"}]
+    ],
     ("postgres_backup_extra_args", ["--exclude-database=scratch*", "--no-comments", "--lock-wait-timeout", "5min"]),
     *[("postgres_backup_databases", value) for value in [["shop"], ["shop_?", "o'neil $(x)"]]],
     ("postgres_backup_exclude_databases", ["scratch*"]),
@@ -303,6 +314,8 @@ ACCEPTED: list[tuple[str, Any]] = [
         for value in [
             {"server": "nas.lan", "path": "/volume1/backups/"},
             {"server": "fd00::1", "path": "/", "mount_options": ["nfsvers=4.1"]},
+            {"server": "::1", "path": "/x"},
+            {"server": "[fd00::1]", "path": "/x"},
         ]
     ],
     ("postgres_backup_run_as_user", None),
@@ -438,3 +451,19 @@ def test_names_of_objects_are_those_of_the_rules() -> None:
     assert evaluate("{{ __postgres_backup_server_policy }}", postgres_backup_name="a") == f"a{SERVER_POLICY_SUFFIX}"
     assert evaluate("{{ __postgres_backup_ca_key }}") == DEFAULT_CA_KEY
     assert set(RESERVED_LABELS) < evaluate("{{ __postgres_backup_labels }}").keys()
+
+
+def test_client_certificate_needs_tls() -> None:
+    (message,) = refusals(postgres_backup_sslmode="disable", postgres_backup_ssl_cert={"secret": "client"})
+    assert message.startswith(
+        "postgres_backup_ssl_cert: expected none, or another postgres_backup_sslmode than disable"
+    )
+
+
+def test_password_is_optional_with_a_client_certificate() -> None:
+    given = {"postgres_backup_ssl_cert": {"secret": "client"}, "postgres_backup_secret_name": ""}
+    assert refusals(**given) == []
+    (message,) = refusals(**given, postgres_backup_restore_user="chief")
+    assert message.startswith("postgres_backup_restore_secret_name: expected a Secret with the password of ")
+    restores = {"postgres_backup_restore_user": "chief", "postgres_backup_restore_secret_name": "chief"}
+    assert refusals(**given, **restores) == []

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import ssl
 import threading
@@ -25,6 +26,7 @@ from .frames import frame
 
 BINARY, CLOSE, PING, PONG = 2, 8, 9, 10
 SUCCESS = json.dumps({"metadata": {}, "status": "Success"}).encode()
+READY = re.compile("ready")
 GOODBYE = frame(CLOSE, b"\x03\xe8")
 
 
@@ -287,12 +289,12 @@ def test_output_of_a_command_that_reads_is_its_failure(monkeypatch: pytest.Monke
     monkeypatch.setattr(exec_stream, "_connect", connect)
     endless = (memoryview(bytes(1000)) for _ in iter(int, 1))
     with pytest.raises(CommandFailedError, match=r"failed: no space$"):
-        Container(None, "data", "reader-x", "reader", 10).send(["head"], endless)
+        Container(None, "data", "reader-x", "reader", 10).send(["head"], endless, READY)
     server.close()
 
 
-@pytest.mark.parametrize("status", [SUCCESS, failure(1)])
-def test_input_is_sent_in_frames(monkeypatch: pytest.MonkeyPatch, status: bytes) -> None:
+@pytest.mark.parametrize("end", [b"\x01rea", b"\x03" + failure(1), b"\x01full\n"])
+def test_input_is_sent_in_frames(monkeypatch: pytest.MonkeyPatch, end: bytes) -> None:
     pieces = [b"a", b"b" * 125, b"c" * 65535, b"d" * 200_000]
     total = sum(map(len, pieces))
     arrived = bytearray()
@@ -304,7 +306,7 @@ def test_input_is_sent_in_frames(monkeypatch: pytest.MonkeyPatch, status: bytes)
             if not data:
                 break
             arrived.extend(data)
-        server.sendall(frame(BINARY, b"\x03" + status) + GOODBYE)
+        server.sendall(frame(BINARY, end) + frame(BINARY, b"\x01dy\n") + frame(BINARY, b"\x03" + SUCCESS) + GOODBYE)
 
     def connect(_container: Container, _command: list[str], stdin: bool) -> Any:
         assert stdin
@@ -315,11 +317,11 @@ def test_input_is_sent_in_frames(monkeypatch: pytest.MonkeyPatch, status: bytes)
 
     monkeypatch.setattr(exec_stream, "_connect", connect)
     container = Container(None, "data", "reader-x", "reader", 10)
-    if status == SUCCESS:
-        container.send(["cat"], map(memoryview, pieces))
+    if end == b"\x01rea":
+        assert container.send(["cat"], map(memoryview, pieces), READY) == "ready"
     else:
         with pytest.raises(CommandFailedError):
-            container.send(["cat"], map(memoryview, pieces))
+            container.send(["cat"], map(memoryview, pieces), READY)
     assert unmasked(bytes(arrived)) == b"".join(pieces)
     server.close()
 
@@ -335,7 +337,7 @@ def test_ping_in_the_middle_of_a_frame_is_answered_after_it(monkeypatch: pytest.
         # The header, the mask and the channel of the frame, and the answer.
         while len(arrived) < len(piece) + 10 + 4 + 1 + 2 + 4 + 6:
             arrived.extend(server.recv(65536))
-        server.sendall(frame(BINARY, b"\x03" + SUCCESS) + GOODBYE)
+        server.sendall(frame(BINARY, b"\x01ready\n") + frame(BINARY, b"\x03" + SUCCESS) + GOODBYE)
 
     def connect(*_: Any) -> Any:
         websocket = WebSocket()
@@ -344,7 +346,7 @@ def test_ping_in_the_middle_of_a_frame_is_answered_after_it(monkeypatch: pytest.
         return websocket
 
     monkeypatch.setattr(exec_stream, "_connect", connect)
-    Container(None, "data", "reader-x", "reader", 5).send(["cat"], [memoryview(piece)])
+    Container(None, "data", "reader-x", "reader", 5).send(["cat"], [memoryview(piece)], READY)
     data, answer = bytes(arrived[:-12]), arrived[-12:]
     assert unmasked(data) == piece
     assert answer[0] & 0x0F == PONG
@@ -363,7 +365,7 @@ def test_command_that_ends_early_is_not_sent_more(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(exec_stream, "_connect", connect)
     endless = (memoryview(bytes(1000)) for _ in iter(int, 1))
     with pytest.raises(CommandFailedError, match="full"):
-        Container(None, "data", "reader-x", "reader", 10).send(["head"], endless)
+        Container(None, "data", "reader-x", "reader", 10).send(["head"], endless, READY)
     server.close()
 
 
@@ -378,5 +380,5 @@ def test_command_that_does_not_read_is_given_up(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(exec_stream, "_connect", connect)
     endless = (memoryview(bytes(1000)) for _ in iter(int, 1))
     with pytest.raises(LostError):
-        Container(None, "data", "reader-x", "reader", 0.2).send(["head"], endless)
+        Container(None, "data", "reader-x", "reader", 0.2).send(["head"], endless, READY)
     server.close()

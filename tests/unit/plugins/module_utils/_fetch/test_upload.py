@@ -48,7 +48,7 @@ class Volume:
     def sha256(self, name: str, length: int | None = None) -> str:
         return hashlib.sha256(self.files[name][:length]).hexdigest()
 
-    def send(self, partial: str, offset: int, length: int, pieces: Iterator[memoryview]) -> None:
+    def send(self, partial: str, offset: int, length: int, pieces: Iterator[memoryview]) -> str:
         data = b"".join(pieces)
         assert len(data) == length
         cut = self.cuts.pop(0) if self.cuts else None
@@ -58,6 +58,7 @@ class Volume:
             raise self.error
         if cut is not None:
             raise LostError("the pod is gone")
+        return self.sha256(partial)
 
     def remove(self, partial: str) -> None:
         self.files.pop(partial, None)
@@ -138,9 +139,10 @@ def test_backup_that_appears_during_the_upload(local: Path) -> None:
     class Racing(Volume):
         content = DATA
 
-        def send(self, partial: str, offset: int, length: int, pieces: Iterator[memoryview]) -> None:
-            super().send(partial, offset, length, pieces)
+        def send(self, partial: str, offset: int, length: int, pieces: Iterator[memoryview]) -> str:
+            sha256 = super().send(partial, offset, length, pieces)
             self.files[NAME] = self.content
+            return sha256
 
     volume = Racing()
     assert upload(volume, source(local), FOREVER, keep=False).changed

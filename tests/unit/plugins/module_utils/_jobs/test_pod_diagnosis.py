@@ -162,6 +162,8 @@ def test_problem_that_needs_somebody_is_permanent(found: tuple[dict[str, Any], l
     [
         (f"{QUOTA}1, limited: limits.cpu=2", True, True),
         (f"{QUOTA}0, limited: limits.cpu=1", False, True),
+        # More than all of the quota is refused when no other pod runs, too.
+        (f"{QUOTA}500m, limited: limits.cpu=1", False, True),
         ('pods "j" is forbidden: failed quota: q: must specify limits.cpu for: backup', False, True),
         ('pods "j" is forbidden: maximum memory usage per Container is 128Mi, but limit is 1Gi', False, True),
         ('pods "j" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true', False, False),

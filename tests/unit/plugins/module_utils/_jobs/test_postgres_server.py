@@ -122,6 +122,10 @@ class OneService:
             raise NotFoundError("no such service")
         return self.case.service
 
+    def endpoint_slices(self, namespace: str, name: str) -> Any:
+        assert (namespace, name) == ("data", "db")
+        return []
+
     def pods(self, namespace: str, selector: str) -> Any:
         assert (namespace, selector) == ("data", "app=db")
         return self.case.pods
@@ -164,7 +168,7 @@ def test_what_is_known_of_a_server() -> None:
 FOUND = {
     "no service": "no such service",
     "other port": "the ports 5433",
-    "no selector": "a service without a selector",
+    "no selector": "a service without a selector and without endpoints",
     "no pods": "no pods",
     "no ready pod": "1 pods, none of them ready",
     "undeclared named port": "pod db-0 with the containers db",

@@ -56,6 +56,8 @@ def test_another_server() -> None:
         "POSTGRES_BACKUP_USER": {"value": "u$$(X)"},
         "PGPASSWORD": {"valueFrom": {"secretKeyRef": {"name": "n", "key": "k"}}},
         "PGHOSTADDR": {"value": ""},
+        "POSTGRES_BACKUP_SSLCERT": {"value": ""},
+        "POSTGRES_BACKUP_SSLKEY": {"value": ""},
     }
     more = environment(restore_host="h", restore_port=65535, restore_sslmode="verify-full", **USER)
     assert (more["POSTGRES_BACKUP_PORT"], more["POSTGRES_BACKUP_SSLMODE"]) == (
@@ -80,3 +82,10 @@ def test_what_is_missing_is_named(options: dict[str, Any], message: str) -> None
     """Nothing of the CronJob's is sent to another server."""
     with pytest.raises(ExpectationError, match=message):
         restore_server(cronjob(), parameters(**options))
+
+
+@pytest.mark.parametrize("host", ["fd00::5", "[fd00::5]"])
+def test_another_server_with_an_ipv6_address(host: str) -> None:
+    assert (
+        restore_server(plain(("data", "/backups")), parameters(restore_host=host, **USER)).address == "[fd00::5]:5432"
+    )

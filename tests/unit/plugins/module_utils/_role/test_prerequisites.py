@@ -27,6 +27,7 @@ def variables(**values: Any) -> dict[str, Any]:
         "secret_name": "db",
         "secret_key": "password",
         "ssl_ca": {},
+        "ssl_cert": {},
         "server_network_policy": False,
         **values,
     }
@@ -103,6 +104,11 @@ SERVERS: list[tuple[dict[str, Any], str, str | None]] = [
         {"problem": "container", "found": "pod db-0"},
         f"{IMAGE}a container behind port 5432 of the service servers/db, found pod db-0, none of which declares that ",
         None,
+    ),
+    (
+        {"problem": "pooler", "found": "the connection pooler X"},
+        "postgres_backup_host: expected PostgreSQL itself behind the service servers/db, found the connection pooler X",
+        "postgres_backup_host: ",
     ),
     (
         {"problem": "labels", "found": '{"app": "db"}'},
@@ -203,3 +209,48 @@ def test_the_policy_of_the_server_needs_a_service() -> None:
         needs = variables(host=host, image="postgres:18", server_network_policy=True)
         (message,) = missing(needs, server, SECRET, policies=[])
         assert message.startswith(f"{beginning}select, found {host}. ")
+
+
+def test_the_policy_of_the_server_selects_only_the_servers_pods() -> None:
+    needs = variables(image="postgres:18", server_network_policy=True)
+    (message,) = missing(needs, {**SERVER, "other_pods": ["pooler-0", "repo-0"]}, SECRET, policies=[policy(app="db")])
+    assert "labels of the service servers/db that only the server's pods have" in message
+    assert "pods that are not the server's: pooler-0, repo-0. " in message
+
+
+@pytest.mark.parametrize(
+    ("direct", "advice"),
+    [("shop-rw", "to shop-rw.servers.svc.cluster.local."), (None, "to the service of the server.")],
+)
+def test_a_pooler_is_refused_with_the_service_to_use(direct: str | None, advice: str) -> None:
+    server = {"problem": "pooler", "found": "x", **({"direct_service": direct} if direct else {})}
+    (message,) = missing(variables(), server, SECRET)
+    assert message.endswith(f"Set postgres_backup_host {advice}")
+
+
+CERTIFICATES = [
+    ({"secret": "client"}, NO_SECRET, ["expected the Secret data/client with the client certificate, found none. "]),
+    (
+        {"secret": "client"},
+        SECRET,
+        [f"expected the key {key} in the Secret data/client, found password. " for key in ("tls.crt", "tls.key")],
+    ),
+    (
+        {"secret": "client", "key_key": "password"},
+        {**SECRET, "keys": ["password", "tls.key"]},
+        ["expected the key tls.crt in the Secret data/client, found password, tls.key. "],
+    ),
+    ({"secret": "client"}, {**SECRET, "keys": ["tls.crt", "tls.key"]}, []),
+    ({"secret": "client"}, UNREADABLE, []),
+]
+
+
+@pytest.mark.parametrize(("reference", "certificate", "beginnings"), CERTIFICATES)
+def test_the_client_certificate(reference: dict[str, str], certificate: dict[str, Any], beginnings: list[str]) -> None:
+    prerequisites = {
+        "server": SERVER, "secret": {}, "ca": {}, "cert": certificate, "namespace": {}, "server_policies": {},
+    }  # fmt: skip
+    messages = missing_prerequisites(variables(ssl_cert=reference, secret_name=""), prerequisites)
+    assert len(messages) == len(beginnings)
+    for message, beginning in zip(messages, beginnings, strict=True):
+        assert message.startswith(f"postgres_backup_ssl_cert: {beginning}")
