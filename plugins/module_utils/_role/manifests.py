@@ -8,9 +8,15 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .._jobs.postgres_server import service_behind
 from .checks import Variables, is_true
 
 MANIFESTS = ("backup-pvc.yaml", "backup-cronjob.yaml")
+# What the role takes from a server that it finds.
+_OF_THE_SERVER = tuple(
+    f"postgres_backup_{name}"
+    for name in ("host", "port", "user", "database", "secret_name", "secret_key", "sslmode", "ssl_ca", "run_as_user")
+)
 
 
 def missing_for_manifests(
@@ -68,6 +74,14 @@ def _unset_messages(variables: Variables, unset: str) -> Iterator[str]:
         yield (
             "postgres_backup_image: expected the image of the server, or another with pg_dumpall of its major version "
             "or a newer one; found an empty string."
+        )
+    host, namespace = str(variables["postgres_backup_host"]), str(variables["postgres_backup_namespace"])
+    names = [name for name in _OF_THE_SERVER if variables[name] == unset]
+    # For a host outside the cluster, no server is looked for.
+    if names and (host == unset or service_behind(host, namespace) is not None):
+        yield (
+            f"{', '.join(names)}: expected values, since a server that is found in the cluster may have others; "
+            "not set. Set postgres_backup_server to none if their defaults are right."
         )
     if variables["postgres_backup_storage_class"] == unset and not variables["postgres_backup_nfs"]:
         yield (
