@@ -44,6 +44,33 @@ options:
         description: The port of the service at which the server listens.
         type: int
         default: 5432
+  find:
+    description:
+      - How the server is found in O(namespace). What it has takes the place of O(service), O(secret), O(ca_kind) and
+        O(ca_name), unless these are set.
+      - An installation that exists keeps its server. It is recorded in an annotation of its CronJob.
+    type: dict
+    suboptions:
+      server:
+        description: V(auto), V(none), or the name of a server, alone or after its kind, such as V(CloudNativePG/shop).
+        type: str
+        default: auto
+      host:
+        description: The host name of the server, if it is set; empty otherwise.
+        type: str
+        default: ""
+      port:
+        description: The port of the server, if it is set; empty otherwise.
+        type: str
+        default: ""
+      reads_service:
+        description: Whether the service behind the host name is read, as O(service) is.
+        type: bool
+        default: true
+      fallback:
+        description: What counts if no server is found - C(host), C(port) and C(secret_name).
+        type: dict
+        default: {}
   pod_labels:
     description:
       - The labels of the backup's pods. A service that selects pods with these labels is reported as a problem.
@@ -138,6 +165,22 @@ server:
     image: docker.io/bitnami/postgresql:18
     port: 5432
     pull_secrets: []
+found:
+  description:
+    - The server that was found - its C(kind), C(name), C(id) and C(version), and C(variables), the role's variables
+      without their prefix, that follow from it; C(advice) is what to do if its Secret does not exist.
+    - Empty if none was found or none was looked for. C(problem) is a message if it is not clear which server is meant,
+      C(error) the reason if the user may not look for it.
+  type: dict
+  returned: always
+  sample:
+    kind: CloudNativePG
+    name: shop
+    id: CloudNativePG/shop
+    version: 18
+    variables:
+      host: shop-rw.data.svc.cluster.local
+      secret_name: shop-superuser
 secret:
   description: Whether O(secret) is C(readable), whether it exists (C(found)), and its C(keys); empty without O(secret).
   type: dict
@@ -213,7 +256,15 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.p
     read_keys,
     read_server,
 )
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.postgres_server import ServiceName
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.servers import (
+    search_server,
+    wanted_server,
+)
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.postgres_server import (
+    ServiceName,
+    service_behind,
+)
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._servers.choose import variables_of
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_runner import run_module
 
 ARGUMENTS = {
@@ -225,6 +276,16 @@ ARGUMENTS = {
             "name": {"type": "str", "required": True},
             "namespace": {"type": "str", "required": True},
             "port": {"type": "int", "default": 5432},
+        },
+    },
+    "find": {
+        "type": "dict",
+        "options": {
+            "server": {"type": "str", "default": "auto"},
+            "host": {"type": "str", "default": ""},
+            "port": {"type": "str", "default": ""},
+            "reads_service": {"type": "bool", "default": True},
+            "fallback": {"type": "dict", "default": {}},
         },
     },
     "pod_labels": {"type": "dict", "default": {}},
@@ -242,7 +303,9 @@ ARGUMENTS = {
     },
 }
 
+_POSTGRES_PORT = 5432
 RESULTS = (
+    "found",
     "server",
     "secret",
     "ca",
@@ -256,11 +319,49 @@ RESULTS = (
 )
 
 
+def find(parameters: dict[str, Any], connection: Connection, cronjob: dict[str, Any] | None) -> dict[str, Any]:
+    """The result `found`."""
+    options, namespace = parameters["find"], parameters["namespace"]
+    search = search_server(connection, wanted_server(options["server"], namespace, options["host"], cronjob))
+    server, problem = search.choice.server, search.choice.problem
+    if server is None:
+        return {name: text for name, text in (("problem", problem), ("error", search.error)) if text}
+    if not server.secret_name and parameters["secret"] is None:
+        problem = (
+            f"postgres_backup_secret_name: expected a Secret with the password of {server.id}, found none. "
+            f"{server.advice}"
+        )
+    return {**server.to_dict(), "variables": variables_of(server), **({"problem": problem} if problem else {})}
+
+
+def resolved(parameters: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """The parameters, with what was found where they are not set."""
+    options, variables = parameters["find"], found.get("variables", {})
+    fallback = {**options["fallback"], **variables}
+    result = dict(parameters)
+    service = service_behind(str(options["host"] or fallback.get("host", "")), parameters["namespace"])
+    if parameters["service"] is None and options["reads_service"] and service is not None:
+        port = int(options["port"] or fallback.get("port") or _POSTGRES_PORT)
+        result["service"] = {"namespace": service.namespace, "name": service.name, "port": port}
+    if parameters["secret"] is None:
+        result["secret"] = fallback.get("secret_name")
+    reference = variables.get("ssl_ca") or {}
+    if parameters["ca_name"] is None and "secret" in reference:
+        result["ca_kind"], result["ca_name"] = "Secret", reference["secret"]
+    return result
+
+
 def info(module: Any, connection: Connection) -> dict[str, Any]:
     """The module's result."""
-    parameters = module.params
-    namespace, service = parameters["namespace"], parameters["service"]
+    parameters: dict[str, Any] = module.params
+    namespace = parameters["namespace"]
     result: dict[str, Any] = {name: {} for name in RESULTS}
+    if parameters["name"]:
+        result["cronjob"] = read_cronjob(connection, namespace, parameters["name"])
+    if parameters["find"]:
+        result["found"] = find(parameters, connection, result["cronjob"] or None)
+        parameters = resolved(parameters, result["found"])
+    service = parameters["service"]
     if service:
         name = ServiceName(service["namespace"], service["name"])
         result["server"] = read_server(connection, Server(name, service["port"], parameters["pod_labels"]))
@@ -278,8 +379,6 @@ def info(module: Any, connection: Connection) -> dict[str, Any]:
         result["claim"], result["volume"] = read_claim(connection, namespace, parameters["claim"])
         if parameters["storage_class"] and not is_bound(result["claim"]):
             result["storage_classes"] = read(connection.storage_classes)
-    if parameters["name"]:
-        result["cronjob"] = read_cronjob(connection, namespace, parameters["name"])
     result["unwanted"] = read_existing(connection, parameters["unwanted"])
     return {"changed": False, **result}
 

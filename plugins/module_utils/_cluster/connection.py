@@ -144,7 +144,8 @@ class Connection:
         return sorted(pods, key=lambda pod: pod["metadata"]["creationTimestamp"])
 
     def pods(self, namespace: str, selector: str = "") -> list[Object]:
-        pods = self.call(f"the pods in '{namespace}'", _path("v1", namespace, "pods"), labelSelector=selector)
+        """Without a namespace, those of all."""
+        pods = self.call(_in_namespace("the pods", namespace), _path("v1", namespace, "pods"), labelSelector=selector)
         return [*pods["items"]]
 
     def claim(self, namespace: str, name: str) -> Object:
@@ -156,11 +157,17 @@ class Connection:
     def service(self, namespace: str, name: str) -> Object:
         return self.call(f"the service '{namespace}/{name}'", _path("v1", namespace, "services", name))
 
-    def endpoint_slices(self, namespace: str, service: str) -> list[Object]:
-        """The EndpointSlices of a service."""
+    def services(self, namespace: str) -> list[Object]:
+        """Without a namespace, those of all."""
+        return [*self.call(_in_namespace("the services", namespace), _path("v1", namespace, "services"))["items"]]
+
+    def endpoint_slices(self, namespace: str, service: str = "") -> list[Object]:
+        """The EndpointSlices of a service, or of all services; without a namespace, those of all."""
         path = _path("discovery.k8s.io/v1", namespace, "endpointslices")
-        what = f"the EndpointSlices of the service '{namespace}/{service}'"
-        return [*self.call(what, path, labelSelector=f"{SERVICE_LABEL}={service}")["items"]]
+        what = _in_namespace("the EndpointSlices", namespace)
+        if service:
+            what = f"the EndpointSlices of the service '{namespace}/{service}'"
+        return [*self.call(what, path, labelSelector=f"{SERVICE_LABEL}={service}" if service else "")["items"]]
 
     def config_map(self, namespace: str, name: str) -> Object:
         return self.call(f"the ConfigMap '{namespace}/{name}'", _path("v1", namespace, "configmaps", name))
@@ -222,9 +229,17 @@ def _quoted(name: str) -> str:
 
 
 def _path(version: str, namespace: str, kind: str, name: str = "") -> str:
-    """The API's path of an object, or of all of its kind (Kubernetes API concepts, "Resource URIs")."""
+    """The API's path of an object, or of all of its kind (Kubernetes API concepts, "Resource URIs").
+
+    Without a namespace, of all namespaces.
+    """
     group = f"apis/{version}" if "/" in version else f"api/{version}"
-    return f"/{group}/namespaces/{_quoted(namespace)}/{kind}" + (f"/{_quoted(name)}" if name else "")
+    where = f"/namespaces/{_quoted(namespace)}" if namespace else ""
+    return f"/{group}{where}/{kind}" + (f"/{_quoted(name)}" if name else "")
+
+
+def _in_namespace(what: str, namespace: str) -> str:
+    return f"{what} in '{namespace}'" if namespace else f"{what} of all namespaces"
 
 
 def _api_error(error: Any, what: str) -> ClusterError:

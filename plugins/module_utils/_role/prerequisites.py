@@ -23,13 +23,16 @@ def missing_prerequisites(variables: Object, prerequisites: Object) -> list[str]
     `variables` holds the role's variables by their full names, `prerequisites` the result of the module
     prerequisites_info.
     """
+    found = prerequisites.get("found") or {}
+    if found.get("problem"):
+        return [str(found["problem"])]
     namespace = str(variables["postgres_backup_namespace"])
     service = service_behind(str(variables["postgres_backup_host"]), namespace)
     server = prerequisites["server"]
     has_namespace = prerequisites["namespace"].get("resources") != []
     messages: list[str] = []
     if has_namespace:
-        messages += _secret_messages(prerequisites["secret"], variables)
+        messages += _secret_messages(prerequisites["secret"], variables, found)
         messages += _certificate_messages(prerequisites.get("cert") or {}, variables)
     else:
         messages.append(
@@ -49,15 +52,17 @@ def missing_prerequisites(variables: Object, prerequisites: Object) -> list[str]
     return messages
 
 
-def _secret_messages(secret: Object, variables: Object) -> Iterator[str]:
+def _secret_messages(secret: Object, variables: Object, found: Object) -> Iterator[str]:
     if not secret.get("readable"):
         return  # also without a password, where the client certificate suffices
     path = f"{variables['postgres_backup_namespace']}/{variables['postgres_backup_secret_name']}"
     key = variables["postgres_backup_secret_key"]
     if not secret["found"]:
+        is_of_found = found.get("secret_name") == variables["postgres_backup_secret_name"] and found.get("advice")
+        advice = f"{found['advice']} Or create it" if is_of_found else "Create it"
         yield (
             f"postgres_backup_secret_name: expected the Secret {path} with the server's password, found none. "
-            "Create it, or set postgres_backup_secret_name."
+            f"{advice}, or set postgres_backup_secret_name."
         )
     elif key not in secret["keys"]:
         yield (
