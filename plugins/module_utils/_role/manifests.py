@@ -77,8 +77,9 @@ def _unset_messages(variables: Variables, unset: str) -> Iterator[str]:
         )
     host, namespace = str(variables["postgres_backup_host"]), str(variables["postgres_backup_namespace"])
     names = [name for name in _OF_THE_SERVER if variables[name] == unset]
-    # For a host outside the cluster, no server is looked for.
-    if names and (host == unset or service_behind(host, namespace) is not None):
+    service = service_behind(host, namespace)
+    # For a host that is set, a server is looked for only if it is a service of the namespace (_cluster/servers.py).
+    if names and (host == unset or (service is not None and service.namespace == namespace)):
         yield (
             f"{', '.join(names)}: expected values, since a server that is found in the cluster may have others; "
             "not set. Set postgres_backup_server to none if their defaults are right."

@@ -119,5 +119,6 @@ def test_variables_that_a_server_determines_are_asked_for_together() -> None:
     assert message.startswith("postgres_backup_port, postgres_backup_sslmode: expected values, ")
 
 
-def test_no_server_is_found_for_a_host_outside_the_cluster() -> None:
-    assert missing(variables(**{**dict.fromkeys(SERVER, UNSET), "host": "db.example.com"})) == []
+@pytest.mark.parametrize("host", ["db.example.com", "db.servers.svc"])
+def test_no_server_is_found_for_a_host_outside_the_namespace(host: str) -> None:
+    assert missing(variables(**{**dict.fromkeys(SERVER, UNSET), "host": host})) == []
