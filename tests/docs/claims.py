@@ -80,7 +80,8 @@ CLAIMS: dict[str, dict[str, Claim]] = {
     },
     "docs/gitops.md": {
         f"{PLAY}site -e postgres_backup_state=rendered -e postgres_backup_server=none "
-        "-e postgres_backup_applied_by=argocd -e postgres_backup_image=registry.example/postgresql:18 -e postgres_backup_storage_class=nfs-client": RENDERED,
+        "-e postgres_backup_applied_by=argocd -e postgres_backup_image=registry.example/postgresql:18 "
+        "-e postgres_backup_storage_class=nfs-client": RENDERED,
         "kubectl apply -k applications/postgres --dry-run=server --validate=strict": RENDERED,
     },
     "docs/managed-servers.md": {
