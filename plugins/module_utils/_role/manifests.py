@@ -10,6 +10,7 @@ from typing import Any
 
 from .._jobs.postgres_server import service_behind
 from .checks import Variables, is_true
+from .variables import AUTO
 
 MANIFESTS = ("backup-pvc.yaml", "backup-cronjob.yaml")
 # What the role takes from a server that it finds.
@@ -37,6 +38,7 @@ def missing_for_manifests(
     messages = [
         *_folder_messages(variables, kustomization_path, kustomization),
         *_unset_messages(variables, unset),
+        *_node_messages(variables),
         *_policy_messages(variables, reads_service=reads_service),
     ]
     if not messages:
@@ -89,6 +91,12 @@ def _unset_messages(variables: Variables, unset: str) -> Iterator[str]:
             "postgres_backup_storage_class: expected a storage class of the cluster, or an empty string to bind to an "
             "existing volume; it is not set."
         )
+
+
+def _node_messages(variables: Variables) -> Iterator[str]:
+    for name in ("node_selector", "tolerations"):
+        if variables[f"postgres_backup_{name}"] == AUTO:
+            yield f"postgres_backup_{name}: expected a value, since the server's pod is not read; found {AUTO}."
 
 
 def _policy_messages(variables: Variables, *, reads_service: bool) -> Iterator[str]:

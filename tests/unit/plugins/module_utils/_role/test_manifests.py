@@ -38,6 +38,8 @@ def variables(**values: Any) -> dict[str, Any]:
         "namespace": "data",
         **SERVER,
         "nfs": {},
+        "node_selector": {},
+        "tolerations": [],
         **values,
     }
     return {f"postgres_backup_{name}": value for name, value in names.items()}
@@ -56,10 +58,26 @@ def test_nothing_is_missing() -> None:
 
 
 def test_one_failure_lists_everything() -> None:
-    nothing = variables(manifest_dir="", applied_by="", image="", storage_class=UNSET, network_policy=True)
+    nothing = variables(
+        manifest_dir="",
+        applied_by="",
+        image="",
+        storage_class=UNSET,
+        network_policy=True,
+        node_selector="auto",
+        tolerations="auto",
+    )
     messages = missing(nothing)
     assert messages[0] == REASON
-    assert named(messages) == ["manifest_dir", "applied_by", "image", "storage_class", "server_pods"]
+    assert named(messages) == [
+        "manifest_dir",
+        "applied_by",
+        "image",
+        "storage_class",
+        "node_selector",
+        "tolerations",
+        "server_pods",
+    ]
 
 
 @pytest.mark.parametrize("name", ["manifest_dir", "applied_by", "image"])

@@ -283,3 +283,27 @@ def test_secret_for_all_variables() -> None:
     for source, key in (reference, "POSTGRES_PASSWORD"), ({**reference, "prefix": "POSTGRES_"}, "PASSWORD"):
         (server,) = find(*official("db", value("PGDATA", "/data"), envFrom=[{"configMapRef": {"name": "x"}}, source]))
         assert (server.kind, server.secret_name, server.secret_key) == ("image", "db-env", key)
+
+
+def test_ready_pod_decides() -> None:
+    objects = cloudnativepg()
+    updated, current = objects[4], objects[5]
+    updated["spec"]["containers"] = [container("postgres", "ghcr.io/cloudnative-pg/postgresql:18.1")]
+    updated["status"]["conditions"][0]["status"] = "False"
+    (server,) = find(*objects)
+    assert server.image == current["spec"]["containers"][0]["image"]
+
+
+def test_pod_of_an_operator_is_not_found_again_by_its_variables() -> None:
+    objects = zalando()
+    for made in objects:
+        for each in made["spec"].get("containers", []) if "spec" in made else []:
+            each["env"].append(from_secret("POSTGRES_PASSWORD", "other", "password"))
+    assert [server.kind for server in find(*objects)] == ["Zalando"]
+
+
+def test_two_clusters_whose_services_have_no_selector() -> None:
+    assert [(server.name, server.services) for server in find(*patroni("a"), *patroni("b"))] == [
+        ("a", ("a", "a-repl")),
+        ("b", ("b", "b-repl")),
+    ]
