@@ -168,7 +168,8 @@ server:
 found:
   description:
     - The server that was found - its C(kind), C(name), C(id) and C(version), and C(variables), the role's variables
-      without their prefix, that follow from it; C(advice) is what to do if its Secret does not exist.
+      without their prefix, that follow from it; C(advice) is what to do if its Secret does not exist. C(is_recorded) is
+      whether the installation records it, which it does unless a user has set the host name.
     - Empty if none was found or no search was needed. C(problem) is a message if it is not clear which server is meant,
       C(error) the reason if the user may not search.
   type: dict
@@ -331,7 +332,8 @@ def find(parameters: dict[str, Any], connection: Connection, cronjob: dict[str, 
             f"postgres_backup_secret_name: expected a Secret with the password of {server.id}, found none. "
             f"{server.advice}"
         )
-    return {**server.to_dict(), "variables": variables_of(server), **({"problem": problem} if problem else {})}
+    details = {"variables": variables_of(server), "is_recorded": not options["host"]}
+    return {**server.to_dict(), **details, **({"problem": problem} if problem else {})}
 
 
 def resolved(parameters: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:

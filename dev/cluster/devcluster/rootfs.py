@@ -16,7 +16,9 @@ _SUITES = {"13": "bullseye", "15": "bookworm", "17": "trixie", "18": "sid", "19"
 _EXTENSIONS = ("cron", "partman", "pgvector", "postgis-3", "timescaledb")
 WITH_EXTENSIONS = "postgresql-18-extensions"
 """PostgreSQL 18 with the extensions of other projects that Debian has packages for."""
-NAMES = (*(f"postgresql-{version}" for version in _SUITES), WITH_EXTENSIONS)
+WITH_PATRONI = "postgresql-18-patroni"
+"""PostgreSQL 18 and Patroni, which makes several servers a cluster with one leader."""
+NAMES = (*(f"postgresql-{version}" for version in _SUITES), WITH_EXTENSIONS, WITH_PATRONI)
 
 _PREPARE = r"""
 set -eu
@@ -121,7 +123,7 @@ def _suite(name: str) -> str:
 
 
 def _packages(name: str) -> tuple[str, ...]:
-    server = name.removesuffix("-extensions")
+    server = name.removesuffix("-extensions").removesuffix("-patroni")
     programs = [server]
     if _suite(name) == "experimental":
         # apt prefers other suites.
@@ -129,6 +131,8 @@ def _packages(name: str) -> tuple[str, ...]:
         programs = [f"{each}/experimental" for each in (server, f"postgresql-client-{version}", "libpq5")]
     elif name == WITH_EXTENSIONS:
         programs += [f"{server}-{extension}" for extension in _EXTENSIONS]
+    elif name == WITH_PATRONI:
+        programs.append("patroni")
     return (*programs, "libnss-wrapper", "locales", "mawk")
 
 

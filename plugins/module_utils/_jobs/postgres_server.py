@@ -45,7 +45,8 @@ class PostgresServer:
 
     `selector` has the labels by which the server's pods can be selected. A service without a selector has the pods that
     its EndpointSlices name (`is_by_endpoints`); then these are the labels that the service and all those pods have.
-    `other_pods` names pods that these labels select too, and that are not the server's.
+    `other_pods` names pods that these labels select too, and that are not the server's. `node_selector` and
+    `tolerations` are the pod's, without those tolerations that Kubernetes adds to every pod.
     """
 
     problem: str | None = None
@@ -57,6 +58,8 @@ class PostgresServer:
     image: str | None = None
     port: int | None = None
     pull_secrets: tuple[str, ...] = ()
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    tolerations: tuple[Mapping[str, Any], ...] = ()
     is_by_endpoints: bool = False
     other_pods: tuple[str, ...] = ()
     direct_service: str | None = None
@@ -65,7 +68,8 @@ class PostgresServer:
     def to_dict(self) -> dict[str, Any]:
         """The fields that are known."""
         known = {name: value for name, value in asdict(self).items() if value not in (None, {}, (), False)}
-        return {**known, "pull_secrets": [*self.pull_secrets]}
+        lists = {"tolerations": [*self.tolerations]} if self.tolerations else {}
+        return {**known, **lists, "pull_secrets": [*self.pull_secrets]}
 
 
 def service_behind(host: str, namespace: str) -> ServiceName | None:
@@ -150,6 +154,13 @@ def _server_in(service: Object, pod: Object, target: int | str, selector: Mappin
         image=container["image"],
         port=container_port,
         pull_secrets=tuple(secret["name"] for secret in pod["spec"].get("imagePullSecrets") or []),
+        node_selector=pod["spec"].get("nodeSelector") or {},
+        # kubernetes plugin/pkg/admission/defaulttolerationseconds, and for DaemonSets pkg/controller/daemon/util.
+        tolerations=tuple(
+            toleration
+            for toleration in pod["spec"].get("tolerations") or []
+            if not str(toleration.get("key") or "").startswith("node.kubernetes.io/")
+        ),
     )
 
 

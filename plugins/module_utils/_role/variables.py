@@ -51,11 +51,14 @@ DRILL_SUFFIX = "-drill"
 DEFAULT_CA_KEY = "ca.crt"
 # The options of postgres_backup_ssl_cert that name keys of its Secret, with the names of Secrets of the type tls.
 DEFAULT_CERTIFICATE_KEYS = {"cert_key": "tls.crt", "key_key": "tls.key"}
+AUTO = "auto"
 _KEEP_RULES = ("last", "daily", "weekly", "monthly", "yearly")
 
 _NAME = re.compile(rf"(?=.{{1,{_NAME_LIMIT}}}\Z)(?!.*{DRILL_SUFFIX}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _TIME_ZONE = re.compile(r"(?!(?i:local)\Z)[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
 _IPV6 = r"[0-9A-Fa-f]*:[0-9A-Fa-f:.]+"
+# The name of a server, alone or after its kind.
+_SERVER = re.compile(r"(?=.{1,253}\Z)([A-Za-z]+/)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 _HOST = re.compile(rf"(?=.{{1,253}}\Z)([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9.])?|{_IPV6}|\[{_IPV6}\])")
 _FILE_MODE = re.compile(r"0[67][0-7][0-7]")
 _IMAGE = re.compile(r"[^ \t\r\n]*")
@@ -234,6 +237,11 @@ def _has_image_or_service(value: object, variables: Variables) -> str | None:
     )
 
 
+def _or_auto(check: Check) -> Check:
+    """A check that also accepts the text `auto`: the value is read from the server's pod."""
+    return lambda value, variables: None if value == AUTO else check(value, variables)
+
+
 def _are_resources(value: object) -> bool:
     return isinstance(value, Mapping) and all(
         kind in {"requests", "limits"}
@@ -272,6 +280,7 @@ def _rules() -> tuple[Rule, ...]:
         ("failed_jobs_history", number(0, 1000)),
         ("job_ttl", duration(1, INT32_MAX, "a duration, such as 1d")),
         # Server
+        ("server", matches(_SERVER, "auto, none, or the name of a server, such as shop or CloudNativePG/shop")),
         ("host", matches(_HOST, "a host name or an address")),
         ("port", number(1, 65535)),
         ("user", matches(ONE_LINE, "the name of a PostgreSQL role, in one line")),
@@ -377,12 +386,14 @@ def _rules() -> tuple[Rule, ...]:
                 "such as {requests: {cpu: 100m, memory: 128Mi}, limits: {memory: 512Mi}}",
             ),
         ),
-        ("node_selector", strings("a mapping of labels to quoted strings")),
+        ("node_selector", _or_auto(strings("a mapping of labels to quoted strings, or auto"))),
         (
             "tolerations",
-            holds(
-                lambda value: is_list(value) and all(isinstance(item, Mapping) for item in value),
-                "a list of tolerations, as in a manifest",
+            _or_auto(
+                holds(
+                    lambda value: is_list(value) and all(isinstance(item, Mapping) for item in value),
+                    "a list of tolerations, as in a manifest, or auto",
+                )
             ),
         ),
         ("affinity", holds(lambda value: isinstance(value, Mapping), "an affinity, as in a manifest")),

@@ -12,7 +12,12 @@ import yaml
 
 from .rendering import OPTIONS, ROLE, evaluate
 
-DEFAULTS: dict[str, Any] = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
+# What counts if no server is found.
+_FALLBACK = yaml.safe_load((ROLE / "vars" / "main" / "server.yml").read_text())["__postgres_backup_fallback"]
+DEFAULTS: dict[str, Any] = {
+    name: _FALLBACK[name.removeprefix("postgres_backup_")] if "__postgres_backup_defaults" in str(value) else value
+    for name, value in yaml.safe_load((ROLE / "defaults" / "main.yml").read_text()).items()
+}
 # As the role's summary finds them.
 (_UNKNOWN,) = re.findall(r"set unknown = (.*) -%}", (ROLE / "templates" / "unknown-variables.txt.j2").read_text())
 UNKNOWN = "{{ " + _UNKNOWN + " }}"

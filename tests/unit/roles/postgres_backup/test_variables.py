@@ -69,6 +69,7 @@ REFUSED: list[tuple[str, Any]] = [
         for name in ["backoff_limit", "successful_jobs_history", "failed_jobs_history"]
         for number in [-1, "-1", 100000, True]
     ],
+    *[("postgres_backup_server", name) for name in ["", "A", "a b", "a/", "/a", "a/b/c", "$(id)/a", "a\n"]],
     *[
         ("postgres_backup_host", host)
         for host in ["", "a b", "/var/run/postgresql", "host:", "a\n", "-a", "a;b", "h" * 254]
@@ -324,6 +325,8 @@ ACCEPTED: list[tuple[str, Any]] = [
     ("postgres_backup_fs_group", 0),
     *[("postgres_backup_resources", value) for value in [{}, {"limits": {"cpu": 1.5, "memory": "1Gi"}}]],
     ("postgres_backup_tolerations", [{"key": "nas", "operator": "Exists"}]),
+    ("postgres_backup_tolerations", "auto"),
+    ("postgres_backup_node_selector", "auto"),
     ("postgres_backup_pod_labels", {"postgres-postgresql-client": "true", "app.kubernetes.io/part-of": "lab"}),
 ]
 
