@@ -80,7 +80,7 @@ def certificates(folder: Path, namespace: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Without superuser access, as the operator makes it unless it is told otherwise."""
+    """Without superuser access, which is the operator's default."""
     shop = Cluster(new_namespace("cnpg"))
     files = certificates(tmp_path_factory.mktemp("certificates"), shop.namespace)
     create(

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""A real Patroni: everything by the service without a selector, and a switchover in the middle of a run."""
+"""A real Patroni: everything by the service without a selector, and a switchover during a run."""
 
 from __future__ import annotations
 
