@@ -98,9 +98,7 @@ def test_verify_drill_and_restore(patroni: Patroni, installed: Ansible) -> None:
     assert verified.status == 0, verified.output
     drill = installed.module("restore_drill", namespace=patroni.namespace)
     assert not drill["failed"], drill["msg"]
-    restored = installed.module(
-        "restore_database", namespace=patroni.namespace, database="shop", new_name="shop_again"
-    )
+    restored = installed.module("restore_database", namespace=patroni.namespace, database="shop", new_name="shop_again")
     assert (restored["failed"], restored["rows"]) == (False, 1000), restored["msg"]
     assert patroni.sql("SELECT count(*) FROM items;", "shop_again") == "1000"
 
@@ -112,7 +110,9 @@ def test_switchover_in_the_middle_of_a_run(patroni: Patroni, installed: Ansible)
     words = ["kubectl", "exec", patroni.leader, "-n", patroni.namespace, "--", "psql", "-X", "-U", "postgres"]
     holder = subprocess.Popen([*words, "-d", "shop", "-c", lock], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'items'::regclass;"
-    held = "SELECT count(*) FROM pg_locks WHERE granted AND mode = 'AccessExclusiveLock' AND relation = 'items'::regclass;"
+    held = (
+        "SELECT count(*) FROM pg_locks WHERE granted AND mode = 'AccessExclusiveLock' AND relation = 'items'::regclass;"
+    )
     wait_until(lambda: patroni.sql(held, "shop") == "1", "the table is locked")
     options = {"namespace": patroni.namespace, "name": NAME}
     running = installed.start("backup_job", "--tree", str(installed.folder / "tree"), **options)
