@@ -71,7 +71,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         shop.login("shop-app", "app", "of the app", "app"),
     )
     kubectl("apply", "-n", shop.namespace, "-f", str(Path(__file__).with_name("cloudnativepg.yaml")))
-    wait_until(shop.is_ready, "the instance is ready")
+    wait_until(shop.is_ready, "the instance is ready", 120)
     kubectl("label", "pod", POD, "-n", shop.namespace, "cnpg.io/instanceRole=primary", "role=primary")
     shop.sql(DATA)
     yield shop

@@ -8,7 +8,7 @@ is in plugins/module_utils/_servers/kinds.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -156,7 +156,10 @@ def pod(shape: Shape, namespace: str) -> dict[str, Any]:
         "args": server if names_password else ["sh", "-c", command, "sh", *server],
         "env": [*shape.variables],
         "ports": [{"name": "postgresql", "containerPort": PORT}],
-        "readinessProbe": {"exec": {"command": ["pg_isready", "-h", "127.0.0.1"]}, "periodSeconds": 1},
+        "readinessProbe": {
+            "exec": {"command": ["pg_isready", "-U", "postgres", "-h", "127.0.0.1"]},
+            "periodSeconds": 1,
+        },
         "volumeMounts": mounts,
     }
     user = {"runAsUser": shape.user_id, "runAsGroup": shape.user_id, "fsGroup": shape.user_id, "runAsNonRoot": True}
@@ -205,7 +208,7 @@ def bring_up(shape: Shape, namespace: str, folder: Path) -> None:
     create(*objects)
     create(pod(shape, namespace))
     apply(service(shape.leader, namespace, shape, shape.labels if shape.has_selector else {}))
-    wait_until(lambda: is_ready(namespace), "the server is ready")
+    wait_until(lambda: is_ready(namespace), "the server is ready", 120)
     if not shape.has_selector:
         status = must_get("pod", POD, namespace)
         target = {"kind": "Pod", "name": POD, "namespace": namespace, "uid": status["metadata"]["uid"]}
@@ -222,9 +225,17 @@ def is_ready(namespace: str) -> bool:
     return any((each["type"], each["status"]) == ("Ready", "True") for each in conditions)
 
 
+@pytest.fixture
+def namespace() -> Iterator[str]:
+    """An empty namespace, without the Secret of the shared server."""
+    name = new_namespace("shape")
+    yield name
+    delete_namespace(name)
+
+
 @pytest.mark.parametrize("name", weekly_but(SHAPES, "image"))
-def test_server_is_found_and_backed_up(name: str, ansible: Ansible, tmp_path: Path) -> None:
-    shape, namespace = SHAPES[name], new_namespace(name)
+def test_server_is_found_and_backed_up(name: str, namespace: str, ansible: Ansible, tmp_path: Path) -> None:
+    shape = SHAPES[name]
     bring_up(shape, namespace, tmp_path)
     play = ansible.site(namespace=namespace)
     assert play.status == 0, play.output
@@ -241,4 +252,3 @@ def test_server_is_found_and_backed_up(name: str, ansible: Ansible, tmp_path: Pa
     made = ansible.module("backup_job", namespace=namespace)
     assert not made["failed"], made["msg"]
     assert made["result"]["backup_state"] == "complete"
-    delete_namespace(namespace)
