@@ -225,6 +225,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.installation import (
+    continuing_job,
     drill_cronjob,
     installation,
     run_as_it_ended,
@@ -267,9 +268,11 @@ def info(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     mount = backup_mount(cronjob, parameters["directory"])
     drill, drill_notes = drill_cronjob(connection, cronjob)
     state, state_notes = installation(connection, cronjob, parameters["directory"], drill)
-    disk, disk_notes = volume(connection, mount, parameters["namespace"], catalog.source)
     now = datetime.now(timezone.utc)
-    gap = worst_gap(catalog.history, now, longest_interval(cronjob["spec"]["schedule"], now, GAP_WINDOW))
+    interval = longest_interval(cronjob["spec"]["schedule"], now, GAP_WINDOW)
+    state = replace(state, continuing_job=continuing_job(connection, cronjob, mount.container["name"], interval))
+    disk, disk_notes = volume(connection, mount, parameters["namespace"], catalog.source)
+    gap = worst_gap(catalog.history, now, interval)
     trend = growth(catalog.history, now, catalog.free_bytes)
     failures = problems(state, catalog, now, max_age, VERSION, growth=trend)
     newest = catalog.newest()
@@ -288,7 +291,7 @@ def info(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
         "policy": catalog.policy,
         "worst_gap": gap.to_dict() if gap else None,
         "growth": trend.to_dict() if trend else None,
-        "notes": [*drill_notes, *state_notes, *disk_notes, *notes(catalog, gap)],
+        "notes": [*drill_notes, *state_notes, *disk_notes, *notes(catalog, gap, state)],
     }
 
 

@@ -170,8 +170,8 @@ found:
     - The server that was found - its C(kind), C(name), C(id) and C(version), and C(variables), the role's variables
       without their prefix, that follow from it; C(advice) is what to do if its Secret does not exist. C(is_recorded) is
       whether the installation records it, which it does unless a user has set the host name.
-    - Empty if none was found or none was looked for. C(problem) is a message if it is not clear which server is meant,
-      C(error) the reason if the user may not look for it.
+    - Empty if none was found or no search was needed. C(problem) is a message if it is not clear which server is meant,
+      C(error) the reason if the user may not search.
   type: dict
   returned: always
   sample:

@@ -79,8 +79,9 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         for name in ("backup", "databases", "verify", "fetch", "modules", "role", "drill", "large")
     },
     "docs/gitops.md": {
-        f"{PLAY}site -e postgres_backup_state=rendered -e postgres_backup_applied_by=argocd "
-        "-e postgres_backup_image=registry.example/postgresql:18 -e postgres_backup_storage_class=nfs-client": RENDERED,
+        f"{PLAY}site -e postgres_backup_state=rendered -e postgres_backup_server=none "
+        "-e postgres_backup_applied_by=argocd -e postgres_backup_image=registry.example/postgresql:18 "
+        "-e postgres_backup_storage_class=nfs-client": RENDERED,
         "kubectl apply -k applications/postgres --dry-run=server --validate=strict": RENDERED,
     },
     "docs/managed-servers.md": {

@@ -35,7 +35,13 @@ LITERAL = "programs and files do not speak or move"
 IDIOM = "not idiomatic English"
 
 RULES = [
-    Rule(r"\bsidecars?\b(?! containers?\b)", TERM, "compared with its sidecar", "compared with its checksum file"),
+    # Not the names of a mesh's settings, such as sidecar.istio.io/inject and kuma.io/sidecar-injection.
+    Rule(
+        r"(?<![/-])\bsidecars?\b(?! containers?\b)(?!\.istio\.io)",
+        TERM,
+        "compared with its sidecar",
+        "compared with its checksum file",
+    ),
     Rule(r"\brehears", TERM, "rehearses a restore", "runs a restore drill"),
     Rule(r"\bthrow(?:n )?-?away\b", TERM, "a throwaway PostgreSQL", "a temporary server"),
     Rule(

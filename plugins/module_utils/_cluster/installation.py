@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import contextlib
 import re
+from datetime import timedelta
 from typing import Any
 
 from .._jobs.job_templates import BackupMount, backup_mount, is_ours, pod_spec, variables
-from .._jobs.pod_diagnosis import job_end
+from .._jobs.pod_diagnosis import has_failed, has_succeeded, job_end, running_beside
 from .._jobs.postgres_server import service_behind
+from .._jobs.second_container import advice_for
 from .._volume.backup_names import parse_time
-from .._volume.health import DrillSchedule, Installation
+from .._volume.health import ContinuingJob, DrillSchedule, Installation
 from ..errors import ClusterError, ForbiddenError, NotFoundError
 from .connection import Connection, Object
 from .prerequisites import find_server
@@ -55,6 +57,34 @@ def drill_schedule(cronjob: Object) -> DrillSchedule:
         is_active=bool(status.get("active")),
         last_success=parse_time(status.get("lastSuccessfulTime") or ""),
     )
+
+
+def continuing_job(
+    connection: Connection, cronjob: Object, container: str, interval: timedelta | None
+) -> ContinuingJob | None:
+    """The first active Job of the CronJob whose `container` has ended while others of its pod continue.
+
+    With `concurrencyPolicy: Forbid`, the CronJob starts no other Job before this one ends. `interval` is that of the
+    schedule; None if it is not known.
+    """
+    namespace = cronjob["metadata"]["namespace"]
+    names = [active["name"] for active in cronjob.get("status", {}).get("active") or []]
+    if not names:
+        return None
+    deadline = cronjob["spec"]["jobTemplate"]["spec"].get("activeDeadlineSeconds")
+    limit = timedelta(seconds=deadline) if deadline is not None else None
+    for pod in connection.pods(namespace, f"batch.kubernetes.io/job-name in ({','.join(names)})"):
+        others = running_beside(pod, container)
+        started = parse_time(pod.get("status", {}).get("startTime") or "")
+        if others and (has_succeeded(pod, container) or has_failed(pod, container)):
+            return ContinuingJob(
+                job=pod["metadata"]["labels"]["batch.kubernetes.io/job-name"],
+                containers=others,
+                until=started + limit if started is not None and limit is not None else None,
+                delays_runs=limit is None or (interval is not None and interval < limit),
+                advice=advice_for(others),
+            )
+    return None
 
 
 def run_as_it_ended(connection: Connection, namespace: str, last_run: Object | None) -> Object | None:

@@ -11,7 +11,15 @@ from dataclasses import replace
 from typing import Any
 
 from .._jobs.job_outcome import COMPLETE, FAILED, GONE, JobEnd
-from .._jobs.pod_diagnosis import PodProblem, has_succeeded, job_end, job_failure, running_beside, termination_cause
+from .._jobs.pod_diagnosis import (
+    PodProblem,
+    has_failed,
+    has_succeeded,
+    job_end,
+    job_failure,
+    running_beside,
+    termination_cause,
+)
 from ..errors import ClusterError, ForbiddenError, NotFoundError, StuckError, WaitTimeoutError
 from ..script_output import is_success, result_of, split_lines
 from .connection import Connection, Object
@@ -21,7 +29,7 @@ _POLL_SECONDS = 0.4
 _OTHER_STREAM_SECONDS = 0.1
 # How long the last lines of a log may take after the Job has ended.
 _LAST_LINES_SECONDS = 10
-# How long another container may run after the script's success: some end when the script's container has ended.
+# How long another container may run after the script's end: some end when the script's container has ended.
 _OTHER_CONTAINERS_SECONDS = 5
 # How long the API server may be away.
 _PATIENCE_SECONDS = 60
@@ -47,6 +55,7 @@ class JobRun:
         self._terminated_by: PodProblem | None = None
         self._succeeded = threading.Event()
         self._running_containers: tuple[str, ...] = ()
+        self._has_failed = False
 
     @property
     def log(self) -> tuple[str, ...]:
@@ -66,14 +75,15 @@ class JobRun:
 
         With `trust_script_result`, the script's own result of success is the end: the Job's status follows a second or
         two later. `patient` is for a Job that is not to be given up: it is waited for if the reason that its pod does
-        not start may resolve itself, and its other containers are not waited for after the script's success. Waits up
-        to a minute while the API server is not available, then raises ClusterError.
+        not start may resolve itself, and its other containers are not waited for after the script's success. After its
+        failure they are never waited for: as long as they run, Kubernetes does not start another attempt. Waits up to a
+        minute while the API server is not available, then raises ClusterError.
         """
         watch = PodWatch(self._connection, self._namespace, self._name, startup_seconds, patient=patient)
         success = self._succeeded if trust_script_result else threading.Event()
         deadline = time.monotonic() + timeout_seconds
         unavailable_since: float | None = None
-        succeeded_since: float | None = None
+        ended_since: float | None = None
         while time.monotonic() < deadline:
             try:
                 end = self._poll(watch)
@@ -88,10 +98,10 @@ class JobRun:
             unavailable_since = None
             if end is not None:
                 return _with_cause(end, watch.problem)
-            if patient and self._running_containers:
-                succeeded_since = succeeded_since or time.monotonic()
-                if time.monotonic() - succeeded_since > _OTHER_CONTAINERS_SECONDS:
-                    return replace(self._ended(COMPLETE, None), running_containers=self._running_containers)
+            if self._running_containers and (patient or self._has_failed):
+                ended_since = ended_since or time.monotonic()
+                if time.monotonic() - ended_since > _OTHER_CONTAINERS_SECONDS:
+                    return self._ended_beside()
             if success.wait(_POLL_SECONDS):
                 # The lines that it wrote to its other stream just before.
                 time.sleep(_OTHER_STREAM_SECONDS)
@@ -124,10 +134,20 @@ class JobRun:
             self._follow(pod)
         main = self._containers[-1]
         succeeded = [pod for pod in pods if self._has_succeeded(pod, main)]
-        self._running_containers = running_beside(succeeded[0], main) if succeeded else ()
+        failed = [pod for pod in pods[-1:] if not succeeded and has_failed(pod, main)]
+        self._running_containers = running_beside((succeeded or failed)[0], main) if succeeded or failed else ()
+        self._has_failed = bool(failed)
         if state is None:
             return None
         return self._ended(state, None if state == COMPLETE else job_failure(job))
+
+    def _ended_beside(self) -> JobEnd:
+        """The end of the script, while other containers of its pod continue."""
+        names = self._running_containers
+        if not self._has_failed:
+            return replace(self._ended(COMPLETE, None), running_containers=names)
+        reason = f"it does not end and is not tried again, since the container {', '.join(names)} of its pod continues"
+        return replace(self._ended(FAILED, reason), running_containers=names)
 
     def _has_succeeded(self, pod: Object, container: str) -> bool:
         return self._succeeded.is_set() and has_succeeded(pod, container)

@@ -46,8 +46,9 @@ def read_server(connection: Connection, server: Server) -> Object:
 def find_server(connection: Connection, service: ServiceName, port: int) -> PostgresServer:
     """The server behind a port of the service.
 
-    Raises ForbiddenError where this user may not read the service or its pods, or for a service without a selector its
-    EndpointSlices.
+    The endpoint of a service without a selector may be another service of its namespace, as in Crunchy's operator; the
+    result is then that one's server. Raises ForbiddenError where this user may not read the service or its pods, or for
+    a service without a selector its EndpointSlices.
     """
     try:
         manifest = connection.service(service.namespace, service.name)
@@ -57,8 +58,28 @@ def find_server(connection: Connection, service: ServiceName, port: int) -> Post
     if selector:
         return postgres_server(manifest, connection.pods(service.namespace, selector), port)
     slices = connection.endpoint_slices(service.namespace, service.name)
-    pods = connection.pods(service.namespace) if any(endpoint.pod for endpoint in endpoints_of(slices)) else []
+    endpoints = endpoints_of(slices)
+    if endpoints and not any(endpoint.pod for endpoint in endpoints):
+        next_service = _service_at(connection, service, endpoints[0].address)
+        if next_service is not None:
+            return find_server(connection, next_service, endpoints[0].port(None, None) or port)
+    pods = connection.pods(service.namespace) if any(endpoint.pod for endpoint in endpoints) else []
     return postgres_server(manifest, pods, port, slices)
+
+
+def _service_at(connection: Connection, service: ServiceName, address: str) -> ServiceName | None:
+    """The other service with this cluster IP; None where there is none, or this user may not list services."""
+    try:
+        services = connection.services(service.namespace)
+    except UnauthenticatedError:
+        raise
+    except ForbiddenError:
+        return None
+    for other in services:
+        name = other["metadata"]["name"]
+        if address in (other["spec"].get("clusterIPs") or []) and name != service.name:
+            return ServiceName(service.namespace, name)
+    return None
 
 
 def read(request: Callable[[], Object | Iterable[Object] | None]) -> Object:

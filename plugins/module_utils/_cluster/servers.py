@@ -27,7 +27,7 @@ def read_objects(connection: Connection, namespace: str = "") -> ClusterObjects:
 
 @dataclass(frozen=True)
 class Search:
-    """`choice` is empty if nothing was looked for; `error` is why this user may not look."""
+    """`choice` is empty if no search was needed; `error` is why this user may not search."""
 
     choice: Choice
     error: str = ""

@@ -11,6 +11,7 @@ from typing import Any
 from ..errors import BackupError
 from ..script_output import FAILED_LOG_LINES, failed_databases, log_tail
 from .pod_diagnosis import PodProblem
+from .second_container import advice_for
 
 COMPLETE, FAILED, GONE = "Complete", "Failed", "Gone"
 # How many databases a message names.
@@ -24,7 +25,8 @@ class JobEnd:
     `reason` is Kubernetes' reason for a failure. `result` is the result that the script printed; None if it is not
     known, or another script ran. `log` has the lines of all attempts, pod after pod. `terminated_by` is what ended the
     newest pod from outside; None if nothing did. `running_containers` are the names of containers that continue after
-    the script's success. `duration_seconds` counts from the creation of the Job, or from attaching to it.
+    the script's end: the Job itself has not ended then. `duration_seconds` counts from the creation of the Job, or from
+    attaching to it.
     """
 
     job: str
@@ -132,8 +134,7 @@ def _warnings(operation: Operation, end: JobEnd) -> list[str]:
     if end.running_containers:
         warnings.append(
             f"the {operation.name} succeeded, but the Job '{end.job}' continues until its deadline: the container "
-            f"{', '.join(end.running_containers)} of its pod does not end. Keep it out of the CronJob's pods, or let "
-            "it end with them"
+            f"{', '.join(end.running_containers)} of its pod does not end. {advice_for(end.running_containers)}"
         )
     if end.state == FAILED:
         warnings.append(f"the {operation.name} succeeded, but its Job '{end.job}' failed afterwards: {end.reason}")
@@ -176,6 +177,8 @@ def _reason(operation: Operation, end: JobEnd) -> str:
         reasons = [f"it took longer than {operation.time_limit}", *(reasons or ["Raise the limit"])]
     if not reasons:
         reasons += ["unknown: its pod has no result, and may have been killed", operation.advice]
+    if end.running_containers:
+        reasons.append(advice_for(end.running_containers))
     if not result and operation.remains:
         reasons.append(operation.remains)
     return ". ".join(text.rstrip(".") for text in reasons)

@@ -51,6 +51,12 @@ _AWAY = re.compile(
     r"|input/output error|no space left on device|is reserved for",
     re.IGNORECASE,
 )
+# A node whose `mount` does not know NFS (util-linux, "helper program"; older versions, BusyBox and the kernel).
+_NO_NFS_CLIENT = re.compile(
+    r"need a /sbin/mount\.|helper program|mount\.nfs4?: (command )?not found|unknown filesystem type 'nfs4?'"
+    r'|exec: "mount\.nfs4?": executable file not found',
+    re.IGNORECASE,
+)
 # A pod that names an object that does not exist.
 _MISSING = re.compile(r'(configmaps?|secrets?|persistentvolumeclaims?) "[^"]*" not found|non-existent', re.IGNORECASE)
 # (kubernetes plugin/pkg/admission/limitranger, k8s.io/apiserver/pkg/admission/plugin/resourcequota.)
@@ -102,11 +108,14 @@ def startup_problem(pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]] 
             return PodProblem(reason, message, advice, _may_pass(reason, cause))
     if any("waiting" not in container.get("state", {}) for container in containers):
         return None
-    return event_problem(events)
+    return event_problem(events, pod.get("spec", {}).get("nodeName"))
 
 
-def event_problem(events: Iterable[Mapping[str, Any]]) -> PodProblem | None:
-    """The newest warning among the events with the reason why a pod is not created or started; None without one."""
+def event_problem(events: Iterable[Mapping[str, Any]], node: str | None = None) -> PodProblem | None:
+    """The newest warning among the events with the reason why a pod is not created or started; None without one.
+
+    `node` is the name of the pod's node.
+    """
     warnings = [event for event in events if event.get("type") == "Warning" and event.get("reason") in _EVENT_ADVICE]
     if not warnings:
         return None
@@ -114,11 +123,16 @@ def event_problem(events: Iterable[Mapping[str, Any]]) -> PodProblem | None:
     reason, message = newest["reason"], _text(newest)
     asks_too_much = reason == "FailedCreate" and _RESOURCES.search(message)
     advice = _RESOURCES_ADVICE if asks_too_much else _EVENT_ADVICE[reason]
+    if reason == "FailedMount" and _NO_NFS_CLIENT.search(message):
+        advice = (
+            f"Install the NFS client on the node {node or 'of the pod'}, and on all others where the pods may run "
+            "(nfs-common or nfs-utils)"
+        )
     return PodProblem(reason, message, advice, _may_pass(reason, message))
 
 
 def _may_pass(reason: str, message: str) -> bool:
-    if reason in _NEVER_PASS or _MISSING.search(message):
+    if reason in _NEVER_PASS or _MISSING.search(message) or _NO_NFS_CLIENT.search(message):
         return False
     if reason in _PASS_UNLESS_MISSING:
         return True
@@ -175,6 +189,17 @@ def has_succeeded(pod: Mapping[str, Any], container: str) -> bool:
     """Whether this container of the pod ended with exit status 0, whatever the state of the others."""
     return any(
         status["name"] == container and ((status.get("state") or {}).get("terminated") or {}).get("exitCode") == 0
+        for status in pod.get("status", {}).get("containerStatuses") or []
+    )
+
+
+def has_failed(pod: Mapping[str, Any], container: str) -> bool:
+    """Whether this container of the pod failed and is not started again, whatever the state of the others."""
+    if pod.get("spec", {}).get("restartPolicy") != "Never":
+        return False
+    return any(
+        status["name"] == container
+        and ((status.get("state") or {}).get("terminated") or {}).get("exitCode") not in {None, 0}
         for status in pod.get("status", {}).get("containerStatuses") or []
     )
 

@@ -20,10 +20,14 @@ Value = Optional[str]
 
 @dataclass(frozen=True)
 class Pooler:
-    """A pooler: the product's `name`, and the `service` of PostgreSQL itself, None where it is not known."""
+    """A pooler: the product's `name`, and PostgreSQL itself as far as it is known.
+
+    This is another `service`, or another `port` of the same service.
+    """
 
     name: str
     service: str | None = None
+    port: int | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,10 @@ _OPERATORS = (
         "postgres-operator.crunchydata.com/role", "pgbouncer", "postgres-operator.crunchydata.com/cluster", "-primary"
     ),
 )
+# StackGres (1.18, PatroniConfigMap.java, PatroniServices.java): its service has a port for the PgBouncer in each pod,
+# by this name, and one for PostgreSQL itself. Envoy may be in front of both.
+_STACKGRES_POOLED = "pgport"
+_STACKGRES_DIRECT_PORT = 5433
 _PRODUCTS = {
     "pgbouncer": "PgBouncer",
     "pgcat": "PgCat",
@@ -60,9 +68,16 @@ _PRODUCT_LABELS = ("app.kubernetes.io/name", "app.kubernetes.io/component", "app
 _EXPORTER = re.compile(r"exporter|metrics")
 
 
-def pooler_behind(service: Object, pod: Object, container: Object) -> Pooler | None:
-    """The pooler that serves in this container of a pod behind a service; None if it is not one."""
+def pooler_behind(service: Object, pod: Object, container: Object, target: int | str) -> Pooler | None:
+    """The pooler that serves in this container of a pod behind a service; None if it is not one.
+
+    `target` is the target port of the service, a number or a name.
+    """
     pod_labels = pod["metadata"].get("labels") or {}
+    if pod_labels.get("app") == "StackGresCluster":
+        names = [other["name"] for other in pod["spec"]["containers"]]
+        is_pooled = "pgbouncer" in names and target == _STACKGRES_POOLED
+        return Pooler("PgBouncer", port=_STACKGRES_DIRECT_PORT) if is_pooled else None
     labels = {**((service.get("metadata") or {}).get("labels") or {}), **pod_labels}
     for operator in _OPERATORS:
         if operator.label in pod_labels and operator.value in (None, pod_labels[operator.label]):

@@ -22,6 +22,8 @@ _ADDRESS = re.compile(r"[0-9.]+|.*:.*")
 # `postgres:17.2-bookworm`, `bitnami/postgresql:17.5.0`, `postgis/postgis:17-3.5`; `timescale/timescaledb:2.17.2-pg17`.
 _POSTGRES_IMAGE = re.compile(r"(?:.*/)?(?:postgres|postgresql|postgis)[^/:]*:v?([1-9][0-9])(?![0-9])[^/]*")
 _PG_TAG = re.compile(r".*:(?:[^/:]*[-_.])?pg([1-9][0-9])(?![0-9])[^/:]*")
+# StackGres (1.18): the container of PostgreSQL and Patroni; Envoy may serve the ports.
+_STACKGRES_CONTAINER = "patroni"
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,14 @@ class PostgresServer:
     """What is known of the server from its service and pods; fields that are not known are None or empty.
 
     `problem` names what is missing: `service`, `port`, `selector`, `pod` or `container`; `labels` when the service
-    would select the backup's pods too; `pooler` when a connection pooler serves the port, and then `direct_service` is
-    the service of PostgreSQL itself, if it is known. `found` describes what exists instead. `port` is the container's.
+    would select the backup's pods too; `pooler` when a connection pooler serves the port, and then `direct_service` or
+    `direct_port` is the service, or the port of this service, of PostgreSQL itself, if it is known. `found` describes
+    what exists instead. `port` is the container's.
 
     `selector` has the labels by which the server's pods can be selected. A service without a selector has the pods that
     its EndpointSlices name (`is_by_endpoints`); then these are the labels that the service and all those pods have.
-    `other_pods` names pods that these labels select too, and that are not the server's.
+    `other_pods` names pods that these labels select too, and that are not the server's. `node_selector` and
+    `tolerations` are the pod's, without those tolerations that Kubernetes adds to every pod.
     """
 
     problem: str | None = None
@@ -54,14 +58,18 @@ class PostgresServer:
     image: str | None = None
     port: int | None = None
     pull_secrets: tuple[str, ...] = ()
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    tolerations: tuple[Mapping[str, Any], ...] = ()
     is_by_endpoints: bool = False
     other_pods: tuple[str, ...] = ()
     direct_service: str | None = None
+    direct_port: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The fields that are known."""
         known = {name: value for name, value in asdict(self).items() if value not in (None, {}, (), False)}
-        return {**known, "pull_secrets": [*self.pull_secrets]}
+        lists = {"tolerations": [*self.tolerations]} if self.tolerations else {}
+        return {**known, **lists, "pull_secrets": [*self.pull_secrets]}
 
 
 def service_behind(host: str, namespace: str) -> ServiceName | None:
@@ -125,7 +133,7 @@ def _server_in(service: Object, pod: Object, target: int | str, selector: Mappin
         text = f"pod {name} with the containers {containers}"
         return PostgresServer(problem="container", found=text, selector=selector, pod=name, labels=labels)
     container, container_port = serving
-    pooler = pooler_behind(service, pod, container)
+    pooler = pooler_behind(service, pod, container, target)
     if pooler is not None:
         return PostgresServer(
             problem="pooler",
@@ -135,7 +143,9 @@ def _server_in(service: Object, pod: Object, target: int | str, selector: Mappin
             labels=labels,
             container=container["name"],
             direct_service=pooler.service,
+            direct_port=pooler.port,
         )
+    container = _behind_proxy(pod, container)
     return PostgresServer(
         selector=selector,
         pod=name,
@@ -144,7 +154,21 @@ def _server_in(service: Object, pod: Object, target: int | str, selector: Mappin
         image=container["image"],
         port=container_port,
         pull_secrets=tuple(secret["name"] for secret in pod["spec"].get("imagePullSecrets") or []),
+        node_selector=pod["spec"].get("nodeSelector") or {},
+        # kubernetes plugin/pkg/admission/defaulttolerationseconds, and for DaemonSets pkg/controller/daemon/util.
+        tolerations=tuple(
+            toleration
+            for toleration in pod["spec"].get("tolerations") or []
+            if not str(toleration.get("key") or "").startswith("node.kubernetes.io/")
+        ),
     )
+
+
+def _behind_proxy(pod: Object, container: Object) -> Object:
+    """The container of PostgreSQL, where the one that serves the port is a proxy in the same pod."""
+    if (pod["metadata"].get("labels") or {}).get("app") != "StackGresCluster":
+        return container
+    return next((other for other in pod["spec"]["containers"] if other["name"] == _STACKGRES_CONTAINER), container)
 
 
 def _server_by_endpoints(

@@ -8,9 +8,16 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .._jobs.postgres_server import service_behind
 from .checks import Variables, is_true
+from .variables import AUTO
 
 MANIFESTS = ("backup-pvc.yaml", "backup-cronjob.yaml")
+# What the role takes from a server that it finds.
+_OF_THE_SERVER = tuple(
+    f"postgres_backup_{name}"
+    for name in ("host", "port", "user", "database", "secret_name", "secret_key", "sslmode", "ssl_ca", "run_as_user")
+)
 
 
 def missing_for_manifests(
@@ -31,6 +38,7 @@ def missing_for_manifests(
     messages = [
         *_folder_messages(variables, kustomization_path, kustomization),
         *_unset_messages(variables, unset),
+        *_node_messages(variables),
         *_policy_messages(variables, reads_service=reads_service),
     ]
     if not messages:
@@ -69,11 +77,26 @@ def _unset_messages(variables: Variables, unset: str) -> Iterator[str]:
             "postgres_backup_image: expected the image of the server, or another with pg_dumpall of its major version "
             "or a newer one; found an empty string."
         )
+    host, namespace = str(variables["postgres_backup_host"]), str(variables["postgres_backup_namespace"])
+    names = [name for name in _OF_THE_SERVER if variables[name] == unset]
+    service = service_behind(host, namespace)
+    # For a host that is set, a server is looked for only if it is a service of the namespace (_cluster/servers.py).
+    if names and (host == unset or (service is not None and service.namespace == namespace)):
+        yield (
+            f"{', '.join(names)}: expected values, since a server that is found in the cluster may have others; "
+            "not set. Set postgres_backup_server to none if their defaults are right."
+        )
     if variables["postgres_backup_storage_class"] == unset and not variables["postgres_backup_nfs"]:
         yield (
             "postgres_backup_storage_class: expected a storage class of the cluster, or an empty string to bind to an "
             "existing volume; it is not set."
         )
+
+
+def _node_messages(variables: Variables) -> Iterator[str]:
+    for name in ("node_selector", "tolerations"):
+        if variables[f"postgres_backup_{name}"] == AUTO:
+            yield f"postgres_backup_{name}: expected a value, since the server's pod is not read; found {AUTO}."
 
 
 def _policy_messages(variables: Variables, *, reads_service: bool) -> Iterator[str]:

@@ -12,7 +12,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .._jobs.job_templates import pod_spec
 from .._jobs.quota import is_quota_exceeded, quota_is_too_small
+from .._jobs.second_container import advice_for
 from .rejections import FORBIDDEN, NO_NAMESPACE, is_drill, status_of, variables_of
 
 Object = Mapping[str, Any]
@@ -89,7 +91,12 @@ def explain_pods(objects: Sequence[Object], results: Sequence[Object]) -> dict[s
     # The backups first: what is refused of both pods is reported once.
     answers = sorted(zip(cronjobs, results[len(objects) :]), key=lambda answer: is_drill(answer[0][0]))
     for (cronjob, is_cronjob_refused), result in answers:
-        if is_cronjob_refused or "error" not in result:
+        if "error" not in result:
+            added = _added_containers(cronjob, result)
+            if added and not is_cronjob_refused:
+                notes.setdefault("containers", _added_note(added))
+            continue
+        if is_cronjob_refused:
             continue
         status = status_of(str(result["error"]["msg"]))
         message = str(status.get("message") or result["error"]["msg"])
@@ -105,6 +112,20 @@ def explain_pods(objects: Sequence[Object], results: Sequence[Object]) -> dict[s
             refused[_refused(subject, cronjob, message)] = None
         subjects.add(subject)
     return {"refused": [*refused], "notes": [*notes.values()]}
+
+
+def _added_containers(cronjob: Object, result: Object) -> list[str]:
+    """What a webhook adds to the pod, without sidecar containers, which Kubernetes ends: those are init containers."""
+    pod = (result.get("result") or {}).get("spec") or {}
+    own = {container["name"] for container in pod_spec(cronjob)["containers"]}
+    return [container["name"] for container in pod.get("containers") or [] if container["name"] not in own]
+
+
+def _added_note(names: Sequence[str]) -> str:
+    return (
+        f"WARNING: the cluster adds the container {', '.join(names)} to the pods. If it does not end, each Job "
+        f"continues until its deadline, and no other run starts before. {advice_for(names)}."
+    )
 
 
 def _note(message: str, status: Mapping[str, Any]) -> str | None:

@@ -10,9 +10,11 @@ from typing import Any
 from .._jobs.postgres_server import ServiceName, service_behind
 from .checks import is_true
 from .dump_selection import unsupported_messages
-from .variables import DEFAULT_CA_KEY, DEFAULT_CERTIFICATE_KEYS
+from .variables import AUTO, DEFAULT_CA_KEY, DEFAULT_CERTIFICATE_KEYS
 
 SERVER_POLICY_SUFFIX = "-server"
+# The problems of a server (PostgresServer) that do not stop the role if the image is set.
+_WITHOUT_A_POD = frozenset({"selector", "container"})
 
 Object = Mapping[str, Any]
 
@@ -59,9 +61,11 @@ def _secret_messages(secret: Object, variables: Object, found: Object) -> Iterat
     key = variables["postgres_backup_secret_key"]
     if not secret["found"]:
         is_of_found = found.get("secret_name") == variables["postgres_backup_secret_name"] and found.get("advice")
-        advice = f"{found['advice']} Or create it" if is_of_found else "Create it"
+        password, advice = "the server's password", "Create it"
+        if is_of_found:
+            password, advice = f"the password of {found['id']}", f"{found['advice']} Or create it"
         yield (
-            f"postgres_backup_secret_name: expected the Secret {path} with the server's password, found none. "
+            f"postgres_backup_secret_name: expected the Secret {path} with {password}, found none. "
             f"{advice}, or set postgres_backup_secret_name."
         )
     elif key not in secret["keys"]:
@@ -96,11 +100,10 @@ def _server_messages(server: Object, service: str, variables: Object) -> Iterato
             "Start the server, or set postgres_backup_host."
         )
     elif problem == "pooler":
-        namespace, direct = service.partition("/")[0], server.get("direct_service")
         yield (
             f"postgres_backup_host: expected PostgreSQL itself behind the service {service}, found {found}: it refuses "
-            "settings that pg_dump and restores need, or gives them to the next client. Set postgres_backup_host to "
-            f"{f'{direct}.{namespace}.svc.cluster.local' if direct else 'the service of the server'}."
+            "settings that pg_dump and restores need, or gives them to the next client. "
+            f"Set {_server_itself(server, service.partition('/')[0])}."
         )
     elif problem == "container" and needs_image:
         yield (
@@ -118,6 +121,23 @@ def _server_messages(server: Object, service: str, variables: Object) -> Iterato
             "postgres_backup_image: the server's image is unknown, because this user may not read the service "
             f"{service} and its pods or EndpointSlices. Set postgres_backup_image to the server's image."
         )
+    # Without its pod, `auto` would remove what an earlier run has set.
+    if server.get("unreadable") or problem in _WITHOUT_A_POD:
+        for name in ("postgres_backup_node_selector", "postgres_backup_tolerations"):
+            if variables[name] == AUTO:
+                yield (
+                    f"{name}: expected a pod of the server that this user may read, since it is {AUTO}, found none "
+                    f"behind the service {service}. Set {name} to a value."
+                )
+
+
+def _server_itself(server: Object, namespace: str) -> str:
+    """What to set instead of a pooler."""
+    if server.get("direct_port"):
+        return f"postgres_backup_port to {server['direct_port']}, the port of the server"
+    if server.get("direct_service"):
+        return f"postgres_backup_host to {server['direct_service']}.{namespace}.svc.cluster.local"
+    return "postgres_backup_host to the service of the server"
 
 
 def _ca_messages(ca: Object, variables: Object) -> Iterator[str]:
@@ -164,20 +184,22 @@ def _policy_messages(
 ) -> Iterator[str]:
     """The role's policy for the server's pods requires another policy that already isolates them."""
     own = f"{variables['postgres_backup_name']}{SERVER_POLICY_SUFFIX}"
-    if service is None or not server.get("selector"):
+    labels = variables["postgres_backup_server_pods"].get("labels")
+    if service is None or not (labels or server.get("selector")):
         yield (
             "postgres_backup_server_network_policy: expected a service of this cluster, whose pods the policy can "
             f"select, found {variables['postgres_backup_host']}. Set postgres_backup_server_network_policy to false."
         )
-    elif server.get("other_pods"):
+    elif server.get("other_pods") and not labels:
         yield (
             f"postgres_backup_server_network_policy: expected labels of the service {service.namespace}/{service.name} "
             f"that only the server's pods have, found pods that are not the server's: "
             f"{', '.join(server['other_pods'])}. The role's policy would apply to them too. Set "
-            "postgres_backup_server_network_policy to false."
+            "postgres_backup_server_pods, or postgres_backup_server_network_policy to false."
         )
     elif policies is not None and not any(
-        policy["metadata"]["name"] != own and _isolates(policy, server.get("labels") or {}) for policy in policies
+        policy["metadata"]["name"] != own and _isolates(policy, {**(server.get("labels") or {}), **(labels or {})})
+        for policy in policies
     ):
         yield (
             f"postgres_backup_server_network_policy: expected a NetworkPolicy in {service.namespace} that already "

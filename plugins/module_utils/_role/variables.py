@@ -51,6 +51,7 @@ DRILL_SUFFIX = "-drill"
 DEFAULT_CA_KEY = "ca.crt"
 # The options of postgres_backup_ssl_cert that name keys of its Secret, with the names of Secrets of the type tls.
 DEFAULT_CERTIFICATE_KEYS = {"cert_key": "tls.crt", "key_key": "tls.key"}
+AUTO = "auto"
 _KEEP_RULES = ("last", "daily", "weekly", "monthly", "yearly")
 
 _NAME = re.compile(rf"(?=.{{1,{_NAME_LIMIT}}}\Z)(?!.*{DRILL_SUFFIX}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?")
@@ -236,6 +237,11 @@ def _has_image_or_service(value: object, variables: Variables) -> str | None:
     )
 
 
+def _or_auto(check: Check) -> Check:
+    """A check that also accepts the text `auto`: the value is read from the server's pod."""
+    return lambda value, variables: None if value == AUTO else check(value, variables)
+
+
 def _are_resources(value: object) -> bool:
     return isinstance(value, Mapping) and all(
         kind in {"requests", "limits"}
@@ -380,12 +386,14 @@ def _rules() -> tuple[Rule, ...]:
                 "such as {requests: {cpu: 100m, memory: 128Mi}, limits: {memory: 512Mi}}",
             ),
         ),
-        ("node_selector", strings("a mapping of labels to quoted strings")),
+        ("node_selector", _or_auto(strings("a mapping of labels to quoted strings, or auto"))),
         (
             "tolerations",
-            holds(
-                lambda value: is_list(value) and all(isinstance(item, Mapping) for item in value),
-                "a list of tolerations, as in a manifest",
+            _or_auto(
+                holds(
+                    lambda value: is_list(value) and all(isinstance(item, Mapping) for item in value),
+                    "a list of tolerations, as in a manifest, or auto",
+                )
             ),
         ),
         ("affinity", holds(lambda value: isinstance(value, Mapping), "an affinity, as in a manifest")),

@@ -40,7 +40,7 @@ class Choice:
 
 
 def is_search_needed(wanted: Wanted) -> bool:
-    """Whether servers are looked for: not for an installation from before, unless one is named."""
+    """Whether the servers are listed: not for an installation from before, unless one is named."""
     if wanted.server == NONE:
         return False
     return wanted.server != AUTO or not wanted.is_installed or bool(wanted.recorded)

@@ -38,12 +38,35 @@ class DrillSchedule:
 
 
 @dataclass(frozen=True)
+class ContinuingJob:
+    """A Job of the CronJob whose script has ended, while these other `containers` of its pod continue.
+
+    It ends at its deadline (`until`, UTC; None without one). `delays_runs` is whether a run is due before. `advice` is
+    for the user.
+    """
+
+    job: str
+    containers: tuple[str, ...]
+    until: datetime | None
+    delays_runs: bool
+    advice: str
+
+    def __str__(self) -> str:
+        until = f"until {self.until:%Y-%m-%d %H:%M} UTC, its deadline" if self.until else "without a deadline"
+        return (
+            f"the script of the Job {self.job} has ended, but the Job continues {until}: the container "
+            f"{', '.join(self.containers)} of its pod does not end"
+        )
+
+
+@dataclass(frozen=True)
 class Installation:
     """The state of a CronJob in the cluster.
 
     `image` is the CronJob's, `server_image` that of the server's pods and `script_version` the version of the script
     that it runs: None where they are not known. `drill` is None where no drills are scheduled. `is_ours` where it runs
-    this collection's script: another one checks nothing.
+    this collection's script: another one checks nothing. `continuing_job` is None if the script runs in all active
+    Jobs.
     """
 
     is_suspended: bool
@@ -52,6 +75,7 @@ class Installation:
     script_version: str | None
     drill: DrillSchedule | None = None
     is_ours: bool = True
+    continuing_job: ContinuingJob | None = None
 
 
 def problems(
@@ -76,9 +100,19 @@ def problems(
     ]
 
 
-def notes(catalog: Catalog, gap: Gap | None) -> list[str]:
+def notes(catalog: Catalog, gap: Gap | None, installation: Installation | None = None) -> list[str]:
     """What an operator may want to know, although nothing is wrong now."""
-    return [*_changed_databases(catalog), *_long_gap(gap), *drill_notes(catalog.last_drill or {})]
+    return [
+        *_changed_databases(catalog),
+        *_long_gap(gap),
+        *drill_notes(catalog.last_drill or {}),
+        *_continuing(installation.continuing_job if installation else None),
+    ]
+
+
+def _continuing(job: ContinuingJob | None) -> Iterator[str]:
+    if job is not None and not job.delays_runs:
+        yield f"{job}. {job.advice}"
 
 
 def databases(catalog: Catalog, now: datetime) -> list[dict[str, Any]]:
@@ -270,6 +304,9 @@ def _schedule(installation: Installation, own_version: str) -> Iterator[Failure]
         yield Failure(
             "schedule", "the CronJob is suspended: no backup will be made until postgres_backup_suspend is false"
         )
+    job = installation.continuing_job
+    if job is not None and job.delays_runs:
+        yield Failure("schedule", f"{job}. No other run starts before. {job.advice}")
     server = installation.server_image
     if server is not None and server != installation.image:
         yield Failure(

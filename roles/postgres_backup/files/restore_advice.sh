@@ -19,7 +19,7 @@ restore_advice() {
     esac
     case $1 in
         *'unsupported startup parameter'*)
-            echo "A connection pooler answered, such as PgBouncer, but restores need the server itself: set postgres_backup_host to it."; return ;;
+            echo "A connection pooler answered, such as PgBouncer, but restores need the server itself: set postgres_backup_host (or restore_host) to it."; return ;;
     esac
     case $error_state:$error_text in
         42883:'could not find function "'*)

@@ -234,6 +234,18 @@ def test_second_container_that_does_not_end(ansible: Ansible, installed: dict[st
         assert "the container proxy of its pod does not end" in str(made["warnings"])
         jobs.add(made["job"])
     assert len(jobs) == 2
+    # As if the schedule had started the second one, which takes a minute.
+    namespace, ref = installed["namespace"], {"kind": "Job", "name": made["job"], "namespace": installed["namespace"]}
+    status = json.dumps({"status": {"active": [ref]}})
+    kubectl("patch", "cronjob", NAME, "-n", namespace, "--subresource=status", "--type=merge", "-p", status)
+    info = ansible.module("backup_info", **installed)
+    (note,) = [note for note in info["notes"] if made["job"] in note]
+    assert "UTC, its deadline: the container proxy of its pod does not end. Keep it out of the CronJob's pods" in note
+    # Kubernetes does not start another attempt while the pod runs, so a failure is the end too.
+    patch(namespace, ("replace", "/containers/0/args", ["run", "--no-such-option"]))
+    failed = ansible.module("backup_job", **installed)
+    assert failed["failed"]
+    assert "is not tried again, since the container proxy of its pod continues" in failed["msg"]
 
 
 def test_node_available_late(ansible: Ansible, installed: dict[str, Any]) -> None:

@@ -120,6 +120,53 @@ def test_policy_that_demands_a_label(ansible: Ansible, role_variables: dict[str,
     assert play.status == 0, play.output
 
 
+@pytest.fixture
+def proxy_policy(namespace: str) -> Iterator[str]:
+    """A MutatingAdmissionPolicy that adds a container to each pod of the namespace, as the webhook of a mesh does."""
+    name = f"proxy-{namespace}"
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+    limits = "Object.spec.containers.securityContext"
+    container = (
+        f'Object.spec.containers{{name: "istio-proxy", image: "none", securityContext: {limits}{{'
+        f'allowPrivilegeEscalation: false, capabilities: {limits}.capabilities{{drop: ["ALL"]}}}}}}'
+    )
+    patch = {"expression": f'[JSONPatch{{op: "add", path: "/spec/containers/-", value: {container}}}]'}
+    apply(
+        {
+            "apiVersion": POLICY,
+            "kind": "MutatingAdmissionPolicy",
+            "metadata": {"name": name},
+            "spec": {
+                "matchConstraints": {"resourceRules": [rule]},
+                "reinvocationPolicy": "Never",
+                "mutations": [{"patchType": "JSONPatch", "jsonPatch": patch}],
+            },
+        },
+        {
+            "apiVersion": POLICY,
+            "kind": "MutatingAdmissionPolicyBinding",
+            "metadata": {"name": name},
+            "spec": {
+                "policyName": name,
+                "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}},
+            },
+        },
+    )
+    yield name
+    kubectl("delete", "mutatingadmissionpolicy,mutatingadmissionpolicybinding", name)
+
+
+@pytest.mark.usefixtures("proxy_policy")
+def test_container_that_a_mesh_adds(ansible: Ansible, role_variables: dict[str, Any], namespace: str) -> None:
+    probe = json.dumps(pod(namespace))
+    create = ["create", "--dry-run=server", "-o", "yaml", "-f", "-"]
+    wait_until(lambda: "istio-proxy" in kubectl(*create, stdin=probe), "the policy takes effect")
+    play = ansible.site(**role_variables)
+    assert play.status == 0, play.output
+    (line,) = [line for line in play.summary if "istio-proxy" in line]
+    assert line.startswith("WARNING: the cluster adds the container istio-proxy to the pods.")
+
+
 SMALL = {"max": {"memory": "64Mi"}}
 APPARMOR = {"container.apparmor.security.beta.kubernetes.io/backup": "unconfined"}
 CASES: dict[str, tuple[dict[str, Any] | None, dict[str, Any], str]] = {

@@ -100,7 +100,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"host": "bare"},
         ["postgres_backup_image: expected pods behind the service {namespace}/bare that show the server's image"],
     ),
-    "addresses that are no pods": (
+    "addresses without pods": (
         {"host": "outside"},
         [
             "postgres_backup_image: expected pods behind the service {namespace}/outside that show the server's image, "

@@ -9,7 +9,6 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -73,21 +72,14 @@ def patroni() -> Iterator[Patroni]:
     delete_namespace(namespace)
 
 
-VARIABLES: dict[str, Any] = {
-    "postgres_backup_host": "shop",
-    "postgres_backup_secret_name": "shop-credentials",
-    "postgres_backup_secret_key": "superuser-password",
-    "postgres_backup_run_as_user": 999,
-}
-
-
 @pytest.fixture(scope="module")
 def installed(patroni: Patroni, tmp_path_factory: pytest.TempPathFactory, collections: Path) -> Ansible:
     ansible = Ansible(tmp_path_factory.mktemp("patroni"), collections)
-    play = ansible("homelab.postgres_backup.site", postgres_backup_namespace=patroni.namespace, **VARIABLES)
+    play = ansible("homelab.postgres_backup.site", postgres_backup_namespace=patroni.namespace)
     assert play.status == 0, play.output
     assert "localhost/postgresql:18-patroni-debian" in play.output
-    again = ansible("homelab.postgres_backup.site", postgres_backup_namespace=patroni.namespace, **VARIABLES)
+    assert "Found: Patroni/shop" in play.output
+    again = ansible("homelab.postgres_backup.site", postgres_backup_namespace=patroni.namespace)
     assert (again.status, again.changed) == (0, 0), again.output
     return ansible
 
@@ -110,9 +102,7 @@ def test_switchover_in_the_middle_of_a_run(patroni: Patroni, installed: Ansible)
     words = ["kubectl", "exec", patroni.leader, "-n", patroni.namespace, "--", "psql", "-X", "-U", "postgres"]
     holder = subprocess.Popen([*words, "-d", "shop", "-c", lock], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'items'::regclass;"
-    held = (
-        "SELECT count(*) FROM pg_locks WHERE granted AND mode = 'AccessExclusiveLock' AND relation = 'items'::regclass;"
-    )
+    held = waiting.replace("NOT granted", "granted AND mode = 'AccessExclusiveLock'")
     wait_until(lambda: patroni.sql(held, "shop") == "1", "the table is locked")
     options = {"namespace": patroni.namespace, "name": NAME}
     running = installed.start("backup_job", "--tree", str(installed.folder / "tree"), **options)

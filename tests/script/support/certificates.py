@@ -20,7 +20,7 @@ def self_signed(folder: Path, name: str) -> Path:
     """A certificate for this machine that is its own CA, and its key."""
     certificate = folder / f"{name}.crt"
     names = ["-subj", f"/CN={name}", "-addext", f"subjectAltName=IP:{HOST}"]
-    files = ["-keyout", folder / f"{name}.key", "-out", certificate]
+    files: list[str | Path] = ["-keyout", folder / f"{name}.key", "-out", certificate]
     _openssl("req", "-x509", *_NEW_KEY, "-days", "2", *names, *files)
     return certificate
 
@@ -46,7 +46,7 @@ def client_certificate(folder: Path, name: str, user: str, owner: int) -> dict[s
         )
     key, request, certificate = (folder / f"{name}.{ending}" for ending in ("key", "csr", "crt"))
     _openssl("req", *_NEW_KEY, "-subj", f"/CN={user}", "-keyout", key, "-out", request)
-    signing = ["-CA", folder / "ca.crt", "-CAkey", folder / "ca.key", "-CAcreateserial", "-days", "2"]
+    signing: list[str | Path] = ["-CA", folder / "ca.crt", "-CAkey", folder / "ca.key", "-CAcreateserial", "-days", "2"]
     _openssl("x509", "-req", "-in", request, *signing, "-out", certificate)
     os.chown(key, 0, owner)
     key.chmod(0o440)

@@ -16,7 +16,8 @@ def notes(**variables: Any) -> list[str]:
     text = render(
         "notes.txt.j2", __postgres_backup_prerequisites=PREREQUISITES, __postgres_backup_reclaim_policy="Retain",
         __postgres_backup_secret={"readable": True}, __postgres_backup_class_info={}, __postgres_backup_volume_info={},
-        __postgres_backup_policy_info={}, __postgres_backup_claims_now=[], __postgres_backup_removed={}, **variables,
+        __postgres_backup_policy_info={}, __postgres_backup_claims_now=[], __postgres_backup_removed={},
+        __postgres_backup_objects=[], __postgres_backup_check={"result": {"results": []}}, **variables,
     )  # fmt: skip
     return [line for line in text.splitlines() if "clocks" in line]
 

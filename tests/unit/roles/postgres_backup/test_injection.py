@@ -81,6 +81,12 @@ def in_list(make: Make, others: list[Any]) -> Make:
 def shapes(option: dict[str, Any], base: Any = None) -> Iterator[Make]:
     """Every place for a string in a value of that type."""
     kind = option["type"]
+    if kind == "raw" and isinstance(option.get("default"), (dict, list)):
+        # Also one word, such as `auto`.
+        yield lambda text: text
+        structure = {"type": "dict"} if isinstance(option["default"], dict) else {"type": "list", "elements": "dict"}
+        yield from shapes(structure, base)
+        return
     if kind == "dict" and "options" in option:
         for name, each in option["options"].items():
             for make in shapes(each, (base or {}).get(name)):

@@ -303,6 +303,22 @@ def test_ca_is_mounted(kind: str, source: str) -> None:
     assert environment(**given)["POSTGRES_BACKUP_SSLMODE"] == "verify-full"
 
 
+def test_nodes_of_the_server_are_used_on_request() -> None:
+    toleration = {"key": "dedicated", "operator": "Exists"}
+    server = {"image": "pg:18", "port": 5432, "node_selector": {"pool": "db"}, "tolerations": [toleration]}
+    unchanged = pod(__postgres_backup_server=server)
+    assert "nodeSelector" not in unchanged and "tolerations" not in unchanged
+    auto = {"postgres_backup_node_selector": "auto", "postgres_backup_tolerations": "auto"}
+    spec = pod(__postgres_backup_server=server, **auto)
+    assert (spec["nodeSelector"], spec["tolerations"]) == ({"pool": "db"}, [toleration])
+    # A server whose pods may run anywhere, or outside the cluster.
+    spec = pod(**auto)
+    assert "nodeSelector" not in spec and "tolerations" not in spec
+    chosen = {"postgres_backup_image": "pg:18", "postgres_backup_host": "db.data"}
+    assert not evaluate("{{ __postgres_backup_looks_at_service }}", **chosen)
+    assert evaluate("{{ __postgres_backup_looks_at_service }}", **chosen, **auto)
+
+
 def test_pod_settings_are_passed_on() -> None:
     spec = pod(
         postgres_backup_node_selector={"nas": "true"},

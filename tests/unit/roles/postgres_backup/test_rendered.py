@@ -13,7 +13,11 @@ import yaml
 
 from .rendering import evaluate, objects
 
-VARIABLES = {"postgres_backup_image": "registry.example/postgresql:18", "postgres_backup_storage_class": "nfs-client"}
+VARIABLES = {
+    "postgres_backup_server": "none",
+    "postgres_backup_image": "registry.example/postgresql:18",
+    "postgres_backup_storage_class": "nfs-client",
+}
 MANIFESTS = Path("applications/postgres")
 PRUNE, SUBSTITUTE = "kustomize.toolkit.fluxcd.io/prune", "kustomize.toolkit.fluxcd.io/substitute"
 SYNC = "argocd.argoproj.io/sync-options"
@@ -185,7 +189,7 @@ def test_policies_select_the_pods_that_are_set() -> None:
         "postgres_backup_server_pods": {"labels": {"role": "primary"}, "port": 6432},
     }
     made = {each["metadata"]["name"]: each for each in objects(**variables) if each["kind"] == "NetworkPolicy"}
-    rule = made["postgres-backup"]["spec"]["egress"][1]
+    rule = made["postgres-backup"]["spec"]["egress"][-1]
     assert rule["ports"] == [{"protocol": "TCP", "port": 6432}]
     assert rule["to"][0]["podSelector"] == {"matchLabels": {"role": "primary"}}
     server = made["postgres-backup-server"]["spec"]

@@ -325,6 +325,8 @@ ACCEPTED: list[tuple[str, Any]] = [
     ("postgres_backup_fs_group", 0),
     *[("postgres_backup_resources", value) for value in [{}, {"limits": {"cpu": 1.5, "memory": "1Gi"}}]],
     ("postgres_backup_tolerations", [{"key": "nas", "operator": "Exists"}]),
+    ("postgres_backup_tolerations", "auto"),
+    ("postgres_backup_node_selector", "auto"),
     ("postgres_backup_pod_labels", {"postgres-postgresql-client": "true", "app.kubernetes.io/part-of": "lab"}),
 ]
 

@@ -246,6 +246,18 @@ def test_second_container_that_continues(monkeypatch: pytest.MonkeyPatch) -> Non
     assert (end.state, end.running_containers, end.result) == ("Complete", ("proxy",), json.loads(PUBLISHED))
 
 
+@pytest.mark.parametrize("patient", [True, False])
+def test_failure_beside_a_container_that_continues(monkeypatch: pytest.MonkeyPatch, patient: bool) -> None:
+    """Kubernetes starts no other attempt as long as the pod has not ended."""
+    monkeypatch.setattr(job_run, "_OTHER_CONTAINERS_SECONDS", 0.1)
+    stopped = {**beside(RUNNING, exit_code=1), "spec": {"restartPolicy": "Never"}}
+    fake = Fake([job()], [[pod(RUNNING)], [stopped]], {False: [Log("one", result("failed"))]})
+    run: Any = JobRun(fake, "data", "j", "backup")  # type: ignore[arg-type]
+    end = run.wait(20, 10, patient=patient)
+    assert (end.state, end.running_containers, end.result) == ("Failed", ("proxy",), {"state": "failed"})
+    assert end.reason == "it does not end and is not tried again, since the container proxy of its pod continues"
+
+
 @pytest.mark.parametrize(
     ("found", "word"),
     [

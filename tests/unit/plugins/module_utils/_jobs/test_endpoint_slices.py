@@ -30,9 +30,9 @@ def pod(name: str, *containers: str, **labels: str) -> dict[str, Any]:
     return {"metadata": {"name": name, "labels": {**CLUSTER, **labels}}, "spec": {"containers": listed}}
 
 
-def endpoint(name: str | None, address: str = "10.0.0.1", **conditions: bool) -> dict[str, Any]:
+def endpoint(name: str | None, address: str = "10.0.0.1", ready: bool | None = None) -> dict[str, Any]:
     target = {"targetRef": {"kind": "Pod", "name": name}} if name else {}
-    return {"addresses": [address], **target, **({"conditions": conditions} if conditions else {})}
+    return {"addresses": [address], **target, **({} if ready is None else {"conditions": {"ready": ready}})}
 
 
 def endpoint_slice(*endpoints: dict[str, Any], **ports: int) -> dict[str, Any]:
@@ -60,11 +60,11 @@ def test_the_pod_that_an_endpoint_slice_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("conditions", "expected"),
-    [({}, "demo-0"), ({"ready": True}, "demo-0"), ({"ready": False}, "demo-1")],
+    ("ready", "expected"),
+    [(None, "demo-0"), (True, "demo-0"), (False, "demo-1")],
 )
-def test_the_first_ready_endpoint(conditions: dict[str, bool], expected: str) -> None:
-    slices = [endpoint_slice(endpoint("demo-1")), endpoint_slice(endpoint("demo-0", **conditions))]
+def test_the_first_ready_endpoint(ready: bool | None, expected: str) -> None:
+    slices = [endpoint_slice(endpoint("demo-1")), endpoint_slice(endpoint("demo-0", ready=ready))]
     assert server(slices, pod("demo-0"), pod("demo-1")).pod == expected
 
 
@@ -153,17 +153,29 @@ def test_endpoints_are_sorted_and_each_pod_is_there_once() -> None:
 
 
 class Api:
-    """In place of the API server: a service without a selector, its EndpointSlices and the namespace's pods."""
+    """In place of the API server: a service without a selector, its EndpointSlices and the namespace's pods.
+
+    The service `behind` has the endpoint demo-0.
+    """
 
     def __init__(self, slices: list[dict[str, Any]] | Exception) -> None:
         self.slices = slices
         self.requests: list[str] = []
+        self.listed: list[dict[str, Any]] | Exception = []
+
+    def services(self, namespace: str) -> Any:
+        self.requests.append(f"services in {namespace}")
+        if isinstance(self.listed, Exception):
+            raise self.listed
+        return self.listed
 
     def service(self, *_: str) -> Any:
         return service()
 
     def endpoint_slices(self, namespace: str, name: str) -> Any:
         self.requests.append(f"slices of {namespace}/{name}")
+        if name == "behind":
+            return [endpoint_slice(endpoint("demo-0"))]
         if isinstance(self.slices, Exception):
             raise self.slices
         return self.slices
@@ -179,10 +191,23 @@ def test_endpoint_slices_are_read_and_pods_only_where_they_are_named() -> None:
     assert api.requests == ["slices of data/demo", "pods in data"]
     api = Api([endpoint_slice(endpoint(None))])
     assert find_server(cast(Connection, api), ServiceName("data", "demo"), 5432).problem == "selector"
-    assert api.requests == ["slices of data/demo"]
+    assert api.requests == ["slices of data/demo", "services in data"]
 
 
 def test_endpoint_slices_that_this_user_may_not_read() -> None:
     error = ForbiddenError("this user may not use the EndpointSlices")
     answer = read_server(cast(Connection, Api(error)), Server(ServiceName("data", "demo"), 5432))
     assert answer == {"unreadable": True, "error": str(error)}
+
+
+def test_an_endpoint_that_is_another_service() -> None:
+    """Crunchy's operator: the endpoint of NAME-primary is the cluster IP of NAME-ha."""
+    api = Api([endpoint_slice(endpoint(None, "10.96.0.7"))])
+    api.listed = [
+        {"metadata": {"name": name}, "spec": {"clusterIPs": [address]}}
+        for name, address in [("demo", "10.96.0.7"), ("other", "10.96.0.8"), ("behind", "10.96.0.7")]
+    ]
+    assert find_server(cast(Connection, api), ServiceName("data", "demo"), 5432).pod == "demo-0"
+    assert "slices of data/behind" in api.requests
+    api.listed = ForbiddenError("no list")
+    assert find_server(cast(Connection, api), ServiceName("data", "demo"), 5432).problem == "selector"

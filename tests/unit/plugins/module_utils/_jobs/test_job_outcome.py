@@ -161,6 +161,8 @@ def test_warnings_after_a_success() -> None:
     assert outcome_of(BACKUP, end("Complete", None, success)).warnings == ()
     (warning,) = outcome_of(BACKUP, end("Failed", DEADLINE, success)).warnings
     assert warning == f"the backup succeeded, but its Job 'data/j' failed afterwards: {DEADLINE}"
+    failed = message(BACKUP, "Failed", "it does not end", {"state": "failed"}, running_containers=("linkerd-proxy",))
+    assert "Set postgres_backup_pod_annotations: {config.beta.linkerd.io/proxy-enable-native-sidecar: " in failed
     (warning,) = outcome_of(BACKUP, end("Complete", None, success, running_containers=("proxy", "mesh"))).warnings
     assert "the container proxy, mesh of its pod does not end" in warning
 

@@ -157,6 +157,24 @@ def test_problem_that_needs_somebody_is_permanent(found: tuple[dict[str, Any], l
     assert why is not None and not why.may_pass
 
 
+# As util-linux 2.38 has it, and versions before 2.35.
+NO_HELPER = (
+    "mount: /var/lib/kubelet/x: bad option; for several filesystems (e.g. nfs, cifs) you might need a "
+    "/sbin/mount.<type> helper program."
+)
+NO_CODEPAGE = (
+    "mount: wrong fs type, bad option, bad superblock on nas:/x, missing codepage or helper program, or other error."
+)
+
+
+@pytest.mark.parametrize("message", [NO_HELPER, NO_CODEPAGE, "mount: unknown filesystem type 'nfs4'"])
+def test_node_without_an_nfs_client_is_named(message: str) -> None:
+    found = {**pod(waiting(CREATING)), "spec": {"nodeName": "worker-3"}}
+    why = startup_problem(found, [event("FailedMount", message=f"MountVolume.SetUp failed: exit status 32: {message}")])
+    assert why is not None and not why.may_pass
+    assert why.advice.startswith("Install the NFS client on the node worker-3, and on all others ")
+
+
 @pytest.mark.parametrize(
     ("message", "may_pass", "names_resources"),
     [

@@ -55,7 +55,7 @@ POOLERS: dict[str, tuple[dict[str, Any], dict[str, Any], Pooler]] = {
 @pytest.mark.parametrize("name", POOLERS)
 def test_poolers(name: str) -> None:
     of, behind, pooler = POOLERS[name]
-    assert pooler_behind(of, behind, behind["spec"]["containers"][0]) == pooler
+    assert pooler_behind(of, behind, behind["spec"]["containers"][0], 5432) == pooler
     server = postgres_server(of, [behind], 5432)
     assert (server.problem, server.direct_service, server.image) == ("pooler", pooler.service, None)
     assert server.found == f"the connection pooler {pooler.name} in the pod p-0"
@@ -76,7 +76,7 @@ SERVERS = {
 @pytest.mark.parametrize("name", SERVERS)
 def test_servers(name: str) -> None:
     behind = SERVERS[name]
-    assert pooler_behind(service(), behind, behind["spec"]["containers"][0]) is None
+    assert pooler_behind(service(), behind, behind["spec"]["containers"][0], 5432) is None
     assert postgres_server(service(), [behind], 5432).problem is None
 
 
@@ -88,3 +88,40 @@ def test_a_pooler_beside_the_server_does_not_serve_its_port() -> None:
     assert postgres_server(service(), [behind], 5432).image == "postgres:18"
     pooled = {"metadata": {}, "spec": {"selector": {"a": "b"}, "ports": [{"port": 5432, "targetPort": 6432}]}}
     assert postgres_server(pooled, [behind], 5432).problem == "pooler"
+
+
+def stackgres(*, pooling: bool, envoy: bool) -> dict[str, Any]:
+    """A pod of StackGres. Without Envoy, PgBouncer or else PostgreSQL has the port `pgport`."""
+    containers: list[dict[str, Any]] = [{"name": "patroni", "image": "pg:18", "ports": []}]
+    replication, entry = {"name": "pgreplication", "containerPort": 5432}, {"name": "pgport", "containerPort": 5432}
+    if pooling:
+        containers.append({"name": "pgbouncer", "image": "pgbouncer:1", "ports": []})
+    if envoy:
+        ports = [{"name": "pgport", "containerPort": 7432}, {"name": "pgreplication", "containerPort": 7433}]
+        containers.append({"name": "envoy", "image": "envoy:1", "ports": ports})
+    elif pooling:
+        containers[0]["ports"] = [replication]
+        containers[1]["ports"] = [{"name": "pgport", "containerPort": 6432}]
+    else:
+        containers[0]["ports"] = [entry]
+    behind = pod({"app": "StackGresCluster"}, "x")
+    behind["spec"]["containers"] = containers
+    return behind
+
+
+STACKGRES = [
+    (stackgres(pooling=True, envoy=True), 5432, ("pooler", 5433, None)),
+    (stackgres(pooling=True, envoy=True), 5433, (None, None, "pg:18")),
+    (stackgres(pooling=True, envoy=False), 5432, ("pooler", 5433, None)),
+    (stackgres(pooling=True, envoy=False), 5433, (None, None, "pg:18")),
+    (stackgres(pooling=False, envoy=True), 5432, (None, None, "pg:18")),
+    (stackgres(pooling=False, envoy=False), 5432, (None, None, "pg:18")),
+]
+
+
+@pytest.mark.parametrize(("behind", "port", "expected"), STACKGRES)
+def test_stackgres(behind: dict[str, Any], port: int, expected: tuple[str | None, int | None, str | None]) -> None:
+    ports = [{"port": 5432, "targetPort": "pgport"}, {"port": 5433, "targetPort": "pgreplication"}]
+    of = {"metadata": {}, "spec": {"selector": {"a": "b"}, "ports": ports}}
+    server = postgres_server(of, [behind], port)
+    assert (server.problem, server.direct_port, server.image) == expected

@@ -153,7 +153,11 @@ def test_the_role_and_backup_info_agree(case: Case) -> None:
 
 
 def test_what_is_known_of_a_server() -> None:
-    pods = [pod("db-0", NEW, imagePullSecrets=[{"name": "pull"}])]
+    dedicated = {"key": "dedicated", "operator": "Exists"}
+    # Kubernetes adds the second one to every pod.
+    tolerations = [dedicated, {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "tolerationSeconds": 300}]
+    nodes = {"nodeSelector": {"kubernetes.io/arch": "arm64"}, "tolerations": tolerations}
+    pods = [pod("db-0", NEW, imagePullSecrets=[{"name": "pull"}], **nodes)]
     assert postgres_server(service(), pods, 5432).to_dict() == {
         "selector": SELECTOR,
         "pod": "db-0",
@@ -162,6 +166,8 @@ def test_what_is_known_of_a_server() -> None:
         "image": "pg:18",
         "port": 5432,
         "pull_secrets": ["pull"],
+        "node_selector": {"kubernetes.io/arch": "arm64"},
+        "tolerations": [dedicated],
     }
 
 

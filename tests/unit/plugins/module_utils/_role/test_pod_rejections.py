@@ -111,6 +111,16 @@ def test_pod_of_a_refused_cronjob_is_left_out() -> None:
     assert explain_pods(OBJECTS, [ACCEPTED, ACCEPTED, refusal, ACCEPTED, refusal])["refused"] == []
 
 
+def test_container_that_the_cluster_adds_is_named_with_its_variable() -> None:
+    pod = {"spec": {"containers": [{"name": "backup"}, {"name": "istio-proxy"}], "initContainers": [{"name": "init"}]}}
+    answers = explained({"result": pod}, {"result": pod})
+    assert answers["refused"] == []
+    (note,) = answers["notes"]
+    assert note.startswith("WARNING: the cluster adds the container istio-proxy to the pods.")
+    assert 'Set postgres_backup_pod_annotations: {sidecar.istio.io/nativeSidecar: "true"} or postgres_backup_' in note
+    assert explained({"result": {"spec": {"containers": [{"name": "backup"}]}}}) == {"refused": [], "notes": []}
+
+
 def test_missing_namespace_is_reported_by_the_objects() -> None:
     assert explained(error('namespaces "data" not found', 404)) == {"refused": [], "notes": []}
 

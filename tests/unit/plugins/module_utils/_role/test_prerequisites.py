@@ -29,6 +29,9 @@ def variables(**values: Any) -> dict[str, Any]:
         "ssl_ca": {},
         "ssl_cert": {},
         "server_network_policy": False,
+        "server_pods": {},
+        "node_selector": {},
+        "tolerations": [],
         **values,
     }
     return {f"postgres_backup_{name}": value for name, value in names.items()}
@@ -55,6 +58,17 @@ def missing(
 
 def test_nothing_is_missing() -> None:
     assert missing(variables(), SERVER, SECRET) == []
+
+
+@pytest.mark.parametrize("server", [{"unreadable": True}, {"problem": "selector"}, {"problem": "container"}])
+def test_nodes_of_a_server_that_is_not_known(server: dict[str, Any]) -> None:
+    """Otherwise the next run would remove what this one has set."""
+    assert missing(variables(image="pg:18"), server, SECRET) == []
+    (message,) = missing(variables(image="pg:18", node_selector="auto"), server, SECRET)
+    assert message.startswith("postgres_backup_node_selector: expected a pod of the server that this user may read")
+    (message,) = missing(variables(image="pg:18", tolerations="auto"), server, SECRET)
+    assert message.startswith("postgres_backup_tolerations: ")
+    assert missing(variables(node_selector="auto", tolerations="auto"), SERVER, SECRET) == []
 
 
 def test_what_may_not_be_read_counts_as_present() -> None:
@@ -220,12 +234,15 @@ def test_the_policy_of_the_server_selects_only_the_servers_pods() -> None:
 
 @pytest.mark.parametrize(
     ("direct", "advice"),
-    [("shop-rw", "to shop-rw.servers.svc.cluster.local."), (None, "to the service of the server.")],
+    [
+        ({"direct_service": "shop-rw"}, "host to shop-rw.servers.svc.cluster.local."),
+        ({"direct_port": 5433}, "port to 5433, the port of the server."),
+        ({}, "host to the service of the server."),
+    ],
 )
-def test_a_pooler_is_refused_with_the_service_to_use(direct: str | None, advice: str) -> None:
-    server = {"problem": "pooler", "found": "x", **({"direct_service": direct} if direct else {})}
-    (message,) = missing(variables(), server, SECRET)
-    assert message.endswith(f"Set postgres_backup_host {advice}")
+def test_a_pooler_is_refused_with_what_to_use(direct: dict[str, Any], advice: str) -> None:
+    (message,) = missing(variables(), {"problem": "pooler", "found": "x", **direct}, SECRET)
+    assert message.endswith(f". Set postgres_backup_{advice}")
 
 
 CERTIFICATES = [
@@ -254,3 +271,11 @@ def test_the_client_certificate(reference: dict[str, str], certificate: dict[str
     assert len(messages) == len(beginnings)
     for message, beginning in zip(messages, beginnings, strict=True):
         assert message.startswith(f"postgres_backup_ssl_cert: {beginning}")
+
+
+@pytest.mark.parametrize("server", [{}, {**SERVER, "other_pods": ["pooler-0"]}])
+def test_the_policy_of_the_server_selects_the_pods_that_are_set(server: dict[str, Any]) -> None:
+    needs = variables(image="postgres:18", server_network_policy=True, server_pods={"labels": {"role": "primary"}})
+    assert missing(needs, server, SECRET, policies=[policy(role="primary")]) == []
+    (message,) = missing(needs, server, SECRET, policies=[policy(role="replica")])
+    assert message.startswith(ALONE)

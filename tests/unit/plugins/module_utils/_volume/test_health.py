@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from plugins.module_utils._volume.catalog import Backup, Catalog
-from plugins.module_utils._volume.health import DrillSchedule, Installation, databases, notes, problems
+from plugins.module_utils._volume.health import ContinuingJob, DrillSchedule, Installation, databases, notes, problems
 from plugins.module_utils._volume.history import Gap, Growth
 
 NOW = datetime(2026, 11, 22, 3, tzinfo=UTC)
 DROPPED = {"state": "succeeded", "invalid_databases": ["a", 'b"']}
+CONTINUES = ContinuingJob("night", ("proxy",), datetime(2026, 11, 23, 1, 50, tzinfo=UTC), False, "Set it")
 SOUND = Installation(is_suspended=False, image="pg:18", server_image="pg:18", script_version="1.2.0")
 
 
@@ -74,10 +75,21 @@ def test_problems_of_the_volume(found: Catalog, expected: list[str]) -> None:
         (replace(SOUND, script_version="1.10.0"), []),
         (replace(SOUND, script_version="odd"), ["script"]),
         (replace(SOUND, script_version=None), []),
+        (replace(SOUND, continuing_job=CONTINUES), []),
+        (replace(SOUND, continuing_job=replace(CONTINUES, delays_runs=True)), ["schedule"]),
     ],
 )
 def test_problems_of_the_installation(installation: Installation, expected: list[str]) -> None:
     assert checks(installation, catalog(backup())) == expected
+
+
+def test_job_that_delays_no_run_is_a_note() -> None:
+    (note,) = notes(catalog(), None, replace(SOUND, continuing_job=CONTINUES))
+    assert note == (
+        "the script of the Job night has ended, but the Job continues until 2026-11-23 01:50 UTC, its deadline: the "
+        "container proxy of its pod does not end. Set it"
+    )
+    assert notes(catalog(), None, replace(SOUND, continuing_job=replace(CONTINUES, delays_runs=True))) == []
 
 
 def messages(installation: Installation, found: Catalog) -> str:
