@@ -61,7 +61,7 @@ class Cluster:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Without superuser access, as the operator makes it unless it is told otherwise."""
+    """Without superuser access, which is the default of the operator."""
     shop = Cluster(new_namespace("cnpg"))
     services = ("shop-rw", "shop-r", "shop-ro")
     files = make_certificates(tmp_path_factory.mktemp("certificates"), shop.namespace, services)
