@@ -103,7 +103,8 @@ def installed(cluster: Cluster, controller: Ansible, refused: Play) -> Play:
 def test_without_superuser_access_nothing_is_installed(cluster: Cluster, refused: Play) -> None:
     assert refused.status != 0
     text = " ".join(refused.output.split())
-    assert f"{cluster.namespace}/shop-superuser" in text, refused.output
+    secret = f"the Secret {cluster.namespace}/shop-superuser"
+    assert f"{secret} with the password of CloudNativePG/shop" in text, refused.output
     assert "spec.enableSuperuserAccess: true" in text
     assert "homelab.postgres_backup.backup_user" in text
     assert get("pvc", NAME, cluster.namespace) is None
