@@ -31,6 +31,7 @@ DISASTER = Claim(test="tests/cluster/playbooks/test_disaster.py::test_from_a_fil
 TABLES = Claim(test="tests/cluster/modules/test_restore_table.py::test_playbook_puts_lost_rows_back")
 BACKUP_USER = Claim(test="tests/cluster/playbooks/test_backup_user.py::test_created_used_kept_and_rotated")
 UPGRADE = Claim(test="tests/cluster/playbooks/test_upgrade_rehearsal.py::test_ready_and_not_ready")
+SERVERS = Claim(test="tests/cluster/servers/test_cloudnativepg.py::test_what_is_found")
 RENDERED = Claim(test="tests/cluster/role/test_rendered.py::test_site_applies_what_is_rendered")
 BENCH = Claim(reason="takes minutes, and a quiet machine; that the benchmark is there is checked")
 
@@ -120,6 +121,10 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         "kubectl wait --for=condition=complete job/network-test -n data --timeout=2m": RUN,
         "kubectl logs job/network-test -n data": RUN,
         "kubectl delete job network-test -n data": RUN,
+    },
+    "docs/servers.md": {
+        f"{PLAY}site -e postgres_backup_namespace=shop": SERVERS,
+        f"{PLAY}backup_user": BACKUP_USER,
     },
     "docs/upgrades.md": {f"{PLAY}upgrade_rehearsal -e postgres_backup_upgrade_image=postgres:19": UPGRADE},
     "docs/troubleshooting.md": {

@@ -80,7 +80,7 @@ def _unset_messages(variables: Variables, unset: str) -> Iterator[str]:
     host, namespace = str(variables["postgres_backup_host"]), str(variables["postgres_backup_namespace"])
     names = [name for name in _OF_THE_SERVER if variables[name] == unset]
     service = service_behind(host, namespace)
-    # For a host that is set, a server is looked for only if it is a service of the namespace (_cluster/servers.py).
+    # For a host that is set, a server is searched for only if it is a service of the namespace (_cluster/servers.py).
     if names and (host == unset or (service is not None and service.namespace == namespace)):
         yield (
             f"{', '.join(names)}: expected values, since a server that is found in the cluster may have others; "

@@ -129,7 +129,7 @@ def test_verify_drill_and_restore(cluster: Cluster, controller: Ansible) -> None
     assert verified.status == 0, verified.output
     drill = controller.module("restore_drill", namespace=cluster.namespace)
     assert not drill["failed"], drill["msg"]
-    options = {"namespace": cluster.namespace, "database": "app", "new_name": "app_again"}
+    options: dict[str, Any] = {"namespace": cluster.namespace, "database": "app", "new_name": "app_again"}
     restored = controller.module("restore_database", **options)
     assert (restored["failed"], restored["rows"]) == (False, 1000), restored["msg"]
     rows = "SELECT count(*), pg_get_userbyid(relowner) FROM items, pg_class WHERE relname = 'items' GROUP BY 2;"
