@@ -31,6 +31,10 @@ DISASTER = Claim(test="tests/cluster/playbooks/test_disaster.py::test_from_a_fil
 TABLES = Claim(test="tests/cluster/modules/test_restore_table.py::test_playbook_puts_lost_rows_back")
 BACKUP_USER = Claim(test="tests/cluster/playbooks/test_backup_user.py::test_created_used_kept_and_rotated")
 UPGRADE = Claim(test="tests/cluster/playbooks/test_upgrade_rehearsal.py::test_ready_and_not_ready")
+SERVERS = Claim(test="tests/cluster/servers/test_cloudnativepg.py::test_what_is_found")
+UNPROTECTED = Claim(
+    test="tests/cluster/playbooks/test_unprotected.py::test_a_hundred_servers_and_one_that_is_backed_up"
+)
 RENDERED = Claim(test="tests/cluster/role/test_rendered.py::test_site_applies_what_is_rendered")
 BENCH = Claim(reason="takes minutes, and a quiet machine; that the benchmark is there is checked")
 
@@ -52,6 +56,7 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         'kubectl logs "job/$job" -n data': RUN,
         "sha256sum -c *.sha256": RUN,
         f"{PLAY}verify": RUN,
+        f"{PLAY}unprotected": UNPROTECTED,
         f"{PLAY}backup_now": ONE,
         f"{PLAY}backup_now -e postgres_backup_max_age=24h": ONE,
         f"{PLAY}retention": ONE,
@@ -79,8 +84,9 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         for name in ("backup", "databases", "verify", "fetch", "modules", "role", "drill", "large")
     },
     "docs/gitops.md": {
-        f"{PLAY}site -e postgres_backup_state=rendered -e postgres_backup_applied_by=argocd "
-        "-e postgres_backup_image=registry.example/postgresql:18 -e postgres_backup_storage_class=nfs-client": RENDERED,
+        f"{PLAY}site -e postgres_backup_state=rendered -e postgres_backup_server=none "
+        "-e postgres_backup_applied_by=argocd -e postgres_backup_image=registry.example/postgresql:18 "
+        "-e postgres_backup_storage_class=nfs-client": RENDERED,
         "kubectl apply -k applications/postgres --dry-run=server --validate=strict": RENDERED,
     },
     "docs/managed-servers.md": {
@@ -119,6 +125,10 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         "kubectl wait --for=condition=complete job/network-test -n data --timeout=2m": RUN,
         "kubectl logs job/network-test -n data": RUN,
         "kubectl delete job network-test -n data": RUN,
+    },
+    "docs/servers.md": {
+        f"{PLAY}site -e postgres_backup_namespace=shop": SERVERS,
+        f"{PLAY}backup_user": BACKUP_USER,
     },
     "docs/upgrades.md": {f"{PLAY}upgrade_rehearsal -e postgres_backup_upgrade_image=postgres:19": UPGRADE},
     "docs/troubleshooting.md": {

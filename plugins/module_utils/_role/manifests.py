@@ -8,10 +8,16 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .._jobs.postgres_server import service_behind
 from .checks import Variables, is_true
 from .variables import AUTO
 
 MANIFESTS = ("backup-pvc.yaml", "backup-cronjob.yaml")
+# What the role takes from a server that it finds.
+_OF_THE_SERVER = tuple(
+    f"postgres_backup_{name}"
+    for name in ("host", "port", "user", "database", "secret_name", "secret_key", "sslmode", "ssl_ca", "run_as_user")
+)
 
 
 def missing_for_manifests(
@@ -70,6 +76,15 @@ def _unset_messages(variables: Variables, unset: str) -> Iterator[str]:
         yield (
             "postgres_backup_image: expected the image of the server, or another with pg_dumpall of its major version "
             "or a newer one; found an empty string."
+        )
+    host, namespace = str(variables["postgres_backup_host"]), str(variables["postgres_backup_namespace"])
+    names = [name for name in _OF_THE_SERVER if variables[name] == unset]
+    service = service_behind(host, namespace)
+    # For a host that is set, a server is searched for only if it is a service of the namespace (_cluster/servers.py).
+    if names and (host == unset or (service is not None and service.namespace == namespace)):
+        yield (
+            f"{', '.join(names)}: expected values, since a server that is found in the cluster may have others; "
+            "not set. Set postgres_backup_server to none if their defaults are right."
         )
     if variables["postgres_backup_storage_class"] == unset and not variables["postgres_backup_nfs"]:
         yield (

@@ -184,20 +184,22 @@ def _policy_messages(
 ) -> Iterator[str]:
     """The role's policy for the server's pods requires another policy that already isolates them."""
     own = f"{variables['postgres_backup_name']}{SERVER_POLICY_SUFFIX}"
-    if service is None or not server.get("selector"):
+    labels = variables["postgres_backup_server_pods"].get("labels")
+    if service is None or not (labels or server.get("selector")):
         yield (
             "postgres_backup_server_network_policy: expected a service of this cluster, whose pods the policy can "
             f"select, found {variables['postgres_backup_host']}. Set postgres_backup_server_network_policy to false."
         )
-    elif server.get("other_pods"):
+    elif server.get("other_pods") and not labels:
         yield (
             f"postgres_backup_server_network_policy: expected labels of the service {service.namespace}/{service.name} "
             f"that only the server's pods have, found pods that are not the server's: "
             f"{', '.join(server['other_pods'])}. The role's policy would apply to them too. Set "
-            "postgres_backup_server_network_policy to false."
+            "postgres_backup_server_pods, or postgres_backup_server_network_policy to false."
         )
     elif policies is not None and not any(
-        policy["metadata"]["name"] != own and _isolates(policy, server.get("labels") or {}) for policy in policies
+        policy["metadata"]["name"] != own and _isolates(policy, {**(server.get("labels") or {}), **(labels or {})})
+        for policy in policies
     ):
         yield (
             f"postgres_backup_server_network_policy: expected a NetworkPolicy in {service.namespace} that already "

@@ -9,15 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .._jobs.endpoint_slices import SERVICE_LABEL, endpoints_of
 from .._jobs.postgres_server import PostgresServer, major_of_image, postgres_server, selector_of
 from .found_server import FoundServer
-from .kinds import CONVENTIONS, OPERATORS, Convention, Operator
-from .pod_environment import PasswordSource, literal_of, password_source
+from .kinds import CONVENTIONS, Convention
+from .operators import servers_of_operators
+from .pod_environment import PasswordSource, literal_of, password_source, secret_of_all_variables, user_id
+from .services import pods_behind, postgres_ports, slices_of
 
 Object = Mapping[str, Any]
-_PORT_NAMES = ("postgres", "postgresql", "tcp-postgresql", "pgport", "pgsql")
-_POSTGRES_PORT = 5432
 _HEADLESS = "None"
 _BITNAMI_FOLDER = "/bitnami/"
 
@@ -65,47 +64,42 @@ class _Candidate:
 def _find_in(
     namespace: str, services: Sequence[Object], pods: Sequence[Object], slices: Sequence[Object]
 ) -> list[FoundServer]:
-    groups: dict[tuple[str, object], list[tuple[_Candidate, FoundServer]]] = defaultdict(list)
+    found = list(servers_of_operators(namespace, services, pods, slices))
+    theirs = {name for server in found for name in server.pods}
+    groups: list[list[_Pair]] = []
     for candidate in _candidates(services, pods, slices):
-        server = _by_operator(namespace, candidate) or _by_convention(namespace, candidate)
+        server = None if candidate.server.pod in theirs else _by_convention(namespace, candidate)
         if server is not None:
-            # Without another name, a server has that of one of its services.
-            identity = candidate.pods if server.name == candidate.name else server.name
-            groups[server.kind, identity].append((candidate, server))
-    return [_merged(group) for group in groups.values()]
+            group = next((each for each in groups if _is_same(each[0].server, server)), None)
+            if group is None:
+                groups.append([_Pair(candidate, server)])
+            else:
+                group.append(_Pair(candidate, server))
+    return found + [_merged(group) for group in groups]
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A server as one of its services shows it. Its name is empty if only its services have names."""
+
+    candidate: _Candidate
+    server: FoundServer
+
+
+def _is_same(one: FoundServer, other: FoundServer) -> bool:
+    has_name = bool(one.name) and one.name == other.name
+    return one.kind == other.kind and (has_name or bool(set(one.pods) & set(other.pods)))
 
 
 def _candidates(services: Sequence[Object], pods: Sequence[Object], slices: Sequence[Object]) -> Iterable[_Candidate]:
     for service in services:
-        selector = selector_of(service)
-        if selector:
-            behind = [pod for pod in pods if selector.items() <= (pod["metadata"].get("labels") or {}).items()]
-            own: list[Object] = []
-        else:
-            own = [each for each in slices if _service_of(each) == service["metadata"]["name"]]
-            names = {endpoint.pod for endpoint in endpoints_of(own)}
-            behind = [pod for pod in pods if pod["metadata"]["name"] in names]
-        for port in _ports(service):
-            server = postgres_server(service, behind, port, own)
+        behind = pods_behind(service, pods, slices)
+        for port in postgres_ports(service):
+            server = postgres_server(service, behind, port, slices_of(service, slices))
             pod = next((each for each in behind if each["metadata"]["name"] == server.pod), None)
             if server.image and pod is not None:
-                yield _Candidate(
-                    service, port, server, pod, tuple(sorted(str(each["metadata"]["name"]) for each in behind))
-                )
-
-
-def _service_of(endpoint_slice: Object) -> str | None:
-    return (endpoint_slice["metadata"].get("labels") or {}).get(SERVICE_LABEL)
-
-
-def _ports(service: Object) -> list[int]:
-    """The ports that may be PostgreSQL's, by number or name."""
-    ports = (service.get("spec") or {}).get("ports") or []
-    return [
-        port["port"]
-        for port in ports
-        if _POSTGRES_PORT in (port["port"], port.get("targetPort")) or port.get("name") in _PORT_NAMES
-    ]
+                names = tuple(sorted(str(each["metadata"]["name"]) for each in behind))
+                yield _Candidate(service, port, server, pod, names)
 
 
 def _base(namespace: str, candidate: _Candidate, kind: str, name: str) -> FoundServer:
@@ -123,41 +117,19 @@ def _base(namespace: str, candidate: _Candidate, kind: str, name: str) -> FoundS
     )
 
 
-def _by_operator(namespace: str, candidate: _Candidate) -> FoundServer | None:
-    labels = candidate.pod["metadata"].get("labels") or {}
-    for operator in OPERATORS:
-        name = labels.get(operator.name_label)
-        if name and _has_labels(labels, operator.labels):
-            return _of_operator(_base(namespace, candidate, operator.kind, name), operator)
-    return None
-
-
-def _has_labels(labels: Mapping[str, str], expected: Mapping[str, str | None]) -> bool:
-    return all(key in labels and value in (None, labels[key]) for key, value in expected.items())
-
-
-def _of_operator(server: FoundServer, operator: Operator) -> FoundServer:
-    return replace(
-        server,
-        service=operator.service.format(server.name),
-        port=operator.port,
-        user=operator.user,
-        secret_name=operator.secret.format(server.name),
-        secret_key=operator.secret_key,
-        sslmode=operator.sslmode,
-        ssl_ca={key: value.format(server.name) for key, value in operator.ssl_ca.items()} or None,
-        run_as_user=operator.run_as_user,
-        advice=operator.advice,
-    )
-
-
 def _by_convention(namespace: str, candidate: _Candidate) -> FoundServer | None:
     spec = candidate.pod["spec"]
     containers = [*spec["containers"], *(spec.get("initContainers") or [])]
     container = next(each for each in containers if each["name"] == candidate.server.container)
-    for convention in CONVENTIONS:
+    ours = [convention for convention in CONVENTIONS if _is_of(convention, candidate.server, container)]
+    for convention in ours:
         source = password_source(spec, container, convention.password)
-        if source is not None and _is_of(convention, candidate.server, container):
+        if source is not None:
+            return _of_convention(namespace, candidate, container, convention, source)
+    # Which variables such a Secret has is not known without reading it.
+    for convention in ours:
+        source = secret_of_all_variables(container, convention.password) if convention.is_usual else None
+        if source is not None:
             return _of_convention(namespace, candidate, container, convention, source)
     return None
 
@@ -177,11 +149,11 @@ def _of_convention(
         name = labels.get("app.kubernetes.io/instance", "")
     user = (literal_of(container, convention.user) if convention.user else "") or "postgres"
     server = replace(
-        _base(namespace, candidate, convention.kind, name or candidate.name),
+        _base(namespace, candidate, convention.kind, name),
         user=user,
         secret_name=source.secret_name,
         secret_key=source.secret_key,
-        run_as_user=convention.run_as_user,
+        run_as_user=user_id(candidate.pod["spec"], container) or convention.user_id_of(str(candidate.server.image)),
         advice=source.advice,
     )
     if convention.image and user != "postgres":
@@ -195,25 +167,22 @@ def _of_convention(
     return server
 
 
-def _merged(group: Sequence[tuple[_Candidate, FoundServer]]) -> FoundServer:
+def _merged(group: Sequence[_Pair]) -> FoundServer:
     """One server of all services that lead to it; by the one that leads to the leader."""
-    _, server = min(group, key=lambda pair: _rank(pair[0], pair[1]))
-    pods = sorted({name for candidate, _ in group for name in candidate.pods})
-    services = sorted({candidate.name for candidate, _ in group} | {server.service})
-    return replace(server, pods=tuple(pods), services=tuple(services))
+    first = min(group, key=lambda pair: _rank(pair.candidate)).server
+    pods = {name for pair in group for name in pair.candidate.pods}
+    services = {pair.candidate.name for pair in group}
+    return replace(first, name=first.name or first.service, pods=tuple(sorted(pods)), services=tuple(sorted(services)))
 
 
-def _rank(candidate: _Candidate, server: FoundServer) -> tuple[Any, ...]:
-    """The operator's service is the first, then one without a selector, which leads to the leader.
-
-    The last are those of replicas, and headless ones.
-    """
+def _rank(candidate: _Candidate) -> tuple[Any, ...]:
+    """The first is a service without a selector, which leads to the leader; the last are those of replicas, and
+    headless ones."""
     spec = candidate.service["spec"]
     selector = selector_of(candidate.service)
     is_of_replicas = any(value in ("read", "replica", "secondary", "standby") for value in selector.values())
     is_headless = spec.get("clusterIP") == _HEADLESS
     return (
-        candidate.name != server.service,
         is_of_replicas,
         is_headless,
         bool(selector),

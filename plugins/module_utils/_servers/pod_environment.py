@@ -40,10 +40,24 @@ def password_source(spec: Object, container: Object, variable: str) -> PasswordS
             return PasswordSource(advice=f"{advice}postgres_backup_secret_name.")
         if entry["name"] == variable + _FILE_SUFFIX:
             return _mounted(spec, container, str(entry.get("value") or ""))
+    return None
+
+
+def secret_of_all_variables(container: Object, variable: str) -> PasswordSource | None:
+    """The key for this variable in the first Secret whose keys are all variables of the container (envFrom)."""
     for source in container.get("envFrom") or []:
         reference = source.get("secretRef")
         if reference:
             return PasswordSource(reference["name"], variable.removeprefix(source.get("prefix") or ""))
+    return None
+
+
+def user_id(spec: Object, container: Object) -> int | None:
+    """The user id that the container, or else its pod, sets; None for none, and for root."""
+    for context in (container.get("securityContext"), spec.get("securityContext")):
+        user = (context or {}).get("runAsUser")
+        if user is not None:
+            return int(user) or None
     return None
 
 

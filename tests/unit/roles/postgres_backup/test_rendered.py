@@ -13,7 +13,11 @@ import yaml
 
 from .rendering import evaluate, objects
 
-VARIABLES = {"postgres_backup_image": "registry.example/postgresql:18", "postgres_backup_storage_class": "nfs-client"}
+VARIABLES = {
+    "postgres_backup_server": "none",
+    "postgres_backup_image": "registry.example/postgresql:18",
+    "postgres_backup_storage_class": "nfs-client",
+}
 MANIFESTS = Path("applications/postgres")
 PRUNE, SUBSTITUTE = "kustomize.toolkit.fluxcd.io/prune", "kustomize.toolkit.fluxcd.io/substitute"
 SYNC = "argocd.argoproj.io/sync-options"

@@ -12,6 +12,17 @@ from plugins.module_utils._role.manifests import missing_for_manifests
 
 REASON = "postgres_backup_state: rendered reads nothing from a cluster, so it needs these variables:"
 UNSET = "(not set)"
+SERVER = {
+    "host": "db",
+    "port": 5432,
+    "user": "postgres",
+    "database": "postgres",
+    "secret_name": "db",
+    "secret_key": "password",
+    "sslmode": "",
+    "ssl_ca": {},
+    "run_as_user": 1001,
+}
 PODS = {"labels": {"app": "db"}, "port": 5432}
 
 
@@ -24,6 +35,8 @@ def variables(**values: Any) -> dict[str, Any]:
         "server_network_policy": False,
         "server_pods": {},
         "storage_class": "standard",
+        "namespace": "data",
+        **SERVER,
         "nfs": {},
         "node_selector": {},
         "tolerations": [],
@@ -113,3 +126,17 @@ def test_somebody_elses_kustomization_must_list_the_manifests(text: str, is_miss
 
 def test_share_needs_no_storage_class() -> None:
     assert missing(variables(storage_class=UNSET, nfs={"server": "nas", "path": "/backups"})) == []
+
+
+def test_variables_that_a_server_determines_are_asked_for_together() -> None:
+    (_, message) = missing(variables(**dict.fromkeys(SERVER, UNSET)))
+    names = ", ".join(f"postgres_backup_{name}" for name in SERVER)
+    assert message.startswith(f"{names}: expected values, ")
+    assert "Set postgres_backup_server to none if their defaults are right." in message
+    (_, message) = missing(variables(port=UNSET, sslmode=UNSET))
+    assert message.startswith("postgres_backup_port, postgres_backup_sslmode: expected values, ")
+
+
+@pytest.mark.parametrize("host", ["db.example.com", "db.servers.svc"])
+def test_no_server_is_found_for_a_host_outside_the_namespace(host: str) -> None:
+    assert missing(variables(**{**dict.fromkeys(SERVER, UNSET), "host": host})) == []

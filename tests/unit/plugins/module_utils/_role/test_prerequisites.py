@@ -31,6 +31,7 @@ def variables(**values: Any) -> dict[str, Any]:
         "server_network_policy": False,
         "node_selector": {},
         "tolerations": [],
+        "server_pods": {},
         **values,
     }
     return {f"postgres_backup_{name}": value for name, value in names.items()}
@@ -270,3 +271,11 @@ def test_the_client_certificate(reference: dict[str, str], certificate: dict[str
     assert len(messages) == len(beginnings)
     for message, beginning in zip(messages, beginnings, strict=True):
         assert message.startswith(f"postgres_backup_ssl_cert: {beginning}")
+
+
+@pytest.mark.parametrize("server", [{}, {**SERVER, "other_pods": ["pooler-0"]}])
+def test_the_policy_of_the_server_selects_the_pods_that_are_set(server: dict[str, Any]) -> None:
+    needs = variables(image="postgres:18", server_network_policy=True, server_pods={"labels": {"role": "primary"}})
+    assert missing(needs, server, SECRET, policies=[policy(role="primary")]) == []
+    (message,) = missing(needs, server, SECRET, policies=[policy(role="replica")])
+    assert message.startswith(ALONE)
