@@ -89,6 +89,8 @@ def test_one_failure_names_each_variable_that_is_missing(site: Any, api_server: 
     message = done.stdout + done.stderr
     for name in ("applied_by", "image", "server_pods", "storage_class"):
         assert f"postgres_backup_{name}: expected " in message
+    assert "postgres_backup_host, postgres_backup_port, postgres_backup_user, " in message
+    assert "Set postgres_backup_server to none if their defaults are right." in message
     assert not (tmp_path / MANIFESTS).exists()
 
 
