@@ -80,7 +80,7 @@ def test_a_hundred_servers_and_one_that_is_backed_up(
     assert ansible.site(**role_variables).status == 0
     made = ansible.module("backup_job", namespace=namespace)
     assert not made["failed"], made["msg"]
-    variables = {"postgres_backup_namespaces": [server.namespace, namespace]}
+    variables: dict[str, Any] = {"postgres_backup_namespaces": [server.namespace, namespace]}
     playbook = str(CHECKOUT / "playbooks" / "unprotected.yml")
     shown = ansible(playbook, postgres_backup_unprotected_fail=True, **variables)
     assert shown.status == 0, shown.output
