@@ -129,7 +129,12 @@ def changing(calls: list[Call]) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("header", [header for header in HEADERS if header.playbook != "site"], ids=str)
+# The recorded modules are told apart by their namespace, which postgres_discover does not have: its playbook runs on a
+# cluster, in tests/cluster/playbooks/test_unprotected.py.
+NOT_RECORDED = {"site", "unprotected"}
+
+
+@pytest.mark.parametrize("header", [header for header in HEADERS if header.playbook not in NOT_RECORDED], ids=str)
 def test_documented_call_without_a_terminal(recorded: Recorded, header: Header) -> None:
     local = "postgres_backup_verify_file" in header.variables
     ways = {"complete": header.variables}
