@@ -49,6 +49,8 @@ CHAINS = {
     # It takes as long as the other tests of its file together, because it has a separate server.
     "modules/test_restore.py::test_every_database_beside_the_live_one": "restore next to",
     "modules/test_restore.py": "restore",
+    "servers/test_cloudnativepg.py": "CloudNativePG",
+    "servers/test_patroni.py": "Patroni",
     "test_run_faults.py": "run faults",
 }
 

@@ -105,6 +105,14 @@ def test_installer_rights_are_all_used_and_enough(ansible: Ansible, role_variabl
     assert recorder.used | WITHOUT_SELECTOR == rights("install") - UPGRADE, used(recorder, "install")
 
 
+def test_rights_to_discover_are_all_used_and_enough(ansible: Ansible, server: Server, user: User) -> None:
+    env, recorder = user("discover")
+    result = ansible.module("postgres_discover", env=env)
+    assert not result["failed"] and result["unreadable"] == [], result
+    assert server.namespace in {each["namespace"] for each in result["servers"]}
+    assert recorder.used == rights("discover"), used(recorder, "discover")
+
+
 def test_operator_and_reader_rights_are_all_used_and_enough(
     ansible: Ansible, role_variables: dict[str, Any], namespace: str, user: User, tmp_path: Path
 ) -> None:
@@ -129,6 +137,15 @@ def test_operator_and_reader_rights_are_all_used_and_enough(
     found = ansible.module("backup_info", env=looker, **where)
     assert not found["failed"], found["msg"]
     assert found["healthy"], found["problems"]
+    discovered = ansible.module("postgres_discover", env=looker, namespaces=[namespace])
+    assert not discovered["failed"] and discovered["unreadable"] == [], discovered
+    # The server is in another namespace, which this user may not read.
+    (seen,) = discovered["servers"]
+    assert (seen["installation"], seen["protected"], seen["kind"]) == (f"{namespace}/{NAME}", True, None)
     assert recorder.used == rights("look"), used(recorder, "look")
+    everywhere = ansible.module("postgres_discover", env=looker)
+    assert not everywhere["failed"] and everywhere["servers"] == []
+    kinds = ("services", "pods", "EndpointSlices", "CronJobs", "Jobs")
+    assert [f"the {kind} of all namespaces" in text for kind, text in zip(kinds, everywhere["unreadable"], strict=True)]
     refused = ansible.module("backup_fetch", env=looker, dest=f"{tmp_path}/other/", **where)
     assert refused["failed"] and not (tmp_path / "other").exists()

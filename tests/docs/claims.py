@@ -32,6 +32,9 @@ TABLES = Claim(test="tests/cluster/modules/test_restore_table.py::test_playbook_
 BACKUP_USER = Claim(test="tests/cluster/playbooks/test_backup_user.py::test_created_used_kept_and_rotated")
 UPGRADE = Claim(test="tests/cluster/playbooks/test_upgrade_rehearsal.py::test_ready_and_not_ready")
 SERVERS = Claim(test="tests/cluster/servers/test_cloudnativepg.py::test_what_is_found")
+UNPROTECTED = Claim(
+    test="tests/cluster/playbooks/test_unprotected.py::test_a_hundred_servers_and_one_that_is_backed_up"
+)
 RENDERED = Claim(test="tests/cluster/role/test_rendered.py::test_site_applies_what_is_rendered")
 BENCH = Claim(reason="takes minutes, and a quiet machine; that the benchmark is there is checked")
 
@@ -53,6 +56,7 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         'kubectl logs "job/$job" -n data': RUN,
         "sha256sum -c *.sha256": RUN,
         f"{PLAY}verify": RUN,
+        f"{PLAY}unprotected": UNPROTECTED,
         f"{PLAY}backup_now": ONE,
         f"{PLAY}backup_now -e postgres_backup_max_age=24h": ONE,
         f"{PLAY}retention": ONE,

@@ -79,7 +79,7 @@ FOLDERS = {
     "_volume": _folder("errors findings units script_output script_1_0", io_files="checksum_file"),
     "_verify": _folder("errors findings units _dump _volume", io_files="verification"),
     "_jobs": _folder("errors findings units script_output _dump"),
-    "_servers": _folder("_jobs"),
+    "_servers": _folder("_jobs _volume"),
     "_role": _folder("errors units _jobs"),
     "_fetch": _folder("errors findings _dump _volume _verify", io=True),
     "_cluster": _folder(

@@ -126,7 +126,12 @@ class Connection:
         return self.call(f"the Job '{namespace}/{name}'", _path("batch/v1", namespace, "jobs", name))
 
     def jobs(self, namespace: str) -> list[Object]:
-        return [*self.call(f"the Jobs in '{namespace}'", _path("batch/v1", namespace, "jobs"))["items"]]
+        """Without a namespace, those of all."""
+        return [*self.call(_in_namespace("the Jobs", namespace), _path("batch/v1", namespace, "jobs"))["items"]]
+
+    def cronjobs(self, namespace: str) -> list[Object]:
+        """Without a namespace, those of all."""
+        return [*self.call(_in_namespace("the CronJobs", namespace), _path("batch/v1", namespace, "cronjobs"))["items"]]
 
     def create_job(self, job: Object) -> Object:
         namespace, name = job["metadata"]["namespace"], job["metadata"]["name"]

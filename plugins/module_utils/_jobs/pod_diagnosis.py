@@ -53,9 +53,16 @@ _AWAY = re.compile(
 )
 # A node whose `mount` does not know NFS (util-linux, "helper program"; older versions, BusyBox and the kernel).
 _NO_NFS_CLIENT = re.compile(
-    r"need a /sbin/mount\.|helper program|mount\.nfs4?: (command )?not found|unknown filesystem type 'nfs4?'"
+    r"need a /sbin/mount\.|helper program|unknown filesystem type 'nfs4?'"
     r'|exec: "mount\.nfs4?": executable file not found',
     re.IGNORECASE,
+)
+# containerd and CRI-O, for an image without the node's architecture.
+_OTHER_PLATFORM = re.compile(
+    r"no match for platform|no matching manifest for|no image found in (image index|manifest list)", re.IGNORECASE
+)
+_PLATFORM_ADVICE = (
+    "Use nodes of an architecture that the image has (postgres_backup_node_selector; auto uses the server's)"
 )
 # A pod that names an object that does not exist.
 _MISSING = re.compile(r'(configmaps?|secrets?|persistentvolumeclaims?) "[^"]*" not found|non-existent', re.IGNORECASE)
@@ -105,6 +112,8 @@ def startup_problem(pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]] 
         advice = _ADVICE.get(reason)
         if advice is not None:
             cause = message if reason != "ImagePullBackOff" else f"{message} {_pull_failure(events)}"
+            if _OTHER_PLATFORM.search(cause):
+                advice = _PLATFORM_ADVICE
             return PodProblem(reason, message, advice, _may_pass(reason, cause))
     if any("waiting" not in container.get("state", {}) for container in containers):
         return None

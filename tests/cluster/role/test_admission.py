@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 
 from tests.cluster.support.ansible_runs import Ansible
-from tests.cluster.support.kube import apply, kubectl, wait_until
-from tests.in_turn import weekly_but
+from tests.cluster.support.kube import NAME, apply, kubectl, listed, must_get, wait_until
+from tests.in_turn import weekly, weekly_but
 
 REFUSES = "the API server refuses the pods of the backups: "
 LIMITS = {"limits": {"cpu": "500m", "memory": "256Mi"}}
+# As OpenShift assigns them: far above those of an image.
+USER_ID = 1000680000
 POLICY = "admissionregistration.k8s.io/v1"
 
 
@@ -120,17 +122,9 @@ def test_policy_that_demands_a_label(ansible: Ansible, role_variables: dict[str,
     assert play.status == 0, play.output
 
 
-@pytest.fixture
-def proxy_policy(namespace: str) -> Iterator[str]:
-    """A MutatingAdmissionPolicy that adds a container to each pod of the namespace, as the webhook of a mesh does."""
-    name = f"proxy-{namespace}"
+def mutating_policy(name: str, namespace: str, patch: str) -> None:
+    """A MutatingAdmissionPolicy for the pods of the namespace; `patch` is a list of JSONPatch in CEL."""
     rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
-    limits = "Object.spec.containers.securityContext"
-    container = (
-        f'Object.spec.containers{{name: "istio-proxy", image: "none", securityContext: {limits}{{'
-        f'allowPrivilegeEscalation: false, capabilities: {limits}.capabilities{{drop: ["ALL"]}}}}}}'
-    )
-    patch = {"expression": f'[JSONPatch{{op: "add", path: "/spec/containers/-", value: {container}}}]'}
     apply(
         {
             "apiVersion": POLICY,
@@ -139,7 +133,7 @@ def proxy_policy(namespace: str) -> Iterator[str]:
             "spec": {
                 "matchConstraints": {"resourceRules": [rule]},
                 "reinvocationPolicy": "Never",
-                "mutations": [{"patchType": "JSONPatch", "jsonPatch": patch}],
+                "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": patch}}],
             },
         },
         {
@@ -152,19 +146,69 @@ def proxy_policy(namespace: str) -> Iterator[str]:
             },
         },
     )
-    yield name
+
+
+def delete_mutating_policy(name: str) -> None:
     kubectl("delete", "mutatingadmissionpolicy,mutatingadmissionpolicybinding", name)
 
 
-@pytest.mark.usefixtures("proxy_policy")
-def test_container_that_a_mesh_adds(ansible: Ansible, role_variables: dict[str, Any], namespace: str) -> None:
+def wait_for_mutation(namespace: str, text: str) -> None:
+    """A policy takes effect within a second or two."""
     probe = json.dumps(pod(namespace))
     create = ["create", "--dry-run=server", "-o", "yaml", "-f", "-"]
-    wait_until(lambda: "istio-proxy" in kubectl(*create, stdin=probe), "the policy takes effect")
+    wait_until(lambda: text in kubectl(*create, stdin=probe), "the policy takes effect")
+
+
+@pytest.fixture
+def proxy_policy(namespace: str) -> Iterator[str]:
+    """Adds a container to each pod of the namespace, as the webhook of a mesh does."""
+    name, limits = f"proxy-{namespace}", "Object.spec.containers.securityContext"
+    container = (
+        f'Object.spec.containers{{name: "istio-proxy", image: "none", securityContext: {limits}{{'
+        f'allowPrivilegeEscalation: false, capabilities: {limits}.capabilities{{drop: ["ALL"]}}}}}}'
+    )
+    mutating_policy(name, namespace, f'[JSONPatch{{op: "add", path: "/spec/containers/-", value: {container}}}]')
+    wait_for_mutation(namespace, "istio-proxy")
+    yield name
+    delete_mutating_policy(name)
+
+
+@pytest.mark.usefixtures("proxy_policy")
+def test_container_that_a_mesh_adds(ansible: Ansible, role_variables: dict[str, Any]) -> None:
     play = ansible.site(**role_variables)
     assert play.status == 0, play.output
     (line,) = [line for line in play.summary if "istio-proxy" in line]
     assert line.startswith("WARNING: the cluster adds the container istio-proxy to the pods.")
+
+
+@pytest.fixture
+def user_id_policy(namespace: str) -> Iterator[str]:
+    """Assigns user ids as the SCC restricted-v2 of OpenShift does: any id, group 0, and an fsGroup."""
+    name = f"uid-{namespace}"
+    ids = {"runAsUser": USER_ID, "fsGroup": USER_ID}
+    steps = [
+        f'JSONPatch{{op: "add", path: "/spec/securityContext/{key}", value: {value}}}' for key, value in ids.items()
+    ]
+    mutating_policy(name, namespace, f"[{', '.join(steps)}]")
+    wait_for_mutation(namespace, f"runAsUser: {USER_ID}")
+    yield name
+    delete_mutating_policy(name)
+
+
+@pytest.mark.usefixtures("user_id_policy")
+@pytest.mark.parametrize("modules", [["backup_job"], weekly(["backup_job", "restore_drill"])], ids=len)
+def test_user_id_that_the_platform_assigns(
+    ansible: Ansible, role_variables: dict[str, Any], namespace: str, modules: list[str]
+) -> None:
+    play = ansible.site(**role_variables, run_as_user=None)
+    assert play.status == 0, play.output
+    template = must_get("cronjob", NAME, namespace)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert not {"runAsUser", "fsGroup"} & template["securityContext"].keys()
+    for module in modules:
+        result = ansible.module(module, namespace=namespace)
+        assert not result["failed"], result["msg"]
+    users = {entry["spec"]["securityContext"]["runAsUser"] for entry in listed("pod", namespace)}
+    assert users == {USER_ID}
 
 
 SMALL = {"max": {"memory": "64Mi"}}

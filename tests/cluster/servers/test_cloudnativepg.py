@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.support.ansible_runs import Ansible, Play
+from tests.cluster.support.certificates import make_certificates
 from tests.cluster.support.kube import NAME, create, delete_namespace, get, kubectl, must_get, wait_until
 from tests.cluster.support.namespaces import new_namespace
 
@@ -59,37 +59,19 @@ class Cluster:
         create(self.login("shop-superuser", "postgres", "of the superuser", "*"))
 
 
-def certificates(folder: Path, namespace: str) -> dict[str, str]:
-    """The CA and the certificate of the server, which names the services; the content of each file."""
-    new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-    services = [f"shop-{ending}" for ending in ("rw", "r", "ro")]
-    suffixes = ("", f".{namespace}", f".{namespace}.svc", f".{namespace}.svc.cluster.local")
-    alternatives = ",".join(f"DNS:{service}{suffix}" for service in services for suffix in suffixes)
-    ca, request = ("ca.key", "ca.crt"), ("tls.key", "tls.csr")
-    subject = ("-subj", "/OU=" + namespace + "/CN=shop")
-    names = ("-subj", "/CN=shop-rw", "-addext", f"subjectAltName={alternatives}")
-    signed = ("-CA", ca[1], "-CAkey", ca[0], "-copy_extensions", "copy", "-days", "2", "-out", "tls.crt")
-    for words in (
-        ("req", "-x509", *new, "-days", "2", *subject, "-keyout", ca[0], "-out", ca[1]),
-        ("req", *new, *names, "-keyout", request[0], "-out", request[1]),
-        ("x509", "-req", "-in", request[1], *signed),
-    ):
-        subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
-    return {name: (folder / name).read_text() for name in ("ca.crt", "ca.key", "tls.crt", "tls.key")}
-
-
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Without superuser access, which is the operator's default."""
+    """Without superuser access, which is the default of the operator."""
     shop = Cluster(new_namespace("cnpg"))
-    files = certificates(tmp_path_factory.mktemp("certificates"), shop.namespace)
+    services = ("shop-rw", "shop-r", "shop-ro")
+    files = make_certificates(tmp_path_factory.mktemp("certificates"), shop.namespace, services)
     create(
         shop.secret("shop-ca", "Opaque", {name: files[name] for name in ("ca.crt", "ca.key")}),
         shop.secret("shop-server", "kubernetes.io/tls", {name: files[name] for name in ("tls.crt", "tls.key")}),
         shop.login("shop-app", "app", "of the app", "app"),
     )
     kubectl("apply", "-n", shop.namespace, "-f", str(Path(__file__).with_name("cloudnativepg.yaml")))
-    wait_until(shop.is_ready, "the instance is ready")
+    wait_until(shop.is_ready, "the instance is ready", 120)
     kubectl("label", "pod", POD, "-n", shop.namespace, "cnpg.io/instanceRole=primary", "role=primary")
     shop.sql(DATA)
     yield shop
@@ -121,7 +103,8 @@ def installed(cluster: Cluster, controller: Ansible, refused: Play) -> Play:
 def test_without_superuser_access_nothing_is_installed(cluster: Cluster, refused: Play) -> None:
     assert refused.status != 0
     text = " ".join(refused.output.split())
-    assert "CloudNativePG/shop" in text
+    secret = f"the Secret {cluster.namespace}/shop-superuser"
+    assert f"{secret} with the password of CloudNativePG/shop" in text, refused.output
     assert "spec.enableSuperuserAccess: true" in text
     assert "homelab.postgres_backup.backup_user" in text
     assert get("pvc", NAME, cluster.namespace) is None
@@ -146,7 +129,7 @@ def test_verify_drill_and_restore(cluster: Cluster, controller: Ansible) -> None
     assert verified.status == 0, verified.output
     drill = controller.module("restore_drill", namespace=cluster.namespace)
     assert not drill["failed"], drill["msg"]
-    options = {"namespace": cluster.namespace, "database": "app", "new_name": "app_again"}
+    options: dict[str, Any] = {"namespace": cluster.namespace, "database": "app", "new_name": "app_again"}
     restored = controller.module("restore_database", **options)
     assert (restored["failed"], restored["rows"]) == (False, 1000), restored["msg"]
     rows = "SELECT count(*), pg_get_userbyid(relowner) FROM items, pg_class WHERE relname = 'items' GROUP BY 2;"

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,8 +86,7 @@ def installed(patroni: Patroni, tmp_path_factory: pytest.TempPathFactory, collec
 
 
 def test_verify_drill_and_restore(patroni: Patroni, installed: Ansible) -> None:
-    here = {"postgres_backup_namespace": patroni.namespace}
-    verified = installed("homelab.postgres_backup.verify", **here)
+    verified = installed("homelab.postgres_backup.verify", postgres_backup_namespace=patroni.namespace)
     assert verified.status == 0, verified.output
     drill = installed.module("restore_drill", namespace=patroni.namespace)
     assert not drill["failed"], drill["msg"]
@@ -104,7 +104,7 @@ def test_switchover_in_the_middle_of_a_run(patroni: Patroni, installed: Ansible)
     waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'items'::regclass;"
     held = waiting.replace("NOT granted", "granted AND mode = 'AccessExclusiveLock'")
     wait_until(lambda: patroni.sql(held, "shop") == "1", "the table is locked")
-    options = {"namespace": patroni.namespace, "name": NAME}
+    options: dict[str, Any] = {"namespace": patroni.namespace, "name": NAME}
     running = installed.start("backup_job", "--tree", str(installed.folder / "tree"), **options)
     wait_until(lambda: patroni.sql(waiting, "shop") == "1", "the dump waits for the lock")
     patroni.switch_over()

@@ -38,6 +38,7 @@ _PATHS = {
     "pods": "api/v1",
     "secrets": "api/v1",
     "serviceaccounts": "api/v1",
+    "services": "api/v1",
 }
 _PLURALS = {"networkpolicy": "networkpolicies", "pv": "persistentvolumes", "pvc": "persistentvolumeclaims"}
 

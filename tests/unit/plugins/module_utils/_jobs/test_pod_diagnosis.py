@@ -167,6 +167,22 @@ NO_CODEPAGE = (
 )
 
 
+OTHER_PLATFORM = "failed to pull and unpack image: no match for platform in manifest: not found"
+
+
+@pytest.mark.parametrize(
+    ("found", "events"),
+    [
+        (pod(waiting("ErrImagePull", OTHER_PLATFORM)), []),
+        (pod(waiting("ImagePullBackOff", BACK_OFF)), [event("Failed", message=f"Failed to pull: {OTHER_PLATFORM}")]),
+    ],
+)
+def test_image_without_the_nodes_architecture(found: dict[str, Any], events: list[dict[str, Any]]) -> None:
+    why = startup_problem(found, events)
+    assert why is not None and not why.may_pass
+    assert "postgres_backup_node_selector; auto uses the server's" in why.advice
+
+
 @pytest.mark.parametrize("message", [NO_HELPER, NO_CODEPAGE, "mount: unknown filesystem type 'nfs4'"])
 def test_node_without_an_nfs_client_is_named(message: str) -> None:
     found = {**pod(waiting(CREATING)), "spec": {"nodeName": "worker-3"}}

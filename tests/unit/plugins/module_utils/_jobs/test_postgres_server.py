@@ -156,7 +156,7 @@ def test_what_is_known_of_a_server() -> None:
     dedicated = {"key": "dedicated", "operator": "Exists"}
     # Kubernetes adds the second one to every pod.
     tolerations = [dedicated, {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "tolerationSeconds": 300}]
-    nodes = {"nodeSelector": {"kubernetes.io/arch": "arm64"}, "tolerations": tolerations}
+    nodes: dict[str, Any] = {"nodeSelector": {"kubernetes.io/arch": "arm64"}, "tolerations": tolerations}
     pods = [pod("db-0", NEW, imagePullSecrets=[{"name": "pull"}], **nodes)]
     assert postgres_server(service(), pods, 5432).to_dict() == {
         "selector": SELECTOR,

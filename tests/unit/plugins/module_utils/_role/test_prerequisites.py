@@ -29,9 +29,9 @@ def variables(**values: Any) -> dict[str, Any]:
         "ssl_ca": {},
         "ssl_cert": {},
         "server_network_policy": False,
-        "server_pods": {},
         "node_selector": {},
         "tolerations": [],
+        "server_pods": {},
         **values,
     }
     return {f"postgres_backup_{name}": value for name, value in names.items()}
