@@ -67,6 +67,11 @@ options:
         description: Whether the service behind the host name is read, as O(service) is.
         type: bool
         default: true
+      unset:
+        description: The role's variables without their prefix that follow from a server and that a user has not set.
+        type: list
+        elements: str
+        default: []
       fallback:
         description: What counts if no server is found - C(host), C(port) and C(secret_name).
         type: dict
@@ -169,7 +174,7 @@ found:
   description:
     - The server that was found - its C(kind), C(name), C(id) and C(version), and C(variables), the role's variables
       without their prefix, that follow from it; C(advice) is what to do if its Secret does not exist. C(is_recorded) is
-      whether the installation records it, which it does unless a user has set the host name.
+      whether the installation records it, which it does unless O(find.unset) is empty.
     - Empty if none was found or no search was needed. C(problem) is a message if it is not clear which server is meant,
       C(error) the reason if the user may not search.
   type: dict
@@ -286,6 +291,7 @@ ARGUMENTS = {
             "host": {"type": "str", "default": ""},
             "port": {"type": "str", "default": ""},
             "reads_service": {"type": "bool", "default": True},
+            "unset": {"type": "list", "elements": "str", "default": []},
             "fallback": {"type": "dict", "default": {}},
         },
     },
@@ -332,7 +338,7 @@ def find(parameters: dict[str, Any], connection: Connection, cronjob: dict[str, 
             f"postgres_backup_secret_name: expected a Secret with the password of {server.id}, found none. "
             f"{server.advice}"
         )
-    details = {"variables": variables_of(server), "is_recorded": not options["host"]}
+    details = {"variables": variables_of(server), "is_recorded": bool(options["unset"])}
     return {**server.to_dict(), **details, **({"problem": problem} if problem else {})}
 
 

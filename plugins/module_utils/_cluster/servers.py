@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .._jobs.postgres_server import service_behind
-from .._servers.choose import SERVER_ANNOTATION, Choice, Wanted, choose_server, is_search_needed
+from .._servers.choose import SERVER_ANNOTATION, Choice, Wanted, choose_server, is_search_needed, unsearched
 from .._servers.find import ClusterObjects, find_servers
 from ..errors import ForbiddenError, UnauthenticatedError
 from .connection import Connection, Object
@@ -45,7 +45,7 @@ def search_server(connection: Connection, wanted: Wanted) -> Search:
     except UnauthenticatedError:
         raise
     except ForbiddenError as error:
-        return Search(Choice(), str(error))
+        return Search(unsearched(wanted), str(error))
     return Search(choose_server(servers, wanted))
 
 

@@ -70,6 +70,18 @@ def choose_server(servers: Sequence[FoundServer], wanted: Wanted) -> Choice:
     return Choice(servers[0] if servers else None)
 
 
+def unsearched(wanted: Wanted) -> Choice:
+    """The choice where this user may not list the servers: without a certain one, the variables count as they are."""
+    expected = wanted.recorded if wanted.server == AUTO else wanted.server
+    if not expected:
+        return Choice()
+    return Choice(
+        problem="postgres_backup_server: expected the right to list services, pods and EndpointSlices in the namespace "
+        f"{wanted.namespace}, to find the server {expected}, found none. Grant it, or set postgres_backup_server to "
+        "none, and the variables of the server."
+    )
+
+
 def _named(servers: Sequence[FoundServer], name: str) -> Choice:
     named = [server for server in servers if server.is_named(name)]
     if len(named) == 1:

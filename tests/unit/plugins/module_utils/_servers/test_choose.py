@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from plugins.module_utils._servers.choose import Wanted, choose_server, is_search_needed, variables_of
+from plugins.module_utils._servers.choose import Wanted, choose_server, is_search_needed, unsearched, variables_of
 from plugins.module_utils._servers.found_server import FoundServer
 
 SHOP = FoundServer("CloudNativePG", "data", "shop", "shop-rw", services=("shop-r", "shop-ro", "shop-rw"))
@@ -65,6 +65,22 @@ def test_problems(servers: list[FoundServer], request_: Wanted, words: list[str]
     assert choice.server is None
     for text in words:
         assert text in choice.problem
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        (wanted(), ""),
+        (wanted(host="shop-rw"), ""),
+        # Another server must not take the place of a certain one.
+        (wanted("shop"), "to find the server shop, found none"),
+        (wanted(is_installed=True, recorded="Zalando/blog"), "to find the server Zalando/blog, found none"),
+    ],
+)
+def test_servers_that_may_not_be_listed(request_: Wanted, expected: str) -> None:
+    problem = unsearched(request_).problem
+    assert expected in problem
+    assert bool(problem) == bool(expected)
 
 
 @pytest.mark.parametrize(
