@@ -9,7 +9,7 @@ from typing import Any
 
 from .._jobs.job_outcome import BACKUP, COMPLETE, JobEnd, JobOutcome, outcome_of, outcome_of_error
 from .._jobs.job_templates import is_ours, is_run, manual_job
-from .._jobs.pod_diagnosis import has_succeeded, job_end
+from .._jobs.pod_diagnosis import has_failed, has_succeeded, job_end, running_beside
 from .._volume.catalog import with_size_bytes
 from ..errors import BackupError, ClusterError, StuckError
 from ..script_1_0 import with_fields
@@ -47,15 +47,21 @@ def run_in_progress(connection: Connection, cronjob: Object, container: str) -> 
     ]
     runs.sort(key=lambda job: job["metadata"]["creationTimestamp"])
     names = (str(job["metadata"]["name"]) for job in runs)
-    return next((name for name in names if not _has_backup(connection, cronjob, name, container)), None)
+    return next((name for name in names if not _script_has_ended(connection, cronjob, name, container)), None)
 
 
-def _has_backup(connection: Connection, cronjob: Object, job: str, container: str) -> bool:
-    """Whether the script succeeded, and the Job only continues for another container of its pod."""
+def _script_has_ended(connection: Connection, cronjob: Object, job: str, container: str) -> bool:
+    """Whether the script ended, and the Job only continues for another container of its pod.
+
+    After a failure, Kubernetes makes another attempt once all containers of the pod have ended: until then, nobody
+    makes a backup.
+    """
     if not is_ours(cronjob):
         return False
     pods = connection.pods_of_job(cronjob["metadata"]["namespace"], job)
-    return any(has_succeeded(pod, container) for pod in pods)
+    return any(has_succeeded(pod, container) for pod in pods) or any(
+        has_failed(pod, container) and running_beside(pod, container) for pod in pods[-1:]
+    )
 
 
 def backup_run(connection: Connection, cronjob: Object, name: str, *, attach: bool) -> Job:

@@ -246,6 +246,11 @@ def test_second_container_that_does_not_end(ansible: Ansible, installed: dict[st
     failed = ansible.module("backup_job", **installed)
     assert failed["failed"]
     assert "is not tried again, since the container proxy of its pod continues" in failed["msg"]
+    # Its Job continues, but is not the run that the next call waits for.
+    patch(namespace, ("replace", "/containers/0/args", ["run"]))
+    made = ansible.module("backup_job", **installed)
+    assert not made["failed"], made["msg"]
+    assert (made["attached"], made["result"]["job"]) == (False, made["job"])
 
 
 def test_node_available_late(ansible: Ansible, installed: dict[str, Any]) -> None:
