@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .._jobs.postgres_server import service_behind
-from .._servers.choose import SERVER_ANNOTATION, Choice, Wanted, choose_server, is_search_needed, unsearched
+from .._servers.choose import AUTO, SERVER_ANNOTATION, Choice, Wanted, choose_server, is_search_needed, unsearched
 from .._servers.find import ClusterObjects, find_servers
 from ..errors import ForbiddenError, UnauthenticatedError
 from .connection import Connection, Object
@@ -38,6 +38,7 @@ def search_server(connection: Connection, wanted: Wanted) -> Search:
     service = service_behind(wanted.host, wanted.namespace) if wanted.host else None
     # The Secrets of a server in another namespace are of no use.
     is_elsewhere = bool(wanted.host) and (service is None or service.namespace != wanted.namespace)
+    is_elsewhere = is_elsewhere and wanted.server == AUTO
     if not is_search_needed(wanted) or is_elsewhere:
         return Search(Choice())
     try:

@@ -49,7 +49,7 @@ def is_search_needed(wanted: Wanted) -> bool:
 def choose_server(servers: Sequence[FoundServer], wanted: Wanted) -> Choice:
     """The server to back up, from those of the installation's namespace, or of the namespace of its host."""
     if wanted.server != AUTO:
-        return _named(servers, wanted.server)
+        return _named(servers, wanted)
     if wanted.host:
         service = service_behind(wanted.host, wanted.namespace)
         return Choice(next((server for server in servers if service and _has_service(server, service)), None))
@@ -82,8 +82,15 @@ def unsearched(wanted: Wanted) -> Choice:
     )
 
 
-def _named(servers: Sequence[FoundServer], name: str) -> Choice:
+def _named(servers: Sequence[FoundServer], wanted: Wanted) -> Choice:
+    name = wanted.server
     named = [server for server in servers if server.is_named(name)]
+    service = service_behind(wanted.host, wanted.namespace) if wanted.host else None
+    if len(named) == 1 and wanted.host and not (service and _has_service(named[0], service)):
+        return Choice(
+            problem=f"postgres_backup_host: expected a service of the server {name} ({', '.join(named[0].services)}), "
+            f"found {wanted.host}. Leave out postgres_backup_host or postgres_backup_server."
+        )
     if len(named) == 1:
         return Choice(named[0])
     return Choice(

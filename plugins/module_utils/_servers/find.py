@@ -18,6 +18,9 @@ from .services import pods_behind, postgres_ports, slices_of
 
 Object = Mapping[str, Any]
 _HEADLESS = "None"
+# Values of the labels by which services select.
+_REPLICAS = ("read", "replica", "secondary", "standby")
+_LEADERS = ("master", "primary")
 _BITNAMI_FOLDER = "/bitnami/"
 
 
@@ -67,7 +70,10 @@ def _find_in(
     found = list(servers_of_operators(namespace, services, pods, slices))
     theirs = {name for server in found for name in server.pods}
     groups: list[list[_Pair]] = []
-    for candidate in _candidates(services, pods, slices):
+    # Those with the fewest pods first: a service of several servers must not make them one, and the order of the
+    # services must not matter.
+    candidates = sorted(_candidates(services, pods, slices), key=lambda each: (len(each.pods), each.name))
+    for candidate in candidates:
         server = None if candidate.server.pod in theirs else _by_convention(namespace, candidate)
         if server is not None:
             group = next((each for each in groups if _is_same(each[0].server, server)), None)
@@ -176,16 +182,10 @@ def _merged(group: Sequence[_Pair]) -> FoundServer:
 
 
 def _rank(candidate: _Candidate) -> tuple[Any, ...]:
-    """The first is a service without a selector, which leads to the leader; the last are those of replicas, and
-    headless ones."""
-    spec = candidate.service["spec"]
+    """The first is a service without a selector, which leads to the leader, or one that selects the leader; the last
+    are those of replicas, and headless ones."""
     selector = selector_of(candidate.service)
-    is_of_replicas = any(value in ("read", "replica", "secondary", "standby") for value in selector.values())
-    is_headless = spec.get("clusterIP") == _HEADLESS
-    return (
-        is_of_replicas,
-        is_headless,
-        bool(selector),
-        len(candidate.name),
-        candidate.name,
-    )
+    is_of_replicas = any(value in _REPLICAS for value in selector.values())
+    is_headless = candidate.service["spec"].get("clusterIP") == _HEADLESS
+    is_of_all = bool(selector) and not any(value in _LEADERS for value in selector.values())
+    return (is_of_replicas, is_headless, is_of_all, len(candidate.name), candidate.name)

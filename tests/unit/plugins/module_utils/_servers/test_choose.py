@@ -30,6 +30,7 @@ def wanted(server: str = "auto", **more: object) -> Wanted:
         ([SHOP, BLOG], wanted(host="shop-ro"), SHOP),
         ([SHOP, BLOG], wanted(host="blog.data.svc.cluster.local"), BLOG),
         ([SHOP], wanted(host="blog"), None),
+        ([SHOP, BLOG], wanted("shop", host="shop-ro"), SHOP),
         ([SHOP], wanted(host="shop-rw.elsewhere.svc"), None),
         ([SHOP], wanted(host="10.0.0.7"), None),
         # An installation keeps its server.
@@ -53,6 +54,9 @@ def test_chosen(servers: list[FoundServer], request_: Wanted, chosen: FoundServe
         ([SHOP, OTHER_SHOP], wanted("shop"), ["found shop", "CloudNativePG/shop, image/shop"]),
         ([SHOP], wanted("blog"), ["expected auto, none, or the name", "the servers CloudNativePG/shop."]),
         ([], wanted("blog"), ["and the servers none."]),
+        # The Secret of one server is not used for another one.
+        ([SHOP, BLOG], wanted("shop", host="blog"), ["postgres_backup_host: expected a service of the server shop"]),
+        ([SHOP], wanted("shop", host="db.example.com"), ["(shop-r, shop-ro, shop-rw), found db.example.com"]),
         (
             [SHOP],
             wanted(is_installed=True, recorded="Zalando/blog"),

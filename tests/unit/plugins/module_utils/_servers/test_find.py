@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -307,3 +308,33 @@ def test_two_clusters_whose_services_have_no_selector() -> None:
         ("a", ("a", "a-repl")),
         ("b", ("b", "b-repl")),
     ]
+
+
+def test_order_of_the_services_does_not_matter() -> None:
+    """A headless service of two servers does not make them one, so that neither is taken without asking."""
+    image = container("db", "postgres:18", from_secret("POSTGRES_PASSWORD", "db", "password"))
+    pods = [pod(f"db-{number}", {"app": "db", "number": str(number)}, image) for number in range(2)]
+    services = [
+        service("db", {"number": "0"}),
+        service("db-ro", {"number": "1"}),
+        service("db-hl", {"app": "db"}, clusterIP="None"),
+    ]
+    found = {tuple(server.service for server in find(*order, *pods)) for order in itertools.permutations(services)}
+    assert found == {("db", "db-ro")}
+
+
+def test_service_of_the_leader_wins_over_one_of_all() -> None:
+    image = container(
+        "db",
+        "patroni:4",
+        value("PATRONI_SCOPE", "shop"),
+        from_secret("PATRONI_SUPERUSER_PASSWORD", "shop", "password"),
+    )
+    pods = [
+        pod(f"shop-{number}", {"app": "shop", "role": role}, image)
+        for number, role in enumerate(("replica", "primary"))
+    ]
+    services = [service("db", {"app": "shop"}), service("db-the-leader", {"app": "shop", "role": "primary"})]
+    for order in itertools.permutations(services):
+        (server,) = find(*order, *pods)
+        assert (server.service, server.services) == ("db-the-leader", ("db", "db-the-leader"))
