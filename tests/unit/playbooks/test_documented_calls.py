@@ -129,7 +129,7 @@ def changing(calls: list[Call]) -> set[str]:
     }
 
 
-# The recorded modules are told apart by their namespace, which postgres_discover does not have: its playbook runs on a
+# The recorded modules are distinguished by their namespace, which postgres_discover does not have: its playbook runs on a
 # cluster, in tests/cluster/playbooks/test_unprotected.py.
 NOT_RECORDED = {"site", "unprotected"}
 
