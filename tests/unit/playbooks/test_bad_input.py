@@ -136,7 +136,9 @@ def test_cases_cover_every_playbook_and_module() -> None:
         text = (PLAYBOOKS / f"{name}.yml").read_text()
         used = set(re.findall(r"^ +homelab\.postgres_backup\.(\w+):", text, re.MULTILINE)) - {"backup_verify"}
         assert used == set(modules)
-    assert set(MODULES) | {"site", "sample_data", "unprotected"} == {path.stem for path in Path(PLAYBOOKS).glob("*.yml")}
+    assert set(MODULES) | {"site", "sample_data", "unprotected"} == {
+        path.stem for path in Path(PLAYBOOKS).glob("*.yml")
+    }
 
 
 def test_drill_names_contents_that_cannot_be_read(recorded: Recorded) -> None:
