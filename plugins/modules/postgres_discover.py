@@ -16,7 +16,9 @@ description:
   - A server is found by the same rules as with O(postgres_backup_server=auto#role) of the role
     P(homelab.postgres_backup.postgres_backup#role). CronJobs of other programs are not considered.
   - A run is successful if its backup is complete and was read back. The module reads this from the CronJobs and their
-    Jobs, and not from the volumes; M(homelab.postgres_backup.backup_info) reads a volume.
+    Jobs, and not from the volumes; M(homelab.postgres_backup.backup_info) reads a volume. If the newest Job of a
+    CronJob was not a run, and was deleted, the module takes it for one, because the CronJob's status does not
+    distinguish them.
   - What the user may not list is reported in RV(unreadable), and is not a failure.
 options:
   namespaces:
@@ -148,7 +150,12 @@ def discovered(module: Any, connection: Connection) -> dict[str, Any]:
     read = discover(connection, module.params["namespaces"])
     now = datetime.now(timezone.utc)
     found = protections(
-        find_servers(read.objects), backup_cronjobs(read.cronjobs, read.jobs), read.addresses, now, max_age
+        find_servers(read.objects),
+        backup_cronjobs(read.cronjobs, read.jobs),
+        read.addresses,
+        now,
+        max_age,
+        sees_every_cronjob=read.sees_every_cronjob,
     )
     return {
         "changed": False,

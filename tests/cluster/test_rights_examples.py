@@ -146,6 +146,7 @@ def test_operator_and_reader_rights_are_all_used_and_enough(
     everywhere = ansible.module("postgres_discover", env=looker)
     assert not everywhere["failed"] and everywhere["servers"] == []
     kinds = ("services", "pods", "EndpointSlices", "CronJobs", "Jobs")
-    assert [f"the {kind} of all namespaces" in text for kind, text in zip(kinds, everywhere["unreadable"], strict=True)]
+    for kind, text in zip(kinds, everywhere["unreadable"], strict=True):
+        assert f"the {kind} of all namespaces" in text
     refused = ansible.module("backup_fetch", env=looker, dest=f"{tmp_path}/other/", **where)
     assert refused["failed"] and not (tmp_path / "other").exists()

@@ -17,12 +17,13 @@ _NO_ADDRESS = ("", "None")
 
 @dataclass(frozen=True)
 class Discovered:
-    """What this user may list; `unreadable` has the errors for the rest."""
+    """What this user may list; `unreadable` has the errors for the rest, none of CronJobs if `sees_every_cronjob`."""
 
     objects: ClusterObjects
     cronjobs: list[Object] = field(default_factory=list)
     jobs: list[Object] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+    sees_every_cronjob: bool = True
 
     @property
     def addresses(self) -> dict[str, ServiceName]:
@@ -56,5 +57,7 @@ def discover(connection: Connection, namespaces: Sequence[str]) -> Discovered:
     objects = ClusterObjects(
         services=listed(connection.services), pods=listed(connection.pods), slices=listed(connection.endpoint_slices)
     )
-    cronjobs, jobs = listed(connection.cronjobs), listed(connection.jobs)
-    return Discovered(objects, cronjobs, jobs, unreadable)
+    number = len(unreadable)
+    cronjobs = listed(connection.cronjobs)
+    sees_every_cronjob = len(unreadable) == number
+    return Discovered(objects, cronjobs, listed(connection.jobs), unreadable, sees_every_cronjob)

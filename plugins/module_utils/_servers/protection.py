@@ -4,30 +4,34 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from .._jobs.job_templates import PREFIX, is_ours, pod_spec, variables
+from .._jobs.job_templates import PREFIX, is_ours, is_run, pod_spec, variables
 from .._jobs.postgres_server import ServiceName, service_behind
 from .._volume.backup_names import parse_time
 from .found_server import FoundServer
 
 Object = Mapping[str, Any]
 HOST = f"{PREFIX}HOST"
+PORT = f"{PREFIX}PORT"
 
 
 @dataclass(frozen=True)
 class BackupCronJob:
     """A CronJob that backs up the server at `host`; `newest` is when its newest successful run ended, if there is one.
 
-    A run is successful only if its backup is complete and was read back. Times are UTC.
+    A run is successful only if its backup is complete and was read back. Times are UTC. `port` is empty for the usual
+    one.
     """
 
     namespace: str
     name: str
     host: str
+    port: str
     is_suspended: bool
     newest: datetime | None
 
@@ -68,35 +72,44 @@ class Protection:
 
 def backup_cronjobs(cronjobs: Iterable[Object], jobs: Sequence[Object]) -> list[BackupCronJob]:
     """Those that this collection's role has made for backups, with their newest successful runs."""
-    newest: dict[str, datetime] = {}
+    owned: dict[str, list[Object]] = defaultdict(list)
     for job in jobs:
-        finished = parse_time(str((job.get("status") or {}).get("completionTime") or ""))
         for owner in job["metadata"].get("ownerReferences") or []:
-            if finished and owner.get("kind") == "CronJob":
-                newest[owner["uid"]] = max(finished, newest.get(owner["uid"], finished))
-    return [
-        BackupCronJob(
-            namespace=cronjob["metadata"].get("namespace", ""),
-            name=cronjob["metadata"]["name"],
-            host=host,
-            is_suspended=bool(cronjob["spec"].get("suspend")),
-            newest=_newest(cronjob, newest.get(str(cronjob["metadata"].get("uid")))),
-        )
-        for cronjob in cronjobs
-        if is_ours(cronjob)
-        for host in _hosts(cronjob)
-    ]
+            if owner.get("kind") == "CronJob":
+                owned[owner["uid"]].append(job)
+    result = []
+    for cronjob in filter(is_ours, cronjobs):
+        container = _container(cronjob)
+        if container is not None:
+            settings = variables(container)
+            made = BackupCronJob(
+                namespace=cronjob["metadata"].get("namespace", ""),
+                name=cronjob["metadata"]["name"],
+                host=settings[HOST],
+                port=settings.get(PORT, ""),
+                is_suspended=bool(cronjob["spec"].get("suspend")),
+                newest=_newest(cronjob, owned[str(cronjob["metadata"].get("uid"))], container["name"]),
+            )
+            result.append(made)
+    return result
 
 
-def _hosts(cronjob: Object) -> list[str]:
-    """The host of the server; none in a CronJob of drills."""
-    hosts = [variables(container).get(HOST, "") for container in pod_spec(cronjob)["containers"]]
-    return [host for host in hosts if host][:1]
+def _container(cronjob: Object) -> Object | None:
+    """The one that connects to the server; None in a CronJob of drills."""
+    return next((each for each in pod_spec(cronjob)["containers"] if variables(each).get(HOST)), None)
 
 
-def _newest(cronjob: Object, of_jobs: datetime | None) -> datetime | None:
-    of_status = parse_time(str((cronjob.get("status") or {}).get("lastSuccessfulTime") or ""))
-    return max(filter(None, (of_status, of_jobs)), default=None)
+def _newest(cronjob: Object, jobs: Sequence[Object], container: str) -> datetime | None:
+    """Of the runs that still exist, and of the CronJob's status, which does not distinguish runs from other Jobs."""
+    ends = [(_time(job, "completionTime"), is_run(job, cronjob, container)) for job in jobs]
+    of_status = _time(cronjob, "lastSuccessfulTime")
+    if (of_status, False) in ends:
+        of_status = None
+    return max(filter(None, (of_status, *(end for end, is_of_run in ends if is_of_run))), default=None)
+
+
+def _time(one: Object, name: str) -> datetime | None:
+    return parse_time(str((one.get("status") or {}).get(name) or ""))
 
 
 def protections(
@@ -105,11 +118,16 @@ def protections(
     addresses: Mapping[str, ServiceName],
     now: datetime,
     max_age: timedelta,
+    *,
+    sees_every_cronjob: bool = True,
 ) -> list[Protection]:
-    """One for each server, then one for each host of a CronJob that none of these servers has.
+    """One for each server, then one for each host and port of a CronJob that none of these servers has.
 
-    `addresses` are the cluster IPs of the services.
+    `addresses` are the cluster IPs of the services. `sees_every_cronjob` is whether this user may list all CronJobs.
     """
+    without = "no CronJob of this collection backs it up"
+    if not sees_every_cronjob:
+        without = "not known: this user may not list all CronJobs"
     owners = {ServiceName(server.namespace, service): server for server in servers for service in {*server.services}}
     by_server: dict[str, list[BackupCronJob]] = {}
     others: dict[str, list[BackupCronJob]] = {}
@@ -119,9 +137,13 @@ def protections(
         if server is not None:
             by_server.setdefault(_key(server), []).append(cronjob)
         else:
-            others.setdefault(str(service) if service else cronjob.host, []).append(cronjob)
-    found = [_protection(server, by_server.get(_key(server), []), now, max_age) for server in servers]
-    return found + [_protection(None, group, now, max_age) for group in others.values()]
+            others.setdefault(f"{service or cronjob.host} {cronjob.port}", []).append(cronjob)
+
+    def protection(server: FoundServer | None, cronjobs: Sequence[BackupCronJob]) -> Protection:
+        return _protection(server, cronjobs, now, max_age) if cronjobs else Protection(server, None, without, None)
+
+    found = [protection(server, by_server.get(_key(server), [])) for server in servers]
+    return found + [protection(None, group) for group in others.values()]
 
 
 def _key(server: FoundServer) -> str:
@@ -131,8 +153,6 @@ def _key(server: FoundServer) -> str:
 def _protection(
     server: FoundServer | None, cronjobs: Sequence[BackupCronJob], now: datetime, max_age: timedelta
 ) -> Protection:
-    if not cronjobs:
-        return Protection(server, None, "no CronJob of this collection backs it up", None)
     newest = max(cronjobs, key=lambda each: (each.newest is not None, each.newest or now, each.id))
     if newest.newest is None:
         return Protection(server, newest, f"the CronJob {newest.id} has no successful run yet", None)

@@ -129,8 +129,8 @@ def changing(calls: list[Call]) -> set[str]:
     }
 
 
-# The recorded modules are distinguished by their namespace, which postgres_discover does not have: its playbook runs on a
-# cluster, in tests/cluster/playbooks/test_unprotected.py.
+# The recorded modules are distinguished by their namespace, which postgres_discover does not have: its playbook runs on
+# a cluster, in tests/cluster/playbooks/test_unprotected.py.
 NOT_RECORDED = {"site", "unprotected"}
 
 

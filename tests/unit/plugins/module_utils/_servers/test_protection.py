@@ -36,9 +36,12 @@ def ended(text: str | None, made: dict[str, Any]) -> dict[str, Any]:
     return {**made, "status": {"lastSuccessfulTime": text} if text else {}}
 
 
-def job(owner: str, finished: str | None, kind: str = "CronJob") -> dict[str, Any]:
+def job(owner: str, finished: str | None, kind: str = "CronJob", command: str = "run") -> dict[str, Any]:
+    made = backup_cronjob()["spec"]["jobTemplate"]
+    (container,) = made["spec"]["template"]["spec"]["containers"]
+    container["args"] = [command]
     metadata = {"name": "run", "ownerReferences": [{"kind": kind, "uid": f"uid of {owner}"}]}
-    return {"metadata": metadata, "status": {"completionTime": finished} if finished else {"failed": 1}}
+    return {**made, "metadata": metadata, "status": {"completionTime": finished} if finished else {"failed": 1}}
 
 
 def protected(
@@ -99,6 +102,32 @@ def test_a_manual_run_counts_and_a_failed_one_does_not() -> None:
     assert server.to_dict()["newest_backup"] == "2026-11-28T11:00:00Z"
     (server,) = protected([old], job("backup", "2026-11-28T11:00:00Z", kind="Other"), servers=(ORDERS,))
     assert not server.to_dict()["protected"]
+
+
+def test_a_job_that_makes_no_backup_does_not_count() -> None:
+    """Such as one that lists the volume; it also moves the time in the CronJob's status."""
+    listing = job("backup", "2026-11-28T11:00:00Z", command="list")
+    made = ended("2026-11-28T11:00:00Z", cronjob("orders"))
+    (server,) = protected([made], listing, servers=(ORDERS,))
+    assert server.reason == "the CronJob data/backup has no successful run yet"
+    (server,) = protected([made], listing, job("backup", "2026-11-20T12:00:00Z"), servers=(ORDERS,))
+    assert server.to_dict()["newest_backup"] == "2026-11-20T12:00:00Z"
+
+
+def test_two_ports_of_a_host_are_two_servers() -> None:
+    cronjobs = [
+        ended("2026-11-28T02:00:00Z", cronjob("db.example.org", "a")),
+        ended(None, cronjob("db.example.org", "b")),
+    ]
+    for made, port in zip(cronjobs, ("5432", "5433"), strict=True):
+        (container,) = made["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+        container["env"] += [{"name": "POSTGRES_BACKUP_PORT", "value": port}]
+    assert [each.to_dict()["protected"] for each in protected(cronjobs, servers=())] == [True, False]
+
+
+def test_without_the_right_to_list_cronjobs() -> None:
+    (server,) = protections((SHOP,), [], {}, NOW, MAX_AGE, sees_every_cronjob=False)
+    assert server.reason == "not known: this user may not list all CronJobs"
 
 
 def test_the_cronjob_with_the_newest_backup_counts() -> None:
