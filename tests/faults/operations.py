@@ -91,7 +91,7 @@ class Operation:
     process: subprocess.Popen[str]
     began: float = field(default_factory=time.monotonic)
 
-    def end(self, seconds: float = 180) -> Json:
+    def end(self, seconds: float = 420) -> Json:
         """Its result, with `failed` and `msg`."""
         try:
             output, _ = self.process.communicate(timeout=seconds)
