@@ -91,7 +91,7 @@ class Operation:
     process: subprocess.Popen[str]
     began: float = field(default_factory=time.monotonic)
 
-    def end(self, seconds: float = 420) -> Json:
+    def end(self, seconds: float = 180) -> Json:
         """Its result, with `failed` and `msg`."""
         try:
             output, _ = self.process.communicate(timeout=seconds)
@@ -226,12 +226,12 @@ class FaultSetup:
         os.killpg(operation.process.pid, signal.SIGSTOP)
         return operation
 
-    def to_upload(self) -> Path:
-        """A local file of 300 MB with its checksum file."""
-        folder = self.folder / "to-upload"
+    def to_upload(self, size_bytes: int = BIG_BYTES) -> Path:
+        """A local file of about that size with its checksum file."""
+        folder = self.folder / f"to-upload-{size_bytes}"
         if not folder.exists():
             folder.mkdir()
-            data = gzip.compress(noise(BIG_BYTES), 0, mtime=0)
+            data = gzip.compress(noise(size_bytes), 0, mtime=0)
             (folder / UPLOADED).write_bytes(data)
             (folder / f"{UPLOADED}.sha256").write_text(f"{hashlib.sha256(data).hexdigest()}  {UPLOADED}\n")
         return folder / UPLOADED
