@@ -13,7 +13,7 @@ version_added: 1.1.0
 description:
   - Lists the PostgreSQL servers in some namespaces or in all, with their kind and version, and the newest successful
     run of the CronJob that backs up each of them.
-  - A server is found by the same rules as with O(postgres_backup_server=auto#role) of the role
+  - A server is found by the same rules as with C(postgres_backup_server=auto) of the role
     P(homelab.postgres_backup.postgres_backup#role). CronJobs of other programs are not considered.
   - A run is successful if its backup is complete and was read back. The module reads this from the CronJobs and their
     Jobs, and not from the volumes; M(homelab.postgres_backup.backup_info) reads a volume. If the newest Job of a

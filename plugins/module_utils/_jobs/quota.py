@@ -31,7 +31,7 @@ def _amounts(text: str) -> dict[str, int]:
     """Thousandths by the resource's name; parse_quantity does not accept 0."""
     amounts = {}
     for part in text.split(","):
-        name, _, quantity = part.strip().rstrip(".").rpartition("=")
+        name, _equals, quantity = part.strip().rstrip(".").rpartition("=")
         try:
             amounts[name] = parse_quantity(quantity)
         except ExpectationError:
