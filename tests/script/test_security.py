@@ -134,7 +134,10 @@ CHECKED = {
     )
 }  # fmt: skip
 # Without a say in whether the run succeeds.
-HARMLESS = {f"POSTGRES_BACKUP_{name}" for name in ("TERMINATION_LOG", "SSLROOTCERT", "EXCLUDE_DATABASES", "KIT")}
+HARMLESS = {
+    f"POSTGRES_BACKUP_{name}"
+    for name in ("TERMINATION_LOG", "SSLROOTCERT", "SSLCERT", "SSLKEY", "EXCLUDE_DATABASES", "KIT")
+}
 # Lines of a pattern for databases and a value.
 BY_DATABASE = {f"POSTGRES_BACKUP_{name}" for name in ("DUMP_ARGS", "EXCLUDE_TABLES", "EXCLUDE_TABLE_DATA")}
 # Some of the values are patterns of PostgreSQL for which no table exists.
