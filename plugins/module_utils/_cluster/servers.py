@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The servers in the cluster: three lists of objects, of one namespace or of all, and the one that is backed up."""
+"""The servers in a namespace: three lists of objects, and the one that is backed up."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ..errors import ForbiddenError, UnauthenticatedError
 from .connection import Connection, Object
 
 
-def read_objects(connection: Connection, namespace: str = "") -> ClusterObjects:
-    """Services, pods and EndpointSlices; without a namespace those of all.
+def read_objects(connection: Connection, namespace: str) -> ClusterObjects:
+    """Services, pods and EndpointSlices of the namespace.
 
     Raises ForbiddenError where this user may not list one of them.
     """

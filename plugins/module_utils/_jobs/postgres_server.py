@@ -117,7 +117,7 @@ def postgres_server(
     selector = selector_of(service)
     if not selector:
         return _server_by_endpoints(service, service_port, pods, endpoints_of(slices))
-    pod = next(filter(_is_ready, pods), None)
+    pod = next(filter(is_ready, pods), None)
     if pod is None:
         count = f"{len(pods)} pods, none of them ready" if pods else "no pods"
         return PostgresServer(problem="pod", found=count, selector=selector)
@@ -227,7 +227,7 @@ def labels_problem(server: PostgresServer, backup_labels: Mapping[str, str]) -> 
     return PostgresServer(**{**vars(server), "problem": "labels", "found": json.dumps(server.selector)})
 
 
-def _is_ready(pod: Object) -> bool:
+def is_ready(pod: Object) -> bool:
     """Whether the pod gets a service's connections: ready, and not being deleted."""
     conditions = (pod.get("status") or {}).get("conditions") or []
     is_ready = any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)

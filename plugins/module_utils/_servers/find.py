@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .._jobs.job_templates import variables
 from .._jobs.postgres_server import PostgresServer, major_of_image, postgres_server, selector_of
 from .found_server import FoundServer
 from .kinds import CONVENTIONS, Convention
 from .operators import servers_of_operators
-from .pod_environment import PasswordSource, literal_of, password_source, secret_of_all_variables, user_id
+from .pod_environment import PasswordSource, password_source, secret_of_all_variables, user_id
 from .services import pods_behind, postgres_ports, slices_of
 
 Object = Mapping[str, Any]
@@ -108,21 +109,6 @@ def _candidates(services: Sequence[Object], pods: Sequence[Object], slices: Sequ
                 yield _Candidate(service, port, server, pod, names)
 
 
-def _base(namespace: str, candidate: _Candidate, kind: str, name: str) -> FoundServer:
-    image = str(candidate.server.image)
-    return FoundServer(
-        kind=kind,
-        namespace=namespace,
-        name=name,
-        service=candidate.name,
-        port=candidate.port,
-        image=image,
-        version=major_of_image(image),
-        pods=candidate.pods,
-        services=(candidate.name,),
-    )
-
-
 def _by_convention(namespace: str, candidate: _Candidate) -> FoundServer | None:
     spec = candidate.pod["spec"]
     containers = [*spec["containers"], *(spec.get("initContainers") or [])]
@@ -150,16 +136,25 @@ def _of_convention(
     namespace: str, candidate: _Candidate, container: Object, convention: Convention, source: PasswordSource
 ) -> FoundServer:
     labels = candidate.pod["metadata"].get("labels") or {}
-    name = literal_of(container, convention.scope) if convention.scope else ""
+    literals, image = variables(container), str(candidate.server.image)
+    name = literals.get(convention.scope, "")
     if not name and convention.image:
         name = labels.get("app.kubernetes.io/instance", "")
-    user = (literal_of(container, convention.user) if convention.user else "") or "postgres"
-    server = replace(
-        _base(namespace, candidate, convention.kind, name),
+    user = literals.get(convention.user) or "postgres"
+    server = FoundServer(
+        kind=convention.kind,
+        namespace=namespace,
+        name=name,
+        service=candidate.name,
+        port=candidate.port,
         user=user,
         secret_name=source.secret_name,
         secret_key=source.secret_key,
-        run_as_user=user_id(candidate.pod["spec"], container) or convention.user_id_of(str(candidate.server.image)),
+        image=image,
+        run_as_user=user_id(candidate.pod["spec"], container) or convention.user_id_of(image),
+        version=major_of_image(image),
+        pods=candidate.pods,
+        services=(candidate.name,),
         advice=source.advice,
     )
     if convention.image and user != "postgres":

@@ -8,7 +8,7 @@ To add an operator: add an entry, and a case to tests/unit/plugins/module_utils/
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Optional
 
 # The value of a label; None stands for any. Optional, since Python 3.9 evaluates an alias.
@@ -50,12 +50,32 @@ _OTHER_USER = (
     "(postgres_backup_restore_user, _secret_name and _secret_key)."
 )
 _PGO = "postgres-operator.crunchydata.com/"
-# Patroni's service. The certificate of the server names only NAME-primary and NAME-replicas, and is not compared with
-# the host name. NAME-primary has the address of this service instead of pods.
-_PGO_SERVICE = "{}-ha"
-_PGO_ALIASES = ("{}-primary",)
-_PGO_CA = {"secret": "{}-cluster-cert", "key": "ca.crt"}
 _PGO_ADVICE = "The operator creates it where spec.users of the {} has a user with the name postgres. " + _OTHER_USER
+_CRUNCHY = Operator(
+    kind="Crunchy",
+    read_from="PGO 6.0: internal/naming/labels.go and names.go, internal/controller/postgrescluster/cluster.go",
+    labels={f"{_PGO}data": "postgres"},
+    name_label=f"{_PGO}cluster",
+    container="database",
+    # Patroni's service. The certificate of the server names only NAME-primary and NAME-replicas, and is not compared
+    # with the host name. NAME-primary has the address of this service instead of pods.
+    service="{}-ha",
+    aliases=("{}-primary",),
+    secret="{}-pguser-postgres",  # noqa: S106 - a name
+    secret_key="password",  # noqa: S106
+    run_as_user=26,
+    sslmode="verify-ca",
+    ssl_ca={"secret": "{}-cluster-cert", "key": "ca.crt"},
+    advice=_PGO_ADVICE.format("PostgresCluster"),
+)
+# It has taken Crunchy's names over.
+_PERCONA = replace(
+    _CRUNCHY,
+    kind="Percona",
+    read_from="Percona's operator 3.1: internal/naming/labels.go (WithPerconaLabels) and names.go",
+    labels={**_CRUNCHY.labels, "app.kubernetes.io/name": "percona-postgresql"},
+    advice=_PGO_ADVICE.format("PerconaPGCluster"),
+)
 
 # The first that fits counts.
 OPERATORS = (
@@ -88,36 +108,8 @@ OPERATORS = (
         version_variable="PGVERSION",
         advice="The operator creates it: check that it runs, or set postgres_backup_secret_name.",
     ),
-    Operator(
-        kind="Percona",
-        read_from="Percona's operator 3.1: internal/naming/labels.go (WithPerconaLabels) and names.go",
-        labels={f"{_PGO}data": "postgres", "app.kubernetes.io/name": "percona-postgresql"},
-        name_label=f"{_PGO}cluster",
-        container="database",
-        service=_PGO_SERVICE,
-        aliases=_PGO_ALIASES,
-        secret="{}-pguser-postgres",  # noqa: S106
-        secret_key="password",  # noqa: S106
-        run_as_user=26,
-        sslmode="verify-ca",
-        ssl_ca=_PGO_CA,
-        advice=_PGO_ADVICE.format("PerconaPGCluster"),
-    ),
-    Operator(
-        kind="Crunchy",
-        read_from="PGO 6.0: internal/naming/labels.go and names.go, internal/controller/postgrescluster/cluster.go",
-        labels={f"{_PGO}data": "postgres"},
-        name_label=f"{_PGO}cluster",
-        container="database",
-        service=_PGO_SERVICE,
-        aliases=_PGO_ALIASES,
-        secret="{}-pguser-postgres",  # noqa: S106
-        secret_key="password",  # noqa: S106
-        run_as_user=26,
-        sslmode="verify-ca",
-        ssl_ca=_PGO_CA,
-        advice=_PGO_ADVICE.format("PostgresCluster"),
-    ),
+    _PERCONA,
+    _CRUNCHY,
     Operator(
         kind="StackGres",
         read_from="StackGres 1.19: StackGresContext.java, PatroniUtil.java, PatroniServices.java, PatroniSecret.java",

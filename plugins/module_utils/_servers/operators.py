@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .._jobs.postgres_server import major_of_image
+from .._jobs.job_templates import variables
+from .._jobs.postgres_server import is_ready, major_of_image
 from .found_server import FoundServer
 from .kinds import OPERATORS, Operator
-from .pod_environment import literal_of, password_source, user_id
+from .pod_environment import password_source, user_id
 from .services import pods_behind, ports_of, postgres_ports
 
 Object = Mapping[str, Any]
@@ -72,7 +73,7 @@ def _services_of(
 
 
 def _server(namespace: str, operator: Operator, name: str, pods: Sequence[Object], services: _Services) -> FoundServer:
-    pod = min(pods, key=lambda each: (not _is_ready(each), str(each["metadata"]["name"])))
+    pod = min(pods, key=lambda each: (not is_ready(each), str(each["metadata"]["name"])))
     container = _container(pod, operator.container) or {}
     password = operator.password_variable and password_source(pod["spec"], container, operator.password_variable)
     return FoundServer(
@@ -95,11 +96,6 @@ def _server(namespace: str, operator: Operator, name: str, pods: Sequence[Object
     )
 
 
-def _is_ready(pod: Object) -> bool:
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
-
-
 def _port(service: Object, operator: Operator) -> int:
     """The operator's usual port, or that of the service if the server has another one."""
     ports = ports_of(service)
@@ -108,7 +104,7 @@ def _port(service: Object, operator: Operator) -> int:
 
 def _version(container: Object, operator: Operator) -> int | None:
     image = str(container.get("image") or "").partition("@")[0]
-    text = literal_of(container, operator.version_variable) if operator.version_variable else ""
+    text = variables(container).get(operator.version_variable, "")
     if text.isdecimal():
         return int(text)
     match = _VERSION.fullmatch(image)

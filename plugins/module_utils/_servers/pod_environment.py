@@ -21,11 +21,6 @@ class PasswordSource:
     advice: str = ""
 
 
-def literal_of(container: Object, name: str) -> str:
-    """The value of a variable that is written in the pod; empty for one from elsewhere."""
-    return next((str(entry.get("value") or "") for entry in container.get("env") or [] if entry["name"] == name), "")
-
-
 def password_source(spec: Object, container: Object, variable: str) -> PasswordSource | None:
     """Where this variable of the container, or the file that VARIABLE_FILE names, comes from; None if it has neither.
 

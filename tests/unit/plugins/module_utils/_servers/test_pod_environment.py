@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from plugins.module_utils._servers.pod_environment import PasswordSource, literal_of, password_source, user_id
+from plugins.module_utils._jobs.job_templates import variables
+from plugins.module_utils._servers.pod_environment import PasswordSource, password_source, user_id
 
 FOLDER = {"name": "login", "mountPath": "/run/secrets/"}
 FILE = {"name": "login", "mountPath": "/run/secrets/password", "subPath": "admin"}
@@ -41,7 +42,8 @@ def test_variable_wins_over_other_variables() -> None:
     container = {"env": [{"name": "OTHER", "value": "x"}, {"name": "PASSWORD", "valueFrom": reference}]}
     assert password_source({}, container, "PASSWORD") == PasswordSource("db", "pw")
     assert password_source({}, container, "POSTGRES_PASSWORD") is None
-    assert (literal_of(container, "OTHER"), literal_of(container, "PASSWORD"), literal_of({}, "OTHER")) == ("x", "", "")
+    literals = variables(container)
+    assert (literals.get("OTHER", ""), literals.get("PASSWORD", ""), variables({}).get("OTHER", "")) == ("x", "", "")
 
 
 @pytest.mark.parametrize(
