@@ -239,11 +239,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._role.sche
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._script.version import VERSION
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.catalog import parse_listing
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.health import databases, notes, problems
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.history import (
-    GAP_WINDOW,
-    growth,
-    worst_gap,
-)
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.history import GAP_WINDOW
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
     duration,
     run_module,
@@ -272,9 +268,8 @@ def info(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     interval = longest_interval(cronjob["spec"]["schedule"], now, GAP_WINDOW)
     state = replace(state, continuing_job=continuing_job(connection, cronjob, mount.container["name"], interval))
     disk, disk_notes = volume(connection, mount, parameters["namespace"], catalog.source)
-    gap = worst_gap(catalog.history, now, interval)
-    trend = growth(catalog.history, now, catalog.free_bytes)
-    failures = problems(state, catalog, now, max_age, VERSION, growth=trend)
+    gap, growth = catalog.trend.gap(interval), catalog.trend.growth
+    failures = problems(state, catalog, now, max_age, VERSION, growth=growth)
     newest = catalog.newest()
     return {
         "changed": False,
@@ -290,7 +285,7 @@ def info(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
         "volume": {**disk, "size_bytes": catalog.size_bytes, "free_bytes": catalog.free_bytes},
         "policy": catalog.policy,
         "worst_gap": gap.to_dict() if gap else None,
-        "growth": trend.to_dict() if trend else None,
+        "growth": growth.to_dict() if growth else None,
         "notes": [*drill_notes, *state_notes, *disk_notes, *notes(catalog, gap, state)],
     }
 
