@@ -106,13 +106,13 @@ lock_history() {
     history_locked=yes
 }
 
-# history_entry OPERATION STATE STARTED SECONDS BACKUP BACKUP_STATE BYTES UNCOMPRESSED_BYTES DELETED REASON: prints an entry
-# that ends now. STARTED is a time as now_iso prints it; REASON is JSON; an empty BACKUP, BACKUP_STATE, BYTES or
-# UNCOMPRESSED_BYTES is unknown.
+# history_entry OPERATION STATE STARTED SECONDS BACKUP BACKUP_STATE BYTES UNCOMPRESSED_BYTES DELETED REASON [TABLES ROWS]:
+# prints an entry that ends now. STARTED is a time as now_iso prints it; REASON is JSON; an empty BACKUP, BACKUP_STATE, BYTES
+# or UNCOMPRESSED_BYTES is unknown. TABLES and ROWS are what a drill counted.
 history_entry() {
     printf '{"operation":"%s","started":"%s","finished":"%s","state":"%s","backup":%s,"backup_state":%s,"bytes":%s' \
         "$1" "$3" "$(now_iso)" "$2" "$(json_or_null "$5")" "$(json_or_null "$6")" "${7:-null}"
-    printf ',"uncompressed_bytes":%s,"seconds":%s,"free_bytes":%s,"volume_bytes":%s,"deleted":%s,"job":%s,"reason":%s}' \
-        "${8:-null}" "$4" "$(free_bytes)" "$(volume_bytes)" "$9" "$(json_or_null "$POSTGRES_BACKUP_JOB")" "${10}"
+    printf ',"uncompressed_bytes":%s,"seconds":%s,"free_bytes":%s,"volume_bytes":%s,"deleted":%s,"tables":%s,"rows":%s,"job":%s,"reason":%s}' \
+        "${8:-null}" "$4" "$(free_bytes)" "$(volume_bytes)" "$9" "${11:-null}" "${12:-null}" "$(json_or_null "$POSTGRES_BACKUP_JOB")" "${10}"
 }
 """

@@ -9,7 +9,7 @@ Nothing decides about a deletion by it: a line may be missing. Its gaps and its 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,7 +27,8 @@ class Entry:
     """One operation: times are UTC, sizes bytes; None where the line does not have the value.
 
     `operation` is `run`, `drill`, `restore` or `prune`, or what a later version adds; `state` is `succeeded`, `failed`
-    or `interrupted`; `backup_state` is that of the backup which a run made.
+    or `interrupted`; `backup_state` is that of the backup which a run made; `seconds` is how long it took; `deleted` is
+    how many backups it deleted; `tables` and `rows` are what a drill counted after its restore.
     """
 
     operation: str
@@ -39,6 +40,17 @@ class Entry:
     size_bytes: int | None
     free_bytes: int | None
     volume_bytes: int | None
+    uncompressed_bytes: int | None = None
+    seconds: int | None = None
+    deleted: int | None = None
+    tables: int | None = None
+    rows: int | None = None
+    job: str | None = None
+    reason: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        times = {"started": self.started.strftime(TIME_FORMAT), "finished": self.finished.strftime(TIME_FORMAT)}
+        return {**asdict(self), **times}
 
 
 @dataclass(frozen=True)
@@ -134,6 +146,13 @@ def parse_entry(item: Mapping[str, Any]) -> Entry | None:
         size_bytes=_number(item.get("bytes")),
         free_bytes=_number(item.get("free_bytes")),
         volume_bytes=_number(item.get("volume_bytes")),
+        uncompressed_bytes=_number(item.get("uncompressed_bytes")),
+        seconds=_number(item.get("seconds")),
+        deleted=_number(item.get("deleted")),
+        tables=_number(item.get("tables")),
+        rows=_number(item.get("rows")),
+        job=_text(item.get("job")),
+        reason=_text(item.get("reason")),
     )
 
 

@@ -44,7 +44,7 @@ def entry(days_ago: float, **fields: Any) -> Entry:
 
 
 def test_line_is_read() -> None:
-    assert entry(1, seconds=3, later=[]) == Entry(
+    assert entry(1, seconds=3, deleted=True, rows=7, reason="x", job=None, later=[]) == Entry(
         operation="run",
         started=NOW - DAY,
         finished=NOW - DAY,
@@ -54,7 +54,23 @@ def test_line_is_read() -> None:
         size_bytes=GIB,
         free_bytes=100 * GIB,
         volume_bytes=200 * GIB,
+        seconds=3,
+        rows=7,
+        reason="x",
     )
+    assert entry(1, seconds=3).to_dict() == {
+        "operation": "run",
+        "started": "2026-11-21T03:00:00Z",
+        "finished": "2026-11-21T03:00:00Z",
+        "state": "succeeded",
+        "backup": "b",
+        "backup_state": "complete",
+        "size_bytes": GIB,
+        "free_bytes": 100 * GIB,
+        "volume_bytes": 200 * GIB,
+        "seconds": 3,
+        **dict.fromkeys(("uncompressed_bytes", "deleted", "tables", "rows", "job", "reason")),
+    }
 
 
 @pytest.mark.parametrize("fields", [{"started": None}, {"finished": "soon"}, {"operation": 1}, {"state": None}])
