@@ -119,7 +119,8 @@ options:
   unwanted:
     description:
       - CronJobs, ConfigMaps, NetworkPolicies and PrometheusRules of an earlier installation that should not exist, as
-        definitions with C(kind), C(metadata.namespace) and C(metadata.name).
+        definitions with C(kind), C(metadata.namespace) and C(metadata.name). A PrometheusRule is only looked for if the
+        CronJob O(name) records that it has alerts.
     type: list
     elements: dict
     default: []
@@ -284,7 +285,11 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.post
     ServiceName,
     service_behind,
 )
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._role.monitoring import RULE_KIND, RULE_VERSION
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._role.monitoring import (
+    RULE_KIND,
+    RULE_VERSION,
+    recorded,
+)
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._servers.choose import variables_of
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_runner import run_module
 
@@ -406,7 +411,8 @@ def info(module: Any, connection: Connection) -> dict[str, Any]:
             result["storage_classes"] = read(connection.storage_classes)
     if parameters["rules"]:
         result["rules"] = read_served(connection, RULE_VERSION, RULE_KIND)
-    result["unwanted"] = read_existing(connection, parameters["unwanted"])
+    annotations = next((each["annotations"] for each in result["cronjob"].get("resources", [])), {})
+    result["unwanted"] = read_existing(connection, recorded(parameters["unwanted"], annotations))
     return {"changed": False, **result}
 
 

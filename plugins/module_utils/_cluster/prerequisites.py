@@ -144,8 +144,7 @@ def is_bound(claim: Object) -> bool:
 def read_existing(connection: Connection, definitions: Iterable[Object]) -> Object:
     """Those of these definitions of CronJobs, ConfigMaps, NetworkPolicies and PrometheusRules whose objects exist.
 
-    Not `readable` where this user may not read one of them; `resources` still has the others. A PrometheusRule that
-    this user may not read counts as one that does not exist: only who wants alerts needs that right.
+    Not `readable` where this user may not read one of them; `resources` still has the others.
     """
     resources, errors = [], []
     getters = {
@@ -157,10 +156,10 @@ def read_existing(connection: Connection, definitions: Iterable[Object]) -> Obje
     for definition in definitions:
         metadata = definition["metadata"]
         result = read(partial(getters[definition["kind"]], metadata["namespace"], metadata["name"]))
-        if result.get("resources"):
-            resources.append(definition)
-        elif not result["readable"] and definition["kind"] != "PrometheusRule":
+        if not result["readable"]:
             errors.append(result["error"])
+        elif result["resources"]:
+            resources.append(definition)
     return {"readable": not errors, "resources": resources, **({"error": "; ".join(errors)} if errors else {})}
 
 

@@ -9,7 +9,7 @@ and the operator can refer to it, while its own objects must name the instance o
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .alerts import alert_groups
@@ -19,6 +19,8 @@ from .variables import AUTO
 
 RULE_VERSION, RULE_KIND = "monitoring.coreos.com/v1", "PrometheusRule"
 DASHBOARD_SUFFIX = "-dashboard"
+# The CronJob of an installation with alerts has this annotation (schedule.yaml.j2).
+ALERTS_ANNOTATION = "postgres-backup.homelab/alerts"
 
 
 def wants_alerts(variables: Variables) -> bool:
@@ -85,3 +87,11 @@ def unwanted_monitoring(variables: Variables) -> list[dict[str, Any]]:
         *([] if wants_alerts(variables) else [rule]),
         *([] if wants_dashboard(variables) else [board]),
     ]
+
+
+def recorded(definitions: Iterable[Mapping[str, Any]], annotations: Mapping[str, str]) -> list[Mapping[str, Any]]:
+    """The definitions without a PrometheusRule, unless the annotations of the CronJob record one.
+
+    Who does not want alerts needs no right to read this kind, which not every cluster has.
+    """
+    return [each for each in definitions if each["kind"] != RULE_KIND or ALERTS_ANNOTATION in annotations]

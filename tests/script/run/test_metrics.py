@@ -18,16 +18,11 @@ from tests.prometheus import check_metrics, number_of_series, samples, value
 
 from ..support import sample
 from ..support.combinations import under_all
-from ..support.sandbox import Json, Sandbox
+from ..support.metrics import FILE, METRICS, drill_record
+from ..support.sandbox import Sandbox
 from ..support.server import Server
 from ..support.volume import HISTORY, backup_name, created, give, put, put_backup, snapshot
 
-FILE = "postgres-backup.prom"
-METRICS = {
-    "POSTGRES_BACKUP_METRICS": "1",
-    "POSTGRES_BACKUP_NAMESPACE": "data",
-    "POSTGRES_BACKUP_SCHEDULE_SECONDS": "86400",
-}
 # A run with this fails when it has checked the volume.
 UNREACHABLE = {"POSTGRES_BACKUP_PORT": "1"}
 NEWEST_OF_DATABASE = "postgres_backup_database_newest_timestamp_seconds"
@@ -161,7 +156,7 @@ def test_bytes_in_a_manifest_that_no_run_wrote(offline: Sandbox) -> None:
     start = f'{{"format":1,"backup":"{path.name}","state":"complete","dumped":["ok","'.encode()
     put(Path(f"{path}.json"), start + b'lat\xe9 \xff\xc3("],"missing":[],"left_out":false}\n')
     give(offline.volume, offline.uid)
-    offline.run("_drill_record", env=_record(offline, "succeeded")).check()
+    offline.run("_drill_record", env=drill_record(offline, "succeeded")).check()
     shown = {dict(labels)["database"] for labels in samples(metrics(offline))[NEWEST_OF_DATABASE]}
     assert shown == {"ok", "lat? ??("}
 
@@ -169,28 +164,14 @@ def test_bytes_in_a_manifest_that_no_run_wrote(offline: Sandbox) -> None:
 # A scheduled drill.
 
 
-def _record(sandbox: Sandbox, state: str) -> dict[str, str]:
-    result: Json = {
-        "state": state, "operation": "drill", "job": "postgres-backup-drill-29000000", "pod": "p",
-        "started": "2026-11-22T04:00:00Z", "finished": "2026-11-22T04:05:00Z",
-        "reason": None if state == "succeeded" else "it did not restore", "signal": None, "backup": None,
-        "bytes": 12345, "sha256": None, "seconds": {"prepare": 1, "initdb": 2, "restore": 30}, "server_version": "18.1",
-        "databases": 1, "tables": 40, "rows": 5000000000, "copied_rows": 7, "can_heal": True, "warnings": [],
-    }  # fmt: skip
-    file = sandbox.tmp.parent / f"{sandbox.tmp.name}.result"
-    put(file, json.dumps(result, separators=(",", ":")) + "\n")
-    os.chown(file, sandbox.uid, sandbox.uid)
-    return {**METRICS, "POSTGRES_BACKUP_DRILL_RESULT": str(file)}
-
-
 @under_all
 def test_drills(offline: Sandbox) -> None:
-    offline.run("_drill_record", env=_record(offline, "succeeded")).check()
+    offline.run("_drill_record", env=drill_record(offline, "succeeded")).check()
     text = metrics(offline)
     assert value(text, "postgres_backup_last_drill_state", state="succeeded") == 1
     assert value(text, "postgres_backup_restore_seconds") == 33
     assert value(text, "postgres_backup_restore_rows") == 5_000_000_000
-    offline.run("_drill_record", env=_record(offline, "failed")).check(1)
+    offline.run("_drill_record", env=drill_record(offline, "failed")).check(1)
     text = metrics(offline)
     assert value(text, "postgres_backup_last_drill_state", state="failed") == 1
     assert value(text, "postgres_backup_restore_seconds") == 33
@@ -200,13 +181,13 @@ def test_drills(offline: Sandbox) -> None:
 def test_a_drill_whose_metrics_cannot_be_written(offline: Sandbox) -> None:
     _folder(offline)
     give(offline.volume, offline.uid)
-    outcome = offline.run("_drill_record", env=_record(offline, "succeeded")).check()
+    outcome = offline.run("_drill_record", env=drill_record(offline, "succeeded")).check()
     assert f"WARNING: {FILE} could not be written: {offline.volume / FILE} is a directory" in outcome.log
 
 
 def test_a_drill_without_metrics(offline: Sandbox) -> None:
     before = snapshot(offline.volume)
-    offline.run("_drill_record", env={**_record(offline, "succeeded"), "POSTGRES_BACKUP_METRICS": ""}).check()
+    offline.run("_drill_record", env={**drill_record(offline, "succeeded"), "POSTGRES_BACKUP_METRICS": ""}).check()
     assert {os.fsdecode(name) for name in snapshot(offline.volume).keys() - before.keys()} == {
         "postgres-backup.last-drill.json",
         HISTORY,
