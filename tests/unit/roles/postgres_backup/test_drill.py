@@ -195,8 +195,9 @@ def test_drill_is_removed_when_not_asked_for() -> None:
     policy = ("NetworkPolicy", "postgres-backup")
     server = ("NetworkPolicy", "postgres-backup-server")
     script = ("ConfigMap", f"{DRILL}-script")
-    assert names(evaluate(expression)) == [("CronJob", DRILL), script, policy, server]
-    assert names(evaluate(expression, postgres_backup_network_policy=True, **SCHEDULED)) == [server]
+    monitoring = [("PrometheusRule", "postgres-backup"), ("ConfigMap", "postgres-backup-dashboard")]
+    assert names(evaluate(expression)) == [("CronJob", DRILL), script, policy, server, *monitoring]
+    assert names(evaluate(expression, postgres_backup_network_policy=True, **SCHEDULED)) == [server, *monitoring]
 
 
 def refused(*errors: str | None) -> list[str]:

@@ -162,6 +162,14 @@ REFUSED: list[tuple[str, Any]] = [
         for number in [-1, "-7", 100001, False]
     ],
     *[("postgres_backup_keep_within", text) for text in ["14", "0d", "-1d", "1.5d", "two weeks", "1d ", "14d\n"]],
+    *[("postgres_backup_alerts", value) for value in ["", "maybe", 1, None, True, "true"]],
+    *[("postgres_backup_alert_max_age", text) for text in ["26", "0h", "a day", "26h "]],
+    *[
+        (f"postgres_backup_{name}_labels", value)
+        for name in ["alert", "dashboard"]
+        for value in ["a=b", {"a": 1}, ["a"]]
+    ],
+    ("postgres_backup_dashboard", True),
     *[("postgres_backup_drill_schedule", schedule) for schedule in ["weekly", "0 2 * *", "0 2 30 2 *", "@weekly\n"]],
     *[("postgres_backup_drill_size_limit", size) for size in ["", "0", "10GB", "100m", "lots"]],
     *[
@@ -299,6 +307,13 @@ ACCEPTED: list[tuple[str, Any]] = [
     ("postgres_backup_keep_last", 0),
     ("postgres_backup_keep_weekly", "4"),
     *[("postgres_backup_keep_within", text) for text in ["36h", "14d", "2w"]],
+    *[("postgres_backup_alerts", value) for value in ["auto", False, "false", "no"]],
+    *[("postgres_backup_alert_max_age", text) for text in ["", "26h", "8d"]],
+    *[
+        (f"postgres_backup_{name}_labels", value)
+        for name in ["alert", "dashboard"]
+        for value in [{}, {"release": "kps"}]
+    ],
     *[("postgres_backup_drill_schedule", schedule) for schedule in ["", "0 4 * * 0", "@weekly"]],
     *[("postgres_backup_drill_size_limit", size) for size in ["500M", "1.5Ti", 1073741824]],
     *[

@@ -19,6 +19,7 @@ from plugins.module_utils._cluster.prerequisites import (
     read_cronjob,
     read_existing,
     read_keys,
+    read_served,
     read_server,
 )
 from plugins.module_utils._jobs.postgres_server import ServiceName
@@ -58,6 +59,13 @@ class Api:
 
     def network_policy(self, _: str, name: str) -> Any:
         return self._get("policy", name)
+
+    def prometheus_rule(self, _: str, name: str) -> Any:
+        return self._get("rule", name)
+
+    def serves(self, version: str, kind: str) -> bool:
+        found: bool = self._get("kind", f"{version}/{kind}")
+        return found
 
     def cronjob_if_any(self, _: str, name: str) -> Any:
         try:
@@ -160,3 +168,21 @@ def test_which_objects_exist() -> None:
     assert read_existing(api(**objects), [job, policy, other]) == {"readable": True, "resources": [job, other]}
     answer = read_existing(api(**objects, policy_x=FORBIDDEN), [job, policy, other])
     assert answer == {"readable": False, "resources": [job, other], "error": str(FORBIDDEN)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("ConfigMap", "config_map"), ("CronJob", "cronjob"), ("NetworkPolicy", "policy"), ("PrometheusRule", "rule")],
+)
+def test_each_kind_of_object_that_is_not_wanted(kind: str, name: str) -> None:
+    """Each is looked for as what it is."""
+    there, gone = definition(kind, "there"), definition(kind, "gone")
+    manifest = cronjob() if kind == "CronJob" else {"metadata": {}}
+    assert read_existing(api(**{f"{name}_there": manifest}), [there, gone])["resources"] == [there]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"), [(True, {"served": True}), (False, {"served": False}), (FORBIDDEN, {})]
+)
+def test_whether_a_kind_exists(answer: Any, expected: dict[str, bool]) -> None:
+    assert read_served(api(**{"kind_x/v1/X": answer}), "x/v1", "X") == expected

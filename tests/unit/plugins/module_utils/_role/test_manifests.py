@@ -40,6 +40,8 @@ def variables(**values: Any) -> dict[str, Any]:
         "nfs": {},
         "node_selector": {},
         "tolerations": [],
+        "metrics": False,
+        "alerts": "auto",
         **values,
     }
     return {f"postgres_backup_{name}": value for name, value in names.items()}
@@ -140,3 +142,12 @@ def test_variables_that_a_server_determines_are_asked_for_together() -> None:
 @pytest.mark.parametrize("host", ["db.example.com", "db.servers.svc"])
 def test_no_server_is_found_for_a_host_outside_the_namespace(host: str) -> None:
     assert missing(variables(**{**dict.fromkeys(SERVER, UNSET), "host": host})) == []
+
+
+@pytest.mark.parametrize(
+    ("metrics", "alerts", "is_missing"),
+    [(False, "auto", False), (True, "auto", True), ("yes", "auto", True), (True, True, False), (True, "false", False)],
+)
+def test_alerts_of_a_cluster_that_is_not_read(metrics: Any, alerts: Any, is_missing: bool) -> None:
+    messages = missing(variables(metrics=metrics, alerts=alerts))
+    assert named(messages) == (["alerts"] if is_missing else [])

@@ -32,6 +32,7 @@ def variables(**values: Any) -> dict[str, Any]:
         "node_selector": {},
         "tolerations": [],
         "server_pods": {},
+        "alerts": "auto",
         **values,
     }
     return {f"postgres_backup_{name}": value for name, value in names.items()}
@@ -279,3 +280,13 @@ def test_the_policy_of_the_server_selects_the_pods_that_are_set(server: dict[str
     assert missing(needs, server, SECRET, policies=[policy(role="primary")]) == []
     (message,) = missing(needs, server, SECRET, policies=[policy(role="replica")])
     assert message.startswith(ALONE)
+
+
+@pytest.mark.parametrize("alerts", [True, "true", "auto", False])
+@pytest.mark.parametrize("rules", [{"served": False}, {"served": True}, {}])
+def test_alerts_in_a_cluster_without_their_kind(alerts: Any, rules: dict[str, bool]) -> None:
+    """With `auto` they are left out; a user who may not know is not stopped."""
+    read = {"server": SERVER, "secret": SECRET, "ca": {}, "namespace": {}, "server_policies": {}, "rules": rules}
+    messages = missing_prerequisites(variables(alerts=alerts), read)
+    assert bool(messages) is (str(alerts).lower() == "true" and rules == {"served": False})
+    assert all(message.startswith("postgres_backup_alerts: expected a cluster with objects of") for message in messages)

@@ -29,6 +29,7 @@ BY_TYPE = frozenset(
         "drill_in_memory",
         "image_pull_policy",
         "manifest_dir",
+        "metrics",
         "network_policy",
         "protect_volume",
         "restore_kit",

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""The metrics on a volume of the cluster, and the objects for monitoring: they come and go with their variables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from plugins.module_utils._role.alerts import alert_groups
+from plugins.module_utils._role.monitoring import ALERTS_ANNOTATION
+from tests.cluster.support.ansible_runs import Ansible
+from tests.cluster.support.kube import NAME, apply, get, kubectl, must_get, names, run_cronjob, run_in_volume
+from tests.prometheus import check_metrics, value
+
+RULES = "prometheusrules.monitoring.coreos.com"
+# The kind of the Prometheus operator, without its schema. No other test has objects of it.
+DEFINITION = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": RULES},
+    "spec": {
+        "group": "monitoring.coreos.com",
+        "names": {"kind": "PrometheusRule", "plural": "prometheusrules", "singular": "prometheusrule"},
+        "scope": "Namespaced",
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+            }
+        ],
+    },
+}
+
+
+@contextmanager
+def prometheus_rules() -> Iterator[None]:
+    """The cluster has the kind PrometheusRule."""
+    try:
+        apply(DEFINITION)
+        kubectl("wait", "--for=condition=established", f"crd/{RULES}", "--timeout=60s")
+        yield
+    finally:
+        kubectl("delete", "crd", RULES, "--ignore-not-found", "--wait", "--timeout=60s")
+
+
+def annotations(namespace: str) -> dict[str, str]:
+    found: dict[str, str] = must_get("cronjob", NAME, namespace)["metadata"].get("annotations", {})
+    return found
+
+
+def test_metrics_and_their_objects(ansible: Ansible, role_variables: dict[str, Any], namespace: str) -> None:
+    refused = ansible.site(metrics=True, alerts=True, **role_variables)
+    assert refused.status != 0
+    assert "postgres_backup_alerts: expected a cluster with objects of the kind PrometheusRule" in refused.output
+
+    # Without the kind, the alerts are left out.
+    wanted = {"metrics": True, "dashboard": True, "alert_labels": {"release": "kps"}, **role_variables}
+    first = ansible.site(**wanted)
+    assert first.status == 0, first.output
+    assert ALERTS_ANNOTATION not in annotations(namespace)
+    board = must_get("configmap", f"{NAME}-dashboard", namespace)
+    assert board["metadata"]["labels"]["grafana_dashboard"] == "1"
+    (text,) = board["data"].values()
+    assert json.loads(text)["title"] == f"PostgreSQL backup {namespace}/{NAME}"
+
+    with prometheus_rules():
+        second = ansible.site(drill_schedule="0 4 * * 0", **wanted)
+        assert second.status == 0, second.output
+        rule = must_get(RULES, NAME, namespace)
+        assert rule["metadata"]["labels"]["release"] == "kps"
+        assert rule["metadata"]["labels"]["app.kubernetes.io/instance"] == NAME
+        installation = {
+            "postgres_backup_namespace": namespace,
+            "postgres_backup_name": NAME,
+            "postgres_backup_schedule": must_get("cronjob", NAME, namespace)["spec"]["schedule"],
+            "postgres_backup_drill_schedule": "0 4 * * 0",
+            "postgres_backup_alert_max_age": "",
+        }
+        assert rule["spec"]["groups"] == alert_groups(installation)
+        again = ansible.site(drill_schedule="0 4 * * 0", **wanted)
+        assert (again.status, again.changed) == (0, 0), again.output
+
+        without = ansible.site(**{**wanted, "alerts": False, "dashboard": False})
+        assert without.status == 0, without.output
+        assert get(RULES, NAME, namespace) is None
+        assert names("configmap", namespace) & {f"{NAME}-dashboard", f"{NAME}-drill-script"} == set()
+        assert ALERTS_ANNOTATION not in annotations(namespace)
+
+        assert ansible.site(**wanted).status == 0
+        assert get(RULES, NAME, namespace) is not None
+        run_cronjob(namespace)
+        metrics = run_in_volume(namespace, f"cat /backups/{NAME}.prom")
+        check_metrics(metrics)
+        assert value(metrics, "postgres_backup_last_run_state", state="succeeded", backup_namespace=namespace) == 1
+        assert value(metrics, "postgres_backup_schedule_interval_seconds") == 86400
+
+        gone = ansible.site(state="absent", **role_variables)
+        assert gone.status == 0, gone.output
+        assert get(RULES, NAME, namespace) is None
+        assert f"{NAME}-dashboard" not in names("configmap", namespace)
