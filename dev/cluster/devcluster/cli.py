@@ -13,7 +13,7 @@ from dev.buildkit.cache import Cache
 from dev.buildkit.errors import ReportedError
 from dev.buildkit.progress import say
 
-from . import containers, debian_programs, golang, health, images, lifecycle, machine, rootfs, status, volumes
+from . import containers, debian_programs, golang, health, images, lifecycle, machine, rootfs, status, tools, volumes
 from .settings import Settings, from_environment
 
 
@@ -76,11 +76,12 @@ def _rootfs(settings: Settings) -> int:
     parser = argparse.ArgumentParser(
         prog="rootfs", description="Make sure that an unpacked root filesystem is in the cache, and print its path."
     )
-    parser.add_argument("name", choices=rootfs.NAMES)
+    parser.add_argument("name", choices=(*rootfs.NAMES, tools.NAME))
     options = parser.parse_args()
     machine.require_root()
     rootfs.install_tools()
-    print(rootfs.make_rootfs(Cache(settings.cache), options.name).root)
+    cache = Cache(settings.cache)
+    print(tools.make_rootfs(cache) if options.name == tools.NAME else rootfs.make_rootfs(cache, options.name).root)
     return 0
 
 
@@ -88,13 +89,14 @@ def _image(settings: Settings) -> int:
     parser = argparse.ArgumentParser(
         prog="image", description="Import an image of a root filesystem into the running cluster, and print its name."
     )
-    parser.add_argument("name", choices=rootfs.NAMES)
+    parser.add_argument("name", choices=(*rootfs.NAMES, tools.NAME))
     options = parser.parse_args()
     machine.require_root()
     rootfs.install_tools()
+    cache = Cache(settings.cache)
     with lifecycle.locked(settings):
-        made = images.make_image(Cache(settings.cache), options.name)
-        containers.load(settings, debian_programs.unpacked(Cache(settings.cache)), made)
+        made = tools.make_image(cache) if options.name == tools.NAME else images.make_image(cache, options.name)
+        containers.load(settings, debian_programs.unpacked(cache), made)
     print(*made.digests)
     return 0
 
