@@ -13,5 +13,5 @@ from tests.cluster.support.kube import CHECKOUT
 @cache
 def tools_image() -> str:
     """The name of the image, which the cluster has from now on."""
-    command = [CHECKOUT / "dev" / "cluster" / "image", "tools"]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    program = str(CHECKOUT / "dev" / "cluster" / "image")
+    return subprocess.run([program, "tools"], check=True, capture_output=True, text=True).stdout.strip()
