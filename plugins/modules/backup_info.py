@@ -20,6 +20,12 @@ options:
       - Maximum age of the newest complete backup, such as V(26h) or V(7d).
     type: str
     default: 26h
+  history:
+    description:
+      - Whether to return the RV(history) of the installation. It can have 10,000 entries.
+    type: bool
+    default: false
+    version_added: 1.1.0
 extends_documentation_fragment:
   - homelab.postgres_backup.attributes
   - homelab.postgres_backup.cluster
@@ -53,6 +59,16 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+namespace:
+  description: Namespace of the CronJob.
+  type: str
+  returned: always
+  version_added: 1.1.0
+name:
+  description: Name of the CronJob.
+  type: str
+  returned: always
+  version_added: 1.1.0
 healthy:
   description: Whether RV(problems) is empty.
   type: bool
@@ -211,6 +227,35 @@ growth:
   sample:
     bytes_per_day: 1048576
     days_until_full: 953.7
+history:
+  description:
+    - All runs, scheduled restore drills, and prunes that deleted something, oldest first, as far as the volume has
+      them. Unknown values are null.
+    - C(operation) is V(run), V(drill), V(prune) or V(restore). The C(state) is V(succeeded), V(failed) or
+      V(interrupted). C(backup_state) is that of the backup which a run created. C(seconds) is the duration,
+      C(free_bytes) and C(volume_bytes) are the state of the volume afterwards, C(deleted) is how many backups were
+      deleted. C(tables) and C(rows) were counted by a drill.
+  type: list
+  elements: dict
+  returned: if O(history=true)
+  version_added: 1.1.0
+  sample:
+    - operation: run
+      started: "2026-11-22T02:00:00Z"
+      finished: "2026-11-22T02:00:12Z"
+      state: succeeded
+      backup: postgres-backup-2026-11-22-020000.sql.gz
+      backup_state: complete
+      size_bytes: 1048576
+      uncompressed_bytes: 5242880
+      seconds: 12
+      free_bytes: 1000000000000
+      volume_bytes: 4000000000000
+      deleted: 1
+      tables: null
+      rows: null
+      job: postgres-backup-29401560
+      reason: null
 notes:
   description: Checks that were skipped because the user lacks permissions, and what is not a problem, such as databases
     that are in only one of the newest two backups, or that the last drill restored only with a C(search_path).
@@ -239,11 +284,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._role.sche
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._script.version import VERSION
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.catalog import parse_listing
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.health import databases, notes, problems
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.history import (
-    GAP_WINDOW,
-    growth,
-    worst_gap,
-)
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.history import GAP_WINDOW
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
     duration,
     run_module,
@@ -253,7 +294,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_sup
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
-ARGUMENTS = {"max_age": {"type": "str", "default": "26h"}}
+ARGUMENTS = {"max_age": {"type": "str", "default": "26h"}, "history": {"type": "bool", "default": False}}
 
 
 def info(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
@@ -272,12 +313,14 @@ def info(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     interval = longest_interval(cronjob["spec"]["schedule"], now, GAP_WINDOW)
     state = replace(state, continuing_job=continuing_job(connection, cronjob, mount.container["name"], interval))
     disk, disk_notes = volume(connection, mount, parameters["namespace"], catalog.source)
-    gap = worst_gap(catalog.history, now, interval)
-    trend = growth(catalog.history, now, catalog.free_bytes)
-    failures = problems(state, catalog, now, max_age, VERSION, growth=trend)
+    gap, growth = catalog.trend.gap(interval), catalog.trend.growth
+    failures = problems(state, catalog, now, max_age, VERSION, growth=growth)
     newest = catalog.newest()
+    history = {"history": [entry.to_dict() for entry in catalog.history]} if parameters["history"] else {}
     return {
         "changed": False,
+        "namespace": parameters["namespace"],
+        "name": parameters["name"],
         "healthy": not failures,
         "problems": [failure.to_dict() for failure in failures],
         "backups": [backup.to_dict(now) for backup in catalog.backups],
@@ -290,7 +333,8 @@ def info(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
         "volume": {**disk, "size_bytes": catalog.size_bytes, "free_bytes": catalog.free_bytes},
         "policy": catalog.policy,
         "worst_gap": gap.to_dict() if gap else None,
-        "growth": trend.to_dict() if trend else None,
+        "growth": growth.to_dict() if growth else None,
+        **history,
         "notes": [*drill_notes, *state_notes, *disk_notes, *notes(catalog, gap, state)],
     }
 

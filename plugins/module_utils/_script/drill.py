@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from .backup_sh import TEXT as BACKUP_SH
 from .backup_text_sh import TEXT as BACKUP_TEXT_SH
+from .calendar_awk import TEXT as CALENDAR_AWK
 from .collations_sh import TEXT as COLLATIONS_SH
 from .configuration_sh import TEXT as CONFIGURATION_SH
 from .database_awk import TEXT as DATABASE_AWK
@@ -36,6 +37,7 @@ from .volume_sh import TEXT as VOLUME_SH
 FILES = {
     "backup.sh": BACKUP_SH,
     "backup_text.sh": BACKUP_TEXT_SH,
+    "calendar.awk": CALENDAR_AWK,
     "collations.sh": COLLATIONS_SH,
     "configuration.sh": CONFIGURATION_SH,
     "database.awk": DATABASE_AWK,

@@ -26,6 +26,13 @@ history_lines() {
     valid_entries <"$work/history.read"
 }
 
+# list_history: prints the entries, the oldest first, and the trend, as `backup.sh list --history` does.
+list_history() {
+    history_lines >"$work/history.valid"
+    sed -e 's/^{/{"type":"history",/' "$work/history.valid"
+    awk -v now="$(now_epoch)" -v free_bytes="$(free_bytes)" -f "$work/calendar.awk" -f "$work/trend.awk" "$work/history.valid"
+}
+
 # read_history: copies the end of the file to $work/history.read.
 read_history() {
     : >"$work/history.read"
@@ -99,13 +106,13 @@ lock_history() {
     history_locked=yes
 }
 
-# history_entry OPERATION STATE STARTED SECONDS BACKUP BACKUP_STATE BYTES UNCOMPRESSED_BYTES DELETED REASON: prints an entry
-# that ends now. STARTED is a time as now_iso prints it; REASON is JSON; an empty BACKUP, BACKUP_STATE, BYTES or
-# UNCOMPRESSED_BYTES is unknown.
+# history_entry OPERATION STATE STARTED SECONDS BACKUP BACKUP_STATE BYTES UNCOMPRESSED_BYTES DELETED REASON [TABLES ROWS]:
+# prints an entry that ends now. STARTED is a time as now_iso prints it; REASON is JSON; an empty BACKUP, BACKUP_STATE, BYTES
+# or UNCOMPRESSED_BYTES is unknown. TABLES and ROWS are what a drill counted.
 history_entry() {
     printf '{"operation":"%s","started":"%s","finished":"%s","state":"%s","backup":%s,"backup_state":%s,"bytes":%s' \
         "$1" "$3" "$(now_iso)" "$2" "$(json_or_null "$5")" "$(json_or_null "$6")" "${7:-null}"
-    printf ',"uncompressed_bytes":%s,"seconds":%s,"free_bytes":%s,"volume_bytes":%s,"deleted":%s,"job":%s,"reason":%s}' \
-        "${8:-null}" "$4" "$(free_bytes)" "$(volume_bytes)" "$9" "$(json_or_null "$POSTGRES_BACKUP_JOB")" "${10}"
+    printf ',"uncompressed_bytes":%s,"seconds":%s,"free_bytes":%s,"volume_bytes":%s,"deleted":%s,"tables":%s,"rows":%s,"job":%s,"reason":%s}' \
+        "${8:-null}" "$4" "$(free_bytes)" "$(volume_bytes)" "$9" "${11:-null}" "${12:-null}" "$(json_or_null "$POSTGRES_BACKUP_JOB")" "${10}"
 }
 """

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from .backup_sh import TEXT as BACKUP_SH
 from .backup_text_sh import TEXT as BACKUP_TEXT_SH
+from .calendar_awk import TEXT as CALENDAR_AWK
 from .cluster_roles_sh import TEXT as CLUSTER_ROLES_SH
 from .cluster_sh import TEXT as CLUSTER_SH
 from .configuration_sh import TEXT as CONFIGURATION_SH
@@ -35,6 +36,7 @@ from .volume_sh import TEXT as VOLUME_SH
 FILES = {
     "backup.sh": BACKUP_SH,
     "backup_text.sh": BACKUP_TEXT_SH,
+    "calendar.awk": CALENDAR_AWK,
     "cluster_roles.sh": CLUSTER_ROLES_SH,
     "cluster.sh": CLUSTER_SH,
     "configuration.sh": CONFIGURATION_SH,

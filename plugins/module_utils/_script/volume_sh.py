@@ -133,7 +133,7 @@ listing() (
             -v keep_weekly="$POSTGRES_BACKUP_KEEP_WEEKLY" -v keep_monthly="$POSTGRES_BACKUP_KEEP_MONTHLY" \
             -v keep_yearly="$POSTGRES_BACKUP_KEEP_YEARLY" -v keep_within="$POSTGRES_BACKUP_KEEP_WITHIN" \
             -v within_seconds="$keep_within_seconds" -v max_deletions="$POSTGRES_BACKUP_MAX_DELETIONS" \
-            -v plan="$work/plan" -v orphans="$work/orphans" -v brake="$work/brake" -f "$work/retention.awk"
+            -v plan="$work/plan" -v orphans="$work/orphans" -v brake="$work/brake" -f "$work/calendar.awk" -f "$work/retention.awk"
 )
 
 # newest_complete LISTING: prints the name and the size of the newest complete backup, or nothing.

@@ -11,6 +11,7 @@ _NAME = re.compile(r"(?P<prefix>.+)-(?P<time>[0-9]{4}-[0-9]{2}-[0-9]{2}-[0-9]{6}
 _NAME_TIME_FORMAT = "%Y-%m-%d-%H%M%S"
 # How times are shown, and how the script writes them.
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
 def backup_name(prefix: str, started: datetime) -> str:
@@ -37,7 +38,10 @@ def prefix_in_name(name: str) -> str | None:
 
 def parse_time(text: str) -> datetime | None:
     """A time as the script writes it, such as `2026-11-22T02:00:00Z`; None for anything else."""
+    if _TIME.fullmatch(text) is None:
+        return None
     try:
-        return datetime.strptime(text, TIME_FORMAT).replace(tzinfo=timezone.utc)
+        # A history has thousands of times: strptime takes ten times as long.
+        return datetime.fromisoformat(f"{text[:-1]}+00:00")
     except ValueError:
         return None

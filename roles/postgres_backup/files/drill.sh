@@ -356,5 +356,8 @@ record_in_history() {
     drill_state=$(json_field state "$1" | tr -d '"') drill_reason=$(json_field reason "$1") drill_bytes=$(json_field bytes "$1")
     drill_started=$(json_field started "$1" | tr -d '"') drill_backup=$(json_field backup "$1" | tr -d '"')
     [ "$drill_backup" != null ] || drill_backup=
-    append_history "$(history_entry drill "$drill_state" "$drill_started" "$drill_seconds" "$drill_backup" '' "$drill_bytes" '' 0 "${drill_reason:-null}")"
+    # A drill that failed did not count all rows.
+    drill_tables='' drill_rows=''
+    [ "$drill_state" != succeeded ] || { drill_tables=$(json_field tables "$1") drill_rows=$(json_field rows "$1"); }
+    append_history "$(history_entry drill "$drill_state" "$drill_started" "$drill_seconds" "$drill_backup" '' "$drill_bytes" '' 0 "${drill_reason:-null}" "$drill_tables" "$drill_rows")"
 }

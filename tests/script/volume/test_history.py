@@ -99,7 +99,8 @@ def test_an_entry_of_a_prune(offline: Sandbox) -> None:
         assert entry.pop(volatile) is not None
     assert entry == {
         "operation": "prune", "state": "succeeded", "backup": None, "backup_state": None, "bytes": None,
-        "uncompressed_bytes": None, "deleted": 2, "job": "postgres-backup-29000000", "reason": None,
+        "uncompressed_bytes": None, "deleted": 2, "tables": None, "rows": None,
+        "job": "postgres-backup-29000000", "reason": None,
     }  # fmt: skip
     offline.run("prune").check()
     assert len(_stored(offline)) == 1, "a prune that deletes nothing"

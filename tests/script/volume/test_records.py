@@ -106,7 +106,7 @@ def test_a_scheduled_drill(offline: Sandbox, state: str) -> None:
         "reason": None if state == "succeeded" else 'it did not restore: "x\\y"', "signal": None,
         "backup": "postgres-backup-2026-11-22-020000.sql.gz", "bytes": 12345, "sha256": None,
         "seconds": {"prepare": 1, "initdb": 2, "restore": 30}, "server_version": "18.1", "databases": 1,
-        "can_heal": True, "warnings": [],
+        "tables": 40, "rows": 5000000000, "copied_rows": 7, "can_heal": True, "warnings": [],
     }  # fmt: skip
     result_file = offline.tmp.parent / f"{offline.tmp.name}.result"
     put(result_file, json.dumps(result, separators=(",", ":")) + "\n")
@@ -125,5 +125,6 @@ def test_a_scheduled_drill(offline: Sandbox, state: str) -> None:
     assert entry == {
         "operation": "drill", "state": state, "started": result["started"], "seconds": 33, "backup": result["backup"],
         "backup_state": None, "bytes": 12345, "uncompressed_bytes": None, "deleted": 0, "job": result["job"],
-        "reason": result["reason"],
+        "reason": result["reason"], "tables": 40 if state == "succeeded" else None,
+        "rows": 5_000_000_000 if state == "succeeded" else None,
     }  # fmt: skip
