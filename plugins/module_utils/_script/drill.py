@@ -22,6 +22,7 @@ from .drill_sh import TEXT as DRILL_SH
 from .extensions_sh import TEXT as EXTENSIONS_SH
 from .files_txt import TEXT as FILES_TXT
 from .globals_awk import TEXT as GLOBALS_AWK
+from .json_awk import TEXT as JSON_AWK
 from .output_sh import TEXT as OUTPUT_SH
 from .postgres_sh import TEXT as POSTGRES_SH
 from .process_sh import TEXT as PROCESS_SH
@@ -52,6 +53,7 @@ FILES = {
     "extensions.sh": EXTENSIONS_SH,
     "files.txt": FILES_TXT,
     "globals.awk": GLOBALS_AWK,
+    "json.awk": JSON_AWK,
     "output.sh": OUTPUT_SH,
     "postgres.sh": POSTGRES_SH,
     "process.sh": PROCESS_SH,

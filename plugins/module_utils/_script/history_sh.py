@@ -30,7 +30,7 @@ history_lines() {
 list_history() {
     history_lines >"$work/history.valid"
     sed -e 's/^{/{"type":"history",/' "$work/history.valid"
-    awk -v now="$(now_epoch)" -v free_bytes="$(free_bytes)" -f "$work/calendar.awk" -f "$work/trend.awk" "$work/history.valid"
+    awk -v now="$(now_epoch)" -v free_bytes="$(free_bytes)" -f "$work/calendar.awk" -f "$work/json.awk" -f "$work/trend.awk" "$work/history.valid"
 }
 
 # read_history: copies the end of the file to $work/history.read.

@@ -10,6 +10,7 @@ from .calendar_awk import TEXT as CALENDAR_AWK
 from .configuration_sh import TEXT as CONFIGURATION_SH
 from .files_txt import TEXT as FILES_TXT
 from .history_sh import TEXT as HISTORY_SH
+from .json_awk import TEXT as JSON_AWK
 from .output_sh import TEXT as OUTPUT_SH
 from .process_sh import TEXT as PROCESS_SH
 from .retention_awk import TEXT as RETENTION_AWK
@@ -23,6 +24,7 @@ FILES = {
     "configuration.sh": CONFIGURATION_SH,
     "files.txt": FILES_TXT,
     "history.sh": HISTORY_SH,
+    "json.awk": JSON_AWK,
     "output.sh": OUTPUT_SH,
     "process.sh": PROCESS_SH,
     "retention.awk": RETENTION_AWK,

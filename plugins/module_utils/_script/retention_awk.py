@@ -22,7 +22,7 @@ TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # have a checksum file or a manifest), max_deletions (a number, or nothing for the default) and brake (the file for the
 # number of deletions that the brake holds back).
 #
-# It needs calendar.awk. Must run unchanged under mawk, gawk and busybox awk: no {n} intervals, "%.0f" for every large number.
+# It needs calendar.awk and json.awk. Must run unchanged under mawk, gawk and busybox awk: no {n} intervals, "%.0f" for every large number.
 
 BEGIN {
     FS = "\t"; count = 0; current = ""
@@ -197,7 +197,7 @@ function keep_holders(    i, k, names, number_of_names, left, list, contained, m
         if (i in missing) break
     }
     if (i > count) return
-    left = number_of_names = read_names(missing[i], names)
+    left = number_of_names = read_strings(missing[i], names)
     list = ""
     for (i = 1; i <= count && left > 0; i++) {
         if (i in ignored || i in future || !(i in sha256)) continue
@@ -217,22 +217,9 @@ function keep_holders(    i, k, names, number_of_names, left, list, contained, m
     }
 }
 
-# Reads the strings of a list, with their escapes; returns their number.
-function read_names(list, names,    parts, number_of_parts, k, n, name_part) {
-    split("", names)
-    number_of_parts = split(list, parts, "\"")
-    for (k = 2; k <= number_of_parts; k += 2) {
-        name_part = parts[k]
-        # A quotation mark after an odd number of backslashes belongs to the name.
-        while (match(parts[k], /\\*$/) && RLENGTH % 2) name_part = name_part "\"" parts[++k]
-        names[++n] = name_part
-    }
-    return n + 0
-}
-
 function set_of_names(list, contained,    names, k) {
     split("", contained)
-    for (k = read_names(list, names); k > 0; k--) contained[names[k]] = 1
+    for (k = read_strings(list, names); k > 0; k--) contained[names[k]] = 1
 }
 
 # How many deletions the brake holds back: none, or all. Incomplete backups do not count.

@@ -9,7 +9,7 @@
 #
 # Input: entries of the history (history_lines in history.sh). Variables: now (seconds since 1970), free_bytes.
 #
-# It needs calendar.awk. Must run unchanged under mawk, gawk and busybox awk.
+# It needs calendar.awk and json.awk. Must run unchanged under mawk, gawk and busybox awk.
 
 BEGIN {
     DAY = 86400
@@ -24,13 +24,13 @@ BEGIN {
 
 !/^[{]"operation":"run",/ { next }
 {
-    state = text_of("state"); started_text = text_of("started")
-    started = epoch_of(started_text); finished = epoch_of(text_of("finished"))
+    state = text_of($0, "state"); started_text = text_of($0, "started")
+    started = epoch_of(started_text); finished = epoch_of(text_of($0, "finished"))
     if (state == "" || started == "" || finished == "") next
     count_failure()
     # A run in the future is one of a wrong clock.
     if (state == "succeeded" && started <= now) { starts[++number_of_starts] = started; text_at[started] = started_text }
-    if (now >= finished && now - finished <= TREND_WINDOW) note_free_space(whole_number_of("free_bytes"))
+    if (now >= finished && now - finished <= TREND_WINDOW) note_free_space(whole_number_of($0, "free_bytes"))
 }
 
 END {
@@ -44,7 +44,7 @@ END {
 # The attempts of a Job count once.
 function count_failure(    job) {
     if (state == "succeeded") { failures = 0; failed_job = ""; return }
-    job = text_of("job")
+    job = text_of($0, "job")
     if (job == "" || job != failed_job) failures++
     failed_job = job
 }
@@ -57,7 +57,7 @@ function note_free_space(bytes,    day) {
     if (!(day in last_end)) days[++number_of_days] = day
     last_end[day] = finished
     free_at[day] = bytes + 0
-    size_at[day] = whole_number_of("bytes") + 0
+    size_at[day] = whole_number_of($0, "bytes") + 0
 }
 
 # The slope is the median of those between all pairs of days (Theil-Sen), so that single days do not change it. The volume may
@@ -106,8 +106,8 @@ function print_worst_gap(    i, end, length_of_gap, worst, at) {
         if (length_of_gap > worst) { worst = length_of_gap; at = i }
     }
     if (worst < 0) { printf "null"; return }
-    printf "{\"seconds\":%.0f,\"start\":\"%s\",\"end\":%s}", worst, text_at[starts[at]], \
-        at < number_of_starts ? "\"" text_at[starts[at + 1]] "\"" : "null"
+    printf "{\"start\":\"%s\",\"end\":%s,\"seconds\":%.0f}", text_at[starts[at]], \
+        (at < number_of_starts ? "\"" text_at[starts[at + 1]] "\"" : "null"), worst
 }
 
 # The middle value, or the mean of the middle two; sorts the array.
@@ -135,20 +135,4 @@ function sink(values, i, n,    child, value) {
         i = child
     }
     values[i] = value
-}
-
-# The string or the number of a member, or "". A member that is not the first follows a comma, and within a string a quotation
-# mark has a backslash before it.
-function text_of(member,    at, value) {
-    at = index($0, ",\"" member "\":\"")
-    if (!at) return ""
-    value = substr($0, at + length(member) + 5)
-    return substr(value, 1, match(value, /[\\"]/) - 1)
-}
-
-function whole_number_of(member,    at, value) {
-    at = index($0, ",\"" member "\":")
-    if (!at) return ""
-    value = substr($0, at + length(member) + 4)
-    return match(value, /^[0-9]+[,}]/) ? substr(value, 1, RLENGTH - 1) : ""
 }
