@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from dev.cluster.devcluster import tools
+from dev.cluster.devcluster.debian_images import TOOLS
 
 CONTAINERFILE = (
     Path(__file__).resolve().parents[4].joinpath("docs/examples/tools-image/Containerfile").read_text(encoding="utf-8")
@@ -23,14 +23,14 @@ def instructions(name: str) -> list[str]:
 def test_packages() -> None:
     (run,) = instructions("RUN")
     (packages,) = re.findall(r"--no-install-recommends ([a-z0-9. -]+) && ", run)
-    assert tuple(packages.split()) == tools.PACKAGES
+    assert tuple(packages.split()) == TOOLS.packages
 
 
 def test_release() -> None:
-    assert instructions("FROM") == [f"docker.io/library/debian:{tools.SUITE}-slim"]
+    assert instructions("FROM") == [f"docker.io/library/debian:{TOOLS.suite}-slim"]
 
 
 def test_user_environment_and_command() -> None:
-    assert instructions("USER") == [tools.USER]
-    assert dict(each.split("=", 1) for each in instructions("ENV")) == tools.ENVIRONMENT
+    assert instructions("USER") == [TOOLS.user]
+    assert dict(each.split("=", 1) for each in instructions("ENV")) == TOOLS.environment
     assert instructions("CMD") == ['["sh"]']
