@@ -80,7 +80,7 @@ FOLDERS = {
     "_verify": _folder("errors findings units _dump _volume", io_files="verification"),
     "_jobs": _folder("errors findings units script_output _dump"),
     "_servers": _folder("_jobs _volume"),
-    "_role": _folder("errors units _jobs"),
+    "_role": _folder("errors units _jobs _volume"),
     "_fetch": _folder("errors findings _dump _volume _verify", io=True),
     "_cluster": _folder(
         "errors interruption units script_output script_1_0 _script _volume _jobs _servers _fetch", KUBERNETES, io=True

@@ -206,6 +206,18 @@ class Connection:
         path = _path("networking.k8s.io/v1", namespace, "networkpolicies", name)
         return self.call(f"the NetworkPolicy '{namespace}/{name}'", path)
 
+    def prometheus_rule(self, namespace: str, name: str) -> Object:
+        path = _path("monitoring.coreos.com/v1", namespace, "prometheusrules", name)
+        return self.call(f"the PrometheusRule '{namespace}/{name}'", path)
+
+    def serves(self, version: str, kind: str) -> bool:
+        """Whether the cluster has objects of that kind, in a version with a group such as `batch/v1`."""
+        try:
+            resources = self.call(f"the kinds of {version}", f"/apis/{version}")["resources"]
+        except NotFoundError:
+            return False
+        return any(resource["kind"] == kind for resource in resources)
+
     def network_policies(self, namespace: str) -> list[Object]:
         what = f"the NetworkPolicies in '{namespace}'"
         return [*self.call(what, _path("networking.k8s.io/v1", namespace, "networkpolicies"))["items"]]

@@ -142,17 +142,33 @@ def is_bound(claim: Object) -> bool:
 
 
 def read_existing(connection: Connection, definitions: Iterable[Object]) -> Object:
-    """Those of these definitions of CronJobs and NetworkPolicies whose objects exist.
+    """Those of these definitions of CronJobs, ConfigMaps, NetworkPolicies and PrometheusRules whose objects exist.
 
-    Not `readable` where this user may not read one of them; `resources` still has the others.
+    Not `readable` where this user may not read one of them; `resources` still has the others. A PrometheusRule that
+    this user may not read counts as one that does not exist: only who wants alerts needs that right.
     """
     resources, errors = [], []
+    getters = {
+        "ConfigMap": connection.config_map,
+        "CronJob": connection.cronjob_if_any,
+        "NetworkPolicy": connection.network_policy,
+        "PrometheusRule": connection.prometheus_rule,
+    }
     for definition in definitions:
         metadata = definition["metadata"]
-        get = connection.cronjob_if_any if definition["kind"] == "CronJob" else connection.network_policy
-        result = read(partial(get, metadata["namespace"], metadata["name"]))
-        if not result["readable"]:
-            errors.append(result["error"])
-        elif result["resources"]:
+        result = read(partial(getters[definition["kind"]], metadata["namespace"], metadata["name"]))
+        if result.get("resources"):
             resources.append(definition)
+        elif not result["readable"] and definition["kind"] != "PrometheusRule":
+            errors.append(result["error"])
     return {"readable": not errors, "resources": resources, **({"error": "; ".join(errors)} if errors else {})}
+
+
+def read_served(connection: Connection, version: str, kind: str) -> Object:
+    """Whether the cluster has objects of that kind, as `served`; empty where this user may not know."""
+    try:
+        return {"served": connection.serves(version, kind)}
+    except UnauthenticatedError:
+        raise
+    except ForbiddenError:
+        return {}

@@ -26,6 +26,7 @@ from .checks import (
     is_list,
     is_quantity,
     is_size,
+    is_true,
     matches,
     number,
     seconds,
@@ -206,6 +207,20 @@ def _are_settings(value: object) -> bool:
     )
 
 
+def _are_alerts(value: object, variables: Variables) -> str | None:
+    if value == AUTO:
+        return None
+    if str(value).lower() not in {"true", "false", "yes", "no"}:
+        return f"{AUTO}, true or false"
+    return _has_metrics(value, variables)
+
+
+def _has_metrics(value: object, variables: Variables) -> str | None:
+    if not is_true(value) or is_true(variables["postgres_backup_metrics"]):
+        return None
+    return "false, or postgres_backup_metrics: true, which it needs"
+
+
 def _is_nfs(value: object) -> bool:
     if not isinstance(value, Mapping):
         return False
@@ -252,6 +267,11 @@ def _are_resources(value: object) -> bool:
 
 
 # The rules, in the order of defaults/main.yml
+
+
+_is_duration_or_empty = holds(
+    lambda value: str(value) == "" or seconds(value) is not None, "a duration, such as 36h or 14d, or an empty string"
+)
 
 
 def _rules() -> tuple[Rule, ...]:
@@ -318,13 +338,7 @@ def _rules() -> tuple[Rule, ...]:
         ("file_mode", matches(_FILE_MODE, 'a quoted octal mode that lets the owner read and write, such as "0640"')),
         *((f"keep_{rule}", number(0, 100000)) for rule in _KEEP_RULES),
         ("keep_last", _keeps_something),
-        (
-            "keep_within",
-            holds(
-                lambda value: str(value) == "" or seconds(value) is not None,
-                "a duration, such as 36h or 14d, or an empty string",
-            ),
-        ),
+        ("keep_within", _is_duration_or_empty),
         ("max_deletions", _is_number_or_empty),
         (
             "allow_deletions",
@@ -344,6 +358,12 @@ def _rules() -> tuple[Rule, ...]:
         ("drill_search_path", are_texts_of_databases("{netbox: public}", in_one_line=True)),
         ("drill_before_sql", are_texts_of_databases("{shop: SELECT prepare_restore()}")),
         ("drill_after_sql", are_texts_of_databases("{shop: SELECT finish_restore()}")),
+        # Monitoring
+        ("alerts", _are_alerts),
+        ("alert_max_age", _is_duration_or_empty),
+        ("alert_labels", strings("a mapping of labels to quoted strings")),
+        ("dashboard", _has_metrics),
+        ("dashboard_labels", strings("a mapping of labels to quoted strings")),
         # Volume
         ("claim_name", matches(SUBDOMAIN, f"the name of a PersistentVolumeClaim ({_DOTTED_LETTERS})")),
         (

@@ -18,10 +18,10 @@ from .drill_record import drill_notes, other_errors
 from .history import GAP_WINDOW, Gap, Growth
 
 # A backup that is smaller than this share of the previous one has probably lost data.
-_SHRUNK = 0.5
+SHRUNK = 0.5
 _NAMED = 5
 # How many days before a volume will be full this is a problem.
-_FULL_DAYS = 7
+FULL_DAYS = 7
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def _backups(catalog: Catalog, now: datetime, max_age: timedelta, is_ours: bool)
             f"{format_duration(age)} old. Check the last run and the schedule",
         )
     complete = [backup for backup in catalog.backups if backup.state == COMPLETE and not backup.is_future]
-    if len(complete) > 1 and newest.size_bytes < _SHRUNK * complete[1].size_bytes:
+    if len(complete) > 1 and newest.size_bytes < SHRUNK * complete[1].size_bytes:
         yield Failure(
             "size",
             f"expected about the size of the previous backup, found {newest.name} with {newest.size_bytes} bytes after "
@@ -337,10 +337,10 @@ def _space(catalog: Catalog, growth: Growth | None) -> Iterator[Failure]:
             f"expected free space for another backup of {newest.size_bytes} bytes, found {catalog.free_bytes} bytes. "
             "Free some space, enlarge the volume, or keep fewer backups",
         )
-    elif growth is not None and growth.days_until_full is not None and growth.days_until_full < _FULL_DAYS:
+    elif growth is not None and growth.days_until_full is not None and growth.days_until_full < FULL_DAYS:
         yield Failure(
             "space",
-            f"expected free space for at least {_FULL_DAYS} days, found {catalog.free_bytes} bytes, which are "
+            f"expected free space for at least {FULL_DAYS} days, found {catalog.free_bytes} bytes, which are "
             f"enough for {growth.days_until_full:.1f} days if the volume fills as before, by {growth.bytes_per_day} "
             "bytes a day. Free some space, enlarge the volume, or keep fewer backups",
         )
