@@ -119,7 +119,14 @@ options:
   unwanted:
     description:
       - CronJobs, ConfigMaps, NetworkPolicies and PrometheusRules of an earlier installation that should not exist, as
-        definitions with C(kind), C(metadata.namespace) and C(metadata.name).
+        definitions with C(kind), C(metadata.namespace) and C(metadata.name). With C(metadata.labels), only
+        objects with these labels.
+    type: list
+    elements: dict
+    default: []
+  reserved:
+    description:
+      - Definitions of objects that the installation will create, with their C(metadata.labels).
     type: list
     elements: dict
     default: []
@@ -256,6 +263,10 @@ rules:
   returned: always
   sample:
     served: true
+foreign:
+  description: Those of O(reserved) that exist with other labels, in the form of RV(namespace).
+  type: dict
+  returned: always
 unwanted:
   description: The existing objects of O(unwanted), in the form of RV(namespace).
   type: dict
@@ -272,6 +283,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.p
     read_claim,
     read_cronjob,
     read_existing,
+    read_foreign,
     read_keys,
     read_served,
     read_server,
@@ -319,11 +331,8 @@ ARGUMENTS = {
     "claim": {"type": "str"},
     "storage_class": {"type": "str"},
     "rules": {"type": "bool", "default": False},
-    "unwanted": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-    },
+    "unwanted": {"type": "list", "elements": "dict", "default": []},
+    "reserved": {"type": "list", "elements": "dict", "default": []},
 }
 
 _POSTGRES_PORT = 5432
@@ -406,6 +415,7 @@ def info(module: Any, connection: Connection) -> dict[str, Any]:
             result["storage_classes"] = read(connection.storage_classes)
     if parameters["rules"]:
         result["rules"] = read_served(connection, RULE_VERSION, RULE_KIND)
+    result["foreign"] = read_foreign(connection, parameters["reserved"])
     result["unwanted"] = read_existing(connection, parameters["unwanted"])
     return {"changed": False, **result}
 

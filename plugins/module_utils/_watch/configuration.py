@@ -6,8 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+
+from .._role.schedules import longest_interval
 
 # How a message reaches people.
 NTFY, WEBHOOK, MAIL, APPRISE = "ntfy", "webhook", "mail", "apprise"
@@ -58,12 +60,12 @@ class Configuration:
         return f"{self.namespace}/{self.name}"
 
 
-def parse_configuration(content: Mapping[str, Any], secrets: str) -> Configuration:
+def parse_configuration(content: Mapping[str, Any], secrets: str, now: datetime) -> Configuration:
     """The configuration that `watch_configuration` of the role has written; `secrets` is the folder of the channels'.
 
     Raises KeyError or TypeError for another one.
     """
-    digest, period = content["digest_seconds"], content["period_seconds"]
+    digest = content["digest_seconds"]
     return Configuration(
         name=content["name"],
         namespace=content["namespace"],
@@ -83,5 +85,5 @@ def parse_configuration(content: Mapping[str, Any], secrets: str) -> Configurati
             for number, channel in enumerate(content["channels"])
         ),
         file_mode=int(content["file_mode"], 8),
-        period=timedelta(seconds=period) if period else None,
+        period=longest_interval(content["schedule"], now, timedelta(days=7)),
     )

@@ -177,9 +177,9 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         print("usage: program look | test", file=sys.stderr)
         return 2
     content = json.loads(Path(environment["POSTGRES_BACKUP_WATCH_CONFIGURATION"]).read_text())
-    configuration = parse_configuration(content, environment["POSTGRES_BACKUP_WATCH_SECRETS"])
-    termination_log = environment.get("POSTGRES_BACKUP_TERMINATION_LOG", "/dev/termination-log")
     now = datetime.now(timezone.utc).replace(microsecond=0)
+    configuration = parse_configuration(content, environment["POSTGRES_BACKUP_WATCH_SECRETS"], now)
+    termination_log = environment.get("POSTGRES_BACKUP_TERMINATION_LOG", "/dev/termination-log")
     if list(arguments) == ["test"]:
         result = send_test_messages(configuration, now)
     else:

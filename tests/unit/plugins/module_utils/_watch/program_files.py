@@ -92,7 +92,7 @@ def install(folder: Path, channels: list[dict[str, Any]], **values: Any) -> Prog
         "drill_schedule": "",
         "suspended": False,
         "digest_seconds": 7 * 86400,
-        "period_seconds": 1800,
+        "schedule": "*/30 * * * *",
         "file_mode": "0640",
         "channels": [{"secret": "a-secret", "options": {}, **channel} for channel in channels],
     }
