@@ -18,6 +18,10 @@ options:
     description: The values of all variables of the role, by their full names. They must be valid.
     type: dict
     required: true
+  labels:
+    description: The labels of the objects of the installation. Objects without them belong to somebody else.
+    type: dict
+    required: true
 author:
   - The homelab.postgres_backup developers (@homelab)
 """
@@ -25,12 +29,13 @@ author:
 EXAMPLES = r"""
 - name: Show the objects
   ansible.builtin.debug:
-    msg: "{{ __postgres_backup_variables | homelab.postgres_backup.unwanted_monitoring }}"
+    msg: "{{ __postgres_backup_variables | homelab.postgres_backup.unwanted_monitoring(labels={}) }}"
 """
 
 RETURN = r"""
 _value:
-  description: The objects, as definitions with C(apiVersion), C(kind), C(metadata.namespace) and C(metadata.name).
+  description: The objects, as definitions with C(apiVersion), C(kind), C(metadata.namespace), C(metadata.name) and
+    C(metadata.labels).
   type: list
   elements: dict
 """

@@ -119,8 +119,15 @@ options:
   unwanted:
     description:
       - CronJobs, ConfigMaps, NetworkPolicies and PrometheusRules of an earlier installation that should not exist, as
-        definitions with C(kind), C(metadata.namespace) and C(metadata.name). A PrometheusRule is only looked for if the
-        CronJob O(name) records that it has alerts.
+        definitions with C(kind), C(metadata.namespace) and C(metadata.name). With C(metadata.labels), only
+        objects with these labels. A PrometheusRule is only looked for if the CronJob O(name) records that it has
+        alerts.
+    type: list
+    elements: dict
+    default: []
+  reserved:
+    description:
+      - Definitions of objects that the installation will create, with their C(metadata.labels).
     type: list
     elements: dict
     default: []
@@ -257,6 +264,10 @@ rules:
   returned: always
   sample:
     served: true
+foreign:
+  description: Those of O(reserved) that exist with other labels, in the form of RV(namespace).
+  type: dict
+  returned: always
 unwanted:
   description: The existing objects of O(unwanted), in the form of RV(namespace).
   type: dict
@@ -273,6 +284,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.p
     read_claim,
     read_cronjob,
     read_existing,
+    read_foreign,
     read_keys,
     read_served,
     read_server,
@@ -324,11 +336,8 @@ ARGUMENTS = {
     "claim": {"type": "str"},
     "storage_class": {"type": "str"},
     "rules": {"type": "bool", "default": False},
-    "unwanted": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-    },
+    "unwanted": {"type": "list", "elements": "dict", "default": []},
+    "reserved": {"type": "list", "elements": "dict", "default": []},
 }
 
 _POSTGRES_PORT = 5432
@@ -411,6 +420,7 @@ def info(module: Any, connection: Connection) -> dict[str, Any]:
             result["storage_classes"] = read(connection.storage_classes)
     if parameters["rules"]:
         result["rules"] = read_served(connection, RULE_VERSION, RULE_KIND)
+    result["foreign"] = read_foreign(connection, parameters["reserved"])
     annotations = next((each["annotations"] for each in result["cronjob"].get("resources", [])), {})
     result["unwanted"] = read_existing(connection, recorded(parameters["unwanted"], annotations))
     return {"changed": False, **result}

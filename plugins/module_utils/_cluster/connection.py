@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from .._jobs.endpoint_slices import SERVICE_LABEL
+from .._progress.reporter import SILENT, Reporter
 from ..errors import ClusterError, ForbiddenError, NotFoundError, NotInstalledError, UnauthenticatedError
 
 try:
@@ -31,10 +32,13 @@ FOLLOW_SECONDS = 86400
 class Connection:
     """A cluster as one user sees it; `module` is the Ansible module with kubernetes.core's authentication options.
 
+    What waits for the cluster or moves bytes reports it to `reporter`.
+
     Every method raises ClusterError: NotFoundError and ForbiddenError for the API server's 404 and 403.
     """
 
-    def __init__(self, module: Any) -> None:
+    def __init__(self, module: Any, reporter: Reporter = SILENT) -> None:
+        self.reporter = reporter
         # kubernetes.core asks for the server's version and sets no limit.
         before = socket.getdefaulttimeout()
         socket.setdefaulttimeout(CONNECT_SECONDS / 2)

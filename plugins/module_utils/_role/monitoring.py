@@ -74,18 +74,20 @@ def monitoring_objects(
     return objects
 
 
-def unwanted_monitoring(variables: Variables) -> list[dict[str, Any]]:
-    """The objects that an earlier run may have applied, and that are not wanted, without their content."""
+def unwanted_monitoring(variables: Variables, *, labels: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The objects that an earlier run may have applied, and that are not wanted, without their content.
+
+    Objects of these names without the labels belong to somebody else.
+    """
     name, namespace = str(variables["postgres_backup_name"]), str(variables["postgres_backup_namespace"])
-    rule = {"apiVersion": RULE_VERSION, "kind": RULE_KIND, "metadata": {"name": name, "namespace": namespace}}
-    board = {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": f"{name}{DASHBOARD_SUFFIX}", "namespace": namespace},
-    }
+
+    def definition(version: str, kind: str, name: str) -> dict[str, Any]:
+        metadata = {"name": name, "namespace": namespace, "labels": dict(labels)}
+        return {"apiVersion": version, "kind": kind, "metadata": metadata}
+
     return [
-        *([] if wants_alerts(variables) else [rule]),
-        *([] if wants_dashboard(variables) else [board]),
+        *([] if wants_alerts(variables) else [definition(RULE_VERSION, RULE_KIND, name)]),
+        *([] if wants_dashboard(variables) else [definition("v1", "ConfigMap", f"{name}{DASHBOARD_SUFFIX}")]),
     ]
 
 

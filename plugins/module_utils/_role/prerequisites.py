@@ -58,7 +58,16 @@ def missing_prerequisites(variables: Object, prerequisites: Object) -> list[str]
             f"postgres_backup_alerts: expected a cluster with objects of the kind {RULE_KIND} ({RULE_VERSION}), "
             f"found none. Install the Prometheus operator, or set postgres_backup_alerts to {AUTO} or false."
         )
-    return messages
+    return [*messages, *_foreign_messages(prerequisites.get("foreign") or {})]
+
+
+def _foreign_messages(foreign: Object) -> Iterator[str]:
+    for definition in foreign.get("resources") or []:
+        name = f"{definition['kind']} {definition['metadata']['name']}"
+        yield (
+            f"postgres_backup_watch: expected no {name} besides the watch of this installation, found another one. "
+            "Set another postgres_backup_name, or postgres_backup_watch to false."
+        )
 
 
 def _secret_messages(secret: Object, variables: Object, found: Object) -> Iterator[str]:

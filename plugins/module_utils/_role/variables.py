@@ -43,12 +43,13 @@ from .dump_selection import (
     unsupported_messages,
 )
 from .schedules import is_cut_schedule, is_schedule
+from .watch_options import are_channels, has_image, is_egress
 
 # A NetworkPolicy selects the pods by these labels.
 RESERVED_LABELS = ("app.kubernetes.io/instance", "app.kubernetes.io/component")
 # The CronJob controller appends up to 11 characters for the names of its Jobs (batch/v1 CronJob).
 _NAME_LIMIT = 52
-DRILL_SUFFIX = "-drill"
+DRILL_SUFFIX, WATCH_SUFFIX = "-drill", "-watch"
 DEFAULT_CA_KEY = "ca.crt"
 # The options of postgres_backup_ssl_cert that name keys of its Secret, with the names of Secrets of the type tls.
 DEFAULT_CERTIFICATE_KEYS = {"cert_key": "tls.crt", "key_key": "tls.key"}
@@ -196,6 +197,14 @@ def _is_drill_schedule(value: object, variables: Variables) -> str | None:
         'five cron fields that match existing dates, such as "0 4 * * 0", or an empty string; '
         f"with a postgres_backup_name of at most {longest_name} characters"
     )
+
+
+def _is_watch_schedule(value: object, variables: Variables) -> str | None:
+    longest_name = _NAME_LIMIT - len(WATCH_SUFFIX)
+    is_wanted = is_true(variables["postgres_backup_watch"])
+    if is_schedule(str(value)) and not (is_wanted and len(str(variables["postgres_backup_name"])) > longest_name):
+        return None
+    return f'five cron fields, such as "*/30 * * * *", with a postgres_backup_name of at most {longest_name} characters'
 
 
 def _are_settings(value: object) -> bool:
@@ -364,6 +373,20 @@ def _rules() -> tuple[Rule, ...]:
         ("alert_labels", strings("a mapping of labels to quoted strings")),
         ("dashboard", _has_metrics),
         ("dashboard_labels", strings("a mapping of labels to quoted strings")),
+        # Watch
+        ("watch_image", matches(_IMAGE, "the name of an image, without whitespace")),
+        ("watch_image", has_image),
+        ("watch_schedule", _is_watch_schedule),
+        ("watch_max_age", duration(1, INT32_MAX, "a duration, such as 26h")),
+        (
+            "watch_digest",
+            holds(
+                lambda value: str(value) == "" or seconds(value) is not None,
+                "a duration, such as 7d, or an empty string",
+            ),
+        ),
+        ("watch_channels", are_channels),
+        ("watch_egress", is_egress),
         # Volume
         ("claim_name", matches(SUBDOMAIN, f"the name of a PersistentVolumeClaim ({_DOTTED_LETTERS})")),
         (

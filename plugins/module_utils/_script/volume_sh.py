@@ -205,6 +205,15 @@ last_drill() {
     esac
 }
 
+# last_watch: prints the record of the watch's last look if there is one.
+last_watch() {
+    watch_text=$(record_text "$last_watch_file")
+    case $watch_text in
+        *"$NEWLINE"*) ;;
+        '{"format":1,'*'}') printf '%s' "$watch_text" ;;
+    esac
+}
+
 # write_text FILE TEXT: writes one line, flushes it and reads it back. On failure it sets `message`, and `write_fault` to
 # `full` if only a part was written. It uses dd: printf of some shells and busybox's tee may report a full volume as an
 # "I/O error".

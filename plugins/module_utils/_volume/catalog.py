@@ -66,8 +66,9 @@ class Catalog:
     """Every backup on a volume, newest first, and what the script reports about the volume itself.
 
     `source` is what is mounted (`server:/path` for NFS), None where nothing is; `policy` has the script's `keep_*` and
-    `max_deletions` settings; `last_run` is the record of the last run, None where no run has written one, and
-    `last_drill` that of the last drill. `history` and `trend` are empty unless the listing was asked for the history.
+    `max_deletions` settings; `last_run` is the record of the last run, None where no run has written one, `last_drill`
+    that of the last drill, and `last_watch` that of the watch's last look. `history` and `trend` are empty unless the
+    listing was asked for the history.
     """
 
     backups: tuple[Backup, ...]
@@ -80,6 +81,7 @@ class Catalog:
     last_drill: dict[str, Any] | None = None
     history: tuple[Entry, ...] = ()
     trend: Trend = field(default_factory=Trend)
+    last_watch: dict[str, Any] | None = None
 
     def newest(self, *states: str) -> Backup | None:
         """The newest backup in one of the states, by default complete, that is not dated in the future."""
@@ -179,6 +181,7 @@ def parse_listing(lines: Iterable[str]) -> Catalog:
         )
     try:
         backups = tuple(_backup(item) for item in objects if item["type"] == "backup")
+        records = (item.get("record") for item in objects if item["type"] == "watch")
         entries = (parse_entry(item) for item in objects if item["type"] == "history")
         trends = (parse_trend(item) for item in objects if item["type"] == "trend")
         return Catalog(
@@ -192,6 +195,7 @@ def parse_listing(lines: Iterable[str]) -> Catalog:
             last_drill=with_fields(volume.get("last_drill")),
             history=tuple(entry for entry in entries if entry is not None),
             trend=next(trends, Trend()),
+            last_watch=next((record for record in records if isinstance(record, dict)), None),
         )
     except (KeyError, TypeError) as error:
         raise ListingError(f"the backup volume's listing is not of this version: {error!r}") from error

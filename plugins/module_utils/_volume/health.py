@@ -16,6 +16,7 @@ from .backup_names import TIME_FORMAT, parse_time
 from .catalog import COMPLETE, DAMAGED, INCOMPLETE, UNCHECKED, Backup, Catalog
 from .drill_record import drill_notes, other_errors
 from .history import GAP_WINDOW, Gap, Growth
+from .watch_record import WatchSchedule, watch_problems
 
 # A backup that is smaller than this share of the previous one has probably lost data.
 SHRUNK = 0.5
@@ -66,7 +67,7 @@ class Installation:
     `image` is the CronJob's, `server_image` that of the server's pods and `script_version` the version of the script
     that it runs: None where they are not known. `drill` is None where no drills are scheduled. `is_ours` where it runs
     this collection's script: another one checks nothing. `continuing_job` is None if the script runs in all active
-    Jobs.
+    Jobs. `watch` is None where there is no watch.
     """
 
     is_suspended: bool
@@ -76,6 +77,7 @@ class Installation:
     drill: DrillSchedule | None = None
     is_ours: bool = True
     continuing_job: ContinuingJob | None = None
+    watch: WatchSchedule | None = None
 
 
 def problems(
@@ -94,6 +96,7 @@ def problems(
         *_last_run(catalog),
         *_drill(installation.drill, catalog),
         *_schedule(installation, own_version),
+        *watch_problems(installation.watch, catalog.last_watch, now),
         *_space(catalog, growth),
         *_server(catalog.last_run),
         *_files(catalog, installation.is_ours),

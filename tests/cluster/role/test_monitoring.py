@@ -71,7 +71,7 @@ def test_metrics_and_their_objects(ansible: Ansible, role_variables: dict[str, A
     with prometheus_rules():
         second = ansible.site(drill_schedule="0 4 * * 0", **wanted)
         assert second.status == 0, second.output
-        rule = must_get(RULES, NAME, namespace)
+        rule = must_get("prometheusrule", NAME, namespace)
         assert rule["metadata"]["labels"]["release"] == "kps"
         assert rule["metadata"]["labels"]["app.kubernetes.io/instance"] == NAME
         installation = {
@@ -87,12 +87,12 @@ def test_metrics_and_their_objects(ansible: Ansible, role_variables: dict[str, A
 
         without = ansible.site(**{**wanted, "alerts": False, "dashboard": False})
         assert without.status == 0, without.output
-        assert get(RULES, NAME, namespace) is None
+        assert get("prometheusrule", NAME, namespace) is None
         assert names("configmap", namespace) & {f"{NAME}-dashboard", f"{NAME}-drill-script"} == set()
         assert ALERTS_ANNOTATION not in annotations(namespace)
 
         assert ansible.site(**wanted).status == 0
-        assert get(RULES, NAME, namespace) is not None
+        assert get("prometheusrule", NAME, namespace) is not None
         run_cronjob(namespace)
         metrics = run_in_volume(namespace, f"cat /backups/{NAME}.prom")
         check_metrics(metrics)
@@ -101,5 +101,5 @@ def test_metrics_and_their_objects(ansible: Ansible, role_variables: dict[str, A
 
         gone = ansible.site(state="absent", **role_variables)
         assert gone.status == 0, gone.output
-        assert get(RULES, NAME, namespace) is None
+        assert get("prometheusrule", NAME, namespace) is None
         assert f"{NAME}-dashboard" not in names("configmap", namespace)

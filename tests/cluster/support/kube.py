@@ -36,6 +36,7 @@ _PATHS = {
     "persistentvolumeclaims": "api/v1",
     "persistentvolumes": "api/v1",
     "pods": "api/v1",
+    "prometheusrules": "apis/monitoring.coreos.com/v1",
     "secrets": "api/v1",
     "serviceaccounts": "api/v1",
     "services": "api/v1",

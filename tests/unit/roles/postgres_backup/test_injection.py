@@ -224,6 +224,8 @@ def test_hostile_values_are_mostly_refused() -> None:
         "postgres_backup_node_selector",
         "postgres_backup_pod_annotations",
         "postgres_backup_pod_labels",
+        "postgres_backup_alert_labels",
+        "postgres_backup_dashboard_labels",
         "postgres_backup_resources",  # names of resources
         "postgres_backup_tolerations",
         "postgres_backup_manifest_dir",
