@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What the watch says: a title of one line and a text, without markup."""
+"""The messages of the watch: a title of one line and a text, without markup."""
 
 from __future__ import annotations
 
@@ -73,11 +73,11 @@ def _alarm(event: Event, configuration: Configuration, _facts: Facts | None) -> 
         yield from _problem(check, sentences, configuration)
     if event.comes_and_goes:
         yield (
-            f"{', '.join(event.comes_and_goes)}: this problem comes and goes. The next message about it is sent in a "
-            "day at the earliest."
+            f"{', '.join(event.comes_and_goes)}: this problem appears again and again. The next message about it is "
+            "sent in a day at the earliest."
         )
     if event.others:
-        yield f"Told before, and still wrong: {', '.join(event.others)}"
+        yield f"Reported before, and still wrong: {', '.join(event.others)}"
 
 
 def _problem(check: str, sentences: tuple[str, ...], configuration: Configuration) -> Iterator[str]:
