@@ -35,6 +35,7 @@ SERVERS = Claim(test="tests/cluster/servers/test_cloudnativepg.py::test_what_is_
 UNPROTECTED = Claim(
     test="tests/cluster/playbooks/test_unprotected.py::test_a_hundred_servers_and_one_that_is_backed_up"
 )
+WATCH = Claim(test="tests/cluster/role/test_watch.py::test_a_watched_installation")
 RENDERED = Claim(test="tests/cluster/role/test_rendered.py::test_site_applies_what_is_rendered")
 CONTAINERFILE = Claim(reason="needs a registry; the tested image is made of the packages of the Containerfile")
 BENCH = Claim(reason="takes minutes, and a quiet machine; that the benchmark is there is checked")
@@ -105,6 +106,13 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         f"{PLAY}backup_now": RUN,
         f"{PLAY}drill": RUNBOOK,
         f"{PLAY}site -e postgres_backup_claim_name=pgdump -e postgres_backup_state=absent": README,
+    },
+    "docs/notifications.md": {
+        "kubectl create secret generic postgres-backup-ntfy -n data "
+        "--from-literal=url=https://ntfy.home.example/backups --from-file=token=ntfy-token": WATCH,
+        "kubectl create secret generic postgres-backup-ping -n data "
+        "--from-literal=url=https://hc.home.example/ping/3f0c8b7a": WATCH,
+        f"{PLAY}notify_test": WATCH,
     },
     "docs/security.md": {
         "kubectl get cronjob postgres-backup -n data "

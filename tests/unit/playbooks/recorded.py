@@ -137,6 +137,11 @@ WELL: dict[str, dict[str, Any]] = {
         "needs": [],
         "missing": [],
     },
+    "notify_test": {
+        "changed": True,
+        "channels": [{"name": "phone", "kind": "ntfy", "state": "works", "error": None}],
+        "log": [],
+    },
     "restore_drill": {
         "changed": False,
         "backup": BACKUP,
