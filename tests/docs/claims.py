@@ -57,6 +57,7 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         "sha256sum -c *.sha256": RUN,
         f"{PLAY}verify": RUN,
         f"{PLAY}unprotected": UNPROTECTED,
+        f"{PLAY}report": ONE,
         f"{PLAY}backup_now": ONE,
         f"{PLAY}backup_now -e postgres_backup_max_age=24h": ONE,
         f"{PLAY}retention": ONE,
@@ -104,6 +105,10 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         f"{PLAY}backup_now": RUN,
         f"{PLAY}drill": RUNBOOK,
         f"{PLAY}site -e postgres_backup_claim_name=pgdump -e postgres_backup_state=absent": README,
+    },
+    "docs/report.md": {
+        f"{PLAY}report": ONE,
+        "ansible-playbook -i inventory homelab.postgres_backup.report -e postgres_backup_hosts=postgres": MANY,
     },
     "docs/security.md": {
         "kubectl get cronjob postgres-backup -n data "

@@ -81,6 +81,7 @@ FOLDERS = {
     "_jobs": _folder("errors findings units script_output _dump"),
     "_servers": _folder("_jobs _volume"),
     "_role": _folder("errors units _jobs"),
+    "_report": _folder("units _volume _role"),
     "_fetch": _folder("errors findings _dump _volume _verify", io=True),
     "_cluster": _folder(
         "errors interruption units script_output script_1_0 _script _volume _jobs _servers _fetch", KUBERNETES, io=True

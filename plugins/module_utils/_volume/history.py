@@ -8,10 +8,10 @@ Nothing decides about a deletion by it: a line may be missing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from .backup_names import TIME_FORMAT, parse_time
 
@@ -27,8 +27,7 @@ _LEAST_DAYS = 7
 _STEP = 10
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One operation: times are UTC, sizes bytes; None where the line does not have the value.
 
     `operation` is `run`, `drill`, `restore` or `prune`, or what a later version adds; `state` is `succeeded`, `failed`
@@ -59,7 +58,7 @@ class Entry:
 
     def to_dict(self) -> dict[str, Any]:
         times = {"started": self.started.strftime(TIME_FORMAT), "finished": self.finished.strftime(TIME_FORMAT)}
-        return {**asdict(self), **times}
+        return {**self._asdict(), **times}
 
 
 @dataclass(frozen=True)
@@ -100,8 +99,11 @@ class Growth:
         return {"bytes_per_day": self.bytes_per_day, "days_until_full": None if days is None else round(days, 1)}
 
 
-def parse_entry(item: Mapping[str, Any]) -> Entry | None:
-    """The entry of a line of the history; None for one that is not of a form that this version knows."""
+def parse_entry(item: Mapping[str, Any], size_key: str = "bytes") -> Entry | None:
+    """The entry of a line of the history; None for one that is not of a form that this version knows.
+
+    In the results of modules, the size is not in `bytes` as in the file, but in `size_bytes`.
+    """
     started, finished = parse_time(str(item.get("started"))), parse_time(str(item.get("finished")))
     operation, state = item.get("operation"), item.get("state")
     if started is None or finished is None or not isinstance(operation, str) or not isinstance(state, str):
@@ -113,7 +115,7 @@ def parse_entry(item: Mapping[str, Any]) -> Entry | None:
         state=state,
         backup=_text(item.get("backup")),
         backup_state=_text(item.get("backup_state")),
-        size_bytes=_number(item.get("bytes")),
+        size_bytes=_number(item.get(size_key)),
         free_bytes=_number(item.get("free_bytes")),
         volume_bytes=_number(item.get("volume_bytes")),
         uncompressed_bytes=_number(item.get("uncompressed_bytes")),

@@ -80,6 +80,7 @@ MODULES = {
     "backup_user": ["backup_user"],
     "disaster": ["backup_upload", "restore_cluster"],
     "drill": ["restore_drill"],
+    "report": ["backup_info"],
     "restore": ["restore_database"],
     "restore_table": ["restore_table"],
     "retention": ["backup_prune"],
