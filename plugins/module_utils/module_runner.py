@@ -8,6 +8,7 @@ Separate from module_support.py, so that a module that does not read a volume do
 from __future__ import annotations
 
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ._cluster.connection import Connection
+from ._progress.event_file import reporter_of
 from .errors import BackupError
 from .interruption import InterruptedBySignal
 from .script_output import FAILED_LOG_LINES, log_tail
@@ -80,7 +82,7 @@ def run_module(
         **options,
     )
     try:
-        result = work(module, Connection(module))
+        result = work(module, Connection(module, reporter_of(os.environ)))
     except BackupError as error:
         module.fail_json(msg=str(error), check=error.check)
     except InterruptedBySignal as error:

@@ -206,6 +206,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._fetch.tra
     transfer,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.volume_jobs import ReaderRequest
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._progress.reporter import Reporter
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.catalog import Backup, parse_listing
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import DamagedError, ExpectationError
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
@@ -251,9 +252,10 @@ def diff_line(destination: Destination) -> str:
     return f"{destination.path}: {size} bytes\n"
 
 
-def read(source: Source, backup: Backup, retry_policy: RetryPolicy) -> dict[str, Any]:
+def read(source: Source, backup: Backup, retry_policy: RetryPolicy, reporter: Reporter) -> dict[str, Any]:
     """Read the backup without keeping it; the module's result."""
-    transferred = read_through(source, RemoteFile(backup.name, backup.size_bytes, backup.sha256), retry_policy)
+    remote = RemoteFile(backup.name, backup.size_bytes, backup.sha256)
+    transferred = read_through(source, remote, retry_policy, reporter)
     return {
         "changed": False,
         "path": None,
@@ -278,6 +280,7 @@ def ensure_local_copy(
     *,
     mode: int,
     retry_policy: RetryPolicy,
+    reporter: Reporter,
 ) -> dict[str, Any]:
     """Fetch the backup unless the local file is a copy of it already; the module's result."""
     parameters = module.params
@@ -293,15 +296,16 @@ def ensure_local_copy(
         "resumed_bytes": 0,
         "interruptions": 0,
     }
-    local_sha256 = matching_local_sha256(source, remote, destination, retry_policy)
+    local_sha256 = matching_local_sha256(source, remote, destination, retry_policy, reporter)
     changes: tuple[str, ...] = ("file", "sidecar")
     if local_sha256 is not None:
         result["sha256"] = local_sha256
         if parameters["verify"]:
-            result["contents"] = read_contents(destination.path, local_sha256)
+            result["contents"] = read_contents(destination.path, local_sha256, reporter)
         changes = repair_metadata(destination, local_sha256, mode, module.check_mode)
     elif not module.check_mode:
-        transferred = transfer(source, remote, destination, mode, retry_policy, reads_contents=parameters["verify"])
+        options = {"reads_contents": parameters["verify"], "reporter": reporter}
+        transferred = transfer(source, remote, destination, mode, retry_policy, **options)
         result |= {
             "sha256": transferred.sha256,
             "duration_seconds": round(transferred.duration_seconds, 3),
@@ -369,8 +373,9 @@ def fetch(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
             raise ExpectationError(f"keep_local: expected dest to be a directory, found {parameters['dest']}")
         try:
             if destination is None:
-                return read(source, backup, retry_policy)
-            return ensure_local_copy(module, source, backup, destination, mode=mode, retry_policy=retry_policy)
+                return read(source, backup, retry_policy, connection.reporter)
+            how = {"mode": mode, "retry_policy": retry_policy, "reporter": connection.reporter}
+            return ensure_local_copy(module, source, backup, destination, **how)
         except DamagedError as error:
             return {
                 "failed": True,

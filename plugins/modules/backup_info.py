@@ -81,7 +81,8 @@ problems:
   contains:
     check:
       description: The subject of the problem - V(backup), V(age), V(size), V(incomplete), V(last_run), V(drill),
-        V(databases), V(schedule), V(image), V(script), V(space), V(server), V(unchecked), V(damaged) or V(future).
+        V(databases), V(schedule), V(watch), V(image), V(script), V(space), V(server), V(unchecked), V(damaged) or
+        V(future).
       type: str
     message:
       description: The expected and the actual value, and what to do.
@@ -169,6 +170,34 @@ last_drill:
     error_list: []
     needs: []
     left_out: []
+last_watch:
+  description:
+    - Record of the last look of the watch (C(postgres_backup_watch)); null if there was none. C(state) is V(healthy) or
+      V(unhealthy), C(since) the time of the last change, and C(problems) are those that it has found twice, each with a
+      C(command).
+    - C(channels) are its channels with the C(state) V(works), V(failed) or V(untried), and C(waiting) is how many
+      messages a channel has not accepted yet. C(digest) is when the last digest was due.
+    - If there is a watch, RV(healthy) requires that it has looked in the last three of its intervals, and that its
+      channels work.
+  type: dict
+  returned: always
+  version_added: 1.1.0
+  sample:
+    format: 1
+    time: "2026-11-22T03:00:00Z"
+    state: healthy
+    since: "2026-11-01T03:00:00Z"
+    problems: []
+    channels:
+      - name: phone
+        kind: ntfy
+        state: works
+        error: null
+        since: null
+        last_success: "2026-11-22T03:00:00Z"
+    waiting: 0
+    digest: "2026-11-22T03:00:00Z"
+    days_until_full: 953.7
 drill_schedule:
   description: When restore drills run, in the form of RV(schedule); null if they are not scheduled
     (C(postgres_backup_drill_schedule)).
@@ -276,6 +305,8 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.i
     run_as_it_ended,
     schedule,
     volume,
+    watch_cronjob,
+    watch_schedule,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.reader import Reader
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_templates import backup_mount
@@ -284,11 +315,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._role.sche
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._script.version import VERSION
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.catalog import parse_listing
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.health import databases, notes, problems
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.history import (
-    GAP_WINDOW,
-    growth,
-    worst_gap,
-)
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.history import GAP_WINDOW
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
     duration,
     run_module,
@@ -315,11 +342,13 @@ def info(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     state, state_notes = installation(connection, cronjob, parameters["directory"], drill)
     now = datetime.now(timezone.utc)
     interval = longest_interval(cronjob["spec"]["schedule"], now, GAP_WINDOW)
-    state = replace(state, continuing_job=continuing_job(connection, cronjob, mount.container["name"], interval))
+    watch, watch_notes = watch_cronjob(connection, cronjob)
+    watching = watch_schedule(watch, longest_interval(watch["spec"]["schedule"], now, GAP_WINDOW)) if watch else None
+    continuing = continuing_job(connection, cronjob, mount.container["name"], interval)
+    state = replace(state, continuing_job=continuing, watch=watching)
     disk, disk_notes = volume(connection, mount, parameters["namespace"], catalog.source)
-    gap = worst_gap(catalog.history, now, interval)
-    trend = growth(catalog.history, now, catalog.free_bytes)
-    failures = problems(state, catalog, now, max_age, VERSION, growth=trend)
+    gap, growth = catalog.trend.gap(interval), catalog.trend.growth
+    failures = problems(state, catalog, now, max_age, VERSION, growth=growth)
     newest = catalog.newest()
     history = {"history": [entry.to_dict() for entry in catalog.history]} if parameters["history"] else {}
     return {
@@ -333,14 +362,15 @@ def info(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
         "newest": newest.to_dict(now) if newest else None,
         "last_run": catalog.last_run,
         "last_drill": catalog.last_drill,
+        "last_watch": catalog.last_watch,
         "drill_schedule": schedule(drill) if drill is not None else None,
         "schedule": schedule(cronjob),
         "volume": {**disk, "size_bytes": catalog.size_bytes, "free_bytes": catalog.free_bytes},
         "policy": catalog.policy,
         "worst_gap": gap.to_dict() if gap else None,
-        "growth": trend.to_dict() if trend else None,
+        "growth": growth.to_dict() if growth else None,
         **history,
-        "notes": [*drill_notes, *state_notes, *disk_notes, *notes(catalog, gap, state)],
+        "notes": [*drill_notes, *watch_notes, *state_notes, *disk_notes, *notes(catalog, gap, state)],
     }
 
 

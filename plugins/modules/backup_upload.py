@@ -165,9 +165,10 @@ def send(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
         cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
     except NotInstalledError:
         # The file is the more important news: a playbook installs the backup only for a good one.
-        read_source(parameters["src"], None, rename=rename)
+        read_source(parameters["src"], None, rename=rename, reporter=connection.reporter)
         raise
-    local = read_source(parameters["src"], installation_name(cronjob, parameters["directory"]), rename=rename)
+    installation = installation_name(cronjob, parameters["directory"])
+    local = read_source(parameters["src"], installation, rename=rename, reporter=connection.reporter)
     result = ensure_on_volume(
         connection,
         cronjob,

@@ -258,6 +258,7 @@ from typing import Any, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._dump.gzip_reader import backends
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._progress.event_file import reporter_of
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._verify.expectations import (
     Expectations,
     TableExpectation,
@@ -339,7 +340,14 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     expected = expectations_of(parameters)
     now = datetime.now(timezone.utc)
     began = time.monotonic()
-    verification = verify(parameters["path"], expected, now, parameters["sha256"], parameters["sidecar"])
+    verification = verify(
+        parameters["path"],
+        expected,
+        now,
+        parameters["sha256"],
+        parameters["sidecar"],
+        reporter=reporter_of(os.environ),
+    )
     duration = time.monotonic() - began
     created = verification.created
     result: dict[str, Any] = {

@@ -111,10 +111,22 @@ options:
     description:
       - The storage class of the claim. The StorageClasses are read unless the claim is already bound.
     type: str
+  rules:
+    description:
+      - Whether to find out if the cluster has objects of the kind PrometheusRule.
+    type: bool
+    default: false
   unwanted:
     description:
-      - CronJobs and NetworkPolicies of an earlier installation that should not exist, as definitions with C(kind),
-        C(metadata.namespace) and C(metadata.name).
+      - CronJobs, ConfigMaps, NetworkPolicies and PrometheusRules of an earlier installation that should not exist, as
+        definitions with C(kind), C(metadata.namespace) and C(metadata.name). With C(metadata.labels), only
+        objects with these labels.
+    type: list
+    elements: dict
+    default: []
+  reserved:
+    description:
+      - Definitions of objects that the installation will create, with their C(metadata.labels).
     type: list
     elements: dict
     default: []
@@ -243,6 +255,18 @@ cronjob:
         annotations: {}
         claims: [postgres-backup]
         is_ours: true
+rules:
+  description:
+    - Whether the cluster has objects of the kind PrometheusRule (C(served)); empty without O(rules), and if the user
+      may not know.
+  type: dict
+  returned: always
+  sample:
+    served: true
+foreign:
+  description: Those of O(reserved) that exist with other labels, in the form of RV(namespace).
+  type: dict
+  returned: always
 unwanted:
   description: The existing objects of O(unwanted), in the form of RV(namespace).
   type: dict
@@ -259,7 +283,9 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.p
     read_claim,
     read_cronjob,
     read_existing,
+    read_foreign,
     read_keys,
+    read_served,
     read_server,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.servers import (
@@ -270,6 +296,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.post
     ServiceName,
     service_behind,
 )
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._role.monitoring import RULE_KIND, RULE_VERSION
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._servers.choose import variables_of
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_runner import run_module
 
@@ -303,11 +330,9 @@ ARGUMENTS = {
     "server_policies": {"type": "bool", "default": False},
     "claim": {"type": "str"},
     "storage_class": {"type": "str"},
-    "unwanted": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-    },
+    "rules": {"type": "bool", "default": False},
+    "unwanted": {"type": "list", "elements": "dict", "default": []},
+    "reserved": {"type": "list", "elements": "dict", "default": []},
 }
 
 _POSTGRES_PORT = 5432
@@ -323,6 +348,7 @@ RESULTS = (
     "volume",
     "storage_classes",
     "cronjob",
+    "rules",
 )
 
 
@@ -387,6 +413,9 @@ def info(module: Any, connection: Connection) -> dict[str, Any]:
         result["claim"], result["volume"] = read_claim(connection, namespace, parameters["claim"])
         if parameters["storage_class"] and not is_bound(result["claim"]):
             result["storage_classes"] = read(connection.storage_classes)
+    if parameters["rules"]:
+        result["rules"] = read_served(connection, RULE_VERSION, RULE_KIND)
+    result["foreign"] = read_foreign(connection, parameters["reserved"])
     result["unwanted"] = read_existing(connection, parameters["unwanted"])
     return {"changed": False, **result}
 

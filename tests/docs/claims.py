@@ -36,6 +36,7 @@ UNPROTECTED = Claim(
     test="tests/cluster/playbooks/test_unprotected.py::test_a_hundred_servers_and_one_that_is_backed_up"
 )
 RENDERED = Claim(test="tests/cluster/role/test_rendered.py::test_site_applies_what_is_rendered")
+CONTAINERFILE = Claim(reason="needs a registry; the tested image is made of the packages of the Containerfile")
 BENCH = Claim(reason="takes minutes, and a quiet machine; that the benchmark is there is checked")
 
 PLAY = "ansible-playbook homelab.postgres_backup."
@@ -134,6 +135,12 @@ CLAIMS: dict[str, dict[str, Claim]] = {
     "docs/servers.md": {
         f"{PLAY}site -e postgres_backup_namespace=shop": SERVERS,
         f"{PLAY}backup_user": BACKUP_USER,
+    },
+    "docs/tools-image.md": {
+        "podman build --tag registry.example.com/postgres-backup-tools:1 docs/examples/tools-image": CONTAINERFILE,
+        "podman push registry.example.com/postgres-backup-tools:1": CONTAINERFILE,
+        "podman push --digestfile digest registry.example.com/postgres-backup-tools:1": CONTAINERFILE,
+        'echo "registry.example.com/postgres-backup-tools@$(cat digest)"': CONTAINERFILE,
     },
     "docs/upgrades.md": {f"{PLAY}upgrade_rehearsal -e postgres_backup_upgrade_image=postgres:19": UPGRADE},
     "docs/troubleshooting.md": {

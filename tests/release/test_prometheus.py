@@ -13,11 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from dev.buildkit import commands
-from dev.buildkit.cache import key
+from tests.prometheus import program
 
 from .machines import CHECKOUT
-from .roots import cache
 
 EXAMPLES = CHECKOUT / "docs" / "examples" / "prometheus"
 SCRIPT = EXAMPLES / "postgres-backup-metrics.sh"
@@ -91,19 +89,7 @@ NIGHTS: dict[str, tuple[str, dict[str, str], dict[int, set[str]]]] = {
 
 @pytest.fixture(scope="module")
 def promtool() -> Path:
-    """Debian's, only unpacked: the package would start a server."""
-
-    def make(folder: Path) -> None:
-        download = ["apt-get", "--quiet", "-o", "APT::Sandbox::User=root", "download", "prometheus"]
-        if commands.attempt(download, directory=folder).returncode != 0:
-            commands.run(["apt-get", "--quiet", "update"])
-            commands.run(download, directory=folder)
-        for package in folder.glob("*.deb"):
-            commands.run(["dpkg-deb", "--extract", package, folder])
-            package.unlink()
-
-    folder = cache().entry("promtool", key(["prometheus", Path("/etc/os-release")]), make)
-    return folder / "usr/bin/promtool"
+    return program("promtool")
 
 
 def groups(name: str) -> list[dict[str, Any]]:

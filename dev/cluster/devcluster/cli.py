@@ -13,8 +13,22 @@ from dev.buildkit.cache import Cache
 from dev.buildkit.errors import ReportedError
 from dev.buildkit.progress import say
 
-from . import containers, debian_programs, golang, health, images, lifecycle, machine, rootfs, status, volumes
+from . import (
+    containers,
+    debian_images,
+    debian_programs,
+    golang,
+    health,
+    images,
+    lifecycle,
+    machine,
+    rootfs,
+    status,
+    volumes,
+)
 from .settings import Settings, from_environment
+
+_ROOTFS_NAMES = (*rootfs.NAMES, *debian_images.BY_NAME)
 
 
 def _up(settings: Settings) -> int:
@@ -76,11 +90,15 @@ def _rootfs(settings: Settings) -> int:
     parser = argparse.ArgumentParser(
         prog="rootfs", description="Make sure that an unpacked root filesystem is in the cache, and print its path."
     )
-    parser.add_argument("name", choices=rootfs.NAMES)
+    parser.add_argument("name", choices=_ROOTFS_NAMES)
     options = parser.parse_args()
     machine.require_root()
     rootfs.install_tools()
-    print(rootfs.make_rootfs(Cache(settings.cache), options.name).root)
+    cache = Cache(settings.cache)
+    if options.name in debian_images.BY_NAME:
+        print(debian_images.make_rootfs(cache, options.name))
+    else:
+        print(rootfs.make_rootfs(cache, options.name).root)
     return 0
 
 
@@ -88,13 +106,15 @@ def _image(settings: Settings) -> int:
     parser = argparse.ArgumentParser(
         prog="image", description="Import an image of a root filesystem into the running cluster, and print its name."
     )
-    parser.add_argument("name", choices=rootfs.NAMES)
+    parser.add_argument("name", choices=_ROOTFS_NAMES)
     options = parser.parse_args()
     machine.require_root()
     rootfs.install_tools()
+    cache = Cache(settings.cache)
     with lifecycle.locked(settings):
-        made = images.make_image(Cache(settings.cache), options.name)
-        containers.load(settings, debian_programs.unpacked(Cache(settings.cache)), made)
+        make_image = debian_images.make_image if options.name in debian_images.BY_NAME else images.make_image
+        made = make_image(cache, options.name)
+        containers.load(settings, debian_programs.unpacked(cache), made)
     print(*made.digests)
     return 0
 

@@ -2,18 +2,15 @@
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 """The container images, as one archive that containerd imports: no registry, no engine.
 
-The archive is an OCI image layout. The images share the layer of the root filesystem.
+The images share the layer of the root filesystem.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
-import platform
 import re
 import tarfile
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +18,8 @@ from typing import Any
 from dev.buildkit.cache import Cache, key
 from dev.buildkit.progress import step
 
-from . import golang
+from . import golang, oci
+from .oci import SYSTEM_PATH, Layout
 from .rootfs import RootFilesystem, make_rootfs, rootfs_key
 from .settings import SOURCES
 
@@ -33,9 +31,8 @@ DEBIAN = "localhost/postgresql:18-debian"
 _VERSION = "18"
 _ROOTFS = f"postgresql-{_VERSION}"
 _SCRIPTS = SOURCES / "images"
-_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_SOURCES = (Path(__file__), Path(oci.__file__), _SCRIPTS)
 _SERVER_PROGRAMS = f"usr/lib/postgresql/{_VERSION}/bin"
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ class Images:
 
 def images_key(pause: golang.Program) -> str:
     """The hash of everything that the images are made from."""
-    return key([Path(__file__), _SCRIPTS, rootfs_key(_ROOTFS), pause.key])
+    return key([*_SOURCES, rootfs_key(_ROOTFS), pause.key])
 
 
 def make_images(cache: Cache, pause: golang.Program) -> Images:
@@ -59,7 +56,7 @@ def make_images(cache: Cache, pause: golang.Program) -> Images:
         program = pause.build(cache)
         with step("making the container images (a few seconds the first time)"):
             with tarfile.open(folder / "images.tar", "w") as archive:
-                digests = _write_images(_Layout(archive), rootfs, program)
+                digests = _write_images(Layout(archive), rootfs, program)
             (folder / "digests.json").write_text(json.dumps(digests, indent=1), encoding="utf-8")
 
     folder = cache.entry("images", images_key(pause), make)
@@ -78,12 +75,12 @@ def make_image(cache: Cache, name: str) -> Images:
     def make(folder: Path) -> None:
         rootfs = make_rootfs(cache, name)
         with step(f"making the image {image}"), tarfile.open(folder / "images.tar", "w") as archive:
-            layout = _Layout(archive)
+            layout = Layout(archive)
             layers = [layout.add_file(rootfs.layer), layout.add(_debian_layer(rootfs, version))]
             layout.add_image(image, _debian_configuration(version), layers)
             (folder / "digests.json").write_text(json.dumps(layout.finish(), indent=1), encoding="utf-8")
 
-    folder = cache.entry(f"image-{version}", key([Path(__file__), _SCRIPTS, rootfs_key(name)]), make)
+    folder = cache.entry(f"image-{version}", key([*_SOURCES, rootfs_key(name)]), make)
     return Images(folder / "images.tar", json.loads((folder / "digests.json").read_text(encoding="utf-8")))
 
 
@@ -98,7 +95,7 @@ def _debian_configuration(version: str) -> dict[str, Any]:
     data = f"{volume}/{major}/docker" if int(major) >= 18 else f"{volume}/data"
     return {
         "Env": [
-            f"PATH={_SYSTEM_PATH}:/usr/lib/postgresql/{major}/bin",
+            f"PATH={SYSTEM_PATH}:/usr/lib/postgresql/{major}/bin",
             "LANG=en_US.utf8",
             f"PG_MAJOR={major}",
             f"PGDATA={data}",
@@ -111,13 +108,13 @@ def _debian_configuration(version: str) -> dict[str, Any]:
     }
 
 
-def _write_images(layout: _Layout, rootfs: RootFilesystem, pause: Path) -> dict[str, str]:
+def _write_images(layout: Layout, rootfs: RootFilesystem, pause: Path) -> dict[str, str]:
     base = layout.add_file(rootfs.layer)
     bitnami = layout.add(_bitnami_layer(rootfs))
     bitnami_configuration = {
         "User": "1001",
         "Env": [
-            f"PATH=/opt/bitnami/postgresql/bin:{_SYSTEM_PATH}",
+            f"PATH=/opt/bitnami/postgresql/bin:{SYSTEM_PATH}",
             "HOME=/",
             "LANG=en_US.UTF-8",
             "LANGUAGE=en_US:en",
@@ -220,86 +217,3 @@ def _folder_layer(folder: Path) -> bytes:
         else:
             layer.file(name, path.read_bytes(), path.stat().st_mode & 0o777)
     return layer.content()
-
-
-# The image layout
-
-
-@dataclass(frozen=True)
-class _Blob:
-    digest: str
-    size: int
-
-    def descriptor(self, kind: str) -> dict[str, Any]:
-        return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": self.digest, "size": self.size}
-
-
-class _Layout:
-    """Writes an OCI image layout into a tar archive."""
-
-    def __init__(self, archive: tarfile.TarFile) -> None:
-        self._archive = archive
-        self._manifests: list[dict[str, Any]] = []
-        self._written: set[str] = set()
-
-    def add(self, content: bytes) -> _Blob:
-        """Add a blob from memory."""
-        blob = _Blob(f"sha256:{hashlib.sha256(content).hexdigest()}", len(content))
-        if blob.digest not in self._written:
-            self._written.add(blob.digest)
-            self._write(f"blobs/{blob.digest.replace(':', '/')}", content)
-        return blob
-
-    def add_file(self, path: Path) -> _Blob:
-        """Add a blob from a file."""
-        with path.open("rb") as file:
-            blob = _Blob(f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}", path.stat().st_size)
-            file.seek(0)
-            entry = tarfile.TarInfo(f"blobs/{blob.digest.replace(':', '/')}")
-            entry.size, entry.mode = blob.size, 0o644
-            self._archive.addfile(entry, file)
-        self._written.add(blob.digest)
-        return blob
-
-    def add_image(self, name: str, configuration: dict[str, Any], layers: Iterable[_Blob]) -> None:
-        """Add an image made of layers that were added before (uncompressed: their digest is their diff id)."""
-        layers = list(layers)
-        document = {
-            "architecture": _architecture(),
-            "os": "linux",
-            "config": configuration,
-            "rootfs": {"type": "layers", "diff_ids": [layer.digest for layer in layers]},
-            "history": [{"created_by": f"layer {layer.digest[7:19]}"} for layer in layers],
-        }
-        manifest = self.add(
-            _json(
-                {
-                    "schemaVersion": 2,
-                    "mediaType": "application/vnd.oci.image.manifest.v1+json",
-                    "config": self.add(_json(document)).descriptor("config.v1+json"),
-                    "layers": [layer.descriptor("layer.v1.tar") for layer in layers],
-                }
-            )
-        )
-        annotations = {"io.containerd.image.name": name}
-        self._manifests.append({**manifest.descriptor("manifest.v1+json"), "annotations": annotations})
-
-    def finish(self) -> dict[str, str]:
-        """Write the index; return the digest of each image."""
-        self._write("index.json", _json({"schemaVersion": 2, "manifests": self._manifests}))
-        self._write("oci-layout", _json({"imageLayoutVersion": "1.0.0"}))
-        return {entry["annotations"]["io.containerd.image.name"]: entry["digest"] for entry in self._manifests}
-
-    def _write(self, name: str, content: bytes) -> None:
-        entry = tarfile.TarInfo(name)
-        entry.size, entry.mode = len(content), 0o644
-        self._archive.addfile(entry, io.BytesIO(content))
-
-
-def _json(document: dict[str, Any]) -> bytes:
-    return json.dumps(document, sort_keys=True).encode()
-
-
-def _architecture() -> str:
-    machine = platform.machine()
-    return _ARCHITECTURES.get(machine, machine)

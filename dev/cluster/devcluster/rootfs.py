@@ -7,10 +7,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dev.buildkit import bootstrap, commands, debian
+from dev.buildkit import bootstrap, debian
 from dev.buildkit.cache import Cache, key
 from dev.buildkit.errors import ReportedError
 from dev.buildkit.progress import step
+
+from . import oci
 
 _SUITES = {"13": "bullseye", "15": "bookworm", "17": "trixie", "18": "sid", "19": "experimental"}
 _EXTENSIONS = ("cron", "partman", "pgvector", "postgis-3", "timescaledb")
@@ -74,7 +76,7 @@ class RootFilesystem:
 
 def rootfs_key(name: str) -> str:
     """The hash of what a root filesystem is made from."""
-    return key([Path(__file__), Path(bootstrap.__file__), name])
+    return key([Path(__file__), Path(bootstrap.__file__), Path(oci.__file__), name])
 
 
 def install_tools() -> None:
@@ -106,12 +108,7 @@ def make_rootfs(cache: Cache, name: str) -> RootFilesystem:
             )
             prepare.unlink()
             finish.unlink()
-            commands.run(
-                [
-                    *("tar", "--create", "--file", result.layer, "--directory", result.root),
-                    *("--sort=name", "--numeric-owner", "--xattrs", "--one-file-system", "--exclude=./dev/*", "."),
-                ]
-            )
+            oci.pack(result.root, result.layer)
 
     return RootFilesystem(cache.entry(name, rootfs_key(name), make))
 

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from .._jobs.endpoint_slices import SERVICE_LABEL
+from .._progress.reporter import SILENT, Reporter
 from ..errors import ClusterError, ForbiddenError, NotFoundError, NotInstalledError, UnauthenticatedError
 
 try:
@@ -31,10 +32,13 @@ FOLLOW_SECONDS = 86400
 class Connection:
     """A cluster as one user sees it; `module` is the Ansible module with kubernetes.core's authentication options.
 
+    What waits for the cluster or moves bytes reports it to `reporter`.
+
     Every method raises ClusterError: NotFoundError and ForbiddenError for the API server's 404 and 403.
     """
 
-    def __init__(self, module: Any) -> None:
+    def __init__(self, module: Any, reporter: Reporter = SILENT) -> None:
+        self.reporter = reporter
         # kubernetes.core asks for the server's version and sets no limit.
         before = socket.getdefaulttimeout()
         socket.setdefaulttimeout(CONNECT_SECONDS / 2)
@@ -205,6 +209,18 @@ class Connection:
     def network_policy(self, namespace: str, name: str) -> Object:
         path = _path("networking.k8s.io/v1", namespace, "networkpolicies", name)
         return self.call(f"the NetworkPolicy '{namespace}/{name}'", path)
+
+    def prometheus_rule(self, namespace: str, name: str) -> Object:
+        path = _path("monitoring.coreos.com/v1", namespace, "prometheusrules", name)
+        return self.call(f"the PrometheusRule '{namespace}/{name}'", path)
+
+    def serves(self, version: str, kind: str) -> bool:
+        """Whether the cluster has objects of that kind, in a version with a group such as `batch/v1`."""
+        try:
+            resources = self.call(f"the kinds of {version}", f"/apis/{version}")["resources"]
+        except NotFoundError:
+            return False
+        return any(resource["kind"] == kind for resource in resources)
 
     def network_policies(self, namespace: str) -> list[Object]:
         what = f"the NetworkPolicies in '{namespace}'"

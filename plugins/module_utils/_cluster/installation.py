@@ -13,8 +13,10 @@ from .._jobs.job_templates import BackupMount, backup_mount, is_ours, pod_spec, 
 from .._jobs.pod_diagnosis import has_failed, has_succeeded, job_end, running_beside
 from .._jobs.postgres_server import service_behind
 from .._jobs.second_container import advice_for
+from .._jobs.volume_jobs import COMPONENT, WATCH
 from .._volume.backup_names import parse_time
 from .._volume.health import ContinuingJob, DrillSchedule, Installation
+from .._volume.watch_record import WatchSchedule
 from ..errors import ClusterError, ForbiddenError, NotFoundError
 from .connection import Connection, Object
 from .prerequisites import find_server
@@ -46,6 +48,27 @@ def drill_cronjob(connection: Connection, cronjob: Object) -> tuple[Object | Non
         return connection.cronjob_if_any(metadata["namespace"], f"{metadata['name']}-drill"), []
     except ForbiddenError as error:
         return None, [str(error)]
+
+
+def watch_cronjob(connection: Connection, cronjob: Object) -> tuple[Object | None, list[str]]:
+    """The CronJob of the watch as the role names and labels it; None where there is none. With notes as above."""
+    metadata = cronjob["metadata"]
+    try:
+        watch = connection.cronjob_if_any(metadata["namespace"], f"{metadata['name']}-watch")
+    except ForbiddenError as error:
+        return None, [str(error)]
+    # An installation may have this name.
+    is_watch = watch is not None and (watch["metadata"].get("labels") or {}).get(COMPONENT) == WATCH
+    return (watch if is_watch else None), []
+
+
+def watch_schedule(cronjob: Object, interval: timedelta | None) -> WatchSchedule:
+    """The part of the watch's CronJob that the installation's health depends on; `interval` is that of its schedule."""
+    return WatchSchedule(
+        is_suspended=bool(cronjob["spec"].get("suspend")),
+        interval=interval,
+        since=parse_time(cronjob["metadata"].get("creationTimestamp") or ""),
+    )
 
 
 def drill_schedule(cronjob: Object) -> DrillSchedule:

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from .._jobs.pod_diagnosis import PodProblem, event_problem, startup_problem
+from .._progress.event import Event
 from ..errors import StuckError
 from .connection import Connection, Object
 
@@ -46,6 +47,7 @@ class PodWatch:
             self.problem = self._events_read = None
             return pods
         problem = startup_problem(newest) if newest is not None else None
+        self._report(problem or self.problem)
         if problem is not None and problem.is_for_node:
             self.problem, self._has_node_since = problem, now
             waited, allowed = now - self._waits_since, NODE_PATIENCE * self._startup_seconds
@@ -59,6 +61,10 @@ class PodWatch:
         if waited > allowed and self.problem is not None and not (self._patient and self.problem.may_pass):
             raise StuckError(self._message(self.problem, allowed), self.problem)
         return pods
+
+    def _report(self, problem: PodProblem | None) -> None:
+        cause = f"{problem.reason}: {problem.message}" if problem else None
+        self._connection.reporter.report(Event("wait_pod", cause=cause))
 
     def _message(self, problem: PodProblem, seconds: float) -> str:
         subject = f"the pod of the Job '{self._namespace}/{self._job}' does not start"

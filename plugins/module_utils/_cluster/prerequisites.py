@@ -142,17 +142,55 @@ def is_bound(claim: Object) -> bool:
 
 
 def read_existing(connection: Connection, definitions: Iterable[Object]) -> Object:
-    """Those of these definitions of CronJobs and NetworkPolicies whose objects exist.
+    """Those of these definitions of CronJobs, ConfigMaps, NetworkPolicies and PrometheusRules whose objects exist.
 
-    Not `readable` where this user may not read one of them; `resources` still has the others.
+    With labels, only those that have them. Not `readable` where this user may not read one of them; `resources` still
+    has the others. A PrometheusRule that this user may not read counts as one that does not exist: only who wants
+    alerts needs that right.
     """
     resources, errors = [], []
     for definition in definitions:
         metadata = definition["metadata"]
-        get = connection.cronjob_if_any if definition["kind"] == "CronJob" else connection.network_policy
-        result = read(partial(get, metadata["namespace"], metadata["name"]))
-        if not result["readable"]:
-            errors.append(result["error"])
-        elif result["resources"]:
+        result = _read_object(connection, definition)
+        if any(_has_labels(found, metadata.get("labels") or {}) for found in result.get("resources") or []):
             resources.append(definition)
+        elif not result["readable"] and definition["kind"] != "PrometheusRule":
+            errors.append(result["error"])
     return {"readable": not errors, "resources": resources, **({"error": "; ".join(errors)} if errors else {})}
+
+
+def read_served(connection: Connection, version: str, kind: str) -> Object:
+    """Whether the cluster has objects of that kind, as `served`; empty where this user may not know."""
+    try:
+        return {"served": connection.serves(version, kind)}
+    except UnauthenticatedError:
+        raise
+    except ForbiddenError:
+        return {}
+
+
+def read_foreign(connection: Connection, definitions: Iterable[Object]) -> Object:
+    """Those of these definitions whose objects exist without the labels: they belong to something else."""
+    results = [(definition, _read_object(connection, definition)) for definition in definitions]
+    resources = [
+        definition
+        for definition, result in results
+        if any(not _has_labels(found, definition["metadata"]["labels"]) for found in result.get("resources") or [])
+    ]
+    return {"readable": all(result["readable"] for _definition, result in results), "resources": resources}
+
+
+def _read_object(connection: Connection, definition: Object) -> Object:
+    metadata = definition["metadata"]
+    get = {
+        "ConfigMap": connection.config_map,
+        "CronJob": connection.cronjob_if_any,
+        "NetworkPolicy": connection.network_policy,
+        "PrometheusRule": connection.prometheus_rule,
+    }[definition["kind"]]
+    return read(partial(get, metadata["namespace"], metadata["name"]))
+
+
+def _has_labels(resource: Object, labels: Object) -> bool:
+    found = resource["metadata"].get("labels") or {}
+    return all(found.get(name) == value for name, value in labels.items())

@@ -12,6 +12,7 @@ from typing import Any
 
 from .._jobs.job_templates import backup_mount, job_name
 from .._jobs.volume_jobs import READER, READER_DEADLINE_SECONDS, ReaderRequest, reader_job
+from .._progress.event import Event
 from .._script.reader import FILES
 from .._volume.catalog import Catalog, parse_listing
 from ..errors import ForbiddenError, NotFoundError
@@ -83,6 +84,7 @@ class Reader:
     def _read_log(self, job: Job) -> list[str]:
         """The output of the script, complete also if the pod runs longer to be read from."""
         lines: list[str] = []
+        self._connection.reporter.report(Event("list"))
         seconds = self._request.stay_seconds + READER_DEADLINE_SECONDS
         with contextlib.closing(job.log_lines(self.pod, self.container, seconds)) as log:
             for line in log:

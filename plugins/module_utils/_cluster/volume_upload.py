@@ -229,7 +229,7 @@ def ensure_on_volume(
             return OnVolume(local, Uploaded(listed is None), listed, local.warnings)
         if listed is None:
             _require_space(catalog, local)
-        uploaded = upload(folder, local, retry_policy, keep=keep)
+        uploaded = upload(folder, local, retry_policy, keep=keep, reporter=connection.reporter)
         if uploaded.changed:
             listed = folder.catalog().named(local.name)
     return OnVolume(local, uploaded, listed, (*local.warnings, *_verdict_warnings(local, listed)))
@@ -272,7 +272,8 @@ def backup_on_volume(module: Any, connection: Connection, cronjob: Object, src: 
     Raises ExpectationError in check mode if it is not on the volume, which a check must not change.
     """
     parameters = module.params
-    local = read_source(src, installation_name(cronjob, parameters["directory"]), rename=True)
+    installation = installation_name(cronjob, parameters["directory"])
+    local = read_source(src, installation, rename=True, reporter=connection.reporter)
     result = ensure_on_volume(
         connection,
         cronjob,

@@ -16,6 +16,8 @@ import traceback
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
+from .._progress.event import Event
+from .._progress.reporter import SILENT, Reporter
 from .._verify.verification import read_backup
 from ..errors import FetchError
 from ..findings import Failure
@@ -34,9 +36,12 @@ class FileContents:
 
 
 class ContentsProcess:
-    """Reads a growing file: call `grown` with each new size, then `finish`, or `stop`."""
+    """Reads a growing file: call `grown` with each new size, then `finish`, or `stop`.
 
-    def __init__(self, descriptor: int) -> None:
+    What is left to read when the file has its `total_bytes` is reported.
+    """
+
+    def __init__(self, descriptor: int, total_bytes: int = 0, reporter: Reporter = SILENT) -> None:
         sizes, self._sizes = os.pipe()
         self._result, result = os.pipe()
         self._pid: int | None = os.fork()
@@ -45,7 +50,7 @@ class ContentsProcess:
             try:
                 os.close(self._sizes)
                 os.close(self._result)
-                _read_growing_file(descriptor, sizes, result)
+                _read_growing_file(_Growing(descriptor, sizes, total_bytes, reporter), result)
                 status = 0
             except BaseException:
                 traceback.print_exc()
@@ -96,7 +101,9 @@ class _AbandonedError(Exception):
 class _Growing:
     """The file as a stream, which waits for bytes that were not written yet."""
 
-    def __init__(self, descriptor: int, sizes: int) -> None:
+    def __init__(self, descriptor: int, sizes: int, total_bytes: int, reporter: Reporter) -> None:
+        self._total_bytes = total_bytes
+        self._reporter = reporter
         self._descriptor = descriptor
         self._sizes = sizes
         self._size = 0
@@ -117,12 +124,14 @@ class _Growing:
         if not data and self._position < self._size:
             raise OSError(errno.EIO, "the file is shorter than what was written to it")
         self._position += len(data)
+        if self._size == self._total_bytes:
+            self._reporter.report(Event("contents", None, self._position, self._total_bytes))
         return data
 
 
-def _read_growing_file(descriptor: int, sizes: int, result: int) -> None:
+def _read_growing_file(stream: _Growing, result: int) -> None:
     try:
-        sha256, contents, failures = read_backup(cast(BinaryIO, _Growing(descriptor, sizes)))
+        sha256, contents, failures = read_backup(cast(BinaryIO, stream))
     except _AbandonedError:
         return
     text = json.dumps(
@@ -133,7 +142,7 @@ def _read_growing_file(descriptor: int, sizes: int, result: int) -> None:
         }
     )
     try:
-        with os.fdopen(result, "w", encoding="utf-8", errors="surrogatepass") as stream:
-            stream.write(text)
+        with os.fdopen(result, "w", encoding="utf-8", errors="surrogatepass") as pipe:
+            pipe.write(text)
     except BrokenPipeError:
         pass  # the fetch was abandoned

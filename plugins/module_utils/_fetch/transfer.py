@@ -18,8 +18,10 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Callable, Protocol
+from typing import Any, BinaryIO, Callable, Protocol, cast
 
+from .._progress.event import Event
+from .._progress.reporter import SILENT, CountedStream, Reporter
 from .._verify.verification import read_backup
 from ..errors import ChangedError, DamagedError, DestinationError, FetchError, LostError
 from ..findings import Failure
@@ -84,6 +86,7 @@ def transfer(
     retry_policy: RetryPolicy,
     *,
     reads_contents: bool = False,
+    reporter: Reporter = SILENT,
 ) -> Transferred:
     """Fetch the file to its destination, and write its checksum file.
 
@@ -92,7 +95,8 @@ def transfer(
     attempts = Attempts(retry_policy)
     with open_partial(destination) as descriptor:
         try:
-            return _Transfer(source, remote, destination, mode, attempts, descriptor).run(reads_contents)
+            work = _Transfer(source, remote, destination, mode, attempts, descriptor, reporter)
+            return work.run(reads_contents)
         except LostError as error:
             kept = os.fstat(descriptor).st_size
             raise LostError(
@@ -107,7 +111,9 @@ def transfer(
             raise
 
 
-def read_through(source: Source, remote: RemoteFile, retry_policy: RetryPolicy) -> Transferred:
+def read_through(
+    source: Source, remote: RemoteFile, retry_policy: RetryPolicy, reporter: Reporter = SILENT
+) -> Transferred:
     """Read the file to its end and compare it, without keeping it; the result has its `contents`.
 
     It is written to a file without a name in the temporary folder, so that nothing is left over however this ends.
@@ -119,7 +125,8 @@ def read_through(source: Source, remote: RemoteFile, retry_policy: RetryPolicy) 
         with local_errors(directory):
             stream = stack.enter_context(tempfile.TemporaryFile(buffering=0, dir=directory))
         try:
-            work = _Transfer(source, remote, destination, 0, Attempts(retry_policy), stream.fileno(), keeps=False)
+            attempts = Attempts(retry_policy)
+            work = _Transfer(source, remote, destination, 0, attempts, stream.fileno(), reporter, keeps=False)
             return work.run(reads_contents=True)
         except DestinationError as error:
             if not is_full(error):
@@ -130,14 +137,18 @@ def read_through(source: Source, remote: RemoteFile, retry_policy: RetryPolicy) 
             ) from error
 
 
-def hash_file(path: str) -> str:
+def hash_file(path: str, reporter: Reporter = SILENT) -> str:
     """A local file's sha256."""
     with local_errors(path), open(path, "rb", buffering=0) as stream:
-        return _hash_of(stream.fileno()).hexdigest()
+        return _hash_of(stream.fileno(), reporter).hexdigest()
 
 
 def matching_local_sha256(
-    source: Source, remote: RemoteFile, destination: Destination, retry_policy: RetryPolicy
+    source: Source,
+    remote: RemoteFile,
+    destination: Destination,
+    retry_policy: RetryPolicy,
+    reporter: Reporter = SILENT,
 ) -> str | None:
     """The sha256 of the local file when its content is that of the remote file; otherwise None."""
     try:
@@ -146,7 +157,8 @@ def matching_local_sha256(
         return None
     if size != remote.size_bytes:
         return None
-    local = hash_file(destination.path)
+    local = hash_file(destination.path, reporter)
+    reporter.report(Event("compare"))
     expected = remote.sha256 or Attempts(retry_policy).retry(source.sha256)
     return local if local == expected else None
 
@@ -169,10 +181,11 @@ def repair_metadata(destination: Destination, sha256: str, mode: int, is_dry_run
     return tuple(changes)
 
 
-def read_contents(path: str, sha256: str) -> dict[str, Any]:
+def read_contents(path: str, sha256: str, reporter: Reporter = SILENT) -> dict[str, Any]:
     """The contents of a local file with that hash; raises DamagedError."""
     with local_errors(path), open(path, "rb", buffering=0) as stream:
-        actual_sha256, contents, failures = read_backup(stream)
+        meter = reporter.meter(Event("contents", done_bytes=0, total_bytes=os.fstat(stream.fileno()).st_size))
+        actual_sha256, contents, failures = read_backup(cast(BinaryIO, CountedStream(stream, meter)))
     _require_undamaged(FileContents(actual_sha256, contents.to_dict(), tuple(failures)), sha256, path)
     return contents.to_dict()
 
@@ -192,9 +205,10 @@ def _reasons(failures: tuple[Failure, ...]) -> str:
     return "; ".join(failure.message for failure in failures)
 
 
-def _hash_of(descriptor: int) -> hashlib._Hash:
+def _hash_of(descriptor: int, reporter: Reporter) -> hashlib._Hash:
     """The sha256 of a file from its beginning to its end."""
     result = hashlib.sha256()
+    meter = reporter.meter(Event("read_local", done_bytes=0, total_bytes=os.fstat(descriptor).st_size))
     offset = 0
     while True:
         data = os.pread(descriptor, _READ_BYTES, offset)
@@ -202,6 +216,7 @@ def _hash_of(descriptor: int) -> hashlib._Hash:
             return result
         result.update(data)
         offset += len(data)
+        meter.reach(offset)
 
 
 @dataclass
@@ -212,6 +227,7 @@ class _Transfer:
     mode: int
     attempts: Attempts
     descriptor: int
+    reporter: Reporter
     began: float | None = field(default=None)
     keeps: bool = True
 
@@ -219,7 +235,7 @@ class _Transfer:
         with local_errors(self.destination.partial):
             resumed, hashed = self._resumable_part()
         require_space(self.destination, self.remote.size_bytes - resumed)
-        process = ContentsProcess(self.descriptor) if reads_contents else None
+        process = ContentsProcess(self.descriptor, self.remote.size_bytes, self.reporter) if reads_contents else None
         try:
             # The process that reads the contents hashes them too.
             grown = process.grown if process else _ignore_size
@@ -244,6 +260,7 @@ class _Transfer:
     ) -> tuple[str, dict[str, Any] | None]:
         if resumed < self.remote.size_bytes:
             self._receive(sink)
+        self.reporter.report(Event("flush"))
         with local_errors(self.destination.partial):
             sha256 = sink.finish()
         if process is None:
@@ -261,7 +278,7 @@ class _Transfer:
         """The length of the partial file, and its hash; it is emptied unless the remote file begins with it."""
         size = os.fstat(self.descriptor).st_size
         if 0 < size <= self.remote.size_bytes:
-            local_hash = _hash_of(self.descriptor)
+            local_hash = _hash_of(self.descriptor, self.reporter)
             is_known = size == self.remote.size_bytes and self.remote.sha256 is not None
             remote_sha256 = self.remote.sha256 if is_known else self.attempts.retry(lambda: self.source.sha256(size))
             if local_hash.hexdigest() == remote_sha256:
@@ -271,6 +288,7 @@ class _Transfer:
 
     def _receive(self, sink: _Sink) -> None:
         size = self.remote.size_bytes
+        meter = self.reporter.meter(Event("fetch", self.remote.name, sink.received, size))
         while True:
             before = sink.received
             self.attempts.require_time()
@@ -280,6 +298,7 @@ class _Transfer:
                         self.began = time.monotonic()
                     if sink.put(chunk):
                         self._send(sink)
+                        meter.reach(sink.received)
                     if sink.received > size:
                         break
             except LostError as error:
@@ -304,6 +323,7 @@ class _Transfer:
         name, expected = self.remote.name, self.remote.sha256
         if sha256 == expected:
             return
+        self.reporter.report(Event("compare"))
         current = self.attempts.retry(self.source.sha256)
         if expected is None:
             if sha256 == current:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from .._progress.event import Event
+from .._progress.reporter import SILENT, Reporter
 from ..errors import BackupError, LostError, UploadError
 from .attempts import Attempts, RetryPolicy
 from .upload_source import LocalBackup
@@ -55,15 +57,18 @@ def partial_name(backup: LocalBackup) -> str:
     return f".{backup.name}.upload-{backup.sha256[:12]}.partial"
 
 
-def upload(target: Target, backup: LocalBackup, retry_policy: RetryPolicy, *, keep: bool) -> Uploaded:
+def upload(
+    target: Target, backup: LocalBackup, retry_policy: RetryPolicy, *, keep: bool, reporter: Reporter = SILENT
+) -> Uploaded:
     """Upload the file unless the volume has it. Raises UploadError; only after a LostError is the partial file kept."""
     attempts = Attempts(retry_policy, "uploading", "sending data")
+    reporter.report(Event("compare"))
     if attempts.retry(lambda: target.exists(backup.name)):
         require_same(backup, attempts.retry(lambda: target.sha256(backup.name)))
         return Uploaded(False, interruptions=attempts.interruptions)
     partial = partial_name(backup)
     try:
-        return _upload(target, backup, partial, attempts, keep)
+        return _Upload(target, backup, partial, attempts, reporter).run(keep)
     except LostError as error:
         raise LostError(
             f"{error}. What was sent is kept on the volume for a day: run it again to resume there"
@@ -83,29 +88,45 @@ def require_same(backup: LocalBackup, sha256: str | None) -> None:
         )
 
 
-def _upload(target: Target, backup: LocalBackup, partial: str, attempts: Attempts, keep: bool) -> Uploaded:
-    resumed: int | None = None
-    began = time.monotonic()
-    size = 0
-    while True:
-        attempts.require_time()
-        before = size
-        try:
-            size = target.partial_size(partial)
-            if size > backup.size_bytes or (size and target.sha256(partial, size) != backup.sha256_of_beginning(size)):
-                target.remove(partial)
+@dataclass(frozen=True)
+class _Upload:
+    target: Target
+    backup: LocalBackup
+    partial: str
+    attempts: Attempts
+    reporter: Reporter
+
+    def run(self, keep: bool) -> Uploaded:
+        target, backup, partial = self.target, self.backup, self.partial
+        resumed: int | None = None
+        began = time.monotonic()
+        size = 0
+        while True:
+            self.attempts.require_time()
+            before = size
+            try:
                 size = target.partial_size(partial)
-            if resumed is None:
-                resumed, before, began = size, size, time.monotonic()
-            if size < backup.size_bytes:
-                _compare(backup, target.send(partial, size, backup.size_bytes - size, backup.pieces(size)))
-            if not target.publish(partial, backup, keep):
-                # Its own publication, whose answer was lost, or another file.
-                require_same(backup, target.sha256(backup.name))
-                target.remove(partial)
-            return Uploaded(True, resumed, attempts.interruptions, time.monotonic() - began)
-        except LostError as error:
-            attempts.wait_or_give_up(error, size > before)
+                if size > backup.size_bytes or (
+                    size and target.sha256(partial, size) != backup.sha256_of_beginning(size)
+                ):
+                    target.remove(partial)
+                    size = target.partial_size(partial)
+                if resumed is None:
+                    resumed, before, began = size, size, time.monotonic()
+                if size < backup.size_bytes:
+                    _compare(backup, target.send(partial, size, backup.size_bytes - size, self._pieces(size)))
+                if not target.publish(partial, backup, keep):
+                    # Its own publication, whose answer was lost, or another file.
+                    require_same(backup, target.sha256(backup.name))
+                    target.remove(partial)
+                return Uploaded(True, resumed, self.attempts.interruptions, time.monotonic() - began)
+            except LostError as error:
+                self.attempts.wait_or_give_up(error, size > before)
+
+    def _pieces(self, offset: int) -> Iterator[memoryview]:
+        meter = self.reporter.meter(Event("upload", self.backup.name, offset, self.backup.size_bytes))
+        yield from meter.pieces(self.backup.pieces(offset))
+        self.reporter.report(Event("check_upload"))
 
 
 def _compare(backup: LocalBackup, sha256: str) -> None:

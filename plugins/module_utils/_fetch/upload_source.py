@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from .._progress.event import Event
+from .._progress.reporter import SILENT, Reporter
 from .._volume.backup_names import backup_name, prefix_in_name, time_in_name
 from .._volume.checksum_file import LIMIT_BYTES, SUFFIX, format_checksum_file, parse_checksum_file
 from .._volume.manifest import parse_manifest
@@ -70,7 +72,7 @@ class LocalBackup:
         return result.hexdigest()
 
 
-def read_source(path: str, installation: str | None, *, rename: bool) -> LocalBackup:
+def read_source(path: str, installation: str | None, *, rename: bool, reporter: Reporter = SILENT) -> LocalBackup:
     """The local file, after it was hashed and compared with its checksum file and its manifest.
 
     `installation` is the name with which its backups begin; None if there is none yet, then any name is accepted. With
@@ -87,8 +89,10 @@ def read_source(path: str, installation: str | None, *, rename: bool) -> LocalBa
                 f"{path} is not a backup: expected a gzip file, found {'nothing' if not beginning else 'other data'}"
             )
         result.update(beginning)
+        meter = reporter.meter(Event("read_local", done_bytes=len(beginning), total_bytes=status.st_size))
         while data := stream.read(_READ_BYTES):
             result.update(data)
+            meter.add(len(data))
         if _identity(os.fstat(stream.fileno())) != _identity(status):
             raise SourceError(f"{path} changed while it was read: wait until nothing writes to it, and run it again")
     sha256 = result.hexdigest()

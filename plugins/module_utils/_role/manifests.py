@@ -40,6 +40,7 @@ def missing_for_manifests(
         *_unset_messages(variables, unset),
         *_node_messages(variables),
         *_policy_messages(variables, reads_service=reads_service),
+        *_alert_messages(variables),
     ]
     if not messages:
         return []
@@ -109,3 +110,11 @@ def _policy_messages(variables: Variables, *, reads_service: bool) -> Iterator[s
                 f"{{labels: {{app: postgres}}, port: 5432}}, which postgres_backup_{name} needs; found {dict(pods)}."
             )
             return
+
+
+def _alert_messages(variables: Variables) -> Iterator[str]:
+    if is_true(variables["postgres_backup_metrics"]) and variables["postgres_backup_alerts"] == AUTO:
+        yield (
+            "postgres_backup_alerts: expected true, for a cluster with the Prometheus operator, or false, since "
+            f"the kinds of the cluster are not read; found {AUTO}."
+        )

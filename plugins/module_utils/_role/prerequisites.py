@@ -10,6 +10,7 @@ from typing import Any
 from .._jobs.postgres_server import ServiceName, service_behind
 from .checks import is_true
 from .dump_selection import unsupported_messages
+from .monitoring import RULE_KIND, RULE_VERSION
 from .variables import AUTO, DEFAULT_CA_KEY, DEFAULT_CERTIFICATE_KEYS
 
 SERVER_POLICY_SUFFIX = "-server"
@@ -51,7 +52,22 @@ def missing_prerequisites(variables: Object, prerequisites: Object) -> list[str]
     if is_true(variables["postgres_backup_server_network_policy"]):
         policies = prerequisites["server_policies"].get("resources")
         messages += _policy_messages(server, service, policies, variables)
-    return messages
+    # With `auto`, the alerts are left out.
+    if is_true(variables["postgres_backup_alerts"]) and not (prerequisites.get("rules") or {}).get("served", True):
+        messages.append(
+            f"postgres_backup_alerts: expected a cluster with objects of the kind {RULE_KIND} ({RULE_VERSION}), "
+            f"found none. Install the Prometheus operator, or set postgres_backup_alerts to {AUTO} or false."
+        )
+    return [*messages, *_foreign_messages(prerequisites.get("foreign") or {})]
+
+
+def _foreign_messages(foreign: Object) -> Iterator[str]:
+    for definition in foreign.get("resources") or []:
+        name = f"{definition['kind']} {definition['metadata']['name']}"
+        yield (
+            f"postgres_backup_watch: expected no {name} besides the watch of this installation, found another one. "
+            "Set another postgres_backup_name, or postgres_backup_watch to false."
+        )
 
 
 def _secret_messages(secret: Object, variables: Object, found: Object) -> Iterator[str]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
 from .._jobs.job_templates import pod_spec
+from .._jobs.volume_jobs import COMPONENT, WATCH
 from .variables import DRILL_SUFFIX
 
 Object = Mapping[str, Any]
@@ -45,6 +46,12 @@ _VARIABLES = {
         r"volumeName": "volume_name",
     }.items()
 }
+# The variables of the drills and of the watch in place of those of the backups.
+_DRILL_VARIABLES = {"postgres_backup_schedule": "postgres_backup_drill_schedule"}
+_WATCH_VARIABLES = {
+    "postgres_backup_schedule": "postgres_backup_watch_schedule",
+    "postgres_backup_image": "postgres_backup_watch_image",
+}
 NO_NAMESPACE = re.compile('namespaces ".*" not found')
 FORBIDDEN = re.compile(" cannot [a-z]+ resource ")
 _VOLUME_INDEX = re.compile(r"(?<=\bvolumes\[)[0-9]+(?=\])")
@@ -67,7 +74,7 @@ def explain_rejections(
     is_backup_refused = any(_is_backup(resource) and "error" in result for resource, result in zip(objects, results))
     messages: list[str] = []
     for resource, result in zip(objects, results):
-        if is_drill(resource) and is_backup_refused:
+        if (is_drill(resource) or is_watch(resource)) and is_backup_refused:
             continue  # most likely rejected for the same reason, which is reported once
         error = result.get("error")
         if error is not None and _is_backup(resource) and replacement:
@@ -168,9 +175,8 @@ def variables_of(resource: Object, message: str) -> list[str]:
     """The role's variables that the rejected fields come from, each once."""
     text = _with_volume_names(resource, message)
     variables = [name for pattern, name in _VARIABLES.items() if pattern.search(text)]
-    if is_drill(resource):
-        drill_schedule = "postgres_backup_drill_schedule"
-        variables = [drill_schedule if name == "postgres_backup_schedule" else name for name in variables]
+    replacements = _WATCH_VARIABLES if is_watch(resource) else _DRILL_VARIABLES if is_drill(resource) else {}
+    variables = [replacements.get(name, name) for name in variables]
     # dict.fromkeys, because a message may match several patterns of one variable.
     return [*dict.fromkeys(variables)]
 
@@ -207,5 +213,10 @@ def is_drill(resource: Object) -> bool:
     return bool(resource["kind"] == "CronJob" and resource["metadata"]["name"].endswith(DRILL_SUFFIX))
 
 
+def is_watch(resource: Object) -> bool:
+    """Whether it is the CronJob of the watch: an installation may have a name like it."""
+    return bool(resource["kind"] == "CronJob" and (resource["metadata"].get("labels") or {}).get(COMPONENT) == WATCH)
+
+
 def _is_backup(resource: Object) -> bool:
-    return bool(resource["kind"] == "CronJob" and not is_drill(resource))
+    return bool(resource["kind"] == "CronJob" and not is_drill(resource) and not is_watch(resource))

@@ -96,6 +96,25 @@ def longest_interval(text: str, now: datetime, window: timedelta) -> timedelta |
     return None
 
 
+def last_time(text: str, now: datetime) -> datetime | None:
+    """The newest time of the schedule that is not after `now`; both are without a zone, as clocks there show them.
+
+    None for a text that is not a schedule, and for one that counts from the start of a program (@every).
+    """
+    lowered = text.lower()
+    if not is_schedule(text) or lowered.startswith("@every"):
+        return None
+    minutes, hours, *day_fields = _DESCRIPTORS.get(lowered, lowered).split()
+    times = sorted(
+        time(hour, minute) for hour in _numbers(hours, *_RANGES[1]) for minute in _numbers(minutes, *_RANGES[0])
+    )
+    for day in _matching_days(day_fields, now.date(), -1):
+        due = [moment for moment in times if datetime.combine(day, moment) <= now]
+        if due:
+            return datetime.combine(day, due[-1])
+    return None
+
+
 def days_and_times(text: str, first: date) -> tuple[Iterator[date], list[time]]:
     """The days of a schedule in its time zone, from `first` on, and its times on each of them, in their order.
 

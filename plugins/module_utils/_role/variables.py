@@ -26,6 +26,7 @@ from .checks import (
     is_list,
     is_quantity,
     is_size,
+    is_true,
     matches,
     number,
     seconds,
@@ -42,12 +43,13 @@ from .dump_selection import (
     unsupported_messages,
 )
 from .schedules import is_cut_schedule, is_schedule
+from .watch_options import are_channels, has_image, is_egress
 
 # A NetworkPolicy selects the pods by these labels.
 RESERVED_LABELS = ("app.kubernetes.io/instance", "app.kubernetes.io/component")
 # The CronJob controller appends up to 11 characters for the names of its Jobs (batch/v1 CronJob).
 _NAME_LIMIT = 52
-DRILL_SUFFIX = "-drill"
+DRILL_SUFFIX, WATCH_SUFFIX = "-drill", "-watch"
 DEFAULT_CA_KEY = "ca.crt"
 # The options of postgres_backup_ssl_cert that name keys of its Secret, with the names of Secrets of the type tls.
 DEFAULT_CERTIFICATE_KEYS = {"cert_key": "tls.crt", "key_key": "tls.key"}
@@ -197,6 +199,14 @@ def _is_drill_schedule(value: object, variables: Variables) -> str | None:
     )
 
 
+def _is_watch_schedule(value: object, variables: Variables) -> str | None:
+    longest_name = _NAME_LIMIT - len(WATCH_SUFFIX)
+    is_wanted = is_true(variables["postgres_backup_watch"])
+    if is_schedule(str(value)) and not (is_wanted and len(str(variables["postgres_backup_name"])) > longest_name):
+        return None
+    return f'five cron fields, such as "*/30 * * * *", with a postgres_backup_name of at most {longest_name} characters'
+
+
 def _are_settings(value: object) -> bool:
     return isinstance(value, Mapping) and all(
         _SETTING.fullmatch(str(name))
@@ -204,6 +214,20 @@ def _are_settings(value: object) -> bool:
         and _SETTING_VALUE.fullmatch(str(setting))
         for name, setting in value.items()
     )
+
+
+def _are_alerts(value: object, variables: Variables) -> str | None:
+    if value == AUTO:
+        return None
+    if str(value).lower() not in {"true", "false", "yes", "no"}:
+        return f"{AUTO}, true or false"
+    return _has_metrics(value, variables)
+
+
+def _has_metrics(value: object, variables: Variables) -> str | None:
+    if not is_true(value) or is_true(variables["postgres_backup_metrics"]):
+        return None
+    return "false, or postgres_backup_metrics: true, which it needs"
 
 
 def _is_nfs(value: object) -> bool:
@@ -252,6 +276,11 @@ def _are_resources(value: object) -> bool:
 
 
 # The rules, in the order of defaults/main.yml
+
+
+_is_duration_or_empty = holds(
+    lambda value: str(value) == "" or seconds(value) is not None, "a duration, such as 36h or 14d, or an empty string"
+)
 
 
 def _rules() -> tuple[Rule, ...]:
@@ -318,13 +347,7 @@ def _rules() -> tuple[Rule, ...]:
         ("file_mode", matches(_FILE_MODE, 'a quoted octal mode that lets the owner read and write, such as "0640"')),
         *((f"keep_{rule}", number(0, 100000)) for rule in _KEEP_RULES),
         ("keep_last", _keeps_something),
-        (
-            "keep_within",
-            holds(
-                lambda value: str(value) == "" or seconds(value) is not None,
-                "a duration, such as 36h or 14d, or an empty string",
-            ),
-        ),
+        ("keep_within", _is_duration_or_empty),
         ("max_deletions", _is_number_or_empty),
         (
             "allow_deletions",
@@ -344,6 +367,26 @@ def _rules() -> tuple[Rule, ...]:
         ("drill_search_path", are_texts_of_databases("{netbox: public}", in_one_line=True)),
         ("drill_before_sql", are_texts_of_databases("{shop: SELECT prepare_restore()}")),
         ("drill_after_sql", are_texts_of_databases("{shop: SELECT finish_restore()}")),
+        # Monitoring
+        ("alerts", _are_alerts),
+        ("alert_max_age", _is_duration_or_empty),
+        ("alert_labels", strings("a mapping of labels to quoted strings")),
+        ("dashboard", _has_metrics),
+        ("dashboard_labels", strings("a mapping of labels to quoted strings")),
+        # Watch
+        ("watch_image", matches(_IMAGE, "the name of an image, without whitespace")),
+        ("watch_image", has_image),
+        ("watch_schedule", _is_watch_schedule),
+        ("watch_max_age", duration(1, INT32_MAX, "a duration, such as 26h")),
+        (
+            "watch_digest",
+            holds(
+                lambda value: str(value) == "" or seconds(value) is not None,
+                "a duration, such as 7d, or an empty string",
+            ),
+        ),
+        ("watch_channels", are_channels),
+        ("watch_egress", is_egress),
         # Volume
         ("claim_name", matches(SUBDOMAIN, f"the name of a PersistentVolumeClaim ({_DOTTED_LETTERS})")),
         (

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from .backup_sh import TEXT as BACKUP_SH
 from .backup_text_sh import TEXT as BACKUP_TEXT_SH
+from .calendar_awk import TEXT as CALENDAR_AWK
 from .collations_sh import TEXT as COLLATIONS_SH
 from .configuration_sh import TEXT as CONFIGURATION_SH
 from .database_awk import TEXT as DATABASE_AWK
@@ -21,6 +22,7 @@ from .drill_sh import TEXT as DRILL_SH
 from .extensions_sh import TEXT as EXTENSIONS_SH
 from .files_txt import TEXT as FILES_TXT
 from .globals_awk import TEXT as GLOBALS_AWK
+from .json_awk import TEXT as JSON_AWK
 from .output_sh import TEXT as OUTPUT_SH
 from .postgres_sh import TEXT as POSTGRES_SH
 from .process_sh import TEXT as PROCESS_SH
@@ -36,6 +38,7 @@ from .volume_sh import TEXT as VOLUME_SH
 FILES = {
     "backup.sh": BACKUP_SH,
     "backup_text.sh": BACKUP_TEXT_SH,
+    "calendar.awk": CALENDAR_AWK,
     "collations.sh": COLLATIONS_SH,
     "configuration.sh": CONFIGURATION_SH,
     "database.awk": DATABASE_AWK,
@@ -50,6 +53,7 @@ FILES = {
     "extensions.sh": EXTENSIONS_SH,
     "files.txt": FILES_TXT,
     "globals.awk": GLOBALS_AWK,
+    "json.awk": JSON_AWK,
     "output.sh": OUTPUT_SH,
     "postgres.sh": POSTGRES_SH,
     "process.sh": PROCESS_SH,

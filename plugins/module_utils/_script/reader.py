@@ -6,23 +6,29 @@
 from __future__ import annotations
 
 from .backup_sh import TEXT as BACKUP_SH
+from .calendar_awk import TEXT as CALENDAR_AWK
 from .configuration_sh import TEXT as CONFIGURATION_SH
 from .files_txt import TEXT as FILES_TXT
 from .history_sh import TEXT as HISTORY_SH
+from .json_awk import TEXT as JSON_AWK
 from .output_sh import TEXT as OUTPUT_SH
 from .process_sh import TEXT as PROCESS_SH
 from .retention_awk import TEXT as RETENTION_AWK
+from .trend_awk import TEXT as TREND_AWK
 from .volume_commands_sh import TEXT as VOLUME_COMMANDS_SH
 from .volume_sh import TEXT as VOLUME_SH
 
 FILES = {
     "backup.sh": BACKUP_SH,
+    "calendar.awk": CALENDAR_AWK,
     "configuration.sh": CONFIGURATION_SH,
     "files.txt": FILES_TXT,
     "history.sh": HISTORY_SH,
+    "json.awk": JSON_AWK,
     "output.sh": OUTPUT_SH,
     "process.sh": PROCESS_SH,
     "retention.awk": RETENTION_AWK,
+    "trend.awk": TREND_AWK,
     "volume_commands.sh": VOLUME_COMMANDS_SH,
     "volume.sh": VOLUME_SH,
 }

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from .backup_sh import TEXT as BACKUP_SH
 from .backup_text_sh import TEXT as BACKUP_TEXT_SH
+from .calendar_awk import TEXT as CALENDAR_AWK
 from .configuration_sh import TEXT as CONFIGURATION_SH
 from .database_awk import TEXT as DATABASE_AWK
 from .database_text_sh import TEXT as DATABASE_TEXT_SH
 from .extensions_sh import TEXT as EXTENSIONS_SH
 from .files_txt import TEXT as FILES_TXT
 from .globals_awk import TEXT as GLOBALS_AWK
+from .json_awk import TEXT as JSON_AWK
 from .output_sh import TEXT as OUTPUT_SH
 from .postgres_sh import TEXT as POSTGRES_SH
 from .process_sh import TEXT as PROCESS_SH
@@ -35,12 +37,14 @@ from .volume_sh import TEXT as VOLUME_SH
 FILES = {
     "backup.sh": BACKUP_SH,
     "backup_text.sh": BACKUP_TEXT_SH,
+    "calendar.awk": CALENDAR_AWK,
     "configuration.sh": CONFIGURATION_SH,
     "database.awk": DATABASE_AWK,
     "database_text.sh": DATABASE_TEXT_SH,
     "extensions.sh": EXTENSIONS_SH,
     "files.txt": FILES_TXT,
     "globals.awk": GLOBALS_AWK,
+    "json.awk": JSON_AWK,
     "output.sh": OUTPUT_SH,
     "postgres.sh": POSTGRES_SH,
     "process.sh": PROCESS_SH,

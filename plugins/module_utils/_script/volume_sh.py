@@ -133,7 +133,7 @@ listing() (
             -v keep_weekly="$POSTGRES_BACKUP_KEEP_WEEKLY" -v keep_monthly="$POSTGRES_BACKUP_KEEP_MONTHLY" \
             -v keep_yearly="$POSTGRES_BACKUP_KEEP_YEARLY" -v keep_within="$POSTGRES_BACKUP_KEEP_WITHIN" \
             -v within_seconds="$keep_within_seconds" -v max_deletions="$POSTGRES_BACKUP_MAX_DELETIONS" \
-            -v plan="$work/plan" -v orphans="$work/orphans" -v brake="$work/brake" -f "$work/retention.awk"
+            -v plan="$work/plan" -v orphans="$work/orphans" -v brake="$work/brake" -f "$work/calendar.awk" -f "$work/json.awk" -f "$work/retention.awk"
 )
 
 # newest_complete LISTING: prints the name and the size of the newest complete backup, or nothing.
@@ -205,6 +205,15 @@ last_drill() {
     esac
 }
 
+# last_watch: prints the record of the watch's last look if there is one.
+last_watch() {
+    watch_text=$(record_text "$last_watch_file")
+    case $watch_text in
+        *"$NEWLINE"*) ;;
+        '{"format":1,'*'}') printf '%s' "$watch_text" ;;
+    esac
+}
+
 # write_text FILE TEXT: writes one line, flushes it and reads it back. On failure it sets `message`, and `write_fault` to
 # `full` if only a part was written. It uses dd: printf of some shells and busybox's tee may report a full volume as an
 # "I/O error".
@@ -219,7 +228,7 @@ write_text() {
     return 1
 }
 
-# replace_text FILE TEXT: write_text, but the file is replaced atomically.
+# replace_text FILE TEXT [MODE]: write_text, but the file is replaced atomically. Its mode is MODE, or that of the backups.
 replace_text() {
     write_fault=''
     text_partial=${1%/*}/.${1##*/}.$POSTGRES_BACKUP_POD
@@ -229,7 +238,7 @@ replace_text() {
         if [ ! -L "$1" ]; then message="$1 is a directory"; return 1; fi
         rm -f "$1" 2>/dev/null
     fi
-    if message=$( (set -C; : >"$text_partial") 2>&1) && write_text "$text_partial" "$2" && { chmod "$file_mode" "$text_partial" 2>/dev/null || :; } &&
+    if message=$( (set -C; : >"$text_partial") 2>&1) && write_text "$text_partial" "$2" && { chmod "${3:-$file_mode}" "$text_partial" 2>/dev/null || :; } &&
         message=$(mv -f "$text_partial" "$1" 2>&1); then
         return 0
     fi

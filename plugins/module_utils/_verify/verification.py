@@ -11,11 +11,13 @@ import stat
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from .._dump.contents import Contents
 from .._dump.dump_reader import DumpReader
 from .._dump.gzip_reader import GzipReader
+from .._progress.event import Event
+from .._progress.reporter import SILENT, CountedStream, Reporter
 from .._volume.backup_names import parse_time, time_in_name
 from .._volume.checksum_file import LIMIT_BYTES, SUFFIX, parse_checksum_file
 from ..errors import ChecksumFileError, DumpError, ExpectationError, GzipError, UnreadableError
@@ -102,8 +104,16 @@ def expected_sha256(path: str, sha256: str | None, sidecar: str) -> tuple[str | 
         raise ChecksumFileError(f"the checksum file {error}") from error
 
 
-def verify(path: str, expected: Expectations, now: datetime, sha256: str | None, sidecar: str) -> Verification:
-    """Read the file once and compare it with everything that is expected of it.
+def verify(
+    path: str,
+    expected: Expectations,
+    now: datetime,
+    sha256: str | None,
+    sidecar: str,
+    *,
+    reporter: Reporter = SILENT,
+) -> Verification:
+    """Read the file once and compare it with everything that is expected of it; the bytes read are reported.
 
     Raises UnreadableError when there is nothing to read, ExpectationError for expectations that nothing can meet;
     everything else is a failure in the result.
@@ -119,7 +129,8 @@ def verify(path: str, expected: Expectations, now: datetime, sha256: str | None,
             expected_hash, source = expected_sha256(path, sha256, sidecar)
         except ChecksumFileError as error:
             failures.append(Failure(error.check, str(error)))
-        actual_hash, contents, damage = read_backup(stream)
+        meter = reporter.meter(Event("verify", done_bytes=0, total_bytes=size))
+        actual_hash, contents, damage = read_backup(cast(BinaryIO, CountedStream(stream, meter)))
     failures += damage
     if expected_hash is not None and actual_hash is not None and actual_hash != expected_hash:
         failures.insert(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from ..errors import ListingError
 from ..script_1_0 import with_fields
 from ..script_output import is_object
 from .backup_names import TIME_FORMAT, parse_time, time_in_name
-from .history import Entry, parse_entry
+from .history import Entry, Trend, parse_entry, parse_trend
 
 COMPLETE, INCOMPLETE, UNCHECKED, DAMAGED = "complete", "incomplete", "unchecked", "damaged"
 # The script prints the content of these files unchanged, in this order, at the end of its last line.
@@ -66,8 +66,9 @@ class Catalog:
     """Every backup on a volume, newest first, and what the script reports about the volume itself.
 
     `source` is what is mounted (`server:/path` for NFS), None where nothing is; `policy` has the script's `keep_*` and
-    `max_deletions` settings; `last_run` is the record of the last run, None where no run has written one, and
-    `last_drill` that of the last drill. `history` is empty unless the listing was asked for it.
+    `max_deletions` settings; `last_run` is the record of the last run, None where no run has written one, `last_drill`
+    that of the last drill, and `last_watch` that of the watch's last look. `history` and `trend` are empty unless the
+    listing was asked for the history.
     """
 
     backups: tuple[Backup, ...]
@@ -79,6 +80,8 @@ class Catalog:
     last_run: dict[str, Any] | None
     last_drill: dict[str, Any] | None = None
     history: tuple[Entry, ...] = ()
+    trend: Trend = field(default_factory=Trend)
+    last_watch: dict[str, Any] | None = None
 
     def newest(self, *states: str) -> Backup | None:
         """The newest backup in one of the states, by default complete, that is not dated in the future."""
@@ -178,7 +181,9 @@ def parse_listing(lines: Iterable[str]) -> Catalog:
         )
     try:
         backups = tuple(_backup(item) for item in objects if item["type"] == "backup")
+        records = (item.get("record") for item in objects if item["type"] == "watch")
         entries = (parse_entry(item) for item in objects if item["type"] == "history")
+        trends = (parse_trend(item) for item in objects if item["type"] == "trend")
         return Catalog(
             backups=backups,
             path=volume["path"],
@@ -189,6 +194,8 @@ def parse_listing(lines: Iterable[str]) -> Catalog:
             last_run=with_size_bytes(with_fields(volume["last_run"])),
             last_drill=with_fields(volume.get("last_drill")),
             history=tuple(entry for entry in entries if entry is not None),
+            trend=next(trends, Trend()),
+            last_watch=next((record for record in records if isinstance(record, dict)), None),
         )
     except (KeyError, TypeError) as error:
         raise ListingError(f"the backup volume's listing is not of this version: {error!r}") from error

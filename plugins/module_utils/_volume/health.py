@@ -16,12 +16,13 @@ from .backup_names import TIME_FORMAT, parse_time
 from .catalog import COMPLETE, DAMAGED, INCOMPLETE, UNCHECKED, Backup, Catalog
 from .drill_record import drill_notes, other_errors
 from .history import GAP_WINDOW, Gap, Growth
+from .watch_record import WatchSchedule, watch_problems
 
 # A backup that is smaller than this share of the previous one has probably lost data.
-_SHRUNK = 0.5
+SHRUNK = 0.5
 _NAMED = 5
 # How many days before a volume will be full this is a problem.
-_FULL_DAYS = 7
+FULL_DAYS = 7
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Installation:
     `image` is the CronJob's, `server_image` that of the server's pods and `script_version` the version of the script
     that it runs: None where they are not known. `drill` is None where no drills are scheduled. `is_ours` where it runs
     this collection's script: another one checks nothing. `continuing_job` is None if the script runs in all active
-    Jobs.
+    Jobs. `watch` is None where there is no watch.
     """
 
     is_suspended: bool
@@ -76,6 +77,7 @@ class Installation:
     drill: DrillSchedule | None = None
     is_ours: bool = True
     continuing_job: ContinuingJob | None = None
+    watch: WatchSchedule | None = None
 
 
 def problems(
@@ -94,6 +96,7 @@ def problems(
         *_last_run(catalog),
         *_drill(installation.drill, catalog),
         *_schedule(installation, own_version),
+        *watch_problems(installation.watch, catalog.last_watch, now),
         *_space(catalog, growth),
         *_server(catalog.last_run),
         *_files(catalog, installation.is_ours),
@@ -173,7 +176,7 @@ def _backups(catalog: Catalog, now: datetime, max_age: timedelta, is_ours: bool)
             f"{format_duration(age)} old. Check the last run and the schedule",
         )
     complete = [backup for backup in catalog.backups if backup.state == COMPLETE and not backup.is_future]
-    if len(complete) > 1 and newest.size_bytes < _SHRUNK * complete[1].size_bytes:
+    if len(complete) > 1 and newest.size_bytes < SHRUNK * complete[1].size_bytes:
         yield Failure(
             "size",
             f"expected about the size of the previous backup, found {newest.name} with {newest.size_bytes} bytes after "
@@ -337,10 +340,10 @@ def _space(catalog: Catalog, growth: Growth | None) -> Iterator[Failure]:
             f"expected free space for another backup of {newest.size_bytes} bytes, found {catalog.free_bytes} bytes. "
             "Free some space, enlarge the volume, or keep fewer backups",
         )
-    elif growth is not None and growth.days_until_full is not None and growth.days_until_full < _FULL_DAYS:
+    elif growth is not None and growth.days_until_full is not None and growth.days_until_full < FULL_DAYS:
         yield Failure(
             "space",
-            f"expected free space for at least {_FULL_DAYS} days, found {catalog.free_bytes} bytes, which are "
+            f"expected free space for at least {FULL_DAYS} days, found {catalog.free_bytes} bytes, which are "
             f"enough for {growth.days_until_full:.1f} days if the volume fills as before, by {growth.bytes_per_day} "
             "bytes a day. Free some space, enlarge the volume, or keep fewer backups",
         )

@@ -2,29 +2,24 @@
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 """The history of an installation, `<name>.history.jsonl`: one line for each run, scheduled drill and prune.
 
-Nothing decides about a deletion by it: a line may be missing.
+Nothing decides about a deletion by it: a line may be missing. Its gaps and its trend are computed by the script
+(trend.awk), which also exports them as metrics.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from statistics import median
 from typing import Any, NamedTuple
 
 from .backup_names import TIME_FORMAT, parse_time
 
+# That of trend.awk.
 GAP_WINDOW = timedelta(days=30)
 # A gap is worth a note if it is longer than this many of the schedule's longest intervals: a run that was missed
 # doubles the interval, while one that took long does not.
 _LATE = 1.5
-# The trend is that of the last days on which a run ended, one value for each day.
-_TREND_WINDOW = timedelta(days=90)
-_TREND_DAYS = 30
-_LEAST_DAYS = 7
-# A change that is this many times the usual one is not growth: somebody cleaned the volume or changed its size.
-_STEP = 10
 
 
 class Entry(NamedTuple):
@@ -89,7 +84,10 @@ class Gap:
 
 @dataclass(frozen=True)
 class Growth:
-    """How fast the used part of a volume grows; `days_until_full` is None if it does not grow."""
+    """How fast the used part of a volume grows; `days_until_full` is None if it does not grow.
+
+    Whatever is written to the volume counts. Single days do not, nor steps, such as those of a volume that was cleaned.
+    """
 
     bytes_per_day: int
     days_until_full: float | None
@@ -97,6 +95,42 @@ class Growth:
     def to_dict(self) -> dict[str, Any]:
         days = self.days_until_full
         return {"bytes_per_day": self.bytes_per_day, "days_until_full": None if days is None else round(days, 1)}
+
+
+@dataclass(frozen=True)
+class Trend:
+    """What the script computes from the history (trend.awk).
+
+    `growth` is None where fewer than 7 days have a value. `worst_gap` is the longest gap that ended in the last 30
+    days or lasts until now, None without a run that made a complete backup. `consecutive_failures` is how many Jobs
+    failed since the last run that succeeded.
+    """
+
+    growth: Growth | None = None
+    worst_gap: Gap | None = None
+    consecutive_failures: int = 0
+
+    def gap(self, expected: timedelta | None) -> Gap | None:
+        """The worst gap; `expected` is the longest interval of the schedule."""
+        return replace(self.worst_gap, expected=expected) if self.worst_gap else None
+
+
+def parse_trend(item: Mapping[str, Any]) -> Trend:
+    """The trend of the script's line; raises KeyError or TypeError for one of another form."""
+    growth, gap = item["growth"], item["worst_gap"]
+    return Trend(
+        Growth(growth["bytes_per_day"], growth["days_until_full"]) if growth else None,
+        _gap(gap) if gap else None,
+        item["consecutive_failures"],
+    )
+
+
+def _gap(item: Mapping[str, Any]) -> Gap:
+    start = parse_time(item["start"])
+    if start is None:
+        raise KeyError(f"start: {item['start']}")
+    end = None if item["end"] is None else parse_time(item["end"])
+    return Gap(start, end, timedelta(seconds=item["seconds"]), None)
 
 
 def parse_entry(item: Mapping[str, Any], size_key: str = "bytes") -> Entry | None:
@@ -135,78 +169,3 @@ def _text(value: Any) -> str | None:
 def _number(value: Any) -> int | None:
     # A bool is an int in Python, and not in JSON.
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
-def worst_gap(history: Iterable[Entry], now: datetime, expected: timedelta | None) -> Gap | None:
-    """The longest gap that ended in the last 30 days or lasts until now; None without a run in the history.
-
-    `expected` is the longest interval of the schedule. Runs in the future are ignored.
-    """
-    starts = sorted(entry.started for entry in history if entry.made_complete_backup and entry.started <= now)
-    if not starts:
-        return None
-    since = now - GAP_WINDOW
-    ends: list[datetime | None] = [*starts[1:], None]
-    gaps = [
-        Gap(start, end, (end or now) - start, expected)
-        for start, end in zip(starts, ends)
-        if end is None or end > since
-    ]
-    return max(gaps, key=lambda gap: gap.duration)
-
-
-def growth(history: Iterable[Entry], now: datetime, free_bytes: int) -> Growth | None:
-    """How fast the volume fills, and when it will be full; None where there are fewer than 7 days with a value.
-
-    The slope is the median of those between all pairs of days (Theil-Sen), so that single days do not change it. The
-    volume may be shared: what others write to it counts. Steps, such as those of a volume that was cleaned or resized,
-    do not count: a change of more than ten times the usual one, and than ten backups, is replaced by the usual one.
-    """
-    days = _free_by_day(history, now)
-    if len(days) < _LEAST_DAYS:
-        return None
-    slope = _slope(_without_steps(days))
-    if slope >= 0:
-        return Growth(round(-slope), None)
-    return Growth(round(-slope), free_bytes / -slope)
-
-
-@dataclass(frozen=True)
-class _Day:
-    day: int
-    free_bytes: float
-    size_bytes: int
-
-
-def _free_by_day(history: Iterable[Entry], now: datetime) -> list[_Day]:
-    """The free space at the end of the last run of each day, oldest first."""
-    last: dict[int, Entry] = {}
-    for entry in history:
-        age = now - entry.finished
-        if entry.operation != "run" or entry.free_bytes is None or not timedelta() <= age <= _TREND_WINDOW:
-            continue
-        day = entry.finished.toordinal()
-        if day not in last or last[day].finished <= entry.finished:
-            last[day] = entry
-    newest = sorted(last)[-_TREND_DAYS:]
-    return [_Day(day, last[day].free_bytes or 0, last[day].size_bytes or 0) for day in newest]
-
-
-def _without_steps(days: Sequence[_Day]) -> list[tuple[int, float]]:
-    """The days and the free space, with each step replaced by the usual change."""
-    rates = [(after.free_bytes - before.free_bytes) / (after.day - before.day) for before, after in zip(days, days[1:])]
-    usual = median(rates)
-    limit = _STEP * max(median(abs(rate) for rate in rates), median(day.size_bytes for day in days), 1)
-    points: list[tuple[int, float]] = [(days[0].day, days[0].free_bytes)]
-    for rate, before, after in zip(rates, days, days[1:]):
-        change = (usual if abs(rate - usual) > limit else rate) * (after.day - before.day)
-        points.append((after.day, points[-1][1] + change))
-    return points
-
-
-def _slope(points: Sequence[tuple[int, float]]) -> float:
-    return median(
-        (after - before) / (later - earlier)
-        for number, (earlier, before) in enumerate(points)
-        for later, after in points[number + 1 :]
-    )

@@ -328,6 +328,7 @@ drill_prepare() {
 
 # drill_record: writes the result of a scheduled drill to the volume; exits with the status of the drill.
 drill_record() {
+    warnings=''
     read_configuration
     text=$(utf8 "$(head -c 65536 "$POSTGRES_BACKUP_DRILL_RESULT" 2>/dev/null | tr -d '\000' | head -n 1)")
     case $text in
@@ -336,6 +337,7 @@ drill_record() {
     esac
     write_last_drill "$text"
     record_in_history "$text"
+    update_metrics || :
     printf '%s\n' "$text"
     case $text in
         '{"state":"succeeded",'*) ;;

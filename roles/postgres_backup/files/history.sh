@@ -19,6 +19,13 @@ history_lines() {
     valid_entries <"$work/history.read"
 }
 
+# list_history: prints the entries, the oldest first, and the trend, as `backup.sh list --history` does.
+list_history() {
+    history_lines >"$work/history.valid"
+    sed -e 's/^{/{"type":"history",/' "$work/history.valid"
+    awk -v now="$(now_epoch)" -v free_bytes="$(free_bytes)" -f "$work/calendar.awk" -f "$work/json.awk" -f "$work/trend.awk" "$work/history.valid"
+}
+
 # read_history: copies the end of the file to $work/history.read.
 read_history() {
     : >"$work/history.read"

@@ -15,7 +15,7 @@
 # have a checksum file or a manifest), max_deletions (a number, or nothing for the default) and brake (the file for the
 # number of deletions that the brake holds back).
 #
-# Must run unchanged under mawk, gawk and busybox awk: no {n} intervals, "%.0f" for every large number.
+# It needs calendar.awk and json.awk. Must run unchanged under mawk, gawk and busybox awk: no {n} intervals, "%.0f" for every large number.
 
 BEGIN {
     FS = "\t"; count = 0; current = ""
@@ -190,7 +190,7 @@ function keep_holders(    i, k, names, number_of_names, left, list, contained, m
         if (i in missing) break
     }
     if (i > count) return
-    left = number_of_names = read_names(missing[i], names)
+    left = number_of_names = read_strings(missing[i], names)
     list = ""
     for (i = 1; i <= count && left > 0; i++) {
         if (i in ignored || i in future || !(i in sha256)) continue
@@ -210,22 +210,9 @@ function keep_holders(    i, k, names, number_of_names, left, list, contained, m
     }
 }
 
-# Reads the strings of a list, with their escapes; returns their number.
-function read_names(list, names,    parts, number_of_parts, k, n, name_part) {
-    split("", names)
-    number_of_parts = split(list, parts, "\"")
-    for (k = 2; k <= number_of_parts; k += 2) {
-        name_part = parts[k]
-        # A quotation mark after an odd number of backslashes belongs to the name.
-        while (match(parts[k], /\\*$/) && RLENGTH % 2) name_part = name_part "\"" parts[++k]
-        names[++n] = name_part
-    }
-    return n + 0
-}
-
 function set_of_names(list, contained,    names, k) {
     split("", contained)
-    for (k = read_names(list, names); k > 0; k--) contained[names[k]] = 1
+    for (k = read_strings(list, names); k > 0; k--) contained[names[k]] = 1
 }
 
 # How many deletions the brake holds back: none, or all. Incomplete backups do not count.
@@ -257,47 +244,24 @@ function add_json(i, reason) {
 # The time in a name contains nothing that must be escaped in JSON.
 function print_backup(i,    stamp) {
     stamp = substr(name[i], stamp_at)
-    printf "{\"type\":\"backup\",\"name\":%s%s\",\"created\":\"%sT%s:%s:%sZ\",\"size_bytes\":%.0f," \
+    printf "{\"type\":\"backup\",\"name\":%s%s\",\"created\":\"%s\",\"size_bytes\":%.0f," \
         "\"sha256\":%s,\"state\":\"%s\",\"future\":%s,\"verdict\":\"%s\",\"reasons\":[%s],%s}\n", \
-        quoted_prefix, stamp, substr(stamp, 1, 10), substr(stamp, 12, 2), substr(stamp, 14, 2), substr(stamp, 16, 2), size[i], \
+        quoted_prefix, stamp, time_of_stamp(stamp), size[i], \
         i in sha256 ? "\"" sha256[i] "\"" : "null", state[i], i in future ? "true" : "false", i in verdict ? verdict[i] : "keep", why[i], \
         i in dumped ? "\"manifest\":true,\"dumped\":[" dumped[i] "],\"missing\":[" missing[i] "],\"left_out\":" left_out[i] : no_manifest
 }
 
 # Seconds since 1970 of the time in a backup's name, or "" if it is not a valid time.
-function created_epoch(backup,    stamp, month, y, m, d, h, mi, s) {
+function created_epoch(backup,    stamp) {
     if (substr(backup, 1, stamp_at - 1) != prefix "-") return ""
     stamp = substr(backup, stamp_at)
     if (stamp !~ /^[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]-[0-9][0-9][0-9][0-9][0-9][0-9]\.sql\.gz$/) return ""
-    month = substr(stamp, 1, 7)
-    if (!(month in month_days)) {
-        y = number(substr(stamp, 1, 4)); m = number(substr(stamp, 6, 2))
-        month_days[month] = (y < 1 || m < 1 || m > 12) ? 0 : days_in_month(y, m)
-        if (month_days[month]) month_start[month] = civil_days(y, m, 1)
-    }
-    d = number(substr(stamp, 9, 2)); h = number(substr(stamp, 12, 2)); mi = number(substr(stamp, 14, 2)); s = number(substr(stamp, 16, 2))
-    if (d < 1 || d > month_days[month] || h > 23 || mi > 59 || s > 59) return ""
-    return (month_start[month] + d - 1) * 86400 + h * 3600 + mi * 60 + s
+    return epoch_of(time_of_stamp(stamp))
 }
 
-# busybox awk reads a number with a leading zero as octal. Two or four digits.
-function number(digits) { return ("1" digits) - (length(digits) == 2 ? 100 : 10000) }
-
-function is_leap(y) { return (y % 4 == 0 && y % 100 != 0) || y % 400 == 0 }
-
-function days_in_month(y, m) {
-    if (m == 2) return is_leap(y) ? 29 : 28
-    return (m == 4 || m == 6 || m == 9 || m == 11) ? 30 : 31
-}
-
-# Days since 1970-01-01 of a proleptic Gregorian date (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms",
-# days_from_civil, for years from 1 on).
-function civil_days(y, m, d,    era, yoe, doy) {
-    if (m <= 2) y--
-    era = int(y / 400)
-    yoe = y - era * 400
-    doy = int((153 * (m + (m > 2 ? -3 : 9)) + 2) / 5) + d - 1
-    return era * 146097 + yoe * 365 + int(yoe / 4) - int(yoe / 100) + doy - 719468
+# The time 2026-11-22T02:00:00Z of 2026-11-22-020000.
+function time_of_stamp(stamp) {
+    return substr(stamp, 1, 10) "T" substr(stamp, 12, 2) ":" substr(stamp, 14, 2) ":" substr(stamp, 16, 2) "Z"
 }
 
 # ISO 8601 week: the week belongs to the year that contains its Thursday.

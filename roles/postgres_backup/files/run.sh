@@ -44,6 +44,7 @@ run() {
     succeeded=$(run_result succeeded)
     write_last_run "$succeeded" || warn "${last_run_file##*/} could not be written"
     record_in_history succeeded null
+    update_metrics || { succeeded=$(run_result succeeded); write_last_run "$succeeded" || :; }
     write_termination_message "$succeeded" run_result succeeded
     log "OK: $final_name, $(human_bytes "$bytes"), verified; $deleted deleted by retention"
     printf '%s\n' "$succeeded"
@@ -114,6 +115,7 @@ remove_stale_partials() {
         -o \( -name ".$name_pattern.*.partial" -mmin +1440 \) \) -exec rm -f {} + 2>/dev/null
     find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name ".$POSTGRES_BACKUP_NAME.last-run.json.*" -o -name '.last-run.json.*' -o -name ".$name_pattern.sha256.*" \
         -o -name ".$POSTGRES_BACKUP_NAME.last-drill.json.*" -o -name '.last-drill.json.*' -o -name ".$POSTGRES_BACKUP_NAME.history.jsonl.*" \
+        -o -name ".$POSTGRES_BACKUP_NAME.prom.*" \
         -o -name ".$name_pattern.json.*" -o -name ".$name_pattern.damaged.*" -o -name '.restore-kit.sh.*' -o -name '.*RESTORE.md.*' \) -mmin +1440 -exec rm -f {} + 2>/dev/null
 }
 
@@ -262,6 +264,10 @@ end_failed_run() {
     failed_result=$(run_result failed)
     write_last_run "$failed_result" || log "${last_run_file##*/} could not be written: the volume does not allow it"
     record_in_history failed "$this_reason"
+    if [ "$can_list" = yes ] && ! update_metrics; then
+        failed_result=$(run_result failed)
+        write_last_run "$failed_result" || :
+    fi
     printf '%s\n' "$failed_result"
     write_termination_message "$failed_result" run_result failed
     report_older_backups

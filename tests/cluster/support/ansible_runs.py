@@ -148,6 +148,8 @@ class Ansible:
             "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_DEPRECATION_WARNINGS": "false",
+            # How much of it is shown depends on how busy this machine is.
+            "POSTGRES_BACKUP_PROGRESS": "false",
             # What is unpacked a moment later on the same machine.
             "ANSIBLE_MODULE_COMPRESSION": "ZIP_STORED",
             **(more or {}),

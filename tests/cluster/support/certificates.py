@@ -16,10 +16,14 @@ def make_certificates(folder: Path, namespace: str, services: Iterable[str]) -> 
     suffixes = ("", f".{namespace}", f".{namespace}.svc", f".{namespace}.svc.cluster.local")
     names = [f"{service}{suffix}" for service in services for suffix in suffixes]
     alternatives = ",".join(f"DNS:{name}" for name in names)
-    subject = ("-subj", f"/CN={names[0]}", "-addext", f"subjectAltName={alternatives}")
-    signed = ("-CA", "ca.crt", "-CAkey", "ca.key", "-copy_extensions", "copy", "-days", "2", "-out", "tls.crt")
+    subject = ("-subj", f"/CN={names[0]}")
+    # Python 3.13 wants both extensions.
+    authority = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")
+    (folder / "extensions").write_text(f"subjectAltName={alternatives}\nauthorityKeyIdentifier=keyid\n")
+    ca = ("-keyout", "ca.key", "-out", "ca.crt")
+    signed = ("-CA", "ca.crt", "-CAkey", "ca.key", "-extfile", "extensions", "-days", "2", "-out", "tls.crt")
     for words in (
-        ("req", "-x509", *_NEW_KEY, "-days", "2", "-subj", f"/CN={namespace}", "-keyout", "ca.key", "-out", "ca.crt"),
+        ("req", "-x509", *_NEW_KEY, *authority, "-days", "2", "-subj", f"/CN={namespace}", *ca),
         ("req", *_NEW_KEY, *subject, "-keyout", "tls.key", "-out", "tls.csr"),
         ("x509", "-req", "-in", "tls.csr", *signed),
     ):

@@ -15,6 +15,7 @@ from plugins.module_utils._cluster.backup_user import BackupUserSetup, Setup, Se
 from plugins.module_utils._cluster.connection import Connection
 from plugins.module_utils._jobs.backup_user_job import BackupUserWork
 from plugins.module_utils._jobs.backup_user_secret import NEW_PASSWORD_KEY, PasswordChange, SecretKey, new_secret
+from plugins.module_utils._progress.reporter import SILENT
 from plugins.module_utils.errors import BackupUserError, ExpectationError
 
 from ..cronjobs import cronjob
@@ -26,6 +27,8 @@ MARK = "Backup user of homelab.postgres_backup, installation data/postgres-backu
 @dataclass
 class Cluster:
     """A Secret, and a server with one role or none; `steps` is what was changed, in order."""
+
+    reporter = SILENT
 
     secret: dict[str, Any] | None = None
     role: dict[str, Any] | None = None

@@ -15,6 +15,7 @@ import pytest
 from plugins.module_utils._cluster.backup_run import backup_run, follow_run
 from plugins.module_utils._cluster.connection import Connection
 from plugins.module_utils._cluster.job import Deletion, Job, StartLimits
+from plugins.module_utils._progress.reporter import SILENT
 from plugins.module_utils.errors import (
     ClusterError,
     ConcurrentRestoreError,
@@ -40,6 +41,8 @@ NO_SECRET: dict[str, Any] = {
 
 class Cluster:
     """A Connection that records what it creates and deletes; `errors` are raised by the methods of these names."""
+
+    reporter = SILENT
 
     def __init__(self, pod: dict[str, Any] | None = None, **errors: BaseException) -> None:
         self.created: list[str] = []

@@ -14,6 +14,7 @@ import pytest
 from plugins.module_utils._cluster import job_run
 from plugins.module_utils._cluster.job_run import JobRun
 from plugins.module_utils._jobs.job_outcome import JobEnd
+from plugins.module_utils._progress.reporter import SILENT
 from plugins.module_utils.errors import ClusterError, NotFoundError, StuckError, WaitTimeoutError
 
 RUNNING: dict[str, Any] = {"running": {}}
@@ -57,6 +58,8 @@ class Log:
 
 class Fake:
     """A connection that returns the next response; errors are raised. The last response is repeated."""
+
+    reporter = SILENT
 
     def __init__(self, jobs: list[Any], pods: list[Any], logs: dict[bool, list[Any]]) -> None:
         self._answers = {"job": jobs, "pods": pods, "log": logs.get(False, []), "previous": logs.get(True, [])}

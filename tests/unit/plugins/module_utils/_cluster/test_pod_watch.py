@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from plugins.module_utils._cluster.pod_watch import PodWatch
+from plugins.module_utils._progress.reporter import SILENT
 from plugins.module_utils.errors import StuckError
 
 STUCK = 30
@@ -40,6 +41,8 @@ REFUSED = {"type": "Warning", "reason": "FailedCreate", "message": 'serviceaccou
 
 class Fake:
     """A connection that shows one pod, or none, and these events."""
+
+    reporter = SILENT
 
     def __init__(self, *events: dict[str, Any]) -> None:
         self.pod: Pod = None

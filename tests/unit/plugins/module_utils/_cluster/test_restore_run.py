@@ -15,6 +15,7 @@ from plugins.module_utils._cluster.connection import Connection
 from plugins.module_utils._cluster.restore_run import ALL_DATABASES, GRACE_SECONDS, run_restore
 from plugins.module_utils._jobs.credentials import Credentials
 from plugins.module_utils._jobs.restore_server import SERVER_OF_BACKUPS, RestoreServer
+from plugins.module_utils._progress.reporter import SILENT
 from plugins.module_utils.errors import ClusterError, ConcurrentRestoreError, InterruptedRestoreError, NotFoundError
 
 from ..cronjobs import cronjob
@@ -22,6 +23,8 @@ from ..cronjobs import cronjob
 
 class Cluster:
     """What run_restore asks of a Connection; Jobs end at once, or never."""
+
+    reporter = SILENT
 
     def __init__(self, *jobs: dict[str, Any], ends: bool = True, late: dict[str, Any] | None = None) -> None:
         self.all = list(jobs)

@@ -32,10 +32,13 @@ from plugins.module_utils._fetch.transfer import (
     RemoteFile,
     Transferred,
     hash_file,
+    matching_local_sha256,
     read_contents,
     read_through,
     transfer,
 )
+from plugins.module_utils._progress.event import Event, parse_event
+from plugins.module_utils._progress.event_file import VARIABLE, reporter_of
 from plugins.module_utils.errors import (
     BackupError,
     ChangedError,
@@ -123,6 +126,31 @@ def test_whole_file_in_one_stream(tmp_path: Path) -> None:
     assert done.contents is None
     assert done.duration_seconds > 0
     assert (source.offsets, source.asked) == ([0], [])
+
+
+def test_what_is_done_is_reported(tmp_path: Path) -> None:
+    """A resumed transfer: the local part is read, the rest is fetched, then flushed, and its contents are read."""
+    size = len(BACKUP)
+    (tmp_path / f".{NAME}.partial").write_bytes(BACKUP[:100])
+    (tmp_path / f".{NAME}.partial").chmod(0o600)
+    (tmp_path / "events").touch()
+    reporter = reporter_of({VARIABLE: str(tmp_path / "events")})
+    assert fetch(Fake(BACKUP), tmp_path, reads_contents=True, reporter=reporter).resumed_bytes == 100
+    events = [parse_event(line) for line in (tmp_path / "events").read_text().splitlines()]
+    expected = [
+        Event("read_local", None, 0, 100),
+        Event("fetch", NAME, 100, size),
+        Event("flush"),
+        Event("contents", None, size, size),
+    ]
+    assert [event for event in events if event in expected] == expected
+
+    (tmp_path / "events").write_text("")
+    source, remote = Fake(BACKUP), RemoteFile(NAME, size, sha256(BACKUP))
+    assert matching_local_sha256(source, remote, resolve(str(tmp_path), NAME), FOREVER, reporter) == sha256(BACKUP)
+    read_contents(str(tmp_path / NAME), sha256(BACKUP), reporter)
+    events = [parse_event(line) for line in (tmp_path / "events").read_text().splitlines()]
+    assert [event.activity for event in events if event] == ["read_local", "compare", "contents"]
 
 
 def test_empty_file(tmp_path: Path) -> None:
@@ -369,8 +397,8 @@ def test_reading_process_ends_with_an_error(tmp_path: Path) -> None:
 
 def test_reading_process_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Killed(ContentsProcess):
-        def __init__(self, descriptor: int) -> None:
-            super().__init__(descriptor)
+        def __init__(self, descriptor: int, *about: Any) -> None:
+            super().__init__(descriptor, *about)
             assert self._pid is not None
             os.kill(self._pid, signal.SIGKILL)
 

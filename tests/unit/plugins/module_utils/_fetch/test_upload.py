@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -16,6 +17,8 @@ import pytest
 from plugins.module_utils._fetch.attempts import RetryPolicy
 from plugins.module_utils._fetch.upload import partial_name, upload
 from plugins.module_utils._fetch.upload_source import LocalBackup, read_source
+from plugins.module_utils._progress.event import Event, parse_event
+from plugins.module_utils._progress.reporter import Reporter
 from plugins.module_utils.errors import BackupError, ChecksumFileError, LostError, SourceError, UploadError
 
 NAME = "postgres-backup-2026-11-22-020000.sql.gz"
@@ -83,6 +86,24 @@ def test_upload_is_named_last_and_not_repeated(local: Path) -> None:
     done = upload(volume, backup, FOREVER, keep=True)
     assert (done.changed, done.resumed_bytes, volume.files, volume.kept) == (True, 0, {NAME: DATA}, True)
     assert upload(volume, backup, FOREVER, keep=False).changed is False
+
+
+def test_what_is_done_is_reported(local: Path) -> None:
+    lines: list[str] = []
+    reporter = Reporter(lines.append, itertools.count().__next__)  # a second passes each time the clock is read
+    backup = read_source(str(local), "postgres-backup", rename=False, reporter=reporter)
+    upload(Volume(), backup, FOREVER, keep=False, reporter=reporter)
+    events = [parse_event(line) for line in lines]
+    size = len(DATA)
+    expected = [
+        Event("read_local", None, 2, size),
+        Event("read_local", None, size, size),
+        Event("compare"),
+        Event("upload", NAME, 0, size),
+        Event("upload", NAME, size, size),
+        Event("check_upload"),
+    ]
+    assert [event for event in events if event in expected] == expected
 
 
 @pytest.mark.parametrize("cuts", [(1,), (0, 5, 100_000), (0, 0, 0), (len(DATA),)])

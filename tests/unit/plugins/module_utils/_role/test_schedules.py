@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The longest interval of a schedule, which the gaps between runs are compared with."""
+"""The longest interval of a schedule, which the gaps between runs are compared with, and its last time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugins.module_utils._role.schedules import longest_interval
+from plugins.module_utils._role.schedules import last_time, longest_interval
 
 NOW = datetime(2026, 11, 22, 3, tzinfo=UTC)  # a Sunday
 MONTH = timedelta(days=30)
@@ -63,3 +63,32 @@ def test_interval_is_that_of_the_times_one_by_one(hours: set[int], weekdays: set
     fires = [moment for moment in moments if moment.hour in hours and moment.isoweekday() % 7 in weekdays]
     expected = max(after - before for before, after in pairwise(fires))
     assert longest_interval(schedule, now, MONTH) == expected
+
+
+@given(hours=HOURS, weekdays=WEEKDAYS, minute=st.integers(0, 59), shift=st.integers(0, 100_000))
+def test_last_time_is_the_newest_of_the_times_one_by_one(
+    hours: set[int], weekdays: set[int], minute: int, shift: int
+) -> None:
+    now = NOW.replace(tzinfo=None) + timedelta(minutes=shift)
+    schedule = f"{minute} {','.join(map(str, hours))} * * {','.join(map(str, weekdays))}"
+    moment = now.replace(minute=minute) - (timedelta(hours=1) if now.minute < minute else timedelta())
+    while not (moment.hour in hours and moment.isoweekday() % 7 in weekdays):
+        moment -= timedelta(hours=1)
+    assert last_time(schedule, now) == moment
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("0 3 * * *", datetime(2026, 11, 22, 3)),
+        ("1 3 * * *", datetime(2026, 11, 21, 3, 1)),
+        ("@hourly", datetime(2026, 11, 22, 3)),
+        ("@weekly", datetime(2026, 11, 22)),
+        ("0 4 1 * *", datetime(2026, 11, 1, 4)),
+        ("0 4 29 2 *", datetime(2024, 2, 29, 4)),
+        ("@every 1h", None),
+        ("daily", None),
+    ],
+)
+def test_last_time(schedule: str, expected: datetime | None) -> None:
+    assert last_time(schedule, NOW.replace(tzinfo=None)) == expected

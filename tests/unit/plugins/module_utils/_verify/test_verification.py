@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import itertools
 import os
 import random
 import socket
@@ -15,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from plugins.module_utils._progress.event import Event, parse_event
+from plugins.module_utils._progress.reporter import Reporter
 from plugins.module_utils._verify.expectations import Expectations
 from plugins.module_utils._verify.verification import Verification, verify
 from plugins.module_utils.errors import ExpectationError, UnreadableError
@@ -28,6 +31,15 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 def found(path: Path, sidecar: str = "auto", sha256: str | None = None, kind: str = "cluster") -> Verification:
     return verify(str(path), Expectations(kind=kind), NOW, sha256, sidecar)
+
+
+def test_the_bytes_that_are_read_are_reported(backup: Path) -> None:
+    lines: list[str] = []
+    reporter = Reporter(lines.append, itertools.count().__next__)  # a second passes each time the clock is read
+    verify(str(backup), Expectations(kind=None), NOW, None, "auto", reporter=reporter)
+    events = [parse_event(line) for line in lines]
+    assert events[0] == Event("verify", None, 0, len(DATA))
+    assert events[-1] == Event("verify", None, len(DATA), len(DATA))
 
 
 def checks(verification: Verification) -> list[str]:

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""The line of text that a person sees of an event."""
+
+from __future__ import annotations
+
+from .event import Event
+
+# What each activity is called, the script's steps included. The subject follows.
+WORDS = {
+    "backup": "running the backup",
+    "check_upload": "checking on the volume",
+    "compare": "comparing with the volume",
+    "contents": "reading the contents of",
+    "dump": "dumping",
+    "drill": "running the restore drill",
+    "fetch": "fetching",
+    "flush": "writing to the local disk",
+    "list": "listing the volume",
+    "read_local": "reading the local file",
+    "restore": "running the restore",
+    "upload": "uploading",
+    "verify": "verifying",
+    "wait_job": "waiting for the pod of the Job",
+    "wait_pod": "waiting for the pod",
+}
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+_TEXT_LIMIT, _CAUSE_LIMIT = 80, 200
+
+
+def line(where: str, event: Event, *, elapsed: float, rate: float | None, left: float | None) -> str:
+    """For example: `data/postgres-backup: dumping shop, 3.1 of about 7.4 GiB (42 %), 118 MiB/s, about 38 s left`.
+
+    `elapsed` and `left` are seconds, `rate` is in bytes per second; None if it is not known. Where neither the size nor
+    the time that is left is known, the line has the time elapsed. Characters that are not printable are replaced.
+    """
+    parts = [_activity(event)]
+    if event.done_bytes is not None:
+        parts.append(_amount(event.done_bytes, event.total_bytes, event.is_estimate))
+        if rate is not None:
+            parts.append(f"{_size(rate)}/s")
+    if left is not None:
+        parts.append(f"about {_time(left)} left")
+    elif event.done_bytes is None or rate is None:
+        parts.append(f"{_time(elapsed)} so far")
+    text = f"{printable(where, _TEXT_LIMIT)}: {', '.join(parts)}"
+    return f"{text}: {printable(event.cause, _CAUSE_LIMIT)}" if event.cause else text
+
+
+def printable(text: str, limit: int) -> str:
+    """The text for a terminal: without control characters, and cut to its limit."""
+    clean = "".join(character if character.isprintable() else "?" for character in text)
+    return clean if len(clean) <= limit else f"{clean[: limit - 1]}…"
+
+
+def _activity(event: Event) -> str:
+    # A later version of the script may have other steps.
+    words = WORDS.get(event.activity) or printable(event.activity.replace("_", " "), _TEXT_LIMIT)
+    if event.subject:
+        words = f"{words} {printable(event.subject, _TEXT_LIMIT)}"
+    return f"{words} ({event.number} of {event.count})" if event.number and event.count else words
+
+
+def _amount(done: int, total: int | None, is_estimate: bool) -> str:
+    if not total or (is_estimate and done > total):
+        return _size(done)
+    share = min(100 * done // total, 99 if done < total else 100)
+    power = _power(total)
+    about = "about " if is_estimate else ""
+    return f"{_in_unit(done, power)} of {about}{_in_unit(total, power)} {_UNITS[power]} ({share} %)"
+
+
+def _size(size: float) -> str:
+    power = _power(size)
+    return f"{_in_unit(size, power)} {_UNITS[power]}"
+
+
+def _power(size: float) -> int:
+    power = 0
+    while size >= 1024 ** (power + 1) and power + 1 < len(_UNITS):
+        power += 1
+    return power
+
+
+def _in_unit(size: float, power: int) -> str:
+    value = size / 1024**power
+    return f"{value:.1f}" if power and value < 100 else f"{value:.0f}"
+
+
+def _time(seconds: float) -> str:
+    rounded = max(0, round(seconds))
+    if rounded < 60:
+        return f"{rounded} s"
+    minutes, rest = divmod(rounded, 60)
+    if minutes < 10:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""The folder `<name>.watch` on the volume: state and record, replaced atomically, and a lock."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+from pathlib import Path
+
+STATE, RECORD = "state.json", "last-watch.json"
+_LOCK, _RESERVE = "lock", "reserve"
+_RESERVE_BYTES = 256 << 10
+_READ_BYTES = 4 << 20
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class WatchFolder:
+    """The folder; every method may raise OSError.
+
+    It holds a reserve of space: on a full volume, of all moments, the watch must be able to remember what it told.
+    """
+
+    def __init__(self, path: str, mode: int) -> None:
+        self._path = Path(path)
+        self._mode = mode
+        self._lock = -1
+
+    def acquire(self) -> bool:
+        """Whether this is the only watch at this time, until the process ends. True where files cannot be locked."""
+        self._lock = os.open(self._path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            return error.errno not in (errno.EACCES, errno.EAGAIN)
+        return True
+
+    def read_state(self) -> str | None:
+        """The text of the state; None if there is none."""
+        try:
+            descriptor = os.open(self._path / STATE, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        with os.fdopen(descriptor, "rb") as file:
+            return file.read(_READ_BYTES).decode("utf-8", "replace")
+
+    def write(self, name: str, text: str) -> None:
+        """Replace a file of the folder."""
+        data = f"{text}\n".encode()
+        try:
+            self._replace(name, data)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            (self._path / _RESERVE).unlink(missing_ok=True)
+            self._replace(name, data)
+
+    def keep_reserve(self) -> None:
+        """Make the reserve if it does not exist and there is space for it."""
+        if not (self._path / _RESERVE).exists():
+            # Not zeros, which some file systems store without using space.
+            with contextlib.suppress(OSError):
+                self._replace(_RESERVE, os.urandom(_RESERVE_BYTES))
+
+    def _replace(self, name: str, data: bytes) -> None:
+        partial = self._path / f".{name}.partial"
+        try:
+            partial.unlink(missing_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            with os.fdopen(os.open(partial, flags, self._mode), "wb") as file:
+                os.fchmod(file.fileno(), self._mode)
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(self._path / name)
+        except OSError:
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
+            raise
+        with contextlib.suppress(OSError):  # not every file system can flush a folder
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+#
+# Times as the script writes them, in seconds since 1970: functions for retention.awk and trend.awk.
+#
+# Must run unchanged under mawk, gawk and busybox awk.
+
+# Seconds since 1970 of a time such as 2026-11-22T02:00:00Z, or "" if it is not a valid time.
+function epoch_of(time,    start, h, mi, s) {
+    if (time !~ /^[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9]Z$/) return ""
+    start = day_start(substr(time, 1, 10))
+    h = number(substr(time, 12, 2)); mi = number(substr(time, 15, 2)); s = number(substr(time, 18, 2))
+    if (start == "" || h > 23 || mi > 59 || s > 59) return ""
+    return start + h * 3600 + mi * 60 + s
+}
+
+# Seconds since 1970 at which a day such as 2026-11-22 begins, or "" if there is no such day.
+function day_start(day,    y, m, d) {
+    if (!(day in known_days)) {
+        y = number(substr(day, 1, 4)); m = number(substr(day, 6, 2)); d = number(substr(day, 9, 2))
+        if (y < 1 || m < 1 || m > 12 || d < 1 || d > days_in_month(y, m)) known_days[day] = ""
+        else known_days[day] = civil_days(y, m, d) * 86400
+    }
+    return known_days[day]
+}
+
+# busybox awk reads a number with a leading zero as octal. Two or four digits.
+function number(digits) { return ("1" digits) - (length(digits) == 2 ? 100 : 10000) }
+
+function is_leap(y) { return (y % 4 == 0 && y % 100 != 0) || y % 400 == 0 }
+
+function days_in_month(y, m) {
+    if (m == 2) return is_leap(y) ? 29 : 28
+    return (m == 4 || m == 6 || m == 9 || m == 11) ? 30 : 31
+}
+
+# Days since 1970-01-01 of a proleptic Gregorian date (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms",
+# days_from_civil, for years from 1 on).
+function civil_days(y, m, d,    era, yoe, doy) {
+    if (m <= 2) y--
+    era = int(y / 400)
+    yoe = y - era * 400
+    doy = int((153 * (m + (m > 2 ? -3 : 9)) + 2) / 5) + d - 1
+    return era * 146097 + yoe * 365 + int(yoe / 4) - int(yoe / 100) + doy - 719468
+}

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""The watch's program as its pod has it: only the files that the role puts into the ConfigMap."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+CHECKOUT = Path(__file__).resolve().parents[5]
+UTILS = CHECKOUT / "plugins" / "module_utils"
+SCRIPT = CHECKOUT / "roles/postgres_backup/files/backup.sh"
+VARIABLES = yaml.safe_load((CHECKOUT / "roles/postgres_backup/vars/main/watch.yml").read_text())
+FILES: list[str] = VARIABLES["__postgres_backup_watch_files"]
+PACKAGE: str = VARIABLES["__postgres_backup_watch_package"]
+
+
+@dataclass
+class Program:
+    """An installation in a folder of this machine, and its watch."""
+
+    folder: Path
+    content: dict[str, Any]
+
+    @property
+    def volume(self) -> Path:
+        return self.folder / "backups"
+
+    @property
+    def state(self) -> Path:
+        return self.volume / f"{self.content['name']}.watch"
+
+    @property
+    def record(self) -> dict[str, Any]:
+        record: dict[str, Any] = json.loads((self.state / "last-watch.json").read_text())
+        return record
+
+    def environment(self) -> dict[str, str]:
+        return {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(self.folder / "program"),
+            "TMPDIR": str(self.folder / "tmp"),
+            "POSTGRES_BACKUP_NAME": self.content["name"],
+            "POSTGRES_BACKUP_DIR": str(self.volume),
+            "POSTGRES_BACKUP_TERMINATION_LOG": str(self.folder / "termination-log"),
+            "POSTGRES_BACKUP_WATCH_CONFIGURATION": str(self.folder / "watch.json"),
+            "POSTGRES_BACKUP_WATCH_FOLDER": str(self.state),
+            "POSTGRES_BACKUP_WATCH_SECRETS": str(self.folder / "secrets"),
+            "POSTGRES_BACKUP_WATCH_SCRIPT": str(SCRIPT),
+        }
+
+    def command(self, word: str) -> list[str]:
+        return [sys.executable, "-B", "-m", f"{PACKAGE.replace('/', '.')}._watch.program", word]
+
+    def run(self, word: str = "look", **variables: str) -> subprocess.CompletedProcess[str]:
+        (self.folder / "watch.json").write_text(json.dumps(self.content))
+        environment = {**self.environment(), **variables}
+        return subprocess.run(
+            self.command(word), env=environment, cwd=self.folder, capture_output=True, text=True, check=False
+        )
+
+    def add_secret(self, number: int, values: Mapping[str, str]) -> None:
+        folder = self.folder / "secrets" / str(number)
+        folder.mkdir(parents=True, exist_ok=True)
+        for key, value in values.items():
+            (folder / key).write_text(value)
+
+
+def install(folder: Path, channels: list[dict[str, Any]], **values: Any) -> Program:
+    """A watch in `folder`, for an empty volume."""
+    for name in FILES:
+        target = folder / "program" / PACKAGE / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(UTILS / name, target)
+    for name in ("backups", "tmp", "secrets"):
+        (folder / name).mkdir()
+    (folder / "termination-log").write_text("")
+    content = {
+        "name": "postgres-backup",
+        "namespace": "data",
+        "max_age_seconds": 26 * 3600,
+        "time_zone": "Etc/UTC",
+        "drill_schedule": "",
+        "suspended": False,
+        "digest_seconds": 7 * 86400,
+        "schedule": "*/30 * * * *",
+        "file_mode": "0640",
+        "channels": [{"secret": "a-secret", "options": {}, **channel} for channel in channels],
+    }
+    program = Program(folder, {**content, **values})
+    program.state.mkdir()
+    return program
