@@ -93,6 +93,12 @@ class Facts:
         return since
 
     @property
+    def unhealthy_since(self) -> datetime | None:
+        """When the watch saw that the installation is not healthy any more; None where there is no watch."""
+        watch = _object(self.result.get("last_watch"))
+        return parse_time(str(watch.get("since"))) if watch.get("state") == "unhealthy" else None
+
+    @property
     def drill(self) -> Drill | None:
         """The last drill that succeeded, from the history, and what its record adds."""
         drills = [entry for entry in self.history if entry.operation == "drill" and entry.state == "succeeded"]

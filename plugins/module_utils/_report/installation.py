@@ -197,7 +197,8 @@ def _since(facts: Facts, now: datetime, checks: Iterable[str]) -> str:
     if facts.is_healthy:
         return f"{safe[:1].upper()}{safe[1:]}, {format_age(now - newest.created)}." if newest else ""
     if not any(check in _NOT_PROTECTING for check in checks):
-        return f"Backups are made: {safe}." if newest else ""
+        seen = f"Not healthy since {format_time(facts.unhealthy_since)}. " if facts.unhealthy_since else ""
+        return f"{seen}Backups are made: {safe}." if newest else seen.rstrip()
     if newest is None:
         return "No complete backup exists: nothing can be restored with certainty."
     failing = facts.failing_since

@@ -60,7 +60,7 @@ def time_to_restore(facts: Facts) -> KeyFact:
     )
 
 
-_NO_DRILLS = "No restore drill is scheduled (postgres_backup_drill_schedule)."
+_NO_DRILLS = "No restore drill is scheduled."
 
 
 def _is_scheduled(facts: Facts) -> bool:

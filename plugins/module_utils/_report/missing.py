@@ -10,6 +10,7 @@ from .facts import Facts, texts
 from .text import enumerated
 
 _NAMED = 8
+_DRILLS = "postgres_backup_drill_schedule"
 
 
 def missing(facts: Facts) -> list[str]:
@@ -46,7 +47,7 @@ def _not_dumped(facts: Facts) -> Iterator[str]:
 
 def _drills(facts: Facts) -> Iterator[str]:
     if facts.result["drill_schedule"] is None:
-        yield "A scheduled restore drill: nobody has measured that the backups can be restored."
+        yield f"A scheduled restore drill ({_DRILLS}): nobody has measured that the backups can be restored."
     elif facts.drill is None:
         yield "A restore drill that succeeded."
 

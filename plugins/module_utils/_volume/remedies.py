@@ -53,6 +53,7 @@ _HEADINGS = {
     "drill": "restore drill",
     "databases": "databases not in the backup",
     "schedule": "schedule",
+    "watch": "watch, or a channel of it",
     "image": "image not the server's",
     "script": "script outdated",
     "space": "space",

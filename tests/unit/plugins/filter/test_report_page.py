@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dev.report.pages import html, of_one, of_several, templates
+from dev.report.pictures import HEIGHT, PICTURES, WIDTH, Picture, digest, page_of, size_of
 from dev.report.samples import NOT_READABLE, Installation, many, several
 from plugins.module_utils._report.text import printable
 
@@ -87,7 +88,7 @@ def test_page_answers_the_questions() -> None:
         "Runs have failed since 26 Nov 2026, 02:00 UTC. Not safe since 25 Nov 2026, 02:00 UTC",
         "A restore takes 47s measured by the restore drill of 22 Nov 2026",
         "Volume full in 107 days on 15 Mar 2027",
-        "A scheduled restore drill: nobody has measured that the backups can be restored.",
+        "A scheduled restore drill (postgres_backup_drill_schedule): nobody has measured that",
         "All backups are on one volume: 192.168.2.2:/volume1/k8s-data/data-postgres-backup-pvc-1",
         "ansible-playbook homelab.postgres_backup.backup_now -i inventory -e postgres_backup_hosts=shop",
         "Kept are the newest 7, and the newest of each of the latest 7 days and 4 weeks.",
@@ -108,6 +109,16 @@ def test_a_hundred_installations_and_a_year() -> None:
             break
     assert len(text.encode()) < 500_000
     assert seconds < 2
+
+
+@pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.name)
+def test_the_picture_in_the_docs_is_of_this_page(picture: Picture) -> None:
+    """Otherwise make it again: `python -m dev.report`."""
+    image = picture.path.read_bytes()
+    assert page_of(image) == digest(picture.page())
+    assert size_of(image) == (WIDTH, HEIGHT)
+    assert len(image) < 150_000
+    assert f"]({picture.name})" in (picture.path.parent / "report.md").read_text()
 
 
 # What a name, a message or a reason may be: somebody else writes them.
