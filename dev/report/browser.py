@@ -23,7 +23,7 @@ _OPTIONS = (
 )
 _LIGHT, _DARK = 1, 0  # blink::mojom::PreferredColorScheme
 _POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
-_SECONDS = 120
+_SECONDS = 300
 
 
 class BrowserError(Exception):
