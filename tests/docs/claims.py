@@ -59,6 +59,7 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         "sha256sum -c *.sha256": RUN,
         f"{PLAY}verify": RUN,
         f"{PLAY}unprotected": UNPROTECTED,
+        f"{PLAY}report": ONE,
         f"{PLAY}backup_now": ONE,
         f"{PLAY}backup_now -e postgres_backup_max_age=24h": ONE,
         f"{PLAY}retention": ONE,
@@ -113,6 +114,10 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         "kubectl create secret generic postgres-backup-ping -n data "
         "--from-literal=url=https://hc.home.example/ping/3f0c8b7a": WATCH,
         f"{PLAY}notify_test": WATCH,
+    },
+    "docs/report.md": {
+        f"{PLAY}report": ONE,
+        "ansible-playbook -i inventory homelab.postgres_backup.report -e postgres_backup_hosts=postgres": MANY,
     },
     "docs/security.md": {
         "kubectl get cronjob postgres-backup -n data "

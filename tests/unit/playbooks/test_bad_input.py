@@ -81,6 +81,7 @@ MODULES = {
     "disaster": ["backup_upload", "restore_cluster"],
     "drill": ["restore_drill"],
     "notify_test": ["notify_test"],
+    "report": ["backup_info"],
     "restore": ["restore_database"],
     "restore_table": ["restore_table"],
     "retention": ["backup_prune"],
