@@ -64,9 +64,6 @@ class Api:
     def network_policy(self, _: str, name: str) -> Any:
         return self._get("policy", name)
 
-    def prometheus_rule(self, _: str, name: str) -> Any:
-        return self._get("rule", name)
-
     def serves(self, version: str, kind: str) -> bool:
         found: bool = self._get("kind", f"{version}/{kind}")
         return found
