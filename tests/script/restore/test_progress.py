@@ -49,7 +49,7 @@ def test_a_database(offline: Sandbox, small: Live) -> None:
 
 @under_one
 def test_all_databases(offline: Sandbox, small: Live) -> None:
-    """Those that are restored side by side print nothing of their own."""
+    """Those that are restored side by side print nothing themselves."""
     prepare(offline, small.server, small.backup)
     drop(small.server, "app", HOSTILE)
     outcome = offline.run("_restore_cluster", env={**variables(small.backup, {}), **SHOWN}).check()
