@@ -75,6 +75,18 @@ SURVEYS: dict[str, tuple[Question, ...]] = {
         _CONFIRMED,
     ),
     "drill": (_DRILL_BACKUP,),
+    "notify_test": (),
+    "report": (
+        Question("postgres_backup_max_age", "backup_info.max_age"),
+        Question(
+            "postgres_backup_report_fail",
+            "",
+            default="yes",
+            required=True,
+            description="With yes, the job fails if an installation is not healthy, or cannot be read.",
+            boolean=True,
+        ),
+    ),
     "restore": (
         Question("postgres_backup_restore_database", "restore_database.database", required=True),
         # Empty, so that AWX does not replace the live database by itself.
@@ -152,6 +164,8 @@ NOT_ASKED = {
     "postgres_backup_manifest_dir": "the files of a job are deleted with its container",
     "postgres_backup_runbook_dir": "the files of a job are deleted with its container",
     "postgres_backup_local_dir": "an old name",
+    "postgres_backup_report_dest": "the files of a job are deleted with its container",
+    "postgres_backup_report_mode": "of that file",
     "postgres_backup_state": "the playbook site; others set it themselves",
 }
 """The playbooks' other variables, and why no survey asks for them."""

@@ -98,6 +98,13 @@ def _blocking(results: Results) -> list[str] | None:
     return None if items is None else [item["message"] for item in items if item["blocks"]]
 
 
+def _failed_channels(results: Results) -> list[str] | None:
+    channels = _at("notify.channels")(results)
+    if channels is None:
+        return None
+    return [channel.get("name") or "" for channel in channels if channel.get("state") != "works"]
+
+
 def _unprotected(results: Results) -> list[str] | None:
     servers = _at("discovered.servers")(results)
     if servers is None:
@@ -147,6 +154,12 @@ STATS: Mapping[str, Mapping[str, Callable[[Results], Any]]] = {
         "missing_databases": _at("drill.missing_databases"),
         "differences": _count("drill.failures"),
         "seconds": _total("drill.seconds"),
+    },
+    "notify_test": {"channels": _count("notify.channels"), "failed_channels": _failed_channels},
+    "report": {
+        "page": _at("page.dest"),
+        "healthy": _at("info.healthy"),
+        "problems": _each("info.problems", "message"),
     },
     "restore": {
         **_RESTORE,
