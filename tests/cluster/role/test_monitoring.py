@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The metrics on a volume of the cluster, and the objects for monitoring: they come and go with their variables."""
+"""The metrics on a volume of the cluster, and the objects for monitoring, which are removed with their variables."""
 
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from plugins.module_utils._role.alerts import alert_groups
 from plugins.module_utils._role.monitoring import ALERTS_ANNOTATION
 from tests.cluster.support.ansible_runs import Ansible
 from tests.cluster.support.kube import NAME, apply, get, kubectl, must_get, names, run_cronjob, run_in_volume
-from tests.prometheus import check_metrics, value
+from tests.prometheus import check_metrics, program, value
 
 RULES = "prometheusrules.monitoring.coreos.com"
 # The kind of the Prometheus operator, without its schema. No other test has objects of it.
@@ -53,7 +55,20 @@ def annotations(namespace: str) -> dict[str, str]:
     return found
 
 
-def test_metrics_and_their_objects(ansible: Ansible, role_variables: dict[str, Any], namespace: str) -> None:
+def check_commands(namespace: str, folder: Path) -> None:
+    """The commands of docs/monitoring.md write files that Prometheus and Grafana read."""
+    (folder / "rules.json").write_text(
+        kubectl("get", "prometheusrule", "-n", namespace, NAME, "-o", "jsonpath={.spec}")
+    )
+    subprocess.run([program("promtool"), "check", "rules", folder / "rules.json"], check=True, capture_output=True)
+    path = f"jsonpath={{.data.postgres-backup-{namespace}-{NAME}\\.json}}"
+    board = json.loads(kubectl("get", "configmap", "-n", namespace, f"{NAME}-dashboard", "-o", path))
+    assert board["panels"] and board["schemaVersion"]
+
+
+def test_metrics_and_their_objects(
+    ansible: Ansible, role_variables: dict[str, Any], namespace: str, tmp_path: Path
+) -> None:
     refused = ansible.site(metrics=True, alerts=True, **role_variables)
     assert refused.status != 0
     assert "postgres_backup_alerts: expected a cluster with objects of the kind PrometheusRule" in refused.output
@@ -82,6 +97,7 @@ def test_metrics_and_their_objects(ansible: Ansible, role_variables: dict[str, A
             "postgres_backup_alert_max_age": "",
         }
         assert rule["spec"]["groups"] == alert_groups(installation)
+        check_commands(namespace, tmp_path)
         again = ansible.site(drill_schedule="0 4 * * 0", **wanted)
         assert (again.status, again.changed) == (0, 0), again.output
 
