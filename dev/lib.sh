@@ -61,6 +61,18 @@ ensure_venv() {
     printf '%s\n' "$wanted" >"$stamp"
 }
 
+# ensure_axe: installs axe-core, which tests/unit runs in Chromium.
+axe_version=4.12.1
+ensure_axe() {
+    local folder=$root/.ansible/axe
+    [ "$(cat "$folder/.version" 2>/dev/null)" != "$axe_version" ] || return 0
+    command -v npm >/dev/null || ensure_debian_packages npm
+    mkdir -p "$folder"
+    npm install --no-audit --no-fund --ignore-scripts --prefix "$folder" "axe-core@$axe_version" >"$log_dir/npm.log" 2>&1 ||
+        { tail -n 20 "$log_dir/npm.log" >&2; die "npm failed; complete output: $log_dir/npm.log"; }
+    echo "$axe_version" >"$folder/.version"
+}
+
 # link_collection: makes the checkout available as homelab.postgres_backup (dev/env sets the path).
 link_collection() {
     local folder=$root/.ansible/collections/ansible_collections/homelab

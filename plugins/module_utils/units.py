@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""Durations as users write them, quantities and sizes as Kubernetes writes them."""
+"""Durations as users write them, quantities and sizes as Kubernetes writes them, sizes for people."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ _UNITS = {
     **{suffix: 1000**power for power, suffix in enumerate(_DECIMAL_SUFFIXES)},
     **{suffix: 1000 * 1024**power for power, suffix in enumerate(_BINARY_SUFFIXES)},
 }
+_SIZE_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _QUANTITY_MAX = 1000 * (2**63 - 1)
 
 
@@ -50,6 +51,14 @@ def format_duration(duration: timedelta) -> str:
         if number or (unit == "s" and not parts):
             parts.append(f"{number}{unit}")
     return " ".join(parts[:2])
+
+
+def format_size(number: int) -> str:
+    """A number of bytes for people, in binary units: `512 bytes`, `3.1 GiB`, `118 MiB`."""
+    value, power = float(number), 0
+    while abs(value) >= 1023.5 and power + 1 < len(_SIZE_UNITS):
+        value, power = value / 1024, power + 1
+    return f"{value:.{1 if power and abs(value) < 99.95 else 0}f} {_SIZE_UNITS[power]}"
 
 
 def duration_seconds(duration: str) -> int:

@@ -35,6 +35,7 @@ SERVERS = Claim(test="tests/cluster/servers/test_cloudnativepg.py::test_what_is_
 UNPROTECTED = Claim(
     test="tests/cluster/playbooks/test_unprotected.py::test_a_hundred_servers_and_one_that_is_backed_up"
 )
+WATCH = Claim(test="tests/cluster/role/test_watch.py::test_a_watched_installation")
 RENDERED = Claim(test="tests/cluster/role/test_rendered.py::test_site_applies_what_is_rendered")
 CONTAINERFILE = Claim(reason="needs a registry; the tested image is made of the packages of the Containerfile")
 MONITORING = Claim(test="tests/cluster/role/test_monitoring.py::test_metrics_and_their_objects")
@@ -59,6 +60,7 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         "sha256sum -c *.sha256": RUN,
         f"{PLAY}verify": RUN,
         f"{PLAY}unprotected": UNPROTECTED,
+        f"{PLAY}report": ONE,
         f"{PLAY}backup_now": ONE,
         f"{PLAY}backup_now -e postgres_backup_max_age=24h": ONE,
         f"{PLAY}retention": ONE,
@@ -116,6 +118,17 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         ),
         "kubectl get configmap -n data postgres-backup-dashboard "
         "-o jsonpath='{.data.postgres-backup-data-postgres-backup\\.json}' >dashboard.json": MONITORING,
+    },
+    "docs/notifications.md": {
+        "kubectl create secret generic postgres-backup-ntfy -n data "
+        "--from-literal=url=https://ntfy.home.example/backups --from-file=token=ntfy-token": WATCH,
+        "kubectl create secret generic postgres-backup-ping -n data "
+        "--from-literal=url=https://hc.home.example/ping/3f0c8b7a": WATCH,
+        f"{PLAY}notify_test": WATCH,
+    },
+    "docs/report.md": {
+        f"{PLAY}report": ONE,
+        "ansible-playbook -i inventory homelab.postgres_backup.report -e postgres_backup_hosts=postgres": MANY,
     },
     "docs/security.md": {
         "kubectl get cronjob postgres-backup -n data "

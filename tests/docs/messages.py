@@ -66,9 +66,11 @@ def failures_of_the_script() -> set[str]:
 
 
 def health_checks() -> set[str]:
-    tree = ast.parse((PLUGINS / "module_utils" / "_volume" / "health.py").read_text())
+    volume = PLUGINS / "module_utils" / "_volume"
+    trees = [ast.parse((volume / name).read_text()) for name in ("health.py", "watch_record.py")]
     return {
         node.args[0].value
+        for tree in trees
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Failure"
         if isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str)

@@ -84,6 +84,7 @@ FOLDERS = {
     "_jobs": _folder("errors findings units script_output _dump"),
     "_servers": _folder("_jobs _volume"),
     "_role": _folder("errors units _jobs _volume"),
+    "_report": _folder("units _volume _role"),
     "_watch": _folder("errors findings units _volume _role", io_files="delivery record_files program"),
     "_fetch": _folder("errors findings _progress _dump _volume _verify", io=True),
     "_cluster": _folder(

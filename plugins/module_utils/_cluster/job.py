@@ -12,6 +12,7 @@ from enum import Enum
 from types import TracebackType
 
 from .._jobs.job_outcome import JobEnd
+from .._jobs.job_templates import ask_for_progress
 from ..errors import ClusterError, ConcurrentRestoreError, ForbiddenError, StuckError, WaitTimeoutError
 from ..interruption import InterruptedBySignal
 from ..script_output import split_lines
@@ -89,6 +90,8 @@ class Job:
     def __enter__(self) -> Job:
         self._began = time.monotonic()
         if not self.is_attached:
+            if self._connection.reporter.is_heard:
+                self.manifest = ask_for_progress(self.manifest)
             try:
                 self.manifest = self._connection.create_job(self.manifest)
             except BaseException as error:

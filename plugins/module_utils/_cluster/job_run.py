@@ -20,6 +20,7 @@ from .._jobs.pod_diagnosis import (
     running_beside,
     termination_cause,
 )
+from .._progress.event import Event, is_event, parse_event
 from ..errors import ClusterError, ForbiddenError, NotFoundError, StuckError, WaitTimeoutError
 from ..script_output import is_success, result_of, split_lines
 from .connection import Connection, Object
@@ -54,6 +55,7 @@ class JobRun:
         self._termination_message: str | None = None
         self._terminated_by: PodProblem | None = None
         self._succeeded = threading.Event()
+        self._has_progress = False
         self._running_containers: tuple[str, ...] = ()
         self._has_failed = False
 
@@ -132,6 +134,9 @@ class JobRun:
         self._note(pods)
         for pod in pods:
             self._follow(pod)
+        if self._followers and not self._has_progress:
+            # A script of an earlier version, or a Job that was started without: only its end can be waited for.
+            self._connection.reporter.report(Event("job", self._name))
         main = self._containers[-1]
         succeeded = [pod for pod in pods if self._has_succeeded(pod, main)]
         failed = [pod for pod in pods[-1:] if not succeeded and has_failed(pod, main)]
@@ -231,8 +236,17 @@ class JobRun:
             self._read_to_end.add(attempt)
 
     def _add(self, pod: str, stamped: str) -> None:
-        """Add a line, which the kubelet's time precedes; lines of an attempt that is read twice are added once."""
+        """Add a line, which the kubelet's time precedes; lines of an attempt that is read twice are added once.
+
+        Progress is reported, and is not a part of the log.
+        """
         _, _, line = stamped.partition(" ")
+        if is_event(line):
+            event = parse_event(line)
+            if event is not None:
+                self._has_progress = True
+                self._connection.reporter.report(event)
+            return
         with self._lock:
             if (key := f"{pod} {stamped}") not in self._seen:
                 self._seen.add(key)

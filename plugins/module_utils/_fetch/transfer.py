@@ -158,7 +158,7 @@ def matching_local_sha256(
     if size != remote.size_bytes:
         return None
     local = hash_file(destination.path, reporter)
-    reporter.report(Event("compare"))
+    reporter.report(Event("compare_hash"))
     expected = remote.sha256 or Attempts(retry_policy).retry(source.sha256)
     return local if local == expected else None
 
@@ -323,7 +323,7 @@ class _Transfer:
         name, expected = self.remote.name, self.remote.sha256
         if sha256 == expected:
             return
-        self.reporter.report(Event("compare"))
+        self.reporter.report(Event("compare_hash"))
         current = self.attempts.retry(self.source.sha256)
         if expected is None:
             if sha256 == current:

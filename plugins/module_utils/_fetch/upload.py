@@ -62,7 +62,7 @@ def upload(
 ) -> Uploaded:
     """Upload the file unless the volume has it. Raises UploadError; only after a LostError is the partial file kept."""
     attempts = Attempts(retry_policy, "uploading", "sending data")
-    reporter.report(Event("compare"))
+    reporter.report(Event("compare_hash"))
     if attempts.retry(lambda: target.exists(backup.name)):
         require_same(backup, attempts.retry(lambda: target.sha256(backup.name)))
         return Uploaded(False, interruptions=attempts.interruptions)

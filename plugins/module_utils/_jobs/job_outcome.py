@@ -81,6 +81,12 @@ BACKUP_USER = Operation(
     time_limit="its deadline of some minutes",
     advice="Run it again: it continues where it ended",
 )
+WATCH_TEST = Operation(
+    check="watch",
+    name="test of the channels",
+    time_limit="its deadline of some minutes",
+    advice="Read the log of its pod",
+)
 
 
 @dataclass(frozen=True)

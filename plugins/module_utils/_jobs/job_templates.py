@@ -126,6 +126,17 @@ def manual_job(cronjob: Mapping[str, Any], name: str) -> Object:
     }
 
 
+def ask_for_progress(job: Object) -> Object:
+    """The Job, with a variable by which the script prints what it is doing; other programs do not get it."""
+    asked = copy.deepcopy(job)
+    name = f"{PREFIX}PROGRESS"
+    for container in asked["spec"]["template"]["spec"]["containers"]:
+        names = [entry["name"] for entry in container.get("env") or []]
+        if f"{PREFIX}DIR" in names and name not in names:
+            container["env"].append({"name": name, "value": "yes"})
+    return asked
+
+
 def is_run(job: Mapping[str, Any], cronjob: Mapping[str, Any], container: str) -> bool:
     """Whether this Job of the CronJob makes a backup; `container` is the container that does in the CronJob's pods.
 

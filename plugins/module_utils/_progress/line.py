@@ -6,22 +6,39 @@ from __future__ import annotations
 
 from .event import Event
 
-# What each activity is called, the script's steps included. The subject follows.
+# What each activity is called, those of the script included. The subject follows, after the word behind the bar.
 WORDS = {
     "backup": "running the backup",
+    "check_database": "checking whether it can be restored:",
     "check_upload": "checking on the volume",
-    "compare": "comparing with the volume",
-    "contents": "reading the contents of",
+    "check_unchecked": "checking the files of other programs",
+    "compare": "comparing with the live tables|of",
+    "compare_hash": "comparing with the volume",
+    "contents": "reading the contents|of",
+    "count": "counting the rows|of",
+    "create": "creating the temporary database|for",
+    "databases": "restoring the databases",
     "dump": "dumping",
     "drill": "running the restore drill",
+    "extensions": "restoring the extensions|of",
     "fetch": "fetching",
     "flush": "writing to the local disk",
+    "globals": "restoring roles and tablespaces",
+    "initdb": "creating a temporary server",
+    "job": "waiting for the end of the Job",
     "list": "listing the volume",
+    "load": "loading the rows|of",
+    "merge": "merging the rows|of",
+    "prepare": "preparing",
+    "publish": "publishing the backup",
+    "read_back": "reading back what was written",
     "read_local": "reading the local file",
-    "restore": "running the restore",
+    "restore": "restoring",
+    "retention": "applying retention",
+    "roles": "restoring the roles|of",
+    "swap": "renaming",
     "upload": "uploading",
     "verify": "verifying",
-    "wait_job": "waiting for the pod of the Job",
     "wait_pod": "waiting for the pod",
 }
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -55,9 +72,10 @@ def printable(text: str, limit: int) -> str:
 
 def _activity(event: Event) -> str:
     # A later version of the script may have other steps.
-    words = WORDS.get(event.activity) or printable(event.activity.replace("_", " "), _TEXT_LIMIT)
+    known = WORDS.get(event.activity) or printable(event.activity.replace("_", " "), _TEXT_LIMIT)
+    words, _, preposition = known.partition("|")
     if event.subject:
-        words = f"{words} {printable(event.subject, _TEXT_LIMIT)}"
+        words = " ".join([words, *([preposition] if preposition else []), printable(event.subject, _TEXT_LIMIT)])
     return f"{words} ({event.number} of {event.count})" if event.number and event.count else words
 
 

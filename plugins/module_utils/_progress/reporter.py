@@ -23,6 +23,11 @@ class Reporter:
         self._last: tuple[str, str | None] | None = None
         self._due = 0.0
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether anybody reads the events."""
+        return self._write is not None
+
     def report(self, event: Event) -> None:
         """Write the event, unless another one about the same piece of work was just written."""
         if self._write is None:

@@ -26,7 +26,7 @@ def clock_change_warnings(variable: str, schedule: str, zone: str, now: datetime
 
     `variable` is the one with the schedule. Empty where this machine does not know the zone.
     """
-    clock = _clock(zone)
+    clock = clock_of(zone)
     if clock is None:
         return []
     today = now.astimezone(clock).date()
@@ -51,7 +51,7 @@ def clock_change_warnings(variable: str, schedule: str, zone: str, now: datetime
     return [f"{variable}: {message}. {advice}" for message in messages]
 
 
-def _clock(zone: str) -> Any:
+def clock_of(zone: str) -> Any:
     """The zone's rules; None where this Python or this machine does not have them."""
     try:
         return ZoneInfo(zone)

@@ -65,7 +65,7 @@ def _foreign_messages(foreign: Object) -> Iterator[str]:
     for definition in foreign.get("resources") or []:
         name = f"{definition['kind']} {definition['metadata']['name']}"
         yield (
-            f"postgres_backup_watch: expected no {name} besides the watch of this installation, found another one. "
+            f"postgres_backup_watch: expected {name} to be the watch of this installation, found another object. "
             "Set another postgres_backup_name, or postgres_backup_watch to false."
         )
 

@@ -14,7 +14,7 @@ from .checks import LABEL, ONE_LINE, SUBDOMAIN, Variables, is_list, is_true, num
 
 # The keys of a channel's Secret that are mounted, as far as it has them.
 SECRET_KEYS = ("url", "token", "user", "password", "ca.crt")
-# The options of each kind, besides those of all: name, kind and secret.
+# The options of each kind, in addition to those of all: name, kind and secret.
 _OPTIONS: dict[str, Set[str]] = {
     "ntfy": {"priority"},
     "webhook": {"template", "body", "content_type"},

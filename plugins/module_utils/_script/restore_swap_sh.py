@@ -166,7 +166,7 @@ restore_late_parts() {
     fi
     check_late_parts
     [ "$cron_database" = "$RESTORE_TARGET" ] || return 0
-    step=extensions
+    begin_step extensions
     clear_stages
     run_group restore_late_parts
     if [ "$(stage_status_of psql)" = 0 ]; then

@@ -167,7 +167,7 @@ SQL
 }
 
 make_roles() {
-    step=roles
+    begin_step roles
     # Roles are kept if the restore fails.
     check_hash
     export missing_roles

@@ -16,18 +16,18 @@ TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 
 # load_tables: sets `tables`.
 load_tables() {
-    step=load
+    begin_step load
     [ "$RESTORE_CHECK" = yes ] || has_schema=maybe
     run_table_step load "the tables could not be restored"
     end_step load
     [ "$RESTORE_CHECK" = no ] || return 0
-    step=compare
+    begin_step compare
     run_table_step compare "the tables could not be compared"
     # What a merge fails for is in the restored tables.
     has_schema=yes
     end_step compare
     [ "$RESTORE_MERGE" != no ] || return 0
-    step=merge
+    begin_step merge
     run_table_step merge "the rows could not be merged; the live tables are unchanged"
     is_merged=yes
     log "merged into the live tables: $(printf '%s' "$tables" | awk '{ while (match($0, /"(inserted|updated)" : [0-9]+/)) { text = substr($0, RSTART + 1, RLENGTH - 1); sub(/" : /, " ", text); printf "%s%s", (count++ ? ", " : ""), text; $0 = substr($0, RSTART + RLENGTH) } }')"

@@ -9,9 +9,9 @@ Nothing decides about a deletion by it: a line may be missing. Its gaps and its 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from .backup_names import TIME_FORMAT, parse_time
 
@@ -22,8 +22,7 @@ GAP_WINDOW = timedelta(days=30)
 _LATE = 1.5
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One operation: times are UTC, sizes bytes; None where the line does not have the value.
 
     `operation` is `run`, `drill`, `restore` or `prune`, or what a later version adds; `state` is `succeeded`, `failed`
@@ -48,9 +47,13 @@ class Entry:
     job: str | None = None
     reason: str | None = None
 
+    @property
+    def made_complete_backup(self) -> bool:
+        return self.operation == "run" and self.state == "succeeded"
+
     def to_dict(self) -> dict[str, Any]:
         times = {"started": self.started.strftime(TIME_FORMAT), "finished": self.finished.strftime(TIME_FORMAT)}
-        return {**asdict(self), **times}
+        return {**self._asdict(), **times}
 
 
 @dataclass(frozen=True)
@@ -130,8 +133,11 @@ def _gap(item: Mapping[str, Any]) -> Gap:
     return Gap(start, end, timedelta(seconds=item["seconds"]), None)
 
 
-def parse_entry(item: Mapping[str, Any]) -> Entry | None:
-    """The entry of a line of the history; None for one that is not of a form that this version knows."""
+def parse_entry(item: Mapping[str, Any], size_key: str = "bytes") -> Entry | None:
+    """The entry of a line of the history; None for one that is not of a form that this version knows.
+
+    In the results of modules, the size is not in `bytes` as in the file, but in `size_bytes`.
+    """
     started, finished = parse_time(str(item.get("started"))), parse_time(str(item.get("finished")))
     operation, state = item.get("operation"), item.get("state")
     if started is None or finished is None or not isinstance(operation, str) or not isinstance(state, str):
@@ -143,7 +149,7 @@ def parse_entry(item: Mapping[str, Any]) -> Entry | None:
         state=state,
         backup=_text(item.get("backup")),
         backup_state=_text(item.get("backup_state")),
-        size_bytes=_number(item.get("bytes")),
+        size_bytes=_number(item.get(size_key)),
         free_bytes=_number(item.get("free_bytes")),
         volume_bytes=_number(item.get("volume_bytes")),
         uncompressed_bytes=_number(item.get("uncompressed_bytes")),

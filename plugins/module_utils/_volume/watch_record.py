@@ -40,7 +40,7 @@ def watch_problems(
     if schedule is None:
         return
     if schedule.is_suspended:
-        yield Failure("watch", "the watch's CronJob is suspended: it tells nobody of a problem until it is resumed")
+        yield Failure("watch", "the watch's CronJob is suspended: it reports no problem until it is resumed")
         return
     looked = parse_time(str((record or {}).get("time")))
     limit = _MISSED_LOOKS * (schedule.interval or _DEFAULT_INTERVAL)
@@ -49,7 +49,7 @@ def watch_problems(
         yield Failure(
             "watch",
             f"expected a look of the watch in the last {format_duration(limit)}, found "
-            f"{f'the last one at {looked:%Y-%m-%d %H:%M} UTC' if looked else 'none'}. It tells nobody of a problem: "
+            f"{f'the last one at {looked:%Y-%m-%d %H:%M} UTC' if looked else 'none'}. It reports no problem now: "
             "check the watch's Job and its pod",
         )
     for channel in _failed_channels(record or {}):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The watch: a second CronJob that judges the backup volume and tells when its state changes.
+"""The watch: a second CronJob that judges the backup volume and reports when its state changes.
 
 A look goes through three steps, each a pure function of its input: judgement.py (what is wrong now), changes.py (what
 is new since the last look) and messages.py (what to say). outbox.py remembers which channel still lacks which message,

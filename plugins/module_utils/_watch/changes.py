@@ -2,10 +2,10 @@
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 """What is new since the last look: the state machine of the watch.
 
-- A problem is told when a second look finds it too, or at once where it is certain. What else is wrong at that time is
-  told with it, so that one fault gives one message.
-- Checks that were told together recover together: when a second look finds none of them any more, one message says so.
-- A check is told at most three times in a day. After that, it is told when its last three alarms are a day old.
+- A problem is reported when a second look finds it too, or at once where it is certain. What else is wrong at that time
+  is reported with it, so that one fault gives one message.
+- Checks that were reported together recover together: when a second look finds none of them, one message reports that.
+- A check is reported at most three times in a day. After that, it is reported when fewer alarms are younger than a day.
 - A digest is due after each interval since the first look.
 """
 
@@ -27,8 +27,8 @@ _FLAPPING_ALARMS = 3
 class Event:
     """Something to tell: `checks` with their sentences are new (alarm), gone (recovery) or present (digest).
 
-    `others` are the checks that were told before and remain. `comes_and_goes` are those that will not be told again
-    for a day. `number` identifies the event.
+    `others` are the checks that were reported before and remain. `comes_and_goes` are those that will not be reported
+    again for a day. `number` identifies the event.
     """
 
     kind: str
@@ -82,7 +82,7 @@ def _after_look(check: Check | None, name: str, judgement: Judgement, now: datet
 
 
 def is_present(check: Check) -> bool:
-    """Whether it is a problem: found twice, or told and not yet refuted twice."""
+    """Whether it is a problem: found twice, or reported and not yet refuted twice."""
     return check.seen >= _LOOKS or check.alarm is not None
 
 
@@ -91,7 +91,7 @@ def _recover(state: State, judgement: Judgement, events: list[Event]) -> State:
     gone = {name for name, check in state.checks.items() if check.alarm is not None and check.absent >= _LOOKS}
     if not gone:
         return state
-    # What was told with one that is gone, and was not found by this look, is gone with it.
+    # What was reported with one that is gone, and was not found by this look, is gone with it.
     closing = {state.checks[name].alarm for name in gone}
     gone |= {
         name
@@ -112,7 +112,7 @@ def _recover(state: State, judgement: Judgement, events: list[Event]) -> State:
 
 
 def _raise_alarm(state: State, judgement: Judgement, now: datetime, events: list[Event]) -> State:
-    """Tell all untold problems if one of them is confirmed."""
+    """Report all problems that are not reported if one of them is confirmed."""
     untold = {
         name: check
         for name, check in state.checks.items()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The configuration of a watch: what it must know besides the volume, and its channels, without their secrets."""
+"""The configuration of a watch: what it must know in addition to the volume, and its channels without secrets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .._role.schedules import longest_interval
 
 # How a message reaches people.
 NTFY, WEBHOOK, MAIL, APPRISE = "ntfy", "webhook", "mail", "apprise"
-# What is told at each look, whether something has changed or not.
+# What is sent at each look, whether something has changed or not.
 PING, PUSHGATEWAY = "ping", "pushgateway"
 MESSAGE_KINDS, LOOK_KINDS = (NTFY, WEBHOOK, MAIL, APPRISE), (PING, PUSHGATEWAY)
 

@@ -31,7 +31,7 @@ from .redaction import redacted
 from .requests import HttpRequest, SecretError, message_request, secret_value
 
 # For one message through one channel, and for one step of it.
-_SECONDS, _STEP_SECONDS = 30, 10
+_SECONDS, _STEP_SECONDS = 45, 20
 _SECRET_BYTES = 1 << 20
 _ERROR_CHARACTERS = 300
 _ADVICE = {
@@ -53,7 +53,7 @@ class DeliveryError(Exception):
 def within(seconds: float, function: Callable[[], Result]) -> Result:
     """The function's result; raises TimeoutError after that time. Then the function may continue in its thread.
 
-    A timeout of a socket is for each step, so a slow server would stay below it, and a read of a network file system
+    A timeout of a socket is for each step, so a slow server would remain below it, and a read of a network file system
     has none.
     """
     results: list[Result] = []
@@ -233,7 +233,7 @@ def _answer(error: Any) -> str:
 _CHECK_HOST = "Check the host, and postgres_backup_watch_egress"
 # The first that fits: later ones are more general.
 _CAUSES: tuple[tuple[type[BaseException], Callable[[Any], str]], ...] = (
-    (TimeoutError, lambda _error: f"no answer within {_SECONDS} seconds. {_CHECK_HOST}"),
+    (TimeoutError, lambda _error: f"no answer in time. {_CHECK_HOST}"),
     (
         ssl.SSLCertVerificationError,
         lambda error: f"TLS: {error.verify_message}. Is the certificate authority in the key ca.crt of the Secret?",

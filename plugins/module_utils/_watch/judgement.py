@@ -35,7 +35,7 @@ _OPEN_DURING_RUN = frozenset({"last_run", "databases", "server", "space"})
 
 @dataclass(frozen=True)
 class Facts:
-    """What a digest says and the series show; None where it is not known."""
+    """What a digest and the series contain; None where it is not known."""
 
     newest: Backup | None
     backups: int
@@ -62,7 +62,7 @@ class Judgement:
     facts: Facts | None = None
 
     def leaves_open(self, check: str) -> bool:
-        """Whether this look says nothing about the check, which stays as it was."""
+        """Whether this look decides nothing about the check, which remains as it was."""
         return check != VOLUME if self.undecided is None else check in self.undecided
 
 

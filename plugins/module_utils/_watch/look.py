@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""One look: read the state, judge the volume, remember what to say, say it, remember who has accepted it.
+"""One look: read the state, judge the volume, record the messages, send them, record who has accepted them.
 
-No input or output: `Surroundings` has the functions for it. What is to be said is written before it is sent, and who
-has accepted it afterwards: a watch that is killed in between says it again.
+No input or output: `Surroundings` has the functions for it. A message is recorded before it is sent, and who has
+accepted it afterwards: a watch that is killed in between sends it again.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from .series import series
 from .state import State, dump_state, first_state, parse_state
 
 RECORD = "record"
-# How often a watch that cannot remember anything tells what is wrong.
+# How often a watch that cannot record anything reports what is wrong.
 _FORGETFUL_INTERVAL = timedelta(hours=6)
 
 
 class SendError(Exception):
-    """A channel did not accept something; the message says why, without a secret."""
+    """A channel did not accept something; the message is the reason, without a secret."""
 
 
 class Surroundings(Protocol):
@@ -68,7 +68,7 @@ class Outcome:
 
 
 def look(configuration: Configuration, surroundings: Surroundings, now: datetime) -> Outcome:
-    """Look at the volume once; `now` is the time (UTC), in whole seconds."""
+    """Check the volume once; `now` is the time (UTC), without fractions of a second."""
     faults: list[str] = []
     started = _pings(configuration, surroundings)
     state, fault = _remembered(surroundings, now)
@@ -103,7 +103,7 @@ def _remembered(surroundings: Surroundings, now: datetime) -> tuple[State, str |
     try:
         text = surroundings.read_state()
     except (OSError, TimeoutError) as error:
-        return first_state(now), f"the watch cannot read what it told before: {_words(error)}"
+        return first_state(now), f"the watch cannot read what it has reported: {_words(error)}"
     state = parse_state(text) if text is not None else None
     if text is not None and state is None:
         surroundings.log("WARNING: the state of the watch is damaged, or of another version: it begins anew")
@@ -117,7 +117,7 @@ def _written(surroundings: Surroundings, state: State, record: str | None = None
         if record is not None:
             surroundings.write_record(record)
     except (OSError, TimeoutError) as error:
-        return f"the watch cannot remember what it told: {_words(error)}"
+        return f"the watch cannot record what it has reported: {_words(error)}"
     return None
 
 
@@ -153,9 +153,9 @@ def _messages(
 
 
 def _forgetful(state: State, judgement: Judgement, configuration: Configuration, now: datetime) -> State:
-    """The state of a watch that cannot remember, and so does not know what it has told.
+    """The state of a watch that cannot record anything, and so does not know what it has reported.
 
-    It tells everything that is wrong, at the first look of each quarter of a day.
+    It reports everything that is wrong, at the first look of each quarter of a day.
     """
     since = timedelta(seconds=now.timestamp() % _FORGETFUL_INTERVAL.total_seconds())
     state = replace(state, outbox=(), is_healthy=False)
@@ -217,7 +217,7 @@ def _tell_state(
 
 @dataclass(frozen=True)
 class _Told:
-    """What a dead man's switch is told: `started` says by channel why the ping at the start failed."""
+    """What a dead man's switch gets: `started` has by channel why the ping at the start failed."""
 
     is_good: bool
     text: str

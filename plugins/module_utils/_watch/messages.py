@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What the watch says: a title of one line and a text, without markup."""
+"""The messages of the watch: a title of one line and a text, without markup."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ..units import format_duration
-from .advice import advice_for
+from .._volume.advice import advice_for
+from ..units import format_duration, format_size
 from .changes import ALARM, DIGEST, RECOVERY, Event
 from .configuration import Configuration
 from .judgement import Facts
@@ -18,8 +18,6 @@ TEST = "test"
 # ntfy makes a file of a longer message (4,096 bytes), and other channels cut it.
 _TEXT_LIMIT = 3500
 _SENTENCE_LIMIT = 700
-_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
-_UNIT = 1024
 
 
 @dataclass(frozen=True)
@@ -75,11 +73,11 @@ def _alarm(event: Event, configuration: Configuration, _facts: Facts | None) -> 
         yield from _problem(check, sentences, configuration)
     if event.comes_and_goes:
         yield (
-            f"{', '.join(event.comes_and_goes)}: this problem comes and goes. The next message about it is sent in a "
-            "day at the earliest."
+            f"{', '.join(event.comes_and_goes)}: this problem appears again and again. The next message about it is "
+            "sent in a day at the earliest."
         )
     if event.others:
-        yield f"Told before, and still wrong: {', '.join(event.others)}"
+        yield f"Reported before, and still wrong: {', '.join(event.others)}"
 
 
 def _problem(check: str, sentences: tuple[str, ...], configuration: Configuration) -> Iterator[str]:
@@ -124,21 +122,14 @@ def _state(facts: Facts | None) -> Iterator[str]:
         yield "The volume could not be read."
         return
     newest = facts.newest
-    yield f"Newest complete backup: {newest.name}, {_size(newest.size_bytes)}" if newest else "No complete backup"
+    yield f"Newest complete backup: {newest.name}, {format_size(newest.size_bytes)}" if newest else "No complete backup"
     yield f"Backups on the volume: {facts.backups}"
     days = facts.growth.days_until_full if facts.growth else None
     full = f"; full in about {days:.0f} days" if days is not None else ""
-    yield f"Free: {_size(facts.free_bytes)} of {_size(facts.volume_bytes)}{full}"
+    yield f"Free: {format_size(facts.free_bytes)} of {format_size(facts.volume_bytes)}{full}"
     if facts.last_drill:
         yield _drill(facts.last_drill)
 
 
 def _drill(record: Mapping[str, object]) -> str:
     return f"Last scheduled restore drill: {record.get('state')}, started {record.get('started')}"
-
-
-def _size(number: float) -> str:
-    unit = 0
-    while number >= _UNIT and unit + 1 < len(_UNITS):
-        number, unit = number / _UNIT, unit + 1
-    return f"{number:.1f} {_UNITS[unit]}" if unit else f"{number} {_UNITS[0]}"

@@ -3,7 +3,7 @@
 """The program in the pod of a watch: `python3 -m …_watch.program look`, or `test` for one test message.
 
 Its last line, which is also its termination message, is the result as JSON. Exit status: 0 if the watch did its work,
-whatever it found on the volume; 1 if a channel does not work or the watch cannot remember what it told.
+whatever it found on the volume; 1 if a channel does not work or the watch cannot record what it has reported.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Pod:
         within(_FILE_SECONDS, self._folder.keep_reserve)
 
     def list_volume(self) -> list[str]:
-        # In a session of its own, so that all its processes can be ended.
+        # In a separate session, so that all its processes can be ended.
         process = subprocess.Popen(
             ["sh", self._script, "list", "--history"],
             stdin=subprocess.DEVNULL,
@@ -132,7 +132,7 @@ def _test(channel: Channel, configuration: Configuration, message: Message) -> N
     elif channel.kind == PING:
         send_request(channel, lambda secrets: ping_request(channel, secrets, LOG, message.text))
     elif channel.kind == PUSHGATEWAY:
-        # A group of its own, which is deleted again.
+        # A separate group, which is deleted again.
         path = group_for_test(configuration)
         text = "# TYPE postgres_backup_watch_test gauge\npostgres_backup_watch_test 1\n"
         send_request(channel, lambda secrets: push_request(channel, secrets, path, text))
@@ -168,7 +168,7 @@ def _is_alone(folder: WatchFolder) -> bool:
     try:
         return within(_FILE_SECONDS, folder.acquire)
     except (OSError, TimeoutError):
-        return True  # the look says what is wrong with the folder
+        return True  # the look reports what is wrong with the folder
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -185,7 +185,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     else:
         folder = WatchFolder(environment["POSTGRES_BACKUP_WATCH_FOLDER"], configuration.file_mode)
         if not _is_alone(folder):
-            _log("another watch is looking at this moment: there is nothing to do")
+            _log("another look is in progress: there is nothing to do")
             return 0
         result = _look_result(look(configuration, Pod(configuration, folder, environment), now))
     for fault in (result["reason"] or "").split("; ") if result["reason"] else []:

@@ -7,8 +7,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from .._volume.advice import advice_for
 from .._volume.backup_names import TIME_FORMAT
-from .advice import advice_for
 from .changes import is_present
 from .configuration import Configuration
 from .judgement import Facts

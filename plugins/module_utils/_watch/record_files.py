@@ -20,7 +20,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 class WatchFolder:
     """The folder; every method may raise OSError.
 
-    It holds a reserve of space: on a full volume, of all moments, the watch must be able to remember what it told.
+    It holds a reserve of space: on a full volume, the watch must be able to record what it has reported.
     """
 
     def __init__(self, path: str, mode: int) -> None:

@@ -22,7 +22,7 @@ def grouping_path(configuration: Configuration) -> str:
 def series(state: State, now: datetime, of_last_run: str) -> str:
     """The text that is pushed (Prometheus' text format); `of_last_run` is the content of `<name>.prom`, or empty."""
     own = (
-        ("postgres_backup_watch_last_look_timestamp_seconds", "Time of the last look at the volume.", now.timestamp()),
+        ("postgres_backup_watch_last_look_timestamp_seconds", "Time of the last look.", now.timestamp()),
         ("postgres_backup_watch_healthy", "Whether the last look found no problem.", int(state.is_healthy)),
         ("postgres_backup_watch_waiting_messages", "Messages that a channel has not accepted.", len(state.outbox)),
     )

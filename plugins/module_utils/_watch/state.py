@@ -20,7 +20,7 @@ class Check:
     """One subject that is or was a problem.
 
     `seen` and `absent` count the looks in a row that found it or did not; one of them is 0. `alarm` is the number of
-    the alarm that told it, None as long as it is not told. `alarms` are the times of its recent alarms.
+    the alarm that reported it, None as long as it is not reported. `alarms` are the times of its recent alarms.
     """
 
     messages: tuple[str, ...]
@@ -33,7 +33,7 @@ class Check:
 
 @dataclass(frozen=True)
 class ChannelState:
-    """How a channel did: `works` is None if nothing was sent through it yet; `error` says why it does not work."""
+    """How a channel did: `works` is None if nothing was sent through it yet; `error` is why it does not work."""
 
     works: bool | None = None
     error: str | None = None
@@ -58,7 +58,7 @@ class State:
     """All that is remembered; times are UTC.
 
     `digest` is when the last digest was due. `drill` is the schedule of the drills and when the watch first saw it.
-    `number` is that of the last message. `reported` are the open alarms: each with the checks that it told.
+    `number` is that of the last message. `reported` are the open alarms: each with the checks that it reported.
     """
 
     first_look: datetime
@@ -80,7 +80,7 @@ def first_state(now: datetime) -> State:
 
 
 def without_future(state: State, now: datetime) -> State:
-    """The state without times that have not come yet: a clock was wrong, or was set back."""
+    """The state without times in the future: a clock was wrong, or was set back."""
     return replace(
         state,
         first_look=min(state.first_look, now),

@@ -43,10 +43,11 @@ restore_cluster() {
     if [ "$RESTORE_CHECK" = yes ]; then
         log "check: $backup can be restored"
     else
-        step=roles
+        begin_step roles
         restore_roles
         end_step roles
-        step=databases only_check=no
+        begin_step databases
+        only_check=no
         run_databases
         end_step databases
         restore_template1
@@ -317,6 +318,8 @@ restore_one() {
     RESTORE_DATABASE=$database_name RESTORE_DATABASE_JSON=$database_json
     began=$(now_epoch)
     [ "$only_check" = yes ] || log "restoring $RESTORE_DATABASE ($1 of $database_count)"
+    if [ "$only_check" = yes ]; then activity=check_database; else activity=restore; fi
+    progress "$activity" ",\"subject\":$(json "$RESTORE_DATABASE"),\"number\":$1,\"count\":$database_count"
     (
         # A subshell has no traps; these two outlive a signal, as the restore that they wait for does until its clean-up has ended.
         trap : TERM INT HUP
@@ -325,9 +328,9 @@ restore_one() {
         RESTORE_SHA256='' RESTORE_ROWS='' RESTORE_SEARCH_PATH='' RESTORE_BEFORE_SQL='' RESTORE_AFTER_SQL='' RESTORE_RESTORED="$RESTORED_SETTING=$RESTORE_KNOWN_SHA256"
         [ "$only_check$RESTORE_CHECK" != yesno ] || exec 2>/dev/null
         RESTORE_CHECK=$only_check RESTORE_FACTS=$work/facts.$1
-        POSTGRES_BACKUP_TERMINATION_LOG=$work/none POSTGRES_BACKUP_DATABASE=$maintenance
+        POSTGRES_BACKUP_TERMINATION_LOG=$work/none POSTGRES_BACKUP_DATABASE=$maintenance POSTGRES_BACKUP_PROGRESS=no
         export RESTORE_TARGET RESTORE_DROP_EMPTY RESTORE_CREATE_ROLES RESTORE_TOKEN RESTORE_REPLACE RESTORE_SHA256 RESTORE_ROWS RESTORE_SEARCH_PATH RESTORE_BEFORE_SQL RESTORE_AFTER_SQL
-        export RESTORE_CHECK RESTORE_FACTS RESTORE_RESTORED RESTORE_DATABASE RESTORE_DATABASE_JSON RESTORE_OLD RESTORE_TEMPORARY RESTORE_MARK POSTGRES_BACKUP_TERMINATION_LOG POSTGRES_BACKUP_DATABASE
+        export RESTORE_CHECK RESTORE_FACTS RESTORE_RESTORED RESTORE_DATABASE RESTORE_DATABASE_JSON RESTORE_OLD RESTORE_TEMPORARY RESTORE_MARK POSTGRES_BACKUP_TERMINATION_LOG POSTGRES_BACKUP_DATABASE POSTGRES_BACKUP_PROGRESS
         { trap : TERM INT HUP; PGOPTIONS='' sh "$SCRIPT" _restore 2>&1 >"$work/result.$1"; echo "$?" >"$work/status.$1"; } | (
             # It must outlive the restore: a broken pipe would end its clean-up.
             trap '' TERM INT HUP

@@ -34,6 +34,7 @@ read_drill_configuration() {
 
 drill() {
     step=prepare step_began=$(now_epoch) step_seconds='' step_group='' watch_group='' server_group='' data=''
+    progress "$step"
     started=$(now_iso) reason=null warnings='' backup='' bytes='' sha256='' server_version=''
     databases=0 missing_databases='' tables=0 rows=0 copied_rows=0 can_heal=null ended_by='' hash_checked=no
     errors=0 error_list='' needs='' left_out='' extensions='' settings=''
@@ -61,17 +62,17 @@ drill() {
     has_plan=no
     ! plan_by_manifest || has_plan=yes
     end_step prepare
-    step=initdb
+    begin_step initdb
     make_server
     check_extensions
     end_step initdb
-    step=globals
+    begin_step globals
     restore_globals
     end_step globals
-    step=restore
+    begin_step restore
     restore_databases
     end_step restore
-    step=count
+    begin_step count
     report_upgrade_facts
     count_rows
     check_text
@@ -234,6 +235,7 @@ step_drill_watch() {
             kill -USR2 "$1"
             exit 0
         fi
+        if shows_progress && is_in_step restore; then report_restored "${used:-0}"; fi
         if [ $((elapsed - logged)) -ge 60 ]; then
             logged=$elapsed
             log "still restoring after $((elapsed / 60)) min; $(human_bytes "${used:-0}") of data"
@@ -242,6 +244,16 @@ step_drill_watch() {
         [ "$measuring" -eq 0 ] || sleep $((measuring * 5))
     done
     kill -USR1 "$1"
+}
+
+# report_restored BYTES: reports how large the data are, and how large the databases were on the server.
+report_restored() {
+    if [ -z "${live_bytes:-}" ]; then
+        live_bytes=$(awk '
+            /"result":"dumped"/ && match($0, /"size_bytes":[0-9]+/) { bytes += substr($0, RSTART + 13, RLENGTH - 13) }
+            END { printf "%.0f", bytes }' "$work/manifest" 2>/dev/null) || live_bytes=0
+    fi
+    progress restore ",\"done_bytes\":$1,\"total_bytes\":${live_bytes:-0},\"is_estimate\":true"
 }
 
 # end_drill_by_signal NAME

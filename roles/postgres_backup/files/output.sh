@@ -19,6 +19,22 @@ now_epoch() { date +%s; }
 
 log() { printf '%s %s\n' "$(now_iso)" "$1" >&2; }
 
+# shows_progress: whether a module follows the log, and shows a person what is being done. Other logs have no such lines.
+shows_progress() { [ "${POSTGRES_BACKUP_PROGRESS:-no}" = yes ]; }
+
+# progress ACTIVITY [MEMBERS]: prints what is being done; MEMBERS are those of the JSON object, each with a comma before it.
+progress() { ! shows_progress || printf '{"type":"progress","activity":"%s"%s}\n' "$1" "${2:-}" >&2; }
+
+# begin_step NAME: sets `step`, and reports it with $progress_members. A watch reads it from $work/step.
+begin_step() {
+    step=$1
+    ! shows_progress || printf '%s\n' "$1" >"$work/step"
+    progress "$1" "${progress_members:-}"
+}
+
+# is_in_step NAME: whether the command is in this step; for a watch.
+is_in_step() { [ -s "$work/step" ] && read -r watched_step <"$work/step" && [ "$watched_step" = "$1" ]; }
+
 # human_bytes BYTES
 human_bytes() {
     awk -v n="$1" 'BEGIN {

@@ -48,7 +48,7 @@ restore() {
     restore_section
     finish_database
     check_hash
-    step=swap
+    begin_step swap
     swap_databases
     end_step swap
     [ "$target_exists" = no ] || replaced=$RESTORE_OLD
@@ -65,6 +65,9 @@ restore() {
 begin_restore() {
     step=prepare step_began=$(now_epoch) step_seconds='' step_group='' hash_group='' warnings='' reason=null ended_by=''
     backup=$RESTORE_BACKUP sha256='' missing_databases='[]' left_out_objects='' needs=''
+    progress_members=
+    [ -z "${RESTORE_DATABASE:-}" ] || progress_members=",\"subject\":$(json "$RESTORE_DATABASE")"
+    progress prepare "$progress_members"
     keep_streams
     on_failure=$1
     shift
@@ -189,7 +192,8 @@ leave_out() {
 }
 
 make_database() {
-    step=create temporary_database=maybe
+    begin_step create
+    temporary_database=maybe
     export connects_as_superuser server_major
     run_step create "the temporary database could not be created"
     left_out=$(cat "$work/answers")
@@ -233,7 +237,7 @@ before_body() {
 }
 
 restore_section() {
-    step=restore
+    begin_step restore
     clear_stages
     run_group restore_section
     if is_transformed; then
@@ -315,6 +319,7 @@ SQL
 
 # finish_database: counts the rows, and does what follows the body.
 finish_database() {
+    progress count "$progress_members"
     if is_transformed; then
         compare_counted_rows
         check_transformation

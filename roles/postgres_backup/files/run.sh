@@ -8,6 +8,7 @@
 
 run() {
     step=prepare run_began=$(now_epoch) step_began=$(now_epoch) step_seconds='' step_group='' watch_group='' partial=''
+    progress "$step"
     started=$(now_iso) attempts='' warnings='' deleted=0 skipped='[]' invalid='[]'
     publishing=no pending_signal='' ended_by='' ended_at_start=no
     final_name='' sha256='' bytes='' uncompressed_bytes='' server_version='' client_version='' read_mode='' can_list=no
@@ -22,16 +23,16 @@ run() {
     time_of_name=$(date -u +%Y-%m-%d-%H%M%S)
 
     prepare
-    step=dump
+    begin_step dump
     dump
-    step=read_back
+    begin_step read_back
     read_back
-    step=publish
+    begin_step publish
     publish
     copy_kit
-    step=check_unchecked
+    begin_step check_unchecked
     check_unchecked
-    step=retention
+    begin_step retention
     # Nothing is deleted after a run that failed.
     [ "$failed_databases" -gt 0 ] || retain
     end_step retention
@@ -72,7 +73,7 @@ prepare() {
             "Free disk space or enlarge the volume (postgres_backup_storage_size, the share's quota), or keep fewer backups (postgres_backup_keep_*)."
     fi
     partial=$POSTGRES_BACKUP_DIR/.$POSTGRES_BACKUP_NAME-$time_of_name.sql.gz.$POSTGRES_BACKUP_POD.partial
-    start_group watch "$$" "$time_limit_seconds" "$partial"
+    start_group watch "$$" "$time_limit_seconds" "$partial" "${last_backup#* }"
     watch_group=$group
     query_server
     write_header
@@ -119,10 +120,12 @@ remove_stale_partials() {
         -o -name ".$name_pattern.json.*" -o -name ".$name_pattern.damaged.*" -o -name '.restore-kit.sh.*' -o -name '.*RESTORE.md.*' \) -mmin +1440 -exec rm -f {} + 2>/dev/null
 }
 
-# step_watch MAIN SECONDS PARTIAL: keeps the heartbeat of the run, and ends the run by SIGUSR1 at its time limit.
+# step_watch MAIN SECONDS PARTIAL LAST_BYTES: keeps the heartbeat of the run, reports the dump, and ends the run by SIGUSR1 at its
+# time limit. The last backup has LAST_BYTES, empty without one.
 step_watch() {
     # A separate process: a volume whose server is down blocks every process that accesses it.
     heartbeat "$1" "$3" &
+    if shows_progress; then report_dump "$1" "$3" "$4" & fi
     seconds_left=$2
     while [ "$seconds_left" -gt 0 ]; do
         pause=$((seconds_left < 60 ? seconds_left : 60))
@@ -140,6 +143,24 @@ heartbeat() {
         minutes=$((minutes + 1))
         [ ! -e "$last_run_file" ] || touch "$last_run_file" 2>/dev/null
         bytes=$(stat -c %s "$2" 2>/dev/null) && log "still running after $minutes min; $(human_bytes "$bytes") written"
+    done
+}
+
+# report_dump MAIN PARTIAL LAST_BYTES: reports every two seconds which database is dumped, and the size of the partial file.
+report_dump() {
+    watched_attempt=0 watched_part='' dump_members='' last_members=''
+    [ -z "$3" ] || last_members=",\"total_bytes\":$3,\"is_estimate\":true"
+    while sleep 2 && kill -0 "$1" 2>/dev/null; do
+        if [ ! -e "$work/start.0" ] || [ -e "$work/written" ] || ! is_in_step dump; then continue; fi
+        while [ -e "$work/start.$((watched_attempt + 1))" ]; do watched_attempt=$((watched_attempt + 1)); done
+        read -r _ started_part _ <"$work/start.$watched_attempt"
+        if [ "$started_part" != "$watched_part" ]; then
+            watched_part=$started_part
+            dump_members=$(awk -F "$TAB" -v part="$watched_part" '
+                $2 == "dump" { count++; if ($1 == part) { name = $4; number = count } }
+                END { if (number) printf ",\"subject\":%s,\"number\":%d,\"count\":%d", name, number, count }' "$work/databases")
+        fi
+        written_bytes=$(stat -c %s "$2" 2>/dev/null) && progress dump "$dump_members,\"done_bytes\":$written_bytes$last_members"
     done
 }
 

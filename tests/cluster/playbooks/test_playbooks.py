@@ -59,6 +59,13 @@ def test_five_installations_in_one_play(ansible: Ansible, server: Server, namesp
     assert again.status == 0, again.output
     assert re.findall(r"^pg\d .*\bchanged=(\d+)", again.output, re.MULTILINE) == ["0"] * 5
 
+    kubectl("delete", "cronjob", "postgres-backup", "-n", namespaces[2])
+    report = ansible(f"{PLAYBOOKS}.report", *more)
+    assert report.status == 0, report.output
+    assert '"1 of 5 installations could not be read"' in report.output
+    page = (ansible.folder / "postgres-backup-report.html").read_text()
+    assert page.count('<section class="card healthy"') == 4 and page.count('<section class="card unreadable"') == 1
+
 
 def test_one_installation_without_an_inventory(
     ansible: Ansible, role_variables: dict[str, Any], namespace: str
@@ -86,7 +93,22 @@ def test_one_installation_without_an_inventory(
     assert (shown.status, shown.changed) == (0, 0)
     assert '"1 backup, 0 would be deleted (0.00 Bytes)"' in shown.output, shown.output
 
+    would = ansible(f"{PLAYBOOKS}.report", "--check", **here)
+    assert (would.status, would.changed) == (0, 1), would.output
+    page = ansible.folder / "postgres-backup-report.html"
+    assert not page.exists()
+    report = ansible(f"{PLAYBOOKS}.report", **here)
+    assert (report.status, report.changed) == (0, 1), report.output
+    assert f'"page {page}"' in report.output
+    text = page.read_text()
+    assert "<h1>" in text and f"{namespace}/postgres-backup" in text
+    assert "1 of 1 backup" in text, "the number of backups that retention keeps"
+
     kubectl("patch", "cronjob", "postgres-backup", "-n", namespace, "-p", '{"spec":{"suspend":true}}')
+    report = ansible(f"{PLAYBOOKS}.report", postgres_backup_report_fail=True, **here)
+    assert report.status != 0
+    assert "the CronJob is suspended" in report.output
+    assert "Not healthy: 1 problem" in page.read_text()
     verify = ansible(f"{PLAYBOOKS}.verify", **here)
     assert verify.status != 0
     assert "the CronJob is suspended" in verify.output

@@ -137,6 +137,11 @@ WELL: dict[str, dict[str, Any]] = {
         "needs": [],
         "missing": [],
     },
+    "notify_test": {
+        "changed": True,
+        "channels": [{"name": "phone", "kind": "ntfy", "state": "works", "error": None}],
+        "log": [],
+    },
     "restore_drill": {
         "changed": False,
         "backup": BACKUP,
@@ -188,6 +193,14 @@ class Done:
         """The output about one host."""
         parts = self.output.replace("[ERROR]", "\n[ERROR]").split("\n[ERROR]")
         return "\n".join(part for part in parts if f"[{host}]" in part or f"{host} " in part)
+
+    def stats(self, playbook: str) -> dict[str, dict[str, Any]]:
+        """What the playbook leaves for the next step of a workflow, by host."""
+        _, _, text = self.output.partition("CUSTOM STATS: ")
+        left: dict[str, Any] = json.loads(text.partition("RUN: ")[2] or "{}")
+        assert set(left) <= {"postgres_backup"}, left
+        found: dict[str, dict[str, Any]] = left.get("postgres_backup", {}).get(playbook, {})
+        return found
 
     def has_no_template_error(self) -> bool:
         return not any(error in self.output for error in TEMPLATE_ERRORS)
@@ -304,6 +317,7 @@ class Recorded:
             "ANSIBLE_LOCALHOST_WARNING": "false",
             "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
             "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_SHOW_CUSTOM_STATS": "true",
             "ANSIBLE_MODULE_COMPRESSION": "ZIP_STORED",
             "KUBECONFIG": str(self.folder / "no-cluster"),
             "RECORDING_FOLDER": str(self.folder),

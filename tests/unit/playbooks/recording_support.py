@@ -27,6 +27,7 @@ MODULES = {
     "ensure": "backup_job",
     "prune": "backup_prune",
     "send": "backup_upload",
+    "send_tests": "notify_test",
     "restore": "restore_database",
     "restore_cluster": "restore_cluster",
     "restore_tables": "restore_table",

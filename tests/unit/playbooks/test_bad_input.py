@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from plugins.module_utils._role.play_stats import STATS
 from tests.in_turn import weekly
 
 from .dumps import COMPLETE_BACKUP, DUMP, DUMPS
@@ -75,11 +77,15 @@ EMPTY: dict[str, dict[str, Any]] = {
         **{"databases": [], "seconds": {}, "rows": 0, "tables": 0, "left_out": [], "needs": []},
     },
 }
+# Of the statistics.
+OF_ALL = ("failed", "message", "changed", "check_mode")
 MODULES = {
     "backup_now": ["backup_job"],
     "backup_user": ["backup_user"],
     "disaster": ["backup_upload", "restore_cluster"],
     "drill": ["restore_drill"],
+    "notify_test": ["notify_test"],
+    "report": ["backup_info"],
     "restore": ["restore_database"],
     "restore_table": ["restore_table"],
     "retention": ["backup_prune"],
@@ -129,6 +135,15 @@ def test_module_failure_or_empty_result_is_handled(recorded: Recorded, playbook:
         module = host.partition("-")[2]
         if host.startswith("failed-") and any(call.module == module for call in done.of(host)):
             assert f"{module} may not: expected the right, found none" in last_failure(done, host), done.output
+    left = done.stats(playbook)
+    assert set(left) == set(hosts), done.output
+    for host, stats in left.items():
+        assert list(stats) == sorted([*OF_ALL, *STATS[playbook]])
+        (failures,) = re.findall(rf"^{host} .* failed=(\d+) ", done.output, re.MULTILINE)
+        assert (stats["failed"], stats["check_mode"]) == (failures != "0", bool(check))
+        if stats["failed"]:
+            # In the output, the message is JSON.
+            assert stats["message"] and json.dumps(stats["message"])[1:-1] in last_failure(done, host)
 
 
 def test_cases_cover_every_playbook_and_module() -> None:

@@ -94,6 +94,7 @@ BECOMES: dict[str, dict[str, tuple[str, str, Any]]] = {
         "postgres_backup_restore_timeout": ("restore_table", "timeout", "6h"),
         "postgres_backup_restore_search_path": ("restore_table", "search_path", None),
     },
+    "report": {"postgres_backup_max_age": ("backup_info", "max_age", "26h")},
     "upgrade_rehearsal": {"postgres_backup_upgrade_image": ("restore_drill", "image", None)},
     "verify": {"postgres_backup_max_age": ("backup_job", "max_age", "26h")},
 }

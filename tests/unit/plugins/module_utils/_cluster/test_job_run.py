@@ -14,7 +14,8 @@ import pytest
 from plugins.module_utils._cluster import job_run
 from plugins.module_utils._cluster.job_run import JobRun
 from plugins.module_utils._jobs.job_outcome import JobEnd
-from plugins.module_utils._progress.reporter import SILENT
+from plugins.module_utils._progress.event import Event, parse_event
+from plugins.module_utils._progress.reporter import SILENT, Reporter
 from plugins.module_utils.errors import ClusterError, NotFoundError, StuckError, WaitTimeoutError
 
 RUNNING: dict[str, Any] = {"running": {}}
@@ -104,6 +105,31 @@ def test_a_stream_that_breaks_is_taken_up_again() -> None:
     end = watched(fake)
     assert (end.state, end.log) == ("Complete", ("one", "two", result("succeeded")))
     assert end.result == {"state": "succeeded"}
+
+
+def test_progress_is_reported_and_is_not_in_the_log() -> None:
+    """Before the script's first line, and for a script that prints none, the end of the Job is what is waited for."""
+    shown: list[str] = []
+    dumping = Event("dump", "shop", 5, 10)
+    fake = Fake(
+        [job(), job(), job("Complete")],
+        [[pod(RUNNING)], [pod(RUNNING)], [pod(ended())]],
+        {False: [Log("one", dumping.to_line(), '{"type":"progress"}', result("succeeded"))]},
+    )
+    fake.reporter = Reporter(shown.append, time.monotonic)
+    assert watched(fake).log == ("one", result("succeeded"))
+    events = [parse_event(line) for line in shown]
+    assert dumping in events
+    assert set(events) <= {dumping, Event("job", "j")}
+    assert Event("job", "j") not in events[events.index(dumping) + 1 :]
+
+    shown.clear()
+    fake = Fake(
+        [job(), job(), job("Complete")], [[pod(RUNNING)], [pod(RUNNING)], [pod(ended())]], {False: [Log("one")]}
+    )
+    fake.reporter = Reporter(shown.append, time.monotonic)
+    watched(fake)
+    assert [parse_event(line) for line in shown] == [Event("job", "j")]
 
 
 def test_an_earlier_attempts_failure_is_not_the_result() -> None:

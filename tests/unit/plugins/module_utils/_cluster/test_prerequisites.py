@@ -18,6 +18,7 @@ from plugins.module_utils._cluster.prerequisites import (
     read_claim,
     read_cronjob,
     read_existing,
+    read_foreign,
     read_keys,
     read_served,
     read_server,
@@ -57,11 +58,11 @@ class Api:
     def volume(self, name: str) -> Any:
         return self._get("volume", name)
 
-    def network_policy(self, _: str, name: str) -> Any:
-        return self._get("policy", name)
-
     def prometheus_rule(self, _: str, name: str) -> Any:
         return self._get("rule", name)
+
+    def network_policy(self, _: str, name: str) -> Any:
+        return self._get("policy", name)
 
     def serves(self, version: str, kind: str) -> bool:
         found: bool = self._get("kind", f"{version}/{kind}")
@@ -160,6 +161,21 @@ def test_a_cronjob_of_ours_and_none() -> None:
     (ours,) = read_cronjob(api(cronjob_x=cronjob()), "data", "x")["resources"]
     assert (ours["is_ours"], ours["claims"]) == (True, ["postgres-backup"])
     assert read_cronjob(api(), "data", "x") == {"readable": True, "resources": []}
+
+
+def test_only_objects_with_the_labels_of_their_definition() -> None:
+    """An installation may have the name of the CronJob of another one's watch."""
+    wanted = definition("CronJob", "x")
+    wanted["metadata"]["labels"] = {"component": "watch"}
+    own, other = cronjob(), cronjob()
+    own["metadata"]["labels"] = {"component": "watch", "more": "x"}
+    other["metadata"]["labels"] = {"component": "backup"}
+    for found, is_own in ((own, True), (other, False)):
+        connection = api(cronjob_x=found)
+        assert read_existing(connection, [wanted])["resources"] == ([wanted] if is_own else [])
+        assert read_foreign(connection, [wanted])["resources"] == ([] if is_own else [wanted])
+    assert read_foreign(api(), [wanted]) == {"readable": True, "resources": []}
+    assert read_foreign(api(cronjob_x=FORBIDDEN), [wanted]) == {"readable": False, "resources": []}
 
 
 def test_which_objects_exist() -> None:

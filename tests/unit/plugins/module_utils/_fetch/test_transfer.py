@@ -150,7 +150,7 @@ def test_what_is_done_is_reported(tmp_path: Path) -> None:
     assert matching_local_sha256(source, remote, resolve(str(tmp_path), NAME), FOREVER, reporter) == sha256(BACKUP)
     read_contents(str(tmp_path / NAME), sha256(BACKUP), reporter)
     events = [parse_event(line) for line in (tmp_path / "events").read_text().splitlines()]
-    assert [event.activity for event in events if event] == ["read_local", "compare", "contents"]
+    assert [event.activity for event in events if event] == ["read_local", "compare_hash", "contents"]
 
 
 def test_empty_file(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_what_is_done_is_reported(local: Path) -> None:
     expected = [
         Event("read_local", None, 2, size),
         Event("read_local", None, size, size),
-        Event("compare"),
+        Event("compare_hash"),
         Event("upload", NAME, 0, size),
         Event("upload", NAME, size, size),
         Event("check_upload"),

@@ -9,10 +9,33 @@ from typing import Any
 
 import pytest
 
-from plugins.module_utils._jobs.job_templates import backup_mount, is_run, job_name, manual_job
+from plugins.module_utils._jobs.job_templates import ask_for_progress, backup_mount, is_run, job_name, manual_job
 from plugins.module_utils.errors import TemplateError
 
 from ..cronjobs import cronjob, plain
+
+
+def test_only_the_script_is_asked_for_its_progress() -> None:
+    given = {
+        "spec": {
+            "template": {
+                "spec": {
+                    "containers": [
+                        {"name": "backup", "env": [{"name": "POSTGRES_BACKUP_DIR", "value": "/backups"}]},
+                        {"name": "proxy"},
+                        {"name": "other", "env": [{"name": "POSTGRES_HOST", "value": "x"}]},
+                    ]
+                }
+            }
+        }
+    }
+    before = copy.deepcopy(given)
+    asked = ask_for_progress(given)
+    assert given == before
+    backup, proxy, other = asked["spec"]["template"]["spec"]["containers"]
+    assert backup["env"][1:] == [{"name": "POSTGRES_BACKUP_PROGRESS", "value": "yes"}]
+    assert [proxy, other] == before["spec"]["template"]["spec"]["containers"][1:]
+    assert ask_for_progress(asked) == asked
 
 
 def test_manual_job_is_as_kubectl_creates_it() -> None:

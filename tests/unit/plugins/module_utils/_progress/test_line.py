@@ -42,6 +42,8 @@ WHERE = "data/postgres-backup"
             None,
             "waiting for the pod, 12 s so far: Unschedulable: 0/1 nodes are available",
         ),
+        (Event("count", "shop"), None, None, "counting the rows of shop, 12 s so far"),
+        (Event("count"), None, None, "counting the rows, 12 s so far"),
         # A step of a later version of the script.
         (Event("polish_all"), None, None, "polish all, 12 s so far"),
         # Nothing reaches the terminal that could control it.
@@ -57,6 +59,8 @@ def test_line(event: Event, rate: float | None, left: float | None, text: str) -
 def test_every_activity_that_is_reported_has_words() -> None:
     sources = [path.read_text() for path in (ROOT / "plugins").rglob("*.py")]
     reported = {name for source in sources for name in re.findall(r'\bEvent\("(\w+)"|activity = "(\w+)"', source)}
-    names = {first or second for first, second in reported}
-    assert len(names) > 8
+    shell = "".join(path.read_text() for path in (ROOT / "roles" / "postgres_backup" / "files").glob("*.sh"))
+    steps = re.findall(r"\b(?:begin_step|progress) ([a-z_]+)\b|\b(?:activity|step)=([a-z_]+)\b", shell)
+    names = {first or second for first, second in [*reported, *steps]}
+    assert len(names) > 25
     assert names <= set(WORDS)

@@ -30,6 +30,7 @@ class Program:
 
     folder: Path
     content: dict[str, Any]
+    program: Path
 
     @property
     def volume(self) -> Path:
@@ -47,7 +48,7 @@ class Program:
     def environment(self) -> dict[str, str]:
         return {
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(self.folder / "program"),
+            "PYTHONPATH": str(self.program),
             "TMPDIR": str(self.folder / "tmp"),
             "POSTGRES_BACKUP_NAME": self.content["name"],
             "POSTGRES_BACKUP_DIR": str(self.volume),
@@ -59,7 +60,7 @@ class Program:
         }
 
     def command(self, word: str) -> list[str]:
-        return [sys.executable, "-B", "-m", f"{PACKAGE.replace('/', '.')}._watch.program", word]
+        return [sys.executable, "-m", f"{PACKAGE.replace('/', '.')}._watch.program", word]
 
     def run(self, word: str = "look", **variables: str) -> subprocess.CompletedProcess[str]:
         (self.folder / "watch.json").write_text(json.dumps(self.content))
@@ -75,12 +76,18 @@ class Program:
             (folder / key).write_text(value)
 
 
-def install(folder: Path, channels: list[dict[str, Any]], **values: Any) -> Program:
-    """A watch in `folder`, for an empty volume."""
+def copy_program(folder: Path) -> Path:
+    """The folder with the files of the ConfigMap."""
     for name in FILES:
-        target = folder / "program" / PACKAGE / name
+        target = folder / PACKAGE / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(UTILS / name, target)
+    return folder
+
+
+def install(folder: Path, channels: list[dict[str, Any]], program: Path | None = None, **values: Any) -> Program:
+    """A watch in `folder`, for an empty volume; `program` is a copy of the program that exists."""
+    code = program or copy_program(folder / "program")
     for name in ("backups", "tmp", "secrets"):
         (folder / name).mkdir()
     (folder / "termination-log").write_text("")
@@ -96,6 +103,6 @@ def install(folder: Path, channels: list[dict[str, Any]], **values: Any) -> Prog
         "file_mode": "0640",
         "channels": [{"secret": "a-secret", "options": {}, **channel} for channel in channels],
     }
-    program = Program(folder, {**content, **values})
-    program.state.mkdir()
-    return program
+    made = Program(folder, {**content, **values}, code)
+    made.state.mkdir()
+    return made

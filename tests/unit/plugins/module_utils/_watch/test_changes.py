@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The state machine of the watch: what is told, and how often, for any series of looks."""
+"""The state machine of the watch: what is reported, and how often, for any series of looks."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ GOOD, A, B, AB = judgement(""), judgement("a"), judgement("b"), judgement("ab")
         ([GOOD, A, A, A, A], [(3, ALARM, ("a",))]),
         ([A, A, GOOD, GOOD, GOOD], [(2, ALARM, ("a",)), (4, RECOVERY, ("a",))]),
         ([A, A, GOOD, A, GOOD, GOOD], [(2, ALARM, ("a",)), (6, RECOVERY, ("a",))]),
-        # What one fault causes is told together, and recovers together.
+        # What one fault causes is reported together, and recovers together.
         ([AB, AB, GOOD, GOOD], [(2, ALARM, ("a", "b")), (4, RECOVERY, ("a", "b"))]),
         ([A, AB, AB, B, B, GOOD, GOOD], [(2, ALARM, ("a", "b")), (7, RECOVERY, ("a", "b"))]),
         ([A, AB, AB, B, GOOD, GOOD], [(2, ALARM, ("a", "b")), (5, RECOVERY, ("a", "b"))]),
@@ -74,12 +74,12 @@ GOOD, A, B, AB = judgement(""), judgement("a"), judgement("b"), judgement("ab")
             [A, A, AB, AB, B, B, GOOD, GOOD],
             [(2, ALARM, ("a",)), (4, ALARM, ("b",)), (6, RECOVERY, ("a",)), (8, RECOVERY, ("b",))],
         ),
-        # A problem that returns while what was told with it remains.
+        # A problem that returns while what was reported with it remains.
         ([AB, AB, B, B, AB, AB], [(2, ALARM, ("a", "b")), (6, ALARM, ("a",))]),
         # A certain problem needs no second look.
         ([judgement("a", certain="a")], [(1, ALARM, ("a",))]),
         ([judgement("ab", certain="a")], [(1, ALARM, ("a", "b"))]),
-        # What cannot be decided stays as it was.
+        # What cannot be decided remains as it was.
         ([A, judgement("", undecided="a"), A], [(3, ALARM, ("a",))]),
         ([A, A, *[judgement("", undecided="a")] * 5, A], [(2, ALARM, ("a",))]),
         ([A, A, *[judgement("", undecided="a")] * 5, GOOD, GOOD], [(2, ALARM, ("a",)), (9, RECOVERY, ("a",))]),
@@ -114,7 +114,7 @@ def test_a_problem_that_comes_and_goes_is_told_three_times_a_day() -> None:
 
 
 def _days(watch: Watch) -> list[list[Event]]:
-    """The events of each day of a watch whose looks are all half an hour apart: told again from its start."""
+    """The events of each day of a watch whose looks are all half an hour apart: reported again from its start."""
     again, days = Watch(), []
     while again.now < watch.now:
         day: list[Event] = []
@@ -180,7 +180,7 @@ LOOKS = st.lists(
 @settings(max_examples=100, deadline=None)
 @given(LOOKS)
 def test_for_any_looks(looks: list[Judgement]) -> None:
-    """Alarm and recovery of a check alternate, alarms are few, and what is told is what is wrong."""
+    """Alarm and recovery of a check alternate, alarms are few, and what is reported is what is wrong."""
     watch, open_alarms, alarm_times = Watch(), {}, {}
     for found in looks:
         now = watch.now

@@ -179,7 +179,7 @@ def test_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr(delivery, "_SECONDS", 0.5)
     with web(silent=True) as server:
         began = time.monotonic()
-        with pytest.raises(DeliveryError, match=r"no answer within 0\.5 seconds"):
+        with pytest.raises(DeliveryError, match=r"no answer in time"):
             send_message(with_secrets(tmp_path, "ntfy", {"url": server.url("/x")}), MESSAGE)
         assert time.monotonic() - began < 5
 

@@ -16,7 +16,7 @@ NAME = "postgres-backup"
 
 
 def configuration(*channels: Channel, **values: Any) -> Configuration:
-    """An installation with a weekly digest, which is looked at each half an hour."""
+    """An installation with a weekly digest, which is checked each half an hour."""
     default = {
         "name": NAME,
         "namespace": "data",

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
+"""What restores and drills print for a module that shows their progress."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from plugins.module_utils._jobs.restore_plan import plan_restore
+
+from ..restore_cluster.support import restore as restore_all
+from ..restore_cluster.support import variables
+from ..support.combinations import under_one
+from ..support.programs import Programs
+from ..support.progress import SHOWN, events, steps
+from ..support.rehearsal import Rehearsal
+from ..support.restores import Live, as_of_run, back_up, drop, prepare, request, restore
+from ..support.sandbox import Sandbox
+from ..support.server import Server
+from ..support.workspace import Workspace
+
+HOSTILE = 'a,"b"] \\ ü'
+
+
+@pytest.fixture(scope="module")
+def small(workspace: Workspace, template: Server) -> Iterator[Live]:
+    with template.clone(workspace.directory("small", mode=0o777)) as server:
+        for name in ("app", HOSTILE):
+            quoted = name.replace('"', '""')
+            server.sql(f'CREATE DATABASE "{quoted}" STRATEGY file_copy;')
+            server.sql("CREATE TABLE numbers AS SELECT generate_series(1, 10) AS n;", name)
+        yield Live(server, as_of_run(back_up(server)))
+
+
+@under_one
+def test_a_database(offline: Sandbox, small: Live) -> None:
+    prepare(offline, small.server, small.backup)
+    plan = plan_restore(request(HOSTILE, new_name="again"))
+    outcome = restore(offline, plan, **SHOWN).check()
+    assert steps(outcome) == ["prepare", "create", "restore", "count", "swap"]
+    assert {event.subject for event in events(outcome)} == {HOSTILE}
+    drop(small.server, "again")
+    assert events(restore(offline, plan).check()) == []
+    drop(small.server, "again")
+
+
+@under_one
+def test_all_databases(offline: Sandbox, small: Live) -> None:
+    """Those that are restored side by side print nothing themselves."""
+    prepare(offline, small.server, small.backup)
+    drop(small.server, "app", HOSTILE)
+    outcome = offline.run("_restore_cluster", env={**variables(small.backup, {}), **SHOWN}).check()
+    assert [step for step in steps(outcome) if step != "check_database"] == ["prepare", "roles", "databases", "restore"]
+    restored = [event for event in events(outcome) if event.activity == "restore"]
+    assert {"app", HOSTILE} <= {event.subject for event in restored}
+    assert all(event.number and event.count and event.number <= event.count for event in restored)
+    assert HOSTILE in outcome.log
+    assert events(restore_all(offline, small.backup)) == []
+
+
+@under_one
+def test_a_drill(offline: Sandbox, postgresql: Programs, small: Live) -> None:
+    """Each row of a table takes half a second, so that there is something to see."""
+    small.server.sql(
+        "CREATE FUNCTION public.slow() RETURNS bool LANGUAGE sql AS 'SELECT pg_sleep(0.5) IS NOT NULL';"
+        "CREATE TABLE slow (n int CHECK (public.slow())); INSERT INTO slow SELECT generate_series(1, 8);",
+        "app",
+    )
+    backup = as_of_run(back_up(small.server))
+    rehearsal = Rehearsal.of(offline, postgresql)
+    manifest = backup.manifest.replace('"extensions":', '"size_bytes":5000000000,"extensions":')
+    assert manifest.count("5000000000") >= 2
+    (rehearsal.volume / f"{backup.name}.json").write_text(manifest)
+    rehearsal.put_compressed(backup.data)
+    outcome = rehearsal.run("drill", env=SHOWN).check()
+    assert steps(outcome) == ["prepare", "initdb", "globals", "restore", "count"]
+    restored = [event for event in events(outcome) if event.done_bytes]
+    assert restored
+    assert {(event.activity, event.is_estimate) for event in restored} == {("restore", True)}
+    assert all(event.total_bytes and event.total_bytes % 5_000_000_000 == 0 for event in restored)
+    small.server.sql("DROP TABLE slow; DROP FUNCTION public.slow();", "app")
