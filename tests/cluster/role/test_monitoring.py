@@ -50,7 +50,7 @@ def prometheus_rules() -> Iterator[None]:
         kubectl("delete", "crd", RULES, "--ignore-not-found", "--wait", "--timeout=60s")
 
 
-def annotations(namespace: str) -> dict[str, str]:
+def annotations_of(namespace: str) -> dict[str, str]:
     found: dict[str, str] = must_get("cronjob", NAME, namespace)["metadata"].get("annotations", {})
     return found
 
@@ -77,7 +77,7 @@ def test_metrics_and_their_objects(
     wanted = {"metrics": True, "dashboard": True, "alert_labels": {"release": "kps"}, **role_variables}
     first = ansible.site(**wanted)
     assert first.status == 0, first.output
-    assert ALERTS_ANNOTATION not in annotations(namespace)
+    assert ALERTS_ANNOTATION not in annotations_of(namespace)
     board = must_get("configmap", f"{NAME}-dashboard", namespace)
     assert board["metadata"]["labels"]["grafana_dashboard"] == "1"
     (text,) = board["data"].values()
@@ -105,7 +105,7 @@ def test_metrics_and_their_objects(
         assert without.status == 0, without.output
         assert get("prometheusrule", NAME, namespace) is None
         assert names("configmap", namespace) & {f"{NAME}-dashboard", f"{NAME}-drill-script"} == set()
-        assert ALERTS_ANNOTATION not in annotations(namespace)
+        assert ALERTS_ANNOTATION not in annotations_of(namespace)
 
         assert ansible.site(**wanted).status == 0
         assert get("prometheusrule", NAME, namespace) is not None
