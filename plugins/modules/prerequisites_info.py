@@ -120,8 +120,7 @@ options:
     description:
       - CronJobs, ConfigMaps, NetworkPolicies and PrometheusRules of an earlier installation that should not exist, as
         definitions with C(kind), C(metadata.namespace) and C(metadata.name). With C(metadata.labels), only
-        objects with these labels. A PrometheusRule is only looked for if the CronJob O(name) records that it has
-        alerts.
+        objects with these labels. A PrometheusRule is only read if the CronJob O(name) records that it has alerts.
     type: list
     elements: dict
     default: []

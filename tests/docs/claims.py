@@ -38,6 +38,7 @@ UNPROTECTED = Claim(
 WATCH = Claim(test="tests/cluster/role/test_watch.py::test_a_watched_installation")
 RENDERED = Claim(test="tests/cluster/role/test_rendered.py::test_site_applies_what_is_rendered")
 CONTAINERFILE = Claim(reason="needs a registry; the tested image is made of the packages of the Containerfile")
+MONITORING = Claim(test="tests/cluster/role/test_monitoring.py::test_metrics_and_their_objects")
 BENCH = Claim(reason="takes minutes, and a quiet machine; that the benchmark is there is checked")
 
 PLAY = "ansible-playbook homelab.postgres_backup."
@@ -107,6 +108,16 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         f"{PLAY}backup_now": RUN,
         f"{PLAY}drill": RUNBOOK,
         f"{PLAY}site -e postgres_backup_claim_name=pgdump -e postgres_backup_state=absent": README,
+    },
+    "docs/monitoring.md": {
+        "prometheus-node-exporter --collector.textfile.directory=/volume1/k8s-data/postgres-backup": Claim(
+            test="tests/script/run/test_metrics_scraped.py::test_every_query_returns_something"
+        ),
+        "kubectl get prometheusrule -n data postgres-backup -o jsonpath='{.spec}' >postgres-backup.rules.json": (
+            MONITORING
+        ),
+        "kubectl get configmap -n data postgres-backup-dashboard "
+        "-o jsonpath='{.data.postgres-backup-data-postgres-backup\\.json}' >dashboard.json": MONITORING,
     },
     "docs/notifications.md": {
         "kubectl create secret generic postgres-backup-ntfy -n data "

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from .claims import CLAIMS, RUN, Claim
+from .metrics import metrics
 from .pages import ALL, CHECKOUT, NAMES, ROLE, prose
 
 # sh: here; yaml: test_yaml.py; text: test_messages.py; json: test_manifest.py.
@@ -59,6 +60,7 @@ def test_command_without_a_test_has_a_reason() -> None:
     assert RUN in claims()
 
 
+METRICS = metrics()
 PLAYS = sorted({command for of_page in COMMANDS.values() for command in of_page if "ansible-playbook " in command})
 
 
@@ -79,7 +81,7 @@ def test_command_names_an_existing_playbook_and_its_variables(command: str) -> N
 def test_every_variable_and_name_of_the_collection_exists(page: str) -> None:
     text = (CHECKOUT / page).read_text()
     action = (CHECKOUT / "plugins" / "plugin_utils" / "progress_action.py").read_text()
-    known = set(OPTIONS) | set(re.findall(r"\bpostgres_[a-z_]+\b", "".join([*PLAYBOOKS.values(), action])))
+    known = set(OPTIONS) | METRICS | set(re.findall(r"\bpostgres_[a-z_]+\b", "".join([*PLAYBOOKS.values(), action])))
     for word in re.findall(r"(?<![\w./])(?:postgres_backup|postgres_restore)_[a-z_]+", text):
         assert any(name == word or (word.endswith("_") and name.startswith(word)) for name in known), word
     for word in re.findall(r"homelab\.postgres_backup\.([a-z_0-9]+)", text):

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def series(metric: str, **labels: str) -> str:
     return f"postgres_backup_{metric}{{{conditions}}}"
 
 
-def nightly(values: dict[int, float], start: float) -> str:
+def nightly(values: Mapping[int, float], start: float) -> str:
     """A sample for each five minutes: `start`, and from those hours on the other values."""
     parts, current = [], start
     for hour in range(HOURS):

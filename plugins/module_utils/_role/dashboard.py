@@ -31,7 +31,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Panel:
-    """A panel; `steps` are pairs of a color and the value from which it counts, None for the first one."""
+    """A panel; `steps` are pairs of a colour and the value from which it counts, None for the first one."""
 
     kind: str
     title: str

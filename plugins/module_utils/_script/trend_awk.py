@@ -8,7 +8,7 @@ from __future__ import annotations
 TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 #
-# Prints what the history of an installation says about its future and its past, one JSON object (see docs/architecture.md):
+# Prints what follows from the history of an installation, one JSON object:
 #   growth                how fast the used part of the volume grows; null where fewer than 7 days have a value
 #   worst_gap             the longest time between the starts of two runs that made a complete backup, among those that ended
 #                         in the last 30 days or last until now; null without such a run

@@ -35,7 +35,7 @@ usage() {
 usage: backup.sh run               make a backup, verify it, then apply retention
        backup.sh list [--history]  one JSON object a line: each backup with its verdict, then the volume; with
                                    --history, before the volume, each run, scheduled restore drill and prune, the
-                                   oldest first, and what they say about gaps and growth
+                                   oldest first, and the gaps and the growth that follow
        backup.sh prune [--dry-run] apply retention now, or show what it would delete
        backup.sh drill             restore a backup into a temporary server, and count every row
 Configuration: POSTGRES_BACKUP_* environment variables, named as the variables of the role homelab.postgres_backup.

@@ -110,7 +110,7 @@ function find_missing(list, time,    names, n, i, contained) {
 }
 
 # The databases that the newest backup should contain: those that are missing in it first, the oldest first. Names that differ
-# only in characters that cannot be printed become one series with the oldest time, since two equal series make the whole file
+# only in characters that cannot be printed become one series with the oldest time, since two equal series make all of the file
 # invalid.
 function print_databases(    i, k, n, text, names, times, order) {
     if (!number_of_databases) return

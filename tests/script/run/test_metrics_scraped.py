@@ -164,7 +164,7 @@ def test_every_query_returns_something(
         asked = set().union(*(selectors(rule["expr"]) for rule in rules))
         assert len(asked) >= 10
         assert [selector for selector in asked if not server.query(selector)] == []
-        # A good run is no reason for an alert.
+        # No alert fires after a successful run.
         assert [rule["alert"] for rule in rules if server.query(rule["expr"])] == []
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 
-"""metrics.awk: what the file of the metrics says about a listing, whatever the names in it."""
+"""metrics.awk: the metrics of a listing, whatever the names in it."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_bad_nights() -> None:
 
 @each_awk
 def test_two_hundred_databases(awk: str) -> None:
-    """The oldest ones have a series of their own; the others are in a number."""
+    """The oldest ones have one series each; the others are in a number."""
     names = [f"db{number:03}" for number in range(200)]
     text = metrics(
         backup(0, "incomplete", dumped=names[5:], missing=names[:5]),

@@ -191,7 +191,7 @@ def test_which_objects_exist() -> None:
     [("ConfigMap", "config_map"), ("CronJob", "cronjob"), ("NetworkPolicy", "policy"), ("PrometheusRule", "rule")],
 )
 def test_each_kind_of_object_that_is_not_wanted(kind: str, name: str) -> None:
-    """Each is looked for as what it is."""
+    """Each is read as what it is."""
     there, gone = definition(kind, "there"), definition(kind, "gone")
     manifest = cronjob() if kind == "CronJob" else {"metadata": {}}
     assert read_existing(api(**{f"{name}_there": manifest}), [there, gone])["resources"] == [there]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The dashboard keeps the rules of Grafana's JSON model, and which objects of an earlier run are looked for."""
+"""The dashboard keeps the rules of Grafana's JSON model, and which objects of an earlier run are read."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_panels_do_not_overlap(board: dict[str, Any]) -> None:
         taken |= cells
 
 
-def test_alerts_are_looked_for_if_the_cronjob_records_them() -> None:
+def test_alerts_are_read_if_the_cronjob_records_them() -> None:
     definitions = [{"kind": "ConfigMap"}, {"kind": "PrometheusRule"}]
     assert recorded(definitions, {}) == [{"kind": "ConfigMap"}]
     assert recorded(definitions, {ALERTS_ANNOTATION: "applied"}) == definitions
