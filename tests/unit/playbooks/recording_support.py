@@ -33,6 +33,7 @@ MODULES = {
     "restore_tables": "restore_table",
     "set_up": "backup_user",
     "drill": "restore_drill",
+    "send_tests": "notify_test",
 }
 
 
