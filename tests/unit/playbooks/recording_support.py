@@ -33,7 +33,6 @@ MODULES = {
     "restore_tables": "restore_table",
     "set_up": "backup_user",
     "drill": "restore_drill",
-    "send_tests": "notify_test",
 }
 
 
