@@ -45,7 +45,7 @@ def line(days_ago: float, **fields: Any) -> str:
 def trend(history: list[str], free_gib: float = 1, awk: str = "mawk") -> Json:
     text = "".join(f"{entry}\n" for entry in history)
     variables = {"now": f"{NOW.timestamp():.0f}", "free_bytes": f"{free_gib * GIB:.0f}"}
-    output = run_awk(awk, ["calendar.awk", "trend.awk"], variables, text)
+    output = run_awk(awk, ["calendar.awk", "json.awk", "trend.awk"], variables, text)
     (printed,) = output.splitlines()
     found: Json = json.loads(printed)
     assert (found.pop("type"), sorted(found)) == ("trend", ["consecutive_failures", "growth", "worst_gap"])
