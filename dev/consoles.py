@@ -86,6 +86,14 @@ SURVEYS: dict[str, tuple[Question, ...]] = {
             description="With yes, the job fails if an installation is not healthy, or cannot be read.",
             boolean=True,
         ),
+        Question(
+            "postgres_backup_report_on_volume",
+            "",
+            default="yes",
+            required=True,
+            description="With yes, the page of each installation is written next to its backups, where it can be read.",
+            boolean=True,
+        ),
     ),
     "restore": (
         Question("postgres_backup_restore_database", "restore_database.database", required=True),

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import re
 import time
 from collections.abc import Iterator
@@ -92,6 +93,21 @@ publish() {{
     echo published
 }}
 publish "$@" {_OR_FAIL}"""
+# A file that may be replaced, such as a report. $1 file, $2 its size, $3 its temporary name
+_REPLACE = f"""
+replace() {{
+    umask 077
+    case ${{POSTGRES_BACKUP_FILE_MODE:-}} in
+        0[67][0-7][0-7] | [67][0-7][0-7]) mode=$POSTGRES_BACKUP_FILE_MODE ;;
+        *) mode=0640 ;;
+    esac
+    [ ! -d "$1" ] || {{ echo "it is a folder"; return 1; }}
+    rm -f "$3" && (set -C; head -c "$2" > "$3") && sync "$3" && [ "$(stat -c %s "$3")" -eq "$2" ] || return 1
+    chmod "$mode" "$3" 2> /dev/null
+    mv "$3" "$1" && echo replaced
+}}
+replace "$@" {_OR_FAIL}"""
+_REPLACED = re.compile("replaced")
 _SHA256 = re.compile(r"([0-9a-f]{64}) .*")
 _PUBLISHED = re.compile("published|taken|reserved")
 _LIST = f"exec sh {SCRATCH}/script/backup.sh list"
@@ -100,6 +116,7 @@ _SHA256_DIGITS = 64
 _FULL = ("No space left", "quota exceeded", "File too large")
 # A reader that is not deleted ends after this time; an upload that takes longer continues with another one.
 _STAY_SECONDS = (600, 3600, 14400)
+_FILE_SILENCE_SECONDS = 60.0
 
 
 class VolumeFolder:
@@ -143,6 +160,19 @@ class VolumeFolder:
                 f"the sha256 {backup.sha256}. A run may be about to publish it: try again later, or check that file"
             )
         return answer == "published"
+
+    def replace(self, name: str, content: bytes) -> bool:
+        """Make this the content of a file that is not a backup, atomically; whether it had another one."""
+        if self.has(name, content):
+            return False
+        temporary = self._reader.place(f".{name}.new")[1]
+        arguments = (str(len(content)), temporary)
+        self._send(_REPLACE, name, *arguments, pieces=iter([memoryview(content)]), answer=_REPLACED)
+        return True
+
+    def has(self, name: str, content: bytes) -> bool:
+        """Whether the file exists with this content."""
+        return self.exists(name) and self.sha256(name) == hashlib.sha256(content).hexdigest()
 
     def catalog(self) -> Catalog:
         """The volume's listing now."""
@@ -233,6 +263,31 @@ def ensure_on_volume(
         if uploaded.changed:
             listed = folder.catalog().named(local.name)
     return OnVolume(local, uploaded, listed, (*local.warnings, *_verdict_warnings(local, listed)))
+
+
+def ensure_file(
+    connection: Connection,
+    cronjob: Object,
+    name: str,
+    content: bytes,
+    *,
+    directory: str | None,
+    check: bool,
+    limits: StartLimits,
+) -> bool:
+    """Ensure that a file next to the backups has this content; whether it had another one. In check mode, only look.
+
+    Raises UploadError, LostError and ClusterError.
+    """
+    request = ReaderRequest(directory=directory, stay_seconds=_STAY_SECONDS[0], writes=not check)
+
+    def new() -> Reader:
+        return Reader(connection, cronjob, request, limits)
+
+    with ReplaceableReader(lambda: connection.core, new, _FILE_SILENCE_SECONDS) as reader:
+        reader.current()
+        folder = VolumeFolder(reader)
+        return not folder.has(name, content) if check else folder.replace(name, content)
 
 
 def _require_space(catalog: Catalog, local: LocalBackup) -> None:

@@ -105,8 +105,11 @@ def test_one_installation_without_an_inventory(
     assert "1 of 1 backup" in text, "the number of backups that retention keeps"
 
     kubectl("patch", "cronjob", "postgres-backup", "-n", namespace, "-p", '{"spec":{"suspend":true}}')
-    report = ansible(f"{PLAYBOOKS}.report", postgres_backup_report_fail=True, **here)
-    assert report.status != 0
+    asked = {"postgres_backup_report_fail": True, "postgres_backup_report_on_volume": True}
+    report = ansible(f"{PLAYBOOKS}.report", **asked, **here)
+    assert (report.status != 0, report.changed) == (True, 2), report.output
+    on_volume = volume_folder(namespace) / "postgres-backup.report.html"
+    assert "Not healthy: 1 problem" in on_volume.read_text()
     assert "the CronJob is suspended" in report.output
     assert "Not healthy: 1 problem" in page.read_text()
     verify = ansible(f"{PLAYBOOKS}.verify", **here)

@@ -60,6 +60,7 @@ WELL: dict[str, dict[str, Any]] = {
     },
     "backup_prune": {"changed": False, "deleted": [], "freed_bytes": 0, "backups": []},
     "backup_upload": {"changed": True, "backup": BACKUP, "sha256": "0" * 64},
+    "report_upload": {"changed": True, "file": "postgres-backup.report.html", "size_bytes": 1000},
     # In check mode, so that the role, which needs a cluster, is left out.
     "backup_user": {
         "changed": True,

@@ -26,6 +26,7 @@ MODULES = {
     "info": "backup_info",
     "ensure": "backup_job",
     "prune": "backup_prune",
+    "put": "report_upload",
     "send": "backup_upload",
     "send_tests": "notify_test",
     "restore": "restore_database",

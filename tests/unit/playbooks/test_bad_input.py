@@ -85,7 +85,7 @@ MODULES = {
     "disaster": ["backup_upload", "restore_cluster"],
     "drill": ["restore_drill"],
     "notify_test": ["notify_test"],
-    "report": ["backup_info"],
+    "report": ["backup_info", "report_upload"],
     "restore": ["restore_database"],
     "restore_table": ["restore_table"],
     "retention": ["backup_prune"],

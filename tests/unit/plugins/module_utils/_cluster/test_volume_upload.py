@@ -155,3 +155,34 @@ def test_a_full_volume_is_reported(reader: LocalReader) -> None:
         folder_of(reader).send(PARTIAL, 0, len(DATA), pieces(DATA))
     with pytest.raises(UploadError, match="cannot be written"):
         folder_of(reader).publish("missing/partial", backup(), False)
+
+
+@pytest.mark.parametrize("content", [b"", b"<p>\xc3\xa4</p>\n", DATA])
+@pytest.mark.parametrize("before", [None, b"an earlier report", b"a link"])
+def test_a_report_is_replaced(reader: LocalReader, content: bytes, before: bytes | None) -> None:
+    report, victim = reader.folder / "postgres-backup.report.html", reader.folder.parent / "victim"
+    victim.write_bytes(b"of somebody else")
+    if before == b"a link":
+        report.symlink_to(victim)
+    elif before is not None:
+        report.write_bytes(before)
+    # Of an attempt that was killed, or of somebody who wants to have another file written.
+    (reader.folder / ".postgres-backup.report.html.new").symlink_to(victim)
+    folder = folder_of(reader)
+    assert not folder.has(report.name, content)
+    assert folder.replace(report.name, content)
+    assert files(reader) == {report.name: content}
+    assert (report.is_symlink(), report.stat().st_mode & 0o777) == (False, 0o640)
+    assert victim.read_bytes() == b"of somebody else"
+    assert not folder.replace(report.name, content), "it has this content already"
+
+
+def test_a_report_that_cannot_be_written(reader: LocalReader) -> None:
+    (reader.folder / "postgres-backup.report.html").mkdir()
+    with pytest.raises(UploadError, match="cannot be written or read"):
+        folder_of(reader).replace("postgres-backup.report.html", b"page")
+    reader.folder.joinpath("postgres-backup.report.html").rmdir()
+    reader.folder.joinpath(".postgres-backup.report.html.new").mkdir()
+    with pytest.raises(UploadError, match="cannot be written or read"):
+        folder_of(reader).replace("postgres-backup.report.html", b"page")
+    assert not reader.folder.joinpath("postgres-backup.report.html").exists()
