@@ -50,4 +50,15 @@ function civil_days(y, m, d,    era, yoe, doy) {
     doy = int((153 * (m + (m > 2 ? -3 : 9)) + 2) / 5) + d - 1
     return era * 146097 + yoe * 365 + int(yoe / 4) - int(yoe / 100) + doy - 719468
 }
+
+# The day, such as 2026-11-22, of a number of days since 1970-01-01 (civil_from_days of the same page).
+function day_text(days,    era, doe, yoe, doy, month) {
+    days += 719468
+    era = int(days / 146097)
+    doe = days - era * 146097
+    yoe = int((doe - int(doe / 1460) + int(doe / 36524) - int(doe / 146096)) / 365)
+    doy = doe - (365 * yoe + int(yoe / 4) - int(yoe / 100))
+    month = int((5 * doy + 2) / 153)
+    return sprintf("%04d-%02d-%02d", yoe + era * 400 + (month > 9), month + (month < 10 ? 3 : -9), doy - int((153 * month + 2) / 5) + 1)
+}
 """
