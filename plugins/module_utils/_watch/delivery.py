@@ -114,7 +114,8 @@ def _guarded(channel: Channel, send: Callable[[Mapping[str, str]], None]) -> Non
         text = _cause(error)
     else:
         return
-    hidden = [value for key, value in secrets.items() if key != "ca.crt"]
+    # The name of a user may be a word of any sentence.
+    hidden = [value for key, value in secrets.items() if key not in ("ca.crt", "user")]
     raise DeliveryError(" ".join(redacted(text, hidden).split())[:_ERROR_CHARACTERS])
 
 
@@ -233,6 +234,7 @@ def _answer(error: Any) -> str:
 _CHECK_HOST = "Check the host, and postgres_backup_watch_egress"
 # The first that fits: later ones are more general.
 _CAUSES: tuple[tuple[type[BaseException], Callable[[Any], str]], ...] = (
+    (subprocess.TimeoutExpired, lambda _error: "apprise did not end in time"),
     (TimeoutError, lambda _error: f"no answer in time. {_CHECK_HOST}"),
     (
         ssl.SSLCertVerificationError,

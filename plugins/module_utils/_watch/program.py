@@ -104,7 +104,12 @@ def _sent(send: Callable[[], None]) -> None:
 
 
 def _log(text: str) -> None:
-    print(f"{datetime.now(timezone.utc).strftime(TIME_FORMAT)} {text}", flush=True)
+    _print(f"{datetime.now(timezone.utc).strftime(TIME_FORMAT)} {text}")
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def send_test_messages(configuration: Configuration, now: datetime) -> dict[str, Any]:
@@ -161,7 +166,7 @@ def _print_result(result: dict[str, Any], termination_log: str) -> None:
         short = text
     with contextlib.suppress(OSError):
         Path(termination_log).write_text(short)
-    print(text, flush=True)
+    _print(text)
 
 
 def _is_alone(folder: WatchFolder) -> bool:
@@ -174,7 +179,7 @@ def _is_alone(folder: WatchFolder) -> bool:
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """The exit status."""
     if list(arguments) not in (["look"], ["test"]):
-        print("usage: program look | test", file=sys.stderr)
+        sys.stderr.write("usage: program look | test\n")
         return 2
     content = json.loads(Path(environment["POSTGRES_BACKUP_WATCH_CONFIGURATION"]).read_text())
     now = datetime.now(timezone.utc).replace(microsecond=0)

@@ -18,7 +18,8 @@ HOOK, SWITCH = "/hooks/kZ8sWvT2", "/b7c91a4e-switch"
 # Everything that another pod, as the same user, could do to harm the backups or to learn something.
 HARM = """
 touch /backups/x 2>/dev/null && echo wrote
-rm -f /backups/*.gz 2>/dev/null && ls /backups/*.gz >/dev/null || echo deleted
+rm -f /backups/*.gz 2>/dev/null || true
+ls /backups/*.gz >/dev/null || echo deleted
 ls /var/run/secrets/kubernetes.io 2>/dev/null && echo token
 env | grep -i -e PGPASSWORD -e token && echo environment
 touch /watch/x && rm /watch/x && echo may write its folder

@@ -49,6 +49,7 @@ def test_a_line() -> None:
     assert (result.first_day, result.last_day) == ("1 Jan 2026", "3 Jan 2026")
     assert result.summary == "Size: 10 B on 1 Jan 2026, between 0 B and 20 B, 20 B on 3 Jan 2026"
     assert result.forecast == ""
+    assert result.line.endswith("H249V69"), "it ends to the right of the field, where its edge is not seen"
 
 
 def test_only_zeros() -> None:
@@ -68,6 +69,7 @@ def test_the_day_when_a_limit_is_reached() -> None:
     result = drawn([10, 20, 30], limit=60, full=10)
     assert points(result.line)[-1] == (48, 31)
     assert result.forecast == f"M48 31L{WIDTH} 2"
+    assert "H249" not in result.line, "it ends where the forecast begins"
     assert (result.scale, result.last_day) == ("of 60 B", "11 Jan 2026")
     assert drawn([10, 20, 30], limit=60).forecast == ""
 

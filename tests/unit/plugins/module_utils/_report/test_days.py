@@ -124,6 +124,7 @@ def test_the_grid_has_all_days_and_their_months() -> None:
     result = grid(TODAY)
     assert sorted(days_of(result.days)) == [TODAY - timedelta(days=number) for number in range(364, -1, -1)]
     assert result.weeks == 53
+    assert result.days.count("M") == 7, "one line for each weekday"
     assert [name for _, name in result.months] == [*MONTHS[11:], *MONTHS[:11]]
     # The 1st of December 2025 was a Monday, the first one of the second column.
     assert result.months[0] == (1, "Dec")

@@ -117,7 +117,7 @@ def post(context: ssl.SSLContext | None = None, *, implicit: bool = False) -> It
         def secure(self) -> None:
             assert context is not None
             self.connection = context.wrap_socket(self.connection, server_side=True)
-            self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", 0)  # type: ignore[assignment]
+            self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", 0)
             self.has_tls = True
 
         def say(self, text: str) -> None:
@@ -141,7 +141,7 @@ def post(context: ssl.SSLContext | None = None, *, implicit: bool = False) -> It
                 lines = []
                 while (line := self.rfile.readline()) != b".\r\n":
                     lines.append(line.removeprefix(b"."))
-                state.mails.append(message_from_bytes(b"".join(lines), policy=policy.default))  # type: ignore[arg-type]
+                state.mails.append(message_from_bytes(b"".join(lines), policy=policy.default))
                 state.used_tls.append(self.has_tls)
                 self.say("250 accepted")
             else:

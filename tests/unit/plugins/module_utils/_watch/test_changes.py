@@ -181,7 +181,9 @@ LOOKS = st.lists(
 @given(LOOKS)
 def test_for_any_looks(looks: list[Judgement]) -> None:
     """Alarm and recovery of a check alternate, alarms are few, and what is reported is what is wrong."""
-    watch, open_alarms, alarm_times = Watch(), {}, {}
+    watch = Watch()
+    open_alarms: dict[int, set[str]] = {}
+    alarm_times: dict[str, list[datetime]] = {}
     for found in looks:
         now = watch.now
         for event in watch.look(found):
@@ -203,7 +205,8 @@ def test_for_any_looks(looks: list[Judgement]) -> None:
         for first in times:
             assert sum(first <= time < first + timedelta(days=1) for time in times) <= 3
     # Two looks without a problem close everything.
-    watch.look(GOOD), watch.look(GOOD)
+    watch.look(GOOD)
+    watch.look(GOOD)
     assert watch.state.is_healthy and not watch.state.reported
     assert not any(check.alarm for check in watch.state.checks.values())
 
