@@ -33,8 +33,10 @@ BEGIN {
         if (state == "succeeded" && started_text > older_start) older_start = started_text
         next
     }
-    started = epoch_of(started_text); finished = epoch_of(text_of($0, "finished"))
-    if (started == "" || finished == "") next
+    finished = epoch_of(text_of($0, "finished"))
+    if (finished == "") next
+    started = epoch_of(started_text)
+    if (started == "") next
     count_failure()
     # A run in the future is one of a wrong clock.
     if (state == "succeeded" && started <= now) note_start()

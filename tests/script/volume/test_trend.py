@@ -110,7 +110,7 @@ def test_what_made_no_complete_backup_ends_no_gap() -> None:
 
 
 @given(st.lists(st.integers(0, 29 * 86400), min_size=1, max_size=30))
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_no_gap_is_longer_than_the_worst(seconds_ago: list[int]) -> None:
     gap = trend([line(number / 86400) for number in seconds_ago])["worst_gap"]
     starts = sorted(-number for number in seconds_ago)
@@ -223,7 +223,7 @@ def test_recent_days_decide() -> None:
     jumps=st.dictionaries(st.integers(0, 29), st.floats(-90, 90), max_size=4),
     free=st.floats(1, 1000),
 )
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_few_outliers_change_little(slope: float, jumps: dict[int, float], free: float) -> None:
     history = volume(lambda day: 400 - slope * day + jumps.get(day, 0))
     assert days_until_full(history, free) == pytest.approx(free / slope, rel=0.5)
