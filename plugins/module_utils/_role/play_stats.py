@@ -87,7 +87,7 @@ def _complete(results: Results) -> bool | None:
 def _upgrade(key: str) -> Callable[[Results], Any]:
     def value(results: Results) -> Any:
         drill = results.get("drill") or {}
-        # Without a server there was no rehearsal, and in check mode neither.
+        # Without a server there was no drill, and in check mode neither.
         return upgrade_verdict(drill)[key] if drill.get("server_version") else None
 
     return value
@@ -240,9 +240,9 @@ def play_stats(results: Results, playbook: str, failed: bool, check_mode: bool =
 
 
 def _changed(results: Results) -> bool | None:
-    """Whether a module changed something; null if none told."""
-    told = [result["changed"] for result in results.values() if "changed" in result]
-    return any(told) if told else None
+    """Whether a module changed something; null if none returned it."""
+    changes = [result["changed"] for result in results.values() if "changed" in result]
+    return any(changes) if changes else None
 
 
 def _message(results: Results) -> str | None:

@@ -13,20 +13,20 @@ TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 #
 # Must run unchanged under mawk, gawk and busybox awk.
 
-# The text of a member that is a string without escapes, or "".
-function text_of(line, member,    at, value) {
+# The text of a member that is a string of at most 99 characters without escapes, or "".
+function text_of(line, member,    at) {
     at = index(line, ",\"" member "\":\"")
     if (!at) return ""
-    value = substr(line, at + length(member) + 5)
-    return substr(value, 1, match(value, /[\\"]/) - 1)
+    line = substr(line, at + length(member) + 5, 100)
+    return substr(line, 1, index(line, "\"") - 1)
 }
 
 # The number of a member that is a whole number, or "".
-function whole_number_of(line, member,    at, value) {
+function whole_number_of(line, member,    at) {
     at = index(line, ",\"" member "\":")
     if (!at) return ""
-    value = substr(line, at + length(member) + 4)
-    return match(value, /^[0-9]+[,}]/) ? substr(value, 1, RLENGTH - 1) : ""
+    line = substr(line, at + length(member) + 4, 25)
+    return match(line, /^[0-9]+[,}]/) ? substr(line, 1, RLENGTH - 1) : ""
 }
 
 # Reads the strings of a list, which is the inside of an array, with their escapes; returns their number.

@@ -20,16 +20,26 @@ BEGIN {
     LEAST_DAYS = 7
     # A change that is this many times the usual one is not growth: somebody cleaned the volume or changed its size.
     STEP = 10
+    # Times are compared as texts first: a history of ten thousand entries takes a tenth of a second.
+    since = day_text(int((now - TREND_WINDOW) / DAY))
 }
 
 !/^[{]"operation":"run",/ { next }
 {
     state = text_of($0, "state"); started_text = text_of($0, "started")
-    started = epoch_of(started_text); finished = epoch_of(text_of($0, "finished"))
-    if (state == "" || started == "" || finished == "") next
+    if (state == "" || started_text == "") next
+    if (started_text < since) {
+        count_failure()
+        if (state == "succeeded" && started_text > older_start) older_start = started_text
+        next
+    }
+    finished = epoch_of(text_of($0, "finished"))
+    if (finished == "") next
+    started = epoch_of(started_text)
+    if (started == "") next
     count_failure()
     # A run in the future is one of a wrong clock.
-    if (state == "succeeded" && started <= now) { starts[++number_of_starts] = started; text_at[started] = started_text }
+    if (state == "succeeded" && started <= now) note_start()
     if (now >= finished && now - finished <= TREND_WINDOW) note_free_space(whole_number_of($0, "free_bytes"))
 }
 
@@ -47,6 +57,13 @@ function count_failure(    job) {
     job = text_of($0, "job")
     if (job == "" || job != failed_job) failures++
     failed_job = job
+}
+
+# The starts in the window, and the last one before it.
+function note_start() {
+    text_at[started] = started_text
+    if (started > now - GAP_WINDOW) starts[++number_of_starts] = started
+    else if (started > start_before) start_before = started
 }
 
 # The free space at the end of the last run of each day.
@@ -97,11 +114,12 @@ function level_steps(n,    i, usual, limit, rate, rates, sizes) {
 }
 
 function print_worst_gap(    i, end, length_of_gap, worst, at) {
+    if (!start_before && (start_before = epoch_of(older_start)) != "") text_at[start_before] = older_start
+    if (start_before) starts[++number_of_starts] = start_before
     sort_numbers(starts, number_of_starts)
     worst = -1
     for (i = 1; i <= number_of_starts; i++) {
         end = i < number_of_starts ? starts[i + 1] : now
-        if (i < number_of_starts && end <= now - GAP_WINDOW) continue
         length_of_gap = end - starts[i]
         if (length_of_gap > worst) { worst = length_of_gap; at = i }
     }

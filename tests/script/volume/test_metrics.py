@@ -210,7 +210,7 @@ def test_hostile_name(name: str, awk: str) -> None:
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8"), max_size=30), max_size=12, unique=True))
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 def test_any_names_leave_the_file_valid(names: list[str]) -> None:
     text = metrics(backup(0, dumped=names))
     printable = {"".join("?" if ord(c) < 32 or 127 <= ord(c) < 160 else c for c in name) for name in names}

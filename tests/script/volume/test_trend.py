@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-import time
+import resource
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -84,6 +84,8 @@ def test_no_history(awk: str) -> None:
         ([5, 4, 3], (3, None)),  # lasts until now
         ([60, 50, 29, *range(28, 0, -1)], (50, 29)),  # ended in the window
         ([60, 31, 30.5, *range(30, 0, -1)], (30, 29)),  # an older one does not count
+        ([200, 100, 5, 4, 3, 2, 1], (100, 5)),  # none for longer than the trend's window
+        ([300, 100], (100, None)),
         ([1], (1, None)),
         ([1, -2], (1, None)),  # a clock that was wrong
     ],
@@ -108,7 +110,7 @@ def test_what_made_no_complete_backup_ends_no_gap() -> None:
 
 
 @given(st.lists(st.integers(0, 29 * 86400), min_size=1, max_size=30))
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_no_gap_is_longer_than_the_worst(seconds_ago: list[int]) -> None:
     gap = trend([line(number / 86400) for number in seconds_ago])["worst_gap"]
     starts = sorted(-number for number in seconds_ago)
@@ -175,6 +177,13 @@ def test_other_times_do_not_count(shift: int) -> None:
     assert trend([line(shift + day) for day in range(30)])["growth"] is None
 
 
+def test_last_run_of_a_day_counts() -> None:
+    """Also if the lines are in another order."""
+    evenings = volume(lambda day: 100 - day)
+    mornings = [line(day + 0.1, free_bytes=0) for day in range(30)]
+    assert days_until_full([*mornings, *evenings], 50) == days_until_full([*evenings, *mornings], 50) == 50
+
+
 def test_retention_that_deletes_once_a_week() -> None:
     """Of seven new backups, six are deleted at once: one a week remains."""
     history = volume(lambda day: 100 - (day - 6 * (day // 7)))
@@ -214,7 +223,7 @@ def test_recent_days_decide() -> None:
     jumps=st.dictionaries(st.integers(0, 29), st.floats(-90, 90), max_size=4),
     free=st.floats(1, 1000),
 )
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_few_outliers_change_little(slope: float, jumps: dict[int, float], free: float) -> None:
     history = volume(lambda day: 400 - slope * day + jumps.get(day, 0))
     assert days_until_full(history, free) == pytest.approx(free / slope, rel=0.5)
@@ -244,8 +253,8 @@ def test_consecutive_failures(runs: list[str], failures: int) -> None:
 
 @each_awk
 def test_ten_thousand_shuffled_entries_take_a_second(awk: str) -> None:
-    """Hourly for more than a year, in an order that no script wrote."""
+    """Hourly for more than a year, in an order that no script wrote. Processor time, as the machine may be busy."""
     history = [line(number * 7919 % 10_000 / 24) for number in range(10_000)]
-    before = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     assert trend(history, awk=awk)["worst_gap"]["seconds"] == 3600
-    assert time.monotonic() - before < 3, "on a busy machine"
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 1

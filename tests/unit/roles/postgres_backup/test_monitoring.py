@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from .rendering import environment, evaluate, objects
+from .rendering import environment, evaluate, objects, render
 
 METRICS = {"postgres_backup_metrics": True}
 SERVED: dict[str, Any] = {"__postgres_backup_prerequisites": {"rules": {"served": True}}}
@@ -141,3 +141,16 @@ def test_cronjob_records_the_alerts() -> None:
 
     assert annotations(**METRICS, **SERVED) == {"postgres-backup.homelab/alerts": "applied"}
     assert annotations(**METRICS) == {}
+
+
+@pytest.mark.parametrize(("rules", "is_noted"), [({}, False), ({"served": True}, False), ({"served": False}, True)])
+def test_note_that_the_cluster_has_no_alerts(rules: dict[str, bool], is_noted: bool) -> None:
+    """Whether it has them is only read if they are wanted."""
+    prerequisites = {"unwanted": {"readable": True}, "rules": rules}
+    text = render(
+        "notes.txt.j2", __postgres_backup_prerequisites=prerequisites, __postgres_backup_reclaim_policy="Retain",
+        __postgres_backup_secret={"readable": True}, __postgres_backup_class_info={}, __postgres_backup_volume_info={},
+        __postgres_backup_policy_info={}, __postgres_backup_claims_now=[], __postgres_backup_removed={},
+        __postgres_backup_objects=[], __postgres_backup_check={"result": {"results": []}},
+    )  # fmt: skip
+    assert ("No alerts: the cluster has no objects of the kind PrometheusRule." in text) is is_noted
