@@ -66,6 +66,8 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_sup
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
+ARGUMENTS = {"content": {"type": "str", "required": True}}
+
 
 def put(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     """The module's result."""
@@ -86,7 +88,7 @@ def put(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
 
 
 def main() -> None:
-    run_module({"content": {"type": "str", "required": True}}, put)
+    run_module(ARGUMENTS, put)
 
 
 if __name__ == "__main__":

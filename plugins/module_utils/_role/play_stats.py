@@ -220,13 +220,13 @@ STATS: Mapping[str, Mapping[str, Callable[[Results], Any]]] = {
         "free_bytes": _at("info.volume.free_bytes"),
     },
 }
-"""The keys of each playbook, besides those that all have: failed, message, changed, check_mode."""
+"""The keys of each playbook, in addition to those that all have: failed, message, changed, check_mode."""
 
 
 def play_stats(results: Results, playbook: str, failed: bool, check_mode: bool = False) -> dict[str, Any]:
     """What the playbook leaves. `failed` is whether it did not reach its end; the results may be those of a failure.
 
-    `message` is what a module said when it failed, or what the playbook found; null if neither is known.
+    `message` is the message of a module that failed, or what the playbook found; null if neither is known.
     """
     known = {name: result for name, result in results.items() if isinstance(result, Mapping) and result}
     stats: dict[str, Any] = {
