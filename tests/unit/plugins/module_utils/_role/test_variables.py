@@ -37,6 +37,7 @@ BY_TYPE = frozenset(
         "server_network_policy",
         "state",
         "suspend",
+        "watch",
     ]
 )
 
