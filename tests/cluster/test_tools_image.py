@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.cluster.support import receivers
 from tests.cluster.support.kube import apply, kubectl
 from tests.cluster.support.tools_image import tools_image
@@ -37,6 +39,8 @@ curl --fail --silent --show-error --data-binary 'postgres_backup_copies 2
 """
 
 
+# test_watch.py uses the image and the receivers every day.
+@pytest.mark.weekly
 def test_restricted_pod_reaches_every_receiver(namespace: str) -> None:
     ntfy, web = receivers.ntfy(namespace), receivers.web_server(namespace)
     gateway, mail = receivers.pushgateway(namespace), receivers.mail_server(namespace)

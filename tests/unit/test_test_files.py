@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What two test files share is in a helper file: no test file imports from another one."""
+"""What two test files share is in a helper file: no test file imports from another one. No test is lost."""
 
 from __future__ import annotations
 
@@ -21,3 +21,16 @@ def test_test_files_are_not_imported() -> None:
         if isinstance(node, ast.ImportFrom) and re.search(r"(^|\.)test_\w+$", node.module or "")
     ]
     assert importing == []
+
+
+def test_no_test_is_lost_by_its_decorator() -> None:
+    """`weekly` of in_turn.py marks alternatives. A function that it decorates is not collected: `pytest.mark.weekly`."""
+    decorated = [
+        f"{path}: {node.name}"
+        for path, tree in FILES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+        for decorator in node.decorator_list
+        if isinstance(decorator, ast.Name) and decorator.id in {"weekly", "weekly_but"}
+    ]
+    assert decorated == []

@@ -25,7 +25,6 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.in_turn import weekly
 from tests.warm_python import warm_python
 
 ROOT = Path(__file__).parents[4]
@@ -210,7 +209,7 @@ def test_who_sees_it(ended: dict[str, tuple[int, str, str]], name: str) -> None:
     CASES[name].holds(output, errors)
 
 
-@weekly
+@pytest.mark.weekly
 def test_twenty_hosts_at_once(place: Place) -> None:
     process = place.start(*place.play("hosts", {MODULE: TASK}, hosts=HOSTS), **AS_JSON)
     output, errors = process.communicate()
