@@ -24,7 +24,7 @@ def test_test_files_are_not_imported() -> None:
 
 
 def test_no_test_is_lost_by_its_decorator() -> None:
-    """`weekly` of in_turn.py marks alternatives. A function that it decorates is not collected: `pytest.mark.weekly`."""
+    """`weekly` of in_turn.py is for parameters: pytest does not collect a function that it decorates."""
     decorated = [
         f"{path}: {node.name}"
         for path, tree in FILES.items()
