@@ -40,6 +40,11 @@ _RECEIVE = f"""{{
 }} {_OR_FAIL}"""
 _REMOVE = 'rm -f "$1"'
 _EXISTS = 'if test -e "$1" || test -L "$1"; then echo yes; else test -d "${1%/*}" && echo no; fi'
+# Sets `mode`, that of the backups.
+_SET_MODE = """case ${POSTGRES_BACKUP_FILE_MODE:-} in
+        0[67][0-7][0-7] | [67][0-7][0-7]) mode=$POSTGRES_BACKUP_FILE_MODE ;;
+        *) mode=0640 ;;
+    esac"""
 # The checksum file reserves the name, as in a run. A hard link replaces nothing.
 # $1 partial file, $2 backup, $3 content of the checksum file (may be empty), $4 size of the manifest on standard input
 # (may be 0), $5 whether retention keeps the backup
@@ -49,10 +54,7 @@ undo() {{ rm -f $checksum_file $manifest $keep 2> /dev/null; }}
 publish() {{
     umask 077
     if taken "$2"; then echo taken; return; fi
-    case ${{POSTGRES_BACKUP_FILE_MODE:-}} in
-        0[67][0-7][0-7] | [67][0-7][0-7]) mode=$POSTGRES_BACKUP_FILE_MODE ;;
-        *) mode=0640 ;;
-    esac
+    {_SET_MODE}
     chmod "$mode" "$1" 2> /dev/null
     checksum_file='' manifest='' keep=''
     cd "${{2%/*}}" || return 1
@@ -97,10 +99,7 @@ publish "$@" {_OR_FAIL}"""
 _REPLACE = f"""
 replace() {{
     umask 077
-    case ${{POSTGRES_BACKUP_FILE_MODE:-}} in
-        0[67][0-7][0-7] | [67][0-7][0-7]) mode=$POSTGRES_BACKUP_FILE_MODE ;;
-        *) mode=0640 ;;
-    esac
+    {_SET_MODE}
     [ ! -d "$1" ] || {{ echo "it is a folder"; return 1; }}
     rm -f "$3" && (set -C; head -c "$2" > "$3") && sync "$3" && [ "$(stat -c %s "$3")" -eq "$2" ] || return 1
     chmod "$mode" "$3" 2> /dev/null
