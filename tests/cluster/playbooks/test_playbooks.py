@@ -105,7 +105,7 @@ def test_one_installation_without_an_inventory(
     assert "1 of 1 backup" in text, "the number of backups that retention keeps"
 
     kubectl("patch", "cronjob", "postgres-backup", "-n", namespace, "-p", '{"spec":{"suspend":true}}')
-    asked = {"postgres_backup_report_fail": True, "postgres_backup_report_on_volume": True}
+    asked: dict[str, Any] = {"postgres_backup_report_fail": True, "postgres_backup_report_on_volume": True}
     report = ansible(f"{PLAYBOOKS}.report", **asked, **here)
     assert (report.status != 0, report.changed) == (True, 2), report.output
     on_volume = volume_folder(namespace) / "postgres-backup.report.html"
