@@ -7,7 +7,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import backup, databases, drill, fetch, large, modules, role, verify
+from . import backup, databases, drill, fetch, large, modules, progress, role, verify
 from .figures import NotMeasuredError, as_json, as_table
 
 BENCHMARKS = {
@@ -17,6 +17,7 @@ BENCHMARKS = {
     "fetch": fetch.measure,
     "large": large.measure,
     "modules": modules.measure,
+    "progress": progress.measure,
     "role": role.measure,
     "verify": verify.measure,
 }

@@ -32,17 +32,20 @@ COPY_LINE = b"COPY public.t (id, v) FROM stdin;\n"
 NEXT_TABLE = b"--\n-- Name: z; Type: TABLE; Schema: public"
 # What the figure measures is the reader's process alone: no Ansible, the module's own call.
 READ = """
-import json, resource, sys, time
+import json, os, sys, time
 from datetime import datetime, timezone
 from pathlib import Path
 from plugins.module_utils._dump import gzip_reader
+from plugins.module_utils._progress.event_file import reporter_of
 from plugins.module_utils._verify import verification
 from plugins.module_utils._verify.expectations import Expectations
 if sys.argv[2] == "zlib":
     original = gzip_reader.GzipReader
     verification.GzipReader = lambda stream: original(stream, use_isal=False)
 began = time.monotonic()
-found = verification.verify(sys.argv[1], Expectations(), datetime.now(timezone.utc), None, "ignore")
+found = verification.verify(
+    sys.argv[1], Expectations(), datetime.now(timezone.utc), None, "ignore", reporter=reporter_of(os.environ)
+)
 seconds = time.monotonic() - began
 assert not found.failures, found.failures
 # Linux counts what the process that started this one held (ru_maxrss), so the peak is read where it starts anew.
@@ -150,7 +153,7 @@ def _read(path: Path, library: str) -> tuple[float, float]:
     return seconds, peak
 
 
-def _ansible(path: Path, home: Path) -> tuple[list[str], dict[str, str]]:
+def ansible_run(path: Path, home: Path) -> tuple[list[str], dict[str, str]]:
     environment = {
         **os.environ,
         "ANSIBLE_COLLECTIONS_PATH": str(REPOSITORY / ".ansible" / "collections"),
@@ -164,7 +167,7 @@ def _ansible(path: Path, home: Path) -> tuple[list[str], dict[str, str]]:
 
 def _peak_of_ansibles_module(path: Path, home: Path) -> float:
     """The most that the module's own process held, in MiB, as Ansible runs it."""
-    command, environment = _ansible(path, home)
+    command, environment = ansible_run(path, home)
     process = subprocess.Popen(command, env=environment, cwd=REPOSITORY, stdout=subprocess.DEVNULL)
     peak = 0.0
     ended = threading.Event()
@@ -210,7 +213,7 @@ def _measure(folder: Path, say: Say) -> list[Figure]:
     write(same, in_one_table(text_of_many))
     write(tiny, in_one_table(text_of_small))
     write(line, _with_one_line(LINE_BYTES))
-    command, environment = _ansible(one, folder / "home")
+    command, environment = ansible_run(one, folder / "home")
     works: dict[str, Callable[[], float]] = {
         "igzip -t": lambda: _seconds(["igzip", "-t", str(one)]),
         "gzip -t": lambda: _seconds(["gzip", "-t", str(one)]),

@@ -105,7 +105,10 @@ class Operation:
 
 @dataclass(frozen=True)
 class FaultSetup:
-    """An installation, its live server, a new one, a backup whose restore can be held up, and a folder to fetch to."""
+    """An installation, its live server, a new one, a backup whose restore can be held up, and a folder to fetch to.
+
+    `watch_program` is a copy of the program of the watch.
+    """
 
     installation: Installation
     live: LiveServer
@@ -113,6 +116,7 @@ class FaultSetup:
     folder: Path
     collections: Path
     held: Json
+    watch_program: Path
     growing: str = ""
 
     @property

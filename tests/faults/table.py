@@ -8,7 +8,7 @@ page.py generates docs/faults.md from this table and from the recorded results.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 OPERATIONS = {
     "run": "a run of the CronJob, scheduled or started by `backup_job`",
@@ -21,6 +21,7 @@ OPERATIONS = {
     "restore": "`restore_database`",
     "table": "`restore_table`",
     "cluster": "`restore_cluster`, into a new server",
+    "watch": "`postgres_backup_watch`, which looks twice after the fault, and twice after the next good run",
 }
 
 
@@ -125,7 +126,7 @@ _NOTHING = (
     "`backup_job` attaches to its Job."
 )
 
-FAULTS: dict[str, Fault] = {
+_OPERATED: dict[str, Fault] = {
     "kube-apiserver killed": _component(
         f"{_KILLED} List and prune start while it is down.", _NOTHING, _GOES_ON, _NO_API, _RESUMED
     ),
@@ -705,3 +706,34 @@ FAULTS: dict[str, Fault] = {
         },
     ),
 }
+
+# The check that the watch reports after each fault that leaves the installation unhealthy.
+_REPORTED = {
+    "sick database": "databases",
+    "table without a right": "databases",
+    "volume full": "last_run",
+    "volume read-only": "last_run",
+    "volume vanished": "last_run",
+    "seven bad nights": "last_run",
+}
+
+
+def _watch(name: str) -> Cell:
+    if name == "controller's disk full or read-only":
+        return as_of("run", "not affected")
+    if name == "cluster's clock wrong":
+        return shown(
+            "reports it",
+            "Reports backups dated more than five minutes in the future, as `backup_info` does.",
+            "tests/unit/plugins/module_utils/_watch/test_judgement.py::test_judged",
+        )
+    if name in _REPORTED:
+        return own(
+            "reports it",
+            "One message, and one when the next run has succeeded.",
+            rf"^alarm: .*\b{_REPORTED[name]}\b.*; recovery: ",
+        )
+    return own("no message", "The installation is healthy after the fault.", "^no message$")
+
+
+FAULTS = {name: replace(fault, cells={**fault.cells, "watch": _watch(name)}) for name, fault in _OPERATED.items()}

@@ -43,9 +43,11 @@ from tests.faults.operations import (
 from tests.faults.own_cluster import FaultCluster, own_cluster, wait_until
 from tests.faults.shared_volume import SharedVolume
 from tests.faults.table import FAULTS
+from tests.faults.watched import Watched, watched
 from tests.in_turn import weekly
 from tests.script.support.sample import literal
 from tests.script.support.volume import snapshot
+from tests.watch_program import copy_program
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +90,8 @@ def make_setup(
         server.sql("DROP ROLE IF EXISTS hold;")
     put_big(installation.volume)
     keep_all(installation.volume)
-    empty = FaultSetup(installation, live, new, folder, collections, {})
+    watch_program = copy_program(folder / "watch")
+    empty = FaultSetup(installation, live, new, folder, collections, {}, watch_program)
     made = empty.begin("run").end()
     assert not made["failed"], made["msg"]
     held = put_held(installation.volume, made["result"]["backup"])
@@ -98,7 +101,7 @@ def make_setup(
     good_run(empty)
     fetched = empty.begin("fetch", backup=held, verify=True).end()
     assert not fetched["failed"], fetched["msg"]
-    return FaultSetup(installation, live, new, folder, collections, fetched, growing)
+    return FaultSetup(installation, live, new, folder, collections, fetched, watch_program, growing)
 
 
 @pytest.fixture(scope="module", name="setup")
@@ -142,8 +145,10 @@ def fault_setup_on_share(
 class Observations:
     """What is seen of a fault's cells, held against what table.py expects."""
 
-    def __init__(self, fault: str) -> None:
+    def __init__(self, setup: FaultSetup, fault: str, watch: Watched) -> None:
+        self._setup = setup
         self.fault = fault
+        self.watch = watch
         self.texts: dict[str, str] = {}
 
     def add(self, operation: Operation) -> Json:
@@ -152,6 +157,15 @@ class Observations:
         self.texts[operation.kind] = told(operation.kind, result)
         print(self.fault, operation.kind, round(time.monotonic() - operation.began, 1), "|", self.texts[operation.kind])
         return result
+
+    def recover(self) -> None:
+        """What the watch reports about what the fault has left, and after a good run."""
+        self.watch.look()
+        if self.watch.kinds[-1:] == ["alarm"]:
+            good_run(self._setup)
+            self.watch.look()
+        self.texts["watch"] = self.watch.told()
+        print(self.fault, "watch |", self.texts["watch"])
 
     def judge(self) -> None:
         expected = {operation: cell.seen for operation, cell in FAULTS[self.fault].cells.items() if cell.seen}
@@ -167,10 +181,15 @@ class Observations:
 
 @contextlib.contextmanager
 def meets(setup: FaultSetup, fault: str, leaves_partial: bool = False) -> Iterator[Observations]:
-    """A fault: nothing is lost or left over, and what was seen is what is expected."""
+    """A fault: nothing is lost or left over, what was seen is what is expected, and the watch reports it once."""
     before = setup.older()
-    seen = Observations(fault)
-    yield seen
+    with watched(setup.installation.volume, setup.watch_program, setup.namespace) as watch:
+        watch.look(1)
+        assert not watch.messages
+        seen = Observations(setup, fault, watch)
+        yield seen
+        if "watch" not in seen.texts:
+            seen.recover()
     setup.assert_as_it_was(before, leaves_partial)
     seen.judge()
 
@@ -342,7 +361,7 @@ def test_volume_gone(share: SharedVolume, setup_on_share: FaultSetup) -> None:
             setup_on_share.release()
             for operation in [*short, *begun.values()]:
                 seen.add(operation)
-        good_run(setup_on_share)
+        seen.recover()
 
 
 def test_volume_read_only(share: SharedVolume, setup_on_share: FaultSetup) -> None:
@@ -360,7 +379,7 @@ def test_volume_read_only(share: SharedVolume, setup_on_share: FaultSetup) -> No
                 short = [setup_on_share.begin(kind) for kind in ("list", "prune", "upload")]
                 for operation in [*short, *begun.values()]:
                     seen.add(operation)
-        good_run(setup_on_share)
+        seen.recover()
 
 
 def test_volume_full(share: SharedVolume, setup_on_share: FaultSetup) -> None:
@@ -375,7 +394,7 @@ def test_volume_full(share: SharedVolume, setup_on_share: FaultSetup) -> None:
                 seen.add(begun[kind])
             for operation in [setup_on_share.begin(kind) for kind in ("list", "prune")]:
                 seen.add(operation)
-        good_run(setup_on_share)
+        seen.recover()
 
 
 def test_two_controllers_at_once(setup: FaultSetup) -> None:
@@ -427,6 +446,8 @@ def test_seven_nights_with_a_fault(setup: FaultSetup) -> None:
                 assert record["state"] in ({"running", "failed"} if order == WAIT else {"failed"})
                 assert re.search(reason, str(record["reason"])), record
                 assert {path.name for path in installation.volume.glob("*.sql.gz")} == older
+                seen.watch.look()
+                assert seen.watch.kinds == ["alarm"]
         finally:
             installation.stop_nowhere()
             kubectl("patch", "cronjob", NAME, "-n", namespace, "-p", tries % 3)
@@ -462,7 +483,7 @@ def test_sick_database(setup: FaultSetup) -> None:
             begun.append(setup.begin("drill", backup=incomplete))
             results = {operation.kind: seen.add(operation) for operation in begun}
             assert results["fetch"]["backup"] != incomplete
-        good_run(setup)
+        seen.recover()
 
 
 def test_table_without_a_right(setup: FaultSetup) -> None:
@@ -483,7 +504,7 @@ def test_table_without_a_right(setup: FaultSetup) -> None:
             kubectl("set", *cronjob, f"POSTGRES_BACKUP_USER={user}")
             live.sql("DROP OWNED BY bk;", SHOP)
             live.sql("DROP ROLE bk;")
-        good_run(setup)
+        seen.recover()
 
 
 def test_typo_in_the_policy(setup: FaultSetup) -> None:

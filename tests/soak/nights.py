@@ -29,9 +29,12 @@ from tests.script.support.sandbox import Json, Outcome, Sandbox
 from tests.script.support.server import Server
 from tests.script.support.volume import END, backup_name, created, give, put, snapshot
 from tests.script.support.workspace import kill_all, processes_of
+from tests.soak.watched import Watch
 
 POLICY = Policy(keep_last=3, keep_daily=7, keep_weekly=4, keep_monthly=3)
 NIGHT = timedelta(days=1)
+# The watch looks so long after a run: then the record of a run that was killed is old.
+EVENING = timedelta(hours=20)
 # More than the script lets pass between its clock and the server's.
 WRONG_CLOCKS = (timedelta(hours=-1), timedelta(days=-1), timedelta(minutes=10), timedelta(days=3))
 DATABASE = "nights"
@@ -84,7 +87,7 @@ class Soak:
     """A volume, a server and the nights so far; every step asserts what must hold."""
 
     def __init__(self, sandbox: Sandbox, server: Server, script_clock: Clock, server_clock: Clock, seed: int) -> None:
-        self._sandbox = sandbox
+        self.sandbox = sandbox
         self._server = server
         self._clock = script_clock
         self._server_clock = server_clock
@@ -94,6 +97,7 @@ class Soak:
         self._deleted = 0
         self._last_run: Json | None = None
         self.nights: list[Night] = []
+        self.watch = Watch(sandbox.name, self._listing)
         server.sql(f"CREATE DATABASE {DATABASE} STRATEGY file_copy;")
         server.sql(
             "CREATE TABLE nights (n int); CREATE TABLE text AS SELECT md5(n::text) FROM generate_series(1, 20000) n;",
@@ -133,10 +137,26 @@ class Soak:
         night.new = sorted(self._backups().keys() - before.keys())
         self._settle_times()
         self._check(night, before)
+        self._watch(night)
         return night
 
+    def _watch(self, night: Night) -> None:
+        self._clock.set(self._date + EVENING)
+        self.watch.look_twice(self._clock.now().replace(microsecond=0))
+        self._clock.set(self._date)
+        told = f"night {night.number}, {night.fault}: {sorted(self.watch.problems)} {self.watch.kinds}"
+        assert self.watch.is_healthy == (not self.watch.problems), told
+        assert self.watch.kinds.count("alarm") == self.watch.began, told
+        events = [kind for kind in self.watch.kinds if kind != "digest"]
+        assert self.watch.problems or events[-1:] in ([], ["recovery"]), told
+        assert self.watch.kinds.count("digest") == night.number // 7, told
+
+    def _listing(self) -> list[str]:
+        outcome = self.sandbox.run("list", "--history", env=self._clock.environment()).check()
+        return outcome.out.splitlines()
+
     def _run(self) -> Outcome:
-        return self._sandbox.run("run", env=self._environment())
+        return self.sandbox.run("run", env=self._environment())
 
     def _environment(self) -> dict[str, str | None]:
         policy = {
@@ -162,17 +182,17 @@ class Soak:
             self._server.start()
 
     def _in_the_middle(self, act: Callable[[subprocess.Popen[str]], None]) -> Outcome:
-        process = self._sandbox.start("run", env=self._environment())
+        process = self.sandbox.start("run", env=self._environment())
         time.sleep(self._random.uniform(0.02, 1.2))
         act(process)
-        outcome = self._sandbox.finish(process)
+        outcome = self.sandbox.finish(process)
         deadline = time.monotonic() + 10
-        while processes_of(self._sandbox.uid) and time.monotonic() < deadline:
+        while processes_of(self.sandbox.uid) and time.monotonic() < deadline:
             time.sleep(0.05)
-        left = processes_of(self._sandbox.uid)
-        kill_all(self._sandbox.uid)
+        left = processes_of(self.sandbox.uid)
+        kill_all(self.sandbox.uid)
         assert not left, left
-        for path in self._sandbox.tmp.iterdir():
+        for path in self.sandbox.tmp.iterdir():
             subprocess.run(["rm", "-rf", str(path)], check=True)  # a pod's own /tmp goes with it
         return outcome
 
@@ -184,14 +204,14 @@ class Soak:
 
     def _killed(self) -> Outcome:
         """All at once, as a node that loses power."""
-        return self._in_the_middle(lambda _: kill_all(self._sandbox.uid))
+        return self._in_the_middle(lambda _: kill_all(self.sandbox.uid))
 
     def _ended(self) -> Outcome:
         return self._in_the_middle(lambda process: process.send_signal(signal.SIGTERM))
 
     def _volume_full(self) -> Outcome:
-        free = os.statvfs(self._sandbox.volume)
-        filler = self._sandbox.volume / "filler"
+        free = os.statvfs(self.sandbox.volume)
+        filler = self.sandbox.volume / "filler"
         left = self._random.choice((0, 8192, 200_000))
         with filler.open("wb") as stream:
             os.posix_fallocate(stream.fileno(), 0, max(4096, free.f_bavail * free.f_frsize - left))
@@ -202,10 +222,10 @@ class Soak:
 
     def _half_a_backup(self) -> Outcome:
         """Two hours old: tonight's run checks it and marks it as damaged."""
-        name = backup_name(self._sandbox.name, self._clock.now() - timedelta(hours=2))
+        name = backup_name(self.sandbox.name, self._clock.now() - timedelta(hours=2))
         content = gzip.compress(b"--\n-- PostgreSQL database cluster dump\n--\n\nSELECT 1;\n")
-        put(self._sandbox.volume / name, content, 7200, self._clock.now().timestamp())
-        give(self._sandbox.volume, self._sandbox.uid)
+        put(self.sandbox.volume / name, content, 7200, self._clock.now().timestamp())
+        give(self.sandbox.volume, self.sandbox.uid)
         return self._run()
 
     def _wrong_clock(self) -> Outcome:
@@ -219,10 +239,10 @@ class Soak:
 
     def _backups(self) -> dict[str, Backup]:
         """Every backup on the volume, and what is known of it."""
-        return {path.name: self._backup(path) for path in self._sandbox.backup_files()}
+        return {path.name: self._backup(path) for path in self.sandbox.backup_files()}
 
     def _backup(self, path: Path) -> Backup:
-        moment = created(path.name, self._sandbox.name)
+        moment = created(path.name, self.sandbox.name)
         checksum_file, damaged, manifest = (
             path.with_name(f"{path.name}.{ending}") for ending in ("sha256", "damaged", "json")
         )
@@ -235,7 +255,7 @@ class Soak:
     def _settle_times(self) -> None:
         """New files have tonight's date."""
         stamp = self._clock.now().timestamp()
-        for path in self._sandbox.volume.iterdir():
+        for path in self.sandbox.volume.iterdir():
             if abs(path.stat().st_mtime - time.time()) < NIGHT.total_seconds() / 2:
                 os.utime(path, (stamp, stamp))
 
@@ -270,7 +290,7 @@ class Soak:
             assert code != 0 and not complete, told
         if code not in {0, None} and not complete:
             assert before.keys() == after.keys() - set(night.new), told
-        last_run = self._sandbox.last_run
+        last_run = self.sandbox.last_run
         # A signal may arrive before the run has recorded its start.
         said_nothing = code is not None and code < 0 and last_run == self._last_run
         if code is not None and night.fault != "volume full" and not (complete or said_nothing):
@@ -278,7 +298,7 @@ class Soak:
             assert last_run is not None and last_run["state"] in states, f"{last_run}\n{told}"
         self._last_run = last_run
         for name in FOREIGN:
-            assert (self._sandbox.volume / name).read_bytes() == b"not ours", told
+            assert (self.sandbox.volume / name).read_bytes() == b"not ours", told
         self._deleted += len(state.keys() - after.keys())
 
     def _kept(self, backups: dict[str, Backup]) -> set[str]:
@@ -286,9 +306,9 @@ class Soak:
         return {name for name, backup in backups.items() if verdicts[backup].keep}
 
     def _assert_whole(self, name: str) -> None:
-        content = (self._sandbox.volume / name).read_bytes()
+        content = (self.sandbox.volume / name).read_bytes()
         assert (
-            self._sandbox.volume / f"{name}.sha256"
+            self.sandbox.volume / f"{name}.sha256"
         ).read_text() == f"{hashlib.sha256(content).hexdigest()}  {name}\n"
         assert gzip.decompress(content).endswith(END), name
 
@@ -301,14 +321,12 @@ class Soak:
         for name in kept:
             self._assert_whole(name)
         assert not [
-            path
-            for path in self._sandbox.partials()
-            if path.stat().st_mtime < self._clock.now().timestamp() - 2 * 86400
+            path for path in self.sandbox.partials() if path.stat().st_mtime < self._clock.now().timestamp() - 2 * 86400
         ]
-        rehearsal.volume = self._sandbox.volume
-        unchanged = snapshot(self._sandbox.volume)
+        rehearsal.volume = self.sandbox.volume
+        unchanged = snapshot(self.sandbox.volume)
         for name in kept[:most]:
             outcome = rehearsal.run("drill", env={"POSTGRES_BACKUP_DRILL_BACKUP": name}).check()
             assert counted(outcome)[DATABASE]["public", "nights"] == self._rows[name], name
-        assert snapshot(self._sandbox.volume) == unchanged
+        assert snapshot(self.sandbox.volume) == unchanged
         return min(most, len(kept))

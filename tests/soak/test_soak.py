@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +31,7 @@ FIRST = (
 )  # fmt: skip
 NIGHTS = int(os.environ.get("SOAK_NIGHTS", "16"))
 SEED = int(os.environ.get("SOAK_SEED", "1"))
+QUIET_NIGHTS = int(os.environ.get("SOAK_QUIET_NIGHTS", "8"))
 RESTORED = int(os.environ.get("SOAK_RESTORED", "2"))
 
 
@@ -37,7 +41,9 @@ def combination() -> Combination:
     return Combination("dash", "mawk") if SEED % 2 else Combination("bash", "gawk")
 
 
-def test_nights_with_random_faults(workspace: Workspace, make_sandbox: MakeSandbox) -> None:
+@contextmanager
+def soak_of(workspace: Workspace, make_sandbox: MakeSandbox) -> Iterator[tuple[Soak, Path]]:
+    """A soak before its first night, and the programs of PostgreSQL."""
     root = workspace.show(root_filesystem(DEFAULT_VERSION))
     clocks = workspace.directory("clocks")
     script_clock, server_clock = Clock(clocks / "script"), Clock(clocks / "server")
@@ -47,14 +53,28 @@ def test_nights_with_random_faults(workspace: Workspace, make_sandbox: MakeSandb
     workspace.mount_tmpfs(sandbox.volume, "64m")
     with Server(moved, workspace.directory("server", mode=0o777)).create() as server:
         sandbox.server = server
-        soak = Soak(sandbox, server, script_clock, server_clock, SEED)
+        yield Soak(sandbox, server, script_clock, server_clock, SEED), root
+
+
+def pass_night(soak: Soak, fault: str | None) -> None:
+    night = soak.pass_night(fault)
+    print(f"night {night.number + 1}: {night.fault}: {night.outcome.code if night.outcome else '-'}", flush=True)
+
+
+def test_nights_with_random_faults(workspace: Workspace, make_sandbox: MakeSandbox) -> None:
+    with soak_of(workspace, make_sandbox) as (soak, root):
         for number in range(NIGHTS):
-            night = soak.pass_night(FIRST[number] if number < len(FIRST) else None)
-            print(
-                f"night {number + 1} of {NIGHTS}: {night.fault}: {night.outcome.code if night.outcome else '-'}",
-                flush=True,
-            )
+            pass_night(soak, FIRST[number] if number < len(FIRST) else None)
     usual = wrap(root, DEFAULT_VERSION, workspace.directory("usual"))
-    restored = soak.check_end(Rehearsal.of(sandbox, usual), RESTORED)
+    restored = soak.check_end(Rehearsal.of(soak.sandbox, usual), RESTORED)
     faults = Counter(night.fault for night in soak.nights)
-    print(f"{NIGHTS} nights with seed {SEED}: {dict(faults)}; {restored} kept backups restored", flush=True)
+    messages = Counter(soak.watch.kinds)
+    print(f"{NIGHTS} nights with seed {SEED}: {dict(faults)}; {restored} kept backups restored; {dict(messages)}")
+
+
+def test_nights_without_a_fault(workspace: Workspace, make_sandbox: MakeSandbox) -> None:
+    """The watch sends digests only."""
+    with soak_of(workspace, make_sandbox) as (soak, _root):
+        for _night in range(QUIET_NIGHTS):
+            pass_night(soak, "none")
+    assert soak.watch.kinds == ["digest"] * ((QUIET_NIGHTS - 1) // 7)

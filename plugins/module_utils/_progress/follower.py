@@ -34,10 +34,11 @@ class Follower:
     def __init__(self, where: str, activity: str, pace: Pace, began: float) -> None:
         self._where = where
         self._pace = pace
-        self._began = self._activity_began = began
+        self._activity_began = began
         self._due = began + pace.first_seconds
         self._event = Event(activity)
         self._samples: deque[tuple[float, int]] = deque()
+        self._usual_end: float | None = None
 
     def add(self, event: Event, now: float) -> None:
         """An event that happened now."""
@@ -47,6 +48,8 @@ class Follower:
             if event.activity != self._event.activity:
                 self._samples.clear()
         self._event = event
+        if event.usual_seconds is not None:
+            self._usual_end = now + event.usual_seconds
         if event.done_bytes is not None:
             if self._samples and event.done_bytes < self._samples[-1][1]:
                 self._samples.clear()
@@ -74,9 +77,8 @@ class Follower:
     def _left(self, rate: float | None, now: float) -> float | None:
         """How many seconds are left; None if that is not known."""
         event = self._event
-        if event.usual_seconds is not None:
-            left = event.usual_seconds - (now - self._began)
-            return left if left > 0 else None
+        if self._usual_end is not None:
+            return self._usual_end - now if self._usual_end > now else None
         if (
             rate is None
             or event.done_bytes is None

@@ -76,7 +76,6 @@ def judge(configuration: Configuration, catalog: Catalog, now: datetime, *, dril
         script_version=None,
         drill=_drill_schedule(configuration, now, drill_since, is_active=last_drill.get("state") == "running"),
     )
-    failures = problems(installation, catalog, now, configuration.max_age, "", growth=catalog.trend.growth)
     undecided: set[str] = set()
     if last_run.get("state") == "running":
         undecided |= _OPEN_DURING_RUN

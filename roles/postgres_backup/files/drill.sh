@@ -49,6 +49,7 @@ drill() {
     choose_decompressor
     check_volume
     choose_backup
+    ! shows_progress || report_usual_seconds
     PGHOST=$work PGPORT=5432 PGDATABASE=postgres
     # The server would read the last of these, too (src/backend/utils/misc/guc.c, InitializeGUCOptionsFromEnvironment).
     unset PGPASSWORD PGPASSFILE PGSERVICE PGSSLMODE PGOPTIONS PGCLIENTENCODING
@@ -244,6 +245,12 @@ step_drill_watch() {
         [ "$measuring" -eq 0 ] || sleep $((measuring * 5))
     done
     kill -USR1 "$1"
+}
+
+# report_usual_seconds: reports how long the last scheduled drill took, if there was one.
+report_usual_seconds() {
+    usual=$(usual_seconds drill)
+    [ -z "$usual" ] || progress "$step" ",\"usual_seconds\":$usual"
 }
 
 # report_restored BYTES: reports how large the data are, and how large the databases were on the server.

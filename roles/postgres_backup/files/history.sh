@@ -26,6 +26,15 @@ list_history() {
     awk -v now="$(now_epoch)" -v free_bytes="$(free_bytes)" -f "$work/calendar.awk" -f "$work/json.awk" -f "$work/trend.awk" "$work/history.valid"
 }
 
+# usual_seconds OPERATION: prints how long the last successful one took; nothing if none is recorded.
+usual_seconds() {
+    history_lines | awk -v operation="$1" '
+        index($0, "{\"operation\":\"" operation "\",") == 1 && /,"state":"succeeded",/ && match($0, /,"seconds":[0-9]+/) {
+            seconds = substr($0, RSTART + 11, RLENGTH - 11)
+        }
+        END { if (seconds != "") print seconds }'
+}
+
 # read_history: copies the end of the file to $work/history.read.
 read_history() {
     : >"$work/history.read"

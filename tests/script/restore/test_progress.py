@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -23,6 +24,13 @@ from ..support.server import Server
 from ..support.workspace import Workspace
 
 HOSTILE = 'a,"b"] \\ ü'
+# The last successful drill of these took 90 s.
+DRILLS = (
+    {"operation": "drill", "started": "2026-11-01T00:00:00Z", "state": "succeeded", "seconds": 30},
+    {"operation": "drill", "started": "2026-11-08T00:00:00Z", "state": "succeeded", "seconds": 90},
+    {"operation": "drill", "started": "2026-11-15T00:00:00Z", "state": "failed", "seconds": 2},
+    {"operation": "run", "started": "2026-11-16T00:00:00Z", "state": "succeeded", "seconds": 5},
+)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +83,10 @@ def test_a_drill(offline: Sandbox, postgresql: Programs, small: Live) -> None:
     assert manifest.count("5000000000") >= 2
     (rehearsal.volume / f"{backup.name}.json").write_text(manifest)
     rehearsal.put_compressed(backup.data)
+    history = rehearsal.volume / f"{offline.name}.history.jsonl"
+    history.write_text("".join(f"{json.dumps(entry, separators=(',', ':'))}\n" for entry in DRILLS))
     outcome = rehearsal.run("drill", env=SHOWN).check()
+    assert [event.usual_seconds for event in events(outcome) if event.usual_seconds] == [90]
     assert steps(outcome) == ["prepare", "initdb", "globals", "restore", "count"]
     restored = [event for event in events(outcome) if event.done_bytes]
     assert restored

@@ -13,6 +13,7 @@ import yaml
 from .rendering import OPTIONS, ROLE, evaluate
 
 # What counts if no server is found.
+COLLECTION = ROLE.parents[1]
 _FALLBACK = yaml.safe_load((ROLE / "vars" / "main" / "server.yml").read_text())["__postgres_backup_fallback"]
 DEFAULTS: dict[str, Any] = {
     name: _FALLBACK[name.removeprefix("postgres_backup_")] if "__postgres_backup_defaults" in str(value) else value
@@ -55,7 +56,7 @@ def test_readme_names_each_variable() -> None:
 def test_playbook_variables_are_known_to_the_role() -> None:
     """It reports each other variable with its prefix as unknown."""
     used: set[str] = set()
-    for path in (ROLE.parents[1] / "playbooks").rglob("*.yml"):
+    for path in [*(COLLECTION / "playbooks").rglob("*.yml"), COLLECTION / "plugins/plugin_utils/progress_action.py"]:
         text = re.sub(r"^ *#.*", "", path.read_text(), flags=re.MULTILINE)
         used |= set(re.findall(r"(?<![\w.])postgres_backup_\w+", text))
     own = evaluate("{{ __postgres_backup_playbook_variables }}")

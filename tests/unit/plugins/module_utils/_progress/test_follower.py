@@ -81,6 +81,8 @@ def test_the_databases_of_one_file_have_one_rate() -> None:
 
 def test_the_usual_duration_is_the_estimate_until_it_is_over() -> None:
     follow = follower()
-    follow.add(Event("drill", usual_seconds=60), 101.0)
-    assert follow.due_line(120.0) == "data/x: running the restore drill, about 40 s left"
-    assert follow.due_line(170.0) == "data/x: running the restore drill, 1 min 9 s so far"
+    follow.add(Event("prepare", usual_seconds=60), 101.0)
+    assert follow.due_line(120.0) == "data/x: preparing, about 41 s left"
+    follow.add(Event("restore", done_bytes=MIB, total_bytes=4 * MIB, is_estimate=True), 130.0)
+    assert follow.due_line(140.0) == "data/x: restoring, 1.0 of about 4.0 MiB (25 %), about 21 s left"
+    assert "left" not in (follow.due_line(170.0) or "left")

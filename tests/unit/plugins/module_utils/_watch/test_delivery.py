@@ -21,8 +21,8 @@ from plugins.module_utils._watch.configuration import Channel
 from plugins.module_utils._watch.delivery import DeliveryError, send_message, send_request, within
 from plugins.module_utils._watch.messages import Message
 from plugins.module_utils._watch.requests import FAIL, START, SUCCESS, ping_request, push_request
+from tests.receivers.listeners import HOST, Post, Web, post, server_context, web
 
-from .listeners import HOST, Post, Web, post, server_context, web
 from .volume import channel
 
 TOKEN = "tk_AgQdq7mVBoFD37zQVN29RhuMzNIz2"

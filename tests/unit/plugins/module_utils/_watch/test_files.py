@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import ast
 
-from .program_files import FILES, UTILS
+from tests.watch_program import FILES, UTILS
 
 
 def imported(name: str) -> set[str]:

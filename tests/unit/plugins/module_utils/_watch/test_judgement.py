@@ -36,6 +36,7 @@ def volume(**values: Any) -> Volume:
         (Volume(backups=[NOW - timedelta(hours=27)]), {"age"}, set(), set()),
         (volume(free_bytes=1), {"space"}, set(), set()),
         (volume(state="damaged"), {"backup", "damaged"}, set(), set()),
+        (volume(is_future=True), {"backup", "future"}, set(), set()),
         (volume(last_run={"state": "failed", **RUN}), {"last_run"}, set(), {"last_run"}),
         # Another attempt may follow.
         (volume(last_run={"state": "failed", **RUN, "finished": "2026-11-22T11:55:00Z"}), {"last_run"}, set(), set()),

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from .listeners import Web, web
-from .program_files import SCRIPT, Program, copy_program, install
+from tests.receivers.listeners import Web, web
+from tests.watch_program import SCRIPT, Program, copy_program, install
 
 TOKEN = "tk_AgQdq7mVBoFD37zQVN29RhuMzNIz2"
 PHONE = {"name": "phone", "kind": "ntfy"}

@@ -46,6 +46,7 @@ class Volume:
     history: list[dict[str, Any]] = field(default_factory=list)
     free_bytes: int = 10**12
     state: str = "complete"
+    is_future: bool = False
 
     def run(self, started: datetime, state: str = "succeeded", **values: Any) -> None:
         """A run that takes a minute."""
@@ -65,7 +66,7 @@ class Volume:
                 "size_bytes": 100,
                 "sha256": "a" * 64,
                 "state": self.state,
-                "future": False,
+                "future": self.is_future,
                 "verdict": "keep",
                 "reasons": ["last"],
             }

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-CHECKOUT = Path(__file__).resolve().parents[5]
+CHECKOUT = Path(__file__).resolve().parents[1]
 UTILS = CHECKOUT / "plugins" / "module_utils"
 SCRIPT = CHECKOUT / "roles/postgres_backup/files/backup.sh"
 VARIABLES = yaml.safe_load((CHECKOUT / "roles/postgres_backup/vars/main/watch.yml").read_text())
@@ -31,14 +31,8 @@ class Program:
     folder: Path
     content: dict[str, Any]
     program: Path
-
-    @property
-    def volume(self) -> Path:
-        return self.folder / "backups"
-
-    @property
-    def state(self) -> Path:
-        return self.volume / f"{self.content['name']}.watch"
+    volume: Path
+    state: Path
 
     @property
     def record(self) -> dict[str, Any]:
@@ -85,10 +79,20 @@ def copy_program(folder: Path) -> Path:
     return folder
 
 
-def install(folder: Path, channels: list[dict[str, Any]], program: Path | None = None, **values: Any) -> Program:
-    """A watch in `folder`, for an empty volume; `program` is a copy of the program that exists."""
+def install(
+    folder: Path,
+    channels: list[dict[str, Any]],
+    program: Path | None = None,
+    volume: Path | None = None,
+    **values: Any,
+) -> Program:
+    """A watch in `folder`; `program` is a copy of the program that exists.
+
+    `volume` exists too, and nothing is written to it: what the watch remembers is in `folder`. Without one, there is an
+    empty volume in `folder`.
+    """
     code = program or copy_program(folder / "program")
-    for name in ("backups", "tmp", "secrets"):
+    for name in ("tmp", "secrets"):
         (folder / name).mkdir()
     (folder / "termination-log").write_text("")
     content = {
@@ -103,6 +107,8 @@ def install(folder: Path, channels: list[dict[str, Any]], program: Path | None =
         "file_mode": "0640",
         "channels": [{"secret": "a-secret", "options": {}, **channel} for channel in channels],
     }
-    made = Program(folder, {**content, **values}, code)
-    made.state.mkdir()
-    return made
+    content |= values
+    backups = volume or folder / "backups"
+    state = (folder if volume else backups) / f"{content['name']}.watch"
+    state.mkdir(parents=True)
+    return Program(folder, content, code, backups, state)
