@@ -211,10 +211,10 @@ _OTHERS = ("drill", "restore", "table", "cluster", "fetch", "upload")
         weekly("kube-apiserver", "paused"),
         weekly("kubelet", "killed"),
         ("kubelet", "paused"),
-        ("etcd", "killed"),
+        weekly("etcd", "killed"),
         weekly("etcd", "paused"),
         weekly("containerd", "killed"),
-        ("containerd", "paused"),
+        weekly("containerd", "paused"),
     ],
 )
 def test_cluster_component_killed_or_paused(
@@ -320,6 +320,7 @@ def taints() -> str:
     return kubectl("get", "nodes", "-o", "jsonpath={.items[0].spec.taints}")
 
 
+@pytest.mark.weekly
 def test_volume_slow(share: SharedVolume, setup_on_share: FaultSetup) -> None:
     with meets(setup_on_share, "volume slow") as seen, share.slow():
         # To write 300 MB would take minutes.

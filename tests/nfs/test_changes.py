@@ -36,7 +36,7 @@ _CHANGED = "the volume does not hold what was written|the compressed dump cannot
             id="written file removed",
         ),
         weekly("dump", ".*.partial", 'rm "$1"', "volume", id="open file removed"),
-        pytest.param(
+        weekly(
             "checksum_file_read",
             "postgres-backup-????-??-??-??????.sql.gz.sha256",
             'echo other >"$1"',

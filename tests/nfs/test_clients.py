@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from .shares import Guest, backup_name
 
 NOON = "2026-06-01-120000"
@@ -35,6 +37,7 @@ def test_runs_of_two_clients_in_one_second(guest: Guest) -> None:
     share.check_whole()
 
 
+@pytest.mark.weekly
 def test_run_and_prune_of_two_clients(guest: Guest) -> None:
     share = guest.share()
     run = guest.start("run", share.mount("node"), gate="publish")

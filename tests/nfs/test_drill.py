@@ -34,6 +34,7 @@ def share(guest: Guest, made: NfsShare) -> NfsShare:
     return own
 
 
+@pytest.mark.weekly
 def test_server_restarted_during_a_drill(guest: Guest, share: NfsShare) -> None:
     volume = share.mount("two", READ_ONLY)
     assert guest.machine.result(guest.machine.start(["touch", f"{volume}/file"])).code != 0

@@ -55,6 +55,7 @@ def test_files_belong_to_the_squashed_user(guest: Guest, options: str, user: int
     assert share.sh('stat -c "%u %a" "$1"', outcome.result["backup"]).split() == [str(owner), "640"]
 
 
+@pytest.mark.weekly
 def test_squashed_user_without_write_rights(guest: Guest) -> None:
     share = guest.share(options="all_squash,anonuid=1024,anongid=1024", owner=1001, mode="0755")
     before = share.names()
