@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from plugins.module_utils._role.play_stats import STATS
 from tests.in_turn import weekly
@@ -57,6 +58,29 @@ def test_verify_prints_the_module_message(recorded: Recorded) -> None:
     for name in ("good", "roles"):
         assert not re.search(rf"^fatal: \[{name}\]", done.output, re.MULTILINE)
     assert done.output.count('"result  complete"') == 2
+
+
+def test_variable_that_refers_to_an_undefined_one(recorded: Recorded) -> None:
+    """Without a value of its own, `default()` would choose another installation, or the live server."""
+    hosts = {
+        "namespace": {"postgres_backup_namespace": "{{ nowhere }}"},
+        "server": {"postgres_backup_restore_host": "{{ groups.nowhere[0] }}"},
+        "other": {"postgres_backup_schedule": "{{ not_used_here }}"},
+    }
+    done = recorded.many("restore", {name: {**GIVEN["restore"], **of} for name, of in hosts.items()})
+    assert {call.options["namespace"] for call in done.calls} == {"other"}
+    assert "'nowhere' is undefined" in last_failure(done, "namespace")
+    assert "nowhere" in last_failure(done, "server")
+    for name in ("postgres_backup_namespace", "postgres_backup_restore_host"):
+        assert re.search(rf"inventory.yml:.*\n(.*\n)*?.*{name}: ", done.output), "where it is"
+
+
+def test_all_optional_variables_are_evaluated_first() -> None:
+    pattern = yaml.safe_load((PLAYBOOKS / "vars" / "common.yml").read_text())["__postgres_backup_optional_variables"]
+    texts = [path.read_text() for path in PLAYBOOKS.glob("*.yml") if path.name != "site.yml"]
+    optional = {name for text in texts for name in re.findall(r"\b_*(postgres_backup_\w+) \| default\(omit", text)}
+    assert "postgres_backup_restore_host" in optional
+    assert [name for name in sorted(optional) if not re.search(pattern, name)] == []
 
 
 # What modules return where there is nothing, or where this user may not look.
