@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from .._volume.remedies import Remedy, remedy
+from .._volume.advice import Remedy, remedy
 
 _PREFIX = "ansible-playbook homelab.postgres_backup."
 # A value that Ansible takes for text, and no shell for anything else.

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from .._volume.advice import heading
 from .._volume.backup_names import parse_time
 from .._volume.history import Entry
-from .._volume.remedies import heading
 from ..units import format_size
 from .charts import Chart, Series, chart
 from .commands import Command, Target, command_for, commands

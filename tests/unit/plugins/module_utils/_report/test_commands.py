@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from plugins.module_utils._report.commands import Target, command_for, commands
 from plugins.module_utils._volume import health
-from plugins.module_utils._volume.remedies import heading, remedy
+from plugins.module_utils._volume.advice import heading, remedy
 
 CHECKOUT = Path(__file__).resolve().parents[5]
 CHECKS = sorted(
