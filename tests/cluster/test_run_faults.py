@@ -32,7 +32,7 @@ from tests.cluster.support.kube import (
     wait_until,
 )
 from tests.cluster.support.step_gate import STEPS, Installation, Json, install
-from tests.in_turn import weekly_but
+from tests.in_turn import weekly, weekly_but
 from tests.script.support.volume import Entry
 
 Install = Callable[..., Installation]
@@ -107,7 +107,7 @@ def assert_recovered(there: Installation, before: dict[bytes, Entry], reason: st
     assert "OK" in run_in_volume(there.namespace, f"cd /backups && gzip -t {backup} && sha256sum -c {backup}.sha256")
 
 
-@pytest.mark.parametrize("step", weekly_but(STEPS, "dump", "publish"))
+@pytest.mark.parametrize("step", weekly_but(STEPS, "publish"))
 def test_run_killed_at_each_step(installed: Install, step: str) -> None:
     """SIGKILL leaves a partial file and the state `running`; the next attempt removes the one and reports the other."""
     there = installed()
@@ -124,7 +124,7 @@ def test_run_killed_at_each_step(installed: Install, step: str) -> None:
     assert_recovered(there, before, INTERRUPTED, orphans)
 
 
-@pytest.mark.parametrize("frozen", [False, True], ids=["evicted", "evicted while frozen"])
+@pytest.mark.parametrize("frozen", [weekly(False, id="evicted"), pytest.param(True, id="evicted while frozen")])
 def test_another_pod_continues_after_an_eviction(installed: Install, frozen: bool) -> None:
     """An evicted pod reports why. If it cannot (because its share hangs, say), it is killed; the next one cleans up.
 
@@ -171,6 +171,7 @@ def test_run_is_tried_as_often_as_promised(installed: Install) -> None:
         assert INTERRUPTED in log.splitlines()[-1]
 
 
+@pytest.mark.weekly
 def test_job_of_an_earlier_version(installed: Install) -> None:
     """restartPolicy OnFailure: Kubernetes ends the last of the tries as it begins; that hides no reason."""
     there = installed(job={"backoffLimit": 2}, pod={"restartPolicy": "OnFailure"})
@@ -198,7 +199,7 @@ HOPELESS: dict[str, tuple[dict[str, str], str]] = {
 }
 
 
-@pytest.mark.parametrize("hopeless", weekly_but(HOPELESS, "arguments", "a password"))
+@pytest.mark.parametrize("hopeless", weekly_but(HOPELESS, "a password"))
 def test_permanent_failure_is_tried_once(installed: Install, ansible: Ansible, hopeless: str) -> None:
     """The Job fails at once, and the module's message ends with the cause and what to do."""
     environment, words = HOPELESS[hopeless]
@@ -215,6 +216,7 @@ def test_permanent_failure_is_tried_once(installed: Install, ansible: Ansible, h
     assert there.new_since(before) == ALWAYS
 
 
+@pytest.mark.weekly
 def test_run_without_a_heartbeat_is_interrupted(installed: Install) -> None:
     """By `list` at once, and by the next Job's run, which keeps partial files of another Job that may be running."""
     there = installed()
@@ -241,6 +243,7 @@ def test_run_without_a_heartbeat_is_interrupted(installed: Install) -> None:
     }
 
 
+@pytest.mark.weekly
 def test_out_of_memory_fails_the_run(installed: Install) -> None:
     """A row that does not fit, read by a real client: the kernel kills it, or (cgroup v2) the entire container."""
     limited = {"resources": {"limits": {"memory": "64Mi"}}}
@@ -286,6 +289,7 @@ find . -type f ! -name '*.last-run.json' ! -name '*.history.jsonl' \\
     -exec stat -c '%n %i %s %y %a' {} + -exec sha256sum {} + | sort"""
 
 
+@pytest.mark.weekly
 def test_full_volume_fails_the_run(small_volume: str, installed: Install) -> None:
     request = {"requests": {"storage": "1Mi"}}
     there = installed(

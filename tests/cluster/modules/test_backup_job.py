@@ -221,6 +221,7 @@ def test_job_without_a_result_is_a_failure(ansible: Ansible, installed: dict[str
     )
 
 
+@pytest.mark.weekly
 def test_second_container_that_does_not_end(ansible: Ansible, installed: dict[str, Any]) -> None:
     """One that does not end, as a mesh's proxy does not."""
     template = must_get("cronjob", NAME, installed["namespace"])["spec"]["jobTemplate"]["spec"]["template"]["spec"]
@@ -269,6 +270,7 @@ def test_node_available_late(ansible: Ansible, installed: dict[str, Any]) -> Non
     assert [each.returncode for each in begun] == [0, 0], outputs
 
 
+@pytest.mark.weekly
 def test_volume_available_late(ansible: Ansible, installed: dict[str, Any], tmp_path: Path) -> None:
     """As one does whose server starts again: the kubelet tries the mount once more."""
     namespace = installed["namespace"]
@@ -311,6 +313,7 @@ def test_failed_run_is_explained(ansible: Ansible, installed: dict[str, Any]) ->
     assert {"backup", "last_run"} <= {problem["check"] for problem in info["problems"]}
 
 
+@pytest.mark.weekly
 def test_job_deleted_during_the_run(ansible: Ansible, installed: dict[str, Any]) -> None:
     namespace = installed["namespace"]
     slow_job(namespace, "by-hand", 120)
@@ -323,6 +326,7 @@ def test_job_deleted_during_the_run(ansible: Ansible, installed: dict[str, Any])
     assert "was deleted before its end was seen" in output
 
 
+@pytest.mark.weekly
 def test_backups_dated_in_the_future_are_cleared(ansible: Ansible, installed: dict[str, Any]) -> None:
     """By the page's own commands, in the runbook's own pod."""
     namespace = installed["namespace"]
@@ -373,7 +377,7 @@ STUCK: dict[str, tuple[list[tuple[str, str, Any]], tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("fault", weekly_but(STUCK, "image", "node", "quota"))
+@pytest.mark.parametrize("fault", weekly_but(STUCK, "node"))
 def test_pod_that_cannot_start(ansible: Ansible, installed: dict[str, Any], fault: str) -> None:
     namespace = installed["namespace"]
     operations, words = STUCK[fault]

@@ -120,6 +120,7 @@ def test_restored_counts_equal_the_contents(
     assert not any(line.startswith("{") for line in found["log"])
 
 
+@pytest.mark.weekly
 @pytest.mark.parametrize(
     "options", [weekly({}), {"in_memory": True, "size_limit": "256Mi"}, weekly({"settings": {"jit": False}})]
 )
@@ -212,6 +213,7 @@ def test_ansible_terminated_leaves_nothing(ansible: Ansible, namespace: str, fol
     nothing_stays(namespace)
 
 
+@pytest.mark.weekly
 def test_ansible_killed_lets_the_job_finish(ansible: Ansible, namespace: str, folder: Path) -> None:
     put(folder, with_statement("SELECT pg_sleep(8);"))
     running = ansible.start("restore_drill", namespace=namespace)
@@ -242,7 +244,7 @@ FAULTS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("fault", weekly_but(FAULTS, "sql", "version"))
+@pytest.mark.parametrize("fault", weekly_but(FAULTS, "sql"))
 def test_backup_that_cannot_be_restored_fails(folder: Path, drill: Drill, fault: str) -> None:
     text, words = FAULTS[fault]
     put(folder, text)
@@ -252,6 +254,7 @@ def test_backup_that_cannot_be_restored_fails(folder: Path, drill: Drill, fault:
     assert found["changed"] is False
 
 
+@pytest.mark.weekly
 def test_all_errors_are_returned(folder: Path, drill: Drill) -> None:
     statements = (
         "SELECT no_such_function(); CREATE VIEW public.v AS SELECT * FROM public.nothing; SELECT * FROM public.v;"
@@ -267,6 +270,7 @@ def test_all_errors_are_returned(folder: Path, drill: Drill) -> None:
     assert "All causes:" in found["msg"] and "view public.v" in found["msg"]
 
 
+@pytest.mark.weekly
 def test_another_image_and_sql_for_a_database(namespace: str, folder: Path, drill: Drill) -> None:
     put(folder, with_statement("SELECT public.made_before();"))
     image, user = DEBIAN
@@ -277,6 +281,7 @@ def test_another_image_and_sql_for_a_database(namespace: str, folder: Path, dril
     assert (found["errors"], found["needs"], found["left_out"]) == ([], [], [])
 
 
+@pytest.mark.weekly
 def test_rows_lost_during_the_restore_fail(folder: Path, drill: Drill) -> None:
     begin = DUMP.index("COPY public.z")
     put(folder, DUMP[:begin] + "TRUNCATE public.b;\n\n" + DUMP[begin:])
@@ -295,6 +300,7 @@ def test_damaged_backup_fails(folder: Path, drill: Drill) -> None:
     assert BACKUP in found["msg"], found["msg"]
 
 
+@pytest.mark.weekly
 def test_tampered_backup_and_checksum_file_fail(folder: Path, drill: Drill) -> None:
     sha256 = put(folder)
     other = put(folder, with_statement("SELECT 1;"))
@@ -304,6 +310,7 @@ def test_tampered_backup_and_checksum_file_fail(folder: Path, drill: Drill) -> N
     assert "Nothing was restored" in found["msg"]
 
 
+@pytest.mark.weekly
 def test_data_larger_than_the_size_limit_fails(folder: Path, drill: Drill) -> None:
     put(folder, with_statement("CREATE TABLE public.big AS SELECT repeat('x', 100) FROM generate_series(1, 3000000);"))
     found = drill(size_limit="80Mi")
@@ -311,6 +318,7 @@ def test_data_larger_than_the_size_limit_fails(folder: Path, drill: Drill) -> No
     assert "limit" in found["msg"].lower(), found["msg"]
 
 
+@pytest.mark.weekly
 def test_too_little_memory_fails(namespace: str, folder: Path, drill: Drill) -> None:
     put(folder, with_statement("SET work_mem = '2GB'; SELECT count(DISTINCT g) FROM generate_series(1, 9000000) AS g;"))
     limits = {"limits": {"memory": "256Mi"}}
@@ -421,6 +429,7 @@ def test_playbook_drills_and_prints_a_table(ansible: Ansible, namespace: str, fo
     assert "no_such_function" in bad.output
 
 
+@pytest.mark.weekly
 def test_playbook_compares_with_kept_contents(ansible: Ansible, namespace: str, folder: Path) -> None:
     assert (folder / BACKUP).exists()
     contents = contents_of(ansible, namespace)

@@ -72,6 +72,7 @@ def test_backup_of_a_real_run_is_fetched_and_read(
     assert "warnings" not in done
 
 
+@pytest.mark.weekly
 def test_unchecked_backup_is_fetched_with_a_warning(fetch: Fetch, volume: Path) -> None:
     """From somebody's own CronJob."""
     sha256 = put(volume, of_day(1), checksum_file=False)
@@ -82,6 +83,7 @@ def test_unchecked_backup_is_fetched_with_a_warning(fetch: Fetch, volume: Path) 
     assert fetch(verify=True)["changed"] is False
 
 
+@pytest.mark.weekly
 def test_named_backup_is_fetched_to_a_named_file(fetch: Fetch, volume: Path) -> None:
     put(volume, of_day(1), b"first")
     put(volume, of_day(2), b"second")
@@ -93,6 +95,7 @@ def test_named_backup_is_fetched_to_a_named_file(fetch: Fetch, volume: Path) -> 
     assert fetch(backup=of_day(1), dest=str(dest), mode="0600")["changed"] is False
 
 
+@pytest.mark.weekly
 def test_older_fetched_backups_are_deleted(fetch: Fetch, volume: Path) -> None:
     for day in range(1, 5):
         put(volume, of_day(day))
@@ -123,6 +126,7 @@ def test_damaged_backup_never_gets_its_final_name(fetch: Fetch, volume: Path, da
     assert fetch()["failed"] is False
 
 
+@pytest.mark.weekly
 def test_checksum_file_contradicts_the_volume(fetch: Fetch, volume: Path) -> None:
     put(volume, of_day(1))
     (volume / of_day(1)).write_bytes(b"x" * len(BACKUP))
@@ -216,6 +220,7 @@ def test_local_disk_that_is_not_writable_or_full(fetch: Fetch, volume: Path, opt
     assert done["failed"] and message in done["msg"], done
 
 
+@pytest.mark.weekly
 def test_local_disk_that_fills_up(fetch: Fetch, volume: Path) -> None:
     """Something else takes the space once some of the bytes are here."""
     put(volume, of_day(1), noise(75_000_000))

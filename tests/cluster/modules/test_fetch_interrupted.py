@@ -48,6 +48,7 @@ def test_ansible_killed_then_run_again_resumes(fetch: Fetch, big: bytes) -> None
         (fetch.dest / of_day(1)).unlink()
 
 
+@pytest.mark.weekly
 def test_partial_file_of_something_else_is_not_trusted(fetch: Fetch, big: bytes) -> None:
     (fetch.dest / f".{of_day(1)}.partial").write_bytes(big[:1000] + b"?")
     done = fetch()
@@ -70,6 +71,7 @@ def shorten(volume: Path) -> None:
     os.truncate(volume / of_day(1), 1000)
 
 
+@pytest.mark.weekly
 @pytest.mark.parametrize(
     ("happens", "message"),
     [
@@ -92,6 +94,7 @@ def test_backup_replaced_during_the_fetch(
     require_no_reader(fetch.namespace)
 
 
+@pytest.mark.weekly
 def test_pruned_backup_is_read_to_its_end(fetch: Fetch, volume: Path, big: bytes) -> None:
     running = fetch.start()
     running.hold_when_it_comes(of_day(1))
@@ -101,6 +104,7 @@ def test_pruned_backup_is_read_to_its_end(fetch: Fetch, volume: Path, big: bytes
     assert (fetch.dest / of_day(1)).read_bytes() == big
 
 
+@pytest.mark.weekly
 def test_two_fetches_at_once(fetch: Fetch, big: bytes) -> None:
     running = fetch.start()
     running.hold_when_it_comes(of_day(1))

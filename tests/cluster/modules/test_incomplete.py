@@ -87,6 +87,7 @@ def test_incomplete_backup(fetch: Fetch, run: Any, backups: tuple[BackupParts, B
     assert not [name for name in names("job", fetch.namespace) if name.startswith(NAME)]
 
 
+@pytest.mark.weekly
 def test_fetch_of_a_backup_with_a_damaged_manifest(fetch: Fetch, volume: Path) -> None:
     sha256 = put(volume, of_day(1), gzip.compress(DUMP.encode()))
     summary = f'{{"format":1,"backup":"{of_day(1)}","state":"complete","dumped":["a"],"missing":[],"left_out":false,'

@@ -95,7 +95,7 @@ def test_restored_next_to_the_live_databases(ansible: Ansible, untouched: LiveSe
         untouched.drop(new)
 
 
-@pytest.mark.parametrize("name", [weekly("app"), 'sp ace "q" \\ b', weekly("ünï"), "d" * 63, weekly("latin1")])
+@pytest.mark.parametrize("name", [weekly("app"), 'sp ace "q" \\ b', weekly("ünï"), weekly("d" * 63), weekly("latin1")])
 def test_restored_in_place_of_the_live_database(ansible: Ansible, live: LiveServer, name: str) -> None:
     text, shape = live.text_of(name), live.shape(name)
     live.sql("CREATE TABLE added_since (a int);", name)
@@ -120,6 +120,7 @@ def test_existing_database_name_is_refused(ansible: Ansible, untouched: LiveServ
         assert "the database already exists: 'app'" in found["msg"]
 
 
+@pytest.mark.weekly
 def test_backup_changed_since_the_fetch_is_refused(ansible: Ansible, untouched: LiveServer) -> None:
     path = volume_folder(untouched.server.namespace) / untouched.fetched["backup"]
     data = path.read_bytes()
@@ -158,6 +159,7 @@ def test_database_that_no_backup_holds(ansible: Ansible, untouched: LiveServer) 
     assert refused["backup"] is None
 
 
+@pytest.mark.weekly
 def test_open_connection_to_the_database_is_refused(ansible: Ansible, untouched: LiveServer) -> None:
     with untouched.session("app"):
         found = module(ansible, untouched, database="app", replace=True, connections_timeout="3s")
@@ -187,6 +189,7 @@ def waiting(ansible: Ansible, live: LiveServer, **more: Any) -> Iterator[subproc
                 os.killpg(process.pid, signal.SIGKILL)
 
 
+@pytest.mark.weekly
 def test_second_restore_to_the_same_name_is_refused(ansible: Ansible, untouched: LiveServer) -> None:
     with waiting(ansible, untouched) as process:
         found = module(ansible, untouched, database="empty", new_name="app", replace=True)
@@ -219,6 +222,7 @@ def test_ansible_interrupted_leaves_nothing(ansible: Ansible, untouched: LiveSer
         interrupt(process, untouched, sent)
 
 
+@pytest.mark.weekly
 def test_ansible_killed_lets_the_job_finish(ansible: Ansible, live: LiveServer) -> None:
     """The Job continues to its end, or to its deadline."""
     with waiting(ansible, live) as process:
@@ -273,6 +277,7 @@ def test_transformed_into_another_server(ansible: Ansible, untouched: LiveServer
     assert "restore_host: expected restore_user" in refused["msg"], refused["msg"]
 
 
+@pytest.mark.weekly
 def test_pod_killed_while_it_transforms_leaves_nothing(ansible: Ansible, untouched: LiveServer) -> None:
     """The module starts another one, which drops the database."""
     namespace = untouched.server.namespace
@@ -292,6 +297,7 @@ def test_pod_killed_while_it_transforms_leaves_nothing(ansible: Ansible, untouch
     assert restores(namespace) == set()
 
 
+@pytest.mark.weekly
 def test_timeout_ends_the_restore(ansible: Ansible, untouched: LiveServer) -> None:
     with untouched.session("app"):
         given: dict[str, Any] = {"connections_timeout": "10m", "timeout": "20s"}

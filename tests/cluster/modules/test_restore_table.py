@@ -101,6 +101,7 @@ def test_compared_in_check_mode_then_restored(ansible: Ansible, live: LiveServer
     assert_nothing_left(live)
 
 
+@pytest.mark.weekly
 def test_what_cannot_be_restored_is_named(ansible: Ansible, live: LiveServer) -> None:
     refused = module(ansible, live, tables=["none"])
     assert refused["failed"]

@@ -102,6 +102,7 @@ def test_real_backup_moves_to_another_name_with_its_manifest(
     )
 
 
+@pytest.mark.weekly
 def test_file_without_checksum_file_is_unchecked(upload: Upload) -> None:
     put(upload.folder, of_day(1), checksum_file=False)
     done = upload(src=str(upload.folder / of_day(1)))
@@ -109,6 +110,7 @@ def test_file_without_checksum_file_is_unchecked(upload: Upload) -> None:
     assert "has no checksum file" in " ".join(done["shown"].split())
 
 
+@pytest.mark.weekly
 def test_retention_would_delete_it(upload: Upload) -> None:
     for day in range(2, 12):
         put(upload.volume, of_day(day))
@@ -165,6 +167,7 @@ def small_volume() -> Iterator[str]:
     subprocess.run([tool, "--remove", name], check=True, capture_output=True)
 
 
+@pytest.mark.weekly
 def test_full_volume_leaves_nothing(tmp_path: Path, collections: Path, small_volume: str) -> None:
     """It has enough space at the beginning, and then something else fills it."""
     namespace = new_namespace("upload")

@@ -176,6 +176,7 @@ def test_documented_rights_are_enough(ansible: Ansible, live: LiveServer, tmp_pa
     assert (recorder.used, recorder.refused - {("", "events", "list")}) == (given, set())
 
 
+@pytest.mark.weekly
 def test_what_fails_leaves_the_old_user(ansible: Ansible, live: LiveServer) -> None:
     namespace = live.server.namespace
     live.sql("CREATE ROLE app LOGIN;")

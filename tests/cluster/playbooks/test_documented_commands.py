@@ -138,6 +138,7 @@ def plain(namespace: str, server: Server) -> str:
     return namespace
 
 
+@pytest.mark.weekly
 def test_commands_of_migrating(ansible: Ansible, plain: str, server: Server) -> None:
     page = Page("docs/migrating.md", ansible, plain, server)
     (old,) = run_in_volume(plain, "ls /backups").split()

@@ -118,6 +118,7 @@ def test_one_installation_without_an_inventory(
     assert '"healthy no"' in verify.output
 
 
+@pytest.mark.weekly
 def test_credentials_in_module_defaults(ansible: Ansible, namespace: str) -> None:
     play = {
         "hosts": "localhost",
@@ -144,6 +145,7 @@ def holds_a_file_in(folder: Path) -> bool:
     return False
 
 
+@pytest.mark.weekly
 @pytest.mark.parametrize(
     ("step", "sent"), [("read", signal.SIGINT), weekly("read", signal.SIGKILL), weekly("restore", signal.SIGKILL)]
 )

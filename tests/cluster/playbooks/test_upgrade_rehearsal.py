@@ -7,6 +7,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.backup_parts import make_backup
 from tests.cluster.support.ansible_runs import Ansible, Play
 from tests.cluster.support.backup_files import BACKUP, DUMP, with_statement
@@ -58,6 +60,7 @@ def test_ready_and_not_ready(ansible: Ansible, namespace: str) -> None:
     assert not names("job", namespace)
 
 
+@pytest.mark.weekly
 def test_an_image_that_does_not_exist(ansible: Ansible, namespace: str) -> None:
     install(namespace)
     put(volume_folder(namespace), DUMP)

@@ -112,6 +112,7 @@ def test_quota_that_demands_limits(ansible: Ansible, role_variables: dict[str, A
     assert [line for line in play.summary if line.startswith("The quota of the namespace admits no further pod")]
 
 
+@pytest.mark.weekly
 @pytest.mark.usefixtures("label_policy")
 def test_policy_that_demands_a_label(ansible: Ansible, role_variables: dict[str, Any], namespace: str) -> None:
     probe = json.dumps(pod(namespace))
@@ -173,6 +174,7 @@ def proxy_policy(namespace: str) -> Iterator[str]:
     delete_mutating_policy(name)
 
 
+@pytest.mark.weekly
 @pytest.mark.usefixtures("proxy_policy")
 def test_container_that_a_mesh_adds(ansible: Ansible, role_variables: dict[str, Any]) -> None:
     play = ansible.site(**role_variables)
@@ -195,6 +197,7 @@ def user_id_policy(namespace: str) -> Iterator[str]:
     delete_mutating_policy(name)
 
 
+@pytest.mark.weekly
 @pytest.mark.usefixtures("user_id_policy")
 @pytest.mark.parametrize("modules", [["backup_job"], weekly(["backup_job", "restore_drill"])], ids=len)
 def test_user_id_that_the_platform_assigns(

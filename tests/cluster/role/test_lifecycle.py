@@ -208,6 +208,7 @@ def test_manual_changes_are_reverted(
     assert ansible.site(**role_variables_with_files).changed == 0
 
 
+@pytest.mark.weekly
 def test_installation_under_another_name(ansible: Ansible, namespace: str, server: Server) -> None:
     name = "b" * 52
     service = {
@@ -272,6 +273,7 @@ IMAGES = [
 ]
 
 
+@pytest.mark.weekly
 @pytest.mark.parametrize(("image", "user"), IMAGES)
 def test_pods_run_as_any_user(
     ansible: Ansible, role_variables_with_files: dict[str, Any], namespace: str, image: str, user: int | None

@@ -153,7 +153,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
 
 @pytest.mark.parametrize(
     "case",
-    weekly_but(CASES, "namespace", "secret, pod and CA", "keys and port", "policy of the server", "class and objects"),
+    weekly_but(CASES, "secret, pod and CA", "policy of the server"),
 )
 def test_refusal_names_the_variable(ansible: Ansible, empty: str, server: Server, case: str) -> None:
     variables, expected = CASES[case]

@@ -75,6 +75,7 @@ def test_site_applies_what_is_rendered(
     assert ("suspend" in diff(folder)) == (applied_by == "kubectl")
 
 
+@pytest.mark.weekly
 def test_server_side_apply_keeps_a_suspended_schedule(
     ansible: Ansible, namespace: str, variables: dict[str, Any]
 ) -> None:

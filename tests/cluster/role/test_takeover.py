@@ -75,6 +75,7 @@ def test_foreign_cronjob_is_taken_over(
     assert f"{result['backup']}: OK" in after
 
 
+@pytest.mark.weekly
 def test_objects_of_others_are_not_changed(ansible: Ansible, role_variables: dict[str, Any], namespace: str) -> None:
     """Only what has the names of this installation is touched."""
     other = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "other", "namespace": namespace}}

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.cluster.support.ansible_runs import Ansible
 from tests.cluster.support.kube import NAME, apply, get, kubectl, must_get, names, run_cronjob
 
@@ -37,6 +39,7 @@ def test_immutable_claim_is_refused(ansible: Ansible, role_variables: dict[str, 
         assert must_get("cronjob", NAME, namespace) == before
 
 
+@pytest.mark.weekly
 def test_another_claim_is_used_on_request(ansible: Ansible, role_variables: dict[str, Any], namespace: str) -> None:
     assert ansible.site(**role_variables).status == 0
     moved = ansible.site(claim_name="roomier", **role_variables)
@@ -89,6 +92,7 @@ def test_storage_class_that_waits_for_a_consumer(
     assert must_get("pvc", NAME, namespace)["status"]["phase"] == "Bound"
 
 
+@pytest.mark.weekly
 def test_storage_class_without_its_provisioner(
     ansible: Ansible, role_variables: dict[str, Any], namespace: str
 ) -> None:

@@ -95,6 +95,7 @@ def test_verify_drill_and_restore(patroni: Patroni, installed: Ansible) -> None:
     assert patroni.sql("SELECT count(*) FROM items;", "shop_again") == "1000"
 
 
+@pytest.mark.weekly
 def test_switchover_in_the_middle_of_a_run(patroni: Patroni, installed: Ansible) -> None:
     """The dump loses its connection, the Job tries again, and the new leader is backed up."""
     before = set(volume_folder(patroni.namespace).glob("*.sql.gz"))
