@@ -21,7 +21,7 @@ OPERATIONS = {
     "restore": "`restore_database`",
     "table": "`restore_table`",
     "cluster": "`restore_cluster`, into a new server",
-    "watch": "`postgres_backup_watch`, which looks twice after the fault, and twice after the next good run",
+    "watch": "`postgres_backup_watch`, which looks twice after the fault and after the next success",
 }
 
 

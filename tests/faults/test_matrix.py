@@ -159,7 +159,7 @@ class Observations:
         return result
 
     def recover(self) -> None:
-        """What the watch reports about what the fault has left, and after a good run."""
+        """What the watch reports about what the fault has left, and after a successful run."""
         self.watch.look()
         if self.watch.kinds[-1:] == ["alarm"]:
             good_run(self._setup)

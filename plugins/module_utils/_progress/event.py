@@ -20,7 +20,7 @@ class Event:
     """What is being done now. What is not known is None.
 
     `activity` is a key of line.WORDS, `subject` the database or backup that it is about: the `number`th of `count`.
-    `total_bytes` is that of an earlier backup if `is_estimate`. `usual_seconds` is how long the whole operation
+    `total_bytes` is that of an earlier backup if `is_estimate`. `usual_seconds` is how long the operation
     took the last time: it applies to the following events too. `cause` is what it waits for.
     """
 
