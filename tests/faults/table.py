@@ -709,8 +709,8 @@ _OPERATED: dict[str, Fault] = {
 
 # The check that the watch reports after each fault that leaves the installation unhealthy.
 _REPORTED = {
-    "sick database": "databases",
-    "table without a right": "databases",
+    "sick database": "incomplete",
+    "table without a right": "incomplete",
     "volume full": "last_run",
     "volume read-only": "last_run",
     "volume vanished": "last_run",

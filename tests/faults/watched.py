@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What the watch reports about an installation of the fault matrix: its program looks at what a fault has left."""
+"""What the watch reports about an installation of the fault matrix: its program checks what a fault has left."""
 
 from __future__ import annotations
 
