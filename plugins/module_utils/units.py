@@ -55,10 +55,26 @@ def format_duration(duration: timedelta) -> str:
 
 def format_size(number: int) -> str:
     """A number of bytes for people, in binary units: `512 bytes`, `3.1 GiB`, `118 MiB`."""
-    value, power = float(number), 0
-    while abs(value) >= 1023.5 and power + 1 < len(_SIZE_UNITS):
-        value, power = value / 1024, power + 1
-    return f"{value:.{1 if power and abs(value) < 99.95 else 0}f} {_SIZE_UNITS[power]}"
+    power = _power(number)
+    return f"{_scaled(number, power)} {_SIZE_UNITS[power]}"
+
+
+def format_part(part: int, whole: int) -> tuple[str, str]:
+    """A part of a number of bytes, in the unit of the whole, and the whole: `("3.1", "7.4 GiB")`."""
+    return _scaled(part, _power(whole)), format_size(whole)
+
+
+def _power(number: int) -> int:
+    """That of 1024 in which a number of bytes is shown."""
+    power = 0
+    while abs(number) >= 1023.5 * 1024**power and power + 1 < len(_SIZE_UNITS):
+        power += 1
+    return power
+
+
+def _scaled(number: int, power: int) -> str:
+    value = number / 1024**power
+    return f"{value:.{1 if power and abs(value) < 99.95 else 0}f}"
 
 
 def duration_seconds(duration: str) -> int:

@@ -17,7 +17,7 @@ from tests.cluster.support.kube import NAME
 from tests.receivers.listeners import Web, web
 from tests.watch_program import Program, install
 
-# A watch tells within two of its periods.
+# A watch reports within two of its periods.
 PERIODS = 2
 # The run's record is touched each minute; the script takes a run without a recent touch for an interrupted one.
 _INTERRUPTED_SECONDS = 3600

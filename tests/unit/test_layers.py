@@ -77,7 +77,7 @@ FOLDERS = {
     "script_output": _folder(),
     "script_1_0": _folder(),
     "_script": _folder(),
-    "_progress": _folder(io_files="event_file"),
+    "_progress": _folder("units", io_files="event_file"),
     "_dump": _folder("errors", OPTIONAL),
     "_volume": _folder("errors findings units script_output script_1_0", io_files="checksum_file"),
     "_verify": _folder("errors findings units _progress _dump _volume", io_files="verification"),

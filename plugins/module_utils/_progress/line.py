@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from ..units import format_part, format_size
 from .event import Event
 
 # What each activity is called, those of the script included. The subject follows, after the word behind the bar.
@@ -41,7 +42,6 @@ WORDS = {
     "verify": "verifying",
     "wait_pod": "waiting for the pod",
 }
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _TEXT_LIMIT, _CAUSE_LIMIT = 80, 200
 
 
@@ -55,7 +55,7 @@ def line(where: str, event: Event, *, elapsed: float, rate: float | None, left: 
     if event.done_bytes is not None:
         parts.append(_amount(event.done_bytes, event.total_bytes, event.is_estimate))
         if rate is not None:
-            parts.append(f"{_size(rate)}/s")
+            parts.append(f"{format_size(round(rate))}/s")
     if left is not None:
         parts.append(f"about {_time(left)} left")
     elif event.done_bytes is None or rate is None:
@@ -81,28 +81,10 @@ def _activity(event: Event) -> str:
 
 def _amount(done: int, total: int | None, is_estimate: bool) -> str:
     if not total or (is_estimate and done > total):
-        return _size(done)
+        return format_size(done)
     share = min(100 * done // total, 99 if done < total else 100)
-    power = _power(total)
-    about = "about " if is_estimate else ""
-    return f"{_in_unit(done, power)} of {about}{_in_unit(total, power)} {_UNITS[power]} ({share} %)"
-
-
-def _size(size: float) -> str:
-    power = _power(size)
-    return f"{_in_unit(size, power)} {_UNITS[power]}"
-
-
-def _power(size: float) -> int:
-    power = 0
-    while size >= 1024 ** (power + 1) and power + 1 < len(_UNITS):
-        power += 1
-    return power
-
-
-def _in_unit(size: float, power: int) -> str:
-    value = size / 1024**power
-    return f"{value:.1f}" if power and value < 100 else f"{value:.0f}"
+    part, whole = format_part(done, total)
+    return f"{part} of {'about ' if is_estimate else ''}{whole} ({share} %)"
 
 
 def _time(seconds: float) -> str:

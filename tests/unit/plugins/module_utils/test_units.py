@@ -18,6 +18,7 @@ from plugins.module_utils.units import (
     canonical_quantity,
     duration_seconds,
     format_duration,
+    format_part,
     parse_duration,
     parse_quantity,
     parse_size,
@@ -157,3 +158,17 @@ def test_sizes(size: str | int, size_bytes: int) -> None:
 def test_what_is_not_a_size_is_refused(text: str) -> None:
     with pytest.raises(ExpectationError, match="expected a size above 0, such as 10Gi or 500M, found"):
         parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "shown"),
+    [
+        (0, 10, ("0", "10 bytes")),
+        (5, 1023, ("5", "1023 bytes")),
+        (512, 2048, ("0.5", "2.0 KiB")),
+        (3 << 30, 7 << 30, ("3.0", "7.0 GiB")),
+        (320 << 20, 420 << 20, ("320", "420 MiB")),
+    ],
+)
+def test_a_part_is_shown_in_the_unit_of_the_whole(part: int, whole: int, shown: tuple[str, str]) -> None:
+    assert format_part(part, whole) == shown
