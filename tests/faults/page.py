@@ -23,9 +23,10 @@ expected behaviour. The results are from a run of `tests/faults/test_matrix.py` 
 other tests that show the behaviour are listed with them. This page is generated from both: do not edit it.
 
 **In all cases**, older backups are unchanged byte for byte; no partial file gets a final name; a backup without one of
-the databases is incomplete; no Job, pod or temporary database remains; and the next run succeeds. The watch
-reports each fault that leaves the installation unhealthy once, and its end once. The matrix checks this after each fault. There is one exception: a run cannot delete its partial file while its volume is
-missing or read-only. This file is deleted after a day.
+the databases is incomplete; no Job, pod or temporary database remains; and the next run succeeds. The watch reports
+each fault that leaves the installation unhealthy once, and its end once. The matrix checks this after each fault.
+There is one exception: a run cannot delete its partial file while its volume is missing or read-only. This file is
+deleted after a day.
 """
 _LONGEST = 400
 
