@@ -22,6 +22,7 @@ from .drill_sh import TEXT as DRILL_SH
 from .extensions_sh import TEXT as EXTENSIONS_SH
 from .files_txt import TEXT as FILES_TXT
 from .globals_awk import TEXT as GLOBALS_AWK
+from .history_sh import TEXT as HISTORY_SH
 from .json_awk import TEXT as JSON_AWK
 from .output_sh import TEXT as OUTPUT_SH
 from .postgres_sh import TEXT as POSTGRES_SH
@@ -53,6 +54,7 @@ FILES = {
     "extensions.sh": EXTENSIONS_SH,
     "files.txt": FILES_TXT,
     "globals.awk": GLOBALS_AWK,
+    "history.sh": HISTORY_SH,
     "json.awk": JSON_AWK,
     "output.sh": OUTPUT_SH,
     "postgres.sh": POSTGRES_SH,

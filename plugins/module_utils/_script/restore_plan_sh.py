@@ -198,6 +198,7 @@ manifest_facts() {
         index($0, "{\"kind\":\"globals\",\"name\":null,\"result\":\"dumped\",") == 1 { part("globals") }
         index($0, "{\"kind\":\"database\",\"name\":" ENVIRON["RESTORE_DATABASE_JSON"] ",\"result\":\"dumped\",") == 1 {
             part("section")
+            if (match($0, /,"size_bytes":[0-9]+/)) print "section_size " substr($0, RSTART + 14, RLENGTH - 14)
             if (at = index($0, ",\"extensions\":[")) print "section_extensions " substr($0, at + 14)
         }
     ' "$file.json"

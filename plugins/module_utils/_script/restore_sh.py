@@ -70,7 +70,7 @@ restore() {
 # begin_restore END_FAILED [TOOL ...]: what each kind of restore begins with: its state, signals, configuration and session.
 # END_FAILED is its $on_failure; `again` has what to do after a signal.
 begin_restore() {
-    step=prepare step_began=$(now_epoch) step_seconds='' step_group='' hash_group='' warnings='' reason=null ended_by=''
+    step=prepare step_began=$(now_epoch) step_seconds='' step_group='' watch_group='' hash_group='' warnings='' reason=null ended_by=''
     backup=$RESTORE_BACKUP sha256='' missing_databases='[]' left_out_objects='' needs=''
     progress_members=
     [ -z "${RESTORE_DATABASE:-}" ] || progress_members=",\"subject\":$(json "$RESTORE_DATABASE")"
@@ -246,7 +246,9 @@ before_body() {
 restore_section() {
     begin_step restore
     clear_stages
+    ! shows_progress || start_size_watch
     run_group restore_section
+    end_watch
     if is_transformed; then
         [ ! -e "$work/counted" ] || [ "$(stage_status_of psql)" = 0 ] || transformation_failed
         [ "$(stage_status_of psql)" != 0 ] || check_closed
@@ -266,6 +268,27 @@ restore_section() {
     check_file
     compare_reported_rows
     end_step restore
+}
+
+# start_size_watch: reports meanwhile how large the temporary database is, and how large the database was on the server.
+start_size_watch() {
+    start_group restore_size_watch "$$" "$(manifest_fact section_size)"
+    watch_group=$group
+}
+
+# step_restore_size_watch PID [BYTES]: one session, which ends with the restore PID at the latest. It begins after that of the
+# restore, and a server without a free connection for it restores nevertheless.
+step_restore_size_watch() {
+    restore_members=",\"subject\":$(json "$RESTORE_DATABASE")"
+    live_members=''
+    [ -z "${2:-}" ] || live_members=",\"total_bytes\":$2,\"is_estimate\":true"
+    sleep 2
+    while kill -0 "$1" 2>/dev/null; do
+        printf '%s\n' "SELECT pg_catalog.pg_database_size(:'temporary');"
+        sleep 2
+    done | quiet_psql "$maintenance" --set=temporary="$RESTORE_TEMPORARY" 2>/dev/null | while read -r restored_bytes; do
+        progress restore "$restore_members,\"done_bytes\":$restored_bytes$live_members"
+    done
 }
 
 # check_file: fails if the backup was changed or deleted, or cannot be read, since the restore began.

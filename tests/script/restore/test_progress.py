@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -32,6 +33,20 @@ DRILLS = (
     {"operation": "run", "started": "2026-11-16T00:00:00Z", "state": "succeeded", "seconds": 5},
 )
 
+# Each row of a table takes half a second, so that there is something to see.
+SLOW = (
+    "CREATE FUNCTION public.slow() RETURNS bool LANGUAGE sql AS 'SELECT pg_sleep(0.5) IS NOT NULL';"
+    "CREATE TABLE slow (n int CHECK (public.slow())); INSERT INTO slow SELECT generate_series(1, 8);"
+)
+FAST = "DROP TABLE slow; DROP FUNCTION public.slow();"
+SIZE = 5_000_000_000
+
+
+def with_size(manifest: str) -> str:
+    """The manifest with the size of each database on the server, as a run writes it."""
+    assert manifest.count('"extensions":') >= 2
+    return manifest.replace('"extensions":', f'"size_bytes":{SIZE},"extensions":')
+
 
 @pytest.fixture(scope="module")
 def small(workspace: Workspace, template: Server) -> Iterator[Live]:
@@ -56,6 +71,21 @@ def test_a_database(offline: Sandbox, small: Live) -> None:
 
 
 @under_one
+def test_the_size_of_a_database(offline: Sandbox, small: Live) -> None:
+    """Its rows take their time; the manifest has how large it was."""
+    small.server.sql(SLOW, "app")
+    backup = as_of_run(back_up(small.server))
+    small.server.sql(FAST, "app")
+    prepare(offline, small.server, replace(backup, manifest=with_size(backup.manifest)))
+    outcome = restore(offline, plan_restore(request("app", new_name="again")), **SHOWN).check()
+    sizes = [event for event in events(outcome) if event.done_bytes]
+    assert sizes and all(event.done_bytes > 1_000_000 for event in sizes if event.done_bytes)
+    assert {(event.activity, event.subject, event.total_bytes) for event in sizes} == {("restore", "app", SIZE)}
+    assert all(event.is_estimate for event in sizes)
+    drop(small.server, "again")
+
+
+@under_one
 def test_all_databases(offline: Sandbox, small: Live) -> None:
     """Those that are restored side by side print nothing themselves."""
     prepare(offline, small.server, small.backup)
@@ -71,17 +101,10 @@ def test_all_databases(offline: Sandbox, small: Live) -> None:
 
 @under_one
 def test_a_drill(offline: Sandbox, postgresql: Programs, small: Live) -> None:
-    """Each row of a table takes half a second, so that there is something to see."""
-    small.server.sql(
-        "CREATE FUNCTION public.slow() RETURNS bool LANGUAGE sql AS 'SELECT pg_sleep(0.5) IS NOT NULL';"
-        "CREATE TABLE slow (n int CHECK (public.slow())); INSERT INTO slow SELECT generate_series(1, 8);",
-        "app",
-    )
+    small.server.sql(SLOW, "app")
     backup = as_of_run(back_up(small.server))
     rehearsal = Rehearsal.of(offline, postgresql)
-    manifest = backup.manifest.replace('"extensions":', '"size_bytes":5000000000,"extensions":')
-    assert manifest.count("5000000000") >= 2
-    (rehearsal.volume / f"{backup.name}.json").write_text(manifest)
+    (rehearsal.volume / f"{backup.name}.json").write_text(with_size(backup.manifest))
     rehearsal.put_compressed(backup.data)
     history = rehearsal.volume / f"{offline.name}.history.jsonl"
     history.write_text("".join(f"{json.dumps(entry, separators=(',', ':'))}\n" for entry in DRILLS))
@@ -91,5 +114,5 @@ def test_a_drill(offline: Sandbox, postgresql: Programs, small: Live) -> None:
     restored = [event for event in events(outcome) if event.done_bytes]
     assert restored
     assert {(event.activity, event.is_estimate) for event in restored} == {("restore", True)}
-    assert all(event.total_bytes and event.total_bytes % 5_000_000_000 == 0 for event in restored)
-    small.server.sql("DROP TABLE slow; DROP FUNCTION public.slow();", "app")
+    assert all(event.total_bytes and event.total_bytes % SIZE == 0 for event in restored)
+    small.server.sql(FAST, "app")
