@@ -105,6 +105,7 @@ def test_installer_rights_are_all_used_and_enough(ansible: Ansible, role_variabl
     assert recorder.used | NOT_FOR_A_SET_HOST == rights("install") - UPGRADE, used(recorder, "install")
 
 
+@pytest.mark.weekly
 def test_rights_to_discover_are_all_used_and_enough(ansible: Ansible, server: Server, user: User) -> None:
     env, recorder = user("discover")
     result = ansible.module("postgres_discover", env=env)

@@ -148,6 +148,7 @@ STARTING = "echo 'psql: error: FATAL:  the database system is starting up' >&2; 
 REFUSED = "the server does not answer"
 
 
+@pytest.mark.weekly
 def test_run_is_tried_as_often_as_promised(installed: Install) -> None:
     """Killed first, refused later: each further attempt runs to its end; its log is kept and has the first reason."""
     there = installed(job={"backoffLimit": 2})

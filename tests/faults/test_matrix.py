@@ -294,6 +294,7 @@ def test_live_server_killed_or_paused(setup: FaultSetup, how: str) -> None:
             seen.add(begun[kind])
 
 
+@pytest.mark.weekly
 def test_node_disk_full(cluster_of_faults: FaultCluster, setup: FaultSetup) -> None:
     with meets(setup, "node out of disk") as seen:
         filler = cluster_of_faults.node_disk() / "filler"
@@ -365,6 +366,7 @@ def test_volume_gone(share: SharedVolume, setup_on_share: FaultSetup) -> None:
         seen.recover()
 
 
+@pytest.mark.weekly
 def test_volume_read_only(share: SharedVolume, setup_on_share: FaultSetup) -> None:
     with meets(setup_on_share, "volume read-only", leaves_partial=True) as seen:
         setup_on_share.installation.stop_at("read_back")
@@ -487,6 +489,7 @@ def test_sick_database(setup: FaultSetup) -> None:
         seen.recover()
 
 
+@pytest.mark.weekly
 def test_table_without_a_right(setup: FaultSetup) -> None:
     live = setup.live
     cronjob = ("env", f"cronjob/{NAME}", "-n", setup.namespace)
@@ -508,6 +511,7 @@ def test_table_without_a_right(setup: FaultSetup) -> None:
         seen.recover()
 
 
+@pytest.mark.weekly
 def test_typo_in_the_policy(setup: FaultSetup) -> None:
     volume = setup.installation.volume
     with meets(setup, "typo in the policy") as seen:
@@ -527,6 +531,7 @@ def today() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%d")
 
 
+@pytest.mark.weekly
 @pytest.mark.parametrize("days", [weekly("+3d"), "-3d"])
 def test_controller_clock_wrong(setup: FaultSetup, days: str) -> None:
     with meets(setup, f"controller's clock {'forward' if days[0] == '+' else 'back'}") as seen:

@@ -24,6 +24,7 @@ touch -d "$stamp" "$1"
 _CHANGED = "the volume does not hold what was written|the compressed dump cannot be read back"
 
 
+@pytest.mark.weekly
 @pytest.mark.parametrize(
     ("step", "file", "change", "reason"),
     [

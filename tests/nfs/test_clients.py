@@ -16,6 +16,7 @@ case "$*" in "-u +%Y-%m-%d-%H%M%S") echo {NOON} ;; *) exec /usr/bin/date "$@" ;;
 """
 
 
+@pytest.mark.weekly
 def test_runs_of_two_clients_in_one_second(guest: Guest) -> None:
     share = guest.share()
     runs = [

@@ -53,6 +53,7 @@ def test_server_restarted_during_a_drill(guest: Guest, share: NfsShare) -> None:
     assert outcome.result["rows"] == outcome.result["copied_rows"]
 
 
+@pytest.mark.weekly
 @pytest.mark.parametrize("gate", [weekly("", id="before"), pytest.param("initdb", id="during")])
 def test_backup_changed_on_the_server_fails_the_drill(guest: Guest, share: NfsShare, gate: str) -> None:
     volume = share.mount("two", READ_ONLY)

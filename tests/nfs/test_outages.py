@@ -47,6 +47,7 @@ def test_server_restarted_during_a_run(guest: Guest, step: str, away: str, back:
     share.check_whole()
 
 
+@pytest.mark.weekly
 def test_server_away_for_more_than_a_minute(guest: Guest, long_stop: LongStop) -> None:
     time.sleep(max(0, LONG_SECONDS - (time.monotonic() - long_stop.since)))
     share, run = long_stop.share, long_stop.run

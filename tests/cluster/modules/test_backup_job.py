@@ -182,6 +182,7 @@ def runbooks_job(name: str, namespace: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.weekly
 def test_other_jobs_are_not_attached_to(ansible: Ansible, installed: dict[str, Any]) -> None:
     namespace = installed["namespace"]
     reader, listing = runbooks_job("backup-reader", namespace), runbooks_job('"$job"', namespace)
@@ -210,6 +211,7 @@ def test_other_jobs_are_not_attached_to(ansible: Ansible, installed: dict[str, A
     assert (would["job"], would["attached"]) == ("earlier", True)
 
 
+@pytest.mark.weekly
 def test_job_without_a_result_is_a_failure(ansible: Ansible, installed: dict[str, Any]) -> None:
     """It is complete, and what it printed is another run's."""
     namespace = installed["namespace"]
@@ -254,6 +256,7 @@ def test_second_container_that_does_not_end(ansible: Ansible, installed: dict[st
     assert (made["attached"], made["result"]["job"]) == (False, made["job"])
 
 
+@pytest.mark.weekly
 def test_node_available_late(ansible: Ansible, installed: dict[str, Any]) -> None:
     """As one does that is uncordoned, or added by an autoscaler; long after startup_timeout."""
     namespace, label = installed["namespace"], f"homelab-tests-late-{installed['namespace']}"
@@ -422,6 +425,7 @@ def test_pod_that_cannot_start(ansible: Ansible, installed: dict[str, Any], faul
         assert not readers(namespace)
 
 
+@pytest.mark.weekly
 def test_foreign_cronjob(ansible: Ansible, namespace: str, role_variables: dict[str, Any]) -> None:
     apply(*plain_script(namespace, role_variables["host"], CLAIM))
     options: dict[str, Any] = {"namespace": namespace, "name": NAME}
@@ -481,6 +485,7 @@ def test_missing_cronjob_is_named(
     assert not names("job", namespace)
 
 
+@pytest.mark.weekly
 def test_module_killed_leaves_no_reader(ansible: Ansible, installed: dict[str, Any]) -> None:
     namespace = installed["namespace"]
     patch(namespace, ("add", "/nodeSelector", {"disk": "none"}))  # the reader waits for ever

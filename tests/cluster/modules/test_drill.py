@@ -146,6 +146,7 @@ def test_difference_from_the_contents_fails(ansible: Ansible, namespace: str, fo
     assert "the database 'gone': expected it, found none" in found["msg"]
 
 
+@pytest.mark.weekly
 def test_check_mode_restores_nothing(folder: Path, drill: Drill) -> None:
     sha256 = put(folder, name=f"{NAME}-2026-11-21-020000.sql.gz")
     found = drill("--check")
@@ -194,6 +195,7 @@ def drill_pod(namespace: str, component: str = "drill") -> dict[str, Any]:
     raise AssertionError(kubectl("describe", "pod", "-n", namespace))
 
 
+@pytest.mark.weekly
 def test_documented_rights_are_enough(ansible: Ansible, namespace: str, folder: Path, tmp_path: Path) -> None:
     assert (folder / BACKUP).exists()
     role = yaml.safe_load((CHECKOUT / "docs" / "examples" / "rbac" / "operate.yaml").read_text())
@@ -204,6 +206,7 @@ def test_documented_rights_are_enough(ansible: Ansible, namespace: str, folder: 
     nothing_stays(namespace)
 
 
+@pytest.mark.weekly
 def test_ansible_terminated_leaves_nothing(ansible: Ansible, namespace: str, folder: Path) -> None:
     put(folder, with_statement("SELECT pg_sleep(600);"))
     running = ansible.start("restore_drill", namespace=namespace)
@@ -331,6 +334,7 @@ def test_too_little_memory_fails(namespace: str, folder: Path, drill: Drill) -> 
     assert "memory" in found["msg"] and "postgres_backup_resources" in found["msg"], found["msg"]
 
 
+@pytest.mark.weekly
 def test_timeout_ends_the_drill(folder: Path, drill: Drill) -> None:
     put(folder, with_statement("SELECT pg_sleep(600);"))
     found = drill(timeout="8s")
@@ -338,6 +342,7 @@ def test_timeout_ends_the_drill(folder: Path, drill: Drill) -> None:
     assert "8s" in found["msg"] or "time" in found["msg"], found["msg"]
 
 
+@pytest.mark.weekly
 def test_missing_cronjob_or_backup_is_named(namespace: str, folder: Path, drill: Drill) -> None:
     name = f"{NAME}-2020-01-01-000000.sql.gz"
     assert name in drill(backup=name)["msg"]

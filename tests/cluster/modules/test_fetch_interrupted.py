@@ -32,6 +32,7 @@ def test_reader_pod_deleted_is_resumed(fetch: Fetch, big: bytes) -> None:
     require_no_reader(fetch.namespace)
 
 
+@pytest.mark.weekly
 def test_ansible_killed_then_run_again_resumes(fetch: Fetch, big: bytes) -> None:
     for verify in (False, True):
         running = fetch.start(verify=verify)

@@ -113,6 +113,7 @@ def test_restored_in_place_of_the_live_database(ansible: Ansible, live: LiveServ
     live.drop(done["replaced"])
 
 
+@pytest.mark.weekly
 def test_existing_database_name_is_refused(ansible: Ansible, untouched: LiveServer) -> None:
     for check in ([], ["--check"]):
         found = module(ansible, untouched, *check, database="app")
@@ -236,6 +237,7 @@ def test_ansible_killed_lets_the_job_finish(ansible: Ansible, live: LiveServer) 
     kubectl("delete", "job", job, "-n", live.server.namespace)
 
 
+@pytest.mark.weekly
 def test_pod_killed_leaves_nothing(ansible: Ansible, untouched: LiveServer) -> None:
     """Nobody can clean up: the next restore does."""
     namespace = untouched.server.namespace
@@ -307,6 +309,7 @@ def test_timeout_ends_the_restore(ansible: Ansible, untouched: LiveServer) -> No
     wait_until(lambda: not untouched.waits(), "the restore is gone", 90)
 
 
+@pytest.mark.weekly
 def test_documented_rights_are_enough(ansible: Ansible, untouched: LiveServer, tmp_path: Path) -> None:
     role = yaml.safe_load((CHECKOUT / "docs" / "examples" / "rbac" / "operate.yaml").read_text())
     role["metadata"]["namespace"] = untouched.server.namespace
@@ -353,6 +356,7 @@ def test_playbook_restores_beside_and_in_place(ansible: Ansible, live: LiveServe
     assert live.state() == before
 
 
+@pytest.mark.weekly
 def test_documented_call_without_a_terminal(ansible: Ansible, live: LiveServer) -> None:
     before = live.state()
     given: dict[str, Any] = {

@@ -129,6 +129,7 @@ def test_reserved_name_is_refused(upload: Upload) -> None:
     assert upload.names == before
 
 
+@pytest.mark.weekly
 def test_reader_pod_deleted_is_resumed(upload: Upload) -> None:
     sha256 = put(upload.folder, of_day(1), BIG)
     running = upload.start(src=str(upload.folder / of_day(1)))
@@ -142,6 +143,7 @@ def test_reader_pod_deleted_is_resumed(upload: Upload) -> None:
     require_no_reader(upload.namespace)
 
 
+@pytest.mark.weekly
 def test_ansible_killed_then_run_again_resumes(upload: Upload) -> None:
     sha256 = put(upload.folder, of_day(1), BIG)
     running = upload.start(src=str(upload.folder / of_day(1)))

@@ -154,6 +154,7 @@ def ansible_with(ansible: Ansible, live: LiveServer, inventory: dict[str, Any]) 
     return play(ansible, live, "-i", str(path))
 
 
+@pytest.mark.weekly
 def test_documented_rights_are_enough(ansible: Ansible, live: LiveServer, tmp_path: Path) -> None:
     namespace = live.server.namespace
     role = yaml.safe_load((CHECKOUT / "docs" / "examples" / "rbac" / "backup-user.yaml").read_text())

@@ -65,6 +65,7 @@ def many() -> Iterator[str]:
     delete_namespace(namespace)
 
 
+@pytest.mark.weekly
 def test_a_hundred_servers_and_one_that_is_backed_up(
     ansible: Ansible, many: str, namespace: str, server: Server, role_variables: dict[str, Any]
 ) -> None:

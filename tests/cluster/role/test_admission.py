@@ -223,6 +223,7 @@ CASES: dict[str, tuple[dict[str, Any] | None, dict[str, Any], str]] = {
 }
 
 
+@pytest.mark.weekly
 @pytest.mark.parametrize("case", weekly_but(CASES, "Pod Security"))
 def test_refused_pods_name_the_variable(
     ansible: Ansible, role_variables: dict[str, Any], namespace: str, case: str

@@ -190,6 +190,7 @@ def test_changed_variables_change_the_objects(
     assert ansible.site(schedule="30 3 * * *", **role_variables_with_files).changed == 0
 
 
+@pytest.mark.weekly
 def test_manual_changes_are_reverted(
     ansible: Ansible, role_variables_with_files: dict[str, Any], namespace: str
 ) -> None:
@@ -244,6 +245,7 @@ def test_installation_under_another_name(ansible: Ansible, namespace: str, serve
         assert not made.endswith("/postgres-backup")
 
 
+@pytest.mark.weekly
 def test_two_installations_in_one_play(ansible: Ansible, namespace: str, server: Server) -> None:
     """The second must not take what the first found for its own."""
     playbook = ansible.folder / "two.yml"

@@ -35,6 +35,7 @@ def limited(namespace: str, tmp_path: Path) -> dict[str, str]:
     return credentials("limited", role, tmp_path)
 
 
+@pytest.mark.weekly
 def test_missing_read_rights_are_noted(
     ansible: Ansible, role_variables: dict[str, Any], namespace: str, limited: dict[str, str]
 ) -> None:

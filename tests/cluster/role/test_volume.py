@@ -48,6 +48,7 @@ def test_another_claim_is_used_on_request(ansible: Ansible, role_variables: dict
     assert {NAME, "roomier"} <= names("pvc", namespace)
 
 
+@pytest.mark.weekly
 def test_volume_is_protected_and_sizes_are_compared_by_value(
     ansible: Ansible, role_variables_with_files: dict[str, Any], namespace: str
 ) -> None:
@@ -81,6 +82,7 @@ def test_volume_is_protected_and_sizes_are_compared_by_value(
     kubectl("delete", "pv", volume)
 
 
+@pytest.mark.weekly
 def test_storage_class_that_waits_for_a_consumer(
     ansible: Ansible, role_variables: dict[str, Any], namespace: str
 ) -> None:

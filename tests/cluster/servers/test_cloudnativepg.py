@@ -100,6 +100,7 @@ def installed(cluster: Cluster, controller: Ansible, refused: Play) -> Play:
     return play
 
 
+@pytest.mark.weekly
 def test_without_superuser_access_nothing_is_installed(cluster: Cluster, refused: Play) -> None:
     assert refused.status != 0
     text = " ".join(refused.output.split())

@@ -85,6 +85,7 @@ def installed(patroni: Patroni, tmp_path_factory: pytest.TempPathFactory, collec
     return ansible
 
 
+@pytest.mark.weekly
 def test_verify_drill_and_restore(patroni: Patroni, installed: Ansible) -> None:
     verified = installed("homelab.postgres_backup.verify", postgres_backup_namespace=patroni.namespace)
     assert verified.status == 0, verified.output
