@@ -113,7 +113,7 @@ def test_a_backup_a_fetch_and_a_drill(ansible: Ansible, installed: dict[str, Any
     seen = watched(ansible, "backup_job", **installed)
     seen.require_pace()
     text = "\n".join(seen.progress)
-    assert re.search(rf"^{namespace}/{NAME}: dumping \w+ \(\d of \d\), \d+(\.\d)? [KM]?i?B", text, re.MULTILINE), text
+    assert re.search(rf"^{namespace}/{NAME}: dumping \w+ \(\d of \d\), \d+(\.\d)? (bytes|[KM]iB)", text, re.MULTILINE), text
     made = seen.result["result"]["backup"]
     assert '{"type":"progress"' in kubectl("logs", "-n", namespace, f"job/{seen.result['job']}")
     assert seen.result["log"]
