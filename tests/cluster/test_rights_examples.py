@@ -92,6 +92,7 @@ def user(namespace: str, server: Server, tmp_path: Path) -> Iterator[User]:
         kubectl("delete", *what, "--wait=false")
 
 
+@pytest.mark.weekly
 def test_installer_rights_are_all_used_and_enough(ansible: Ansible, role_variables: dict[str, Any], user: User) -> None:
     env, recorder = user("install")
     first = ansible.site(env=env, protect_volume=True, **role_variables)

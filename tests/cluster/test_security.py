@@ -183,6 +183,7 @@ def test_password_is_never_shown(ansible: Ansible, installed: str, server: Serve
     assert {path.stat().st_mode & 0o777 for path in here.iterdir()} == {0o640}
 
 
+@pytest.mark.weekly
 def test_hostile_entries_on_the_volume(ansible: Ansible, namespace: str) -> None:
     """In modules too, what is not a backup is neither listed, fetched nor followed."""
     install(namespace)

@@ -207,7 +207,7 @@ _OTHERS = ("drill", "restore", "table", "cluster", "fetch", "upload")
 @pytest.mark.parametrize(
     ("component", "how"),
     [
-        ("kube-apiserver", "killed"),
+        weekly("kube-apiserver", "killed"),
         weekly("kube-apiserver", "paused"),
         weekly("kubelet", "killed"),
         ("kubelet", "paused"),
@@ -260,6 +260,7 @@ def _cgroup(process: Path) -> str:
         return ""
 
 
+@pytest.mark.weekly
 @pytest.mark.parametrize("how", ["killed", weekly("paused")])
 def test_live_server_killed_or_paused(setup: FaultSetup, how: str) -> None:
     with meets(setup, f"PostgreSQL {how}") as seen, contextlib.ExitStack() as stack:
@@ -332,6 +333,7 @@ def test_volume_slow(share: SharedVolume, setup_on_share: FaultSetup) -> None:
         seen.add(setup_on_share.begin("run"))
 
 
+@pytest.mark.weekly
 def test_volume_silent(share: SharedVolume, setup_on_share: FaultSetup) -> None:
     begin = setup_on_share.in_the_middle("run", *_OTHERS)
     with meets(setup_on_share, "volume silent") as seen, begin as begun:
@@ -348,6 +350,7 @@ def test_volume_silent(share: SharedVolume, setup_on_share: FaultSetup) -> None:
         seen.add(begun["run"])
 
 
+@pytest.mark.weekly
 def test_volume_gone(share: SharedVolume, setup_on_share: FaultSetup) -> None:
     with meets(setup_on_share, "volume vanished", leaves_partial=True) as seen:
         options: dict[str, dict[str, Any]] = {
@@ -400,6 +403,7 @@ def test_volume_full(share: SharedVolume, setup_on_share: FaultSetup) -> None:
         seen.recover()
 
 
+@pytest.mark.weekly
 def test_two_controllers_at_once(setup: FaultSetup) -> None:
     with meets(setup, "two controllers") as seen:
         twice = [setup.begin(kind) for kind in ("prune", "list", "drill", "run") for _ in range(2)]

@@ -141,6 +141,7 @@ def _keep_one(namespace: str) -> None:
             patch(namespace, ("replace", f"/containers/0/env/{number}/value", value))
 
 
+@pytest.mark.weekly
 def test_run_in_progress_is_attached_to(ansible: Ansible, installed: dict[str, Any]) -> None:
     namespace = installed["namespace"]
     slow_job(namespace, "by-hand", 6)

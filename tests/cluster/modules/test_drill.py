@@ -133,6 +133,7 @@ def test_rows_are_compared_with_copy_when_contents_are_unknown(
     assert (found["compared"], found["rows"]) == (False, 4)
 
 
+@pytest.mark.weekly
 def test_difference_from_the_contents_fails(ansible: Ansible, namespace: str, folder: Path, drill: Drill) -> None:
     assert (folder / BACKUP).exists()
     contents = contents_of(ansible, namespace)
@@ -410,6 +411,7 @@ def test_scheduled_drill_good_and_bad(ansible: Ansible, role_variables: dict[str
     assert bad["healthy"] is False
 
 
+@pytest.mark.weekly
 def test_playbook_drills_and_prints_a_table(ansible: Ansible, namespace: str, folder: Path) -> None:
     assert (folder / BACKUP).exists()
     given: dict[str, Any] = {"postgres_backup_namespace": namespace}

@@ -206,6 +206,7 @@ def test_invalid_options_are_refused(fetch: Fetch, volume: Path, options: dict[s
     assert done["failed"] and message in done["msg"], done
 
 
+@pytest.mark.weekly
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -113,7 +113,9 @@ def test_a_backup_a_fetch_and_a_drill(ansible: Ansible, installed: dict[str, Any
     seen = watched(ansible, "backup_job", **installed)
     seen.require_pace()
     text = "\n".join(seen.progress)
-    assert re.search(rf"^{namespace}/{NAME}: dumping \w+ \(\d of \d\), \d+(\.\d)? (bytes|[KM]iB)", text, re.MULTILINE), text
+    assert re.search(
+        rf"^{namespace}/{NAME}: dumping \w+ \(\d of \d\), \d+(\.\d)? (bytes|[KM]iB)", text, re.MULTILINE
+    ), text
     made = seen.result["result"]["backup"]
     assert '{"type":"progress"' in kubectl("logs", "-n", namespace, f"job/{seen.result['job']}")
     assert seen.result["log"]
@@ -127,6 +129,7 @@ def test_a_backup_a_fetch_and_a_drill(ansible: Ansible, installed: dict[str, Any
     assert all(line.startswith(f"{namespace}/{NAME}: ") for line in drilled.progress)
 
 
+@pytest.mark.weekly
 def test_a_run_of_somebody_else(ansible: Ansible, installed: dict[str, Any]) -> None:
     """It prints nothing for a module: what it waits for, and for how long, is shown."""
     namespace = installed["namespace"]

@@ -113,6 +113,7 @@ def test_what_cannot_be_restored_is_named(ansible: Ansible, live: LiveServer) ->
     assert_nothing_left(live)
 
 
+@pytest.mark.weekly
 def test_playbook_puts_lost_rows_back(ansible: Ansible, live: LiveServer) -> None:
     variables: dict[str, Any] = {
         "postgres_backup_namespace": live.server.namespace,

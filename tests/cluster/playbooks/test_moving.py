@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.cluster.support.ansible_runs import Ansible
 from tests.cluster.support.installed_objects import create_in, volume_folder
 from tests.cluster.support.kube import NAME, apply, delete_namespace, run_cronjob
@@ -14,6 +16,7 @@ from tests.cluster.support.servers import Server
 from tests.docs.pages import blocks
 
 
+@pytest.mark.weekly
 def test_backups_move_to_another_name_namespace_and_claim(
     ansible: Ansible, site_objects: list[dict[str, Any]], namespace: str, server: Server
 ) -> None:

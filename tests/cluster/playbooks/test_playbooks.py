@@ -35,6 +35,7 @@ def namespaces(server: Server) -> Iterator[list[str]]:
     kubectl("delete", "namespace", *made, "--wait=false")
 
 
+@pytest.mark.weekly
 def test_five_installations_in_one_play(ansible: Ansible, server: Server, namespaces: list[str]) -> None:
     hosts = {f"pg{number}": {"postgres_backup_namespace": name} for number, name in enumerate(namespaces)}
     group = {"vars": {"ansible_connection": "local", "postgres_backup_host": server.host}, "hosts": hosts}

@@ -35,6 +35,7 @@ def rehearse(ansible: Ansible, namespace: str, *arguments: str, image: str = IMA
     return ansible(PLAYBOOK, *arguments, **variables)
 
 
+@pytest.mark.weekly
 def test_ready_and_not_ready(ansible: Ansible, namespace: str) -> None:
     install(namespace)
     folder = volume_folder(namespace)

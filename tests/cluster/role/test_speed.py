@@ -7,9 +7,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
+
 from tests.cluster.support.ansible_runs import Ansible
 
 
+@pytest.mark.weekly
 def test_unchanged_installation_needs_few_calls(ansible: Ansible, role_variables: dict[str, Any]) -> None:
     assert ansible.site(**role_variables).status == 0
     quiet = ansible.site("-v", **role_variables)

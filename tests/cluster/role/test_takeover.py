@@ -16,6 +16,7 @@ from tests.cluster.support.servers import Server
 from tests.in_turn import weekly
 
 
+@pytest.mark.weekly
 @pytest.mark.parametrize("how", [weekly("create"), "apply"])
 def test_foreign_cronjob_is_taken_over(
     ansible: Ansible, role_variables: dict[str, Any], namespace: str, server: Server, how: str

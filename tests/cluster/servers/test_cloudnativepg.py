@@ -111,6 +111,7 @@ def test_without_superuser_access_nothing_is_installed(cluster: Cluster, refused
     assert get("pvc", NAME, cluster.namespace) is None
 
 
+@pytest.mark.weekly
 def test_what_is_found(cluster: Cluster, controller: Ansible, installed: Play) -> None:
     assert "CloudNativePG" in installed.output
     pod = must_get("cronjob", NAME, cluster.namespace)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
@@ -124,6 +125,7 @@ def test_what_is_found(cluster: Cluster, controller: Ansible, installed: Play) -
     assert (again.status, again.changed) == (0, 0), again.output
 
 
+@pytest.mark.weekly
 @pytest.mark.usefixtures("installed")
 def test_verify_drill_and_restore(cluster: Cluster, controller: Ansible) -> None:
     verified = controller("homelab.postgres_backup.verify", postgres_backup_namespace=cluster.namespace)

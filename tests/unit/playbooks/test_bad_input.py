@@ -129,7 +129,8 @@ GIVEN: dict[str, dict[str, Any]] = {
 }
 
 
-RUNS = [pytest.param(name, [], id=f"{name}-run") for name in MODULES]
+DAILY_RUNS = ("backup_now", "restore", "verify")
+RUNS = [(pytest.param if name in DAILY_RUNS else weekly)(name, [], id=f"{name}-run") for name in MODULES]
 # In check mode every day those that fetch a backup and then use it.
 DAILY_CHECKS = ("restore",)
 CHECKS = [
@@ -180,6 +181,7 @@ def test_cases_cover_every_playbook_and_module() -> None:
     }
 
 
+@pytest.mark.weekly
 def test_drill_names_contents_that_cannot_be_read(recorded: Recorded) -> None:
     (recorded.here / "text.json").write_text("no contents")
     (recorded.here / "good.json").write_text('{"databases": []}')

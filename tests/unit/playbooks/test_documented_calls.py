@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.in_turn import ALL
+from tests.in_turn import ALL, weekly
 
 from .recorded import PLAYBOOKS, PREFIX, WELL, Call, Done, Recorded, Unsafe
 
@@ -145,7 +145,15 @@ def left_out(header: Header) -> list[str]:
 NOT_RECORDED = {"site", "unprotected"}
 
 
-@pytest.mark.parametrize("header", [header for header in HEADERS if header.playbook not in NOT_RECORDED], ids=str)
+# Every day, the first call of each playbook.
+CALLS = [
+    pytest.param(header, id=str(header), marks=[] if header == headers(header.playbook)[0] else [pytest.mark.weekly])
+    for header in HEADERS
+    if header.playbook not in NOT_RECORDED
+]
+
+
+@pytest.mark.parametrize("header", CALLS)
 def test_documented_call_without_a_terminal(recorded: Recorded, header: Header) -> None:
     local = "postgres_backup_verify_file" in header.variables
     ways = {"complete": header.variables}
@@ -188,7 +196,7 @@ def as_typed(recorded: Recorded, command: str) -> Done:
 @pytest.mark.parametrize(
     ("typed", "database"),
     [
-        ("postgres_backup_restore_database=shop", "shop"),
+        weekly("postgres_backup_restore_database=shop", "shop"),
         ("""'postgres_backup_restore_database="the shop"'""", "the shop"),
     ],
 )
@@ -301,6 +309,7 @@ def test_restore_at_a_terminal_needs_a_yes(recorded: Recorded) -> None:
     assert {call.check for call in done.calls if call.module == "restore_database"} == {True}
 
 
+@pytest.mark.weekly
 def test_name_that_needs_quotes_is_printed_quoted(recorded: Recorded) -> None:
     old = 'my "odd"-app_before_restore_20261122030405'
     recorded.answers["default"]["restore_database"] = {**WELL["restore_database"], "replaced": old}
@@ -315,6 +324,7 @@ def test_name_that_needs_quotes_is_printed_quoted(recorded: Recorded) -> None:
     assert lines[at + 3] == f"  DROP DATABASE {quoted_old};"
 
 
+@pytest.mark.weekly
 def test_check_mode_prints_no_way_back(recorded: Recorded) -> None:
     done = recorded("restore", "--check", "--diff", postgres_backup_restore_database="shop")
     assert done.status == 0, done.output
@@ -340,6 +350,7 @@ USERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
+@pytest.mark.weekly
 def test_backup_user_of_the_inventory(recorded: Recorded) -> None:
     done = recorded.many("backup_user", {host: variables for host, (variables, _) in USERS.items()})
     assert done.has_no_template_error(), done.output

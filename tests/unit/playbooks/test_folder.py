@@ -11,6 +11,8 @@ import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 
+from tests.in_turn import weekly
+
 from .recorded import PLAYBOOKS, Recorded
 
 HOSTS = ["app01", "app02", "app03"]
@@ -61,7 +63,9 @@ def test_folder_without_an_inventory() -> None:
     assert folder("localhost", "localhost", groups={}) == ""
 
 
-@pytest.mark.parametrize("how", [["--limit", "app02"], ["-e", "postgres_backup_hosts=app02"]], ids=["limit", "name"])
+@pytest.mark.parametrize(
+    "how", [weekly(["--limit", "app02"], id="limit"), pytest.param(["-e", "postgres_backup_hosts=app02"], id="name")]
+)
 def test_folder_when_the_run_is_limited_to_one_host(recorded: Recorded, how: list[str]) -> None:
     done = recorded.many("verify", {host: {} for host in HOSTS}, *how)
     assert [call.options["dest"] for call in done.calls if call.module == "backup_fetch"] == [

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import pytest
 
+from tests.in_turn import weekly
+
 from .recorded import BACKUP, PREFIX, Recorded
 
 
-@pytest.mark.parametrize("playbook", ["site", "unprotected", "sample_data"])
+@pytest.mark.parametrize("playbook", ["site", weekly("unprotected"), weekly("sample_data")])
 def test_without_a_cluster(recorded: Recorded, playbook: str) -> None:
     """What uses the role, or reads the entire cluster, has failed."""
     done = recorded(playbook)
@@ -17,6 +19,7 @@ def test_without_a_cluster(recorded: Recorded, playbook: str) -> None:
     assert done.stats(playbook)["localhost"]["failed"] is True
 
 
+@pytest.mark.weekly
 def test_two_playbooks_of_one_command(recorded: Recorded) -> None:
     """A failure is not taken for the success that was before it, and neither overwrites the other's results."""
     again = recorded.folder / "again.yml"

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from tests.in_turn import weekly
+
 from .python39 import python39
 
 ROOT = Path(__file__).parents[4]
@@ -125,12 +127,12 @@ def test_damaged_backup_fails(verify: Verify, backup: Path) -> None:
     ("options", "message"),
     [
         ({"path": "/nowhere/x.sql.gz"}, "/nowhere/x.sql.gz does not exist"),
-        ({"path": "/"}, "/ is a directory"),
-        ({"path": "/dev/null"}, "/dev/null is a device"),
-        ({"max_age": "a day"}, "expected a duration"),
+        weekly({"path": "/"}, "/ is a directory"),
+        weekly({"path": "/dev/null"}, "/dev/null is a device"),
+        weekly({"max_age": "a day"}, "expected a duration"),
         ({"compare_to": {"a": 1}}, "compare_to is not what this module returned"),
-        ({"contents_dest": "/nowhere/contents.json"}, "/nowhere"),
-        ({"tables": [{"database": "a", "name": "b", "rows": 1, "min_rows": 1}]}, "mutually exclusive"),
+        weekly({"contents_dest": "/nowhere/contents.json"}, "/nowhere"),
+        weekly({"tables": [{"database": "a", "name": "b", "rows": 1, "min_rows": 1}]}, "mutually exclusive"),
     ],
 )
 def test_invalid_calls_are_refused(verify: Verify, backup: Path, options: dict[str, Any], message: str) -> None:
@@ -165,6 +167,7 @@ def playbook(collections: Path, backup: Path, *extra: str) -> subprocess.Complet
     )
 
 
+@pytest.mark.weekly
 def test_playbook_prints_a_table(collections: Path, backup: Path) -> None:
     # As a person names it: relative to where the person is.
     done = playbook(collections, Path(os.path.relpath(backup, collections)))

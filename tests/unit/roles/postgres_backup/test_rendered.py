@@ -94,6 +94,7 @@ def test_one_failure_names_each_variable_that_is_missing(site: Any, api_server: 
     assert not (tmp_path / MANIFESTS).exists()
 
 
+@pytest.mark.weekly
 def test_somebody_elses_kustomization_stays(site: Any, api_server: dict[str, str], tmp_path: Path) -> None:
     variables = VARIABLES | {"postgres_backup_state": "rendered", "postgres_backup_applied_by": "kubectl"}
     (tmp_path / MANIFESTS).mkdir(parents=True)
