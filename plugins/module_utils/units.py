@@ -59,9 +59,9 @@ def format_size(number: int) -> str:
     return f"{_scaled(number, power)} {_SIZE_UNITS[power]}"
 
 
-def format_part(part: int, whole: int) -> tuple[str, str]:
-    """A part of a number of bytes, in the unit of the whole, and the whole: `("3.1", "7.4 GiB")`."""
-    return _scaled(part, _power(whole)), format_size(whole)
+def format_part(part: int, total: int) -> tuple[str, str]:
+    """A part of a number of bytes, in the unit of the total, and the total: `("3.1", "7.4 GiB")`."""
+    return _scaled(part, _power(total)), format_size(total)
 
 
 def _power(number: int) -> int:

@@ -61,6 +61,7 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         f"{PLAY}verify": RUN,
         f"{PLAY}unprotected": UNPROTECTED,
         f"{PLAY}report": ONE,
+        f"{PLAY}notify_test": WATCH,
         f"{PLAY}backup_now": ONE,
         f"{PLAY}backup_now -e postgres_backup_max_age=24h": ONE,
         f"{PLAY}retention": ONE,
@@ -85,7 +86,7 @@ CLAIMS: dict[str, dict[str, Claim]] = {
     },
     "docs/benchmarks.md": {
         f"dev/bench {name}": BENCH
-        for name in ("backup", "databases", "verify", "fetch", "modules", "role", "drill", "large")
+        for name in ("backup", "databases", "verify", "fetch", "modules", "progress", "role", "drill", "large")
     },
     "docs/gitops.md": {
         f"{PLAY}site -e postgres_backup_state=rendered -e postgres_backup_server=none "

@@ -83,8 +83,8 @@ def _amount(done: int, total: int | None, is_estimate: bool) -> str:
     if not total or (is_estimate and done > total):
         return format_size(done)
     share = min(100 * done // total, 99 if done < total else 100)
-    part, whole = format_part(done, total)
-    return f"{part} of {'about ' if is_estimate else ''}{whole} ({share} %)"
+    part, everything = format_part(done, total)
+    return f"{part} of {'about ' if is_estimate else ''}{everything} ({share} %)"
 
 
 def _time(seconds: float) -> str:

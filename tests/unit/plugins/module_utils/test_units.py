@@ -161,7 +161,7 @@ def test_what_is_not_a_size_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("part", "whole", "shown"),
+    ("part", "total", "shown"),
     [
         (0, 10, ("0", "10 bytes")),
         (5, 1023, ("5", "1023 bytes")),
@@ -170,5 +170,5 @@ def test_what_is_not_a_size_is_refused(text: str) -> None:
         (320 << 20, 420 << 20, ("320", "420 MiB")),
     ],
 )
-def test_a_part_is_shown_in_the_unit_of_the_whole(part: int, whole: int, shown: tuple[str, str]) -> None:
-    assert format_part(part, whole) == shown
+def test_a_part_is_shown_in_the_unit_of_the_total(part: int, total: int, shown: tuple[str, str]) -> None:
+    assert format_part(part, total) == shown
