@@ -61,7 +61,7 @@ def test_verify_prints_the_module_message(recorded: Recorded) -> None:
 
 
 def test_variable_that_refers_to_an_undefined_one(recorded: Recorded) -> None:
-    """Without a value of its own, `default()` would choose another installation, or the live server."""
+    """Without a value, `default()` would choose another installation, or the live server."""
     hosts = {
         "namespace": {"postgres_backup_namespace": "{{ nowhere }}"},
         "server": {"postgres_backup_restore_host": "{{ groups.nowhere[0] }}"},
