@@ -41,6 +41,24 @@ def take_in_turn(
     leave_out(config, items, left_out.__contains__)
 
 
+def take_every_third(config: pytest.Config, items: list[pytest.Item], is_meant: Callable[[pytest.Item], bool]) -> None:
+    """Leaves, of a test with more than three alternatives, every third one, the same in every run. Changes `items`."""
+    if ALL:
+        return
+    alternatives: dict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if is_meant(item):
+            alternatives[item.nodeid.partition("[")[0]].append(item)
+    left_out = {
+        item
+        for test, of_test in alternatives.items()
+        if len(of_test) > 3
+        for number, item in enumerate(of_test)
+        if number % 3 != zlib.crc32(test.encode()) % 3
+    }
+    leave_out(config, items, left_out.__contains__)
+
+
 def leave_out_weekly(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Without what is marked `weekly`, unless TESTS_ALL=1. Changes `items`.
 

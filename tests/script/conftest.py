@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from tests.chains import Chains
-from tests.in_turn import take_in_turn
+from tests.in_turn import take_every_third, take_in_turn
 
 from .support import combinations, extensions, sample
 from .support.combinations import Combination
@@ -39,6 +39,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     take_in_turn(config, items, "combination", has_the_fixtures)
     # Of the tests of rights, each has one version of PostgreSQL.
     take_in_turn(config, items, "restricted", lambda _: True)
+    take_every_third(config, items, lambda item: item.nodeid.startswith(("tests/script/", "tests/dump/")))
 
 
 # Their tests share runs, dumps or servers that take seconds to make.
