@@ -19,6 +19,7 @@ from tests import in_turn
 
 def pytest_collection_modifyitems(config, items):
     in_turn.leave_out_weekly(config, items)
+    in_turn.take_every_third(config, items, lambda item: "every" in item.nodeid)
 """
 SOME = """
 import pytest
@@ -75,6 +76,29 @@ def test_weekly_is_left_out_of_a_daily_run(tmp_path: Path, everything: str, name
     status, output = collected(tmp_path, SOME, everything)
     assert status == 0, output
     assert [line.partition("::")[2] for line in output.splitlines() if "::" in line] == names
+
+
+MANY = """
+import pytest
+
+@pytest.mark.parametrize("n", range(9))
+def test_every(n): pass
+
+@pytest.mark.parametrize("n", range(3))
+def test_every_few(n): pass
+
+@pytest.mark.parametrize("n", range(9))
+def test_other(n): pass
+"""
+
+
+@pytest.mark.parametrize(("everything", "number"), [("", 3), ("1", 9)], ids=["daily", "weekly"])
+def test_every_third_of_many_alternatives(tmp_path: Path, everything: str, number: int) -> None:
+    status, output = collected(tmp_path, MANY, everything)
+    assert status == 0, output
+    assert (output.count("::test_every["), output.count("::test_every_few["), output.count("::test_other[")) == (
+        number, 3, 9
+    )  # fmt: skip
 
 
 def test_alternatives_that_are_all_weekly_are_refused(tmp_path: Path) -> None:
