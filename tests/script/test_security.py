@@ -136,7 +136,7 @@ CHECKED = {
 # Without a say in whether the run succeeds.
 HARMLESS = {
     f"POSTGRES_BACKUP_{name}"
-    for name in ("TERMINATION_LOG", "SSLROOTCERT", "SSLCERT", "SSLKEY", "EXCLUDE_DATABASES", "KIT")
+    for name in ("TERMINATION_LOG", "SSLROOTCERT", "SSLCERT", "SSLKEY", "EXCLUDE_DATABASES", "KIT", "SCHEDULE_SECONDS")
 }
 # Lines of a pattern for databases and a value.
 BY_DATABASE = {f"POSTGRES_BACKUP_{name}" for name in ("DUMP_ARGS", "EXCLUDE_TABLES", "EXCLUDE_TABLE_DATA")}
