@@ -83,8 +83,8 @@ def _amount(done: int, total: int | None, is_estimate: bool) -> str:
     if not total or (is_estimate and done > total):
         return format_size(done)
     share = min(100 * done // total, 99 if done < total else 100)
-    part, everything = format_part(done, total)
-    return f"{part} of {'about ' if is_estimate else ''}{everything} ({share} %)"
+    done_size, total_size = format_part(done, total)
+    return f"{done_size} of {'about ' if is_estimate else ''}{total_size} ({share} %)"
 
 
 def _time(seconds: float) -> str:

@@ -272,22 +272,20 @@ restore_section() {
 
 # start_size_watch: reports meanwhile how large the temporary database is, and how large the database was on the server.
 start_size_watch() {
-    start_group restore_size_watch "$$" "$(manifest_fact section_size)"
+    live_bytes=$(manifest_fact section_size)
+    start_group restore_size_watch "$$" "$progress_members" "${live_bytes:+,\"total_bytes\":$live_bytes,\"is_estimate\":true}"
     watch_group=$group
 }
 
-# step_restore_size_watch PID [BYTES]: one session, which ends with the restore PID at the latest. It begins after that of the
-# restore, and a server without a free connection for it restores nevertheless.
+# step_restore_size_watch PID MEMBERS LIVE_MEMBERS: one session, which ends with the restore PID at the latest. It begins
+# after that of the restore, and a server without a free connection for it restores nevertheless.
 step_restore_size_watch() {
-    restore_members=",\"subject\":$(json "$RESTORE_DATABASE")"
-    live_members=''
-    [ -z "${2:-}" ] || live_members=",\"total_bytes\":$2,\"is_estimate\":true"
     sleep 2
     while kill -0 "$1" 2>/dev/null; do
         printf '%s\n' "SELECT pg_catalog.pg_database_size(:'temporary');"
         sleep 2
     done | quiet_psql "$maintenance" --set=temporary="$RESTORE_TEMPORARY" 2>/dev/null | while read -r restored_bytes; do
-        progress restore "$restore_members,\"done_bytes\":$restored_bytes$live_members"
+        progress restore "$2,\"done_bytes\":$restored_bytes$3"
     done
 }
 

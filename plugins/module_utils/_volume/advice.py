@@ -154,8 +154,8 @@ def remedy(check: str) -> Remedy | None:
 
 def advice_for(check: str, name: str, namespace: str) -> Advice:
     """The advice for a check of the installation."""
-    known, solution = _known(check), remedy(check)
-    playbook = solution.playbook if solution is not None and not solution.reinstalls else "verify"
+    known = _known(check)
+    playbook = known.remedy.playbook if known.remedy is not None and not known.remedy.reinstalls else "verify"
     command = known.command or (
         f"ansible-playbook homelab.postgres_backup.{playbook} -e postgres_backup_namespace={{namespace}} "
         "-e postgres_backup_name={name}"
