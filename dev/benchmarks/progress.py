@@ -10,17 +10,15 @@ from __future__ import annotations
 import math
 import os
 import resource
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from plugins.module_utils._progress.event_file import VARIABLE
-from tests.script.support.programs import REPOSITORY
 
 from .figures import Figure, NotMeasuredError
-from .verify import READ, Say, ansible_run, in_one_table, write
+from .verify import READ, Say, ansible_run, in_one_table, run, write
 
 ROUNDS = 7
 TEXT_BYTES = 1_100_000_000
@@ -31,9 +29,7 @@ ENVIRONMENT_VARIABLE = "POSTGRES_BACKUP_PROGRESS"
 def _processor_seconds(command: list[str], environment: dict[str, str]) -> float:
     """User and system time of the command and of its processes."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(command, env=environment, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+    run(command, environment)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 

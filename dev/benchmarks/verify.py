@@ -135,11 +135,16 @@ def write(path: Path, pieces: Iterator[bytes]) -> int:
     return written
 
 
-def _seconds(command: list[str], environment: dict[str, str] | None = None) -> float:
-    began = time.monotonic()
+def run(command: list[str], environment: dict[str, str] | None = None) -> None:
+    """Run the command in the checkout; its output is shown if it fails."""
     done = subprocess.run(command, env=environment, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+
+
+def _seconds(command: list[str], environment: dict[str, str] | None = None) -> float:
+    began = time.monotonic()
+    run(command, environment)
     return time.monotonic() - began
 
 

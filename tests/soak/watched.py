@@ -14,6 +14,7 @@ from plugins.module_utils._watch.judgement import judge
 from plugins.module_utils._watch.look import look
 from plugins.module_utils._watch.messages import Message
 from plugins.module_utils._watch.state import parse_state
+from tests.unit.plugins.module_utils._watch.volume import channel, configuration
 
 _PERIOD = timedelta(minutes=30)
 
@@ -54,19 +55,7 @@ class Watch:
 
     @property
     def _configuration(self) -> Configuration:
-        channel = Channel(name="phone", kind="ntfy", secret="unused", folder="/nowhere", options={})  # noqa: S106 - its name
-        return Configuration(
-            name=self.name,
-            namespace="data",
-            max_age=timedelta(hours=26),
-            time_zone="Etc/UTC",
-            drill_schedule="",
-            is_suspended=False,
-            digest=timedelta(days=7),
-            channels=(channel,),
-            file_mode=0o640,
-            period=_PERIOD,
-        )
+        return configuration(channel(), name=self.name)
 
     # The surroundings of a look.
 

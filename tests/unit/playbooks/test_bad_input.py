@@ -129,14 +129,14 @@ GIVEN: dict[str, dict[str, Any]] = {
 }
 
 
-DAILY_RUNS = ("backup_now", "restore", "verify")
-RUNS = [(pytest.param if name in DAILY_RUNS else weekly)(name, [], id=f"{name}-run") for name in MODULES]
+def cases(how: str, arguments: list[str], *daily: str) -> list[Any]:
+    """A case for each playbook, of which some are daily ones."""
+    return [(pytest.param if name in daily else weekly)(name, arguments, id=f"{name}-{how}") for name in MODULES]
+
+
+RUNS = cases("run", [], "backup_now", "restore", "verify")
 # In check mode every day those that fetch a backup and then use it.
-DAILY_CHECKS = ("restore",)
-CHECKS = [
-    (pytest.param if name in DAILY_CHECKS else weekly)(name, ["--check", "--diff"], id=f"{name}-check")
-    for name in MODULES
-]
+CHECKS = cases("check", ["--check", "--diff"], "restore")
 
 
 @pytest.mark.parametrize(("playbook", "check"), [*RUNS, *CHECKS])

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.in_turn import ALL, weekly
+from tests.in_turn import weekly
 
 from .recorded import PLAYBOOKS, PREFIX, WELL, Call, Done, Recorded, Unsafe
 
@@ -132,22 +132,15 @@ def changing(calls: list[Call]) -> set[str]:
     }
 
 
-def left_out(header: Header) -> list[str]:
-    """The variables to leave out in turn: on a daily run, each in the first call of its playbook that has it."""
-    calls = [call for call in HEADERS if call.playbook == header.playbook]
-    return [
-        name for name in header.variables if ALL or next(call for call in calls if name in call.variables) is header
-    ]
-
-
 # The recorded modules are distinguished by their namespace, which postgres_discover does not have: its playbook runs on
 # a cluster, in tests/cluster/playbooks/test_unprotected.py.
 NOT_RECORDED = {"site", "unprotected"}
 
 
 # Every day, the first call of each playbook.
+FIRST = {header.playbook: header for header in reversed(HEADERS)}
 CALLS = [
-    pytest.param(header, id=str(header), marks=[] if header == headers(header.playbook)[0] else [pytest.mark.weekly])
+    (pytest.param if header is FIRST[header.playbook] else weekly)(header, id=str(header))
     for header in HEADERS
     if header.playbook not in NOT_RECORDED
 ]
@@ -157,7 +150,7 @@ CALLS = [
 def test_documented_call_without_a_terminal(recorded: Recorded, header: Header) -> None:
     local = "postgres_backup_verify_file" in header.variables
     ways = {"complete": header.variables}
-    for left in left_out(header):
+    for left in header.variables:
         ways[f"without-{left.replace('_', '-')}"] = {k: v for k, v in header.variables.items() if k != left}
     ways |= {"bare": {name: text for name, text in header.variables.items() if name not in header.optional}}
     done = recorded.many(header.playbook, ways)

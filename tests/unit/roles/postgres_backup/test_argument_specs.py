@@ -12,8 +12,8 @@ import yaml
 
 from .rendering import OPTIONS, ROLE, evaluate
 
-# What counts if no server is found.
 COLLECTION = ROLE.parents[1]
+# What counts if no server is found.
 _FALLBACK = yaml.safe_load((ROLE / "vars" / "main" / "server.yml").read_text())["__postgres_backup_fallback"]
 DEFAULTS: dict[str, Any] = {
     name: _FALLBACK[name.removeprefix("postgres_backup_")] if "__postgres_backup_defaults" in str(value) else value
