@@ -57,7 +57,19 @@ def unpack(packages: Sequence[str], folder: Path) -> None:
 
 
 def repository() -> str | None:
-    """The address of the Debian repository that this machine installs from, if apt knows one."""
+    """The address of the Debian repository that this machine installs from, if apt knows one.
+
+    A source without package lists is unknown to apt-get indextargets: nothing that this machine needed may have
+    refreshed them before.
+    """
+    address = _listed_repository()
+    if address is None:
+        _update()
+        address = _listed_repository()
+    return address
+
+
+def _listed_repository() -> str | None:
     listing = commands.run(
         ["apt-get", "indextargets", "--format", "$(ORIGIN)/$(LABEL)/$(COMPONENT) $(REPO_URI)", "Created-By: Packages"]
     )
@@ -72,6 +84,17 @@ def _apt(arguments: Sequence[str], directory: Path | None = None) -> None:
     """Runs apt-get; when it fails, once more with fresh package lists."""
     if commands.attempt([*_APT, *arguments], environment=_QUIET, directory=directory).returncode == 0:
         return
+    _update()
+    commands.run(
+        [*_APT, *arguments],
+        environment=_QUIET,
+        directory=directory,
+        advice="check that this machine's package sources can be reached (apt-get update)",
+    )
+
+
+def _update() -> None:
+    """Refreshes the package lists as far as possible: what needs them fails with a message that says so."""
     say("refreshing the package lists (apt-get update)")
     for _ in range(30):
         # The lists have a separate lock, which apt does not wait for.
@@ -79,9 +102,3 @@ def _apt(arguments: Sequence[str], directory: Path | None = None) -> None:
         if "Could not get lock" not in update.stderr:
             break
         time.sleep(2)
-    commands.run(
-        [*_APT, *arguments],
-        environment=_QUIET,
-        directory=directory,
-        advice="check that this machine's package sources can be reached (apt-get update)",
-    )

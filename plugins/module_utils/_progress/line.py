@@ -73,7 +73,7 @@ def printable(text: str, limit: int) -> str:
 def _activity(event: Event) -> str:
     # A later version of the script may have other steps.
     known = WORDS.get(event.activity) or printable(event.activity.replace("_", " "), _TEXT_LIMIT)
-    words, _, preposition = known.partition("|")
+    words, _separator, preposition = known.partition("|")
     if event.subject:
         words = " ".join([words, *([preposition] if preposition else []), printable(event.subject, _TEXT_LIMIT)])
     return f"{words} ({event.number} of {event.count})" if event.number and event.count else words

@@ -65,7 +65,7 @@ def chart(series: Series, since: date, most_values: int) -> Chart | None:
     first, last = values[0][0], values[-1][0]
     end = max(last, series.reaches_limit) if series.reaches_limit else last
     span = max((end - first).days, 1)
-    numbers = [value for _, value in values]
+    numbers = [value for _time, value in values]
     top = series.limit or max(numbers) or 1
     points = [
         (round((day - first).days / span * WIDTH), round(HEIGHT - min(value / top, 1) * (HEIGHT - _TOP)))
@@ -95,7 +95,7 @@ def _thinned(values: Sequence[tuple[date, float]], most: int) -> list[tuple[date
     groups: dict[int, list[tuple[date, float]]] = {}
     for day, value in values:
         groups.setdefault((day - first).days * most // (days + 1), []).append((day, value))
-    thinned = [(group[len(group) // 2][0], median(value for _, value in group)) for group in groups.values()]
+    thinned = [(group[len(group) // 2][0], median(value for _time, value in group)) for group in groups.values()]
     thinned[0], thinned[-1] = (first, thinned[0][1]), (last, thinned[-1][1])
     return thinned
 

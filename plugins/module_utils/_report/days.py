@@ -150,7 +150,7 @@ def _first_monday(today: date) -> int:
 def _path(days: Iterable[date], today: date) -> str:
     """A line for each row of days of consecutive weeks, since most days are like those a week before and after."""
     monday = _first_monday(today)
-    rows: list[list[int]] = [[] for _ in range(_WEEK)]
+    rows: list[list[int]] = [[] for _day in range(_WEEK)]
     for day in days:
         week, weekday = divmod(day.toordinal() - monday, _WEEK)
         rows[weekday].append(week)

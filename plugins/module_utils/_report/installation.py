@@ -138,7 +138,7 @@ def section(anchor: str, facts: Facts, target: Target, now: datetime, detail: De
     kept = sum(backup.verdict == "keep" for backup in facts.backups)
     size, free = number(facts.volume, "size_bytes"), number(facts.volume, "free_bytes")
     problems = tuple(_problems(facts, target))
-    checks = [check for check, _ in facts.problems]
+    checks = [check for check, _problem in facts.problems]
     return Section(
         anchor=anchor,
         title=title if target.host == "localhost" else target.host,

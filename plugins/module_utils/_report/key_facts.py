@@ -33,7 +33,7 @@ def newest_backup(facts: Facts, now: datetime) -> KeyFact:
     if newest is None:
         found = counted(len(facts.backups), "other file") if facts.backups else "no file"
         return KeyFact(question, "none", f"The volume has {found}.", BAD)
-    is_late = any(check in ("age", "backup") for check, _ in facts.problems)
+    is_late = any(check in ("age", "backup") for check, _problem in facts.problems)
     return KeyFact(
         question,
         format_age(now - newest.created),
@@ -44,7 +44,7 @@ def newest_backup(facts: Facts, now: datetime) -> KeyFact:
 
 def time_to_restore(facts: Facts) -> KeyFact:
     question, drill = "A restore takes", facts.drill
-    has_failed = any(check == "drill" for check, _ in facts.problems)
+    has_failed = any(check == "drill" for check, _problem in facts.problems)
     if drill is None:
         why = "No scheduled restore drill has succeeded yet." if has_failed or _is_scheduled(facts) else _NO_DRILLS
         return KeyFact(question, "not measured", why, BAD if has_failed else WARNING)
@@ -71,7 +71,7 @@ def day_when_full(facts: Facts, now: datetime) -> KeyFact:
     question = "Volume full"
     size, free = number(facts.volume, "size_bytes"), number(facts.volume, "free_bytes")
     space = f"{format_size(free)} of {format_size(size)} free" if size and free is not None else "free space unknown"
-    has_problem = any(check == "space" for check, _ in facts.problems)
+    has_problem = any(check == "space" for check, _problem in facts.problems)
     growth = facts.result["growth"]
     if growth is None:
         detail = f"{space}; a trend needs runs on 7 days"
