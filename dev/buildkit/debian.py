@@ -94,7 +94,7 @@ def _apt(arguments: Sequence[str], directory: Path | None = None) -> None:
 
 
 def _update() -> None:
-    """Refreshes the package lists as far as possible: what needs them fails with a message that says so."""
+    """Refreshes the package lists as far as possible; what needs them reports the failure."""
     say("refreshing the package lists (apt-get update)")
     for _ in range(30):
         # The lists have a separate lock, which apt does not wait for.

@@ -435,7 +435,7 @@ def test_a_standby_cancels_the_dump(faulty: Server, workspace: Workspace, tmp_pa
     with standby:
         dump = _copying(standby)
         faulty.sql("ALTER TABLE big ADD COLUMN more int;", "app")
-        # Canceled already, or the replay waits for a server process that waits for pg_dump to read.
+        # Cancelled already, or the replay waits for a process whose connection pg_dump does not read.
         conflict = (
             "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'pg_dump' AND state <> 'active')"
             " OR EXISTS (SELECT FROM pg_locks WHERE NOT granted);"
