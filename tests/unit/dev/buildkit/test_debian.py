@@ -22,7 +22,8 @@ case " $* " in
     *" update "*) : >"$CALLS.updated" ;;
     *" install "*) [ -e "$CALLS.updated" ] || exit 100 ;;
     *" indextargets "*)
-        [ ! -e "$CALLS.updated" ] || printf '%s\\n' "Other/Other/main http://127.0.0.1/other/" ${DEBIAN_SOURCE:+"$DEBIAN_SOURCE"}
+        [ -e "$CALLS.updated" ] || exit 0
+        printf '%s\\n' "Other/Other/main http://127.0.0.1/other/" ${DEBIAN_SOURCE:+"$DEBIAN_SOURCE"}
         ;;
 esac
 """
