@@ -19,6 +19,7 @@ import pytest
 from tests.backup_parts import make_backup
 
 from .support.combinations import Combination, under_one
+from .support.encryption import make_key, put_encrypted
 from .support.kits import DATABASES, HASH, Source, database, dumped, make_source
 from .support.programs import Programs
 from .support.restores import names, state_of
@@ -373,3 +374,13 @@ def test_what_is_wrong_with_the_arguments_is_said(kit: Kit, source: Source) -> N
     assert done.returncode == 2 and "expected the server's host name" in done.stderr
     for name in ("x" * 64, "a\nb", "template1"):
         assert kit("restore", source.backup, "app", name, PGHOST="127.0.0.1").returncode == 2
+
+
+def test_an_encrypted_backup_is_not_called_damaged(kit: Kit, workspace: Workspace) -> None:
+    folder = workspace.directory("encrypted", workspace.uid)
+    path = put_encrypted(folder, "postgres-backup-2026-11-22-020000.sql.gz", make_key())
+    path.chmod(0o644)
+    done = kit("check", path)
+    assert done.returncode == 2
+    assert "the backup is encrypted" in done.stderr
+    assert "damaged" not in done.stderr

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .._progress.event import Event
 from .._progress.reporter import SILENT, Reporter
-from .._volume.backup_names import backup_name, prefix_in_name, time_in_name
+from .._volume.backup_names import backup_name, is_encrypted_name, prefix_in_name, time_in_name
 from .._volume.checksum_file import LIMIT_BYTES, SUFFIX, format_checksum_file, parse_checksum_file
 from .._volume.manifest import parse_manifest
 from ..errors import ChecksumFileError, ManifestError, SourceError
@@ -148,7 +148,7 @@ def _name_on_volume(path: str, local_name: str, installation: str | None, rename
             f"{_shown(path)} is a backup of another installation: expected a name that begins with '{installation}-', "
             f"found '{_shown(local_name)}'. Set rename to upload it under a name of this installation"
         )
-    return backup_name(installation, created)
+    return backup_name(installation, created, is_encrypted=is_encrypted_name(local_name))
 
 
 def _compare_checksum_file(path: str, local_name: str, sha256: str) -> bool:

@@ -124,6 +124,15 @@ damage_of() {
         }' "$1"
 }
 
+# is_encrypted FILE: whether age has encrypted it (https://age-encryption.org/v1), whatever its name is.
+is_encrypted() { [ "$(head -c 21 "$1" 2>/dev/null | tr '\000' '?')" = age-encryption.org/v1 ]; }
+
+# require_plain: fails if the backup $file is encrypted.
+require_plain() {
+    ! is_encrypted "$file" || fail_for_good "the backup is encrypted" "$backup: only an identity, the private key of one of its recipients, shows what is in it" \
+        "Decrypt it where the identity is: age --decrypt --identity IDENTITY-FILE $backup >${backup%.age}"
+}
+
 # describe_other_format FILE: prints why a file is damaged that does not begin with gzip data, with its type if known.
 describe_other_format() {
     begin=$(head -c 512 "$1" 2>/dev/null | tr '\000' '\001'; echo x)

@@ -78,7 +78,7 @@ read_configuration() {
         [!a-z0-9]* | *[!a-z0-9.-]* | *[!a-z0-9]) config_error "POSTGRES_BACKUP_NAME: expected a Kubernetes name (lower case letters, digits, dashes), found '$POSTGRES_BACKUP_NAME'" ;;
     esac
     digits='[0-9][0-9]'
-    # The pattern by which find recognises a backup.
+    # The pattern by which find recognises a backup; that of an encrypted one has .age after it.
     name_pattern="$POSTGRES_BACKUP_NAME-$digits$digits-$digits-$digits-$digits$digits$digits.sql.gz"
     last_run_file=$POSTGRES_BACKUP_DIR/$POSTGRES_BACKUP_NAME.last-run.json
     last_drill_file=$POSTGRES_BACKUP_DIR/$POSTGRES_BACKUP_NAME.last-drill.json

@@ -112,6 +112,7 @@ choose_backup() {
     # A JSON array of strings, each without quotation marks and backslashes or with these after a backslash.
     missing_databases=$(printf '%s\n' "$line" | sed -n 's/.*"state":"incomplete".*,"missing":\(\[\("[^"\\]*\(\\.[^"\\]*\)*",*\)*\]\).*/\1/p')
     [ -z "$missing_databases" ] || warn "the backup is incomplete: it lacks the databases ${missing_databases}, which the run could not dump"
+    require_plain
     bytes=$(stat -c %s "$file")
     log "starting the restore drill of $backup, $(human_bytes "$bytes")"
 }

@@ -54,6 +54,7 @@ choose_backup() {
     listed_sha256=$(json_field sha256 "$listed_backup" | tr -d '"')
     [ "$listed_sha256" != null ] || listed_sha256=''
     expected_sha256=${RESTORE_SHA256:-$listed_sha256}
+    require_plain
     file_before=$(stat -c '%i %s %Y' "$file")
     bytes=$(stat -c %s "$file")
 }

@@ -252,17 +252,18 @@ function add_json(i, reason) {
 function print_backup(i,    stamp) {
     stamp = substr(name[i], stamp_at)
     printf "{\"type\":\"backup\",\"name\":%s%s\",\"created\":\"%s\",\"size_bytes\":%.0f," \
-        "\"sha256\":%s,\"state\":\"%s\",\"future\":%s,\"verdict\":\"%s\",\"reasons\":[%s],%s}\n", \
+        "\"sha256\":%s,\"state\":\"%s\",\"future\":%s,\"verdict\":\"%s\",\"reasons\":[%s],%s,\"encrypted\":%s}\n", \
         quoted_prefix, stamp, time_of_stamp(stamp), size[i], \
         i in sha256 ? "\"" sha256[i] "\"" : "null", state[i], i in future ? "true" : "false", i in verdict ? verdict[i] : "keep", why[i], \
-        i in dumped ? "\"manifest\":true,\"dumped\":[" dumped[i] "],\"missing\":[" missing[i] "],\"left_out\":" left_out[i] : no_manifest
+        i in dumped ? "\"manifest\":true,\"dumped\":[" dumped[i] "],\"missing\":[" missing[i] "],\"left_out\":" left_out[i] : no_manifest, \
+        stamp ~ /age$/ ? "true" : "false"
 }
 
 # Seconds since 1970 of the time in a backup's name, or "" if it is not a valid time.
 function created_epoch(backup,    stamp) {
     if (substr(backup, 1, stamp_at - 1) != prefix "-") return ""
     stamp = substr(backup, stamp_at)
-    if (stamp !~ /^[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]-[0-9][0-9][0-9][0-9][0-9][0-9]\.sql\.gz$/) return ""
+    if (stamp !~ /^[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]-[0-9][0-9][0-9][0-9][0-9][0-9]\.sql\.gz(\.age)?$/) return ""
     return epoch_of(time_of_stamp(stamp))
 }
 

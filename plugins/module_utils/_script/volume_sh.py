@@ -102,13 +102,15 @@ volume_bytes() { stat -f -c '%b %S' "$POSTGRES_BACKUP_DIR" | awk '{ printf "%.0f
 
 # summary_lines [CONDITION ...]: prints the first line of each checksum file and of each manifest that meets the conditions.
 summary_lines() {
-    find . -maxdepth 1 -type f "$@" \( -name "$name_pattern.sha256" -size -2 -o -name "$name_pattern.json" -size "-$MANIFEST_BLOCKS" \) -exec grep -H -m 1 '' {} +
+    find . -maxdepth 1 -type f "$@" \( -name "$name_pattern.sha256" -size -2 -o -name "$name_pattern.age.sha256" -size -2 \
+        -o -name "$name_pattern.json" -size "-$MANIFEST_BLOCKS" -o -name "$name_pattern.age.json" -size "-$MANIFEST_BLOCKS" \) -exec grep -H -m 1 '' {} +
 }
 
 # listing: prints each backup with its verdict, newest first, as retention.awk does. It writes the backups that retention
 # would delete to $work/plan, the names of deleted backups that still have a checksum file or a manifest to $work/orphans,
 # and the number of deletions that the brake holds back to $work/brake.
 listing() (
+    age='\(\.age\)\{0,1\}'
     : >"$work/plan" && : >"$work/orphans" && : >"$work/brake" || return 1
     cd "$POSTGRES_BACKUP_DIR" || return 1
     # A file that vanishes meanwhile is not an error: retention of another run may be deleting. A checksum file is one short
@@ -116,17 +118,17 @@ listing() (
     # deleted after it: reading them before the backups, and new ones again after them, avoids wrong states.
     {
         summary_lines
-        find . -maxdepth 1 -type f -name "$name_pattern" -exec stat -c "%n${TAB}B${TAB}%s" {} +
+        find . -maxdepth 1 -type f \( -name "$name_pattern" -o -name "$name_pattern.age" \) -exec stat -c "%n${TAB}B${TAB}%s" {} +
         summary_lines -mmin -15
-        find . -maxdepth 1 -type f -name "$name_pattern.damaged" -size -20 -exec grep -H -m 1 '' {} +
-        find . -maxdepth 1 \( -name "$name_pattern.damaged" -o -name "$name_pattern.keep" \) -exec printf "%s:${NEWLINE}" {} +
+        find . -maxdepth 1 -type f \( -name "$name_pattern.damaged" -o -name "$name_pattern.age.damaged" \) -size -20 -exec grep -H -m 1 '' {} +
+        find . -maxdepth 1 \( -name "$name_pattern.damaged" -o -name "$name_pattern.age.damaged" -o -name "$name_pattern.keep" -o -name "$name_pattern.age.keep" \) -exec printf "%s:${NEWLINE}" {} +
     } 2>/dev/null | tr '\000-\010\013-\037\177-\377' '[?*]' |
         sed -n -e 's/^\.\///' \
-            -e "/^[^:$TAB]*\.sql\.gz\.sha256:/{s/\.sha256:/${TAB}S${TAB}/p" -e d -e '}' \
-            -e "/^[^:$TAB]*\.sql\.gz\.json:/{s/\.json:/${TAB}M${TAB}/p" -e d -e '}' \
-            -e "/^[^:$TAB]*\.sql\.gz\.damaged:/{s/\.damaged:/${TAB}D${TAB}/p" -e d -e '}' \
-            -e "/^[^:$TAB]*\.sql\.gz\.keep:/{s/\.keep:.*/${TAB}K/p" -e d -e '}' \
-            -e "/^[^:$TAB]*\.sql\.gz${TAB}B${TAB}/p" |
+            -e "/^[^:$TAB]*\.sql\.gz$age\.sha256:/{s/\.sha256:/${TAB}S${TAB}/p" -e d -e '}' \
+            -e "/^[^:$TAB]*\.sql\.gz$age\.json:/{s/\.json:/${TAB}M${TAB}/p" -e d -e '}' \
+            -e "/^[^:$TAB]*\.sql\.gz$age\.damaged:/{s/\.damaged:/${TAB}D${TAB}/p" -e d -e '}' \
+            -e "/^[^:$TAB]*\.sql\.gz$age\.keep:/{s/\.keep:.*/${TAB}K/p" -e d -e '}' \
+            -e "/^[^:$TAB]*\.sql\.gz$age${TAB}B${TAB}/p" |
         sort -r -u |
         awk -v prefix="$POSTGRES_BACKUP_NAME" -v now="$(now_epoch)" -v clock_tolerance="$CLOCK_TOLERANCE_SECONDS" \
             -v keep_last="$POSTGRES_BACKUP_KEEP_LAST" -v keep_daily="$POSTGRES_BACKUP_KEEP_DAILY" \
@@ -156,7 +158,7 @@ is_own_record() {
     record_job=$(json_field job "$1" | tr -d '"')
     case $record_backup in
         '' | null) ;;
-        "$POSTGRES_BACKUP_NAME"-????-??-??-??????.sql.gz) return 0 ;;
+        "$POSTGRES_BACKUP_NAME"-????-??-??-??????.sql.gz | "$POSTGRES_BACKUP_NAME"-????-??-??-??????.sql.gz.age) return 0 ;;
         *) return 1 ;;
     esac
     case $record_job in

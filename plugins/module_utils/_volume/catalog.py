@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import ListingError
 from ..script_1_0 import with_fields
 from ..script_output import is_object
-from .backup_names import TIME_FORMAT, parse_time, time_in_name
+from .backup_names import TIME_FORMAT, is_encrypted_name, parse_time, time_in_name
 from .history import Entry, Trend, parse_entry, parse_trend
 
 COMPLETE, INCOMPLETE, UNCHECKED, DAMAGED = "complete", "incomplete", "unchecked", "damaged"
@@ -43,6 +43,11 @@ class Backup:
     missing: tuple[str, ...] | None = None
     left_out: bool | None = None
 
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether only an identity shows what is in it."""
+        return is_encrypted_name(self.name)
+
     def to_dict(self, now: datetime) -> dict[str, Any]:
         return {
             "name": self.name,
@@ -58,6 +63,7 @@ class Backup:
             "dumped": None if self.dumped is None else list(self.dumped),
             "missing": None if self.missing is None else list(self.missing),
             "left_out": self.left_out,
+            "encrypted": self.is_encrypted,
         }
 
 

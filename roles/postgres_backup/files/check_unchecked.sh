@@ -21,6 +21,10 @@ check_unchecked() {
     while IFS= read -r unchecked <&3; do
         file=$POSTGRES_BACKUP_DIR/$unchecked
         [ -n "$(find "$file" -mmin +60 2>/dev/null)" ] || continue
+        if is_encrypted "$file"; then
+            log "$unchecked has no checksum file and remains unchecked: it is encrypted"
+            continue
+        fi
         log "checking $unchecked, which has no checksum file"
         before=$(stat -c '%s %Y' "$file" 2>/dev/null) || continue
         clear_stages

@@ -68,9 +68,10 @@ kit_backup() {
         fail_with 2 "there is no such file" "$1" "Set the path of a backup, a file that ends in .sql.gz."
     file=$kit_folder/$backup
     [ -r "$file" ] || fail_with 2 "the backup cannot be read" "$(ls -l "$file"), running as $(id)" "Run it as a user who may read the file."
-    POSTGRES_BACKUP_DIR=$kit_folder POSTGRES_BACKUP_NAME=${backup%-????-??-??-??????.sql.gz}
+    kit_stem=${backup%.age}
+    POSTGRES_BACKUP_DIR=$kit_folder POSTGRES_BACKUP_NAME=${kit_stem%-????-??-??-??????.sql.gz}
     case $POSTGRES_BACKUP_NAME in
-        "$backup" | [!a-z0-9]* | *[!a-z0-9.-]* | *[!a-z0-9]) POSTGRES_BACKUP_NAME=postgres-backup has_name=no ;;
+        "$kit_stem" | [!a-z0-9]* | *[!a-z0-9.-]* | *[!a-z0-9]) POSTGRES_BACKUP_NAME=postgres-backup has_name=no ;;
         *) has_name=yes ;;
     esac
     # In a pod of the CronJob, they are set for another task.
@@ -92,6 +93,7 @@ kit_server() {
 # kit_read: reads the backup to its end; sets `sha256`, `missing_databases` and `kit_summary`, and writes $work/sections.
 kit_read() {
     expected_sha256=$checksum RESTORE_SHA256=''
+    require_plain
     bytes=$(stat -c %s "$file")
     choose_decompressor
     export file

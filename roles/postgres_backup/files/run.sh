@@ -111,13 +111,16 @@ take_over_earlier_attempt() {
 # eviction, such a pod is dead or terminating), and those that are a day old. (The prefix of a pod's name has at most 58
 # characters.)
 remove_stale_partials() {
-    find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name ".$name_pattern.$POSTGRES_BACKUP_POD.partial" \
-        -o -name ".$name_pattern.$(printf '%.58s' "${POSTGRES_BACKUP_JOB:-/}-")?????.partial" \
+    own_pods=$(printf '%.58s' "${POSTGRES_BACKUP_JOB:-/}-")'?????'
+    find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name ".$name_pattern.$POSTGRES_BACKUP_POD.partial" -o -name ".$name_pattern.age.$POSTGRES_BACKUP_POD.partial" \
+        -o -name ".$name_pattern.$own_pods.partial" -o -name ".$name_pattern.age.$own_pods.partial" \
         -o \( -name ".$name_pattern.*.partial" -mmin +1440 \) \) -exec rm -f {} + 2>/dev/null
-    find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name ".$POSTGRES_BACKUP_NAME.last-run.json.*" -o -name '.last-run.json.*' -o -name ".$name_pattern.sha256.*" \
+    find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name ".$POSTGRES_BACKUP_NAME.last-run.json.*" -o -name '.last-run.json.*' \
+        -o -name ".$name_pattern.sha256.*" -o -name ".$name_pattern.age.sha256.*" \
         -o -name ".$POSTGRES_BACKUP_NAME.last-drill.json.*" -o -name '.last-drill.json.*' -o -name ".$POSTGRES_BACKUP_NAME.history.jsonl.*" \
         -o -name ".$POSTGRES_BACKUP_NAME.prom.*" \
-        -o -name ".$name_pattern.json.*" -o -name ".$name_pattern.damaged.*" -o -name '.restore-kit.sh.*' -o -name '.*RESTORE.md.*' \) -mmin +1440 -exec rm -f {} + 2>/dev/null
+        -o -name ".$name_pattern.json.*" -o -name ".$name_pattern.age.json.*" -o -name ".$name_pattern.damaged.*" -o -name ".$name_pattern.age.damaged.*" \
+        -o -name '.restore-kit.sh.*' -o -name '.*RESTORE.md.*' \) -mmin +1440 -exec rm -f {} + 2>/dev/null
 }
 
 # step_watch MAIN SECONDS PARTIAL LAST_BYTES: keeps the heartbeat of the run, reports the dump, and ends the run by SIGUSR1 at its

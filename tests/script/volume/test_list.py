@@ -22,7 +22,7 @@ pytestmark = under_all
 NOON = datetime(2025, 6, 1, 12, tzinfo=UTC)
 BACKUP_KEYS = [
     "type", "name", "created", "size_bytes", "sha256", "state", "future", "verdict", "reasons",
-    "manifest", "dumped", "missing", "left_out",
+    "manifest", "dumped", "missing", "left_out", "encrypted",
 ]  # fmt: skip
 VOLUME_KEYS = {"type", "path", "source", "size_bytes", "free_bytes", "script_version", "policy", "last_run"}
 
