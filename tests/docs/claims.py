@@ -37,6 +37,7 @@ UNPROTECTED = Claim(
 )
 WATCH = Claim(test="tests/cluster/role/test_watch.py::test_a_watched_installation")
 RENDERED = Claim(test="tests/cluster/role/test_rendered.py::test_site_applies_what_is_rendered")
+ENCRYPTION = Claim(test="tests/script/run/test_encryption.py::test_each_identity_decrypts_the_dump")
 CONTAINERFILE = Claim(reason="needs a registry; the tested image is made of the packages of the Containerfile")
 MONITORING = Claim(test="tests/cluster/role/test_monitoring.py::test_metrics_and_their_objects")
 BENCH = Claim(reason="takes minutes, and a quiet machine; that the benchmark is there is checked")
@@ -155,6 +156,10 @@ CLAIMS: dict[str, dict[str, Claim]] = {
     "docs/servers.md": {
         f"{PLAY}site -e postgres_backup_namespace=shop": SERVERS,
         f"{PLAY}backup_user": BACKUP_USER,
+    },
+    "docs/encryption.md": {
+        "age-keygen --output identity.txt": ENCRYPTION,
+        "age --decrypt --identity identity.txt BACKUP.sql.gz.age | gunzip | psql postgres": ENCRYPTION,
     },
     "docs/tools-image.md": {
         "podman build --tag registry.example.com/postgres-backup-tools:1 docs/examples/tools-image": CONTAINERFILE,

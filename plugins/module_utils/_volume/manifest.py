@@ -94,12 +94,21 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Encryption:
+    """How age has encrypted a backup: the public keys of its recipients, and the bytes of gzip data in it."""
+
+    recipients: tuple[str, ...]
+    gzip_bytes: int
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What a run knows about its backup.
 
     `state` is `complete` or `incomplete`; `dumped` are the databases in the file, `missing` those that should be in it
     and are not; `left_out` is whether something was left out on request. `started` and `finished` are times as the
-    script writes them. `server` has what the run found out about the server.
+    script writes them. `server` has what the run found out about the server. `encryption` is None for a plain backup;
+    the spans of an encrypted one are those of the gzip data in it.
     """
 
     backup: str
@@ -118,6 +127,7 @@ class Manifest:
     warnings: tuple[str, ...] = ()
     server: Mapping[str, Any] = field(default_factory=dict)
     parts: tuple[Part, ...] = ()
+    encryption: Encryption | None = None
 
     def database(self, name: str) -> Part | None:
         """The part of the database with that name; None where the manifest does not name it."""
@@ -188,7 +198,8 @@ def _check(manifest: Manifest, backup: str) -> None:
             raise _InvalidError(f"part {number} does not begin where the one before it ends")
         position += part.span.length_bytes
         text_position += part.span.text_length_bytes
-    if position and (position, text_position) != (manifest.size_bytes, manifest.uncompressed_bytes):
+    size = manifest.encryption.gzip_bytes if manifest.encryption else manifest.size_bytes
+    if position and (position, text_position) != (size, manifest.uncompressed_bytes):
         raise _InvalidError("the parts do not end where the file ends")
 
 
@@ -211,7 +222,15 @@ def _manifest(content: Mapping[str, Any]) -> Manifest:
         warnings=_texts(content, "warnings", is_optional=True),
         server=server if isinstance(server, dict) else {},
         parts=tuple(_part(part) for part in _objects(content, "parts")),
+        encryption=_encryption(content),
     )
+
+
+def _encryption(content: Mapping[str, Any]) -> Encryption | None:
+    encryption = content.get("encryption")
+    if not isinstance(encryption, dict):
+        return None
+    return Encryption(_texts(encryption, "recipients"), _size(encryption, "gzip_bytes"))
 
 
 def _part(content: Mapping[str, Any]) -> Part:

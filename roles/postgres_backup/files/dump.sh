@@ -16,6 +16,7 @@
 #   dump.ATTEMPT   the messages of a failed attempt; status.ATTEMPT is its exit status
 #   streams        a line for each stream: OFFSET END SHA256 of what was written to the partial file at a stretch. A part
 #                  that fails ends a stream: what it wrote is cut off.
+#   again          PART TRIES of the part that an encrypted stream begins again for (see encryption.sh)
 #   lost           exists when the server did not answer any more; contains the message
 
 # How often a part is dumped before it counts as failed, if another attempt may succeed.
@@ -56,7 +57,12 @@ of_part() { case $1 in globals | end) ;; *) printf ' for %s' "$(name_of_database
 step_dump() {
     : >"$work/attempts" && : >"$work/streams" || exit 1
     # The check must not slow down the dump.
-    if command -v nice >/dev/null 2>&1; then nice -n "$FOLLOW_NICENESS" sh "$SCRIPT" _step follow "$1" & else step_follow "$1" & fi
+    if [ "$encrypts" = yes ]; then
+        mkfifo "$work/part.fifo" "$work/trailer.fifo" || exit 1
+        echo 0 >"$work/follow.status"
+    elif command -v nice >/dev/null 2>&1; then nice -n "$FOLLOW_NICENESS" sh "$SCRIPT" _step follow "$1" &
+    else step_follow "$1" &
+    fi
     step_inspect 2>"$work/inspect.err" &
     inspector=$!
     attempt=0 part=globals tries=1 stream_offset=0
@@ -64,7 +70,7 @@ step_dump() {
     while :; do
         write_stream "$1" || break
         [ -e "$work/failed" ] || break
-        cut_failed_part "$1" || break
+        if [ "$encrypts" = yes ]; then restart_stream "$1" || break; else cut_failed_part "$1" || break; fi
         rm -f "$work/failed"
     done
     now_epoch >"$work/written"
@@ -80,10 +86,16 @@ write_stream() {
     mkfifo "$work/hash.fifo" || exit 1
     stage hash sha256sum <"$work/hash.fifo" >"$work/hash" &
     hasher=$!
-    dump_parts "$stream_offset" | stage split tee "$work/hash.fifo" | stage write dd bs=65536 conv=fsync >>"$1"
+    if [ "$encrypts" = yes ]; then
+        rm -f "$work/encrypt.status"
+        dump_parts 0 | stage encrypt encrypt | stage split tee "$work/hash.fifo" | stage write dd bs=65536 conv=fsync >>"$1"
+    else
+        dump_parts "$stream_offset" | stage split tee "$work/hash.fifo" | stage write dd bs=65536 conv=fsync >>"$1"
+    fi
     wait "$hasher"
     [ "$(stage_status_of split)$(stage_status_of write)$(stage_status_of hash)" = 000 ] || return 1
     stream_end=$(cat "$work/stream_end" 2>/dev/null) || return 1
+    [ "$encrypts" = no ] || { [ "$(stage_status_of encrypt)" = 0 ] && stream_end=$(stat -c %s "$1"); } || return 1
     printf '%s %s %s\n' "$stream_offset" "$stream_end" "$(cut -c 1-64 "$work/hash")" >>"$work/streams"
 }
 
@@ -126,6 +138,7 @@ dump_parts() {
         number=$next_number octal=$next_octal json_name=$next_json_name oid=$next_oid arguments=$next_arguments
         next_database
         [ "$number" = "$part" ] || tries=1
+        take_tries
         if [ -e "$work/lost" ]; then
             skip_part "$number"
             continue
@@ -144,7 +157,7 @@ dump_parts() {
 # `next_octal`, `next_json_name`, `next_oid` and `next_arguments`.
 next_database() {
     while IFS=$TAB read -r next_number next_state next_octal next_json_name next_oid next_arguments _ <&3; do
-        if [ "$next_state" = dump ] && [ "$next_number" -ge "$part" ]; then return 0; fi
+        if [ "$next_state" = dump ] && [ "$next_number" -ge "$part" ] && ! was_given_up "$next_number"; then return 0; fi
     done
     next_number=
 }
@@ -200,6 +213,13 @@ inspect_first() {
     done <"$work/inspect.$1"
 }
 
+# take_tries: sets `tries` for the database that an encrypted stream began again for.
+take_tries() {
+    [ -e "$work/again" ] || return 0
+    read -r again_part again_tries <"$work/again"
+    [ "$number" != "$again_part" ] || tries=$again_tries
+}
+
 # skip_part NUMBER: a database that is not dumped, because the server is lost.
 skip_part() { printf '%s %s failed 0 0 0\n' - "$1" >>"$work/attempts"; }
 
@@ -207,14 +227,16 @@ skip_part() { printf '%s %s failed 0 0 0\n' - "$1" >>"$work/attempts"; }
 # databases: here and in what it calls, processes are started only where they are needed.)
 dump_part() {
     printf '%s %s %s\n' "$offset" "$1" "${octal:-}" >"$work/start.$attempt"
+    begin_check "$1"
     if [ "$dump_stage" = dump ]; then
         # If the shell of a stage is killed, the status of an earlier part must not remain.
         for stage_name in dump compress size; do printf '%s\n' none >"$work/$stage_name.status"; done
-        run_stage dump "$2" | stage compress compress | count_bytes size
+        run_stage dump "$2" | stage compress compress | count_part
     else
-        count_bytes size <&6
+        count_part <&6
         exec 6<&-
     fi
+    end_check
     ended=$(now_epoch)
     seconds=$((ended - began)) began=$ended
     read_status "$compress_stage"
@@ -230,6 +252,7 @@ dump_part() {
         end_failed_attempt "$1"
         return 1
     fi
+    [ "$encrypts" = no ] || judge_checked_part "$1" || return 1
     printf '%s %s dumped %s %s %s\n' "$attempt" "$1" "$offset" "$length" "$seconds" >>"$work/attempts"
     offset=$((offset + length))
     printf '%s\n' "$offset" >"$work/end.$attempt"
@@ -428,7 +451,7 @@ missing_databases() {
 explain_dump() {
     [ ! -e "$work/changed" ] || fail_changed "$(cat "$work/changed")"
     cause=
-    for name in write follow compress check hash split count text end size; do
+    for name in write encrypt follow compress check hash split count text end size fork copy; do
         status=$(stage_status_of "$name")
         case $status in
             0 | "$SIGPIPE_STATUS" | "$SIGTERM_STATUS" | none) ;;
@@ -437,7 +460,7 @@ explain_dump() {
     done
     # The follower fails because of what it reads.
     if [ "$cause" = follow ]; then
-        for name in check count text end; do
+        for name in check count text end fork copy; do
             case $(stage_status_of "$name") in
                 0 | "$SIGPIPE_STATUS" | "$SIGTERM_STATUS" | none) ;;
                 *) cause=$name status=$(stage_status_of "$name"); break ;;
@@ -449,7 +472,8 @@ explain_dump() {
     fi
     if [ "$cause" != write ] && grep -q ' globals failed ' "$work/attempts" 2>/dev/null; then explain_globals; fi
     if [ -z "$cause" ]; then
-        for name in write follow compress hash split size; do
+        if [ "$encrypts" = yes ]; then set -- encrypt; else set --; fi
+        for name in write "$@" follow compress hash split size; do
             [ "$(stage_status_of "$name")" = 0 ] || fail "the dump was cut off" \
                 "$name ended $(status_in_words "$(stage_status_of "$name")")" "Its processes were killed: check the pod's events and the node's log."
         done
@@ -462,6 +486,7 @@ explain_dump() {
     fi
     case $cause in
         write | follow | split) fail_write "$message" ;;
+        encrypt) encryption_failed "$message" ;;
         compress | size) fail "the compressor $compressor failed" "$message" "Its memory limit may be too small (postgres_backup_resources), or the program is broken: try another postgres_backup_compressor." ;;
         check | count | text | end) fail "the compressed dump cannot be read back" "$message" "The compressor $compressor wrote something that is not gzip: try another postgres_backup_compressor." ;;
         *) fail "the dump could not be hashed" "$message" "Read the message; the image's sha256sum may be broken." ;;
@@ -527,7 +552,8 @@ read_parts() {
 # written. Without any database, there is no end, and nothing to publish.
 has_whole_parts() {
     [ "$dumped_databases" -gt 0 ] || return 0
-    awk -v lines="$(($(grep -c '' "$work/databases") + 2))" -v bytes="$(tail -n 1 "$work/streams" | cut -d ' ' -f 2)" '
+    if [ "$encrypts" = yes ]; then parts_end=$(cat "$work/stream_end"); else parts_end=$(tail -n 1 "$work/streams" | cut -d ' ' -f 2); fi
+    awk -v lines="$(($(grep -c '' "$work/databases") + 2))" -v bytes="$parts_end" '
         NF != 8 || ($2 == "dumped" && $3 != position) { is_broken = 1 }
         $2 == "dumped" { position += $4; last = $1 }
         END { exit is_broken || NR != lines || last != "end" || position != bytes }' "$work/parts"

@@ -25,6 +25,7 @@ manifest_text() {
         "$sha256" "$bytes" "$uncompressed_bytes" "$started" "$(now_iso)"
     printf '"script_version":"%s",\n"compressor":"%s",\n"read_back":"%s",\n"warnings":[%s],\n' \
         "$VERSION" "$compressor" "$read_mode" "$warnings"
+    manifest_of_encryption
     printf '"server":{"host":%s,"version":%s,"version_num":%s,"dump_version":%s,"bootstrap_superuser":%s,"dumped_as":%s,"is_superuser":%s,"role_passwords":%s%s},\n"parts":[\n' \
         "$(json "$server_address")" "$(json "$server_version")" "$server_version_num" "$(json "$client_version")" "$superuser" \
         "$(json "$POSTGRES_BACKUP_USER")" "$(boolean "$is_superuser")" "$(if [ "$no_role_passwords" = no ]; then echo true; else echo false; fi)" \

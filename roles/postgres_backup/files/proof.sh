@@ -32,6 +32,7 @@ follow_attempts() {
             [ "$stage_result" = 0 ] || return 1
             read_status end
             [ "$stage_result" = 0 ] || return 1
+            text_end=$(tr '\000' '?' <"$work/end"; echo x)
             if ! is_end_of_part "$part"; then
                 printf '%s\n' "$part" >"$work/endless"
                 return 1
@@ -40,7 +41,8 @@ follow_attempts() {
                 printf '%s\n' "$part" >"$work/mistaken"
                 return 1
             fi
-            write_text_size "$1" || return 1
+            dd if="$1" bs=4 iflag=skip_bytes,fullblock skip="$((end_offset - 4))" count=1 2>/dev/null | od -A n -t u1 >"$work/trailer"
+            write_text_size || return 1
         else
             # Its text is cut off, and so is the part.
             rm -f "$work/follow.status" "$work/check.status" "$work/count.status" "$work/text.status" "$work/end.status"
@@ -63,8 +65,9 @@ end_and_size() {
     fi
 }
 
-# write_text_size FILE: writes the bytes of the text that was decompressed last to $work/checked.ATTEMPT: the gzip trailer has
-# them modulo 2^32 (RFC 1952, ISIZE), and gzip has compared them; the kernel's count, which is a little larger, has the rest.
+# write_text_size: writes the bytes of the text that was decompressed last to $work/checked.ATTEMPT: the end of the gzip data,
+# in $work/trailer, has them modulo 2^32 (RFC 1952, ISIZE), and gzip has compared them; the kernel's count, which is a little
+# larger, has the rest.
 # A pipe through another program that counts would make the run slower by a tenth.
 write_text_size() {
     if [ ! -e "$work/read_bytes" ]; then
@@ -72,7 +75,6 @@ write_text_size() {
         return
     fi
     read -r read_bytes <"$work/read_bytes"
-    dd if="$1" bs=4 iflag=skip_bytes,fullblock skip="$((end_offset - 4))" count=1 2>/dev/null | od -A n -t u1 >"$work/trailer"
     read -r byte_0 byte_1 byte_2 byte_3 <"$work/trailer"
     text_size=$((byte_0 + 256 * (byte_1 + 256 * (byte_2 + 256 * byte_3))))
     text_size=$((text_size + (read_bytes - text_size + 2147483648) / 4294967296 * 4294967296))
@@ -116,16 +118,20 @@ follow_attempt() {
 
 # begins_with_database FILE: whether the part at $position begins with the section of the database $octal.
 begins_with_database() {
+    part_begin=$(copy_range "$1" "$position" 65536 2>/dev/null | decompress 2>/dev/null | head -c 512; echo x)
+    begins_with_title
+}
+
+# begins_with_title: whether $part_begin is the beginning of the section of the database $octal.
+begins_with_title() {
     database_named "$octal"
     title_of_database
-    part_begin=$(copy_range "$1" "$position" 65536 2>/dev/null | decompress 2>/dev/null | head -c 512; echo x)
     case $part_begin in "--$NEWLINE-- Database \"$title\" dump$NEWLINE"*) ;; *) return 1 ;; esac
 }
 
-# is_end_of_part PART: whether the text that was decompressed last ends as the part must end; PART is globals, end, or the
+# is_end_of_part PART: whether $text_end, the end of the text that was decompressed last and an x, is as that of the part must be; PART is globals, end, or the
 # number of a database, whose text ends as pg_dump ends a complete dump (pg_dump.c, main; pg_backup_archiver.c).
 is_end_of_part() {
-    text_end=$(tr '\000' '?' <"$work/end"; echo x)
     case $1 in
         globals) part_end="--$NEWLINE-- Databases$NEWLINE--$NEWLINE${NEWLINE}x" ;;
         end) part_end="$NEWLINE${DUMP_END}x" ;;
@@ -169,11 +175,14 @@ read_back() {
         [ "$volume_hash" = "$written_hash" ] || fail_changed "sha256 $written_hash was written, $volume_hash was read back"
     fi
     sha256=$volume_hash
+    check_encrypted "$partial"
     end_step read_back
     case $read_mode in
         direct) log "read back from the server, bypassing this machine's cache: the hash matches" ;;
         *) log "read back (this file system does not allow bypassing the cache): the hash matches" ;;
     esac
+    [ "$encrypts" = no ] ||
+        log "the text was complete before age encrypted it, and the file has the length and the recipients that it must have; only an identity shows that it can be decrypted"
 }
 
 # fail_changed FOUND

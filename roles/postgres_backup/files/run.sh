@@ -18,6 +18,7 @@ run() {
     catch_signals end_run_by_signal TERM INT HUP USR1
     read_configuration
     read_server_configuration
+    read_encryption
     require_tools psql pg_dump pg_dumpall awk cp cut dd find grep gzip head mkfifo mktemp od sed sha256sum sort stat sync tail tee touch tr
     require_work_folder
     time_of_name=$(date -u +%Y-%m-%d-%H%M%S)
@@ -72,7 +73,8 @@ prepare() {
         fail "not enough free space on the backup volume" "$(human_bytes "$free") free; the last backup has $(human_bytes "${last_backup#* }")" \
             "Free disk space or enlarge the volume (postgres_backup_storage_size, the share's quota), or keep fewer backups (postgres_backup_keep_*)."
     fi
-    partial=$POSTGRES_BACKUP_DIR/.$POSTGRES_BACKUP_NAME-$time_of_name.sql.gz.$POSTGRES_BACKUP_POD.partial
+    prepare_encryption
+    partial=$POSTGRES_BACKUP_DIR/.$POSTGRES_BACKUP_NAME-$time_of_name$name_ending.$POSTGRES_BACKUP_POD.partial
     start_group watch "$$" "$time_limit_seconds" "$partial" "${last_backup#* }"
     watch_group=$group
     query_server
@@ -171,7 +173,7 @@ report_dump() {
 # same second make two backups.
 publish() {
     chmod "$file_mode" "$partial" 2>/dev/null || warn "the volume does not allow setting the mode of a file to $file_mode"
-    candidate=$POSTGRES_BACKUP_NAME-$time_of_name.sql.gz
+    candidate=$POSTGRES_BACKUP_NAME-$time_of_name$name_ending
     tries=0
     publishing=yes
     while :; do
@@ -183,7 +185,7 @@ publish() {
         fi
         tries=$((tries + 1))
         [ "$tries" -lt 60 ] || fail "no unused name for the backup" "$candidate and the $tries seconds before it are taken" "Check the files on the volume."
-        candidate=$POSTGRES_BACKUP_NAME-$(next_second "${candidate#"$POSTGRES_BACKUP_NAME-"}").sql.gz
+        candidate=$POSTGRES_BACKUP_NAME-$(next_second "${candidate#"$POSTGRES_BACKUP_NAME-"}")$name_ending
     done
     if ! write_text "$checksum_file" "$line"; then
         rm -f "$checksum_file" 2>/dev/null
@@ -217,9 +219,9 @@ publish() {
     log "published as $final_name with its checksum file and its manifest"
 }
 
-# next_second TIME.sql.gz: prints the time in the name plus one second.
+# next_second TIME.sql.gz[.age]: prints the time in the name plus one second.
 next_second() {
-    stamp=${1%.sql.gz}
+    stamp=${1%%.*}
     clock=${stamp##*-}
     day=${stamp%-*}
     epoch=$(date -u -d "$day $(printf %s "$clock" | sed 's/\(..\)\(..\)\(..\)/\1:\2:\3/')" +%s)

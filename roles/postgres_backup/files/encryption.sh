@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+#
+# `backup.sh run`: encryption to recipients by age (https://age-encryption.org/v1), in the pipe between the compressor and the
+# partial file. Nothing in $work may contain rows: a folder of a pod is on the node's disk.
+# shellcheck shell=sh
+# shellcheck disable=SC2034,SC2154 # variables are shared with the other files
+# shellcheck disable=SC2329 # stage() and hooks call functions by name
+
+# age encrypts chunks of this size, each with a tag; before the first, there is a nonce (the specification's "Payload").
+AGE_CHUNK_BYTES=65536
+AGE_TAG_BYTES=16
+AGE_NONCE_BYTES=16
+
+# read_encryption: sets `encrypts` (yes or no) and `name_ending`, that of the names of new backups.
+read_encryption() {
+    : "${POSTGRES_BACKUP_RECIPIENTS:=}" "${POSTGRES_BACKUP_AGE:=age}"
+    encrypts=no name_ending=.sql.gz recipients='[]'
+    case $POSTGRES_BACKUP_RECIPIENTS in *[!"$IFS"]*) encrypts=yes name_ending=.sql.gz.age ;; esac
+    export encrypts POSTGRES_BACKUP_AGE
+}
+
+# prepare_encryption: writes the recipients to $work/recipients; sets `recipients` (JSON), `recipient_count` and `age_version`.
+# Fails if age refuses one of them.
+prepare_encryption() {
+    [ "$encrypts" = yes ] || return 0
+    command -v "$POSTGRES_BACKUP_AGE" >/dev/null 2>&1 || fail_with 2 "the program age is missing" \
+        "POSTGRES_BACKUP_RECIPIENTS is set, and there is no program $POSTGRES_BACKUP_AGE" \
+        "Set POSTGRES_BACKUP_AGE to its path; the role copies it from the image of postgres_backup_tools_image."
+    : >"$work/recipients" || fail_records
+    recipient_number=0
+    while IFS= read -r recipient; do
+        recipient=${recipient%"$CARRIAGE_RETURN"}
+        [ -n "$recipient" ] || continue
+        recipient_number=$((recipient_number + 1))
+        # Anything else may be a private key, and is not printed.
+        case $recipient in
+            age1* | 'ssh-ed25519 '* | 'ssh-rsa '*) ;;
+            *) fail_with 2 "a recipient is not a public key" \
+                "recipient $recipient_number does not begin with age1, ssh-ed25519 or ssh-rsa" \
+                "Correct postgres_backup_recipients. If it is a private key, make another pair of keys: this one has been in the cluster." ;;
+        esac
+        message=$("$POSTGRES_BACKUP_AGE" -r "$recipient" </dev/null 2>&1 >/dev/null) || fail_with 2 "age refuses a recipient" \
+            "recipient $recipient_number, $recipient: $(printf '%s\n' "$message" | head -n 1 | cut -c 1-400)" "Correct postgres_backup_recipients."
+        grep -q -x -F -e "$recipient" "$work/recipients" || printf '%s\n' "$recipient" >>"$work/recipients"
+    done <<RECIPIENTS
+$POSTGRES_BACKUP_RECIPIENTS
+RECIPIENTS
+    recipient_count=$(grep -c '' "$work/recipients")
+    recipients=
+    while IFS= read -r recipient; do recipients=$recipients${recipients:+,}$(json "$recipient"); done <"$work/recipients"
+    recipients="[$recipients]"
+    age_version=$("$POSTGRES_BACKUP_AGE" --version 2>/dev/null | head -n 1 | tr -c -d 'A-Za-z0-9.()+-' | cut -c 1-40)
+    log "encrypting to $recipient_count recipients with age ${age_version:-of an unknown version}"
+    [ "$recipient_count" -gt 1 ] || warn "there is only one recipient: if its identity is lost, so is every backup that is encrypted to it. Add a second one (postgres_backup_recipients)"
+}
+
+# encrypt: standard input to standard output.
+encrypt() { "$POSTGRES_BACKUP_AGE" --recipients-file "$work/recipients"; }
+
+# restart_stream PARTIAL: begins again after a part that failed: nothing can be cut off an encrypted file. The parts before it
+# are dumped again; those that were given up are not.
+restart_stream() {
+    echo 1 >"$work/write.status"
+    { : >"$1"; } 2>"$work/write.err" || return 1
+    sed -i '/^[^ ]* [^ ]* dumped /d' "$work/attempts" 2>"$work/write.err" || return 1
+    : >"$work/streams" || return 1
+    echo 0 >"$work/write.status"
+    read -r attempt part tries <"$work/next"
+    printf '%s %s\n' "$part" "$tries" >"$work/again"
+    printf '%s globals 1\n' "$attempt" >"$work/next"
+    stream_offset=0
+}
+
+# was_given_up NUMBER: whether a database failed, or was dropped, before the stream began again.
+was_given_up() { [ -e "$work/again" ] && grep -q -e "^[^ ]* $1 failed " -e "^[^ ]* $1 dropped " "$work/attempts"; }
+
+# begin_check PART: starts the check of the part that count_part is going to copy. The file is encrypted, so step_follow
+# could not read it.
+begin_check() {
+    [ "$encrypts" = yes ] || return 0
+    for stage_name in fork copy check end; do printf '%s\n' none >"$work/$stage_name.status"; done
+    rm -f "$work/judged" "$work/read_bytes"
+    # Opened for both, so that no end waits for another that was killed.
+    exec 4<>"$work/part.fifo"
+    # The redirections of a subshell: a function's are undone, and the shell keeps a copy of what they close.
+    (check_part "$1") >/dev/null 3<&- 4<&- 6<&- 7<&- &
+    part_checker=$!
+}
+
+# count_part: copies a compressed part, and counts its bytes as count_bytes does.
+count_part() {
+    if [ "$encrypts" = yes ]; then stage fork tee "$work/part.fifo" | count_bytes size; else count_bytes size; fi
+}
+
+# end_check: waits for the check.
+end_check() {
+    [ "$encrypts" = yes ] || return 0
+    exec 4<&-
+    wait "$part_checker"
+}
+
+# check_part PART: decompresses the part, and judges its text, of which nothing is kept; the last bytes of the compressed data
+# are the text's length.
+check_part() {
+    tail -c 4 <"$work/trailer.fifo" | od -A n -t u1 >"$work/trailer" &
+    trailer_reader=$!
+    stage copy tee "$work/trailer.fifo" <"$work/part.fifo" | stage check decompress | judge_part "$1"
+    wait "$trailer_reader"
+}
+
+# judge_part PART: writes to $work/judged whether the text on standard input is that of the part: `complete`, `endless` or `mistaken`.
+judge_part() {
+    if [ ! -r /proc/self/io ]; then
+        count_bytes count | judge_text "$1"
+        return
+    fi
+    judge_text "$1"
+    while read -r field number; do
+        [ "$field" != rchar: ] || printf '%s\n' "$number" >"$work/read_bytes"
+    done </proc/self/io
+}
+
+judge_text() {
+    part_begin=$(dd bs=512 count=1 iflag=fullblock 2>/dev/null | tr '\000' '?'; echo x)
+    # A short text ends in what was read first.
+    text_end=${part_begin%x}$(run_stage end tail -c 160 | tr '\000' '?'; echo x)
+    judgement=complete
+    if ! is_end_of_part "$1"; then judgement=endless
+    elif [ -n "$octal" ] && ! begins_with_title; then judgement=mistaken
+    fi
+    printf '%s\n' "$judgement" >"$work/judged"
+}
+
+# judge_checked_part PART: fails, as step_follow does, if the check of the part found something; else it writes the bytes of its
+# text to $work/checked.ATTEMPT.
+judge_checked_part() {
+    echo 1 >"$work/follow.status"
+    for stage_name in fork copy check end; do
+        read_status "$stage_name"
+        [ "$stage_result" = 0 ] || return 1
+    done
+    judgement=
+    [ ! -e "$work/judged" ] || read -r judgement <"$work/judged"
+    case $judgement in
+        complete) ;;
+        endless | mistaken) printf '%s\n' "$1" >"$work/$judgement"; return 1 ;;
+        *) return 1 ;;
+    esac
+    write_text_size || return 1
+    echo 0 >"$work/follow.status"
+}
+
+# check_encrypted FILE: what can be found out about an encrypted file without an identity: it has a recipient stanza for
+# each recipient, and the length that age gives this many bytes. Fails if not. Sets `gzip_bytes`.
+check_encrypted() {
+    [ "$encrypts" = yes ] || return 0
+    gzip_bytes=$(cat "$work/stream_end")
+    read_age_header "$1" || encryption_failed "the file does not begin with the header of age"
+    [ "$age_stanzas" -ge "$recipient_count" ] || encryption_failed "its header has $age_stanzas recipient stanzas, expected $recipient_count"
+    chunks=$(((gzip_bytes + AGE_CHUNK_BYTES - 1) / AGE_CHUNK_BYTES))
+    expected_bytes=$((age_header_bytes + AGE_NONCE_BYTES + gzip_bytes + chunks * AGE_TAG_BYTES))
+    bytes=$(stat -c %s "$1")
+    [ "$bytes" -eq "$expected_bytes" ] || encryption_failed "the file has $bytes bytes, expected $expected_bytes for $gzip_bytes bytes of gzip data"
+}
+
+# read_age_header FILE: sets `age_header_bytes` and `age_stanzas`; fails if it is not a header of age.
+read_age_header() {
+    age_header_bytes=0 age_stanzas=0
+    while IFS= read -r header_line; do
+        [ "$age_header_bytes" -gt 0 ] || [ "$header_line" = age-encryption.org/v1 ] || return 1
+        age_header_bytes=$((age_header_bytes + ${#header_line} + 1))
+        case $header_line in
+            '-> '*) age_stanzas=$((age_stanzas + 1)) ;;
+            '--- '*) return 0 ;;
+        esac
+        [ "$age_header_bytes" -lt 1048576 ] || return 1
+    done <"$1"
+    return 1
+}
+
+# encryption_failed FOUND
+encryption_failed() {
+    fail "the encryption failed" "$1" \
+        "Read the message; its memory limit may be too small (postgres_backup_resources), or the program age is broken: set postgres_backup_tools_image to another image."
+}
+
+# manifest_of_encryption: prints the member `encryption` of the manifest; nothing for a plain backup.
+manifest_of_encryption() {
+    [ "$encrypts" = yes ] || return 0
+    printf '"encryption":{"format":"age-encryption.org/v1","age_version":%s,"recipients":%s,"gzip_bytes":%s,"decrypted":false},\n' \
+        "$(json_or_null "$age_version")" "$recipients" "$gzip_bytes"
+}
