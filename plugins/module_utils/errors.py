@@ -69,6 +69,36 @@ class TrailingDataError(GzipError):
     """The last member is followed by something other than zeros."""
 
 
+class EncryptionError(BackupError):
+    """An encrypted file that cannot be decrypted to its end."""
+
+    check = "encryption"
+
+
+class TruncatedFileError(EncryptionError):
+    """The encrypted file ends before it should."""
+
+    check = "cut_off"
+
+
+class AlteredFileError(EncryptionError):
+    """The encrypted file is not what age wrote."""
+
+    check = "changed"
+
+
+class CutOffOrAlteredFileError(EncryptionError):
+    """One or the other: age cannot distinguish them within the last 64 KiB of a file whose size is not known."""
+
+    check = "cut_off_or_changed"
+
+
+class IdentityError(EncryptionError):
+    """There is no identity, it is not valid, or the file was encrypted to others."""
+
+    check = "identity"
+
+
 class DumpError(BackupError):
     """The text is not one complete dump; `offset_bytes` is where in the text this was detected."""
 

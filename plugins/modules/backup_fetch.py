@@ -21,6 +21,7 @@ description:
   - Reads the volume through a short-lived Job with the CronJob's image, which is deleted afterwards.
 requirements:
   - isal (optional; makes O(verify=true) about three times as fast)
+  - pyrage (only for O(verify=true) with an encrypted backup)
 options:
   backup:
     description:
@@ -55,6 +56,17 @@ options:
         a single complete dump, the module fails and leaves no file.
     type: bool
     default: false
+  identity:
+    description:
+      - The private key of a recipient, for O(verify=true) with an encrypted backup, as C(age-keygen) prints it
+        (C(AGE-SECRET-KEY-1…)), or a private key of OpenSSH without a passphrase. The file at O(dest) remains encrypted.
+    type: str
+    version_added: 1.1.0
+  identity_file:
+    description:
+      - A file with O(identity) on the host where the module runs.
+    type: path
+    version_added: 1.1.0
   keep_local:
     description:
       - Number of fetched backups of this CronJob to keep in the directory O(dest), including this one. Older ones are
@@ -187,6 +199,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.v
     ReplaceableReader,
     VolumeFile,
 )
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._dump.decryption import Identities
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._fetch.choice import choose
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._fetch.destination import (
     Destination,
@@ -207,6 +220,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._fetch.tra
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.volume_jobs import ReaderRequest
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._progress.reporter import Reporter
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._verify.verification import read_identities
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.catalog import Backup, parse_listing
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import DamagedError, ExpectationError
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
@@ -229,6 +243,8 @@ ARGUMENTS: dict[str, Any] = {
     "dest": {"type": "path"},
     "mode": {"type": "str", "default": "0640"},
     "verify": {"type": "bool", "default": False},
+    "identity": {"type": "str", "no_log": True},
+    "identity_file": {"type": "path"},
     "keep_local": {"type": "int"},
     "retries": {"type": "int", "default": 6},
     "timeout": {"type": "str", "default": "6h"},
@@ -252,10 +268,12 @@ def diff_line(destination: Destination) -> str:
     return f"{destination.path}: {size} bytes\n"
 
 
-def read(source: Source, backup: Backup, retry_policy: RetryPolicy, reporter: Reporter) -> dict[str, Any]:
+def read(
+    source: Source, backup: Backup, retry_policy: RetryPolicy, reporter: Reporter, identities: Identities
+) -> dict[str, Any]:
     """Read the backup without keeping it; the module's result."""
     remote = RemoteFile(backup.name, backup.size_bytes, backup.sha256)
-    transferred = read_through(source, remote, retry_policy, reporter)
+    transferred = read_through(source, remote, retry_policy, reporter, identities)
     return {
         "changed": False,
         "path": None,
@@ -281,6 +299,7 @@ def ensure_local_copy(
     mode: int,
     retry_policy: RetryPolicy,
     reporter: Reporter,
+    identities: Identities,
 ) -> dict[str, Any]:
     """Fetch the backup unless the local file is a copy of it already; the module's result."""
     parameters = module.params
@@ -301,10 +320,10 @@ def ensure_local_copy(
     if local_sha256 is not None:
         result["sha256"] = local_sha256
         if parameters["verify"]:
-            result["contents"] = read_contents(destination.path, local_sha256, reporter)
+            result["contents"] = read_contents(destination.path, local_sha256, reporter, identities)
         changes = repair_metadata(destination, local_sha256, mode, module.check_mode)
     elif not module.check_mode:
-        options = {"reads_contents": parameters["verify"], "reporter": reporter}
+        options = {"reads_contents": parameters["verify"], "reporter": reporter, "identities": identities}
         transferred = transfer(source, remote, destination, mode, retry_policy, **options)
         result |= {
             "sha256": transferred.sha256,
@@ -352,6 +371,7 @@ def fetch(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
         )
     if parameters["dest"] is None and parameters["keep_local"] is not None:
         raise ExpectationError("keep_local: expected dest to be a directory, found nothing")
+    identities = read_identities(parameters["identity"], parameters["identity_file"])
     retry_policy = RetryPolicy(parameters["retries"], deadline=time.monotonic() + seconds(parameters, "timeout"))
     silence = seconds(parameters, "silence_timeout")
     cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
@@ -367,15 +387,20 @@ def fetch(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
         backup, warning = choose(catalog, parameters["backup"], allow_incomplete=parameters["allow_incomplete"])
         if warning:
             module.warn(warning)
+        if backup.is_encrypted and parameters["verify"] and not identities:
+            raise ExpectationError(
+                f"identity: expected the private key of a recipient of {backup.name}, which is encrypted, found none. "
+                "Give one (identity or identity_file), or fetch the backup with verify: false"
+            )
         source = VolumeFile(reader, backup.name)
         destination = resolve(parameters["dest"], backup.name) if parameters["dest"] is not None else None
         if parameters["keep_local"] is not None and destination is not None and not destination.in_directory:
             raise ExpectationError(f"keep_local: expected dest to be a directory, found {parameters['dest']}")
         try:
             if destination is None:
-                return read(source, backup, retry_policy, connection.reporter)
+                return read(source, backup, retry_policy, connection.reporter, identities)
             how = {"mode": mode, "retry_policy": retry_policy, "reporter": connection.reporter}
-            return ensure_local_copy(module, source, backup, destination, **how)
+            return ensure_local_copy(module, source, backup, destination, identities=identities, **how)
         except DamagedError as error:
             return {
                 "failed": True,

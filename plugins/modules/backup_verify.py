@@ -15,8 +15,10 @@ description:
     complete, and returns what it contains - roles, databases, and the number of rows in every table.
   - Reads the text as C(psql) does, so that no row, name or function body is mistaken for something else.
   - Runs on any host with Python 3.9, such as a NAS, without a database.
+  - An encrypted backup is decrypted while it is read, if an identity is given. Nothing decrypted is written to a disk.
 requirements:
   - isal (optional; makes reading about three times as fast)
+  - pyrage (only to decrypt backups)
 options:
   path:
     description:
@@ -27,6 +29,18 @@ options:
     description:
       - The sha256 that the file must have. If it is set, the checksum file is ignored.
     type: str
+  identity:
+    description:
+      - The private key of a recipient of an encrypted backup, as C(age-keygen) prints it (C(AGE-SECRET-KEY-1…)), or a
+        private key of OpenSSH without a passphrase. Several can be given, one after the other.
+      - Without an identity, only the hash of an encrypted backup is compared, and the module fails.
+    type: str
+    version_added: 1.1.0
+  identity_file:
+    description:
+      - A file with O(identity) on the host where the module runs.
+    type: path
+    version_added: 1.1.0
   sidecar:
     description:
       - Whether to compare the file with its checksum file, which has the suffix C(.sha256).
@@ -263,7 +277,10 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._verify.ex
     Expectations,
     TableExpectation,
 )
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._verify.verification import verify
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._verify.verification import (
+    read_identities,
+    verify,
+)
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.backup_names import TIME_FORMAT
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import BackupError
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.findings import Failure
@@ -272,6 +289,8 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.units impo
 ARGUMENTS = {
     "path": {"type": "path", "required": True},
     "sha256": {"type": "str"},
+    "identity": {"type": "str", "no_log": True},
+    "identity_file": {"type": "path"},
     "sidecar": {"type": "str", "choices": ["auto", "required", "ignore"], "default": "auto"},
     "kind": {"type": "str", "choices": ["cluster", "database", "globals", "any"], "default": "cluster"},
     "min_size_bytes": {"type": "int"},
@@ -346,6 +365,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         now,
         parameters["sha256"],
         parameters["sidecar"],
+        identities=read_identities(parameters["identity"], parameters["identity_file"]),
         reporter=reporter_of(os.environ),
     )
     duration = time.monotonic() - began

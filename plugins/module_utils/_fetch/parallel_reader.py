@@ -16,6 +16,7 @@ import traceback
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
+from .._dump.decryption import Identities
 from .._progress.event import Event
 from .._progress.reporter import SILENT, Reporter
 from .._verify.verification import read_backup
@@ -41,7 +42,9 @@ class ContentsProcess:
     What is left to read when the file has its `total_bytes` is reported.
     """
 
-    def __init__(self, descriptor: int, total_bytes: int = 0, reporter: Reporter = SILENT) -> None:
+    def __init__(
+        self, descriptor: int, total_bytes: int = 0, reporter: Reporter = SILENT, identities: Identities = ()
+    ) -> None:
         sizes, self._sizes = os.pipe()
         self._result, result = os.pipe()
         self._pid: int | None = os.fork()
@@ -50,7 +53,7 @@ class ContentsProcess:
             try:
                 os.close(self._sizes)
                 os.close(self._result)
-                _read_growing_file(_Growing(descriptor, sizes, total_bytes, reporter), result)
+                _read_growing_file(_Growing(descriptor, sizes, total_bytes, reporter), result, identities)
                 status = 0
             except BaseException:
                 traceback.print_exc()
@@ -129,9 +132,9 @@ class _Growing:
         return data
 
 
-def _read_growing_file(stream: _Growing, result: int) -> None:
+def _read_growing_file(stream: _Growing, result: int, identities: Identities) -> None:
     try:
-        sha256, contents, failures = read_backup(cast(BinaryIO, stream))
+        sha256, contents, failures = read_backup(cast(BinaryIO, stream), identities)
     except _AbandonedError:
         return
     text = json.dumps(

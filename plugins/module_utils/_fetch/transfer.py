@@ -20,10 +20,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Callable, Protocol, cast
 
+from .._dump.decryption import Identities
 from .._progress.event import Event
 from .._progress.reporter import SILENT, CountedStream, Reporter
 from .._verify.verification import read_backup
-from ..errors import ChangedError, DamagedError, DestinationError, FetchError, LostError
+from ..errors import ChangedError, DamagedError, DestinationError, FetchError, IdentityError, LostError
 from ..findings import Failure
 from .attempts import Attempts, RetryPolicy
 from .destination import (
@@ -86,6 +87,7 @@ def transfer(
     retry_policy: RetryPolicy,
     *,
     reads_contents: bool = False,
+    identities: Identities = (),
     reporter: Reporter = SILENT,
 ) -> Transferred:
     """Fetch the file to its destination, and write its checksum file.
@@ -95,7 +97,7 @@ def transfer(
     attempts = Attempts(retry_policy)
     with open_partial(destination) as descriptor:
         try:
-            work = _Transfer(source, remote, destination, mode, attempts, descriptor, reporter)
+            work = _Transfer(source, remote, destination, mode, attempts, descriptor, reporter, identities)
             return work.run(reads_contents)
         except LostError as error:
             kept = os.fstat(descriptor).st_size
@@ -112,7 +114,11 @@ def transfer(
 
 
 def read_through(
-    source: Source, remote: RemoteFile, retry_policy: RetryPolicy, reporter: Reporter = SILENT
+    source: Source,
+    remote: RemoteFile,
+    retry_policy: RetryPolicy,
+    reporter: Reporter = SILENT,
+    identities: Identities = (),
 ) -> Transferred:
     """Read the file to its end and compare it, without keeping it; the result has its `contents`.
 
@@ -126,7 +132,8 @@ def read_through(
             stream = stack.enter_context(tempfile.TemporaryFile(buffering=0, dir=directory))
         try:
             attempts = Attempts(retry_policy)
-            work = _Transfer(source, remote, destination, 0, attempts, stream.fileno(), reporter, keeps=False)
+            descriptor = stream.fileno()
+            work = _Transfer(source, remote, destination, 0, attempts, descriptor, reporter, identities, keeps=False)
             return work.run(reads_contents=True)
         except DestinationError as error:
             if not is_full(error):
@@ -181,11 +188,11 @@ def repair_metadata(destination: Destination, sha256: str, mode: int, is_dry_run
     return tuple(changes)
 
 
-def read_contents(path: str, sha256: str, reporter: Reporter = SILENT) -> dict[str, Any]:
+def read_contents(path: str, sha256: str, reporter: Reporter = SILENT, identities: Identities = ()) -> dict[str, Any]:
     """The contents of a local file with that hash; raises DamagedError."""
     with local_errors(path), open(path, "rb", buffering=0) as stream:
         meter = reporter.meter(Event("contents", done_bytes=0, total_bytes=os.fstat(stream.fileno()).st_size))
-        actual_sha256, contents, failures = read_backup(cast(BinaryIO, CountedStream(stream, meter)))
+        actual_sha256, contents, failures = read_backup(cast(BinaryIO, CountedStream(stream, meter)), identities)
     _require_undamaged(FileContents(actual_sha256, contents.to_dict(), tuple(failures)), sha256, path)
     return contents.to_dict()
 
@@ -195,6 +202,8 @@ def _require_undamaged(file: FileContents, sha256: str, name: str) -> None:
     if file.sha256 is not None and file.sha256 != sha256:
         message = f"the local disk returned other data: expected the sha256 {sha256}, found {file.sha256}"
         failures = (Failure("sha256", message), *failures)
+    if [failure.check for failure in failures] == [IdentityError.check]:
+        raise FetchError(f"{name} was transferred unchanged, and could not be verified: {_reasons(failures)}")
     if failures:
         raise DamagedError(
             f"{name} was transferred unchanged, but the backup on the volume is damaged: {_reasons(failures)}", file
@@ -228,6 +237,7 @@ class _Transfer:
     attempts: Attempts
     descriptor: int
     reporter: Reporter
+    identities: Identities = ()
     began: float | None = field(default=None)
     keeps: bool = True
 
@@ -235,7 +245,9 @@ class _Transfer:
         with local_errors(self.destination.partial):
             resumed, hashed = self._resumable_part()
         require_space(self.destination, self.remote.size_bytes - resumed)
-        process = ContentsProcess(self.descriptor, self.remote.size_bytes, self.reporter) if reads_contents else None
+        process = None
+        if reads_contents:
+            process = ContentsProcess(self.descriptor, self.remote.size_bytes, self.reporter, self.identities)
         try:
             # The process that reads the contents hashes them too.
             grown = process.grown if process else _ignore_size

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 import stat
@@ -14,17 +15,31 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from .._dump.contents import Contents
+from .._dump.decryption import MAGIC, DecryptedStream, Identities, parse_identities
 from .._dump.dump_reader import DumpReader
-from .._dump.gzip_reader import GzipReader
+from .._dump.gzip_reader import READ_BYTES, GzipReader
 from .._progress.event import Event
 from .._progress.reporter import SILENT, CountedStream, Reporter
 from .._volume.backup_names import parse_time, time_in_name
 from .._volume.checksum_file import LIMIT_BYTES, SUFFIX, parse_checksum_file
-from ..errors import ChecksumFileError, DumpError, ExpectationError, GzipError, UnreadableError
+from .._volume.manifest import LIMIT_BYTES as MANIFEST_LIMIT_BYTES
+from .._volume.manifest import SUFFIX as MANIFEST_SUFFIX
+from .._volume.manifest import parse_manifest
+from ..errors import (
+    ChecksumFileError,
+    DumpError,
+    EncryptionError,
+    ExpectationError,
+    GzipError,
+    IdentityError,
+    ManifestError,
+    UnreadableError,
+)
 from ..findings import Failure
 from . import expectations
 from .expectations import Expectations, Facts
 
+_IDENTITY_LIMIT_BYTES = 1 << 20
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 
@@ -83,6 +98,22 @@ def _unreadable(path: str, error: OSError) -> str:
     return f"{path} cannot be read: {error.strerror}"
 
 
+def read_identities(identity: str | None, identity_file: str | None) -> Identities:
+    """The identities of a text or of a file, none without both; raises IdentityError."""
+    if identity is not None and identity_file is not None:
+        raise IdentityError("identity: expected one of identity and identity_file, found both")
+    if identity_file is not None:
+        try:
+            with open_backup(identity_file) as stream:
+                data = stream.read(_IDENTITY_LIMIT_BYTES)
+        except (OSError, UnreadableError) as error:
+            raise IdentityError(f"identity_file: {identity_file} cannot be read: check its path and mode") from error
+        if data.startswith(MAGIC):
+            raise IdentityError("identity_file: expected an identity, found an encrypted one. Decrypt it first")
+        identity = data.decode("utf-8", "replace")
+    return parse_identities(identity) if identity is not None else ()
+
+
 def expected_sha256(path: str, sha256: str | None, sidecar: str) -> tuple[str | None, str | None]:
     """The sha256 that the backup should have, and its source: `sha256`, `sidecar` or None.
 
@@ -111,9 +142,12 @@ def verify(
     sha256: str | None,
     sidecar: str,
     *,
+    identities: Identities = (),
     reporter: Reporter = SILENT,
 ) -> Verification:
     """Read the file once and compare it with everything that is expected of it; the bytes read are reported.
+
+    An encrypted file needs one of the identities of its recipients.
 
     Raises UnreadableError when there is nothing to read, ExpectationError for expectations that nothing can meet;
     everything else is a failure in the result.
@@ -130,7 +164,9 @@ def verify(
         except ChecksumFileError as error:
             failures.append(Failure(error.check, str(error)))
         meter = reporter.meter(Event("verify", done_bytes=0, total_bytes=size))
-        actual_hash, contents, damage = read_backup(cast(BinaryIO, CountedStream(stream, meter)))
+        actual_hash, contents, damage = read_backup(
+            cast(BinaryIO, CountedStream(stream, meter)), identities, _size_in_manifest(path)
+        )
     failures += damage
     if expected_hash is not None and actual_hash is not None and actual_hash != expected_hash:
         failures.insert(
@@ -159,15 +195,75 @@ def verify(
 _SOURCES = {"sha256": "given", "sidecar": "in its checksum file"}
 
 
-def read_backup(stream: BinaryIO) -> tuple[str | None, Contents, list[Failure]]:
+def _size_in_manifest(path: str) -> int | None:
+    """The size that the manifest next to the file has, if there is one; it shows whether the file is cut off."""
+    try:
+        with open_backup(path + MANIFEST_SUFFIX) as stream:
+            return parse_manifest(stream.read(MANIFEST_LIMIT_BYTES), Path(path).name).size_bytes
+    except (OSError, UnreadableError, ManifestError):
+        return None
+
+
+def read_backup(
+    stream: BinaryIO, identities: Identities = (), expected_bytes: int | None = None
+) -> tuple[str | None, Contents, list[Failure]]:
     """The sha256, the contents as far as they can be read, and what is wrong with them.
 
-    The hash is None when the stream could not be read to its end.
+    The hash is None when the stream could not be read to its end. `expected_bytes` is the size of the file, if that is
+    known.
     """
-    reader, dump = GzipReader(stream), DumpReader()
+    dump = DumpReader()
     failures: list[Failure] = []
-    contents = _read(reader, dump, failures)
-    return reader.sha256, contents, failures
+    beginning = _Beginning(stream)
+    if not beginning.is_encrypted:
+        reader = GzipReader(cast(BinaryIO, beginning))
+        contents = _read(reader, dump, failures)
+        return reader.sha256, contents, failures
+    if not identities:
+        return _without_identity(beginning), dump.contents(), [Failure(IdentityError.check, _NO_IDENTITY)]
+    decrypted = DecryptedStream(cast(BinaryIO, beginning), identities, expected_bytes)
+    contents = _read(GzipReader(cast(BinaryIO, decrypted)), dump, failures)
+    return decrypted.sha256, contents, failures
+
+
+_NO_IDENTITY = (
+    "the file is encrypted, so its contents were not checked: expected an identity, the private key of one of its "
+    "recipients, found none. Give one (identity or identity_file)"
+)
+
+
+def _without_identity(stream: _Beginning) -> str | None:
+    """The sha256 of an encrypted file, None where it cannot be read to its end."""
+    sha256 = hashlib.sha256()
+    try:
+        while data := stream.read(READ_BYTES):
+            sha256.update(data)
+    except OSError:
+        return None
+    return sha256.hexdigest()
+
+
+class _Beginning:
+    """A stream whose first bytes were read already."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._first = b""
+        try:
+            while len(self._first) < len(MAGIC) and (data := stream.read(len(MAGIC) - len(self._first))):
+                self._first += data
+            self._error: OSError | None = None
+        except OSError as error:
+            self._error = error
+        self.is_encrypted = self._first == MAGIC
+
+    def read(self, number: int) -> bytes:
+        if self._error is not None:
+            raise self._error
+        if self._first:
+            data, self._first = self._first[:number], self._first[number:]
+            return data
+        return self._stream.read(number)
 
 
 def _read(reader: GzipReader, dump: DumpReader, failures: list[Failure]) -> Contents:
@@ -175,7 +271,7 @@ def _read(reader: GzipReader, dump: DumpReader, failures: list[Failure]) -> Cont
     try:
         for chunk in reader:
             dump.feed(chunk)
-    except (GzipError, UnreadableError) as error:
+    except (GzipError, EncryptionError, UnreadableError) as error:
         failures.append(Failure(error.check, str(error)))
         return dump.contents()
     try:

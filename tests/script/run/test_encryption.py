@@ -189,7 +189,7 @@ MARKER = b"a row that no disk may have"
 
 @pytest.fixture(scope="module")
 def marked(workspace: Workspace, template: Server) -> Iterator[Server]:
-    """A server whose dump has rows to look for, also at its end."""
+    """A server whose dump has the marker in its rows, also at its end."""
     with template.clone(workspace.directory("marked", mode=0o777)) as server:
         for name in ("app", "zoo"):
             server.sql(f"CREATE DATABASE {name} STRATEGY file_copy;")

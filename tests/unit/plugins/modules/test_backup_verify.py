@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyrage
 import pytest
 
 from tests.in_turn import weekly
@@ -196,3 +197,19 @@ def test_ansible_doc_renders_the_module(collections: Path) -> None:
     assert set(documented["doc"]["attributes"]) == {"check_mode", "diff_mode", "idempotent"}
     assert documented["examples"]
     assert documented["return"]
+
+
+def test_an_encrypted_file(verify: Verify, tmp_path: Path) -> None:
+    key = pyrage.x25519.Identity.generate()
+    path = tmp_path / f"{NAME}.age"
+    path.write_bytes(pyrage.encrypt(gzip.compress(TEXT), [key.to_public()]))
+    identity = tmp_path / "identity.txt"
+    identity.write_text(f"# created: today\n{key}\n")
+    result = verify(path=str(path), identity_file=str(identity))
+    assert not result["failed"]
+    assert result["contents"]["rows"] == 4
+    result = verify("-vvv", path=str(path), identity=str(key))
+    assert not result["failed"]
+    assert str(key) not in result["shown"]
+    result = verify(path=str(path))
+    assert [failure["check"] for failure in result["failures"]] == ["identity"]

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyrage
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -384,6 +385,25 @@ def test_damage_on_the_volume_never_gets_the_final_name(tmp_path: Path, data: by
     (tmp_path / NAME).write_bytes(data)
     with pytest.raises(DamagedError, match=message):
         read_contents(str(tmp_path / NAME), sha256(data))
+
+
+def test_an_encrypted_backup_needs_an_identity_of_its_recipients(tmp_path: Path) -> None:
+    key, stranger = (pyrage.x25519.Identity.generate() for _ in range(2))
+    data = pyrage.encrypt(BACKUP, [key.to_public()])
+    done = fetch(Fake(data, [100], piece=77), tmp_path, data, reads_contents=True, identities=(key,))
+    assert done.contents is not None and done.contents["rows"] == 4
+    assert (tmp_path / NAME).read_bytes() == data
+    assert read_contents(str(tmp_path / NAME), sha256(data), identities=(key,)) == done.contents
+    (tmp_path / NAME).unlink()
+    (tmp_path / f"{NAME}.sha256").unlink()
+    with pytest.raises(FetchError, match="could not be verified: none of the identities") as caught:
+        fetch(Fake(data), tmp_path, data, reads_contents=True, identities=(stranger,))
+    assert not isinstance(caught.value, DamagedError)
+    assert names(tmp_path) == set()
+    changed = data[:-50] + bytes([data[-50] ^ 1]) + data[-49:]
+    for damaged in (data[:-50], changed):
+        with pytest.raises(DamagedError, match="cut off at its end, or was changed"):
+            fetch(Fake(damaged), tmp_path, damaged, reads_contents=True, identities=(key,))
 
 
 def test_reading_process_ends_with_an_error(tmp_path: Path) -> None:
