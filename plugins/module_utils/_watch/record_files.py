@@ -39,8 +39,12 @@ class WatchFolder:
 
     def read_state(self) -> str | None:
         """The text of the state; None if there is none."""
+        return self.read(STATE)
+
+    def read(self, name: str) -> str | None:
+        """The text of a file of the folder; None if it does not exist."""
         try:
-            descriptor = os.open(self._path / STATE, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            descriptor = os.open(self._path / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
         with os.fdopen(descriptor, "rb") as file:
