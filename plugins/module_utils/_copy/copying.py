@@ -186,11 +186,11 @@ class Copying:
     def _find_lost(self, lost: list[Copy]) -> None:
         if not lost:
             return
-        names = ", ".join(copy.backup for copy in lost[:_NAMED]) + (", …" if len(lost) > _NAMED else "")
-        number = "1 copy is" if len(lost) == 1 else f"{len(lost)} copies are"
+        names = ", ".join(copy.backup for copy in lost[:_NAMED])
+        more = f" and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
         self._find(
-            f"{number} no longer there, and was not deleted by retention: {names}. Has somebody deleted them, or "
-            "renamed the folder or the bucket?"
+            f"no longer there, though not deleted by retention: {names}{more}. Has somebody deleted files, or renamed "
+            "the folder or the bucket?"
         )
 
     def _prove(self, task: Task) -> None:

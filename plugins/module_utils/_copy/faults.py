@@ -13,7 +13,8 @@ import re
 
 # rclone's exit statuses (https://rclone.org/docs/#exit-code).
 NO_FOLDER, NO_FILE = 3, 4
-_CODE = re.compile(r"\bapi error (\w+)")
+# In the messages of the AWS SDK for Go: before the message of the server.
+_CODE = re.compile(r"(?:\bapi error |\bHostID: [^,]*, )([A-Z]\w+):")
 _CHARACTERS = 300
 
 
@@ -53,23 +54,25 @@ _CODES = {
     "XMinioAdminBucketQuotaExceeded": "The bucket is full: raise its quota, or keep fewer backups there",
     "XMinioStorageFull": "The store is full: add space, or keep fewer backups there",
 }
+_NETWORK = "Check the network and postgres_backup_copy_egress"
+_AUTHORITY = "Is its authority in the key ca.crt of the Secret?"
 # By words in the message, the first that fits: what is meant, what to do, and whether it lasts.
 _WORDS: tuple[tuple[str, str, str, bool], ...] = (
-    ("no such host", "its host is unknown", "Check the host, and the cluster's DNS", False),
-    ("connection refused", "it refused the connection", "Is the server running? Check host and port", False),
-    ("no route to host", "it cannot be reached", "Check the network and postgres_backup_copy_egress", False),
-    ("network is unreachable", "it cannot be reached", "Check the network and postgres_backup_copy_egress", False),
-    ("i/o timeout", "it did not answer in time", "Check the network and postgres_backup_copy_egress", False),
-    ("context deadline exceeded", "it did not answer in time", "Check postgres_backup_copy_egress", False),
-    ("certificate", "its TLS certificate is not trusted", "Is its authority in the key ca.crt of the Secret?", True),
-    ("server gave HTTP response to HTTPS client", "it does not speak TLS", "Correct the place's endpoint", True),
-    ("knownhosts: key mismatch", "its SSH host key is another one", "Check the server, then known_hosts", True),
-    ("knownhosts: key is unknown", "its SSH host key is not known", "Add it to the key known_hosts", True),
-    ("unable to authenticate", "it refused the SSH user or key", _CREDENTIALS, True),
-    ("no space left on device", "it is full", "Add space, or keep fewer backups there", True),
-    ("disk quota exceeded", "it is full: its quota is used up", "Raise the quota", True),
-    ("read-only file system", "it is mounted read-only", "Check the share's export", True),
-    ("permission denied", "it refused the access", "Allow this user to write to the folder", True),
+    ("no such host", "the host is unknown", "Check the host, and the cluster's DNS", False),
+    ("connection refused", "the server refused the connection", "Is the server running? Check host and port", False),
+    ("no route to host", "the server cannot be reached", _NETWORK, False),
+    ("network is unreachable", "the server cannot be reached", _NETWORK, False),
+    ("i/o timeout", "the server did not answer in time", _NETWORK, False),
+    ("context deadline exceeded", "the server did not answer in time", _NETWORK, False),
+    ("certificate", "the server's TLS certificate is not trusted", _AUTHORITY, True),
+    ("server gave HTTP response to HTTPS client", "the server does not use TLS", "Correct the place's endpoint", True),
+    ("knownhosts: key mismatch", "the server's SSH host key is another one", "Check it, then known_hosts", True),
+    ("knownhosts: key is unknown", "the server's SSH host key is not known", "Add it to the key known_hosts", True),
+    ("unable to authenticate", "the server refused the SSH user or key", _CREDENTIALS, True),
+    ("no space left on device", "the place is full", "Add space, or keep fewer backups there", True),
+    ("disk quota exceeded", "the place is full: its quota is used up", "Raise the quota", True),
+    ("read-only file system", "the place is mounted read-only", "Check the share's export", True),
+    ("permission denied", "access was refused", "Allow this user to write to the folder", True),
     ("connection reset", "the connection was cut off", "Check the network", False),
     ("unexpected EOF", "the connection was cut off", "Check the network", False),
     ("EOF", "the connection was cut off", "Check the network", False),

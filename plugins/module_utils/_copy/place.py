@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from .configuration import S3, SFTP, PlaceOptions
-from .faults import PlaceError
+from .faults import PlaceError, fault
 from .plan import PARTIAL, Entry
 from .rclone import REMOTE, Progress, Rclone
 
@@ -138,9 +138,12 @@ class RclonePlace:
         try:
             output = self._run("lsjson", "--files-only", "--no-mimetype", self._path())
         except PlaceError as error:
-            if error.is_absence:
-                return {}
-            raise
+            if not error.is_absence:
+                raise
+            if self._options.kind == S3:
+                # A bucket without such objects gives an empty list.
+                raise fault("api error NoSuchBucket:", 0) from None
+            return {}
         return {item["Path"]: Entry(item["Size"], item["ModTime"]) for item in json.loads(output)}
 
     def fetch_texts(self, prefix: str, folder: str) -> None:

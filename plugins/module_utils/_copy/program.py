@@ -24,7 +24,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from .._volume.backup_names import TIME_FORMAT
 from .._volume.catalog import Catalog
-from .._watch.record_files import WatchFolder
+from .._volume.record_folder import RecordFolder
 from .configuration import Configuration, PlaceOptions, parse_configuration
 from .copying import Attempt, Copying
 from .faults import PlaceError
@@ -71,7 +71,7 @@ def _copy_to(
     environment: Mapping[str, str],
 ) -> tuple[Attempt, Any]:
     """One attempt at a place; what it has done, and its record."""
-    folder = WatchFolder(environment["POSTGRES_BACKUP_COPY_FOLDER"], configuration.file_mode)
+    folder = RecordFolder(environment["POSTGRES_BACKUP_COPY_FOLDER"], configuration.file_mode)
     file = f"{options.name}.json"
     before = parse_record(folder.read(file))
     try:
@@ -164,7 +164,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     )
     # As SystemExit, so that temporary files and rclone's processes end with this one.
     signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(143))
-    folder = WatchFolder(environment["POSTGRES_BACKUP_COPY_FOLDER"], configuration.file_mode)
+    folder = RecordFolder(environment["POSTGRES_BACKUP_COPY_FOLDER"], configuration.file_mode)
     if not folder.acquire():
         _log("another Job copies at this time: there is nothing to do")
         return 0
