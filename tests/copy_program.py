@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,11 +48,10 @@ DEFAULTS: dict[str, Any] = {
 
 @dataclass
 class Copier:
-    """An installation in a folder of this machine, and its copies. `rclone` is the path of the program."""
+    """An installation in a folder of this machine, and its copies."""
 
     folder: Path
     program: Path
-    rclone: Path
     places: list[dict[str, Any]]
     variables: dict[str, str] = field(default_factory=dict)
 
@@ -96,7 +96,7 @@ class Copier:
 
     def environment(self) -> dict[str, str]:
         return {
-            "PATH": f"{self.rclone.parent}:{os.environ['PATH']}",
+            "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
             "HOME": str(self.folder / "tmp"),
             "PYTHONPATH": str(self.program),
             "TMPDIR": str(self.folder / "tmp"),
@@ -147,14 +147,18 @@ class Copier:
 
 
 def install(folder: Path, rclone: Path, *places: dict[str, Any], code: Path | None = None) -> Copier:
-    """Copies of an empty volume in `folder`; `code` is a copy of the program that exists."""
+    """Copies of an empty volume in `folder`; `rclone` is its path, `code` a copy of the program that exists."""
     for number, place in enumerate(places):
         (folder / "places" / str(number)).mkdir(parents=True)
         place.setdefault("name", place["kind"])
-    for name in ("tmp", "secrets", f"backups/{NAME}.copies"):
+    for name in ("bin", "tmp", "secrets", f"backups/{NAME}.copies"):
         (folder / name).mkdir(parents=True)
     (folder / "termination-log").write_text("")
-    return Copier(folder, code or copy_program(folder / "program"), rclone, [{**DEFAULTS, **place} for place in places])
+    # Other programs beside it may be of another system.
+    (folder / "bin" / "rclone").symlink_to(rclone)
+    return Copier(
+        folder, code or copy_program(folder / "program"), [{**deepcopy(DEFAULTS), **place} for place in places]
+    )
 
 
 def copy_program(folder: Path) -> Path:

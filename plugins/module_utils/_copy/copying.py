@@ -102,7 +102,10 @@ class Attempt:
 
 
 class Copying:
-    """One attempt at one place; `clock` returns the time (UTC) without fractions of a second."""
+    """One attempt at one place; `clock` returns the time (UTC) without fractions of a second.
+
+    `remember` gets all copies after each new one: an attempt that is killed must not lose their proofs.
+    """
 
     def __init__(
         self,
@@ -114,6 +117,7 @@ class Copying:
         clock: Callable[[], datetime],
         sleep: Callable[[float], None],
         log: Callable[[str], None],
+        remember: Callable[[Iterable[Copy]], None],
     ) -> None:
         self._options = options
         self._installation = installation
@@ -122,6 +126,7 @@ class Copying:
         self._clock = clock
         self._sleep = sleep
         self._print = log
+        self._remember = remember
         self._attempt = Attempt()
         self._copies: dict[str, Copy] = {}
         self._is_done = False
@@ -173,7 +178,8 @@ class Copying:
         self._is_done = not conflicts and all(source.name in self._copies for source in sources if source.name in keep)
         if todo:
             entries = self._again(self._place.list_files)
-            self._note_times(entries)
+            self._check_again(entries)
+            self._again(self._judge.checksums)
         self._delete(entries)
 
     def _log(self, text: str) -> None:
@@ -276,8 +282,13 @@ class Copying:
                     raise PlaceError(f"{task.backup} has no checksum file on the volume any more")
                 if text is not None:
                     self._write(f"{task.backup}{suffix}", text, until)
-        size = task.source.size_bytes if task.source is not None else 0
-        self._copies[task.backup] = Copy(task.backup, task.sha256, size, self._clock(), proof, "", locked)
+        entry = self._again(self._place.list_files).get(task.backup)
+        if entry is None:
+            raise PlaceError(f"{task.backup} was deleted right after it had been copied")
+        self._copies[task.backup] = Copy(
+            task.backup, task.sha256, entry.size_bytes, self._clock(), proof, entry.modified, locked
+        )
+        self._remember(self._copies.values())
         self._attempt.copied.append(task.backup)
         self._log(f"proven: {task.backup}" + (f", locked until {locked:%Y-%m-%d}" if locked else ""))
 
@@ -300,18 +311,14 @@ class Copying:
             )
         return found
 
-    def _note_times(self, entries: Mapping[str, Entry]) -> None:
-        """When each new copy was written, so that the next attempt notices a change."""
+    def _check_again(self, entries: Mapping[str, Entry]) -> None:
+        """Whether each new copy is still the file that was proven."""
         for name in self._attempt.copied:
             copy, entry = self._copies.get(name), entries.get(name)
-            if copy is None:
-                continue
-            if entry is None or (copy.size_bytes and entry.size_bytes != copy.size_bytes):
+            if copy is not None and entry != Entry(copy.size_bytes, copy.modified):
                 del self._copies[name]
                 self._is_done = False
                 self._find(f"{name} was changed or deleted right after it had been copied")
-            else:
-                self._copies[name] = replace(copy, size_bytes=entry.size_bytes, modified=entry.modified)
 
     def _delete(self, entries: Mapping[str, Entry]) -> None:
         """Apply retention to what lies there."""

@@ -16,7 +16,8 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,8 @@ from .copying import Attempt, Copying
 from .faults import PlaceError
 from .mirror import Mirror, Script
 from .place import RclonePlace
-from .record import FAILED, OUTSIDE_WINDOW, dump_record, next_record, parse_record
+from .plan import Copy
+from .record import COPIED, FAILED, OUTSIDE_WINDOW, dump_record, next_record, parse_record
 
 _TERMINATION_BYTES = 4096
 
@@ -88,7 +90,21 @@ def _copy_to(
             )
             with tempfile.TemporaryDirectory(prefix="copy-") as temporary:
                 mirror = Mirror(script, options.policy, place.fetch_texts, temporary)
-                copying = Copying(options, configuration.name, place, mirror, clock=_now, sleep=time.sleep, log=_log)
+
+                def remember(copies: Iterable[Copy]) -> None:
+                    record = replace(before, copies=tuple(copies))
+                    folder.write(file, dump_record(record, options, COPIED, None, _now()))
+
+                copying = Copying(
+                    options,
+                    configuration.name,
+                    place,
+                    mirror,
+                    clock=_now,
+                    sleep=time.sleep,
+                    log=_log,
+                    remember=remember,
+                )
                 attempt, record = copying.run(before, catalog)
     except (PlaceError, OSError) as error:
         attempt = Attempt(state=FAILED, error=str(error))
