@@ -149,6 +149,29 @@ def test_nothing_is_left_of_a_server() -> None:
     assert not [path for path in after if (path / "log").exists() and str(ports[0]) in (path / "log").read_text()]
 
 
+def test_a_lock_is_shown_but_not_kept_by_a_server_that_has_none() -> None:
+    """What a copy must not rely on: rclone's S3 server keeps the lock's headers as it keeps any others."""
+    lock = ("--s3-object-lock-mode=COMPLIANCE", "--s3-object-lock-retain-until-date=30d")
+    with rclone_s3_server() as store:
+        store.make_bucket("copies")
+        store.rclone("rcat", *lock, "store:copies/backup", stdin=b"content")
+        (listed,) = store.listing("copies", "-M")
+        assert listed["Metadata"]["object-lock-mode"] == "COMPLIANCE"
+        assert store.retention("copies", "backup") is None
+        store.delete("copies/backup")
+        assert store.files("copies") == {}
+
+
+@pytest.mark.weekly
+def test_locks_need_a_bucket_for_them() -> None:
+    lock = ("--s3-object-lock-mode=COMPLIANCE", "--s3-object-lock-retain-until-date=30d")
+    with minio_server() as store:
+        store.make_bucket("copies")
+        refused = store.rclone("rcat", *lock, "store:copies/backup", stdin=b"content", check=False)
+        assert b"Bucket is missing ObjectLockConfiguration" in refused.stderr
+        assert store.files("copies") == {}
+
+
 @pytest.mark.weekly
 @pytest.mark.parametrize("options", [(), IN_PARTS], ids=["at once", "in parts"])
 def test_a_lock_for_compliance_can_only_be_extended(options: tuple[str, ...], tmp_path: Path) -> None:
