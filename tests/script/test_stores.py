@@ -11,6 +11,7 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,8 @@ import pytest
 
 from tests.in_turn import weekly
 from tests.stores.fault_proxy import FaultProxy
-from tests.stores.loopback import minio_server, rclone, rclone_s3_server, rootfs, sftp_server
-from tests.stores.servers import IMPATIENT, S3Store, SftpStore, Store
+from tests.stores.loopback import minio_server, rclone, rclone_s3_server, rootfs, sftp_password_server, sftp_server
+from tests.stores.servers import IMPATIENT, S3Store, Store
 
 CONTENT = random.Random(1).randbytes(2_000_000)  # noqa: S311 - no secret
 # 5 MiB is the smallest part that S3 knows.
@@ -44,6 +45,7 @@ def _secure(server: Callable[..., AbstractContextManager[S3Store]]) -> Iterator[
     params=[
         "rclone",
         "sftp",
+        weekly("sftp with a password"),
         weekly("minio"),
         weekly("rclone with TLS"),
         weekly("minio with TLS"),
@@ -53,6 +55,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     servers: dict[str, Callable[[], AbstractContextManager[Store]]] = {
         "rclone": rclone_s3_server,
         "sftp": sftp_server,
+        "sftp with a password": sftp_password_server,
         "minio": minio_server,
         "rclone with TLS": lambda: _secure(rclone_s3_server),
         "minio with TLS": lambda: _secure(minio_server),
@@ -88,18 +91,23 @@ def test_wrong_key_is_refused(server: Callable[[], AbstractContextManager[S3Stor
         assert run_rclone(store, "lsf", "store:copies").returncode == 0
 
 
-def test_sftp_refuses_other_keys_and_clients_refuse_other_servers() -> None:
+def test_sftp_refuses_other_keys_and_clients_refuse_other_servers(tmp_path: Path) -> None:
     with sftp_server() as store, sftp_server() as other:
-        stranger = SftpStore(
-            store.host, store.port, store.run, other.private_key, store.host_key, store.known_hosts_file
-        )
+        stranger = replace(store, private_key=other.private_key)
         refused = run_rclone(stranger, "lsf", "store:")
         assert b"unable to authenticate" in refused.stderr
-        impostor = SftpStore(
-            store.host, store.port, store.run, store.private_key, other.host_key, other.known_hosts_file
-        )
+        (tmp_path / "known_hosts").write_text(replace(store, host_key=other.host_key).known_hosts)
+        impostor = replace(store, known_hosts_file=str(tmp_path / "known_hosts"))
         refused = run_rclone(impostor, "lsf", "store:")
         assert b"knownhosts" in refused.stderr
+        assert run_rclone(store, "lsf", "store:").returncode == 0
+
+
+@pytest.mark.weekly
+def test_sftp_refuses_another_password() -> None:
+    with sftp_password_server() as store:
+        refused = run_rclone(replace(store, password="another"), "lsf", "store:")  # noqa: S106 - no secret
+        assert b"unable to authenticate" in refused.stderr
         assert run_rclone(store, "lsf", "store:").returncode == 0
 
 

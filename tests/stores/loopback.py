@@ -23,7 +23,7 @@ from pathlib import Path
 
 from tests.script.support.certificates import self_signed
 from tests.stores import servers
-from tests.stores.servers import MINIO_ENVIRONMENT, SFTP_USER, S3Store, SftpStore
+from tests.stores.servers import MINIO_ENVIRONMENT, SFTP_PASSWORD, SFTP_USER, S3Store, SftpStore
 
 HOST = "127.0.0.1"
 _ROOTFS_COMMAND = Path(__file__).resolve().parents[2] / "dev" / "cluster" / "rootfs"
@@ -79,6 +79,21 @@ def sftp_server() -> Iterator[SftpStore]:
         with running([*chroot, *command], folder, port, {"PATH": _SYSTEM_PATH}):
             known_hosts = of_tools / "known_hosts"
             store = SftpStore(HOST, port, run_tool, private_key, host_key, str(known_hosts))
+            known_hosts.write_text(store.known_hosts)
+            yield store
+
+
+@contextmanager
+def sftp_password_server() -> Iterator[SftpStore]:
+    """rclone's SFTP server, which accepts the password of the store and no key."""
+    with _folder(rootfs("sftp")) as files, _folder(rootfs("tools")) as folder:
+        _, host_key = make_sftp_files(files)
+        port, known_hosts = _free_port(), folder / "known_hosts"
+        command = [str(rclone()), *servers.rclone_sftp(HOST, port, str(folder / "data"), str(files))]
+        with running(command, folder, port, {"HOME": str(folder), "RCLONE_CONFIG": "/dev/null"}):
+            store = SftpStore(
+                HOST, port, run_tool, "", host_key, known_hosts_file=str(known_hosts), password=SFTP_PASSWORD
+            )
             known_hosts.write_text(store.known_hosts)
             yield store
 

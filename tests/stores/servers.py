@@ -17,6 +17,7 @@ ACCESS_KEY, SECRET_KEY = "the-copies-key", "the+secret/key=of$the copies"
 REGION = "us-east-1"
 SFTP_USER = "backup"
 """A user that Debian has: sshd that does not run as root accepts only the user that it runs as."""
+SFTP_PASSWORD = "the $password 'of the copies'"
 
 # A test must not wait for minutes until rclone gives up.
 IMPATIENT = ("--retries=1", "--low-level-retries=1", "--contimeout=5s", "--timeout=20s")
@@ -62,6 +63,12 @@ def sshd(host: str, port: int, folder: str, files: str) -> list[str]:
         "ForceCommand": f"internal-sftp -d {folder}",
     }
     return ["/usr/sbin/sshd", "-D", "-e", "-f", "/dev/null", *(f"-o{name}={value}" for name, value in options.items())]
+
+
+def rclone_sftp(host: str, port: int, folder: str, files: str) -> list[str]:
+    """rclone's SFTP server, for a login with a password; with host_key of the folder `files`."""
+    login = [f"--user={SFTP_USER}", f"--pass={SFTP_PASSWORD}", f"--key={files}/host_key"]
+    return ["serve", "sftp", f"--addr={host}:{port}", *login, "--vfs-cache-mode=off", folder]
 
 
 @dataclass(frozen=True)
@@ -211,7 +218,7 @@ def _bypass(bypass: bool) -> list[str]:
 
 @dataclass(frozen=True)
 class SftpStore(Store):
-    """An SFTP server that accepts one key pair."""
+    """An SFTP server that accepts one key pair, or one password."""
 
     private_key: str = field(default="", repr=False)
     """As OpenSSH writes it."""
@@ -220,6 +227,7 @@ class SftpStore(Store):
     known_hosts_file: str = ""
     """A file with `known_hosts`, for programs that can reach the server."""
     user: str = SFTP_USER
+    password: str = field(default="", repr=False)
 
     @property
     def known_hosts(self) -> str:
@@ -228,13 +236,17 @@ class SftpStore(Store):
         return f"{name} {self.host_key}\n"
 
     def settings(self) -> dict[str, str]:
+        # The key in one line, the password not readable at a glance, as rclone wants them.
+        login = {"key_pem": self.private_key.replace("\n", "\\n")}
+        if self.password:
+            obscured = self.run(["rclone", "obscure", "-"], {}, self.password.encode())
+            login = {"pass": obscured.stdout.decode().strip()}
         return {
             "type": "sftp",
             "host": self.host,
             "port": str(self.port),
             "user": self.user,
-            # In one line, as rclone wants it.
-            "key_pem": self.private_key.replace("\n", "\\n"),
+            **login,
             "known_hosts_file": self.known_hosts_file,
             "shell_type": "none",
         }
