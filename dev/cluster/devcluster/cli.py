@@ -114,13 +114,14 @@ def _image(settings: Settings) -> int:
     machine.require_root()
     rootfs.install_tools()
     cache = Cache(settings.cache)
+    # Not under the cluster's lock: a program may take minutes to build.
+    if options.name in debian_images.BY_NAME:
+        made = debian_images.make_image(cache, options.name)
+    elif options.name in program_images.BY_NAME:
+        made = program_images.make_image(cache, options.name)
+    else:
+        made = images.make_image(cache, options.name)
     with lifecycle.locked(settings):
-        if options.name in debian_images.BY_NAME:
-            made = debian_images.make_image(cache, options.name)
-        elif options.name in program_images.BY_NAME:
-            made = program_images.make_image(cache, options.name)
-        else:
-            made = images.make_image(cache, options.name)
         containers.load(settings, debian_programs.unpacked(cache), made)
     print(*made.digests)
     return 0
