@@ -154,7 +154,7 @@ def install(folder: Path, rclone: Path, *places: dict[str, Any], code: Path | No
     for name in ("bin", "tmp", "secrets", f"backups/{NAME}.copies"):
         (folder / name).mkdir(parents=True)
     (folder / "termination-log").write_text("")
-    # Other programs beside it may be of another system.
+    # Other programs in its folder may be of another system.
     (folder / "bin" / "rclone").symlink_to(rclone)
     return Copier(
         folder, code or copy_program(folder / "program"), [{**deepcopy(DEFAULTS), **place} for place in places]

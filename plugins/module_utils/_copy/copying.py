@@ -80,7 +80,7 @@ class Place(Protocol):
 
 
 class Judge(Protocol):
-    """What the script says of the volume and of a place."""
+    """What the script finds at a place."""
 
     def checksums(self) -> Mapping[str, str]:
         """The hashes of the checksum files at the place, by the names of the backups. May raise PlaceError."""

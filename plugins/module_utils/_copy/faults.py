@@ -68,7 +68,7 @@ _WORDS: tuple[tuple[str, str, str, bool], ...] = (
     ("server gave HTTP response to HTTPS client", "the server does not use TLS", "Correct the place's endpoint", True),
     ("knownhosts: key mismatch", "the server's SSH host key is another one", "Check it, then known_hosts", True),
     ("knownhosts: key is unknown", "the server's SSH host key is not known", "Add it to the key known_hosts", True),
-    ("couldn't parse known_hosts_file", "the key known_hosts cannot be read", "Write it as ssh-keyscan does", True),
+    ("parse known_hosts_file", "the key known_hosts cannot be read", "Write it as ssh-keyscan does", True),
     ("failed to parse private key", "the key private_key cannot be read", "It must be an OpenSSH private key", True),
     ("unable to authenticate", "the server refused the SSH user or key", _CREDENTIALS, True),
     ("no space left on device", "the place is full", "Add space, or keep fewer backups there", True),

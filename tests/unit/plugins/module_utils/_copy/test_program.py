@@ -124,6 +124,7 @@ def test_retention_of_the_place(usb: Copier) -> None:
     )
 
 
+@pytest.mark.weekly
 def test_the_brake_holds_back_deletions(usb: Copier) -> None:
     for days in range(9, 0, -1):
         usb.add_backup(days)
@@ -160,12 +161,12 @@ def untouched(path: Path) -> None:
     ("harm", "finding", "copied"),
     [
         (change, "is damaged or was changed: expected the sha256", True),
-        (cut_off, "is damaged or was changed: expected 9 bytes, found 3", True),
+        weekly(cut_off, "is damaged or was changed: expected 9 bytes, found 3", True),
         (Path.unlink, "no longer there, though not deleted by retention", True),
         (of_another, "differs from the backup of this name on the volume", False),
         # Read back, and proven again without a new upload.
         (without_checksum_file, "", True),
-        (untouched, "", True),
+        weekly(untouched, "", True),
     ],
 )
 def test_what_happens_behind_its_back(usb: Copier, harm: Callable[[Path], None], finding: str, copied: bool) -> None:
@@ -177,7 +178,7 @@ def test_what_happens_behind_its_back(usb: Copier, harm: Callable[[Path], None],
     assert usb.record("usb")["findings"] == result["findings"]
     assert usb.copies("usb") == result["copied"] == ([name] if copied else [])
     assert (there(usb) / name).read_bytes() == b"content 1"
-    # It stays visible for a day.
+    # It is shown for a day.
     assert place_of(usb.run())["state"] == "nothing_to_do"
     assert usb.record("usb")["findings"] == result["findings"]
 
@@ -207,6 +208,7 @@ def test_a_lost_record_means_new_proofs(usb: Copier) -> None:
     assert [names[1] in found and "does not have it any more" in found for found in result["findings"]] == [True]
 
 
+@pytest.mark.weekly
 def test_old_proofs_are_renewed(usb: Copier) -> None:
     name = usb.add_backup(1, b"content 1")
     usb.run()
@@ -256,10 +258,10 @@ def test_two_copiers_do_not_meet(usb: Copier) -> None:
     ("harm", "error"),
     [
         ({"secret_access_key": "wrong"}, "the store answered SignatureDoesNotMatch. Check the keys of its Secret"),
-        ({"access_key_id": "nobody"}, "the store answered InvalidAccessKeyId. Check the keys of its Secret"),
+        weekly({"access_key_id": "nobody"}, "the store answered InvalidAccessKeyId. Check the keys of its Secret"),
         ({"secret_access_key": ""}, "expected the key secret_access_key in the place's Secret"),
         ({"bucket": "none"}, "the store answered NoSuchBucket. Create the bucket"),
-        ({"endpoint": "https://127.0.0.1:1"}, "the server refused the connection"),
+        weekly({"endpoint": "https://127.0.0.1:1"}, "the server refused the connection"),
     ],
 )
 def test_errors_of_s3(offsite: Copier, harm: dict[str, str], error: str) -> None:
@@ -299,7 +301,7 @@ def test_s3(offsite: Copier, store: S3Store) -> None:
 # An upload has 6 MiB and some headers.
 @pytest.mark.parametrize(
     ("direction", "after"),
-    [("upload", 5 << 20), *(weekly("upload", number << 20) for number in range(1, 5)), ("download", 3 << 20)],
+    [("upload", 5 << 20), *(weekly("upload", number << 20) for number in range(1, 5)), weekly("download", 3 << 20)],
 )
 def test_a_connection_that_is_cut_off(offsite: Copier, store: S3Store, direction: Any, after: int) -> None:
     """No half object is a copy, and the next attempt completes it."""
@@ -315,7 +317,7 @@ def test_a_connection_that_is_cut_off(offsite: Copier, store: S3Store, direction
                 break
         process.communicate()
         assert proxy.cuts > 0
-        # A download may go on where it was cut off.
+        # rclone continues a download where it was cut off.
         assert direction == "download" or f"{name}.sha256" not in store.files(f"backups/{offsite.folder.name}")
     offsite.places[0]["options"]["endpoint"] = store.url
     assert offsite.run()["status"] == 0
@@ -365,7 +367,7 @@ def test_a_bucket_without_object_lock(tmp_path: Path, code: Path, locking_store:
     assert copier.copies("offsite") == []
 
 
-@pytest.mark.parametrize("is_read", [True, weekly(False)])
+@pytest.mark.parametrize("is_read", [weekly(True), False])
 def test_proof_by_the_store(tmp_path: Path, code: Path, locking_store: S3Store, is_read: bool) -> None:
     place = s3_place(locking_store, tmp_path.name, read_back=is_read)
     copier = install(tmp_path, rclone(), place, code=code)
@@ -414,8 +416,8 @@ def test_sftp(nas: Copier, sftp_store: SftpStore) -> None:
     [
         ("known_hosts", "nas ssh-ed25519 AAAA\n", "known_hosts cannot be read"),
         ("known_hosts", OTHER_HOST, "host key is not known"),
-        ("known_hosts", "", "expected the key known_hosts"),
-        ("private_key", "", "expected the key password"),
+        weekly("known_hosts", "", "expected the key known_hosts"),
+        weekly("private_key", "", "expected the key password"),
     ],
 )
 def test_errors_of_sftp(nas: Copier, key: str, value: str, error: str) -> None:
