@@ -21,6 +21,12 @@ test "$(id -u)" = 65532
 python3 -c 'import json, smtplib, sqlite3, ssl, sys, urllib.request; assert sys.version_info >= (3, 11)'
 python3 -c 'import ssl; assert ssl.create_default_context().get_ca_certs()'
 apprise --version >/dev/null 2>&1
+rclone version | grep -qx 'rclone v1\\.\\(7[5-9]\\|[89][0-9]\\).*'
+rclone help flags s3-object-lock-mode | grep -q -e --s3-object-lock-mode
+key=$(age-keygen 2>/dev/null)
+echo here | age --recipient "$(echo "$key" | sed -n 's/^# public key: //p')" >/tmp/encrypted
+echo "$key" | age --decrypt --identity - /tmp/encrypted | grep -qx here
+RESTIC_PASSWORD=x restic init --quiet --repo /tmp/restic --no-cache
 echo here | gzip | gunzip | awk '{ print $1 }' | grep -qx here
 find /tmp -maxdepth 0 -exec sha256sum /etc/hostname ';' >/dev/null
 stat -c %s /etc/hostname >/dev/null

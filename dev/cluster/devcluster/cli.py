@@ -22,13 +22,14 @@ from . import (
     images,
     lifecycle,
     machine,
+    program_images,
     rootfs,
     status,
     volumes,
 )
 from .settings import Settings, from_environment
 
-_ROOTFS_NAMES = (*rootfs.NAMES, *debian_images.BY_NAME)
+_ROOTFS_NAMES = (*rootfs.NAMES, *debian_images.BY_NAME, *program_images.BY_NAME)
 
 
 def _up(settings: Settings) -> int:
@@ -97,6 +98,8 @@ def _rootfs(settings: Settings) -> int:
     cache = Cache(settings.cache)
     if options.name in debian_images.BY_NAME:
         print(debian_images.make_rootfs(cache, options.name))
+    elif options.name in program_images.BY_NAME:
+        print(program_images.make_rootfs(cache, options.name))
     else:
         print(rootfs.make_rootfs(cache, options.name).root)
     return 0
@@ -111,9 +114,14 @@ def _image(settings: Settings) -> int:
     machine.require_root()
     rootfs.install_tools()
     cache = Cache(settings.cache)
+    # Not under the cluster's lock: a program may take minutes to build.
+    if options.name in debian_images.BY_NAME:
+        made = debian_images.make_image(cache, options.name)
+    elif options.name in program_images.BY_NAME:
+        made = program_images.make_image(cache, options.name)
+    else:
+        made = images.make_image(cache, options.name)
     with lifecycle.locked(settings):
-        make_image = debian_images.make_image if options.name in debian_images.BY_NAME else images.make_image
-        made = make_image(cache, options.name)
         containers.load(settings, debian_programs.unpacked(cache), made)
     print(*made.digests)
     return 0

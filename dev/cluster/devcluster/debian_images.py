@@ -10,19 +10,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dev.buildkit import bootstrap
+from dev.buildkit import bootstrap, debian
 from dev.buildkit.cache import Cache, key
+from dev.buildkit.errors import ReportedError
 from dev.buildkit.progress import step
 
 from . import oci
 from .images import Images
+
+PREFERENCES = "/etc/apt/preferences.d/other-suites"
 
 
 @dataclass(frozen=True)
 class DebianImage:
     """An image, and what it has more than the minimal system of a release of Debian.
 
-    The minimal system has coreutils, findutils, gzip, sed and tar.
+    The minimal system has coreutils, findutils, gzip, sed and tar. A package such as `rclone/sid` is taken from that
+    suite; what it depends on is not, unless the release of the image lacks it.
     """
 
     image: str
@@ -37,6 +41,16 @@ class DebianImage:
         return key([repr(self), Path(__file__), Path(bootstrap.__file__), Path(oci.__file__)])
 
     @property
+    def other_suites(self) -> tuple[str, ...]:
+        """The suites from which single packages are taken."""
+        return tuple(sorted({suite for package in self.packages if (suite := package.partition("/")[2])}))
+
+    @property
+    def preferences(self) -> str:
+        """What keeps apt from all other packages of these suites, although they are newer."""
+        return "\n".join(f"Package: *\nPin: release n={suite}\nPin-Priority: 100\n" for suite in self.other_suites)
+
+    @property
     def configuration(self) -> dict[str, object]:
         """Of the image, as OCI wants it."""
         environment = {"PATH": oci.SYSTEM_PATH, **self.environment}
@@ -46,7 +60,7 @@ class DebianImage:
 TOOLS = DebianImage(
     image="localhost/postgres-backup-tools:1",
     suite="trixie",
-    packages=("apprise", "ca-certificates", "curl", "mawk", "python3"),
+    packages=("age/sid", "apprise", "ca-certificates", "curl", "mawk", "python3", "rclone/sid", "restic/sid"),
     user="65532:65532",
     environment={"HOME": "/tmp", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},  # noqa: S108 - in the image
 )
@@ -61,7 +75,16 @@ RECEIVERS = DebianImage(
 )
 """Servers that receive messages and metrics, for tests."""
 
-BY_NAME = {"tools": TOOLS, "receivers": RECEIVERS}
+SFTP = DebianImage(
+    image="localhost/sftp:1",
+    suite="trixie",
+    packages=("openssh-server",),
+    # Debian's user `backup`: sshd that does not run as root accepts only the user that it runs as.
+    user="34:34",
+)
+"""An OpenSSH server, for tests."""
+
+BY_NAME = {"tools": TOOLS, "receivers": RECEIVERS, "sftp": SFTP}
 
 
 def make_rootfs(cache: Cache, name: str) -> Path:
@@ -80,14 +103,32 @@ def _made(cache: Cache, name: str) -> Path:
     image = BY_NAME[name]
 
     def make(folder: Path) -> None:
-        root, layer = folder / "root", folder / "layer.tar"
+        root, layer, preferences = folder / "root", folder / "layer.tar", folder / "preferences"
+        preferences.write_text(image.preferences, encoding="utf-8")
         with step(f"making the image {image.image} from {image.suite} (half a minute the first time)"):
-            bootstrap.make_root(root, image.suite, image.packages)
+            bootstrap.make_root(
+                root,
+                image.suite,
+                image.packages,
+                *([f'--setup-hook=install -D -m 644 "{preferences}" "$1{PREFERENCES}"'] if image.other_suites else []),
+                sources=_sources(image),
+            )
             oci.pack(root, layer)
             with tarfile.open(folder / "images.tar", "w") as archive:
                 layout = oci.Layout(archive)
                 layout.add_image(image.image, image.configuration, [layout.add_file(layer)])
                 (folder / "digests.json").write_text(json.dumps(layout.finish(), indent=1), encoding="utf-8")
             layer.unlink()
+            preferences.unlink()
 
     return cache.entry(name, image.key, make)
+
+
+def _sources(image: DebianImage) -> list[str]:
+    """The lines of sources.list for an image with packages of several suites; none for an image of one."""
+    if not image.other_suites:
+        return []
+    address = debian.repository()
+    if address is None:
+        raise ReportedError("expected a repository of Debian in apt's sources, found none")
+    return [f"deb {address} {suite} main" for suite in (image.suite, *image.other_suites)]

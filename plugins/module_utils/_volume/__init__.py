@@ -3,5 +3,5 @@
 """The backup volume: names of backups, checksum files, manifests, the listing, history and health.
 
 No input or output: text and times are passed in (checksum_file.py asks `os` how file names are
-encoded). Runs on Python 3.9 without libraries.
+encoded), except for record_folder.py, which the programs in pods use. Runs on Python 3.9 without libraries.
 """

@@ -5,7 +5,7 @@
 A look goes through three steps, each a pure function of its input: judgement.py (what is wrong now), changes.py (what
 is new since the last look) and messages.py (what to say). outbox.py remembers which channel still lacks which message,
 so that a message is sent at least once, and requests.py makes the requests of the channels. Files, processes, the
-network and the clock are in delivery.py, record_files.py and program.py only.
+network and the clock are in delivery.py and program.py only.
 
 Runs on Python 3.11 without libraries, from a ConfigMap with these files (postgres_backup_watch).
 """

@@ -20,14 +20,15 @@ from pathlib import Path
 from typing import Any
 
 from .._volume.backup_names import TIME_FORMAT
+from .._volume.record_folder import RecordFolder
 from .configuration import PING, PUSHGATEWAY, Channel, Configuration, parse_configuration
 from .delivery import DeliveryError, send_message, send_request, within
 from .look import Outcome, SendError, look
 from .messages import Message, message_for_test
-from .record_files import RECORD, STATE, WatchFolder
 from .requests import LOG, ping_request, push_request
 from .series import group_for_test, grouping_path
 
+STATE, RECORD = "state.json", "last-watch.json"
 # How long the volume may take for its listing and for a file.
 _LISTING_SECONDS, _FILE_SECONDS = 240, 30
 _SERIES_BYTES = 1 << 20
@@ -37,14 +38,14 @@ _TERMINATION_BYTES = 4096
 class Pod:
     """The surroundings of a look in a pod (`look.Surroundings`)."""
 
-    def __init__(self, configuration: Configuration, folder: WatchFolder, environment: Mapping[str, str]) -> None:
+    def __init__(self, configuration: Configuration, folder: RecordFolder, environment: Mapping[str, str]) -> None:
         self._configuration = configuration
         self._folder = folder
         self._script = environment["POSTGRES_BACKUP_WATCH_SCRIPT"]
         self._series = Path(environment["POSTGRES_BACKUP_DIR"], f"{configuration.name}.prom")
 
     def read_state(self) -> str | None:
-        return within(_FILE_SECONDS, self._folder.read_state)
+        return within(_FILE_SECONDS, lambda: self._folder.read(STATE))
 
     def write_state(self, text: str) -> None:
         within(_FILE_SECONDS, lambda: self._folder.write(STATE, text))
@@ -169,7 +170,7 @@ def _print_result(result: dict[str, Any], termination_log: str) -> None:
     _print(text)
 
 
-def _is_alone(folder: WatchFolder) -> bool:
+def _is_alone(folder: RecordFolder) -> bool:
     try:
         return within(_FILE_SECONDS, folder.acquire)
     except (OSError, TimeoutError):
@@ -188,7 +189,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     if list(arguments) == ["test"]:
         result = send_test_messages(configuration, now)
     else:
-        folder = WatchFolder(environment["POSTGRES_BACKUP_WATCH_FOLDER"], configuration.file_mode)
+        folder = RecordFolder(environment["POSTGRES_BACKUP_WATCH_FOLDER"], configuration.file_mode)
         if not _is_alone(folder):
             _log("another look is in progress: there is nothing to do")
             return 0

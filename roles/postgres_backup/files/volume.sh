@@ -209,6 +209,17 @@ last_watch() {
     esac
 }
 
+# list_places: prints the record of each place to which the backups are copied.
+list_places() {
+    for place_file in "$copies_folder"/*.json; do
+        place_text=$(record_text "$place_file")
+        case $place_text in
+            *"$NEWLINE"*) ;;
+            '{"format":1,"place":'*'}') printf '{"type":"copies","record":%s}\n' "$place_text" ;;
+        esac
+    done
+}
+
 # write_text FILE TEXT: writes one line, flushes it and reads it back. On failure it sets `message`, and `write_fault` to
 # `full` if only a part was written. It uses dd: printf of some shells and busybox's tee may report a full volume as an
 # "I/O error".

@@ -23,10 +23,10 @@ from tests.cluster.support.ansible_runs import Ansible, warm
 from tests.cluster.support.installed_objects import create_in
 from tests.cluster.support.kube import NAME, kubectl
 
-# Each database takes some seconds to be dumped.
+# Each database takes so long to be dumped that a line is due meanwhile.
 SLOW = """
 mkdir -p "${TMPDIR:-/tmp}/slow" && cd "${TMPDIR:-/tmp}/slow" || exit
-printf '#!/bin/sh\\nsleep 6\\nexec %s "$@"\\n' "$(command -v pg_dump)" >pg_dump && chmod 0755 pg_dump
+printf '#!/bin/sh\\nsleep 10\\nexec %s "$@"\\n' "$(command -v pg_dump)" >pg_dump && chmod 0755 pg_dump
 PATH=$PWD:$PATH exec /bin/sh /opt/postgres-backup/backup.sh run
 """
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from dev.cluster.devcluster.debian_images import TOOLS
+from dev.cluster.devcluster.debian_images import PREFERENCES, TOOLS
 
 CONTAINERFILE = (
     Path(__file__).resolve().parents[4].joinpath("docs/examples/tools-image/Containerfile").read_text(encoding="utf-8")
@@ -22,8 +22,15 @@ def instructions(name: str) -> list[str]:
 
 def test_packages() -> None:
     (run,) = instructions("RUN")
-    (packages,) = re.findall(r"--no-install-recommends ([a-z0-9. -]+) && ", run)
+    (packages,) = re.findall(r"--no-install-recommends ([a-z0-9./ -]+) && ", run)
     assert tuple(packages.split()) == TOOLS.packages
+
+
+def test_packages_of_other_suites() -> None:
+    (run,) = instructions("RUN")
+    (pins,) = re.findall(rf"printf '(.*)' >{PREFERENCES} && ", run)
+    assert pins.replace(r"\n", "\n") == TOOLS.preferences
+    assert re.findall(r"s/\^Suites:\.\*/Suites: (\w+)/", run) == [*TOOLS.other_suites] == ["sid"]
 
 
 def test_release() -> None:

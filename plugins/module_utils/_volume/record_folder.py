@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The folder `<name>.watch` on the volume: state and record, replaced atomically, and a lock."""
+"""A folder with records on the volume, such as `<name>.watch`: files that are replaced atomically, and a lock."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ import fcntl
 import os
 from pathlib import Path
 
-STATE, RECORD = "state.json", "last-watch.json"
 _LOCK, _RESERVE = "lock", "reserve"
 _RESERVE_BYTES = 256 << 10
 _READ_BYTES = 4 << 20
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
-class WatchFolder:
+class RecordFolder:
     """The folder; every method may raise OSError.
 
-    It holds a reserve of space: on a full volume, the watch must be able to record what it has reported.
+    It can hold a reserve of space: on a full volume, the watch must be able to record what it has reported.
     """
 
     def __init__(self, path: str, mode: int) -> None:
@@ -29,7 +28,7 @@ class WatchFolder:
         self._lock = -1
 
     def acquire(self) -> bool:
-        """Whether this is the only watch at this time, until the process ends. True where files cannot be locked."""
+        """Whether no other process writes to it, until this one ends. True where files cannot be locked."""
         self._lock = os.open(self._path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -37,10 +36,10 @@ class WatchFolder:
             return error.errno not in (errno.EACCES, errno.EAGAIN)
         return True
 
-    def read_state(self) -> str | None:
-        """The text of the state; None if there is none."""
+    def read(self, name: str) -> str | None:
+        """The text of a file of the folder; None if it does not exist."""
         try:
-            descriptor = os.open(self._path / STATE, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            descriptor = os.open(self._path / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
         with os.fdopen(descriptor, "rb") as file:

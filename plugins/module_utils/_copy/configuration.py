@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""The configuration of the copies: the places, without secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from .window import Window, parse_window
+
+S3, SFTP, NFS, CLAIM = "s3", "sftp", "nfs", "claim"
+MOUNTED_KINDS = (NFS, CLAIM)
+
+
+@dataclass(frozen=True)
+class PlaceOptions:
+    """A place: `name` is unique, `secrets` the folder with the files of its Secret, `mount` where it is mounted.
+
+    `options` are those of its kind, `policy` has the `keep_*` variables of its retention. `bandwidth_bytes` is for a
+    second, None without a limit. `lock_days` is 0 without Object Lock. With `reads_back`, a copy is proven by reading
+    it; otherwise by the hashes of the store. `is_offsite` and `max_delay` are for those who read the record.
+    """
+
+    name: str
+    kind: str
+    secrets: str
+    mount: str
+    options: Mapping[str, Any]
+    policy: Mapping[str, Any]
+    bandwidth_bytes: int | None
+    window: Window | None
+    lock_days: int
+    lock_mode: str
+    reads_back: bool
+    is_offsite: bool
+    max_delay: timedelta
+
+    @property
+    def is_mounted(self) -> bool:
+        return self.kind in MOUNTED_KINDS
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """An installation and its places; `file_mode` is that of the records, `time_zone` that of the windows."""
+
+    name: str
+    namespace: str
+    time_zone: str
+    file_mode: int
+    places: tuple[PlaceOptions, ...]
+
+
+def parse_configuration(content: Mapping[str, Any], secrets: str, mounts: str) -> Configuration:
+    """The configuration that `copy_configuration` of the role has written.
+
+    `secrets` and `mounts` are the folders of the places', each with a folder for each place, named by its number.
+    Raises KeyError, TypeError or ValueError for another one.
+    """
+    return Configuration(
+        name=content["name"],
+        namespace=content["namespace"],
+        time_zone=content["time_zone"],
+        file_mode=int(content["file_mode"], 8),
+        places=tuple(
+            PlaceOptions(
+                name=place["name"],
+                kind=place["kind"],
+                secrets=f"{secrets}/{number}",
+                mount=f"{mounts}/{number}",
+                options=place["options"],
+                policy=place["policy"],
+                bandwidth_bytes=place["bandwidth_bytes"],
+                window=parse_window(place["window"]) if place["window"] else None,
+                lock_days=place["lock_days"],
+                lock_mode=place["lock_mode"],
+                # Only a store that computes hashes of what it receives can prove a copy without reading.
+                reads_back=place["read_back"] or place["kind"] != S3,
+                is_offsite=place["offsite"],
+                max_delay=timedelta(seconds=place["max_delay_seconds"]),
+            )
+            for number, place in enumerate(content["places"])
+        ),
+    )

@@ -1,0 +1,378 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""Copies the backups to one place: no input or output, `Place` and `Judge` have the functions for it.
+
+The order makes each interruption harmless: bytes, proof, final name, manifest, checksum file. Before a copy is written
+again or deleted, its checksum file is deleted, so that what lies there is not called a copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Protocol, TypeVar
+
+from .._volume.backup_names import TIME_FORMAT
+from .._volume.catalog import Backup, Catalog, Plan
+from ..units import format_size
+from .configuration import PlaceOptions
+from .faults import PlaceError, WindowClosedError
+from .plan import (
+    CHECKSUM_FILE,
+    MANIFEST,
+    Copy,
+    Entry,
+    Task,
+    backups_among,
+    candidates,
+    forgotten_uploads,
+    oldest_proof,
+    still_proven,
+    tasks,
+)
+from .record import COPIED, FAILED, NOTHING_TO_DO, OUTSIDE_WINDOW, Record, next_record
+
+READ_BACK, STORE = "read_back", "store"
+# After an error that may pass.
+PAUSES_SECONDS = (5.0, 30.0)
+# Clocks may differ, and an upload takes time.
+_LOCK_TOLERANCE = timedelta(days=1)
+_NAMED = 3
+
+Result = TypeVar("Result")
+Progress = Callable[[int], None]
+
+
+class Content(Protocol):
+    """What was read of a file."""
+
+    @property
+    def size_bytes(self) -> int: ...
+
+    @property
+    def sha256(self) -> str: ...
+
+
+class Place(Protocol):
+    """What is done at a place. Each method may raise PlaceError or WindowClosedError."""
+
+    def list_files(self) -> dict[str, Entry]: ...
+
+    def upload(self, name: str, lock_until: datetime | None, progress: Progress) -> str:
+        """The name under which the uploaded file can be read."""
+
+    def read(self, name: str, progress: Progress) -> Content: ...
+
+    def read_source(self, name: str) -> Content:
+        """Read the backup on the volume. May raise OSError."""
+
+    def read_text(self, name: str) -> bytes | None:
+        """The manifest or the checksum file of a backup on the volume; None without it. May raise OSError."""
+
+    def rename(self, uploaded: str, name: str) -> None: ...
+
+    def write_text(self, name: str, text: bytes, lock_until: datetime | None) -> None: ...
+
+    def locked_until(self, name: str) -> datetime | None: ...
+
+    def delete(self, name: str) -> None: ...
+
+
+class Judge(Protocol):
+    """What the script finds at a place."""
+
+    def checksums(self) -> Mapping[str, str]:
+        """The hashes of the checksum files at the place, by the names of the backups. May raise PlaceError."""
+
+    def plan(self, entries: Mapping[str, Entry], sources: Iterable[Backup]) -> Plan:
+        """What retention would do at the place if the `sources` were there too. May raise PlaceError."""
+
+
+@dataclass
+class Attempt:
+    """What an attempt has done."""
+
+    state: str = NOTHING_TO_DO
+    error: str | None = None
+    copied: list[str] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
+    transferred_bytes: int = 0
+
+
+class Copying:
+    """One attempt at one place; `clock` returns the time (UTC) without fractions of a second.
+
+    `remember` gets all copies after each new one: an attempt that is killed must not lose their proofs.
+    """
+
+    def __init__(
+        self,
+        options: PlaceOptions,
+        installation: str,
+        place: Place,
+        judge: Judge,
+        *,
+        clock: Callable[[], datetime],
+        sleep: Callable[[float], None],
+        log: Callable[[str], None],
+        remember: Callable[[Iterable[Copy]], None],
+    ) -> None:
+        self._options = options
+        self._installation = installation
+        self._place = place
+        self._judge = judge
+        self._clock = clock
+        self._sleep = sleep
+        self._print = log
+        self._remember = remember
+        self._attempt = Attempt()
+        self._copies: dict[str, Copy] = {}
+        self._is_done = False
+
+    def run(self, before: Record, catalog: Catalog) -> tuple[Attempt, Record]:
+        """What was done, and the record after it. Errors of the place are in both."""
+        attempt = self._attempt
+        self._copies = {copy.backup: copy for copy in before.copies}
+        try:
+            self._work(before, catalog)
+        except WindowClosedError:
+            attempt.state = OUTSIDE_WINDOW
+            self._log("the window has closed: the rest follows in the next one")
+        except (PlaceError, OSError) as error:
+            attempt.state, attempt.error = FAILED, str(error)
+        else:
+            attempt.state = COPIED if attempt.copied or attempt.deleted else NOTHING_TO_DO
+        record = next_record(
+            before,
+            self._copies.values(),
+            attempt.findings,
+            self._clock(),
+            error=attempt.error,
+            is_done=self._is_done and attempt.error is None,
+        )
+        return attempt, record
+
+    def _work(self, before: Record, catalog: Catalog) -> None:
+        entries = self._again(self._place.list_files)
+        checksums = self._again(self._judge.checksums)
+        kept, lost = still_proven(before.copies, entries, checksums)
+        self._copies = dict(kept)
+        self._find_lost(lost)
+        sources = candidates(catalog)
+        wanted = self._judge.plan(entries, sources)
+        keep = [backup.name for backup in wanted.backups if backup.verdict == "keep"]
+        todo, conflicts = tasks(
+            set(keep) - set(kept), sources, entries, checksums, recorded={copy.backup for copy in before.copies}
+        )
+        for name in conflicts:
+            self._find(
+                f"{name} differs from the backup of this name on the volume. Do two installations copy to this folder? "
+                "Give each a folder"
+            )
+        for task in todo:
+            self._prove(task)
+        if not todo:
+            self._prove_again()
+        self._is_done = not conflicts and all(source.name in self._copies for source in sources if source.name in keep)
+        if todo:
+            entries = self._again(self._place.list_files)
+            self._check_again(entries)
+            self._again(self._judge.checksums)
+        self._delete(entries)
+
+    def _log(self, text: str) -> None:
+        self._print(f"{self._options.name}: {text}")
+
+    def _find(self, text: str) -> None:
+        self._attempt.findings.append(text)
+        self._log(f"WARNING: {text}")
+
+    def _find_lost(self, lost: list[Copy]) -> None:
+        if not lost:
+            return
+        names = ", ".join(copy.backup for copy in lost[:_NAMED])
+        more = f" and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
+        self._find(
+            f"no longer there, though not deleted by retention: {names}{more}. Has somebody deleted files, or renamed "
+            "the folder or the bucket?"
+        )
+
+    def _prove(self, task: Task) -> None:
+        """Make a copy of the backup, or prove the one that lies there."""
+        if task.is_there:
+            self._log(f"reading {task.backup} back")
+            content = self._again(lambda: self._place.read(task.backup, self._progress("read", None)))
+            if content.sha256 == task.sha256:
+                self._publish(task, READ_BACK, None if task.was_copy else self._lock_until())
+                return
+            if task.was_copy:
+                self._find(
+                    f"{task.backup} is damaged or was changed: expected the sha256 {task.sha256}, found "
+                    + content.sha256
+                    + ("" if task.source else ". The volume does not have it any more")
+                )
+        elif task.was_copy and task.found_bytes is not None and task.source is not None:
+            self._find(
+                f"{task.backup} is damaged or was changed: expected {task.source.size_bytes} bytes, found "
+                f"{task.found_bytes}"
+            )
+        if task.source is not None:
+            self._again(lambda: self._upload(task))
+
+    def _prove_again(self) -> None:
+        """Read the copy whose proof is old."""
+        copy = oldest_proof(self._copies.values(), self._clock())
+        if copy is None:
+            return
+        self._log(f"reading {copy.backup} again, {copy.proven:%Y-%m-%d} was the last time")
+        content = self._again(lambda: self._place.read(copy.backup, self._progress("read", copy.size_bytes)))
+        if content.sha256 == copy.sha256:
+            self._copies[copy.backup] = replace(copy, proven=self._clock(), proof=READ_BACK)
+        else:
+            del self._copies[copy.backup]
+            self._find(
+                f"{copy.backup} was damaged there since {copy.proven:%Y-%m-%d}: expected the sha256 {copy.sha256}, "
+                f"found {content.sha256}. If the volume still has it, it is copied again"
+            )
+
+    def _upload(self, task: Task) -> None:
+        source = task.source
+        assert source is not None
+        until = self._lock_until()
+        if task.was_copy:
+            self._place.delete(f"{task.backup}{CHECKSUM_FILE}")
+        self._log(f"copying {task.backup} ({format_size(source.size_bytes)})")
+        uploaded = self._place.upload(task.backup, until, self._progress("copied", source.size_bytes))
+        self._attempt.transferred_bytes += source.size_bytes
+        reads_back = self._options.reads_back
+        content = (
+            self._place.read(uploaded, self._progress("read back", source.size_bytes))
+            if reads_back
+            else self._place.read_source(task.backup)
+        )
+        if content.sha256 != task.sha256:
+            self._refuse(task, uploaded, content, reads_back)
+        self._place.rename(uploaded, task.backup)
+        self._publish(task, READ_BACK if reads_back else STORE, until)
+
+    def _refuse(self, task: Task, uploaded: str, found: Content, was_read_back: bool) -> None:
+        """Raise PlaceError for a copy with another content: where the difference is."""
+        source = self._place.read_source(task.backup) if was_read_back else found
+        self._place.delete(uploaded)
+        if source.sha256 != task.sha256:
+            raise PlaceError(
+                f"{task.backup} on the volume is damaged: expected the sha256 {task.sha256}, found {source.sha256}. "
+                "Verify it, and run a new backup",
+                is_lasting=True,
+            )
+        raise PlaceError(
+            f"{task.backup} was read back differently: expected {source.size_bytes} bytes with the sha256 "
+            f"{task.sha256}, found {found.size_bytes} bytes with {found.sha256}. It is copied again at the next time"
+        )
+
+    def _publish(self, task: Task, proof: str, until: datetime | None) -> None:
+        """Write manifest and checksum file of a proven file: now it is a copy."""
+        locked = self._checked_lock(task.backup, until)
+        if task.source is not None:
+            for suffix in (MANIFEST, CHECKSUM_FILE):
+                text = self._place.read_text(f"{task.backup}{suffix}")
+                if text is None and suffix == CHECKSUM_FILE:
+                    raise PlaceError(f"{task.backup} has no checksum file on the volume any more")
+                if text is not None:
+                    self._write(f"{task.backup}{suffix}", text, until)
+        entry = self._again(self._place.list_files).get(task.backup)
+        if entry is None:
+            raise PlaceError(f"{task.backup} was deleted right after it had been copied")
+        self._copies[task.backup] = Copy(
+            task.backup, task.sha256, entry.size_bytes, self._clock(), proof, entry.modified, locked
+        )
+        self._remember(self._copies.values())
+        self._attempt.copied.append(task.backup)
+        self._log(f"proven: {task.backup}" + (f", locked until {locked:%Y-%m-%d}" if locked else ""))
+
+    def _write(self, name: str, text: bytes, until: datetime | None) -> None:
+        self._again(lambda: self._place.write_text(name, text, until))
+
+    def _lock_until(self) -> datetime | None:
+        days = self._options.lock_days
+        return self._clock() + timedelta(days=days) if days else None
+
+    def _checked_lock(self, name: str, until: datetime | None) -> datetime | None:
+        if not self._options.lock_days:
+            return None
+        found = self._again(lambda: self._place.locked_until(name))
+        if until is not None and (found is None or found < until - _LOCK_TOLERANCE):
+            self._find(
+                f"{name} is not locked as wanted: expected until {until.strftime(TIME_FORMAT)}, "
+                f"found {found.strftime(TIME_FORMAT) if found else 'no lock'}. Has the bucket Object Lock, and may "
+                "these keys use it (s3:PutObjectRetention)?"
+            )
+        return found
+
+    def _check_again(self, entries: Mapping[str, Entry]) -> None:
+        """Whether each new copy is still the file that was proven."""
+        for name in self._attempt.copied:
+            copy, entry = self._copies.get(name), entries.get(name)
+            if copy is not None and entry != Entry(copy.size_bytes, copy.modified):
+                del self._copies[name]
+                self._is_done = False
+                self._find(f"{name} was changed or deleted right after it had been copied")
+
+    def _delete(self, entries: Mapping[str, Entry]) -> None:
+        """Apply retention to what lies there."""
+        now = self._clock()
+        for name in forgotten_uploads(entries, self._installation, now):
+            self._again(lambda name=name: self._place.delete(name))  # type: ignore[misc]
+        plan = self._judge.plan(entries, ())
+        there = set(backups_among(entries, self._installation))
+        due = [name for name in plan.deleted if name in there]
+        if plan.held_back:
+            self._find(
+                f"retention would delete {plan.held_back} copies at once, and deletes none. Check the keep_* options "
+                "of the place"
+            )
+            return
+        for name in due:
+            if self._is_locked(name, now):
+                continue
+            for file in (f"{name}{CHECKSUM_FILE}", name, f"{name}{MANIFEST}"):
+                if file in entries:
+                    self._again(lambda file=file: self._place.delete(file))  # type: ignore[misc]
+            self._copies.pop(name, None)
+            self._attempt.deleted.append(name)
+            self._log(f"deleted {name}")
+
+    def _is_locked(self, name: str, now: datetime) -> bool:
+        copy = self._copies.get(name)
+        if copy is not None and copy.locked_until is not None:
+            return copy.locked_until > now
+        if not self._options.lock_days:
+            return False
+        found = self._again(lambda: self._place.locked_until(name))
+        return found is not None and found > now
+
+    def _progress(self, word: str, total: int | None) -> Progress:
+        shown = self._clock()
+
+        def show(done: int) -> None:
+            nonlocal shown
+            now = self._clock()
+            if now - shown >= timedelta(seconds=10):
+                shown = now
+                self._log(f"{word} {format_size(done)}" + (f" of {format_size(total)}" if total else ""))
+
+        return show
+
+    def _again(self, step: Callable[[], Result]) -> Result:
+        """The step's result; it is repeated after pauses while its error may pass."""
+        for pause in PAUSES_SECONDS:
+            try:
+                return step()
+            except PlaceError as error:
+                if error.is_lasting or error.is_absence:
+                    raise
+                self._log(f"{error}: the next try is in {pause:.0f} s")
+                self._sleep(pause)
+        return step()

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""What goes wrong at a place, in words: what was found, and what to do about it.
+
+rclone's own messages are for people. What is recognised in them are the error codes of the S3 protocol
+(https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html), the words of the operating system's errors, and
+those of Go's TLS and SSH libraries.
+"""
+
+from __future__ import annotations
+
+import re
+
+# rclone's exit statuses (https://rclone.org/docs/#exit-code).
+NO_FOLDER, NO_FILE = 3, 4
+# In the messages of the AWS SDK for Go: before the message of the server.
+_CODE = re.compile(r"(?:\bapi error |\bHostID: [^,]*, )([A-Z]\w+):")
+_CHARACTERS = 300
+
+
+class PlaceError(Exception):
+    """A place did not do what it should; the message has no secret.
+
+    `is_lasting` where another attempt after a pause cannot help. `is_absence` where what was read does not exist.
+    """
+
+    def __init__(self, message: str, *, is_lasting: bool = False, is_absence: bool = False) -> None:
+        super().__init__(message)
+        self.is_lasting = is_lasting
+        self.is_absence = is_absence
+
+
+class WindowClosedError(Exception):
+    """The place's window closed meanwhile."""
+
+
+_CREDENTIALS = "Check the keys of its Secret"
+_RIGHTS = "Allow these keys to list the bucket, and to read, write and delete objects in it"
+# By error code of S3; all last until somebody does something.
+_CODES = {
+    "AccessDenied": _RIGHTS,
+    "AllAccessDisabled": _RIGHTS,
+    "AccountProblem": "Check the account with the provider",
+    "BucketQuotaExceeded": "The bucket is full: raise its quota, or keep fewer backups there",
+    "EntityTooLarge": "The store accepts no object of this size",
+    "InvalidAccessKeyId": _CREDENTIALS,
+    "InvalidBucketState": "The bucket has no Object Lock: create it with Object Lock, or set lock_days to 0",
+    "InvalidRequest": "With lock_days, the bucket must have been created with Object Lock",
+    "NoSuchBucket": "Create the bucket, or correct the place's bucket",
+    "ObjectLockConfigurationNotFoundError": "Create the bucket with Object Lock, or set lock_days to 0",
+    "QuotaExceeded": "The store is full: raise its quota, or keep fewer backups there",
+    "RequestTimeTooSkewed": "The clocks of this node and of the store differ: set both by NTP",
+    "SignatureDoesNotMatch": _CREDENTIALS,
+    "XMinioAdminBucketQuotaExceeded": "The bucket is full: raise its quota, or keep fewer backups there",
+    "XMinioStorageFull": "The store is full: add space, or keep fewer backups there",
+}
+_NETWORK = "Check the network and postgres_backup_copy_egress"
+_AUTHORITY = "Is its authority in the key ca.crt of the Secret?"
+# By words in the message, the first that fits: what is meant, what to do, and whether it lasts.
+_WORDS: tuple[tuple[str, str, str, bool], ...] = (
+    ("no such host", "the host is unknown", "Check the host, and the cluster's DNS", False),
+    ("connection refused", "the server refused the connection", "Is the server running? Check host and port", False),
+    ("no route to host", "the server cannot be reached", _NETWORK, False),
+    ("network is unreachable", "the server cannot be reached", _NETWORK, False),
+    ("i/o timeout", "the server did not answer in time", _NETWORK, False),
+    ("context deadline exceeded", "the server did not answer in time", _NETWORK, False),
+    ("certificate", "the server's TLS certificate is not trusted", _AUTHORITY, True),
+    ("server gave HTTP response to HTTPS client", "the server does not use TLS", "Correct the place's endpoint", True),
+    ("knownhosts: key mismatch", "the server's SSH host key is another one", "Check it, then known_hosts", True),
+    ("knownhosts: key is unknown", "the server's SSH host key is not known", "Add it to the key known_hosts", True),
+    ("parse known_hosts_file", "the key known_hosts cannot be read", "Write it as ssh-keyscan does", True),
+    ("failed to parse private key", "the key private_key cannot be read", "It must be an OpenSSH private key", True),
+    ("unable to authenticate", "the server refused the SSH user or key", _CREDENTIALS, True),
+    ("no space left on device", "the place is full", "Add space, or keep fewer backups there", True),
+    ("disk quota exceeded", "the place is full: its quota is used up", "Raise the quota", True),
+    ("read-only file system", "the place is mounted read-only", "Check the share's export", True),
+    ("permission denied", "access was refused", "Allow this user to write to the folder", True),
+    ("connection reset", "the connection was cut off", "Check the network", False),
+    ("unexpected EOF", "the connection was cut off", "Check the network", False),
+    ("EOF", "the connection was cut off", "Check the network", False),
+)
+
+
+def fault(message: str, status: int) -> PlaceError:
+    """The error for rclone's last message and its exit status."""
+    text = " ".join(message.split())
+    code = _CODE.search(text)
+    if code and code[1] in _CODES:
+        return PlaceError(f"the store answered {code[1]}. {_CODES[code[1]]}", is_lasting=True)
+    for words, meaning, advice, is_lasting in _WORDS:
+        if words.lower() in text.lower():
+            return PlaceError(f"{meaning}. {advice}", is_lasting=is_lasting)
+    found = f"the store answered {code[1]}" if code else text[:_CHARACTERS]
+    return PlaceError(found or f"rclone ended with the exit status {status}", is_absence=status in (NO_FOLDER, NO_FILE))

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""Has the script judge the volume, and a place: by a folder with files of the same names and sizes, without contents.
+
+So what a place keeps is decided by the retention of the volume (retention.awk), from checksum files and manifests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .._volume.catalog import Backup, Catalog, Plan, parse_listing, parse_plan
+from .._volume.checksum_file import parse_checksum_file
+from ..errors import BackupError
+from .faults import PlaceError
+from .plan import CHECKSUM_FILE, MANIFEST, Entry, backups_among
+
+_SECONDS = 240
+_KEEP = ".keep"
+
+Result = TypeVar("Result")
+
+
+class Script:
+    """The script of the installation, with the environment of the pod."""
+
+    def __init__(self, path: str, environment: Mapping[str, str]) -> None:
+        self._path = path
+        self._environment = dict(environment)
+        self.volume = environment["POSTGRES_BACKUP_DIR"]
+        self.name = environment["POSTGRES_BACKUP_NAME"]
+
+    def catalog(self) -> Catalog:
+        """The backups on the volume. Raises PlaceError."""
+        return self._parsed(parse_listing, ["list"], {})
+
+    def plan(self, folder: str, policy: Mapping[str, Any]) -> Plan:
+        """What retention with the policy would do in a folder. Raises PlaceError."""
+        variables = {f"POSTGRES_BACKUP_{name.upper()}": str(value) for name, value in policy.items()}
+        variables |= {"POSTGRES_BACKUP_DIR": folder, "POSTGRES_BACKUP_EXPECTED_MOUNT": ""}
+        return self._parsed(parse_plan, ["prune", "--dry-run"], variables)
+
+    def _parsed(
+        self, parse: Callable[[Iterable[str]], Result], arguments: list[str], variables: dict[str, str]
+    ) -> Result:
+        try:
+            done = subprocess.run(
+                ["sh", self._path, *arguments],
+                env={**self._environment, **variables},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise PlaceError(f"the volume gave no listing within {_SECONDS} seconds", is_lasting=True) from None
+        try:
+            return parse(done.stdout.decode("utf-8", "replace").splitlines())
+        except BackupError as error:
+            raise PlaceError(str(error), is_lasting=True) from None
+
+
+class Mirror:
+    """A place as a folder (`copying.Judge`). `fetch_texts` copies its manifests and checksum files into a folder."""
+
+    def __init__(
+        self, script: Script, policy: Mapping[str, Any], fetch_texts: Callable[[str, str], None], folder: str
+    ) -> None:
+        self._script = script
+        self._policy = policy
+        self._fetch_texts = fetch_texts
+        self._texts = Path(folder, "texts")
+        self._place = Path(folder, "place")
+
+    def checksums(self) -> Mapping[str, str]:
+        self._renewed(self._texts)
+        self._fetch_texts(self._script.name, str(self._texts))
+        found = {}
+        for path in self._texts.glob(f"*{CHECKSUM_FILE}"):
+            name = path.name[: -len(CHECKSUM_FILE)]
+            with contextlib.suppress(BackupError):
+                found[name] = parse_checksum_file(path.read_bytes(), name)
+        return found
+
+    def plan(self, entries: Mapping[str, Entry], sources: Iterable[Backup]) -> Plan:
+        self._renewed(self._place)
+        volume = Path(self._script.volume)
+        for backup in sources:
+            self._add(backup.name, backup.size_bytes, volume)
+        for name in backups_among(entries, self._script.name):
+            if not (self._place / name).exists():
+                self._add(name, entries[name].size_bytes, self._texts)
+            if (volume / f"{name}{_KEEP}").exists():
+                (self._place / f"{name}{_KEEP}").touch()
+        return self._script.plan(str(self._place), self._policy)
+
+    def _add(self, name: str, size_bytes: int, texts: Path) -> None:
+        with (self._place / name).open("wb") as file:
+            os.truncate(file.fileno(), size_bytes)
+        for suffix in (CHECKSUM_FILE, MANIFEST):
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copyfile(texts / f"{name}{suffix}", self._place / f"{name}{suffix}")
+
+    @staticmethod
+    def _renewed(folder: Path) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)

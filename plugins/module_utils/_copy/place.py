@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""A place as copying.py uses it: how files lie there, are written, read, renamed and deleted."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from .configuration import S3, SFTP, PlaceOptions
+from .faults import PlaceError, fault
+from .plan import PARTIAL, Entry
+from .rclone import REMOTE, Progress, Rclone
+
+_SECRET_BYTES = 1 << 20
+_READ_BYTES = 1 << 20
+# A file that is read as text: more than any manifest has.
+_TEXT_BYTES = 16 << 20
+_TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+
+
+@dataclass(frozen=True)
+class Content:
+    """What was read of a file."""
+
+    size_bytes: int
+    sha256: str
+
+
+def read_secrets(folder: str) -> dict[str, str]:
+    """The values of a place's Secret by their keys: files that the kubelet wrote. Empty without a Secret."""
+    secrets = {}
+    path = Path(folder)
+    for file in path.iterdir() if path.is_dir() else ():
+        if not file.name.startswith("."):
+            with file.open("rb") as stream:
+                secrets[file.name] = stream.read(_SECRET_BYTES).decode("utf-8", "replace")
+    return secrets
+
+
+def _required(secrets: Mapping[str, str], key: str) -> str:
+    value = secrets.get(key, "").strip()
+    if not value:
+        raise PlaceError(f"expected the key {key} in the place's Secret, found none or nothing in it", is_lasting=True)
+    return value
+
+
+def variables_of(options: PlaceOptions, secrets: Mapping[str, str]) -> dict[str, str]:
+    """The configuration of rclone's backend (https://rclone.org/s3/, /sftp/, /local/). Raises PlaceError."""
+    values = options.options
+    if options.kind == S3:
+        variables = {
+            "type": "s3",
+            "provider": values.get("provider") or "Other",
+            "access_key_id": _required(secrets, "access_key_id"),
+            "secret_access_key": _required(secrets, "secret_access_key"),
+            "endpoint": values.get("endpoint") or "",
+            "region": values.get("region") or "",
+            "storage_class": values.get("storage_class") or "",
+            # It must exist: one that rclone creates would have no Object Lock.
+            "no_check_bucket": "true",
+        }
+    elif options.kind == SFTP:
+        _required(secrets, "known_hosts")
+        variables = {
+            "type": "sftp",
+            "host": values["host"],
+            "port": str(values.get("port") or 22),
+            "user": values["user"],
+            "known_hosts_file": f"{options.secrets}/known_hosts",
+            # No command is run on the server: an account for sftp only is enough.
+            "shell_type": "none",
+            "disable_hashcheck": "true",
+        }
+        if secrets.get("private_key", "").strip():
+            variables["key_file"] = f"{options.secrets}/private_key"
+        else:
+            variables["pass"] = _obscured(_required(secrets, "password"))
+    else:
+        variables = {"type": "local"}
+    return {name: value for name, value in variables.items() if value}
+
+
+def _obscured(password: str) -> str:
+    """The password as rclone wants it; it is not a secret form of it."""
+    command = ["rclone", "obscure", "-"]
+    return subprocess.run(command, input=password, capture_output=True, text=True, check=True).stdout.strip()
+
+
+class RclonePlace:
+    """One place (`copying.Place`), whose files are in `folder` there. Every method may raise PlaceError."""
+
+    def __init__(
+        self,
+        options: PlaceOptions,
+        volume: str,
+        *,
+        environment: Mapping[str, str],
+        clock: Callable[[], float],
+        closes: float | None,
+        token: str,
+    ) -> None:
+        secrets = read_secrets(options.secrets)
+        hidden = [value.strip() for key, value in secrets.items() if key not in ("ca.crt", "known_hosts")]
+        self._rclone = Rclone(variables_of(options, secrets), hidden, environment, clock, closes)
+        self._options = options
+        self._volume = Path(volume)
+        # Another copier may write to the same place at the same time.
+        self._token = token
+        # A store has an object completely or not at all.
+        self._is_atomic = options.kind == S3
+        folder = str(options.options.get("folder") or "").strip("/")
+        if options.kind == S3:
+            base = str(options.options["bucket"])
+        elif options.is_mounted:
+            base = options.mount
+        else:
+            base = "/" if str(options.options.get("folder") or "").startswith("/") else ""
+        self._folder = f"{base.rstrip('/')}/{folder}" if folder and base else folder or base
+        self._authority = ["--ca-cert", f"{options.secrets}/ca.crt"] if secrets.get("ca.crt", "").strip() else []
+        self._limit = [f"--bwlimit={options.bandwidth_bytes}B"] if options.bandwidth_bytes else []
+
+    def _path(self, name: str = "") -> str:
+        return f"{REMOTE}:{self._folder}" + (f"/{name}" if name else "")
+
+    def _run(self, command: str, *arguments: str, **more: object) -> bytes:
+        return self._rclone.run(command, *self._authority, *arguments, **more)  # type: ignore[arg-type]
+
+    def list_files(self) -> dict[str, Entry]:
+        """The files by their names; empty if the folder does not exist yet."""
+        try:
+            output = self._run("lsjson", "--files-only", "--no-mimetype", self._path())
+        except PlaceError as error:
+            if not error.is_absence:
+                raise
+            if self._options.kind == S3:
+                # A bucket without such objects gives an empty list.
+                raise fault("api error NoSuchBucket:", 0) from None
+            return {}
+        return {item["Path"]: Entry(item["Size"], item["ModTime"]) for item in json.loads(output)}
+
+    def fetch_texts(self, prefix: str, folder: str) -> None:
+        """Copy the manifests and the checksum files of an installation's backups into a local folder."""
+        filters = [f"--include=/{prefix}-*{suffix}" for suffix in (".sha256", ".json")]
+        arguments = (*filters, f"--max-size={_TEXT_BYTES}B", "--max-depth=1", "--transfers=8")
+        try:
+            self._run("copy", *arguments, self._path(), folder)
+        except PlaceError as error:
+            if not error.is_absence:
+                raise
+
+    def upload(self, name: str, lock_until: datetime | None, progress: Progress) -> str:
+        """Copy a backup of the volume; returns the name that it has now, with which it can be read."""
+        uploaded = name if self._is_atomic else f"{name}.{self._token}{PARTIAL}"
+        arguments = ["--no-check-dest", "--s3-upload-concurrency=4", "--s3-chunk-size=16Mi", *self._limit]
+        arguments += self._lock(lock_until)
+        # What is read back needs no other hash. Otherwise the store's hash of each part is compared.
+        arguments += ["--s3-disable-checksum", "--ignore-checksum"] if self._options.reads_back else []
+        arguments += [] if self._options.reads_back else ["--s3-use-multipart-etag=true"]
+        self._run("copyto", *arguments, str(self._volume / name), self._path(uploaded), progress=progress)
+        return uploaded
+
+    def _lock(self, until: datetime | None) -> list[str]:
+        if until is None:
+            return []
+        mode = self._options.lock_mode.upper()
+        return [f"--s3-object-lock-mode={mode}", f"--s3-object-lock-retain-until-date={until.strftime(_TIME_FORMAT)}"]
+
+    def locked_until(self, name: str) -> datetime | None:
+        """Until when the store refuses to delete the file; None without a lock."""
+        output = self._run("lsjson", "--stat", "--metadata", "--no-mimetype", self._path(name))
+        until = (json.loads(output).get("Metadata") or {}).get("object-lock-retain-until-date")
+        try:
+            return datetime.fromisoformat(until.replace("Z", "+00:00")) if isinstance(until, str) else None
+        except ValueError:
+            return None
+
+    def read(self, name: str, progress: Progress) -> Content:
+        """Read a file completely."""
+        digest, size = hashlib.sha256(), 0
+
+        def add(data: bytes) -> None:
+            nonlocal size
+            digest.update(data)
+            size += len(data)
+            progress(size)
+
+        if self._options.is_mounted:
+            self._read_mounted(self._mounted(name), add)
+        else:
+            self._rclone.read("cat", *self._authority, *self._limit, self._path(name), chunk=add)
+        return Content(size, digest.hexdigest())
+
+    def _mounted(self, name: str) -> Path:
+        return Path(f"{self._folder}/{name}")
+
+    @staticmethod
+    def _read_mounted(path: Path, add: Callable[[bytes], None]) -> None:
+        """Flushes the file and reads it past the page cache, so that it comes from the server."""
+        with path.open("rb", buffering=0) as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            while data := file.read(_READ_BYTES):
+                add(data)
+
+    def read_source(self, name: str) -> Content:
+        """Read a backup of the volume."""
+        digest, size = hashlib.sha256(), 0
+        with (self._volume / name).open("rb") as file:
+            while data := file.read(_READ_BYTES):
+                digest.update(data)
+                size += len(data)
+        return Content(size, digest.hexdigest())
+
+    def read_text(self, name: str) -> bytes | None:
+        """The manifest or the checksum file of a backup on the volume; None without it."""
+        try:
+            return (self._volume / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def rename(self, uploaded: str, name: str) -> None:
+        """Give an uploaded file its final name."""
+        if uploaded != name:
+            self._run("moveto", "--no-check-dest", self._path(uploaded), self._path(name))
+            self._flush()
+
+    def write_text(self, name: str, text: bytes, lock_until: datetime | None) -> None:
+        """Write a small file, and read it back."""
+        self._run("rcat", f"--size={len(text)}", *self._lock(lock_until), self._path(name), text=text)
+        self._flush()
+        if self._run("cat", self._path(name)) != text:
+            raise PlaceError(f"{name} could not be read back as it was written")
+
+    def _flush(self) -> None:
+        """The folder of a mounted place; not every file system can do that."""
+        if self._options.is_mounted:
+            with contextlib.suppress(OSError):
+                descriptor = os.open(self._folder, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+
+    def delete(self, name: str) -> None:
+        """Delete a file if it exists."""
+        try:
+            self._run("deletefile", self._path(name))
+        except PlaceError as error:
+            if not error.is_absence:
+                raise

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""The program in the pod of the copies: `python3 -m …_copy.program copy [PLACE …]`.
+
+Its last line, which is also its termination message, is the result as JSON. Exit status: 0 if every place has what it
+should have, or its window is closed; 1 if something failed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from .._volume.backup_names import TIME_FORMAT
+from .._volume.catalog import Catalog
+from .._volume.record_folder import RecordFolder
+from .configuration import Configuration, PlaceOptions, parse_configuration
+from .copying import Attempt, Copying
+from .faults import PlaceError
+from .mirror import Mirror, Script
+from .place import RclonePlace
+from .plan import Copy
+from .record import COPIED, FAILED, OUTSIDE_WINDOW, dump_record, next_record, parse_record
+
+_TERMINATION_BYTES = 4096
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc).replace(microsecond=0)
+
+
+def _log(text: str) -> None:
+    _print(f"{_now().strftime(TIME_FORMAT)} {text}")
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _window_seconds(options: PlaceOptions, time_zone: str) -> float | None:
+    """How long the window is open; None without a window. Raises PlaceError for an unknown time zone."""
+    if options.window is None:
+        return None
+    try:
+        local = datetime.now(ZoneInfo(time_zone))
+    except (ZoneInfoNotFoundError, ValueError):
+        raise PlaceError(
+            f"the image does not know the time zone {time_zone} of the window: expected the package tzdata in it",
+            is_lasting=True,
+        ) from None
+    left = options.window.left(local)
+    return 0.0 if left is None else left.total_seconds()
+
+
+def _copy_to(
+    options: PlaceOptions,
+    configuration: Configuration,
+    script: Script,
+    catalog: Catalog,
+    environment: Mapping[str, str],
+) -> tuple[Attempt, Any]:
+    """One attempt at a place; what it has done, and its record."""
+    folder = RecordFolder(environment["POSTGRES_BACKUP_COPY_FOLDER"], configuration.file_mode)
+    file = f"{options.name}.json"
+    before = parse_record(folder.read(file))
+    try:
+        left = _window_seconds(options, configuration.time_zone)
+        if left == 0.0:
+            attempt = Attempt(state=OUTSIDE_WINDOW)
+            _log(f"{options.name}: its window is from {options.window}: nothing is copied now")
+            record = next_record(before, before.copies, (), _now(), error=None, is_done=False)
+        else:
+            closes = None if left is None else time.monotonic() + left
+            token = secrets.token_hex(4)
+            place = RclonePlace(
+                options, script.volume, environment=environment, clock=time.monotonic, closes=closes, token=token
+            )
+            with tempfile.TemporaryDirectory(prefix="copy-") as temporary:
+                mirror = Mirror(script, options.policy, place.fetch_texts, temporary)
+
+                def remember(copies: Iterable[Copy]) -> None:
+                    record = replace(before, copies=tuple(copies))
+                    folder.write(file, dump_record(record, options, COPIED, None, _now()))
+
+                copying = Copying(
+                    options,
+                    configuration.name,
+                    place,
+                    mirror,
+                    clock=_now,
+                    sleep=time.sleep,
+                    log=_log,
+                    remember=remember,
+                )
+                attempt, record = copying.run(before, catalog)
+    except (PlaceError, OSError) as error:
+        attempt = Attempt(state=FAILED, error=str(error))
+        record = next_record(before, before.copies, (), _now(), error=str(error), is_done=False)
+    if attempt.error:
+        _log(f"FAILED: {options.name}: {attempt.error}")
+    folder.write(file, dump_record(record, options, attempt.state, attempt.error, _now()))
+    return attempt, record
+
+
+def _result(done: Sequence[tuple[PlaceOptions, Attempt, float]], faults: Sequence[str]) -> dict[str, Any]:
+    reasons = [*faults, *(f"{options.name}: {attempt.error}" for options, attempt, _time in done if attempt.error)]
+    return {
+        "state": "failed" if reasons else "succeeded",
+        "operation": "copy",
+        "places": [
+            {
+                "name": options.name,
+                "kind": options.kind,
+                "state": attempt.state,
+                "copied": attempt.copied,
+                "deleted": attempt.deleted,
+                "findings": attempt.findings,
+                "bytes": attempt.transferred_bytes,
+                "seconds": round(seconds, 1),
+                "error": attempt.error,
+            }
+            for options, attempt, seconds in done
+        ],
+        "reason": "; ".join(reasons) or None,
+    }
+
+
+def _print_result(result: dict[str, Any], termination_log: str) -> None:
+    text = json.dumps(result, separators=(",", ":"))
+    if len(text) > _TERMINATION_BYTES:  # Kubernetes cuts what is longer
+        short = json.dumps({**result, "places": [], "reason": str(result["reason"])[:1000]}, separators=(",", ":"))
+    else:
+        short = text
+    with contextlib.suppress(OSError):
+        Path(termination_log).write_text(short)
+    _print(text)
+
+
+def copy(configuration: Configuration, names: Sequence[str], environment: Mapping[str, str]) -> dict[str, Any]:
+    """Copy to the places of these names, by default to all; the result."""
+    done: list[tuple[PlaceOptions, Attempt, float]] = []
+    unknown = sorted(set(names) - {options.name for options in configuration.places})
+    if unknown:
+        known = ", ".join(options.name for options in configuration.places)
+        return _result((), [f"expected names of places ({known}), found {', '.join(unknown)}"])
+    script = Script(environment["POSTGRES_BACKUP_COPY_SCRIPT"], environment)
+    try:
+        catalog = script.catalog()
+    except PlaceError as error:
+        return _result((), [str(error)])
+    for options in configuration.places:
+        if not names or options.name in names:
+            began = time.monotonic()
+            attempt, _record = _copy_to(options, configuration, script, catalog, environment)
+            done.append((options, attempt, time.monotonic() - began))
+    return _result(done, ())
+
+
+def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """The exit status."""
+    if not arguments or arguments[0] != "copy":
+        sys.stderr.write("usage: program copy [PLACE ...]\n")
+        return 2
+    content = json.loads(Path(environment["POSTGRES_BACKUP_COPY_CONFIGURATION"]).read_text())
+    configuration = parse_configuration(
+        content, environment["POSTGRES_BACKUP_COPY_SECRETS"], environment["POSTGRES_BACKUP_COPY_PLACES"]
+    )
+    # As SystemExit, so that temporary files and rclone's processes end with this one.
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(143))
+    folder = RecordFolder(environment["POSTGRES_BACKUP_COPY_FOLDER"], configuration.file_mode)
+    if not folder.acquire():
+        _log("another Job copies at this time: there is nothing to do")
+        return 0
+    result = copy(configuration, arguments[1:], environment)
+    _print_result(result, environment.get("POSTGRES_BACKUP_TERMINATION_LOG", "/dev/termination-log"))
+    return 1 if result["reason"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""The record of a place, `<name>.copies/<place>.json` on the volume: its copies, and how the last attempt ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from .._volume.backup_names import TIME_FORMAT, parse_time
+from .configuration import PlaceOptions
+from .plan import Copy
+
+COPIED, NOTHING_TO_DO, OUTSIDE_WINDOW, FAILED = "copied", "nothing_to_do", "outside_window", "failed"
+# How long a finding is shown after it was last found.
+_SHOWN = timedelta(days=1)
+# The script reads 64 KiB of a record.
+_LIMIT_BYTES = 60_000
+_CHARACTERS = 500
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is remembered of a place. `events` has each finding with the time when it was last found."""
+
+    copies: tuple[Copy, ...] = ()
+    last_success: datetime | None = None
+    failing_since: datetime | None = None
+    events: Mapping[str, datetime] = field(default_factory=dict)
+
+
+def parse_record(text: str | None) -> Record:
+    """The record in a text; an empty one for a text of another form: then every copy is proven again."""
+    try:
+        content = json.loads(text or "{}")
+        return Record(
+            copies=tuple(
+                Copy(
+                    backup=copy["backup"],
+                    sha256=copy["sha256"],
+                    size_bytes=copy["size_bytes"],
+                    proven=_time(copy["proven"]),
+                    proof=copy["proof"],
+                    modified=copy["modified"],
+                    locked_until=_time(copy["locked_until"]) if copy["locked_until"] else None,
+                )
+                for copy in content.get("copies", [])
+            ),
+            last_success=parse_time(str(content.get("last_success"))),
+            failing_since=parse_time(str(content.get("failing_since"))),
+            events={str(event["text"]): _time(event["time"]) for event in content.get("events", [])},
+        )
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return Record()
+
+
+def _time(text: Any) -> datetime:
+    found = parse_time(str(text))
+    if found is None:
+        raise ValueError(text)
+    return found
+
+
+def next_record(
+    before: Record, copies: Iterable[Copy], findings: Iterable[str], now: datetime, *, error: str | None, is_done: bool
+) -> Record:
+    """The record after an attempt; `is_done` where every backup that should be there is a copy."""
+    recent = {text: time for text, time in before.events.items() if now - time <= _SHOWN}
+    return Record(
+        copies=tuple(sorted(copies, key=lambda copy: copy.backup, reverse=True)),
+        last_success=now if is_done else before.last_success,
+        failing_since=(before.failing_since or now) if error else None,
+        events={**recent, **{text[:_CHARACTERS]: now for text in findings}},
+    )
+
+
+def dump_record(record: Record, place: PlaceOptions, state: str, error: str | None, now: datetime) -> str:
+    """The record in one line, which readers recognise by its beginning. A long one lacks the oldest copies."""
+    copies = [_copy(copy) for copy in record.copies]
+    while True:
+        content = {
+            "format": 1,
+            "place": place.name,
+            "kind": place.kind,
+            "offsite": place.is_offsite,
+            "time": now.strftime(TIME_FORMAT),
+            "state": state,
+            "error": error,
+            "failing_since": _text(record.failing_since),
+            "last_success": _text(record.last_success),
+            "max_delay_seconds": int(place.max_delay.total_seconds()),
+            "findings": list(record.events),
+            "events": [{"time": _text(time), "text": text} for text, time in record.events.items()],
+            "copies": copies,
+        }
+        line = json.dumps(content, separators=(",", ":"), ensure_ascii=True)
+        if len(line) <= _LIMIT_BYTES or not copies:
+            return line
+        copies = copies[: len(copies) * 9 // 10]
+
+
+def _copy(copy: Copy) -> dict[str, Any]:
+    return {
+        "backup": copy.backup,
+        "sha256": copy.sha256,
+        "size_bytes": copy.size_bytes,
+        "proven": _text(copy.proven),
+        "proof": copy.proof,
+        "modified": copy.modified,
+        "locked_until": _text(copy.locked_until),
+    }
+
+
+def _text(time: datetime | None) -> str | None:
+    return None if time is None else time.strftime(TIME_FORMAT)

@@ -1,0 +1,446 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""The program of the copies as a process, with the real script, real stores on this machine, and their faults."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.copy_program import NAME, Copier, copy_program, install
+from tests.in_turn import weekly
+from tests.stores.fault_proxy import FaultProxy
+from tests.stores.loopback import minio_server, rclone, rclone_s3_server, sftp_server
+from tests.stores.servers import S3Store, SftpStore
+
+CLAIM = {"kind": "claim", "name": "usb", "options": {"folder": "of/this installation"}}
+LARGE = 6 << 20
+OTHER_HOST = "nas ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMLw8Uq1wKcNqVdGZ9b8s8K0m3ce2nCuSkGAbXJSh5nF\n"
+
+
+@pytest.fixture(scope="session")
+def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One copy of the program, so that Python compiles it once."""
+    return copy_program(tmp_path_factory.mktemp("program"))
+
+
+@pytest.fixture
+def usb(tmp_path: Path, code: Path) -> Copier:
+    """A claim as the place."""
+    return install(tmp_path, rclone(), dict(CLAIM), code=code)
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[S3Store]:
+    with rclone_s3_server() as found:
+        found.make_bucket("backups")
+        yield found
+
+
+@pytest.fixture(scope="module")
+def locking_store() -> Iterator[S3Store]:
+    with minio_server() as found:
+        found.make_bucket("backups")
+        found.make_bucket("locked", locked=True)
+        yield found
+
+
+def s3_place(store: S3Store, folder: str, bucket: str = "backups", **values: Any) -> dict[str, Any]:
+    options = {"endpoint": store.url, "bucket": bucket, "folder": folder, "provider": store.provider}
+    return {"kind": "s3", "name": "offsite", "options": options, **values}
+
+
+def s3_keys(store: S3Store) -> dict[str, str]:
+    return {"access_key_id": store.access_key, "secret_access_key": store.secret_key}
+
+
+@pytest.fixture
+def offsite(tmp_path: Path, code: Path, store: S3Store) -> Copier:
+    """An S3 server of rclone as the place."""
+    copier = install(tmp_path, rclone(), s3_place(store, tmp_path.name), code=code)
+    copier.add_secret(s3_keys(store))
+    return copier
+
+
+def place_of(result: dict[str, Any]) -> dict[str, Any]:
+    place: dict[str, Any] = result["places"][0]
+    return place
+
+
+def there(copier: Copier) -> Path:
+    return copier.mount() / "of/this installation"
+
+
+def test_a_claim(usb: Copier) -> None:
+    """Backup, manifest and checksum file lie there, and a second attempt has nothing to do."""
+    manifest = {"format": 1, "state": "complete"}
+    names = [usb.add_backup(days, f"content {days}".encode(), manifest) for days in (0, 1)]
+    result = usb.run()
+    assert (result["status"], place_of(result)["state"], place_of(result)["copied"]) == (0, "copied", names)
+    assert usb.copies("usb") == names
+    for name in (each for backup in names for each in (backup, f"{backup}.json", f"{backup}.sha256")):
+        assert (there(usb) / name).read_bytes() == (usb.volume / name).read_bytes()
+    assert len(list(there(usb).iterdir())) == 6
+    assert json.loads((usb.folder / "termination-log").read_text()) == {
+        key: value for key, value in result.items() if key not in ("status", "log")
+    }
+    before = usb.record("usb")
+    again = usb.run()
+    assert (place_of(again)["state"], usb.record("usb")["copies"]) == ("nothing_to_do", before["copies"])
+
+
+def test_only_proven_backups_are_copied(usb: Copier) -> None:
+    name = usb.add_backup(1)
+    (usb.volume / f"{usb.add_backup(2)}.sha256").unlink()
+    (usb.volume / f"{usb.add_backup(3)}.sha256").write_text("")
+    usb.add_backup(-2)
+    usb.run()
+    assert usb.copies("usb") == [name]
+
+
+def test_retention_of_the_place(usb: Copier) -> None:
+    """Its policy, not the volume's; what the volume has deleted is kept there."""
+    usb.places[0]["policy"] |= {"keep_last": 2, "keep_daily": 0}
+    names = [usb.add_backup(days) for days in (3, 2, 1)]
+    usb.run()
+    assert usb.copies("usb") == names[:0:-1]
+    (usb.volume / names[1]).unlink()
+    newest = usb.add_backup(0)
+    result = usb.run()
+    assert place_of(result)["deleted"] == [names[1]]
+    assert usb.copies("usb") == [newest, names[2]]
+    assert sorted(path.name for path in there(usb).glob("*.sql.gz*")) == sorted(
+        each for name in (newest, names[2]) for each in (name, f"{name}.sha256")
+    )
+
+
+@pytest.mark.weekly
+def test_the_brake_holds_back_deletions(usb: Copier) -> None:
+    for days in range(9, 0, -1):
+        usb.add_backup(days)
+    usb.places[0]["policy"] |= {"keep_last": 9, "keep_daily": 0}
+    usb.run()
+    usb.places[0]["policy"] |= {"keep_last": 1}
+    result = place_of(usb.run())
+    assert result["deleted"] == [] and "would delete 8 copies at once" in result["findings"][0]
+    assert len(usb.copies("usb")) == 9
+
+
+def change(path: Path) -> None:
+    """The same size, another content."""
+    path.write_bytes(path.read_bytes()[::-1])
+
+
+def cut_off(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:3])
+
+
+def without_checksum_file(path: Path) -> None:
+    path.with_name(f"{path.name}.sha256").unlink()
+
+
+def of_another(path: Path) -> None:
+    path.with_name(f"{path.name}.sha256").write_text(f"{'f' * 64}  {path.name}\n")
+
+
+def untouched(path: Path) -> None:
+    os.utime(path, (1, 1))
+
+
+@pytest.mark.parametrize(
+    ("harm", "finding", "copied"),
+    [
+        (change, "is damaged or was changed: expected the sha256", True),
+        weekly(cut_off, "is damaged or was changed: expected 9 bytes, found 3", True),
+        (Path.unlink, "no longer there, though not deleted by retention", True),
+        (of_another, "differs from the backup of this name on the volume", False),
+        # Read back, and proven again without a new upload.
+        (without_checksum_file, "", True),
+        weekly(untouched, "", True),
+    ],
+)
+def test_what_happens_behind_its_back(usb: Copier, harm: Callable[[Path], None], finding: str, copied: bool) -> None:
+    name = usb.add_backup(1, b"content 1")
+    usb.run()
+    harm(there(usb) / name)
+    result = place_of(usb.run())
+    assert [finding in found for found in result["findings"]] == ([True] if finding else [])
+    assert usb.record("usb")["findings"] == result["findings"]
+    assert usb.copies("usb") == result["copied"] == ([name] if copied else [])
+    assert (there(usb) / name).read_bytes() == b"content 1"
+    # It is shown for a day.
+    assert place_of(usb.run())["state"] == "nothing_to_do"
+    assert usb.record("usb")["findings"] == result["findings"]
+
+
+def test_a_damaged_backup_on_the_volume_is_never_a_copy(usb: Copier) -> None:
+    name = usb.add_backup(1, b"content 1")
+    change(usb.volume / name)
+    result = usb.run()
+    assert result["status"] == 1
+    assert f"{name} on the volume is damaged: expected the sha256" in result["reason"]
+    assert usb.copies("usb") == []
+    assert list(there(usb).iterdir()) == []
+
+
+def test_a_lost_record_means_new_proofs(usb: Copier) -> None:
+    """Also of what only the place still has."""
+    names = [usb.add_backup(days, b"content %d" % days) for days in (1, 2)]
+    usb.run()
+    (usb.records / "usb.json").unlink()
+    (usb.volume / names[1]).unlink()
+    result = place_of(usb.run())
+    assert (usb.copies("usb"), result["bytes"]) == (names, 0)
+    (usb.records / "usb.json").write_text("{")
+    change(there(usb) / names[1])
+    result = place_of(usb.run())
+    assert usb.copies("usb") == names[:1]
+    assert [names[1] in found and "does not have it any more" in found for found in result["findings"]] == [True]
+
+
+@pytest.mark.weekly
+def test_old_proofs_are_renewed(usb: Copier) -> None:
+    name = usb.add_backup(1, b"content 1")
+    usb.run()
+    path = usb.records / "usb.json"
+    record = json.loads(path.read_text())
+    record["copies"][0]["proven"] = f"{datetime.now(UTC) - timedelta(days=31):%Y-%m-%dT%H:%M:%SZ}"
+    path.write_text(json.dumps(record))
+    times = (there(usb) / name).stat()
+    usb.run()
+    assert usb.record("usb")["copies"][0]["proven"][:10] == f"{datetime.now(UTC):%Y-%m-%d}"
+    # The listing is the same, the content is not.
+    path.write_text(json.dumps(record))
+    change(there(usb) / name)
+    os.utime(there(usb) / name, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert "was damaged there since" in place_of(usb.run())["findings"][0]
+    assert usb.copies("usb") == []
+    usb.run()
+    assert usb.copies("usb") == [name]
+
+
+def test_a_closed_window(usb: Copier) -> None:
+    usb.add_backup(1)
+    now = datetime.now(UTC)
+    hours = [f"{now + timedelta(hours=after):%H:00}" for after in (2, 3)]
+    usb.places[0]["window"] = "-".join(hours)
+    result = usb.run()
+    assert (result["status"], place_of(result)["state"]) == (0, "outside_window")
+    assert usb.record("usb")["state"] == "outside_window" and usb.copies("usb") == []
+
+
+def test_two_copiers_do_not_meet(usb: Copier) -> None:
+    usb.add_backup(1, os.urandom(LARGE))
+    usb.places[0]["kind"], usb.places[0]["options"] = "s3", {"endpoint": "http://127.0.0.1:9", "bucket": "b"}
+    usb.add_secret({"access_key_id": "a", "secret_access_key": "b"})
+    first = usb.start()
+    while not (usb.records / "lock").exists() or not usb.volume.exists():
+        time.sleep(0.05)
+    time.sleep(0.5)
+    second = usb.start()
+    assert "another Job copies at this time" in second.communicate(timeout=60)[0]
+    assert second.returncode == 0
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+
+
+@pytest.mark.parametrize(
+    ("harm", "error"),
+    [
+        ({"secret_access_key": "wrong"}, "the store answered SignatureDoesNotMatch. Check the keys of its Secret"),
+        weekly({"access_key_id": "nobody"}, "the store answered InvalidAccessKeyId. Check the keys of its Secret"),
+        ({"secret_access_key": ""}, "expected the key secret_access_key in the place's Secret"),
+        ({"bucket": "none"}, "the store answered NoSuchBucket. Create the bucket"),
+        weekly({"endpoint": "https://127.0.0.1:1"}, "the server refused the connection"),
+    ],
+)
+def test_errors_of_s3(offsite: Copier, harm: dict[str, str], error: str) -> None:
+    offsite.add_backup(1)
+    for name, value in harm.items():
+        if name in ("bucket", "endpoint"):
+            offsite.places[0]["options"][name] = value
+        else:
+            offsite.add_secret({name: value})
+    process = offsite.start()
+    lines = []
+    assert process.stdout is not None
+    for line in process.stdout:
+        lines.append(line)
+        if error in line:
+            # Nobody waits for the pauses of an error that may pass.
+            os.killpg(process.pid, signal.SIGKILL)
+            break
+    process.communicate()
+    assert error in lines[-1], lines
+
+
+def test_s3(offsite: Copier, store: S3Store) -> None:
+    content = os.urandom(LARGE)
+    name = offsite.add_backup(1, content)
+    result = offsite.run()
+    assert result["status"] == 0, result["log"]
+    folder = offsite.folder.name
+    assert offsite.copies("offsite") == [name]
+    assert store.read(f"backups/{folder}/{name}") == content
+    assert sorted(store.files(f"backups/{folder}")) == [name, f"{name}.sha256"]
+    assert place_of(offsite.run())["state"] == "nothing_to_do"
+    for secret in s3_keys(store).values():
+        assert secret not in result["log"] and secret not in (offsite.records / "offsite.json").read_text()
+
+
+# An upload has 6 MiB and some headers.
+@pytest.mark.parametrize(
+    ("direction", "after"),
+    [("upload", 5 << 20), *(weekly("upload", number << 20) for number in range(1, 5)), weekly("download", 3 << 20)],
+)
+def test_a_connection_that_is_cut_off(offsite: Copier, store: S3Store, direction: Any, after: int) -> None:
+    """No half object is a copy, and the next attempt completes it."""
+    name = offsite.add_backup(1, os.urandom(LARGE))
+    with FaultProxy(store.host, store.port) as proxy:
+        offsite.places[0]["options"]["endpoint"] = store.through(proxy.port).url
+        proxy.cut(direction, after, times=1000)
+        process = offsite.start()
+        assert process.stdout is not None
+        for line in process.stdout:
+            if re.search("the next try is in", line):
+                os.killpg(process.pid, signal.SIGKILL)
+                break
+        process.communicate()
+        assert proxy.cuts > 0
+        # rclone continues a download where it was cut off.
+        assert direction == "download" or f"{name}.sha256" not in store.files(f"backups/{offsite.folder.name}")
+    offsite.places[0]["options"]["endpoint"] = store.url
+    assert offsite.run()["status"] == 0
+    assert offsite.copies("offsite") == [name]
+
+
+@pytest.mark.parametrize("seconds", [0.3, *(weekly(number / 5) for number in range(2, 12))])
+def test_a_copier_that_is_killed(usb: Copier, seconds: float) -> None:
+    """At any moment: what has a checksum file is a copy."""
+    names = [usb.add_backup(days, os.urandom(LARGE)) for days in (0, 1, 2)]
+    process = usb.start()
+    time.sleep(seconds + 0.6)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    for name in names:
+        if (there(usb) / f"{name}.sha256").exists():
+            assert (there(usb) / name).read_bytes() == (usb.volume / name).read_bytes()
+    usb.run()
+    assert usb.copies("usb") == names
+
+
+def test_object_lock(tmp_path: Path, code: Path, locking_store: S3Store) -> None:
+    """With the copier's own keys nothing can be deleted; retention waits for the end of the lock."""
+    store = locking_store
+    copier = install(tmp_path, rclone(), s3_place(store, tmp_path.name, "locked", lock_days=3), code=code)
+    copier.add_secret(s3_keys(store))
+    names = [copier.add_backup(days) for days in (1, 2)]
+    copier.places[0]["policy"] |= {"keep_last": 2, "keep_daily": 0}
+    assert copier.run()["status"] == 0
+    locks = [copy["locked_until"] for copy in copier.record("offsite")["copies"]]
+    end = datetime.now(UTC) + timedelta(days=3)
+    assert all(abs(datetime.fromisoformat(lock) - end) < timedelta(hours=1) for lock in locks)
+    for path, version in store.versions("locked"):
+        if names[0] in path:
+            assert store.delete_version("locked", path, version) in (400, 403)
+    copier.places[0]["policy"] |= {"keep_last": 1}
+    assert place_of(copier.run())["deleted"] == []
+    assert copier.copies("offsite") == names
+
+
+def test_a_bucket_without_object_lock(tmp_path: Path, code: Path, locking_store: S3Store) -> None:
+    copier = install(tmp_path, rclone(), s3_place(locking_store, tmp_path.name, lock_days=3), code=code)
+    copier.add_secret(s3_keys(locking_store))
+    copier.add_backup(1)
+    result = copier.run()
+    assert "InvalidRequest. With lock_days, the bucket must have been created with Object Lock" in result["reason"]
+    assert copier.copies("offsite") == []
+
+
+@pytest.mark.parametrize("is_read", [weekly(True), False])
+def test_proof_by_the_store(tmp_path: Path, code: Path, locking_store: S3Store, is_read: bool) -> None:
+    place = s3_place(locking_store, tmp_path.name, read_back=is_read)
+    copier = install(tmp_path, rclone(), place, code=code)
+    copier.add_secret(s3_keys(locking_store))
+    name = copier.add_backup(1, os.urandom(40 << 20))
+    assert copier.run()["status"] == 0
+    assert copier.record("offsite")["copies"][0]["proof"] == ("read_back" if is_read else "store")
+    change(copier.volume / name)
+    copier.places[0]["options"]["folder"] += "-other"
+    result = copier.run()
+    assert f"{name} on the volume is damaged" in result["reason"]
+
+
+@pytest.fixture(scope="module")
+def sftp_store() -> Iterator[SftpStore]:
+    with sftp_server() as found:
+        yield found
+
+
+@pytest.fixture
+def nas(tmp_path: Path, code: Path, sftp_store: SftpStore) -> Copier:
+    """A real sshd as the place."""
+    store = sftp_store
+    options = {"host": store.host, "port": store.port, "user": store.user, "folder": tmp_path.name}
+    copier = install(tmp_path, rclone(), {"kind": "sftp", "name": "nas", "options": options}, code=code)
+    copier.add_secret({"private_key": store.private_key, "known_hosts": store.known_hosts})
+    return copier
+
+
+def test_sftp(nas: Copier, sftp_store: SftpStore) -> None:
+    content = os.urandom(LARGE)
+    name = nas.add_backup(1, content)
+    folder = nas.folder.name
+    assert nas.run()["status"] == 0
+    assert sorted(sftp_store.files(folder)) == [name, f"{name}.sha256"]
+    assert sftp_store.read(f"{folder}/{name}") == content
+    assert place_of(nas.run())["state"] == "nothing_to_do"
+    # Replaced behind its back, and by the copier after that.
+    sftp_store.write(f"{folder}/{name}", content[:-1])
+    assert "damaged or was changed" in place_of(nas.run())["findings"][0]
+    assert sftp_store.read(f"{folder}/{name}") == content
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "error"),
+    [
+        ("known_hosts", "nas ssh-ed25519 AAAA\n", "known_hosts cannot be read"),
+        ("known_hosts", OTHER_HOST, "host key is not known"),
+        weekly("known_hosts", "", "expected the key known_hosts"),
+        weekly("private_key", "", "expected the key password"),
+    ],
+)
+def test_errors_of_sftp(nas: Copier, key: str, value: str, error: str) -> None:
+    nas.add_backup(1)
+    nas.add_secret({key: value})
+    assert error in nas.run()["reason"]
+
+
+def test_unknown_place(usb: Copier) -> None:
+    assert "expected names of places (usb), found none" in usb.run("none")["reason"]
+
+
+def test_listing_has_the_records(usb: Copier) -> None:
+    """The script prints what the copies have recorded, and nothing else that lies there."""
+    usb.add_backup(1)
+    usb.run()
+    (usb.records / "other.json").write_text('{"format":2}\n')
+    (usb.records / "lines.json").write_text('{"format":1,"place":"lines"\n}\n')
+    listing = json.loads((usb.records / "usb.json").read_text())
+    environment = usb.environment()
+
+    command = ["sh", environment["POSTGRES_BACKUP_COPY_SCRIPT"], "list"]
+    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    found = [json.loads(line) for line in output.splitlines() if line.startswith('{"type":"copies"')]
+    assert found == [{"type": "copies", "record": listing}]
+    assert NAME in listing["copies"][0]["backup"]

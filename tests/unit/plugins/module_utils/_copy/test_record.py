@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""The record of a place: read as it was written, and never an error."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from plugins.module_utils._copy.configuration import PlaceOptions, parse_configuration
+from plugins.module_utils._copy.plan import Copy
+from plugins.module_utils._copy.record import FAILED, Record, dump_record, next_record, parse_record
+from tests.copy_program import DEFAULTS
+
+NOW = datetime(2026, 11, 29, 2, 0, tzinfo=UTC)
+
+
+def place() -> PlaceOptions:
+    content = {"name": "b", "namespace": "data", "time_zone": "Etc/UTC", "file_mode": "0640"}
+    places = [{**DEFAULTS, "name": "offsite", "kind": "s3"}]
+    return parse_configuration({**content, "places": places}, "/secrets", "/places").places[0]
+
+
+def copy(number: int) -> Copy:
+    name = f"b-2026-11-{number % 28 + 1:02d}-{number:06d}.sql.gz"
+    return Copy(name, "a" * 64, number, NOW, "read_back", "2026-11-29T02:00:00.5Z", NOW + timedelta(days=number))
+
+
+def test_a_record_is_read_as_it_was_written() -> None:
+    before = Record((copy(1),), NOW, None, {"old": NOW - timedelta(days=2), "recent": NOW - timedelta(hours=1)})
+    record = next_record(before, [copy(1), copy(2)], ["new"], NOW, error="it failed", is_done=False)
+    line = dump_record(record, place(), FAILED, "it failed", NOW)
+    assert parse_record(line) == record
+    assert "\n" not in line and line.startswith('{"format":1,"place":')
+    content = json.loads(line)
+    assert content["findings"] == ["recent", "new"]
+    assert content["failing_since"] == content["time"] == "2026-11-29T02:00:00Z"
+    assert [entry["backup"] for entry in content["copies"]] == [copy(2).backup, copy(1).backup]
+
+
+def test_success_ends_a_failure() -> None:
+    before = Record(failing_since=NOW - timedelta(days=1))
+    still = next_record(before, (), (), NOW, error="again", is_done=False)
+    assert still.failing_since == before.failing_since and still.last_success is None
+    done = next_record(still, (), (), NOW, error=None, is_done=True)
+    assert done.failing_since is None and done.last_success == NOW
+
+
+def test_a_long_record_has_the_newest_copies() -> None:
+    record = Record(tuple(copy(number) for number in range(900, 0, -1)))
+    line = dump_record(record, place(), FAILED, None, NOW)
+    assert len(line) < 65536
+    copies = parse_record(line).copies
+    assert 100 < len(copies) < 900
+    assert copies == record.copies[: len(copies)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [None, "", "[]", "{", "null", '{"copies":[{}]}', '{"copies":7}', '{"events":[{"text":"a","time":"yesterday"}]}'],
+)
+def test_other_texts_are_an_empty_record(text: str | None) -> None:
+    """Then every copy is proven again."""
+    assert parse_record(text) == Record()
