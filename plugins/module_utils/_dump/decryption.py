@@ -179,7 +179,7 @@ class DecryptedStream:
                 "none of the identities decrypts the file: it was encrypted to other recipients, or its header was "
                 "changed. Give an identity of one of the recipients that its manifest names"
             )
-        if "Incomplete header" in message or "fill whole buffer" in message or "truncated" in message:
+        if "Incomplete header" in message or "failed to fill" in message or "truncated" in message:
             return _cut_off(total)
         end = _HEADER_END.search(self._beginning)
         if end is None or "decryption error" not in message:

@@ -136,6 +136,7 @@ def dump_environment(variables: Variables) -> dict[str, str]:
         "EXCLUDE_TABLES": _pairs((entry["database"], entry["table"]) for entry in value("exclude_tables")),
         "EXCLUDE_TABLE_DATA": _pairs((entry["database"], entry["table"]) for entry in value("exclude_table_data")),
         "DUMP_ARGS": _pairs(arguments),
+        "RECIPIENTS": "\n".join(value("recipients")),
         "MAX_DELETIONS": str(value("max_deletions")),
         "ALLOW_DELETIONS": str(value("allow_deletions")),
     }

@@ -42,6 +42,7 @@ from .dump_selection import (
     leave_a_database,
     unsupported_messages,
 )
+from .recipients import are_recipients, has_age_image
 from .schedules import is_cut_schedule, is_schedule
 from .watch_options import are_channels, has_image, is_egress
 
@@ -75,6 +76,9 @@ _LETTERS = "lower-case letters, digits and '-'"
 _DOTTED_LETTERS = f"{_LETTERS} and '.'"
 
 
+_SECRET = frozenset({"postgres_backup_recipients"})
+
+
 @dataclass(frozen=True)
 class Rule:
     """A rule for one variable, named in full."""
@@ -98,7 +102,9 @@ def refused_variables(variables: Variables) -> list[str]:
 
 
 def _message(name: str, value: object, expected: str) -> str:
-    message = f"{name}: expected {expected}; found {json.dumps(_plain(value), default=str)}"
+    # What was meant to be a public key may be a private one.
+    found = "another value" if name in _SECRET else json.dumps(_plain(value), default=str)
+    message = f"{name}: expected {expected}; found {found}"
     if name.endswith("schedule") and is_cut_schedule(str(value)):
         message += (
             ", which appears to be cut at a space: with -e, quote it inside the shell's quotes too: "
@@ -344,6 +350,7 @@ def _rules() -> tuple[Rule, ...]:
         ("dump_args", are_dump_arguments),
         ("extra_args", are_arguments_of_pg_dumpall),
         # Backups and their retention
+        ("recipients", are_recipients),
         ("file_mode", matches(_FILE_MODE, 'a quoted octal mode that lets the owner read and write, such as "0640"')),
         *((f"keep_{rule}", number(0, 100000)) for rule in _KEEP_RULES),
         ("keep_last", _keeps_something),
@@ -374,6 +381,8 @@ def _rules() -> tuple[Rule, ...]:
         ("dashboard", _has_metrics),
         ("dashboard_labels", strings("a mapping of labels to quoted strings")),
         # Watch
+        ("tools_image", matches(_IMAGE, "the name of an image, without whitespace")),
+        ("tools_image", has_age_image),
         ("watch_image", matches(_IMAGE, "the name of an image, without whitespace")),
         ("watch_image", has_image),
         ("watch_schedule", _is_watch_schedule),

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""Backups that are encrypted to recipients: the CronJob's second image, and keys that are refused."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .rendering import evaluate, objects
+
+RECIPIENTS = [
+    "age1x0q06mr07tt5cg8cqtqu9pqkmcqcw8yuaqn8uz4kcfgk7h2zu3dqk29hjr",
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGeg9APpox3dp/6CIVsn0eyS5t6kuA3NJQEuNdodj+YJ me@nas $(HOME)",
+]
+SET = {"postgres_backup_recipients": RECIPIENTS, "postgres_backup_tools_image": "tools:1"}
+
+
+def pod(**variables: Any) -> dict[str, Any]:
+    (made,) = (each for each in objects(**variables) if each["kind"] == "CronJob")
+    spec: dict[str, Any] = made["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    return spec
+
+
+def refusals(**variables: Any) -> list[str]:
+    found: list[str] = evaluate(
+        "{{ __postgres_backup_variables | homelab.postgres_backup.refused_variables }}", **variables
+    )
+    return found
+
+
+def test_without_recipients_nothing_changes() -> None:
+    assert objects(postgres_backup_tools_image="tools:1") == objects()
+    assert "initContainers" not in pod()
+
+
+def test_the_image_is_only_used_to_copy_age() -> None:
+    made = pod(**SET)
+    (init,), (container,) = made["initContainers"], made["containers"]
+    assert init["image"] == "tools:1"
+    assert container["image"] == pod()["containers"][0]["image"]
+    assert "env" not in init
+    assert [mount["name"] for mount in init["volumeMounts"]] == ["age"]
+    assert init["securityContext"] == container["securityContext"]
+    (mount,) = (mount for mount in container["volumeMounts"] if mount["name"] == "age")
+    assert mount["readOnly"] is True
+    environment = {entry["name"]: entry.get("value") for entry in container["env"]}
+    assert environment["POSTGRES_BACKUP_AGE"] == f"{mount['mountPath']}/age"
+    assert environment["POSTGRES_BACKUP_RECIPIENTS"] == "\n".join(RECIPIENTS).replace("$", "$$")
+    others = [each for each in objects(**SET) if each["kind"] != "CronJob"]
+    assert others == [each for each in objects() if each["kind"] != "CronJob"]
+
+
+def test_the_image_of_the_watch_is_used_and_the_other_way_round() -> None:
+    only_watch = {"postgres_backup_recipients": RECIPIENTS, "postgres_backup_watch_image": "watch:1"}
+    assert pod(**only_watch)["initContainers"][0]["image"] == "watch:1"
+    assert refusals(**only_watch) == []
+    watched = {"postgres_backup_watch": True, "postgres_backup_tools_image": "tools:1"}
+    assert not [refusal for refusal in refusals(**watched) if "image" in refusal]
+    (made,) = (
+        each
+        for each in objects(**watched)
+        if each["metadata"]["name"].endswith("-watch") and "spec" in each and each["kind"] == "CronJob"
+    )
+    spec = made["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert {each["image"] for each in [*spec["containers"], *spec["initContainers"]]} == {"tools:1"}
+    (refusal,) = refusals(postgres_backup_recipients=RECIPIENTS)
+    assert refusal.startswith("postgres_backup_tools_image: expected an image with the program age")
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ("AGE-SECRET-KEY-1SECRET", "entry 2 is a private key"),
+        ("-----BEGIN OPENSSH PRIVATE KEY-----\nSECRET", "entry 2 is a private key"),
+        ("age1SECRET", "entry 2 is not a public key"),
+        ("ssh-dss SECRET", "entry 2 is not a public key"),
+        (RECIPIENTS[1] + "\nSECRET", "entry 2 is not a public key"),
+    ],
+)
+def test_what_is_no_public_key_is_refused_and_not_printed(entry: str, expected: str) -> None:
+    (refusal,) = refusals(**{**SET, "postgres_backup_recipients": [RECIPIENTS[0], entry]})
+    assert expected in refusal
+    assert "SECRET" not in refusal
+
+
+def test_age_is_copied_with_its_libraries(tmp_path: Path) -> None:
+    """The copy runs without the libraries of the image that it came from."""
+    script = pod(**SET)["initContainers"][0]["command"][2].replace("$$", "$")
+    for name in ("bin", "to"):
+        (tmp_path / name).mkdir()
+    done = subprocess.run(["sh", "-c", script, "sh", tmp_path / "to"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (
+        done.stdout.strip()
+        == subprocess.run(["age", "--version"], check=True, capture_output=True, text=True).stdout.strip()
+    )
+    key = subprocess.run(["age-keygen"], capture_output=True, text=True, check=True).stdout
+    recipient = key.split("public key: ")[1].splitlines()[0]
+    command = [str(tmp_path / "to" / "age"), "-r", recipient]
+    done_bytes = subprocess.run(command, input=b"x", capture_output=True, check=True)
+    assert done_bytes.stdout.startswith(b"age-encryption.org/v1")
+    assert (tmp_path / "to" / "age").read_bytes().startswith(b"#!/bin/sh")
+
+
+def test_an_image_without_age_is_named(tmp_path: Path) -> None:
+    script = pod(**SET)["initContainers"][0]["command"][2].replace("$$", "$")
+    done = subprocess.run(
+        ["/bin/sh", "-c", script, "sh", tmp_path],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "postgres_backup_tools_image" in done.stderr
