@@ -38,6 +38,7 @@ UNPROTECTED = Claim(
 WATCH = Claim(test="tests/cluster/role/test_watch.py::test_a_watched_installation")
 RENDERED = Claim(test="tests/cluster/role/test_rendered.py::test_site_applies_what_is_rendered")
 ENCRYPTION = Claim(test="tests/script/run/test_encryption.py::test_each_identity_decrypts_the_dump")
+ENCRYPTED_KIT = Claim(test="tests/script/test_kit.py::test_an_encrypted_backup_with_an_identity")
 CONTAINERFILE = Claim(reason="needs a registry; the tested image is made of the packages of the Containerfile")
 MONITORING = Claim(test="tests/cluster/role/test_monitoring.py::test_metrics_and_their_objects")
 BENCH = Claim(reason="takes minutes, and a quiet machine; that the benchmark is there is checked")
@@ -160,6 +161,9 @@ CLAIMS: dict[str, dict[str, Claim]] = {
     "docs/encryption.md": {
         "age-keygen --output identity.txt": ENCRYPTION,
         "age --decrypt --identity identity.txt BACKUP.sql.gz.age | gunzip | psql postgres": ENCRYPTION,
+        "export POSTGRES_BACKUP_IDENTITY_FILE=/root/identity.txt": ENCRYPTED_KIT,
+        "sh restore-kit.sh check postgres-backup-2026-11-22-020000.sql.gz.age": ENCRYPTED_KIT,
+        "sh restore-kit.sh restore postgres-backup-2026-11-22-020000.sql.gz.age": ENCRYPTED_KIT,
     },
     "docs/tools-image.md": {
         "podman build --tag registry.example.com/postgres-backup-tools:1 docs/examples/tools-image": CONTAINERFILE,

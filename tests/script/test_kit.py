@@ -18,8 +18,8 @@ import pytest
 
 from tests.backup_parts import make_backup
 
-from .support.combinations import Combination, under_one
-from .support.encryption import make_key, put_encrypted
+from .support.combinations import Combination, program, under_one
+from .support.encryption import encrypt, make_key, put_encrypted
 from .support.kits import DATABASES, HASH, Source, database, dumped, make_source
 from .support.programs import Programs
 from .support.restores import names, state_of
@@ -374,6 +374,34 @@ def test_what_is_wrong_with_the_arguments_is_said(kit: Kit, source: Source) -> N
     assert done.returncode == 2 and "expected the server's host name" in done.stderr
     for name in ("x" * 64, "a\nb", "template1"):
         assert kit("restore", source.backup, "app", name, PGHOST="127.0.0.1").returncode == 2
+
+
+def test_an_encrypted_backup_with_an_identity(
+    kit: Kit, fresh_server: Server, source: Source, workspace: Workspace
+) -> None:
+    key = make_key()
+    folder = workspace.directory("encrypted-source", workspace.uid)
+    path = folder / f"{source.backup.name}.age"
+    path.write_bytes(encrypt(source.backup.read_bytes(), key.recipient))
+    identity = folder / "identity.txt"
+    identity.write_text(key.identity)
+    for file in (path, identity):
+        file.chmod(0o644)
+    more = {"POSTGRES_BACKUP_IDENTITY_FILE": str(identity), "POSTGRES_BACKUP_AGE": str(program("age"))}
+    done = kit("check", path, **more)
+    assert done.returncode == 0, done.stderr
+    assert ": complete, " in done.stdout
+    done = kit("restore", path, server=fresh_server, **more)
+    assert done.returncode == 0, done.stderr
+    assert_restored(fresh_server, source)
+    done = kit("restore", path, "app", "again", server=fresh_server, **more)
+    assert done.returncode == 0, done.stderr
+    assert dumped_alone(fresh_server, "again").replace("again", "app") == dumped_alone(fresh_server, "app")
+    path.write_bytes(path.read_bytes()[:-30])
+    done = kit("check", path, **more)
+    # age decrypts nothing of a chunk that is cut off.
+    assert done.returncode == 2
+    assert "the backup cannot be decrypted" in done.stderr
 
 
 def test_an_encrypted_backup_is_not_called_damaged(kit: Kit, workspace: Workspace) -> None:

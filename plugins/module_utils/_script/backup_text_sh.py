@@ -61,11 +61,15 @@ find_counter() {
     export dd_counts
 }
 
-# count_bytes STAGE: copies standard input, and writes the number of bytes to $work/STAGE.
+# count_bytes STAGE [OPERAND ...]: copies standard input, and writes the number of bytes to $work/STAGE; the operands are dd's.
 count_bytes() {
     [ -n "${dd_counts:-}" ] || find_counter
     if [ "$dd_counts" = yes ]; then
-        stage "$1" dd bs=65536
+        count_stage=$1
+        shift
+        [ $# -gt 0 ] || set -- bs=65536
+        stage "$count_stage" dd "$@"
+        set -- "$count_stage"
         while read -r number word _; do
             case $word in bytes) printf '%s\n' "$number" ;; esac
         done <"$work/$1.err" >"$work/$1"
@@ -80,6 +84,13 @@ count_bytes() {
 
 # read_to_end [COMMAND ...]: decompresses standard input to its end, for end_and_count.
 read_to_end() { stage check decompress | end_and_count "$@"; }
+
+# read_backup_to_end FILE [COMMAND ...]: read_to_end for a backup.
+read_backup_to_end() {
+    read_file=$1
+    shift
+    stage check backup_text "$read_file" | end_and_count "$@"
+}
 
 # is_complete_dump: whether the text that was read last ends with the completion marker.
 is_complete_dump() {
@@ -127,10 +138,41 @@ damage_of() {
 # is_encrypted FILE: whether age has encrypted it (https://age-encryption.org/v1), whatever its name is.
 is_encrypted() { [ "$(head -c 21 "$1" 2>/dev/null | tr '\000' '?')" = age-encryption.org/v1 ]; }
 
-# require_plain: fails if the backup $file is encrypted.
-require_plain() {
-    ! is_encrypted "$file" || fail_for_good "the backup is encrypted" "$backup: only an identity, the private key of one of its recipients, shows what is in it" \
-        "Decrypt it where the identity is: age --decrypt --identity IDENTITY-FILE $backup >${backup%.age}"
+# require_readable: fails if the backup $file is encrypted, and POSTGRES_BACKUP_IDENTITY_FILE has no identity of a recipient;
+# sets `decrypts` (yes or no).
+require_readable() {
+    : "${POSTGRES_BACKUP_AGE:=age}" "${POSTGRES_BACKUP_IDENTITY_FILE:=}"
+    decrypts=no
+    export decrypts POSTGRES_BACKUP_AGE POSTGRES_BACKUP_IDENTITY_FILE
+    is_encrypted "$file" || return 0
+    [ -n "$POSTGRES_BACKUP_IDENTITY_FILE" ] ||
+        fail_for_good "the backup is encrypted" "$backup: only an identity, the private key of one of its recipients, shows what is in it" \
+            "Set POSTGRES_BACKUP_IDENTITY_FILE to the path of an identity, or decrypt it where the identity is: age --decrypt --identity IDENTITY-FILE $backup >${backup%.age}"
+    command -v "$POSTGRES_BACKUP_AGE" >/dev/null 2>&1 ||
+        fail_for_good "the program age is missing" "the backup is encrypted, and there is no program $POSTGRES_BACKUP_AGE" "Install age, or set POSTGRES_BACKUP_AGE to its path."
+    if [ "$(decrypt "$file" 2>"$work/decrypt.err" | head -c 1 | tr '\037' x)" != x ]; then
+        fail_for_good "the backup cannot be decrypted" "$backup: $(head -n 2 "$work/decrypt.err" | cut -c 1-400)" \
+            "Give an identity of one of the recipients that its manifest names. If it is one, the file is damaged: use another copy."
+    fi
+    decrypts=yes
+}
+
+# decrypt FILE
+decrypt() { "$POSTGRES_BACKUP_AGE" --decrypt --identity "$POSTGRES_BACKUP_IDENTITY_FILE" "$1"; }
+
+# backup_text FILE: prints the text of a backup.
+backup_text() {
+    if [ "${decrypts:-no}" = yes ]; then decrypt "$1" | decompress; else decompress <"$1"; fi
+}
+
+# backup_range FILE OFFSET BYTES: prints a part of the gzip data of a backup. An encrypted one is decrypted from its beginning on.
+backup_range() {
+    if [ "${decrypts:-no}" = no ]; then
+        copy_range "$@"
+        return
+    fi
+    # Nothing more is needed after the part: age gets a broken pipe.
+    decrypt "$1" 2>/dev/null | { copy_bytes "$2" >/dev/null && copy_bytes "$3"; }
 }
 
 # describe_other_format FILE: prints why a file is damaged that does not begin with gzip data, with its type if known.

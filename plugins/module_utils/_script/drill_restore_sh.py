@@ -152,7 +152,7 @@ text_parts() {
 
 step_drill_restore() {
     while read -r part part_offset part_bytes <&3; do
-        if [ "$part_bytes" -eq 0 ]; then stage expand decompress; else decompress 2>/dev/null; fi <"$file" 3<&- |
+        if [ "$part_bytes" -eq 0 ]; then stage expand backup_text "$file"; else backup_text "$file" 2>/dev/null; fi 3<&- |
             stage "feed$part" feed_part "$part_offset" "$part_bytes" 3<&- |
             count_copied >"$work/copied.$part" 3<&- &
     done 3<"$work/parts"

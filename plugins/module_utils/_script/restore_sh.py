@@ -213,7 +213,7 @@ step_restore_section() {
     if [ "$has_part" = yes ]; then
         part_text | stage text feed_body
     else
-        stage expand decompress <"$file" | stage text feed_section
+        stage expand backup_text "$file" | stage text feed_section
     fi
 }
 

@@ -105,7 +105,7 @@ choose_backup() {
     # A JSON array of strings, each without quotation marks and backslashes or with these after a backslash.
     missing_databases=$(printf '%s\n' "$line" | sed -n 's/.*"state":"incomplete".*,"missing":\(\[\("[^"\\]*\(\\.[^"\\]*\)*",*\)*\]\).*/\1/p')
     [ -z "$missing_databases" ] || warn "the backup is incomplete: it lacks the databases ${missing_databases}, which the run could not dump"
-    require_plain
+    require_readable
     bytes=$(stat -c %s "$file")
     log "starting the restore drill of $backup, $(human_bytes "$bytes")"
 }
@@ -166,7 +166,7 @@ find_damage() {
 # step_drill_text FILE: the facts of sections.awk. (pigz omits the last readable part of a damaged file.)
 step_drill_text() {
     [ "$decompressor" != pigz ] || decompressor=gzip
-    read_to_end section_facts <"$1"
+    read_backup_to_end "$1" section_facts
 }
 
 # plain_lines: copies standard input without a byte order mark and without carriage returns at the ends of lines.
@@ -174,15 +174,15 @@ plain_lines() { sed -e "1s/^$(printf '\357\273\277')//" -e "s/$(printf '\r')\$//
 
 # step_drill_facts FILE: the beginning of the text, and the facts and the copy of the globals of globals.awk.
 step_drill_facts() {
-    decompress <"$1" 2>"$work/head.err" | head -c 65536 | plain_lines >"$work/head"
-    decompress <"$1" 2>/dev/null | awk -v mode=facts -v copy="$data/globals.sql" -f "$work/globals.awk" >"$work/facts"
-    decompress <"$1" 2>/dev/null | tail -c "+$(($(fact bytes) + 1))" 2>/dev/null | head -c 65536 | plain_lines >"$work/begin"
+    backup_text "$1" 2>"$work/head.err" | head -c 65536 | plain_lines >"$work/head"
+    backup_text "$1" 2>/dev/null | awk -v mode=facts -v copy="$data/globals.sql" -f "$work/globals.awk" >"$work/facts"
+    backup_text "$1" 2>/dev/null | tail -c "+$(($(fact bytes) + 1))" 2>/dev/null | head -c 65536 | plain_lines >"$work/begin"
 }
 
 # step_drill_hash FILE: its hash; without a checksum file, also the end of its text.
 step_drill_hash() {
     stage hash sha256sum <"$1" >"$work/hash"
-    [ -n "$sha256" ] || decompress <"$1" 2>"$work/check.err" | tail -c 64 | tr -d '\r' >"$work/end"
+    [ -n "$sha256" ] || backup_text "$1" 2>"$work/check.err" | tail -c 64 | tr -d '\r' >"$work/end"
     echo yes >"$work/hashed"
 }
 

@@ -61,9 +61,9 @@ plan_by_text() {
 # part_text: prints the text of the part in the variables of $work/parts.
 part_text() {
     if [ "$part_offset" = - ]; then
-        decompress <"$file" 2>/dev/null | { copy_bytes "$part_bytes" >/dev/null && copy_bytes "$part_text_bytes"; }
+        backup_text "$file" 2>/dev/null | { copy_bytes "$part_bytes" >/dev/null && copy_bytes "$part_text_bytes"; }
     else
-        run_stage "read$part" copy_range "$file" "$part_offset" "$part_bytes" | run_stage "expand$part" decompress
+        run_stage "read$part" backup_range "$file" "$part_offset" "$part_bytes" | run_stage "expand$part" decompress
     fi
 }
 

@@ -451,7 +451,7 @@ missing_databases() {
 explain_dump() {
     [ ! -e "$work/changed" ] || fail_changed "$(cat "$work/changed")"
     cause=
-    for name in write encrypt follow compress check hash split count text end size fork copy; do
+    for name in write encrypt follow compress check hash split count text end size fork; do
         status=$(stage_status_of "$name")
         case $status in
             0 | "$SIGPIPE_STATUS" | "$SIGTERM_STATUS" | none) ;;
@@ -460,7 +460,7 @@ explain_dump() {
     done
     # The follower fails because of what it reads.
     if [ "$cause" = follow ]; then
-        for name in check count text end fork copy; do
+        for name in check count text end fork; do
             case $(stage_status_of "$name") in
                 0 | "$SIGPIPE_STATUS" | "$SIGTERM_STATUS" | none) ;;
                 *) cause=$name status=$(stage_status_of "$name"); break ;;

@@ -79,24 +79,24 @@ was_given_up() { [ -e "$work/again" ] && grep -q -e "^[^ ]* $1 failed " -e "^[^ 
 # could not read it.
 begin_check() {
     [ "$encrypts" = yes ] || return 0
-    for stage_name in fork copy check end; do printf '%s\n' none >"$work/$stage_name.status"; done
+    for stage_name in fork check end; do printf '%s\n' none >"$work/$stage_name.status"; done
     rm -f "$work/judged" "$work/read_bytes"
     # Opened for both, so that no end waits for another that was killed.
-    exec 4<>"$work/part.fifo"
+    exec 4<>"$work/part.fifo" 5<>"$work/trailer.fifo"
     # The redirections of a subshell: a function's are undone, and the shell keeps a copy of what they close.
-    (check_part "$1") >/dev/null 3<&- 4<&- 6<&- 7<&- &
+    (check_part "$1") >/dev/null 3<&- 4<&- 5<&- 6<&- 7<&- &
     part_checker=$!
 }
 
 # count_part: copies a compressed part, and counts its bytes as count_bytes does.
 count_part() {
-    if [ "$encrypts" = yes ]; then stage fork tee "$work/part.fifo" | count_bytes size; else count_bytes size; fi
+    if [ "$encrypts" = yes ]; then count_bytes size ibs=65536 obs=1048576 | stage fork tee "$work/part.fifo" "$work/trailer.fifo"; else count_bytes size; fi
 }
 
 # end_check: waits for the check.
 end_check() {
     [ "$encrypts" = yes ] || return 0
-    exec 4<&-
+    exec 4<&- 5<&-
     wait "$part_checker"
 }
 
@@ -105,8 +105,13 @@ end_check() {
 check_part() {
     tail -c 4 <"$work/trailer.fifo" | od -A n -t u1 >"$work/trailer" &
     trailer_reader=$!
-    stage copy tee "$work/trailer.fifo" <"$work/part.fifo" | stage check decompress | judge_part "$1"
+    # A buffer, so that the dump does not wait for the check, which has the lowest priority.
+    dd ibs=65536 obs=8388608 <"$work/part.fifo" 2>/dev/null | stage check decompress_slowly | judge_part "$1"
     wait "$trailer_reader"
+}
+
+decompress_slowly() {
+    if command -v nice >/dev/null 2>&1; then nice -n "$FOLLOW_NICENESS" "$decompressor" -d -c; else decompress; fi
 }
 
 # judge_part PART: writes to $work/judged whether the text on standard input is that of the part: `complete`, `endless` or `mistaken`.
@@ -136,7 +141,7 @@ judge_text() {
 # text to $work/checked.ATTEMPT.
 judge_checked_part() {
     echo 1 >"$work/follow.status"
-    for stage_name in fork copy check end; do
+    for stage_name in fork check end; do
         read_status "$stage_name"
         [ "$stage_result" = 0 ] || return 1
     done

@@ -12,13 +12,14 @@ usage: sh restore-kit.sh check BACKUP                          read the backup t
                                                                its text, and its name
        sh restore-kit.sh restore BACKUP                        restore all databases and roles
        sh restore-kit.sh restore BACKUP DATABASE [NEW-NAME]    restore one database
-BACKUP is the path of a .sql.gz file. Its checksum file (.sha256) and its manifest (.json) are used if they are next to it.
+BACKUP is the path of a .sql.gz or .sql.gz.age file. Its checksum file (.sha256) and its manifest (.json) are used if they are next to it.
 Server: PGHOST, PGPORT, PGUSER, PGPASSWORD (or ~/.pgpass), PGDATABASE (to connect to, by default postgres), PGSSLMODE.
 Restores, each yes or no: POSTGRES_BACKUP_RESTORE_CHECK (no; shows whether it can be restored, and changes nothing),
 POSTGRES_BACKUP_RESTORE_REPLACE (no; an existing database is renamed), POSTGRES_BACKUP_RESTORE_TERMINATE_CONNECTIONS (no).
 All databases: POSTGRES_BACKUP_RESTORE_ALTER_ROLES (no; existing roles get the attributes of the backup, never a password),
 POSTGRES_BACKUP_RESTORE_ANALYZE (yes). One database: POSTGRES_BACKUP_RESTORE_CREATE_ROLES (yes), and as texts
 POSTGRES_BACKUP_RESTORE_SEARCH_PATH, _BEFORE_SQL, _AFTER_SQL, _TRANSFORM_SQL and _ASSERT_SQL, as the options of restore_database.
+Encrypted backups (.age) need the program age and POSTGRES_BACKUP_IDENTITY_FILE, the path of an identity.
 Temporary files: TMPDIR, by default /tmp. The folder of the backup is not written to.
 Needs: sh, gzip, the usual text tools (busybox has them), and for restores a psql at least as new as the program that made
 the backup. Exit status: 0 when it succeeded, 1 when it failed, 2 when something must be changed first.
@@ -93,12 +94,13 @@ kit_server() {
 # kit_read: reads the backup to its end; sets `sha256`, `missing_databases` and `kit_summary`, and writes $work/sections.
 kit_read() {
     expected_sha256=$checksum RESTORE_SHA256=''
-    require_plain
+    require_readable
     bytes=$(stat -c %s "$file")
     choose_decompressor
     export file
     start_hash
-    damage=$(describe_other_format "$file")
+    damage=
+    [ "$decrypts" = yes ] || damage=$(describe_other_format "$file")
     [ -n "$damage" ] || find_text_damage
     [ -z "$damage" ] || fail_with_backup "the backup is damaged" "$backup: $damage" "Take another backup, or another copy of this one."
     check_hash

@@ -47,7 +47,7 @@ choose_backup() {
     listed_sha256=$(json_field sha256 "$listed_backup" | tr -d '"')
     [ "$listed_sha256" != null ] || listed_sha256=''
     expected_sha256=${RESTORE_SHA256:-$listed_sha256}
-    require_plain
+    require_readable
     file_before=$(stat -c '%i %s %Y' "$file")
     bytes=$(stat -c %s "$file")
 }
@@ -204,7 +204,7 @@ manifest_fact() { sed -n "s/^$1 //p" "$work/manifest"; }
 # step_restore_sections: the facts of sections.awk. (pigz omits the last readable part of a damaged file.)
 step_restore_sections() {
     [ "$decompressor" != pigz ] || decompressor=gzip
-    read_to_end section_facts <"$file"
+    read_backup_to_end "$file" section_facts
     mv "$work/end" "$work/sections"
 }
 
@@ -250,14 +250,14 @@ no_such_section() {
 }
 
 # part_text: prints the text of the database's part of the file.
-part_text() { stage read copy_range "$file" "$part_offset" "$part_bytes" | stage expand decompress; }
+part_text() { stage read backup_range "$file" "$part_offset" "$part_bytes" | stage expand decompress; }
 
 # section_text: prints the text of the database's section.
 section_text() {
     if [ "$has_part" = yes ]; then
         part_text
     else
-        decompress <"$file" 2>"$work/expand.err" | { copy_bytes "$section_offset" >/dev/null && copy_bytes "$section_bytes"; }
+        backup_text "$file" 2>"$work/expand.err" | { copy_bytes "$section_offset" >/dev/null && copy_bytes "$section_bytes"; }
     fi
 }
 
@@ -265,9 +265,9 @@ section_text() {
 globals_text() {
     if [ "$has_part" = yes ]; then
         globals_rest=${globals_part#* }
-        copy_range "$file" "${globals_part%% *}" "${globals_rest%% *}" | decompress
+        backup_range "$file" "${globals_part%% *}" "${globals_rest%% *}" | decompress
     else
-        decompress <"$file" 2>/dev/null | head -c "$globals_bytes"
+        backup_text "$file" 2>/dev/null | head -c "$globals_bytes"
     fi
 }
 

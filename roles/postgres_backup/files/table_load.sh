@@ -75,7 +75,7 @@ load_sql() {
     echo "COMMENT ON SCHEMA :\"schema\" IS :'mark';"
     printf "SET client_encoding TO '%s';\n" "$encoding"
     # A decompressor is not waited for after the last table.
-    if [ "$has_part" = yes ]; then copy_range "$file" "$part_offset" "$part_bytes" 2>/dev/null | decompress 2>/dev/null; else section_text 2>/dev/null; fi | copy_rows
+    if [ "$has_part" = yes ]; then backup_range "$file" "$part_offset" "$part_bytes" 2>/dev/null | decompress 2>/dev/null; else section_text 2>/dev/null; fi | copy_rows
     echo 'SET client_encoding TO UTF8;'
     cat "$work/after.sql"
     echo 'SET search_path = pg_catalog;'

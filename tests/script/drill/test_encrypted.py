@@ -5,13 +5,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+
 import pytest
 
-from ..support.encryption import make_key, put_encrypted
+from tests.backup_parts import make_backup
+from tests.dump import truth
+
+from ..support.combinations import program
+from ..support.encryption import encrypt, make_key, put_encrypted
 from ..support.programs import Programs
-from ..support.rehearsal import NAME, Rehearsal
+from ..support.rehearsal import NAME, Rehearsal, counted
 from ..support.sandbox import Sandbox
-from ..support.volume import give
+from ..support.server import Server
+from ..support.volume import checksum_line, give, put
+from ..support.workspace import Workspace
 
 
 @pytest.fixture
@@ -25,3 +34,35 @@ def test_without_an_identity_it_is_refused_and_not_called_damaged(rehearsal: Reh
     outcome = rehearsal.run("drill").check(2)
     assert "the backup is encrypted" in outcome.result["reason"]
     assert "damaged" not in outcome.log
+
+
+@pytest.fixture(scope="module")
+def text(template: Server, workspace: Workspace) -> bytes:
+    with template.clone(workspace.directory("encrypted", mode=0o777)) as server:
+        server.sql("CREATE DATABASE app STRATEGY file_copy;")
+        server.sql("CREATE TABLE numbers AS SELECT generate_series(1, 1000) AS n;", "app")
+        return truth.dump(server, "pg_dumpall")
+
+
+@pytest.mark.parametrize("has_manifest", [True, False])
+def test_with_an_identity_it_is_restored(
+    rehearsal: Rehearsal, text: bytes, workspace: Workspace, has_manifest: bool
+) -> None:
+    key, other = make_key(), make_key()
+    name = f"{NAME}.age"
+    made = make_backup(text, name=name)
+    content = encrypt(made.file, key.recipient, other.recipient)
+    put(rehearsal.volume / name, content)
+    put(rehearsal.volume / f"{name}.sha256", checksum_line(name, content))
+    if has_manifest:
+        manifest = made.manifest.replace(json.loads(made.manifest)["sha256"], hashlib.sha256(content).hexdigest())
+        put(rehearsal.volume / f"{name}.json", manifest)
+    give(rehearsal.volume, rehearsal.uid)
+    identity = put(workspace.directory("identity", rehearsal.uid) / "identity.txt", other.identity)
+    identity.chmod(0o644)
+    environment = {"POSTGRES_BACKUP_IDENTITY_FILE": str(identity), "POSTGRES_BACKUP_AGE": str(program("age"))}
+    outcome = rehearsal.run("drill", env=environment).check()
+    assert counted(outcome)["app"] == {("public", "numbers"): 1000}
+    identity.write_text(make_key().identity)
+    outcome = rehearsal.run("drill", env=environment).check(2)
+    assert "the backup cannot be decrypted" in outcome.result["reason"]

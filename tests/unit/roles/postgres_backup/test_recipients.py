@@ -50,8 +50,11 @@ def test_the_image_is_only_used_to_copy_age() -> None:
     environment = {entry["name"]: entry.get("value") for entry in container["env"]}
     assert environment["POSTGRES_BACKUP_AGE"] == f"{mount['mountPath']}/age"
     assert environment["POSTGRES_BACKUP_RECIPIENTS"] == "\n".join(RECIPIENTS).replace("$", "$$")
-    others = [each for each in objects(**SET) if each["kind"] != "CronJob"]
-    assert others == [each for each in objects() if each["kind"] != "CronJob"]
+    changed = [each for each, before in zip(objects(**SET), objects(), strict=True) if each != before]
+    assert [each["kind"] for each in changed] == ["ConfigMap", "CronJob"]
+    page = changed[0]["data"]["RESTORE.md"]
+    assert all(f"- `{recipient}`\n" in page for recipient in RECIPIENTS)
+    assert "*.sql.gz.age | tail" in page
 
 
 def test_the_image_of_the_watch_is_used_and_the_other_way_round() -> None:
