@@ -94,6 +94,15 @@ def _obscured(password: str) -> str:
     return subprocess.run(command, input=password, capture_output=True, text=True, check=True).stdout.strip()
 
 
+def read_flushed(path: Path, add: Callable[[bytes], None]) -> None:
+    """Flushes the file and reads it past the page cache, so that it comes from the server."""
+    with path.open("rb", buffering=0) as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        while data := file.read(_READ_BYTES):
+            add(data)
+
+
 class RclonePlace:
     """One place (`copying.Place`), whose files are in `folder` there. Every method may raise PlaceError."""
 
@@ -193,22 +202,18 @@ class RclonePlace:
             progress(size)
 
         if self._options.is_mounted:
-            self._read_mounted(self._mounted(name), add)
+            read_flushed(self._mounted(name), add)
         else:
             self._rclone.read("cat", *self._authority, *self._limit, self._path(name), chunk=add)
         return Content(size, digest.hexdigest())
 
+    def download(self, name: str, path: str, progress: Progress) -> None:
+        """Copy a file of the place to a path of this pod."""
+        arguments = ("--no-check-dest", "--ignore-checksum", "--inplace", *self._limit)
+        self._run("copyto", *arguments, self._path(name), path, progress=progress)
+
     def _mounted(self, name: str) -> Path:
         return Path(f"{self._folder}/{name}")
-
-    @staticmethod
-    def _read_mounted(path: Path, add: Callable[[bytes], None]) -> None:
-        """Flushes the file and reads it past the page cache, so that it comes from the server."""
-        with path.open("rb", buffering=0) as file:
-            os.fsync(file.fileno())
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-            while data := file.read(_READ_BYTES):
-                add(data)
 
     def read_source(self, name: str) -> Content:
         """Read a backup of the volume."""

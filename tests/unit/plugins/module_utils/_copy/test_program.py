@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -83,8 +84,7 @@ def there(copier: Copier) -> Path:
 
 def test_a_claim(usb: Copier) -> None:
     """Backup, manifest and checksum file lie there, and a second attempt has nothing to do."""
-    manifest = {"format": 1, "state": "complete"}
-    names = [usb.add_backup(days, f"content {days}".encode(), manifest) for days in (0, 1)]
+    names = [usb.add_backup(days, f"content {days}".encode(), "complete") for days in (0, 1)]
     result = usb.run()
     assert (result["status"], place_of(result)["state"], place_of(result)["copied"]) == (0, "copied", names)
     assert usb.copies("usb") == names
@@ -427,7 +427,65 @@ def test_errors_of_sftp(nas: Copier, key: str, value: str, error: str) -> None:
 
 
 def test_unknown_place(usb: Copier) -> None:
-    assert "expected names of places (usb), found none" in usb.run("none")["reason"]
+    assert "expected names of places (usb), found none" in usb.run("copy", "none")["reason"]
+
+
+def test_a_lost_volume(usb: Copier) -> None:
+    """The newest complete copy comes back as a backup that the script takes for complete."""
+    names = [usb.add_backup(days, f"content {days}".encode()) for days in (3, 2)]
+    usb.add_backup(1, b"content 1", "incomplete")
+    usb.run()
+    for path in usb.volume.glob(f"{NAME}-*"):
+        path.unlink()
+    result = usb.run("retrieve", "usb")
+    digest = hashlib.sha256(b"content 2").hexdigest()
+    found = {key: result[key] for key in ("status", "state", "backup", "sha256", "size_bytes", "changed")}
+    assert found == {
+        "status": 0, "state": "succeeded", "backup": names[1], "sha256": digest, "size_bytes": 9, "changed": True,
+    }  # fmt: skip
+    assert (usb.volume / names[1]).read_bytes() == b"content 2"
+    assert [(backup["name"], backup["state"]) for backup in listed(usb, "backup")] == [(names[1], "complete")]
+    assert usb.run("retrieve", "usb", names[1])["changed"] is False
+    assert usb.run("retrieve", "usb", names[0])["changed"] is True
+    assert not list(usb.volume.glob(".*.partial"))
+
+
+@pytest.mark.parametrize(
+    ("harm", "words", "reason"),
+    [
+        (lambda usb, name: change(there(usb) / name), [], "is damaged: expected 9 bytes with the sha256"),
+        (lambda usb, name: (there(usb) / f"{name}.sha256").unlink(), [], "expected a copy of a complete backup"),
+        (lambda usb, name: (there(usb) / name).unlink(), [], "expected a copy of a complete backup"),
+        (lambda usb, name: (usb.volume / name).write_bytes(b"x"), [], "has another file of the name"),
+        (lambda *_found: None, [f"{NAME}-2026-01-01-000000.sql.gz"], "at the place usb, found postgres-backup-2"),
+    ],
+)
+def test_what_cannot_be_brought_back(
+    usb: Copier, harm: Callable[[Copier, str], object], words: list[str], reason: str
+) -> None:
+    name = usb.add_backup(1, b"content 1")
+    usb.run()
+    for path in usb.volume.glob(f"{NAME}-*"):
+        path.unlink()
+    harm(usb, name)
+    before = sorted(usb.volume.iterdir())
+    result = usb.run("retrieve", "usb", *words)
+    assert (result["status"], result["state"]) == (1, "failed")
+    assert reason in result["reason"]
+    assert sorted(usb.volume.iterdir()) == before
+
+
+def test_retrieval_from_an_unknown_place(usb: Copier) -> None:
+    assert "expected the name of a place (usb), found none" in usb.run("retrieve", "none")["reason"]
+
+
+def listed(copier: Copier, kind: str) -> list[dict[str, Any]]:
+    """The objects of one type in the script's listing of the volume."""
+    environment = copier.environment()
+    command = ["sh", environment["POSTGRES_BACKUP_COPY_SCRIPT"], "list"]
+    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    objects = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    return [item for item in objects if item["type"] == kind]
 
 
 def test_listing_has_the_records(usb: Copier) -> None:
@@ -436,11 +494,6 @@ def test_listing_has_the_records(usb: Copier) -> None:
     usb.run()
     (usb.records / "other.json").write_text('{"format":2}\n')
     (usb.records / "lines.json").write_text('{"format":1,"place":"lines"\n}\n')
-    listing = json.loads((usb.records / "usb.json").read_text())
-    environment = usb.environment()
-
-    command = ["sh", environment["POSTGRES_BACKUP_COPY_SCRIPT"], "list"]
-    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
-    found = [json.loads(line) for line in output.splitlines() if line.startswith('{"type":"copies"')]
-    assert found == [{"type": "copies", "record": listing}]
-    assert NAME in listing["copies"][0]["backup"]
+    record = json.loads((usb.records / "usb.json").read_text())
+    assert listed(usb, "copies") == [{"type": "copies", "record": record}]
+    assert record["copies"][0]["backup"].startswith(NAME)
