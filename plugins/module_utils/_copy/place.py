@@ -16,6 +16,7 @@ from pathlib import Path
 
 from .configuration import S3, SFTP, PlaceOptions
 from .faults import PlaceError, fault
+from .object_lock import read_lock
 from .plan import PARTIAL, Entry
 from .rclone import REMOTE, Progress, Rclone
 
@@ -119,6 +120,7 @@ class RclonePlace:
         secrets = read_secrets(options.secrets)
         hidden = [value.strip() for key, value in secrets.items() if key not in ("ca.crt", "known_hosts")]
         self._rclone = Rclone(variables_of(options, secrets), hidden, environment, clock, closes)
+        self._keys = secrets
         self._options = options
         self._volume = Path(volume)
         # Another copier may write to the same place at the same time.
@@ -184,12 +186,8 @@ class RclonePlace:
 
     def locked_until(self, name: str) -> datetime | None:
         """Until when the store refuses to delete the file; None without a lock."""
-        output = self._run("lsjson", "--stat", "--metadata", "--no-mimetype", self._path(name))
-        until = (json.loads(output).get("Metadata") or {}).get("object-lock-retain-until-date")
-        try:
-            return datetime.fromisoformat(until.replace("Z", "+00:00")) if isinstance(until, str) else None
-        except ValueError:
-            return None
+        authority = self._authority[1] if self._authority else None
+        return read_lock(self._options.options, self._keys, f"{self._folder}/{name}", authority)
 
     def read(self, name: str, progress: Progress) -> Content:
         """Read a file completely."""

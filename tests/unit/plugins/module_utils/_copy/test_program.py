@@ -339,6 +339,7 @@ def test_a_copier_that_is_killed(usb: Copier, seconds: float) -> None:
     assert usb.copies("usb") == names
 
 
+@pytest.mark.weekly
 def test_object_lock(tmp_path: Path, code: Path, locking_store: S3Store) -> None:
     """With the copier's own keys nothing can be deleted; retention waits for the end of the lock."""
     store = locking_store
@@ -358,6 +359,7 @@ def test_object_lock(tmp_path: Path, code: Path, locking_store: S3Store) -> None
     assert copier.copies("offsite") == names
 
 
+@pytest.mark.weekly
 def test_a_bucket_without_object_lock(tmp_path: Path, code: Path, locking_store: S3Store) -> None:
     copier = install(tmp_path, rclone(), s3_place(locking_store, tmp_path.name, lock_days=3), code=code)
     copier.add_secret(s3_keys(locking_store))
@@ -367,11 +369,21 @@ def test_a_bucket_without_object_lock(tmp_path: Path, code: Path, locking_store:
     assert copier.copies("offsite") == []
 
 
+def test_a_store_that_ignores_locks(tmp_path: Path, code: Path, store: S3Store) -> None:
+    """rclone's server keeps the headers of a lock, and locks nothing: a copy, and a finding."""
+    copier = install(tmp_path, rclone(), s3_place(store, tmp_path.name, lock_days=3), code=code)
+    copier.add_secret(s3_keys(store))
+    name = copier.add_backup(1)
+    result = place_of(copier.run())
+    assert f"{name} is not locked as wanted" in result["findings"][0]
+    assert copier.record("offsite")["copies"][0]["locked_until"] is None
+
+
 @pytest.mark.parametrize("is_read", [weekly(True), False])
-def test_proof_by_the_store(tmp_path: Path, code: Path, locking_store: S3Store, is_read: bool) -> None:
-    place = s3_place(locking_store, tmp_path.name, read_back=is_read)
+def test_proof_by_the_store(tmp_path: Path, code: Path, store: S3Store, is_read: bool) -> None:
+    place = s3_place(store, tmp_path.name, read_back=is_read)
     copier = install(tmp_path, rclone(), place, code=code)
-    copier.add_secret(s3_keys(locking_store))
+    copier.add_secret(s3_keys(store))
     name = copier.add_backup(1, os.urandom(40 << 20))
     assert copier.run()["status"] == 0
     assert copier.record("offsite")["copies"][0]["proof"] == ("read_back" if is_read else "store")
