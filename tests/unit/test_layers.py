@@ -86,6 +86,7 @@ FOLDERS = {
     "_role": _folder("errors units _jobs _volume"),
     "_report": _folder("units _volume _role"),
     "_watch": _folder("errors findings units _volume _role", io_files="delivery record_files program"),
+    "_copy": _folder("errors units", io_files="program"),
     "_fetch": _folder("errors findings _progress _dump _volume _verify", io=True),
     "_cluster": _folder(
         "errors interruption units script_output script_1_0 _script _progress _volume _jobs _servers _fetch",
