@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,16 @@ COPIED = {"postgres_backup_copy_image": "tools:1", "postgres_backup_copies": PLA
 NAME = "postgres-backup-copy"
 
 
+@functools.cache
+def copied() -> list[dict[str, Any]]:
+    """The objects with these places."""
+    return objects(**COPIED)
+
+
 def made(kind: str, **variables: Any) -> dict[str, Any]:
     (found,) = (
         each
-        for each in objects(**{**COPIED, **variables})
+        for each in (objects(**{**COPIED, **variables}) if variables else copied())
         if each["kind"] == kind and each["metadata"]["name"].endswith("-copy")
     )
     return found
@@ -38,10 +45,11 @@ def pod(**variables: Any) -> dict[str, Any]:
 
 
 def test_without_places_nothing_changes() -> None:
-    added = {(each["kind"], each["metadata"]["name"]) for each in objects(**COPIED)}
-    added -= {(each["kind"], each["metadata"]["name"]) for each in objects()}
+    without = objects()
+    added = {(each["kind"], each["metadata"]["name"]) for each in copied()}
+    added -= {(each["kind"], each["metadata"]["name"]) for each in without}
     assert added == {("CronJob", NAME), ("ConfigMap", NAME), ("NetworkPolicy", NAME)}
-    assert [each for each in objects(**COPIED) if each["metadata"]["name"] != NAME] == objects()
+    assert [each for each in copied() if each["metadata"]["name"] != NAME] == without
 
 
 def test_the_pod_has_no_password_and_writes_only_to_its_folder_and_the_places() -> None:
@@ -110,13 +118,18 @@ def test_places_that_are_mounted() -> None:
 
 
 def test_the_job() -> None:
-    cronjob = made("CronJob", postgres_backup_copy_schedule="15 * * * *", postgres_backup_time_zone="Europe/Berlin")
+    cronjob = made(
+        "CronJob",
+        postgres_backup_copy_schedule="15 * * * *",
+        postgres_backup_time_zone="Europe/Berlin",
+        postgres_backup_suspend=True,
+    )
     spec = cronjob["spec"]
     assert (spec["schedule"], spec["timeZone"], spec["concurrencyPolicy"]) == ("15 * * * *", "Europe/Berlin", "Forbid")
     job = spec["jobTemplate"]["spec"]
     assert (job["activeDeadlineSeconds"], job["backoffLimit"], job["ttlSecondsAfterFinished"]) == (43200, 0, 86400)
     assert cronjob["metadata"]["labels"]["app.kubernetes.io/component"] == "copy"
-    assert "suspend" not in made("CronJob", postgres_backup_suspend=True)["spec"]
+    assert "suspend" not in spec
 
 
 def test_the_program_is_that_of_the_collection() -> None:
