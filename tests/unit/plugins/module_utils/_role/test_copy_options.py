@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,6 +17,9 @@ from plugins.module_utils._role.copy_options import (
     is_copy_egress,
 )
 from plugins.module_utils._role.variables import refused_variables
+from plugins.module_utils._role.watch_options import watch_configuration
+from plugins.module_utils._volume.copy_health import ConfiguredPlace, CopySchedule
+from plugins.module_utils._watch.configuration import parse_configuration
 
 from .default_variables import variables
 
@@ -286,6 +290,19 @@ def test_the_configuration_of_what_is_set() -> None:
 def test_an_empty_string_replaces_a_rule_of_the_installation() -> None:
     place = configured({**NFS, "keep_within": ""}, postgres_backup_keep_within="14d", postgres_backup_max_deletions=9)
     assert (place["policy"]["keep_within"], place["policy"]["max_deletions"]) == ("", 9)
+
+
+def test_the_watch_knows_the_places() -> None:
+    """Without them, its configuration is what it was."""
+    assert "copies" not in watch_configuration(variables())
+    content = watch_configuration(variables(postgres_backup_copies=[S3], postgres_backup_copy_schedule="@hourly"))
+    assert content["copies"] == {
+        "schedule": "@hourly",
+        "places": [{"name": "cloud", "kind": "s3", "offsite": True, "max_delay_seconds": 86400}],
+    }
+    found = parse_configuration(content, "/secrets", datetime(2026, 11, 22, tzinfo=UTC)).copies
+    place = ConfiguredPlace("cloud", "s3", is_offsite=True, max_delay=timedelta(days=1))
+    assert found == CopySchedule(False, timedelta(hours=1), None, (place,))
 
 
 def test_the_keys_of_a_secret() -> None:
