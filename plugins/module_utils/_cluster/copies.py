@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What the API server knows of the copies of an installation: their CronJob, and the places in its ConfigMap."""
+"""What the API server knows of the copies of an installation: their CronJob, and the places in its annotation."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ from ..errors import ForbiddenError, NotFoundError
 from .connection import Connection, Object
 from .installation import nfs_of
 
+# The role sets it, to the places of the program's configuration.
+PLACES_ANNOTATION = "postgres-backup.homelab/places"
+# What reading an annotation raises that is missing, or that something else has set.
+UNKNOWN_PLACES = (AttributeError, KeyError, TypeError, ValueError)
+
 
 def copy_schedule(
     connection: Connection, cronjob: Object, interval: timedelta | None
@@ -29,17 +34,14 @@ def copy_schedule(
     places: tuple[ConfiguredPlace, ...] | None = None
     try:
         places = configured_places(connection, cronjob, notes)
-    except (ForbiddenError, NotFoundError) as error:
-        notes.append(str(error))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except UNKNOWN_PLACES as error:
         notes.append(f"the configuration of the copies is not of this version: {error!r}. Run site.yml again")
     return CopySchedule(bool(cronjob["spec"].get("suspend")), interval, _last_change(cronjob), places), notes
 
 
 def configured_places(connection: Connection, cronjob: Object, notes: list[str]) -> tuple[ConfiguredPlace, ...]:
-    """The places in the ConfigMap of the copies; `notes` is extended. Raises ClusterError, or KeyError and the like."""
+    """The places in the annotation of the CronJob; `notes` is extended. Raises UNKNOWN_PLACES for other content."""
     metadata = cronjob["metadata"]
-    data = connection.config_map(metadata["namespace"], metadata["name"]).get("data") or {}
     volumes = {volume["name"]: volume for volume in pod_spec(cronjob).get("volumes") or []}
     return tuple(
         ConfiguredPlace(
@@ -49,7 +51,7 @@ def configured_places(connection: Connection, cronjob: Object, notes: list[str])
             max_delay=timedelta(seconds=place["max_delay_seconds"]),
             storage=_storage(connection, metadata["namespace"], place, volumes.get(f"place-{number}") or {}, notes),
         )
-        for number, place in enumerate(json.loads(data["copy.json"])["places"])
+        for number, place in enumerate(json.loads(metadata["annotations"][PLACES_ANNOTATION]))
     )
 
 

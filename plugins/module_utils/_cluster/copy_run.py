@@ -15,7 +15,7 @@ from .._jobs.volume_jobs import COPY
 from ..errors import BusyError, ClusterError, ExpectationError
 from .backup_run import advice_on, unfinished_jobs
 from .connection import Connection, Object
-from .copies import configured_places
+from .copies import UNKNOWN_PLACES, configured_places
 from .installation import component_of
 from .job import Deletion, Job, StartLimits
 
@@ -35,12 +35,12 @@ def copies_of_installation(connection: Connection, cronjob: Object) -> Object:
 
 
 def check_places(connection: Connection, copies: Object, places: Sequence[str]) -> None:
-    """Raise ExpectationError if one of these places is not configured, as far as this user may read that."""
+    """Raise ExpectationError if one of these places is not configured, as far as the CronJob shows that."""
     if not places:
         return
     try:
         known = [place.name for place in configured_places(connection, copies, [])]
-    except (ClusterError, AttributeError, KeyError, TypeError, ValueError):
+    except UNKNOWN_PLACES:
         return  # the program checks it, too
     unknown = [place for place in places if place not in known]
     if unknown:

@@ -37,7 +37,7 @@ class ConfiguredPlace:
 class CopySchedule:
     """The CronJob of the copies: `interval` is the longest time between two Jobs, `since` when it last changed (UTC).
 
-    Both are None where they are not known; `places` is None where this user may not read them.
+    Both are None where they are not known; `places` is None where the CronJob does not show them.
     """
 
     is_suspended: bool

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from plugins.module_utils._cluster.copies import PLACES_ANNOTATION
 from plugins.module_utils._role.copy_options import copy_secret_keys
 
 from .rendering import evaluate, objects
@@ -147,6 +148,7 @@ def test_the_configuration_is_that_of_the_filter() -> None:
     content = json.loads(made("ConfigMap")["data"]["copy.json"])
     assert [place["name"] for place in content["places"]] == ["nas", "cloud", "other", "friend"]
     assert content["places"][0]["options"] == {"folder": "pg"}
+    assert json.loads(made("CronJob")["metadata"]["annotations"][PLACES_ANNOTATION]) == content["places"]
 
 
 def test_the_network_policy_allows_the_hosts_and_dns() -> None:

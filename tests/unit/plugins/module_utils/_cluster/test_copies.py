@@ -11,9 +11,9 @@ from typing import Any, cast
 import pytest
 
 from plugins.module_utils._cluster.connection import Connection
-from plugins.module_utils._cluster.copies import copy_schedule, storage_of
+from plugins.module_utils._cluster.copies import PLACES_ANNOTATION, copy_schedule, storage_of
 from plugins.module_utils._volume.copy_health import ConfiguredPlace, CopySchedule
-from plugins.module_utils.errors import ForbiddenError, NotFoundError
+from plugins.module_utils.errors import ForbiddenError
 
 OF_ALL = {"offsite": False, "max_delay_seconds": 3600}
 PLACES: list[dict[str, Any]] = [
@@ -51,18 +51,14 @@ CLAIMS = {
     "pending": {"spec": {"storageClassName": "local-path"}},
 }
 
+MADE = {PLACES_ANNOTATION: json.dumps(PLACES)}
+
 
 class Api:
     """In place of the API server."""
 
-    def __init__(self, config_map: Any, claims: Any = None) -> None:
-        self._config_map, self._claims = config_map, CLAIMS if claims is None else claims
-
-    def config_map(self, namespace: str, name: str) -> Any:
-        assert (namespace, name) == ("data", "backup-copy")
-        if isinstance(self._config_map, Exception):
-            raise self._config_map
-        return self._config_map
+    def __init__(self, claims: Any = CLAIMS) -> None:
+        self._claims = claims
 
     def claim(self, _namespace: str, name: str) -> Any:
         if isinstance(self._claims, Exception):
@@ -74,15 +70,14 @@ class Api:
         return {"spec": {"nfs": {"server": "192.168.2.4"}}}
 
 
-def read(api: Api, cronjob: dict[str, Any] | None = None) -> tuple[CopySchedule, list[str]]:
-    return copy_schedule(cast(Connection, api), cronjob or CRONJOB, timedelta(minutes=30))
-
-
-CONFIG_MAP = {"data": {"copy.json": json.dumps({"places": PLACES})}}
+def read(api: Api, annotations: Any = MADE, **values: Any) -> tuple[CopySchedule, list[str]]:
+    metadata = {**CRONJOB["metadata"], "annotations": annotations, **values.pop("metadata", {})}
+    cronjob = {"metadata": metadata, "spec": {**CRONJOB["spec"], **values}}
+    return copy_schedule(cast(Connection, api), cronjob, timedelta(minutes=30))
 
 
 def test_the_places_and_their_servers() -> None:
-    schedule, notes = read(Api(CONFIG_MAP))
+    schedule, notes = read(Api())
     assert (schedule.is_suspended, schedule.interval, notes) == (False, timedelta(minutes=30), [])
     # Not the change of its status.
     assert schedule.since == datetime(2026, 11, 20, 10, tzinfo=UTC)
@@ -97,35 +92,21 @@ def test_the_places_and_their_servers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("config_map", "note"),
-    [
-        (ForbiddenError("you may not"), "you may not"),
-        (NotFoundError("not there"), "not there"),
-        ({}, "not of this version"),
-        ({"data": {"copy.json": "x"}}, "not of this version"),
-        ({"data": {"copy.json": "[]"}}, "not of this version"),
-        ({"data": {"copy.json": '{"places":[7]}'}}, "not of this version"),
-    ],
+    "annotations", [None, {}, *({PLACES_ANNOTATION: text} for text in ["", "x", "7", "[7]", '[{"name":"cloud"}]'])]
 )
-def test_places_that_cannot_be_read_are_noted(config_map: Any, note: str) -> None:
-    schedule, notes = read(Api(config_map))
-    assert schedule.places is None
-    assert len(notes) == 1 and note in notes[0]
+def test_places_that_are_not_known_are_noted(annotations: Any) -> None:
+    schedule, (note,) = read(Api(), annotations)
+    assert schedule.places is None and "the configuration of the copies is not of this version" in note
 
 
 def test_a_claim_that_may_not_be_read_is_noted() -> None:
-    schedule, notes = read(Api(CONFIG_MAP, ForbiddenError("no claims")))
+    schedule, notes = read(Api(ForbiddenError("no claims")))
     assert [place.storage for place in schedule.places or ()][3:] == ["", ""]
     assert notes == ["no claims", "no claims"]
 
 
 def test_a_cronjob_without_times() -> None:
-    cronjob = {
-        **CRONJOB,
-        "metadata": {"name": "backup-copy", "namespace": "data"},
-        "spec": {**CRONJOB["spec"], "suspend": True},
-    }
-    schedule, _notes = read(Api(CONFIG_MAP), cronjob)
+    schedule, _notes = read(Api(), metadata={"creationTimestamp": None, "managedFields": None}, suspend=True)
     assert (schedule.since, schedule.is_suspended) == (None, True)
 
 

@@ -10,17 +10,22 @@ from typing import Any, cast
 import pytest
 
 from plugins.module_utils._cluster.connection import Connection
+from plugins.module_utils._cluster.copies import PLACES_ANNOTATION
 from plugins.module_utils._cluster.copy_run import check_places, copies_of_installation, copying_in_progress
-from plugins.module_utils.errors import BusyError, ExpectationError, ForbiddenError, NotInstalledError
+from plugins.module_utils.errors import BusyError, ExpectationError, NotInstalledError
 
 LABELS = {"app.kubernetes.io/component": "copy"}
-COPIES: dict[str, Any] = {
-    "metadata": {"name": "backup-copy", "namespace": "data", "uid": "1", "labels": LABELS},
-    "spec": {"jobTemplate": {"spec": {"template": {"spec": {}}}}},
-}
 CONFIGURED = {"kind": "nfs", "options": {}, "offsite": False, "max_delay_seconds": 60}
-CONFIG_MAP = {
-    "data": {"copy.json": json.dumps({"places": [{"name": name, **CONFIGURED} for name in ("cloud", "nas")]})}
+PLACES = json.dumps([{"name": name, **CONFIGURED} for name in ("cloud", "nas")])
+COPIES: dict[str, Any] = {
+    "metadata": {
+        "name": "backup-copy",
+        "namespace": "data",
+        "uid": "1",
+        "labels": LABELS,
+        "annotations": {PLACES_ANNOTATION: PLACES},
+    },
+    "spec": {"jobTemplate": {"spec": {"template": {"spec": {}}}}},
 }
 
 
@@ -36,16 +41,11 @@ def job(name: str, *arguments: str, ended: bool = False, owner: str = "1") -> di
 class Api:
     """In place of the API server."""
 
-    def __init__(self, *jobs: dict[str, Any], config_map: Any = None, cronjob: Any = None) -> None:
-        self._jobs, self._config_map, self._cronjob = jobs, config_map or CONFIG_MAP, cronjob
+    def __init__(self, *jobs: dict[str, Any], cronjob: Any = None) -> None:
+        self._jobs, self._cronjob = jobs, cronjob
 
     def jobs(self, _namespace: str) -> list[dict[str, Any]]:
         return [*self._jobs]
-
-    def config_map(self, _namespace: str, _name: str) -> Any:
-        if isinstance(self._config_map, Exception):
-            raise self._config_map
-        return self._config_map
 
     def cronjob_if_any(self, namespace: str, name: str) -> Any:
         assert (namespace, name) == ("data", "backup-copy")
@@ -86,9 +86,9 @@ def test_places_that_are_not_configured() -> None:
         check_places(connection(), COPIES, ["nas", "moon"])
 
 
-@pytest.mark.parametrize("config_map", [ForbiddenError("you may not"), {"data": {}}, {"data": {"copy.json": "x"}}])
-def test_places_that_may_not_be_read_are_left_to_the_program(config_map: Any) -> None:
-    check_places(connection(config_map=config_map), COPIES, ["moon"])
+@pytest.mark.parametrize("annotations", [None, {}, {PLACES_ANNOTATION: "x"}])
+def test_places_that_are_not_known_are_left_to_the_program(annotations: Any) -> None:
+    check_places(connection(), {**COPIES, "metadata": {**COPIES["metadata"], "annotations": annotations}}, ["moon"])
 
 
 @pytest.mark.parametrize("found", [None, {"metadata": {"name": "backup-copy", "labels": {}}}])
