@@ -443,7 +443,7 @@ def test_unknown_place(usb: Copier) -> None:
 
 
 def test_a_lost_volume(usb: Copier) -> None:
-    """The newest complete copy comes back as a backup that the script takes for complete."""
+    """The newest complete copy is brought back, as a backup that the script finds complete."""
     names = [usb.add_backup(days, f"content {days}".encode()) for days in (3, 2)]
     usb.add_backup(1, b"content 1", "incomplete")
     usb.run()
