@@ -91,7 +91,7 @@ WATCH_TEST = Operation(
 
 COPIES = Operation(
     check="copy",
-    name="copying",
+    name="copy to other places",
     time_limit="the activeDeadlineSeconds of its Job",
     advice="Run it again: it continues where it ended",
 )
