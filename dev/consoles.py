@@ -69,6 +69,7 @@ SURVEYS: dict[str, tuple[Question, ...]] = {
         Question("postgres_backup_user_role", "backup_user.role", default=""),
         *_of("backup_user", "secret_name", "rotate", "bypass_rls", "large_objects", prefix="postgres_backup_user_"),
     ),
+    "copy": (Question("postgres_backup_copy_places", "backup_copy.places"),),
     "disaster": (
         *_of("restore_cluster", "backup", "replace", "alter_roles", "terminate_connections", "connections_timeout"),
         *_of("restore_cluster", "timeout"),

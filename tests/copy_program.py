@@ -75,17 +75,16 @@ class Copier:
         """The names of the proven copies, newest first."""
         return [copy["backup"] for copy in self.record(place)["copies"]]
 
-    def add_backup(
-        self, days_ago: float = 0, content: bytes = b"content", manifest: Mapping[str, Any] | None = None
-    ) -> str:
-        """A backup on the volume with its checksum file, and its manifest if there is one; its name."""
+    def add_backup(self, days_ago: float = 0, content: bytes = b"content", state: str | None = None) -> str:
+        """A backup on the volume with its checksum file, and with a manifest if there is a `state`; its name."""
         made = datetime.now(UTC) - timedelta(days=days_ago)
         path = self.volume / f"{NAME}-{made:%Y-%m-%d-%H%M%S}.sql.gz"
         path.write_bytes(content)
         digest = hashlib.sha256(content).hexdigest()
         path.with_name(f"{path.name}.sha256").write_text(f"{digest}  {path.name}\n")
-        if manifest is not None:
-            path.with_name(f"{path.name}.json").write_text(json.dumps(manifest) + "\n")
+        if state is not None:
+            manifest = {"format": 1, "backup": path.name, "state": state, "dumped": ["app"], "missing": []}
+            path.with_name(f"{path.name}.json").write_text(json.dumps(manifest, separators=(",", ":")) + "\n")
         return path.name
 
     def add_secret(self, values: Mapping[str, str], number: int = 0) -> None:
@@ -111,7 +110,7 @@ class Copier:
             **self.variables,
         }
 
-    def command(self, *names: str) -> list[str]:
+    def command(self, *words: str) -> list[str]:
         content = {
             "name": NAME,
             "namespace": "data",
@@ -120,12 +119,12 @@ class Copier:
             "places": self.places,
         }
         (self.folder / "copy.json").write_text(json.dumps(content))
-        return [sys.executable, "-m", f"{PACKAGE.replace('/', '.')}._copy.program", "copy", *names]
+        return [sys.executable, "-m", f"{PACKAGE.replace('/', '.')}._copy.program", *words]
 
-    def start(self, *names: str) -> subprocess.Popen[str]:
-        """Starts the program, in a session that can be killed."""
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Starts the program, by default to copy to all places, in a session that can be killed."""
         return subprocess.Popen(
-            self.command(*names),
+            self.command(*(words or ["copy"])),
             env=self.environment(),
             cwd=self.folder,
             stdout=subprocess.PIPE,
@@ -134,9 +133,9 @@ class Copier:
             start_new_session=True,
         )
 
-    def run(self, *names: str) -> dict[str, Any]:
+    def run(self, *words: str) -> dict[str, Any]:
         """The result; with `status`, the exit status, and `log`."""
-        process = self.start(*names)
+        process = self.start(*words)
         log, _unused = process.communicate(timeout=300)
         lines = log.splitlines()
         try:

@@ -266,6 +266,12 @@ class ConcurrentRestoreError(ClusterError):
     check = "busy"
 
 
+class BusyError(ClusterError):
+    """Another Job does what this one would do, in part."""
+
+    check = "busy"
+
+
 class InterruptedRestoreError(ClusterError):
     """Ansible was terminated during a restore; the Job was deleted."""
 

@@ -81,8 +81,8 @@ problems:
   contains:
     check:
       description: The subject of the problem - V(backup), V(age), V(size), V(incomplete), V(last_run), V(drill),
-        V(databases), V(schedule), V(watch), V(image), V(script), V(space), V(server), V(unchecked), V(damaged) or
-        V(future).
+        V(databases), V(schedule), V(watch), V(copy), V(image), V(script), V(space), V(server), V(unchecked),
+        V(damaged) or V(future).
       type: str
     message:
       description: The expected and the actual value, and what to do.
@@ -97,6 +97,7 @@ backups:
     - C(manifest) is whether the backup has a manifest. From it are C(dumped), the databases in the backup, C(missing),
       those that could not be dumped, and C(left_out), whether databases, tables, rows or something else were left out
       on request. They are null for a backup without a manifest, such as one of version 1.0.
+    - C(copies) are the names of RV(places) with a proven copy of exactly this backup.
   type: list
   elements: dict
   returned: always
@@ -115,6 +116,7 @@ backups:
       missing: []
       left_out: false
       encrypted: false
+      copies: [cloud]
 databases:
   description:
     - All databases that the manifests of the backups name, each with the newest backup that contains it. A database
@@ -200,6 +202,46 @@ last_watch:
     waiting: 0
     digest: "2026-11-22T03:00:00Z"
     days_until_full: 953.7
+places:
+  description:
+    - The places of the copies (C(postgres_backup_copies)), each with what its record on the volume contains. Empty
+      without copies.
+    - C(state) is V(copied), V(nothing_to_do), V(outside_window) or V(failed), and null if the place has no record. With
+      V(failed), C(error) is the reason, and C(failing_since) the time of the first of the failures in succession.
+    - C(copies) is how many proven copies it has, C(newest) the newest one, and C(size_bytes) the size of all.
+    - C(is_behind) is whether it lacks the newest complete backup that is older than its C(max_delay), and every newer
+      one. This is a problem, as are findings about copies.
+  type: list
+  elements: dict
+  returned: always
+  version_added: 1.1.0
+  sample:
+    - name: cloud
+      kind: s3
+      offsite: true
+      state: copied
+      error: null
+      failing_since: null
+      last_success: "2026-11-22T02:30:20Z"
+      newest: postgres-backup-2026-11-22-020000.sql.gz
+      copies: 7
+      size_bytes: 7340032
+      is_behind: false
+three_two_one:
+  description:
+    - Whether the newest complete backup follows the rule 3-2-1; null without copies. C(holds) requires three C(copies)
+      (the live data, the volume, and a place), on two C(storages) (the volume, and a place on another server), of which
+      at least one is C(offsite). If it does not hold, C(reason) is why.
+    - It does not hold between a run and the next Job of the copies. This is not a problem.
+  type: dict
+  returned: always
+  version_added: 1.1.0
+  sample:
+    holds: true
+    copies: 3
+    storages: 2
+    offsite: true
+    reason: null
 drill_schedule:
   description: When restore drills run, in the form of RV(schedule); null if they are not scheduled
     (C(postgres_backup_drill_schedule)).
@@ -300,22 +342,33 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.copies import copy_schedule, storage_of
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.installation import (
+    component_cronjob,
     continuing_job,
     drill_cronjob,
     installation,
     run_as_it_ended,
     schedule,
     volume,
-    watch_cronjob,
     watch_schedule,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.reader import Reader
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_templates import backup_mount
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.volume_jobs import ReaderRequest
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.volume_jobs import (
+    COPY,
+    WATCH,
+    ReaderRequest,
+)
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._role.schedules import longest_interval
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._script.version import VERSION
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.catalog import parse_listing
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.copy_health import (
+    copies_of,
+    place_results,
+    places_of,
+    three_two_one,
+)
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.health import databases, notes, problems
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.history import GAP_WINDOW
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
@@ -344,14 +397,20 @@ def info(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     state, state_notes = installation(connection, cronjob, parameters["directory"], drill)
     now = datetime.now(timezone.utc)
     interval = longest_interval(cronjob["spec"]["schedule"], now, GAP_WINDOW)
-    watch, watch_notes = watch_cronjob(connection, cronjob)
+    watch, watch_notes = component_cronjob(connection, cronjob, WATCH)
     watching = watch_schedule(watch, longest_interval(watch["spec"]["schedule"], now, GAP_WINDOW)) if watch else None
     continuing = continuing_job(connection, cronjob, mount.container["name"], interval)
-    state = replace(state, continuing_job=continuing, watch=watching)
+    copy, copy_notes = component_cronjob(connection, cronjob, COPY)
+    copies = None
+    if copy is not None:
+        copies, copy_notes = copy_schedule(
+            connection, copy, longest_interval(copy["spec"]["schedule"], now, GAP_WINDOW)
+        )
+    state = replace(state, continuing_job=continuing, watch=watching, copies=copies)
     disk, disk_notes = volume(connection, mount, parameters["namespace"], catalog.source)
     gap, growth = catalog.trend.gap(interval), catalog.trend.growth
     failures = problems(state, catalog, now, max_age, VERSION, growth=growth)
-    newest = catalog.newest()
+    newest, places = catalog.newest(), places_of(copies, catalog)
     history = {"history": [entry.to_dict() for entry in catalog.history]} if parameters["history"] else {}
     return {
         "changed": False,
@@ -359,12 +418,14 @@ def info(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
         "name": parameters["name"],
         "healthy": not failures,
         "problems": [failure.to_dict() for failure in failures],
-        "backups": [backup.to_dict(now) for backup in catalog.backups],
+        "backups": [{**backup.to_dict(now), "copies": copies_of(backup, places)} for backup in catalog.backups],
         "databases": databases(catalog, now),
         "newest": newest.to_dict(now) if newest else None,
         "last_run": catalog.last_run,
         "last_drill": catalog.last_drill,
         "last_watch": catalog.last_watch,
+        "places": place_results(copies, catalog, now),
+        "three_two_one": three_two_one(copies, catalog, storage_of(disk)),
         "drill_schedule": schedule(drill) if drill is not None else None,
         "schedule": schedule(cronjob),
         "volume": {**disk, "size_bytes": catalog.size_bytes, "free_bytes": catalog.free_bytes},
@@ -372,7 +433,7 @@ def info(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
         "worst_gap": gap.to_dict() if gap else None,
         "growth": growth.to_dict() if growth else None,
         **history,
-        "notes": [*drill_notes, *watch_notes, *state_notes, *disk_notes, *notes(catalog, gap, state)],
+        "notes": [*drill_notes, *watch_notes, *copy_notes, *state_notes, *disk_notes, *notes(catalog, gap, state)],
     }
 
 

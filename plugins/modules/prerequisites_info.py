@@ -130,6 +130,18 @@ options:
     type: list
     elements: dict
     default: []
+  copy_secrets:
+    description:
+      - The names of the Secrets of the places of the copies.
+    type: list
+    elements: str
+    default: []
+  copy_claims:
+    description:
+      - The names of the claims to which backups are copied.
+    type: list
+    elements: str
+    default: []
 extends_documentation_fragment:
   - homelab.postgres_backup.attributes
   - kubernetes.core.k8s_auth_options
@@ -263,6 +275,14 @@ rules:
   returned: always
   sample:
     served: true
+copy_secrets:
+  description: The same information about each of O(copy_secrets), as RV(secret), by its name.
+  type: dict
+  returned: always
+copy_claims:
+  description: Each of O(copy_claims), in the form of RV(namespace), by its name.
+  type: dict
+  returned: always
 foreign:
   description: Those of O(reserved) that exist with other labels, in the form of RV(namespace).
   type: dict
@@ -285,6 +305,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.p
     read_existing,
     read_foreign,
     read_keys,
+    read_of_copies,
     read_served,
     read_server,
 )
@@ -337,22 +358,14 @@ ARGUMENTS = {
     "rules": {"type": "bool", "default": False},
     "unwanted": {"type": "list", "elements": "dict", "default": []},
     "reserved": {"type": "list", "elements": "dict", "default": []},
+    "copy_secrets": {"type": "list", "elements": "str", "default": [], "no_log": False},
+    "copy_claims": {"type": "list", "elements": "str", "default": []},
 }
 
 _POSTGRES_PORT = 5432
 RESULTS = (
-    "found",
-    "server",
-    "secret",
-    "ca",
-    "cert",
-    "namespace",
-    "server_policies",
-    "claim",
-    "volume",
-    "storage_classes",
-    "cronjob",
-    "rules",
+    *("found", "server", "secret", "ca", "cert", "namespace", "server_policies"),
+    *("claim", "volume", "storage_classes", "cronjob", "rules", "copy_secrets", "copy_claims"),
 )
 
 
@@ -419,6 +432,8 @@ def info(module: Any, connection: Connection) -> dict[str, Any]:
             result["storage_classes"] = read(connection.storage_classes)
     if parameters["rules"]:
         result["rules"] = read_served(connection, RULE_VERSION, RULE_KIND)
+    of_copies = read_of_copies(connection, namespace, parameters["copy_secrets"], parameters["copy_claims"])
+    result["copy_secrets"], result["copy_claims"] = of_copies
     result["foreign"] = read_foreign(connection, parameters["reserved"])
     annotations = next((each["annotations"] for each in result["cronjob"].get("resources", [])), {})
     result["unwanted"] = read_existing(connection, recorded(parameters["unwanted"], annotations))

@@ -36,6 +36,7 @@ UNPROTECTED = Claim(
     test="tests/cluster/playbooks/test_unprotected.py::test_a_hundred_servers_and_one_that_is_backed_up"
 )
 WATCH = Claim(test="tests/cluster/role/test_watch.py::test_a_watched_installation")
+COPY = Claim(test="tests/unit/playbooks/test_copy.py::test_the_places_are_shown")
 RENDERED = Claim(test="tests/cluster/role/test_rendered.py::test_site_applies_what_is_rendered")
 ENCRYPTION = Claim(test="tests/script/run/test_encryption.py::test_each_identity_decrypts_the_dump")
 ENCRYPTED_KIT = Claim(test="tests/script/test_kit.py::test_an_encrypted_backup_with_an_identity")
@@ -64,6 +65,7 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         f"{PLAY}unprotected": UNPROTECTED,
         f"{PLAY}report": ONE,
         f"{PLAY}notify_test": WATCH,
+        f"{PLAY}copy": COPY,
         f"{PLAY}backup_now": ONE,
         f"{PLAY}backup_now -e postgres_backup_max_age=24h": ONE,
         f"{PLAY}retention": ONE,

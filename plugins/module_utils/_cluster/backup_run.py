@@ -35,19 +35,23 @@ class BackupEnd:
 
 def run_in_progress(connection: Connection, cronjob: Object, container: str) -> str | None:
     """The oldest unfinished run of the CronJob; `container` is the one that makes the backup."""
-    namespace = cronjob["metadata"]["namespace"]
-    runs = [
+    names = (
+        str(job["metadata"]["name"]) for job in unfinished_jobs(connection, cronjob) if is_run(job, cronjob, container)
+    )
+    return next((name for name in names if not _script_has_ended(connection, cronjob, name, container)), None)
+
+
+def unfinished_jobs(connection: Connection, cronjob: Object) -> list[Object]:
+    """The Jobs of the CronJob that have not ended, the oldest first; without those that are suspended or deleted."""
+    jobs = [
         job
-        for job in connection.jobs(namespace)
+        for job in connection.jobs(cronjob["metadata"]["namespace"])
         if any(owner["uid"] == cronjob["metadata"]["uid"] for owner in job["metadata"].get("ownerReferences", []))
         and job_end(job) is None
         and "deletionTimestamp" not in job["metadata"]
         and not job["spec"].get("suspend")
-        and is_run(job, cronjob, container)
     ]
-    runs.sort(key=lambda job: job["metadata"]["creationTimestamp"])
-    names = (str(job["metadata"]["name"]) for job in runs)
-    return next((name for name in names if not _script_has_ended(connection, cronjob, name, container)), None)
+    return sorted(jobs, key=lambda job: str(job["metadata"]["creationTimestamp"]))
 
 
 def _script_has_ended(connection: Connection, cronjob: Object, job: str, container: str) -> bool:
@@ -94,7 +98,7 @@ def follow_run(
         if not job.is_created:
             raise
         lines = error.partial if isinstance(error.partial, tuple) else ()
-        return BackupEnd(outcome_of_error(error, _advice(error, job)), [*lines[-LOG_LINES:]])
+        return BackupEnd(outcome_of_error(error, advice_on(error, job)), [*lines[-LOG_LINES:]])
     log = [*end.log[-LOG_LINES:]]
     if not is_ours(cronjob):
         if end.state == COMPLETE and end.result is None:
@@ -104,7 +108,8 @@ def follow_run(
     return BackupEnd(outcome_of(BACKUP, replace(end, result=result), volume_result), log, with_size_bytes(result))
 
 
-def _advice(error: ClusterError, job: Job) -> str:
+def advice_on(error: ClusterError, job: Job) -> str:
+    """What to do about a Job whose pod cannot start; empty for another error."""
     if not isinstance(error, StuckError):
         return ""
     if job.is_attached:

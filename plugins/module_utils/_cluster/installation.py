@@ -13,11 +13,11 @@ from .._jobs.job_templates import BackupMount, backup_mount, is_ours, pod_spec, 
 from .._jobs.pod_diagnosis import has_failed, has_succeeded, job_end, running_beside
 from .._jobs.postgres_server import service_behind
 from .._jobs.second_container import advice_for
-from .._jobs.volume_jobs import COMPONENT, WATCH
+from .._jobs.volume_jobs import COMPONENT
 from .._volume.backup_names import parse_time
 from .._volume.health import ContinuingJob, DrillSchedule, Installation
 from .._volume.watch_record import WatchSchedule
-from ..errors import ClusterError, ForbiddenError, NotFoundError
+from ..errors import ClusterError, ForbiddenError, NotFoundError, NotInstalledError
 from .connection import Connection, Object
 from .prerequisites import find_server
 
@@ -50,16 +50,31 @@ def drill_cronjob(connection: Connection, cronjob: Object) -> tuple[Object | Non
         return None, [str(error)]
 
 
-def watch_cronjob(connection: Connection, cronjob: Object) -> tuple[Object | None, list[str]]:
-    """The CronJob of the watch as the role names and labels it; None where there is none. With notes as above."""
+def component_cronjob(connection: Connection, cronjob: Object, component: str) -> tuple[Object | None, list[str]]:
+    """The CronJob of the watch or of the copies as the role names and labels it; None where there is none.
+
+    With notes as above.
+    """
     metadata = cronjob["metadata"]
     try:
-        watch = connection.cronjob_if_any(metadata["namespace"], f"{metadata['name']}-watch")
+        found = connection.cronjob_if_any(metadata["namespace"], f"{metadata['name']}-{component}")
     except ForbiddenError as error:
         return None, [str(error)]
     # An installation may have this name.
-    is_watch = watch is not None and (watch["metadata"].get("labels") or {}).get(COMPONENT) == WATCH
-    return (watch if is_watch else None), []
+    is_of = found is not None and (found["metadata"].get("labels") or {}).get(COMPONENT) == component
+    return (found if is_of else None), []
+
+
+def component_of(connection: Connection, cronjob: Object, component: str, name: str, advice: str) -> Object:
+    """The CronJob of a component, `name` for people; raises NotInstalledError if there is none."""
+    found, notes = component_cronjob(connection, cronjob, component)
+    if found is None:
+        metadata = cronjob["metadata"]
+        raise NotInstalledError(
+            f"expected {name} of {metadata['namespace']}/{metadata['name']}, found {'; '.join(notes) or 'none'}. "
+            f"{advice}, and run site.yml"
+        )
+    return found
 
 
 def watch_schedule(cronjob: Object, interval: timedelta | None) -> WatchSchedule:
@@ -140,9 +155,7 @@ def volume(connection: Connection, mount: BackupMount, namespace: str, source: s
             capacity = claim.get("status", {}).get("capacity", {}).get("storage")
             if capacity:
                 result["capacity_bytes"] = int(parse_quantity(capacity))  # type: ignore[no-untyped-call]  # the client's
-            name = claim["spec"].get("volumeName", "")
-            if name:
-                nfs = connection.volume(name)["spec"].get("nfs")
+            nfs = nfs_of(connection, claim) or nfs
         except (ForbiddenError, NotFoundError) as error:
             notes.append(str(error))
     if nfs is not None:
@@ -151,6 +164,12 @@ def volume(connection: Connection, mount: BackupMount, namespace: str, source: s
         server, _, path = source.partition(":/")
         result |= {"nfs_server": server.strip("[]"), "nfs_path": f"/{path}"}
     return result, notes
+
+
+def nfs_of(connection: Connection, claim: Object) -> Object | None:
+    """The share of the volume that the claim is bound to; None for a volume of another kind, and without one."""
+    name = claim["spec"].get("volumeName", "")
+    return connection.volume(name)["spec"].get("nfs") if name else None
 
 
 def installation(

@@ -136,6 +136,16 @@ def read_claim(connection: Connection, namespace: str, name: str) -> tuple[Objec
     return claim, read(partial(connection.volume, names[0]))
 
 
+def read_of_copies(
+    connection: Connection, namespace: str, secrets: Iterable[str], claims: Iterable[str]
+) -> tuple[Object, Object]:
+    """The keys of the Secrets, and the claims, each by its name."""
+    return (
+        {name: read_keys(connection, "Secret", namespace, name) for name in secrets},
+        {name: read(partial(connection.claim, namespace, name)) for name in claims},
+    )
+
+
 def is_bound(claim: Object) -> bool:
     """Whether `read_claim` found a claim that has its volume."""
     return any(resource.get("status", {}).get("phase") == "Bound" for resource in claim.get("resources", []))

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import secrets
 
+from .._jobs.component_job import PREPARE
 from .._jobs.job_outcome import JobEnd
 from .._jobs.job_templates import job_name
 from .._jobs.volume_jobs import WATCH
-from .._jobs.watch_job import PREPARE, watch_test_job
-from ..errors import NotInstalledError
+from .._jobs.watch_job import watch_test_job
 from ..interruption import signals_raise
 from .connection import Connection, Object
-from .installation import watch_cronjob
+from .installation import component_of
 from .job import Job, StartLimits
 
 # In addition to the deadline of the Job.
@@ -22,14 +22,7 @@ _END_SECONDS = 60
 
 def watch_of(connection: Connection, cronjob: Object) -> Object:
     """The CronJob of the installation's watch; raises NotInstalledError if there is none."""
-    watch, notes = watch_cronjob(connection, cronjob)
-    if watch is None:
-        metadata = cronjob["metadata"]
-        raise NotInstalledError(
-            f"expected a watch of {metadata['namespace']}/{metadata['name']}, found "
-            f"{'; '.join(notes) or 'none'}. Set postgres_backup_watch and its channels, and run site.yml"
-        )
-    return watch
+    return component_of(connection, cronjob, WATCH, "a watch", "Set postgres_backup_watch and its channels")
 
 
 def run_watch_test(connection: Connection, watch: Object, limits: StartLimits) -> JobEnd:

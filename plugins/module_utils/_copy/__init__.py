@@ -2,9 +2,11 @@
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 """Copies: a CronJob that copies the backups of the volume to other places, and proves each copy there.
 
-plan.py decides what is copied, proven again and deleted, copying.py does it for one place through an interface. Both
-are pure. rclone.py moves the bytes, place.py knows how each kind of place is used, mirror.py has the script judge
-what retention keeps there, and program.py is the process in the pod.
+plan.py decides what is copied, proven again and deleted, copying.py does it for one place through an interface, and
+retrieval.py brings a copy back to the volume. Files, processes and the network are in these files only: rclone.py moves
+the bytes, place.py knows how each kind of place is used, object_lock.py asks a store for a lock, mirror.py has the
+script judge what retention keeps at a place, volume_files.py writes a backup to the volume, and program.py is the
+process in the pod.
 
 A copy is proven when its bytes have been read back, or compared with the hashes of a store that was configured as
 trusted, and its manifest and its checksum file lie there, in this order. What has no checksum file is never a copy.

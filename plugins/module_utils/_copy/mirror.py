@@ -89,6 +89,14 @@ class Mirror:
                 found[name] = parse_checksum_file(path.read_bytes(), name)
         return found
 
+    def texts_of(self, name: str) -> dict[str, bytes]:
+        """The manifest and the checksum file of a copy, by their suffixes, after `checksums`."""
+        found = {}
+        for suffix in (MANIFEST, CHECKSUM_FILE):
+            with contextlib.suppress(FileNotFoundError):
+                found[suffix] = (self._texts / f"{name}{suffix}").read_bytes()
+        return found
+
     def plan(self, entries: Mapping[str, Entry], sources: Iterable[Backup]) -> Plan:
         self._renewed(self._place)
         volume = Path(self._script.volume)

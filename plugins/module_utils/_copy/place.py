@@ -16,6 +16,7 @@ from pathlib import Path
 
 from .configuration import S3, SFTP, PlaceOptions
 from .faults import PlaceError, fault
+from .object_lock import read_lock
 from .plan import PARTIAL, Entry
 from .rclone import REMOTE, Progress, Rclone
 
@@ -94,6 +95,15 @@ def _obscured(password: str) -> str:
     return subprocess.run(command, input=password, capture_output=True, text=True, check=True).stdout.strip()
 
 
+def read_flushed(path: Path, add: Callable[[bytes], None]) -> None:
+    """Flushes the file and reads it past the page cache, so that it comes from the server."""
+    with path.open("rb", buffering=0) as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        while data := file.read(_READ_BYTES):
+            add(data)
+
+
 class RclonePlace:
     """One place (`copying.Place`), whose files are in `folder` there. Every method may raise PlaceError."""
 
@@ -110,6 +120,7 @@ class RclonePlace:
         secrets = read_secrets(options.secrets)
         hidden = [value.strip() for key, value in secrets.items() if key not in ("ca.crt", "known_hosts")]
         self._rclone = Rclone(variables_of(options, secrets), hidden, environment, clock, closes)
+        self._keys = secrets
         self._options = options
         self._volume = Path(volume)
         # Another copier may write to the same place at the same time.
@@ -175,12 +186,8 @@ class RclonePlace:
 
     def locked_until(self, name: str) -> datetime | None:
         """Until when the store refuses to delete the file; None without a lock."""
-        output = self._run("lsjson", "--stat", "--metadata", "--no-mimetype", self._path(name))
-        until = (json.loads(output).get("Metadata") or {}).get("object-lock-retain-until-date")
-        try:
-            return datetime.fromisoformat(until.replace("Z", "+00:00")) if isinstance(until, str) else None
-        except ValueError:
-            return None
+        authority = self._authority[1] if self._authority else None
+        return read_lock(self._options.options, self._keys, f"{self._folder}/{name}", authority)
 
     def read(self, name: str, progress: Progress) -> Content:
         """Read a file completely."""
@@ -193,22 +200,18 @@ class RclonePlace:
             progress(size)
 
         if self._options.is_mounted:
-            self._read_mounted(self._mounted(name), add)
+            read_flushed(self._mounted(name), add)
         else:
             self._rclone.read("cat", *self._authority, *self._limit, self._path(name), chunk=add)
         return Content(size, digest.hexdigest())
 
+    def download(self, name: str, path: str, progress: Progress) -> None:
+        """Copy a file of the place to a path of this pod."""
+        arguments = ("--no-check-dest", "--ignore-checksum", "--inplace", *self._limit)
+        self._run("copyto", *arguments, self._path(name), path, progress=progress)
+
     def _mounted(self, name: str) -> Path:
         return Path(f"{self._folder}/{name}")
-
-    @staticmethod
-    def _read_mounted(path: Path, add: Callable[[bytes], None]) -> None:
-        """Flushes the file and reads it past the page cache, so that it comes from the server."""
-        with path.open("rb", buffering=0) as file:
-            os.fsync(file.fileno())
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-            while data := file.read(_READ_BYTES):
-                add(data)
 
     def read_source(self, name: str) -> Content:
         """Read a backup of the volume."""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The program in the pod of the copies: `python3 -m …_copy.program copy [PLACE …]`.
+"""The program in the pod of the copies: `python3 -m …_copy.program copy [PLACE …]`, or `retrieve PLACE [BACKUP]`.
 
-Its last line, which is also its termination message, is the result as JSON. Exit status: 0 if every place has what it
-should have, or its window is closed; 1 if something failed.
+`retrieve` needs a volume that it can write to. The last line, which is also the termination message, is the result as
+JSON. Exit status: 0 if every place has what it should have, or its window is closed; 1 if something failed.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ from .mirror import Mirror, Script
 from .place import RclonePlace
 from .plan import Copy
 from .record import COPIED, FAILED, OUTSIDE_WINDOW, dump_record, next_record, parse_record
+from .retrieval import choose, retrieve
+from .volume_files import VolumeFiles
 
 _TERMINATION_BYTES = 4096
 
@@ -169,10 +171,49 @@ def copy(configuration: Configuration, names: Sequence[str], environment: Mappin
     return _result(done, ())
 
 
+def retrieve_from(
+    configuration: Configuration, name: str, backup: str | None, environment: Mapping[str, str]
+) -> dict[str, Any]:
+    """Bring a copy from the place of that name back to the volume, by default the newest complete one; the result."""
+    result: dict[str, Any] = {"state": "failed", "operation": "retrieve", "place": name, "backup": backup}
+    began = time.monotonic()
+    try:
+        options = next((options for options in configuration.places if options.name == name), None)
+        if options is None:
+            known = ", ".join(options.name for options in configuration.places)
+            raise PlaceError(f"expected the name of a place ({known}), found {name}")
+        script, token = Script(environment["POSTGRES_BACKUP_COPY_SCRIPT"], environment), secrets.token_hex(4)
+        catalog = script.catalog()
+        # A backup that is needed does not wait for the window.
+        place = RclonePlace(
+            options, script.volume, environment=environment, clock=time.monotonic, closes=None, token=token
+        )
+        with tempfile.TemporaryDirectory(prefix="copy-") as temporary:
+            mirror = Mirror(script, options.policy, place.fetch_texts, temporary)
+            mirror.checksums()
+            copies = mirror.plan(place.list_files(), ()).backups
+            files = VolumeFiles(script.volume, configuration.file_mode, token, mirror.texts_of)
+            found = retrieve(choose(backup, name, copies), place, files, catalog, _log)
+    except (PlaceError, OSError) as error:
+        _log(f"FAILED: {error}")
+        return {**result, "changed": False, "reason": str(error)}
+    return {
+        **result,
+        "state": "succeeded",
+        "backup": found.backup,
+        "sha256": found.sha256,
+        "size_bytes": found.size_bytes,
+        "changed": found.is_new,
+        "seconds": round(time.monotonic() - began, 1),
+        "reason": None,
+    }
+
+
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """The exit status."""
-    if not arguments or arguments[0] != "copy":
-        sys.stderr.write("usage: program copy [PLACE ...]\n")
+    command, *others = arguments or [""]
+    if command not in ("copy", "retrieve") or (command == "retrieve" and len(others) not in (1, 2)):
+        sys.stderr.write("usage: program copy [PLACE ...] | retrieve PLACE [BACKUP]\n")
         return 2
     content = json.loads(Path(environment["POSTGRES_BACKUP_COPY_CONFIGURATION"]).read_text())
     configuration = parse_configuration(
@@ -181,10 +222,13 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     # As SystemExit, so that temporary files and rclone's processes end with this one.
     signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(143))
     folder = RecordFolder(environment["POSTGRES_BACKUP_COPY_FOLDER"], configuration.file_mode)
-    if not folder.acquire():
+    if command == "copy" and not folder.acquire():
         _log("another Job copies at this time: there is nothing to do")
-        return 0
-    result = copy(configuration, arguments[1:], environment)
+        result = _result((), ())
+    elif command == "copy":
+        result = copy(configuration, others, environment)
+    else:
+        result = retrieve_from(configuration, others[0], others[1] if len(others) > 1 else None, environment)
     _print_result(result, environment.get("POSTGRES_BACKUP_TERMINATION_LOG", "/dev/termination-log"))
     return 1 if result["reason"] else 0
 

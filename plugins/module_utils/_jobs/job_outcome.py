@@ -89,6 +89,14 @@ WATCH_TEST = Operation(
 )
 
 
+COPIES = Operation(
+    check="copy",
+    name="copy to other places",
+    time_limit="the activeDeadlineSeconds of its Job",
+    advice="Run it again: it continues where it ended",
+)
+
+
 @dataclass(frozen=True)
 class JobOutcome:
     """What a module reports of a Job: `message` and `check` are None if it succeeded; `log` is without JSON."""
@@ -165,11 +173,24 @@ def _incomplete(result: Mapping[str, Any]) -> str:
     )
 
 
+def _failed_places(result: Mapping[str, Any]) -> list[str]:
+    """Each place that failed with its error, after a line with their number; empty if none is known."""
+    places = result.get("places")
+    all_places = [place for place in places if isinstance(place, Mapping)] if isinstance(places, list) else []
+    failed = [place for place in all_places if place.get("error")]
+    if not failed:
+        return []
+    lines = [f"  the place {place.get('name')} ({place.get('kind')}): {place['error']}" for place in failed]
+    return [f"{len(failed)} of {len(all_places)} places failed:", *lines]
+
+
 def _reason(operation: Operation, end: JobEnd) -> str:
     """Why it failed: the reason of the script, and what only Kubernetes knows, such as who ended the pod."""
     result: Mapping[str, Any] = end.result or {}
     if result.get("backup_state") == "incomplete":
         return _incomplete(result)
+    if operation is COPIES and _failed_places(result):
+        return "\n".join(_failed_places(result))
     reason, last_reason = result.get("reason"), result.get("last_reason")
     reasons = []
     if reason:

@@ -16,7 +16,7 @@ from .job_templates import PREFIX, BackupMount, Object, backup_mount, variables
 from .tracking_labels import without_tracking
 
 COMPONENT = "app.kubernetes.io/component"
-READER, DRILL, RESTORE, WATCH = "reader", "drill", "restore", "watch"
+READER, DRILL, RESTORE, WATCH, COPY = "reader", "drill", "restore", "watch", "copy"
 # How long a finished Job is kept if no module deletes it.
 TTL_SECONDS = 120
 # How long a reader may take, in addition to the time that it waits.

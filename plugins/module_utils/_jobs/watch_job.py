@@ -7,18 +7,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import TemplateError
-from .job_templates import Object, manual_job, pod_spec
+from .component_job import component_job
+from .job_templates import Object
 from .volume_jobs import TTL_SECONDS, WATCH
-
-PREPARE = "prepare"
 
 
 def watch_test_job(cronjob: Mapping[str, Any], name: str) -> Object:
     """The Job; raises TemplateError for a CronJob that is not that of a watch."""
-    if [container["name"] for container in pod_spec(cronjob)["containers"]][:1] != [WATCH]:
-        raise TemplateError(f"the CronJob '{cronjob['metadata']['name']}': expected that of a watch, found another one")
-    job = manual_job(cronjob, name)
+    job = component_job(cronjob, name, WATCH, ["test"])
     job["spec"]["ttlSecondsAfterFinished"] = TTL_SECONDS
-    job["spec"]["template"]["spec"]["containers"][0]["args"] = ["test"]
     return job

@@ -105,6 +105,21 @@ def _failed_channels(results: Results) -> list[str] | None:
     return [channel.get("name") or "" for channel in channels if channel.get("state") != "works"]
 
 
+def _failed_places(results: Results) -> list[str] | None:
+    places = _at("copy.places")(results)
+    return None if places is None else [place.get("name") or "" for place in places if place.get("error")]
+
+
+def _copies(key: str) -> Callable[[Results], Any]:
+    """How many backups all places have under a key."""
+
+    def value(results: Results) -> Any:
+        places = _at("copy.places")(results)
+        return None if places is None else sum(len(place.get(key) or []) for place in places)
+
+    return value
+
+
 def _unprotected(results: Results) -> list[str] | None:
     servers = _at("discovered.servers")(results)
     if servers is None:
@@ -133,6 +148,15 @@ STATS: Mapping[str, Mapping[str, Callable[[Results], Any]]] = {
         "secret_key": _at("user.secret_key"),
         "password_state": _at("user.password"),
         "granted_databases": _at("user.granted_databases"),
+    },
+    "copy": {
+        "state": _at("copy.state"),
+        "places": _count("copy.places"),
+        "failed_places": _failed_places,
+        "copied": _copies("copied"),
+        "deleted": _copies("deleted"),
+        "size_bytes": _total("copy.places", "bytes"),
+        "job": _at("copy.job"),
     },
     "disaster": {
         **_RESTORE,

@@ -15,7 +15,7 @@ from typing import Any
 from .._jobs.job_templates import pod_spec
 from .._jobs.quota import is_quota_exceeded, quota_is_too_small
 from .._jobs.second_container import advice_for
-from .rejections import FORBIDDEN, NO_NAMESPACE, is_drill, is_watch, status_of, variables_of
+from .rejections import FORBIDDEN, NO_NAMESPACE, is_copy, is_drill, is_second, is_watch, status_of, variables_of
 
 Object = Mapping[str, Any]
 
@@ -89,9 +89,7 @@ def explain_pods(objects: Sequence[Object], results: Sequence[Object]) -> dict[s
     notes: dict[str, str] = {}
     subjects: set[str] = set()
     # The backups first: what is refused of both pods is reported once.
-    answers = sorted(
-        zip(cronjobs, results[len(objects) :]), key=lambda answer: is_drill(answer[0][0]) or is_watch(answer[0][0])
-    )
+    answers = sorted(zip(cronjobs, results[len(objects) :]), key=lambda answer: is_second(answer[0][0]))
     for (cronjob, is_cronjob_refused), result in answers:
         if "error" not in result:
             added = _added_containers(cronjob, result)
@@ -149,7 +147,8 @@ def _subject(cronjob: Object, message: str, status: Mapping[str, Any]) -> str:
 
 
 def _refused(subject: str, cronjob: Object, message: str) -> str:
-    kind = "watch" if is_watch(cronjob) else "drills" if is_drill(cronjob) else "backups"
+    kinds = ((is_watch, "watch"), (is_copy, "copies"), (is_drill, "drills"))
+    kind = next((name for is_of, name in kinds if is_of(cronjob)), "backups")
     advice = _ADVICE.get(subject, "")
     name = subject or f"{cronjob['kind']} {cronjob['metadata']['name']}"
     return f"{name}: the API server refuses the pods of the {kind}: {message}{advice}"

@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .._jobs.postgres_server import ServiceName, service_behind
+from .._jobs.volume_jobs import COMPONENT, COPY
 from .checks import is_true
+from .copy_options import SECRET_KEYS
 from .dump_selection import unsupported_messages
 from .monitoring import RULE_KIND, RULE_VERSION
 from .variables import AUTO, DEFAULT_CA_KEY, DEFAULT_CERTIFICATE_KEYS
@@ -58,16 +60,47 @@ def missing_prerequisites(variables: Object, prerequisites: Object) -> list[str]
             f"postgres_backup_alerts: expected a cluster with objects of the kind {RULE_KIND} ({RULE_VERSION}), "
             f"found none. Install the Prometheus operator, or set postgres_backup_alerts to {AUTO} or false."
         )
+    if has_namespace:
+        messages += _copy_messages(prerequisites, variables)
     return [*messages, *_foreign_messages(prerequisites.get("foreign") or {})]
 
 
 def _foreign_messages(foreign: Object) -> Iterator[str]:
     for definition in foreign.get("resources") or []:
-        name = f"{definition['kind']} {definition['metadata']['name']}"
-        yield (
-            f"postgres_backup_watch: expected {name} to be the watch of this installation, found another object. "
-            "Set another postgres_backup_name, or postgres_backup_watch to false."
+        metadata = definition["metadata"]
+        of_copies = (metadata.get("labels") or {}).get(COMPONENT) == COPY
+        variable, owner, off = (
+            ("copies", "for the copies", "to []") if of_copies else ("watch", "the watch", "to false")
         )
+        yield (
+            f"postgres_backup_{variable}: expected {definition['kind']} {metadata['name']} to be {owner} of this "
+            "installation, found another object. Set another postgres_backup_name, or "
+            f"postgres_backup_{variable} {off}."
+        )
+
+
+def _copy_messages(prerequisites: Object, variables: Object) -> Iterator[str]:
+    """The Secrets and claims of the places of the copies."""
+    namespace = variables["postgres_backup_namespace"]
+    secrets, claims = prerequisites.get("copy_secrets") or {}, prerequisites.get("copy_claims") or {}
+    for place in variables["postgres_backup_copies"]:
+        start = f"postgres_backup_copies: the place {place['name']}: expected the"
+        secret = secrets.get(str(place.get("secret") or "")) or {}
+        if secret.get("readable") and not secret["found"]:
+            yield f"{start} Secret {namespace}/{place['secret']}, found none. Create it, or set `secret`."
+        elif secret.get("readable"):
+            for keys in SECRET_KEYS[str(place["kind"])]:
+                if not set(keys) & set(secret["keys"]):
+                    yield (
+                        f"{start} key {' or '.join(keys)} in the Secret {namespace}/{place['secret']}, found "
+                        f"{_keys(secret)}. Add it to the Secret."
+                    )
+        claim = claims.get(str(place.get("claim_name") or "")) or {}
+        if claim.get("readable") and not claim["resources"]:
+            yield (
+                f"{start} PersistentVolumeClaim {namespace}/{place['claim_name']}, found none. Create it, or set "
+                "`claim_name`."
+            )
 
 
 def _secret_messages(secret: Object, variables: Object, found: Object) -> Iterator[str]:

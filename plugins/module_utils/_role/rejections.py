@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
 from .._jobs.job_templates import pod_spec
-from .._jobs.volume_jobs import COMPONENT, WATCH
+from .._jobs.volume_jobs import COMPONENT, COPY, WATCH
 from .variables import DRILL_SUFFIX
 
 Object = Mapping[str, Any]
@@ -38,6 +38,7 @@ _VARIABLES = {
         r"volumes\[drill\]|emptyDir|sizeLimit": "drill_size_limit",
         r"volumes\[ca\]": "ssl_ca",
         r"volumes\[client-certificate\]": "ssl_cert",
+        r"volumes\[place-[0-9]+\]": "copies",
         r"spec[.]nfs|persistentvolumesource": "nfs",
         r"mountOptions": "nfs",
         r"requests[.]storage|capacity|pvc can be resized": "storage_size",
@@ -46,11 +47,15 @@ _VARIABLES = {
         r"volumeName": "volume_name",
     }.items()
 }
-# The variables of the drills and of the watch in place of those of the backups.
+# The variables of the drills, of the watch and of the copies in place of those of the backups.
 _DRILL_VARIABLES = {"postgres_backup_schedule": "postgres_backup_drill_schedule"}
 _WATCH_VARIABLES = {
     "postgres_backup_schedule": "postgres_backup_watch_schedule",
     "postgres_backup_image": "postgres_backup_watch_image",
+}
+_COPY_VARIABLES = {
+    "postgres_backup_schedule": "postgres_backup_copy_schedule",
+    "postgres_backup_image": "postgres_backup_copy_image",
 }
 NO_NAMESPACE = re.compile('namespaces ".*" not found')
 FORBIDDEN = re.compile(" cannot [a-z]+ resource ")
@@ -74,7 +79,7 @@ def explain_rejections(
     is_backup_refused = any(_is_backup(resource) and "error" in result for resource, result in zip(objects, results))
     messages: list[str] = []
     for resource, result in zip(objects, results):
-        if (is_drill(resource) or is_watch(resource)) and is_backup_refused:
+        if is_second(resource) and is_backup_refused:
             continue  # most likely rejected for the same reason, which is reported once
         error = result.get("error")
         if error is not None and _is_backup(resource) and replacement:
@@ -175,10 +180,17 @@ def variables_of(resource: Object, message: str) -> list[str]:
     """The role's variables that the rejected fields come from, each once."""
     text = _with_volume_names(resource, message)
     variables = [name for pattern, name in _VARIABLES.items() if pattern.search(text)]
-    replacements = _WATCH_VARIABLES if is_watch(resource) else _DRILL_VARIABLES if is_drill(resource) else {}
-    variables = [replacements.get(name, name) for name in variables]
+    variables = [_replacements(resource).get(name, name) for name in variables]
     # dict.fromkeys, because a message may match several patterns of one variable.
     return [*dict.fromkeys(variables)]
+
+
+def _replacements(resource: Object) -> Mapping[str, str]:
+    if is_watch(resource):
+        return _WATCH_VARIABLES
+    if is_copy(resource):
+        return _COPY_VARIABLES
+    return _DRILL_VARIABLES if is_drill(resource) else {}
 
 
 def _with_volume_names(resource: Object, message: str) -> str:
@@ -215,8 +227,24 @@ def is_drill(resource: Object) -> bool:
 
 def is_watch(resource: Object) -> bool:
     """Whether it is the CronJob of the watch: an installation may have a name like it."""
-    return bool(resource["kind"] == "CronJob" and (resource["metadata"].get("labels") or {}).get(COMPONENT) == WATCH)
+    return _is_of(WATCH, resource)
+
+
+def is_copy(resource: Object) -> bool:
+    """Whether it is the CronJob of the copies."""
+    return _is_of(COPY, resource)
+
+
+def is_second(resource: Object) -> bool:
+    """Whether it is a CronJob of the installation other than that of the backups."""
+    return is_drill(resource) or is_watch(resource) or is_copy(resource)
+
+
+def _is_of(component: str, resource: Object) -> bool:
+    return bool(
+        resource["kind"] == "CronJob" and (resource["metadata"].get("labels") or {}).get(COMPONENT) == component
+    )
 
 
 def _is_backup(resource: Object) -> bool:
-    return bool(resource["kind"] == "CronJob" and not is_drill(resource) and not is_watch(resource))
+    return bool(resource["kind"] == "CronJob" and not is_second(resource))

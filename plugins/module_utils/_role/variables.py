@@ -7,7 +7,7 @@ from __future__ import annotations
 import datetime
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,7 @@ from .checks import (
     strings,
     whole_number,
 )
+from .copy_options import are_places, has_copy_image, is_copy_egress, shown_places
 from .drill_options import are_texts_of_databases
 from .dump_selection import (
     are_arguments_of_pg_dumpall,
@@ -50,7 +51,7 @@ from .watch_options import are_channels, has_image, is_egress
 RESERVED_LABELS = ("app.kubernetes.io/instance", "app.kubernetes.io/component")
 # The CronJob controller appends up to 11 characters for the names of its Jobs (batch/v1 CronJob).
 _NAME_LIMIT = 52
-DRILL_SUFFIX, WATCH_SUFFIX = "-drill", "-watch"
+DRILL_SUFFIX, WATCH_SUFFIX, COPY_SUFFIX = "-drill", "-watch", "-copy"
 DEFAULT_CA_KEY = "ca.crt"
 # The options of postgres_backup_ssl_cert that name keys of its Secret, with the names of Secrets of the type tls.
 DEFAULT_CERTIFICATE_KEYS = {"cert_key": "tls.crt", "key_key": "tls.key"}
@@ -102,8 +103,9 @@ def refused_variables(variables: Variables) -> list[str]:
 
 
 def _message(name: str, value: object, expected: str) -> str:
+    shown = shown_places(value) if name == "postgres_backup_copies" else value
     # What was meant to be a public key may be a private one.
-    found = "another value" if name in _SECRET else json.dumps(_plain(value), default=str)
+    found = "another value" if name in _SECRET else json.dumps(_plain(shown), default=str)
     message = f"{name}: expected {expected}; found {found}"
     if name.endswith("schedule") and is_cut_schedule(str(value)):
         message += (
@@ -205,12 +207,16 @@ def _is_drill_schedule(value: object, variables: Variables) -> str | None:
     )
 
 
-def _is_watch_schedule(value: object, variables: Variables) -> str | None:
-    longest_name = _NAME_LIMIT - len(WATCH_SUFFIX)
-    is_wanted = is_true(variables["postgres_backup_watch"])
-    if is_schedule(str(value)) and not (is_wanted and len(str(variables["postgres_backup_name"])) > longest_name):
-        return None
-    return f'five cron fields, such as "*/30 * * * *", with a postgres_backup_name of at most {longest_name} characters'
+def _is_schedule_of(suffix: str, is_wanted: Callable[[Variables], bool]) -> Check:
+    """A check of the schedule of the CronJob whose name ends in `suffix`, and that exists where it is wanted."""
+    longest = _NAME_LIMIT - len(suffix)
+    expected = f'five cron fields, such as "*/30 * * * *", with a postgres_backup_name of at most {longest} characters'
+
+    def check(value: object, variables: Variables) -> str | None:
+        is_too_long = is_wanted(variables) and len(str(variables["postgres_backup_name"])) > longest
+        return None if is_schedule(str(value)) and not is_too_long else expected
+
+    return check
 
 
 def _are_settings(value: object) -> bool:
@@ -385,7 +391,7 @@ def _rules() -> tuple[Rule, ...]:
         ("tools_image", has_age_image),
         ("watch_image", matches(_IMAGE, "the name of an image, without whitespace")),
         ("watch_image", has_image),
-        ("watch_schedule", _is_watch_schedule),
+        ("watch_schedule", _is_schedule_of(WATCH_SUFFIX, lambda them: is_true(them["postgres_backup_watch"]))),
         ("watch_max_age", duration(1, INT32_MAX, "a duration, such as 26h")),
         (
             "watch_digest",
@@ -396,6 +402,12 @@ def _rules() -> tuple[Rule, ...]:
         ),
         ("watch_channels", are_channels),
         ("watch_egress", is_egress),
+        # Copies
+        ("copies", are_places),
+        ("copy_schedule", _is_schedule_of(COPY_SUFFIX, lambda them: bool(them["postgres_backup_copies"]))),
+        ("copy_image", matches(_IMAGE, "the name of an image, without whitespace")),
+        ("copy_image", has_copy_image),
+        ("copy_egress", is_copy_egress),
         # Volume
         ("claim_name", matches(SUBDOMAIN, f"the name of a PersistentVolumeClaim ({_DOTTED_LETTERS})")),
         (

@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping, Set
 from typing import Any
 
 from ..units import duration_seconds
 from .checks import LABEL, ONE_LINE, SUBDOMAIN, Variables, is_list, is_true, number
+from .copy_options import copy_configuration
+from .egress import EGRESS_RULES, HOSTS, are_egress_rules
 
 # The keys of a channel's Secret that are mounted, as far as it has them.
 SECRET_KEYS = ("url", "token", "user", "password", "ca.crt")
@@ -48,11 +49,10 @@ def are_channels(value: Any, variables: Variables) -> str | None:
 
 def is_egress(value: Any, variables: Variables) -> str | None:
     """What is expected of postgres_backup_watch_egress, None if the value is valid."""
-    rules = "a list of hosts as a NetworkPolicy knows them, such as [{cidr: 192.168.2.10/32, port: 443}]"
-    if not is_list(value) or not all(isinstance(rule, Mapping) and _is_rule(rule) for rule in value):
-        return f"{rules}, or [{{namespace: ntfy, labels: {{app: ntfy}}, port: 80}}]"
+    if not are_egress_rules(value):
+        return EGRESS_RULES
     if is_true(variables["postgres_backup_watch"]) and variables["postgres_backup_watch_channels"] and not value:
-        return f"{rules}: the watch can connect to nothing else"
+        return f"{HOSTS}: the watch can connect to nothing else"
     return None
 
 
@@ -83,6 +83,17 @@ def watch_configuration(variables: Variables) -> dict[str, Any]:
         "schedule": str(value("watch_schedule")),
         "file_mode": str(value("file_mode")),
         "channels": [_configured(channel) for channel in value("watch_channels")],
+        **({"copies": _copies(variables)} if value("copies") else {}),
+    }
+
+
+def _copies(variables: Variables) -> dict[str, Any]:
+    """What the watch must know of the copies: when they run, and the places without what only their program needs."""
+    keys = ("name", "kind", "offsite", "max_delay_seconds")
+    places = copy_configuration(variables)["places"]
+    return {
+        "schedule": str(variables["postgres_backup_copy_schedule"]),
+        "places": [{key: place[key] for key in keys} for place in places],
     }
 
 
@@ -155,23 +166,3 @@ def _expected_of_mail(channel: Mapping[str, Any]) -> str | None:
     if not all(_ADDRESS.fullmatch(str(address)) for address in (channel.get("from"), *addresses)):
         return "addresses such as me@example.com in from and to"
     return None
-
-
-def _is_rule(rule: Mapping[str, Any]) -> bool:
-    if set(rule) - {"cidr", "namespace", "labels", "port"} or number(1, 65535)(rule.get("port"), {}) is not None:
-        return False
-    if ("cidr" in rule) == ("namespace" in rule):
-        return False
-    if "cidr" in rule:
-        return "labels" not in rule and _is_network(str(rule["cidr"]))
-    labels = rule.get("labels", {})
-    is_mapping = isinstance(labels, Mapping) and all(isinstance(text, str) for text in labels.values())
-    return is_mapping and LABEL.fullmatch(str(rule["namespace"])) is not None
-
-
-def _is_network(text: str) -> bool:
-    try:
-        ipaddress.ip_network(text)
-    except ValueError:
-        return False
-    return "/" in text

@@ -51,6 +51,7 @@ class _Check:
 _RUN = Remedy("backup_now", "runs a backup")
 _VERIFY = Remedy("verify", "fetches the newest backup, and reads it to its end")
 _DRILL = Remedy("drill", "restores the newest backup into a temporary server, and counts every row")
+_COPY = Remedy("copy", "copies the backups to the other places now")
 _RETENTION = Remedy("retention", "shows which backups retention keeps, and why")
 _INSTALL = Remedy("site", "updates the installation", reinstalls=True)
 _RESUME = Remedy("site", "resumes the schedule", ("postgres_backup_suspend=false",), reinstalls=True)
@@ -95,6 +96,12 @@ _CHECKS = {
         "kubectl get cronjob {name} -n {namespace}",
     ),
     "watch": _Check("watch, or a channel of it"),
+    "copy": _Check(
+        "copies at other places",
+        "a proven copy of each backup at each place",
+        "Correct what the message names, then copy.",
+        _COPY,
+    ),
     "image": _Check("image not the server's", remedy=_INSTALL),
     "script": _Check("script outdated", remedy=_INSTALL),
     "space": _Check(

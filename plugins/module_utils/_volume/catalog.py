@@ -14,6 +14,7 @@ from ..errors import ListingError
 from ..script_1_0 import with_fields
 from ..script_output import is_object
 from .backup_names import TIME_FORMAT, is_encrypted_name, parse_time, time_in_name
+from .copy_record import Place, parse_places
 from .history import Entry, Trend, parse_entry, parse_trend
 
 COMPLETE, INCOMPLETE, UNCHECKED, DAMAGED = "complete", "incomplete", "unchecked", "damaged"
@@ -73,8 +74,8 @@ class Catalog:
 
     `source` is what is mounted (`server:/path` for NFS), None where nothing is; `policy` has the script's `keep_*` and
     `max_deletions` settings; `last_run` is the record of the last run, None where no run has written one, `last_drill`
-    that of the last drill, and `last_watch` that of the watch's last look. `history` and `trend` are empty unless the
-    listing was asked for the history.
+    that of the last drill, and `last_watch` that of the watch's last look. `places` has the records of the copies.
+    `history` and `trend` are empty unless the listing was asked for the history.
     """
 
     backups: tuple[Backup, ...]
@@ -88,6 +89,7 @@ class Catalog:
     history: tuple[Entry, ...] = ()
     trend: Trend = field(default_factory=Trend)
     last_watch: dict[str, Any] | None = None
+    places: tuple[Place, ...] = ()
 
     def newest(self, *states: str) -> Backup | None:
         """The newest backup in one of the states, by default complete, that is not dated in the future."""
@@ -202,6 +204,7 @@ def parse_listing(lines: Iterable[str]) -> Catalog:
             history=tuple(entry for entry in entries if entry is not None),
             trend=next(trends, Trend()),
             last_watch=next((record for record in records if isinstance(record, dict)), None),
+            places=parse_places(item for item in objects if item["type"] == "copies"),
         )
     except (KeyError, TypeError) as error:
         raise ListingError(f"the backup volume's listing is not of this version: {error!r}") from error

@@ -14,6 +14,7 @@ from ..script_output import FailedDatabase, failed_databases
 from ..units import CLOCK_TOLERANCE, format_duration
 from .backup_names import TIME_FORMAT, parse_time
 from .catalog import COMPLETE, DAMAGED, INCOMPLETE, UNCHECKED, Backup, Catalog
+from .copy_health import CopySchedule, copy_problems
 from .drill_record import drill_notes, other_errors
 from .history import GAP_WINDOW, Gap, Growth
 from .watch_record import WatchSchedule, watch_problems
@@ -67,7 +68,7 @@ class Installation:
     `image` is the CronJob's, `server_image` that of the server's pods and `script_version` the version of the script
     that it runs: None where they are not known. `drill` is None where no drills are scheduled. `is_ours` where it runs
     this collection's script: another one checks nothing. `continuing_job` is None if the script runs in all active
-    Jobs. `watch` is None where there is no watch.
+    Jobs. `watch` is None where there is no watch, and `copies` where there are no copies.
     """
 
     is_suspended: bool
@@ -78,6 +79,7 @@ class Installation:
     is_ours: bool = True
     continuing_job: ContinuingJob | None = None
     watch: WatchSchedule | None = None
+    copies: CopySchedule | None = None
 
 
 def problems(
@@ -97,6 +99,7 @@ def problems(
         *_drill(installation.drill, catalog),
         *_schedule(installation, own_version),
         *watch_problems(installation.watch, catalog.last_watch, now),
+        *copy_problems(installation.copies, catalog, now),
         *_space(catalog, growth),
         *_server(catalog.last_run),
         *_files(catalog, installation.is_ours),

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from .._role.schedules import longest_interval
+from .._volume.copy_health import ConfiguredPlace, CopySchedule
 
 # How a message reaches people.
 NTFY, WEBHOOK, MAIL, APPRISE = "ntfy", "webhook", "mail", "apprise"
@@ -42,6 +43,7 @@ class Configuration:
 
     `drill_schedule` is empty without scheduled drills; `digest` is None without digests; `time_zone` is that of the
     schedules. `file_mode` is that of the watch's files, `period` the time between two looks, None if it is not known.
+    `copies` is None without copies at other places.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Configuration:
     channels: tuple[Channel, ...]
     file_mode: int
     period: timedelta | None
+    copies: CopySchedule | None = None
 
     @property
     def installation(self) -> str:
@@ -86,4 +89,20 @@ def parse_configuration(content: Mapping[str, Any], secrets: str, now: datetime)
         ),
         file_mode=int(content["file_mode"], 8),
         period=longest_interval(content["schedule"], now, timedelta(days=7)),
+        copies=_copies(content["copies"], now) if "copies" in content else None,
+    )
+
+
+def _copies(content: Mapping[str, Any], now: datetime) -> CopySchedule:
+    """The watch cannot read the CronJob, so that it knows neither whether it is suspended nor since when it exists."""
+    return CopySchedule(
+        is_suspended=False,
+        interval=longest_interval(content["schedule"], now, timedelta(days=7)),
+        since=None,
+        places=tuple(
+            ConfiguredPlace(
+                place["name"], place["kind"], place["offsite"], timedelta(seconds=place["max_delay_seconds"])
+            )
+            for place in content["places"]
+        ),
     )

@@ -75,6 +75,7 @@ def judge(configuration: Configuration, catalog: Catalog, now: datetime, *, dril
         server_image=None,
         script_version=None,
         drill=_drill_schedule(configuration, now, drill_since, is_active=last_drill.get("state") == "running"),
+        copies=configuration.copies,
     )
     undecided: set[str] = set()
     if last_run.get("state") == "running":

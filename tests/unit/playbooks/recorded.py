@@ -138,6 +138,26 @@ WELL: dict[str, dict[str, Any]] = {
         "needs": [],
         "missing": [],
     },
+    "backup_copy": {
+        "changed": True,
+        "job": "postgres-backup-copy-manual-1",
+        "attached": False,
+        "state": "succeeded",
+        "reason": None,
+        "places": [
+            {
+                "name": "cloud",
+                "kind": "s3",
+                "state": "copied",
+                "copied": [BACKUP],
+                "deleted": [],
+                "bytes": 3,
+                "seconds": 1,
+                "error": None,
+            }
+        ],
+        "log": [],
+    },
     "notify_test": {
         "changed": True,
         "channels": [{"name": "phone", "kind": "ntfy", "state": "works", "error": None}],

@@ -29,6 +29,7 @@ MODULES = {
     "put": "report_upload",
     "send": "backup_upload",
     "send_tests": "notify_test",
+    "copy": "backup_copy",
     "restore": "restore_database",
     "restore_cluster": "restore_cluster",
     "restore_tables": "restore_table",

@@ -106,6 +106,7 @@ OF_ALL = ("failed", "message", "changed", "check_mode")
 MODULES = {
     "backup_now": ["backup_job"],
     "backup_user": ["backup_user"],
+    "copy": ["backup_copy"],
     "disaster": ["backup_upload", "restore_cluster"],
     "drill": ["restore_drill"],
     "notify_test": ["notify_test"],

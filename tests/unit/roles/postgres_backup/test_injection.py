@@ -217,6 +217,7 @@ def test_hostile_values_are_mostly_refused() -> None:
         "postgres_backup_drill_image",
         "postgres_backup_tools_image",
         "postgres_backup_watch_image",
+        "postgres_backup_copy_image",
         "postgres_backup_drill_search_path",
         "postgres_backup_drill_before_sql",
         "postgres_backup_drill_after_sql",

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -83,8 +84,7 @@ def there(copier: Copier) -> Path:
 
 def test_a_claim(usb: Copier) -> None:
     """Backup, manifest and checksum file lie there, and a second attempt has nothing to do."""
-    manifest = {"format": 1, "state": "complete"}
-    names = [usb.add_backup(days, f"content {days}".encode(), manifest) for days in (0, 1)]
+    names = [usb.add_backup(days, f"content {days}".encode(), "complete") for days in (0, 1)]
     result = usb.run()
     assert (result["status"], place_of(result)["state"], place_of(result)["copied"]) == (0, "copied", names)
     assert usb.copies("usb") == names
@@ -339,6 +339,7 @@ def test_a_copier_that_is_killed(usb: Copier, seconds: float) -> None:
     assert usb.copies("usb") == names
 
 
+@pytest.mark.weekly
 def test_object_lock(tmp_path: Path, code: Path, locking_store: S3Store) -> None:
     """With the copier's own keys nothing can be deleted; retention waits for the end of the lock."""
     store = locking_store
@@ -358,6 +359,7 @@ def test_object_lock(tmp_path: Path, code: Path, locking_store: S3Store) -> None
     assert copier.copies("offsite") == names
 
 
+@pytest.mark.weekly
 def test_a_bucket_without_object_lock(tmp_path: Path, code: Path, locking_store: S3Store) -> None:
     copier = install(tmp_path, rclone(), s3_place(locking_store, tmp_path.name, lock_days=3), code=code)
     copier.add_secret(s3_keys(locking_store))
@@ -367,11 +369,21 @@ def test_a_bucket_without_object_lock(tmp_path: Path, code: Path, locking_store:
     assert copier.copies("offsite") == []
 
 
+def test_a_store_that_ignores_locks(tmp_path: Path, code: Path, store: S3Store) -> None:
+    """rclone's server keeps the headers of a lock, and locks nothing: a copy, and a finding."""
+    copier = install(tmp_path, rclone(), s3_place(store, tmp_path.name, lock_days=3), code=code)
+    copier.add_secret(s3_keys(store))
+    name = copier.add_backup(1)
+    result = place_of(copier.run())
+    assert f"{name} is not locked as wanted" in result["findings"][0]
+    assert copier.record("offsite")["copies"][0]["locked_until"] is None
+
+
 @pytest.mark.parametrize("is_read", [weekly(True), False])
-def test_proof_by_the_store(tmp_path: Path, code: Path, locking_store: S3Store, is_read: bool) -> None:
-    place = s3_place(locking_store, tmp_path.name, read_back=is_read)
+def test_proof_by_the_store(tmp_path: Path, code: Path, store: S3Store, is_read: bool) -> None:
+    place = s3_place(store, tmp_path.name, read_back=is_read)
     copier = install(tmp_path, rclone(), place, code=code)
-    copier.add_secret(s3_keys(locking_store))
+    copier.add_secret(s3_keys(store))
     name = copier.add_backup(1, os.urandom(40 << 20))
     assert copier.run()["status"] == 0
     assert copier.record("offsite")["copies"][0]["proof"] == ("read_back" if is_read else "store")
@@ -427,7 +439,65 @@ def test_errors_of_sftp(nas: Copier, key: str, value: str, error: str) -> None:
 
 
 def test_unknown_place(usb: Copier) -> None:
-    assert "expected names of places (usb), found none" in usb.run("none")["reason"]
+    assert "expected names of places (usb), found none" in usb.run("copy", "none")["reason"]
+
+
+def test_a_lost_volume(usb: Copier) -> None:
+    """The newest complete copy is brought back, as a backup that the script finds complete."""
+    names = [usb.add_backup(days, f"content {days}".encode()) for days in (3, 2)]
+    usb.add_backup(1, b"content 1", "incomplete")
+    usb.run()
+    for path in usb.volume.glob(f"{NAME}-*"):
+        path.unlink()
+    result = usb.run("retrieve", "usb")
+    digest = hashlib.sha256(b"content 2").hexdigest()
+    found = {key: result[key] for key in ("status", "state", "backup", "sha256", "size_bytes", "changed")}
+    assert found == {
+        "status": 0, "state": "succeeded", "backup": names[1], "sha256": digest, "size_bytes": 9, "changed": True,
+    }  # fmt: skip
+    assert (usb.volume / names[1]).read_bytes() == b"content 2"
+    assert [(backup["name"], backup["state"]) for backup in listed(usb, "backup")] == [(names[1], "complete")]
+    assert usb.run("retrieve", "usb", names[1])["changed"] is False
+    assert usb.run("retrieve", "usb", names[0])["changed"] is True
+    assert not list(usb.volume.glob(".*.partial"))
+
+
+@pytest.mark.parametrize(
+    ("harm", "words", "reason"),
+    [
+        (lambda usb, name: change(there(usb) / name), [], "is damaged: expected 9 bytes with the sha256"),
+        (lambda usb, name: (there(usb) / f"{name}.sha256").unlink(), [], "expected a copy of a complete backup"),
+        (lambda usb, name: (there(usb) / name).unlink(), [], "expected a copy of a complete backup"),
+        (lambda usb, name: (usb.volume / name).write_bytes(b"x"), [], "has another file of the name"),
+        (lambda *_found: None, [f"{NAME}-2026-01-01-000000.sql.gz"], "at the place usb, found postgres-backup-2"),
+    ],
+)
+def test_what_cannot_be_brought_back(
+    usb: Copier, harm: Callable[[Copier, str], object], words: list[str], reason: str
+) -> None:
+    name = usb.add_backup(1, b"content 1")
+    usb.run()
+    for path in usb.volume.glob(f"{NAME}-*"):
+        path.unlink()
+    harm(usb, name)
+    before = sorted(usb.volume.iterdir())
+    result = usb.run("retrieve", "usb", *words)
+    assert (result["status"], result["state"]) == (1, "failed")
+    assert reason in result["reason"]
+    assert sorted(usb.volume.iterdir()) == before
+
+
+def test_retrieval_from_an_unknown_place(usb: Copier) -> None:
+    assert "expected the name of a place (usb), found none" in usb.run("retrieve", "none")["reason"]
+
+
+def listed(copier: Copier, kind: str) -> list[dict[str, Any]]:
+    """The objects of one type in the script's listing of the volume."""
+    environment = copier.environment()
+    command = ["sh", environment["POSTGRES_BACKUP_COPY_SCRIPT"], "list"]
+    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    objects = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    return [item for item in objects if item["type"] == kind]
 
 
 def test_listing_has_the_records(usb: Copier) -> None:
@@ -436,11 +506,6 @@ def test_listing_has_the_records(usb: Copier) -> None:
     usb.run()
     (usb.records / "other.json").write_text('{"format":2}\n')
     (usb.records / "lines.json").write_text('{"format":1,"place":"lines"\n}\n')
-    listing = json.loads((usb.records / "usb.json").read_text())
-    environment = usb.environment()
-
-    command = ["sh", environment["POSTGRES_BACKUP_COPY_SCRIPT"], "list"]
-    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
-    found = [json.loads(line) for line in output.splitlines() if line.startswith('{"type":"copies"')]
-    assert found == [{"type": "copies", "record": listing}]
-    assert NAME in listing["copies"][0]["backup"]
+    record = json.loads((usb.records / "usb.json").read_text())
+    assert listed(usb, "copies") == [{"type": "copies", "record": record}]
+    assert record["copies"][0]["backup"].startswith(NAME)

@@ -10,6 +10,7 @@ import pytest
 
 from plugins.module_utils._jobs.job_outcome import (
     BACKUP,
+    COPIES,
     DRILL,
     RESTORE,
     JobEnd,
@@ -173,3 +174,19 @@ def test_error_while_the_job_is_followed() -> None:
     assert outcome_of_error(error) == JobOutcome([], "the pod does not start", "pod")
     failed = ClusterError("away", ("one", '{"state":"failed"}'))
     assert outcome_of_error(failed, "It continues") == JobOutcome(["one"], "away. It continues", "cluster")
+
+
+CLOUD = {"name": "cloud", "kind": "s3", "error": None}
+FRIEND = {"name": "friend", "kind": "sftp", "error": "the server refused the key"}
+
+
+def test_each_place_that_failed_is_named() -> None:
+    result = {"state": "failed", "reason": "a place failed", "places": [CLOUD, FRIEND]}
+    text = message(COPIES, result=result)
+    assert "Reason: 1 of 2 places failed:\n  the place friend (sftp): the server refused the key" in text
+
+
+@pytest.mark.parametrize("places", [None, "x", [], [CLOUD], [7]])
+def test_copying_that_failed_as_a_unit(places: Any) -> None:
+    text = message(COPIES, result={"state": "failed", "reason": "the volume is missing", "places": places})
+    assert text.endswith("Reason: the volume is missing")

@@ -33,6 +33,7 @@ def variables(**values: Any) -> dict[str, Any]:
         "tolerations": [],
         "server_pods": {},
         "alerts": "auto",
+        "copies": [],
         **values,
     }
     return {f"postgres_backup_{name}": value for name, value in names.items()}
@@ -290,3 +291,52 @@ def test_alerts_in_a_cluster_without_their_kind(alerts: Any, rules: dict[str, bo
     messages = missing_prerequisites(variables(alerts=alerts), read)
     assert bool(messages) is (str(alerts).lower() == "true" and rules == {"served": False})
     assert all(message.startswith("postgres_backup_alerts: expected a cluster with objects of") for message in messages)
+
+
+S3 = {"name": "cloud", "kind": "s3", "secret": "s3-keys"}
+SFTP = {"name": "friend", "kind": "sftp", "secret": "ssh"}
+CLAIM = {"name": "other", "kind": "claim", "claim_name": "copies"}
+S3_KEYS = ["access_key_id", "secret_access_key"]
+
+
+@pytest.mark.parametrize(
+    ("place", "keys", "expected"),
+    [
+        (S3, S3_KEYS, []),
+        (S3, None, ["the place cloud: expected the Secret data/s3-keys, found none. Create it"]),
+        (S3, ["access_key_id"], ["expected the key secret_access_key in the Secret data/s3-keys, found access_key_id"]),
+        (S3, [], ["the key access_key_id", "the key secret_access_key"]),
+        (SFTP, ["known_hosts", "password"], []),
+        (SFTP, ["known_hosts", "private_key"], []),
+        (SFTP, ["known_hosts"], ["the key private_key or password in the Secret data/ssh, found known_hosts"]),
+    ],
+)
+def test_the_secret_of_a_place(place: dict[str, Any], keys: list[str] | None, expected: list[str]) -> None:
+    answer = {"readable": True, "found": keys is not None, "keys": keys or []}
+    found = messages_of_copies(place, copy_secrets={place["secret"]: answer})
+    assert all(words in message for words, message in zip(expected, found, strict=True))
+
+
+def messages_of_copies(place: dict[str, Any], **read: Any) -> list[str]:
+    prerequisites = {"server": SERVER, "secret": SECRET, "namespace": {}, **read}
+    return missing_prerequisites(variables(copies=[place]), prerequisites)
+
+
+def test_the_claim_of_a_place() -> None:
+    (message,) = messages_of_copies(CLAIM, copy_claims={"copies": {"readable": True, "resources": []}})
+    assert "the place other: expected the PersistentVolumeClaim data/copies, found none. Create it" in message
+    for answer in ({"readable": True, "resources": [{}]}, {"readable": False, "error": "x"}):
+        assert messages_of_copies(CLAIM, copy_claims={"copies": answer}) == []
+
+
+def test_a_secret_that_may_not_be_read_counts_as_present() -> None:
+    assert messages_of_copies(S3, copy_secrets={"s3-keys": UNREADABLE}) == []
+
+
+@pytest.mark.parametrize(("component", "variable"), [("watch", "watch"), ("copy", "copies")])
+def test_an_object_of_something_else_is_not_replaced(component: str, variable: str) -> None:
+    labels = {"app.kubernetes.io/component": component}
+    foreign = {"resources": [{"kind": "CronJob", "metadata": {"name": f"backup-{component}", "labels": labels}}]}
+    prerequisites = {"server": SERVER, "secret": SECRET, "namespace": {}, "foreign": foreign}
+    (message,) = missing_prerequisites(variables(), prerequisites)
+    assert message.startswith(f"postgres_backup_{variable}: expected CronJob backup-{component} to be ")

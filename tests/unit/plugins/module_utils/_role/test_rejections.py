@@ -237,3 +237,27 @@ def test_a_storage_class_that_is_missing() -> None:
     without_class = {**CLAIM, "spec": {**CLAIM["spec"], "storageClassName": ""}}
     assert explain_rejections([without_class], none, storage_classes=[]) == []
     assert explain_rejections([CLAIM], none) == []
+
+
+def labelled(component: str, *volumes: str) -> dict[str, Any]:
+    made = cronjob(f"backup-{component}", *volumes)
+    made["metadata"]["labels"] = {"app.kubernetes.io/component": component}
+    return made
+
+
+@pytest.mark.parametrize(
+    ("component", "field", "name"),
+    [
+        ("copy", "spec.schedule", "copy_schedule"),
+        ("copy", "spec.jobTemplate.spec.template.spec.containers[0].image", "copy_image"),
+        ("copy", f"{VOLUMES}[1].nfs.server", "copies"),
+        ("watch", "spec.schedule", "watch_schedule"),
+    ],
+)
+def test_the_variables_of_the_other_cronjobs(component: str, field: str, name: str) -> None:
+    other = labelled(component, "backups", "place-0")
+    (message,) = explain_rejections([other, BACKUP], [error("invalid", (field, "Invalid value")), {"result": {}}])
+    assert message.startswith(f"postgres_backup_{name}: the API server refuses it: ")
+    # Most likely it is refused for the same reason as that of the backups.
+    both = [error("invalid", (field, "x")), error("invalid", ("spec.tolerations", "x"))]
+    assert len(explain_rejections([other, BACKUP], both)) == 1

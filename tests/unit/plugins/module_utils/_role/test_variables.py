@@ -4,20 +4,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import pytest
-import yaml
 
 from plugins.module_utils._role.command_line import explain_cut_value
 from plugins.module_utils._role.schedules import is_cut_schedule, is_schedule
 from plugins.module_utils._role.variables import RULES, refused_variables
 
-ROLE = Path(__file__).resolve().parents[5] / "roles" / "postgres_backup"
-DEFAULTS = ROLE / "defaults" / "main.yml"
-# What counts if no server is found.
-FALLBACK = yaml.safe_load((ROLE / "vars" / "main" / "server.yml").read_text())["__postgres_backup_fallback"]
+from .default_variables import variables
+
 # What the argument specification alone can check: booleans, choices, and paths on the controller.
 BY_TYPE = frozenset(
     f"postgres_backup_{name}"
@@ -40,18 +34,6 @@ BY_TYPE = frozenset(
         "watch",
     ]
 )
-
-
-def variables(**values: Any) -> dict[str, Any]:
-    """The defaults, with the templates among them filled in."""
-    texts = {
-        **{f"postgres_backup_{name}": value for name, value in FALLBACK.items()},
-        "postgres_backup_host": "postgres-postgresql.data.svc.cluster.local",
-        "postgres_backup_claim_name": "postgres-backup",
-        "postgres_backup_fs_group": 1001,
-        "postgres_backup_storage_class": "nfs-client",
-    }
-    return {**yaml.safe_load(DEFAULTS.read_text()), **texts, **values}
 
 
 def test_every_variable_has_a_rule_or_is_checked_by_its_type() -> None:

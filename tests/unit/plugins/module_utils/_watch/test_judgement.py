@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from plugins.module_utils._volume.catalog import parse_listing
+from plugins.module_utils._volume.copy_health import ConfiguredPlace, CopySchedule
 from plugins.module_utils._watch import judgement
 from plugins.module_utils._watch.judgement import Judgement, judge
 
@@ -22,6 +23,19 @@ LONG_AGO = NOW - timedelta(days=90)
 
 def judged(volume: Volume, since: datetime | None = LONG_AGO, **values: Any) -> Judgement:
     return judge(configuration(**values), parse_listing(volume.lines()), NOW, drill_since=since)
+
+
+PLACE = ConfiguredPlace("cloud", "s3")
+COPIES = CopySchedule(False, timedelta(minutes=30), None, (PLACE,))
+
+
+@pytest.mark.parametrize(
+    ("copies", "ages", "is_behind"),
+    [(None, (30,), False), (COPIES, (30,), True), (COPIES, (10,), False), (COPIES, (10, 34), True)],
+)
+def test_copies_that_are_missing(copies: CopySchedule | None, ages: tuple[int, ...], is_behind: bool) -> None:
+    found = judged(Volume(backups=[NOW - timedelta(hours=age) for age in ages]), copies=copies)
+    assert ("copy" in found.problems) is is_behind
 
 
 def volume(**values: Any) -> Volume:

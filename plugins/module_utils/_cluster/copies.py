@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""What the API server knows of the copies of an installation: their CronJob, and the places in its annotation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from .._jobs.job_templates import pod_spec
+from .._volume.backup_names import parse_time
+from .._volume.copy_health import ConfiguredPlace, CopySchedule
+from ..errors import ForbiddenError, NotFoundError
+from .connection import Connection, Object
+from .installation import nfs_of
+
+# The role sets it, to the places of the program's configuration.
+PLACES_ANNOTATION = "postgres-backup.homelab/places"
+# What reading an annotation raises that is missing, or that something else has set.
+UNKNOWN_PLACES = (AttributeError, KeyError, TypeError, ValueError)
+
+
+def copy_schedule(
+    connection: Connection, cronjob: Object, interval: timedelta | None
+) -> tuple[CopySchedule, list[str]]:
+    """The part of the CronJob of the copies that the installation's health depends on.
+
+    `interval` is that of its schedule. With notes about what this user may not read.
+    """
+    notes: list[str] = []
+    places: tuple[ConfiguredPlace, ...] | None = None
+    try:
+        places = configured_places(connection, cronjob, notes)
+    except UNKNOWN_PLACES as error:
+        notes.append(f"the configuration of the copies is not of this version: {error!r}. Run site.yml again")
+    return CopySchedule(bool(cronjob["spec"].get("suspend")), interval, _last_change(cronjob), places), notes
+
+
+def configured_places(connection: Connection, cronjob: Object, notes: list[str]) -> tuple[ConfiguredPlace, ...]:
+    """The places in the annotation of the CronJob; `notes` is extended. Raises UNKNOWN_PLACES for other content."""
+    metadata = cronjob["metadata"]
+    volumes = {volume["name"]: volume for volume in pod_spec(cronjob).get("volumes") or []}
+    return tuple(
+        ConfiguredPlace(
+            name=place["name"],
+            kind=place["kind"],
+            is_offsite=place["offsite"],
+            max_delay=timedelta(seconds=place["max_delay_seconds"]),
+            storage=_storage(connection, metadata["namespace"], place, volumes.get(f"place-{number}") or {}, notes),
+        )
+        for number, place in enumerate(json.loads(metadata["annotations"][PLACES_ANNOTATION]))
+    )
+
+
+def _storage(connection: Connection, namespace: str, place: Mapping[str, Any], volume: Object, notes: list[str]) -> str:
+    """Where the place stores its copies, as `storage_of` has it for a volume; empty if it is not known."""
+    options = place["options"]
+    if options.get("endpoint"):
+        return urlsplit(str(options["endpoint"])).hostname or ""
+    if options.get("host"):
+        return str(options["host"])
+    if volume.get("nfs"):
+        return str(volume["nfs"]["server"])
+    claim = (volume.get("persistentVolumeClaim") or {}).get("claimName")
+    if claim is None:
+        return ""
+    try:
+        found = connection.claim(namespace, claim)
+        nfs = nfs_of(connection, found) or {}
+    except (ForbiddenError, NotFoundError) as error:
+        notes.append(str(error))
+        return ""
+    return storage_of({"nfs_server": nfs.get("server"), "class": found["spec"].get("storageClassName"), "claim": claim})
+
+
+def storage_of(volume: Mapping[str, Any]) -> str:
+    """Where a volume stores its data (installation.volume): its NFS server, or else its class or its claim."""
+    return str(volume.get("nfs_server") or volume.get("class") or volume.get("claim") or "")
+
+
+def _last_change(cronjob: Object) -> datetime | None:
+    """When somebody last changed the CronJob, apart from its status; None if it is not known."""
+    metadata = cronjob["metadata"]
+    changes = [entry for entry in metadata.get("managedFields") or [] if not entry.get("subresource")]
+    texts = [metadata.get("creationTimestamp"), *(entry.get("time") for entry in changes)]
+    return max((time for time in (parse_time(text or "") for text in texts) if time is not None), default=None)

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""Brings a copy back to the volume: no input or output, `Source` and `Target` have the functions for it.
+
+The volume gets it as a run writes a backup: a partial file, its proof, manifest and checksum file, then the name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Callable, Protocol
+
+from .._volume.catalog import COMPLETE, Backup, Catalog
+from ..units import format_size
+from .faults import PlaceError
+
+_NAMED = 5
+
+
+class Source(Protocol):
+    """The place. May raise PlaceError or WindowClosedError."""
+
+    def download(self, name: str, path: str, progress: Callable[[int], None]) -> None: ...
+
+
+class Target(Protocol):
+    """The volume. Each method may raise OSError."""
+
+    def partial_path(self, name: str) -> str:
+        """Where the partial file of a backup is written."""
+
+    def read(self, name: str) -> tuple[int, str]:
+        """The size and the sha256 of a file, read past the page cache."""
+
+    def publish(self, name: str) -> None:
+        """Write manifest and checksum file as they are at the place, and give the partial file its name."""
+
+    def discard(self, name: str) -> None:
+        """Delete the partial file of a backup if it exists."""
+
+
+@dataclass(frozen=True)
+class Retrieved:
+    """The backup that the volume has now; `is_new` where it was brought back now."""
+
+    backup: str
+    sha256: str
+    size_bytes: int
+    is_new: bool
+
+
+def choose(wanted: str | None, place: str, copies: Sequence[Backup]) -> Backup:
+    """The wanted backup among the copies at a place, newest first; by default the newest complete one.
+
+    Raises PlaceError.
+    """
+    proven = [backup for backup in copies if backup.sha256 is not None]
+    if wanted is not None:
+        found = next((backup for backup in proven if backup.name == wanted), None)
+        if found is None:
+            known = ", ".join(backup.name for backup in proven[:_NAMED]) or "none"
+            raise PlaceError(f"expected a copy of {wanted} at the place {place}, found {known}", is_lasting=True)
+        return found
+    complete = [backup for backup in proven if backup.state == COMPLETE and not backup.is_future]
+    if not complete:
+        raise PlaceError(
+            f"expected a copy of a complete backup at the place {place}, found none. Check its options",
+            is_lasting=True,
+        )
+    return complete[0]
+
+
+def retrieve(copy: Backup, source: Source, target: Target, catalog: Catalog, log: Callable[[str], None]) -> Retrieved:
+    """Bring the copy back unless the volume has it. Raises PlaceError, WindowClosedError, or OSError of the volume."""
+    name, sha256 = copy.name, copy.sha256 or ""
+    there = catalog.named(name)
+    if there is not None:
+        if there.sha256 == sha256:
+            log(f"the volume has {name}")
+            return Retrieved(name, sha256, there.size_bytes, False)
+        raise PlaceError(
+            f"the volume has another file of the name {name}: expected the sha256 {sha256}, found "
+            f"{there.sha256 or 'no checksum file'}. Verify it, and move it away",
+            is_lasting=True,
+        )
+    size = copy.size_bytes
+    log(f"copying {name} ({format_size(size)}) to the volume")
+    try:
+        source.download(
+            name, target.partial_path(name), lambda done: log(f"copied {format_size(done)} of {format_size(size)}")
+        )
+        found_bytes, found = target.read(name)
+        if found != sha256:
+            raise PlaceError(
+                f"the copy of {name} is damaged: expected {size} bytes with the sha256 {sha256}, found {found_bytes} "
+                f"bytes with {found}. Take an older backup, or another place",
+                is_lasting=True,
+            )
+        target.publish(name)
+    finally:
+        target.discard(name)
+    log(f"proven: {name}")
+    return Retrieved(name, sha256, found_bytes, True)

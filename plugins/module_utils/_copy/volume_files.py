@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""The volume as retrieval.py uses it: a backup is written there as a run writes it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from .place import read_flushed
+
+
+class VolumeFiles:
+    """The backup volume (`retrieval.Target`). `texts_of` returns the manifest and the checksum file of a copy.
+
+    A partial file is deleted by a run when it is a day old, if nobody else does.
+    """
+
+    def __init__(self, folder: str, mode: int, token: str, texts_of: Callable[[str], Mapping[str, bytes]]) -> None:
+        self._folder = Path(folder)
+        self._mode = mode
+        self._token = token
+        self._texts_of = texts_of
+
+    def partial_path(self, name: str) -> str:
+        return str(self._partial(name))
+
+    def _partial(self, name: str) -> Path:
+        return self._folder / f".{name}.{self._token}.partial"
+
+    def read(self, name: str) -> tuple[int, str]:
+        digest, sizes = hashlib.sha256(), []
+
+        def add(data: bytes) -> None:
+            digest.update(data)
+            sizes.append(len(data))
+
+        read_flushed(self._partial(name), add)
+        return sum(sizes), digest.hexdigest()
+
+    def publish(self, name: str) -> None:
+        with contextlib.suppress(OSError):  # not every share lets its mode be set
+            self._partial(name).chmod(self._mode)
+        for suffix, text in self._texts_of(name).items():
+            self._replace(f"{name}{suffix}", text)
+        # Unlike a rename, a link replaces no file that was written meanwhile; not every file system has links.
+        try:
+            os.link(self._partial(name), self._folder / name)
+        except OSError:
+            if (self._folder / name).exists():
+                raise
+            self._partial(name).rename(self._folder / name)
+        self._flush()
+
+    def _replace(self, name: str, text: bytes) -> None:
+        partial = self._partial(name)
+        partial.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(partial, flags, self._mode), "wb") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(self._folder / name)
+
+    def _flush(self) -> None:
+        with contextlib.suppress(OSError):  # not every file system can flush a folder
+            descriptor = os.open(self._folder, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def discard(self, name: str) -> None:
+        self._partial(name).unlink(missing_ok=True)

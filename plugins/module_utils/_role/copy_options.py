@@ -1,0 +1,313 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""The variables of the copies: the places, where they may connect to, and what their program reads of both."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Set
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..units import duration_seconds, parse_size
+from .checks import INT32_MAX, LABEL, ONE_LINE, SUBDOMAIN, Variables, is_list, is_size, is_true, number, seconds
+from .egress import EGRESS_RULES, are_egress_rules
+
+S3, SFTP, NFS, CLAIM = "s3", "sftp", "nfs", "claim"
+# The keys of a place's Secret by its kind: one of each tuple must exist. OPTIONAL_KEYS are mounted if it has them.
+SECRET_KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
+    S3: (("access_key_id",), ("secret_access_key",)),
+    SFTP: (("known_hosts",), ("private_key", "password")),
+}
+OPTIONAL_KEYS = {S3: ("ca.crt",)}
+SFTP_PORT = 22
+_SCHEME_PORTS = {"https": 443, "http": 80}
+_LOCK_MODES = ("compliance", "governance")
+_KEEP_COUNTS = ("keep_last", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly")
+_POLICY = (*_KEEP_COUNTS, "keep_within", "max_deletions")
+_COMMON: Set[str] = {"name", "kind", "bandwidth", "window", "read_back", "offsite", "max_delay", *_POLICY}
+# The options that only this kind has.
+_OPTIONS: dict[str, Set[str]] = {
+    S3: {
+        "secret",
+        "endpoint",
+        "bucket",
+        "folder",
+        "region",
+        "provider",
+        "storage_class",
+        "lock_days",
+        "lock_mode",
+    },
+    SFTP: {"secret", "host", "port", "user", "folder"},
+    NFS: {"server", "path", "folder"},
+    CLAIM: {"claim_name", "folder"},
+}
+# Those of them that the program's configuration has as `options`.
+_CONFIGURED: dict[str, tuple[str, ...]] = {
+    S3: ("endpoint", "bucket", "folder", "region", "provider", "storage_class"),
+    SFTP: ("host", "port", "user", "folder"),
+    NFS: ("folder",),
+    CLAIM: ("folder",),
+}
+_DEFAULT_DELAY = "24h"
+_HIDDEN = "(not shown)"
+
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
+_HOST = re.compile(r"[A-Za-z0-9:]([A-Za-z0-9_.:-]*[A-Za-z0-9.:])?")
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]*")
+_WINDOW = re.compile(r"(([01][0-9]|2[0-3]):[0-5][0-9])-(([01][0-9]|2[0-3]):[0-5][0-9])")
+_PATH = re.compile(r"/(?!(.*/)?[.][.](/|\Z))[^\x00-\x1f\x7f]*")
+_FOLDER = re.compile(r"(?!(.*/)?[.]{1,2}(/|\Z))[^\x00-\x1f\x7f/]+(/[^\x00-\x1f\x7f/]+)*/?")
+
+
+def are_places(value: Any, variables: Variables) -> str | None:
+    """What is expected of postgres_backup_copies, None if the value is valid."""
+    if not is_list(value) or not all(isinstance(place, Mapping) for place in value):
+        return "a list of places, such as [{name: nas, kind: nfs, server: 192.168.2.3, path: /volume1/copies}]"
+    names = [str(place.get("name") or "") for place in value]
+    if len(set(names)) < len(names):
+        return "places with different names"
+    for place, name in zip(value, names):
+        expected = _expected(place, variables)
+        if expected is not None:
+            # A name that is not valid may be anything.
+            return f"{expected} in the place {name if LABEL.fullmatch(name) else f'number {names.index(name) + 1}'}"
+    return None
+
+
+def has_copy_image(value: Any, variables: Variables) -> str | None:
+    """What is expected of postgres_backup_copy_image, None if the value is valid."""
+    if str(value) or not variables["postgres_backup_copies"]:
+        return None
+    return "an image with Python 3.11 or newer, sh, awk and rclone, since postgres_backup_copies has places"
+
+
+def is_copy_egress(value: Any, variables: Variables) -> str | None:
+    """What is expected of postgres_backup_copy_egress, None if the value is valid.
+
+    Where a rule selects pods, its port is that of the pod, which may differ from that of the service.
+    """
+    if not are_egress_rules(value):
+        return EGRESS_RULES
+    places = variables["postgres_backup_copies"]
+    if are_places(places, variables) is not None or any("namespace" in rule for rule in value):
+        return None
+    allowed = {int(rule["port"]) for rule in value}
+    for place in places:
+        port = _port(place)
+        if port is not None and port not in allowed:
+            return (
+                f"a rule with the port {port}, which the place {place['name']} has, such as "
+                f"[{{cidr: 0.0.0.0/0, port: {port}}}]"
+            )
+    return None
+
+
+def shown_places(value: Any) -> Any:
+    """The value of postgres_backup_copies for messages: without what may be a secret under a name of another option."""
+    if not is_list(value):
+        return value
+    return [_shown(place) if isinstance(place, Mapping) else _HIDDEN for place in value]
+
+
+def copy_configuration(variables: Variables) -> dict[str, Any]:
+    """The configuration of the copies' program (_copy/configuration.py), without secrets; the variables are valid."""
+    return {
+        "name": str(variables["postgres_backup_name"]),
+        "namespace": str(variables["postgres_backup_namespace"]),
+        "time_zone": str(variables["postgres_backup_time_zone"]),
+        "file_mode": str(variables["postgres_backup_file_mode"]),
+        "places": [_configured(place, variables) for place in variables["postgres_backup_copies"]],
+    }
+
+
+def copy_secret_keys(place: Mapping[str, Any]) -> list[str]:
+    """The keys of the place's Secret that its pod gets, as far as the Secret has them."""
+    kind = str(place["kind"])
+    return [key for keys in SECRET_KEYS.get(kind, ()) for key in keys] + [*OPTIONAL_KEYS.get(kind, ())]
+
+
+def _configured(place: Mapping[str, Any], variables: Variables) -> dict[str, Any]:
+    kind = str(place["kind"])
+    options: dict[str, Any] = {key: str(_of(place, key, "")) for key in _CONFIGURED[kind]}
+    if "port" in options:
+        options["port"] = int(_of(place, "port", SFTP_PORT))
+    return {
+        "name": str(place["name"]),
+        "kind": kind,
+        "secret": str(_of(place, "secret", "")),
+        "options": options,
+        "policy": _policy(place, variables),
+        "bandwidth_bytes": parse_size(place["bandwidth"]) if _is_set(place, "bandwidth") else None,
+        "window": str(place["window"]) if _is_set(place, "window") else None,
+        "lock_days": int(_of(place, "lock_days", 0)),
+        "lock_mode": str(_of(place, "lock_mode", _LOCK_MODES[0])),
+        "read_back": is_true(_of(place, "read_back", True)),
+        "offsite": is_true(_of(place, "offsite", kind in (S3, SFTP))),
+        "max_delay_seconds": duration_seconds(str(_of(place, "max_delay", _DEFAULT_DELAY))),
+    }
+
+
+def _policy(place: Mapping[str, Any], variables: Variables) -> dict[str, Any]:
+    """The retention of the place; what it does not set is that of the installation. An empty string is a value."""
+    values = {key: variables[f"postgres_backup_{key}"] if place.get(key) is None else place[key] for key in _POLICY}
+    deletions = values["max_deletions"]
+    return {
+        **{key: int(values[key]) for key in _KEEP_COUNTS},
+        "keep_within": str(values["keep_within"]),
+        "max_deletions": int(deletions) if str(deletions) else "",
+    }
+
+
+def _shown(place: Mapping[str, Any]) -> dict[str, Any]:
+    known = _COMMON | frozenset().union(*_OPTIONS.values())
+    shown = {str(key): item if key in known else _HIDDEN for key, item in place.items()}
+    # A URL may have a user with a password.
+    if "@" in str(shown.get("endpoint", "")):
+        shown["endpoint"] = _HIDDEN
+    return shown
+
+
+def _is_set(place: Mapping[str, Any], key: str) -> bool:
+    return place.get(key) is not None and place[key] != ""
+
+
+def _of(place: Mapping[str, Any], key: str, default: Any) -> Any:
+    return place[key] if _is_set(place, key) else default
+
+
+def _port(place: Mapping[str, Any]) -> int | None:
+    """The port to which a pod connects for the place; None for one that the node mounts."""
+    if place["kind"] == SFTP:
+        return int(_of(place, "port", SFTP_PORT))
+    if place["kind"] == S3:
+        url = urlsplit(str(place["endpoint"]))
+        return url.port or _SCHEME_PORTS[url.scheme]
+    return None
+
+
+def _expected(place: Mapping[str, Any], variables: Variables) -> str | None:
+    kind = str(place.get("kind"))
+    if kind not in _OPTIONS:
+        return f"a kind, one of {', '.join(_OPTIONS)},"
+    if not LABEL.fullmatch(str(place.get("name") or "")):
+        return "a name of lower-case letters, digits and '-'"
+    others = {str(key) for key in place if _is_set(place, key)} - _OPTIONS[kind] - _COMMON
+    if others:
+        return (
+            f"no {', '.join(sorted(others))}, which the kind {kind} does not have (secrets are in a Secret, whose name "
+            "is `secret`),"
+        )
+    check = {S3: _expected_of_s3, SFTP: _expected_of_sftp, NFS: _expected_of_nfs, CLAIM: _expected_of_claim}[kind]
+    return next((text for text in (*check(place, variables), *_expected_of_all(place, variables)) if text), None)
+
+
+def _expected_of_s3(place: Mapping[str, Any], _variables: Variables) -> Iterator[str | None]:
+    yield _secret(place, "the keys access_key_id and secret_access_key")
+    if not _is_endpoint(str(place.get("endpoint") or "")):
+        yield "endpoint, a URL such as https://s3.example.com, without a user and a password,"
+    if not _BUCKET.fullmatch(str(place.get("bucket") or "")):
+        yield "bucket, the name of a bucket of 3 to 63 letters, digits, '-' and '.',"
+    yield _folder(place)
+    for key in ("region", "provider", "storage_class"):
+        if _is_set(place, key) and not _WORD.fullmatch(str(place[key])):
+            yield f"a {key} of letters, digits, '-', '_' and '.'"
+    if _is_set(place, "lock_days") and number(0, 36500)(place["lock_days"], {}) is not None:
+        yield "lock_days, a number from 0 to 36500,"
+    if _is_set(place, "lock_mode") and place["lock_mode"] not in _LOCK_MODES:
+        yield f"a lock_mode, one of {', '.join(_LOCK_MODES)},"
+
+
+def _expected_of_sftp(place: Mapping[str, Any], _variables: Variables) -> Iterator[str | None]:
+    yield _secret(place, "the key known_hosts, and private_key or password")
+    if not _HOST.fullmatch(str(place.get("host") or "")):
+        yield "host, the name or the address of a server,"
+    if _is_set(place, "port") and number(1, 65535)(place["port"], {}) is not None:
+        yield "a port from 1 to 65535"
+    if not _USER.fullmatch(str(place.get("user") or "")):
+        yield "user, the name of a user of the server,"
+    # From the user's home, or from the root.
+    folder = str(_of(place, "folder", "x"))
+    if not _FOLDER.fullmatch(folder) and not _PATH.fullmatch(folder):
+        yield "a folder in one line, without .."
+
+
+def _expected_of_nfs(place: Mapping[str, Any], _variables: Variables) -> Iterator[str | None]:
+    if not _HOST.fullmatch(str(place.get("server") or "")):
+        yield "server, the name or the address of an NFS server,"
+    if not _PATH.fullmatch(str(place.get("path") or "")):
+        yield "path, the path of a share from its root, such as /volume1/copies,"
+    yield _folder(place)
+
+
+def _expected_of_claim(place: Mapping[str, Any], variables: Variables) -> Iterator[str | None]:
+    name = str(place.get("claim_name") or "")
+    if not SUBDOMAIN.fullmatch(name):
+        yield "claim_name, the name of a PersistentVolumeClaim,"
+    if name == str(variables["postgres_backup_claim_name"]):
+        yield "another claim_name than that of the backup volume"
+    yield _folder(place)
+
+
+def _expected_of_all(place: Mapping[str, Any], variables: Variables) -> Iterator[str | None]:
+    if _is_set(place, "bandwidth") and not is_size(place["bandwidth"]):
+        yield "a bandwidth in bytes a second, such as 10Mi,"
+    if _is_set(place, "window") and not _is_window(str(place["window"])):
+        yield "a window such as 22:00-06:00"
+    for key in _KEEP_COUNTS:
+        if place.get(key) is not None and number(0, 100000)(place[key], {}) is not None:
+            yield f"{key}, a number from 0 to 100000,"
+    if _is_set(place, "keep_within") and seconds(place["keep_within"]) is None:
+        yield "keep_within, a duration such as 14d,"
+    if _is_set(place, "max_deletions") and number(1, 100000)(place["max_deletions"], {}) is not None:
+        yield "max_deletions, a number from 1 to 100000,"
+    for key in ("read_back", "offsite"):
+        if _is_set(place, key) and str(place[key]).lower() not in {"true", "false", "yes", "no"}:
+            yield f"{key}, true or false,"
+    delay = seconds(_of(place, "max_delay", _DEFAULT_DELAY))
+    if delay is None or delay > INT32_MAX:
+        yield "max_delay, a duration such as 24h,"
+    if not _keeps_something(place, variables):
+        yield "at least one keep_* above 0, or keep_within,"
+
+
+def _keeps_something(place: Mapping[str, Any], variables: Variables) -> bool:
+    try:
+        policy = _policy(place, variables)
+    except ValueError:
+        return True  # refused for that
+    return bool(policy["keep_within"]) or any(policy[key] > 0 for key in _KEEP_COUNTS)
+
+
+def _secret(place: Mapping[str, Any], keys: str) -> str | None:
+    return None if SUBDOMAIN.fullmatch(str(place.get("secret") or "")) else f"secret, the name of a Secret with {keys},"
+
+
+def _folder(place: Mapping[str, Any]) -> str | None:
+    if _FOLDER.fullmatch(str(_of(place, "folder", "x"))):
+        return None
+    return "a folder such as postgres/home, without .. and not from the root,"
+
+
+def _is_endpoint(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError:
+        return False
+    return bool(
+        ONE_LINE.fullmatch(text)
+        and not set(text) & set(" \"'\\<>")
+        and url.scheme in _SCHEME_PORTS
+        and _HOST.fullmatch(url.hostname or "")
+        and "@" not in url.netloc
+        and not (url.query or url.fragment)
+        and port != 0
+    )
+
+
+def _is_window(text: str) -> bool:
+    match = _WINDOW.fullmatch(text)
+    return match is not None and match[1] != match[3]

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""Whether every place has its copies, and whether what exists fulfils the rule 3-2-1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from ..findings import Failure
+from ..units import format_duration
+from .catalog import COMPLETE, Backup, Catalog
+from .copy_record import DEFAULT_DELAY, Place
+
+# The copies may miss this many of their times before that is a problem: their Job may have to wait for a node.
+_MISSED_TIMES = 3
+_DEFAULT_INTERVAL = timedelta(hours=1)
+_NAMED = 5
+# 3-2-1: the live data, the backup volume and a place; on two storages; one of them offsite.
+_COPIES, _STORAGES = 3, 2
+
+
+@dataclass(frozen=True)
+class ConfiguredPlace:
+    """A place as the installation has it. `storage` is where it stores, such as a server; empty if it is not known."""
+
+    name: str
+    kind: str
+    is_offsite: bool = False
+    max_delay: timedelta = DEFAULT_DELAY
+    storage: str = ""
+
+
+@dataclass(frozen=True)
+class CopySchedule:
+    """The CronJob of the copies: `interval` is the longest time between two Jobs, `since` when it last changed (UTC).
+
+    Both are None where they are not known; `places` is None where the CronJob does not show them.
+    """
+
+    is_suspended: bool
+    interval: timedelta | None
+    since: datetime | None
+    places: tuple[ConfiguredPlace, ...] | None = None
+
+    @property
+    def limit(self) -> timedelta:
+        """How long no Job may have written a record."""
+        return _MISSED_TIMES * (self.interval or _DEFAULT_INTERVAL)
+
+
+def places_of(schedule: CopySchedule | None, catalog: Catalog) -> tuple[Place, ...]:
+    """The places of the installation, in its order; those without a record are empty.
+
+    The records of a place that is no longer configured are left out. Nothing without copies.
+    """
+    if schedule is None:
+        return ()
+    if schedule.places is None:
+        return catalog.places
+    records = {place.name: place for place in catalog.places}
+    return tuple(
+        records.get(each.name, Place(each.name, each.kind, each.is_offsite, max_delay=each.max_delay))
+        for each in schedule.places
+    )
+
+
+def missing_backup(place: Place, catalog: Catalog, now: datetime) -> Backup | None:
+    """The backup that makes the place be behind; None if it is not.
+
+    It is the newest complete one that is older than the place's max_delay, if the place has neither it nor a newer one:
+    retention keeps the newest copy at each place, so that no other reason explains it.
+    """
+    complete = [backup for backup in catalog.backups if backup.state == COMPLETE and not backup.is_future]
+    due = next((backup for backup in complete if now - backup.created > place.max_delay), None)
+    if due is None or any(
+        place.holds(backup.name, backup.sha256) for backup in complete if backup.created >= due.created
+    ):
+        return None
+    return due
+
+
+def copy_problems(schedule: CopySchedule | None, catalog: Catalog, now: datetime) -> Iterator[Failure]:
+    """Why backups may not exist at another place; nothing without copies."""
+    if schedule is None:
+        return
+    if schedule.is_suspended:
+        yield Failure("copy", "the CronJob of the copies is suspended: nothing is copied until it is resumed")
+    places = places_of(schedule, catalog)
+    is_new = schedule.since is not None and now - schedule.since <= schedule.limit
+    if not schedule.is_suspended and not is_new:
+        yield from _no_run(schedule, places, now)
+    for place in places:
+        for finding in place.findings[:_NAMED]:
+            yield Failure("copy", f"at the place {place.name}: {finding}")
+        if len(place.findings) > _NAMED:
+            yield Failure("copy", f"at the place {place.name}: {len(place.findings) - _NAMED} more findings")
+        if not is_new:
+            yield from _behind(place, catalog, now, is_known=schedule.since is not None)
+
+
+def _no_run(schedule: CopySchedule, places: tuple[Place, ...], now: datetime) -> Iterator[Failure]:
+    last = max((place.time for place in places if place.time is not None), default=None)
+    since = last or schedule.since
+    if since is not None and now - since > schedule.limit:
+        found = f"the record of one at {last:%Y-%m-%d %H:%M} UTC" if last else "no record of one"
+        yield Failure(
+            "copy",
+            f"expected a Job of the copies in the last {format_duration(schedule.limit)}, found {found}. Check the Job "
+            "of the copies and its pod",
+        )
+
+
+def _behind(place: Place, catalog: Catalog, now: datetime, *, is_known: bool) -> Iterator[Failure]:
+    backup = missing_backup(place, catalog, now)
+    if backup is None:
+        # Without a backup to copy, only a place that was never used shows that it does not work.
+        if place.time is None and is_known:
+            yield Failure(
+                "copy",
+                f"expected a record of the place {place.name}, found none. Check the Job of the copies and its pod",
+            )
+        return
+    reason = "nothing was copied to it yet"
+    if place.error:
+        since = f" since {place.failing_since:%Y-%m-%d %H:%M} UTC" if place.failing_since else ""
+        reason = f"it fails{since}: {place.error.rstrip('. ')}"
+    elif place.last_success:
+        reason = f"it was last copied to at {place.last_success:%Y-%m-%d %H:%M} UTC"
+    yield Failure(
+        "copy",
+        f"expected a copy of {backup.name}, which is {format_duration(now - backup.created)} old, at the place "
+        f"{place.name}{f' ({place.kind})' if place.kind else ''} after {format_duration(place.max_delay)}, found none: "
+        f"{reason}. Correct it, and run homelab.postgres_backup.copy",
+    )
+
+
+def copies_of(backup: Backup, places: tuple[Place, ...]) -> list[str]:
+    """The names of the places with a proven copy of exactly this backup."""
+    return [place.name for place in places if place.holds(backup.name, backup.sha256)]
+
+
+def place_results(schedule: CopySchedule | None, catalog: Catalog, now: datetime) -> list[dict[str, Any]]:
+    """Each place as modules return it."""
+    return [
+        {**place.to_dict(), "is_behind": missing_backup(place, catalog, now) is not None}
+        for place in places_of(schedule, catalog)
+    ]
+
+
+def three_two_one(schedule: CopySchedule | None, catalog: Catalog, storage: str) -> dict[str, Any] | None:
+    """Whether the newest complete backup fulfils the rule 3-2-1; None without places.
+
+    `storage` is where the backup volume is, such as the name of its NFS server; empty if it is not known. The live data
+    and the volume are two of the three copies. Places of one kind count as one storage unless their servers are known.
+    """
+    places = places_of(schedule, catalog)
+    if not places:
+        return None
+    newest = catalog.newest()
+    if newest is None:
+        return _rule(0, 0, offsite=False, reason="there is no complete backup")
+    holders = [place for place in places if place.holds(newest.name, newest.sha256)]
+    where = {each.name: each.storage for each in (schedule.places if schedule else None) or ()}
+    storages = {storage, *(where.get(place.name) or place.kind for place in holders)}
+    offsite = any(place.is_offsite for place in holders)
+    missing = [place.name for place in places if place not in holders]
+    reason = None
+    if not holders:
+        reason = f"no place has a copy of {newest.name}"
+    elif len(storages) < _STORAGES:
+        reason = f"all copies of {newest.name} are on the storage of the backup volume, {storage}"
+    elif not offsite:
+        reason = f"no copy of {newest.name} is at another location"
+    if reason is not None and missing:
+        reason += f"; without one: {', '.join(missing)}"
+    return _rule(2 + len(holders), len(storages), offsite=offsite, reason=reason)
+
+
+def _rule(copies: int, storages: int, *, offsite: bool, reason: str | None) -> dict[str, Any]:
+    holds = copies >= _COPIES and storages >= _STORAGES and offsite
+    return {"holds": holds, "copies": copies, "storages": storages, "offsite": offsite, "reason": reason}

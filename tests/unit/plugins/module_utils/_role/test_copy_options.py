@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""The places of the copies: what is refused, and what their program reads of them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from plugins.module_utils._role.copy_options import (
+    OPTIONAL_KEYS,
+    SECRET_KEYS,
+    copy_configuration,
+    copy_secret_keys,
+    is_copy_egress,
+)
+from plugins.module_utils._role.variables import refused_variables
+from plugins.module_utils._role.watch_options import watch_configuration
+from plugins.module_utils._volume.copy_health import ConfiguredPlace, CopySchedule
+from plugins.module_utils._watch.configuration import parse_configuration
+
+from .default_variables import variables
+
+S3 = {"name": "cloud", "kind": "s3", "secret": "s3-keys", "endpoint": "https://s3.example.com", "bucket": "backups"}
+SFTP = {"name": "friend", "kind": "sftp", "secret": "ssh", "host": "nas.example.com", "user": "backup"}
+NFS = {"name": "nas", "kind": "nfs", "server": "192.168.2.3", "path": "/volume1/copies"}
+CLAIM = {"name": "other", "kind": "claim", "claim_name": "copies"}
+HTTPS = [{"cidr": "0.0.0.0/0", "port": 443}]
+PLACES = [S3, SFTP, NFS, CLAIM]
+POLICY = {
+    "keep_last": 7,
+    "keep_daily": 7,
+    "keep_weekly": 0,
+    "keep_monthly": 0,
+    "keep_yearly": 0,
+    "keep_within": "",
+    "max_deletions": "",
+}
+
+
+def refused(*places: Any, **values: Any) -> list[str]:
+    given = {"postgres_backup_copies": [*places], "postgres_backup_copy_image": "tools:1", **values}
+    return refused_variables(variables(**given))
+
+
+def test_one_place_of_each_kind_is_accepted() -> None:
+    assert refused(*PLACES) == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"endpoint": "http://192.168.2.4:443/minio"},
+        {
+            "folder": "postgres/home server/",
+            "region": "eu-central-1",
+            "provider": "Minio",
+            "storage_class": "STANDARD_IA",
+        },
+        {"lock_days": 30, "lock_mode": "governance"},
+        {"lock_days": "0", "bandwidth": "10Mi", "window": "22:00-06:00", "max_delay": "3d"},
+        {"bandwidth": 1000, "read_back": False, "offsite": "no", "keep_last": "0", "keep_within": "30d"},
+        {"keep_monthly": 12, "max_deletions": 5, "region": "", "folder": None},
+        {"bucket": "Old_Bucket.1"},
+    ],
+)
+def test_options_of_s3_that_are_accepted(options: dict[str, Any]) -> None:
+    assert refused({**S3, **options}) == []
+
+
+@pytest.mark.parametrize("folder", ["/srv/copies", "copies/a b", "~x"])
+def test_a_folder_of_sftp_from_the_root_or_the_home(folder: str) -> None:
+    assert refused({**SFTP, "folder": folder, "port": "22"}) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        ("cloud", "a list of places"),
+        ({**S3, "kind": "ftp"}, "a kind, one of s3, sftp, nfs, claim, in the place cloud"),
+        ({"name": "x"}, "a kind, one of"),
+        *[
+            ({**S3, "name": name}, "a name of lower-case letters, digits and '-' in the place number 1")
+            for name in ["", "A", "a.b", "a/b", "../x", "a" * 64, None]
+        ],
+        *[
+            ({**S3, "secret": name}, "secret, the name of a Secret with the keys access_key_id and secret_access_key,")
+            for name in ["", None, "A", "a/b"]
+        ],
+        *[
+            ({**S3, "endpoint": url}, "endpoint, a URL such as https://s3.example.com, without a user and a password,")
+            for url in [
+                "",
+                None,
+                "s3.example.com",
+                "ftp://a",
+                "https://",
+                "https://u:p@a",
+                "https://a?x=y",
+                "https://a#x",
+                "https://a b",
+                "https://a:0",
+                "https://a:99999",
+                "https://a\n",
+                "https://$(id)",
+            ]
+        ],
+        *[
+            ({**S3, "bucket": name}, "bucket, the name of a bucket")
+            for name in ["", "ab", "a/b", "../x", "-abc", "a" * 64]
+        ],
+        *[
+            ({**S3, "folder": folder}, "a folder such as postgres/home")
+            for folder in ["/x", "..", "a/../b", "a//b", "./a", "a\nb", "a/.."]
+        ],
+        *[({**S3, key: "a b"}, f"a {key} of letters") for key in ["region", "provider", "storage_class"]],
+        *[({**S3, "lock_days": days}, "lock_days, a number from 0") for days in [-1, "many", 36501, True]],
+        ({**S3, "lock_mode": "legal"}, "a lock_mode, one of compliance, governance,"),
+        ({**S3, "host": "x"}, "no host, which the kind s3 does not have"),
+        ({**SFTP, "secret": ""}, "with the key known_hosts, and private_key or password,"),
+        *[({**SFTP, "host": host}, "host, the name") for host in ["", None, "a b", "-a", "a;b"]],
+        *[({**SFTP, "port": port}, "a port from 1 to 65535") for port in [0, 65536, "ssh"]],
+        *[({**SFTP, "user": user}, "user, the name") for user in ["", None, "a b", "-o", "a:b"]],
+        *[({**SFTP, "folder": folder}, "a folder in one line") for folder in ["../x", "/a/../b", "a\nb"]],
+        ({**SFTP, "lock_days": 3}, "no lock_days, which the kind sftp does not have"),
+        *[({**NFS, "server": server}, "server, the name") for server in ["", None, "a b", "nas:/x"]],
+        *[({**NFS, "path": path}, "path, the path of a share") for path in ["", None, "x", "/x/..", "/x\n"]],
+        ({**NFS, "secret": "x"}, "no secret, which the kind nfs does not have"),
+        *[({**CLAIM, "claim_name": name}, "claim_name, the name of a") for name in ["", None, "A", "a/b"]],
+        ({**CLAIM, "claim_name": "postgres-backup"}, "another claim_name than that of the backup volume"),
+        *[
+            ({**NFS, "bandwidth": text}, "a bandwidth in bytes a second")
+            for text in ["fast", "0", "100m", "-1Mi", "1MB/s"]
+        ],
+        *[
+            ({**NFS, "window": text}, "a window such as 22:00-06:00")
+            for text in ["night", "22-06", "24:00-06:00", "22:00-22:00", "22:00 - 06:00", 1320]
+        ],
+        *[({**NFS, "keep_daily": count}, "keep_daily, a number") for count in [-1, "x", True]],
+        ({**NFS, "keep_within": "14"}, "keep_within, a duration"),
+        ({**NFS, "max_deletions": 0}, "max_deletions, a number"),
+        ({**NFS, "keep_last": 0, "keep_daily": 0}, "at least one keep_*"),
+        ({**NFS, "read_back": "maybe"}, "read_back, true or false"),
+        *[({**NFS, "max_delay": text}, "max_delay, a duration") for text in ["24", "0h", "soon", "999999w"]],
+    ],
+)
+def test_what_is_refused(place: Any, expected: str) -> None:
+    message, *_others = refused(place)
+    assert message.startswith("postgres_backup_copies: expected ") and expected in message
+
+
+def test_two_places_need_two_names() -> None:
+    (message,) = refused(NFS, {**CLAIM, "name": "nas"})
+    assert "expected places with different names; found" in message
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"secret_access_key": "hunter2"}, "no secret_access_key, which the kind s3 does not have"),
+        ({"password": "hunter2", "access_key_id": "hunter2"}, "no access_key_id, password, which"),
+        ({"endpoint": "https://me:hunter2@s3.example.com"}, "endpoint, a URL"),
+    ],
+)
+def test_a_secret_among_the_options_is_not_shown(options: dict[str, str], named: str) -> None:
+    (message,) = refused({**S3, **options})
+    assert named in message and "hunter2" not in message and "(not shown)" in message
+    assert "hunter2" not in "".join(refused({**S3, **options}, postgres_backup_copy_egress=[]))
+
+
+def test_a_list_of_texts_is_not_shown() -> None:
+    assert "hunter2" not in "".join(refused("password=hunter2"))
+
+
+def test_an_image_is_needed() -> None:
+    (message,) = refused(NFS, postgres_backup_copy_image="")
+    assert message.startswith(
+        "postgres_backup_copy_image: expected an image with Python 3.11 or newer, sh, awk and rclone"
+    )
+
+
+def test_the_name_of_the_cronjob_has_a_suffix() -> None:
+    assert refused(NFS, postgres_backup_name="a" * 47) == []
+    (message,) = refused(NFS, postgres_backup_name="a" * 48)
+    assert message.startswith("postgres_backup_copy_schedule: ") and "at most 47 characters" in message
+    assert refused(postgres_backup_name="a" * 52) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "egress", "expected"),
+    [
+        (S3, [{"cidr": "0.0.0.0/0", "port": 443}], None),
+        (
+            {**S3, "endpoint": "http://minio.lan:9000"},
+            [{"cidr": "0.0.0.0/0", "port": 443}],
+            "a rule with the port 9000",
+        ),
+        ({**S3, "endpoint": "http://minio.lan"}, [{"cidr": "0.0.0.0/0", "port": 443}], "a rule with the port 80"),
+        ({**S3, "endpoint": "http://minio.minio"}, [{"namespace": "minio", "port": 9000}], None),
+        (SFTP, [{"cidr": "0.0.0.0/0", "port": "22"}], None),
+        ({**SFTP, "port": 2222}, [{"cidr": "0.0.0.0/0", "port": 22}], "port 2222, which the place friend has"),
+        (NFS, [], None),
+        (CLAIM, [], None),
+        (NFS, [{"cidr": "nas.lan", "port": 22}], "a list of hosts as a NetworkPolicy knows them"),
+        (NFS, "22", "a list of hosts as a NetworkPolicy knows them"),
+    ],
+)
+def test_egress(place: dict[str, Any], egress: Any, expected: str | None) -> None:
+    found = is_copy_egress(egress, variables(postgres_backup_copies=[place]))
+    assert found == expected if expected is None else expected in (found or "")
+
+
+def configured(place: dict[str, Any], **values: Any) -> dict[str, Any]:
+    (made,) = copy_configuration(variables(postgres_backup_copies=[place], **values))["places"]
+    return dict(made)
+
+
+def test_the_configuration() -> None:
+    content = copy_configuration(variables(postgres_backup_copies=PLACES, postgres_backup_time_zone="Europe/Berlin"))
+    places = content.pop("places")
+    assert content == {
+        "name": "postgres-backup",
+        "namespace": "data",
+        "time_zone": "Europe/Berlin",
+        "file_mode": "0640",
+    }
+    assert [(place["name"], place["kind"], place["secret"], place["offsite"]) for place in places] == [
+        ("cloud", "s3", "s3-keys", True),
+        ("friend", "sftp", "ssh", True),
+        ("nas", "nfs", "", False),
+        ("other", "claim", "", False),
+    ]
+    assert places[0] == {
+        "name": "cloud",
+        "kind": "s3",
+        "secret": "s3-keys",
+        "options": {
+            "endpoint": "https://s3.example.com",
+            "bucket": "backups",
+            "folder": "",
+            "region": "",
+            "provider": "",
+            "storage_class": "",
+        },
+        "policy": POLICY,
+        "bandwidth_bytes": None,
+        "window": None,
+        "lock_days": 0,
+        "lock_mode": "compliance",
+        "read_back": True,
+        "offsite": True,
+        "max_delay_seconds": 86400,
+    }
+    assert places[1]["options"] == {"host": "nas.example.com", "port": 22, "user": "backup", "folder": ""}
+    assert [place["options"] for place in places[2:]] == [{"folder": ""}, {"folder": ""}]
+
+
+def test_the_configuration_of_what_is_set() -> None:
+    """Values from the command line are texts."""
+    place = configured(
+        {
+            **S3,
+            "bandwidth": "10Mi",
+            "window": "22:00-06:00",
+            "lock_days": "30",
+            "lock_mode": "governance",
+            "read_back": "no",
+            "offsite": "false",
+            "max_delay": "3d",
+            "keep_last": "0",
+            "keep_monthly": "12",
+            "max_deletions": "5",
+        },
+        postgres_backup_keep_within="14d",
+    )
+    assert (place["bandwidth_bytes"], place["window"], place["max_delay_seconds"]) == (10485760, "22:00-06:00", 259200)
+    assert (place["lock_days"], place["lock_mode"]) == (30, "governance")
+    assert (place["read_back"], place["offsite"]) == (False, False)
+    assert place["policy"] == {
+        **POLICY,
+        "keep_last": 0,
+        "keep_monthly": 12,
+        "keep_within": "14d",
+        "max_deletions": 5,
+    }
+
+
+def test_an_empty_string_replaces_a_rule_of_the_installation() -> None:
+    place = configured({**NFS, "keep_within": ""}, postgres_backup_keep_within="14d", postgres_backup_max_deletions=9)
+    assert (place["policy"]["keep_within"], place["policy"]["max_deletions"]) == ("", 9)
+
+
+def test_the_watch_knows_the_places() -> None:
+    """Without them, its configuration is what it was."""
+    assert "copies" not in watch_configuration(variables())
+    content = watch_configuration(variables(postgres_backup_copies=[S3], postgres_backup_copy_schedule="@hourly"))
+    assert content["copies"] == {
+        "schedule": "@hourly",
+        "places": [{"name": "cloud", "kind": "s3", "offsite": True, "max_delay_seconds": 86400}],
+    }
+    found = parse_configuration(content, "/secrets", datetime(2026, 11, 22, tzinfo=UTC)).copies
+    place = ConfiguredPlace("cloud", "s3", is_offsite=True, max_delay=timedelta(days=1))
+    assert found == CopySchedule(False, timedelta(hours=1), None, (place,))
+
+
+def test_the_keys_of_a_secret() -> None:
+    assert copy_secret_keys(S3) == ["access_key_id", "secret_access_key", "ca.crt"]
+    assert copy_secret_keys(SFTP) == ["known_hosts", "private_key", "password"]
+    assert copy_secret_keys(NFS) == []
+    assert set(SECRET_KEYS) >= set(OPTIONAL_KEYS)

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""The objects of the copies: what their pods get, and above all what they do not get."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+from plugins.module_utils._cluster.copies import PLACES_ANNOTATION
+from plugins.module_utils._role.copy_options import copy_secret_keys
+
+from .rendering import evaluate, objects
+
+UTILS = Path(__file__).resolve().parents[4] / "plugins" / "module_utils"
+PLACES = [
+    {"name": "nas", "kind": "nfs", "server": "192.168.2.3", "path": "/volume1/copies", "folder": "pg"},
+    {"name": "cloud", "kind": "s3", "secret": "s3-keys", "endpoint": "https://s3.example.com", "bucket": "backups"},
+    {"name": "other", "kind": "claim", "claim_name": "copies"},
+    {"name": "friend", "kind": "sftp", "secret": "ssh", "host": "nas.example.com", "user": "backup"},
+]
+COPIED = {"postgres_backup_copy_image": "tools:1", "postgres_backup_copies": PLACES}
+NAME = "postgres-backup-copy"
+
+
+@functools.cache
+def copied() -> list[dict[str, Any]]:
+    """The objects with these places."""
+    return objects(**COPIED)
+
+
+def made(kind: str, **variables: Any) -> dict[str, Any]:
+    (found,) = (
+        each
+        for each in (objects(**{**COPIED, **variables}) if variables else copied())
+        if each["kind"] == kind and each["metadata"]["name"].endswith("-copy")
+    )
+    return found
+
+
+def pod(**variables: Any) -> dict[str, Any]:
+    spec: dict[str, Any] = made("CronJob", **variables)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    return spec
+
+
+def test_without_places_nothing_changes() -> None:
+    without = objects()
+    added = {(each["kind"], each["metadata"]["name"]) for each in copied()}
+    added -= {(each["kind"], each["metadata"]["name"]) for each in without}
+    assert added == {("CronJob", NAME), ("ConfigMap", NAME), ("NetworkPolicy", NAME)}
+    assert [each for each in copied() if each["metadata"]["name"] != NAME] == without
+
+
+def test_the_pod_has_no_password_and_writes_only_to_its_folder_and_the_places() -> None:
+    spec = pod()
+    assert (spec["automountServiceAccountToken"], spec["enableServiceLinks"]) == (False, False)
+    (container,), (prepare,) = spec["containers"], spec["initContainers"]
+    mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
+    writable = {path for path, mount in mounts.items() if not mount.get("readOnly")}
+    assert writable == {"/copies", "/places/0", "/places/2", "/tmp"}
+    assert mounts["/copies"]["subPath"] == "postgres-backup.copies" and mounts["/backups"]["readOnly"] is True
+    assert prepare["command"][-1] == "/backups/postgres-backup.copies"
+    variables = {entry["name"] for entry in container["env"]}
+    assert not variables & {"PGPASSWORD", "POSTGRES_BACKUP_HOST", "POSTGRES_BACKUP_USER"}
+    assert "env" not in prepare
+    for each in (container, prepare):
+        assert each["image"] == "tools:1"
+        assert each["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+
+
+def test_the_program_and_its_environment() -> None:
+    (container,) = pod()["containers"]
+    package = "ansible_collections.homelab.postgres_backup.plugins.module_utils"
+    assert container["command"] == ["python3", "-B", "-m", f"{package}._copy.program"]
+    assert (container["name"], container["args"]) == ("copy", ["copy"])
+    values = {entry["name"]: entry.get("value") for entry in container["env"]}
+    assert values == {
+        "POSTGRES_BACKUP_NAME": "postgres-backup",
+        "POSTGRES_BACKUP_DIR": "/backups",
+        "POSTGRES_BACKUP_EXPECTED_MOUNT": "any",
+        "POSTGRES_BACKUP_COPY_CONFIGURATION": "/opt/postgres-backup-copy/copy.json",
+        "POSTGRES_BACKUP_COPY_FOLDER": "/copies",
+        "POSTGRES_BACKUP_COPY_SCRIPT": "/opt/postgres-backup/backup.sh",
+        "POSTGRES_BACKUP_COPY_SECRETS": "/etc/postgres-backup/secrets",
+        "POSTGRES_BACKUP_COPY_PLACES": "/places",
+        "HOME": "/tmp",
+        "PYTHONPATH": "/opt/postgres-backup-copy",
+        "POSTGRES_BACKUP_POD": None,
+        "POSTGRES_BACKUP_JOB": None,
+    }
+
+
+def test_secrets_are_files_that_may_be_missing() -> None:
+    (projected,) = (volume["projected"]["sources"] for volume in pod()["volumes"] if volume["name"] == "secrets")
+    assert [source["secret"]["name"] for source in projected] == ["s3-keys", "ssh"]
+    assert all(source["secret"]["optional"] for source in projected)
+    paths = [item["path"] for source in projected for item in source["secret"]["items"]]
+    assert paths == [f"{number}/{key}" for number in (1, 3) for key in copy_secret_keys(PLACES[number])]
+
+
+def test_without_secrets_there_is_no_volume_of_them() -> None:
+    spec = pod(postgres_backup_copies=[PLACES[0]])
+    assert "secrets" not in {volume["name"] for volume in spec["volumes"]}
+    assert "/etc/postgres-backup/secrets" not in {mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]}
+
+
+def test_places_that_are_mounted() -> None:
+    volumes = {volume["name"]: volume for volume in pod()["volumes"]}
+    assert volumes["place-0"]["nfs"] == {"server": "192.168.2.3", "path": "/volume1/copies"}
+    assert volumes["place-2"]["persistentVolumeClaim"] == {"claimName": "copies"}
+    assert not {"place-1", "place-3"} & volumes.keys()
+    assert volumes["tmp"]["emptyDir"] == {"sizeLimit": "512Mi"}
+
+
+def test_the_job() -> None:
+    cronjob = made(
+        "CronJob",
+        postgres_backup_copy_schedule="15 * * * *",
+        postgres_backup_time_zone="Europe/Berlin",
+        postgres_backup_suspend=True,
+    )
+    spec = cronjob["spec"]
+    assert (spec["schedule"], spec["timeZone"], spec["concurrencyPolicy"]) == ("15 * * * *", "Europe/Berlin", "Forbid")
+    job = spec["jobTemplate"]["spec"]
+    assert (job["activeDeadlineSeconds"], job["backoffLimit"], job["ttlSecondsAfterFinished"]) == (43200, 0, 86400)
+    assert cronjob["metadata"]["labels"]["app.kubernetes.io/component"] == "copy"
+    assert "suspend" not in spec
+
+
+def test_the_program_is_that_of_the_collection() -> None:
+    data = made("ConfigMap")["data"]
+    (program,) = (volume["configMap"] for volume in pod()["volumes"] if volume["name"] == "program")
+    for item in program["items"]:
+        _, _, name = item["path"].partition("/module_utils/")
+        assert item["key"] == "copy.json" or data[item["key"]] == (UTILS / name).read_text()
+    assert {item["key"] for item in program["items"]} == set(data)
+    # An annotation has a copy of the object (script_text.py).
+    assert len(json.dumps(made("ConfigMap"))) < 240 * 1024
+
+
+def test_the_configuration_is_that_of_the_filter() -> None:
+    content = json.loads(made("ConfigMap")["data"]["copy.json"])
+    assert [place["name"] for place in content["places"]] == ["nas", "cloud", "other", "friend"]
+    assert content["places"][0]["options"] == {"folder": "pg"}
+    assert json.loads(made("CronJob")["metadata"]["annotations"][PLACES_ANNOTATION]) == content["places"]
+
+
+def test_the_network_policy_allows_the_hosts_and_dns() -> None:
+    spec = made("NetworkPolicy")["spec"]
+    assert spec["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "copy"
+    assert spec["policyTypes"] == ["Ingress", "Egress"] and "ingress" not in spec
+    rules = [
+        (rule["ports"][-1]["port"], (rule.get("to") or [{}])[0].get("ipBlock", {}).get("cidr"))
+        for rule in spec["egress"]
+    ]
+    assert rules[2:] == [(443, "0.0.0.0/0"), (443, "::/0"), (22, "0.0.0.0/0"), (22, "::/0")]
+
+
+def test_the_image_is_that_of_the_watch_if_it_is_not_set() -> None:
+    variables = {"postgres_backup_copies": PLACES, "postgres_backup_watch_image": "watch:1"}
+    (cronjob,) = (
+        each for each in objects(**variables) if each["metadata"]["name"] == NAME and each["kind"] == "CronJob"
+    )
+    (container,) = cronjob["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "watch:1"
+
+
+def test_what_is_removed_belongs_to_these_copies() -> None:
+    """An installation may have the name of the CronJob of another one's copies."""
+    found = [each for each in evaluate("{{ __postgres_backup_unwanted }}") if each["metadata"]["name"] == NAME]
+    assert [each["kind"] for each in found] == ["CronJob", "ConfigMap", "NetworkPolicy"]
+    for each in found:
+        assert each["metadata"]["labels"]["app.kubernetes.io/component"] == "copy"
+        assert each["metadata"]["labels"]["app.kubernetes.io/instance"] == "postgres-backup"
+    assert not any(each["metadata"]["name"] == NAME for each in evaluate("{{ __postgres_backup_unwanted }}", **COPIED))
+
+
+def test_the_prerequisites_are_the_secrets_and_the_claims() -> None:
+    assert evaluate("{{ __postgres_backup_copy_secrets }}", **COPIED) == ["s3-keys", "ssh"]
+    assert evaluate("{{ __postgres_backup_copy_claims }}", **COPIED) == ["copies"]
+    assert evaluate("{{ __postgres_backup_copy_secrets + __postgres_backup_copy_claims }}") == []
+
+
+def test_the_keys_of_the_role_are_those_of_the_rules() -> None:
+    keys = evaluate("{{ __postgres_backup_copy_keys }}")
+    assert keys == {kind: copy_secret_keys({"kind": kind}) for kind in ("s3", "sftp")}
