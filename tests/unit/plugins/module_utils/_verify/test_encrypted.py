@@ -175,6 +175,7 @@ def test_pieces_of_any_size() -> None:
         ("# x\nAGE-SECRET-KEY-1SECRET", "found something else in line 2"),
         ("-----BEGIN OPENSSH PRIVATE KEY-----\nSECRET\n-----END OPENSSH PRIVATE KEY-----\n", "found another one"),
     ],
+    ids=["empty", "comment", "public", "text", "ssh"],
 )
 def test_an_identity_that_is_none_is_not_printed(text: str, message: str) -> None:
     with pytest.raises(IdentityError) as error:
