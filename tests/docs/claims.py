@@ -36,7 +36,9 @@ UNPROTECTED = Claim(
     test="tests/cluster/playbooks/test_unprotected.py::test_a_hundred_servers_and_one_that_is_backed_up"
 )
 WATCH = Claim(test="tests/cluster/role/test_watch.py::test_a_watched_installation")
-COPY = Claim(test="tests/unit/playbooks/test_copy.py::test_the_places_are_shown")
+COPY = Claim(test="tests/cluster/role/test_copies.py::test_an_installation_with_copies")
+# The files are those of the volume, for which the README shows the same.
+PLAIN = Claim(test=RUN.test)
 RENDERED = Claim(test="tests/cluster/role/test_rendered.py::test_site_applies_what_is_rendered")
 CONTAINERFILE = Claim(reason="needs a registry; the tested image is made of the packages of the Containerfile")
 MONITORING = Claim(test="tests/cluster/role/test_monitoring.py::test_metrics_and_their_objects")
@@ -121,6 +123,18 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         ),
         "kubectl get configmap -n data postgres-backup-dashboard "
         "-o jsonpath='{.data.postgres-backup-data-postgres-backup\\.json}' >dashboard.json": MONITORING,
+    },
+    "docs/copies.md": {
+        "kubectl create secret generic postgres-backup-offsite -n data "
+        "--from-file=access_key_id --from-file=secret_access_key": COPY,
+        "kubectl create secret generic postgres-backup-nas2 -n data "
+        "--from-file=private_key=id_ed25519 --from-file=known_hosts": COPY,
+        f"{PLAY}copy": COPY,
+        f"{PLAY}retrieve -e postgres_backup_place=offsite": RETRIEVE,
+        f"{PLAY}drill": RUNBOOK,
+        f"{PLAY}disaster -e postgres_backup_place=offsite": RETRIEVE,
+        "sha256sum -c postgres-backup-2026-11-22-020000.sql.gz.sha256": PLAIN,
+        "gunzip -c postgres-backup-2026-11-22-020000.sql.gz | psql --username=postgres postgres": PLAIN,
     },
     "docs/notifications.md": {
         "kubectl create secret generic postgres-backup-ntfy -n data "

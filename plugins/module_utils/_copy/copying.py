@@ -39,6 +39,8 @@ PAUSES_SECONDS = (5.0, 30.0)
 # Clocks may differ, and an upload takes time.
 _LOCK_TOLERANCE = timedelta(days=1)
 _NAMED = 3
+# So often the record is written during a long upload: readers expect one in the time of some schedules.
+_HEARTBEAT = timedelta(minutes=10)
 
 Result = TypeVar("Result")
 Progress = Callable[[int], None]
@@ -104,7 +106,8 @@ class Attempt:
 class Copying:
     """One attempt at one place; `clock` returns the time (UTC) without fractions of a second.
 
-    `remember` gets all copies after each new one: an attempt that is killed must not lose their proofs.
+    `remember` gets all copies after each new one, since an attempt that is killed must not lose their proofs, and from
+    time to time.
     """
 
     def __init__(
@@ -130,6 +133,7 @@ class Copying:
         self._attempt = Attempt()
         self._copies: dict[str, Copy] = {}
         self._is_done = False
+        self._remembered = clock()
 
     def run(self, before: Record, catalog: Catalog) -> tuple[Attempt, Record]:
         """What was done, and the record after it. Errors of the place are in both."""
@@ -288,9 +292,13 @@ class Copying:
         self._copies[task.backup] = Copy(
             task.backup, task.sha256, entry.size_bytes, self._clock(), proof, entry.modified, locked
         )
-        self._remember(self._copies.values())
+        self._remember_copies()
         self._attempt.copied.append(task.backup)
         self._log(f"proven: {task.backup}" + (f", locked until {locked:%Y-%m-%d}" if locked else ""))
+
+    def _remember_copies(self) -> None:
+        self._remembered = self._clock()
+        self._remember(self._copies.values())
 
     def _write(self, name: str, text: bytes, until: datetime | None) -> None:
         self._again(lambda: self._place.write_text(name, text, until))
@@ -359,6 +367,8 @@ class Copying:
         def show(done: int) -> None:
             nonlocal shown
             now = self._clock()
+            if now - self._remembered >= _HEARTBEAT:
+                self._remember_copies()
             if now - shown >= timedelta(seconds=10):
                 shown = now
                 self._log(f"{word} {format_size(done)}" + (f" of {format_size(total)}" if total else ""))

@@ -139,7 +139,8 @@ class RclonePlace:
         self._limit = [f"--bwlimit={options.bandwidth_bytes}B"] if options.bandwidth_bytes else []
 
     def _path(self, name: str = "") -> str:
-        return f"{REMOTE}:{self._folder}" + (f"/{name}" if name else "")
+        # Without a folder, an SFTP server chooses it.
+        return f"{REMOTE}:" + "/".join(part for part in (self._folder, name) if part)
 
     def _run(self, command: str, *arguments: str, **more: object) -> bytes:
         return self._rclone.run(command, *self._authority, *arguments, **more)  # type: ignore[arg-type]

@@ -32,7 +32,7 @@ from .faults import PlaceError
 from .mirror import Mirror, Script
 from .place import RclonePlace
 from .plan import Copy
-from .record import COPIED, FAILED, OUTSIDE_WINDOW, dump_record, next_record, parse_record
+from .record import COPYING, FAILED, OUTSIDE_WINDOW, dump_record, next_record, parse_record
 from .retrieval import choose, retrieve
 from .volume_files import VolumeFiles
 
@@ -95,7 +95,7 @@ def _copy_to(
 
                 def remember(copies: Iterable[Copy]) -> None:
                     record = replace(before, copies=tuple(copies))
-                    folder.write(file, dump_record(record, options, COPIED, None, _now()))
+                    folder.write(file, dump_record(record, options, COPYING, None, _now()))
 
                 copying = Copying(
                     options,

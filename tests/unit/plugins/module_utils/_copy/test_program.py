@@ -417,6 +417,12 @@ def test_sftp(nas: Copier, sftp_store: SftpStore) -> None:
     assert sorted(sftp_store.files(folder)) == [name, f"{name}.sha256"]
     assert sftp_store.read(f"{folder}/{name}") == content
     assert place_of(nas.run())["state"] == "nothing_to_do"
+    # Without a folder, it is where a session begins.
+    del nas.places[0]["options"]["folder"]
+    nas.run()
+    assert sftp_store.read(name) == content
+    nas.places[0]["options"]["folder"] = folder
+    nas.run()
     # Replaced behind its back, and by the copier after that.
     sftp_store.write(f"{folder}/{name}", content[:-1])
     assert "damaged or was changed" in place_of(nas.run())["findings"][0]
