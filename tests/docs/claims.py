@@ -91,7 +91,7 @@ CLAIMS: dict[str, dict[str, Claim]] = {
     },
     "docs/benchmarks.md": {
         f"dev/bench {name}": BENCH
-        for name in ("backup", "databases", "verify", "fetch", "modules", "progress", "role", "drill", "large")
+        for name in ("backup", "copies", "databases", "verify", "fetch", "modules", "progress", "role", "drill", "large")
     },
     "docs/gitops.md": {
         f"{PLAY}site -e postgres_backup_state=rendered -e postgres_backup_server=none "

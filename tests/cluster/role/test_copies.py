@@ -84,7 +84,7 @@ def test_an_installation_with_copies(ansible: Ansible, role_variables: dict[str,
     assert sorted(sftp.files()) == names
 
     info = ansible.module("backup_info", namespace=namespace)
-    assert [entry["copies"] for entry in info["backups"]] == [["nas", "offsite", "usb"]]
+    assert [entry["copies"] for entry in info["backups"]] == [["offsite", "nas", "usb"]]
     assert info["three_two_one"]["holds"] is True
     assert {place["name"]: place["error"] is None for place in info["places"]} == {
         "gone": False, "nas": True, "offsite": True, "usb": True
