@@ -45,6 +45,7 @@ CONTAINERFILE = Claim(reason="needs a registry; the tested image is made of the 
 MONITORING = Claim(test="tests/cluster/role/test_monitoring.py::test_metrics_and_their_objects")
 BENCH = Claim(reason="takes minutes, and a quiet machine; that the benchmark is there is checked")
 
+BENCHMARKS = ("backup", "copies", "databases", "verify", "fetch", "modules", "progress", "role", "drill", "large")
 PLAY = "ansible-playbook homelab.postgres_backup."
 CLAIMS: dict[str, dict[str, Claim]] = {
     "README.md": {
@@ -89,10 +90,7 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         "dd if=BACKUP.sql.gz bs=1M iflag=skip_bytes,count_bytes,fullblock skip=OFFSET_BYTES count=LENGTH_BYTES "
         "| gzip -dc": Claim(test="tests/docs/test_manifest.py::test_command_reads_one_part"),
     },
-    "docs/benchmarks.md": {
-        f"dev/bench {name}": BENCH
-        for name in ("backup", "copies", "databases", "verify", "fetch", "modules", "progress", "role", "drill", "large")
-    },
+    "docs/benchmarks.md": {f"dev/bench {name}": BENCH for name in BENCHMARKS},
     "docs/gitops.md": {
         f"{PLAY}site -e postgres_backup_state=rendered -e postgres_backup_server=none "
         "-e postgres_backup_applied_by=argocd -e postgres_backup_image=registry.example/postgresql:18 "

@@ -17,7 +17,7 @@ from .._volume.backup_names import TIME_FORMAT
 from .._volume.catalog import Backup, Catalog, Plan
 from ..units import format_size
 from .configuration import PlaceOptions
-from .faults import PlaceError, WindowClosedError
+from .faults import BackupFaultError, PlaceError, WindowClosedError
 from .plan import (
     CHECKSUM_FILE,
     MANIFEST,
@@ -175,8 +175,14 @@ class Copying:
                 f"{name} differs from the backup of this name on the volume. Do two installations copy to this folder? "
                 "Give each a folder"
             )
+        faults = []
         for task in todo:
-            self._prove(task)
+            try:
+                self._prove(task)
+            except BackupFaultError as error:
+                # The others do not wait for somebody to mend it.
+                self._log(f"FAILED: {error}")
+                faults.append(str(error))
         if not todo:
             self._prove_again()
         self._is_done = not conflicts and all(source.name in self._copies for source in sources if source.name in keep)
@@ -185,6 +191,8 @@ class Copying:
             self._check_again(entries)
             self._again(self._judge.checksums)
         self._delete(entries)
+        if faults:
+            raise PlaceError("; ".join(faults))
 
     def _log(self, text: str) -> None:
         self._print(f"{self._options.name}: {text}")
@@ -262,16 +270,16 @@ class Copying:
         self._publish(task, READ_BACK if reads_back else STORE, until)
 
     def _refuse(self, task: Task, uploaded: str, found: Content, was_read_back: bool) -> None:
-        """Raise PlaceError for a copy with another content: where the difference is."""
+        """Raise BackupFaultError for a copy with another content: where the difference is."""
         source = self._place.read_source(task.backup) if was_read_back else found
         self._place.delete(uploaded)
         if source.sha256 != task.sha256:
-            raise PlaceError(
+            raise BackupFaultError(
                 f"{task.backup} on the volume is damaged: expected the sha256 {task.sha256}, found {source.sha256}. "
                 "Verify it, and run a new backup",
                 is_lasting=True,
             )
-        raise PlaceError(
+        raise BackupFaultError(
             f"{task.backup} was read back differently: expected {source.size_bytes} bytes with the sha256 "
             f"{task.sha256}, found {found.size_bytes} bytes with {found.sha256}. It is copied again at the next time"
         )
