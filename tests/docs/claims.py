@@ -37,6 +37,7 @@ UNPROTECTED = Claim(
 )
 WATCH = Claim(test="tests/cluster/role/test_watch.py::test_a_watched_installation")
 COPY = Claim(test="tests/unit/playbooks/test_copy.py::test_the_places_are_shown")
+RETRIEVE = Claim(test="tests/unit/playbooks/test_retrieve.py::test_what_was_brought_back_is_shown")
 RENDERED = Claim(test="tests/cluster/role/test_rendered.py::test_site_applies_what_is_rendered")
 CONTAINERFILE = Claim(reason="needs a registry; the tested image is made of the packages of the Containerfile")
 MONITORING = Claim(test="tests/cluster/role/test_monitoring.py::test_metrics_and_their_objects")
@@ -64,6 +65,7 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         f"{PLAY}report": ONE,
         f"{PLAY}notify_test": WATCH,
         f"{PLAY}copy": COPY,
+        f"{PLAY}retrieve -e postgres_backup_place=offsite": RETRIEVE,
         f"{PLAY}backup_now": ONE,
         f"{PLAY}backup_now -e postgres_backup_max_age=24h": ONE,
         f"{PLAY}retention": ONE,
