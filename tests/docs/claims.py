@@ -37,7 +37,7 @@ UNPROTECTED = Claim(
 )
 WATCH = Claim(test="tests/cluster/role/test_watch.py::test_a_watched_installation")
 COPY = Claim(test="tests/cluster/role/test_copies.py::test_an_installation_with_copies")
-RETRIEVE = Claim(test="tests/unit/plugins/module_utils/_copy/test_program.py::test_a_lost_volume")
+RETRIEVE = Claim(test="tests/cluster/role/test_copies.py::test_an_installation_with_copies")
 # The files are those of the volume, for which the README shows the same.
 PLAIN = Claim(test=RUN.test)
 RENDERED = Claim(test="tests/cluster/role/test_rendered.py::test_site_applies_what_is_rendered")
@@ -68,6 +68,7 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         f"{PLAY}report": ONE,
         f"{PLAY}notify_test": WATCH,
         f"{PLAY}copy": COPY,
+        f"{PLAY}retrieve -e postgres_backup_place=offsite": RETRIEVE,
         f"{PLAY}backup_now": ONE,
         f"{PLAY}backup_now -e postgres_backup_max_age=24h": ONE,
         f"{PLAY}retention": ONE,
