@@ -98,12 +98,12 @@ def test_an_installation_with_copies(ansible: Ansible, role_variables: dict[str,
     ]  # fmt: skip
 
     # The volume has lost everything.
-    run_in_volume(namespace, "rm /backups/*.gz*", writable=True)
+    run_in_volume(namespace, "rm /backups/*.gz*")
     retrieved = ansible(
         "homelab.postgres_backup.retrieve", postgres_backup_namespace=namespace, postgres_backup_place="offsite"
     )
     assert retrieved.status == 0, retrieved.output
-    assert retrieved.summary[1] == f"backup   {backup}", retrieved.summary
+    assert retrieved.summary[0] == f"backup   {backup}", retrieved.summary
     info = ansible.module("backup_info", namespace=namespace)
     assert [(entry["name"], entry["state"]) for entry in info["backups"]] == [(backup, "complete")]
     drilled = ansible("homelab.postgres_backup.drill", postgres_backup_namespace=namespace, postgres_backup_place="usb")
