@@ -231,7 +231,8 @@ class Copying:
                 f"{task.found_bytes}"
             )
         if task.source is not None:
-            self._again(lambda: self._upload(task))
+            source = task.source
+            self._again(lambda: self._upload(task, source))
 
     def _prove_again(self) -> None:
         """Read the copy whose proof is old."""
@@ -249,9 +250,7 @@ class Copying:
                 f"found {content.sha256}. If the volume still has it, it is copied again"
             )
 
-    def _upload(self, task: Task) -> None:
-        source = task.source
-        assert source is not None
+    def _upload(self, task: Task, source: Backup) -> None:
         until = self._lock_until()
         if task.was_copy:
             self._place.delete(f"{task.backup}{CHECKSUM_FILE}")
