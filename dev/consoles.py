@@ -44,6 +44,12 @@ class Question:
     boolean: bool = False
 
 
+_PLACE = Question(
+    "postgres_backup_place",
+    "backup_retrieve.place",
+    description="Name of the place from which the backup is brought back first.",
+)
+_RETRIEVED = Question("postgres_backup_retrieve_backup", "backup_retrieve.backup")
 _MAX_AGE = Question("postgres_backup_max_age", "backup_job.max_age")
 _DRILL_BACKUP = Question("postgres_backup_drill_backup", "restore_drill.backup")
 # There is nobody at the terminal whom the playbook could ask.
@@ -73,9 +79,10 @@ SURVEYS: dict[str, tuple[Question, ...]] = {
     "disaster": (
         *_of("restore_cluster", "backup", "replace", "alter_roles", "terminate_connections", "connections_timeout"),
         *_of("restore_cluster", "timeout"),
+        _PLACE,
         _CONFIRMED,
     ),
-    "drill": (_DRILL_BACKUP,),
+    "drill": (_DRILL_BACKUP, _PLACE),
     "notify_test": (),
     "report": (
         Question("postgres_backup_max_age", "backup_info.max_age"),
@@ -101,12 +108,14 @@ SURVEYS: dict[str, tuple[Question, ...]] = {
         # Empty, so that AWX does not replace the live database by itself.
         *_of("restore_database", "new_name", "replace", "backup", "create_roles", "terminate_connections"),
         *_of("restore_database", "connections_timeout", "timeout", "search_path"),
+        _PLACE,
         _CONFIRMED,
     ),
     "restore_table": (
         Question("postgres_backup_restore_database", "restore_table.database", required=True),
         Question("postgres_backup_restore_tables", "restore_table.tables", required=True),
         *_of("restore_table", "backup", "target", "merge", "keys", "timeout", "search_path"),
+        _PLACE,
         _CONFIRMED,
     ),
     "retention": (
@@ -118,6 +127,11 @@ SURVEYS: dict[str, tuple[Question, ...]] = {
             description="With yes, the backups that retention does not keep are deleted; otherwise, they are listed.",
             boolean=True,
         ),
+    ),
+    "retrieve": (
+        Question("postgres_backup_place", "backup_retrieve.place", required=True),
+        _RETRIEVED,
+        Question("postgres_backup_retrieve_timeout", "backup_retrieve.timeout"),
     ),
     "site": (Question("postgres_backup_state"), Question("postgres_backup_delete_data")),
     "unprotected": (
@@ -135,11 +149,14 @@ SURVEYS: dict[str, tuple[Question, ...]] = {
         Question("postgres_backup_upgrade_image", "restore_drill.image", required=True),
         _DRILL_BACKUP,
     ),
-    "verify": (Question("postgres_backup_max_age", "backup_job.max_age", default="26h"),),
+    # With a default, the age of a backup from a place would matter.
+    "verify": (Question("postgres_backup_max_age", "backup_job.max_age"), _PLACE, _RETRIEVED),
 }
 """What each job template asks for. sample_data is for trying things out."""
 
 NOT_ASKED = {
+    "postgres_backup_drill_backup": "of the playbook retrieve, which only shows it, as the next one",
+    "postgres_backup_restore_backup": "of the playbook retrieve",
     "postgres_backup_hosts": "all: the inventory and the limit of the job",
     "postgres_backup_namespace": "the inventory, which has a host for each installation, as for the next ones",
     "postgres_backup_name": "the inventory",

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import shutil
@@ -112,3 +113,23 @@ def install(
     state = (folder if volume else backups) / f"{content['name']}.watch"
     state.mkdir(parents=True)
     return Program(folder, content, code, backups, state)
+
+
+def _imported(name: str) -> set[str]:
+    """The files of module_utils that a file imports."""
+    found = set()
+    package = name.split("/")[:-1]
+    for node in ast.walk(ast.parse((UTILS / name).read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            parts = [*package[: len(package) - node.level + 1], *(node.module or "").split(".")]
+            found.add("/".join(parts) + ".py")
+    return found
+
+
+def imported_by(program: str) -> list[str]:
+    """The program and all files of module_utils that it needs, sorted."""
+    found, new = {program}, {program}
+    while new:
+        new = {other for name in new for other in _imported(name)} - found
+        found |= new
+    return sorted(found)

@@ -7,11 +7,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import backup, databases, drill, fetch, large, modules, progress, role, verify
+from . import backup, copies, databases, drill, fetch, large, modules, progress, role, verify
 from .figures import NotMeasuredError, as_json, as_table
 
 BENCHMARKS = {
     "backup": backup.measure,
+    "copies": copies.measure,
     "databases": databases.measure,
     "drill": drill.measure,
     "fetch": fetch.measure,

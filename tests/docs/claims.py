@@ -36,7 +36,10 @@ UNPROTECTED = Claim(
     test="tests/cluster/playbooks/test_unprotected.py::test_a_hundred_servers_and_one_that_is_backed_up"
 )
 WATCH = Claim(test="tests/cluster/role/test_watch.py::test_a_watched_installation")
-COPY = Claim(test="tests/unit/playbooks/test_copy.py::test_the_places_are_shown")
+COPY = Claim(test="tests/cluster/role/test_copies.py::test_an_installation_with_copies")
+RETRIEVE = Claim(test="tests/cluster/role/test_copies.py::test_an_installation_with_copies")
+# The files are those of the volume, for which the README shows the same.
+PLAIN = Claim(test=RUN.test)
 RENDERED = Claim(test="tests/cluster/role/test_rendered.py::test_site_applies_what_is_rendered")
 ENCRYPTION = Claim(test="tests/script/run/test_encryption.py::test_each_identity_decrypts_the_dump")
 ENCRYPTED_KIT = Claim(test="tests/script/test_kit.py::test_an_encrypted_backup_with_an_identity")
@@ -44,6 +47,7 @@ CONTAINERFILE = Claim(reason="needs a registry; the tested image is made of the 
 MONITORING = Claim(test="tests/cluster/role/test_monitoring.py::test_metrics_and_their_objects")
 BENCH = Claim(reason="takes minutes, and a quiet machine; that the benchmark is there is checked")
 
+BENCHMARKS = ("backup", "copies", "databases", "verify", "fetch", "modules", "progress", "role", "drill", "large")
 PLAY = "ansible-playbook homelab.postgres_backup."
 CLAIMS: dict[str, dict[str, Claim]] = {
     "README.md": {
@@ -66,6 +70,7 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         f"{PLAY}report": ONE,
         f"{PLAY}notify_test": WATCH,
         f"{PLAY}copy": COPY,
+        f"{PLAY}retrieve -e postgres_backup_place=offsite": RETRIEVE,
         f"{PLAY}backup_now": ONE,
         f"{PLAY}backup_now -e postgres_backup_max_age=24h": ONE,
         f"{PLAY}retention": ONE,
@@ -88,10 +93,7 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         "dd if=BACKUP.sql.gz bs=1M iflag=skip_bytes,count_bytes,fullblock skip=OFFSET_BYTES count=LENGTH_BYTES "
         "| gzip -dc": Claim(test="tests/docs/test_manifest.py::test_command_reads_one_part"),
     },
-    "docs/benchmarks.md": {
-        f"dev/bench {name}": BENCH
-        for name in ("backup", "databases", "verify", "fetch", "modules", "progress", "role", "drill", "large")
-    },
+    "docs/benchmarks.md": {f"dev/bench {name}": BENCH for name in BENCHMARKS},
     "docs/gitops.md": {
         f"{PLAY}site -e postgres_backup_state=rendered -e postgres_backup_server=none "
         "-e postgres_backup_applied_by=argocd -e postgres_backup_image=registry.example/postgresql:18 "
@@ -123,6 +125,18 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         ),
         "kubectl get configmap -n data postgres-backup-dashboard "
         "-o jsonpath='{.data.postgres-backup-data-postgres-backup\\.json}' >dashboard.json": MONITORING,
+    },
+    "docs/copies.md": {
+        "kubectl create secret generic postgres-backup-offsite -n data "
+        "--from-file=access_key_id --from-file=secret_access_key": COPY,
+        "kubectl create secret generic postgres-backup-nas2 -n data "
+        "--from-file=private_key=id_ed25519 --from-file=known_hosts": COPY,
+        f"{PLAY}copy": COPY,
+        f"{PLAY}retrieve -e postgres_backup_place=offsite": RETRIEVE,
+        f"{PLAY}drill": RUNBOOK,
+        f"{PLAY}disaster -e postgres_backup_place=offsite": RETRIEVE,
+        "sha256sum -c postgres-backup-2026-11-22-020000.sql.gz.sha256": PLAIN,
+        "gunzip -c postgres-backup-2026-11-22-020000.sql.gz | psql --username=postgres postgres": PLAIN,
     },
     "docs/notifications.md": {
         "kubectl create secret generic postgres-backup-ntfy -n data "

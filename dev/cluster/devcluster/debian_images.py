@@ -60,7 +60,7 @@ class DebianImage:
 TOOLS = DebianImage(
     image="localhost/postgres-backup-tools:1",
     suite="trixie",
-    packages=("age/sid", "apprise", "ca-certificates", "curl", "mawk", "python3", "rclone/sid", "restic/sid"),
+    packages=("age/sid", "apprise", "ca-certificates", "curl", "mawk", "python3", "rclone/sid", "restic/sid", "tzdata"),
     user="65532:65532",
     environment={"HOME": "/tmp", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},  # noqa: S108 - in the image
 )

@@ -34,8 +34,11 @@ def copies_of_installation(connection: Connection, cronjob: Object) -> Object:
     return component_of(connection, cronjob, COPY, "copies", "Set postgres_backup_copies")
 
 
-def check_places(connection: Connection, copies: Object, places: Sequence[str]) -> None:
-    """Raise ExpectationError if one of these places is not configured, as far as the CronJob shows that."""
+def check_places(connection: Connection, copies: Object, places: Sequence[str], option: str = "places") -> None:
+    """Raise ExpectationError if one of these places is not configured, as far as the CronJob shows that.
+
+    `option` is that of the module.
+    """
     if not places:
         return
     try:
@@ -45,7 +48,7 @@ def check_places(connection: Connection, copies: Object, places: Sequence[str]) 
     unknown = [place for place in places if place not in known]
     if unknown:
         raise ExpectationError(
-            f"places: expected places of postgres_backup_copies ({', '.join(known)}), found {', '.join(unknown)}"
+            f"{option}: expected places of postgres_backup_copies ({', '.join(known)}), found {', '.join(unknown)}"
         )
 
 

@@ -17,7 +17,7 @@ from .._volume.backup_names import TIME_FORMAT
 from .._volume.catalog import Backup, Catalog, Plan
 from ..units import format_size
 from .configuration import PlaceOptions
-from .faults import PlaceError, WindowClosedError
+from .faults import BackupFaultError, PlaceError, WindowClosedError
 from .plan import (
     CHECKSUM_FILE,
     MANIFEST,
@@ -39,6 +39,8 @@ PAUSES_SECONDS = (5.0, 30.0)
 # Clocks may differ, and an upload takes time.
 _LOCK_TOLERANCE = timedelta(days=1)
 _NAMED = 3
+# So often the record is written during a long upload: readers expect one in the time of some schedules.
+_HEARTBEAT = timedelta(minutes=10)
 
 Result = TypeVar("Result")
 Progress = Callable[[int], None]
@@ -104,7 +106,8 @@ class Attempt:
 class Copying:
     """One attempt at one place; `clock` returns the time (UTC) without fractions of a second.
 
-    `remember` gets all copies after each new one: an attempt that is killed must not lose their proofs.
+    `remember` gets all copies after each new one, since an attempt that is killed must not lose their proofs, and from
+    time to time.
     """
 
     def __init__(
@@ -130,6 +133,7 @@ class Copying:
         self._attempt = Attempt()
         self._copies: dict[str, Copy] = {}
         self._is_done = False
+        self._remembered = clock()
 
     def run(self, before: Record, catalog: Catalog) -> tuple[Attempt, Record]:
         """What was done, and the record after it. Errors of the place are in both."""
@@ -171,8 +175,14 @@ class Copying:
                 f"{name} differs from the backup of this name on the volume. Do two installations copy to this folder? "
                 "Give each a folder"
             )
+        faults = []
         for task in todo:
-            self._prove(task)
+            try:
+                self._prove(task)
+            except BackupFaultError as error:
+                # The others do not wait for somebody to mend it.
+                self._log(f"FAILED: {error}")
+                faults.append(str(error))
         if not todo:
             self._prove_again()
         self._is_done = not conflicts and all(source.name in self._copies for source in sources if source.name in keep)
@@ -181,6 +191,8 @@ class Copying:
             self._check_again(entries)
             self._again(self._judge.checksums)
         self._delete(entries)
+        if faults:
+            raise PlaceError("; ".join(faults))
 
     def _log(self, text: str) -> None:
         self._print(f"{self._options.name}: {text}")
@@ -219,7 +231,8 @@ class Copying:
                 f"{task.found_bytes}"
             )
         if task.source is not None:
-            self._again(lambda: self._upload(task))
+            source = task.source
+            self._again(lambda: self._upload(task, source))
 
     def _prove_again(self) -> None:
         """Read the copy whose proof is old."""
@@ -237,9 +250,7 @@ class Copying:
                 f"found {content.sha256}. If the volume still has it, it is copied again"
             )
 
-    def _upload(self, task: Task) -> None:
-        source = task.source
-        assert source is not None
+    def _upload(self, task: Task, source: Backup) -> None:
         until = self._lock_until()
         if task.was_copy:
             self._place.delete(f"{task.backup}{CHECKSUM_FILE}")
@@ -258,16 +269,16 @@ class Copying:
         self._publish(task, READ_BACK if reads_back else STORE, until)
 
     def _refuse(self, task: Task, uploaded: str, found: Content, was_read_back: bool) -> None:
-        """Raise PlaceError for a copy with another content: where the difference is."""
+        """Raise BackupFaultError for a copy with another content: where the difference is."""
         source = self._place.read_source(task.backup) if was_read_back else found
         self._place.delete(uploaded)
         if source.sha256 != task.sha256:
-            raise PlaceError(
+            raise BackupFaultError(
                 f"{task.backup} on the volume is damaged: expected the sha256 {task.sha256}, found {source.sha256}. "
                 "Verify it, and run a new backup",
                 is_lasting=True,
             )
-        raise PlaceError(
+        raise BackupFaultError(
             f"{task.backup} was read back differently: expected {source.size_bytes} bytes with the sha256 "
             f"{task.sha256}, found {found.size_bytes} bytes with {found.sha256}. It is copied again at the next time"
         )
@@ -288,9 +299,13 @@ class Copying:
         self._copies[task.backup] = Copy(
             task.backup, task.sha256, entry.size_bytes, self._clock(), proof, entry.modified, locked
         )
-        self._remember(self._copies.values())
+        self._remember_copies()
         self._attempt.copied.append(task.backup)
         self._log(f"proven: {task.backup}" + (f", locked until {locked:%Y-%m-%d}" if locked else ""))
+
+    def _remember_copies(self) -> None:
+        self._remembered = self._clock()
+        self._remember(self._copies.values())
 
     def _write(self, name: str, text: bytes, until: datetime | None) -> None:
         self._again(lambda: self._place.write_text(name, text, until))
@@ -359,6 +374,8 @@ class Copying:
         def show(done: int) -> None:
             nonlocal shown
             now = self._clock()
+            if now - self._remembered >= _HEARTBEAT:
+                self._remember_copies()
             if now - shown >= timedelta(seconds=10):
                 shown = now
                 self._log(f"{word} {format_size(done)}" + (f" of {format_size(total)}" if total else ""))

@@ -30,6 +30,10 @@ class PlaceError(Exception):
         self.is_absence = is_absence
 
 
+class BackupFaultError(PlaceError):
+    """One backup cannot be copied; the place does what it should."""
+
+
 class WindowClosedError(Exception):
     """The place's window closed meanwhile."""
 
@@ -56,6 +60,7 @@ _CODES = {
 }
 _NETWORK = "Check the network and postgres_backup_copy_egress"
 _AUTHORITY = "Is its authority in the key ca.crt of the Secret?"
+_SPACE = "Add space, or keep fewer backups there"
 # By words in the message, the first that fits: what is meant, what to do, and whether it lasts.
 _WORDS: tuple[tuple[str, str, str, bool], ...] = (
     ("no such host", "the host is unknown", "Check the host, and the cluster's DNS", False),
@@ -71,7 +76,8 @@ _WORDS: tuple[tuple[str, str, str, bool], ...] = (
     ("parse known_hosts_file", "the key known_hosts cannot be read", "Write it as ssh-keyscan does", True),
     ("failed to parse private key", "the key private_key cannot be read", "It must be an OpenSSH private key", True),
     ("unable to authenticate", "the server refused the SSH user or key", _CREDENTIALS, True),
-    ("no space left on device", "the place is full", "Add space, or keep fewer backups there", True),
+    ("no space left on device", "the place is full", _SPACE, True),
+    ("file too big for remaining disk space", "the place is full", _SPACE, True),
     ("disk quota exceeded", "the place is full: its quota is used up", "Raise the quota", True),
     ("read-only file system", "the place is mounted read-only", "Check the share's export", True),
     ("permission denied", "access was refused", "Allow this user to write to the folder", True),

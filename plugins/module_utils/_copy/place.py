@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -14,17 +13,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from .._volume.backup_names import TIME_FORMAT
+from .._volume.record_folder import flush_folder
 from .configuration import S3, SFTP, PlaceOptions
 from .faults import PlaceError, fault
 from .object_lock import read_lock
-from .plan import PARTIAL, Entry
+from .plan import CHECKSUM_FILE, MANIFEST, PARTIAL, Entry
 from .rclone import REMOTE, Progress, Rclone
 
 _SECRET_BYTES = 1 << 20
 _READ_BYTES = 1 << 20
 # A file that is read as text: more than any manifest has.
 _TEXT_BYTES = 16 << 20
-_TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,8 @@ class RclonePlace:
         self._limit = [f"--bwlimit={options.bandwidth_bytes}B"] if options.bandwidth_bytes else []
 
     def _path(self, name: str = "") -> str:
-        return f"{REMOTE}:{self._folder}" + (f"/{name}" if name else "")
+        # Without a folder, an SFTP server chooses it.
+        return f"{REMOTE}:" + "/".join(part for part in (self._folder, name) if part)
 
     def _run(self, command: str, *arguments: str, **more: object) -> bytes:
         return self._rclone.run(command, *self._authority, *arguments, **more)  # type: ignore[arg-type]
@@ -159,7 +160,7 @@ class RclonePlace:
 
     def fetch_texts(self, prefix: str, folder: str) -> None:
         """Copy the manifests and the checksum files of an installation's backups into a local folder."""
-        filters = [f"--include=/{prefix}-*{suffix}" for suffix in (".sha256", ".json")]
+        filters = [f"--include=/{prefix}-*{suffix}" for suffix in (CHECKSUM_FILE, MANIFEST)]
         arguments = (*filters, f"--max-size={_TEXT_BYTES}B", "--max-depth=1", "--transfers=8")
         try:
             self._run("copy", *arguments, self._path(), folder)
@@ -182,7 +183,7 @@ class RclonePlace:
         if until is None:
             return []
         mode = self._options.lock_mode.upper()
-        return [f"--s3-object-lock-mode={mode}", f"--s3-object-lock-retain-until-date={until.strftime(_TIME_FORMAT)}"]
+        return [f"--s3-object-lock-mode={mode}", f"--s3-object-lock-retain-until-date={until.strftime(TIME_FORMAT)}"]
 
     def locked_until(self, name: str) -> datetime | None:
         """Until when the store refuses to delete the file; None without a lock."""
@@ -243,14 +244,8 @@ class RclonePlace:
             raise PlaceError(f"{name} could not be read back as it was written")
 
     def _flush(self) -> None:
-        """The folder of a mounted place; not every file system can do that."""
         if self._options.is_mounted:
-            with contextlib.suppress(OSError):
-                descriptor = os.open(self._folder, os.O_RDONLY | os.O_CLOEXEC)
-                try:
-                    os.fsync(descriptor)
-                finally:
-                    os.close(descriptor)
+            flush_folder(self._folder)
 
     def delete(self, name: str) -> None:
         """Delete a file if it exists."""

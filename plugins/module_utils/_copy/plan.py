@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 
 from .._volume.backup_names import prefix_in_name, time_in_name
 from .._volume.catalog import COMPLETE, INCOMPLETE, Backup, Catalog
+from .._volume.checksum_file import SUFFIX
 
-CHECKSUM_FILE, MANIFEST, PARTIAL = ".sha256", ".json", ".partial"
+CHECKSUM_FILE, MANIFEST, PARTIAL = SUFFIX, ".json", ".partial"
 # An upload that another copier began before has ended, or never will.
 _PARTIAL_AGE = timedelta(days=2)
 # After this time a copy is read again: what a store keeps can be damaged without a change of its listing.

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
+from types import FrameType
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -32,7 +33,7 @@ from .faults import PlaceError
 from .mirror import Mirror, Script
 from .place import RclonePlace
 from .plan import Copy
-from .record import COPIED, FAILED, OUTSIDE_WINDOW, dump_record, next_record, parse_record
+from .record import COPYING, FAILED, OUTSIDE_WINDOW, dump_record, next_record, parse_record
 from .retrieval import choose, retrieve
 from .volume_files import VolumeFiles
 
@@ -95,7 +96,7 @@ def _copy_to(
 
                 def remember(copies: Iterable[Copy]) -> None:
                     record = replace(before, copies=tuple(copies))
-                    folder.write(file, dump_record(record, options, COPIED, None, _now()))
+                    folder.write(file, dump_record(record, options, COPYING, None, _now()))
 
                 copying = Copying(
                     options,
@@ -209,6 +210,11 @@ def retrieve_from(
     }
 
 
+def _end(_signal: int, _frame: FrameType | None) -> None:
+    """As an exception, so that temporary files and rclone's processes end with this one."""
+    raise SystemExit(143)
+
+
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """The exit status."""
     command, *others = arguments or [""]
@@ -219,8 +225,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     configuration = parse_configuration(
         content, environment["POSTGRES_BACKUP_COPY_SECRETS"], environment["POSTGRES_BACKUP_COPY_PLACES"]
     )
-    # As SystemExit, so that temporary files and rclone's processes end with this one.
-    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(143))
+    signal.signal(signal.SIGTERM, _end)
     folder = RecordFolder(environment["POSTGRES_BACKUP_COPY_FOLDER"], configuration.file_mode)
     if command == "copy" and not folder.acquire():
         _log("another Job copies at this time: there is nothing to do")
@@ -234,4 +239,4 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    raise SystemExit(main(sys.argv[1:], os.environ))

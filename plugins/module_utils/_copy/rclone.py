@@ -11,7 +11,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from .faults import PlaceError, WindowClosedError, fault
 
@@ -89,7 +89,9 @@ class Rclone:
                 "expected the command rclone in the image (postgres_backup_copy_image), found none", is_lasting=True
             ) from None
         messages: list[str] = []
-        log = threading.Thread(target=self._follow, args=(process, messages, progress), daemon=True)
+        # Both are pipes (Popen).
+        output, errors = cast(BinaryIO, process.stdout), cast(BinaryIO, process.stderr)
+        log = threading.Thread(target=self._follow, args=(errors, messages, progress), daemon=True)
         log.start()
         is_late = threading.Event()
         timer = threading.Timer(left, self._end, (process, is_late)) if left is not None else None
@@ -101,8 +103,7 @@ class Rclone:
                 with contextlib.suppress(BrokenPipeError):
                     process.stdin.write(text)
                     process.stdin.close()
-            assert process.stdout is not None
-            while data := process.stdout.read(_CHUNK_BYTES):
+            while data := output.read(_CHUNK_BYTES):
                 chunk(data)
             status = process.wait()
             log.join()
@@ -125,10 +126,9 @@ class Rclone:
             os.killpg(process.pid, signal.SIGTERM)
 
     @staticmethod
-    def _follow(process: subprocess.Popen[bytes], messages: list[str], progress: Progress | None) -> None:
+    def _follow(errors: BinaryIO, messages: list[str], progress: Progress | None) -> None:
         """Reads the log: statistics for `progress`, and the last messages."""
-        assert process.stderr is not None
-        for line in process.stderr:
+        for line in errors:
             try:
                 entry: Any = json.loads(line)
             except ValueError:

@@ -14,7 +14,8 @@ from .._volume.backup_names import TIME_FORMAT, parse_time
 from .configuration import PlaceOptions
 from .plan import Copy
 
-COPIED, NOTHING_TO_DO, OUTSIDE_WINDOW, FAILED = "copied", "nothing_to_do", "outside_window", "failed"
+COPYING, COPIED, NOTHING_TO_DO = "copying", "copied", "nothing_to_do"
+OUTSIDE_WINDOW, FAILED = "outside_window", "failed"
 # How long a finding is shown after it was last found.
 _SHOWN = timedelta(days=1)
 # The script reads 64 KiB of a record.

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from .._volume.record_folder import flush_folder
 from .place import read_flushed
 
 
@@ -53,7 +54,7 @@ class VolumeFiles:
             if (self._folder / name).exists():
                 raise
             self._partial(name).rename(self._folder / name)
-        self._flush()
+        flush_folder(self._folder)
 
     def _replace(self, name: str, text: bytes) -> None:
         partial = self._partial(name)
@@ -64,14 +65,6 @@ class VolumeFiles:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(self._folder / name)
-
-    def _flush(self) -> None:
-        with contextlib.suppress(OSError):  # not every file system can flush a folder
-            descriptor = os.open(self._folder, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
 
     def discard(self, name: str) -> None:
         self._partial(name).unlink(missing_ok=True)

@@ -1,22 +1,45 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The Job that copies to the places of an installation now: one of its CronJob, perhaps for some places only."""
+"""The Jobs of the CronJob of the copies: one that copies now, perhaps to some places only, and one that retrieves."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .component_job import component_job
-from .job_templates import Object
-from .volume_jobs import COPY
+from .job_templates import Object, backup_mount
+from .volume_jobs import COPY, TTL_SECONDS
 
-_COMMAND = "copy"
+_COMMAND, _RETRIEVE = "copy", "retrieve"
+# How long the pod may take to start, in addition to the time that the work may take.
+_START_SECONDS = 300
 
 
 def copy_job(cronjob: Mapping[str, Any], name: str, places: Sequence[str]) -> Object:
     """The Job; without places, for all. Raises TemplateError for a CronJob that is not that of the copies."""
     return component_job(cronjob, name, COPY, [_COMMAND, *places])
+
+
+def retrieve_job(
+    cronjob: Mapping[str, Any], name: str, place: str, backup: str | None, *, limit_seconds: float
+) -> Object:
+    """The Job that brings a backup back from the place, by default the newest complete one.
+
+    Only its container has the volume writable. Raises TemplateError as copy_job does, and where it is not clear which
+    volume has the backups.
+    """
+    job = component_job(cronjob, name, COPY, [_RETRIEVE, place, *([backup] if backup else [])])
+    path = backup_mount(cronjob).mount["mountPath"]
+    for mount in job["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]:
+        if mount["mountPath"] == path:
+            mount.pop("readOnly", None)
+    job["spec"] |= {
+        "activeDeadlineSeconds": math.ceil(limit_seconds) + _START_SECONDS,
+        "ttlSecondsAfterFinished": TTL_SECONDS,
+    }
+    return job
 
 
 def places_of_job(job: Mapping[str, Any]) -> list[str] | None:

@@ -87,13 +87,17 @@ WATCH_TEST = Operation(
     time_limit="its deadline of some minutes",
     advice="Read the log of its pod",
 )
-
-
 COPIES = Operation(
     check="copy",
     name="copy to other places",
     time_limit="the activeDeadlineSeconds of its Job",
     advice="Run it again: it continues where it ended",
+)
+RETRIEVAL = Operation(
+    check="copy",
+    name="retrieval",
+    time_limit="`timeout`",
+    advice="Run it again: it begins anew",
 )
 
 

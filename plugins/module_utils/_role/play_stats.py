@@ -213,6 +213,13 @@ STATS: Mapping[str, Mapping[str, Callable[[Results], Any]]] = {
         "held_back": _at("prune.held_back"),
         "backups": _count("prune.backups"),
     },
+    "retrieve": {
+        "backup": _at("retrieve.backup"),
+        "place": _at("retrieve.place"),
+        "sha256": _at("retrieve.sha256"),
+        "size_bytes": _at("retrieve.size_bytes"),
+        "seconds": _at("retrieve.duration_seconds"),
+    },
     "sample_data": {},
     "site": {"state": _at("role.state")},
     "unprotected": {

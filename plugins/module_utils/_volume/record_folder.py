@@ -16,6 +16,16 @@ _READ_BYTES = 4 << 20
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
+def flush_folder(path: str | Path) -> None:
+    """Flush what was created or renamed in a folder, where the file system can do that."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 class RecordFolder:
     """The folder; every method may raise OSError.
 
@@ -78,9 +88,4 @@ class RecordFolder:
             with contextlib.suppress(OSError):
                 partial.unlink(missing_ok=True)
             raise
-        with contextlib.suppress(OSError):  # not every file system can flush a folder
-            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        flush_folder(self._path)

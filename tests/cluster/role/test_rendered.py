@@ -43,6 +43,8 @@ def variables(role_variables_with_files: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+# tests/unit/roles/postgres_backup/test_rendered.py renders every day.
+@pytest.mark.weekly
 @pytest.mark.parametrize("applied_by", ["argocd", weekly("kubectl"), weekly("flux")])
 def test_site_applies_what_is_rendered(
     ansible: Ansible, namespace: str, variables: dict[str, Any], applied_by: str

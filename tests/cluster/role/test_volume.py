@@ -12,6 +12,7 @@ from tests.cluster.support.ansible_runs import Ansible
 from tests.cluster.support.kube import NAME, apply, get, kubectl, must_get, names, run_cronjob
 
 
+@pytest.mark.weekly
 def test_immutable_claim_is_refused(ansible: Ansible, role_variables: dict[str, Any], namespace: str) -> None:
     assert ansible.site(storage_class="nfs-client-retain", **role_variables).status == 0
     claim = f"{namespace}/{NAME}"

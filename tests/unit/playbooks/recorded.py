@@ -158,6 +158,15 @@ WELL: dict[str, dict[str, Any]] = {
         ],
         "log": [],
     },
+    "backup_retrieve": {
+        "changed": True,
+        "place": "offsite",
+        "backup": BACKUP,
+        "sha256": "0" * 64,
+        "size_bytes": 2048,
+        "duration_seconds": 3.0,
+        "log": [],
+    },
     "notify_test": {
         "changed": True,
         "channels": [{"name": "phone", "kind": "ntfy", "state": "works", "error": None}],

@@ -30,6 +30,7 @@ MODULES = {
     "send": "backup_upload",
     "send_tests": "notify_test",
     "copy": "backup_copy",
+    "retrieve": "backup_retrieve",
     "restore": "restore_database",
     "restore_cluster": "restore_cluster",
     "restore_tables": "restore_table",

@@ -114,6 +114,7 @@ MODULES = {
     "restore": ["restore_database"],
     "restore_table": ["restore_table"],
     "retention": ["backup_prune"],
+    "retrieve": ["backup_retrieve"],
     "upgrade_rehearsal": ["restore_drill"],
     "verify": ["backup_job", "backup_fetch", "backup_info"],
 }
@@ -126,6 +127,7 @@ GIVEN: dict[str, dict[str, Any]] = {
         "postgres_backup_restore_tables": ["orders"],
         "postgres_backup_restore_confirmed": True,
     },
+    "retrieve": {"postgres_backup_place": "offsite"},
     "upgrade_rehearsal": {"postgres_backup_upgrade_image": "postgres:19"},
 }
 

@@ -107,6 +107,7 @@ RESTORES = {"disaster": "restore_cluster", "restore": "restore_database", "resto
 NEEDED = {
     "restore": {"postgres_backup_restore_database"},
     "restore_table": {"postgres_backup_restore_database", "postgres_backup_restore_tables"},
+    "retrieve": {"postgres_backup_place"},
     "upgrade_rehearsal": {"postgres_backup_upgrade_image"},
 }
 

@@ -60,7 +60,7 @@ def connection(*jobs: dict[str, Any], **values: Any) -> Connection:
     ("jobs", "places", "found"),
     [
         ([], [], None),
-        ([job("1", "copy", ended=True), job("2", "copy", owner="2"), job("3", "sleep")], [], None),
+        ([job("1", "copy", ended=True), job("2", "copy", owner="2"), job("3", "retrieve", "nas")], [], None),
         ([job("2", "copy"), job("1", "copy")], [], "1"),
         ([job("1", "copy", "cloud"), job("2", "copy")], ["nas"], "2"),
         ([job("1", "copy", "cloud")], ["cloud"], "1"),
@@ -84,6 +84,8 @@ def test_places_that_are_not_configured() -> None:
     check_places(connection(), COPIES, ["nas", "cloud"])
     with pytest.raises(ExpectationError, match=r"expected places of postgres_backup_copies \(cloud, nas\), found moon"):
         check_places(connection(), COPIES, ["nas", "moon"])
+    with pytest.raises(ExpectationError, match=r"^place: expected"):
+        check_places(connection(), COPIES, ["moon"], "place")
 
 
 @pytest.mark.parametrize("annotations", [None, {}, {PLACES_ANNOTATION: "x"}])

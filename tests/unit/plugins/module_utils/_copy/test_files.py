@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from tests.copy_program import FILES
-from tests.unit.plugins.module_utils._watch.test_files import imported_by
+from tests.watch_program import imported_by
 
 
 def test_the_files_are_those_that_the_program_imports() -> None:

@@ -184,13 +184,59 @@ def test_what_happens_behind_its_back(usb: Copier, harm: Callable[[Path], None],
 
 
 def test_a_damaged_backup_on_the_volume_is_never_a_copy(usb: Copier) -> None:
-    name = usb.add_backup(1, b"content 1")
+    """It keeps no other backup from being copied, and retention from being applied."""
+    usb.places[0]["policy"] |= {"keep_last": 2, "keep_daily": 0}
+    old = [usb.add_backup(days) for days in (4, 3)]
+    usb.run()
+    name, other = usb.add_backup(1, b"content 1"), usb.add_backup(2)
     change(usb.volume / name)
+    usb.places[0]["policy"] |= {"keep_last": 3}
     result = usb.run()
     assert result["status"] == 1
     assert f"{name} on the volume is damaged: expected the sha256" in result["reason"]
-    assert usb.copies("usb") == []
-    assert list(there(usb).iterdir()) == []
+    assert usb.copies("usb") == [other, old[1], old[0]]
+    assert not [path for path in there(usb).iterdir() if path.name.startswith(name)]
+
+
+@pytest.fixture
+def mounted(usb: Copier) -> Iterator[Copier]:
+    """The place is a file system of 4 MiB."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", usb.mount()], check=True)
+    yield usb
+    subprocess.run(["umount", usb.mount()], check=True)
+
+
+def test_a_full_place(mounted: Copier) -> None:
+    """Nothing is left of what has no space; after that, a smaller policy has."""
+    small = mounted.add_backup(2, os.urandom(1 << 20))
+    large = mounted.add_backup(1, os.urandom(LARGE))
+    result = mounted.run()
+    assert "the place is full. Add space, or keep fewer backups there" in result["reason"]
+    assert mounted.copies("usb") == []
+    assert not list(mounted.mount().rglob("*.partial*"))
+    assert mounted.record("usb")["failing_since"] is not None
+    (mounted.volume / large).unlink()
+    assert mounted.run()["status"] == 0
+    assert mounted.copies("usb") == [small]
+    assert mounted.record("usb")["failing_since"] is None
+
+
+@pytest.mark.weekly
+def test_a_place_that_is_read_only(mounted: Copier) -> None:
+    mounted.add_backup(1)
+    subprocess.run(["mount", "-o", "remount,ro", mounted.mount()], check=True)
+    assert "the place is mounted read-only. Check the share's export" in mounted.run()["reason"]
+
+
+@pytest.mark.weekly
+@pytest.mark.parametrize("requests", [1, 2])
+def test_a_store_that_is_unavailable_for_a_moment(offsite: Copier, store: S3Store, requests: int) -> None:
+    name = offsite.add_backup(1)
+    with FaultProxy(store.host, store.port) as proxy:
+        offsite.places[0]["options"]["endpoint"] = store.through(proxy.port).url
+        proxy.answer_503(requests)
+        assert offsite.run()["status"] == 0
+    assert offsite.copies("offsite") == [name]
 
 
 def test_a_lost_record_means_new_proofs(usb: Copier) -> None:
@@ -417,6 +463,12 @@ def test_sftp(nas: Copier, sftp_store: SftpStore) -> None:
     assert sorted(sftp_store.files(folder)) == [name, f"{name}.sha256"]
     assert sftp_store.read(f"{folder}/{name}") == content
     assert place_of(nas.run())["state"] == "nothing_to_do"
+    # Without a folder, it is where a session begins.
+    del nas.places[0]["options"]["folder"]
+    nas.run()
+    assert sftp_store.read(name) == content
+    nas.places[0]["options"]["folder"] = folder
+    nas.run()
     # Replaced behind its back, and by the copier after that.
     sftp_store.write(f"{folder}/{name}", content[:-1])
     assert "damaged or was changed" in place_of(nas.run())["findings"][0]

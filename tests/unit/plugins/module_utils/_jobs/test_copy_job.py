@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The Job that copies now, and whether one in progress does the same."""
+"""The Job that copies now, whether one in progress does the same, and the Job that retrieves."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from plugins.module_utils._jobs.copy_job import copy_job, covers, places_of_job
+from plugins.module_utils._jobs.copy_job import copy_job, covers, places_of_job, retrieve_job
 from plugins.module_utils._jobs.watch_job import watch_test_job
 from plugins.module_utils.errors import TemplateError
 
@@ -57,3 +57,40 @@ def test_another_cronjob_is_refused() -> None:
 )
 def test_whether_a_job_does_what_is_wanted(running: dict[str, Any], wanted: list[str], is_covered: bool) -> None:
     assert covers(running, wanted) is is_covered
+
+
+def with_the_volume() -> dict[str, Any]:
+    """As the role mounts it: read-only, and with another folder of it writable."""
+    made = cronjob("copy")
+    pod = made["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    pod["containers"][0] |= {
+        "env": [{"name": "POSTGRES_BACKUP_DIR", "value": "/backups"}],
+        "volumeMounts": [
+            {"name": "backups", "mountPath": "/backups", "readOnly": True},
+            {"name": "backups", "mountPath": "/copies", "subPath": "backup.copies"},
+            {"name": "script", "mountPath": "/opt/postgres-backup", "readOnly": True},
+        ],
+    }
+    pod["volumes"] = [{"name": "backups", "persistentVolumeClaim": {"claimName": "backup"}}, {"name": "script"}]
+    return made
+
+
+@pytest.mark.parametrize(
+    ("backup", "arguments"), [(None, ["retrieve", "cloud"]), ("a.sql.gz", ["retrieve", "cloud", "a.sql.gz"])]
+)
+def test_the_job_that_retrieves_may_write_to_the_volume(backup: str | None, arguments: list[str]) -> None:
+    copies = with_the_volume()
+    made = retrieve_job(copies, "now", "cloud", backup, limit_seconds=0.5)
+    (container,) = made["spec"]["template"]["spec"]["containers"]
+    assert container["args"] == arguments and places_of_job(made) is None and not covers(made, [])
+    assert [mount.get("readOnly", False) for mount in container["volumeMounts"]] == [False, False, True]
+    # What the Jobs of the schedule may do is unchanged.
+    (mounted,) = copies["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    assert mounted["volumeMounts"][0]["readOnly"] is True
+    # Nobody needs it afterwards, and without a module that deletes it, it ends by itself.
+    assert (made["spec"]["activeDeadlineSeconds"], made["spec"]["ttlSecondsAfterFinished"]) == (301, 120)
+
+
+def test_a_cronjob_that_does_not_copy_does_not_retrieve() -> None:
+    with pytest.raises(TemplateError, match="expected the container copy"):
+        retrieve_job(cronjob("watch"), "now", "cloud", None, limit_seconds=1)

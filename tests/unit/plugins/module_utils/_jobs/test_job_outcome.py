@@ -13,6 +13,7 @@ from plugins.module_utils._jobs.job_outcome import (
     COPIES,
     DRILL,
     RESTORE,
+    RETRIEVAL,
     JobEnd,
     JobOutcome,
     Operation,
@@ -190,3 +191,9 @@ def test_each_place_that_failed_is_named() -> None:
 def test_copying_that_failed_as_a_unit(places: Any) -> None:
     text = message(COPIES, result={"state": "failed", "reason": "the volume is missing", "places": places})
     assert text.endswith("Reason: the volume is missing")
+
+
+def test_a_retrieval_that_failed_names_the_reason_of_its_program() -> None:
+    reason = "expected a copy of a.sql.gz at the place cloud, found none"
+    text = message(RETRIEVAL, result={"state": "failed", "backup": "a.sql.gz", "reason": reason})
+    assert text.startswith("the retrieval failed: expected the Job ") and text.endswith(f"Reason: {reason}")

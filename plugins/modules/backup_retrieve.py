@@ -1,0 +1,165 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""The module backup_retrieve."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: backup_retrieve
+short_description: Bring a backup back from another place to the volume
+version_added: 1.1.0
+description:
+  - Brings a copy of a backup back from a place of an installation (C(postgres_backup_copies)) to its volume, with a Job
+    from the CronJob of the copies that may write to the volume. The Job is deleted afterwards.
+  - The file gets its name after its sha256 was compared with that of the copy. If the volume has the backup, nothing is
+    changed; if it has another file of that name, the module fails.
+  - The window of the place does not apply. Retention applies to the backup as to any other, so the next run may delete
+    one that is old.
+options:
+  place:
+    description:
+      - The name of the place, as in C(postgres_backup_copies).
+    type: str
+    required: true
+  backup:
+    description:
+      - The name of the backup. By default, the newest complete one that the place has is used.
+    type: str
+  timeout:
+    description:
+      - How long it may take, such as V(90m) or V(6h). An attempt that does not end in this time is not resumed.
+    type: str
+    default: 6h
+extends_documentation_fragment:
+  - homelab.postgres_backup.attributes
+  - homelab.postgres_backup.cluster
+  - kubernetes.core.k8s_auth_options
+attributes:
+  check_mode:
+    support: partial
+    details:
+      - The place is not read. With O(backup), C(changed) is whether the volume does not have a backup of that name;
+        without it, C(changed) is V(true), since the backup is not known.
+  diff_mode:
+    support: N/A
+    details: The module does not change any object in the cluster.
+  idempotent:
+    support: full
+author:
+  - The homelab.postgres_backup developers (@homelab)
+"""
+
+EXAMPLES = r"""
+- name: Bring the newest complete backup back
+  homelab.postgres_backup.backup_retrieve:
+    place: offsite
+  register: retrieved
+
+- name: Restore it into a temporary server
+  homelab.postgres_backup.restore_drill:
+    backup: "{{ retrieved.backup }}"
+    sha256: "{{ retrieved.sha256 }}"
+
+- name: Bring a specific backup back
+  homelab.postgres_backup.backup_retrieve:
+    namespace: data
+    name: postgres-backup
+    place: offsite
+    backup: postgres-backup-2026-11-22-020000.sql.gz
+"""
+
+RETURN = r"""
+place:
+  description: The place.
+  type: str
+  returned: always
+backup:
+  description: The name of the backup; O(backup) in check mode and if it is not known, which may be null.
+  type: str
+  returned: always
+sha256:
+  description: The sha256 of the backup; null if it is not known, such as in check mode if the volume does not have it.
+  type: str
+  returned: always
+size_bytes:
+  description: The size of the backup; null if it is not known.
+  type: int
+  returned: always
+duration_seconds:
+  description: The time from the creation of the Job to its end, including the start of its pod.
+  type: float
+  returned: if the Job ended
+log:
+  description: The last lines of the log of the Job, without JSON; empty in check mode.
+  type: list
+  elements: str
+  returned: always
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.copy_run import (
+    check_places,
+    copies_of_installation,
+)
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.reader import read_catalog
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.retrieve_run import run_retrieval
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_outcome import (
+    RETRIEVAL,
+    outcome_of,
+    outcome_of_error,
+)
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import ClusterError
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
+    run_module,
+    seconds,
+    start_limits,
+)
+
+if TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+ARGUMENTS = {
+    "place": {"type": "str", "required": True},
+    "backup": {"type": "str"},
+    "timeout": {"type": "str", "default": "6h"},
+}
+_RETURNED = ("backup", "sha256", "size_bytes")
+
+
+def retrieve(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
+    """The module's result; with `failed` and `msg` if the backup is not on the volume now."""
+    parameters = module.params
+    timeout, limits = seconds(parameters, "timeout"), start_limits(parameters)
+    # Without a name, an empty variable of a playbook is the same as none.
+    place, wanted = parameters["place"], parameters["backup"] or None
+    cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
+    copies = copies_of_installation(connection, cronjob)
+    check_places(connection, copies, [place], "place")
+    result: dict[str, Any] = {**dict.fromkeys(_RETURNED), "changed": True, "place": place, "backup": wanted, "log": []}
+    if module.check_mode:
+        there = read_catalog(connection, cronjob, parameters["directory"], limits).named(wanted) if wanted else None
+        if there is not None:
+            return {**result, "changed": False, "sha256": there.sha256, "size_bytes": there.size_bytes}
+        return {**result, "msg": f"{wanted or 'the newest complete backup'} would be brought back from {place}"}
+    try:
+        end = run_retrieval(connection, copies, place, wanted, timeout_seconds=timeout, limits=limits)
+    except ClusterError as error:
+        outcome = outcome_of_error(error)
+        return {**result, "log": outcome.log, **outcome.failure()}
+    outcome, found = outcome_of(RETRIEVAL, end), end.result or {}
+    for warning in outcome.warnings:
+        module.warn(warning)
+    known = {name: found[name] for name in (*_RETURNED, "changed") if found.get(name) is not None}
+    return {**result, **known, "duration_seconds": end.duration_seconds, "log": outcome.log, **outcome.failure()}
+
+
+def main() -> None:
+    run_module(ARGUMENTS, retrieve)
+
+
+if __name__ == "__main__":
+    main()

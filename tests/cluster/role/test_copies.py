@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""Copies on a real cluster: to an S3 server, to sshd and to a claim; a place that fails delays no other, and no run."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.cluster.support import stores
+from tests.cluster.support.ansible_runs import Ansible
+from tests.cluster.support.kube import NAME, create, kubectl, must_get, run_cronjob, run_in_volume
+from tests.cluster.support.tools_image import tools_image
+
+COPY = f"{NAME}-copy"
+PLACES = ("offsite", "nas", "usb", "gone")
+# What a pod that talks to the internet must not be able to do.
+HARM = """
+touch /backups/x 2>/dev/null && echo wrote
+rm -f /backups/*.gz 2>/dev/null || true
+ls /backups/*.gz >/dev/null || echo deleted
+ls /var/run/secrets/kubernetes.io 2>/dev/null && echo token
+env | grep -i -e PGPASSWORD -e token && echo environment
+touch /copies/x && rm /copies/x && echo may write its folder
+"""
+
+
+def claim(namespace: str, name: str) -> dict[str, Any]:
+    resources = {"requests": {"storage": "1Gi"}}
+    spec = {"accessModes": ["ReadWriteMany"], "resources": resources, "storageClassName": "nfs-client"}
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
+
+
+def secret(namespace: str, name: str, values: dict[str, str]) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": values}
+
+
+def test_an_installation_with_copies(ansible: Ansible, role_variables: dict[str, Any], namespace: str) -> None:
+    s3, sftp = stores.rclone_s3(namespace), stores.sftp(namespace)
+    s3.make_bucket("backups")
+    create(
+        claim(namespace, "usb"),
+        secret(namespace, "s3-keys", {"access_key_id": s3.access_key, "secret_access_key": s3.secret_key}),
+        secret(namespace, "wrong-keys", {"access_key_id": s3.access_key, "secret_access_key": "of-somebody-else"}),
+        secret(namespace, "sftp-keys", {"private_key": sftp.private_key, "known_hosts": sftp.known_hosts}),
+    )
+    bucket = {"kind": "s3", "endpoint": s3.url, "bucket": "backups", "provider": s3.provider}
+    variables = {
+        **role_variables,
+        "copy_image": tools_image(),
+        # The test copies itself.
+        "copy_schedule": "0 0 1 1 *",
+        "copies": [
+            {"name": "gone", **bucket, "secret": "wrong-keys", "folder": "gone"},
+            {"name": "offsite", **bucket, "secret": "s3-keys", "folder": "cluster/data"},
+            {
+                "name": "nas",
+                "kind": "sftp",
+                "secret": "sftp-keys",
+                "host": sftp.host,
+                "port": sftp.port,
+                "user": sftp.user,
+            },
+            {"name": "usb", "kind": "claim", "claim_name": "usb"},
+        ],
+        "copy_egress": [{"namespace": namespace, "port": port} for port in (s3.port, sftp.port)],
+    }
+    installed = ansible.site(**variables)
+    assert installed.status == 0, installed.output
+    assert ansible.site(**variables).changed == 0
+
+    backup = run_cronjob(namespace)["backup"]
+    info = ansible.module("backup_info", namespace=namespace)
+    assert [entry["copies"] for entry in info["backups"]] == [[]]
+    assert info["three_two_one"]["holds"] is False
+
+    copied = ansible("homelab.postgres_backup.copy", postgres_backup_namespace=namespace)
+    assert copied.status != 0
+    assert "the store answered SignatureDoesNotMatch. Check the keys of its Secret" in copied.output
+    names = sorted([backup, f"{backup}.json", f"{backup}.sha256"])
+    assert sorted(s3.files("backups")) == [f"cluster/data/{name}" for name in names]
+    assert sorted(sftp.files()) == names
+
+    info = ansible.module("backup_info", namespace=namespace)
+    assert [entry["copies"] for entry in info["backups"]] == [["offsite", "nas", "usb"]]
+    assert info["three_two_one"]["holds"] is True
+    assert {place["name"]: place["error"] is None for place in info["places"]} == {
+        "gone": False, "nas": True, "offsite": True, "usb": True
+    }  # fmt: skip
+
+    variables["copies"] = variables["copies"][1:]
+    assert ansible.site(**variables).status == 0
+    result = ansible.module("backup_copy", namespace=namespace, places=["offsite", "usb"])
+    assert [(place["name"], place["state"]) for place in result["places"]] == [
+        ("offsite", "nothing_to_do"), ("usb", "nothing_to_do")
+    ]  # fmt: skip
+
+    # The volume has lost everything.
+    run_in_volume(namespace, "rm /backups/*.gz*")
+    retrieved = ansible(
+        "homelab.postgres_backup.retrieve", postgres_backup_namespace=namespace, postgres_backup_place="offsite"
+    )
+    assert retrieved.status == 0, retrieved.output
+    assert retrieved.summary[0] == f"backup   {backup}", retrieved.summary
+    info = ansible.module("backup_info", namespace=namespace)
+    assert [(entry["name"], entry["state"]) for entry in info["backups"]] == [(backup, "complete")]
+    drilled = ansible("homelab.postgres_backup.drill", postgres_backup_namespace=namespace, postgres_backup_place="usb")
+    assert drilled.status == 0, drilled.output
+
+    pod = json.dumps(must_get("cronjob", COPY, namespace))
+    config = json.dumps(must_get("configmap", COPY, namespace))
+    records = run_in_volume(namespace, f"cat /backups/{NAME}.copies/*.json")
+    for hidden in (s3.secret_key, "of-somebody-else", sftp.private_key[40:80]):
+        for text in (pod, config, records, copied.output):
+            assert hidden not in text
+    assert run_in_volume(namespace, HARM, cronjob=COPY).split("\n") == ["may write its folder", ""]
+
+    variables["copies"] = []
+    assert ansible.site(**variables).status == 0
+    left = kubectl("get", "cronjob,configmap,networkpolicy", "-n", namespace, "-o", "name")
+    assert COPY not in left
