@@ -7,7 +7,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import backup, copies, databases, drill, fetch, large, modules, progress, role, verify
+from . import backup, copies, databases, drill, encryption, fetch, large, modules, progress, role, verify
 from .figures import NotMeasuredError, as_json, as_table
 
 BENCHMARKS = {
@@ -15,6 +15,7 @@ BENCHMARKS = {
     "copies": copies.measure,
     "databases": databases.measure,
     "drill": drill.measure,
+    "encryption": encryption.measure,
     "fetch": fetch.measure,
     "large": large.measure,
     "modules": modules.measure,

@@ -47,7 +47,10 @@ CONTAINERFILE = Claim(reason="needs a registry; the tested image is made of the 
 MONITORING = Claim(test="tests/cluster/role/test_monitoring.py::test_metrics_and_their_objects")
 BENCH = Claim(reason="takes minutes, and a quiet machine; that the benchmark is there is checked")
 
-BENCHMARKS = ("backup", "copies", "databases", "verify", "fetch", "modules", "progress", "role", "drill", "large")
+BENCHMARKS = (
+    *("backup", "copies", "databases", "drill", "encryption", "fetch"),
+    *("large", "modules", "progress", "role", "verify"),
+)
 PLAY = "ansible-playbook homelab.postgres_backup."
 CLAIMS: dict[str, dict[str, Claim]] = {
     "README.md": {

@@ -58,12 +58,9 @@ def is_egress(value: Any, variables: Variables) -> str | None:
 
 def has_image(value: Any, variables: Variables) -> str | None:
     """What is expected of postgres_backup_watch_image, None if the value is valid."""
-    if str(value) or str(variables["postgres_backup_tools_image"]) or not is_true(variables["postgres_backup_watch"]):
+    if str(value) or not is_true(variables["postgres_backup_watch"]):
         return None
-    return (
-        "an image with Python 3.11 or newer, sh and awk, here or as postgres_backup_tools_image, since "
-        "postgres_backup_watch is true"
-    )
+    return "an image with Python 3.11 or newer, sh and awk, since postgres_backup_watch is true"
 
 
 def watch_configuration(variables: Variables) -> dict[str, Any]:
