@@ -136,7 +136,10 @@ CHECKED = {
 # Without a say in whether the run succeeds.
 HARMLESS = {
     f"POSTGRES_BACKUP_{name}"
-    for name in ("TERMINATION_LOG", "SSLROOTCERT", "SSLCERT", "SSLKEY", "EXCLUDE_DATABASES", "KIT", "SCHEDULE_SECONDS")
+    for name in (
+        *("TERMINATION_LOG", "SSLROOTCERT", "SSLCERT", "SSLKEY", "EXCLUDE_DATABASES", "KIT", "SCHEDULE_SECONDS"),
+        *("AGE", "IDENTITY_FILE", "METRICS", "NAMESPACE", "PROGRESS"),
+    )
 }
 # Lines of a pattern for databases and a value.
 BY_DATABASE = {f"POSTGRES_BACKUP_{name}" for name in ("DUMP_ARGS", "EXCLUDE_TABLES", "EXCLUDE_TABLE_DATA")}

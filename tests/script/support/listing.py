@@ -280,6 +280,7 @@ class Placed:
                 "future": created[name] - self.now > model.FUTURE_TOLERANCE,
                 "verdict": "keep" if self.verdicts[name].keep else "delete",
                 "reasons": list(self.verdicts[name].reasons),
+                "encrypted": name.endswith(".age"),
                 "manifest": item.has_lists,
                 "dumped": list(item.dumped) if item.has_lists else None,
                 "missing": list(item.missing) if item.has_lists else None,
