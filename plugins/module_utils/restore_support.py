@@ -16,7 +16,7 @@ from ._cluster.restore_run import run_restore
 from ._cluster.volume_upload import backup_on_volume
 from ._jobs.job_outcome import JobEnd, JobOutcome, Operation, outcome_of
 from ._jobs.restore_server import restore_server
-from .module_support import seconds, start_limits
+from .module_support import given_identity, seconds, start_limits
 
 # A file that is uploaded names the backup, and has a hash.
 MUTUALLY_EXCLUSIVE = [("src", "backup"), ("src", "sha256")]
@@ -38,7 +38,7 @@ def restore_call(module: Any, connection: Connection, names: Iterable[str]) -> R
     Raises BackupError as connection.cronjob, restore_server and backup_on_volume do.
     """
     parameters = module.params
-    timeout, limits = seconds(parameters, "timeout"), start_limits(parameters)
+    timeout, limits, identity = seconds(parameters, "timeout"), start_limits(parameters), given_identity(parameters)
     cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
     server = restore_server(cronjob, parameters)
     options = {name: parameters[name] for name in names}
@@ -52,6 +52,7 @@ def restore_call(module: Any, connection: Connection, names: Iterable[str]) -> R
         timeout_seconds=timeout,
         startup_seconds=limits.startup_seconds,
         server=server,
+        identity=identity,
     )
     return RestoreCall(options, secrets.token_hex(4), datetime.now(timezone.utc), run)
 

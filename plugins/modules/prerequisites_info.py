@@ -130,9 +130,9 @@ options:
     type: list
     elements: dict
     default: []
-  copy_secrets:
+  other_secrets:
     description:
-      - The names of the Secrets of the places of the copies.
+      - The names of the Secrets of the places of the copies, and of the one with the identity of the drills.
     type: list
     elements: str
     default: []
@@ -275,8 +275,8 @@ rules:
   returned: always
   sample:
     served: true
-copy_secrets:
-  description: The same information about each of O(copy_secrets), as RV(secret), by its name.
+other_secrets:
+  description: The same information about each of O(other_secrets), as RV(secret), by its name.
   type: dict
   returned: always
 copy_claims:
@@ -358,14 +358,14 @@ ARGUMENTS = {
     "rules": {"type": "bool", "default": False},
     "unwanted": {"type": "list", "elements": "dict", "default": []},
     "reserved": {"type": "list", "elements": "dict", "default": []},
-    "copy_secrets": {"type": "list", "elements": "str", "default": [], "no_log": False},
+    "other_secrets": {"type": "list", "elements": "str", "default": [], "no_log": False},
     "copy_claims": {"type": "list", "elements": "str", "default": []},
 }
 
 _POSTGRES_PORT = 5432
 RESULTS = (
     *("found", "server", "secret", "ca", "cert", "namespace", "server_policies"),
-    *("claim", "volume", "storage_classes", "cronjob", "rules", "copy_secrets", "copy_claims"),
+    *("claim", "volume", "storage_classes", "cronjob", "rules", "other_secrets", "copy_claims"),
 )
 
 
@@ -432,8 +432,8 @@ def info(module: Any, connection: Connection) -> dict[str, Any]:
             result["storage_classes"] = read(connection.storage_classes)
     if parameters["rules"]:
         result["rules"] = read_served(connection, RULE_VERSION, RULE_KIND)
-    of_copies = read_of_copies(connection, namespace, parameters["copy_secrets"], parameters["copy_claims"])
-    result["copy_secrets"], result["copy_claims"] = of_copies
+    of_copies = read_of_copies(connection, namespace, parameters["other_secrets"], parameters["copy_claims"])
+    result["other_secrets"], result["copy_claims"] = of_copies
     result["foreign"] = read_foreign(connection, parameters["reserved"])
     annotations = next((each["annotations"] for each in result["cronjob"].get("resources", [])), {})
     result["unwanted"] = read_existing(connection, recorded(parameters["unwanted"], annotations))

@@ -79,6 +79,7 @@ extends_documentation_fragment:
   - homelab.postgres_backup.cluster
   - homelab.postgres_backup.restore_server
   - kubernetes.core.k8s_auth_options
+  - homelab.postgres_backup.identity
 attributes:
   check_mode:
     support: full
@@ -229,7 +230,11 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.rest
     RESTORE_SERVER_ARGUMENTS,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._script.restore_cluster import FILES
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import run_module, seconds
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
+    IDENTITY_ARGUMENTS,
+    run_module,
+    seconds,
+)
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.restore_support import (
     MUTUALLY_EXCLUSIVE,
     restore_call,
@@ -249,6 +254,7 @@ ARGUMENTS = {
     "connections_timeout": {"type": "str", "default": "30s"},
     "analyze": {"type": "bool", "default": True},
     "timeout": {"type": "str", "default": "12h"},
+    **IDENTITY_ARGUMENTS,
     **RESTORE_SERVER_ARGUMENTS,
 }
 CLUSTER_OPTIONS = ("backup", "sha256", "replace", "alter_roles", "terminate_connections", "analyze")

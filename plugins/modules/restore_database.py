@@ -138,6 +138,7 @@ extends_documentation_fragment:
   - homelab.postgres_backup.cluster
   - homelab.postgres_backup.restore_server
   - kubernetes.core.k8s_auth_options
+  - homelab.postgres_backup.identity
 attributes:
   check_mode:
     support: full
@@ -329,7 +330,11 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.rest
     RESTORE_SERVER_ARGUMENTS,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import ClusterError
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import run_module, seconds
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
+    IDENTITY_ARGUMENTS,
+    run_module,
+    seconds,
+)
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.restore_support import (
     MUTUALLY_EXCLUSIVE,
     restore_call,
@@ -356,6 +361,7 @@ ARGUMENTS = {
     "after_sql": {"type": "str"},
     "transform_sql": {"type": "str"},
     "assert_sql": {"type": "str"},
+    **IDENTITY_ARGUMENTS,
     **RESTORE_SERVER_ARGUMENTS,
 }
 # How long the pod may take that cleans up after a killed one.

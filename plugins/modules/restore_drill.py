@@ -103,6 +103,7 @@ extends_documentation_fragment:
   - homelab.postgres_backup.attributes
   - homelab.postgres_backup.cluster
   - kubernetes.core.k8s_auth_options
+  - homelab.postgres_backup.identity
 attributes:
   check_mode:
     support: partial
@@ -360,6 +361,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.dril
     parse_errors,
     parse_report,
 )
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.identity import identity_of_drills
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_outcome import (
     DRILL,
     JobEnd,
@@ -370,6 +372,8 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.upgrade_facts import upgrade_facts
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import ClusterError
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
+    IDENTITY_ARGUMENTS,
+    given_identity,
     run_module,
     seconds,
     start_limits,
@@ -391,6 +395,7 @@ ARGUMENTS: dict[str, Any] = {
     "before_sql": {"type": "dict", "default": {}},
     "after_sql": {"type": "dict", "default": {}},
     "timeout": {"type": "str", "default": "6h"},
+    **IDENTITY_ARGUMENTS,
 }
 REQUEST_OPTIONS = (
     "backup",
@@ -471,7 +476,9 @@ def drill(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     request = DrillRequest(**{name: parameters[name] for name in REQUEST_OPTIONS})
     drill_work(request, "")  # wrong options are reported before anything is started
     timeout, limits, sha256 = seconds(parameters, "timeout"), start_limits(parameters), parameters["sha256"]
+    identity = given_identity(parameters)
     cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
+    request = replace(request, identity=identity or identity_of_drills(cronjob))
     if module.check_mode or sha256 is not None:
         options = {"name": parameters["backup"], "sha256": sha256, "directory": parameters["directory"]}
         backup = find_backup(connection, cronjob, limits=limits, **options)

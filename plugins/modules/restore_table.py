@@ -89,6 +89,7 @@ extends_documentation_fragment:
   - homelab.postgres_backup.cluster
   - homelab.postgres_backup.restore_server
   - kubernetes.core.k8s_auth_options
+  - homelab.postgres_backup.identity
 attributes:
   check_mode:
     support: full
@@ -248,7 +249,10 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.tabl
     plan_tables,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._script.restore_table import FILES
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import run_module
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
+    IDENTITY_ARGUMENTS,
+    run_module,
+)
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.restore_support import (
     MUTUALLY_EXCLUSIVE,
     restore_call,
@@ -270,6 +274,7 @@ ARGUMENTS = {
     "keys": {"type": "int", "default": 0, "no_log": False},
     "timeout": {"type": "str", "default": "6h"},
     "search_path": {"type": "str"},
+    **IDENTITY_ARGUMENTS,
     **RESTORE_SERVER_ARGUMENTS,
 }
 TABLE_OPTIONS = ("database", "tables", "backup", "sha256", "target", "merge", "keys", "search_path")

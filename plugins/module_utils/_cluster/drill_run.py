@@ -54,7 +54,7 @@ def run_drill(
     request = replace(request, node=node_of_volume(connection, cronjob, request.directory))
     name = job_name(cronjob["metadata"]["name"], DRILL, secrets.token_hex(3))
     manifest = volume_job(cronjob, name, FILES, drill_work(request, name))
-    with signals_raise(), Job(connection, manifest) as job:
+    with signals_raise(), Job(connection, manifest, identity=request.identity) as job:
         return job.wait_for_end(
             PREPARE,
             DRILL,

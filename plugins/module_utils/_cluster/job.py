@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from types import TracebackType
 
+from .._jobs.identity import Identity, secret_of_job
 from .._jobs.job_outcome import JobEnd
 from .._jobs.job_templates import ask_for_progress
 from ..errors import ClusterError, ConcurrentRestoreError, ForbiddenError, StuckError, WaitTimeoutError
@@ -63,13 +64,21 @@ class StartLimits:
 class Job:
     """`with Job(connection, manifest, deletion) as job:` creates a Job; leaving deletes it as `deletion` defines.
 
+    The text of `identity` gets into a Secret that belongs to the Job, so that none can remain without it.
     It is deleted in the same way after an error, and after a signal within `signals_raise()` (interruption.py). A
     deletion that fails is not an error: every Job has a deadline and a time to live, and what happened before counts.
     Raises ClusterError if the Job cannot be created.
     """
 
-    def __init__(self, connection: Connection, manifest: Object, deletion: Deletion = Deletion.ALWAYS) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        manifest: Object,
+        deletion: Deletion = Deletion.ALWAYS,
+        identity: Identity | None = None,
+    ) -> None:
         self._connection = connection
+        self._identity_text = identity.text if identity else None
         self._deletion = deletion
         self._began = 0.0
         # As it was sent; on entering, as the API server returned it.
@@ -98,8 +107,19 @@ class Job:
                 # It may exist although its creation failed, if only the response was lost.
                 self._leave(error)
                 raise
+            self._give_identity()
         self.is_created = True
         return self
+
+    def _give_identity(self) -> None:
+        """The pod waits for the Secret if it is faster."""
+        if self._identity_text is None:
+            return
+        try:
+            self._connection.write_secret(secret_of_job(self.manifest, self._identity_text))
+        except BaseException:
+            self._delete()
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

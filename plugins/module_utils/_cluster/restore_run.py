@@ -7,6 +7,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 
+from .._jobs.identity import Identity
 from .._jobs.job_outcome import JobEnd
 from .._jobs.job_templates import job_name
 from .._jobs.pod_diagnosis import job_end
@@ -41,11 +42,12 @@ def run_restore(
     server: RestoreServer = SERVER_OF_BACKUPS,
     command: str = "_restore",
     files: Mapping[str, str] = FILES,
+    identity: Identity | None = None,
 ) -> JobEnd:
     """The end of the restore's Job. Only one restore at a time may change the database `target` on the server.
 
     `target` is ALL_DATABASES for a restore that excludes all others, and None in check mode. `command` is
-    that of backup.sh, and `files` are the texts of its files.
+    that of backup.sh, and `files` are the texts of its files; `identity` decrypts the backup.
 
     Raises ClusterError: StuckError if the pod does not start, ConcurrentRestoreError if another restore is running, and
     InterruptedRestoreError on a signal. In these cases the Job is deleted, and its pod drops what it created. A Job
@@ -62,6 +64,7 @@ def run_restore(
         variables=variables,
         credentials=True,
         sources=server.environment(),
+        identity=identity,
     )
     name = job_name(owner, RESTORE, secrets.token_hex(3))
     manifest = volume_job(cronjob, name, files, work)
@@ -73,7 +76,7 @@ def run_restore(
         }
         _refuse_second(concurrent_restores(connection, manifest), namespace, target)
     try:
-        with signals_raise(), Job(connection, manifest, Deletion.UNLESS_UNREACHABLE) as job:
+        with signals_raise(), Job(connection, manifest, Deletion.UNLESS_UNREACHABLE, identity) as job:
             if target is not None:
                 # Two that were started at the same time see each other now; the older one continues.
                 others = concurrent_restores(connection, job.manifest)

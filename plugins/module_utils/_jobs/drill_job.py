@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import ExpectationError
 from ..units import parse_duration, parse_size
 from .drill_report import BUILTIN_DATABASES
+from .identity import Identity
 from .job_templates import PREFIX
 from .octal_lines import VARIABLE_BYTES, is_text, octal_lines
 from .volume_jobs import DRILL, VolumeWork
@@ -39,6 +40,7 @@ class DrillRequest:
     `size_limit` is a Kubernetes quantity, `timeout` a duration; `node` is where the pod must run; `sections` are the
     offset, length and body's offset in bytes of each database's section of the text, if they are known for this backup.
     `image` replaces that of the CronJob. `search_path`, `before_sql` and `after_sql` have a text for each database.
+    `identity` decrypts the backup.
     """
 
     backup: str | None = None
@@ -54,6 +56,7 @@ class DrillRequest:
     search_path: Mapping[str, Any] = field(default_factory=dict)
     before_sql: Mapping[str, Any] = field(default_factory=dict)
     after_sql: Mapping[str, Any] = field(default_factory=dict)
+    identity: Identity | None = None
 
 
 def sections(contents: Mapping[str, Any]) -> tuple[tuple[int, int, int], ...]:
@@ -122,6 +125,7 @@ def drill_work(request: DrillRequest, job: str) -> VolumeWork:
         # initdb rejects a user id without an entry in the passwd file.
         passwd=True,
         image=request.image,
+        identity=request.identity,
     )
 
 

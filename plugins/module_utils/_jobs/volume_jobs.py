@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .identity import Identity, add_identity
 from .job_templates import PREFIX, BackupMount, Object, backup_mount, variables
 from .tracking_labels import without_tracking
 
@@ -40,8 +41,8 @@ class VolumeWork:
     writable; `node` is where the pod must run; `variables` are added to the CronJob's POSTGRES_BACKUP_*; `credentials`
     keeps the rest of the container's environment and its mounts; `sources` has variables as Kubernetes has them (value
     or valueFrom), which replace the CronJob's; `volumes` and `mounts` are added to the pod and to its containers;
-    `passwd` adds a passwd file that names the container's user id; `image` replaces the CronJob's; a reader then waits
-    for `stay_seconds`, so that more can be read.
+    `passwd` adds a passwd file that names the container's user id; `image` replaces the CronJob's; `identity` decrypts
+    the backup; a reader then waits for `stay_seconds`, so that more can be read.
     """
 
     kind: str
@@ -59,6 +60,7 @@ class VolumeWork:
     volumes: tuple[Object, ...] = ()
     mounts: tuple[Object, ...] = ()
     image: str | None = None
+    identity: Identity | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,8 @@ def volume_job(cronjob: Mapping[str, Any], name: str, script: Mapping[str, str],
     }
     if work.passwd:
         annotations |= _add_passwd(spec, container)
+    if work.identity is not None:
+        add_identity(spec, cronjob, name, work.identity)
     if work.node is not None:
         _bind_to_node(spec, work.node)
     return {

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from .._jobs.identity import KEY as IDENTITY_KEY
 from .._jobs.postgres_server import ServiceName, service_behind
 from .._jobs.volume_jobs import COMPONENT, COPY
 from .checks import is_true
@@ -62,6 +63,7 @@ def missing_prerequisites(variables: Object, prerequisites: Object) -> list[str]
         )
     if has_namespace:
         messages += _copy_messages(prerequisites, variables)
+        messages += _drill_messages(prerequisites.get("other_secrets") or {}, variables)
     return [*messages, *_foreign_messages(prerequisites.get("foreign") or {})]
 
 
@@ -82,7 +84,7 @@ def _foreign_messages(foreign: Object) -> Iterator[str]:
 def _copy_messages(prerequisites: Object, variables: Object) -> Iterator[str]:
     """The Secrets and claims of the places of the copies."""
     namespace = variables["postgres_backup_namespace"]
-    secrets, claims = prerequisites.get("copy_secrets") or {}, prerequisites.get("copy_claims") or {}
+    secrets, claims = prerequisites.get("other_secrets") or {}, prerequisites.get("copy_claims") or {}
     for place in variables["postgres_backup_copies"]:
         start = f"postgres_backup_copies: the place {place['name']}: expected the"
         secret = secrets.get(str(place.get("secret") or "")) or {}
@@ -101,6 +103,20 @@ def _copy_messages(prerequisites: Object, variables: Object) -> Iterator[str]:
                 f"{start} PersistentVolumeClaim {namespace}/{place['claim_name']}, found none. Create it, or set "
                 "`claim_name`."
             )
+
+
+def _drill_messages(secrets: Object, variables: Object) -> Iterator[str]:
+    name = str(variables["postgres_backup_drill_identity_secret"])
+    path = f"{variables['postgres_backup_namespace']}/{name}"
+    secret = secrets.get(name) or {}
+    start = "postgres_backup_drill_identity_secret: expected the"
+    if secret.get("readable") and not secret["found"]:
+        yield (
+            f"{start} Secret {path}, found none. Create it: kubectl create secret generic {name} "
+            f"-n {variables['postgres_backup_namespace']} --from-file={IDENTITY_KEY}=IDENTITY-FILE"
+        )
+    elif secret.get("readable") and IDENTITY_KEY not in secret["keys"]:
+        yield f"{start} key {IDENTITY_KEY} in the Secret {path}, found {_keys(secret)}. Add it to the Secret."
 
 
 def _secret_messages(secret: Object, variables: Object, found: Object) -> Iterator[str]:

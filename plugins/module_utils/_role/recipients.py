@@ -39,3 +39,17 @@ def has_age_image(value: Any, variables: Variables) -> str | None:
     if str(value) or not variables["postgres_backup_recipients"] or str(variables["postgres_backup_watch_image"]):
         return None
     return "an image with the program age, since postgres_backup_recipients is set"
+
+
+def can_decrypt(value: Any, variables: Variables) -> str | None:
+    """What is expected of postgres_backup_drill_identity_secret, None if the value is valid."""
+    if str(value) and not variables["postgres_backup_recipients"]:
+        return "postgres_backup_recipients with it: without them, backups are not encrypted"
+    has_drills = variables["postgres_backup_recipients"] and str(variables["postgres_backup_drill_schedule"])
+    if str(value) or not has_drills:
+        return None
+    return (
+        "a Secret with the private key of one of postgres_backup_recipients, since scheduled drills "
+        "(postgres_backup_drill_schedule) must decrypt the backups. Make a pair of keys for them, or set "
+        "postgres_backup_drill_schedule to an empty string and start drills with an identity"
+    )

@@ -43,7 +43,7 @@ from .dump_selection import (
     leave_a_database,
     unsupported_messages,
 )
-from .recipients import are_recipients, has_age_image
+from .recipients import are_recipients, can_decrypt, has_age_image
 from .schedules import is_cut_schedule, is_schedule
 from .watch_options import are_channels, has_image, is_egress
 
@@ -380,6 +380,11 @@ def _rules() -> tuple[Rule, ...]:
         ("drill_search_path", are_texts_of_databases("{netbox: public}", in_one_line=True)),
         ("drill_before_sql", are_texts_of_databases("{shop: SELECT prepare_restore()}")),
         ("drill_after_sql", are_texts_of_databases("{shop: SELECT finish_restore()}")),
+        (
+            "drill_identity_secret",
+            matches(SUBDOMAIN, f"the name of a Secret ({_DOTTED_LETTERS}), or an empty string", or_empty=True),
+        ),
+        ("drill_identity_secret", can_decrypt),
         # Monitoring
         ("alerts", _are_alerts),
         ("alert_max_age", _is_duration_or_empty),

@@ -38,8 +38,8 @@ from ..errors import (
 from ..findings import Failure
 from . import expectations
 from .expectations import Expectations, Facts
+from .identity_file import identity_text
 
-_IDENTITY_LIMIT_BYTES = 1 << 20
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 
@@ -100,18 +100,8 @@ def _unreadable(path: str, error: OSError) -> str:
 
 def read_identities(identity: str | None, identity_file: str | None) -> Identities:
     """The identities of a text or of a file, none without both; raises IdentityError."""
-    if identity is not None and identity_file is not None:
-        raise IdentityError("identity: expected one of identity and identity_file, found both")
-    if identity_file is not None:
-        try:
-            with open_backup(identity_file) as stream:
-                data = stream.read(_IDENTITY_LIMIT_BYTES)
-        except (OSError, UnreadableError) as error:
-            raise IdentityError(f"identity_file: {identity_file} cannot be read: check its path and mode") from error
-        if data.startswith(MAGIC):
-            raise IdentityError("identity_file: expected an identity, found an encrypted one. Decrypt it first")
-        identity = data.decode("utf-8", "replace")
-    return parse_identities(identity) if identity is not None else ()
+    text = identity_text(identity, identity_file)
+    return () if text is None else parse_identities(text)
 
 
 def expected_sha256(path: str, sha256: str | None, sidecar: str) -> tuple[str | None, str | None]:

@@ -313,7 +313,7 @@ S3_KEYS = ["access_key_id", "secret_access_key"]
 )
 def test_the_secret_of_a_place(place: dict[str, Any], keys: list[str] | None, expected: list[str]) -> None:
     answer = {"readable": True, "found": keys is not None, "keys": keys or []}
-    found = messages_of_copies(place, copy_secrets={place["secret"]: answer})
+    found = messages_of_copies(place, other_secrets={place["secret"]: answer})
     assert all(words in message for words, message in zip(expected, found, strict=True))
 
 
@@ -330,7 +330,7 @@ def test_the_claim_of_a_place() -> None:
 
 
 def test_a_secret_that_may_not_be_read_counts_as_present() -> None:
-    assert messages_of_copies(S3, copy_secrets={"s3-keys": UNREADABLE}) == []
+    assert messages_of_copies(S3, other_secrets={"s3-keys": UNREADABLE}) == []
 
 
 @pytest.mark.parametrize(("component", "variable"), [("watch", "watch"), ("copy", "copies")])
