@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""Encrypted backups on a real cluster: who decrypts them, who cannot, and where no identity is seen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.support.ansible_runs import Ansible
+from tests.cluster.support.kube import NAME, create, delete_namespace, kubectl, must_get, names, run_cronjob
+from tests.cluster.support.live_server import POD, LiveServer
+from tests.cluster.support.namespaces import new_namespace
+from tests.cluster.support.pod_commands import PodShell
+from tests.cluster.support.servers import bring_server_up
+from tests.cluster.support.tools_image import tools_image
+from tests.script.support.encryption import Key, make_key
+
+DRILL = f"{NAME}-drill"
+TABLES = """
+CREATE TABLE orders (id int PRIMARY KEY, note text);
+INSERT INTO orders SELECT n, 'secret value ' || n FROM generate_series(1, 1000) AS n;
+"""
+
+
+@pytest.fixture
+def live(ansible: Ansible) -> Iterator[LiveServer]:
+    namespace = new_namespace("encryption")
+    server = bring_server_up(ansible, namespace)
+    shell = PodShell(namespace, POD)
+    running = LiveServer(server, shell, {})
+    running.sql("CREATE DATABASE shop;")
+    running.sql(TABLES, "shop")
+    yield running
+    shell.close()
+    delete_namespace(namespace)
+
+
+def identity_file(ansible: Ansible, name: str, key: Key) -> Path:
+    path = ansible.folder / name
+    path.write_text(f"# created: today\n{key.identity}\n")
+    path.chmod(0o600)
+    return path
+
+
+def test_an_installation_with_recipients(ansible: Ansible, live: LiveServer) -> None:
+    namespace = live.server.namespace
+    owner, spare, drills, stranger = (make_key() for _ in range(4))
+    variables: dict[str, Any] = {
+        "namespace": namespace,
+        "manifest_dir": "",
+        "runbook_dir": "",
+        "recipients": [key.recipient for key in (owner, spare, drills)],
+        "tools_image": tools_image(),
+        "drill_schedule": "0 0 1 1 *",
+        "drill_identity_secret": "drill-identity",
+    }
+    refused = ansible.site(**variables)
+    assert refused.status != 0
+    assert "expected the Secret " + namespace + "/drill-identity, found none" in refused.output
+    assert NAME not in names("cronjob", namespace)
+    create(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "drill-identity", "namespace": namespace},
+            "stringData": {"identity": drills.identity},
+        }
+    )
+    installed = ansible.site(**variables)
+    assert installed.status == 0, installed.output
+    assert ansible.site(**variables).changed == 0
+
+    backup = run_cronjob(namespace)["backup"]
+    assert backup.endswith(".sql.gz.age")
+    live.sql("DELETE FROM orders WHERE id <= 10;", "shop")
+
+    # The scheduled drill has its own key.
+    drilled = run_cronjob(namespace, DRILL, "manual-drill")
+    assert (drilled["backup"], drilled["state"]) == (backup, "succeeded"), drilled
+    info = ansible.module("backup_info", namespace=namespace)
+    assert [(entry["name"], entry["encrypted"]) for entry in info["backups"]] == [(backup, True)]
+    assert info["last_drill"]["state"] == "succeeded"
+
+    table: dict[str, Any] = {"namespace": namespace, "database": "shop", "tables": ["orders"]}
+    files = {key: identity_file(ansible, str(number), key) for number, key in enumerate((owner, spare, stranger))}
+    without = ansible.module("restore_table", **table)
+    assert without["failed"] and "the backup is encrypted" in without["msg"]
+    assert "-e postgres_backup_identity_file=PATH" in without["msg"]
+    wrong = ansible.module("restore_table", **table, identity_file=str(files[stranger]))
+    assert wrong["failed"] and "the backup cannot be decrypted" in wrong["msg"], wrong["msg"]
+    public = ansible.module("restore_table", **table, identity=owner.recipient)
+    assert public["failed"] and "found a public key" in public["msg"]
+    # One of the keys is lost.
+    merged = ansible(
+        "homelab.postgres_backup.restore_table",
+        postgres_backup_namespace=namespace,
+        postgres_backup_restore_database="shop",
+        postgres_backup_restore_tables="orders",
+        postgres_backup_restore_merge="missing",
+        postgres_backup_restore_confirmed=True,
+        postgres_backup_identity_file=files[spare].name,
+    )
+    assert merged.status == 0, merged.output
+    assert live.sql("SELECT count(*) FROM orders;", "shop") == "1000"
+    restored = ansible.module(
+        "restore_database", namespace=namespace, database="shop", new_name="shop_again", identity=owner.identity
+    )
+    assert not restored["failed"], restored["msg"]
+    assert live.sql("SELECT count(*) FROM orders;", "shop_again") == "1000"
+    # With the key of the drills, which the module takes by itself.
+    by_module = ansible("homelab.postgres_backup.drill", postgres_backup_namespace=namespace)
+    assert by_module.status == 0, by_module.output
+    verified = ansible(
+        "homelab.postgres_backup.verify",
+        postgres_backup_namespace=namespace,
+        postgres_backup_dest=str(ansible.folder / "fetched"),
+        postgres_backup_identity_file=str(files[owner]),
+    )
+    assert verified.status == 0, verified.output
+
+    objects = kubectl("get", "cronjobs,jobs,pods,configmaps", "-n", namespace, "-o", "json")
+    logs = "".join(
+        kubectl("logs", pod, "-n", namespace, "--all-containers", check=False) for pod in names("pod", namespace)
+    )
+    shown = [objects, logs, merged.output, by_module.output, verified.output]
+    shown += [json.dumps(each) for each in (without, wrong, public, restored, info)]
+    for key in (owner, spare, drills, stranger):
+        assert not [text for text in shown if key.identity in text]
+    assert names("secret", namespace) == {"drill-identity", "postgres-postgresql"}
+    mounts = must_get("cronjob", DRILL, namespace)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    containers = [*mounts["initContainers"], *mounts["containers"]]
+    assert [
+        one["name"] for one in containers if any(mount["name"] == "identity" for mount in one["volumeMounts"])
+    ] == ["drill"]
