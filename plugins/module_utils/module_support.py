@@ -8,19 +8,11 @@ from datetime import timedelta
 from typing import Any
 
 from ._cluster.job import StartLimits
-from ._jobs.identity import Identity
-from ._verify.identity_file import private_text
 from .errors import ExpectationError
 from .module_runner import run_module
 from .units import parse_duration
 
-__all__ = ["IDENTITY_ARGUMENTS", "duration", "given_identity", "run_module", "seconds", "start_limits"]
-
-# For the argument specification of a module, as the fragment identity documents them.
-IDENTITY_ARGUMENTS: dict[str, dict[str, Any]] = {
-    "identity": {"type": "str", "no_log": True},
-    "identity_file": {"type": "path"},
-}
+__all__ = ["duration", "run_module", "seconds", "start_limits"]
 
 
 def duration(parameters: dict[str, Any], name: str) -> timedelta:
@@ -38,9 +30,3 @@ def seconds(parameters: dict[str, Any], name: str) -> float:
 
 def start_limits(parameters: dict[str, Any]) -> StartLimits:
     return StartLimits(startup_seconds=seconds(parameters, "startup_timeout"))
-
-
-def given_identity(parameters: dict[str, Any]) -> Identity | None:
-    """That of the options of IDENTITY_ARGUMENTS; raises IdentityError."""
-    text = private_text(parameters["identity"] or None, parameters["identity_file"] or None)
-    return None if text is None else Identity(text=text)

@@ -16,7 +16,8 @@ from ._cluster.restore_run import run_restore
 from ._cluster.volume_upload import backup_on_volume
 from ._jobs.job_outcome import JobEnd, JobOutcome, Operation, outcome_of
 from ._jobs.restore_server import restore_server
-from .module_support import given_identity, seconds, start_limits
+from .identity_support import given_identity
+from .module_support import seconds, start_limits
 
 # A file that is uploaded names the backup, and has a hash.
 MUTUALLY_EXCLUSIVE = [("src", "backup"), ("src", "sha256")]

@@ -330,11 +330,8 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.rest
     RESTORE_SERVER_ARGUMENTS,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import ClusterError
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
-    IDENTITY_ARGUMENTS,
-    run_module,
-    seconds,
-)
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.identity_support import IDENTITY_ARGUMENTS
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import run_module, seconds
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.restore_support import (
     MUTUALLY_EXCLUSIVE,
     restore_call,

@@ -361,7 +361,6 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.dril
     parse_errors,
     parse_report,
 )
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.identity import identity_of_drills
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_outcome import (
     DRILL,
     JobEnd,
@@ -371,9 +370,11 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.upgrade_facts import upgrade_facts
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import ClusterError
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.identity_support import (
     IDENTITY_ARGUMENTS,
-    given_identity,
+    identity_for_drill,
+)
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
     run_module,
     seconds,
     start_limits,
@@ -398,17 +399,8 @@ ARGUMENTS: dict[str, Any] = {
     **IDENTITY_ARGUMENTS,
 }
 REQUEST_OPTIONS = (
-    "backup",
-    "size_limit",
-    "in_memory",
-    "settings",
-    "superuser",
-    "timeout",
-    "directory",
-    "image",
-    "search_path",
-    "before_sql",
-    "after_sql",
+    *("backup", "size_limit", "in_memory", "settings", "superuser", "timeout", "directory", "image"),
+    *("search_path", "before_sql", "after_sql"),
 )
 # Lists of the script's result that the module returns as they are.
 _LISTS = ("needs", "left_out", "extensions", "settings")
@@ -476,9 +468,8 @@ def drill(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     request = DrillRequest(**{name: parameters[name] for name in REQUEST_OPTIONS})
     drill_work(request, "")  # wrong options are reported before anything is started
     timeout, limits, sha256 = seconds(parameters, "timeout"), start_limits(parameters), parameters["sha256"]
-    identity = given_identity(parameters)
     cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
-    request = replace(request, identity=identity or identity_of_drills(cronjob))
+    request = replace(request, identity=identity_for_drill(parameters, cronjob))
     if module.check_mode or sha256 is not None:
         options = {"name": parameters["backup"], "sha256": sha256, "directory": parameters["directory"]}
         backup = find_backup(connection, cronjob, limits=limits, **options)

@@ -249,10 +249,8 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.tabl
     plan_tables,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._script.restore_table import FILES
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
-    IDENTITY_ARGUMENTS,
-    run_module,
-)
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.identity_support import IDENTITY_ARGUMENTS
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import run_module
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.restore_support import (
     MUTUALLY_EXCLUSIVE,
     restore_call,

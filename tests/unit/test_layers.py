@@ -80,7 +80,7 @@ FOLDERS = {
     "_progress": _folder("units", io_files="event_file"),
     "_dump": _folder("errors", OPTIONAL),
     "_volume": _folder("errors findings units script_output script_1_0", io_files="checksum_file record_folder"),
-    "_verify": _folder("errors findings units _progress _dump _volume", io_files="verification"),
+    "_verify": _folder("errors findings units _progress _dump _volume", io_files="identity_file verification"),
     "_jobs": _folder("errors findings units script_output _dump"),
     "_servers": _folder("_jobs _volume"),
     "_role": _folder("errors units _jobs _volume"),
@@ -97,7 +97,8 @@ FOLDERS = {
         "errors interruption script_output _progress _cluster", frozenset({"ansible", "ansible_collections"}), io=True
     ),
     "module_support": _folder("errors units _cluster module_runner"),
-    "restore_support": _folder("_cluster _jobs module_support", io=True),
+    "identity_support": _folder("_jobs _verify", io=True),
+    "restore_support": _folder("_cluster _jobs identity_support module_support", io=True),
 }
 # backup_verify runs with these alone, on Python 3.9 and without libraries.
 STANDALONE = frozenset(

@@ -31,14 +31,14 @@ _ENDING = "-identity"
 class Identity:
     """The name of a Secret that has the identity, or the text of one that is made for the Job and ends with it."""
 
-    secret: str | None = None
+    secret_name: str | None = None
     text: str | None = field(default=None, repr=False)
 
 
 def identity_of_drills(cronjob: Mapping[str, Any]) -> Identity | None:
     """The one that the installation has for its drills; None without it."""
     name = (cronjob["metadata"].get("annotations") or {}).get(DRILL_ANNOTATION)
-    return Identity(secret=name) if name else None
+    return Identity(secret_name=name) if name else None
 
 
 def secret_of_job(job: Mapping[str, Any], text: str) -> Object:
@@ -92,7 +92,7 @@ def add_identity(spec: Object, cronjob: Mapping[str, Any], job: str, identity: I
     spec["containers"] = [{**container, "env": environment, "volumeMounts": [*others, *mounts]}]
     spec["initContainers"] = [copy.deepcopy(bringer), *(spec.get("initContainers") or [])]
     # Every user id of the pod may read it: only this container mounts it.
-    secret = {"secretName": identity.secret or _secret_name(job), "defaultMode": 0o444}
+    secret = {"secretName": identity.secret_name or _secret_name(job), "defaultMode": 0o444}
     kept = [one for one in spec["volumes"] if one["name"] not in (AGE, _VOLUME)]
     volume = next(one for one in template["volumes"] if one["name"] == AGE)
     spec["volumes"] = [*kept, copy.deepcopy(volume), {"name": _VOLUME, "secret": secret}]

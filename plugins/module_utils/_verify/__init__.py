@@ -2,6 +2,6 @@
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 """A local backup against what the user expects of it.
 
-Reads the one file that it is given, and the checksum file next to it (verification.py); writes nothing, and knows no
-cluster. Runs on Python 3.9 without libraries.
+Reads the one file that it is given, and its checksum file and manifest (verification.py), and the file of an identity
+(identity_file.py); writes nothing, and knows no cluster. Runs on Python 3.9 without libraries.
 """

@@ -240,12 +240,13 @@ class _Beginning:
         self._stream = stream
         self._first = b""
         try:
-            while len(self._first) < len(MAGIC) and (data := stream.read(len(MAGIC) - len(self._first))):
+            # As much as any other piece: each is reported.
+            while len(self._first) < len(MAGIC) and (data := stream.read(READ_BYTES)):
                 self._first += data
             self._error: OSError | None = None
         except OSError as error:
             self._error = error
-        self.is_encrypted = self._first == MAGIC
+        self.is_encrypted = self._first.startswith(MAGIC)
 
     def read(self, number: int) -> bytes:
         if self._error is not None:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""Encrypted backups on a real cluster: who decrypts them, who cannot, and where no identity is seen."""
+"""Encrypted backups on a real cluster: which identities decrypt them, which do not, and that none is seen."""
 
 from __future__ import annotations
 
@@ -134,6 +134,6 @@ def test_an_installation_with_recipients(ansible: Ansible, live: LiveServer) -> 
     assert names("secret", namespace) == {"drill-identity", "postgres-postgresql"}
     mounts = must_get("cronjob", DRILL, namespace)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     containers = [*mounts["initContainers"], *mounts["containers"]]
-    assert [
-        one["name"] for one in containers if any(mount["name"] == "identity" for mount in one["volumeMounts"])
-    ] == ["drill"]
+    assert [one["name"] for one in containers if any(mount["name"] == "identity" for mount in one["volumeMounts"])] == [
+        "drill"
+    ]

@@ -120,3 +120,35 @@ def test_an_image_without_age_is_named(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert "postgres_backup_tools_image" in done.stderr
+
+
+DRILLS = {**SET, "postgres_backup_drill_schedule": "@weekly", "postgres_backup_drill_identity_secret": "drill-keys"}
+
+
+def test_drills_without_an_identity_are_refused() -> None:
+    (refusal,) = refusals(**{**DRILLS, "postgres_backup_drill_identity_secret": ""})
+    assert refusal.startswith("postgres_backup_drill_identity_secret: expected a Secret with the private key of one of")
+    assert refusals(**DRILLS) == []
+    (refusal,) = refusals(postgres_backup_drill_identity_secret="drill-keys")  # noqa: S106 - a name
+    assert "expected postgres_backup_recipients with it" in refusal
+
+
+def test_only_the_container_of_the_drill_has_its_identity() -> None:
+    made = {(each["kind"], each["metadata"]["name"]): each for each in objects(**DRILLS)}
+    drill = made["CronJob", "postgres-backup-drill"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    containers = {each["name"]: each for each in [*drill["initContainers"], *drill["containers"]]}
+    assert list(containers) == ["age", "prepare", "drill", "record"]
+    mounts = {name: [mount["name"] for mount in each["volumeMounts"]] for name, each in containers.items()}
+    assert [name for name, those in mounts.items() if "identity" in those] == ["drill"]
+    environment = {entry["name"]: entry.get("value") for entry in containers["drill"]["env"]}
+    assert environment["POSTGRES_BACKUP_IDENTITY_FILE"] == "/opt/postgres-backup-identity/identity"
+    assert environment["POSTGRES_BACKUP_AGE"] == "/opt/postgres-backup-age/age"
+    backup = made["CronJob", "postgres-backup"]
+    assert backup["metadata"]["annotations"]["postgres-backup.homelab/drill-identity-secret"] == "drill-keys"
+    assert "drill-keys" not in str(backup["spec"])
+
+
+def test_without_recipients_the_drill_is_as_before() -> None:
+    made = [each for each in objects(postgres_backup_drill_schedule="@weekly") if each["kind"] == "CronJob"]
+    assert len(made) == 2
+    assert "identity" not in str(made) and "postgres-backup-age" not in str(made)

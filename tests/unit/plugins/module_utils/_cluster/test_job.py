@@ -15,6 +15,7 @@ import pytest
 from plugins.module_utils._cluster.backup_run import backup_run, follow_run
 from plugins.module_utils._cluster.connection import Connection
 from plugins.module_utils._cluster.job import Deletion, Job, StartLimits
+from plugins.module_utils._jobs.identity import Identity
 from plugins.module_utils._progress.reporter import SILENT
 from plugins.module_utils.errors import (
     ClusterError,
@@ -197,3 +198,42 @@ def test_backup_that_takes_longer_continues() -> None:
 def test_backup_that_cannot_be_created() -> None:
     with pytest.raises(ForbiddenError):
         follow(Cluster(create=ForbiddenError("no")), attach=False)
+
+
+class SecretCluster(Cluster):
+    """With Secrets, each of which it keeps."""
+
+    def __init__(self, **errors: BaseException) -> None:
+        super().__init__(None, **errors)
+        self.secrets: list[dict[str, Any]] = []
+
+    def create_job(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        made: dict[str, Any] = super().create_job(manifest)
+        return {**made, "metadata": {**made["metadata"], "uid": "u-9"}}
+
+    def write_secret(self, secret: dict[str, Any]) -> None:
+        self._fail("write_secret")
+        self.secrets.append(secret)
+
+
+@pytest.mark.parametrize("identity", [None, Identity(secret_name="of-drills")])  # noqa: S106 - a name
+def test_without_a_text_no_secret_is_created(identity: Identity | None) -> None:
+    cluster: Any = SecretCluster()
+    with Job(cluster, MANIFEST, identity=identity):
+        assert cluster.secrets == []
+
+
+def test_the_secret_of_an_identity_belongs_to_the_job() -> None:
+    cluster: Any = SecretCluster()
+    with Job(cluster, MANIFEST, identity=Identity(text="AGE-SECRET-KEY-1X")):
+        (secret,) = cluster.secrets
+        assert secret["metadata"]["ownerReferences"][0]["uid"] == "u-9"
+    assert cluster.deleted == ["j"]
+
+
+@pytest.mark.parametrize("deletion", [Deletion.ALWAYS, Deletion.UNLESS_UNREACHABLE])
+def test_a_job_without_the_secret_that_it_needs_is_deleted(deletion: Deletion) -> None:
+    cluster: Any = SecretCluster(write_secret=ForbiddenError("this user may not use the Secret"))
+    with pytest.raises(ForbiddenError), Job(cluster, MANIFEST, deletion, Identity(text="AGE-SECRET-KEY-1X")):
+        pytest.fail("the Job must not be used")
+    assert cluster.deleted == ["j"]

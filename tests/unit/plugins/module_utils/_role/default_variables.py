@@ -24,5 +24,6 @@ def variables(**values: Any) -> dict[str, Any]:
         "postgres_backup_copy_image": "",
         "postgres_backup_fs_group": 1001,
         "postgres_backup_storage_class": "nfs-client",
+        "postgres_backup_watch_image": "",
     }
     return {**yaml.safe_load(DEFAULTS.read_text()), **texts, **values}

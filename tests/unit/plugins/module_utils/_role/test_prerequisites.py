@@ -34,6 +34,7 @@ def variables(**values: Any) -> dict[str, Any]:
         "server_pods": {},
         "alerts": "auto",
         "copies": [],
+        "drill_identity_secret": "",
         **values,
     }
     return {f"postgres_backup_{name}": value for name, value in names.items()}
@@ -331,6 +332,21 @@ def test_the_claim_of_a_place() -> None:
 
 def test_a_secret_that_may_not_be_read_counts_as_present() -> None:
     assert messages_of_copies(S3, other_secrets={"s3-keys": UNREADABLE}) == []
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        (["identity"], ""),
+        (None, "expected the Secret data/keys, found none. Create it: kubectl create secret generic keys -n data"),
+        (["key"], "expected the key identity in the Secret data/keys, found key. Add it"),
+    ],
+)
+def test_the_identity_of_drills(keys: list[str] | None, expected: str) -> None:
+    answer = {"readable": True, "found": keys is not None, "keys": keys or []}
+    prerequisites = {"server": SERVER, "secret": SECRET, "namespace": {}, "other_secrets": {"keys": answer}}
+    found = missing_prerequisites(variables(drill_identity_secret="keys"), prerequisites)  # noqa: S106 - a name
+    assert [expected in message for message in found] == ([True] if expected else [])
 
 
 @pytest.mark.parametrize(("component", "variable"), [("watch", "watch"), ("copy", "copies")])

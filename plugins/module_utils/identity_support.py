@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""The options identity and identity_file of the modules that decrypt a backup in the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ._jobs.identity import Identity, identity_of_drills
+from ._verify.identity_file import private_text
+
+# For the argument specification of a module, as the fragment identity documents them.
+IDENTITY_ARGUMENTS: dict[str, dict[str, Any]] = {
+    "identity": {"type": "str", "no_log": True},
+    "identity_file": {"type": "path"},
+}
+
+
+def given_identity(parameters: Mapping[str, Any]) -> Identity | None:
+    """That of the options; raises IdentityError."""
+    text = private_text(parameters["identity"] or None, parameters["identity_file"] or None)
+    return None if text is None else Identity(text=text)
+
+
+def identity_for_drill(parameters: Mapping[str, Any], cronjob: Mapping[str, Any]) -> Identity | None:
+    """That of the options, else the one that the installation has for its drills; raises IdentityError."""
+    return given_identity(parameters) or identity_of_drills(cronjob)
