@@ -42,6 +42,7 @@ RETRIEVE = Claim(test="tests/cluster/role/test_copies.py::test_an_installation_w
 PLAIN = Claim(test=RUN.test)
 RENDERED = Claim(test="tests/cluster/role/test_rendered.py::test_site_applies_what_is_rendered")
 ENCRYPTION = Claim(test="tests/script/run/test_encryption.py::test_each_identity_decrypts_the_dump")
+DECRYPTED = Claim(test="tests/cluster/role/test_encryption.py::test_an_installation_with_recipients")
 ENCRYPTED_KIT = Claim(test="tests/script/test_kit.py::test_an_encrypted_backup_with_an_identity")
 CONTAINERFILE = Claim(reason="needs a registry; the tested image is made of the packages of the Containerfile")
 MONITORING = Claim(test="tests/cluster/role/test_monitoring.py::test_metrics_and_their_objects")
@@ -180,6 +181,11 @@ CLAIMS: dict[str, dict[str, Claim]] = {
     "docs/encryption.md": {
         "age-keygen --output identity.txt": ENCRYPTION,
         "age --decrypt --identity identity.txt BACKUP.sql.gz.age | gunzip | psql postgres": ENCRYPTION,
+        f"{PLAY}restore -e postgres_backup_restore_database=shop -e postgres_backup_identity_file=identity.txt": DECRYPTED,
+        f"{PLAY}disaster -e postgres_backup_place=offsite -e postgres_backup_identity_file=identity.txt": DECRYPTED,
+        f"{PLAY}verify -e postgres_backup_identity_file=identity.txt": DECRYPTED,
+        "age-keygen --output drill.txt": ENCRYPTION,
+        "kubectl create secret generic postgres-backup-drill-identity -n data --from-file=identity=drill.txt": DECRYPTED,
         "export POSTGRES_BACKUP_IDENTITY_FILE=/root/identity.txt": ENCRYPTED_KIT,
         "sh restore-kit.sh check postgres-backup-2026-11-22-020000.sql.gz.age": ENCRYPTED_KIT,
         "sh restore-kit.sh restore postgres-backup-2026-11-22-020000.sql.gz.age": ENCRYPTED_KIT,
