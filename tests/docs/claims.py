@@ -53,6 +53,8 @@ BENCHMARKS = (
     *("large", "modules", "progress", "role", "verify"),
 )
 PLAY = "ansible-playbook homelab.postgres_backup."
+IDENTITY = "-e postgres_backup_identity_file=identity.txt"
+IN_DATA = "-n data"
 CLAIMS: dict[str, dict[str, Claim]] = {
     "README.md": {
         "dev/quickstart": Claim(reason="provisions the entire machine; its playbooks and commands are run one by one"),
@@ -181,11 +183,11 @@ CLAIMS: dict[str, dict[str, Claim]] = {
     "docs/encryption.md": {
         "age-keygen --output identity.txt": ENCRYPTION,
         "age --decrypt --identity identity.txt BACKUP.sql.gz.age | gunzip | psql postgres": ENCRYPTION,
-        f"{PLAY}restore -e postgres_backup_restore_database=shop -e postgres_backup_identity_file=identity.txt": DECRYPTED,
-        f"{PLAY}disaster -e postgres_backup_place=offsite -e postgres_backup_identity_file=identity.txt": DECRYPTED,
-        f"{PLAY}verify -e postgres_backup_identity_file=identity.txt": DECRYPTED,
+        f"{PLAY}restore -e postgres_backup_restore_database=shop {IDENTITY}": DECRYPTED,
+        f"{PLAY}disaster -e postgres_backup_place=offsite {IDENTITY}": DECRYPTED,
+        f"{PLAY}verify {IDENTITY}": DECRYPTED,
         "age-keygen --output drill.txt": ENCRYPTION,
-        "kubectl create secret generic postgres-backup-drill-identity -n data --from-file=identity=drill.txt": DECRYPTED,
+        f"kubectl create secret generic postgres-backup-drill-identity {IN_DATA} --from-file=identity=drill.txt": DECRYPTED,
         "export POSTGRES_BACKUP_IDENTITY_FILE=/root/identity.txt": ENCRYPTED_KIT,
         "sh restore-kit.sh check postgres-backup-2026-11-22-020000.sql.gz.age": ENCRYPTED_KIT,
         "sh restore-kit.sh restore postgres-backup-2026-11-22-020000.sql.gz.age": ENCRYPTED_KIT,
