@@ -227,6 +227,25 @@ places:
       copies: 7
       size_bytes: 7340032
       is_behind: false
+keys:
+  description:
+    - The recipients of encrypted backups (C(postgres_backup_recipients)). Empty without encryption.
+    - C(since) is when a run first encrypted to it, C(opened) when its identity last opened a backup, which is
+      C(backup), and C(by) how - V(drill) or V(restore). They are null if it never has.
+    - C(current) is whether the last run encrypted to it, and C(overdue) whether its identity has not opened a backup
+      for longer than C(postgres_backup_key_rehearsal). This is a problem.
+  type: list
+  elements: dict
+  returned: always
+  version_added: 1.1.0
+  sample:
+    - recipient: age1…
+      since: "2026-08-01T02:00:07Z"
+      opened: "2026-11-22T04:01:12Z"
+      backup: postgres-backup-2026-11-22-020000.sql.gz.age
+      by: drill
+      current: true
+      overdue: false
 three_two_one:
   description:
     - Whether the newest complete backup follows the rule 3-2-1; null without copies. C(holds) requires three C(copies)
@@ -425,6 +444,7 @@ def info(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
         "last_drill": catalog.last_drill,
         "last_watch": catalog.last_watch,
         "places": place_results(copies, catalog, now),
+        "keys": [key.to_dict(now) for key in catalog.keys],
         "three_two_one": three_two_one(copies, catalog, storage_of(disk)),
         "drill_schedule": schedule(drill) if drill is not None else None,
         "schedule": schedule(cronjob),

@@ -17,6 +17,7 @@ from ..errors import DrillError
 from ..interruption import signals_raise
 from .connection import Connection, Object
 from .job import Job, StartLimits
+from .key_record import note_opening
 from .reader import node_of_volume, read_catalog
 
 # How long Kubernetes may take to end a Job after its deadline.
@@ -55,10 +56,11 @@ def run_drill(
     name = job_name(cronjob["metadata"]["name"], DRILL, secrets.token_hex(3))
     manifest = volume_job(cronjob, name, FILES, drill_work(request, name))
     with signals_raise(), Job(connection, manifest, identity=request.identity) as job:
-        return job.wait_for_end(
+        end = job.wait_for_end(
             PREPARE,
             DRILL,
             timeout_seconds=timeout_seconds + START_SECONDS + _END_SECONDS,
             startup_seconds=startup_seconds,
             trust_script_result=True,
         )
+    return note_opening(connection, cronjob, end, "drill", directory=request.directory, startup_seconds=startup_seconds)

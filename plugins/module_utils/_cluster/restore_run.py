@@ -18,6 +18,7 @@ from ..errors import ConcurrentRestoreError, InterruptedRestoreError
 from ..interruption import InterruptedBySignal, signals_raise
 from .connection import Connection, Object
 from .job import Deletion, Job
+from .key_record import note_opening
 from .reader import node_of_volume
 
 # How long the pod may take to drop what it created, also if the server has to become available first.
@@ -81,7 +82,7 @@ def run_restore(
                 # Two that were started at the same time see each other now; the older one continues.
                 others = concurrent_restores(connection, job.manifest)
                 _refuse_second([other for other in others if _age(other) < _age(job.manifest)], namespace, target)
-            return job.wait_for_end(
+            end = job.wait_for_end(
                 RESTORE,
                 timeout_seconds=timeout_seconds + GRACE_SECONDS + startup_seconds,
                 startup_seconds=startup_seconds,
@@ -97,6 +98,9 @@ def run_restore(
         raise InterruptedRestoreError(
             f"the restore was interrupted: its Job '{namespace}/{name}' is deleted, and its pod {state}"
         ) from None
+    if variables.get("RESTORE_CHECK") == "yes":
+        return end
+    return note_opening(connection, cronjob, end, "restore", directory=directory, startup_seconds=startup_seconds)
 
 
 def concurrent_restores(connection: Connection, job: Object) -> list[Object]:

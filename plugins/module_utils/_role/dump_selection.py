@@ -137,6 +137,7 @@ def dump_environment(variables: Variables) -> dict[str, str]:
         "EXCLUDE_TABLE_DATA": _pairs((entry["database"], entry["table"]) for entry in value("exclude_table_data")),
         "DUMP_ARGS": _pairs(arguments),
         "RECIPIENTS": "\n".join(value("recipients")),
+        "KEY_REHEARSAL": str(value("key_rehearsal")) if value("recipients") else "",
         "MAX_DELETIONS": str(value("max_deletions")),
         "ALLOW_DELETIONS": str(value("allow_deletions")),
     }

@@ -357,6 +357,10 @@ def _rules() -> tuple[Rule, ...]:
         ("extra_args", are_arguments_of_pg_dumpall),
         # Backups and their retention
         ("recipients", are_recipients),
+        (
+            "key_rehearsal",
+            holds(lambda value: str(value) == "0" or bool(seconds(value)), "a duration such as 90d, or 0"),
+        ),
         ("file_mode", matches(_FILE_MODE, 'a quoted octal mode that lets the owner read and write, such as "0640"')),
         *((f"keep_{rule}", number(0, 100000)) for rule in _KEEP_RULES),
         ("keep_last", _keeps_something),

@@ -84,6 +84,7 @@ read_configuration() {
     last_drill_file=$POSTGRES_BACKUP_DIR/$POSTGRES_BACKUP_NAME.last-drill.json
     last_watch_file=$POSTGRES_BACKUP_DIR/$POSTGRES_BACKUP_NAME.watch/last-watch.json
     copies_folder=$POSTGRES_BACKUP_DIR/$POSTGRES_BACKUP_NAME.copies
+    keys_file=$POSTGRES_BACKUP_DIR/$POSTGRES_BACKUP_NAME.keys.jsonl
     history_file=$POSTGRES_BACKUP_DIR/$POSTGRES_BACKUP_NAME.history.jsonl
     case $POSTGRES_BACKUP_POD in
         *[!a-zA-Z0-9._-]*) config_error "POSTGRES_BACKUP_POD: expected a pod's name, found '$POSTGRES_BACKUP_POD'" ;;

@@ -321,8 +321,10 @@ drill_result() {
         "${bytes:-null}" "$(json_or_null "$sha256")" "$step_seconds" "$(json_or_null "$server_version")"
     printf ',"errors":%s,"error_list":[%s],"needs":[%s],"left_out":[%s],"extensions":[%s],"settings":[%s]' \
         "$errors" "$error_list" "$needs" "$left_out" "$extensions" "$settings"
-    printf ',"databases":%s,"missing_databases":%s,"tables":%s,"rows":%s,"copied_rows":%s,"can_heal":%s,"warnings":[%s],"script_version":"%s"}' \
+    printf ',"databases":%s,"missing_databases":%s,"tables":%s,"rows":%s,"copied_rows":%s,"can_heal":%s,"warnings":[%s],"script_version":"%s"' \
         "$databases" "${missing_databases:-[]}" "$tables" "$rows" "$copied_rows" "$can_heal" "$warnings" "$VERSION"
+    print_openers
+    printf '}'
 }
 
 # end_failed_drill: $on_failure of a drill.
@@ -364,6 +366,7 @@ drill_record() {
     esac
     write_last_drill "$text"
     record_in_history "$text"
+    record_drill_keys "$text"
     update_metrics || :
     printf '%s\n' "$text"
     case $text in
@@ -371,6 +374,15 @@ drill_record() {
         *'"can_heal":false'*) exit_status=2; exit 2 ;; # within a string, quotation marks have a backslash before them
         *) exit 1 ;;
     esac
+}
+
+# record_drill_keys RESULT: notes the identity of a drill that has succeeded.
+record_drill_keys() {
+    case $1 in '{"state":"succeeded",'*',"opened_by":['*) ;; *) return 0 ;; esac
+    drill_backup=$(json_field backup "$1" | tr -d '"')
+    case $drill_backup in *[!A-Za-z0-9._-]*) return 0 ;; esac
+    record_keys "$(printf '%s\n' "$1" | sed -n 's/.*,"opened_by":\(\[[^]]*\]\).*/\1/p')" "$drill_backup" drill ||
+        warn "${keys_file##*/} could not be written: $message"
 }
 
 write_last_drill() {

@@ -11,6 +11,7 @@ from .configuration_sh import TEXT as CONFIGURATION_SH
 from .files_txt import TEXT as FILES_TXT
 from .history_sh import TEXT as HISTORY_SH
 from .json_awk import TEXT as JSON_AWK
+from .keys_sh import TEXT as KEYS_SH
 from .output_sh import TEXT as OUTPUT_SH
 from .process_sh import TEXT as PROCESS_SH
 from .retention_awk import TEXT as RETENTION_AWK
@@ -25,6 +26,7 @@ FILES = {
     "files.txt": FILES_TXT,
     "history.sh": HISTORY_SH,
     "json.awk": JSON_AWK,
+    "keys.sh": KEYS_SH,
     "output.sh": OUTPUT_SH,
     "process.sh": PROCESS_SH,
     "retention.awk": RETENTION_AWK,

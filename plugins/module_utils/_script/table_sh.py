@@ -83,8 +83,10 @@ table_result() {
     [ "$has_schema" = no ] || schema_json="\"$RESTORE_SCHEMA\""
     printf '{"state":"%s","operation":"restore_table","reason":%s,"signal":%s,"backup":%s,"sha256":%s,"database":%s,"target":%s,"schema":%s' "$1" "$reason" \
         "$(json_or_null "$ended_by")" "$(json_or_null "$backup")" "$(json_or_null "$sha256")" "$(json "$RESTORE_DATABASE")" "$(json "$RESTORE_TARGET")" "$schema_json"
-    printf ',"missing_databases":%s,"tables":%s,"merged":%s,"needs":%s,"missing":%s,"seconds":{%s},"warnings":[%s]}' "$missing_databases" \
+    printf ',"missing_databases":%s,"tables":%s,"merged":%s,"needs":%s,"missing":%s,"seconds":{%s},"warnings":[%s]' "$missing_databases" \
         "$tables" "$(case $is_merged in yes) echo true ;; no) echo false ;; *) echo null ;; esac)" "$table_needs" "$missing_objects" "$step_seconds" "$warnings"
+    print_openers
+    printf '}'
 }
 
 # end_failed_tables: $on_failure of a restore of tables: cleans up on the server, and prints the result.

@@ -16,6 +16,7 @@ from ..script_output import is_object
 from .backup_names import TIME_FORMAT, is_encrypted_name, parse_time, time_in_name
 from .copy_record import Place, parse_places
 from .history import Entry, Trend, parse_entry, parse_trend
+from .key_record import Key, parse_keys
 
 COMPLETE, INCOMPLETE, UNCHECKED, DAMAGED = "complete", "incomplete", "unchecked", "damaged"
 # The script prints the content of these files unchanged, in this order, at the end of its last line.
@@ -74,7 +75,8 @@ class Catalog:
 
     `source` is what is mounted (`server:/path` for NFS), None where nothing is; `policy` has the script's `keep_*` and
     `max_deletions` settings; `last_run` is the record of the last run, None where no run has written one, `last_drill`
-    that of the last drill, and `last_watch` that of the watch's last look. `places` has the records of the copies.
+    that of the last drill, and `last_watch` that of the watch's last look. `places` has the records of the copies, and
+    `keys` those of the recipients of encrypted backups.
     `history` and `trend` are empty unless the listing was asked for the history.
     """
 
@@ -90,6 +92,7 @@ class Catalog:
     trend: Trend = field(default_factory=Trend)
     last_watch: dict[str, Any] | None = None
     places: tuple[Place, ...] = ()
+    keys: tuple[Key, ...] = ()
 
     def newest(self, *states: str) -> Backup | None:
         """The newest backup in one of the states, by default complete, that is not dated in the future."""
@@ -205,6 +208,7 @@ def parse_listing(lines: Iterable[str]) -> Catalog:
             trend=next(trends, Trend()),
             last_watch=next((record for record in records if isinstance(record, dict)), None),
             places=parse_places(item for item in objects if item["type"] == "copies"),
+            keys=parse_keys(item for item in objects if item["type"] == "key"),
         )
     except (KeyError, TypeError) as error:
         raise ListingError(f"the backup volume's listing is not of this version: {error!r}") from error

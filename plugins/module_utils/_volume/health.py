@@ -17,6 +17,7 @@ from .catalog import COMPLETE, DAMAGED, INCOMPLETE, UNCHECKED, Backup, Catalog
 from .copy_health import CopySchedule, copy_problems
 from .drill_record import drill_notes, other_errors
 from .history import GAP_WINDOW, Gap, Growth
+from .key_record import key_problems
 from .watch_record import WatchSchedule, watch_problems
 
 # A backup that is smaller than this share of the previous one has probably lost data.
@@ -100,6 +101,7 @@ def problems(
         *_schedule(installation, own_version),
         *watch_problems(installation.watch, catalog.last_watch, now),
         *copy_problems(installation.copies, catalog, now),
+        *key_problems(catalog.keys, now),
         *_space(catalog, growth),
         *_server(catalog.last_run),
         *_files(catalog, installation.is_ours),

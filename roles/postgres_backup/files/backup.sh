@@ -102,6 +102,11 @@ case "$*" in
         load "$command"
         "${command#_}"
         ;;
+    '_keys '*)
+        load _keys
+        shift
+        keys "$@"
+        ;;
     list | 'list --history')
         load list
         if [ $# -eq 1 ]; then list false; else list true; fi

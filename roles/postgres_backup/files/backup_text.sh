@@ -148,6 +148,7 @@ require_readable() {
             "Give an identity of one of the recipients that ${backup}.json names. If it is one, the file is damaged: use another copy."
     fi
     decrypts=yes
+    find_openers "$file"
 }
 
 # decrypt FILE

@@ -68,7 +68,9 @@ cluster_result() {
         "$(json_or_null "$backup")" "$(json_or_null "$sha256")"
     printf ',"databases":[%s],"created_roles":%s,"kept_roles":%s,"altered_roles":%s,"missing_databases":%s,"other_databases":%s' \
         "$(paste_lines "$work/states")" "$created_roles" "$kept_roles" "$altered_roles" "$missing_databases" "$other_databases"
-    printf ',"rows":%s,"tables":%s,"left_out":[%s],"needs":[%s],"seconds":{%s},"warnings":[%s]}' "$rows" "$tables" "$left_out_objects" "$needs" "$step_seconds" "$warnings"
+    printf ',"rows":%s,"tables":%s,"left_out":[%s],"needs":[%s],"seconds":{%s},"warnings":[%s]' "$rows" "$tables" "$left_out_objects" "$needs" "$step_seconds" "$warnings"
+    print_openers
+    printf '}'
 }
 
 # paste_lines FILE: prints its lines with commas between them.

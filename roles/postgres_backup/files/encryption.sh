@@ -14,7 +14,12 @@ AGE_NONCE_BYTES=16
 
 # read_encryption: sets `encrypts` (yes or no) and `name_ending`, that of the names of new backups.
 read_encryption() {
-    : "${POSTGRES_BACKUP_RECIPIENTS:=}" "${POSTGRES_BACKUP_AGE:=age}"
+    : "${POSTGRES_BACKUP_RECIPIENTS:=}" "${POSTGRES_BACKUP_AGE:=age}" "${POSTGRES_BACKUP_KEY_REHEARSAL:=90d}"
+    key_rehearsal_seconds=0
+    if [ "$POSTGRES_BACKUP_KEY_REHEARSAL" != 0 ]; then
+        duration POSTGRES_BACKUP_KEY_REHEARSAL
+        key_rehearsal_seconds=$seconds
+    fi
     encrypts=no name_ending=.sql.gz recipients='[]'
     case $POSTGRES_BACKUP_RECIPIENTS in *[!"$IFS"]*) encrypts=yes name_ending=.sql.gz.age ;; esac
     export encrypts POSTGRES_BACKUP_AGE

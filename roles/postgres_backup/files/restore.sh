@@ -105,8 +105,10 @@ restore_result() {
     printf '{"state":"%s","operation":"restore","reason":%s,"signal":%s,"backup":%s,"sha256":%s,"database":%s,"target":%s,"replaced":%s' "$1" "$reason" \
         "$(json_or_null "$ended_by")" "$(json_or_null "$backup")" "$(json_or_null "$sha256")" "$(json "$RESTORE_DATABASE")" "$(json "$RESTORE_TARGET")" \
         "$(json_or_null "$replaced")"
-    printf ',"created_roles":%s,"missing_databases":%s,"rows":%s,"tables":%s,"left_out":[%s],"needs":[%s],"seconds":{%s},"databases":%s,"warnings":[%s]}' "$created_roles" \
+    printf ',"created_roles":%s,"missing_databases":%s,"rows":%s,"tables":%s,"left_out":[%s],"needs":[%s],"seconds":{%s},"databases":%s,"warnings":[%s]' "$created_roles" \
         "$missing_databases" "$rows" "$tables" "$left_out_objects" "$needs" "$step_seconds" "$server_databases" "$warnings"
+    print_openers
+    printf '}'
 }
 
 # end_failed_restore: $on_failure of a restore: cleans up on the server, and prints the result.

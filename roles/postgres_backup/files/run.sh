@@ -30,6 +30,7 @@ run() {
     read_back
     begin_step publish
     publish
+    note_recipients
     copy_kit
     begin_step check_unchecked
     check_unchecked
@@ -119,7 +120,7 @@ remove_stale_partials() {
         -o \( -name ".$name_pattern.*.partial" -mmin +1440 \) \) -exec rm -f {} + 2>/dev/null
     find "$POSTGRES_BACKUP_DIR" -maxdepth 1 -type f \( -name ".$POSTGRES_BACKUP_NAME.last-run.json.*" -o -name '.last-run.json.*' \
         -o -name ".$name_pattern.sha256.*" -o -name ".$name_pattern.age.sha256.*" \
-        -o -name ".$POSTGRES_BACKUP_NAME.last-drill.json.*" -o -name '.last-drill.json.*' -o -name ".$POSTGRES_BACKUP_NAME.history.jsonl.*" \
+        -o -name ".$POSTGRES_BACKUP_NAME.last-drill.json.*" -o -name '.last-drill.json.*' -o -name ".$POSTGRES_BACKUP_NAME.history.jsonl.*" -o -name ".$POSTGRES_BACKUP_NAME.keys.jsonl.*" \
         -o -name ".$POSTGRES_BACKUP_NAME.prom.*" \
         -o -name ".$name_pattern.json.*" -o -name ".$name_pattern.age.json.*" -o -name ".$name_pattern.damaged.*" -o -name ".$name_pattern.age.damaged.*" \
         -o -name '.restore-kit.sh.*' -o -name '.*RESTORE.md.*' \) -mmin +1440 -exec rm -f {} + 2>/dev/null

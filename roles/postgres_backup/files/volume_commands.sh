@@ -22,6 +22,7 @@ list() {
     last_watch_json=$(last_watch)
     [ -z "$last_watch_json" ] || printf '{"type":"watch","record":%s}\n' "$last_watch_json"
     list_places
+    list_keys
     last_run_json=$(last_run)
     last_drill_json=$(last_drill)
     printf '{"type":"volume","path":%s,"source":%s,"size_bytes":%s,"free_bytes":%s,"script_version":"%s",' \

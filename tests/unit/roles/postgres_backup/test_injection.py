@@ -172,12 +172,12 @@ def seen_by_pods(value: Any) -> Any:
         return value
     made = {key: seen_by_pods(each) for key, each in value.items()}
     for container in (*(made.get("containers") or []), *(made.get("initContainers") or [])):
-        for entry in container["env"]:
+        for entry in container.get("env", []):
             if "value" in entry:
                 entry["value"] = kubelet(entry["value"])
             if entry["name"].startswith("POSTGRES_BACKUP_DRILL_"):
                 entry["value"] = printed(entry["value"])
-        for words in ("command", "args"):
+        for words in {"command", "args"} & container.keys():
             container[words] = [kubelet(word) for word in container[words]]
     return made
 

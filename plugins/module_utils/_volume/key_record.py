@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""When the identity of each recipient last opened a backup, as keys.sh records it, and whether that is too long ago."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from ..findings import Failure
+from ..units import format_duration
+from .backup_names import TIME_FORMAT, parse_time
+
+_SHOWN = 24
+
+
+@dataclass(frozen=True)
+class Key:
+    """A recipient: `since` is when a run first encrypted to it, `opened` when its identity last opened `backup` (UTC).
+
+    `by` is what decrypted: `drill`, `restore` or `fetch`. `opened`, `backup` and `by` are None before the first time.
+    `is_current` if the last run encrypted to it. `limit` is after which time it must have opened one; None for never.
+    """
+
+    recipient: str
+    since: datetime
+    opened: datetime | None
+    backup: str | None
+    by: str | None
+    is_current: bool
+    limit: timedelta | None
+
+    def is_overdue(self, now: datetime) -> bool:
+        """Whether a current recipient's identity has not opened a backup for longer than the limit."""
+        return self.is_current and self.limit is not None and now - (self.opened or self.since) > self.limit
+
+    def to_dict(self, now: datetime) -> dict[str, Any]:
+        """As backup_info returns it."""
+        return {
+            "recipient": self.recipient,
+            "since": self.since.strftime(TIME_FORMAT),
+            "opened": self.opened.strftime(TIME_FORMAT) if self.opened else None,
+            "backup": self.backup,
+            "by": self.by,
+            "current": self.is_current,
+            "overdue": self.is_overdue(now),
+        }
+
+
+def parse_keys(objects: Iterable[Mapping[str, Any]]) -> tuple[Key, ...]:
+    """The keys of the lines of a listing of the type `key`; a record that is none is left out."""
+    return tuple(key for item in objects if (key := _parsed(item.get("record"))) is not None)
+
+
+def _parsed(record: Any) -> Key | None:
+    if not isinstance(record, Mapping):
+        return None
+    since, opened = parse_time(str(record.get("since"))), parse_time(str(record.get("opened")))
+    recipient, limit = record.get("recipient"), record.get("limit_seconds")
+    if since is None or not isinstance(recipient, str) or not isinstance(limit, int):
+        return None
+    texts = {name: str(record[name]) if record.get(name) is not None else None for name in ("backup", "by")}
+    seconds = timedelta(seconds=min(limit, 10**10)) if limit else None
+    return Key(recipient, since, opened, texts["backup"], texts["by"], record.get("is_current") is True, seconds)
+
+
+def key_problems(keys: Iterable[Key], now: datetime) -> Iterator[Failure]:
+    """A problem for each identity that was not tried for too long."""
+    for key in keys:
+        if key.limit is not None and key.is_overdue(now):
+            found = (
+                f"{key.opened:%Y-%m-%d}, {format_duration(now - key.opened)} ago ({key.backup})"
+                if key.opened
+                else f"never since {key.since:%Y-%m-%d}, when the first backup was encrypted to it"
+            )
+            yield Failure(
+                "key",
+                f"expected the identity of the recipient {shown(key.recipient)} to have opened a backup within "
+                f"{format_duration(key.limit)}, found {found}. Try it: ansible-playbook homelab.postgres_backup.drill "
+                "-e postgres_backup_identity_file=IDENTITY-FILE. If it is lost, exchange the recipient "
+                "(postgres_backup_recipients)",
+            )
+
+
+def shown(recipient: str) -> str:
+    """A recipient, shortened if it is long: keys of the type ssh-rsa have hundreds of characters."""
+    kind, _, data = recipient.rpartition(" ")
+    if len(data) <= 3 * _SHOWN:
+        return recipient
+    return f"{kind} {data[:_SHOWN]}…{data[-_SHOWN:]}".strip()

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+
+"""Which identity has opened a backup, and when: what runs and drills write, and what `list` shows of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..support.combinations import program, under_all, under_one
+from ..support.encryption import Key, make_key, put_encrypted
+from ..support.programs import Programs
+from ..support.rehearsal import NAME, Rehearsal
+from ..support.sandbox import Sandbox
+from ..support.volume import give, put
+from ..support.workspace import Workspace
+
+FILE = "postgres-backup.keys.jsonl"
+DAYS = 86400
+
+
+def ssh_key(workspace: Workspace, kind: str) -> Key:
+    file = workspace.directory("ssh") / "id"
+    subprocess.run([program("ssh-keygen"), "-q", "-t", kind, "-N", "", "-C", "me@nas", "-f", file], check=True)
+    return Key(file.read_text(), Path(f"{file}.pub").read_text().strip())
+
+
+def listed(sandbox: Sandbox) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in sandbox.run("list").check().out.splitlines()]
+    return [line["record"] for line in lines if line["type"] == "key"]
+
+
+def environment(*recipients: str, **more: str) -> dict[str, str]:
+    return {
+        "POSTGRES_BACKUP_RECIPIENTS": "\n".join(recipients),
+        "POSTGRES_BACKUP_AGE": str(program("age")),
+        **more,
+    }
+
+
+@under_all
+def test_a_run_adds_its_recipients_once(sandbox: Sandbox, workspace: Workspace) -> None:
+    old, new, ssh = make_key(), make_key(), ssh_key(workspace, "ed25519")
+    bare = ssh.recipient.rpartition(" ")[0]
+    assert listed(sandbox) == []
+    sandbox.run("run", env=environment(old.recipient, ssh.recipient)).check()
+    first = listed(sandbox)
+    assert [(key["recipient"], key["is_current"], key["limit_seconds"]) for key in first] == [
+        (old.recipient, True, 90 * DAYS), (bare, True, 90 * DAYS)
+    ]  # fmt: skip
+    assert {(key["opened"], key["backup"], key["by"]) for key in first} == {(None, None, None)}
+    more = {"POSTGRES_BACKUP_KEY_REHEARSAL": "30d"}
+    sandbox.run("run", env=environment(new.recipient, f"{bare} of another", **more)).check()
+    second = {key["recipient"]: key for key in listed(sandbox)}
+    assert {name: key["is_current"] for name, key in second.items()} == {
+        old.recipient: False, bare: True, new.recipient: True
+    }  # fmt: skip
+    assert second[bare]["since"] == first[1]["since"]
+    assert {key["limit_seconds"] for key in second.values()} == {30 * DAYS}
+
+
+@under_one
+def test_a_run_without_recipients_writes_nothing(sandbox: Sandbox) -> None:
+    sandbox.run("run").check()
+    assert not (sandbox.volume / FILE).exists()
+
+
+@under_all
+def test_what_is_no_record_is_left_out(offline: Sandbox) -> None:
+    key = make_key().recipient
+    record = {
+        **{"recipient": key, "since": "2026-08-01T02:00:00Z", "opened": None, "backup": None, "by": None},
+        **{"is_current": True, "limit_seconds": 7776000},
+    }
+    good = json.dumps(record, separators=(",", ":"))
+    bad = [
+        good.replace(key, 'age1","x":"'),
+        good.replace(key, "age1$(touch PWNED)"),
+        good.replace('"by":null', '"by":"x y"'),
+        good[:-1],
+        f"{good}{good}",
+        "\x00\xff{",
+        "[]",
+        "",
+    ]
+    put(offline.volume / FILE, "\n".join([*bad, good, *bad]).encode("latin-1"))
+    give(offline.volume, offline.uid)
+    assert listed(offline) == [record]
+    (offline.volume / FILE).unlink()
+    (offline.volume / FILE).symlink_to("/etc/passwd")
+    assert listed(offline) == []
+
+
+def keys(sandbox: Sandbox, *words: str, code: int = 0) -> None:
+    sandbox.run("_keys", *words).check(code)
+
+
+@under_all
+def test_an_opening_is_noted_by_a_module(offline: Sandbox) -> None:
+    one, other = make_key().recipient, make_key().recipient
+    backup = "postgres-backup-2026-11-22-020000.sql.gz.age"
+    keys(offline, json.dumps([one]), backup, "restore")
+    keys(offline, json.dumps([other]), backup, "drill")
+    newer = backup.replace("22", "23")
+    keys(offline, json.dumps([one]), newer, "drill")
+    found = {key["recipient"]: (key["backup"], key["by"], key["opened"] is not None) for key in listed(offline)}
+    assert found == {one: (newer, "drill", True), other: (backup, "drill", True)}
+    before = (offline.volume / FILE).read_bytes()
+    keys(offline, json.dumps([one]), "../x", "drill", code=2)
+    keys(offline, json.dumps([one]), backup, "x", code=2)
+    keys(offline, json.dumps(["$(touch PWNED)"]), backup, "drill")
+    assert (offline.volume / FILE).read_bytes() == before
+
+
+@pytest.fixture
+def rehearsal(offline: Sandbox, postgresql: Programs) -> Rehearsal:
+    return Rehearsal.of(offline, postgresql)
+
+
+@pytest.mark.parametrize("kind", ["age", "ed25519", "rsa"])
+def test_a_drill_names_the_identity_that_opened(rehearsal: Rehearsal, workspace: Workspace, kind: str) -> None:
+    """Of three identities in the file, one is that of a recipient. The drill fails afterwards: the text is no dump."""
+    key = make_key() if kind == "age" else ssh_key(workspace, kind)
+    stranger = make_key()
+    put_encrypted(rehearsal.volume, NAME, key)
+    give(rehearsal.volume, rehearsal.uid)
+    identity = workspace.directory("identity", rehearsal.uid) / "identity.txt"
+    put(identity, f"{stranger.identity}\n{make_key().identity}\n{key.identity}\n" if kind == "age" else key.identity)
+    identity.chmod(0o644)
+    more = {"POSTGRES_BACKUP_IDENTITY_FILE": str(identity), "POSTGRES_BACKUP_AGE": str(program("age"))}
+    outcome = rehearsal.run("drill", env=more)
+    words = key.recipient.split(" ")
+    assert outcome.result["opened_by"] == [" ".join(words[:2])]
+
+
+@pytest.mark.parametrize(("state", "is_noted"), [("succeeded", True), ("failed", False)])
+def test_a_scheduled_drill_is_noted_if_it_has_succeeded(offline: Sandbox, state: str, is_noted: bool) -> None:
+    recipient, backup = make_key().recipient, "postgres-backup-2026-11-22-020000.sql.gz.age"
+    result = (
+        f'{{"state":"{state}","operation":"drill","started":"2026-11-22T04:00:00Z","reason":null,"backup":"{backup}",'
+        f'"bytes":1,"seconds":{{}},"can_heal":false,"opened_by":["{recipient}"]}}'
+    )
+    file = put(offline.workspace.directory("result", offline.uid) / "result.json", result)
+    file.chmod(0o644)
+    offline.run("_drill_record", env={"POSTGRES_BACKUP_DRILL_RESULT": str(file)}).check(0 if is_noted else 2)
+    assert [(key["recipient"], key["by"]) for key in listed(offline)] == [(recipient, "drill")] * is_noted
