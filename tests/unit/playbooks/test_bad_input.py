@@ -42,6 +42,7 @@ def last_failure(done: Done, host: str) -> str:
     return said[-1]
 
 
+@pytest.mark.weekly
 def test_verify_prints_the_module_message(recorded: Recorded) -> None:
     for name, (data, _) in FILES.items():
         if data is not None:
