@@ -290,11 +290,11 @@ def test_two_copiers_do_not_meet(usb: Copier) -> None:
     usb.places[0]["kind"], usb.places[0]["options"] = "s3", {"endpoint": "http://127.0.0.1:9", "bucket": "b"}
     usb.add_secret({"access_key_id": "a", "secret_access_key": "b"})
     first = usb.start()
-    while not (usb.records / "lock").exists() or not usb.volume.exists():
+    while not (usb.records / "usb.lock").exists() or not usb.volume.exists():
         time.sleep(0.05)
     time.sleep(0.5)
     second = usb.start()
-    assert "another Job copies at this time" in second.communicate(timeout=60)[0]
+    assert "usb: another Job copies to it at this time" in second.communicate(timeout=60)[0]
     assert second.returncode == 0
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
