@@ -131,7 +131,7 @@ def _follow(cronjob: Object, job: Job, timeout_seconds: float, limits: StartLimi
                 COPY,
                 timeout_seconds=timeout_seconds,
                 startup_seconds=limits.startup_seconds,
-                # Whoever copies now wants to know that a share is away. The next Job of the schedule tries again.
+                # A user who copies now wants to know that a share is away. The next Job of the schedule tries again.
                 patient=mounted_place(cronjob) is None,
             )
     except ClusterError as error:

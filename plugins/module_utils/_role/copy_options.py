@@ -27,7 +27,7 @@ from .checks import (
 from .egress import EGRESS_RULES, are_egress_rules
 
 S3, SFTP, NFS, CLAIM = "s3", "sftp", "nfs", "claim"
-# Each has a CronJob of its own: what cannot be mounted keeps a pod from starting, and must not stop the other places.
+# Each has a separate CronJob: what cannot be mounted keeps a pod from starting, and must not stop the other places.
 MOUNTED_KINDS = (NFS, CLAIM)
 COPY_SUFFIX = "-copy"
 # The keys of a place's Secret by its kind: one of each tuple must exist. OPTIONAL_KEYS are mounted if it has them.

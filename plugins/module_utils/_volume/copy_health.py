@@ -89,14 +89,14 @@ def copy_problems(schedules: Sequence[CopySchedule], catalog: Catalog, now: date
         yield from _problems_of(schedule, catalog, now)
 
 
-def _copies(schedule: CopySchedule) -> str:
-    return f"copies to {schedule.mounts}" if schedule.mounts else "copies"
+def _to(schedule: CopySchedule) -> str:
+    return f" to {schedule.mounts}" if schedule.mounts else ""
 
 
 def _problems_of(schedule: CopySchedule, catalog: Catalog, now: datetime) -> Iterator[Failure]:
     if schedule.is_suspended:
         yield Failure(
-            "copy", f"the CronJob of the {_copies(schedule)} is suspended: nothing is copied until it is resumed"
+            "copy", f"the CronJob of the copies{_to(schedule)} is suspended: nothing is copied until it is resumed"
         )
     places = places_of([schedule], catalog)
     is_new = schedule.since is not None and now - schedule.since <= schedule.limit
@@ -118,8 +118,8 @@ def _no_run(schedule: CopySchedule, places: tuple[Place, ...], now: datetime) ->
         found = f"the record of one at {last:%Y-%m-%d %H:%M} UTC" if last else "no record of one"
         yield Failure(
             "copy",
-            f"expected a Job of the {_copies(schedule)} in the last {format_duration(schedule.limit)}, found {found}. "
-            "Check the Job of the copies and its pod",
+            f"expected a Job of the copies{_to(schedule)} in the last {format_duration(schedule.limit)}, found {found}"
+            ". Check the Job of the copies and its pod",
         )
 
 

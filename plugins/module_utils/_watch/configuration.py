@@ -96,7 +96,7 @@ def parse_configuration(content: Mapping[str, Any], secrets: str, now: datetime)
 def _copies(content: Mapping[str, Any], now: datetime) -> tuple[CopySchedule, ...]:
     """The watch cannot read the CronJobs, so that it knows neither whether one is suspended nor since when it exists.
 
-    A place with `own_job` is mounted, and has a CronJob of its own.
+    A place with `own_job` is mounted, and has a separate CronJob.
     """
     interval = longest_interval(content["schedule"], now, timedelta(days=7))
     places: dict[str, list[ConfiguredPlace]] = {}

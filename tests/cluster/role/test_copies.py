@@ -20,7 +20,7 @@ from tests.cluster.support.tools_image import tools_image
 
 COPY = f"{NAME}-copy"
 USB, LOST = f"{COPY}-usb", f"{COPY}-lost"
-# No server has this address (RFC 5737). A node without an NFS client cannot mount it either, and says so sooner.
+# No server has this address (RFC 5737). A node without an NFS client cannot mount it either, and reports that sooner.
 NO_SHARE = {"server": "192.0.2.1", "path": "/volume1/copies"}
 MOUNT_FAILS = (
     "the place lost (claim lost-share): the pod of the Job",
