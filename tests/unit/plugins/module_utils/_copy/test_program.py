@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -298,6 +299,20 @@ def test_two_copiers_do_not_meet(usb: Copier) -> None:
     assert second.returncode == 0
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
+
+
+def test_a_job_of_another_place_does_not_wait(usb: Copier) -> None:
+    """As where a share does not answer: the Job that has its lock goes on for hours."""
+    name = usb.add_backup(1)
+    usb.records.mkdir(exist_ok=True)
+    with (usb.records / "nas.lock").open("w") as other, (usb.records / "usb.lock").open("w") as own:
+        fcntl.lockf(other, fcntl.LOCK_EX)
+        assert place_of(usb.run())["state"] == "copied"
+        assert usb.copies("usb") == [name]
+        fcntl.lockf(own, fcntl.LOCK_EX)
+        result = usb.run()
+        assert (result["status"], result["places"]) == (0, [])
+        assert "usb: another Job copies to it at this time" in result["log"]
 
 
 @pytest.mark.parametrize(
