@@ -302,7 +302,7 @@ def test_two_copiers_do_not_meet(usb: Copier) -> None:
 
 
 def test_a_job_of_another_place_does_not_wait(usb: Copier) -> None:
-    """As where a share does not answer: the Job that has its lock goes on for hours."""
+    """As where a share does not answer: the Job that has its lock may run for hours."""
     name = usb.add_backup(1)
     usb.records.mkdir(exist_ok=True)
     with (usb.records / "nas.lock").open("w") as other, (usb.records / "usb.lock").open("w") as own:
