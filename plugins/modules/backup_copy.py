@@ -11,9 +11,11 @@ module: backup_copy
 short_description: Copy the backups of an installation to its other places now
 version_added: 1.1.0
 description:
-  - Starts a Job from the CronJob of the copies (C(postgres_backup_copies)), or waits for one that is in progress, and
-    returns what became of each place. The Job uses the image, the Secrets and the NetworkPolicy of the CronJob.
-  - A window of a place applies to this Job, too. If the module is interrupted, the Job continues.
+  - Starts a Job from each CronJob of the copies (C(postgres_backup_copies)), or waits for one that is in progress, and
+    returns what became of each place. There is one CronJob for the places that are reached over the network, and one
+    for each place that is mounted. A Job uses the image, the Secrets and the NetworkPolicy of its CronJob.
+  - A window of a place applies to these Jobs, too. If the module is interrupted, they continue.
+  - A place that cannot be mounted fails after O(startup_timeout), and its Job is deleted. The others are copied to.
 options:
   places:
     description:
@@ -24,12 +26,12 @@ options:
     default: []
   wait:
     description:
-      - Whether to wait for the end of the Job.
+      - Whether to wait for the end of the Jobs.
     type: bool
     default: true
   wait_timeout:
     description:
-      - How long to wait, such as V(12h). The Job continues afterwards.
+      - How long to wait, such as V(12h). A Job that has not ended then continues.
     type: str
     default: 12h
 extends_documentation_fragment:
@@ -45,7 +47,7 @@ attributes:
     details: The module does not change any object in the cluster.
   idempotent:
     support: partial
-    details: Each call starts a Job. A place that has all copies is not changed.
+    details: Each call starts Jobs. A place that has all copies is not changed.
 author:
   - The homelab.postgres_backup developers (@homelab)
 """
@@ -64,15 +66,21 @@ EXAMPLES = r"""
 
 RETURN = r"""
 job:
-  description: The Job that the module created or waited for; in check mode, the one that it would have.
+  description:
+    - The Job that the module created or waited for; in check mode, the one that it would have. The first of RV(jobs).
   type: str
   returned: always
+jobs:
+  description: All such Jobs. The first one is that of the places that are reached over the network, if it is needed.
+  type: list
+  elements: str
+  returned: always
 attached:
-  description: Whether the Job was already in progress.
+  description: Whether the Jobs were already in progress.
   type: bool
   returned: always
 state:
-  description: V(succeeded) or V(failed); null if the Job gave no result, in check mode, and if O(wait) is false.
+  description: V(succeeded) or V(failed); null if a Job gave no result, in check mode, and if O(wait) is false.
   type: str
   returned: always
 reason:
@@ -81,7 +89,8 @@ reason:
   returned: always
 places:
   description:
-    - What became of each place. Empty if the Job gave no result, in check mode, and if O(wait) is false.
+    - What became of each place. Those of a Job that gave no result are missing, unless it mounts the place. Empty in
+      check mode, and if O(wait) is false.
     - C(state) is V(copied), V(nothing_to_do), V(outside_window) or V(failed), with C(error) as the reason.
     - C(copied) and C(deleted) are the names of backups, C(bytes) is how many were copied.
   type: list
@@ -97,27 +106,29 @@ places:
       seconds: 3.2
       error: null
 duration_seconds:
-  description: The time from the creation of the Job, or from finding it, to its end.
+  description: The time from the creation of the Jobs, or from finding them, to the end of the last one.
   type: float
-  returned: if the Job ended
+  returned: if a Job ended
 log:
-  description: The last lines of the log of the Job, without JSON.
+  description: The last lines of the logs of the Jobs, without JSON.
   type: list
   elements: str
   returned: always
 """
 
+import contextlib
 import secrets
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.copy_run import (
-    check_places,
+    chosen_copies,
     copies_of_installation,
     copying,
     copying_in_progress,
     follow_copying,
+    merged,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_templates import job_name
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
@@ -142,19 +153,25 @@ def copy(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     parameters = module.params
     timeout, limits, places = seconds(parameters, "wait_timeout"), start_limits(parameters), parameters["places"]
     cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
-    copies = copies_of_installation(connection, cronjob)
-    check_places(connection, copies, places)
-    running = copying_in_progress(connection, copies, places)
+    chosen = chosen_copies(connection, copies_of_installation(connection, cronjob), places)
+    running = [copying_in_progress(connection, copies, own) for copies, own in chosen]
     token = f"{datetime.now(timezone.utc):%Y%m%d%H%M%S}-{secrets.token_hex(2)}"
-    name = running or job_name(copies["metadata"]["name"], "manual", token)
-    result = {**EMPTY_RESULT, "changed": True, "job": name, "attached": running is not None}
+    names = [
+        name or job_name(copies["metadata"]["name"], "manual", token) for name, (copies, _own) in zip(running, chosen)
+    ]
+    result = {**EMPTY_RESULT, "changed": True, "job": names[0], "jobs": names, "attached": all(running)}
     if module.check_mode:
         return result
-    job = copying(connection, copies, name, places, attach=running is not None)
+    started = [
+        (copies, copying(connection, copies, name, own, attach=attach is not None))
+        for name, attach, (copies, own) in zip(names, running, chosen)
+    ]
     if not parameters["wait"]:
-        with job:
+        with contextlib.ExitStack() as stack:
+            for _copies, job in started:
+                stack.enter_context(job)
             return result
-    end = follow_copying(job, timeout, limits)
+    end = merged(follow_copying(started, timeout, limits))
     for warning in end.outcome.warnings:
         module.warn(warning)
     known = {key: end.result[key] for key in ("state", "reason", "places") if end.result.get(key) is not None}

@@ -361,7 +361,11 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.copies import copy_schedule, storage_of
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.copies import (
+    copy_cronjobs,
+    copy_schedules,
+    storage_of,
+)
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.installation import (
     component_cronjob,
     continuing_job,
@@ -375,7 +379,6 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.i
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.reader import Reader
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_templates import backup_mount
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.volume_jobs import (
-    COPY,
     WATCH,
     ReaderRequest,
 )
@@ -419,12 +422,9 @@ def info(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     watch, watch_notes = component_cronjob(connection, cronjob, WATCH)
     watching = watch_schedule(watch, longest_interval(watch["spec"]["schedule"], now, GAP_WINDOW)) if watch else None
     continuing = continuing_job(connection, cronjob, mount.container["name"], interval)
-    copy, copy_notes = component_cronjob(connection, cronjob, COPY)
-    copies = None
-    if copy is not None:
-        copies, copy_notes = copy_schedule(
-            connection, copy, longest_interval(copy["spec"]["schedule"], now, GAP_WINDOW)
-        )
+    copy, copy_notes = copy_cronjobs(connection, cronjob)
+    copies, place_notes = copy_schedules(connection, copy, lambda text: longest_interval(text, now, GAP_WINDOW))
+    copy_notes += place_notes
     state = replace(state, continuing_job=continuing, watch=watching, copies=copies)
     disk, disk_notes = volume(connection, mount, parameters["namespace"], catalog.source)
     gap, growth = catalog.trend.gap(interval), catalog.trend.growth

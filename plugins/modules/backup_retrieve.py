@@ -12,7 +12,7 @@ short_description: Bring a backup back from another place to the volume
 version_added: 1.1.0
 description:
   - Brings a copy of a backup back from a place of an installation (C(postgres_backup_copies)) to its volume, with a Job
-    from the CronJob of the copies that may write to the volume. The Job is deleted afterwards.
+    from the CronJob of its copies that may write to the volume. The Job is deleted afterwards.
   - The file gets its name after its sha256 was compared with that of the copy. If the volume has the backup, nothing is
     changed; if it has another file of that name, the module fails.
   - The window of the place does not apply. Retention applies to the backup as to any other, so the next run may delete
@@ -102,7 +102,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.copy_run import (
-    check_places,
+    chosen_copies,
     copies_of_installation,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.reader import read_catalog
@@ -137,8 +137,7 @@ def retrieve(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     # Without a name, an empty variable of a playbook is the same as none.
     place, wanted = parameters["place"], parameters["backup"] or None
     cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
-    copies = copies_of_installation(connection, cronjob)
-    check_places(connection, copies, [place], "place")
+    ((copies, _places),) = chosen_copies(connection, copies_of_installation(connection, cronjob), [place], "place")
     result: dict[str, Any] = {**dict.fromkeys(_RETURNED), "changed": True, "place": place, "backup": wanted, "log": []}
     if module.check_mode:
         there = read_catalog(connection, cronjob, parameters["directory"], limits).named(wanted) if wanted else None

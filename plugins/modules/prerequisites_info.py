@@ -121,6 +121,7 @@ options:
       - CronJobs, ConfigMaps, NetworkPolicies and PrometheusRules of an earlier installation that should not exist, as
         definitions with C(kind), C(metadata.namespace) and C(metadata.name). With C(metadata.labels), only
         objects with these labels. A PrometheusRule is only read if the CronJob O(name) records that it has alerts.
+      - The CronJobs of mounted places that the CronJob O(name) records are added, unless O(reserved) has them.
     type: list
     elements: dict
     default: []
@@ -298,6 +299,7 @@ from typing import Any
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.prerequisites import (
     Server,
+    cronjobs_of_places,
     is_bound,
     read,
     read_claim,
@@ -436,7 +438,13 @@ def info(module: Any, connection: Connection) -> dict[str, Any]:
     result["other_secrets"], result["copy_claims"] = of_copies
     result["foreign"] = read_foreign(connection, parameters["reserved"])
     annotations = next((each["annotations"] for each in result["cronjob"].get("resources", [])), {})
-    result["unwanted"] = read_existing(connection, recorded(parameters["unwanted"], annotations))
+    reserved = {(each["kind"], each["metadata"]["name"]) for each in parameters["reserved"]}
+    of_places = [
+        each
+        for each in cronjobs_of_places(namespace, parameters["name"] or "", annotations)
+        if (each["kind"], each["metadata"]["name"]) not in reserved
+    ]
+    result["unwanted"] = read_existing(connection, [*of_places, *recorded(parameters["unwanted"], annotations)])
     return {"changed": False, **result}
 
 

@@ -1,21 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What the API server knows of the copies of an installation: their CronJob, and the places in its annotation."""
+"""What the API server knows of the copies of an installation: their CronJobs, and the places in their annotations."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from .._jobs.copy_job import mounted_places
 from .._jobs.job_templates import pod_spec
+from .._jobs.volume_jobs import COPY
 from .._volume.backup_names import parse_time
 from .._volume.copy_health import ConfiguredPlace, CopySchedule
 from ..errors import ForbiddenError, NotFoundError
 from .connection import Connection, Object
-from .installation import nfs_of
+from .installation import component_cronjob, nfs_of
 
 # The role sets it, to the places of the program's configuration.
 PLACES_ANNOTATION = "postgres-backup.homelab/places"
@@ -23,10 +26,36 @@ PLACES_ANNOTATION = "postgres-backup.homelab/places"
 UNKNOWN_PLACES = (AttributeError, KeyError, TypeError, ValueError)
 
 
+def copy_cronjobs(connection: Connection, cronjob: Object) -> tuple[list[Object], list[str]]:
+    """The CronJobs of the copies of the installation whose backups `cronjob` makes; none without copies.
+
+    The first is that of the places that are reached over the network, if there are any; each of the others mounts one
+    place. With notes about what this user may not read.
+    """
+    found, notes = [], []
+    for part in ("", *(f"-{place}" for place in mounted_places(cronjob))):
+        one, more = component_cronjob(connection, cronjob, COPY, part)
+        found += [one] if one is not None else []
+        notes += more
+    return found, notes
+
+
+def copy_schedules(
+    connection: Connection, cronjobs: Iterable[Object], interval_of: Callable[[str], timedelta | None]
+) -> tuple[tuple[CopySchedule, ...], list[str]]:
+    """What the installation's health depends on; `interval_of` is the longest interval of a schedule. With notes."""
+    schedules, notes = [], []
+    for cronjob in cronjobs:
+        one, more = copy_schedule(connection, cronjob, interval_of(cronjob["spec"]["schedule"]))
+        schedules.append(one)
+        notes += more
+    return tuple(schedules), notes
+
+
 def copy_schedule(
     connection: Connection, cronjob: Object, interval: timedelta | None
 ) -> tuple[CopySchedule, list[str]]:
-    """The part of the CronJob of the copies that the installation's health depends on.
+    """The part of a CronJob of the copies that the installation's health depends on.
 
     `interval` is that of its schedule. With notes about what this user may not read.
     """
@@ -36,7 +65,8 @@ def copy_schedule(
         places = configured_places(connection, cronjob, notes)
     except UNKNOWN_PLACES as error:
         notes.append(f"the configuration of the copies is not of this version: {error!r}. Run site.yml again")
-    return CopySchedule(bool(cronjob["spec"].get("suspend")), interval, _last_change(cronjob), places), notes
+    mounts = "".join(mounted_places(cronjob)[:1])
+    return CopySchedule(bool(cronjob["spec"].get("suspend")), interval, _last_change(cronjob), places, mounts), notes
 
 
 def configured_places(connection: Connection, cronjob: Object, notes: list[str]) -> tuple[ConfiguredPlace, ...]:
@@ -53,6 +83,27 @@ def configured_places(connection: Connection, cronjob: Object, notes: list[str])
         )
         for number, place in enumerate(json.loads(metadata["annotations"][PLACES_ANNOTATION]))
     )
+
+
+@dataclass(frozen=True)
+class MountedPlace:
+    """A place that a CronJob mounts; `share` is `server:path` of an NFS share, or the name of a claim."""
+
+    name: str
+    kind: str
+    share: str
+
+
+def mounted_place(cronjob: Object) -> MountedPlace | None:
+    """The place of a CronJob of the copies that mounts one; None for another one."""
+    names = mounted_places(cronjob)
+    if not names:
+        return None
+    volumes: list[Object] = pod_spec(cronjob).get("volumes") or []
+    volume = next((each for each in volumes if each["name"] == "place-0"), {})
+    if volume.get("nfs"):
+        return MountedPlace(names[0], "nfs", f"{volume['nfs']['server']}:{volume['nfs']['path']}")
+    return MountedPlace(names[0], "claim", str((volume.get("persistentVolumeClaim") or {}).get("claimName") or ""))
 
 
 def _storage(connection: Connection, namespace: str, place: Mapping[str, Any], volume: Object, notes: list[str]) -> str:

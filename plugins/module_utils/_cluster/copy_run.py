@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""A Job that copies to the places of an installation: the one in progress or a new one, followed to its end."""
+"""The Jobs that copy to the places of an installation: those in progress or new ones, all followed at once."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 from .._jobs.component_job import PREPARE
 from .._jobs.copy_job import copy_job, covers, places_of_job
 from .._jobs.job_outcome import COPIES, JobEnd, JobOutcome, outcome_of, outcome_of_error
 from .._jobs.volume_jobs import COPY
-from ..errors import BusyError, ClusterError, ExpectationError
+from ..errors import BusyError, ClusterError, ExpectationError, NotInstalledError
 from .backup_run import advice_on, unfinished_jobs
 from .connection import Connection, Object
-from .copies import UNKNOWN_PLACES, configured_places
-from .installation import component_of
+from .copies import UNKNOWN_PLACES, configured_places, copy_cronjobs, mounted_place
 from .job import Deletion, Job, StartLimits
 
 
@@ -28,28 +28,46 @@ class CopyEnd:
     result: Mapping[str, Any]
     seconds: float | None = None
 
+    @property
+    def places(self) -> list[dict[str, Any]]:
+        """What became of each place."""
+        return [*(self.result.get("places") or [])]
 
-def copies_of_installation(connection: Connection, cronjob: Object) -> Object:
-    """The CronJob of the copies; raises NotInstalledError if there is none."""
-    return component_of(connection, cronjob, COPY, "copies", "Set postgres_backup_copies")
+
+def copies_of_installation(connection: Connection, cronjob: Object) -> list[Object]:
+    """The CronJobs of the copies, as `copy_cronjobs` has them; raises NotInstalledError if there is none."""
+    found, notes = copy_cronjobs(connection, cronjob)
+    if not found:
+        metadata = cronjob["metadata"]
+        raise NotInstalledError(
+            f"expected copies of {metadata['namespace']}/{metadata['name']}, found {'; '.join(notes) or 'none'}. "
+            "Set postgres_backup_copies, and run site.yml"
+        )
+    return found
 
 
-def check_places(connection: Connection, copies: Object, places: Sequence[str], option: str = "places") -> None:
-    """Raise ExpectationError if one of these places is not configured, as far as the CronJob shows that.
+def chosen_copies(
+    connection: Connection, copies: Sequence[Object], places: Sequence[str], option: str = "places"
+) -> list[tuple[Object, list[str]]]:
+    """The CronJobs that copy to these places, each with those of them that are its own; without places, all.
 
-    `option` is that of the module.
+    Raises ExpectationError if one of the places is not configured, as far as the CronJobs show that. `option` is that
+    of the module.
     """
     if not places:
-        return
+        return [(cronjob, []) for cronjob in copies]
     try:
-        known = [place.name for place in configured_places(connection, copies, [])]
+        known = [[place.name for place in configured_places(connection, cronjob, [])] for cronjob in copies]
     except UNKNOWN_PLACES:
-        return  # the program checks it, too
-    unknown = [place for place in places if place not in known]
+        return [(copies[0], [*places])]  # the program checks it, too
+    names = [name for each in known for name in each]
+    unknown = [place for place in places if place not in names]
     if unknown:
         raise ExpectationError(
-            f"{option}: expected places of postgres_backup_copies ({', '.join(known)}), found {', '.join(unknown)}"
+            f"{option}: expected places of postgres_backup_copies ({', '.join(names)}), found {', '.join(unknown)}"
         )
+    wanted = [(cronjob, [place for place in places if place in each]) for cronjob, each in zip(copies, known)]
+    return [(cronjob, own) for cronjob, own in wanted if own]
 
 
 def copying_in_progress(connection: Connection, copies: Object, places: Sequence[str]) -> str | None:
@@ -78,11 +96,34 @@ def copying(connection: Connection, copies: Object, name: str, places: Sequence[
     return Job(connection, copy_job(copies, name, places), Deletion.IF_STUCK)
 
 
-def follow_copying(job: Job, timeout_seconds: float, limits: StartLimits) -> CopyEnd:
-    """The end of the Job, which is entered and left. An error while it is followed is its outcome.
+def follow_copying(started: Sequence[tuple[Object, Job]], timeout_seconds: float, limits: StartLimits) -> list[CopyEnd]:
+    """The ends of the Jobs, each with its CronJob, in their order; they are entered at once, and left.
 
-    Raises ClusterError if the Job cannot be created.
+    An error while a Job is followed is its outcome: what one of them waits for does not delay the others. Raises
+    ClusterError if none of them can be created.
     """
+    ends: dict[int, CopyEnd | Exception] = {}
+
+    def follow(number: int, cronjob: Object, job: Job) -> None:
+        try:
+            ends[number] = _follow(cronjob, job, timeout_seconds, limits)
+        except Exception as error:
+            ends[number] = error
+
+    threads = [
+        threading.Thread(target=follow, args=(number, *each), daemon=True) for number, each in enumerate(started)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    errors = [end for end in ends.values() if isinstance(end, Exception)]
+    if len(errors) == len(started) or any(not isinstance(error, ClusterError) for error in errors):
+        raise errors[0]
+    return [_named(cronjob, ends[number]) for number, (cronjob, _job) in enumerate(started)]
+
+
+def _follow(cronjob: Object, job: Job, timeout_seconds: float, limits: StartLimits) -> CopyEnd:
     try:
         with job:
             end: JobEnd = job.wait_for_end(
@@ -90,10 +131,61 @@ def follow_copying(job: Job, timeout_seconds: float, limits: StartLimits) -> Cop
                 COPY,
                 timeout_seconds=timeout_seconds,
                 startup_seconds=limits.startup_seconds,
-                patient=True,
+                # A user who copies now wants to know that a share is away. The next Job of the schedule tries again.
+                patient=mounted_place(cronjob) is None,
             )
     except ClusterError as error:
         if not job.is_created:
             raise
         return CopyEnd(outcome_of_error(error, advice_on(error, job)), {})
     return CopyEnd(outcome_of(COPIES, end), end.result or {}, end.duration_seconds)
+
+
+def _named(cronjob: Object, end: CopyEnd | Exception) -> CopyEnd:
+    """The end; that of a Job without a result, whose CronJob mounts a place, names the place as one that failed."""
+    if isinstance(end, Exception):
+        end = CopyEnd(outcome_of_error(cast("ClusterError", end)), {})
+    place = mounted_place(cronjob)
+    if end.outcome.message is None or end.places or place is None:
+        return end
+    message = f"the place {place.name} ({place.kind} {place.share}): {end.outcome.message}"
+    failed = {
+        "name": place.name,
+        "kind": place.kind,
+        "state": "failed",
+        "copied": [],
+        "deleted": [],
+        "findings": [],
+        "bytes": 0,
+        "seconds": 0,
+        "error": message,
+    }
+    result = {**end.result, "state": "failed", "reason": message, "places": [failed]}
+    return replace(end, outcome=replace(end.outcome, message=message), result=result)
+
+
+def merged(ends: Sequence[CopyEnd]) -> CopyEnd:
+    """The ends of several Jobs as one."""
+    if len(ends) == 1:
+        return ends[0]
+    results = [end.result for end in ends]
+    # A Job that gave no result is not a success.
+    states = [result.get("state") for result in results]
+    state = None if None in states else "failed" if "failed" in states else "succeeded"
+    seconds = [end.seconds for end in ends if end.seconds is not None]
+    outcome = JobOutcome(
+        [line for end in ends for line in end.outcome.log],
+        "\n".join(_texts(end.outcome.message for end in ends)) or None,
+        next(iter(_texts(end.outcome.check for end in ends)), None),
+        tuple(warning for end in ends for warning in end.outcome.warnings),
+    )
+    result = {
+        "state": state,
+        "reason": "; ".join(_texts(result.get("reason") for result in results)) or None,
+        "places": [place for end in ends for place in end.places],
+    }
+    return CopyEnd(outcome, result, max(seconds, default=None))
+
+
+def _texts(texts: Iterable[str | None]) -> list[str]:
+    return [text for text in texts if text]

@@ -50,14 +50,16 @@ def drill_cronjob(connection: Connection, cronjob: Object) -> tuple[Object | Non
         return None, [str(error)]
 
 
-def component_cronjob(connection: Connection, cronjob: Object, component: str) -> tuple[Object | None, list[str]]:
+def component_cronjob(
+    connection: Connection, cronjob: Object, component: str, part: str = ""
+) -> tuple[Object | None, list[str]]:
     """The CronJob of the watch or of the copies as the role names and labels it; None where there is none.
 
-    With notes as above.
+    `part` is the rest of its name. With notes as above.
     """
     metadata = cronjob["metadata"]
     try:
-        found = connection.cronjob_if_any(metadata["namespace"], f"{metadata['name']}-{component}")
+        found = connection.cronjob_if_any(metadata["namespace"], f"{metadata['name']}-{component}{part}")
     except ForbiddenError as error:
         return None, [str(error)]
     # An installation may have this name.

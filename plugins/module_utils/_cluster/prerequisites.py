@@ -14,9 +14,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
+from .._jobs.copy_job import mounted_places
 from .._jobs.endpoint_slices import endpoints_of
 from .._jobs.job_templates import claim_names, is_ours
 from .._jobs.postgres_server import PostgresServer, ServiceName, labels_problem, postgres_server, selector_of
+from .._jobs.volume_jobs import COMPONENT, COPY
 from ..errors import ForbiddenError, NotFoundError, UnauthenticatedError
 from .connection import Connection, Object
 
@@ -144,6 +146,19 @@ def read_of_copies(
         {name: read_keys(connection, "Secret", namespace, name) for name in secrets},
         {name: read(partial(connection.claim, namespace, name)) for name in claims},
     )
+
+
+def cronjobs_of_places(namespace: str, name: str, annotations: Mapping[str, str]) -> list[Object]:
+    """Definitions of the CronJobs of the mounted places that the CronJob of that name records in its annotations."""
+    labels = {"app.kubernetes.io/instance": name, COMPONENT: COPY}
+    return [
+        {
+            "apiVersion": "batch/v1",
+            "kind": "CronJob",
+            "metadata": {"name": f"{name}-{COPY}-{place}", "namespace": namespace, "labels": labels},
+        }
+        for place in mounted_places({"metadata": {"annotations": annotations}})
+    ]
 
 
 def is_bound(claim: Object) -> bool:

@@ -55,7 +55,7 @@ class Configuration:
 
 
 def parse_configuration(content: Mapping[str, Any], secrets: str, mounts: str) -> Configuration:
-    """The configuration that `copy_configuration` of the role has written.
+    """The configuration that `copy_jobs` of the role has written.
 
     `secrets` and `mounts` are the folders of the places', each with a folder for each place, named by its number.
     Raises KeyError, TypeError or ValueError for another one.

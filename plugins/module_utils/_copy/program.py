@@ -165,10 +165,19 @@ def copy(configuration: Configuration, names: Sequence[str], environment: Mappin
     except PlaceError as error:
         return _result((), [str(error)])
     for options in configuration.places:
-        if not names or options.name in names:
-            began = time.monotonic()
-            attempt, _record = _copy_to(options, configuration, script, catalog, environment)
-            done.append((options, attempt, time.monotonic() - began))
+        if names and options.name not in names:
+            continue
+        # Jobs of different places run at the same time.
+        folder = RecordFolder(environment["POSTGRES_BACKUP_COPY_FOLDER"], configuration.file_mode)
+        try:
+            if folder.acquire(f"{options.name}.lock"):
+                began = time.monotonic()
+                attempt, _record = _copy_to(options, configuration, script, catalog, environment)
+                done.append((options, attempt, time.monotonic() - began))
+            else:
+                _log(f"{options.name}: another Job copies to it at this time: there is nothing to do")
+        finally:
+            folder.release()
     return _result(done, ())
 
 
@@ -226,11 +235,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         content, environment["POSTGRES_BACKUP_COPY_SECRETS"], environment["POSTGRES_BACKUP_COPY_PLACES"]
     )
     signal.signal(signal.SIGTERM, _end)
-    folder = RecordFolder(environment["POSTGRES_BACKUP_COPY_FOLDER"], configuration.file_mode)
-    if command == "copy" and not folder.acquire():
-        _log("another Job copies at this time: there is nothing to do")
-        result = _result((), ())
-    elif command == "copy":
+    if command == "copy":
         result = copy(configuration, others, environment)
     else:
         result = retrieve_from(configuration, others[0], others[1] if len(others) > 1 else None, environment)

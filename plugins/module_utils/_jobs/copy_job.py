@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The Jobs of the CronJob of the copies: one that copies now, perhaps to some places only, and one that retrieves."""
+"""The Jobs of a CronJob of the copies: one that copies now, perhaps to some places only, and one that retrieves."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,13 +13,26 @@ from .component_job import component_job
 from .job_templates import Object, backup_mount
 from .volume_jobs import COPY, TTL_SECONDS
 
+# The role sets it, on the CronJob of the backups to the names of the places that are mounted, and on the CronJob of
+# such a place to its name.
+MOUNTED_ANNOTATION = "postgres-backup.homelab/mounted-places"
 _COMMAND, _RETRIEVE = "copy", "retrieve"
 # How long the pod may take to start, in addition to the time that the work may take.
 _START_SECONDS = 300
 
 
+def mounted_places(cronjob: Mapping[str, Any]) -> list[str]:
+    """The names in the annotation of a CronJob; none if it is missing, or was set by something else."""
+    text = (cronjob["metadata"].get("annotations") or {}).get(MOUNTED_ANNOTATION) or "[]"
+    try:
+        names = json.loads(text)
+    except ValueError:
+        return []
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+
+
 def copy_job(cronjob: Mapping[str, Any], name: str, places: Sequence[str]) -> Object:
-    """The Job; without places, for all. Raises TemplateError for a CronJob that is not that of the copies."""
+    """The Job; without places, for all. Raises TemplateError for a CronJob that is not one of the copies."""
     return component_job(cronjob, name, COPY, [_COMMAND, *places])
 
 
@@ -43,7 +57,7 @@ def retrieve_job(
 
 
 def places_of_job(job: Mapping[str, Any]) -> list[str] | None:
-    """The places that the Job copies to, an empty list for all; None for a Job that does something else."""
+    """The places that the Job copies to, an empty list for all of its CronJob; None if it does something else."""
     containers = job["spec"]["template"]["spec"]["containers"]
     arguments = next((one.get("args") or [] for one in containers if one["name"] == COPY), [])
     return [str(place) for place in arguments[1:]] if arguments[:1] == [_COMMAND] else None

@@ -72,6 +72,9 @@ class Facts:
         self.databases: list[Mapping[str, Any]] = result["databases"]
         self.last_run = _object(result["last_run"])
         self.last_drill = _object(result["last_drill"])
+        # Empty without copies at other places.
+        self.places = [_object(place) for place in result.get("places") or []]
+        self.three_two_one = _object(result.get("three_two_one"))
         self.notes = [str(note) for note in result["notes"]]
 
     @staticmethod

@@ -19,6 +19,7 @@ from .days import SHOWN_DAYS, Calendar, calendar, day_states
 from .facts import Facts, number
 from .key_facts import KeyFact, day_when_full, newest_backup, time_to_restore, worst_gap
 from .missing import location, missing
+from .places import PlaceRow, place_rows, rule_in_words
 from .retention import policy_in_words
 from .text import counted, format_age, format_number, format_seconds, format_short_time, format_time, printable
 
@@ -36,10 +37,11 @@ class Detail:
     databases: int
     backups: int
     charts: int
+    places: int
 
 
-FULL = Detail(chart_values=SHOWN_DAYS, failures=10, databases=200, backups=60, charts=4)
-COMPACT = Detail(chart_values=40, failures=3, databases=0, backups=0, charts=3)
+FULL = Detail(chart_values=SHOWN_DAYS, failures=10, databases=200, backups=60, charts=4, places=20)
+COMPACT = Detail(chart_values=40, failures=3, databases=0, backups=0, charts=3, places=0)
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,9 @@ class Section:
     location: str = ""
     used_percent: int | None = None
     space: str = ""
+    places: tuple[PlaceRow, ...] = ()
+    more_places: int = 0
+    rule: str = ""
     notes: tuple[str, ...] = ()
     commands: tuple[Command, ...] = ()
 
@@ -138,6 +143,7 @@ def section(anchor: str, facts: Facts, target: Target, now: datetime, detail: De
     kept = sum(backup.verdict == "keep" for backup in facts.backups)
     size, free = number(facts.volume, "size_bytes"), number(facts.volume, "free_bytes")
     problems = tuple(_problems(facts, target))
+    places = place_rows(facts)
     checks = [check for check, _problem in facts.problems]
     return Section(
         anchor=anchor,
@@ -175,6 +181,9 @@ def section(anchor: str, facts: Facts, target: Target, now: datetime, detail: De
         location=location(facts),
         used_percent=round(100 * (size - free) / size) if size and free is not None and free <= size else None,
         space=f"{format_size(free)} of {format_size(size)} free" if size and free is not None else "",
+        places=tuple(places[: detail.places]),
+        more_places=max(len(places) - detail.places, 0),
+        rule=rule_in_words(facts),
         notes=tuple(facts.notes),
         commands=tuple(commands(target, checks, facts.drill is not None)),
     )

@@ -15,7 +15,7 @@ _DRILLS = "postgres_backup_drill_schedule"
 
 def missing(facts: Facts) -> list[str]:
     """A sentence for everything that the newest backup does not have, or that nobody has set up."""
-    return [*_databases(facts), *_not_dumped(facts), *_drills(facts), _copies(facts)]
+    return [*_databases(facts), *_not_dumped(facts), *_drills(facts), *_copies(facts)]
 
 
 def _databases(facts: Facts) -> Iterator[str]:
@@ -52,8 +52,14 @@ def _drills(facts: Facts) -> Iterator[str]:
         yield "A restore drill that succeeded."
 
 
-def _copies(facts: Facts) -> str:
-    return f"A copy at another place: all backups are on one volume, {location(facts)}."
+def _copies(facts: Facts) -> Iterator[str]:
+    if not facts.places:
+        yield f"A copy at another place: all backups are on one volume, {location(facts)}."
+    behind = [str(place["name"]) for place in facts.places if place.get("is_behind") is True]
+    if behind:
+        yield f"Copies of the newest backups, at places that are behind: {enumerated(behind, _NAMED)}."
+    if facts.places and facts.three_two_one.get("holds") is False:
+        yield f"The rule 3-2-1: {facts.three_two_one.get('reason')}."
 
 
 def location(facts: Facts) -> str:

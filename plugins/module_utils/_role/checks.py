@@ -25,6 +25,10 @@ SUBDOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]
 # A key of a Secret or a ConfigMap.
 KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 ONE_LINE = re.compile(r"[^\x00-\x1f\x7f]+")
+# The CronJob controller appends up to 11 characters for the names of its Jobs (batch/v1 CronJob).
+CRONJOB_NAME_LIMIT = 52
+# What the name of the CronJob of the drills ends in; no other CronJob's does.
+DRILL_SUFFIX = "-drill"
 # The largest value of Kubernetes' int32 fields, and of user and group ids.
 INT32_MAX = 2**31 - 1
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")

@@ -5,15 +5,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 from urllib.parse import urlsplit
 
 from ..units import duration_seconds, parse_size
-from .checks import INT32_MAX, LABEL, ONE_LINE, SUBDOMAIN, Variables, is_list, is_size, is_true, number, seconds
+from .checks import (
+    CRONJOB_NAME_LIMIT,
+    DRILL_SUFFIX,
+    INT32_MAX,
+    LABEL,
+    ONE_LINE,
+    SUBDOMAIN,
+    Variables,
+    is_list,
+    is_size,
+    is_true,
+    number,
+    seconds,
+)
 from .egress import EGRESS_RULES, are_egress_rules
 
 S3, SFTP, NFS, CLAIM = "s3", "sftp", "nfs", "claim"
+# Each has a separate CronJob: what cannot be mounted keeps a pod from starting, and must not stop the other places.
+MOUNTED_KINDS = (NFS, CLAIM)
+COPY_SUFFIX = "-copy"
 # The keys of a place's Secret by its kind: one of each tuple must exist. OPTIONAL_KEYS are mounted if it has them.
 SECRET_KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
     S3: (("access_key_id",), ("secret_access_key",)),
@@ -112,15 +128,40 @@ def shown_places(value: Any) -> Any:
     return [_shown(place) if isinstance(place, Mapping) else _HIDDEN for place in value]
 
 
-def copy_configuration(variables: Variables) -> dict[str, Any]:
-    """The configuration of the copies' program (_copy/configuration.py), without secrets; the variables are valid."""
+def copy_jobs(variables: Variables) -> list[dict[str, Any]]:
+    """The CronJobs of the copies: one for the places that are reached over the network, and one for each mounted place.
+
+    Each has its `name`, `place` (the name of the place that it mounts; empty for the first one), `file` (the key of its
+    configuration in the ConfigMap), `places` (as the variable has them) and `configuration`, which is that of the
+    program (_copy/configuration.py), without secrets. The variables are valid.
+    """
+    places = variables["postgres_backup_copies"]
+    reached = [place for place in places if place["kind"] not in MOUNTED_KINDS]
+    mounted = [place for place in places if place["kind"] in MOUNTED_KINDS]
+    name = f"{variables['postgres_backup_name']}{COPY_SUFFIX}"
+    first = [_job(name, "", reached, variables)] if reached else []
+    return [*first, *(_job(_job_name(place, variables), str(place["name"]), [place], variables) for place in mounted)]
+
+
+def _job(name: str, place: str, places: Sequence[Mapping[str, Any]], variables: Variables) -> dict[str, Any]:
     return {
-        "name": str(variables["postgres_backup_name"]),
-        "namespace": str(variables["postgres_backup_namespace"]),
-        "time_zone": str(variables["postgres_backup_time_zone"]),
-        "file_mode": str(variables["postgres_backup_file_mode"]),
-        "places": [_configured(place, variables) for place in variables["postgres_backup_copies"]],
+        "name": name,
+        "place": place,
+        "file": f"copy-{place}.json" if place else "copy.json",
+        "places": list(places),
+        "configuration": {
+            "name": str(variables["postgres_backup_name"]),
+            "namespace": str(variables["postgres_backup_namespace"]),
+            "time_zone": str(variables["postgres_backup_time_zone"]),
+            "file_mode": str(variables["postgres_backup_file_mode"]),
+            "places": [_configured(each, variables) for each in places],
+        },
     }
+
+
+def _job_name(place: Mapping[str, Any], variables: Variables) -> str:
+    """The name of the CronJob of a mounted place."""
+    return f"{variables['postgres_backup_name']}{COPY_SUFFIX}-{place['name']}"
 
 
 def copy_secret_keys(place: Mapping[str, Any]) -> list[str]:
@@ -234,7 +275,8 @@ def _expected_of_sftp(place: Mapping[str, Any], _variables: Variables) -> Iterat
         yield "a folder in one line, without .."
 
 
-def _expected_of_nfs(place: Mapping[str, Any], _variables: Variables) -> Iterator[str | None]:
+def _expected_of_nfs(place: Mapping[str, Any], variables: Variables) -> Iterator[str | None]:
+    yield _own_job(place, variables)
     if not _HOST.fullmatch(str(place.get("server") or "")):
         yield "server, the name or the address of an NFS server,"
     if not _PATH.fullmatch(str(place.get("path") or "")):
@@ -243,6 +285,7 @@ def _expected_of_nfs(place: Mapping[str, Any], _variables: Variables) -> Iterato
 
 
 def _expected_of_claim(place: Mapping[str, Any], variables: Variables) -> Iterator[str | None]:
+    yield _own_job(place, variables)
     name = str(place.get("claim_name") or "")
     if not SUBDOMAIN.fullmatch(name):
         yield "claim_name, the name of a PersistentVolumeClaim,"
@@ -279,6 +322,19 @@ def _keeps_something(place: Mapping[str, Any], variables: Variables) -> bool:
     except ValueError:
         return True  # refused for that
     return bool(policy["keep_within"]) or any(policy[key] > 0 for key in _KEEP_COUNTS)
+
+
+def _own_job(place: Mapping[str, Any], variables: Variables) -> str | None:
+    """What is expected of the name of a mounted place, which is a part of the name of its CronJob."""
+    job = _job_name(place, variables)
+    if len(job) > CRONJOB_NAME_LIMIT:
+        return (
+            f"a name that is at least {len(job) - CRONJOB_NAME_LIMIT} characters shorter, or a shorter "
+            f"postgres_backup_name, since its CronJob is {job}, which may have {CRONJOB_NAME_LIMIT} characters,"
+        )
+    if job.endswith(DRILL_SUFFIX):
+        return f"a name that does not end in drill, as that of a CronJob of drills does, since its CronJob is {job},"
+    return None
 
 
 def _secret(place: Mapping[str, Any], keys: str) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any, Optional
 
 from .._jobs.job_templates import pod_spec
 from .._jobs.volume_jobs import COMPONENT, COPY, WATCH
-from .variables import DRILL_SUFFIX
+from .checks import DRILL_SUFFIX
 
 Object = Mapping[str, Any]
 # Optional, since Python 3.9 evaluates an alias.

@@ -13,6 +13,8 @@ from typing import Any
 
 from .._jobs.postgres_server import service_behind
 from .checks import (
+    CRONJOB_NAME_LIMIT,
+    DRILL_SUFFIX,
     INT32_MAX,
     KEY,
     LABEL,
@@ -33,7 +35,7 @@ from .checks import (
     strings,
     whole_number,
 )
-from .copy_options import are_places, has_copy_image, is_copy_egress, shown_places
+from .copy_options import COPY_SUFFIX, are_places, has_copy_image, is_copy_egress, shown_places
 from .drill_options import are_texts_of_databases
 from .dump_selection import (
     are_arguments_of_pg_dumpall,
@@ -49,16 +51,14 @@ from .watch_options import are_channels, has_image, is_egress
 
 # A NetworkPolicy selects the pods by these labels.
 RESERVED_LABELS = ("app.kubernetes.io/instance", "app.kubernetes.io/component")
-# The CronJob controller appends up to 11 characters for the names of its Jobs (batch/v1 CronJob).
-_NAME_LIMIT = 52
-DRILL_SUFFIX, WATCH_SUFFIX, COPY_SUFFIX = "-drill", "-watch", "-copy"
+WATCH_SUFFIX = "-watch"
 DEFAULT_CA_KEY = "ca.crt"
 # The options of postgres_backup_ssl_cert that name keys of its Secret, with the names of Secrets of the type tls.
 DEFAULT_CERTIFICATE_KEYS = {"cert_key": "tls.crt", "key_key": "tls.key"}
 AUTO = "auto"
 _KEEP_RULES = ("last", "daily", "weekly", "monthly", "yearly")
 
-_NAME = re.compile(rf"(?=.{{1,{_NAME_LIMIT}}}\Z)(?!.*{DRILL_SUFFIX}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_NAME = re.compile(rf"(?=.{{1,{CRONJOB_NAME_LIMIT}}}\Z)(?!.*{DRILL_SUFFIX}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _TIME_ZONE = re.compile(r"(?!(?i:local)\Z)[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
 _IPV6 = r"[0-9A-Fa-f]*:[0-9A-Fa-f:.]+"
 # The name of a server, alone or after its kind.
@@ -198,7 +198,7 @@ def _has_ca_to_verify(value: object, variables: Variables) -> str | None:
 
 def _is_drill_schedule(value: object, variables: Variables) -> str | None:
     text = str(value)
-    longest_name = _NAME_LIMIT - len(DRILL_SUFFIX)
+    longest_name = CRONJOB_NAME_LIMIT - len(DRILL_SUFFIX)
     if not text or (is_schedule(text) and len(str(variables["postgres_backup_name"])) <= longest_name):
         return None
     return (
@@ -209,7 +209,7 @@ def _is_drill_schedule(value: object, variables: Variables) -> str | None:
 
 def _is_schedule_of(suffix: str, is_wanted: Callable[[Variables], bool]) -> Check:
     """A check of the schedule of the CronJob whose name ends in `suffix`, and that exists where it is wanted."""
-    longest = _NAME_LIMIT - len(suffix)
+    longest = CRONJOB_NAME_LIMIT - len(suffix)
     expected = f'five cron fields, such as "*/30 * * * *", with a postgres_backup_name of at most {longest} characters'
 
     def check(value: object, variables: Variables) -> str | None:
@@ -306,7 +306,7 @@ def _rules() -> tuple[Rule, ...]:
             "name",
             matches(
                 _NAME,
-                f"a DNS label ({_LETTERS}) of at most {_NAME_LIMIT} characters, as a CronJob's name must be, "
+                f"a DNS label ({_LETTERS}) of at most {CRONJOB_NAME_LIMIT} characters, as a CronJob's name must be, "
                 f"that does not end in {DRILL_SUFFIX}",
             ),
         ),

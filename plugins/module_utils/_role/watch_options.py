@@ -10,7 +10,7 @@ from typing import Any
 
 from ..units import duration_seconds
 from .checks import LABEL, ONE_LINE, SUBDOMAIN, Variables, is_list, is_true, number
-from .copy_options import copy_configuration
+from .copy_options import copy_jobs
 from .egress import EGRESS_RULES, HOSTS, are_egress_rules
 
 # The keys of a channel's Secret that are mounted, as far as it has them.
@@ -87,10 +87,13 @@ def watch_configuration(variables: Variables) -> dict[str, Any]:
 def _copies(variables: Variables) -> dict[str, Any]:
     """What the watch must know of the copies: when they run, and the places without what only their program needs."""
     keys = ("name", "kind", "offsite", "max_delay_seconds")
-    places = copy_configuration(variables)["places"]
     return {
         "schedule": str(variables["postgres_backup_copy_schedule"]),
-        "places": [{key: place[key] for key in keys} for place in places],
+        "places": [
+            {**{key: place[key] for key in keys}, **({"own_job": True} if job["place"] else {})}
+            for job in copy_jobs(variables)
+            for place in job["configuration"]["places"]
+        ],
     }
 
 

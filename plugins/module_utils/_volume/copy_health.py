@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -35,15 +35,17 @@ class ConfiguredPlace:
 
 @dataclass(frozen=True)
 class CopySchedule:
-    """The CronJob of the copies: `interval` is the longest time between two Jobs, `since` when it last changed (UTC).
+    """A CronJob of the copies: `interval` is the longest time between two Jobs, `since` when it last changed (UTC).
 
-    Both are None where they are not known; `places` is None where the CronJob does not show them.
+    Both are None where they are not known; `places` is None where the CronJob does not show them. `mounts` is the name
+    of the place that it mounts, empty for the CronJob of the places that are reached over the network.
     """
 
     is_suspended: bool
     interval: timedelta | None
     since: datetime | None
     places: tuple[ConfiguredPlace, ...] | None = None
+    mounts: str = ""
 
     @property
     def limit(self) -> timedelta:
@@ -51,19 +53,18 @@ class CopySchedule:
         return _MISSED_TIMES * (self.interval or _DEFAULT_INTERVAL)
 
 
-def places_of(schedule: CopySchedule | None, catalog: Catalog) -> tuple[Place, ...]:
-    """The places of the installation, in its order; those without a record are empty.
+def places_of(schedules: Sequence[CopySchedule], catalog: Catalog) -> tuple[Place, ...]:
+    """The places of the installation, in the order of its CronJobs; those without a record are empty.
 
     The records of a place that is no longer configured are left out. Nothing without copies.
     """
-    if schedule is None:
-        return ()
-    if schedule.places is None:
+    if any(schedule.places is None for schedule in schedules):
         return catalog.places
     records = {place.name: place for place in catalog.places}
     return tuple(
         records.get(each.name, Place(each.name, each.kind, each.is_offsite, max_delay=each.max_delay))
-        for each in schedule.places
+        for schedule in schedules
+        for each in schedule.places or ()
     )
 
 
@@ -82,13 +83,22 @@ def missing_backup(place: Place, catalog: Catalog, now: datetime) -> Backup | No
     return due
 
 
-def copy_problems(schedule: CopySchedule | None, catalog: Catalog, now: datetime) -> Iterator[Failure]:
+def copy_problems(schedules: Sequence[CopySchedule], catalog: Catalog, now: datetime) -> Iterator[Failure]:
     """Why backups may not exist at another place; nothing without copies."""
-    if schedule is None:
-        return
+    for schedule in schedules:
+        yield from _problems_of(schedule, catalog, now)
+
+
+def _to(schedule: CopySchedule) -> str:
+    return f" to {schedule.mounts}" if schedule.mounts else ""
+
+
+def _problems_of(schedule: CopySchedule, catalog: Catalog, now: datetime) -> Iterator[Failure]:
     if schedule.is_suspended:
-        yield Failure("copy", "the CronJob of the copies is suspended: nothing is copied until it is resumed")
-    places = places_of(schedule, catalog)
+        yield Failure(
+            "copy", f"the CronJob of the copies{_to(schedule)} is suspended: nothing is copied until it is resumed"
+        )
+    places = places_of([schedule], catalog)
     is_new = schedule.since is not None and now - schedule.since <= schedule.limit
     if not schedule.is_suspended and not is_new:
         yield from _no_run(schedule, places, now)
@@ -108,8 +118,8 @@ def _no_run(schedule: CopySchedule, places: tuple[Place, ...], now: datetime) ->
         found = f"the record of one at {last:%Y-%m-%d %H:%M} UTC" if last else "no record of one"
         yield Failure(
             "copy",
-            f"expected a Job of the copies in the last {format_duration(schedule.limit)}, found {found}. Check the Job "
-            "of the copies and its pod",
+            f"expected a Job of the copies{_to(schedule)} in the last {format_duration(schedule.limit)}, found {found}"
+            ". Check the Job of the copies and its pod",
         )
 
 
@@ -142,28 +152,28 @@ def copies_of(backup: Backup, places: tuple[Place, ...]) -> list[str]:
     return [place.name for place in places if place.holds(backup.name, backup.sha256)]
 
 
-def place_results(schedule: CopySchedule | None, catalog: Catalog, now: datetime) -> list[dict[str, Any]]:
+def place_results(schedules: Sequence[CopySchedule], catalog: Catalog, now: datetime) -> list[dict[str, Any]]:
     """Each place as modules return it."""
     return [
         {**place.to_dict(), "is_behind": missing_backup(place, catalog, now) is not None}
-        for place in places_of(schedule, catalog)
+        for place in places_of(schedules, catalog)
     ]
 
 
-def three_two_one(schedule: CopySchedule | None, catalog: Catalog, storage: str) -> dict[str, Any] | None:
+def three_two_one(schedules: Sequence[CopySchedule], catalog: Catalog, storage: str) -> dict[str, Any] | None:
     """Whether the newest complete backup fulfils the rule 3-2-1; None without places.
 
     `storage` is where the backup volume is, such as the name of its NFS server; empty if it is not known. The live data
     and the volume are two of the three copies. Places of one kind count as one storage unless their servers are known.
     """
-    places = places_of(schedule, catalog)
+    places = places_of(schedules, catalog)
     if not places:
         return None
     newest = catalog.newest()
     if newest is None:
         return _rule(0, 0, offsite=False, reason="there is no complete backup")
     holders = [place for place in places if place.holds(newest.name, newest.sha256)]
-    where = {each.name: each.storage for each in (schedule.places if schedule else None) or ()}
+    where = {each.name: each.storage for schedule in schedules for each in schedule.places or ()}
     storages = {storage, *(where.get(place.name) or place.kind for place in holders)}
     offsite = any(place.is_offsite for place in holders)
     missing = [place.name for place in places if place not in holders]

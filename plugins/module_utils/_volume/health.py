@@ -69,7 +69,7 @@ class Installation:
     `image` is the CronJob's, `server_image` that of the server's pods and `script_version` the version of the script
     that it runs: None where they are not known. `drill` is None where no drills are scheduled. `is_ours` where it runs
     this collection's script: another one checks nothing. `continuing_job` is None if the script runs in all active
-    Jobs. `watch` is None where there is no watch, and `copies` where there are no copies.
+    Jobs. `watch` is None where there is no watch, and `copies` is empty where there are no copies.
     """
 
     is_suspended: bool
@@ -80,7 +80,7 @@ class Installation:
     is_ours: bool = True
     continuing_job: ContinuingJob | None = None
     watch: WatchSchedule | None = None
-    copies: CopySchedule | None = None
+    copies: tuple[CopySchedule, ...] = ()
 
 
 def problems(

@@ -37,14 +37,23 @@ class RecordFolder:
         self._mode = mode
         self._lock = -1
 
-    def acquire(self) -> bool:
-        """Whether no other process writes to it, until this one ends. True where files cannot be locked."""
-        self._lock = os.open(self._path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    def acquire(self, name: str = _LOCK) -> bool:
+        """Whether no other process has the lock of that name, until this one ends or `release`.
+
+        True where files cannot be locked.
+        """
+        self._lock = os.open(self._path / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             return error.errno not in (errno.EACCES, errno.EAGAIN)
         return True
+
+    def release(self) -> None:
+        """Close the lock; does nothing without one."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     def read(self, name: str) -> str | None:
         """The text of a file of the folder; None if it does not exist."""

@@ -43,7 +43,7 @@ class Configuration:
 
     `drill_schedule` is empty without scheduled drills; `digest` is None without digests; `time_zone` is that of the
     schedules. `file_mode` is that of the watch's files, `period` the time between two looks, None if it is not known.
-    `copies` is None without copies at other places.
+    `copies` is empty without copies at other places.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Configuration:
     channels: tuple[Channel, ...]
     file_mode: int
     period: timedelta | None
-    copies: CopySchedule | None = None
+    copies: tuple[CopySchedule, ...] = ()
 
     @property
     def installation(self) -> str:
@@ -89,20 +89,19 @@ def parse_configuration(content: Mapping[str, Any], secrets: str, now: datetime)
         ),
         file_mode=int(content["file_mode"], 8),
         period=longest_interval(content["schedule"], now, timedelta(days=7)),
-        copies=_copies(content["copies"], now) if "copies" in content else None,
+        copies=_copies(content["copies"], now) if "copies" in content else (),
     )
 
 
-def _copies(content: Mapping[str, Any], now: datetime) -> CopySchedule:
-    """The watch cannot read the CronJob, so that it knows neither whether it is suspended nor since when it exists."""
-    return CopySchedule(
-        is_suspended=False,
-        interval=longest_interval(content["schedule"], now, timedelta(days=7)),
-        since=None,
-        places=tuple(
-            ConfiguredPlace(
-                place["name"], place["kind"], place["offsite"], timedelta(seconds=place["max_delay_seconds"])
-            )
-            for place in content["places"]
-        ),
-    )
+def _copies(content: Mapping[str, Any], now: datetime) -> tuple[CopySchedule, ...]:
+    """The watch cannot read the CronJobs, so that it knows neither whether one is suspended nor since when it exists.
+
+    A place with `own_job` is mounted, and has a separate CronJob.
+    """
+    interval = longest_interval(content["schedule"], now, timedelta(days=7))
+    places: dict[str, list[ConfiguredPlace]] = {}
+    for place in content["places"]:
+        delay = timedelta(seconds=place["max_delay_seconds"])
+        configured = ConfiguredPlace(place["name"], place["kind"], place["offsite"], delay)
+        places.setdefault(place["name"] if place.get("own_job") else "", []).append(configured)
+    return tuple(CopySchedule(False, interval, None, tuple(each), mounts) for mounts, each in places.items())

@@ -1,19 +1,33 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""Copies on a real cluster: to an S3 server, to sshd and to a claim; a place that fails delays no other, and no run."""
+"""Copies on a real cluster: to an S3 server, to sshd and to a claim; a place that fails delays no other, and no run.
+
+Also not a share that cannot be mounted, as that of a NAS that is lost: its pod waits for ever.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
+
+import pytest
 
 from tests.cluster.support import stores
 from tests.cluster.support.ansible_runs import Ansible
-from tests.cluster.support.kube import NAME, create, kubectl, must_get, run_cronjob, run_in_volume
+from tests.cluster.support.kube import NAME, apply, create, kubectl, listed, must_get, names, run_cronjob, run_in_volume
 from tests.cluster.support.tools_image import tools_image
 
 COPY = f"{NAME}-copy"
-PLACES = ("offsite", "nas", "usb", "gone")
+USB, LOST = f"{COPY}-usb", f"{COPY}-lost"
+# No server has this address (RFC 5737). A node without an NFS client cannot mount it either, and reports that sooner.
+NO_SHARE = {"server": "192.0.2.1", "path": "/volume1/copies"}
+MOUNT_FAILS = (
+    "the place lost (claim lost-share): the pod of the Job",
+    "FailedMount: MountVolume.SetUp failed for volume",
+    "192.0.2.1:/volume1/copies",
+    "This Job existed before. To cancel it: kubectl delete job waiting",
+)
 # What a pod that talks to the internet must not be able to do.
 HARM = """
 touch /backups/x 2>/dev/null && echo wrote
@@ -32,15 +46,31 @@ def claim(namespace: str, name: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
 
 
+@pytest.fixture
+def lost_share(namespace: str) -> Iterator[dict[str, Any]]:
+    """A claim that is bound to a share which cannot be mounted: Pod Security "restricted" allows a share only so."""
+    name = f"{namespace}-lost"
+    bound = claim(namespace, "lost-share")
+    bound["spec"] |= {"storageClassName": "", "volumeName": name}
+    modes = bound["spec"]["accessModes"]
+    spec = {"capacity": {"storage": "1Gi"}, "accessModes": modes, "nfs": NO_SHARE, "storageClassName": ""}
+    apply({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec})
+    yield bound
+    kubectl("delete", "pv", name, "--wait=false")
+
+
 def secret(namespace: str, name: str, values: dict[str, str]) -> dict[str, Any]:
     metadata = {"name": name, "namespace": namespace}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": values}
 
 
-def test_an_installation_with_copies(ansible: Ansible, role_variables: dict[str, Any], namespace: str) -> None:
+def test_an_installation_with_copies(
+    ansible: Ansible, role_variables: dict[str, Any], namespace: str, lost_share: dict[str, Any]
+) -> None:
     s3, sftp = stores.rclone_s3(namespace), stores.sftp(namespace)
     s3.make_bucket("backups")
     create(
+        lost_share,
         claim(namespace, "usb"),
         secret(namespace, "s3-keys", {"access_key_id": s3.access_key, "secret_access_key": s3.secret_key}),
         secret(namespace, "wrong-keys", {"access_key_id": s3.access_key, "secret_access_key": "of-somebody-else"}),
@@ -64,6 +94,7 @@ def test_an_installation_with_copies(ansible: Ansible, role_variables: dict[str,
                 "user": sftp.user,
             },
             {"name": "usb", "kind": "claim", "claim_name": "usb"},
+            {"name": "lost", "kind": "claim", "claim_name": "lost-share"},
         ],
         "copy_egress": [{"namespace": namespace, "port": port} for port in (s3.port, sftp.port)],
     }
@@ -76,22 +107,29 @@ def test_an_installation_with_copies(ansible: Ansible, role_variables: dict[str,
     assert [entry["copies"] for entry in info["backups"]] == [[]]
     assert info["three_two_one"]["holds"] is False
 
+    # The schedule has started it, and its pod waits.
+    kubectl("create", "job", "-n", namespace, "waiting", f"--from=cronjob/{LOST}")
     copied = ansible("homelab.postgres_backup.copy", postgres_backup_namespace=namespace)
     assert copied.status != 0
+    for words in MOUNT_FAILS:
+        assert words in copied.output
+    (pod,) = listed("pods", namespace, "batch.kubernetes.io/job-name=waiting")
+    assert pod["status"]["phase"] == "Pending"
     assert "the store answered SignatureDoesNotMatch. Check the keys of its Secret" in copied.output
-    names = sorted([backup, f"{backup}.json", f"{backup}.sha256"])
-    assert sorted(s3.files("backups")) == [f"cluster/data/{name}" for name in names]
-    assert sorted(sftp.files()) == names
+    files = sorted([backup, f"{backup}.json", f"{backup}.sha256"])
+    assert sorted(s3.files("backups")) == [f"cluster/data/{name}" for name in files]
+    assert sorted(sftp.files()) == files
 
     info = ansible.module("backup_info", namespace=namespace)
     assert [entry["copies"] for entry in info["backups"]] == [["offsite", "nas", "usb"]]
     assert info["three_two_one"]["holds"] is True
     assert {place["name"]: place["error"] is None for place in info["places"]} == {
-        "gone": False, "nas": True, "offsite": True, "usb": True
+        "gone": False, "lost": True, "nas": True, "offsite": True, "usb": True
     }  # fmt: skip
 
-    variables["copies"] = variables["copies"][1:]
+    variables["copies"] = variables["copies"][1:-1]
     assert ansible.site(**variables).status == 0
+    assert names("cronjobs", namespace) >= {COPY, USB} and LOST not in names("cronjobs", namespace)
     result = ansible.module("backup_copy", namespace=namespace, places=["offsite", "usb"])
     assert [(place["name"], place["state"]) for place in result["places"]] == [
         ("offsite", "nothing_to_do"), ("usb", "nothing_to_do")
@@ -109,11 +147,11 @@ def test_an_installation_with_copies(ansible: Ansible, role_variables: dict[str,
     drilled = ansible("homelab.postgres_backup.drill", postgres_backup_namespace=namespace, postgres_backup_place="usb")
     assert drilled.status == 0, drilled.output
 
-    pod = json.dumps(must_get("cronjob", COPY, namespace))
+    cronjobs = json.dumps([must_get("cronjob", name, namespace) for name in (COPY, USB)])
     config = json.dumps(must_get("configmap", COPY, namespace))
     records = run_in_volume(namespace, f"cat /backups/{NAME}.copies/*.json")
     for hidden in (s3.secret_key, "of-somebody-else", sftp.private_key[40:80]):
-        for text in (pod, config, records, copied.output):
+        for text in (cronjobs, config, records, copied.output):
             assert hidden not in text
     assert run_in_volume(namespace, HARM, cronjob=COPY).split("\n") == ["may write its folder", ""]
 

@@ -97,8 +97,22 @@ def test_page_answers_the_questions() -> None:
         assert answer in text
 
 
+def test_places_are_shown_where_there_are_copies() -> None:
+    assert "Newest copy" not in of_one() and "3-2-1" not in of_several()
+    result = Installation("data", days=9).result()
+    rule = {"holds": True, "copies": 4, "storages": 3, "offsite": True, "reason": None}
+    result |= {"places": [{**PLACE, "is_behind": False}], "three_two_one": rule}
+    text = " ".join(" ".join(tree(html([{"host": "localhost", "result": result}])).itertext()).split())
+    for words in ("Newest copy", "cloud", "3 copies", "b-1", "not behind"):
+        assert words in text
+    assert "follows the rule 3-2-1: 4 copies of the data on 3 storages" in text
+    assert "No copy at another place is known" not in text and "All backups are on one volume" not in text
+
+
 def test_a_hundred_installations_and_a_year() -> None:
     distinct = many(20)
+    for item in distinct[1:]:  # the first one has none
+        item["result"]["places"] = [{**PLACE, "is_behind": True}] * 3
     installations = [{**item, "host": f"{item['host']}-{copy}"} for item in distinct for copy in range(5)]
     # On a busy machine, a second attempt: other processes share the processor's caches.
     for _ in range(2):
@@ -137,9 +151,11 @@ HOSTILE = [
     "a\r\nb\tc",
     "`\\\u2028",
 ]
+PLACE = {"name": "cloud", "kind": "s3", "copies": 3, "size_bytes": 9, "newest": "b-1", "error": None}
 # The texts of a result that come from the cluster, the server or the volume, and not from the collection.
 FREE_KEYS = {
     *("namespace", "name", "check", "message", "reason", "job", "newest", "claim", "class", "nfs_server", "nfs_path"),
+    *("kind", "error"),
     *("cron", "time_zone", "verdict", "keep_within", "backup", "sha256"),
 }
 FREE_LISTS = {"reasons", "dumped", "missing", "notes", "excluded_databases", "skipped_databases", "invalid_databases"}
@@ -159,6 +175,11 @@ def hostile_page(text: str, count: int) -> str:
     result = Installation("data", days=8, databases=("a", "b"), missing=("b",), failed_days={0: "x", 5: "y"}).result()
     result["last_run"] = {"excluded_databases": ["x"], "skipped_databases": ["x"], "invalid_databases": []}
     result["notes"] = ["note"]
+    result["places"] = [
+        {**PLACE, "is_behind": False},
+        {**PLACE, "is_behind": True, "newest": result["backups"][0]["name"], "error": "x"},
+    ]
+    result["three_two_one"] = {"holds": False, "copies": 2, "storages": 1, "offsite": False, "reason": "x"}
     items = [{"host": text, "result": with_text(result, text)}, {"host": text, "result": {"failed": True, "msg": text}}]
     return html(items * (count // 2))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from plugins.module_utils._cluster.copies import PLACES_ANNOTATION
+from plugins.module_utils._jobs.copy_job import MOUNTED_ANNOTATION, mounted_places
 from plugins.module_utils._role.copy_options import copy_secret_keys
 
 from .rendering import evaluate, objects
@@ -23,6 +24,8 @@ PLACES = [
 ]
 COPIED = {"postgres_backup_copy_image": "tools:1", "postgres_backup_copies": PLACES}
 NAME = "postgres-backup-copy"
+NAS, OTHER = f"{NAME}-nas", f"{NAME}-other"
+REACHED = [PLACES[1], PLACES[3]]
 
 
 @functools.cache
@@ -31,26 +34,84 @@ def copied() -> list[dict[str, Any]]:
     return objects(**COPIED)
 
 
-def made(kind: str, **variables: Any) -> dict[str, Any]:
+def made(kind: str, name: str = NAME, **variables: Any) -> dict[str, Any]:
     (found,) = (
         each
         for each in (objects(**{**COPIED, **variables}) if variables else copied())
-        if each["kind"] == kind and each["metadata"]["name"].endswith("-copy")
+        if each["kind"] == kind and each["metadata"]["name"] == name
     )
     return found
 
 
-def pod(**variables: Any) -> dict[str, Any]:
-    spec: dict[str, Any] = made("CronJob", **variables)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+def pod(name: str = NAME, **variables: Any) -> dict[str, Any]:
+    spec: dict[str, Any] = made("CronJob", name, **variables)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     return spec
+
+
+def names_of(**variables: Any) -> set[tuple[str, str]]:
+    return {(each["kind"], each["metadata"]["name"]) for each in objects(**variables)}
+
+
+def of_backups(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """The metadata of the CronJob of the backups."""
+    (one,) = (each for each in found if (each["kind"], each["metadata"]["name"]) == ("CronJob", "postgres-backup"))
+    return dict(one["metadata"])
 
 
 def test_without_places_nothing_changes() -> None:
     without = objects()
     added = {(each["kind"], each["metadata"]["name"]) for each in copied()}
     added -= {(each["kind"], each["metadata"]["name"]) for each in without}
-    assert added == {("CronJob", NAME), ("ConfigMap", NAME), ("NetworkPolicy", NAME)}
-    assert [each for each in copied() if each["metadata"]["name"] != NAME] == without
+    assert added == {
+        ("CronJob", NAME),
+        ("CronJob", NAS),
+        ("CronJob", OTHER),
+        ("ConfigMap", NAME),
+        ("NetworkPolicy", NAME),
+        ("NetworkPolicy", f"{NAME}-mounted"),
+    }
+    network = objects(**{**COPIED, "postgres_backup_copies": REACHED})
+    assert [each for each in network if each["metadata"]["name"] != NAME] == without
+    assert len(network) == len(without) + 3
+
+
+def test_the_installation_records_the_places_that_are_mounted() -> None:
+    assert of_backups(copied())["annotations"][MOUNTED_ANNOTATION] == '["nas", "other"]'
+    assert MOUNTED_ANNOTATION not in of_backups(objects()).get("annotations", {})
+    assert mounted_places(made("CronJob", NAS)) == ["nas"] and mounted_places(made("CronJob")) == []
+
+
+def test_a_place_is_mounted_only_by_its_own_pod() -> None:
+    """A share that cannot be mounted keeps the pod from starting."""
+    assert not [volume["name"] for volume in pod()["volumes"] if volume["name"].startswith("place-")]
+    for name, source in (
+        (NAS, {"nfs": {"server": "192.168.2.3", "path": "/volume1/copies"}}),
+        (OTHER, {"persistentVolumeClaim": {"claimName": "copies"}}),
+    ):
+        spec = pod(name)
+        (volume,) = (volume for volume in spec["volumes"] if volume["name"].startswith("place-"))
+        assert volume == {"name": "place-0", **source}
+        assert "secrets" not in {volume["name"] for volume in spec["volumes"]}
+        mounts = {mount["mountPath"]: mount for mount in spec["containers"][0]["volumeMounts"]}
+        writable = {path for path, mount in mounts.items() if not mount.get("readOnly")}
+        assert writable == {"/copies", "/places/0", "/tmp"}
+
+
+def test_the_pods_that_mount_a_place_talk_to_nobody() -> None:
+    spec = made("NetworkPolicy", f"{NAME}-mounted")["spec"]
+    assert spec["policyTypes"] == ["Ingress", "Egress"] and not {"ingress", "egress"} & spec.keys()
+    (expression,) = spec["podSelector"]["matchExpressions"]
+    labels = made("CronJob", NAS)["spec"]["jobTemplate"]["spec"]["template"]["metadata"]["labels"]
+    assert expression["operator"] == "Exists" and labels[expression["key"]] == "nas"
+    (expression,) = made("NetworkPolicy")["spec"]["podSelector"]["matchExpressions"]
+    assert expression["operator"] == "DoesNotExist" and expression["key"] in labels
+    labels = made("CronJob")["spec"]["jobTemplate"]["spec"]["template"]["metadata"]["labels"]
+    assert expression["key"] not in labels
+
+
+def test_with_mounted_places_only() -> None:
+    added = names_of(**{**COPIED, "postgres_backup_copies": [PLACES[0]]}) - names_of()
+    assert added == {("CronJob", NAS), ("ConfigMap", NAME), ("NetworkPolicy", f"{NAME}-mounted")}
 
 
 def test_the_pod_has_no_password_and_writes_only_to_its_folder_and_the_places() -> None:
@@ -59,7 +120,7 @@ def test_the_pod_has_no_password_and_writes_only_to_its_folder_and_the_places() 
     (container,), (prepare,) = spec["containers"], spec["initContainers"]
     mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
     writable = {path for path, mount in mounts.items() if not mount.get("readOnly")}
-    assert writable == {"/copies", "/places/0", "/places/2", "/tmp"}
+    assert writable == {"/copies", "/tmp"}
     assert mounts["/copies"]["subPath"] == "postgres-backup.copies" and mounts["/backups"]["readOnly"] is True
     assert prepare["command"][-1] == "/backups/postgres-backup.copies"
     variables = {entry["name"] for entry in container["env"]}
@@ -101,21 +162,13 @@ def test_secrets_are_files_that_may_be_missing() -> None:
     assert [source["secret"]["name"] for source in projected] == ["s3-keys", "ssh"]
     assert all(source["secret"]["optional"] for source in projected)
     paths = [item["path"] for source in projected for item in source["secret"]["items"]]
-    assert paths == [f"{number}/{key}" for number in (1, 3) for key in copy_secret_keys(PLACES[number])]
+    assert paths == [f"{number}/{key}" for number, place in enumerate(REACHED) for key in copy_secret_keys(place)]
 
 
 def test_without_secrets_there_is_no_volume_of_them() -> None:
-    spec = pod(postgres_backup_copies=[PLACES[0]])
+    spec = pod(NAS)
     assert "secrets" not in {volume["name"] for volume in spec["volumes"]}
     assert "/etc/postgres-backup/secrets" not in {mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]}
-
-
-def test_places_that_are_mounted() -> None:
-    volumes = {volume["name"]: volume for volume in pod()["volumes"]}
-    assert volumes["place-0"]["nfs"] == {"server": "192.168.2.3", "path": "/volume1/copies"}
-    assert volumes["place-2"]["persistentVolumeClaim"] == {"claimName": "copies"}
-    assert not {"place-1", "place-3"} & volumes.keys()
-    assert volumes["tmp"]["emptyDir"] == {"sizeLimit": "512Mi"}
 
 
 def test_the_job() -> None:
@@ -131,24 +184,36 @@ def test_the_job() -> None:
     assert (job["activeDeadlineSeconds"], job["backoffLimit"], job["ttlSecondsAfterFinished"]) == (43200, 0, 86400)
     assert cronjob["metadata"]["labels"]["app.kubernetes.io/component"] == "copy"
     assert "suspend" not in spec
+    # A share that does not answer keeps the pod waiting: it ends, too, and only its own CronJob waits for it.
+    mounted = made("CronJob", NAS)
+    assert (mounted["spec"]["schedule"], mounted["spec"]["concurrencyPolicy"]) == ("*/30 * * * *", "Forbid")
+    job = mounted["spec"]["jobTemplate"]["spec"]
+    assert (job["activeDeadlineSeconds"], job["backoffLimit"], job["ttlSecondsAfterFinished"]) == (43200, 0, 86400)
+    assert pod()["volumes"][2]["emptyDir"] == {"sizeLimit": "512Mi"}
 
 
 def test_the_program_is_that_of_the_collection() -> None:
     data = made("ConfigMap")["data"]
-    (program,) = (volume["configMap"] for volume in pod()["volumes"] if volume["name"] == "program")
-    for item in program["items"]:
-        _, _, name = item["path"].partition("/module_utils/")
-        assert item["key"] == "copy.json" or data[item["key"]] == (UTILS / name).read_text()
-    assert {item["key"] for item in program["items"]} == set(data)
+    used = set()
+    for cronjob, configuration in ((NAME, "copy.json"), (NAS, "copy-nas.json"), (OTHER, "copy-other.json")):
+        (program,) = (volume["configMap"] for volume in pod(cronjob)["volumes"] if volume["name"] == "program")
+        for item in program["items"]:
+            _, _, name = item["path"].partition("/module_utils/")
+            is_configuration = item == {"key": configuration, "path": "copy.json"}
+            assert is_configuration or data[item["key"]] == (UTILS / name).read_text()
+        used |= {item["key"] for item in program["items"]}
+    assert used == set(data)
     # An annotation has a copy of the object (script_text.py).
     assert len(json.dumps(made("ConfigMap"))) < 240 * 1024
 
 
 def test_the_configuration_is_that_of_the_filter() -> None:
-    content = json.loads(made("ConfigMap")["data"]["copy.json"])
-    assert [place["name"] for place in content["places"]] == ["nas", "cloud", "other", "friend"]
+    data = made("ConfigMap")["data"]
+    for cronjob, file, names in ((NAME, "copy.json", ["cloud", "friend"]), (NAS, "copy-nas.json", ["nas"])):
+        content = json.loads(data[file])
+        assert [place["name"] for place in content["places"]] == names
+        assert json.loads(made("CronJob", cronjob)["metadata"]["annotations"][PLACES_ANNOTATION]) == content["places"]
     assert content["places"][0]["options"] == {"folder": "pg"}
-    assert json.loads(made("CronJob")["metadata"]["annotations"][PLACES_ANNOTATION]) == content["places"]
 
 
 def test_the_network_policy_allows_the_hosts_and_dns() -> None:
@@ -173,12 +238,31 @@ def test_the_image_is_that_of_the_watch_if_it_is_not_set() -> None:
 
 def test_what_is_removed_belongs_to_these_copies() -> None:
     """An installation may have the name of the CronJob of another one's copies."""
-    found = [each for each in evaluate("{{ __postgres_backup_unwanted }}") if each["metadata"]["name"] == NAME]
-    assert [each["kind"] for each in found] == ["CronJob", "ConfigMap", "NetworkPolicy"]
+    unwanted = evaluate("{{ __postgres_backup_unwanted }}")
+    found = [each for each in unwanted if each["metadata"]["name"] in (NAME, f"{NAME}-mounted")]
+    assert [each["kind"] for each in found] == ["CronJob", "ConfigMap", "NetworkPolicy", "NetworkPolicy"]
     for each in found:
         assert each["metadata"]["labels"]["app.kubernetes.io/component"] == "copy"
         assert each["metadata"]["labels"]["app.kubernetes.io/instance"] == "postgres-backup"
-    assert not any(each["metadata"]["name"] == NAME for each in evaluate("{{ __postgres_backup_unwanted }}", **COPIED))
+
+
+def test_what_is_not_removed_is_reserved() -> None:
+    def of_copies(variable: str, *places: dict[str, Any]) -> list[tuple[str, str]]:
+        found = evaluate(f"{{{{ {variable} }}}}", **{**COPIED, "postgres_backup_copies": [*places]})
+        return [(e["kind"], e["metadata"]["name"]) for e in found if e["metadata"]["name"].startswith(NAME)]
+
+    first = [("CronJob", NAME), ("NetworkPolicy", NAME)]
+    program, policy = ("ConfigMap", NAME), ("NetworkPolicy", f"{NAME}-mounted")
+    unwanted, wanted = "__postgres_backup_unwanted", "__postgres_backup_copy_wanted"
+    assert of_copies(unwanted, *PLACES) == []
+    assert sorted(of_copies(wanted, *PLACES)) == sorted([
+        *first, program, policy, ("CronJob", NAS), ("CronJob", OTHER)
+    ])  # fmt: skip
+    # A CronJob of all places may be there from an earlier version.
+    assert of_copies(unwanted, PLACES[0]) == first
+    assert of_copies(wanted, PLACES[0]) == [program, policy, ("CronJob", NAS)]
+    assert of_copies(unwanted, *REACHED) == [policy]
+    assert of_copies(wanted) == []
 
 
 def test_the_prerequisites_are_the_secrets_and_the_claims() -> None:

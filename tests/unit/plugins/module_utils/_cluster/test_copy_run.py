@@ -5,14 +5,25 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any, cast
 
 import pytest
 
 from plugins.module_utils._cluster.connection import Connection
-from plugins.module_utils._cluster.copies import PLACES_ANNOTATION
-from plugins.module_utils._cluster.copy_run import check_places, copies_of_installation, copying_in_progress
-from plugins.module_utils.errors import BusyError, ExpectationError, NotInstalledError
+from plugins.module_utils._cluster.copies import PLACES_ANNOTATION, copy_cronjobs
+from plugins.module_utils._cluster.copy_run import (
+    chosen_copies,
+    copies_of_installation,
+    copying_in_progress,
+    follow_copying,
+    merged,
+)
+from plugins.module_utils._cluster.job import StartLimits
+from plugins.module_utils._jobs.copy_job import MOUNTED_ANNOTATION
+from plugins.module_utils._jobs.job_outcome import COMPLETE, JobEnd
+from plugins.module_utils._jobs.pod_diagnosis import PodProblem
+from plugins.module_utils.errors import BusyError, ExpectationError, ForbiddenError, NotInstalledError, StuckError
 
 LABELS = {"app.kubernetes.io/component": "copy"}
 CONFIGURED = {"kind": "nfs", "options": {}, "offsite": False, "max_delay_seconds": 60}
@@ -79,18 +90,118 @@ def test_a_job_for_other_places_is_waited_for(places: list[str], words: str) -> 
     assert words in str(raised.value) and "kubectl delete job now -n data" in str(raised.value)
 
 
+def mounted(name: str, uid: str, **volume: Any) -> dict[str, Any]:
+    """The CronJob of a place that is mounted."""
+    annotations = {PLACES_ANNOTATION: json.dumps([{"name": name, **CONFIGURED}]), MOUNTED_ANNOTATION: f'["{name}"]'}
+    pod = {"volumes": [{"name": "place-0", **volume}], "containers": [{"name": "copy"}]}
+    metadata = {"name": f"backup-copy-{name}", "namespace": "data", "uid": uid, "labels": LABELS}
+    return {
+        "metadata": {**metadata, "annotations": annotations},
+        "spec": {"jobTemplate": {"spec": {"template": {"spec": pod}}}},
+    }
+
+
+USB = mounted("usb", "2", persistentVolumeClaim={"claimName": "usb-disk"})
+SHARE = mounted("share", "3", nfs={"server": "192.168.2.3", "path": "/copies"})
+
+
 def test_places_that_are_not_configured() -> None:
-    check_places(connection(), COPIES, [])
-    check_places(connection(), COPIES, ["nas", "cloud"])
+    assert chosen_copies(connection(), [COPIES, USB], []) == [(COPIES, []), (USB, [])]
+    assert chosen_copies(connection(), [COPIES, USB], ["nas", "cloud"]) == [(COPIES, ["nas", "cloud"])]
     with pytest.raises(ExpectationError, match=r"expected places of postgres_backup_copies \(cloud, nas\), found moon"):
-        check_places(connection(), COPIES, ["nas", "moon"])
+        chosen_copies(connection(), [COPIES], ["nas", "moon"])
     with pytest.raises(ExpectationError, match=r"^place: expected"):
-        check_places(connection(), COPIES, ["moon"], "place")
+        chosen_copies(connection(), [COPIES], ["moon"], "place")
+
+
+def test_each_place_is_copied_to_by_its_cronjob() -> None:
+    class Claims(Api):
+        def claim(self, _namespace: str, _name: str) -> Any:
+            return {"spec": {"storageClassName": "x"}}
+
+    api = cast(Connection, Claims())
+    assert chosen_copies(api, [COPIES, USB, SHARE], ["usb", "nas"]) == [(COPIES, ["nas"]), (USB, ["usb"])]
+    assert chosen_copies(api, [COPIES, USB, SHARE], ["share"]) == [(SHARE, ["share"])]
 
 
 @pytest.mark.parametrize("annotations", [None, {}, {PLACES_ANNOTATION: "x"}])
 def test_places_that_are_not_known_are_left_to_the_program(annotations: Any) -> None:
-    check_places(connection(), {**COPIES, "metadata": {**COPIES["metadata"], "annotations": annotations}}, ["moon"])
+    copies = {**COPIES, "metadata": {**COPIES["metadata"], "annotations": annotations}}
+    assert chosen_copies(connection(), [copies], ["moon"]) == [(copies, ["moon"])]
+
+
+class FakeJob:
+    """In place of a Job of the cluster, which would have to be stuck."""
+
+    def __init__(self, name: str, end: Any, *, created: bool = True, before: threading.Barrier | None = None) -> None:
+        self.name, self.namespace, self.is_attached, self.is_deleted = name, "data", False, True
+        self.is_created, self._end, self._before, self.patient = created, end, before, None
+
+    def __enter__(self) -> FakeJob:
+        if not self.is_created:
+            raise self._end
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        pass
+
+    def wait_for_end(self, *_containers: str, patient: bool, **_limits: Any) -> JobEnd:
+        self.patient = patient
+        if self._before is not None:
+            self._before.wait(20)
+        if isinstance(self._end, Exception):
+            raise self._end
+        return cast(JobEnd, self._end)
+
+
+def ended(name: str, place: str) -> JobEnd:
+    result = {"state": "succeeded", "reason": None, "places": [{"name": place, "kind": "s3", "state": "copied"}]}
+    return JobEnd(f"data/{name}", COMPLETE, None, result, (f"{place}: copied",), duration_seconds=3)
+
+
+MOUNT = PodProblem("FailedMount", "MountVolume.SetUp failed: connection refused", "Check the volume", may_pass=True)
+
+
+def followed(*started: tuple[dict[str, Any], FakeJob]) -> Any:
+    return merged(follow_copying(cast(Any, started), 60, StartLimits()))
+
+
+def test_a_share_that_cannot_be_mounted_is_named_and_the_others_are_copied_to() -> None:
+    at_once = threading.Barrier(3)
+    works = FakeJob("a", ended("a", "cloud"), before=at_once)
+    stuck = FakeJob("b", StuckError(f"the pod of the Job 'data/b' does not start yet: {MOUNT}", MOUNT), before=at_once)
+    also = FakeJob("c", ended("c", "usb"), before=at_once)
+    end = followed((COPIES, works), (SHARE, stuck), (USB, also))
+    assert [(place["name"], place["state"]) for place in end.places] == [
+        ("cloud", "copied"),
+        ("share", "failed"),
+        ("usb", "copied"),
+    ]
+    error = end.places[1]["error"]
+    assert error.startswith("the place share (nfs 192.168.2.3:/copies): the pod of the Job 'data/b' does not start yet")
+    assert "FailedMount: MountVolume.SetUp failed: connection refused" in error
+    assert end.outcome.failure()["msg"] == error and end.outcome.check is not None
+    assert (end.result["state"], end.result["reason"], end.seconds) == ("failed", error, 3)
+    assert end.outcome.log == ["cloud: copied", "usb: copied"]
+    # A pod that waits for a node may wait long; one that waits for a share is given up.
+    assert (works.patient, stuck.patient) == (True, False)
+
+
+def test_all_jobs_that_end_well() -> None:
+    end = followed((COPIES, FakeJob("a", ended("a", "cloud"))), (USB, FakeJob("b", ended("b", "usb"))))
+    assert end.outcome.failure() == {} and (end.result["state"], end.result["reason"]) == ("succeeded", None)
+    one = followed((COPIES, FakeJob("a", ended("a", "cloud"))))
+    assert one.result == ended("a", "cloud").result
+
+
+def test_a_job_that_cannot_be_created() -> None:
+    refused = FakeJob("b", ForbiddenError("no Jobs"), created=False)
+    end = followed((COPIES, FakeJob("a", ended("a", "cloud"))), (USB, refused))
+    assert end.outcome.message == "the place usb (claim usb-disk): no Jobs"
+    with pytest.raises(ForbiddenError, match="no Jobs"):
+        followed((COPIES, refused), (USB, refused))
+    with pytest.raises(KeyError):
+        followed((COPIES, FakeJob("a", ended("a", "cloud"))), (USB, FakeJob("b", KeyError("a defect"))))
 
 
 @pytest.mark.parametrize("found", [None, {"metadata": {"name": "backup-copy", "labels": {}}}])
@@ -98,4 +209,22 @@ def test_an_installation_without_copies(found: Any) -> None:
     backup = {"metadata": {"name": "backup", "namespace": "data"}}
     with pytest.raises(NotInstalledError, match="expected copies of data/backup, found none"):
         copies_of_installation(connection(cronjob=found), backup)
-    assert copies_of_installation(connection(cronjob=COPIES), backup) == COPIES
+    assert copies_of_installation(connection(cronjob=COPIES), backup) == [COPIES]
+
+
+def test_the_cronjobs_of_mounted_places_are_those_that_the_installation_records() -> None:
+    class Cronjobs(Api):
+        def cronjob_if_any(self, namespace: str, name: str) -> Any:
+            assert namespace == "data"
+            if name == "backup-copy-secret":
+                raise ForbiddenError("this user may not read it")
+            return {"backup-copy-usb": USB, "backup-copy-share": SHARE}.get(name)
+
+    backup: dict[str, Any] = {"metadata": {"name": "backup", "namespace": "data"}}
+    backup["metadata"]["annotations"] = {MOUNTED_ANNOTATION: '["usb", "gone", "secret", "share"]'}
+    api = cast(Connection, Cronjobs())
+    assert copies_of_installation(api, backup) == [USB, SHARE]
+    assert copy_cronjobs(api, backup)[1] == ["this user may not read it"]
+    for text in ("", "x", "7", "{}", "[7]"):
+        backup["metadata"]["annotations"] = {MOUNTED_ANNOTATION: text}
+        assert copy_cronjobs(api, backup) == ([], [])

@@ -14,6 +14,7 @@ from plugins.module_utils._cluster.connection import Connection
 from plugins.module_utils._cluster.prerequisites import (
     LAST_APPLIED,
     Server,
+    cronjobs_of_places,
     is_bound,
     read_claim,
     read_cronjob,
@@ -23,6 +24,7 @@ from plugins.module_utils._cluster.prerequisites import (
     read_served,
     read_server,
 )
+from plugins.module_utils._jobs.copy_job import MOUNTED_ANNOTATION
 from plugins.module_utils._jobs.postgres_server import ServiceName
 from plugins.module_utils.errors import ClusterError, ForbiddenError, NotFoundError, UnauthenticatedError
 
@@ -176,6 +178,18 @@ def test_only_objects_with_the_labels_of_their_definition() -> None:
         assert read_foreign(connection, [wanted])["resources"] == ([] if is_own else [wanted])
     assert read_foreign(api(), [wanted]) == {"readable": True, "resources": []}
     assert read_foreign(api(cronjob_x=FORBIDDEN), [wanted]) == {"readable": False, "resources": []}
+
+
+def test_the_cronjobs_of_mounted_places_that_are_recorded() -> None:
+    found = cronjobs_of_places("data", "backup", {MOUNTED_ANNOTATION: '["nas", "usb"]'})
+    assert [(each["kind"], each["metadata"]["name"]) for each in found] == [
+        ("CronJob", "backup-copy-nas"),
+        ("CronJob", "backup-copy-usb"),
+    ]
+    # One with this name may be that of another installation.
+    labels = {"app.kubernetes.io/instance": "backup", "app.kubernetes.io/component": "copy"}
+    assert all(each["metadata"]["labels"] == labels for each in found)
+    assert cronjobs_of_places("data", "backup", {}) == []
 
 
 def test_which_objects_exist() -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -290,14 +291,28 @@ def test_two_copiers_do_not_meet(usb: Copier) -> None:
     usb.places[0]["kind"], usb.places[0]["options"] = "s3", {"endpoint": "http://127.0.0.1:9", "bucket": "b"}
     usb.add_secret({"access_key_id": "a", "secret_access_key": "b"})
     first = usb.start()
-    while not (usb.records / "lock").exists() or not usb.volume.exists():
+    while not (usb.records / "usb.lock").exists() or not usb.volume.exists():
         time.sleep(0.05)
     time.sleep(0.5)
     second = usb.start()
-    assert "another Job copies at this time" in second.communicate(timeout=60)[0]
+    assert "usb: another Job copies to it at this time" in second.communicate(timeout=60)[0]
     assert second.returncode == 0
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
+
+
+def test_a_job_of_another_place_does_not_wait(usb: Copier) -> None:
+    """As where a share does not answer: the Job that has its lock may run for hours."""
+    name = usb.add_backup(1)
+    usb.records.mkdir(exist_ok=True)
+    with (usb.records / "nas.lock").open("w") as other, (usb.records / "usb.lock").open("w") as own:
+        fcntl.lockf(other, fcntl.LOCK_EX)
+        assert place_of(usb.run())["state"] == "copied"
+        assert usb.copies("usb") == [name]
+        fcntl.lockf(own, fcntl.LOCK_EX)
+        result = usb.run()
+        assert (result["status"], result["places"]) == (0, [])
+        assert "usb: another Job copies to it at this time" in result["log"]
 
 
 @pytest.mark.parametrize(

@@ -248,6 +248,44 @@ def test_where_the_backups_are(volume: Result, place: str) -> None:
     assert section.missing[-1] == f"A copy at another place: all backups are on one volume, {place}."
 
 
+CLOUD = {"name": "cloud", "kind": "s3", "copies": 7, "size_bytes": 3 * GIB, "newest": None, "error": None}
+RULE = {"holds": True, "copies": 3, "storages": 2, "offsite": True, "reason": None}
+
+
+def test_copies_at_other_places() -> None:
+    result = HEALTHY.result()
+    newest = result["backups"][0]["name"]
+    places = [
+        {**CLOUD, "newest": newest, "is_behind": False},
+        {**CLOUD, "name": "nas", "kind": "nfs", "newest": "b-1", "is_behind": True, "error": "no answer", "copies": 1},
+        {**CLOUD, "name": "new", "copies": 0, "size_bytes": 0, "is_behind": True},
+    ]
+    section = shown(of(result, places=places, three_two_one=RULE))
+    assert [(row.name, row.kind, row.copies, row.size, row.newest, row.state) for row in section.places] == [
+        ("cloud", "s3", "7 copies", "3.0 GiB", "28 Nov 2026, 02:00", "not behind"),
+        ("nas", "nfs", "1 copy", "3.0 GiB", "b-1", "behind: its last attempt failed: no answer"),
+        ("new", "s3", "0 copies", "0 bytes", "none", "behind"),
+    ]
+    assert section.missing == ("Copies of the newest backups, at places that are behind: nas, new.",)
+    assert section.rule == (
+        "The newest complete backup follows the rule 3-2-1: 3 copies of the data on 2 storages, one of them in another "
+        "house."
+    )
+    broken = {**RULE, "holds": False, "reason": "no place has a copy of b-1"}
+    section = shown(of(result, places=places[:1], three_two_one=broken))
+    assert section.missing == ("The rule 3-2-1: no place has a copy of b-1.",)
+    assert section.rule == "The newest complete backup does not follow the rule 3-2-1: no place has a copy of b-1."
+    many = [{**CLOUD, "name": f"p{number}", "is_behind": False} for number in range(23)]
+    section = shown(of(result, places=many, three_two_one=RULE))
+    assert (len(section.places), section.more_places) == (20, 3)
+
+
+def test_without_copies_nothing_is_said_of_places() -> None:
+    section = shown(of(HEALTHY.result(), places=[], three_two_one=None))
+    assert (section.places, section.more_places, section.rule) == ((), 0, "")
+    assert section == shown(HEALTHY.result())
+
+
 @pytest.mark.parametrize(
     ("policy", "words"),
     [
@@ -354,7 +392,13 @@ def test_entries_of_the_history_of_any_form_are_read(changes: Result) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.sampled_from(sorted(SMALL)), JSON)
+@given(st.lists(st.fixed_dictionaries(dict.fromkeys([*CLOUD, "is_behind"], JSON)), max_size=3), JSON)
+def test_places_of_any_form_are_shown(places: list[Result], rule: Any) -> None:
+    assert shown(of(SMALL, places=places, three_two_one=rule)).state == "healthy"
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from([*sorted(SMALL), "places", "three_two_one"]), JSON)
 def test_a_result_of_any_form_is_shown(key: str, value: Any) -> None:
     assert page([{"host": "a", "result": {**SMALL, key: value}}, {"host": "b", "result": value}], [], NOW).sections
 

@@ -12,7 +12,7 @@ import pytest
 from plugins.module_utils._role.copy_options import (
     OPTIONAL_KEYS,
     SECRET_KEYS,
-    copy_configuration,
+    copy_jobs,
     copy_secret_keys,
     is_copy_egress,
 )
@@ -182,8 +182,8 @@ def test_an_image_is_needed() -> None:
 
 
 def test_the_name_of_the_cronjob_has_a_suffix() -> None:
-    assert refused(NFS, postgres_backup_name="a" * 47) == []
-    (message,) = refused(NFS, postgres_backup_name="a" * 48)
+    assert refused(S3, postgres_backup_name="a" * 47) == []
+    (message,) = refused(S3, postgres_backup_name="a" * 48)
     assert message.startswith("postgres_backup_copy_schedule: ") and "at most 47 characters" in message
     assert refused(postgres_backup_name="a" * 52) == []
 
@@ -213,19 +213,22 @@ def test_egress(place: dict[str, Any], egress: Any, expected: str | None) -> Non
 
 
 def configured(place: dict[str, Any], **values: Any) -> dict[str, Any]:
-    (made,) = copy_configuration(variables(postgres_backup_copies=[place], **values))["places"]
+    (job,) = copy_jobs(variables(postgres_backup_copies=[place], **values))
+    (made,) = job["configuration"]["places"]
     return dict(made)
 
 
 def test_the_configuration() -> None:
-    content = copy_configuration(variables(postgres_backup_copies=PLACES, postgres_backup_time_zone="Europe/Berlin"))
-    places = content.pop("places")
-    assert content == {
-        "name": "postgres-backup",
-        "namespace": "data",
-        "time_zone": "Europe/Berlin",
-        "file_mode": "0640",
-    }
+    jobs = copy_jobs(variables(postgres_backup_copies=PLACES, postgres_backup_time_zone="Europe/Berlin"))
+    contents = [dict(job["configuration"]) for job in jobs]
+    places = [place for content in contents for place in content.pop("places")]
+    for content in contents:
+        assert content == {
+            "name": "postgres-backup",
+            "namespace": "data",
+            "time_zone": "Europe/Berlin",
+            "file_mode": "0640",
+        }
     assert [(place["name"], place["kind"], place["secret"], place["offsite"]) for place in places] == [
         ("cloud", "s3", "s3-keys", True),
         ("friend", "sftp", "ssh", True),
@@ -255,6 +258,35 @@ def test_the_configuration() -> None:
     }
     assert places[1]["options"] == {"host": "nas.example.com", "port": 22, "user": "backup", "folder": ""}
     assert [place["options"] for place in places[2:]] == [{"folder": ""}, {"folder": ""}]
+
+
+def test_each_mounted_place_has_its_cronjob() -> None:
+    def made(*places: dict[str, Any]) -> list[tuple[str, str, str, list[str]]]:
+        jobs = copy_jobs(variables(postgres_backup_copies=[*places]))
+        return [(job["name"], job["place"], job["file"], [place["name"] for place in job["places"]]) for job in jobs]
+
+    first = ("postgres-backup-copy", "", "copy.json", ["cloud", "friend"])
+    nas = ("postgres-backup-copy-nas", "nas", "copy-nas.json", ["nas"])
+    other = ("postgres-backup-copy-other", "other", "copy-other.json", ["other"])
+    assert made(NFS, S3, CLAIM, SFTP) == [first, nas, other]
+    assert made(S3, SFTP) == [first]
+    assert made(CLAIM, NFS) == [other, nas]
+    assert made() == []
+
+
+def test_names_of_mounted_places_that_are_refused() -> None:
+    fits = "n" * (52 - len("postgres-backup-copy-"))
+    assert refused({**NFS, "name": fits}) == []
+    # Its CronJob is that of all places.
+    assert refused({**S3, "name": f"{fits}ng"}) == refused({**S3, "name": "drill"}) == []
+    (message,) = refused({**NFS, "name": f"{fits}ng"})
+    assert (
+        "expected a name that is at least 2 characters shorter, or a shorter postgres_backup_name, since its CronJob "
+        f"is postgres-backup-copy-{fits}ng, which may have 52 characters, in the place {fits}ng"
+    ) in message
+    for name in ("drill", "my-drill"):
+        (message,) = refused({**CLAIM, "name": name})
+        assert "expected a name that does not end in drill, as that of a CronJob of drills does" in message
 
 
 def test_the_configuration_of_what_is_set() -> None:
@@ -302,7 +334,14 @@ def test_the_watch_knows_the_places() -> None:
     }
     found = parse_configuration(content, "/secrets", datetime(2026, 11, 22, tzinfo=UTC)).copies
     place = ConfiguredPlace("cloud", "s3", is_offsite=True, max_delay=timedelta(days=1))
-    assert found == CopySchedule(False, timedelta(hours=1), None, (place,))
+    assert found == (CopySchedule(False, timedelta(hours=1), None, (place,)),)
+    content = watch_configuration(variables(postgres_backup_copies=[NFS, S3, SFTP, CLAIM]))
+    found = parse_configuration(content, "/secrets", datetime(2026, 11, 22, tzinfo=UTC)).copies
+    assert [(each.mounts, [place.name for place in each.places or ()]) for each in found] == [
+        ("", ["cloud", "friend"]),
+        ("nas", ["nas"]),
+        ("other", ["other"]),
+    ]
 
 
 def test_the_keys_of_a_secret() -> None:

@@ -86,7 +86,7 @@ def test_only_complete_backups_after_the_delay_count(backups: tuple[Backup, ...]
 
 
 def messages(schedule: CopySchedule | None, *places: Place, backups: tuple[Backup, ...] = BACKUPS) -> list[str]:
-    found = list(copy_problems(schedule, catalog(*backups, places=places), NOW))
+    found = list(copy_problems([schedule] if schedule else [], catalog(*backups, places=places), NOW))
     assert {problem.check for problem in found} <= {"copy"}
     return [problem.message for problem in found]
 
@@ -157,8 +157,28 @@ def test_a_new_place_without_a_record_and_without_a_backup() -> None:
 
 def test_the_places_of_an_installation() -> None:
     found = catalog(places=(FINE, place(name="old")))
-    assert [each.name for each in places_of(replace(SCHEDULE, places=(NAS, CLOUD)), found)] == ["nas", "cloud"]
-    assert places_of(None, found) == ()
+    assert [each.name for each in places_of([replace(SCHEDULE, places=(NAS, CLOUD))], found)] == ["nas", "cloud"]
+    assert places_of([], found) == ()
+    both = [SCHEDULE, replace(SCHEDULE, places=(NAS,), mounts="nas")]
+    assert [each.name for each in places_of(both, found)] == ["cloud", "nas"]
+    assert places_of([SCHEDULE, replace(SCHEDULE, places=None)], found) == found.places
+
+
+def test_each_cronjob_is_judged_by_itself() -> None:
+    nas = replace(SCHEDULE, places=(NAS,), mounts="nas")
+    old = place(copy(1), copy(25), name="nas", time=NOW - 2 * HOURS)
+
+    def found(*schedules: CopySchedule) -> list[str]:
+        return [problem.message for problem in copy_problems(schedules, catalog(*BACKUPS, places=(FINE, old)), NOW)]
+
+    assert found(SCHEDULE, nas) == [
+        "expected a Job of the copies to nas in the last 1h 30m, found the record of one at 2026-11-22 10:00 UTC. "
+        "Check the Job of the copies and its pod"
+    ]
+    assert found(SCHEDULE, replace(nas, is_suspended=True)) == [
+        "the CronJob of the copies to nas is suspended: nothing is copied until it is resumed"
+    ]
+    assert found(replace(SCHEDULE, places=(CLOUD, NAS))) == []
 
 
 def test_the_copies_of_a_backup() -> None:
@@ -168,7 +188,7 @@ def test_the_copies_of_a_backup() -> None:
 
 def test_places_as_modules_return_them() -> None:
     cloud, nas = place_results(
-        replace(SCHEDULE, places=(CLOUD, NAS)), catalog(*BACKUPS, places=(place(copy(25)),)), NOW
+        [replace(SCHEDULE, places=(CLOUD, NAS))], catalog(*BACKUPS, places=(place(copy(25)),)), NOW
     )
     assert (cloud["name"], cloud["copies"], cloud["is_behind"]) == ("cloud", 1, False)
     assert (nas["name"], nas["state"], nas["copies"], nas["newest"], nas["is_behind"]) == ("nas", None, 0, None, True)
@@ -199,14 +219,14 @@ def test_three_two_one(
     reason: str | None,
 ) -> None:
     schedule = replace(SCHEDULE, places=None if configured is None else tuple(configured))
-    found = three_two_one(schedule, catalog(*BACKUPS, places=tuple(places)), "192.168.2.2")
+    found = three_two_one([schedule], catalog(*BACKUPS, places=tuple(places)), "192.168.2.2")
     assert found is not None
     assert (found["holds"], found["copies"], found["storages"]) == expected
     assert found["reason"] == reason
 
 
 def test_three_two_one_without_places_or_backups() -> None:
-    assert three_two_one(None, catalog(*BACKUPS), "nas") is None
-    assert three_two_one(replace(SCHEDULE, places=()), catalog(*BACKUPS), "nas") is None
-    found = three_two_one(SCHEDULE, catalog(), "nas") or {}
+    assert three_two_one([], catalog(*BACKUPS), "nas") is None
+    assert three_two_one([replace(SCHEDULE, places=())], catalog(*BACKUPS), "nas") is None
+    found = three_two_one([SCHEDULE], catalog(), "nas") or {}
     assert (found["holds"], found["reason"]) == (False, "there is no complete backup")

@@ -34,7 +34,8 @@ COPIES = CopySchedule(False, timedelta(minutes=30), None, (PLACE,))
     [(None, (30,), False), (COPIES, (30,), True), (COPIES, (10,), False), (COPIES, (10, 34), True)],
 )
 def test_copies_that_are_missing(copies: CopySchedule | None, ages: tuple[int, ...], is_behind: bool) -> None:
-    found = judged(Volume(backups=[NOW - timedelta(hours=age) for age in ages]), copies=copies)
+    schedules = (copies,) if copies else ()
+    found = judged(Volume(backups=[NOW - timedelta(hours=age) for age in ages]), copies=schedules)
     assert ("copy" in found.problems) is is_behind
 
 
