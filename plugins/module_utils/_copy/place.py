@@ -35,6 +35,24 @@ class Content:
     sha256: str
 
 
+class Digest:
+    """The size and the sha256 of what it is called with, piece by piece."""
+
+    def __init__(self, progress: Callable[[int], None] = lambda _size: None) -> None:
+        self._sha256 = hashlib.sha256()
+        self._size = 0
+        self._progress = progress
+
+    def __call__(self, data: bytes) -> None:
+        self._sha256.update(data)
+        self._size += len(data)
+        self._progress(self._size)
+
+    @property
+    def content(self) -> Content:
+        return Content(self._size, self._sha256.hexdigest())
+
+
 def read_secrets(folder: str) -> dict[str, str]:
     """The values of a place's Secret by their keys: files that the kubelet wrote. Empty without a Secret."""
     secrets = {}
@@ -192,19 +210,12 @@ class RclonePlace:
 
     def read(self, name: str, progress: Progress) -> Content:
         """Read a file completely."""
-        digest, size = hashlib.sha256(), 0
-
-        def add(data: bytes) -> None:
-            nonlocal size
-            digest.update(data)
-            size += len(data)
-            progress(size)
-
+        digest = Digest(progress)
         if self._options.is_mounted:
-            read_flushed(self._mounted(name), add)
+            read_flushed(self._mounted(name), digest)
         else:
-            self._rclone.read("cat", *self._authority, *self._limit, self._path(name), chunk=add)
-        return Content(size, digest.hexdigest())
+            self._rclone.read("cat", *self._authority, *self._limit, self._path(name), chunk=digest)
+        return digest.content
 
     def download(self, name: str, path: str, progress: Progress) -> None:
         """Copy a file of the place to a path of this pod."""
@@ -216,12 +227,11 @@ class RclonePlace:
 
     def read_source(self, name: str) -> Content:
         """Read a backup of the volume."""
-        digest, size = hashlib.sha256(), 0
+        digest = Digest()
         with (self._volume / name).open("rb") as file:
             while data := file.read(_READ_BYTES):
-                digest.update(data)
-                size += len(data)
-        return Content(size, digest.hexdigest())
+                digest(data)
+        return digest.content
 
     def read_text(self, name: str) -> bytes | None:
         """The manifest or the checksum file of a backup on the volume; None without it."""

@@ -5,13 +5,12 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from .._volume.record_folder import flush_folder
-from .place import read_flushed
+from .place import Digest, read_flushed
 
 
 class VolumeFiles:
@@ -33,14 +32,9 @@ class VolumeFiles:
         return self._folder / f".{name}.{self._token}.partial"
 
     def read(self, name: str) -> tuple[int, str]:
-        digest, sizes = hashlib.sha256(), []
-
-        def add(data: bytes) -> None:
-            digest.update(data)
-            sizes.append(len(data))
-
-        read_flushed(self._partial(name), add)
-        return sum(sizes), digest.hexdigest()
+        digest = Digest()
+        read_flushed(self._partial(name), digest)
+        return digest.content.size_bytes, digest.content.sha256
 
     def publish(self, name: str) -> None:
         with contextlib.suppress(OSError):  # not every share lets its mode be set
