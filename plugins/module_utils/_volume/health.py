@@ -17,7 +17,7 @@ from .catalog import COMPLETE, DAMAGED, INCOMPLETE, UNCHECKED, Backup, Catalog
 from .copy_health import CopySchedule, copy_problems
 from .drill_record import drill_notes, other_errors
 from .history import GAP_WINDOW, Gap, Growth
-from .key_record import key_problems
+from .key_health import key_problems
 from .watch_record import WatchSchedule, watch_problems
 
 # A backup that is smaller than this share of the previous one has probably lost data.

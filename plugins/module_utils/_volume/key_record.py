@@ -1,19 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""When the identity of each recipient last opened a backup, as keys.sh records it, and whether that is too long ago."""
+"""When the identity of each recipient last opened a backup, as keys.sh records it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from ..findings import Failure
-from ..units import format_duration
 from .backup_names import TIME_FORMAT, parse_time
-
-_SHOWN = 24
 
 
 @dataclass(frozen=True)
@@ -64,29 +60,3 @@ def _parsed(record: Any) -> Key | None:
     texts = {name: str(record[name]) if record.get(name) is not None else None for name in ("backup", "by")}
     seconds = timedelta(seconds=min(limit, 10**10)) if limit else None
     return Key(recipient, since, opened, texts["backup"], texts["by"], record.get("is_current") is True, seconds)
-
-
-def key_problems(keys: Iterable[Key], now: datetime) -> Iterator[Failure]:
-    """A problem for each identity that was not tried for too long."""
-    for key in keys:
-        if key.limit is not None and key.is_overdue(now):
-            found = (
-                f"{key.opened:%Y-%m-%d}, {format_duration(now - key.opened)} ago ({key.backup})"
-                if key.opened
-                else f"never since {key.since:%Y-%m-%d}, when the first backup was encrypted to it"
-            )
-            yield Failure(
-                "key",
-                f"expected the identity of the recipient {shown(key.recipient)} to have opened a backup within "
-                f"{format_duration(key.limit)}, found {found}. Try it: ansible-playbook homelab.postgres_backup.drill "
-                "-e postgres_backup_identity_file=IDENTITY-FILE. If it is lost, exchange the recipient "
-                "(postgres_backup_recipients)",
-            )
-
-
-def shown(recipient: str) -> str:
-    """A recipient, shortened if it is long: keys of the type ssh-rsa have hundreds of characters."""
-    kind, _, data = recipient.rpartition(" ")
-    if len(data) <= 3 * _SHOWN:
-        return recipient
-    return f"{kind} {data[:_SHOWN]}…{data[-_SHOWN:]}".strip()

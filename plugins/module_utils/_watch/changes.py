@@ -131,11 +131,13 @@ def _raise_alarm(state: State, judgement: Judgement, now: datetime, events: list
             tuple(sorted(name for name, check in told.items() if _is_flapping(check, now))),
         )
     )
+    # A check that was gone, and waited for others of an earlier alarm, recovers with this one.
+    earlier = {alarm: tuple(name for name in names if name not in told) for alarm, names in state.reported.items()}
     return replace(
         state,
         number=number,
         checks={**state.checks, **told},
-        reported={**state.reported, number: tuple(sorted(told))},
+        reported={**earlier, number: tuple(sorted(told))},
     )
 
 

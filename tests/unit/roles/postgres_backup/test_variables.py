@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from plugins.module_utils._role.checks import DRILL_SUFFIX
 from plugins.module_utils._role.prerequisites import SERVER_POLICY_SUFFIX
-from plugins.module_utils._role.variables import DEFAULT_CA_KEY, DRILL_SUFFIX, RESERVED_LABELS
+from plugins.module_utils._role.variables import DEFAULT_CA_KEY, RESERVED_LABELS
 
 from .rendering import evaluate
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from plugins.module_utils._volume.key_record import key_problems, parse_keys, shown
+from plugins.module_utils._volume.key_health import key_problems, shown
+from plugins.module_utils._volume.key_record import parse_keys
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 DAY = 86400
@@ -53,12 +54,12 @@ def test_what_is_said() -> None:
     (problem,) = key_problems([parsed()], NOW)
     assert problem.check == "key"
     assert problem.message.startswith(
-        "expected the identity of the recipient age1abc to have opened a backup within 90 days, found never since "
+        "expected the identity of the recipient age1abc to have opened a backup within 90d, found never since "
         "2026-08-01, when the first backup was encrypted to it. Try it: ansible-playbook homelab.postgres_backup.drill "
         "-e postgres_backup_identity_file=IDENTITY-FILE"
     )
     (problem,) = key_problems([parsed(**{**OPENED, "opened": "2026-01-01T00:00:00Z"})], NOW)
-    assert "found 2026-01-01, 325 days ago (postgres-backup-2026-11-01-020000.sql.gz.age)" in problem.message
+    assert "found 2026-01-01, 325d ago (postgres-backup-2026-11-01-020000.sql.gz.age)" in problem.message
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""Whether the identity of each recipient has opened a backup in time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from ..findings import Failure
+from ..units import format_duration
+from .key_record import Key
+
+_SHOWN = 24
+
+
+def key_problems(keys: Iterable[Key], now: datetime) -> Iterator[Failure]:
+    """A problem for each identity that was not tried for too long."""
+    for key in keys:
+        if key.limit is not None and key.is_overdue(now):
+            found = (
+                f"{key.opened:%Y-%m-%d}, {format_duration(now - key.opened)} ago ({key.backup})"
+                if key.opened
+                else f"never since {key.since:%Y-%m-%d}, when the first backup was encrypted to it"
+            )
+            yield Failure(
+                "key",
+                f"expected the identity of the recipient {shown(key.recipient)} to have opened a backup within "
+                f"{format_duration(key.limit)}, found {found}. Try it: ansible-playbook homelab.postgres_backup.drill "
+                "-e postgres_backup_identity_file=IDENTITY-FILE. If it is lost, exchange the recipient "
+                "(postgres_backup_recipients)",
+            )
+
+
+def shown(recipient: str) -> str:
+    """A recipient, shortened if it is long: keys of the type ssh-rsa have hundreds of characters."""
+    kind, _, data = recipient.rpartition(" ")
+    if len(data) <= 3 * _SHOWN:
+        return recipient
+    return f"{kind} {data[:_SHOWN]}…{data[-_SHOWN:]}".strip()
