@@ -135,7 +135,8 @@ class FakeJob:
 
     def __init__(self, name: str, end: Any, *, created: bool = True, before: threading.Barrier | None = None) -> None:
         self.name, self.namespace, self.is_attached, self.is_deleted = name, "data", False, True
-        self.is_created, self._end, self._before, self.patient = created, end, before, None
+        self.is_created, self._end, self._before = created, end, before
+        self.patient: bool | None = None
 
     def __enter__(self) -> FakeJob:
         if not self.is_created:

@@ -59,7 +59,7 @@ def test_what_is_said() -> None:
         "-e postgres_backup_identity_file=IDENTITY-FILE"
     )
     (problem,) = key_problems([parsed(**{**OPENED, "opened": "2026-01-01T00:00:00Z"})], NOW)
-    assert "found 2026-01-01, 325d ago (postgres-backup-2026-11-01-020000.sql.gz.age)" in problem.message
+    assert "found 2026-01-01, 325d 12h ago (postgres-backup-2026-11-01-020000.sql.gz.age)" in problem.message
 
 
 @pytest.mark.parametrize(
