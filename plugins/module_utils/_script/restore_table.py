@@ -15,7 +15,7 @@ from .extensions_sh import TEXT as EXTENSIONS_SH
 from .files_txt import TEXT as FILES_TXT
 from .globals_awk import TEXT as GLOBALS_AWK
 from .json_awk import TEXT as JSON_AWK
-from .keys_sh import TEXT as KEYS_SH
+from .openers_sh import TEXT as OPENERS_SH
 from .output_sh import TEXT as OUTPUT_SH
 from .postgres_sh import TEXT as POSTGRES_SH
 from .process_sh import TEXT as PROCESS_SH
@@ -46,7 +46,7 @@ FILES = {
     "files.txt": FILES_TXT,
     "globals.awk": GLOBALS_AWK,
     "json.awk": JSON_AWK,
-    "keys.sh": KEYS_SH,
+    "openers.sh": OPENERS_SH,
     "output.sh": OUTPUT_SH,
     "postgres.sh": POSTGRES_SH,
     "process.sh": PROCESS_SH,

@@ -16,7 +16,7 @@ from .backup_names import TIME_FORMAT, parse_time
 class Key:
     """A recipient: `since` is when a run first encrypted to it, `opened` when its identity last opened `backup` (UTC).
 
-    `by` is what decrypted: `drill`, `restore` or `fetch`. `opened`, `backup` and `by` are None before the first time.
+    `by` is what decrypted: `drill` or `restore`. `opened`, `backup` and `by` are None before the first time.
     `is_current` if the last run encrypted to it. `limit` is after which time it must have opened one; None for never.
     """
 

@@ -62,6 +62,10 @@ def test_a_run_adds_its_recipients_once(sandbox: Sandbox, workspace: Workspace) 
     }  # fmt: skip
     assert second[bare]["since"] == first[1]["since"]
     assert {key["limit_seconds"] for key in second.values()} == {30 * DAYS}
+    sandbox.run("run").check()
+    third = listed(sandbox)
+    assert len(third) == len(second)
+    assert not any(key["is_current"] for key in third)
 
 
 @under_one
@@ -82,6 +86,7 @@ def test_what_is_no_record_is_left_out(offline: Sandbox) -> None:
         good.replace(key, 'age1","x":"'),
         good.replace(key, "age1$(touch PWNED)"),
         good.replace('"by":null', '"by":"x y"'),
+        good.replace("2026-08-01T02:00:00Z", "TTT"),
         good[:-1],
         f"{good}{good}",
         "\x00\xff{",
@@ -111,7 +116,8 @@ def test_an_opening_is_noted_by_a_module(offline: Sandbox) -> None:
     found = {key["recipient"]: (key["backup"], key["by"], key["opened"] is not None) for key in listed(offline)}
     assert found == {one: (newer, "drill", True), other: (backup, "drill", True)}
     before = (offline.volume / FILE).read_bytes()
-    keys(offline, json.dumps([one]), "../x", "drill", code=2)
+    for name in ("../x.sql.gz.age", "", "None", "other-2026-11-22-020000.sql.gz.age", f"{backup}.json"):
+        keys(offline, json.dumps([one]), name, "drill", code=2)
     keys(offline, json.dumps([one]), backup, "x", code=2)
     keys(offline, json.dumps(["$(touch PWNED)"]), backup, "drill")
     assert (offline.volume / FILE).read_bytes() == before
@@ -124,7 +130,7 @@ def rehearsal(offline: Sandbox, postgresql: Programs) -> Rehearsal:
 
 @pytest.mark.parametrize("kind", ["age", "ed25519", "rsa"])
 def test_a_drill_names_the_identity_that_opened(rehearsal: Rehearsal, workspace: Workspace, kind: str) -> None:
-    """Of three identities in the file, one is that of a recipient. The drill fails afterwards: the text is no dump."""
+    """Of three identities in the file, one is that of a recipient. The drill fails later: the text is not a dump."""
     key = make_key() if kind == "age" else ssh_key(workspace, kind)
     stranger = make_key()
     put_encrypted(rehearsal.volume, NAME, key)

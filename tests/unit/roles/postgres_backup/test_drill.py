@@ -189,7 +189,7 @@ def test_drill_data_volume(in_memory: bool | str, medium: dict[str, str]) -> Non
 def names(unwanted: list[dict[str, Any]]) -> list[tuple[str, str]]:
     """Without those of the watch and of the copies (test_watch.py, test_copy.py)."""
     found = [(each["kind"], each["metadata"]["name"]) for each in unwanted]
-    return [(kind, name) for kind, name in found if not name.endswith(("-watch", "-copy"))]
+    return [(kind, name) for kind, name in found if not name.endswith(("-watch", "-copy", "-copy-mounted"))]
 
 
 def test_drill_is_removed_when_not_asked_for() -> None:
