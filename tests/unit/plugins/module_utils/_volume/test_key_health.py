@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""Which keys are overdue, and what is said about them."""
+"""Which keys are overdue, and the messages about them."""
 
 from __future__ import annotations
 

@@ -189,7 +189,7 @@ def test_for_any_looks(looks: list[Judgement]) -> None:
         for event in watch.look(found):
             assert event.checks, "a message is about something"
             if event.kind == ALARM:
-                # A check that comes back recovers with its last alarm.
+                # A check that was reported again recovers with its latest alarm only.
                 open_alarms = {number: checks - set(event.checks) for number, checks in open_alarms.items()}
             for check in event.checks:
                 if event.kind == ALARM:
