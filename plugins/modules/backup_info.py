@@ -93,7 +93,7 @@ backups:
       of the backup is in the future.
     - The C(state) is V(complete), V(incomplete) (at least one database could not be dumped), V(unchecked) or
       V(damaged).
-    - C(encrypted) is whether it was encrypted to recipients: only an identity of one of them shows what is in it.
+    - C(encrypted) is whether it was encrypted to recipients. Only an identity of one of them shows what is in it.
     - C(manifest) is whether the backup has a manifest. From it are C(dumped), the databases in the backup, C(missing),
       those that could not be dumped, and C(left_out), whether databases, tables, rows or something else were left out
       on request. They are null for a backup without a manifest, such as one of version 1.0.

@@ -34,7 +34,7 @@ def key_problems(keys: Iterable[Key], now: datetime) -> Iterator[Failure]:
 
 def shown(recipient: str) -> str:
     """A recipient, shortened if it is long: keys of the type ssh-rsa have hundreds of characters."""
-    kind, _, data = recipient.rpartition(" ")
+    kind, _space, data = recipient.rpartition(" ")
     if len(data) <= 3 * _SHOWN:
         return recipient
     return f"{kind} {data[:_SHOWN]}…{data[-_SHOWN:]}".strip()
