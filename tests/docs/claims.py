@@ -189,7 +189,7 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         f"{PLAY}drill {IDENTITY}": DECRYPTED,
         "age-keygen --output drill.txt": ENCRYPTION,
         f"kubectl create secret generic drill-identity {IN_DATA} --from-file=identity=drill.txt": DECRYPTED,
-        "export POSTGRES_BACKUP_IDENTITY_FILE=/root/identity.txt": ENCRYPTED_KIT,
+        "export POSTGRES_BACKUP_IDENTITY_FILE=identity.txt": ENCRYPTED_KIT,
         "sh restore-kit.sh check postgres-backup-2026-11-22-020000.sql.gz.age": ENCRYPTED_KIT,
         "sh restore-kit.sh restore postgres-backup-2026-11-22-020000.sql.gz.age": ENCRYPTED_KIT,
     },

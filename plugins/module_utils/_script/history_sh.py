@@ -77,9 +77,7 @@ append_history() {
 # write_history ENTRY: replaces the file; sets `history_fault` if it fails.
 write_history() {
     if [ -d "$history_file" ] && [ ! -L "$history_file" ]; then history_fault="it is a directory"; return 1; fi
-    history_mode=$file_mode
-    # Only a run reads the configured mode.
-    [ "$file_mode" != 0600 ] || history_mode=$(stat -c %a "$history_file" 2>/dev/null) || history_mode=$file_mode
+    history_mode=$(mode_for "$history_file")
     history_fault=$( { history_lines >"$work/history.valid" &&
         { tail -n "$((HISTORY_LINES - 1))" "$work/history.valid" && printf '%s\n' "$1"; } >"$work/history"; } 2>&1) || return 1
     # Do not write through a link that someone else created.

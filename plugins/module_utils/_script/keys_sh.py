@@ -16,6 +16,14 @@ TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # How many bytes of the file are read at most.
 KEYS_BYTES=1048576
 
+# What both changes of the record have in common: whose line it is, and the line of a recipient that has none.
+# shellcheck disable=SC2016 # a program of awk
+KEYS_AWK='
+    function recipient_of(line) { match(line, /"recipient":"[^"]*"/); return substr(line, RSTART + 13, RLENGTH - 14) }
+    function new_line(recipient) {
+        return "{\"recipient\":\"" recipient "\",\"since\":\"" now "\",\"opened\":null,\"backup\":null,\"by\":null,\"is_current\":true,\"limit_seconds\":0}"
+    }'
+
 # key_lines: prints the valid lines of the record.
 key_lines() {
     [ -f "$keys_file" ] && [ ! -L "$keys_file" ] || return 0
@@ -33,11 +41,10 @@ note_recipients() {
     : >"$work/keys.current"
     # The comment of a key of OpenSSH does not count.
     [ "$encrypts" = no ] || awk '{ print (/^ssh-/ ? $1 " " $2 : $1) }' "$work/recipients" >"$work/keys.current"
-    awk -v now="$(now_iso)" -v limit="$key_rehearsal_seconds" -v known="$work/keys" -v current="$work/keys.current" '
+    awk -v now="$(now_iso)" -v limit="$key_rehearsal_seconds" -v known="$work/keys" -v current="$work/keys.current" "$KEYS_AWK"'
         BEGIN {
             while ((getline line < known) > 0) {
-                match(line, /"recipient":"[^"]*"/)
-                recipient = substr(line, RSTART + 13, RLENGTH - 14)
+                recipient = recipient_of(line)
                 if (!(recipient in lines)) order[++count] = recipient
                 lines[recipient] = line
             }
@@ -45,7 +52,7 @@ note_recipients() {
                 is_current[recipient] = 1
                 if (recipient in lines) continue
                 order[++count] = recipient
-                lines[recipient] = "{\"recipient\":\"" recipient "\",\"since\":\"" now "\",\"opened\":null,\"backup\":null,\"by\":null,\"is_current\":true,\"limit_seconds\":0}"
+                lines[recipient] = new_line(recipient)
             }
             for (i = 1; i <= count; i++) {
                 line = lines[order[i]]
@@ -62,7 +69,7 @@ note_recipients() {
 record_keys() {
     key_lines >"$work/keys"
     printf '%s\n' "$1" | tr -d '[]"' | tr ',' '\n' | grep -E '^(age1[a-z0-9]+|ssh-(ed25519|rsa) [A-Za-z0-9+/=]+)$' >"$work/keys.opened" || return 0
-    awk -v now="$(now_iso)" -v backup="$2" -v by="$3" -v known="$work/keys" -v opened="$work/keys.opened" '
+    awk -v now="$(now_iso)" -v backup="$2" -v by="$3" -v known="$work/keys" -v opened="$work/keys.opened" "$KEYS_AWK"'
         function with_time(line) {
             sub(/"opened":.*,"is_current"/, "\"opened\":\"" now "\",\"backup\":\"" backup "\",\"by\":\"" by "\",\"is_current\"", line)
             return line
@@ -70,23 +77,16 @@ record_keys() {
         BEGIN {
             while ((getline recipient < opened) > 0) is_opened[recipient] = 1
             while ((getline line < known) > 0) {
-                match(line, /"recipient":"[^"]*"/)
-                recipient = substr(line, RSTART + 13, RLENGTH - 14)
+                recipient = recipient_of(line)
                 if (recipient in is_opened) { line = with_time(line); delete is_opened[recipient] }
                 print line
             }
-            for (recipient in is_opened)
-                print with_time("{\"recipient\":\"" recipient "\",\"since\":\"" now "\",\"opened\":null,\"backup\":null,\"by\":null,\"is_current\":true,\"limit_seconds\":0}")
+            for (recipient in is_opened) print with_time(new_line(recipient))
         }' >"$work/keys.new"
     write_keys
 }
 
-write_keys() {
-    # Only a run reads the configured mode.
-    keys_mode=$file_mode
-    [ "$file_mode" != 0600 ] || keys_mode=$(stat -c %a "$keys_file" 2>/dev/null) || keys_mode=$file_mode
-    replace_text "$keys_file" "$(cat "$work/keys.new")" "$keys_mode"
-}
+write_keys() { replace_text "$keys_file" "$(cat "$work/keys.new")" "$(mode_for "$keys_file")"; }
 
 # keys OPENED_BY BACKUP BY: `backup.sh _keys`, by which the modules note what their Jobs, which cannot write to the volume, found.
 keys() {

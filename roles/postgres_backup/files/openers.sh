@@ -4,6 +4,7 @@
 # Which of the identities that were given opens a backup.
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154,SC2030,SC2031 # variables are shared with the other files and with subshells
+# shellcheck disable=SC2089,SC2090 # the quotation marks are those of JSON
 
 # The begin of a private key of OpenSSH without a passphrase, in base64: the magic, the cipher and the key derivation `none`,
 # and no options (OpenSSH, PROTOCOL.key).
@@ -12,6 +13,8 @@ OPENSSH_PLAIN=b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAA
 # find_openers FILE: sets `opened_by` to the public keys of the identities in POSTGRES_BACKUP_IDENTITY_FILE that decrypt the begin
 # of the file, as JSON strings with commas. Each is tried alone: a file may have several.
 find_openers() {
+    # A restore of everything has found them before it starts that of each database.
+    [ -z "${opened_by:-}" ] || return 0
     opened_by=
     openers=$(
         grep '^AGE-SECRET-KEY-' "$POSTGRES_BACKUP_IDENTITY_FILE" 2>/dev/null | tr -d '\r' | while IFS= read -r identity; do
@@ -27,6 +30,7 @@ find_openers() {
     done <<OPENERS
 $openers
 OPENERS
+    export opened_by
     [ -n "$opened_by" ] || [ -z "${POSTGRES_BACKUP_JOB:-}" ] || warn "it is not known which identity has opened the backup: a key in the format PEM, or age-keygen is missing next to $POSTGRES_BACKUP_AGE"
 }
 

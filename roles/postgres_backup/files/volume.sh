@@ -252,6 +252,11 @@ replace_text() {
     return 1
 }
 
+# mode_for FILE: prints the mode for a record that is replaced: the configured one, which only a run reads, else that of the file.
+mode_for() {
+    if [ "$file_mode" != 0600 ] || ! stat -c %a "$1" 2>/dev/null; then printf '%s\n' "$file_mode"; fi
+}
+
 # write_last_run JSON
 write_last_run() {
     [ -n "$last_run_file" ] || { message="the installation has no valid name"; return 1; }
