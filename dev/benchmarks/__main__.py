@@ -7,13 +7,14 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import backup, copies, databases, drill, encryption, fetch, large, modules, progress, role, verify
+from . import backup, copies, databases, deduplication, drill, encryption, fetch, large, modules, progress, role, verify
 from .figures import NotMeasuredError, as_json, as_table
 
 BENCHMARKS = {
     "backup": backup.measure,
     "copies": copies.measure,
     "databases": databases.measure,
+    "deduplication": deduplication.measure,
     "drill": drill.measure,
     "encryption": encryption.measure,
     "fetch": fetch.measure,

@@ -43,6 +43,11 @@ def rclone() -> Path:
     return rootfs("tools") / "usr/bin/rclone"
 
 
+def restic() -> Path:
+    """The tools image's restic, which runs as its rclone does."""
+    return rootfs("tools") / "usr/bin/restic"
+
+
 @contextmanager
 def minio_server(*, tls: bool = False) -> Iterator[S3Store]:
     """minio: S3 with versions and Object Lock. Building it takes minutes the first time."""

@@ -86,7 +86,9 @@ FOLDERS = {
     "_role": _folder("errors units _jobs _volume"),
     "_report": _folder("units _volume _role"),
     "_watch": _folder("errors findings units _volume _role", io_files="delivery program"),
-    "_copy": _folder("errors units _volume", io_files="mirror object_lock place program rclone volume_files"),
+    "_copy": _folder(
+        "errors units _volume", io_files="mirror object_lock place process program restic_place volume_files"
+    ),
     "_fetch": _folder("errors findings _progress _dump _volume _verify", io=True),
     "_cluster": _folder(
         "errors interruption units script_output script_1_0 _script _progress _volume _jobs _servers _fetch",

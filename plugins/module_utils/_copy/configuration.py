@@ -11,7 +11,7 @@ from typing import Any
 
 from .window import Window, parse_window
 
-S3, SFTP, NFS, CLAIM = "s3", "sftp", "nfs", "claim"
+S3, SFTP, NFS, CLAIM, RESTIC = "s3", "sftp", "nfs", "claim", "restic"
 MOUNTED_KINDS = (NFS, CLAIM)
 
 
@@ -19,13 +19,15 @@ MOUNTED_KINDS = (NFS, CLAIM)
 class PlaceOptions:
     """A place: `name` is unique, `secrets` the folder with the files of its Secret, `mount` where it is mounted.
 
-    `options` are those of its kind, `policy` has the `keep_*` variables of its retention. `bandwidth_bytes` is for a
+    `store` is the kind of the store: that of the place, or for a restic repository that of the place where it lies.
+    `options` are those of the store, `policy` has the `keep_*` variables of its retention. `bandwidth_bytes` is for a
     second, None without a limit. `lock_days` is 0 without Object Lock. With `reads_back`, a copy is proven by reading
     it; otherwise by the hashes of the store. `is_offsite` and `max_delay` are for those who read the record.
     """
 
     name: str
     kind: str
+    store: str
     secrets: str
     mount: str
     options: Mapping[str, Any]
@@ -40,7 +42,7 @@ class PlaceOptions:
 
     @property
     def is_mounted(self) -> bool:
-        return self.kind in MOUNTED_KINDS
+        return self.store in MOUNTED_KINDS
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ def parse_configuration(content: Mapping[str, Any], secrets: str, mounts: str) -
             PlaceOptions(
                 name=place["name"],
                 kind=place["kind"],
+                store=place.get("repository") or place["kind"],
                 secrets=f"{secrets}/{number}",
                 mount=f"{mounts}/{number}",
                 options=place["options"],

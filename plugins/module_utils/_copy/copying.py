@@ -31,6 +31,7 @@ from .plan import (
     still_proven,
     tasks,
 )
+from .recompression import recompressed_from
 from .record import COPIED, FAILED, NOTHING_TO_DO, OUTSIDE_WINDOW, Record, next_record
 
 READ_BACK, STORE = "read_back", "store"
@@ -79,6 +80,9 @@ class Place(Protocol):
     def locked_until(self, name: str) -> datetime | None: ...
 
     def delete(self, name: str) -> None: ...
+
+    def finish(self) -> None:
+        """What has to be done after the last deletion."""
 
 
 class Judge(Protocol):
@@ -162,13 +166,20 @@ class Copying:
         entries = self._again(self._place.list_files)
         checksums = self._again(self._judge.checksums)
         kept, lost = still_proven(before.copies, entries, checksums)
+        sources = candidates(catalog)
+        hashes_before = self._hashes_before(sources, checksums)
+        kept = {name: copy for name, copy in kept.items() if name not in hashes_before}
         self._copies = dict(kept)
         self._find_lost(lost)
-        sources = candidates(catalog)
         wanted = self._judge.plan(entries, sources)
         keep = [backup.name for backup in wanted.backups if backup.verdict == "keep"]
         todo, conflicts = tasks(
-            set(keep) - set(kept), sources, entries, checksums, recorded={copy.backup for copy in before.copies}
+            set(keep) - set(kept),
+            sources,
+            entries,
+            checksums,
+            recorded={copy.backup for copy in before.copies},
+            before=hashes_before,
         )
         for name in conflicts:
             self._find(
@@ -191,8 +202,19 @@ class Copying:
             self._check_again(entries)
             self._again(self._judge.checksums)
         self._delete(entries)
+        self._again(self._place.finish)
         if faults:
             raise PlaceError("; ".join(faults))
+
+    def _hashes_before(self, sources: Iterable[Backup], checksums: Mapping[str, str]) -> dict[str, str]:
+        """The hashes that backups had before they were brought back from a restic repository."""
+        found = {}
+        for source in sources:
+            if checksums.get(source.name, source.sha256) != source.sha256:
+                sha256 = recompressed_from(self._place.read_text(f"{source.name}{MANIFEST}"))
+                if sha256 is not None:
+                    found[source.name] = sha256
+        return found
 
     def _log(self, text: str) -> None:
         self._print(f"{self._options.name}: {text}")
@@ -219,13 +241,13 @@ class Copying:
             if content.sha256 == task.sha256:
                 self._publish(task, READ_BACK, None if task.was_copy else self._lock_until())
                 return
-            if task.was_copy:
+            if task.was_copy and not task.is_recompressed:
                 self._find(
                     f"{task.backup} is damaged or was changed: expected the sha256 {task.sha256}, found "
                     + content.sha256
                     + ("" if task.source else ". The volume does not have it any more")
                 )
-        elif task.was_copy and task.found_bytes is not None and task.source is not None:
+        elif task.was_copy and not task.is_recompressed and task.found_bytes is not None and task.source is not None:
             self._find(
                 f"{task.backup} is damaged or was changed: expected {task.source.size_bytes} bytes, found "
                 f"{task.found_bytes}"
@@ -240,7 +262,11 @@ class Copying:
         if copy is None:
             return
         self._log(f"reading {copy.backup} again, {copy.proven:%Y-%m-%d} was the last time")
-        content = self._again(lambda: self._place.read(copy.backup, self._progress("read", copy.size_bytes)))
+        try:
+            content = self._again(lambda: self._place.read(copy.backup, self._progress("read", copy.size_bytes)))
+        except BackupFaultError:
+            del self._copies[copy.backup]
+            raise
         if content.sha256 == copy.sha256:
             self._copies[copy.backup] = replace(copy, proven=self._clock(), proof=READ_BACK)
         else:

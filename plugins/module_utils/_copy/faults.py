@@ -13,6 +13,8 @@ import re
 
 # rclone's exit statuses (https://rclone.org/docs/#exit-code).
 NO_FOLDER, NO_FILE = 3, 4
+# restic's exit statuses (https://restic.readthedocs.io/en/stable/075_scripting.html#exit-codes).
+_NO_REPOSITORY, LOCKED, _WRONG_PASSWORD = 10, 11, 12
 # In the messages of the AWS SDK for Go: before the message of the server.
 _CODE = re.compile(r"(?:\bapi error |\bHostID: [^,]*, )([A-Z]\w+):")
 _CHARACTERS = 300
@@ -87,14 +89,59 @@ _WORDS: tuple[tuple[str, str, str, bool], ...] = (
 )
 
 
+# In restic's messages: data that cannot be decrypted, or is missing.
+_DAMAGE = (
+    "ciphertext verification failed",
+    "repository contains errors",
+    "cannot dump file",
+    "no such file or directory",
+    "invalid data returned",
+)
+
+
 def fault(message: str, status: int) -> PlaceError:
     """The error for rclone's last message and its exit status."""
     text = " ".join(message.split())
+    known = _known(text)
+    if known is not None:
+        return known
+    code = _CODE.search(text)
+    found = f"the store answered {code[1]}" if code else text[:_CHARACTERS]
+    return PlaceError(found or f"rclone ended with the exit status {status}", is_absence=status in (NO_FOLDER, NO_FILE))
+
+
+def _known(text: str) -> PlaceError | None:
     code = _CODE.search(text)
     if code and code[1] in _CODES:
         return PlaceError(f"the store answered {code[1]}. {_CODES[code[1]]}", is_lasting=True)
     for words, meaning, advice, is_lasting in _WORDS:
         if words.lower() in text.lower():
             return PlaceError(f"{meaning}. {advice}", is_lasting=is_lasting)
-    found = f"the store answered {code[1]}" if code else text[:_CHARACTERS]
-    return PlaceError(found or f"rclone ended with the exit status {status}", is_absence=status in (NO_FOLDER, NO_FILE))
+    return None
+
+
+def restic_fault(messages: str, status: int) -> PlaceError:
+    """The error for restic's last messages, one in a line, and its exit status."""
+    if status == _WRONG_PASSWORD:
+        return PlaceError(
+            "the key repository_password does not open the restic repository. Correct it in the place's Secret, or "
+            "give the place another folder",
+            is_lasting=True,
+        )
+    if status == LOCKED:
+        return PlaceError(
+            "another program has locked the restic repository. If none uses it, run `restic unlock` (docs/copies.md)"
+        )
+    if status == _NO_REPOSITORY:
+        return PlaceError("there is no restic repository", is_lasting=True, is_absence=True)
+    known = _known(" ".join(messages.split()))
+    if known is not None:
+        return known
+    if any(words in messages for words in _DAMAGE):
+        return BackupFaultError(
+            "the restic repository is damaged. Repair it (https://restic.readthedocs.io/en/stable/077_troubleshooting.html)"
+            ", or give the place another folder",
+            is_lasting=True,
+        )
+    last = messages.strip().splitlines()[-1:] or [f"it ended with the exit status {status}"]
+    return PlaceError(f"restic failed: {last[0][:_CHARACTERS]}")

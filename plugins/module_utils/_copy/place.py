@@ -19,7 +19,8 @@ from .configuration import S3, SFTP, PlaceOptions
 from .faults import PlaceError, fault
 from .object_lock import read_lock
 from .plan import CHECKSUM_FILE, MANIFEST, PARTIAL, Entry
-from .rclone import REMOTE, Progress, Rclone
+from .process import Processes
+from .rclone import REMOTE, Progress, Rclone, rclone_environment
 
 _SECRET_BYTES = 1 << 20
 _READ_BYTES = 1 << 20
@@ -64,7 +65,8 @@ def read_secrets(folder: str) -> dict[str, str]:
     return secrets
 
 
-def _required(secrets: Mapping[str, str], key: str) -> str:
+def required(secrets: Mapping[str, str], key: str) -> str:
+    """The value of a key. Raises PlaceError without one."""
     value = secrets.get(key, "").strip()
     if not value:
         raise PlaceError(f"expected the key {key} in the place's Secret, found none or nothing in it", is_lasting=True)
@@ -74,20 +76,20 @@ def _required(secrets: Mapping[str, str], key: str) -> str:
 def variables_of(options: PlaceOptions, secrets: Mapping[str, str]) -> dict[str, str]:
     """The configuration of rclone's backend (https://rclone.org/s3/, /sftp/, /local/). Raises PlaceError."""
     values = options.options
-    if options.kind == S3:
+    if options.store == S3:
         variables = {
             "type": "s3",
             "provider": values.get("provider") or "Other",
-            "access_key_id": _required(secrets, "access_key_id"),
-            "secret_access_key": _required(secrets, "secret_access_key"),
+            "access_key_id": required(secrets, "access_key_id"),
+            "secret_access_key": required(secrets, "secret_access_key"),
             "endpoint": values.get("endpoint") or "",
             "region": values.get("region") or "",
             "storage_class": values.get("storage_class") or "",
             # It must exist: one that rclone creates would have no Object Lock.
             "no_check_bucket": "true",
         }
-    elif options.kind == SFTP:
-        _required(secrets, "known_hosts")
+    elif options.store == SFTP:
+        required(secrets, "known_hosts")
         variables = {
             "type": "sftp",
             "host": values["host"],
@@ -101,10 +103,28 @@ def variables_of(options: PlaceOptions, secrets: Mapping[str, str]) -> dict[str,
         if secrets.get("private_key", "").strip():
             variables["key_file"] = f"{options.secrets}/private_key"
         else:
-            variables["pass"] = _obscured(_required(secrets, "password"))
+            variables["pass"] = _obscured(required(secrets, "password"))
     else:
         variables = {"type": "local"}
     return {name: value for name, value in variables.items() if value}
+
+
+def hidden_of(secrets: Mapping[str, str]) -> list[str]:
+    """The values that no message may have."""
+    return [value.strip() for key, value in secrets.items() if key not in ("ca.crt", "known_hosts")]
+
+
+def folder_of(options: PlaceOptions) -> str:
+    """The path of the place's folder as rclone's backend knows it; empty for the one where an SFTP session begins."""
+    given = str(options.options.get("folder") or "")
+    folder = given.strip("/")
+    if options.store == S3:
+        base = str(options.options["bucket"])
+    elif options.is_mounted:
+        base = options.mount
+    else:
+        base = "/" if given.startswith("/") else ""
+    return f"{base.rstrip('/')}/{folder}" if folder and base else folder or base
 
 
 def _obscured(password: str) -> str:
@@ -136,23 +156,16 @@ class RclonePlace:
         token: str,
     ) -> None:
         secrets = read_secrets(options.secrets)
-        hidden = [value.strip() for key, value in secrets.items() if key not in ("ca.crt", "known_hosts")]
-        self._rclone = Rclone(variables_of(options, secrets), hidden, environment, clock, closes)
+        variables = rclone_environment(variables_of(options, secrets), environment)
+        self._rclone = Rclone(Processes(variables, hidden_of(secrets), clock, closes))
         self._keys = secrets
         self._options = options
         self._volume = Path(volume)
         # Another copier may write to the same place at the same time.
         self._token = token
         # A store has an object completely or not at all.
-        self._is_atomic = options.kind == S3
-        folder = str(options.options.get("folder") or "").strip("/")
-        if options.kind == S3:
-            base = str(options.options["bucket"])
-        elif options.is_mounted:
-            base = options.mount
-        else:
-            base = "/" if str(options.options.get("folder") or "").startswith("/") else ""
-        self._folder = f"{base.rstrip('/')}/{folder}" if folder and base else folder or base
+        self._is_atomic = options.store == S3
+        self._folder = folder_of(options)
         self._authority = ["--ca-cert", f"{options.secrets}/ca.crt"] if secrets.get("ca.crt", "").strip() else []
         self._limit = [f"--bwlimit={options.bandwidth_bytes}B"] if options.bandwidth_bytes else []
 
@@ -170,7 +183,7 @@ class RclonePlace:
         except PlaceError as error:
             if not error.is_absence:
                 raise
-            if self._options.kind == S3:
+            if self._options.store == S3:
                 # A bucket without such objects gives an empty list.
                 raise fault("api error NoSuchBucket:", 0) from None
             return {}
@@ -218,7 +231,7 @@ class RclonePlace:
         return digest.content
 
     def download(self, name: str, path: str, progress: Progress) -> None:
-        """Copy a file of the place to a path of this pod."""
+        """Copy a file of the place to a path of this pod, as it is."""
         arguments = ("--no-check-dest", "--ignore-checksum", "--inplace", *self._limit)
         self._run("copyto", *arguments, self._path(name), path, progress=progress)
 
@@ -264,3 +277,6 @@ class RclonePlace:
         except PlaceError as error:
             if not error.is_absence:
                 raise
+
+    def finish(self) -> None:
+        """Nothing: what was deleted takes no space."""

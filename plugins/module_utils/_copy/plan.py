@@ -50,6 +50,7 @@ class Task:
     `sha256` is the expected hash. `source` is the backup on the volume, None where only the place has it. `is_there`
     where the place has a file of this name and of the expected size: it may only lack its proof. `was_copy` where it
     had a checksum file, or was proven earlier. `found_bytes` is the size of the file there, None without one.
+    `is_recompressed` where the volume's file was made again from the text of the one there.
     """
 
     backup: str
@@ -58,6 +59,7 @@ class Task:
     is_there: bool
     was_copy: bool
     found_bytes: int | None
+    is_recompressed: bool = False
 
 
 def backups_among(entries: Mapping[str, Entry], installation: str) -> list[str]:
@@ -100,17 +102,21 @@ def tasks(
     checksums: Mapping[str, str],
     *,
     recorded: Container[str],
+    before: Mapping[str, str],
 ) -> tuple[list[Task], list[str]]:
     """What has to be uploaded or proven again, newest first; and the names whose content differs from the volume's.
 
     `missing` has the backups that retention would keep there and that are not proven, `checksums` the hashes of the
-    checksum files there, `recorded` the backups that were proven earlier.
+    checksum files there, `recorded` the backups that were proven earlier. `before` has the hashes that backups on the
+    volume had before they were compressed again.
     """
     by_name = {backup.name: backup for backup in sources}
     result, conflicts = [], []
     for name in sorted(missing, reverse=True):
         source, entry, there = by_name.get(name), entries.get(name), checksums.get(name)
-        if source is not None and there is not None and entry is not None and there != source.sha256:
+        is_recompressed = there is not None and there == before.get(name)
+        is_other = source is not None and there is not None and entry is not None and there != source.sha256
+        if is_other and not is_recompressed:
             conflicts.append(name)
             continue
         expected = source.sha256 if source is not None else there
@@ -128,6 +134,7 @@ def tasks(
                 is_there,
                 there is not None or name in recorded,
                 entry.size_bytes if entry else None,
+                is_recompressed,
             )
         )
     return result, conflicts

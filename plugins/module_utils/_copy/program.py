@@ -27,13 +27,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from .._volume.backup_names import TIME_FORMAT
 from .._volume.catalog import Catalog
 from .._volume.record_folder import RecordFolder
-from .configuration import Configuration, PlaceOptions, parse_configuration
+from .configuration import RESTIC, Configuration, PlaceOptions, parse_configuration
 from .copying import Attempt, Copying
 from .faults import PlaceError
 from .mirror import Mirror, Script
 from .place import RclonePlace
 from .plan import Copy
 from .record import COPYING, FAILED, OUTSIDE_WINDOW, dump_record, next_record, parse_record
+from .restic_place import CHECK_PARTS, ResticPlace
 from .retrieval import choose, retrieve
 from .volume_files import VolumeFiles
 
@@ -68,6 +69,34 @@ def _window_seconds(options: PlaceOptions, time_zone: str) -> float | None:
     return 0.0 if left is None else left.total_seconds()
 
 
+def _place(
+    options: PlaceOptions,
+    script: Script,
+    environment: Mapping[str, str],
+    *,
+    closes: float | None,
+    token: str,
+    temporary: str,
+    check_part: int | None,
+) -> RclonePlace | ResticPlace:
+    """A place of its kind. `check_part` is None where nothing is written to it. May raise PlaceError."""
+    if options.kind != RESTIC:
+        return RclonePlace(
+            options, script.volume, environment=environment, clock=time.monotonic, closes=closes, token=token
+        )
+    return ResticPlace(
+        options,
+        script.volume,
+        installation=script.name,
+        environment=environment,
+        clock=time.monotonic,
+        closes=closes,
+        token=token,
+        temporary=temporary,
+        check_part=check_part,
+    )
+
+
 def _copy_to(
     options: PlaceOptions,
     configuration: Configuration,
@@ -88,10 +117,17 @@ def _copy_to(
         else:
             closes = None if left is None else time.monotonic() + left
             token = secrets.token_hex(4)
-            place = RclonePlace(
-                options, script.volume, environment=environment, clock=time.monotonic, closes=closes, token=token
-            )
             with tempfile.TemporaryDirectory(prefix="copy-") as temporary:
+                check_part = _now().timetuple().tm_yday % CHECK_PARTS + 1
+                place = _place(
+                    options,
+                    script,
+                    environment,
+                    closes=closes,
+                    token=token,
+                    temporary=temporary,
+                    check_part=check_part,
+                )
                 mirror = Mirror(script, options.policy, place.fetch_texts, temporary)
 
                 def remember(copies: Iterable[Copy]) -> None:
@@ -195,15 +231,14 @@ def retrieve_from(
         script, token = Script(environment["POSTGRES_BACKUP_COPY_SCRIPT"], environment), secrets.token_hex(4)
         catalog = script.catalog()
         # A backup that is needed does not wait for the window.
-        place = RclonePlace(
-            options, script.volume, environment=environment, clock=time.monotonic, closes=None, token=token
-        )
         with tempfile.TemporaryDirectory(prefix="copy-") as temporary:
+            place = _place(options, script, environment, closes=None, token=token, temporary=temporary, check_part=None)
             mirror = Mirror(script, options.policy, place.fetch_texts, temporary)
             mirror.checksums()
             copies = mirror.plan(place.list_files(), ()).backups
-            files = VolumeFiles(script.volume, configuration.file_mode, token, mirror.texts_of)
-            found = retrieve(choose(backup, name, copies), place, files, catalog, _log)
+            files = VolumeFiles(script.volume, configuration.file_mode, token)
+            wanted = choose(backup, name, copies)
+            found = retrieve(wanted, place, mirror.texts_of(wanted.name), files, catalog, log=_log)
     except (PlaceError, OSError) as error:
         _log(f"FAILED: {error}")
         return {**result, "changed": False, "reason": str(error)}

@@ -4,16 +4,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import signal
-import subprocess
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, BinaryIO, cast
+from typing import Any
 
-from .faults import PlaceError, WindowClosedError, fault
+from .faults import fault
+from .process import Processes, Write
 
 REMOTE = "PLACE"
 # rclone's own attempts are quick; those with pauses are ours.
@@ -21,37 +17,30 @@ _OPTIONS = (
     *("--use-json-log", "--log-level=NOTICE", "--retries=1", "--low-level-retries=3", "--contimeout=15s"),
     *("--timeout=2m", "--stats=10s", "--stats-log-level=NOTICE", "--use-server-modtime"),
 )
-_CHUNK_BYTES = 1 << 20
 _KEPT_LINES = 20
 Progress = Callable[[int], None]
 
 
-class Rclone:
-    """rclone with the configuration of one place: `variables` are those of its backend, without their prefix.
+def rclone_environment(variables: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment in which rclone knows the remote REMOTE.
 
-    `closes` is when the window of the place closes, in seconds of `clock`; what runs then is ended. No value of
-    `secrets` appears in an error.
+    `variables` are those of its backend, without their prefix.
     """
+    prefix = f"RCLONE_CONFIG_{REMOTE}_"
+    # Variables of rclone in this environment must not change what it does. Its configuration file would be in HOME.
+    others = {name: value for name, value in environment.items() if not name.startswith("RCLONE_")}
+    return {
+        **others,
+        "RCLONE_CONFIG": "",
+        **{f"{prefix}{name.upper()}": value for name, value in variables.items()},
+    }
 
-    def __init__(
-        self,
-        variables: Mapping[str, str],
-        secrets: Sequence[str],
-        environment: Mapping[str, str],
-        clock: Callable[[], float],
-        closes: float | None,
-    ) -> None:
-        prefix = f"RCLONE_CONFIG_{REMOTE}_"
-        # Variables of rclone in this environment must not change what it does. Its configuration file would be in HOME.
-        others = {name: value for name, value in environment.items() if not name.startswith("RCLONE_")}
-        self._environment = {
-            **others,
-            "RCLONE_CONFIG": "",
-            **{f"{prefix}{name.upper()}": value for name, value in variables.items()},
-        }
-        self._secrets = [secret for secret in secrets if secret]
-        self._clock = clock
-        self._closes = closes
+
+class Rclone:
+    """rclone with the configuration of one place, in the environment of `processes`."""
+
+    def __init__(self, processes: Processes) -> None:
+        self._processes = processes
 
     def run(self, *arguments: str, text: bytes | None = None, progress: Progress | None = None) -> bytes:
         """Its standard output; `text` is its input. Raises PlaceError, or WindowClosedError.
@@ -62,88 +51,36 @@ class Rclone:
         self._run(arguments, text, output.append, progress)
         return b"".join(output)
 
-    def read(self, *arguments: str, chunk: Callable[[bytes], None]) -> None:
+    def read(self, *arguments: str, chunk: Write) -> None:
         """Calls `chunk` with each piece of its standard output. Raises PlaceError, or WindowClosedError."""
         self._run(arguments, None, chunk, None)
 
-    def _run(
-        self, arguments: Sequence[str], text: bytes | None, chunk: Callable[[bytes], None], progress: Progress | None
-    ) -> None:
-        left = None if self._closes is None else self._closes - self._clock()
-        if left is not None and left <= 0:
-            raise WindowClosedError
+    def _run(self, arguments: Sequence[str], text: bytes | None, chunk: Write, progress: Progress | None) -> None:
         command, *others = arguments
-        try:
-            # In a separate session, so that a signal to this process does not end it before its temporary objects are
-            # removed.
-            process = subprocess.Popen(
-                ["rclone", command, *_OPTIONS, *others],
-                env=self._environment,
-                stdin=subprocess.DEVNULL if text is None else subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-            )
-        except FileNotFoundError:
-            raise PlaceError(
-                "expected the command rclone in the image (postgres_backup_copy_image), found none", is_lasting=True
-            ) from None
         messages: list[str] = []
-        # Both are pipes (Popen).
-        output, errors = cast(BinaryIO, process.stdout), cast(BinaryIO, process.stderr)
-        log = threading.Thread(target=self._follow, args=(errors, messages, progress), daemon=True)
-        log.start()
-        is_late = threading.Event()
-        timer = threading.Timer(left, self._end, (process, is_late)) if left is not None else None
-        if timer is not None:
-            timer.daemon = True
-            timer.start()
-        try:
-            if text is not None and process.stdin is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    process.stdin.write(text)
-                    process.stdin.close()
-            while data := output.read(_CHUNK_BYTES):
-                chunk(data)
-            status = process.wait()
-            log.join()
-        finally:
-            if timer is not None:
-                timer.cancel()
-            if process.poll() is None:
-                self._end(process, None)
-                process.wait()
-        if is_late.is_set():
-            raise WindowClosedError
+
+        status = self._processes.run(
+            ["rclone", command, *_OPTIONS, *others],
+            text=text,
+            chunk=chunk,
+            line=lambda line: _note(line, messages, progress),
+        )
         if status:
-            raise fault(self._hidden(messages[-1] if messages else ""), status)
+            raise fault(self._processes.hidden(messages[-1] if messages else ""), status)
 
-    @staticmethod
-    def _end(process: subprocess.Popen[bytes], is_late: threading.Event | None) -> None:
-        if is_late is not None:
-            is_late.set()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
 
-    @staticmethod
-    def _follow(errors: BinaryIO, messages: list[str], progress: Progress | None) -> None:
-        """Reads the log: statistics for `progress`, and the last messages."""
-        for line in errors:
-            try:
-                entry: Any = json.loads(line)
-            except ValueError:
-                entry = {"msg": line.decode("utf-8", "replace")}
-            if not isinstance(entry, dict):
-                continue
-            stats = entry.get("stats")
-            if isinstance(stats, dict):
-                if progress is not None and isinstance(stats.get("bytes"), int):
-                    progress(stats["bytes"])
-            else:
-                messages.append(str(entry.get("msg")))
-                del messages[:-_KEPT_LINES]
-
-    def _hidden(self, message: str) -> str:
-        for secret in self._secrets:
-            message = message.replace(secret, "***")
-        return message
+def _note(line: bytes, messages: list[str], progress: Progress | None) -> None:
+    """Reads a line of the log: statistics for `progress`, or one of the last messages."""
+    try:
+        entry: Any = json.loads(line)
+    except ValueError:
+        entry = {"msg": line.decode("utf-8", "replace")}
+    if not isinstance(entry, dict):
+        return
+    stats = entry.get("stats")
+    if isinstance(stats, dict):
+        if progress is not None and isinstance(stats.get("bytes"), int):
+            progress(stats["bytes"])
+    else:
+        messages.append(str(entry.get("msg")))
+        del messages[:-_KEPT_LINES]

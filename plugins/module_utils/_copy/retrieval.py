@@ -7,7 +7,7 @@ The volume gets it as a run writes a backup: a partial file, its proof, manifest
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Callable, Protocol
 
@@ -18,10 +18,20 @@ from .faults import PlaceError
 _NAMED = 5
 
 
+@dataclass(frozen=True)
+class Replacement:
+    """The hash, the size, the manifest and the checksum file of a backup that was made again from its text."""
+
+    sha256: str
+    size_bytes: int
+    texts: Mapping[str, bytes]
+
+
 class Source(Protocol):
     """The place. May raise PlaceError or WindowClosedError."""
 
-    def download(self, name: str, path: str, progress: Callable[[int], None]) -> None: ...
+    def download(self, name: str, path: str, progress: Callable[[int], None]) -> Replacement | None:
+        """Write the backup to a path; None if it has the bytes of the copy."""
 
 
 class Target(Protocol):
@@ -33,8 +43,11 @@ class Target(Protocol):
     def read(self, name: str) -> tuple[int, str]:
         """The size and the sha256 of a file, read past the page cache."""
 
-    def publish(self, name: str) -> None:
-        """Write manifest and checksum file as they are at the place, and give the partial file its name."""
+    def publish(self, name: str, texts: Mapping[str, bytes]) -> None:
+        """Write manifest and checksum file, which are `texts` by their suffixes, and give the partial file its name."""
+
+    def hash_before(self, name: str) -> str | None:
+        """The hash that a backup had before it was brought back from a restic repository."""
 
     def discard(self, name: str) -> None:
         """Delete the partial file of a backup if it exists."""
@@ -71,14 +84,25 @@ def choose(wanted: str | None, place: str, copies: Sequence[Backup]) -> Backup:
     return complete[0]
 
 
-def retrieve(copy: Backup, source: Source, target: Target, catalog: Catalog, log: Callable[[str], None]) -> Retrieved:
-    """Bring the copy back unless the volume has it. Raises PlaceError, WindowClosedError, or OSError of the volume."""
+def retrieve(
+    copy: Backup,
+    source: Source,
+    texts: Mapping[str, bytes],
+    target: Target,
+    catalog: Catalog,
+    *,
+    log: Callable[[str], None],
+) -> Retrieved:
+    """Bring the copy back unless the volume has it. Raises PlaceError, WindowClosedError, or OSError of the volume.
+
+    `texts` has the copy's manifest and checksum file by their suffixes.
+    """
     name, sha256 = copy.name, copy.sha256 or ""
     there = catalog.named(name)
     if there is not None:
-        if there.sha256 == sha256:
+        if there.sha256 and sha256 in (there.sha256, target.hash_before(name)):
             log(f"the volume has {name}")
-            return Retrieved(name, sha256, there.size_bytes, False)
+            return Retrieved(name, there.sha256, there.size_bytes, False)
         raise PlaceError(
             f"the volume has another file of the name {name}: expected the sha256 {sha256}, found "
             f"{there.sha256 or 'no checksum file'}. Verify it, and move it away",
@@ -87,9 +111,11 @@ def retrieve(copy: Backup, source: Source, target: Target, catalog: Catalog, log
     size = copy.size_bytes
     log(f"copying {name} ({format_size(size)}) to the volume")
     try:
-        source.download(
+        replacement = source.download(
             name, target.partial_path(name), lambda done: log(f"copied {format_size(done)} of {format_size(size)}")
         )
+        if replacement is not None:
+            size, sha256, texts = replacement.size_bytes, replacement.sha256, replacement.texts
         found_bytes, found = target.read(name)
         if found != sha256:
             raise PlaceError(
@@ -97,7 +123,7 @@ def retrieve(copy: Backup, source: Source, target: Target, catalog: Catalog, log
                 f"bytes with {found}. Take an older backup, or another place",
                 is_lasting=True,
             )
-        target.publish(name)
+        target.publish(name, texts)
     finally:
         target.discard(name)
     log(f"proven: {name}")

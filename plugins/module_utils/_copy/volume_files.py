@@ -6,24 +6,25 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from .._volume.record_folder import flush_folder
 from .place import Digest, read_flushed
+from .plan import MANIFEST
+from .recompression import recompressed_from
 
 
 class VolumeFiles:
-    """The backup volume (`retrieval.Target`). `texts_of` returns the manifest and the checksum file of a copy.
+    """The backup volume (`retrieval.Target`).
 
     A partial file is deleted by a run when it is a day old, if nobody else does.
     """
 
-    def __init__(self, folder: str, mode: int, token: str, texts_of: Callable[[str], Mapping[str, bytes]]) -> None:
+    def __init__(self, folder: str, mode: int, token: str) -> None:
         self._folder = Path(folder)
         self._mode = mode
         self._token = token
-        self._texts_of = texts_of
 
     def partial_path(self, name: str) -> str:
         return str(self._partial(name))
@@ -36,10 +37,10 @@ class VolumeFiles:
         read_flushed(self._partial(name), digest)
         return digest.content.size_bytes, digest.content.sha256
 
-    def publish(self, name: str) -> None:
+    def publish(self, name: str, texts: Mapping[str, bytes]) -> None:
         with contextlib.suppress(OSError):  # not every share lets its mode be set
             self._partial(name).chmod(self._mode)
-        for suffix, text in self._texts_of(name).items():
+        for suffix, text in texts.items():
             self._replace(f"{name}{suffix}", text)
         # Unlike a rename, a link replaces no file that was written meanwhile; not every file system has links.
         try:
@@ -49,6 +50,11 @@ class VolumeFiles:
                 raise
             self._partial(name).rename(self._folder / name)
         flush_folder(self._folder)
+
+    def hash_before(self, name: str) -> str | None:
+        with contextlib.suppress(FileNotFoundError):
+            return recompressed_from((self._folder / f"{name}{MANIFEST}").read_bytes())
+        return None
 
     def _replace(self, name: str, text: bytes) -> None:
         partial = self._partial(name)

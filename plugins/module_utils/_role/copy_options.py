@@ -26,7 +26,7 @@ from .checks import (
 )
 from .egress import EGRESS_RULES, are_egress_rules
 
-S3, SFTP, NFS, CLAIM = "s3", "sftp", "nfs", "claim"
+S3, SFTP, NFS, CLAIM, RESTIC = "s3", "sftp", "nfs", "claim", "restic"
 # Each has a separate CronJob: what cannot be mounted keeps a pod from starting, and must not stop the other places.
 MOUNTED_KINDS = (NFS, CLAIM)
 COPY_SUFFIX = "-copy"
@@ -36,6 +36,8 @@ SECRET_KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
     SFTP: (("known_hosts",), ("private_key", "password")),
 }
 OPTIONAL_KEYS = {S3: ("ca.crt",)}
+# The key of a restic repository's password, in addition to those of the place where it lies.
+REPOSITORY_PASSWORD = "repository_password"  # noqa: S105 - a key
 SFTP_PORT = 22
 _SCHEME_PORTS = {"https": 443, "http": 80}
 _LOCK_MODES = ("compliance", "governance")
@@ -59,6 +61,8 @@ _OPTIONS: dict[str, Set[str]] = {
     NFS: {"server", "path", "folder"},
     CLAIM: {"claim_name", "folder"},
 }
+# Those of them that a place with a restic repository does not have: prune deletes, and restic names what it stores.
+_NOT_OF_REPOSITORIES = {"lock_days", "lock_mode", "storage_class"}
 # Those of them that the program's configuration has as `options`.
 _CONFIGURED: dict[str, tuple[str, ...]] = {
     S3: ("endpoint", "bucket", "folder", "region", "provider", "storage_class"),
@@ -132,12 +136,13 @@ def copy_jobs(variables: Variables) -> list[dict[str, Any]]:
     """The CronJobs of the copies: one for the places that are reached over the network, and one for each mounted place.
 
     Each has its `name`, `place` (the name of the place that it mounts; empty for the first one), `file` (the key of its
-    configuration in the ConfigMap), `places` (as the variable has them) and `configuration`, which is that of the
-    program (_copy/configuration.py), without secrets. The variables are valid.
+    configuration in the ConfigMap), `places` (as the variable has them), `secrets` (the names of Secrets, each with the
+    `keys` that are mounted into the `folder` of its place) and `configuration`, which is that of the program
+    (_copy/configuration.py), without secrets. The variables are valid.
     """
     places = variables["postgres_backup_copies"]
-    reached = [place for place in places if place["kind"] not in MOUNTED_KINDS]
-    mounted = [place for place in places if place["kind"] in MOUNTED_KINDS]
+    reached = [place for place in places if store_of(place) not in MOUNTED_KINDS]
+    mounted = [place for place in places if store_of(place) in MOUNTED_KINDS]
     name = f"{variables['postgres_backup_name']}{COPY_SUFFIX}"
     first = [_job(name, "", reached, variables)] if reached else []
     return [*first, *(_job(_job_name(place, variables), str(place["name"]), [place], variables) for place in mounted)]
@@ -149,6 +154,11 @@ def _job(name: str, place: str, places: Sequence[Mapping[str, Any]], variables: 
         "place": place,
         "file": f"copy-{place}.json" if place else "copy.json",
         "places": list(places),
+        "secrets": [
+            {"name": str(place["secret"]), "folder": str(number), "keys": copy_secret_keys(place)}
+            for number, place in enumerate(places)
+            if _is_set(place, "secret")
+        ],
         "configuration": {
             "name": str(variables["postgres_backup_name"]),
             "namespace": str(variables["postgres_backup_namespace"]),
@@ -164,20 +174,32 @@ def _job_name(place: Mapping[str, Any], variables: Variables) -> str:
     return f"{variables['postgres_backup_name']}{COPY_SUFFIX}-{place['name']}"
 
 
+def store_of(place: Mapping[str, Any]) -> str:
+    """The kind of the store: that of the place, or for a restic repository that of the place where it lies."""
+    kind = str(place.get("kind"))
+    return str(place.get("repository")) if kind == RESTIC else kind
+
+
+def required_keys(place: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """The keys of the place's Secret: one of each tuple must exist."""
+    own = [(REPOSITORY_PASSWORD,)] if place["kind"] == RESTIC else []
+    return [*own, *SECRET_KEYS.get(store_of(place), ())]
+
+
 def copy_secret_keys(place: Mapping[str, Any]) -> list[str]:
     """The keys of the place's Secret that its pod gets, as far as the Secret has them."""
-    kind = str(place["kind"])
-    return [key for keys in SECRET_KEYS.get(kind, ()) for key in keys] + [*OPTIONAL_KEYS.get(kind, ())]
+    return [key for keys in required_keys(place) for key in keys] + [*OPTIONAL_KEYS.get(store_of(place), ())]
 
 
 def _configured(place: Mapping[str, Any], variables: Variables) -> dict[str, Any]:
-    kind = str(place["kind"])
-    options: dict[str, Any] = {key: str(_of(place, key, "")) for key in _CONFIGURED[kind]}
+    kind, store = str(place["kind"]), store_of(place)
+    options: dict[str, Any] = {key: str(_of(place, key, "")) for key in _CONFIGURED[store]}
     if "port" in options:
         options["port"] = int(_of(place, "port", SFTP_PORT))
     return {
         "name": str(place["name"]),
         "kind": kind,
+        "repository": store if kind == RESTIC else None,
         "secret": str(_of(place, "secret", "")),
         "options": options,
         "policy": _policy(place, variables),
@@ -186,7 +208,7 @@ def _configured(place: Mapping[str, Any], variables: Variables) -> dict[str, Any
         "lock_days": int(_of(place, "lock_days", 0)),
         "lock_mode": str(_of(place, "lock_mode", _LOCK_MODES[0])),
         "read_back": is_true(_of(place, "read_back", True)),
-        "offsite": is_true(_of(place, "offsite", kind in (S3, SFTP))),
+        "offsite": is_true(_of(place, "offsite", store in (S3, SFTP))),
         "max_delay_seconds": duration_seconds(str(_of(place, "max_delay", _DEFAULT_DELAY))),
     }
 
@@ -203,7 +225,7 @@ def _policy(place: Mapping[str, Any], variables: Variables) -> dict[str, Any]:
 
 
 def _shown(place: Mapping[str, Any]) -> dict[str, Any]:
-    known = _COMMON | frozenset().union(*_OPTIONS.values())
+    known = _COMMON | frozenset({"repository"}).union(*_OPTIONS.values())
     shown = {str(key): item if key in known else _HIDDEN for key, item in place.items()}
     # A URL may have a user with a password.
     if "@" in str(shown.get("endpoint", "")):
@@ -221,28 +243,51 @@ def _of(place: Mapping[str, Any], key: str, default: Any) -> Any:
 
 def _port(place: Mapping[str, Any]) -> int | None:
     """The port to which a pod connects for the place; None for one that the node mounts."""
-    if place["kind"] == SFTP:
+    if store_of(place) == SFTP:
         return int(_of(place, "port", SFTP_PORT))
-    if place["kind"] == S3:
+    if store_of(place) == S3:
         url = urlsplit(str(place["endpoint"]))
         return url.port or _SCHEME_PORTS[url.scheme]
     return None
 
 
 def _expected(place: Mapping[str, Any], variables: Variables) -> str | None:
-    kind = str(place.get("kind"))
-    if kind not in _OPTIONS:
-        return f"a kind, one of {', '.join(_OPTIONS)},"
+    kind, store = str(place.get("kind")), store_of(place)
+    if kind not in (*_OPTIONS, RESTIC):
+        return f"a kind, one of {', '.join((*_OPTIONS, RESTIC))},"
     if not LABEL.fullmatch(str(place.get("name") or "")):
         return "a name of lower-case letters, digits and '-'"
-    others = {str(key) for key in place if _is_set(place, key)} - _OPTIONS[kind] - _COMMON
+    if store not in _OPTIONS:
+        return f"repository, the kind of the place where it lies, one of {', '.join(_OPTIONS)},"
+    others = {str(key) for key in place if _is_set(place, key)} - _options_of(kind, store) - _COMMON
     if others:
         return (
             f"no {', '.join(sorted(others))}, which the kind {kind} does not have (secrets are in a Secret, whose name "
             "is `secret`),"
         )
-    check = {S3: _expected_of_s3, SFTP: _expected_of_sftp, NFS: _expected_of_nfs, CLAIM: _expected_of_claim}[kind]
-    return next((text for text in (*check(place, variables), *_expected_of_all(place, variables)) if text), None)
+    check = {S3: _expected_of_s3, SFTP: _expected_of_sftp, NFS: _expected_of_nfs, CLAIM: _expected_of_claim}[store]
+    checks = (*_expected_of_restic(place, variables), *check(place, variables), *_expected_of_all(place, variables))
+    return next((text for text in checks if text), None)
+
+
+def _options_of(kind: str, store: str) -> Set[str]:
+    if kind != RESTIC:
+        return _OPTIONS[kind]
+    return (_OPTIONS[store] | {"repository", "secret"}) - _NOT_OF_REPOSITORIES
+
+
+def _expected_of_restic(place: Mapping[str, Any], variables: Variables) -> Iterator[str | None]:
+    if place["kind"] != RESTIC:
+        return
+    keys = " and ".join(" or ".join(keys) for keys in required_keys(place))
+    yield _secret(place, f"the key{'s' if ' and ' in keys else ''} {keys}")
+    if variables["postgres_backup_recipients"]:
+        yield (
+            "no kind restic together with postgres_backup_recipients, since it stores equal parts once, and encrypted "
+            "backups have none (restic encrypts its repository itself),"
+        )
+    if not is_true(_of(place, "read_back", True)):
+        yield "no read_back: false, since the hashes of the store are not those of the backup,"
 
 
 def _expected_of_s3(place: Mapping[str, Any], _variables: Variables) -> Iterator[str | None]:

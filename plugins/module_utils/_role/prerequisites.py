@@ -11,7 +11,7 @@ from .._jobs.identity import KEY as IDENTITY_KEY
 from .._jobs.postgres_server import ServiceName, service_behind
 from .._jobs.volume_jobs import COMPONENT, COPY
 from .checks import is_true
-from .copy_options import SECRET_KEYS
+from .copy_options import required_keys
 from .dump_selection import unsupported_messages
 from .monitoring import RULE_KIND, RULE_VERSION
 from .variables import AUTO, DEFAULT_CA_KEY, DEFAULT_CERTIFICATE_KEYS
@@ -91,7 +91,7 @@ def _copy_messages(prerequisites: Object, variables: Object) -> Iterator[str]:
         if secret.get("readable") and not secret["found"]:
             yield f"{start} Secret {namespace}/{place['secret']}, found none. Create it, or set `secret`."
         elif secret.get("readable"):
-            for keys in SECRET_KEYS[str(place["kind"])]:
+            for keys in required_keys(place):
                 if not set(keys) & set(secret["keys"]):
                     yield (
                         f"{start} key {' or '.join(keys)} in the Secret {namespace}/{place['secret']}, found "

@@ -269,8 +269,3 @@ def test_the_prerequisites_are_the_secrets_and_the_claims() -> None:
     assert evaluate("{{ __postgres_backup_copy_secrets }}", **COPIED) == ["s3-keys", "ssh"]
     assert evaluate("{{ __postgres_backup_copy_claims }}", **COPIED) == ["copies"]
     assert evaluate("{{ __postgres_backup_copy_secrets + __postgres_backup_copy_claims }}") == []
-
-
-def test_the_keys_of_the_role_are_those_of_the_rules() -> None:
-    keys = evaluate("{{ __postgres_backup_copy_keys }}")
-    assert keys == {kind: copy_secret_keys({"kind": kind}) for kind in ("s3", "sftp")}

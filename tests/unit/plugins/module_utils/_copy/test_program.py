@@ -286,21 +286,6 @@ def test_a_closed_window(usb: Copier) -> None:
     assert usb.record("usb")["state"] == "outside_window" and usb.copies("usb") == []
 
 
-def test_two_copiers_do_not_meet(usb: Copier) -> None:
-    usb.add_backup(1, os.urandom(LARGE))
-    usb.places[0]["kind"], usb.places[0]["options"] = "s3", {"endpoint": "http://127.0.0.1:9", "bucket": "b"}
-    usb.add_secret({"access_key_id": "a", "secret_access_key": "b"})
-    first = usb.start()
-    while not (usb.records / "usb.lock").exists() or not usb.volume.exists():
-        time.sleep(0.05)
-    time.sleep(0.5)
-    second = usb.start()
-    assert "usb: another Job copies to it at this time" in second.communicate(timeout=60)[0]
-    assert second.returncode == 0
-    os.killpg(first.pid, signal.SIGKILL)
-    first.wait()
-
-
 def test_a_job_of_another_place_does_not_wait(usb: Copier) -> None:
     """As where a share does not answer: the Job that has its lock may run for hours."""
     name = usb.add_backup(1)

@@ -40,6 +40,9 @@ POLICY = {
 }
 
 
+DEDUP = {**S3, "name": "dedup", "kind": "restic", "repository": "s3"}
+
+
 def refused(*places: Any, **values: Any) -> list[str]:
     given = {"postgres_backup_copies": [*places], "postgres_backup_copy_image": "tools:1", **values}
     return refused_variables(variables(**given))
@@ -70,6 +73,38 @@ def test_options_of_s3_that_are_accepted(options: dict[str, Any]) -> None:
     assert refused({**S3, **options}) == []
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        DEDUP,
+        {**SFTP, "kind": "restic", "repository": "sftp"},
+        {**NFS, "kind": "restic", "repository": "nfs", "secret": "password"},
+        {**CLAIM, "kind": "restic", "repository": "claim", "secret": "password", "offsite": True},
+    ],
+)
+def test_a_repository_at_each_kind_of_place_is_accepted(place: dict[str, Any]) -> None:
+    assert refused(place) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "variables", "expected"),
+    [
+        ({"repository": None}, {}, "repository, the kind of the place where it lies, one of s3, sftp, nfs, claim, in"),
+        ({"repository": "restic"}, {}, "repository, the kind of the place where it lies"),
+        ({"secret": ""}, {}, "a Secret with the keys repository_password and access_key_id and secret_access_key,"),
+        ({"lock_days": 3}, {}, "no lock_days, which the kind restic does not have"),
+        ({"host": "x"}, {}, "no host, which the kind restic does not have"),
+        ({"bucket": "a"}, {}, "bucket, the name of a bucket"),
+        ({"read_back": False}, {}, "no read_back: false, since the hashes of the store are not those of the backup,"),
+        ({}, {"postgres_backup_recipients": ["age1"]}, "no kind restic together with postgres_backup_recipients"),
+    ],
+)
+def test_options_of_a_repository_that_are_refused(
+    options: dict[str, Any], variables: dict[str, Any], expected: str
+) -> None:
+    assert any(expected in message for message in refused({**DEDUP, **options}, **variables))
+
+
 @pytest.mark.parametrize("folder", ["/srv/copies", "copies/a b", "~x"])
 def test_a_folder_of_sftp_from_the_root_or_the_home(folder: str) -> None:
     assert refused({**SFTP, "folder": folder, "port": "22"}) == []
@@ -79,7 +114,7 @@ def test_a_folder_of_sftp_from_the_root_or_the_home(folder: str) -> None:
     ("place", "expected"),
     [
         ("cloud", "a list of places"),
-        ({**S3, "kind": "ftp"}, "a kind, one of s3, sftp, nfs, claim, in the place cloud"),
+        ({**S3, "kind": "ftp"}, "a kind, one of s3, sftp, nfs, claim, restic, in the place cloud"),
         ({"name": "x"}, "a kind, one of"),
         *[
             ({**S3, "name": name}, "a name of lower-case letters, digits and '-' in the place number 1")
@@ -238,6 +273,7 @@ def test_the_configuration() -> None:
     assert places[0] == {
         "name": "cloud",
         "kind": "s3",
+        "repository": None,
         "secret": "s3-keys",
         "options": {
             "endpoint": "https://s3.example.com",
@@ -348,4 +384,6 @@ def test_the_keys_of_a_secret() -> None:
     assert copy_secret_keys(S3) == ["access_key_id", "secret_access_key", "ca.crt"]
     assert copy_secret_keys(SFTP) == ["known_hosts", "private_key", "password"]
     assert copy_secret_keys(NFS) == []
+    assert copy_secret_keys(DEDUP) == ["repository_password", *copy_secret_keys(S3)]
+    assert copy_secret_keys({**CLAIM, "kind": "restic", "repository": "claim"}) == ["repository_password"]
     assert set(SECRET_KEYS) >= set(OPTIONAL_KEYS)

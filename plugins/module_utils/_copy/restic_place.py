@@ -1,0 +1,342 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""A restic repository as copying.py uses it.
+
+Each backup is a snapshot of one file, its uncompressed text, of which only what is new takes space. The list of the
+copies (copy_list.py) is a snapshot too, and says which of them are copies. An encrypted backup is stored as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from .._volume.backup_names import is_encrypted_name
+from .configuration import PlaceOptions
+from .copy_list import ListedCopy, dump_copy_list, parse_copy_list
+from .faults import BackupFaultError, PlaceError
+from .place import Content, Digest, RclonePlace, folder_of, hidden_of, read_secrets, required, variables_of
+from .plan import CHECKSUM_FILE, MANIFEST, PARTIAL, Entry
+from .process import Processes, Write
+from .rclone import REMOTE, Progress, rclone_environment
+from .recompression import Gunzip, Recompression, new_manifest, part_ends
+from .restic import Restic, restic_environment
+from .retrieval import Replacement
+
+_PASSWORD = "repository_password"  # noqa: S105 - a key
+_TAG = "postgres-backup"
+_GZIP_SUFFIX = ".gz"
+# Each check reads one of so many parts of all data.
+CHECK_PARTS = 30
+_READ_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class _Snapshot:
+    """A snapshot of this installation: `path` is its file, `time` when it was made."""
+
+    id: str
+    path: str
+    time: str
+
+    @property
+    def upload_name(self) -> str:
+        """The name under which it is listed while it is not a copy."""
+        return f"{_backup_of(self.path)}.{self.id[:8]}{PARTIAL}"
+
+
+def _path_of(backup: str) -> str:
+    """The file of a backup in its snapshot."""
+    return f"/{backup}" if is_encrypted_name(backup) else f"/{backup[: -len(_GZIP_SUFFIX)]}"
+
+
+def _backup_of(path: str) -> str:
+    name = path.rpartition("/")[2]
+    return name if is_encrypted_name(name) else f"{name}{_GZIP_SUFFIX}"
+
+
+def _modified(snapshot: _Snapshot) -> str:
+    """When it was made, and what identifies it: a snapshot never changes."""
+    return f"{snapshot.time[:19]}Z {snapshot.id[:8]}"
+
+
+class ResticPlace:
+    """One restic repository (`copying.Place`). Every method may raise PlaceError.
+
+    `installation` is the name of the snapshots' host, `temporary` a folder for restic's cache. With `check_part`, which
+    is from 1 to CHECK_PARTS, a repository is made where there is none, and checked after a change with that part of its
+    data.
+    """
+
+    def __init__(
+        self,
+        options: PlaceOptions,
+        volume: str,
+        *,
+        installation: str,
+        environment: Mapping[str, str],
+        clock: Callable[[], float],
+        closes: float | None,
+        token: str,
+        temporary: str,
+        check_part: int | None,
+    ) -> None:
+        secrets = read_secrets(options.secrets)
+        required(secrets, _PASSWORD)
+        # It asks rclone first: restic would try again for a long time, and says less about what is wrong.
+        self._store = RclonePlace(options, volume, environment=environment, clock=clock, closes=closes, token=token)
+        folder = folder_of(options)
+        repository = folder if options.is_mounted else f"rclone:{REMOTE}:{folder}"
+        variables = restic_environment(
+            repository,
+            f"{options.secrets}/{_PASSWORD}",
+            rclone_environment(variables_of(options, secrets), environment),
+        )
+        if secrets.get("ca.crt", "").strip():
+            variables["RCLONE_CA_CERT"] = f"{options.secrets}/ca.crt"
+        processes = Processes(variables, hidden_of(secrets), clock, closes)
+        self._restic = Restic(processes, f"{temporary}/restic", options.bandwidth_bytes)
+        self._name = options.name
+        self._host = installation
+        self._list_path = f"/{installation}.copies.json"
+        self._volume = Path(volume)
+        self._data = Path(folder, "data") if options.is_mounted else None
+        self._check_part = check_part
+        self._is_open = False
+        self._lists: list[str] = []
+        self._copies: dict[str, ListedCopy] = {}
+        self._snapshots: dict[str, _Snapshot] = {}
+        # What this process has uploaded, by the name that `upload` returned, and then by that of the backup.
+        self._uploads: dict[str, ListedCopy] = {}
+        self._unneeded: set[str] = set()
+        self._is_changed, self._is_pruned = False, True
+
+    # The repository
+
+    def _open(self) -> None:
+        """Make the repository if it does not exist."""
+        if self._is_open:
+            return
+        if "config" not in self._store.list_files():
+            if self._check_part is None:
+                raise PlaceError(f"expected a restic repository at the place {self._name}, found none", is_lasting=True)
+            self._restic.run("init")
+        self._is_open = True
+
+    def _load(self) -> None:
+        """Read what is in the repository."""
+        self._open()
+        found = [
+            _Snapshot(item["id"], item["paths"][0], item["time"])
+            for item in self._json("snapshots", f"--host={self._host}", f"--tag={_TAG}")
+            if len(item["paths"]) == 1
+        ]
+        found.sort(key=lambda snapshot: snapshot.time)
+        self._snapshots = {snapshot.id: snapshot for snapshot in found}
+        lists = [snapshot.id for snapshot in found if snapshot.path == self._list_path]
+        if lists[-1:] != self._lists[-1:]:
+            self._copies = self._read_list(lists[-1]) if lists else {}
+        self._lists = lists
+
+    def _json(self, *arguments: str) -> list[dict[str, Any]]:
+        try:
+            content = json.loads(self._restic.run(*arguments))
+        except ValueError:
+            raise PlaceError(f"restic {arguments[0]} printed no JSON") from None
+        return content or []
+
+    def _read_list(self, snapshot: str) -> dict[str, ListedCopy]:
+        try:
+            return parse_copy_list(self._restic.run("dump", snapshot, self._list_path))
+        except ValueError as error:
+            raise PlaceError(f"the list of the copies in the restic repository: {error}", is_lasting=True) from None
+
+    def _save(self, path: str, feed: Callable[[Write], object]) -> str:
+        """Make a snapshot of a file; returns its ID."""
+        # Unlike data on its input, a command that fails leaves no snapshot.
+        options = (f"--stdin-filename={path}", f"--host={self._host}", f"--tag={_TAG}", "--stdin-from-command", "--")
+        output = self._restic.run("backup", *options, feed=feed)
+        self._is_changed = True
+        for line in output.splitlines():
+            summary = json.loads(line)
+            if summary.get("message_type") == "summary" and summary.get("snapshot_id"):
+                return str(summary["snapshot_id"])
+        raise PlaceError("restic backup has made no snapshot")
+
+    def _save_list(self, copies: Mapping[str, ListedCopy]) -> None:
+        text = dump_copy_list(copies)
+        snapshot = self._save(self._list_path, lambda write: write(text))
+        if self._restic.run("dump", snapshot, self._list_path) != text:
+            raise PlaceError("the list of the copies could not be read back as it was written")
+        self._unneeded |= set(self._lists)
+        self._lists = [snapshot]
+        self._copies = dict(copies)
+
+    # The files of the place
+
+    def list_files(self) -> dict[str, Entry]:
+        """The files by their names, as a place without restic would have them."""
+        self._load()
+        entries: dict[str, Entry] = {}
+        for name, copy in self._copies.items():
+            entries |= {f"{name}{suffix}": Entry(len(text.encode()), "") for suffix, text in copy.texts.items()}
+            snapshot = self._snapshots.get(copy.snapshot)
+            if snapshot is not None:
+                entries[name] = Entry(copy.size_bytes, _modified(snapshot))
+        listed = {copy.snapshot for copy in self._copies.values()} | self._unneeded | set(self._lists)
+        for snapshot in self._snapshots.values():
+            if snapshot.id not in listed:
+                entries[snapshot.upload_name] = Entry(0, _modified(snapshot))
+        return entries
+
+    def fetch_texts(self, prefix: str, folder: str) -> None:
+        """Write the manifests and the checksum files of an installation's backups into a local folder."""
+        if not self._is_open:
+            self._load()
+        for name, copy in self._copies.items():
+            if name.startswith(f"{prefix}-") and "/" not in name:
+                for suffix in (CHECKSUM_FILE, MANIFEST):
+                    if suffix in copy.texts:
+                        Path(folder, f"{name}{suffix}").write_text(copy.texts[suffix])
+
+    def upload(self, name: str, lock_until: datetime | None, progress: Progress) -> str:
+        """Make a snapshot of the text of a backup; returns the name that it has now, with which it can be read."""
+        del lock_until  # refused by the role: prune must delete
+        source, text, path = Digest(progress), Digest(), _path_of(name)
+        gunzip = Gunzip() if path != f"/{name}" else None
+
+        def feed(write: Write) -> None:
+            try:
+                with (self._volume / name).open("rb") as file:
+                    while data := file.read(_READ_BYTES):
+                        source(data)
+                        for piece in gunzip.feed(data) if gunzip else (data,):
+                            text(piece)
+                            write(piece)
+                if gunzip:
+                    gunzip.finish()
+            except zlib.error as error:
+                raise BackupFaultError(
+                    f"{name} on the volume is damaged: {error}. Verify it, and run a new backup", is_lasting=True
+                ) from None
+
+        snapshot = self._save(path, feed)
+        uploaded = _Snapshot(snapshot, path, "").upload_name
+        self._uploads[uploaded] = ListedCopy(
+            snapshot=snapshot,
+            path=path,
+            sha256=source.content.sha256,
+            size_bytes=source.content.size_bytes,
+            text_sha256=text.content.sha256,
+            text_bytes=text.content.size_bytes,
+        )
+        return uploaded
+
+    def read(self, name: str, progress: Progress) -> Content:
+        """Read a file completely: that of the backup if its text is the right one, otherwise what was found."""
+        copy = self._uploads.get(name) or self._copies.get(name)
+        if copy is None:
+            raise PlaceError(f"{name} is not in the restic repository", is_absence=True)
+        text = Digest(progress)
+        self._forget_cached()
+        self._restic.read("dump", copy.snapshot, copy.path, chunk=text)
+        if text.content == Content(copy.text_bytes, copy.text_sha256):
+            return Content(copy.size_bytes, copy.sha256)
+        return text.content
+
+    def _forget_cached(self) -> None:
+        """What is read from a repository that is mounted must come from its server."""
+        for path in self._data.rglob("*") if self._data else ():
+            if path.is_file():
+                with path.open("rb", buffering=0) as file:
+                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def download(self, name: str, path: str, progress: Progress) -> Replacement | None:
+        """Write a backup to a path of this pod: its text is compressed again. Returns what that changes."""
+        self._load()
+        copy = self._copies.get(name)
+        if copy is None:
+            raise PlaceError(f"{name} is not in the restic repository", is_absence=True)
+        with Path(path).open("xb") as file:
+            if is_encrypted_name(name):
+                self._restic.read("dump", copy.snapshot, copy.path, chunk=file.write)
+                return None
+            manifest = copy.texts[MANIFEST].encode() if MANIFEST in copy.texts else None
+            done, text = Recompression(part_ends(manifest, name), file.write), Digest(progress)
+
+            def add(data: bytes) -> None:
+                text(data)
+                done(data)
+
+            self._restic.read("dump", copy.snapshot, copy.path, chunk=add)
+            done.finish()
+        if done.text_sha256 != copy.text_sha256:
+            raise PlaceError(
+                f"the copy of {name} is damaged: expected a text of {copy.text_bytes} bytes with the sha256 "
+                f"{copy.text_sha256}, found {text.content.size_bytes} bytes with {done.text_sha256}. Take an older "
+                "backup, or another place",
+                is_lasting=True,
+            )
+        changed = new_manifest(manifest, name, done, copy.sha256) if manifest else None
+        texts = {**({MANIFEST: changed} if changed else {}), CHECKSUM_FILE: f"{done.sha256}  {name}\n".encode()}
+        return Replacement(done.sha256, done.size_bytes, texts)
+
+    def read_source(self, name: str) -> Content:
+        """Read a backup of the volume."""
+        return self._store.read_source(name)
+
+    def read_text(self, name: str) -> bytes | None:
+        """The manifest or the checksum file of a backup on the volume; None without it."""
+        return self._store.read_text(name)
+
+    def rename(self, uploaded: str, name: str) -> None:
+        """Give an uploaded file its final name, which it gets with its checksum file."""
+        self._uploads[name] = self._uploads.pop(uploaded)
+
+    def write_text(self, name: str, text: bytes, lock_until: datetime | None) -> None:
+        """Write the manifest or the checksum file of a backup. The checksum file makes it a copy."""
+        del lock_until
+        suffix = CHECKSUM_FILE if name.endswith(CHECKSUM_FILE) else MANIFEST
+        backup = name[: -len(suffix)]
+        copy = self._uploads.get(backup) or self._copies[backup]
+        copy = replace(copy, texts={**copy.texts, suffix: text.decode("utf-8", "replace")})
+        self._uploads[backup] = copy
+        if suffix == CHECKSUM_FILE and self._copies.get(backup) != copy:
+            self._save_list({**self._copies, backup: copy})
+
+    def locked_until(self, name: str) -> datetime | None:
+        """None: prune must be able to delete."""
+        del name
+        return None
+
+    def delete(self, name: str) -> None:
+        """Delete a file if it exists. Without its checksum file, a backup is not in the list any more."""
+        self._uploads.pop(name, None)
+        if name.endswith(CHECKSUM_FILE):
+            copy = self._copies.get(name[: -len(CHECKSUM_FILE)])
+            if copy is not None:
+                self._save_list({key: value for key, value in self._copies.items() if value is not copy})
+                self._unneeded.add(copy.snapshot)
+        elif name.endswith(PARTIAL):
+            self._unneeded |= {one.id for one in self._snapshots.values() if one.upload_name == name}
+
+    def finish(self) -> None:
+        """Free the space of what was deleted, and have restic check the repository with a part of its data."""
+        if self._unneeded:
+            self._restic.run("forget", *sorted(self._unneeded))
+            paths = {self._snapshots[one].path for one in self._unneeded if one in self._snapshots}
+            # A list is so small that it can wait for the next backup that is deleted.
+            self._is_pruned = self._is_pruned and paths <= {self._list_path}
+            self._unneeded.clear()
+        if not self._is_pruned:
+            self._restic.run("prune")
+            self._is_pruned = True
+        if self._is_changed:
+            self._restic.run("check", f"--read-data-subset={self._check_part}/{CHECK_PARTS}")
+            self._is_changed = False

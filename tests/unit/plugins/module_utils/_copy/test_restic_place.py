@@ -1,0 +1,338 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""Copies in a restic repository: the program as a process, with real restic, rclone and stores."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plugins.module_utils._volume.manifest import parse_manifest
+from tests.backup_parts import BackupParts, make_backup
+from tests.copy_program import NAME, Copier, copy_program, install
+from tests.in_turn import weekly
+from tests.stores.loopback import rclone, rclone_s3_server, restic, sftp_server
+from tests.stores.servers import S3Store
+
+CLUSTER = (Path(__file__).parents[1] / "dumps" / "18-all.sql").read_bytes()
+PASSWORD = "correct horse"
+CLAIM = {"kind": "restic", "repository": "claim", "name": "dedup", "options": {"folder": "of/this installation"}}
+
+
+@pytest.fixture(scope="session")
+def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_program(tmp_path_factory.mktemp("program"))
+
+
+def installed(folder: Path, code: Path, place: dict[str, Any], keys: dict[str, str]) -> Copier:
+    copier = install(folder, rclone(), place, code=code)
+    (folder / "bin" / "restic").symlink_to(restic())
+    copier.add_secret({"repository_password": f"{PASSWORD}\n", **keys})
+    return copier
+
+
+@pytest.fixture
+def dedup(tmp_path: Path, code: Path) -> Copier:
+    """A claim with the repository."""
+    return installed(tmp_path, code, dict(CLAIM), {})
+
+
+def repository(copier: Copier) -> Path:
+    return copier.mount() / "of/this installation"
+
+
+def run_restic(copier: Copier, *words: str) -> bytes:
+    """What somebody without this collection does."""
+    variables = {"RESTIC_REPOSITORY": str(repository(copier)), "RESTIC_PASSWORD": PASSWORD, "HOME": str(copier.folder)}
+    return subprocess.run([restic(), "--no-cache", *words], env=variables, capture_output=True, check=True).stdout
+
+
+def snapshots(copier: Copier) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(run_restic(copier, "snapshots", "--json")) or []
+    return found
+
+
+def files_in(copier: Copier) -> list[str]:
+    return sorted(path for snapshot in snapshots(copier) for path in snapshot["paths"])
+
+
+def add(copier: Copier, text: bytes, days_ago: float = 0) -> str:
+    """A backup with this text on the volume, as an earlier version made it, without a manifest; its name."""
+    return copier.add_backup(days_ago, gzip.compress(text, 1))
+
+
+def add_whole(copier: Copier, text: bytes = CLUSTER) -> BackupParts:
+    """A backup with its manifest."""
+    backup = make_backup(text)
+    (copier.volume / backup.name).write_bytes(backup.file)
+    (copier.volume / f"{backup.name}.json").write_text(backup.manifest)
+    (copier.volume / f"{backup.name}.sha256").write_text(f"{backup.sha256}  {backup.name}\n")
+    return backup
+
+
+def place_of(result: dict[str, Any]) -> dict[str, Any]:
+    place: dict[str, Any] = result["places"][0]
+    return place
+
+
+def lose_volume(copier: Copier) -> None:
+    for path in copier.volume.glob(f"{NAME}-*"):
+        path.unlink()
+
+
+def test_a_backup_is_a_snapshot_of_its_text(dedup: Copier) -> None:
+    """It can be restored with restic alone; a second attempt has nothing to do."""
+    names = [add(dedup, b"-- new\n"), add(dedup, b"-- old\n", 1)]
+    result = dedup.run()
+    assert (result["status"], place_of(result)["state"], place_of(result)["copied"]) == (0, "copied", names), result
+    paths = [f"/{name.removesuffix('.gz')}" for name in names]
+    assert files_in(dedup) == sorted([*paths, f"/{NAME}.copies.json"])
+    assert {snapshot["hostname"] for snapshot in snapshots(dedup)} == {NAME}
+    assert run_restic(dedup, "dump", f"--path={paths[1]}", "latest", paths[1]) == b"-- old\n"
+    assert {copy["sha256"] for copy in dedup.record("dedup")["copies"]} == {
+        hashlib.sha256((dedup.volume / name).read_bytes()).hexdigest() for name in names
+    }
+    assert dedup.record("dedup")["kind"] == "restic"
+    before = dedup.record("dedup")
+    again = dedup.run()
+    assert (place_of(again)["state"], dedup.record("dedup")["copies"]) == ("nothing_to_do", before["copies"])
+    assert PASSWORD not in result["log"]
+
+
+def test_equal_parts_are_stored_once(dedup: Copier) -> None:
+    text = os.urandom(3 << 20).hex().encode()
+    add(dedup, text, 1)
+    dedup.run()
+    before = size_of(repository(dedup))
+    add(dedup, text + b"-- one line more\n")
+    dedup.run()
+    assert before > 3 << 20
+    assert size_of(repository(dedup)) - before < 2 << 20
+
+
+def size_of(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def test_retention_of_the_place(dedup: Copier) -> None:
+    """What is deleted frees its space."""
+    names = [add(dedup, os.urandom(1 << 20), days) for days in (1, 2, 3)]
+    dedup.places[0]["policy"] |= {"keep_last": 3, "keep_daily": 0}
+    dedup.run()
+    before = size_of(repository(dedup))
+    dedup.places[0]["policy"] |= {"keep_last": 1}
+    result = dedup.run()
+    assert sorted(place_of(result)["deleted"]) == sorted(names[1:]), result
+    assert files_in(dedup) == [f"/{names[0].removesuffix('.gz')}", f"/{NAME}.copies.json"]
+    assert size_of(repository(dedup)) < before - (1 << 20)
+    assert dedup.copies("dedup") == names[:1]
+
+
+def test_an_encrypted_backup_is_stored_as_it_is(dedup: Copier) -> None:
+    content = b"age-encryption.org/v1\n" + os.urandom(100)
+    name = dedup.add_backup(1, content)
+    for path in dedup.volume.glob(f"{name}*"):
+        text = path.read_bytes().replace(b".sql.gz", b".sql.gz.age")
+        path.with_name(path.name.replace(".sql.gz", ".sql.gz.age")).write_bytes(text)
+        path.unlink()
+    assert dedup.run()["status"] == 0
+    assert run_restic(dedup, "dump", f"--path=/{name}.age", "latest", f"/{name}.age") == content
+    lose_volume(dedup)
+    assert dedup.run("retrieve", "dedup")["changed"] is True
+    assert (dedup.volume / f"{name}.age").read_bytes() == content
+
+
+def test_a_lost_volume(dedup: Copier) -> None:
+    """The backup is made again from its text: with other bytes, the same parts, and a manifest for them."""
+    backup = add_whole(dedup)
+    dedup.places[0]["policy"] |= {"keep_last": 30}
+    assert dedup.run()["status"] == 0
+    lose_volume(dedup)
+    result = dedup.run("retrieve", "dedup")
+    file = (dedup.volume / backup.name).read_bytes()
+    digest = hashlib.sha256(file).hexdigest()
+    assert (result["status"], result["changed"], result["backup"]) == (0, True, backup.name), result
+    assert (result["sha256"], result["size_bytes"]) == (digest, len(file))
+    assert file != backup.file and gzip.decompress(file) == backup.text
+    text = (dedup.volume / f"{backup.name}.json").read_bytes()
+    found, before = parse_manifest(text, backup.name), parse_manifest(backup.manifest, backup.name)
+    assert (found.sha256, found.size_bytes, found.compressor) == (digest, len(file), "zlib")
+    assert found.dumped == before.dumped and len(found.parts) == len(before.parts) > 3
+    for part in found.parts:
+        assert part.span is not None
+        member = file[part.span.offset_bytes : part.span.offset_bytes + part.span.length_bytes]
+        begin = part.span.text_offset_bytes
+        assert gzip.decompress(member) == backup.text[begin : begin + part.span.text_length_bytes]
+    assert (dedup.volume / f"{backup.name}.sha256").read_text() == f"{digest}  {backup.name}\n"
+    assert not list(dedup.volume.glob(".*.partial"))
+    # It is the same backup for whoever asks again, and for its place, which gets it as it is now.
+    assert dedup.run("retrieve", "dedup", backup.name)["changed"] is False
+    again = dedup.run()
+    assert (place_of(again)["copied"], place_of(again)["findings"], again["status"]) == ([backup.name], [], 0), again
+    assert dedup.record("dedup")["copies"][0]["sha256"] == digest
+    assert place_of(dedup.run())["state"] == "nothing_to_do"
+
+
+@pytest.mark.parametrize(
+    ("harm", "reason"),
+    [
+        (lambda dedup: (dedup.folder / "secrets/0/repository_password").write_text("x"), "does not open the restic"),
+        (lambda dedup: (dedup.folder / "secrets/0/repository_password").unlink(), "expected the key repository_passw"),
+        (lambda dedup: (dedup.folder / "bin/restic").unlink(), "expected the command restic in the image"),
+        (lambda dedup: (repository(dedup) / "config").unlink(), "expected a restic repository at the place dedup"),
+    ],
+)
+def test_what_cannot_be_brought_back(dedup: Copier, harm: Callable[[Copier], object], reason: str) -> None:
+    add_whole(dedup)
+    dedup.places[0]["policy"] |= {"keep_last": 30}
+    dedup.run()
+    lose_volume(dedup)
+    harm(dedup)
+    before = sorted(dedup.volume.iterdir())
+    result = dedup.run("retrieve", "dedup")
+    assert reason in str(result["reason"])
+    assert sorted(dedup.volume.iterdir()) == before
+
+
+def forget(copier: Copier, name: str) -> None:
+    path = f"/{name.removesuffix('.gz')}"
+    (snapshot,) = (each["id"] for each in snapshots(copier) if each["paths"] == [path])
+    run_restic(copier, "forget", snapshot)
+
+
+def test_a_snapshot_that_somebody_forgot(dedup: Copier) -> None:
+    name = add(dedup, b"-- text\n")
+    dedup.run()
+    forget(dedup, name)
+    result = dedup.run()
+    assert "no longer there, though not deleted by retention" in place_of(result)["findings"][0]
+    assert place_of(result)["copied"] == dedup.copies("dedup") == [name]
+
+
+def test_a_repository_that_somebody_deleted(dedup: Copier) -> None:
+    name = add(dedup, b"-- text\n")
+    dedup.run()
+    repository(dedup).rename(dedup.folder / "elsewhere")
+    result = dedup.run()
+    assert "no longer there, though not deleted by retention" in place_of(result)["findings"][0]
+    assert place_of(result)["copied"] == [name]
+
+
+def test_damage_is_found(dedup: Copier) -> None:
+    """A pack with changed bytes: the copy is read again, or restic's check reads it."""
+    add(dedup, os.urandom(1 << 20))
+    dedup.run()
+    for pack in (repository(dedup) / "data").glob("*/*"):
+        content = bytearray(pack.read_bytes())
+        content[len(content) // 2] ^= 1
+        pack.chmod(0o600)
+        pack.write_bytes(content)
+    (dedup.records / "dedup.json").unlink()
+    result = dedup.run()
+    assert result["status"] == 1
+    assert "the restic repository is damaged" in result["reason"]
+    assert dedup.copies("dedup") == []
+
+
+def test_a_backup_that_is_damaged_on_the_volume_makes_no_snapshot(dedup: Copier) -> None:
+    """Neither a file that ends too early nor one with another content."""
+    content = gzip.compress(os.urandom(1 << 20))
+    names = [dedup.add_backup(days, content) for days in (1, 2, 3)]
+    (dedup.volume / names[0]).write_bytes(content[: len(content) // 2])
+    (dedup.volume / names[1]).write_bytes(gzip.compress(b"x" * 100, 1).ljust(len(content), b"\0"))
+    result = dedup.run()
+    assert result["status"] == 1
+    for name in names[:2]:
+        assert f"{name} on the volume is damaged" in result["reason"]
+    assert dedup.copies("dedup") == names[2:]
+    assert files_in(dedup) == sorted([f"/{names[2].removesuffix('.gz')}", f"/{NAME}.copies.json"])
+
+
+@pytest.mark.parametrize("seconds", [1.5, *(weekly(number / 4) for number in range(2, 20))])
+def test_a_copier_that_is_killed(dedup: Copier, seconds: float) -> None:
+    """At any moment: what the list names is a copy, and the next attempt completes the others."""
+    texts = {add(dedup, text, days): text for days in (0, 1, 2) for text in [os.urandom(6 << 20)]}
+    process = dedup.start()
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    # Its restic is in a session of its own, and ends when its input does, without a snapshot.
+    time.sleep(2)
+    result = dedup.run()
+    assert result["status"] == 0, result
+    assert dedup.copies("dedup") == [*texts]
+    for name, text in texts.items():
+        assert run_restic(dedup, "dump", *latest_of(dedup, name)) == text
+
+
+def latest_of(copier: Copier, name: str) -> tuple[str, str]:
+    """The snapshot of a copy as the list has it, and its path."""
+    (listed,) = (each["id"] for each in snapshots(copier) if each["paths"] == [f"/{NAME}.copies.json"])
+    copy = json.loads(run_restic(copier, "dump", listed, f"/{NAME}.copies.json"))["copies"][name]
+    return copy["snapshot"], copy["path"]
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[S3Store]:
+    with rclone_s3_server() as found:
+        found.make_bucket("backups")
+        yield found
+
+
+def s3_place(store: S3Store, folder: str, **options: str) -> dict[str, Any]:
+    values = {"endpoint": store.url, "bucket": "backups", "folder": folder, "provider": store.provider, **options}
+    return {"kind": "restic", "repository": "s3", "name": "offsite", "options": values}
+
+
+def test_in_a_bucket(tmp_path: Path, code: Path, store: S3Store) -> None:
+    keys = {"access_key_id": store.access_key, "secret_access_key": store.secret_key}
+    copier = installed(tmp_path, code, s3_place(store, tmp_path.name), keys)
+    name = add(copier, os.urandom(2 << 20))
+    result = copier.run()
+    assert result["status"] == 0, result["log"]
+    assert copier.copies("offsite") == [name]
+    assert f"{tmp_path.name}/config" in store.files("backups")
+    lose_volume(copier)
+    assert copier.run("retrieve", "offsite")["changed"] is True
+    for secret in (*keys.values(), PASSWORD):
+        assert secret not in result["log"] and secret not in (copier.records / "offsite.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("key", "options", "error"),
+    [
+        ("x", {}, "Check the keys of its Secret"),
+        (None, {"bucket": "other"}, "the store answered NoSuchBucket"),
+        weekly(None, {"endpoint": "http://127.0.0.1:9"}, "the server refused the connection"),
+    ],
+)
+def test_errors_of_its_store(
+    tmp_path: Path, code: Path, store: S3Store, *, key: str | None, options: dict[str, str], error: str
+) -> None:
+    """They are those of a place without restic, and come as soon."""
+    keys = {"access_key_id": store.access_key, "secret_access_key": key or store.secret_key}
+    copier = installed(tmp_path, code, s3_place(store, tmp_path.name, **options), keys)
+    add(copier, b"text")
+    assert error in copier.run()["reason"]
+
+
+def test_on_an_sftp_server(tmp_path: Path, code: Path) -> None:
+    with sftp_server() as server:
+        options = {"host": server.host, "port": server.port, "user": server.user, "folder": "dedup"}
+        place = {"kind": "restic", "repository": "sftp", "name": "nas", "options": options}
+        copier = installed(
+            tmp_path, code, place, {"private_key": server.private_key, "known_hosts": server.known_hosts}
+        )
+        name = add(copier, b"-- text\n")
+        result = copier.run()
+        assert (result["status"], copier.copies("nas")) == (0, [name]), result["log"]
