@@ -48,7 +48,7 @@ _TABLE = """
 CREATE SEQUENCE number;
 CREATE TABLE t (id bigint PRIMARY KEY, token text, note text, at timestamptz, value float8);
 CREATE FUNCTION made(integer) RETURNS SETOF t LANGUAGE sql AS $$
-    SELECT nextval('number'), md5(random()::text), 'sensor ' || (random() * 1000)::integer || ' of room '
+    SELECT nextval('number'), md5(random()::text), 'sensor ' || (random() * 1000)::integer || ' of floor '
         || (random() * 50)::integer, now() + n * interval '1 s', random() FROM generate_series(1, $1) n $$;
 INSERT INTO t SELECT * FROM made(:rows)
 """

@@ -46,10 +46,13 @@ DECRYPTED = Claim(test="tests/cluster/role/test_encryption.py::test_an_installat
 ENCRYPTED_KIT = Claim(test="tests/script/test_kit.py::test_an_encrypted_backup_with_an_identity")
 CONTAINERFILE = Claim(reason="needs a registry; the tested image is made of the packages of the Containerfile")
 MONITORING = Claim(test="tests/cluster/role/test_monitoring.py::test_metrics_and_their_objects")
+RESTIC = Claim(
+    test="tests/unit/plugins/module_utils/_copy/test_restic_place.py::test_a_backup_is_a_snapshot_of_its_text"
+)
 BENCH = Claim(reason="takes minutes, and a quiet machine; that the benchmark is there is checked")
 
 BENCHMARKS = (
-    *("backup", "copies", "databases", "drill", "encryption", "fetch"),
+    *("backup", "copies", "databases", "deduplication", "drill", "encryption", "fetch"),
     *("large", "modules", "progress", "role", "verify"),
 )
 PLAY = "ansible-playbook homelab.postgres_backup."
@@ -138,6 +141,9 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         "kubectl create secret generic postgres-backup-nas2 -n data "
         "--from-file=private_key=id_ed25519 --from-file=known_hosts": COPY,
         f"{PLAY}copy": COPY,
+        "restic -r sftp:backup@nas2.example.com:restic/data snapshots --host postgres-backup": RESTIC,
+        "restic -r sftp:backup@nas2.example.com:restic/data dump 4bba301e postgres-backup-2026-11-22-020000.sql "
+        "| psql --username=postgres postgres": RESTIC,
         f"{PLAY}retrieve -e postgres_backup_place=offsite": RETRIEVE,
         f"{PLAY}drill": RUNBOOK,
         f"{PLAY}disaster -e postgres_backup_place=offsite": RETRIEVE,

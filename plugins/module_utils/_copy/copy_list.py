@@ -58,7 +58,7 @@ def _copy(copy: Mapping[str, Any]) -> ListedCopy:
 
 
 def dump_copy_list(copies: Mapping[str, ListedCopy]) -> bytes:
-    """The text of a list. What is new comes last, so that a repository stores little of the next list."""
+    """The text of a list. The newest copy is the last one, so that a repository stores little of the next list."""
     content = {
         "format": _FORMAT,
         "copies": {

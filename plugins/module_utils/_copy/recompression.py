@@ -19,7 +19,7 @@ _LEVEL = 6
 # zlib's window size for gzip members (https://zlib.net/manual.html#Advanced).
 GZIP = 16 + zlib.MAX_WBITS
 _FIELD = re.compile(rb'"(sha256|bytes|compressor)":[^\n]*,')
-# A part has a line of its own. A quotation mark in a value has a backslash before it.
+# Each part is in a separate line. A quotation mark in a value has a backslash before it.
 _PART = re.compile(rb'\{"kind":.*')
 _SPAN = re.compile(rb'(?<=[{,])"(offset_bytes|length_bytes)":[0-9]+')
 _RECOMPRESSED_FROM = re.compile(rb'^"recompressed_from":"([0-9a-f]{64})",\n', re.MULTILINE)

@@ -3,7 +3,7 @@
 """A restic repository as copying.py uses it.
 
 Each backup is a snapshot of one file, its uncompressed text, of which only what is new takes space. The list of the
-copies (copy_list.py) is a snapshot too, and says which of them are copies. An encrypted backup is stored as it is.
+copies (copy_list.py) is a snapshot too, without which no other one is a copy. An encrypted backup is stored as it is.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class ResticPlace:
     ) -> None:
         secrets = read_secrets(options.secrets)
         required(secrets, _PASSWORD)
-        # It asks rclone first: restic would try again for a long time, and says less about what is wrong.
+        # It asks rclone first: restic would try again for a long time, and has worse messages.
         self._store = RclonePlace(options, volume, environment=environment, clock=clock, closes=closes, token=token)
         folder = folder_of(options)
         repository = folder if options.is_mounted else f"rclone:{REMOTE}:{folder}"

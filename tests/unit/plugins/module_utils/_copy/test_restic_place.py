@@ -175,7 +175,7 @@ def test_a_lost_volume(dedup: Copier) -> None:
         assert gzip.decompress(member) == backup.text[begin : begin + part.span.text_length_bytes]
     assert (dedup.volume / f"{backup.name}.sha256").read_text() == f"{digest}  {backup.name}\n"
     assert not list(dedup.volume.glob(".*.partial"))
-    # It is the same backup for whoever asks again, and for its place, which gets it as it is now.
+    # It is the same backup for another call, and for its place, which gets it as it is now.
     assert dedup.run("retrieve", "dedup", backup.name)["changed"] is False
     again = dedup.run()
     assert (place_of(again)["copied"], place_of(again)["findings"], again["status"]) == ([backup.name], [], 0), again
@@ -266,7 +266,7 @@ def test_a_copier_that_is_killed(dedup: Copier, seconds: float) -> None:
     time.sleep(seconds)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    # Its restic is in a session of its own, and ends when its input does, without a snapshot.
+    # Its restic is in another session, and ends when its input does, without a snapshot.
     time.sleep(2)
     result = dedup.run()
     assert result["status"] == 0, result
@@ -319,7 +319,7 @@ def test_in_a_bucket(tmp_path: Path, code: Path, store: S3Store) -> None:
 def test_errors_of_its_store(
     tmp_path: Path, code: Path, store: S3Store, *, key: str | None, options: dict[str, str], error: str
 ) -> None:
-    """They are those of a place without restic, and come as soon."""
+    """They are those of a place without restic, as early."""
     keys = {"access_key_id": store.access_key, "secret_access_key": key or store.secret_key}
     copier = installed(tmp_path, code, s3_place(store, tmp_path.name, **options), keys)
     add(copier, b"text")
