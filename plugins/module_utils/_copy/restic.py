@@ -27,11 +27,13 @@ def restic_environment(repository: str, password_file: str, environment: Mapping
 
 
 class Restic:
-    """restic in the environment of `processes`; its cache is in the folder `cache`."""
+    """restic in the environment of `processes`; its cache is in the folder `cache`. `locks` is false for one that only
+    reads: it needs no right to write."""
 
-    def __init__(self, processes: Processes, cache: str, bandwidth_bytes: int | None) -> None:
+    def __init__(self, processes: Processes, cache: str, bandwidth_bytes: int | None, *, locks: bool) -> None:
         self._processes = processes
         self._options = ["--json", "--quiet", f"--cache-dir={cache}", "-o", f"rclone.args={_RCLONE}"]
+        self._options += [] if locks else ["--no-lock"]
         if bandwidth_bytes:
             kibibytes = max(1, bandwidth_bytes // 1024)
             self._options += [f"--limit-upload={kibibytes}", f"--limit-download={kibibytes}"]

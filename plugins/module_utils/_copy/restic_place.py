@@ -101,7 +101,7 @@ class ResticPlace:
         if secrets.get("ca.crt", "").strip():
             variables["RCLONE_CA_CERT"] = f"{options.secrets}/ca.crt"
         processes = Processes(variables, hidden_of(secrets), clock, closes)
-        self._restic = Restic(processes, f"{temporary}/restic", options.bandwidth_bytes)
+        self._restic = Restic(processes, f"{temporary}/restic", options.bandwidth_bytes, locks=check_part is not None)
         self._name = options.name
         self._host = installation
         self._list_path = f"/{installation}.copies.json"
