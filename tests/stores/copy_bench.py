@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The program of the copies with one place, which the faults of copy_causes.py befall; what lies there, seen directly."""
+"""The program of the copies with one place, for the faults of copy_causes.py; what lies there, read directly."""
 
 from __future__ import annotations
 
@@ -106,7 +106,6 @@ class Bench:
     code: Path
     before_end: tuple[str, Callable[[Process], None]] | None = None
     names: list[str] = field(default_factory=list)
-    _state: tuple[Any, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -148,24 +147,22 @@ class Bench:
 
     @contextmanager
     def restored(self) -> Iterator[None]:
-        """Options and Secret are afterwards as they were."""
+        """Options and Secret are afterwards as they were, but for the policy."""
         places, secrets = deepcopy(self.copier.places), self.copier.folder / "secrets"
         saved = self.copier.folder / "saved-secrets"
         shutil.copytree(secrets, saved)
         try:
             yield
         finally:
-            self.copier.places[:] = places
+            # What retention has deleted is not copied again.
+            self.copier.places[:] = [{**place, "policy": self.place["policy"]} for place in places]
             shutil.rmtree(secrets)
             saved.rename(secrets)
             self.copier.changes, self.before_end = QUICK, None
 
     def run(self) -> dict[str, Any]:
         """The result; of a program that was killed, only its log."""
-        if self.before_end is None:
-            process = self.copier.start()
-        else:
-            process = self._run_to_gate(*self.before_end)
+        process = self.copier.start() if self.before_end is None else self._run_to_gate(*self.before_end)
         log, _unused = process.communicate(timeout=300)
         return {**_result(log), "status": process.returncode, "log": log}
 
@@ -187,7 +184,13 @@ class Bench:
             program.symlink_to(real)
         return process
 
-    # The place, seen directly
+    def secrets(self) -> list[str]:
+        """Values that nobody may read in a log."""
+        folder = self.copier.folder / "secrets" / "0"
+        names = ("secret_access_key", "private_key", "password")
+        return [(folder / name).read_text().strip() for name in names if (folder / name).is_file()]
+
+    # The place, seen directly. rclone's server does not notice at once what is changed behind its back.
 
     @property
     def path(self) -> Path | None:
@@ -214,7 +217,7 @@ class Bench:
 
     def write(self, name: str, content: bytes) -> None:
         path = self.path
-        if path is None:
+        if path is None or self.kind == RCLONE:
             self.server.s3.write(f"{self.remote}/{name}", content)
             return
         is_new = not (path / name).exists()
@@ -224,14 +227,14 @@ class Bench:
 
     def delete(self, name: str) -> None:
         path = self.path
-        if path is None:
+        if path is None or self.kind == RCLONE:
             self.server.s3.delete(f"{self.remote}/{name}")
         else:
             (path / name).unlink()
 
     def rename_folder(self, other: str) -> None:
         path = self.path
-        if path is None:
+        if path is None or self.kind == RCLONE:
             self.server.s3.rclone("moveto", f"store:{self.remote}", f"store:{self.bucket}/{other}")
         else:
             path.rename(path.with_name(other))
@@ -250,7 +253,8 @@ class Bench:
                 wrong.append(f"{name} of a file that is not this backup")
             elif content != (self.copier.volume / name).read_bytes():
                 wrong.append(f"{name} is another one than on the volume")
-        return wrong + [f"{name} in the record" for name in self.recorded() if not self._is_backup(name, there.get(name))]
+        in_record = [name for name in self.recorded() if not self._is_backup(name, there.get(name))]
+        return wrong + [f"{name} in the record" for name in in_record]
 
     def _is_backup(self, name: str, content: bytes | None) -> bool:
         expected = hashlib.sha256((self.copier.volume / name).read_bytes()).digest()
@@ -281,8 +285,8 @@ def make_bench(server: Server, folder: Path, code: Path) -> Bench:
         secret = {"access_key_id": store.access_key, "secret_access_key": store.secret_key}
         secret |= {"ca.crt": store.ca} if store.ca else {}
     elif isinstance(store, SftpStore):
-        options = {"host": store.host, "port": store.port, "user": store.user}
-        place |= {"kind": "sftp", "options": {**place["options"], **options}}
+        at_server: dict[str, Any] = {"host": store.host, "port": store.port, "user": store.user}
+        place |= {"kind": "sftp", "options": {**place["options"], **at_server}}
         login = {"password": store.password} if store.password else {"private_key": store.private_key}
         secret = {**login, "known_hosts": store.known_hosts}
     copier = install(folder, rclone(), place, code=code)

@@ -115,9 +115,7 @@ def unknown_host(bench: Bench, _point: str) -> Iterator[None]:
 # Answers of an S3 server
 
 
-def answers(
-    fault: http_proxy.Fault, method: str = "PUT", path: str = "", times: int | None = None, *, lock_days: int = 0
-) -> Cause:
+def answers(fault: http_proxy.Fault, method: str = "PUT", path: str = "", times: int | None = None) -> Cause:
     """A proxy makes a fault of the first `times` requests of a kind, or of all."""
 
     @contextmanager
@@ -163,7 +161,7 @@ def silent(bench: Bench, point: str) -> Iterator[None]:
     """It accepts connections and answers nothing. Without the point `as in a pod`, for a shorter time."""
     _two_backups(bench)
     if point != "as in a pod":
-        bench.copier.changes += "\nrclone.FIRST_SECONDS = 2"
+        bench.copier.changes += "\nrclone.SHORT_SECONDS = 3"
     with socket.create_server(("127.0.0.1", 0)) as listener:
         bench.through(listener.getsockname()[1])
         began = time.monotonic()
@@ -176,7 +174,7 @@ def silent(bench: Bench, point: str) -> Iterator[None]:
 def stalled(bench: Bench, _point: str) -> Iterator[None]:
     """After 2 MiB of the upload, no byte passes."""
     _two_backups(bench, LARGE)
-    bench.copier.changes += "\nrclone.SECONDS = 3"
+    bench.copier.changes += "\nrclone.IDLE_SECONDS = 3"
     store = bench.server.store
     assert store is not None
     with FaultProxy(store.host, store.port) as proxy:
@@ -393,8 +391,14 @@ def shorten(bench: Bench, name: str) -> None:
     bench.write(name, bench.contents()[name][:-100])
 
 
-def lie(bench: Bench, name: str) -> None:
-    bench.write(f"{name}.sha256", f"{'f' * 64}  {name}\n".encode())
+@contextmanager
+def lying(bench: Bench, _point: str) -> Iterator[None]:
+    """A checksum file has another hash, until somebody deletes it."""
+    _copied(bench)
+    name = f"{bench.names[0]}.sha256"
+    bench.write(name, f"{'f' * 64}  {bench.names[0]}\n".encode())
+    yield
+    bench.delete(name)
 
 
 def change_manifest(bench: Bench, name: str) -> None:
@@ -457,9 +461,11 @@ def changed_meanwhile(bench: Bench, point: str) -> Iterator[None]:
 
 
 @contextmanager
-def deleted_after_the_proof(bench: Bench, _point: str) -> Iterator[None]:
+def harmed_after_the_proof(bench: Bench, point: str) -> Iterator[None]:
+    """Between the proof and the listing after it, `deleted` or with other bytes."""
     _two_backups(bench)
-    bench.at("cat *.sql.gz.sha256", lambda _process: bench.delete(bench.names[0]))
+    harm = delete("") if point == "deleted" else reverse
+    bench.at("cat *.sql.gz.sha256", lambda _process: harm(bench, bench.names[0]))
     yield
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The faults of the places: how each is caused, on which stores, what is seen, and what follows.
+"""The faults of the places: how each is caused, on which stores, what is seen, and what to do.
 
 copy_page.py generates docs/copy-faults.md from this table; tests/script/test_copy_faults.py causes each of them.
 """
@@ -13,8 +13,8 @@ from tests.stores import copy_causes as causes
 from tests.stores.copy_bench import FOLDER, MINIO, RCLONE, S3_STORES, SERVERS, SFTP, STORES
 from tests.stores.http_proxy import answer, answer_page
 
-# How a run with the fault ends: everything is copied; with a message as its error; the same in the record only, since
-# the place was mended; it was killed; its window closed.
+# How a run with the fault ends: everything is copied; with a message as its error; with a finding, and the place is
+# mended; it is killed; its window closes.
 COPIED, FAILED, FOUND, KILLED, CLOSED = "copied", "failed", "found", "killed", "window closed"
 
 
@@ -22,12 +22,11 @@ COPIED, FAILED, FOUND, KILLED, CLOSED = "copied", "failed", "found", "killed", "
 class Fault:
     """`made` describes how the test causes the fault, `advice` what an operator can do about it.
 
-    `message` is what the error, or the finding, has and that of no other fault has; empty without one. `points` are
-    where it occurs, each tested separately. `variant` is that of the server (copy_bench.serve). Until the fault is
-    removed, a file that somebody has changed may lie there where `is_kept`.
+    `message` is in the error or in a finding, `…` stands for names in it; a run that copies everything has it in its
+    log, if it has one. `points` are where the fault occurs, each tested separately. `variant` is that of the server
+    (copy_bench.serve).
     """
 
-    title: str
     made: str
     cause: causes.Cause
     stores: tuple[str, ...]
@@ -36,580 +35,618 @@ class Fault:
     advice: str = ""
     points: tuple[str, ...] = ("",)
     variant: str = ""
-    is_fake: bool = False
-    is_kept: bool = False
 
 
-_PROXY = "a proxy answers in place of the server"
+_LIST, _COPY, _DELETE = "could not list the files: ", "could not copy …: ", "could not delete …: "
+_READ = "could not read … back: "
+_PROXY = "fake: a proxy answers in place of the server"
+_DENIED = "minio's access management plugin denies it"
+_NOT_LISTED = ("no longer there, though not deleted by retention",)
+_RENAME_BACK = "rename it back, or let the backups be copied again"
+_NOTHING = "nothing"
+_KEYS = "correct the keys in its Secret"
+_MODE = "a folder of another user with the mode 0555"
+_READ_ONLY = "a mount that is read-only"
+_SMALL = "a file system of 24 MiB with other files"
+_WHO = "find out what changed it; it is mended from the volume"
 _EVERY_MIB = ("0.01", "1", "2", "3", "4", "5", "6")
-FAULTS: dict[str, Fault] = {
-    # Answers of the store
-    "error 500 once": Fault(
-        "The store has an internal error, once",
-        _PROXY,
-        causes.answers(answer(500, "InternalError"), times=1),
-        S3_STORES,
-        COPIED,
-        is_fake=True,
+
+_ANSWERS = {
+    "the store has an internal error, once": Fault(
+        _PROXY, causes.answers(answer(500, "InternalError"), times=1), S3_STORES, COPIED, "", _NOTHING
     ),
-    "error 500": Fault(
-        "The store has internal errors",
+    "the store has internal errors": Fault(
         _PROXY,
         causes.answers(answer(500, "InternalError")),
         S3_STORES,
         FAILED,
-        "the store answered InternalError",
-        is_fake=True,
+        f"{_COPY}the store answered InternalError",
+        "read the log of the store; its disk may be full",
     ),
-    "error 503 once": Fault(
-        "The store is not available, once",
-        _PROXY,
-        causes.answers(answer(503, "ServiceUnavailable"), times=1),
-        S3_STORES,
-        COPIED,
-        is_fake=True,
+    "the store is not available, once": Fault(
+        _PROXY, causes.answers(answer(503, "ServiceUnavailable"), times=1), S3_STORES, COPIED, "", _NOTHING
     ),
-    "error 503": Fault(
-        "The store is not available",
+    "the store is not available": Fault(
         _PROXY,
         causes.answers(answer(503, "ServiceUnavailable")),
         S3_STORES,
         FAILED,
-        "the store answered ServiceUnavailable",
-        is_fake=True,
+        f"{_COPY}the store answered ServiceUnavailable",
+        "wait, or read the log of the store",
     ),
-    "slow down": Fault(
-        "The store limits the rate of requests",
+    "the store limits the rate of requests": Fault(
         _PROXY,
         causes.answers(answer(503, "SlowDown")),
         S3_STORES,
         FAILED,
-        "the store answered SlowDown",
-        is_fake=True,
+        f"{_COPY}the store answered SlowDown",
+        "set the `bandwidth` of the place, or another `window`",
     ),
-    "bad gateway": Fault(
-        "A reverse proxy has no server behind it",
+    "a reverse proxy reaches no server": Fault(
         _PROXY,
         causes.answers(answer_page(502), ""),
         S3_STORES,
         FAILED,
-        "the store answered BadGateway",
-        is_fake=True,
+        f"{_LIST}the store answered BadGateway",
+        "start the store behind the proxy",
     ),
-    "web page": Fault(
-        "The endpoint is that of a web server",
-        _PROXY,
-        causes.answers(answer_page(200), ""),
-        S3_STORES,
-        FAILED,
-        "is not an S3 store",
-        is_fake=True,
-    ),
-    "too large": Fault(
-        "A reverse proxy accepts no request of this size",
+    "a reverse proxy accepts no upload of this size": Fault(
         _PROXY,
         causes.answers(answer_page(413)),
         S3_STORES,
         FAILED,
-        "accepts no object of this size",
-        is_fake=True,
+        f"{_COPY}the store answered RequestEntityTooLarge",
+        "raise the proxy's limit",
     ),
-    "other region": Fault(
-        "The bucket is in another region",
+    "the endpoint is that of a web server": Fault(
+        _PROXY,
+        causes.answers(answer_page(200), ""),
+        S3_STORES,
+        FAILED,
+        f"{_COPY}the server did not keep what it was sent",
+        "correct the `endpoint`",
+    ),
+    "the bucket is in another region": Fault(
         _PROXY,
         causes.answers(answer(301, "PermanentRedirect"), ""),
         S3_STORES,
         FAILED,
-        "the store answered PermanentRedirect",
-        is_fake=True,
+        f"{_LIST}the store answered PermanentRedirect",
+        "correct the `region` or the `endpoint`",
     ),
-    "quota answer": Fault(
-        "The quota of the account is used up",
+    "the account has no quota left": Fault(
         _PROXY,
         causes.answers(answer(403, "QuotaExceeded")),
         S3_STORES,
         FAILED,
-        "the store answered QuotaExceeded",
-        is_fake=True,
+        f"{_COPY}the store answered QuotaExceeded",
+        "raise the quota, or keep fewer backups there",
     ),
-    "clock skew": Fault(
-        "The clocks of the node and of the store differ by two hours",
-        "a proxy changes the time in the requests",
+    "the clocks of node and store differ by two hours": Fault(
+        "a proxy sets the time of the requests back; the store refuses them",
         causes.clock_skew,
+        (MINIO,),
+        FAILED,
+        f"{_LIST}the store answered RequestTimeTooSkewed",
+        "set both clocks by NTP",
+    ),
+    "a byte is changed on its way to the store": Fault(
+        "a proxy changes it; the store refuses the upload",
+        causes.changed_on_the_way,
         S3_STORES,
         FAILED,
-        "the store answered RequestTimeTooSkewed",
+        f"{_COPY}the store answered BadDigest",
+        "check the network, and the memory of the node",
     ),
-    # Keys and rights
-    "wrong secret key": Fault(
-        "The secret key is wrong",
-        "another value in the Secret",
+}
+_RIGHTS = {
+    "the secret key is wrong": Fault(
+        "another key in the Secret",
         causes.secret({"secret_access_key": "wrong"}),
         S3_STORES,
         FAILED,
-        "the store answered SignatureDoesNotMatch",
+        f"{_LIST}the store answered SignatureDoesNotMatch",
+        _KEYS,
     ),
-    "unknown access key": Fault(
-        "The access key does not exist",
-        "another value in the Secret",
+    "the access key does not exist": Fault(
+        "another key in the Secret",
         causes.secret({"access_key_id": "nobody"}),
         S3_STORES,
         FAILED,
-        "the store answered InvalidAccessKeyId",
+        f"{_LIST}the store answered InvalidAccessKeyId",
+        _KEYS,
     ),
-    "no secret key": Fault(
-        "The Secret lacks a key",
+    "the Secret lacks the secret key": Fault(
         "an empty value in the Secret",
         causes.secret({"secret_access_key": ""}),
         S3_STORES,
         FAILED,
         "expected the key secret_access_key in the place's Secret",
+        "add it to the Secret",
     ),
-    "no right to list": Fault(
-        "The keys may not list",
-        "minio's access management plugin denies it",
+    "the keys may not list": Fault(
+        _DENIED,
         causes.denied("s3:ListBucket"),
         (MINIO,),
         FAILED,
-        "AccessDenied to list",
+        f"{_LIST}the store answered AccessDenied",
+        "allow `ListBucket`",
     ),
-    "no right to write": Fault(
-        "The keys or the user may not write",
-        "minio's access management plugin denies it; a folder with the mode 0555",
+    "the keys may not write": Fault(
+        _DENIED,
         causes.denied("s3:PutObject"),
         (MINIO,),
         FAILED,
-        "AccessDenied",
+        f"{_COPY}the store answered AccessDenied",
+        "allow `PutObject`",
     ),
-    "no right to read": Fault(
-        "The keys may not read",
-        "minio's access management plugin denies it",
+    "the keys may not read": Fault(
+        _DENIED,
         causes.denied("s3:GetObject"),
         (MINIO,),
         FAILED,
-        "AccessDenied",
+        f"{_READ}the store answered AccessDenied",
+        "allow `GetObject`",
     ),
-    "no right to delete": Fault(
-        "The keys may not delete",
-        "minio's access management plugin denies it",
+    "the keys may not delete": Fault(
+        _DENIED,
         causes.denied("s3:DeleteObject"),
         (MINIO,),
         FAILED,
-        "AccessDenied",
+        f"{_DELETE}the store answered AccessDenied",
+        "allow `DeleteObject`",
     ),
-    "no right to lock": Fault(
-        "The keys may not lock",
-        "minio's access management plugin denies it",
-        causes.denied("s3:PutObjectRetention", lock_days=3),
-        (MINIO,),
-        FAILED,
-        "AccessDenied",
+    "the user may not write": Fault(
+        _MODE, causes.not_writable(), (SFTP,), FAILED, f"{_COPY}access was refused", "correct its owner or mode"
     ),
-    "no right to read the lock": Fault(
-        "The keys may not read the lock",
-        "minio's access management plugin denies it",
-        causes.denied("s3:GetObjectRetention", lock_days=3),
-        (MINIO,),
-        FAILED,
-        "AccessDenied",
-    ),
-    "folder not writable": Fault(
-        "The user may not write to the folder",
-        "a folder of root with the mode 0555",
-        causes.not_writable(),
-        (SFTP,),
-        FAILED,
-        "access was refused",
-    ),
-    "folder read-only to deletion": Fault(
-        "The user may not delete",
-        "a folder of root with the mode 0555",
+    "the user may not delete": Fault(
+        _MODE,
         causes.not_writable(deletes=True),
         (SFTP,),
         FAILED,
-        "access was refused",
+        f"{_DELETE}access was refused",
+        "correct the owner or the mode of the folder",
     ),
-    "read-only": Fault(
-        "The share is mounted read-only",
-        "a read-only mount",
+    "the share is read-only": Fault(
+        _READ_ONLY,
         causes.not_writable(),
         (FOLDER,),
         FAILED,
-        "the place is mounted read-only",
+        f"{_COPY}the place is mounted read-only",
+        "correct its export, or its mount options",
     ),
-    "read-only deletion": Fault(
-        "The share is mounted read-only when retention deletes",
-        "a read-only mount",
+    "the share is read-only when retention deletes": Fault(
+        _READ_ONLY,
         causes.not_writable(deletes=True),
         (FOLDER,),
         FAILED,
-        "the place is mounted read-only",
+        f"{_DELETE}the place is mounted read-only",
+        "correct its export, or its mount options",
     ),
-    "wrong SSH key": Fault(
-        "The server does not accept the SSH key",
+    "the server does not accept the SSH key": Fault(
         "another private key in the Secret",
         causes.other_private_key,
         (SFTP,),
         FAILED,
-        "the server refused the SSH user or key",
+        f"{_LIST}the server refused the SSH user or key",
+        "check `user`, and `authorized_keys` there",
     ),
-    "unreadable SSH key": Fault(
-        "The private key is not one",
-        "another value in the Secret",
+    "the private key cannot be read": Fault(
+        "another text in the Secret",
         causes.secret({"private_key": "not a key"}),
         (SFTP,),
         FAILED,
-        "the key private_key cannot be read",
+        f"{_LIST}the key private_key cannot be read",
+        "create the Secret with the file that `ssh-keygen` has written",
     ),
-    "wrong password": Fault(
-        "The server does not accept the password",
-        "another value in the Secret",
+    "the password is wrong": Fault(
+        "another password in the Secret",
         causes.secret({"password": "wrong"}),
         (SFTP,),
         FAILED,
-        "the server refused the SSH user or password",
+        f"{_LIST}the server refused the SSH user or password",
+        "check `user`, and the password in the Secret",
         variant="password",
     ),
-    "host key changed": Fault(
-        "The server has another host key than before",
-        "another key in known_hosts",
+    "the Secret has neither key nor password": Fault(
+        "an empty value in the Secret",
+        causes.secret({"private_key": ""}),
+        (SFTP,),
+        FAILED,
+        "expected the key password in the place's Secret",
+        "add `private_key` or `password` to the Secret",
+    ),
+    "the server has another host key than before": Fault(
+        "another key of the server in `known_hosts`",
         causes.other_host_key,
         (SFTP,),
         FAILED,
-        "the server's SSH host key is another one",
+        f"{_LIST}the server's SSH host key is another one",
+        "compare it with that of the server, then correct `known_hosts`",
         points=("known",),
     ),
-    "host key unknown": Fault(
-        "The host key of the server is not known",
-        "known_hosts of another server",
+    "the host key is not known": Fault(
+        "a `known_hosts` of another server",
         causes.other_host_key,
         (SFTP,),
         FAILED,
-        "the server's SSH host key is not known",
+        f"{_LIST}the server's SSH host key is not known",
+        "compare it with that of the server, then add it to `known_hosts`",
         points=("unknown",),
     ),
-    "known_hosts unreadable": Fault(
-        "known_hosts cannot be read",
-        "another value in the Secret",
+    "known_hosts cannot be read": Fault(
+        "another text in the Secret",
         causes.secret({"known_hosts": "nas ssh-ed25519 AAAA\n"}),
         (SFTP,),
         FAILED,
-        "the key known_hosts cannot be read",
+        f"{_LIST}the key known_hosts cannot be read",
+        "write it as `ssh-keyscan` does",
     ),
-    # Options
-    "bucket missing": Fault(
-        "The bucket does not exist",
+    "the Secret lacks known_hosts": Fault(
+        "an empty value in the Secret",
+        causes.secret({"known_hosts": ""}),
+        (SFTP,),
+        FAILED,
+        "expected the key known_hosts in the place's Secret",
+        "add it to the Secret",
+    ),
+}
+_OPTIONS = {
+    "the bucket does not exist": Fault(
         "another name in the options",
         causes.options({"bucket": "none"}),
         S3_STORES,
         FAILED,
-        "the store answered NoSuchBucket",
+        f"{_LIST}the store answered NoSuchBucket",
+        "create the bucket, or correct `bucket`",
     ),
-    "folder missing": Fault(
-        "The folder cannot be made",
-        "a folder in one that does not exist and is root's",
-        causes.options({"folder": "/nowhere/copies"}),
-        (SFTP,),
-        FAILED,
-        "access was refused",
-    ),
-    "a file as folder": Fault(
-        "The folder is a file",
+    "the folder is a file": Fault(
         "a file of its name",
         causes.a_file_as_folder,
         (SFTP, FOLDER),
         FAILED,
-        "is a file",
+        f"{_COPY}the folder is a file",
+        "correct `folder`",
     ),
-    "certificate not trusted": Fault(
-        "The TLS certificate is not trusted",
-        "the key ca.crt is removed",
+    "the TLS certificate is not trusted": Fault(
+        "a Secret without `ca.crt`",
         causes.secret({"ca.crt": ""}),
         S3_STORES,
         FAILED,
-        "the server's TLS certificate is not trusted",
+        f"{_LIST}the server's TLS certificate is not trusted",
+        "add the authority to the Secret as `ca.crt`",
         variant="tls",
     ),
-    "server without TLS": Fault(
-        "The server does not use TLS",
+    "the server does not use TLS": Fault(
         "an endpoint with https",
         causes.without_tls,
         S3_STORES,
         FAILED,
-        "the server does not use TLS",
+        f"{_LIST}the server does not use TLS",
+        "let the server use TLS, or correct the `endpoint`",
     ),
-    "server with TLS": Fault(
-        "The server uses TLS, the endpoint does not",
+    "the server uses TLS, and the endpoint does not": Fault(
         "an endpoint with http",
         causes.with_tls,
         S3_STORES,
         FAILED,
-        "the server uses TLS",
+        f"{_LIST}the store answered BadRequest",
+        "correct the `endpoint`",
         variant="tls",
     ),
-    # Network
-    "connection refused": Fault(
-        "The server is not running",
+}
+_NETWORK = {
+    "the server is not running": Fault(
         "a port on which nothing listens",
         causes.refused,
         SERVERS,
         FAILED,
-        "the server refused the connection",
+        f"{_LIST}the server refused the connection",
+        "start it, or correct host and port",
     ),
-    "host unknown": Fault(
-        "The name of the server is not known",
+    "the name of the server is not known": Fault(
         "a name that does not exist",
         causes.unknown_host,
         SERVERS,
         FAILED,
-        "the host is unknown",
+        f"{_LIST}the host is unknown",
+        "correct the name, or the cluster's DNS",
     ),
-    "server silent": Fault(
-        "The server accepts connections and does not respond",
+    "the server accepts connections and does not respond": Fault(
         "a port whose connections nobody accepts",
         causes.silent,
         (RCLONE, SFTP),
         FAILED,
-        "the server did not answer in time",
+        f"{_LIST}the server did not answer in time",
+        "check the server, the network and `postgres_backup_copy_egress`",
         points=("", "as in a pod"),
     ),
-    "network stalls": Fault(
-        "The network loses everything during an upload",
-        "a proxy that forwards nothing after 2 MiB",
+    "the network loses everything during an upload": Fault(
+        "a proxy forwards nothing after 2 MiB",
         causes.stalled,
         SERVERS,
         FAILED,
-        "no answer",
+        f"{_COPY}the server did not answer in time",
+        "check the server and the network",
     ),
-    "upload cut": Fault(
-        "Each connection is cut during an upload",
-        "a proxy, after each MiB",
+    "each connection is cut during an upload": Fault(
+        "a proxy cuts it, at every MiB of 6",
         causes.cut("upload"),
         SERVERS,
         FAILED,
-        "the connection was cut off",
+        f"{_COPY}the connection was cut off",
+        "check the network",
         points=_EVERY_MIB,
     ),
-    "upload cut once": Fault(
-        "One connection is cut during an upload",
-        "a proxy",
+    "one connection is cut during an upload": Fault(
+        "a proxy cuts it",
         causes.cut("upload"),
         SERVERS,
         COPIED,
+        "",
+        _NOTHING,
         points=("3 once",),
     ),
-    "read-back cut": Fault(
-        "Each connection is cut while a copy is read back",
-        "a proxy",
+    "each connection is cut while a copy is read back": Fault(
+        "a proxy cuts it",
         causes.cut("download"),
         SERVERS,
         FAILED,
-        "was read back: the connection was cut off",
+        f"{_READ}the connection was cut off",
+        "check the network",
         points=("1",),
     ),
-    "manifest cut": Fault(
-        "The connection is cut in the manifest",
-        "a proxy",
+    "the connection is cut within the manifest": Fault(
+        "a proxy cuts it after half of the file",
         causes.cut_text(r"\.json"),
         S3_STORES,
         FAILED,
-        "manifest",
+        "could not write ….json: the connection was cut off",
+        "check the network",
     ),
-    "checksum file cut": Fault(
-        "The connection is cut in the checksum file",
-        "a proxy",
+    "the connection is cut within the checksum file": Fault(
+        "a proxy cuts it after half of the file",
         causes.cut_text(r"\.sha256"),
         S3_STORES,
         FAILED,
-        "checksum file",
+        "could not write ….sha256: the connection was cut off",
+        "check the network",
     ),
-    "changed on the way": Fault(
-        "A byte is changed on its way to the store",
-        "a proxy",
-        causes.changed_on_the_way,
-        S3_STORES,
-        FAILED,
-        "x",
-    ),
-    # Space
-    "full": Fault(
-        "The place is full",
-        "a file system of 24 MiB with other files",
+}
+_SPACE = {
+    "the store is full": Fault(
+        _SMALL,
         causes.full,
-        STORES,
+        (MINIO,),
         FAILED,
-        "full",
+        f"{_COPY}the store answered XMinioStorageFull",
+        "add space, or keep fewer backups there",
         variant="24m",
     ),
-    "quota": Fault(
-        "The quota of the bucket is used up",
-        "a quota of 1 MiB in minio",
+    "the store is full, and has no answer for it": Fault(
+        _SMALL,
+        causes.full,
+        (RCLONE,),
+        FAILED,
+        f"{_COPY}the store answered InternalError",
+        "add space, or keep fewer backups there",
+        variant="24m",
+    ),
+    "the disk of the SFTP server is full": Fault(
+        _SMALL,
+        causes.full,
+        (SFTP,),
+        FAILED,
+        f"{_COPY}the server refused it without a reason (SSH_FX_FAILURE)",
+        "add space, or keep fewer backups there",
+        variant="24m",
+    ),
+    "the share is full": Fault(
+        _SMALL,
+        causes.full,
+        (FOLDER,),
+        FAILED,
+        f"{_COPY}the place is full",
+        "add space, or keep fewer backups there",
+    ),
+    "the bucket has no quota left": Fault(
+        "a quota of 1 MiB",
         causes.quota,
         (MINIO,),
         FAILED,
-        "XMinioAdminBucketQuotaExceeded",
+        f"{_COPY}the store answered XMinioAdminBucketQuotaExceeded",
+        "raise the quota of the bucket, or keep fewer backups there",
     ),
-    # Object Lock
-    "bucket without Object Lock": Fault(
-        "lock_days, and a bucket without Object Lock",
-        "such a bucket",
+}
+_LOCKS = {
+    "the bucket has no Object Lock": Fault(
+        "such a bucket, and `lock_days`",
         causes.no_lock,
         (MINIO,),
         FAILED,
-        "the store answered InvalidRequest",
+        f"{_COPY}the store answered InvalidRequest",
+        "create the bucket with Object Lock, or set `lock_days` to 0",
     ),
-    "store ignores locks": Fault(
-        "The store accepts locks and does not lock",
+    "the store accepts a lock and does not lock": Fault(
         "rclone's S3 server does so",
         causes.no_lock,
         (RCLONE,),
         FOUND,
         "is not locked as wanted",
+        "use a store with Object Lock, or set `lock_days` to 0",
     ),
-    "still locked": Fault(
-        "Retention would delete a copy that is still locked",
-        "a smaller policy",
-        causes.locked,
+    "the keys may not lock": Fault(
+        _DENIED,
+        causes.denied("s3:PutObjectRetention", lock_days=3),
         (MINIO,),
-        COPIED,
+        FAILED,
+        f"{_COPY}the store answered AccessDenied…, and with lock_days to set its retention",
+        "allow `PutObjectRetention`",
     ),
-    # Behind our back
-    "copy deleted": Fault(
-        "Somebody deletes a copy", "a deletion", causes.behind(causes.delete("")), STORES, FOUND, "no longer there"
+    "the keys may not read the lock": Fault(
+        _DENIED,
+        causes.denied("s3:GetObjectRetention", lock_days=3),
+        (MINIO,),
+        FAILED,
+        "could not read the lock of …: the store answered AccessDenied",
+        "allow `GetObjectRetention`",
     ),
-    "copy changed": Fault(
-        "Somebody changes a copy",
+    "retention would delete a copy that is locked": Fault(
+        "a smaller policy", causes.locked, (MINIO,), COPIED, "", "nothing: it is deleted after the end of its lock"
+    ),
+}
+_CHANGES = {
+    "a copy is deleted": Fault(
+        "a deletion", causes.behind(causes.delete("")), STORES, FOUND, *_NOT_LISTED, "find out what deleted it"
+    ),
+    "the folder is renamed": Fault(
+        "another name", causes.behind(causes.rename_folder), STORES, FOUND, *_NOT_LISTED, _RENAME_BACK
+    ),
+    "the bucket is renamed": Fault(
+        "another bucket", causes.behind(causes.rename_bucket), S3_STORES, FOUND, *_NOT_LISTED, _RENAME_BACK
+    ),
+    "a copy is changed": Fault(
         "other bytes, the same size",
         causes.behind(causes.reverse),
         STORES,
         FOUND,
-        "is damaged or was changed: expected the sha256",
+        "is damaged or was changed: expected the sha256 …, found …",
+        _WHO,
     ),
-    "copy truncated": Fault(
-        "Somebody truncates a copy",
-        "without its last 100 bytes",
+    "a copy is truncated": Fault(
+        "its last 100 bytes are gone",
         causes.behind(causes.shorten),
         STORES,
         FOUND,
-        "bytes, found",
+        "is damaged or was changed: expected … bytes, found …",
+        _WHO,
     ),
-    "checksum file deleted": Fault(
-        "Somebody deletes a checksum file", "a deletion", causes.behind(causes.delete(".sha256")), STORES, COPIED
+    "a checksum file is deleted": Fault(
+        "a deletion",
+        causes.behind(causes.delete(".sha256")),
+        STORES,
+        FOUND,
+        ".sha256 was deleted there: the copy is read again, and gets a new one",
+        _WHO,
     ),
-    "checksum file changed": Fault(
-        "Somebody changes a checksum file",
+    "a checksum file is changed": Fault(
         "another hash",
-        causes.behind(causes.lie),
+        causes.lying,
         STORES,
         FOUND,
         "differs from the backup of this name on the volume",
-        is_kept=True,
+        "give each installation a `folder`. If only this one copies there, delete the checksum file: the copy is "
+        "read again, and gets a new one",
     ),
-    "manifest deleted": Fault(
-        "Somebody deletes a manifest",
+    "a manifest is deleted": Fault(
         "a deletion",
         causes.behind(causes.delete(".json")),
         STORES,
         FOUND,
-        "the manifest of",
+        ".json was deleted: it is written again",
+        _WHO,
     ),
-    "manifest changed": Fault(
-        "Somebody changes a manifest",
+    "a manifest is changed": Fault(
         "another text",
         causes.behind(causes.change_manifest),
         STORES,
         FOUND,
-        "the manifest of",
+        ".json is another one than on the volume: it is written again",
+        _WHO,
     ),
-    "folder renamed": Fault(
-        "Somebody renames the folder", "a renaming", causes.behind(causes.rename_folder), STORES, FOUND, "no longer there"
-    ),
-    "bucket renamed": Fault(
-        "Somebody renames the bucket",
-        "another bucket",
-        causes.behind(causes.rename_bucket),
-        S3_STORES,
-        FOUND,
-        "no longer there",
-    ),
-    "foreign files": Fault(
-        "Other files lie in the folder",
-        "notes, another installation's backup, half a backup",
+    "other files lie in the folder": Fault(
+        "a text, a backup of another installation, half a backup without a checksum file",
         causes.foreign_files,
         STORES,
         COPIED,
+        "",
+        "nothing: they are kept; half a backup of this installation is replaced",
     ),
-    "changed before its proof": Fault(
-        "Somebody changes an upload before it is proven",
+    "an upload is changed before it is proven": Fault(
         "other bytes",
         causes.changed_meanwhile,
         SERVERS,
         FAILED,
-        "was read back differently",
+        "was read back differently: expected …",
+        "check the storage there; it is copied again",
     ),
-    "deleted before its proof": Fault(
-        "Somebody deletes an upload before it is proven",
+    "an upload is deleted before it is proven": Fault(
         "a deletion",
         causes.changed_meanwhile,
         SERVERS,
-        FAILED,
-        "no file",
+        COPIED,
+        "was deleted right after it had been copied",
+        "find out what deleted it; it is copied again",
         points=("deleted",),
     ),
-    "deleted after its proof": Fault(
-        "Somebody deletes an upload right after its proof",
+    "a copy is deleted while it gets its checksum file": Fault(
         "a deletion",
-        causes.deleted_after_the_proof,
+        causes.harmed_after_the_proof,
         STORES,
-        FAILED,
+        COPIED,
         "was deleted right after it had been copied",
+        "find out what deleted it; it is copied again",
+        points=("deleted",),
     ),
-    "renamed while it copies": Fault(
-        "Somebody renames the folder while it copies",
-        "a renaming",
+    "a copy is changed while it gets its checksum file": Fault(
+        "other bytes, the same size",
+        causes.harmed_after_the_proof,
+        STORES,
+        COPIED,
+        "was changed right after it had been copied",
+        "find out what changed it; it is copied again",
+    ),
+    "the folder is renamed while a backup is copied": Fault(
+        "another name before the manifest is written",
         causes.renamed_meanwhile,
         STORES,
-        FAILED,
-        "was deleted right after",
+        COPIED,
+        "was deleted right after it had been copied",
+        _RENAME_BACK,
     ),
-    # The copier
-    "two copiers": Fault(
-        "Two installations copy the same backups to one folder",
-        "two programs at once",
+}
+_PODS = {
+    "two installations copy the same backups to one folder": Fault(
+        "two programs at the same time",
         causes.two_copiers,
         STORES,
         COPIED,
-        points=("at once", "while the other one reads"),
+        "",
+        "give each a `folder`",
+        points=("at once", "while this one reads back"),
     ),
-    "killed": Fault(
-        "The pod is killed",
-        "SIGKILL before a step",
-        causes.killed,
-        STORES,
-        KILLED,
-        points=tuple(causes.STEPS),
+    "the pod is killed between two steps": Fault(
+        "SIGKILL " + ", ".join(causes.STEPS), causes.killed, STORES, KILLED, "", _NOTHING, points=tuple(causes.STEPS)
     ),
-    "killed in an upload": Fault(
-        "The pod is killed during an upload",
-        "SIGKILL after some MiB",
-        causes.killed_in_upload,
-        STORES,
-        KILLED,
-        points=("1", "3", "5"),
+    "the pod is killed during an upload": Fault(
+        "SIGKILL after 1, 3 and 5 MiB", causes.killed_in_upload, STORES, KILLED, "", _NOTHING, points=("1", "3", "5")
     ),
-    "killed in a deletion": Fault(
-        "The pod is killed during a deletion",
-        "SIGKILL before each file",
+    "the pod is killed during a deletion": Fault(
+        "SIGKILL before each of its files is deleted",
         causes.killed_in_deletion,
         STORES,
         KILLED,
-        points=(".sha256", "", ".json"),
+        "",
+        _NOTHING,
+        points=(".sha256", ".json", ""),
     ),
-    "window closes": Fault(
-        "The window closes during an upload",
+    "the window closes during an upload": Fault(
         "a window of 5 seconds",
         causes.window_closes,
         STORES,
         CLOSED,
+        "",
+        "make the window longer than the upload of one backup takes",
     ),
 }
+GROUPS = {
+    "Answers of a store": _ANSWERS,
+    "Keys and rights": _RIGHTS,
+    "Options": _OPTIONS,
+    "Network": _NETWORK,
+    "Space": _SPACE,
+    "Object Lock": _LOCKS,
+    "Files that somebody changes": _CHANGES,
+    "The pod": _PODS,
+}
+FAULTS = {name: fault for faults in GROUPS.values() for name, fault in faults.items()}

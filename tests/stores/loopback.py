@@ -173,7 +173,7 @@ def _certificates(folder: Path) -> str:
 
 @contextmanager
 def _folder(root: Path, size: str = "") -> Iterator[Path]:
-    """A folder in the /tmp of a root filesystem, with an empty folder `data`: a file system of this size, such as 4m."""
+    """A folder in the /tmp of a root filesystem, with an empty folder `data`, which has a file system of this size."""
     folder = Path(tempfile.mkdtemp(dir=root / "tmp", prefix="store-"))
     data = folder / "data"
     try:

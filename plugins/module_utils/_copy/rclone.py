@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO, cast
 
@@ -19,8 +20,14 @@ REMOTE = "PLACE"
 # rclone's own attempts are quick; those with pauses are ours.
 _OPTIONS = (
     *("--use-json-log", "--log-level=NOTICE", "--retries=1", "--low-level-retries=3", "--contimeout=15s"),
-    *("--timeout=2m", "--stats=10s", "--stats-log-level=NOTICE", "--use-server-modtime"),
+    *("--stats=10s", "--stats-log-level=NOTICE", "--use-server-modtime"),
 )
+# A connection without a byte for this time is given up; rclone opens another one several times.
+IDLE_SECONDS = 60
+# So long may take what transfers no backup, with all its connections.
+SHORT_SECONDS = 60
+_SHORT = ("lsjson", "rcat", "moveto", "deletefile")
+_END_SECONDS = 10
 _CHUNK_BYTES = 1 << 20
 _KEPT_LINES = 20
 Progress = Callable[[int], None]
@@ -73,11 +80,14 @@ class Rclone:
         if left is not None and left <= 0:
             raise WindowClosedError
         command, *others = arguments
+        late: Exception = WindowClosedError()
+        if command in _SHORT and (left is None or left > SHORT_SECONDS):
+            left, late = SHORT_SECONDS, fault("i/o timeout", 0)
         try:
             # In a separate session, so that a signal to this process does not end it before its temporary objects are
             # removed.
             process = subprocess.Popen(
-                ["rclone", command, *_OPTIONS, *others],
+                ["rclone", command, *_OPTIONS, f"--timeout={IDLE_SECONDS}s", *others],
                 env=self._environment,
                 stdin=subprocess.DEVNULL if text is None else subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -91,7 +101,8 @@ class Rclone:
         messages: list[str] = []
         # Both are pipes (Popen).
         output, errors = cast(BinaryIO, process.stdout), cast(BinaryIO, process.stderr)
-        log = threading.Thread(target=self._follow, args=(errors, messages, progress), daemon=True)
+        moved = [time.monotonic()]
+        log = threading.Thread(target=self._follow, args=(errors, messages, progress, moved), daemon=True)
         log.start()
         is_late = threading.Event()
         timer = threading.Timer(left, self._end, (process, is_late)) if left is not None else None
@@ -112,11 +123,11 @@ class Rclone:
                 timer.cancel()
             if process.poll() is None:
                 self._end(process, None)
-                process.wait()
         if is_late.is_set():
-            raise WindowClosedError
+            raise late
         if status:
-            raise fault(self._hidden(messages[-1] if messages else ""), status)
+            is_silent = time.monotonic() - moved[0] >= IDLE_SECONDS
+            raise fault(self._hidden(messages[-1] if messages else ""), status, is_silent=is_silent)
 
     @staticmethod
     def _end(process: subprocess.Popen[bytes], is_late: threading.Event | None) -> None:
@@ -124,10 +135,17 @@ class Rclone:
             is_late.set()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
+            try:
+                process.wait(_END_SECONDS)
+            except subprocess.TimeoutExpired:
+                # It waits for a server.
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
     @staticmethod
-    def _follow(errors: BinaryIO, messages: list[str], progress: Progress | None) -> None:
-        """Reads the log: statistics for `progress`, and the last messages."""
+    def _follow(errors: BinaryIO, messages: list[str], progress: Progress | None, moved: list[float]) -> None:
+        """Reads the log: statistics for `progress`, when more bytes were transferred, and the last messages."""
+        transferred = 0
         for line in errors:
             try:
                 entry: Any = json.loads(line)
@@ -137,8 +155,11 @@ class Rclone:
                 continue
             stats = entry.get("stats")
             if isinstance(stats, dict):
-                if progress is not None and isinstance(stats.get("bytes"), int):
-                    progress(stats["bytes"])
+                done = stats.get("bytes")
+                if isinstance(done, int) and done != transferred:
+                    transferred, moved[0] = done, time.monotonic()
+                if progress is not None and isinstance(done, int):
+                    progress(done)
             else:
                 messages.append(str(entry.get("msg")))
                 del messages[:-_KEPT_LINES]
