@@ -19,8 +19,8 @@ somebody changes files there. `tests/stores/copy_faults.py` contains the faults,
 `tests/script/test_copy_faults.py` causes each of them at real stores: minio, rclone's S3 server, OpenSSH's SFTP server,
 and a mounted folder. This page is generated from the table: do not edit it.
 
-**In all cases**, no part of a backup is called a copy: what has a checksum file at the place, or is in the record of the
-place, has the sha256 of the backup on the volume. The next run without the fault copies what is missing. The tests
+**In all cases**, no part of a backup is called a copy: what has a checksum file at the place, or is in the record of
+the place, has the sha256 of the backup on the volume. The next run without the fault copies what is missing. The tests
 check this after each fault. A fault that is marked "fake" cannot be caused at these stores.
 
 Errors that may pass are tried again after 5 and 30 seconds. If the fault lasts, the run fails with the message, and

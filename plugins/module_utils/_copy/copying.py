@@ -253,10 +253,9 @@ class Copying:
             name = f"{source.name}{MANIFEST}"
             text, found = self._place.read_text(name), self._judge.manifest_of(source.name)
             if text is not None and text != found:
-                self._find(
-                    f"{name} {'was deleted' if found is None else 'is another one than on the volume'}: it is written "
-                    "again. Has somebody changed files?"
-                )
+                changed = f"{name} is another one than on the volume: it is written again. Has somebody changed files?"
+                deleted = f"{name} was deleted: it is written again. Has somebody deleted files?"
+                self._find(deleted if found is None else changed)
                 self._write(name, text, self._lock_until())
 
     def _prove(self, task: Task, there: Entry | None) -> None:
