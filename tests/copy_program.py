@@ -48,12 +48,16 @@ DEFAULTS: dict[str, Any] = {
 
 @dataclass
 class Copier:
-    """An installation in a folder of this machine, and its copies."""
+    """An installation in a folder of this machine, and its copies.
+
+    `changes` are statements of Python that change constants of the program before it begins, such as its pauses.
+    """
 
     folder: Path
     program: Path
     places: list[dict[str, Any]]
     variables: dict[str, str] = field(default_factory=dict)
+    changes: str = ""
 
     @property
     def volume(self) -> Path:
@@ -119,7 +123,12 @@ class Copier:
             "places": self.places,
         }
         (self.folder / "copy.json").write_text(json.dumps(content))
-        return [sys.executable, "-m", f"{PACKAGE.replace('/', '.')}._copy.program", *words]
+        package = f"{PACKAGE.replace('/', '.')}._copy"
+        if not self.changes:
+            return [sys.executable, "-m", f"{package}.program", *words]
+        imports = f"import os, sys\nfrom {package} import copying, program, rclone\n"
+        begin = "\nsys.exit(program.main(sys.argv[1:], os.environ))"
+        return [sys.executable, "-c", f"{imports}{self.changes}{begin}", *words]
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Starts the program, by default to copy to all places, in a session that can be killed."""

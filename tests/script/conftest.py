@@ -39,7 +39,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     take_in_turn(config, items, "combination", has_the_fixtures)
     # Of the tests of rights, each has one version of PostgreSQL.
     take_in_turn(config, items, "restricted", lambda _: True)
-    take_every_third(config, items, lambda item: item.nodeid.startswith(("tests/script/", "tests/dump/")))
+    # Of the faults of the places, some are chosen.
+    folders, chosen = ("tests/script/", "tests/dump/"), "tests/script/test_copy_faults.py"
+    take_every_third(config, items, lambda item: item.nodeid.startswith(folders) and chosen not in item.nodeid)
 
 
 # Their tests share runs, dumps or servers that take seconds to make.

@@ -44,6 +44,7 @@ class FaultProxy:
         self._cuts: dict[Direction, _Cut] = {}
         self._open: set[socket.socket] = set()
         self._unavailable = 0
+        self._stall: int | None = None
         self.delay_seconds = 0.0
         self.connections = self.cuts = self.uploaded = self.downloaded = 0
         self._listener = self._listen(0)
@@ -54,6 +55,8 @@ class FaultProxy:
 
     def __exit__(self, *_error: object) -> None:
         self._stop_listening()
+        with self._lock:
+            self._stall = None
         self.drop_connections()
 
     # Faults
@@ -66,6 +69,11 @@ class FaultProxy:
         """
         with self._lock:
             self._cuts[direction] = _Cut(after, times)
+
+    def stall(self, after: int) -> None:
+        """Forward no byte of an upload after this number of bytes, of all connections; they remain open."""
+        with self._lock:
+            self._stall = self.uploaded + after
 
     def answer_503(self, requests: int) -> None:
         """Answer the next HTTP requests (not of TLS) with 503, each on a new connection: open ones are dropped."""
@@ -162,6 +170,8 @@ class FaultProxy:
             while piece := source.recv(_CHUNK):
                 if self.delay_seconds:
                     time.sleep(self.delay_seconds)
+                while self._is_stalled(direction):
+                    time.sleep(0.05)
                 allowed, cut = self._count(direction, len(piece))
                 target.sendall(piece[:allowed])
                 if cut:
@@ -173,6 +183,10 @@ class FaultProxy:
             # The other direction ends too.
             _end(source)
             _end(target)
+
+    def _is_stalled(self, direction: Direction) -> bool:
+        with self._lock:
+            return direction == "upload" and self._stall is not None and self.uploaded >= self._stall
 
     def _count(self, direction: Direction, size: int) -> tuple[int, bool]:
         """How many bytes of a piece may pass, and whether that is the end."""

@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -49,32 +50,36 @@ def restic() -> Path:
 
 
 @contextmanager
-def minio_server(*, tls: bool = False) -> Iterator[S3Store]:
-    """minio: S3 with versions and Object Lock. Building it takes minutes the first time."""
+def minio_server(*, tls: bool = False, size: str = "", authority: str = "") -> Iterator[S3Store]:
+    """minio: S3 with versions and Object Lock. Building it takes minutes the first time.
+
+    The URL `authority` is asked whether a request is allowed (minio's access management plugin).
+    """
     program = rootfs("minio") / "minio"
-    with _folder(rootfs("tools")) as folder:
+    with _folder(rootfs("tools"), size) as folder:
         port, certificates = _free_port(), _certificates(folder) if tls else None
         command = [str(program), *servers.minio(HOST, port, str(folder / "data"), certificates)]
-        with running(command, folder, port, {"HOME": str(folder), **MINIO_ENVIRONMENT}):
+        asked = {"MINIO_POLICY_PLUGIN_URL": authority} if authority else {}
+        with running(command, folder, port, {"HOME": str(folder), **MINIO_ENVIRONMENT, **asked}):
             yield _s3_store(folder, port, tls=tls, provider="Minio")
 
 
 @contextmanager
-def rclone_s3_server(*, tls: bool = False) -> Iterator[S3Store]:
+def rclone_s3_server(*, tls: bool = False, size: str = "") -> Iterator[S3Store]:
     """rclone's S3 server: starts at once; no versions, no Object Lock."""
     program = rootfs("rclone-s3") / "rclone-s3"
-    with _folder(rootfs("tools")) as folder:
+    with _folder(rootfs("tools"), size) as folder:
         port, certificates = _free_port(), _certificates(folder) if tls else None
         command = [str(program), *servers.rclone_s3(HOST, port, str(folder / "data"), certificates)]
         with running(command, folder, port, {"HOME": str(folder), "RCLONE_CONFIG": "/dev/null"}):
-            yield _s3_store(folder, port, tls=tls, provider="Rclone")
+            yield replace(_s3_store(folder, port, tls=tls, provider="Rclone"), data=str(folder / "data"))
 
 
 @contextmanager
-def sftp_server() -> Iterator[SftpStore]:
+def sftp_server(*, size: str = "") -> Iterator[SftpStore]:
     """OpenSSH's sshd, which accepts SFTP only; a session begins in an empty folder."""
     root = rootfs("sftp")
-    with _folder(root) as folder, _folder(rootfs("tools")) as of_tools:
+    with _folder(root, size) as folder, _folder(rootfs("tools")) as of_tools:
         private_key, host_key = make_sftp_files(folder)
         port, inside = _free_port(), f"/tmp/{folder.name}"
         command = servers.sshd(HOST, port, f"{inside}/data", inside)
@@ -83,7 +88,8 @@ def sftp_server() -> Iterator[SftpStore]:
         chroot = ["chroot", f"--userspec={SFTP_USER}", str(root)]
         with running([*chroot, *command], folder, port, {"PATH": _SYSTEM_PATH}):
             known_hosts = of_tools / "known_hosts"
-            store = SftpStore(HOST, port, run_tool, private_key, host_key, str(known_hosts))
+            data = str(folder / "data")
+            store = SftpStore(HOST, port, run_tool, private_key, host_key, str(known_hosts), data=data)
             known_hosts.write_text(store.known_hosts)
             yield store
 
@@ -97,7 +103,14 @@ def sftp_password_server() -> Iterator[SftpStore]:
         command = [str(rclone()), *servers.rclone_sftp(HOST, port, str(folder / "data"), str(files))]
         with running(command, folder, port, {"HOME": str(folder), "RCLONE_CONFIG": "/dev/null"}):
             store = SftpStore(
-                HOST, port, run_tool, "", host_key, known_hosts_file=str(known_hosts), password=SFTP_PASSWORD
+                HOST,
+                port,
+                run_tool,
+                "",
+                host_key,
+                known_hosts_file=str(known_hosts),
+                password=SFTP_PASSWORD,
+                data=str(folder / "data"),
             )
             known_hosts.write_text(store.known_hosts)
             yield store
@@ -164,14 +177,19 @@ def _certificates(folder: Path) -> str:
 
 
 @contextmanager
-def _folder(root: Path) -> Iterator[Path]:
-    """A folder in the /tmp of a root filesystem, with an empty folder `data`."""
+def _folder(root: Path, size: str = "") -> Iterator[Path]:
+    """A folder in the /tmp of a root filesystem, with an empty folder `data`, which has a file system of this size."""
     folder = Path(tempfile.mkdtemp(dir=root / "tmp", prefix="store-"))
+    data = folder / "data"
     try:
         folder.chmod(0o755)
-        (folder / "data").mkdir()
+        data.mkdir()
+        if size:
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", data], check=True)
         yield folder
     finally:
+        if data.is_mount():
+            subprocess.run(["umount", data], check=True)
         shutil.rmtree(folder)
 
 

@@ -8,7 +8,8 @@ again or deleted, its checksum file is deleted, so that what lies there is not c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
@@ -91,6 +92,9 @@ class Judge(Protocol):
     def checksums(self) -> Mapping[str, str]:
         """The hashes of the checksum files at the place, by the names of the backups. May raise PlaceError."""
 
+    def manifest_of(self, name: str) -> bytes | None:
+        """The manifest of a copy at the place, after `checksums`; None without one."""
+
     def plan(self, entries: Mapping[str, Entry], sources: Iterable[Backup]) -> Plan:
         """What retention would do at the place if the `sources` were there too. May raise PlaceError."""
 
@@ -105,6 +109,23 @@ class Attempt:
     deleted: list[str] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
     transferred_bytes: int = 0
+
+
+@contextmanager
+def _step(words: str) -> Iterator[None]:
+    """Names the step in an error of the place."""
+    try:
+        yield
+    except BackupFaultError:
+        raise
+    except PlaceError as error:
+        raise PlaceError(
+            f"could not {words}: {error}", is_lasting=error.is_lasting, is_absence=error.is_absence
+        ) from None
+
+
+def _vanished(task: Task) -> PlaceError:
+    return PlaceError(f"{task.backup} was deleted right after it had been copied")
 
 
 class Copying:
@@ -163,14 +184,21 @@ class Copying:
         return attempt, record
 
     def _work(self, before: Record, catalog: Catalog) -> None:
-        entries = self._again(self._place.list_files)
-        checksums = self._again(self._judge.checksums)
+        entries = self._list()
+        checksums = self._checksums()
         kept, lost = still_proven(before.copies, entries, checksums)
         sources = candidates(catalog)
         hashes_before = self._hashes_before(sources, checksums)
         kept = {name: copy for name, copy in kept.items() if name not in hashes_before}
         self._copies = dict(kept)
         self._find_lost(lost)
+        for copy in before.copies:
+            if copy.backup in entries and f"{copy.backup}{CHECKSUM_FILE}" not in entries:
+                self._find(
+                    f"{copy.backup}{CHECKSUM_FILE} was deleted there: the copy is read again, and gets a new one. Has "
+                    "somebody changed files?"
+                )
+        self._mend_manifests(sources)
         wanted = self._judge.plan(entries, sources)
         keep = [backup.name for backup in wanted.backups if backup.verdict == "keep"]
         todo, conflicts = tasks(
@@ -189,7 +217,7 @@ class Copying:
         faults = []
         for task in todo:
             try:
-                self._prove(task)
+                self._prove(task, entries.get(task.backup))
             except BackupFaultError as error:
                 # The others do not wait for somebody to mend it.
                 self._log(f"FAILED: {error}")
@@ -198,11 +226,11 @@ class Copying:
             self._prove_again()
         self._is_done = not conflicts and all(source.name in self._copies for source in sources if source.name in keep)
         if todo:
-            entries = self._again(self._place.list_files)
+            entries = self._list()
             self._check_again(entries)
-            self._again(self._judge.checksums)
+            self._checksums()
         self._delete(entries)
-        self._again(self._place.finish)
+        self._again("tidy up", self._place.finish)
         if faults:
             raise PlaceError("; ".join(faults))
 
@@ -215,6 +243,12 @@ class Copying:
                 if sha256 is not None:
                     found[source.name] = sha256
         return found
+
+    def _list(self) -> dict[str, Entry]:
+        return self._again("list the files", self._place.list_files)
+
+    def _checksums(self) -> Mapping[str, str]:
+        return self._again("read the checksum files", self._judge.checksums)
 
     def _log(self, text: str) -> None:
         self._print(f"{self._options.name}: {text}")
@@ -233,13 +267,26 @@ class Copying:
             "the folder or the bucket?"
         )
 
-    def _prove(self, task: Task) -> None:
+    def _mend_manifests(self, sources: Iterable[Backup]) -> None:
+        """Write the manifests of proven copies again that are not those of the volume."""
+        for source in sources:
+            if source.name not in self._copies:
+                continue
+            name = f"{source.name}{MANIFEST}"
+            text, found = self._place.read_text(name), self._judge.manifest_of(source.name)
+            if text is not None and text != found:
+                changed = f"{name} is another one than on the volume: it is written again. Has somebody changed files?"
+                deleted = f"{name} was deleted: it is written again. Has somebody deleted files?"
+                self._find(deleted if found is None else changed)
+                self._write(name, text, self._lock_until())
+
+    def _prove(self, task: Task, there: Entry | None) -> None:
         """Make a copy of the backup, or prove the one that lies there."""
         if task.is_there:
             self._log(f"reading {task.backup} back")
-            content = self._again(lambda: self._place.read(task.backup, self._progress("read", None)))
+            content = self._read_again(task.backup, None)
             if content.sha256 == task.sha256:
-                self._publish(task, READ_BACK, None if task.was_copy else self._lock_until())
+                self._publish(task, there, READ_BACK, None if task.was_copy else self._lock_until())
                 return
             if task.was_copy and not task.is_recompressed:
                 self._find(
@@ -254,7 +301,10 @@ class Copying:
             )
         if task.source is not None:
             source = task.source
-            self._again(lambda: self._upload(task, source))
+            self._again(None, lambda: self._upload(task, source))
+
+    def _read_again(self, name: str, size_bytes: int | None) -> Content:
+        return self._again(f"read {name} back", lambda: self._place.read(name, self._progress("read", size_bytes)))
 
     def _prove_again(self) -> None:
         """Read the copy whose proof is old."""
@@ -263,7 +313,7 @@ class Copying:
             return
         self._log(f"reading {copy.backup} again, {copy.proven:%Y-%m-%d} was the last time")
         try:
-            content = self._again(lambda: self._place.read(copy.backup, self._progress("read", copy.size_bytes)))
+            content = self._read_again(copy.backup, copy.size_bytes)
         except BackupFaultError:
             del self._copies[copy.backup]
             raise
@@ -279,25 +329,42 @@ class Copying:
     def _upload(self, task: Task, source: Backup) -> None:
         until = self._lock_until()
         if task.was_copy:
-            self._place.delete(f"{task.backup}{CHECKSUM_FILE}")
+            self._delete_file(f"{task.backup}{CHECKSUM_FILE}")
         self._log(f"copying {task.backup} ({format_size(source.size_bytes)})")
-        uploaded = self._place.upload(task.backup, until, self._progress("copied", source.size_bytes))
+        with _step(f"copy {task.backup}"):
+            uploaded = self._place.upload(task.backup, until, self._progress("copied", source.size_bytes))
         self._attempt.transferred_bytes += source.size_bytes
+        # What is read is what is listed before and after it.
+        entry = self._list().get(uploaded)
+        if entry is None:
+            raise _vanished(task)
         reads_back = self._options.reads_back
-        content = (
-            self._place.read(uploaded, self._progress("read back", source.size_bytes))
-            if reads_back
-            else self._place.read_source(task.backup)
-        )
+        if reads_back:
+            content = self._read_uploaded(task, uploaded, source.size_bytes)
+        else:
+            content = self._place.read_source(task.backup)
         if content.sha256 != task.sha256:
             self._refuse(task, uploaded, content, reads_back)
-        self._place.rename(uploaded, task.backup)
-        self._publish(task, READ_BACK if reads_back else STORE, until)
+        with _step(f"rename {uploaded}"):
+            self._place.rename(uploaded, task.backup)
+        self._publish(task, entry, READ_BACK if reads_back else STORE, until)
+
+    def _read_uploaded(self, task: Task, uploaded: str, size_bytes: int) -> Content:
+        try:
+            with _step(f"read {task.backup} back"):
+                content = self._place.read(uploaded, self._progress("read back", size_bytes))
+        except PlaceError as error:
+            if error.is_absence:
+                raise _vanished(task) from None
+            raise
+        if content.sha256 != task.sha256 and uploaded not in self._list():
+            raise _vanished(task)
+        return content
 
     def _refuse(self, task: Task, uploaded: str, found: Content, was_read_back: bool) -> None:
         """Raise BackupFaultError for a copy with another content: where the difference is."""
         source = self._place.read_source(task.backup) if was_read_back else found
-        self._place.delete(uploaded)
+        self._delete_file(uploaded)
         if source.sha256 != task.sha256:
             raise BackupFaultError(
                 f"{task.backup} on the volume is damaged: expected the sha256 {task.sha256}, found {source.sha256}. "
@@ -309,8 +376,8 @@ class Copying:
             f"{task.sha256}, found {found.size_bytes} bytes with {found.sha256}. It is copied again at the next time"
         )
 
-    def _publish(self, task: Task, proof: str, until: datetime | None) -> None:
-        """Write manifest and checksum file of a proven file: now it is a copy."""
+    def _publish(self, task: Task, proven: Entry | None, proof: str, until: datetime | None) -> None:
+        """Write manifest and checksum file of a proven file: now it is a copy. Unless it is no longer that file."""
         locked = self._checked_lock(task.backup, until)
         if task.source is not None:
             for suffix in (MANIFEST, CHECKSUM_FILE):
@@ -319,9 +386,11 @@ class Copying:
                     raise PlaceError(f"{task.backup} has no checksum file on the volume any more")
                 if text is not None:
                     self._write(f"{task.backup}{suffix}", text, until)
-        entry = self._again(self._place.list_files).get(task.backup)
-        if entry is None:
-            raise PlaceError(f"{task.backup} was deleted right after it had been copied")
+        entry = self._list().get(task.backup)
+        if entry is None or entry != proven:
+            if task.source is not None:
+                self._delete_file(f"{task.backup}{CHECKSUM_FILE}")
+            raise PlaceError(f"{task.backup} was changed right after it had been copied") if entry else _vanished(task)
         self._copies[task.backup] = Copy(
             task.backup, task.sha256, entry.size_bytes, self._clock(), proof, entry.modified, locked
         )
@@ -334,7 +403,10 @@ class Copying:
         self._remember(self._copies.values())
 
     def _write(self, name: str, text: bytes, until: datetime | None) -> None:
-        self._again(lambda: self._place.write_text(name, text, until))
+        self._again(f"write {name}", lambda: self._place.write_text(name, text, until))
+
+    def _delete_file(self, name: str) -> None:
+        self._again(f"delete {name}", lambda: self._place.delete(name))
 
     def _lock_until(self) -> datetime | None:
         days = self._options.lock_days
@@ -343,7 +415,7 @@ class Copying:
     def _checked_lock(self, name: str, until: datetime | None) -> datetime | None:
         if not self._options.lock_days:
             return None
-        found = self._again(lambda: self._place.locked_until(name))
+        found = self._find_lock(name)
         if until is not None and (found is None or found < until - _LOCK_TOLERANCE):
             self._find(
                 f"{name} is not locked as wanted: expected until {until.strftime(TIME_FORMAT)}, "
@@ -365,7 +437,7 @@ class Copying:
         """Apply retention to what lies there."""
         now = self._clock()
         for name in forgotten_uploads(entries, self._installation, now):
-            self._again(lambda name=name: self._place.delete(name))  # type: ignore[misc]
+            self._delete_file(name)
         plan = self._judge.plan(entries, ())
         there = set(backups_among(entries, self._installation))
         due = [name for name in plan.deleted if name in there]
@@ -378,9 +450,10 @@ class Copying:
         for name in due:
             if self._is_locked(name, now):
                 continue
-            for file in (f"{name}{CHECKSUM_FILE}", name, f"{name}{MANIFEST}"):
+            # No manifest is left without its backup.
+            for file in (f"{name}{CHECKSUM_FILE}", f"{name}{MANIFEST}", name):
                 if file in entries:
-                    self._again(lambda file=file: self._place.delete(file))  # type: ignore[misc]
+                    self._delete_file(file)
             self._copies.pop(name, None)
             self._attempt.deleted.append(name)
             self._log(f"deleted {name}")
@@ -391,8 +464,11 @@ class Copying:
             return copy.locked_until > now
         if not self._options.lock_days:
             return False
-        found = self._again(lambda: self._place.locked_until(name))
+        found = self._find_lock(name)
         return found is not None and found > now
+
+    def _find_lock(self, name: str) -> datetime | None:
+        return self._again(f"read the lock of {name}", lambda: self._place.locked_until(name))
 
     def _progress(self, word: str, total: int | None) -> Progress:
         shown = self._clock()
@@ -408,8 +484,15 @@ class Copying:
 
         return show
 
-    def _again(self, step: Callable[[], Result]) -> Result:
-        """The step's result; it is repeated after pauses while its error may pass."""
+    def _again(self, words: str | None, act: Callable[[], Result]) -> Result:
+        """The result of a step, named by `words` in its errors; repeated after pauses while its error may pass."""
+
+        def step() -> Result:
+            if words is None:
+                return act()
+            with _step(words):
+                return act()
+
         for pause in PAUSES_SECONDS:
             try:
                 return step()
@@ -418,4 +501,9 @@ class Copying:
                     raise
                 self._log(f"{error}: the next try is in {pause:.0f} s")
                 self._sleep(pause)
-        return step()
+        try:
+            return step()
+        except PlaceError as error:
+            # A step that this one is a part of is not repeated because of it.
+            error.is_lasting = True
+            raise

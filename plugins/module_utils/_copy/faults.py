@@ -17,6 +17,7 @@ NO_FOLDER, NO_FILE = 3, 4
 _NO_REPOSITORY, LOCKED, _WRONG_PASSWORD = 10, 11, 12
 # In the messages of the AWS SDK for Go: before the message of the server.
 _CODE = re.compile(r"(?:\bapi error |\bHostID: [^,]*, )([A-Z]\w+):")
+_STATUS = re.compile(r"\bStatusCode: (400|5\d\d)\b")
 _CHARACTERS = 300
 
 
@@ -24,10 +25,14 @@ class PlaceError(Exception):
     """A place did not do what it should; the message has no secret.
 
     `is_lasting` where another attempt after a pause cannot help. `is_absence` where what was read does not exist.
+    `code` is that of the S3 protocol.
     """
 
-    def __init__(self, message: str, *, is_lasting: bool = False, is_absence: bool = False) -> None:
+    def __init__(
+        self, message: str, *, is_lasting: bool = False, is_absence: bool = False, code: str | None = None
+    ) -> None:
         super().__init__(message)
+        self.code = code
         self.is_lasting = is_lasting
         self.is_absence = is_absence
 
@@ -40,28 +45,54 @@ class WindowClosedError(Exception):
     """The place's window closed meanwhile."""
 
 
+ACCESS_DENIED = "AccessDenied"
 _CREDENTIALS = "Check the keys of its Secret"
 _RIGHTS = "Allow these keys to list the bucket, and to read, write and delete objects in it"
+_REGION = "Correct the region of the place, or its endpoint"
 # By error code of S3; all last until somebody does something.
 _CODES = {
-    "AccessDenied": _RIGHTS,
+    ACCESS_DENIED: _RIGHTS,
     "AllAccessDisabled": _RIGHTS,
+    "AuthorizationHeaderMalformed": _REGION,
     "AccountProblem": "Check the account with the provider",
     "BucketQuotaExceeded": "The bucket is full: raise its quota, or keep fewer backups there",
     "EntityTooLarge": "The store accepts no object of this size",
     "InvalidAccessKeyId": _CREDENTIALS,
     "InvalidBucketState": "The bucket has no Object Lock: create it with Object Lock, or set lock_days to 0",
     "InvalidRequest": "With lock_days, the bucket must have been created with Object Lock",
+    "MovedPermanently": _REGION,
     "NoSuchBucket": "Create the bucket, or correct the place's bucket",
     "ObjectLockConfigurationNotFoundError": "Create the bucket with Object Lock, or set lock_days to 0",
+    "PermanentRedirect": _REGION,
     "QuotaExceeded": "The store is full: raise its quota, or keep fewer backups there",
+    "RequestEntityTooLarge": "A proxy in front of the store accepts no upload of this size: raise its limit",
     "RequestTimeTooSkewed": "The clocks of this node and of the store differ: set both by NTP",
     "SignatureDoesNotMatch": _CREDENTIALS,
     "XMinioAdminBucketQuotaExceeded": "The bucket is full: raise its quota, or keep fewer backups there",
     "XMinioStorageFull": "The store is full: add space, or keep fewer backups there",
 }
+# Those that may pass.
+_PASSING_CODES = {
+    "BadRequest": "Does the server use TLS, and the place's endpoint begin with http://?",
+    "BadDigest": "The data was changed on its way there: check the network",
+    "BadGateway": "Is the store running behind its reverse proxy?",
+    "GatewayTimeout": "Is the store running behind its reverse proxy?",
+    "InternalError": "Is its disk full? If it lasts, read its log",
+    "RequestTimeout": "Check the network",
+    "ServiceUnavailable": "If it lasts, read its log",
+    "SlowDown": "It limits the rate of requests: set the place's bandwidth, or another window",
+}
+# Where an answer has no code of the protocol.
+_CODE_OF_STATUS = {
+    "400": "BadRequest",
+    "500": "InternalError",
+    "502": "BadGateway",
+    "503": "ServiceUnavailable",
+    "504": "GatewayTimeout",
+}
 _NETWORK = "Check the network and postgres_backup_copy_egress"
 _AUTHORITY = "Is its authority in the key ca.crt of the Secret?"
+_LATE, _CUT = "the server did not answer in time", "the connection was cut off"
 _SPACE = "Add space, or keep fewer backups there"
 # By words in the message, the first that fits: what is meant, what to do, and whether it lasts.
 _WORDS: tuple[tuple[str, str, str, bool], ...] = (
@@ -69,23 +100,32 @@ _WORDS: tuple[tuple[str, str, str, bool], ...] = (
     ("connection refused", "the server refused the connection", "Is the server running? Check host and port", False),
     ("no route to host", "the server cannot be reached", _NETWORK, False),
     ("network is unreachable", "the server cannot be reached", _NETWORK, False),
-    ("i/o timeout", "the server did not answer in time", _NETWORK, False),
-    ("context deadline exceeded", "the server did not answer in time", _NETWORK, False),
+    ("i/o timeout", _LATE, _NETWORK, False),
+    ("context deadline exceeded", _LATE, _NETWORK, False),
+    ("timeout awaiting response headers", _LATE, _NETWORK, False),
+    ("timed out", _LATE, _NETWORK, False),
     ("certificate", "the server's TLS certificate is not trusted", _AUTHORITY, True),
     ("server gave HTTP response to HTTPS client", "the server does not use TLS", "Correct the place's endpoint", True),
     ("knownhosts: key mismatch", "the server's SSH host key is another one", "Check it, then known_hosts", True),
     ("knownhosts: key is unknown", "the server's SSH host key is not known", "Add it to the key known_hosts", True),
     ("parse known_hosts_file", "the key known_hosts cannot be read", "Write it as ssh-keyscan does", True),
     ("failed to parse private key", "the key private_key cannot be read", "It must be an OpenSSH private key", True),
+    ("attempted methods [none password", "the server refused the SSH user or password", _CREDENTIALS, True),
     ("unable to authenticate", "the server refused the SSH user or key", _CREDENTIALS, True),
+    ("is a file not a directory", "the folder is a file", "Correct the place's folder", True),
+    ("destination is a file", "the folder is a file", "Correct the place's folder", True),
+    ("corrupted on transfer", "the server did not keep what it was sent", "Is the endpoint that of a store?", True),
     ("no space left on device", "the place is full", _SPACE, True),
     ("file too big for remaining disk space", "the place is full", _SPACE, True),
     ("disk quota exceeded", "the place is full: its quota is used up", "Raise the quota", True),
+    ("SSH_FX_FAILURE", "the server refused it without a reason (SSH_FX_FAILURE)", "Is its disk full?", False),
     ("read-only file system", "the place is mounted read-only", "Check the share's export", True),
     ("permission denied", "access was refused", "Allow this user to write to the folder", True),
-    ("connection reset", "the connection was cut off", "Check the network", False),
-    ("unexpected EOF", "the connection was cut off", "Check the network", False),
-    ("EOF", "the connection was cut off", "Check the network", False),
+    ("connection reset", _CUT, "Check the network", False),
+    ("broken pipe", _CUT, "Check the network", False),
+    ("use of closed network connection", _CUT, "Check the network", False),
+    ("connection lost", _CUT, "Check the network", False),
+    ("EOF", _CUT, "Check the network", False),
 )
 
 
@@ -99,10 +139,13 @@ _DAMAGE = (
 )
 
 
-def fault(message: str, status: int) -> PlaceError:
-    """The error for rclone's last message and its exit status."""
+def fault(message: str, status: int, *, is_silent: bool = False) -> PlaceError:
+    """The error for rclone's last message and its exit status.
+
+    `is_silent` where no byte was transferred before for so long that rclone itself ended the connection.
+    """
     text = " ".join(message.split())
-    known = _known(text)
+    known = _known(text, is_silent=is_silent)
     if known is not None:
         return known
     code = _CODE.search(text)
@@ -110,12 +153,18 @@ def fault(message: str, status: int) -> PlaceError:
     return PlaceError(found or f"rclone ended with the exit status {status}", is_absence=status in (NO_FOLDER, NO_FILE))
 
 
-def _known(text: str) -> PlaceError | None:
+def _known(text: str, *, is_silent: bool = False) -> PlaceError | None:
     code = _CODE.search(text)
     if code and code[1] in _CODES:
-        return PlaceError(f"the store answered {code[1]}. {_CODES[code[1]]}", is_lasting=True)
+        return PlaceError(f"the store answered {code[1]}. {_CODES[code[1]]}", is_lasting=True, code=code[1])
+    status_code = _STATUS.search(text)
+    passing = code[1] if code else _CODE_OF_STATUS.get(status_code[1], "") if status_code else ""
+    if passing in _PASSING_CODES:
+        return PlaceError(f"the store answered {passing}. {_PASSING_CODES[passing]}")
     for words, meaning, advice, is_lasting in _WORDS:
         if words.lower() in text.lower():
+            if meaning == _CUT and is_silent:
+                return PlaceError(f"{_LATE}. {_NETWORK}")
             return PlaceError(f"{meaning}. {advice}", is_lasting=is_lasting)
     return None
 

@@ -97,6 +97,9 @@ class Mirror:
                 found[suffix] = (self._texts / f"{name}{suffix}").read_bytes()
         return found
 
+    def manifest_of(self, name: str) -> bytes | None:
+        return self.texts_of(name).get(MANIFEST)
+
     def plan(self, entries: Mapping[str, Entry], sources: Iterable[Backup]) -> Plan:
         self._renewed(self._place)
         volume = Path(self._script.volume)

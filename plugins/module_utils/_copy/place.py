@@ -16,7 +16,7 @@ from pathlib import Path
 from .._volume.backup_names import TIME_FORMAT
 from .._volume.record_folder import flush_folder
 from .configuration import S3, SFTP, PlaceOptions
-from .faults import PlaceError, fault
+from .faults import ACCESS_DENIED, PlaceError, fault
 from .object_lock import read_lock
 from .plan import CHECKSUM_FILE, MANIFEST, PARTIAL, Entry
 from .process import Processes
@@ -207,7 +207,12 @@ class RclonePlace:
         # What is read back needs no other hash. Otherwise the store's hash of each part is compared.
         arguments += ["--s3-disable-checksum", "--ignore-checksum"] if self._options.reads_back else []
         arguments += [] if self._options.reads_back else ["--s3-use-multipart-etag=true"]
-        self._run("copyto", *arguments, str(self._volume / name), self._path(uploaded), progress=progress)
+        try:
+            self._run("copyto", *arguments, str(self._volume / name), self._path(uploaded), progress=progress)
+        except PlaceError as error:
+            if lock_until is None or error.code != ACCESS_DENIED:
+                raise
+            raise PlaceError(f"{error}, and with lock_days to set its retention", is_lasting=True) from None
         return uploaded
 
     def _lock(self, until: datetime | None) -> list[str]:

@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from io import FileIO
 from typing import BinaryIO, cast
 
-from .faults import PlaceError, WindowClosedError
+from .faults import PlaceError, WindowClosedError, fault
 
 _CHUNK_BYTES = 1 << 20
+_END_SECONDS = 10
 # Prints what is read from the first descriptor, and fails unless a line can be read from the second one then: so it
 # fails, too, when the process that writes has ended early.
 _PRINT_FED = 'cat "/dev/fd/$1" && read -r _ <"/dev/fd/$2"'
@@ -50,8 +51,9 @@ class Processes:
         feed: Callable[[Write], object] | None = None,
         chunk: Write,
         line: Callable[[bytes], PlaceError | None],
+        seconds: float | None = None,
     ) -> int:
-        """The exit status of the command. Raises PlaceError, or WindowClosedError.
+        """The exit status of the command. Raises PlaceError, also after `seconds`, or WindowClosedError.
 
         `text` is its input. `chunk` gets each piece of its output, `line` each line of its messages; an error that it
         returns ends the program, and is raised. With `feed`, the words of a shell command are added to the command,
@@ -61,6 +63,9 @@ class Processes:
         left = None if self._closes is None else self._closes - self._clock()
         if left is not None and left <= 0:
             raise WindowClosedError
+        late: Exception = WindowClosedError()
+        if seconds is not None and (left is None or left > seconds):
+            left, late = seconds, fault("i/o timeout", 0)
         faults: list[Exception] = []
         with contextlib.ExitStack() as stack:
             threads = []
@@ -84,16 +89,12 @@ class Processes:
             threads.append(threading.Thread(target=_follow, args=(errors, line, end), daemon=True))
             for thread in threads:
                 thread.start()
-            timer = threading.Timer(left, end, (WindowClosedError(),)) if left is not None else None
+            timer = threading.Timer(left, end, (late,)) if left is not None else None
             if timer is not None:
                 timer.daemon = True
                 timer.start()
             try:
-                if text is not None:
-                    with contextlib.suppress(BrokenPipeError):
-                        stream = cast(BinaryIO, process.stdin)
-                        stream.write(text)
-                        stream.close()
+                _give(process, text)
                 while found := output.read(_CHUNK_BYTES):
                     chunk(found)
                 status = process.wait()
@@ -104,7 +105,6 @@ class Processes:
                     timer.cancel()
                 if process.poll() is None:
                     _end(process)
-                    process.wait()
         if faults:
             raise faults[0]
         return status
@@ -144,9 +144,22 @@ class _Pipe:
         self.writer = stack.enter_context(os.fdopen(writer, "wb", buffering=0))
 
 
+def _give(process: subprocess.Popen[bytes], text: bytes | None) -> None:
+    if text is not None and process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(text)
+            process.stdin.close()
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            # It waits for a server.
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def _follow(errors: BinaryIO, line: Callable[[bytes], PlaceError | None], end: Callable[[Exception], None]) -> None:

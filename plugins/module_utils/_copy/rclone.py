@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,8 +16,13 @@ REMOTE = "PLACE"
 # rclone's own attempts are quick; those with pauses are ours.
 _OPTIONS = (
     *("--use-json-log", "--log-level=NOTICE", "--retries=1", "--low-level-retries=3", "--contimeout=15s"),
-    *("--timeout=2m", "--stats=10s", "--stats-log-level=NOTICE", "--use-server-modtime"),
+    *("--stats=10s", "--stats-log-level=NOTICE", "--use-server-modtime"),
 )
+# A connection without a byte for this time is given up; rclone opens another one several times.
+IDLE_SECONDS = 60
+# So long may take what transfers no backup, with all its connections.
+SHORT_SECONDS = 60
+_SHORT = ("lsjson", "rcat", "moveto", "deletefile")
 _KEPT_LINES = 20
 Progress = Callable[[int], None]
 
@@ -58,19 +64,24 @@ class Rclone:
     def _run(self, arguments: Sequence[str], text: bytes | None, chunk: Write, progress: Progress | None) -> None:
         command, *others = arguments
         messages: list[str] = []
-
+        moved = [time.monotonic(), 0]
         status = self._processes.run(
-            ["rclone", command, *_OPTIONS, *others],
+            ["rclone", command, *_OPTIONS, f"--timeout={IDLE_SECONDS}s", *others],
             text=text,
             chunk=chunk,
-            line=lambda line: _note(line, messages, progress),
+            line=lambda line: _note(line, messages, progress, moved),
+            seconds=SHORT_SECONDS if command in _SHORT else None,
         )
         if status:
-            raise fault(self._processes.hidden(messages[-1] if messages else ""), status)
+            is_silent = time.monotonic() - moved[0] >= IDLE_SECONDS
+            raise fault(self._processes.hidden(messages[-1] if messages else ""), status, is_silent=is_silent)
 
 
-def _note(line: bytes, messages: list[str], progress: Progress | None) -> None:
-    """Reads a line of the log: statistics for `progress`, or one of the last messages."""
+def _note(line: bytes, messages: list[str], progress: Progress | None, moved: list[float]) -> None:
+    """Reads a line of the log: statistics for `progress`, or one of the last messages.
+
+    `moved` has the time when more bytes had been transferred, and their number then.
+    """
     try:
         entry: Any = json.loads(line)
     except ValueError:
@@ -78,9 +89,12 @@ def _note(line: bytes, messages: list[str], progress: Progress | None) -> None:
     if not isinstance(entry, dict):
         return
     stats = entry.get("stats")
-    if isinstance(stats, dict):
-        if progress is not None and isinstance(stats.get("bytes"), int):
-            progress(stats["bytes"])
-    else:
+    if not isinstance(stats, dict):
         messages.append(str(entry.get("msg")))
         del messages[:-_KEPT_LINES]
+    elif isinstance(stats.get("bytes"), int):
+        done = stats["bytes"]
+        if done not in moved[1:]:
+            moved[:] = [time.monotonic(), done]
+        if progress is not None:
+            progress(done)

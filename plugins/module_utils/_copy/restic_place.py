@@ -192,7 +192,8 @@ class ResticPlace:
         listed = {copy.snapshot for copy in self._copies.values()} | self._unneeded | set(self._lists)
         for snapshot in self._snapshots.values():
             if snapshot.id not in listed:
-                entries[snapshot.upload_name] = Entry(0, _modified(snapshot))
+                upload = self._uploads.get(snapshot.upload_name)
+                entries[snapshot.upload_name] = Entry(upload.size_bytes if upload else 0, _modified(snapshot))
         return entries
 
     def fetch_texts(self, prefix: str, folder: str) -> None:
@@ -307,7 +308,7 @@ class ResticPlace:
         copy = self._uploads.get(backup) or self._copies[backup]
         copy = replace(copy, texts={**copy.texts, suffix: text.decode("utf-8", "replace")})
         self._uploads[backup] = copy
-        if suffix == CHECKSUM_FILE and self._copies.get(backup) != copy:
+        if (suffix == CHECKSUM_FILE or backup in self._copies) and self._copies.get(backup) != copy:
             self._save_list({**self._copies, backup: copy})
 
     def locked_until(self, name: str) -> datetime | None:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What rclone's messages mean. Each was seen of a real server: tests of the program make most of them again."""
+"""What rclone's messages mean. Each was seen of a real server: tests/script/test_copy_faults.py makes most of them."""
 
 from __future__ import annotations
 
@@ -30,6 +30,31 @@ S3 = "operation error S3: PutObject, https response error StatusCode: 400, Reque
         ("write /places/0/x: no space left on device", "the place is full", True),
         ("open /places/0/x: read-only file system", "read-only", True),
         ("open /places/0/x: permission denied", "access was refused", True),
+        (f"{S3}api error BadDigest: The Content-Md5 you specified did not match.", "changed on its way", False),
+        (f"{S3}api error InternalError: We encountered an internal error.", "InternalError. Is its disk full?", False),
+        (f"{S3}api error PermanentRedirect: Use another endpoint.", "Correct the region", True),
+        (f"{S3}api error RequestEntityTooLarge: Request Entity Too Large", "raise its limit", True),
+        (
+            "https response error StatusCode: 400, RequestID: , HostID: , deserialization failed, failed to copy error "
+            "response body, read tcp 127.0.0.1:35764->127.0.0.1:48631: read: connection reset by peer",
+            "the store answered BadRequest. Does the server use TLS",
+            False,
+        ),
+        (
+            "https response error StatusCode: 503, RequestID: , HostID: , deserialization failed, failed to copy error "
+            "response body, read tcp 127.0.0.1:51990->127.0.0.1:44153: use of closed network connection",
+            "the store answered ServiceUnavailable. If it lasts",
+            False,
+        ),
+        ("corrupted on transfer: sizes differ src(/backups) 20000 vs dst(S3 bucket) 0", "did not keep", True),
+        ("attempted methods [none password], no supported methods remain", "SSH user or password", True),
+        ("Put mkParentDir failed: mkdir dirExists failed: is a file not a directory", "the folder is a file", True),
+        ("Source is a directory and destination is a file", "the folder is a file", True),
+        ('Update ReadFrom failed: sftp: "Failure" (SSH_FX_FAILURE)', "without a reason (SSH_FX_FAILURE)", False),
+        ("Update ReadFrom failed: connection lost", "the connection was cut off", False),
+        ("write tcp 127.0.0.1:1->127.0.0.1:2: use of closed network connection", "the connection was cut off", False),
+        ("write tcp 127.0.0.1:1->127.0.0.1:2: write: broken pipe", "the connection was cut off", False),
+        ("curl: (28) Operation timed out after 60001 milliseconds", "did not answer in time", False),
         ("read: connection reset by peer", "the connection was cut off", False),
         ("unexpected EOF", "the connection was cut off", False),
         ("something new\nin two lines", "something new in two lines", False),
@@ -41,6 +66,12 @@ def test_meaning(message: str, found: str, is_lasting: bool) -> None:
     assert found in str(error)
     assert error.is_lasting == is_lasting
     assert not error.is_absence
+
+
+def test_a_connection_that_rclone_ends() -> None:
+    """It has waited for its --timeout: the server was silent."""
+    assert "did not answer in time" in str(fault("write: use of closed network connection", 1, is_silent=True))
+    assert "connection refused" not in str(fault("i/o timeout", 1, is_silent=True))
 
 
 @pytest.mark.parametrize("status", [3, 4])

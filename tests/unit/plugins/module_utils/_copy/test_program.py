@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The program of the copies as a process, with the real script, real stores on this machine, and their faults."""
+"""The program of the copies as a process, with the real script and real stores on this machine.
+
+Their faults are in tests/script/test_copy_faults.py.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
-import re
-import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +21,6 @@ import pytest
 
 from tests.copy_program import NAME, Copier, copy_program, install
 from tests.in_turn import weekly
-from tests.stores.fault_proxy import FaultProxy
 from tests.stores.loopback import minio_server, rclone, rclone_s3_server, sftp_server
 from tests.stores.servers import S3Store, SftpStore
 
@@ -142,46 +141,24 @@ def change(path: Path) -> None:
     path.write_bytes(path.read_bytes()[::-1])
 
 
-def cut_off(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:3])
-
-
-def without_checksum_file(path: Path) -> None:
-    path.with_name(f"{path.name}.sha256").unlink()
-
-
-def of_another(path: Path) -> None:
-    path.with_name(f"{path.name}.sha256").write_text(f"{'f' * 64}  {path.name}\n")
-
-
-def untouched(path: Path) -> None:
-    os.utime(path, (1, 1))
-
-
-@pytest.mark.parametrize(
-    ("harm", "finding", "copied"),
-    [
-        (change, "is damaged or was changed: expected the sha256", True),
-        weekly(cut_off, "is damaged or was changed: expected 9 bytes, found 3", True),
-        (Path.unlink, "no longer there, though not deleted by retention", True),
-        (of_another, "differs from the backup of this name on the volume", False),
-        # Read back, and proven again without a new upload.
-        (without_checksum_file, "", True),
-        weekly(untouched, "", True),
-    ],
-)
-def test_what_happens_behind_its_back(usb: Copier, harm: Callable[[Path], None], finding: str, copied: bool) -> None:
+def test_a_finding_is_shown_for_a_day(usb: Copier) -> None:
     name = usb.add_backup(1, b"content 1")
     usb.run()
-    harm(there(usb) / name)
-    result = place_of(usb.run())
-    assert [finding in found for found in result["findings"]] == ([True] if finding else [])
-    assert usb.record("usb")["findings"] == result["findings"]
-    assert usb.copies("usb") == result["copied"] == ([name] if copied else [])
-    assert (there(usb) / name).read_bytes() == b"content 1"
-    # It is shown for a day.
+    change(there(usb) / name)
+    findings = place_of(usb.run())["findings"]
+    assert len(findings) == 1
     assert place_of(usb.run())["state"] == "nothing_to_do"
-    assert usb.record("usb")["findings"] == result["findings"]
+    assert usb.record("usb")["findings"] == findings
+
+
+@pytest.mark.weekly
+def test_a_copy_with_another_time_is_read_again(usb: Copier) -> None:
+    """It is not uploaded again."""
+    name = usb.add_backup(1, b"content 1")
+    usb.run()
+    os.utime(there(usb) / name, (1, 1))
+    result = place_of(usb.run())
+    assert (result["copied"], result["bytes"], result["findings"]) == ([name], 0, [])
 
 
 def test_a_damaged_backup_on_the_volume_is_never_a_copy(usb: Copier) -> None:
@@ -197,47 +174,6 @@ def test_a_damaged_backup_on_the_volume_is_never_a_copy(usb: Copier) -> None:
     assert f"{name} on the volume is damaged: expected the sha256" in result["reason"]
     assert usb.copies("usb") == [other, old[1], old[0]]
     assert not [path for path in there(usb).iterdir() if path.name.startswith(name)]
-
-
-@pytest.fixture
-def mounted(usb: Copier) -> Iterator[Copier]:
-    """The place is a file system of 4 MiB."""
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", usb.mount()], check=True)
-    yield usb
-    subprocess.run(["umount", usb.mount()], check=True)
-
-
-def test_a_full_place(mounted: Copier) -> None:
-    """Nothing is left of what has no space; after that, a smaller policy has."""
-    small = mounted.add_backup(2, os.urandom(1 << 20))
-    large = mounted.add_backup(1, os.urandom(LARGE))
-    result = mounted.run()
-    assert "the place is full. Add space, or keep fewer backups there" in result["reason"]
-    assert mounted.copies("usb") == []
-    assert not list(mounted.mount().rglob("*.partial*"))
-    assert mounted.record("usb")["failing_since"] is not None
-    (mounted.volume / large).unlink()
-    assert mounted.run()["status"] == 0
-    assert mounted.copies("usb") == [small]
-    assert mounted.record("usb")["failing_since"] is None
-
-
-@pytest.mark.weekly
-def test_a_place_that_is_read_only(mounted: Copier) -> None:
-    mounted.add_backup(1)
-    subprocess.run(["mount", "-o", "remount,ro", mounted.mount()], check=True)
-    assert "the place is mounted read-only. Check the share's export" in mounted.run()["reason"]
-
-
-@pytest.mark.weekly
-@pytest.mark.parametrize("requests", [1, 2])
-def test_a_store_that_is_unavailable_for_a_moment(offsite: Copier, store: S3Store, requests: int) -> None:
-    name = offsite.add_backup(1)
-    with FaultProxy(store.host, store.port) as proxy:
-        offsite.places[0]["options"]["endpoint"] = store.through(proxy.port).url
-        proxy.answer_503(requests)
-        assert offsite.run()["status"] == 0
-    assert offsite.copies("offsite") == [name]
 
 
 def test_a_lost_record_means_new_proofs(usb: Copier) -> None:
@@ -300,36 +236,6 @@ def test_a_job_of_another_place_does_not_wait(usb: Copier) -> None:
         assert "usb: another Job copies to it at this time" in result["log"]
 
 
-@pytest.mark.parametrize(
-    ("harm", "error"),
-    [
-        ({"secret_access_key": "wrong"}, "the store answered SignatureDoesNotMatch. Check the keys of its Secret"),
-        weekly({"access_key_id": "nobody"}, "the store answered InvalidAccessKeyId. Check the keys of its Secret"),
-        ({"secret_access_key": ""}, "expected the key secret_access_key in the place's Secret"),
-        ({"bucket": "none"}, "the store answered NoSuchBucket. Create the bucket"),
-        weekly({"endpoint": "https://127.0.0.1:1"}, "the server refused the connection"),
-    ],
-)
-def test_errors_of_s3(offsite: Copier, harm: dict[str, str], error: str) -> None:
-    offsite.add_backup(1)
-    for name, value in harm.items():
-        if name in ("bucket", "endpoint"):
-            offsite.places[0]["options"][name] = value
-        else:
-            offsite.add_secret({name: value})
-    process = offsite.start()
-    lines = []
-    assert process.stdout is not None
-    for line in process.stdout:
-        lines.append(line)
-        if error in line:
-            # Nobody waits for the pauses of an error that may pass.
-            os.killpg(process.pid, signal.SIGKILL)
-            break
-    process.communicate()
-    assert error in lines[-1], lines
-
-
 def test_s3(offsite: Copier, store: S3Store) -> None:
     content = os.urandom(LARGE)
     name = offsite.add_backup(1, content)
@@ -342,47 +248,6 @@ def test_s3(offsite: Copier, store: S3Store) -> None:
     assert place_of(offsite.run())["state"] == "nothing_to_do"
     for secret in s3_keys(store).values():
         assert secret not in result["log"] and secret not in (offsite.records / "offsite.json").read_text()
-
-
-# An upload has 6 MiB and some headers.
-@pytest.mark.parametrize(
-    ("direction", "after"),
-    [("upload", 5 << 20), *(weekly("upload", number << 20) for number in range(1, 5)), weekly("download", 3 << 20)],
-)
-def test_a_connection_that_is_cut_off(offsite: Copier, store: S3Store, direction: Any, after: int) -> None:
-    """No half object is a copy, and the next attempt completes it."""
-    name = offsite.add_backup(1, os.urandom(LARGE))
-    with FaultProxy(store.host, store.port) as proxy:
-        offsite.places[0]["options"]["endpoint"] = store.through(proxy.port).url
-        proxy.cut(direction, after, times=1000)
-        process = offsite.start()
-        assert process.stdout is not None
-        for line in process.stdout:
-            if re.search("the next try is in", line):
-                os.killpg(process.pid, signal.SIGKILL)
-                break
-        process.communicate()
-        assert proxy.cuts > 0
-        # rclone continues a download where it was cut off.
-        assert direction == "download" or f"{name}.sha256" not in store.files(f"backups/{offsite.folder.name}")
-    offsite.places[0]["options"]["endpoint"] = store.url
-    assert offsite.run()["status"] == 0
-    assert offsite.copies("offsite") == [name]
-
-
-@pytest.mark.parametrize("seconds", [0.3, *(weekly(number / 5) for number in range(2, 12))])
-def test_a_copier_that_is_killed(usb: Copier, seconds: float) -> None:
-    """At any moment: what has a checksum file is a copy."""
-    names = [usb.add_backup(days, os.urandom(LARGE)) for days in (0, 1, 2)]
-    process = usb.start()
-    time.sleep(seconds + 0.6)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    for name in names:
-        if (there(usb) / f"{name}.sha256").exists():
-            assert (there(usb) / name).read_bytes() == (usb.volume / name).read_bytes()
-    usb.run()
-    assert usb.copies("usb") == names
 
 
 @pytest.mark.weekly
@@ -403,26 +268,6 @@ def test_object_lock(tmp_path: Path, code: Path, locking_store: S3Store) -> None
     copier.places[0]["policy"] |= {"keep_last": 1}
     assert place_of(copier.run())["deleted"] == []
     assert copier.copies("offsite") == names
-
-
-@pytest.mark.weekly
-def test_a_bucket_without_object_lock(tmp_path: Path, code: Path, locking_store: S3Store) -> None:
-    copier = install(tmp_path, rclone(), s3_place(locking_store, tmp_path.name, lock_days=3), code=code)
-    copier.add_secret(s3_keys(locking_store))
-    copier.add_backup(1)
-    result = copier.run()
-    assert "InvalidRequest. With lock_days, the bucket must have been created with Object Lock" in result["reason"]
-    assert copier.copies("offsite") == []
-
-
-def test_a_store_that_ignores_locks(tmp_path: Path, code: Path, store: S3Store) -> None:
-    """rclone's server keeps the headers of a lock, and locks nothing: a copy, and a finding."""
-    copier = install(tmp_path, rclone(), s3_place(store, tmp_path.name, lock_days=3), code=code)
-    copier.add_secret(s3_keys(store))
-    name = copier.add_backup(1)
-    result = place_of(copier.run())
-    assert f"{name} is not locked as wanted" in result["findings"][0]
-    assert copier.record("offsite")["copies"][0]["locked_until"] is None
 
 
 @pytest.mark.parametrize("is_read", [weekly(True), False])
@@ -467,27 +312,6 @@ def test_sftp(nas: Copier, sftp_store: SftpStore) -> None:
     del nas.places[0]["options"]["folder"]
     nas.run()
     assert sftp_store.read(name) == content
-    nas.places[0]["options"]["folder"] = folder
-    nas.run()
-    # Replaced behind its back, and by the copier after that.
-    sftp_store.write(f"{folder}/{name}", content[:-1])
-    assert "damaged or was changed" in place_of(nas.run())["findings"][0]
-    assert sftp_store.read(f"{folder}/{name}") == content
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "error"),
-    [
-        ("known_hosts", "nas ssh-ed25519 AAAA\n", "known_hosts cannot be read"),
-        ("known_hosts", OTHER_HOST, "host key is not known"),
-        weekly("known_hosts", "", "expected the key known_hosts"),
-        weekly("private_key", "", "expected the key password"),
-    ],
-)
-def test_errors_of_sftp(nas: Copier, key: str, value: str, error: str) -> None:
-    nas.add_backup(1)
-    nas.add_secret({key: value})
-    assert error in nas.run()["reason"]
 
 
 def test_unknown_place(usb: Copier) -> None:
