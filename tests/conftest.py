@@ -25,6 +25,7 @@ FORBIDDEN = "a skipped test counts as a failed one: make what it needs, or name 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     in_turn.leave_out_weekly(config, items)
+    in_turn.take_half(config, items)
     seed = os.environ.get("TESTS_SHUFFLE")
     if seed:
         random.Random(seed).shuffle(items)  # noqa: S311 - no secret

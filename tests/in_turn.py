@@ -4,7 +4,7 @@
 
 What would take too long with every alternative (a shell, a version of PostgreSQL) takes them in turn: each case is
 tested with one of them, the same in every run, and all of them are used. Other alternatives, or full tests, are marked
-`weekly`.
+`weekly`. Of the slow folders, dev/test tests one half on each of two days (TESTS_HALF).
 `pytest --collect-only` reports how many are left out ("deselected").
 """
 
@@ -19,6 +19,27 @@ import pytest
 from _pytest.mark.structures import ParameterSet
 
 ALL = bool(os.environ.get("TESTS_ALL"))
+# 0 or 1 for one half of the tests in HALVED; without it, all are tested.
+HALF = os.environ.get("TESTS_HALF")
+HALVED = (
+    "tests/cluster/",
+    "tests/dump/",
+    "tests/script/",
+    "tests/unit/playbooks/",
+    "tests/unit/plugins/action/",
+    "tests/unit/plugins/module_utils/_copy/test_program.py",
+    "tests/unit/plugins/module_utils/_copy/test_restic_place.py",
+    "tests/unit/plugins/modules/",
+)
+# Those of them that are tested every day: runs, retention, secrets, and the first steps in a cluster.
+DAILY = (
+    "tests/cluster/modules/test_backup_job.py",
+    "tests/cluster/role/test_lifecycle.py::test_installation_is_created_then_removed",
+    "tests/script/run/test_run.py",
+    "tests/script/test_secrets.py",
+    "tests/script/volume/test_prune.py",
+    "tests/script/volume/test_retention",
+)
 
 
 def take_in_turn(
@@ -56,6 +77,19 @@ def take_every_third(config: pytest.Config, items: list[pytest.Item], is_meant: 
         if number % 3 != zlib.crc32(test.encode()) % min(3, len(of_test))
     }
     leave_out(config, items, left_out.__contains__)
+
+
+def take_half(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves one half of the tests in HALVED, with all their alternatives, if TESTS_HALF says so. Changes `items`."""
+    if ALL or not HALF:
+        return
+
+    def is_of_the_other(item: pytest.Item) -> bool:
+        test = item.nodeid.partition("[")[0]
+        is_halved = test.startswith(HALVED) and not test.startswith(DAILY)
+        return is_halved and zlib.crc32(test.encode()) % 2 != int(HALF)
+
+    leave_out(config, items, is_of_the_other)
 
 
 def leave_out_weekly(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -9,8 +9,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+
+from tests import in_turn
 
 TESTS = Path(__file__).resolve().parents[1]
 CONFTEST = """
@@ -104,3 +107,29 @@ def test_alternatives_that_are_all_weekly_are_refused(tmp_path: Path) -> None:
     status, output = collected(tmp_path, NONE)
     assert status != 0
     assert "test_never_daily" in output and "TESTS_ALL=1" in output
+
+
+def of_half(monkeypatch: pytest.MonkeyPatch, half: str, names: list[str]) -> list[str]:
+    monkeypatch.setattr(in_turn, "ALL", False)
+    monkeypatch.setattr(in_turn, "HALF", half)
+    items = [Mock(nodeid=name) for name in names]
+    in_turn.take_half(Mock(), items)  # type: ignore[arg-type]
+    return [item.nodeid for item in items]
+
+
+def test_two_halves_are_all_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Alternatives of a test are in the same half; what is tested every day is in both."""
+    slow = [f"tests/cluster/test_a.py::test_{number}[{case}]" for number in range(20) for case in "ab"]
+    daily = ["tests/unit/test_b.py::test_b", f"{in_turn.DAILY[0]}::test_c"]
+    halves = [of_half(monkeypatch, half, slow + daily) for half in "01"]
+    assert of_half(monkeypatch, "", slow + daily) == slow + daily
+    assert sorted(halves[0] + halves[1]) == sorted(slow + 2 * daily)
+    for half in halves:
+        assert set(daily) < set(half)
+        assert {name.replace("[a]", "[b]") for name in half} <= {*half}
+
+
+def test_the_folders_of_the_halves_exist() -> None:
+    for name in (*in_turn.HALVED, *in_turn.DAILY):
+        path = name.partition("::")[0]
+        assert (TESTS.parent / path).exists() or [*TESTS.parent.glob(f"{path}*")], name
