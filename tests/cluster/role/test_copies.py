@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""Copies on a real cluster: to an S3 server, to sshd and to a claim; a place that fails delays no other, and no run.
+"""Copies on a real cluster: to an S3 server, a restic repository there, sshd and a claim.
 
-Also not a share that cannot be mounted, as that of a NAS that is lost: its pod waits for ever.
+A place that fails delays no other, and no run. Also not a share that cannot be mounted, as that of a NAS that is lost:
+its pod waits for ever.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from tests.cluster.support import stores
 from tests.cluster.support.ansible_runs import Ansible
 from tests.cluster.support.kube import NAME, apply, create, kubectl, listed, must_get, names, run_cronjob, run_in_volume
 from tests.cluster.support.tools_image import tools_image
+from tests.stores.servers import S3Store, SftpStore
 
 COPY = f"{NAME}-copy"
 USB, LOST = f"{COPY}-usb", f"{COPY}-lost"
@@ -28,6 +30,7 @@ MOUNT_FAILS = (
     "192.0.2.1:/volume1/copies",
     "This Job existed before. To cancel it: kubectl delete job waiting",
 )
+REPOSITORY_PASSWORD = "of the repository"
 # What a pod that talks to the internet must not be able to do.
 HARM = """
 touch /backups/x 2>/dev/null && echo wrote
@@ -64,38 +67,46 @@ def secret(namespace: str, name: str, values: dict[str, str]) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": values}
 
 
+def places(s3: S3Store, sftp: SftpStore) -> list[dict[str, Any]]:
+    bucket = {"kind": "s3", "endpoint": s3.url, "bucket": "backups", "provider": s3.provider}
+    repository = {**bucket, "kind": "restic", "repository": "s3"}
+    server = {"host": sftp.host, "port": sftp.port, "user": sftp.user}
+    return [
+        {"name": "gone", **bucket, "secret": "wrong-keys", "folder": "gone"},
+        {"name": "offsite", **bucket, "secret": "s3-keys", "folder": "cluster/data"},
+        {"name": "nas", "kind": "sftp", "secret": "sftp-keys", **server},
+        {"name": "dedup", **repository, "secret": "restic-keys", "folder": "dedup"},
+        {"name": "usb", "kind": "claim", "claim_name": "usb"},
+        {"name": "lost", "kind": "claim", "claim_name": "lost-share"},
+    ]
+
+
+def shown(namespace: str) -> str:
+    """What everybody can read who may read these objects and the volume."""
+    objects = [must_get("cronjob", name, namespace) for name in (COPY, USB)] + [must_get("configmap", COPY, namespace)]
+    return json.dumps(objects) + run_in_volume(namespace, f"cat /backups/{NAME}.copies/*.json")
+
+
 def test_an_installation_with_copies(
     ansible: Ansible, role_variables: dict[str, Any], namespace: str, lost_share: dict[str, Any]
 ) -> None:
     s3, sftp = stores.rclone_s3(namespace), stores.sftp(namespace)
     s3.make_bucket("backups")
+    keys = {"access_key_id": s3.access_key, "secret_access_key": s3.secret_key}
     create(
         lost_share,
         claim(namespace, "usb"),
-        secret(namespace, "s3-keys", {"access_key_id": s3.access_key, "secret_access_key": s3.secret_key}),
+        secret(namespace, "s3-keys", keys),
+        secret(namespace, "restic-keys", {**keys, "repository_password": REPOSITORY_PASSWORD}),
         secret(namespace, "wrong-keys", {"access_key_id": s3.access_key, "secret_access_key": "of-somebody-else"}),
         secret(namespace, "sftp-keys", {"private_key": sftp.private_key, "known_hosts": sftp.known_hosts}),
     )
-    bucket = {"kind": "s3", "endpoint": s3.url, "bucket": "backups", "provider": s3.provider}
     variables = {
         **role_variables,
         "copy_image": tools_image(),
         # The test copies itself.
         "copy_schedule": "0 0 1 1 *",
-        "copies": [
-            {"name": "gone", **bucket, "secret": "wrong-keys", "folder": "gone"},
-            {"name": "offsite", **bucket, "secret": "s3-keys", "folder": "cluster/data"},
-            {
-                "name": "nas",
-                "kind": "sftp",
-                "secret": "sftp-keys",
-                "host": sftp.host,
-                "port": sftp.port,
-                "user": sftp.user,
-            },
-            {"name": "usb", "kind": "claim", "claim_name": "usb"},
-            {"name": "lost", "kind": "claim", "claim_name": "lost-share"},
-        ],
+        "copies": places(s3, sftp),
         "copy_egress": [{"namespace": namespace, "port": port} for port in (s3.port, sftp.port)],
     }
     installed = ansible.site(**variables)
@@ -117,14 +128,15 @@ def test_an_installation_with_copies(
     assert pod["status"]["phase"] == "Pending"
     assert "the store answered SignatureDoesNotMatch. Check the keys of its Secret" in copied.output
     files = sorted([backup, f"{backup}.json", f"{backup}.sha256"])
-    assert sorted(s3.files("backups")) == [f"cluster/data/{name}" for name in files]
+    assert sorted(s3.files("backups/cluster/data")) == files
+    assert "config" in s3.files("backups/dedup")
     assert sorted(sftp.files()) == files
 
     info = ansible.module("backup_info", namespace=namespace)
-    assert [entry["copies"] for entry in info["backups"]] == [["offsite", "nas", "usb"]]
+    assert [entry["copies"] for entry in info["backups"]] == [["offsite", "nas", "dedup", "usb"]]
     assert info["three_two_one"]["holds"] is True
     assert {place["name"]: place["error"] is None for place in info["places"]} == {
-        "gone": False, "lost": True, "nas": True, "offsite": True, "usb": True
+        "dedup": True, "gone": False, "lost": True, "nas": True, "offsite": True, "usb": True
     }  # fmt: skip
 
     variables["copies"] = variables["copies"][1:-1]
@@ -144,15 +156,20 @@ def test_an_installation_with_copies(
     assert retrieved.summary[0] == f"backup   {backup}", retrieved.summary
     info = ansible.module("backup_info", namespace=namespace)
     assert [(entry["name"], entry["state"]) for entry in info["backups"]] == [(backup, "complete")]
-    drilled = ansible("homelab.postgres_backup.drill", postgres_backup_namespace=namespace, postgres_backup_place="usb")
-    assert drilled.status == 0, drilled.output
 
-    cronjobs = json.dumps([must_get("cronjob", name, namespace) for name in (COPY, USB)])
-    config = json.dumps(must_get("configmap", COPY, namespace))
-    records = run_in_volume(namespace, f"cat /backups/{NAME}.copies/*.json")
-    for hidden in (s3.secret_key, "of-somebody-else", sftp.private_key[40:80]):
-        for text in (cronjobs, config, records, copied.output):
-            assert hidden not in text
+    # And again: a repository has the text of the backup, which gets another hash, and replaces the other copies.
+    run_in_volume(namespace, "rm /backups/*.gz*")
+    drilled = ansible(
+        "homelab.postgres_backup.drill", postgres_backup_namespace=namespace, postgres_backup_place="dedup"
+    )
+    assert drilled.status == 0, drilled.output
+    result = ansible.module("backup_copy", namespace=namespace)
+    assert {place["name"]: (place["copied"], place["findings"]) for place in result["places"]} == {
+        name: ([backup], []) for name in ("offsite", "nas", "dedup", "usb")
+    }
+
+    hidden = (s3.secret_key, "of-somebody-else", REPOSITORY_PASSWORD, sftp.private_key[40:80])
+    assert not [text for text in hidden if text in copied.output + shown(namespace)]
     assert run_in_volume(namespace, HARM, cronjob=COPY).split("\n") == ["may write its folder", ""]
 
     variables["copies"] = []

@@ -109,6 +109,7 @@ def test_a_backup_is_a_snapshot_of_its_text(dedup: Copier) -> None:
     assert PASSWORD not in result["log"]
 
 
+@pytest.mark.weekly
 def test_equal_parts_are_stored_once(dedup: Copier) -> None:
     text = os.urandom(3 << 20).hex().encode()
     add(dedup, text, 1)
@@ -187,8 +188,10 @@ def test_a_lost_volume(dedup: Copier) -> None:
     ("harm", "reason"),
     [
         (lambda dedup: (dedup.folder / "secrets/0/repository_password").write_text("x"), "does not open the restic"),
-        (lambda dedup: (dedup.folder / "secrets/0/repository_password").unlink(), "expected the key repository_passw"),
-        (lambda dedup: (dedup.folder / "bin/restic").unlink(), "expected the command restic in the image"),
+        weekly(
+            lambda dedup: (dedup.folder / "secrets/0/repository_password").unlink(), "expected the key repository_passw"
+        ),
+        weekly(lambda dedup: (dedup.folder / "bin/restic").unlink(), "expected the command restic in the image"),
         (lambda dedup: (repository(dedup) / "config").unlink(), "expected a restic repository at the place dedup"),
     ],
 )
@@ -219,6 +222,7 @@ def test_a_snapshot_that_somebody_forgot(dedup: Copier) -> None:
     assert place_of(result)["copied"] == dedup.copies("dedup") == [name]
 
 
+@pytest.mark.weekly
 def test_a_repository_that_somebody_deleted(dedup: Copier) -> None:
     name = add(dedup, b"-- text\n")
     dedup.run()
@@ -312,7 +316,7 @@ def test_in_a_bucket(tmp_path: Path, code: Path, store: S3Store) -> None:
     ("key", "options", "error"),
     [
         ("x", {}, "Check the keys of its Secret"),
-        (None, {"bucket": "other"}, "the store answered NoSuchBucket"),
+        weekly(None, {"bucket": "other"}, "the store answered NoSuchBucket"),
         weekly(None, {"endpoint": "http://127.0.0.1:9"}, "the server refused the connection"),
     ],
 )
@@ -326,6 +330,7 @@ def test_errors_of_its_store(
     assert error in copier.run()["reason"]
 
 
+@pytest.mark.weekly
 def test_on_an_sftp_server(tmp_path: Path, code: Path) -> None:
     with sftp_server() as server:
         options = {"host": server.host, "port": server.port, "user": server.user, "folder": "dedup"}
