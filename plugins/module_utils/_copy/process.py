@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -86,6 +87,9 @@ class Processes:
 
             # Both are pipes (Popen).
             output, errors = cast(BinaryIO, process.stdout), cast(BinaryIO, process.stderr)
+            # Fewer switches between the two processes. The kernel may not allow it.
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, _CHUNK_BYTES)
             threads.append(threading.Thread(target=_follow, args=(errors, line, end), daemon=True))
             for thread in threads:
                 thread.start()

@@ -58,7 +58,7 @@ step_dump() {
     : >"$work/attempts" && : >"$work/streams" || exit 1
     # The check must not slow down the dump.
     if [ "$encrypts" = yes ]; then
-        mkfifo "$work/part.fifo" "$work/trailer.fifo" || exit 1
+        mkfifo "$work/part.fifo" || exit 1
         echo 0 >"$work/follow.status"
     elif command -v nice >/dev/null 2>&1; then nice -n "$FOLLOW_NICENESS" sh "$SCRIPT" _step follow "$1" &
     else step_follow "$1" &

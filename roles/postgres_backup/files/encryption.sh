@@ -56,6 +56,10 @@ RECIPIENTS
     while IFS= read -r recipient; do recipients=$recipients${recipients:+,}$(json "$recipient"); done <"$work/recipients"
     recipients="[$recipients]"
     age_version=$("$POSTGRES_BACKUP_AGE" --version 2>/dev/null | head -n 1 | tr -c -d 'A-Za-z0-9.()+-' | cut -c 1-40)
+    slowly=''
+    ! command -v nice >/dev/null 2>&1 || slowly="nice -n $FOLLOW_NICENESS"
+    export slowly
+    find_kernel_counter
     log "encrypting to $recipient_count recipients with age ${age_version:-of an unknown version}"
     [ "$recipient_count" -gt 1 ] || warn "there is only one recipient: if its identity is lost, so is every backup that is encrypted to it. Add a second one (postgres_backup_recipients)"
 }
@@ -85,52 +89,62 @@ was_given_up() { [ -e "$work/again" ] && grep -q -e "^[^ ]* $1 failed " -e "^[^ 
 begin_check() {
     [ "$encrypts" = yes ] || return 0
     for stage_name in fork check end; do printf '%s\n' none >"$work/$stage_name.status"; done
-    rm -f "$work/judged" "$work/read_bytes"
+    rm -f "$work/judged" "$work/count"
     # Opened for both, so that no end waits for another that was killed.
-    exec 4<>"$work/part.fifo" 5<>"$work/trailer.fifo"
+    exec 4<>"$work/part.fifo"
     # The redirections of a subshell: a function's are undone, and the shell keeps a copy of what they close.
-    (check_part "$1") >/dev/null 3<&- 4<&- 5<&- 6<&- 7<&- &
+    (check_part "$1") >/dev/null 3<&- 4<&- 6<&- 7<&- &
     part_checker=$!
 }
 
 # count_part: copies a compressed part, and counts its bytes as count_bytes does.
 count_part() {
-    if [ "$encrypts" = yes ]; then count_bytes size ibs=65536 obs=1048576 | stage fork tee "$work/part.fifo" "$work/trailer.fifo"; else count_bytes size; fi
+    if [ "$encrypts" = yes ]; then count_bytes size ibs=65536 obs=1048576 | stage fork tee "$work/part.fifo"; else count_bytes size; fi
 }
 
 # end_check: waits for the check.
 end_check() {
     [ "$encrypts" = yes ] || return 0
-    exec 4<&- 5<&-
+    exec 4<&-
     wait "$part_checker"
 }
 
-# check_part PART: decompresses the part, and judges its text, of which nothing is kept; the last bytes of the compressed data
-# are the text's length.
+# check_part PART: decompresses the part, and judges its text, of which nothing is kept. Writes the bytes of the text to $work/count.
 check_part() {
-    tail -c 4 <"$work/trailer.fifo" | od -A n -t u1 >"$work/trailer" &
-    trailer_reader=$!
     # A buffer, so that the dump does not wait for the check, which has the lowest priority.
-    dd ibs=65536 obs=8388608 <"$work/part.fifo" 2>/dev/null | stage check decompress_slowly | judge_part "$1"
-    wait "$trailer_reader"
+    dd ibs=65536 obs=8388608 <"$work/part.fifo" 2>/dev/null | if [ "$kernel_counts" = yes ]; then
+        stage check decompress_and_count
+    else
+        stage check decompress_slowly | count_bytes count
+    fi | judge_text "$1"
 }
 
-decompress_slowly() {
-    if command -v nice >/dev/null 2>&1; then nice -n "$FOLLOW_NICENESS" "$decompressor" -d -c; else decompress; fi
+# The shell itself must write nothing before it counts.
+decompress_and_count() {
+    decompress_slowly || return
+    written_bytes >"$work/count"
+    # Without its messages, if it has any.
+    read -r written <"$work/count"
+    printf '%s\n' "$((written - $(stat -c %s "$work/check.err")))" >"$work/count"
 }
 
-# judge_part PART: writes to $work/judged whether the text on standard input is that of the part: `complete`, `endless` or `mistaken`.
-judge_part() {
-    if [ ! -r /proc/self/io ]; then
-        count_bytes count | judge_text "$1"
-        return
-    fi
-    judge_text "$1"
+decompress_slowly() { $slowly "$decompressor" -d -c; }
+
+# written_bytes: prints how many bytes this shell and its children that have ended have written (proc_pid_io(5)).
+written_bytes() {
     while read -r field number; do
-        [ "$field" != rchar: ] || printf '%s\n' "$number" >"$work/read_bytes"
+        [ "$field" != wchar: ] || printf '%s\n' "$number"
     done </proc/self/io
 }
 
+# find_kernel_counter: sets `kernel_counts` to yes if written_bytes is exact: another program that counts makes the run slower.
+find_kernel_counter() {
+    kernel_counts=no
+    if [ -r /proc/self/io ] && [ "$(head -c 5000 /dev/zero >/dev/null; written_bytes)" = 5000 ]; then kernel_counts=yes; fi
+    export kernel_counts
+}
+
+# judge_text PART: writes to $work/judged whether the text on standard input is that of the part: `complete`, `endless` or `mistaken`.
 judge_text() {
     part_begin=$(dd bs=512 count=1 iflag=fullblock 2>/dev/null | tr '\000' '?'; echo x)
     # A short text ends in what was read first.
