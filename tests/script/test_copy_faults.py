@@ -91,7 +91,8 @@ def assert_seen(name: str, ends: str, result: dict[str, Any]) -> None:
         assert (result["status"], result["places"]) == (-9, [])
         return
     status, *states = ENDS[ends]
-    (place,) = result["places"]
+    assert len(result["places"]) == 1, result["log"]
+    place = result["places"][0]
     assert result["status"] == status and place["state"] in states, result["log"]
     seen = {FAILED: str(result["reason"]), FOUND: "; ".join(place["findings"])}.get(ends, result["log"])
     fitting = {other for other, fault in FAULTS.items() if fault.message and is_in(fault.message, seen)}

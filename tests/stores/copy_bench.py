@@ -106,6 +106,7 @@ class Bench:
     code: Path
     before_end: tuple[str, Callable[[Process], None]] | None = None
     names: list[str] = field(default_factory=list)
+    keeps_options: bool = False
 
     @property
     def kind(self) -> str:
@@ -154,8 +155,9 @@ class Bench:
         try:
             yield
         finally:
-            # What retention has deleted is not copied again.
-            self.copier.places[:] = [{**place, "policy": self.place["policy"]} for place in places]
+            if not self.keeps_options:
+                # What retention has deleted is not copied again.
+                self.copier.places[:] = [{**place, "policy": self.place["policy"]} for place in places]
             shutil.rmtree(secrets)
             saved.rename(secrets)
             self.copier.changes, self.before_end = QUICK, None
@@ -212,7 +214,9 @@ class Bench:
         if path is not None:
             return {file.name: file.read_bytes() for file in path.iterdir()} if path.is_dir() else {}
         with tempfile.TemporaryDirectory(dir=rootfs("tools") / "tmp") as copied:
-            self.server.s3.rclone("copy", f"store:{self.remote}", copied)
+            done = self.server.s3.rclone("copy", f"store:{self.remote}", copied, check=False)
+            # The bucket may be missing.
+            assert done.returncode == 0 or b"directory not found" in done.stderr, done.stderr
             return {file.name: file.read_bytes() for file in Path(copied).iterdir()}
 
     def write(self, name: str, content: bytes) -> None:

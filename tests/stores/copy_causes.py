@@ -174,7 +174,7 @@ def silent(bench: Bench, point: str) -> Iterator[None]:
 def stalled(bench: Bench, _point: str) -> Iterator[None]:
     """After 2 MiB of the upload, no byte passes."""
     _two_backups(bench, LARGE)
-    bench.copier.changes += "\nrclone.IDLE_SECONDS = 3"
+    bench.copier.changes += "\nrclone.STATS_SECONDS, rclone.IDLE_SECONDS = 1, 4"
     store = bench.server.store
     assert store is not None
     with FaultProxy(store.host, store.port) as proxy:
@@ -359,8 +359,8 @@ def locked(bench: Bench, _point: str) -> Iterator[None]:
     _copied(bench)
     names = list(bench.names)
     keep_one(bench)
+    bench.names, bench.keeps_options = names, True
     yield
-    bench.names = names
 
 
 # Behind our back

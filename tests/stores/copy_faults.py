@@ -185,7 +185,7 @@ _RIGHTS = {
         causes.denied("s3:GetObject"),
         (MINIO,),
         FAILED,
-        f"{_READ}the store answered AccessDenied",
+        "could not read the checksum files: the store answered Forbidden",
         "allow `GetObject`",
     ),
     "the keys may not delete": Fault(

@@ -20,8 +20,10 @@ REMOTE = "PLACE"
 # rclone's own attempts are quick; those with pauses are ours.
 _OPTIONS = (
     *("--use-json-log", "--log-level=NOTICE", "--retries=1", "--low-level-retries=3", "--contimeout=15s"),
-    *("--stats=10s", "--stats-log-level=NOTICE", "--use-server-modtime"),
+    *("--stats-log-level=NOTICE", "--use-server-modtime"),
 )
+# So often rclone writes how many bytes it has transferred.
+STATS_SECONDS = 10
 # A connection without a byte for this time is given up; rclone opens another one several times.
 IDLE_SECONDS = 60
 # So long may take what transfers no backup, with all its connections.
@@ -63,7 +65,7 @@ class Rclone:
     def run(self, *arguments: str, text: bytes | None = None, progress: Progress | None = None) -> bytes:
         """Its standard output; `text` is its input. Raises PlaceError, or WindowClosedError.
 
-        `progress` gets the bytes transferred, each ten seconds.
+        `progress` gets the bytes transferred, each STATS_SECONDS.
         """
         output: list[bytes] = []
         self._run(arguments, text, output.append, progress)
@@ -87,7 +89,7 @@ class Rclone:
             # In a separate session, so that a signal to this process does not end it before its temporary objects are
             # removed.
             process = subprocess.Popen(
-                ["rclone", command, *_OPTIONS, f"--timeout={IDLE_SECONDS}s", *others],
+                ["rclone", command, *_OPTIONS, f"--stats={STATS_SECONDS}s", f"--timeout={IDLE_SECONDS}s", *others],
                 env=self._environment,
                 stdin=subprocess.DEVNULL if text is None else subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -126,7 +128,7 @@ class Rclone:
         if is_late.is_set():
             raise late
         if status:
-            is_silent = time.monotonic() - moved[0] >= IDLE_SECONDS
+            is_silent = time.monotonic() - moved[0] >= IDLE_SECONDS - STATS_SECONDS
             raise fault(self._hidden(messages[-1] if messages else ""), status, is_silent=is_silent)
 
     @staticmethod
