@@ -235,9 +235,9 @@ def denied(action: str, *, lock_days: int = 0) -> Cause:
 
 
 def keep_one(bench: Bench) -> None:
-    """Retention deletes the older one of the two copies."""
+    """Retention deletes all copies but the newest one, the oldest first."""
     bench.place["policy"] = {**bench.place["policy"], "keep_last": 1, "keep_daily": 0}
-    del bench.names[1]
+    del bench.names[1:]
 
 
 def not_writable(*, deletes: bool = False) -> Cause:
@@ -347,7 +347,7 @@ def a_file_as_folder(bench: Bench, _point: str) -> Iterator[None]:
 @contextmanager
 def no_lock(bench: Bench, _point: str) -> Iterator[None]:
     """The place has lock_days, and its bucket no Object Lock."""
-    _two_backups(bench)
+    _two_backups(bench, LARGE)
     bench.place["lock_days"] = 3
     yield
 
@@ -488,10 +488,14 @@ def killed(bench: Bench, point: str) -> Iterator[None]:
 
 @contextmanager
 def killed_in_deletion(bench: Bench, point: str) -> Iterator[None]:
-    """Before each file of a copy is deleted; `point` is its suffix."""
+    """Before each file of the first copy is deleted, `point` is its suffix; or `before the second copy`."""
+    bench.add(_SMALL, 3)
     _copied(bench)
+    second = bench.names[1]
     keep_one(bench)
-    bench.at(f"deletefile *.sql.gz{point}", kill)
+    bench.at(
+        f"deletefile *{second}.sha256" if point == "before the second copy" else f"deletefile *.sql.gz{point}", kill
+    )
     yield
 
 

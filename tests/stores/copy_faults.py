@@ -566,7 +566,7 @@ _CHANGES = {
         "other bytes",
         causes.changed_meanwhile,
         SERVERS,
-        FAILED,
+        COPIED,
         "was read back differently: expected …",
         "check the storage there; it is copied again",
     ),
@@ -622,13 +622,13 @@ _PODS = {
         "SIGKILL after 1, 3 and 5 MiB", causes.killed_in_upload, STORES, KILLED, "", _NOTHING, points=("1", "3", "5")
     ),
     "the pod is killed during a deletion": Fault(
-        "SIGKILL before each of its files is deleted",
+        "SIGKILL before each file of a copy is deleted, and before the next copy is",
         causes.killed_in_deletion,
         STORES,
         KILLED,
         "",
         _NOTHING,
-        points=(".sha256", ".json", ""),
+        points=(".sha256", ".json", "", "before the second copy"),
     ),
     "the window closes during an upload": Fault(
         "a window of 5 seconds",

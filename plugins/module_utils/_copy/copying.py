@@ -424,13 +424,25 @@ class Copying:
         for name in due:
             if self._is_locked(name, now):
                 continue
-            # No manifest is left without its backup.
-            for file in (f"{name}{CHECKSUM_FILE}", f"{name}{MANIFEST}", name):
-                if file in entries:
-                    self._delete_file(file)
-            self._copies.pop(name, None)
+            self._delete_copy(name, entries)
             self._attempt.deleted.append(name)
             self._log(f"deleted {name}")
+
+    def _delete_copy(self, name: str, entries: Mapping[str, Entry]) -> None:
+        # First in the record: what an attempt that is killed has deleted is not missed.
+        copy = self._copies.pop(name, None)
+        self._remember_copies()
+        try:
+            if f"{name}{CHECKSUM_FILE}" in entries:
+                self._delete_file(f"{name}{CHECKSUM_FILE}")
+        except PlaceError:
+            if copy is not None:
+                self._copies[name] = copy
+            raise
+        # No manifest is left without its backup.
+        for file in (f"{name}{MANIFEST}", name):
+            if file in entries:
+                self._delete_file(file)
 
     def _is_locked(self, name: str, now: datetime) -> bool:
         copy = self._copies.get(name)
