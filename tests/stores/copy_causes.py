@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 import subprocess
@@ -279,35 +278,35 @@ def _read_only(path: Path) -> Iterator[None]:
 
 @contextmanager
 def full(bench: Bench, _point: str) -> Iterator[None]:
-    """The file system of the place is small, and other files fill it."""
+    """The file system of the place is small, and another file fills it."""
     _two_backups(bench, LARGE)
-    with ExitStack() as stack:
-        if bench.path is None:
-            # minio keeps a reserve.
-            bench.server.s3.write(f"{bench.bucket}/ballast", os.urandom(20 * MIB))
-            yield
-            bench.server.s3.delete(f"{bench.bucket}/ballast")
-            return
-        if bench.server.store is None:
-            stack.enter_context(_small(bench.copier.mount()))
-        ballast = bench.path.parent / "ballast"
-        with ballast.open("wb") as file:
-            file.write(bytes(20 * MIB))
-        yield
-        ballast.unlink()
-        if bench.server.store is None:
+    store = bench.server.store
+    if store is None:
+        with _small(bench.copier.mount()) as disk:
+            with _filled(disk):
+                yield
             # The next run shall find what this one has left.
-            kept = bench.copier.folder / "kept"
-            shutil.copytree(bench.copier.mount(), kept)
-            stack.close()
-            shutil.copytree(kept, bench.copier.mount(), dirs_exist_ok=True)
+            shutil.copytree(disk, bench.copier.folder / "kept")
+        shutil.copytree(bench.copier.folder / "kept", bench.copier.mount(), dirs_exist_ok=True)
+        return
+    with _filled(Path(store.disk)):
+        yield
 
 
 @contextmanager
-def _small(path: Path) -> Iterator[None]:
+def _filled(disk: Path) -> Iterator[None]:
+    ballast = disk / "ballast"
+    with ballast.open("wb") as file:
+        file.write(bytes(20 * MIB))
+    yield
+    ballast.unlink()
+
+
+@contextmanager
+def _small(path: Path) -> Iterator[Path]:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", path], check=True)
     try:
-        yield
+        yield path
     finally:
         subprocess.run(["umount", path], check=True)
 
