@@ -28,7 +28,7 @@ CELLS = {
 DAILY = (
     "the store has internal errors - rclone",
     "each connection is cut during an upload - 5 - rclone",
-    "the disk of the SFTP server is full - sftp",
+    "the share is full - folder",
     "a copy is changed - folder",
     "a manifest is changed - sftp",
     "the pod is killed between two steps - before the checksum file - folder",
