@@ -41,6 +41,8 @@ SEEN_AS_ONE = (
         "a copy is deleted while it gets its checksum file",
         "the folder is renamed while a backup is copied",
     },
+    {"an upload is changed before it is proven", "a copy is changed while it gets its checksum file"},
+    {"a checksum file is changed", "two installations copy different backups of one name to one folder"},
     {"the store has internal errors", "the store is full, and has no answer for it"},
 )
 

@@ -107,6 +107,9 @@ class Bench:
     before_end: tuple[str, Callable[[Process], None]] | None = None
     names: list[str] = field(default_factory=list)
     keeps_options: bool = False
+    next_folder: str = ""
+    volumes: list[Path] = field(default_factory=list)
+    """Of other installations that copy to the place."""
 
     @property
     def kind(self) -> str:
@@ -161,6 +164,7 @@ class Bench:
             shutil.rmtree(secrets)
             saved.rename(secrets)
             self.copier.changes, self.before_end = QUICK, None
+            self.folder = self.options["folder"] = self.next_folder or self.folder
 
     def run(self) -> dict[str, Any]:
         """The result; of a program that was killed, only its log."""
@@ -253,16 +257,16 @@ class Bench:
             backup = name.removesuffix(".sha256").removesuffix(".json")
             if backup == name or not fnmatch.fnmatch(backup, f"{NAME}-*.sql.gz"):
                 continue
-            if not self._is_backup(backup, there.get(backup)):
+            of_file = [volume for volume in self._volumes() if is_same(volume / backup, there.get(backup))]
+            if not of_file:
                 wrong.append(f"{name} of a file that is not this backup")
-            elif content != (self.copier.volume / name).read_bytes():
+            elif not any(is_same(volume / name, content) for volume in of_file):
                 wrong.append(f"{name} is another one than on the volume")
-        in_record = [name for name in self.recorded() if not self._is_backup(name, there.get(name))]
+        in_record = [name for name in self.recorded() if not is_same(self.copier.volume / name, there.get(name))]
         return wrong + [f"{name} in the record" for name in in_record]
 
-    def _is_backup(self, name: str, content: bytes | None) -> bool:
-        expected = hashlib.sha256((self.copier.volume / name).read_bytes()).digest()
-        return content is not None and hashlib.sha256(content).digest() == expected
+    def _volumes(self) -> list[Path]:
+        return [self.copier.volume, *self.volumes]
 
     def recorded(self) -> list[str]:
         """The copies by the record, newest first."""
@@ -297,6 +301,10 @@ def make_bench(server: Server, folder: Path, code: Path) -> Bench:
     copier.add_secret(secret)
     copier.changes = QUICK
     return Bench(server, copier, folder.name, code)
+
+
+def is_same(path: Path, content: bytes | None) -> bool:
+    return content is not None and hashlib.sha256(content).digest() == hashlib.sha256(path.read_bytes()).digest()
 
 
 def wait_for(is_true: Callable[[], bool]) -> None:

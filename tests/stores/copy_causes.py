@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shutil
 import socket
 import subprocess
@@ -460,6 +462,23 @@ def changed_meanwhile(bench: Bench, point: str) -> Iterator[None]:
 
 
 @contextmanager
+def damaged_meanwhile(bench: Bench, _point: str) -> Iterator[None]:
+    """Other bytes on the disk of the server before the proof, with the size and the time of before."""
+    _two_backups(bench)
+
+    def act(_process: Process) -> None:
+        folder = bench.path
+        assert folder is not None
+        (path,) = folder.glob(f"{bench.names[0]}*")
+        times = path.stat()
+        path.write_bytes(path.read_bytes()[::-1])
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    bench.at(_READS[bench.kind], act)
+    yield
+
+
+@contextmanager
 def harmed_after_the_proof(bench: Bench, point: str) -> Iterator[None]:
     """Between the proof and the listing after it, `deleted` or with other bytes."""
     _two_backups(bench)
@@ -554,6 +573,30 @@ def two_copiers(bench: Bench, point: str) -> Iterator[None]:
     yield
     log, _unused = others[0].communicate(timeout=120)
     assert others[0].returncode == 0, log
+
+
+@contextmanager
+def different_copiers(bench: Bench, _point: str) -> Iterator[None]:
+    """Another installation copies other backups of these names, before this one reads back. Then it gets a folder."""
+    _two_backups(bench)
+    other = _twin(bench)
+    for name in bench.names:
+        content = (other.volume / name).read_bytes()[::-1]
+        (other.volume / name).write_bytes(content)
+        digest = hashlib.sha256(content).hexdigest()
+        (other.volume / f"{name}.sha256").write_text(f"{digest}  {name}\n")
+    bench.volumes.append(other.volume)
+
+    def act(_process: Process) -> None:
+        result = other.run()
+        assert result["status"] == 0, result["log"]
+
+    bench.at({**_READS, "folder": "copyto *"}[bench.kind], act)
+    bench.next_folder = f"{bench.folder}-own"
+    yield
+    # This one has left the copies of the other one alone.
+    (place,) = other.run()["places"]
+    assert (place["state"], place["findings"]) == ("nothing_to_do", [])
 
 
 def _twin(bench: Bench) -> Copier:

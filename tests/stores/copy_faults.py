@@ -567,6 +567,14 @@ _CHANGES = {
         causes.changed_meanwhile,
         SERVERS,
         COPIED,
+        "was changed right after it had been copied",
+        "find out what changed it; it is copied again",
+    ),
+    "an upload is damaged on the disk before it is proven": Fault(
+        "other bytes, the same size and time",
+        causes.damaged_meanwhile,
+        (RCLONE, SFTP),
+        COPIED,
         "was read back differently: expected …",
         "check the storage there; it is copied again",
     ),
@@ -614,6 +622,14 @@ _PODS = {
         "",
         "give each a `folder`",
         points=("at once", "while this one reads back"),
+    ),
+    "two installations copy different backups of one name to one folder": Fault(
+        "two programs at the same time; afterwards this one has a separate folder",
+        causes.different_copiers,
+        STORES,
+        FAILED,
+        "differs from the backup of this name on the volume",
+        "give each a `folder`",
     ),
     "the pod is killed between two steps": Fault(
         "SIGKILL " + ", ".join(causes.STEPS), causes.killed, STORES, KILLED, "", _NOTHING, points=tuple(causes.STEPS)
