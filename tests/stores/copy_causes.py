@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import socket
@@ -174,7 +175,7 @@ def silent(bench: Bench, point: str) -> Iterator[None]:
 def stalled(bench: Bench, _point: str) -> Iterator[None]:
     """After 2 MiB of the upload, no byte passes."""
     _two_backups(bench, LARGE)
-    bench.copier.changes += "\nrclone.IDLE_SECONDS = 3"
+    bench.copier.changes += "\nrclone.STATS_SECONDS, rclone.IDLE_SECONDS = 1, 4"
     store = bench.server.store
     assert store is not None
     with FaultProxy(store.host, store.port) as proxy:
@@ -235,9 +236,9 @@ def denied(action: str, *, lock_days: int = 0) -> Cause:
 
 
 def keep_one(bench: Bench) -> None:
-    """Retention deletes the older one of the two copies."""
+    """Retention deletes all copies but the newest one, the oldest first."""
     bench.place["policy"] = {**bench.place["policy"], "keep_last": 1, "keep_daily": 0}
-    del bench.names[1]
+    del bench.names[1:]
 
 
 def not_writable(*, deletes: bool = False) -> Cause:
@@ -279,35 +280,35 @@ def _read_only(path: Path) -> Iterator[None]:
 
 @contextmanager
 def full(bench: Bench, _point: str) -> Iterator[None]:
-    """The file system of the place is small, and other files fill it."""
+    """The file system of the place is small, and another file fills it."""
     _two_backups(bench, LARGE)
-    with ExitStack() as stack:
-        if bench.path is None:
-            # minio keeps a reserve.
-            bench.server.s3.write(f"{bench.bucket}/ballast", os.urandom(20 * MIB))
-            yield
-            bench.server.s3.delete(f"{bench.bucket}/ballast")
-            return
-        if bench.server.store is None:
-            stack.enter_context(_small(bench.copier.mount()))
-        ballast = bench.path.parent / "ballast"
-        with ballast.open("wb") as file:
-            file.write(bytes(20 * MIB))
-        yield
-        ballast.unlink()
-        if bench.server.store is None:
+    store = bench.server.store
+    if store is None:
+        with _small(bench.copier.mount()) as disk:
+            with _filled(disk):
+                yield
             # The next run shall find what this one has left.
-            kept = bench.copier.folder / "kept"
-            shutil.copytree(bench.copier.mount(), kept)
-            stack.close()
-            shutil.copytree(kept, bench.copier.mount(), dirs_exist_ok=True)
+            shutil.copytree(disk, bench.copier.folder / "kept")
+        shutil.copytree(bench.copier.folder / "kept", bench.copier.mount(), dirs_exist_ok=True)
+        return
+    with _filled(Path(store.disk)):
+        yield
 
 
 @contextmanager
-def _small(path: Path) -> Iterator[None]:
+def _filled(disk: Path) -> Iterator[None]:
+    ballast = disk / "ballast"
+    with ballast.open("wb") as file:
+        file.write(bytes(20 * MIB))
+    yield
+    ballast.unlink()
+
+
+@contextmanager
+def _small(path: Path) -> Iterator[Path]:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", path], check=True)
     try:
-        yield
+        yield path
     finally:
         subprocess.run(["umount", path], check=True)
 
@@ -347,7 +348,7 @@ def a_file_as_folder(bench: Bench, _point: str) -> Iterator[None]:
 @contextmanager
 def no_lock(bench: Bench, _point: str) -> Iterator[None]:
     """The place has lock_days, and its bucket no Object Lock."""
-    _two_backups(bench)
+    _two_backups(bench, LARGE)
     bench.place["lock_days"] = 3
     yield
 
@@ -359,8 +360,8 @@ def locked(bench: Bench, _point: str) -> Iterator[None]:
     _copied(bench)
     names = list(bench.names)
     keep_one(bench)
+    bench.names, bench.keeps_options = names, True
     yield
-    bench.names = names
 
 
 # Behind our back
@@ -461,6 +462,23 @@ def changed_meanwhile(bench: Bench, point: str) -> Iterator[None]:
 
 
 @contextmanager
+def damaged_meanwhile(bench: Bench, _point: str) -> Iterator[None]:
+    """Other bytes on the disk of the server before the proof, with the size and the time of before."""
+    _two_backups(bench)
+
+    def act(_process: Process) -> None:
+        folder = bench.path
+        assert folder is not None
+        (path,) = folder.glob(f"{bench.names[0]}*")
+        times = path.stat()
+        path.write_bytes(path.read_bytes()[::-1])
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    bench.at(_READS[bench.kind], act)
+    yield
+
+
+@contextmanager
 def harmed_after_the_proof(bench: Bench, point: str) -> Iterator[None]:
     """Between the proof and the listing after it, `deleted` or with other bytes."""
     _two_backups(bench)
@@ -488,10 +506,14 @@ def killed(bench: Bench, point: str) -> Iterator[None]:
 
 @contextmanager
 def killed_in_deletion(bench: Bench, point: str) -> Iterator[None]:
-    """Before each file of a copy is deleted; `point` is its suffix."""
+    """Before each file of the first copy is deleted, `point` is its suffix; or `before the second copy`."""
+    bench.add(_SMALL, 3)
     _copied(bench)
+    second = bench.names[1]
     keep_one(bench)
-    bench.at(f"deletefile *.sql.gz{point}", kill)
+    bench.at(
+        f"deletefile *{second}.sha256" if point == "before the second copy" else f"deletefile *.sql.gz{point}", kill
+    )
     yield
 
 
@@ -551,6 +573,30 @@ def two_copiers(bench: Bench, point: str) -> Iterator[None]:
     yield
     log, _unused = others[0].communicate(timeout=120)
     assert others[0].returncode == 0, log
+
+
+@contextmanager
+def different_copiers(bench: Bench, _point: str) -> Iterator[None]:
+    """Another installation copies other backups of these names, before this one reads back. Then it gets a folder."""
+    _two_backups(bench)
+    other = _twin(bench)
+    for name in bench.names:
+        content = (other.volume / name).read_bytes()[::-1]
+        (other.volume / name).write_bytes(content)
+        digest = hashlib.sha256(content).hexdigest()
+        (other.volume / f"{name}.sha256").write_text(f"{digest}  {name}\n")
+    bench.volumes.append(other.volume)
+
+    def act(_process: Process) -> None:
+        result = other.run()
+        assert result["status"] == 0, result["log"]
+
+    bench.at({**_READS, "folder": "copyto *"}[bench.kind], act)
+    bench.next_folder = f"{bench.folder}-own"
+    yield
+    # This one has left the copies of the other one alone.
+    (place,) = other.run()["places"]
+    assert (place["state"], place["findings"]) == ("nothing_to_do", [])
 
 
 def _twin(bench: Bench) -> Copier:

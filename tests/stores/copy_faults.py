@@ -185,7 +185,7 @@ _RIGHTS = {
         causes.denied("s3:GetObject"),
         (MINIO,),
         FAILED,
-        f"{_READ}the store answered AccessDenied",
+        "could not read the checksum files: the store answered Forbidden",
         "allow `GetObject`",
     ),
     "the keys may not delete": Fault(
@@ -566,7 +566,15 @@ _CHANGES = {
         "other bytes",
         causes.changed_meanwhile,
         SERVERS,
-        FAILED,
+        COPIED,
+        "was changed right after it had been copied",
+        "find out what changed it; it is copied again",
+    ),
+    "an upload is damaged on the disk before it is proven": Fault(
+        "other bytes, the same size and time",
+        causes.damaged_meanwhile,
+        (RCLONE, SFTP),
+        COPIED,
         "was read back differently: expected …",
         "check the storage there; it is copied again",
     ),
@@ -615,6 +623,14 @@ _PODS = {
         "give each a `folder`",
         points=("at once", "while this one reads back"),
     ),
+    "two installations copy different backups of one name to one folder": Fault(
+        "two programs at the same time; afterwards this one has a separate folder",
+        causes.different_copiers,
+        STORES,
+        FAILED,
+        "differs from the backup of this name on the volume",
+        "give each a `folder`",
+    ),
     "the pod is killed between two steps": Fault(
         "SIGKILL " + ", ".join(causes.STEPS), causes.killed, STORES, KILLED, "", _NOTHING, points=tuple(causes.STEPS)
     ),
@@ -622,13 +638,13 @@ _PODS = {
         "SIGKILL after 1, 3 and 5 MiB", causes.killed_in_upload, STORES, KILLED, "", _NOTHING, points=("1", "3", "5")
     ),
     "the pod is killed during a deletion": Fault(
-        "SIGKILL before each of its files is deleted",
+        "SIGKILL before each file of a copy is deleted, and before the next copy is",
         causes.killed_in_deletion,
         STORES,
         KILLED,
         "",
         _NOTHING,
-        points=(".sha256", ".json", ""),
+        points=(".sha256", ".json", "", "before the second copy"),
     ),
     "the window closes during an upload": Fault(
         "a window of 5 seconds",

@@ -89,7 +89,7 @@ def sftp_server(*, size: str = "") -> Iterator[SftpStore]:
         with running([*chroot, *command], folder, port, {"PATH": _SYSTEM_PATH}):
             known_hosts = of_tools / "known_hosts"
             data = str(folder / "data")
-            store = SftpStore(HOST, port, run_tool, private_key, host_key, str(known_hosts), data=data)
+            store = SftpStore(HOST, port, run_tool, private_key, host_key, str(known_hosts), data=data, disk=data)
             known_hosts.write_text(store.known_hosts)
             yield store
 
@@ -164,10 +164,11 @@ def running(command: list[str], folder: Path, port: int, environment: Mapping[st
 
 
 def _s3_store(folder: Path, port: int, *, tls: bool, provider: str) -> S3Store:
+    disk = str(folder / "data")
     if not tls:
-        return S3Store(HOST, port, run_tool, provider)
+        return S3Store(HOST, port, run_tool, provider, disk=disk)
     ca = (folder / "public.crt").read_text()
-    return S3Store(HOST, port, run_tool, provider, ca=ca, ca_file=str(folder / "public.crt"))
+    return S3Store(HOST, port, run_tool, provider, ca=ca, ca_file=str(folder / "public.crt"), disk=disk)
 
 
 def _certificates(folder: Path) -> str:

@@ -83,6 +83,8 @@ class Store:
     run: Run = field(repr=False)
     data: str = field(default="", kw_only=True)
     """The folder of this machine with its files, where it runs here and keeps them as they are."""
+    disk: str = field(default="", kw_only=True)
+    """The folder of this machine on whose file system it keeps its files."""
 
     def settings(self) -> dict[str, str]:
         """The options of the remote in rclone's configuration; the same as environment: `environment`."""

@@ -154,6 +154,17 @@ def test_delay() -> None:
         assert time.monotonic() - started > 0.2
 
 
+def test_an_upload_that_stalls() -> None:
+    """The connection remains open."""
+    with peer_behind_proxy() as (_peer, proxy):
+        proxy.stall(after=SIZE)
+        with accepted(proxy) as client:
+            client.settimeout(0.5)
+            with pytest.raises(TimeoutError):
+                client.sendall(bytes(20_000_000))
+        assert SIZE <= proxy.uploaded < 20_000_000
+
+
 def test_503_for_the_first_requests() -> None:
     with web() as server, FaultProxy(HOST, server.port) as proxy:
         proxy.answer_503(2)

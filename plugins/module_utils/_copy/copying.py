@@ -128,6 +128,13 @@ def _vanished(task: Task) -> PlaceError:
     return PlaceError(f"{task.backup} was deleted right after it had been copied")
 
 
+def _conflict(name: str) -> str:
+    return (
+        f"{name} differs from the backup of this name on the volume. Do two installations copy to this folder? Give "
+        "each a folder"
+    )
+
+
 class Copying:
     """One attempt at one place; `clock` returns the time (UTC) without fractions of a second.
 
@@ -157,6 +164,7 @@ class Copying:
         self._remember = remember
         self._attempt = Attempt()
         self._copies: dict[str, Copy] = {}
+        self._changed: set[str] = set()
         self._is_done = False
         self._remembered = clock()
 
@@ -210,10 +218,7 @@ class Copying:
             before=hashes_before,
         )
         for name in conflicts:
-            self._find(
-                f"{name} differs from the backup of this name on the volume. Do two installations copy to this folder? "
-                "Give each a folder"
-            )
+            self._find(_conflict(name))
         faults = []
         for task in todo:
             try:
@@ -327,6 +332,12 @@ class Copying:
             )
 
     def _upload(self, task: Task, source: Backup) -> None:
+        if task.backup in self._changed:
+            if self._adopts(task, source):
+                return
+            if self._checksums().get(task.backup) not in (None, task.sha256):
+                raise BackupFaultError(_conflict(task.backup), is_lasting=True)
+        self._check_that_none_is_there(task)
         until = self._lock_until()
         if task.was_copy:
             self._delete_file(f"{task.backup}{CHECKSUM_FILE}")
@@ -339,27 +350,54 @@ class Copying:
         if entry is None:
             raise _vanished(task)
         reads_back = self._options.reads_back
-        if reads_back:
-            content = self._read_uploaded(task, uploaded, source.size_bytes)
-        else:
-            content = self._place.read_source(task.backup)
+        content = self._read_uploaded(task, uploaded, entry) if reads_back else self._place.read_source(task.backup)
         if content.sha256 != task.sha256:
             self._refuse(task, uploaded, content, reads_back)
-        with _step(f"rename {uploaded}"):
-            self._place.rename(uploaded, task.backup)
+        if uploaded != task.backup:
+            self._check_that_none_is_there(task, uploaded)
+            with _step(f"rename {uploaded}"):
+                self._place.rename(uploaded, task.backup)
         self._publish(task, entry, READ_BACK if reads_back else STORE, until)
 
-    def _read_uploaded(self, task: Task, uploaded: str, size_bytes: int) -> Content:
+    def _check_that_none_is_there(self, task: Task, uploaded: str | None = None) -> None:
+        """Raise PlaceError if another copier has made a copy of this name since the first listing."""
+        if task.was_copy or task.backup in self._changed or f"{task.backup}{CHECKSUM_FILE}" not in self._list():
+            return
+        self._changed.add(task.backup)
+        if uploaded is not None:
+            self._delete_file(uploaded)
+        raise PlaceError(f"{task.backup} was copied by another installation meanwhile")
+
+    def _adopts(self, task: Task, source: Backup) -> bool:
+        """Prove what another copier has written meanwhile, if it is this backup: two do not replace it in turn."""
+        entry = self._list().get(task.backup)
+        if entry is None or entry.size_bytes != source.size_bytes:
+            return False
+        if self._read_again(task.backup, source.size_bytes).sha256 != task.sha256:
+            return False
+        self._publish(task, entry, READ_BACK, self._lock_until())
+        return True
+
+    def _read_uploaded(self, task: Task, uploaded: str, entry: Entry) -> Content:
         try:
             with _step(f"read {task.backup} back"):
-                content = self._place.read(uploaded, self._progress("read back", size_bytes))
+                content = self._place.read(uploaded, self._progress("read back", entry.size_bytes))
         except PlaceError as error:
             if error.is_absence:
                 raise _vanished(task) from None
             raise
-        if content.sha256 != task.sha256 and uploaded not in self._list():
-            raise _vanished(task)
+        if content.sha256 != task.sha256:
+            self._check_entry(task, entry, self._list().get(uploaded))
         return content
+
+    def _check_entry(self, task: Task, expected: Entry | None, found: Entry | None) -> Entry:
+        """What lies there. Raises PlaceError if it is not the file that was uploaded, or that was read."""
+        if found is None:
+            raise _vanished(task)
+        if found != expected:
+            self._changed.add(task.backup)
+            raise PlaceError(f"{task.backup} was changed right after it had been copied")
+        return found
 
     def _refuse(self, task: Task, uploaded: str, found: Content, was_read_back: bool) -> None:
         """Raise BackupFaultError for a copy with another content: where the difference is."""
@@ -386,11 +424,10 @@ class Copying:
                     raise PlaceError(f"{task.backup} has no checksum file on the volume any more")
                 if text is not None:
                     self._write(f"{task.backup}{suffix}", text, until)
-        entry = self._list().get(task.backup)
-        if entry is None or entry != proven:
-            if task.source is not None:
-                self._delete_file(f"{task.backup}{CHECKSUM_FILE}")
-            raise PlaceError(f"{task.backup} was changed right after it had been copied") if entry else _vanished(task)
+        found = self._list().get(task.backup)
+        if found != proven and task.source is not None and self._checksums().get(task.backup) == task.sha256:
+            self._delete_file(f"{task.backup}{CHECKSUM_FILE}")
+        entry = self._check_entry(task, proven, found)
         self._copies[task.backup] = Copy(
             task.backup, task.sha256, entry.size_bytes, self._clock(), proof, entry.modified, locked
         )
@@ -450,13 +487,25 @@ class Copying:
         for name in due:
             if self._is_locked(name, now):
                 continue
-            # No manifest is left without its backup.
-            for file in (f"{name}{CHECKSUM_FILE}", f"{name}{MANIFEST}", name):
-                if file in entries:
-                    self._delete_file(file)
-            self._copies.pop(name, None)
+            self._delete_copy(name, entries)
             self._attempt.deleted.append(name)
             self._log(f"deleted {name}")
+
+    def _delete_copy(self, name: str, entries: Mapping[str, Entry]) -> None:
+        # First in the record: what an attempt that is killed has deleted is not missed.
+        copy = self._copies.pop(name, None)
+        self._remember_copies()
+        try:
+            if f"{name}{CHECKSUM_FILE}" in entries:
+                self._delete_file(f"{name}{CHECKSUM_FILE}")
+        except PlaceError:
+            if copy is not None:
+                self._copies[name] = copy
+            raise
+        # No manifest is left without its backup.
+        for file in (f"{name}{MANIFEST}", name):
+            if file in entries:
+                self._delete_file(file)
 
     def _is_locked(self, name: str, now: datetime) -> bool:
         copy = self._copies.get(name)

@@ -57,6 +57,7 @@ _CODES = {
     "AccountProblem": "Check the account with the provider",
     "BucketQuotaExceeded": "The bucket is full: raise its quota, or keep fewer backups there",
     "EntityTooLarge": "The store accepts no object of this size",
+    "Forbidden": _RIGHTS,
     "InvalidAccessKeyId": _CREDENTIALS,
     "InvalidBucketState": "The bucket has no Object Lock: create it with Object Lock, or set lock_days to 0",
     "InvalidRequest": "With lock_days, the bucket must have been created with Object Lock",

@@ -17,6 +17,9 @@ from urllib.parse import quote
 from .faults import PlaceError, fault
 
 _SECONDS = 60
+_BYTES = 65536
+# curl's exit status (https://curl.se/docs/manpage.html#EXIT).
+_TOO_LARGE = 63
 _DATE = re.compile(r"<RetainUntilDate>([0-9T:-]{19})[0-9.]*Z</RetainUntilDate>")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 # The store has no lock for this object, or none at all.
@@ -40,16 +43,21 @@ def read_lock(
     }
     # Through standard input, since other processes can see arguments.
     lines = [f'{name} = "{_escaped(value)}"\n' for name, value in settings.items()]
-    command = ["curl", "--silent", "--show-error", "--globoff", "--max-time", str(_SECONDS), "--config", "-"]
+    command = ["curl", "--silent", "--show-error", "--globoff", "--max-time", str(_SECONDS)]
+    # A store that knows no locks may send the object.
+    command += ["--max-filesize", str(_BYTES), "--config", "-"]
     try:
-        done = subprocess.run(command, input="".join(lines), capture_output=True, text=True, check=False)
+        done = subprocess.run(command, input="".join(lines).encode(), capture_output=True, check=False)
     except FileNotFoundError:
         raise PlaceError(
             "expected the command curl in the image (postgres_backup_copy_image), found none", is_lasting=True
         ) from None
+    if done.returncode == _TOO_LARGE:
+        return None
     if done.returncode:
-        raise fault(done.stderr, done.returncode)
-    date, code = _DATE.search(done.stdout), _CODE.search(done.stdout)
+        raise fault(done.stderr.decode("utf-8", "replace"), done.returncode)
+    answer = done.stdout.decode("utf-8", "replace")
+    date, code = _DATE.search(answer), _CODE.search(answer)
     if date:
         return datetime.fromisoformat(f"{date[1]}+00:00")
     if code and code[1] not in _UNLOCKED:

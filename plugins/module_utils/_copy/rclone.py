@@ -16,8 +16,10 @@ REMOTE = "PLACE"
 # rclone's own attempts are quick; those with pauses are ours.
 _OPTIONS = (
     *("--use-json-log", "--log-level=NOTICE", "--retries=1", "--low-level-retries=3", "--contimeout=15s"),
-    *("--stats=10s", "--stats-log-level=NOTICE", "--use-server-modtime"),
+    *("--stats-log-level=NOTICE", "--use-server-modtime"),
 )
+# So often rclone writes how many bytes it has transferred.
+STATS_SECONDS = 10
 # A connection without a byte for this time is given up; rclone opens another one several times.
 IDLE_SECONDS = 60
 # So long may take what transfers no backup, with all its connections.
@@ -51,7 +53,7 @@ class Rclone:
     def run(self, *arguments: str, text: bytes | None = None, progress: Progress | None = None) -> bytes:
         """Its standard output; `text` is its input. Raises PlaceError, or WindowClosedError.
 
-        `progress` gets the bytes transferred, each ten seconds.
+        `progress` gets the bytes transferred, each STATS_SECONDS.
         """
         output: list[bytes] = []
         self._run(arguments, text, output.append, progress)
@@ -66,7 +68,7 @@ class Rclone:
         messages: list[str] = []
         moved = [time.monotonic(), 0]
         status = self._processes.run(
-            ["rclone", command, *_OPTIONS, f"--timeout={IDLE_SECONDS}s", *others],
+            ["rclone", command, *_OPTIONS, f"--stats={STATS_SECONDS}s", f"--timeout={IDLE_SECONDS}s", *others],
             text=text,
             chunk=chunk,
             line=lambda line: _note(line, messages, progress, moved),

@@ -30,6 +30,7 @@ S3 = "operation error S3: PutObject, https response error StatusCode: 400, Reque
         ("write /places/0/x: no space left on device", "the place is full", True),
         ("open /places/0/x: read-only file system", "read-only", True),
         ("open /places/0/x: permission denied", "access was refused", True),
+        ("https response error StatusCode: 403, HostID: x, api error Forbidden: Forbidden", "Allow these keys", True),
         (f"{S3}api error BadDigest: The Content-Md5 you specified did not match.", "changed on its way", False),
         (f"{S3}api error InternalError: We encountered an internal error.", "InternalError. Is its disk full?", False),
         (f"{S3}api error PermanentRedirect: Use another endpoint.", "Correct the region", True),
