@@ -77,24 +77,17 @@ def _measure(pattern: _Pattern, server: Server, folder: Path, say: Say) -> Figur
             server.sql(pattern.sql.replace(":rows", rows), "bench")
             server.sql("VACUUM t", "bench")
         backup = _backup(server, copier, NIGHTS - night)
+        size = (copier.volume / backup).stat().st_size
         result = copier.run()
         if result["status"] or copier.copies("restic")[:1] != [backup]:
             raise NotMeasuredError(f"expected a copy of {backup}, found\n{result['log']}")
         stored = sum(path.stat().st_size for path in copier.mount().rglob("*") if path.is_file())
         say(f"{pattern.name}, night {night + 1} of {NIGHTS}: repository {stored / 1e6:.1f} MB")
-        if night == NIGHTS - 1:
-            size = _compressed_bytes(copier.volume / backup)
         for path in copier.volume.glob(f"{backup}*"):
             path.unlink()
     server.sql("DROP DATABASE bench")
     label = f"a repository after {NIGHTS} nights of {pattern.text_bytes / 1e9:g} GB with {pattern.name}"
     return Figure(label, stored / 1e6, "MB", _BAR, "the last backup", size / 1e6)
-
-
-def _compressed_bytes(path: Path) -> int:
-    """The size of the backup as a run compresses it; those of the nights are compressed faster."""
-    command = 'gunzip -c <"$0" | gzip -6 | wc -c'
-    return int(subprocess.run(["bash", "-c", command, str(path)], capture_output=True, check=True).stdout)
 
 
 def _copier(folder: Path) -> Copier:
@@ -107,7 +100,7 @@ def _copier(folder: Path) -> Copier:
 
 
 def _backup(server: Server, copier: Copier, days_ago: int) -> str:
-    """A backup of the server on the volume, with its checksum file; its name."""
+    """A backup of the server on the volume, compressed as by a run, with its checksum file; its name."""
     name = copier.add_backup(days_ago)
     command = f"set -o pipefail; '{server.programs.path('pg_dumpall')}' | gzip -1 >\"$0\""
     path = copier.volume / name
