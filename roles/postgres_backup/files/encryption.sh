@@ -56,9 +56,6 @@ RECIPIENTS
     while IFS= read -r recipient; do recipients=$recipients${recipients:+,}$(json "$recipient"); done <"$work/recipients"
     recipients="[$recipients]"
     age_version=$("$POSTGRES_BACKUP_AGE" --version 2>/dev/null | head -n 1 | tr -c -d 'A-Za-z0-9.()+-' | cut -c 1-40)
-    slowly=''
-    ! command -v nice >/dev/null 2>&1 || slowly="nice -n $FOLLOW_NICENESS"
-    export slowly
     find_kernel_counter
     log "encrypting to $recipient_count recipients with age ${age_version:-of an unknown version}"
     [ "$recipient_count" -gt 1 ] || warn "there is only one recipient: if its identity is lost, so is every backup that is encrypted to it. Add a second one (postgres_backup_recipients)"
@@ -111,24 +108,22 @@ end_check() {
 
 # check_part PART: decompresses the part, and judges its text, of which nothing is kept. Writes the bytes of the text to $work/count.
 check_part() {
-    # A buffer, so that the dump does not wait for the check, which has the lowest priority.
+    # A buffer, so that the dump rarely waits for the check. With a lower priority, the check would delay it on a busy node.
     dd ibs=65536 obs=8388608 <"$work/part.fifo" 2>/dev/null | if [ "$kernel_counts" = yes ]; then
         stage check decompress_and_count
     else
-        stage check decompress_slowly | count_bytes count
+        stage check decompress | count_bytes count
     fi | judge_text "$1"
 }
 
 # The shell itself must write nothing before it counts.
 decompress_and_count() {
-    decompress_slowly || return
+    decompress || return
     written_bytes >"$work/count"
     # Without its messages, if it has any.
     read -r written <"$work/count"
     printf '%s\n' "$((written - $(stat -c %s "$work/check.err")))" >"$work/count"
 }
-
-decompress_slowly() { $slowly "$decompressor" -d -c; }
 
 # written_bytes: prints how many bytes this shell and its children that have ended have written (proc_pid_io(5)).
 written_bytes() {
