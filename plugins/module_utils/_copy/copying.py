@@ -32,7 +32,7 @@ from .plan import (
     still_proven,
     tasks,
 )
-from .recompression import recompressed_from
+from .recompression import origin
 from .record import COPIED, FAILED, NOTHING_TO_DO, OUTSIDE_WINDOW, Record, next_record
 
 READ_BACK, STORE = "read_back", "store"
@@ -235,19 +235,27 @@ class Copying:
             self._check_again(entries)
             self._checksums()
         self._delete(entries)
-        self._again("tidy up", self._place.finish)
+        self._finish()
         if faults:
             raise PlaceError("; ".join(faults))
 
     def _hashes_before(self, sources: Iterable[Backup], checksums: Mapping[str, str]) -> dict[str, str]:
-        """The hashes that backups had before they were brought back from a restic repository."""
+        """The hashes of the files there that have the same text as the backup, which was compressed again."""
         found = {}
         for source in sources:
-            if checksums.get(source.name, source.sha256) != source.sha256:
-                sha256 = recompressed_from(self._place.read_text(f"{source.name}{MANIFEST}"))
-                if sha256 is not None:
-                    found[source.name] = sha256
+            there = checksums.get(source.name, source.sha256)
+            if there != source.sha256:
+                text = self._place.read_text(f"{source.name}{MANIFEST}")
+                if origin(text, source.sha256) == origin(self._judge.manifest_of(source.name), there):
+                    found[source.name] = str(there)
         return found
+
+    def _finish(self) -> None:
+        try:
+            self._again("tidy up", self._place.finish)
+        except BackupFaultError as error:
+            self._find(str(error))
+            raise
 
     def _list(self) -> dict[str, Entry]:
         return self._again("list the files", self._place.list_files)
@@ -275,7 +283,8 @@ class Copying:
     def _mend_manifests(self, sources: Iterable[Backup]) -> None:
         """Write the manifests of proven copies again that are not those of the volume."""
         for source in sources:
-            if source.name not in self._copies:
+            copy = self._copies.get(source.name)
+            if copy is None or copy.sha256 != source.sha256:
                 continue
             name = f"{source.name}{MANIFEST}"
             text, found = self._place.read_text(name), self._judge.manifest_of(source.name)

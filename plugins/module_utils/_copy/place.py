@@ -21,6 +21,7 @@ from .object_lock import read_lock
 from .plan import CHECKSUM_FILE, MANIFEST, PARTIAL, Entry
 from .process import Processes
 from .rclone import REMOTE, Progress, Rclone, rclone_environment
+from .record import Unfinished
 
 _SECRET_BYTES = 1 << 20
 _READ_BYTES = 1 << 20
@@ -285,3 +286,8 @@ class RclonePlace:
 
     def finish(self) -> None:
         """Nothing: what was deleted takes no space."""
+
+    @property
+    def unfinished(self) -> Unfinished:
+        """Nothing."""
+        return Unfinished()

@@ -33,7 +33,7 @@ from .faults import PlaceError
 from .mirror import Mirror, Script
 from .place import RclonePlace
 from .plan import Copy
-from .record import COPYING, FAILED, OUTSIDE_WINDOW, dump_record, next_record, parse_record
+from .record import COPYING, FAILED, OUTSIDE_WINDOW, Unfinished, dump_record, next_record, parse_record
 from .restic_place import CHECK_PARTS, ResticPlace
 from .retrieval import choose, retrieve
 from .volume_files import VolumeFiles
@@ -78,6 +78,7 @@ def _place(
     token: str,
     temporary: str,
     check_part: int | None,
+    unfinished: Unfinished,
 ) -> RclonePlace | ResticPlace:
     """A place of its kind. `check_part` is None where nothing is written to it. May raise PlaceError."""
     if options.kind != RESTIC:
@@ -94,6 +95,7 @@ def _place(
         token=token,
         temporary=temporary,
         check_part=check_part,
+        unfinished=unfinished,
     )
 
 
@@ -127,11 +129,12 @@ def _copy_to(
                     token=token,
                     temporary=temporary,
                     check_part=check_part,
+                    unfinished=before.unfinished,
                 )
                 mirror = Mirror(script, options.policy, place.fetch_texts, temporary)
 
                 def remember(copies: Iterable[Copy]) -> None:
-                    record = replace(before, copies=tuple(copies))
+                    record = replace(before, copies=tuple(copies), unfinished=place.unfinished)
                     folder.write(file, dump_record(record, options, COPYING, None, _now()))
 
                 copying = Copying(
@@ -145,6 +148,7 @@ def _copy_to(
                     remember=remember,
                 )
                 attempt, record = copying.run(before, catalog)
+                record = replace(record, unfinished=place.unfinished)
     except (PlaceError, OSError) as error:
         attempt = Attempt(state=FAILED, error=str(error))
         record = next_record(before, before.copies, (), _now(), error=str(error), is_done=False)
@@ -232,7 +236,16 @@ def retrieve_from(
         catalog = script.catalog()
         # A backup that is needed does not wait for the window.
         with tempfile.TemporaryDirectory(prefix="copy-") as temporary:
-            place = _place(options, script, environment, closes=None, token=token, temporary=temporary, check_part=None)
+            place = _place(
+                options,
+                script,
+                environment,
+                closes=None,
+                token=token,
+                temporary=temporary,
+                check_part=None,
+                unfinished=Unfinished(),
+            )
             mirror = Mirror(script, options.policy, place.fetch_texts, temporary)
             mirror.checksums()
             copies = mirror.plan(place.list_files(), ()).backups

@@ -8,14 +8,17 @@ Another compressor gives other bytes, so that the hash of the file, and where it
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from .._volume.manifest import Span, parse_manifest
 from ..errors import ManifestError
 
 _LEVEL = 6
+_PIECE_BYTES = 1 << 20
 # zlib's window size for gzip members (https://zlib.net/manual.html#Advanced).
 GZIP = 16 + zlib.MAX_WBITS
 _FIELD = re.compile(rb'"(sha256|bytes|compressor)":[^\n]*,')
@@ -29,6 +32,14 @@ def recompressed_from(manifest: bytes | None) -> str | None:
     """The sha256 that the backup of a manifest had before it was made from its text again; None for another one."""
     match = _RECOMPRESSED_FROM.search(manifest or b"")
     return match[1].decode() if match else None
+
+
+def origin(manifest: bytes | None, sha256: str | None) -> str | None:
+    """The hash of the file that the run wrote, of a backup with this manifest and this hash.
+
+    Backups of one origin have the same text.
+    """
+    return recompressed_from(manifest) or sha256
 
 
 def part_ends(manifest: bytes | None, backup: str) -> list[int]:
@@ -82,6 +93,10 @@ class Recompression:
         self._check.finish()
 
     @property
+    def text_bytes(self) -> int:
+        return self._text_bytes
+
+    @property
     def sha256(self) -> str:
         return self._file.hexdigest()
 
@@ -117,30 +132,47 @@ class Gunzip:
         self._member = zlib.decompressobj(GZIP)
         self._is_empty = True
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """The text in the next piece. Raises zlib.error."""
-        found = []
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The text in the next piece, in pieces of at most 1 MiB. Raises zlib.error."""
         while data:
             self._is_empty = False
-            found.append(self._member.decompress(data))
-            data = self._member.unused_data
+            text = self._member.decompress(data, _PIECE_BYTES)
+            if text:
+                yield text
             if self._member.eof:
+                data = self._member.unused_data
                 self._member, self._is_empty = zlib.decompressobj(GZIP), True
-        return found
+            else:
+                data = self._member.unconsumed_tail
+                # A full piece may not be all that the data has.
+                while not data and len(text) == _PIECE_BYTES:
+                    text = self._member.decompress(b"", _PIECE_BYTES)
+                    if text:
+                        yield text
 
     def finish(self) -> None:
         """Raises zlib.error if the file ends within a member."""
-        if not self._is_empty:
+        if not self._is_empty and not self._member.eof:
             raise zlib.error("the file ends too early")
 
 
 def new_manifest(manifest: bytes, backup: str, done: Recompression, sha256: str) -> bytes | None:
     """The manifest of the backup after its recompression; `sha256` is the hash that it had before.
 
-    The script reads it line by line, so each line remains one. None where the manifest is not as a run writes it: a
-    backup needs none.
+    The script reads it line by line, so each line remains one. Of a manifest in another form, only what says how
+    complete the backup is remains. None for something else than a manifest: a backup needs none.
     """
-    before = recompressed_from(manifest) or sha256
+    before = origin(manifest, sha256) or ""
+    text = _with_new_places(manifest, backup, done, before)
+    try:
+        found = parse_manifest(text or b"", backup)
+    except ManifestError:
+        return _reduced(manifest, backup, done, before)
+    is_right = (found.sha256, found.size_bytes) == (done.sha256, done.size_bytes)
+    return text if is_right else _reduced(manifest, backup, done, before)
+
+
+def _with_new_places(manifest: bytes, backup: str, done: Recompression, before: str) -> bytes | None:
     values = {b"sha256": b'"%s"' % done.sha256.encode(), b"bytes": b"%d" % done.size_bytes, b"compressor": b'"zlib"'}
     spans = iter(_spans(manifest, backup))
     lines = []
@@ -157,12 +189,23 @@ def new_manifest(manifest: bytes, backup: str, done: Recompression, sha256: str)
             lines.append(line if span is None else _SPAN.sub(_moved(span, done), line))
         else:
             lines.append(line)
-    text = b"\n".join(lines)
+    return b"\n".join(lines)
+
+
+def _reduced(manifest: bytes, backup: str, done: Recompression, before: str) -> bytes | None:
     try:
-        found = parse_manifest(text, backup)
-    except ManifestError:
+        content = json.loads(manifest)
+        summary = {"format": 1, "backup": backup, **{key: content[key] for key in ("state", "dumped", "missing")}}
+    except (KeyError, TypeError, ValueError):
         return None
-    return text if (found.sha256, found.size_bytes) == (done.sha256, done.size_bytes) else None
+    summary["left_out"] = content.get("left_out") is True
+    values = {"sha256": done.sha256, "bytes": done.size_bytes, "recompressed_from": before}
+    lines = [_compact(summary)[:-1], *(f'"{key}":{_compact(value)}' for key, value in values.items())]
+    return ",\n".join([*lines, f'"uncompressed_bytes":{done.text_bytes}', '"parts":[\n]}\n']).encode()
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 def _moved(span: Span, done: Recompression) -> Callable[[re.Match[bytes]], bytes]:

@@ -24,13 +24,25 @@ _CHARACTERS = 500
 
 
 @dataclass(frozen=True)
+class Unfinished:
+    """Of a restic repository: whether prune must free space, and the part of the data in which check found damage."""
+
+    is_unpruned: bool = False
+    damaged_part: int | None = None
+
+
+@dataclass(frozen=True)
 class Record:
-    """What is remembered of a place. `events` has each finding with the time when it was last found."""
+    """What is remembered of a place.
+
+    `events` has each finding with the time when it was last found, `unfinished` what a restic repository still needs.
+    """
 
     copies: tuple[Copy, ...] = ()
     last_success: datetime | None = None
     failing_since: datetime | None = None
     events: Mapping[str, datetime] = field(default_factory=dict)
+    unfinished: Unfinished = Unfinished()
 
 
 def parse_record(text: str | None) -> Record:
@@ -53,6 +65,7 @@ def parse_record(text: str | None) -> Record:
             last_success=parse_time(str(content.get("last_success"))),
             failing_since=parse_time(str(content.get("failing_since"))),
             events={str(event["text"]): _time(event["time"]) for event in content.get("events", [])},
+            unfinished=Unfinished(content.get("unpruned") is True, content.get("damaged_part")),
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         return Record()
@@ -75,6 +88,7 @@ def next_record(
         last_success=now if is_done else before.last_success,
         failing_since=(before.failing_since or now) if error else None,
         events={**recent, **{text[:_CHARACTERS]: now for text in findings}},
+        unfinished=before.unfinished,
     )
 
 
@@ -95,6 +109,8 @@ def dump_record(record: Record, place: PlaceOptions, state: str, error: str | No
             "max_delay_seconds": int(place.max_delay.total_seconds()),
             "findings": list(record.events),
             "events": [{"time": _text(time), "text": text} for text, time in record.events.items()],
+            **({"unpruned": True} if record.unfinished.is_unpruned else {}),
+            **({"damaged_part": record.unfinished.damaged_part} if record.unfinished.damaged_part else {}),
             "copies": copies,
         }
         line = json.dumps(content, separators=(",", ":"), ensure_ascii=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -26,11 +27,17 @@ from .plan import CHECKSUM_FILE, MANIFEST, PARTIAL, Entry
 from .process import Processes, Write
 from .rclone import REMOTE, Progress, rclone_environment
 from .recompression import Gunzip, Recompression, new_manifest, part_ends
+from .record import Unfinished
 from .restic import Restic, restic_environment
 from .retrieval import Replacement
 
 _PASSWORD = "repository_password"  # noqa: S105 - a key
 _TAG = "postgres-backup"
+# Lists are in the order of their numbers: clocks may differ.
+_LIST_TAG = re.compile(r"list-([0-9]{1,9})")
+# So many lists are kept: one may be damaged.
+_KEPT_LISTS = 2
+_LIST_ATTEMPTS = 5
 _GZIP_SUFFIX = ".gz"
 # Each check reads one of so many parts of all data.
 CHECK_PARTS = 30
@@ -39,11 +46,12 @@ _READ_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class _Snapshot:
-    """A snapshot of this installation: `path` is its file, `time` when it was made."""
+    """A snapshot of this installation: `path` is its file, `time` when it was made, `number` that of a list."""
 
     id: str
     path: str
     time: str
+    number: int
 
     @property
     def upload_name(self) -> str:
@@ -61,6 +69,12 @@ def _backup_of(path: str) -> str:
     return name if is_encrypted_name(name) else f"{name}{_GZIP_SUFFIX}"
 
 
+def _snapshot(item: Mapping[str, Any]) -> _Snapshot:
+    """A snapshot as `restic snapshots` shows it."""
+    numbers = [int(match[1]) for tag in item.get("tags") or [] if (match := _LIST_TAG.fullmatch(tag))]
+    return _Snapshot(item["id"], item["paths"][0], item["time"], max(numbers, default=0))
+
+
 def _modified(snapshot: _Snapshot) -> str:
     """When it was made, and what identifies it: a snapshot never changes."""
     return f"{snapshot.time[:19]}Z {snapshot.id[:8]}"
@@ -71,7 +85,7 @@ class ResticPlace:
 
     `installation` is the name of the snapshots' host, `temporary` a folder for restic's cache. With `check_part`, which
     is from 1 to CHECK_PARTS, a repository is made where there is none, and checked after a change with that part of its
-    data.
+    data. `unfinished` is what earlier attempts have left to do.
     """
 
     def __init__(
@@ -86,6 +100,7 @@ class ResticPlace:
         token: str,
         temporary: str,
         check_part: int | None,
+        unfinished: Unfinished,
     ) -> None:
         secrets = read_secrets(options.secrets)
         required(secrets, _PASSWORD)
@@ -115,7 +130,13 @@ class ResticPlace:
         # What this process has uploaded, by the name that `upload` returned, and then by that of the backup.
         self._uploads: dict[str, ListedCopy] = {}
         self._unneeded: set[str] = set()
-        self._is_changed, self._is_pruned = False, True
+        self._is_changed = False
+        self._unfinished = unfinished
+
+    @property
+    def unfinished(self) -> Unfinished:
+        """What the next attempt has to do."""
+        return self._unfinished
 
     # The repository
 
@@ -132,17 +153,25 @@ class ResticPlace:
     def _load(self) -> None:
         """Read what is in the repository."""
         self._open()
-        found = [
-            _Snapshot(item["id"], item["paths"][0], item["time"])
-            for item in self._json("snapshots", f"--host={self._host}", f"--tag={_TAG}")
-            if len(item["paths"]) == 1
-        ]
-        found.sort(key=lambda snapshot: snapshot.time)
+        items = self._json("snapshots", f"--host={self._host}", f"--tag={_TAG}")
+        found = [_snapshot(item) for item in items if len(item["paths"]) == 1]
         self._snapshots = {snapshot.id: snapshot for snapshot in found}
-        lists = [snapshot.id for snapshot in found if snapshot.path == self._list_path]
-        if lists[-1:] != self._lists[-1:]:
-            self._copies = self._read_list(lists[-1]) if lists else {}
-        self._lists = lists
+        lists = [snapshot for snapshot in found if snapshot.path == self._list_path]
+        before = self._lists[-1:]
+        self._lists = [each.id for each in sorted(lists, key=lambda snapshot: (snapshot.number, snapshot.time))]
+        if self._lists[-1:] != before:
+            self._copies = self._read_newest_list()
+
+    def _read_newest_list(self) -> dict[str, ListedCopy]:
+        """That of the newest list that can be read: what only a newer one had is copied again."""
+        newest = self._lists[: -_KEPT_LISTS - 1 : -1]
+        for snapshot in newest:
+            try:
+                return self._read_list(snapshot)
+            except BackupFaultError:
+                if snapshot == newest[-1]:
+                    raise
+        return {}
 
     def _json(self, *arguments: str) -> list[dict[str, Any]]:
         try:
@@ -155,12 +184,14 @@ class ResticPlace:
         try:
             return parse_copy_list(self._restic.run("dump", snapshot, self._list_path))
         except ValueError as error:
-            raise PlaceError(f"the list of the copies in the restic repository: {error}", is_lasting=True) from None
+            raise BackupFaultError(
+                f"the list of the copies in the restic repository is damaged: {error}", is_lasting=True
+            ) from None
 
-    def _save(self, path: str, feed: Callable[[Write], object]) -> str:
+    def _save(self, path: str, feed: Callable[[Write], object], tags: str = _TAG) -> str:
         """Make a snapshot of a file; returns its ID."""
         # Unlike data on its input, a command that fails leaves no snapshot.
-        options = (f"--stdin-filename={path}", f"--host={self._host}", f"--tag={_TAG}", "--stdin-from-command", "--")
+        options = (f"--stdin-filename={path}", f"--host={self._host}", f"--tag={tags}", "--stdin-from-command", "--")
         output = self._restic.run("backup", *options, feed=feed)
         self._is_changed = True
         for line in output.splitlines():
@@ -169,14 +200,33 @@ class ResticPlace:
                 return str(summary["snapshot_id"])
         raise PlaceError("restic backup has made no snapshot")
 
-    def _save_list(self, copies: Mapping[str, ListedCopy]) -> None:
+    def _change_list(self, change: Callable[[dict[str, ListedCopy]], object]) -> None:
+        """Write the list as it is after a change. What another program has added to it meanwhile remains."""
+        others: dict[str, ListedCopy] = {}
+        for _attempt in range(_LIST_ATTEMPTS):
+            self._load()
+            known = set(self._lists)
+            copies = {**others, **self._copies}
+            change(copies)
+            copies = {name: copy for name, copy in copies.items() if copy.snapshot in self._snapshots}
+            written = self._write_list(copies)
+            self._load()
+            added = [each for each in self._lists if each not in known and each != written]
+            if not added:
+                self._copies = copies
+                self._unneeded |= set(self._lists[:-_KEPT_LISTS])
+                return
+            for each in added:
+                others |= self._read_list(each)
+        raise PlaceError("another program changes the list of the copies at the same time")
+
+    def _write_list(self, copies: Mapping[str, ListedCopy]) -> str:
         text = dump_copy_list(copies)
-        snapshot = self._save(self._list_path, lambda write: write(text))
+        number = 1 + max((self._snapshots[each].number for each in self._lists), default=0)
+        snapshot = self._save(self._list_path, lambda write: write(text), f"{_TAG},list-{number}")
         if self._restic.run("dump", snapshot, self._list_path) != text:
             raise PlaceError("the list of the copies could not be read back as it was written")
-        self._unneeded |= set(self._lists)
-        self._lists = [snapshot]
-        self._copies = dict(copies)
+        return snapshot
 
     # The files of the place
 
@@ -191,7 +241,9 @@ class ResticPlace:
                 entries[name] = Entry(copy.size_bytes, _modified(snapshot))
         listed = {copy.snapshot for copy in self._copies.values()} | self._unneeded | set(self._lists)
         for snapshot in self._snapshots.values():
-            if snapshot.id not in listed:
+            is_upload = snapshot.upload_name in self._uploads
+            # Without a list, the others may be copies: only what has a copy can be an upload that was interrupted.
+            if snapshot.id not in listed and (is_upload or _backup_of(snapshot.path) in self._copies):
                 upload = self._uploads.get(snapshot.upload_name)
                 entries[snapshot.upload_name] = Entry(upload.size_bytes if upload else 0, _modified(snapshot))
         return entries
@@ -209,35 +261,44 @@ class ResticPlace:
     def upload(self, name: str, lock_until: datetime | None, progress: Progress) -> str:
         """Make a snapshot of the text of a backup; returns the name that it has now, with which it can be read."""
         del lock_until  # refused by the role: prune must delete
-        source, text, path = Digest(progress), Digest(), _path_of(name)
-        gunzip = Gunzip() if path != f"/{name}" else None
+        path = _path_of(name)
+        read: list[tuple[Content, Content]] = []
 
         def feed(write: Write) -> None:
-            try:
-                with (self._volume / name).open("rb") as file:
-                    while data := file.read(_READ_BYTES):
-                        source(data)
-                        for piece in gunzip.feed(data) if gunzip else (data,):
-                            text(piece)
-                            write(piece)
-                if gunzip:
-                    gunzip.finish()
-            except zlib.error as error:
-                raise BackupFaultError(
-                    f"{name} on the volume is damaged: {error}. Verify it, and run a new backup", is_lasting=True
-                ) from None
+            # It is called again if the repository was locked.
+            read.append(self._feed(name, write, progress))
 
         snapshot = self._save(path, feed)
-        uploaded = _Snapshot(snapshot, path, "").upload_name
+        source, text = read[-1]
+        uploaded = _Snapshot(snapshot, path, "", 0).upload_name
         self._uploads[uploaded] = ListedCopy(
             snapshot=snapshot,
             path=path,
-            sha256=source.content.sha256,
-            size_bytes=source.content.size_bytes,
-            text_sha256=text.content.sha256,
-            text_bytes=text.content.size_bytes,
+            sha256=source.sha256,
+            size_bytes=source.size_bytes,
+            text_sha256=text.sha256,
+            text_bytes=text.size_bytes,
         )
         return uploaded
+
+    def _feed(self, name: str, write: Write, progress: Progress) -> tuple[Content, Content]:
+        """Write the text of a backup; what was read of the file, and what was written. May raise BackupFaultError."""
+        source, text = Digest(progress), Digest()
+        gunzip = None if is_encrypted_name(name) else Gunzip()
+        try:
+            with (self._volume / name).open("rb") as file:
+                while data := file.read(_READ_BYTES):
+                    source(data)
+                    for piece in gunzip.feed(data) if gunzip else (data,):
+                        text(piece)
+                        write(piece)
+            if gunzip:
+                gunzip.finish()
+        except zlib.error as error:
+            raise BackupFaultError(
+                f"{name} on the volume is damaged: {error}. Verify it, and run a new backup", is_lasting=True
+            ) from None
+        return source.content, text.content
 
     def read(self, name: str, progress: Progress) -> Content:
         """Read a file completely: that of the backup if its text is the right one, otherwise what was found."""
@@ -309,7 +370,7 @@ class ResticPlace:
         copy = replace(copy, texts={**copy.texts, suffix: text.decode("utf-8", "replace")})
         self._uploads[backup] = copy
         if (suffix == CHECKSUM_FILE or backup in self._copies) and self._copies.get(backup) != copy:
-            self._save_list({**self._copies, backup: copy})
+            self._change_list(lambda copies: copies.update({backup: copy}))
 
     def locked_until(self, name: str) -> datetime | None:
         """None: prune must be able to delete."""
@@ -320,9 +381,10 @@ class ResticPlace:
         """Delete a file if it exists. Without its checksum file, a backup is not in the list any more."""
         self._uploads.pop(name, None)
         if name.endswith(CHECKSUM_FILE):
-            copy = self._copies.get(name[: -len(CHECKSUM_FILE)])
+            backup = name[: -len(CHECKSUM_FILE)]
+            copy = self._copies.get(backup)
             if copy is not None:
-                self._save_list({key: value for key, value in self._copies.items() if value is not copy})
+                self._change_list(lambda copies: copies.pop(backup, None))
                 self._unneeded.add(copy.snapshot)
         elif name.endswith(PARTIAL):
             self._unneeded |= {one.id for one in self._snapshots.values() if one.upload_name == name}
@@ -330,14 +392,24 @@ class ResticPlace:
     def finish(self) -> None:
         """Free the space of what was deleted, and have restic check the repository with a part of its data."""
         if self._unneeded:
-            self._restic.run("forget", *sorted(self._unneeded))
             paths = {self._snapshots[one].path for one in self._unneeded if one in self._snapshots}
             # A list is so small that it can wait for the next backup that is deleted.
-            self._is_pruned = self._is_pruned and paths <= {self._list_path}
+            if paths - {self._list_path}:
+                self._unfinished = replace(self._unfinished, is_unpruned=True)
+            self._restic.run("forget", *sorted(self._unneeded))
             self._unneeded.clear()
-        if not self._is_pruned:
+        if self._unfinished.is_unpruned:
             self._restic.run("prune")
-            self._is_pruned = True
-        if self._is_changed:
-            self._restic.run("check", f"--read-data-subset={self._check_part}/{CHECK_PARTS}")
+            self._unfinished = replace(self._unfinished, is_unpruned=False)
+        if self._is_changed or self._unfinished.damaged_part:
+            self._check(self._unfinished.damaged_part or self._check_part)
             self._is_changed = False
+
+    def _check(self, part: int | None) -> None:
+        try:
+            self._restic.run("check", f"--read-data-subset={part}/{CHECK_PARTS}")
+        except BackupFaultError:
+            # Until it is repaired, each attempt reads this part.
+            self._unfinished = replace(self._unfinished, damaged_part=part)
+            raise
+        self._unfinished = replace(self._unfinished, damaged_part=None)

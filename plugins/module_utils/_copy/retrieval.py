@@ -14,6 +14,8 @@ from typing import Callable, Protocol
 from .._volume.catalog import COMPLETE, Backup, Catalog
 from ..units import format_size
 from .faults import PlaceError
+from .plan import MANIFEST
+from .recompression import origin
 
 _NAMED = 5
 
@@ -46,8 +48,8 @@ class Target(Protocol):
     def publish(self, name: str, texts: Mapping[str, bytes]) -> None:
         """Write manifest and checksum file, which are `texts` by their suffixes, and give the partial file its name."""
 
-    def hash_before(self, name: str) -> str | None:
-        """The hash that a backup had before it was brought back from a restic repository."""
+    def manifest(self, name: str) -> bytes | None:
+        """The manifest of a backup on the volume; None without one."""
 
     def discard(self, name: str) -> None:
         """Delete the partial file of a backup if it exists."""
@@ -100,7 +102,7 @@ def retrieve(
     name, sha256 = copy.name, copy.sha256 or ""
     there = catalog.named(name)
     if there is not None:
-        if there.sha256 and sha256 in (there.sha256, target.hash_before(name)):
+        if there.sha256 and origin(target.manifest(name), there.sha256) == origin(texts.get(MANIFEST), sha256):
             log(f"the volume has {name}")
             return Retrieved(name, there.sha256, there.size_bytes, False)
         raise PlaceError(

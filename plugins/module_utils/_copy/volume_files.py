@@ -12,7 +12,6 @@ from pathlib import Path
 from .._volume.record_folder import flush_folder
 from .place import Digest, read_flushed
 from .plan import MANIFEST
-from .recompression import recompressed_from
 
 
 class VolumeFiles:
@@ -51,9 +50,9 @@ class VolumeFiles:
             self._partial(name).rename(self._folder / name)
         flush_folder(self._folder)
 
-    def hash_before(self, name: str) -> str | None:
+    def manifest(self, name: str) -> bytes | None:
         with contextlib.suppress(FileNotFoundError):
-            return recompressed_from((self._folder / f"{name}{MANIFEST}").read_bytes())
+            return (self._folder / f"{name}{MANIFEST}").read_bytes()
         return None
 
     def _replace(self, name: str, text: bytes) -> None:
