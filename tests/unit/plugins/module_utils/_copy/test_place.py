@@ -26,7 +26,7 @@ def place(tmp_path: Path) -> RclonePlace:
         "places": [{**DEFAULTS, "name": "usb", "kind": "claim"}],
     }
     (options,) = parse_configuration(content, str(tmp_path / "secrets"), str(tmp_path)).places
-    return RclonePlace(options, str(tmp_path), environment={}, clock=time.monotonic, closes=None, token="0")
+    return RclonePlace(options, str(tmp_path), environment={}, clock=time.monotonic, closes=None, token="0")  # noqa: S106 - of file names
 
 
 def test_a_file_that_is_not_there(place: RclonePlace) -> None:
