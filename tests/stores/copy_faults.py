@@ -361,8 +361,8 @@ _NETWORK = {
         "check the server, the network and `postgres_backup_copy_egress`",
         points=("", "as in a pod"),
     ),
-    "the network loses everything during an upload": Fault(
-        "a proxy forwards nothing after 2 MiB",
+    "each upload stalls": Fault(
+        "a proxy forwards nothing of it after 2 MiB",
         causes.stalled,
         SERVERS,
         FAILED,

@@ -128,7 +128,8 @@ class Rclone:
         if is_late.is_set():
             raise late
         if status:
-            is_silent = time.monotonic() - moved[0] >= IDLE_SECONDS - STATS_SECONDS
+            # The last bytes may have been reported late.
+            is_silent = time.monotonic() - moved[0] >= IDLE_SECONDS - 2 * STATS_SECONDS
             raise fault(self._hidden(messages[-1] if messages else ""), status, is_silent=is_silent)
 
     @staticmethod
@@ -147,7 +148,7 @@ class Rclone:
     @staticmethod
     def _follow(errors: BinaryIO, messages: list[str], progress: Progress | None, moved: list[float]) -> None:
         """Reads the log: statistics for `progress`, when more bytes were transferred, and the last messages."""
-        transferred = 0
+        transferred, has_failed = 0, False
         for line in errors:
             try:
                 entry: Any = json.loads(line)
@@ -158,11 +159,13 @@ class Rclone:
             stats = entry.get("stats")
             if isinstance(stats, dict):
                 done = stats.get("bytes")
-                if isinstance(done, int) and done != transferred:
+                # With an error, it counts what it had not yet sent.
+                if isinstance(done, int) and done > transferred and not has_failed:
                     transferred, moved[0] = done, time.monotonic()
                 if progress is not None and isinstance(done, int):
                     progress(done)
             else:
+                has_failed = has_failed or entry.get("level") == "error"
                 messages.append(str(entry.get("msg")))
                 del messages[:-_KEPT_LINES]
 
