@@ -367,7 +367,7 @@ _NETWORK = {
         SERVERS,
         FAILED,
         f"{_COPY}the server did not answer in time",
-        "check the server and the network",
+        "check the server, and the MTU of the network",
     ),
     "each connection is cut during an upload": Fault(
         "a proxy cuts it, at every MiB of 6",
