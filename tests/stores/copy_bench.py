@@ -216,7 +216,9 @@ class Bench:
         """Each file that lies there."""
         path = self.path
         if path is not None:
-            return {file.name: file.read_bytes() for file in path.iterdir()} if path.is_dir() else {}
+            # A server may have temporary files of uploads that it gives up.
+            files = [file for file in path.iterdir() if not file.name.startswith(".")] if path.is_dir() else []
+            return {file.name: file.read_bytes() for file in files}
         with tempfile.TemporaryDirectory(dir=rootfs("tools") / "tmp") as copied:
             done = self.server.s3.rclone("copy", f"store:{self.remote}", copied, check=False)
             # The bucket may be missing.

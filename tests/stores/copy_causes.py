@@ -173,7 +173,7 @@ def silent(bench: Bench, point: str) -> Iterator[None]:
 
 @contextmanager
 def stalled(bench: Bench, _point: str) -> Iterator[None]:
-    """After 2 MiB of the upload, no byte passes."""
+    """After 2 MiB of each upload, no byte of it passes."""
     _two_backups(bench, LARGE)
     bench.copier.changes += "\nrclone.STATS_SECONDS, rclone.IDLE_SECONDS = 1, 4"
     store = bench.server.store

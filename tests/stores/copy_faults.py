@@ -361,13 +361,13 @@ _NETWORK = {
         "check the server, the network and `postgres_backup_copy_egress`",
         points=("", "as in a pod"),
     ),
-    "the network loses everything during an upload": Fault(
-        "a proxy forwards nothing after 2 MiB",
+    "each upload stalls": Fault(
+        "a proxy forwards nothing of it after 2 MiB",
         causes.stalled,
         SERVERS,
         FAILED,
         f"{_COPY}the server did not answer in time",
-        "check the server and the network",
+        "check the server, and the MTU of the network",
     ),
     "each connection is cut during an upload": Fault(
         "a proxy cuts it, at every MiB of 6",

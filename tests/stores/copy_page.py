@@ -51,10 +51,10 @@ def _row(*cells: str) -> str:
 def _seen(fault: Fault) -> str:
     message = f"`{fault.message}`"
     if fault.ends == COPIED:
-        return f"copied at the second try; in the log {message}" if fault.message else "copied, no message"
+        return f"copied at the second try; in the log {message}" if fault.message else "no message"
     return {
         FAILED: message,
-        FOUND: f"mended, with the finding {message}",
+        FOUND: f"a finding: {message}",
         KILLED: "continues at the next time of the schedule",
         CLOSED: "continues in the next window",
     }[fault.ends]

@@ -71,9 +71,9 @@ class FaultProxy:
             self._cuts[direction] = _Cut(after, times)
 
     def stall(self, after: int) -> None:
-        """Forward no byte of an upload after this number of bytes, of all connections; they remain open."""
+        """Forward no byte of an upload after this number of bytes, of each new connection; it remains open."""
         with self._lock:
-            self._stall = self.uploaded + after
+            self._stall = after
 
     def answer_503(self, requests: int) -> None:
         """Answer the next HTTP requests (not of TLS) with 503, each on a new connection: open ones are dropped."""
@@ -166,14 +166,16 @@ class FaultProxy:
                 self._open.discard(server)
 
     def _forward(self, source: socket.socket, target: socket.socket, direction: Direction) -> None:
+        passed = 0
         try:
             while piece := source.recv(_CHUNK):
                 if self.delay_seconds:
                     time.sleep(self.delay_seconds)
-                while self._is_stalled(direction):
+                while self._is_stalled(direction, passed):
                     time.sleep(0.05)
                 allowed, cut = self._count(direction, len(piece))
                 target.sendall(piece[:allowed])
+                passed += allowed
                 if cut:
                     _end(target)
                     _reset(source)
@@ -184,9 +186,9 @@ class FaultProxy:
             _end(source)
             _end(target)
 
-    def _is_stalled(self, direction: Direction) -> bool:
+    def _is_stalled(self, direction: Direction, passed: int) -> bool:
         with self._lock:
-            return direction == "upload" and self._stall is not None and self.uploaded >= self._stall
+            return direction == "upload" and self._stall is not None and passed >= self._stall
 
     def _count(self, direction: Direction, size: int) -> tuple[int, bool]:
         """How many bytes of a piece may pass, and whether that is the end."""

@@ -231,7 +231,12 @@ class RclonePlace:
         """Read a file completely."""
         digest = Digest(progress)
         if self._options.is_mounted:
-            read_flushed(self._mounted(name), digest)
+            try:
+                read_flushed(self._mounted(name), digest)
+            except FileNotFoundError:
+                raise PlaceError(f"{name} is not there", is_absence=True) from None
+            except OSError as error:
+                raise fault(str(error), 0) from None
         else:
             self._rclone.read("cat", *self._authority, *self._limit, self._path(name), chunk=digest)
         return digest.content

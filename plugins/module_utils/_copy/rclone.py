@@ -25,7 +25,6 @@ IDLE_SECONDS = 60
 # So long may take what transfers no backup, with all its connections.
 SHORT_SECONDS = 60
 _SHORT = ("lsjson", "rcat", "moveto", "deletefile")
-_KEPT_LINES = 20
 Progress = Callable[[int], None]
 
 
@@ -65,38 +64,46 @@ class Rclone:
 
     def _run(self, arguments: Sequence[str], text: bytes | None, chunk: Write, progress: Progress | None) -> None:
         command, *others = arguments
-        messages: list[str] = []
-        moved = [time.monotonic(), 0]
+        log = _Log(progress)
         status = self._processes.run(
             ["rclone", command, *_OPTIONS, f"--stats={STATS_SECONDS}s", f"--timeout={IDLE_SECONDS}s", *others],
             text=text,
             chunk=chunk,
-            line=lambda line: _note(line, messages, progress, moved),
+            line=log.add,
             seconds=SHORT_SECONDS if command in _SHORT else None,
         )
         if status:
-            is_silent = time.monotonic() - moved[0] >= IDLE_SECONDS
-            raise fault(self._processes.hidden(messages[-1] if messages else ""), status, is_silent=is_silent)
+            # The last bytes may have been reported late.
+            is_silent = time.monotonic() - log.moved >= IDLE_SECONDS - 2 * STATS_SECONDS
+            raise fault(self._processes.hidden(log.last_message), status, is_silent=is_silent)
 
 
-def _note(line: bytes, messages: list[str], progress: Progress | None, moved: list[float]) -> None:
-    """Reads a line of the log: statistics for `progress`, or one of the last messages.
+class _Log:
+    """What rclone's log contains: statistics for `progress`, and messages. `moved` is when more bytes were transferred."""
 
-    `moved` has the time when more bytes had been transferred, and their number then.
-    """
-    try:
-        entry: Any = json.loads(line)
-    except ValueError:
-        entry = {"msg": line.decode("utf-8", "replace")}
-    if not isinstance(entry, dict):
-        return
-    stats = entry.get("stats")
-    if not isinstance(stats, dict):
-        messages.append(str(entry.get("msg")))
-        del messages[:-_KEPT_LINES]
-    elif isinstance(stats.get("bytes"), int):
-        done = stats["bytes"]
-        if done not in moved[1:]:
-            moved[:] = [time.monotonic(), done]
-        if progress is not None:
-            progress(done)
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        self._transferred = 0
+        self._has_failed = False
+        self.moved = time.monotonic()
+        self.last_message = ""
+
+    def add(self, line: bytes) -> None:
+        """Read a line."""
+        try:
+            entry: Any = json.loads(line)
+        except ValueError:
+            entry = {"msg": line.decode("utf-8", "replace")}
+        if not isinstance(entry, dict):
+            return
+        stats = entry.get("stats")
+        if not isinstance(stats, dict):
+            self._has_failed = self._has_failed or entry.get("level") == "error"
+            self.last_message = str(entry.get("msg"))
+        elif isinstance(stats.get("bytes"), int):
+            done = stats["bytes"]
+            # With an error, it counts what it had not yet sent.
+            if done > self._transferred and not self._has_failed:
+                self._transferred, self.moved = done, time.monotonic()
+            if self._progress is not None:
+                self._progress(done)
