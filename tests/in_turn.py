@@ -80,7 +80,7 @@ def take_every_third(config: pytest.Config, items: list[pytest.Item], is_meant: 
 
 
 def take_half(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves one half of the tests in HALVED, with all their alternatives, if TESTS_HALF says so. Changes `items`."""
+    """Leaves one half of the tests in HALVED, with all their alternatives, if TESTS_HALF is set. Changes `items`."""
     if ALL or not HALF:
         return
 

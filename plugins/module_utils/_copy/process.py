@@ -41,7 +41,7 @@ class Processes:
     ) -> None:
         self._environment = dict(environment)
         self._secrets = [secret for secret in secrets if secret]
-        self._clock = clock
+        self.clock = clock
         self._closes = closes
 
     def run(
@@ -61,7 +61,7 @@ class Processes:
         which prints what `feed` writes with the function that it gets. If `feed` raises an error, the shell command
         fails, and the error is raised here.
         """
-        left = None if self._closes is None else self._closes - self._clock()
+        left = None if self._closes is None else self._closes - self.clock()
         if left is not None and left <= 0:
             raise WindowClosedError
         late: Exception = WindowClosedError()

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -64,7 +63,7 @@ class Rclone:
 
     def _run(self, arguments: Sequence[str], text: bytes | None, chunk: Write, progress: Progress | None) -> None:
         command, *others = arguments
-        log = _Log(progress)
+        log = _Log(progress, self._processes.clock)
         status = self._processes.run(
             ["rclone", command, *_OPTIONS, f"--stats={STATS_SECONDS}s", f"--timeout={IDLE_SECONDS}s", *others],
             text=text,
@@ -74,18 +73,19 @@ class Rclone:
         )
         if status:
             # The last bytes may have been reported late.
-            is_silent = time.monotonic() - log.moved >= IDLE_SECONDS - 2 * STATS_SECONDS
+            is_silent = self._processes.clock() - log.moved >= IDLE_SECONDS - 2 * STATS_SECONDS
             raise fault(self._processes.hidden(log.last_message), status, is_silent=is_silent)
 
 
 class _Log:
-    """What rclone's log contains: statistics for `progress`, and messages. `moved` is when more bytes were transferred."""
+    """What is in rclone's log: statistics for `progress`, and messages. `moved` is when more bytes were transferred."""
 
-    def __init__(self, progress: Progress | None) -> None:
+    def __init__(self, progress: Progress | None, clock: Callable[[], float]) -> None:
         self._progress = progress
+        self._clock = clock
         self._transferred = 0
         self._has_failed = False
-        self.moved = time.monotonic()
+        self.moved = clock()
         self.last_message = ""
 
     def add(self, line: bytes) -> None:
@@ -104,6 +104,6 @@ class _Log:
             done = stats["bytes"]
             # With an error, it counts what it had not yet sent.
             if done > self._transferred and not self._has_failed:
-                self._transferred, self.moved = done, time.monotonic()
+                self._transferred, self.moved = done, self._clock()
             if self._progress is not None:
                 self._progress(done)

@@ -159,8 +159,8 @@ class Gunzip:
 def new_manifest(manifest: bytes, backup: str, done: Recompression, sha256: str) -> bytes | None:
     """The manifest of the backup after its recompression; `sha256` is the hash that it had before.
 
-    The script reads it line by line, so each line remains one. Of a manifest in another form, only what says how
-    complete the backup is remains. None for something else than a manifest: a backup needs none.
+    The script reads it line by line, so each line remains one. Of a manifest in another form, only the databases that
+    are in the backup and those that are missing remain. None for something else than a manifest: a backup needs none.
     """
     before = origin(manifest, sha256) or ""
     text = _with_new_places(manifest, backup, done, before)

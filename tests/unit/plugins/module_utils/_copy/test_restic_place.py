@@ -63,7 +63,8 @@ def snapshots(copier: Copier) -> list[dict[str, Any]]:
 
 
 def files_in(copier: Copier) -> list[str]:
-    return sorted(path for snapshot in snapshots(copier) for path in snapshot["paths"])
+    """The files in the snapshots. There are two lists: one may be damaged."""
+    return sorted({path for snapshot in snapshots(copier) for path in snapshot["paths"]})
 
 
 def add(copier: Copier, text: bytes, days_ago: float = 0) -> str:
@@ -281,9 +282,21 @@ def test_a_copier_that_is_killed(dedup: Copier, seconds: float) -> None:
 
 def latest_of(copier: Copier, name: str) -> tuple[str, str]:
     """The snapshot of a copy as the list has it, and its path."""
-    (listed,) = (each["id"] for each in snapshots(copier) if each["paths"] == [f"/{NAME}.copies.json"])
-    copy = json.loads(run_restic(copier, "dump", listed, f"/{NAME}.copies.json"))["copies"][name]
+    copy = newest_list(copier)[name]
     return copy["snapshot"], copy["path"]
+
+
+def lists_of(copier: Copier) -> list[str]:
+    """The snapshots of the lists, the newest one last."""
+    lists = [each for each in snapshots(copier) if each["paths"] == [f"/{NAME}.copies.json"]]
+    return [each["id"] for each in sorted(lists, key=lambda each: int(each["tags"][-1].removeprefix("list-")))]
+
+
+def newest_list(copier: Copier) -> dict[str, Any]:
+    copies: dict[str, Any] = json.loads(run_restic(copier, "dump", lists_of(copier)[-1], f"/{NAME}.copies.json"))[
+        "copies"
+    ]
+    return copies
 
 
 @pytest.fixture(scope="module")
