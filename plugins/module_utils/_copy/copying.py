@@ -33,7 +33,7 @@ from .plan import (
     tasks,
 )
 from .recompression import origin
-from .record import COPIED, FAILED, NOTHING_TO_DO, OUTSIDE_WINDOW, Record, next_record
+from .record import COPIED, FAILED, NOTHING_TO_DO, OUTSIDE_WINDOW, Record, Unfinished, next_record
 
 READ_BACK, STORE = "read_back", "store"
 # After an error that may pass.
@@ -84,6 +84,10 @@ class Place(Protocol):
 
     def finish(self) -> None:
         """What has to be done after the last deletion."""
+
+    @property
+    def unfinished(self) -> Unfinished:
+        """What the next attempt has to do if this one ends now."""
 
 
 class Judge(Protocol):
@@ -251,6 +255,9 @@ class Copying:
         return found
 
     def _finish(self) -> None:
+        if self._place.unfinished != Unfinished():
+            # An attempt that is killed from here on is continued.
+            self._remember_copies()
         try:
             self._again("tidy up", self._place.finish)
         except BackupFaultError as error:

@@ -135,8 +135,13 @@ class ResticPlace:
 
     @property
     def unfinished(self) -> Unfinished:
-        """What the next attempt has to do."""
-        return self._unfinished
+        """What the next attempt has to do if this one ends now."""
+        is_unpruned = self._unfinished.is_unpruned or self._forgets_backups()
+        return replace(self._unfinished, is_unpruned=is_unpruned)
+
+    def _forgets_backups(self) -> bool:
+        # A list is so small that it can wait for the next backup that is deleted.
+        return any(one in self._snapshots and self._snapshots[one].path != self._list_path for one in self._unneeded)
 
     # The repository
 
@@ -392,10 +397,7 @@ class ResticPlace:
     def finish(self) -> None:
         """Free the space of what was deleted, and have restic check the repository with a part of its data."""
         if self._unneeded:
-            paths = {self._snapshots[one].path for one in self._unneeded if one in self._snapshots}
-            # A list is so small that it can wait for the next backup that is deleted.
-            if paths - {self._list_path}:
-                self._unfinished = replace(self._unfinished, is_unpruned=True)
+            self._unfinished = self.unfinished
             self._restic.run("forget", *sorted(self._unneeded))
             self._unneeded.clear()
         if self._unfinished.is_unpruned:

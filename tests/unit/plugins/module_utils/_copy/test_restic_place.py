@@ -12,6 +12,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import pytest
 
 from plugins.module_utils._volume.manifest import parse_manifest
 from tests.backup_parts import BackupParts, make_backup
-from tests.copy_program import NAME, Copier, copy_program, install
+from tests.copy_program import DEFAULTS, NAME, Copier, copy_program, install
 from tests.in_turn import weekly
 from tests.stores.loopback import rclone, rclone_s3_server, restic, sftp_server
 from tests.stores.servers import S3Store
@@ -35,6 +36,7 @@ def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def installed(folder: Path, code: Path, place: dict[str, Any], keys: dict[str, str]) -> Copier:
+    folder.mkdir(exist_ok=True)
     copier = install(folder, rclone(), place, code=code)
     (folder / "bin" / "restic").symlink_to(restic())
     copier.add_secret({"repository_password": f"{PASSWORD}\n", **keys})
@@ -51,10 +53,11 @@ def repository(copier: Copier) -> Path:
     return copier.mount() / "of/this installation"
 
 
-def run_restic(copier: Copier, *words: str) -> bytes:
+def run_restic(copier: Copier, *words: str, text: bytes = b"") -> bytes:
     """What somebody without this collection does."""
     variables = {"RESTIC_REPOSITORY": str(repository(copier)), "RESTIC_PASSWORD": PASSWORD, "HOME": str(copier.folder)}
-    return subprocess.run([restic(), "--no-cache", *words], env=variables, capture_output=True, check=True).stdout
+    command = [str(restic()), "--no-cache", *words]
+    return subprocess.run(command, env=variables, input=text, capture_output=True, check=True).stdout
 
 
 def snapshots(copier: Copier) -> list[dict[str, Any]]:
@@ -354,3 +357,157 @@ def test_on_an_sftp_server(tmp_path: Path, code: Path) -> None:
         name = add(copier, b"-- text\n")
         result = copier.run()
         assert (result["status"], copier.copies("nas")) == (0, [name]), result["log"]
+
+
+LATER = "import datetime; program._now = lambda now=program._now: now() + datetime.timedelta(days=3)\n"
+
+
+def keep(copier: Copier, number: int) -> None:
+    for place in copier.places:
+        place["policy"] |= {"keep_last": number, "keep_daily": 0}
+
+
+def wrap_restic(copier: Copier, body: str) -> None:
+    """A restic before which some shell commands run."""
+    program = copier.folder / "bin" / "restic"
+    program.unlink()
+    program.write_text(f'#!/bin/bash\n{body}\nexec {restic()} "$@"\n')
+    program.chmod(0o755)
+
+
+def test_a_lost_list_loses_no_copy(dedup: Copier) -> None:
+    """What is in no list may have been a copy that the volume does not have any more."""
+    keep(dedup, 10)
+    names = [add(dedup, b"-- old\n" * days, days) for days in (3, 4, 5)]
+    dedup.run()
+    lose_volume(dedup)
+    new = add(dedup, b"-- new\n")
+    run_restic(dedup, "forget", *lists_of(dedup))
+    dedup.changes = LATER
+    result = dedup.run()
+    assert "no longer there, though not deleted by retention" in place_of(result)["findings"][0]
+    assert dedup.copies("dedup") == [new]
+    assert set(files_in(dedup)) >= {f"/{name.removesuffix('.gz')}" for name in names}
+
+
+@pytest.mark.weekly
+def test_a_damaged_list_is_replaced_by_the_one_before(dedup: Copier) -> None:
+    names = [add(dedup, b"-- text\n", days) for days in (2, 1)]
+    dedup.run()
+    text = b"not a list"
+    tags = f"postgres-backup,list-{len(lists_of(dedup)) + 10}"
+    options = ["--stdin", f"--stdin-filename={NAME}.copies.json", f"--host={NAME}", f"--tag={tags}"]
+    run_restic(dedup, "backup", *options, text=text)
+    result = dedup.run()
+    assert (result["status"], place_of(result)["findings"], sorted(dedup.copies("dedup"))) == (0, [], sorted(names))
+
+
+def test_damage_is_reported_until_it_is_repaired(dedup: Copier) -> None:
+    """restic's check reads one part of the data at a time; the damaged part is read again until it is good."""
+    dedup.changes = "from ansible_collections.homelab.postgres_backup.plugins.module_utils._copy import restic_place\n"
+    dedup.changes += "restic_place.CHECK_PARTS = program.CHECK_PARTS = 1\n"
+    keep(dedup, 10)
+    add(dedup, os.urandom(1 << 20), 1)
+    dedup.run()
+    pack = max((repository(dedup) / "data").glob("*/*"), key=lambda path: path.stat().st_size)
+    good = pack.read_bytes()
+    pack.chmod(0o600)
+    pack.write_bytes(good[:1000] + bytes([good[1000] ^ 1]) + good[1001:])
+    add(dedup, b"-- new\n")
+    for _time in range(2):
+        assert "the restic repository is damaged" in dedup.run()["reason"]
+        record = dedup.record("dedup")
+        assert record["failing_since"] and "the restic repository is damaged" in record["findings"][0]
+    pack.write_bytes(good)
+    assert dedup.run()["status"] == 0
+    assert dedup.record("dedup")["failing_since"] is None
+
+
+@pytest.mark.weekly
+def test_another_program_that_changes_the_list(tmp_path: Path, code: Path) -> None:
+    """Two clusters of one name: neither loses the copies of the other one from the list."""
+    first, second = (installed(tmp_path / name, code, deepcopy(CLAIM), {}) for name in ("first", "second"))
+    second.mount().rmdir()
+    second.mount().symlink_to(first.mount())
+    for copier in (first, second):
+        keep(copier, 10)
+    old = add(first, b"-- first\n", 3)
+    first.run()
+    of_first, of_second = add(first, b"-- of the first\n", 1), add(second, b"-- of the second\n", 2)
+    is_list = f'[[ " $* " == *{NAME}.copies.json*" --stdin-from-command "* ]]'
+    wrap_restic(
+        first, f'if {is_list} && mkdir "{tmp_path}/waits"; then until [ -e "{tmp_path}/go" ]; do sleep 0.1; done; fi'
+    )
+    process = first.start()
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "waits").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert second.run()["status"] == 0
+    (tmp_path / "go").touch()
+    log = process.communicate(timeout=120)[0]
+    assert process.returncode == 0, log
+    assert sorted(newest_list(first)) == sorted([old, of_first, of_second])
+
+
+@pytest.mark.weekly
+def test_a_clock_that_is_behind(dedup: Copier) -> None:
+    keep(dedup, 10)
+    before = add(dedup, b"-- one\n", 1)
+    dedup.run()
+    wrap_restic(
+        dedup,
+        """if [[ " $* " == *" backup "* ]]; then
+            arguments=()
+            for word; do
+                arguments+=("$word")
+                [ "$word" != backup ] || arguments+=(--time "$(date -d '-10 minutes' '+%Y-%m-%d %H:%M:%S')")
+            done
+            set -- "${arguments[@]}"
+        fi""",
+    )
+    new = add(dedup, b"-- two\n")
+    result = dedup.run()
+    assert (result["status"], dedup.copies("dedup")) == (0, [new, before]), result["log"]
+
+
+def test_an_interrupted_prune_is_repeated(dedup: Copier) -> None:
+    keep(dedup, 2)
+    for days in (1, 2):
+        add(dedup, os.urandom(2 << 20), days)
+    dedup.run()
+    before = size_of(repository(dedup))
+    keep(dedup, 1)
+    is_prune = '[[ " $* " == *" prune "* ]]'
+    wrap_restic(dedup, f'if {is_prune} && mkdir "{dedup.folder}/once"; then kill -KILL $PPID; exit 1; fi')
+    process = dedup.start()
+    process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGKILL
+    assert dedup.run()["status"] == 0
+    assert size_of(repository(dedup)) < before - (1 << 20)
+
+
+@pytest.mark.weekly
+def test_the_original_is_on_the_volume_again(tmp_path: Path, code: Path) -> None:
+    """After the places had the one that was made again: each file has its manifest, and no place reports another."""
+    copier = installed(tmp_path, code, deepcopy(CLAIM), {})
+    copier.mount(1).mkdir()
+    copier.places.append({**deepcopy(DEFAULTS), "kind": "claim", "name": "plain", "options": {}})
+    keep(copier, 10)
+    backup = add_whole(copier)
+    copier.run()
+    original = {path: path.read_bytes() for path in copier.volume.glob(f"{NAME}-*")}
+    lose_volume(copier)
+    copier.run("retrieve", "dedup")
+    assert copier.run()["status"] == 0
+    lose_volume(copier)
+    for path, content in original.items():
+        path.write_bytes(content)
+    result = copier.run()
+    assert [place["findings"] for place in result["places"]] == [[], []]
+    for place in ("plain", "dedup"):
+        lose_volume(copier)
+        assert copier.run("retrieve", place)["changed"] is True
+        digest = hashlib.sha256((copier.volume / backup.name).read_bytes()).hexdigest()
+        manifest = parse_manifest((copier.volume / f"{backup.name}.json").read_bytes(), backup.name)
+        assert manifest.sha256 == digest
