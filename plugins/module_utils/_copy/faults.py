@@ -134,8 +134,9 @@ _WORDS: tuple[tuple[str, str, str, bool], ...] = (
 _DAMAGE = (
     "ciphertext verification failed",
     "repository contains errors",
-    "cannot dump file",
     "no such file or directory",
+    "does not exist",
+    "404 Not Found",
     "invalid data returned",
 )
 

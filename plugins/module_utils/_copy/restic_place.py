@@ -261,7 +261,7 @@ class ResticPlace:
             if name.startswith(f"{prefix}-") and "/" not in name:
                 for suffix in (CHECKSUM_FILE, MANIFEST):
                     if suffix in copy.texts:
-                        Path(folder, f"{name}{suffix}").write_text(copy.texts[suffix])
+                        Path(folder, f"{name}{suffix}").write_bytes(copy.texts[suffix].encode())
 
     def upload(self, name: str, lock_until: datetime | None, progress: Progress) -> str:
         """Make a snapshot of the text of a backup; returns the name that it has now, with which it can be read."""

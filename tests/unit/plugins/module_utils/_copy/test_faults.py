@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from plugins.module_utils._copy.faults import fault
+from plugins.module_utils._copy.faults import fault, restic_fault
 
 S3 = "operation error S3: PutObject, https response error StatusCode: 400, RequestID: 18EC, HostID: dc4b, "
 
@@ -79,3 +79,32 @@ def test_a_connection_that_rclone_ends() -> None:
 def test_absence(status: int) -> None:
     """rclone's exit statuses for a folder and a file that do not exist."""
     assert fault("error in ListJSON: directory not found", status).is_absence
+
+
+PACK = "c1e3c61c3aabb165c0fbe8cc6133f56044218da412d8f7f3be3288a615d40f85"
+
+
+@pytest.mark.parametrize(
+    ("messages", "status", "found", "is_lasting"),
+    [
+        ("Fatal: wrong password or no key found", 12, "does not open the restic repository", True),
+        ("Fatal: unable to create lock: repository is already locked", 11, "has locked the restic repository", False),
+        ("Fatal: repository does not exist: unable to open config file", 10, "there is no restic repository", True),
+        (
+            f"pack {PACK}: does not exist\nFatal: repository contains errors",
+            1,
+            "the restic repository is damaged",
+            True,
+        ),
+        (f"Fatal: cannot dump file: open /places/0/{PACK}: no such file or directory", 1, "is damaged", True),
+        ("Fatal: cannot dump file: blob from pack failed: ciphertext verification failed", 1, "is damaged", True),
+        ("Post request rcat error: no space left on device\nFatal: unable to save snapshot", 1, "is full", True),
+        ("Fatal: cannot dump file: dial tcp 10.0.0.1:443: i/o timeout", 1, "did not answer in time", False),
+        ("Fatal: cannot dump file: unexpected HTTP response (500)", 1, "restic failed: Fatal: cannot dump file", False),
+        ("", 3, "restic failed: it ended with the exit status 3", False),
+    ],
+)
+def test_messages_of_restic(messages: str, status: int, found: str, is_lasting: bool) -> None:
+    error = restic_fault(messages, status)
+    assert found in str(error)
+    assert error.is_lasting == is_lasting
