@@ -200,8 +200,8 @@ class Copying:
         checksums = self._checksums()
         kept, lost = still_proven(before.copies, entries, checksums)
         sources = candidates(catalog)
-        hashes_before = self._hashes_before(sources, checksums)
-        kept = {name: copy for name, copy in kept.items() if name not in hashes_before}
+        recompressed = self._recompressed(sources, checksums)
+        kept = {name: copy for name, copy in kept.items() if name not in recompressed}
         self._copies = dict(kept)
         self._find_lost(lost)
         for copy in before.copies:
@@ -219,7 +219,7 @@ class Copying:
             entries,
             checksums,
             recorded={copy.backup for copy in before.copies},
-            before=hashes_before,
+            recompressed=recompressed,
         )
         for name in conflicts:
             self._find(_conflict(name))
@@ -243,15 +243,16 @@ class Copying:
         if faults:
             raise PlaceError("; ".join(faults))
 
-    def _hashes_before(self, sources: Iterable[Backup], checksums: Mapping[str, str]) -> dict[str, str]:
-        """The hashes of the files there that have the same text as the backup, which was compressed again."""
-        found = {}
+    def _recompressed(self, sources: Iterable[Backup], checksums: Mapping[str, str]) -> set[str]:
+        """The backups whose file there has another hash than on the volume and the same text."""
+        found = set()
         for source in sources:
-            there = checksums.get(source.name, source.sha256)
-            if there != source.sha256:
-                text = self._place.read_text(f"{source.name}{MANIFEST}")
-                if origin(text, source.sha256) == origin(self._judge.manifest_of(source.name), there):
-                    found[source.name] = str(there)
+            there = checksums.get(source.name)
+            if there is None or source.sha256 is None or there == source.sha256:
+                continue
+            text = self._place.read_text(f"{source.name}{MANIFEST}")
+            if origin(text, source.sha256) == origin(self._judge.manifest_of(source.name), there):
+                found.add(source.name)
         return found
 
     def _finish(self) -> None:

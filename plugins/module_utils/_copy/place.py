@@ -110,11 +110,6 @@ def variables_of(options: PlaceOptions, secrets: Mapping[str, str]) -> dict[str,
     return {name: value for name, value in variables.items() if value}
 
 
-def hidden_of(secrets: Mapping[str, str]) -> list[str]:
-    """The values that no message may have."""
-    return [value.strip() for key, value in secrets.items() if key not in ("ca.crt", "known_hosts")]
-
-
 def folder_of(options: PlaceOptions) -> str:
     """The path of the place's folder as rclone's backend knows it; empty for the one where an SFTP session begins."""
     given = str(options.options.get("folder") or "")
@@ -144,7 +139,10 @@ def read_flushed(path: Path, add: Callable[[bytes], None]) -> None:
 
 
 class RclonePlace:
-    """One place (`copying.Place`), whose files are in `folder` there. Every method may raise PlaceError."""
+    """One place (`copying.Place`), whose files are in `folder` there. Every method may raise PlaceError.
+
+    `processes` runs programs in rclone's environment; `secrets` are those of the place.
+    """
 
     def __init__(
         self,
@@ -156,31 +154,30 @@ class RclonePlace:
         closes: float | None,
         token: str,
     ) -> None:
-        secrets = read_secrets(options.secrets)
-        variables = rclone_environment(variables_of(options, secrets), environment)
-        self._rclone = Rclone(Processes(variables, hidden_of(secrets), clock, closes))
-        self._keys = secrets
+        self.secrets = read_secrets(options.secrets)
+        # The values that no message may have.
+        hidden = [value.strip() for key, value in self.secrets.items() if key not in ("ca.crt", "known_hosts")]
+        self._authority = f"{options.secrets}/ca.crt" if self.secrets.get("ca.crt", "").strip() else None
+        variables = variables_of(options, self.secrets)
+        self.processes = Processes(rclone_environment(variables, self._authority, environment), hidden, clock, closes)
+        self._rclone = Rclone(self.processes)
         self._options = options
-        self._volume = Path(volume)
+        self.volume = Path(volume)
         # Another copier may write to the same place at the same time.
         self._token = token
         # A store has an object completely or not at all.
         self._is_atomic = options.store == S3
-        self._folder = folder_of(options)
-        self._authority = ["--ca-cert", f"{options.secrets}/ca.crt"] if secrets.get("ca.crt", "").strip() else []
+        self.folder = folder_of(options)
         self._limit = [f"--bwlimit={options.bandwidth_bytes}B"] if options.bandwidth_bytes else []
 
     def _path(self, name: str = "") -> str:
         # Without a folder, an SFTP server chooses it.
-        return f"{REMOTE}:" + "/".join(part for part in (self._folder, name) if part)
-
-    def _run(self, command: str, *arguments: str, **more: object) -> bytes:
-        return self._rclone.run(command, *self._authority, *arguments, **more)  # type: ignore[arg-type]
+        return f"{REMOTE}:" + "/".join(part for part in (self.folder, name) if part)
 
     def list_files(self) -> dict[str, Entry]:
         """The files by their names; empty if the folder does not exist yet."""
         try:
-            output = self._run("lsjson", "--files-only", "--no-mimetype", self._path())
+            output = self._rclone.run("lsjson", "--files-only", "--no-mimetype", self._path())
         except PlaceError as error:
             if not error.is_absence:
                 raise
@@ -195,7 +192,7 @@ class RclonePlace:
         filters = [f"--include=/{prefix}-*{suffix}" for suffix in (CHECKSUM_FILE, MANIFEST)]
         arguments = (*filters, f"--max-size={_TEXT_BYTES}B", "--max-depth=1", "--transfers=8")
         try:
-            self._run("copy", *arguments, self._path(), folder)
+            self._rclone.run("copy", *arguments, self._path(), folder)
         except PlaceError as error:
             if not error.is_absence:
                 raise
@@ -209,7 +206,7 @@ class RclonePlace:
         arguments += ["--s3-disable-checksum", "--ignore-checksum"] if self._options.reads_back else []
         arguments += [] if self._options.reads_back else ["--s3-use-multipart-etag=true"]
         try:
-            self._run("copyto", *arguments, str(self._volume / name), self._path(uploaded), progress=progress)
+            self._rclone.run("copyto", *arguments, str(self.volume / name), self._path(uploaded), progress=progress)
         except PlaceError as error:
             if lock_until is None or error.code != ACCESS_DENIED:
                 raise
@@ -224,8 +221,7 @@ class RclonePlace:
 
     def locked_until(self, name: str) -> datetime | None:
         """Until when the store refuses to delete the file; None without a lock."""
-        authority = self._authority[1] if self._authority else None
-        return read_lock(self._options.options, self._keys, f"{self._folder}/{name}", authority)
+        return read_lock(self._options.options, self.secrets, f"{self.folder}/{name}", self._authority)
 
     def read(self, name: str, progress: Progress) -> Content:
         """Read a file completely."""
@@ -238,21 +234,21 @@ class RclonePlace:
             except OSError as error:
                 raise fault(str(error), 0) from None
         else:
-            self._rclone.read("cat", *self._authority, *self._limit, self._path(name), chunk=digest)
+            self._rclone.read("cat", *self._limit, self._path(name), chunk=digest)
         return digest.content
 
     def download(self, name: str, path: str, progress: Progress) -> None:
         """Copy a file of the place to a path of this pod, as it is."""
         arguments = ("--no-check-dest", "--ignore-checksum", "--inplace", *self._limit)
-        self._run("copyto", *arguments, self._path(name), path, progress=progress)
+        self._rclone.run("copyto", *arguments, self._path(name), path, progress=progress)
 
     def _mounted(self, name: str) -> Path:
-        return Path(f"{self._folder}/{name}")
+        return Path(f"{self.folder}/{name}")
 
     def read_source(self, name: str) -> Content:
         """Read a backup of the volume."""
         digest = Digest()
-        with (self._volume / name).open("rb") as file:
+        with (self.volume / name).open("rb") as file:
             while data := file.read(_READ_BYTES):
                 digest(data)
         return digest.content
@@ -260,31 +256,31 @@ class RclonePlace:
     def read_text(self, name: str) -> bytes | None:
         """The manifest or the checksum file of a backup on the volume; None without it."""
         try:
-            return (self._volume / name).read_bytes()
+            return (self.volume / name).read_bytes()
         except FileNotFoundError:
             return None
 
     def rename(self, uploaded: str, name: str) -> None:
         """Give an uploaded file its final name."""
         if uploaded != name:
-            self._run("moveto", "--no-check-dest", self._path(uploaded), self._path(name))
+            self._rclone.run("moveto", "--no-check-dest", self._path(uploaded), self._path(name))
             self._flush()
 
     def write_text(self, name: str, text: bytes, lock_until: datetime | None) -> None:
         """Write a small file, and read it back."""
-        self._run("rcat", f"--size={len(text)}", *self._lock(lock_until), self._path(name), text=text)
+        self._rclone.run("rcat", f"--size={len(text)}", *self._lock(lock_until), self._path(name), text=text)
         self._flush()
-        if self._run("cat", self._path(name)) != text:
+        if self._rclone.run("cat", self._path(name)) != text:
             raise PlaceError(f"{name} could not be read back as it was written")
 
     def _flush(self) -> None:
         if self._options.is_mounted:
-            flush_folder(self._folder)
+            flush_folder(self.folder)
 
     def delete(self, name: str) -> None:
         """Delete a file if it exists."""
         try:
-            self._run("deletefile", self._path(name))
+            self._rclone.run("deletefile", self._path(name))
         except PlaceError as error:
             if not error.is_absence:
                 raise

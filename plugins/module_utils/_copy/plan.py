@@ -102,19 +102,19 @@ def tasks(
     checksums: Mapping[str, str],
     *,
     recorded: Container[str],
-    before: Mapping[str, str],
+    recompressed: Container[str],
 ) -> tuple[list[Task], list[str]]:
     """What has to be uploaded or proven again, newest first; and the names whose content differs from the volume's.
 
     `missing` has the backups that retention would keep there and that are not proven, `checksums` the hashes of the
-    checksum files there, `recorded` the backups that were proven earlier. `before` has the hashes that backups on the
-    volume had before they were compressed again.
+    checksum files there, `recorded` the backups that were proven earlier, `recompressed` those whose files there and on
+    the volume have the same text.
     """
     by_name = {backup.name: backup for backup in sources}
     result, conflicts = [], []
     for name in sorted(missing, reverse=True):
         source, entry, there = by_name.get(name), entries.get(name), checksums.get(name)
-        is_recompressed = there is not None and there == before.get(name)
+        is_recompressed = name in recompressed
         is_other = source is not None and there is not None and entry is not None and there != source.sha256
         if is_other and not is_recompressed:
             conflicts.append(name)

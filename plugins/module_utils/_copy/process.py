@@ -39,10 +39,14 @@ class Processes:
         clock: Callable[[], float],
         closes: float | None,
     ) -> None:
-        self._environment = dict(environment)
+        self.environment = dict(environment)
         self._secrets = [secret for secret in secrets if secret]
         self.clock = clock
         self._closes = closes
+
+    def in_environment(self, environment: Mapping[str, str]) -> Processes:
+        """The same in another environment."""
+        return Processes(environment, self._secrets, self.clock, self._closes)
 
     def run(
         self,
@@ -119,7 +123,7 @@ class Processes:
             # removed.
             return subprocess.Popen(
                 command,
-                env=self._environment,
+                env=self.environment,
                 stdin=subprocess.DEVNULL if text is None else subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

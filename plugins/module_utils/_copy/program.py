@@ -81,18 +81,15 @@ def _place(
     unfinished: Unfinished,
 ) -> RclonePlace | ResticPlace:
     """A place of its kind. `check_part` is None where nothing is written to it. May raise PlaceError."""
+    store = RclonePlace(
+        options, script.volume, environment=environment, clock=time.monotonic, closes=closes, token=token
+    )
     if options.kind != RESTIC:
-        return RclonePlace(
-            options, script.volume, environment=environment, clock=time.monotonic, closes=closes, token=token
-        )
+        return store
     return ResticPlace(
         options,
-        script.volume,
+        store,
         installation=script.name,
-        environment=environment,
-        clock=time.monotonic,
-        closes=closes,
-        token=token,
         temporary=temporary,
         check_part=check_part,
         unfinished=unfinished,

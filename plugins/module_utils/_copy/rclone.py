@@ -27,10 +27,12 @@ _SHORT = ("lsjson", "rcat", "moveto", "deletefile")
 Progress = Callable[[int], None]
 
 
-def rclone_environment(variables: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+def rclone_environment(
+    variables: Mapping[str, str], authority: str | None, environment: Mapping[str, str]
+) -> dict[str, str]:
     """The environment in which rclone knows the remote REMOTE.
 
-    `variables` are those of its backend, without their prefix.
+    `variables` are those of its backend, without their prefix. `authority` is a file with trusted certificates.
     """
     prefix = f"RCLONE_CONFIG_{REMOTE}_"
     # Variables of rclone in this environment must not change what it does. Its configuration file would be in HOME.
@@ -38,6 +40,7 @@ def rclone_environment(variables: Mapping[str, str], environment: Mapping[str, s
     return {
         **others,
         "RCLONE_CONFIG": "",
+        **({"RCLONE_CA_CERT": authority} if authority else {}),
         **{f"{prefix}{name.upper()}": value for name, value in variables.items()},
     }
 

@@ -28,18 +28,13 @@ _SPAN = re.compile(rb'(?<=[{,])"(offset_bytes|length_bytes)":[0-9]+')
 _RECOMPRESSED_FROM = re.compile(rb'^"recompressed_from":"([0-9a-f]{64})",\n', re.MULTILINE)
 
 
-def recompressed_from(manifest: bytes | None) -> str | None:
-    """The sha256 that the backup of a manifest had before it was made from its text again; None for another one."""
-    match = _RECOMPRESSED_FROM.search(manifest or b"")
-    return match[1].decode() if match else None
-
-
-def origin(manifest: bytes | None, sha256: str | None) -> str | None:
+def origin(manifest: bytes | None, sha256: str) -> str:
     """The hash of the file that the run wrote, of a backup with this manifest and this hash.
 
     Backups of one origin have the same text.
     """
-    return recompressed_from(manifest) or sha256
+    match = _RECOMPRESSED_FROM.search(manifest or b"")
+    return match[1].decode() if match else sha256
 
 
 def part_ends(manifest: bytes | None, backup: str) -> list[int]:
@@ -162,7 +157,7 @@ def new_manifest(manifest: bytes, backup: str, done: Recompression, sha256: str)
     The script reads it line by line, so each line remains one. Of a manifest in another form, only the databases that
     are in the backup and those that are missing remain. None for something else than a manifest: a backup needs none.
     """
-    before = origin(manifest, sha256) or ""
+    before = origin(manifest, sha256)
     text = _with_new_places(manifest, backup, done, before)
     try:
         found = parse_manifest(text or b"", backup)

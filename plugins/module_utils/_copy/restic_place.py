@@ -8,6 +8,7 @@ copies (copy_list.py) is a snapshot too, without which no other one is a copy. A
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -22,10 +23,10 @@ from .._volume.backup_names import is_encrypted_name
 from .configuration import PlaceOptions
 from .copy_list import ListedCopy, dump_copy_list, parse_copy_list
 from .faults import BackupFaultError, PlaceError
-from .place import Content, Digest, RclonePlace, folder_of, hidden_of, read_secrets, required, variables_of
+from .place import Content, Digest, RclonePlace, required
 from .plan import CHECKSUM_FILE, MANIFEST, PARTIAL, Entry
-from .process import Processes, Write
-from .rclone import REMOTE, Progress, rclone_environment
+from .process import Write
+from .rclone import REMOTE, Progress
 from .recompression import Gunzip, Recompression, new_manifest, part_ends
 from .record import Unfinished
 from .restic import Restic, restic_environment
@@ -83,45 +84,32 @@ def _modified(snapshot: _Snapshot) -> str:
 class ResticPlace:
     """One restic repository (`copying.Place`). Every method may raise PlaceError.
 
-    `installation` is the name of the snapshots' host, `temporary` a folder for restic's cache. With `check_part`, which
-    is from 1 to CHECK_PARTS, a repository is made where there is none, and checked after a change with that part of its
-    data. `unfinished` is what earlier attempts have left to do.
+    It lies in the folder of `store`. `installation` is the name of the snapshots' host, `temporary` a folder for
+    restic's cache. With `check_part`, which is from 1 to CHECK_PARTS, a repository is made where there is none, and
+    checked after a change with that part of its data. `unfinished` is what earlier attempts have left to do.
     """
 
     def __init__(
         self,
         options: PlaceOptions,
-        volume: str,
+        store: RclonePlace,
         *,
         installation: str,
-        environment: Mapping[str, str],
-        clock: Callable[[], float],
-        closes: float | None,
-        token: str,
         temporary: str,
         check_part: int | None,
         unfinished: Unfinished,
     ) -> None:
-        secrets = read_secrets(options.secrets)
-        required(secrets, _PASSWORD)
-        # It asks rclone first: restic would try again for a long time, and has worse messages.
-        self._store = RclonePlace(options, volume, environment=environment, clock=clock, closes=closes, token=token)
-        folder = folder_of(options)
-        repository = folder if options.is_mounted else f"rclone:{REMOTE}:{folder}"
-        variables = restic_environment(
-            repository,
-            f"{options.secrets}/{_PASSWORD}",
-            rclone_environment(variables_of(options, secrets), environment),
-        )
-        if secrets.get("ca.crt", "").strip():
-            variables["RCLONE_CA_CERT"] = f"{options.secrets}/ca.crt"
-        processes = Processes(variables, hidden_of(secrets), clock, closes)
+        required(store.secrets, _PASSWORD)
+        repository = store.folder if options.is_mounted else f"rclone:{REMOTE}:{store.folder}"
+        variables = restic_environment(repository, f"{options.secrets}/{_PASSWORD}", store.processes.environment)
+        processes = store.processes.in_environment(variables)
         self._restic = Restic(processes, f"{temporary}/restic", options.bandwidth_bytes, locks=check_part is not None)
+        # It asks rclone first: restic would try again for a long time, and has worse messages.
+        self._store = store
         self._name = options.name
         self._host = installation
         self._list_path = f"/{installation}.copies.json"
-        self._volume = Path(volume)
-        self._data = Path(folder, "data") if options.is_mounted else None
+        self._data = Path(store.folder, "data") if options.is_mounted else None
         self._check_part = check_part
         self._is_open = False
         self._lists: list[str] = []
@@ -170,13 +158,10 @@ class ResticPlace:
     def _read_newest_list(self) -> dict[str, ListedCopy]:
         """That of the newest list that can be read: what only a newer one had is copied again."""
         newest = self._lists[: -_KEPT_LISTS - 1 : -1]
-        for snapshot in newest:
-            try:
+        for snapshot in newest[:-1]:
+            with contextlib.suppress(BackupFaultError):
                 return self._read_list(snapshot)
-            except BackupFaultError:
-                if snapshot == newest[-1]:
-                    raise
-        return {}
+        return self._read_list(newest[-1]) if newest else {}
 
     def _json(self, *arguments: str) -> list[dict[str, Any]]:
         try:
@@ -291,7 +276,7 @@ class ResticPlace:
         source, text = Digest(progress), Digest()
         gunzip = None if is_encrypted_name(name) else Gunzip()
         try:
-            with (self._volume / name).open("rb") as file:
+            with (self._store.volume / name).open("rb") as file:
                 while data := file.read(_READ_BYTES):
                     source(data)
                     for piece in gunzip.feed(data) if gunzip else (data,):
@@ -335,18 +320,18 @@ class ResticPlace:
                 self._restic.read("dump", copy.snapshot, copy.path, chunk=file.write)
                 return None
             manifest = copy.texts[MANIFEST].encode() if MANIFEST in copy.texts else None
-            done, text = Recompression(part_ends(manifest, name), file.write), Digest(progress)
+            done = Recompression(part_ends(manifest, name), file.write)
 
             def add(data: bytes) -> None:
-                text(data)
                 done(data)
+                progress(done.text_bytes)
 
             self._restic.read("dump", copy.snapshot, copy.path, chunk=add)
             done.finish()
         if done.text_sha256 != copy.text_sha256:
             raise PlaceError(
                 f"the copy of {name} is damaged: expected a text of {copy.text_bytes} bytes with the sha256 "
-                f"{copy.text_sha256}, found {text.content.size_bytes} bytes with {done.text_sha256}. Take an older "
+                f"{copy.text_sha256}, found {done.text_bytes} bytes with {done.text_sha256}. Take an older "
                 "backup, or another place",
                 is_lasting=True,
             )

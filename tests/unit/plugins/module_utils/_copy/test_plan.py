@@ -72,24 +72,24 @@ def test_only_what_is_unchanged_is_still_proven(
 def test_tasks(
     sources: list[Backup], entries: dict[str, Entry], checksums: dict[str, str], expected: Task | None
 ) -> None:
-    found = tasks([NAME], sources, entries, checksums, recorded=(), before={})
+    found = tasks([NAME], sources, entries, checksums, recorded=(), recompressed=())
     assert found == ([expected] if expected else [], [])
 
 
 def test_a_copy_of_another_backup_is_a_conflict() -> None:
     """It is not replaced: another installation may have written it."""
-    assert tasks([NAME], [backup()], {NAME: ENTRY, **SIDE}, {NAME: B}, recorded=(), before={}) == ([], [NAME])
+    assert tasks([NAME], [backup()], {NAME: ENTRY, **SIDE}, {NAME: B}, recorded=(), recompressed=()) == ([], [NAME])
 
 
 def test_a_copy_of_what_was_compressed_again_is_replaced() -> None:
-    found, conflicts = tasks([NAME], [backup()], {NAME: ENTRY, **SIDE}, {NAME: B}, recorded=(), before={NAME: B})
+    found, conflicts = tasks([NAME], [backup()], {NAME: ENTRY, **SIDE}, {NAME: B}, recorded=(), recompressed={NAME})
     assert ([task.is_recompressed for task in found], conflicts) == ([True], [])
 
 
 def test_newest_first() -> None:
     older = "b-2026-11-28-020000.sql.gz"
     entries = {older: ENTRY, NAME: ENTRY}
-    found, _conflicts = tasks([older, NAME], [], entries, {older: A, NAME: B}, recorded=(), before={})
+    found, _conflicts = tasks([older, NAME], [], entries, {older: A, NAME: B}, recorded=(), recompressed=())
     assert [task.backup for task in found] == [NAME, older]
 
 
