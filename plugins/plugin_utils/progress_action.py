@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from ansible import constants
@@ -27,6 +29,10 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._progress.
 PLAY_VARIABLE, ENVIRONMENT_VARIABLE = "postgres_backup_progress", "POSTGRES_BACKUP_PROGRESS"
 _POLL_SECONDS = 0.25
 _READ_BYTES = 1 << 20
+# Displaying a line takes microseconds.
+_LINE_SECONDS = 5.0
+# What ends a worker of ansible-core.
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # ansible-core loads action plugins before it forks its workers, which have no terminal.
 _PACE = Pace(2.0, 3.0 if sys.stderr.isatty() else 9.5)
 
@@ -87,17 +93,52 @@ class ProgressAction(NormalAction):  # type: ignore[misc]  # ansible-core has no
 @contextlib.contextmanager
 def _shown(follower: Follower, path: Path | None) -> Iterator[None]:
     """Prints the follower's lines, each when it is due; it gets the events that are appended to the file."""
-    ended = threading.Event()
-    thread = threading.Thread(target=_show, args=(follower, path, ended), daemon=True)
-    thread.start()
+    ended, displaying = threading.Event(), threading.Lock()
+    thread = threading.Thread(target=_show, args=(follower, path, ended, displaying), daemon=True)
+    with _signals_wait_for(displaying):
+        # A signal that the kernel gives to the thread would not end the main thread's waiting for the module.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        thread.start()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+
+@contextlib.contextmanager
+def _signals_wait_for(displaying: threading.Lock) -> Iterator[None]:
+    """Handles interrupts and terminations when no line is being displayed.
+
+    ansible-core's workers end at once (worker.py, `_term`). If one ends while its thread holds the lock of the queue to
+    the main process, that process waits for the lock for ever.
+    """
+    handlers: dict[int, Callable[[int, FrameType | None], Any]] = {}
+
+    def wait(number: int, frame: FrameType | None) -> None:
+        is_held = displaying.acquire(timeout=_LINE_SECONDS)
+        try:
+            handlers[number](number, frame)
+        finally:
+            if is_held:
+                displaying.release()
+
+    # Only the main thread handles signals.
+    if threading.current_thread() is threading.main_thread():
+        for number in _SIGNALS:
+            handler = signal.getsignal(number)
+            if callable(handler):
+                handlers[number] = handler
+                signal.signal(number, wait)
     try:
         yield
     finally:
-        ended.set()
-        thread.join()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
-def _show(follower: Follower, path: Path | None, ended: threading.Event) -> None:
+def _show(follower: Follower, path: Path | None, ended: threading.Event, displaying: threading.Lock) -> None:
     with contextlib.ExitStack() as stack:
         stream = stack.enter_context(path.open("rb")) if path is not None else None
         rest = b""
@@ -112,4 +153,5 @@ def _show(follower: Follower, path: Path | None, ended: threading.Event) -> None
             text = follower.due_line(now)
             if text is not None:
                 # On standard output, it would be among what a callback prints as JSON.
-                Display().display(text, stderr=True)
+                with displaying:
+                    Display().display(text, stderr=True)
