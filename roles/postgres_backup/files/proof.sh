@@ -27,7 +27,11 @@ follow_attempts() {
         follow_attempt "$1" | run_stage check decompress | end_and_size
         end_offset=none
         if [ -e "$work/end.$attempt" ]; then read -r end_offset <"$work/end.$attempt"; fi
-        if [ "$end_offset" != failed ]; then
+        if [ "$end_offset" = none ]; then
+            # The status of the shell that was killed is the cause.
+            rm -f "$work/check.status" "$work/end.status"
+            return 0
+        elif [ "$end_offset" != failed ]; then
             read_status check
             [ "$stage_result" = 0 ] || return 1
             read_status end
@@ -86,7 +90,7 @@ write_text_size() {
     printf '%s\n' "$text_size" >"$work/checked.$attempt"
 }
 
-# follow_attempt FILE: prints what the attempt writes to the file, from $position on; fails if the attempt fails.
+# follow_attempt FILE: prints what the attempt writes to the file, from $position on; fails if the attempt fails, or does not end.
 follow_attempt() {
     while :; do
         # The size is read first: until the attempt ends, all bytes of the file are its own.
@@ -106,6 +110,8 @@ follow_attempt() {
             copy_range "$1" "$position" $((end_offset - position))
             return
         fi
+        # A shell of the dump was killed, and the attempt has no end.
+        if [ -e "$work/written" ] && [ ! -e "$work/end.$attempt" ]; then return 1; fi
         grown=$(((size - position) / 1048576 * 1048576))
         if [ "$grown" -gt 0 ]; then
             copy_range "$1" "$position" "$grown" || return

@@ -19,6 +19,8 @@ from pathlib import Path
 import pytest
 
 from ..support import sample
+from ..support.combinations import program
+from ..support.encryption import make_key
 from ..support.failed_runs import assert_failed, assert_incomplete, fill_volume
 from ..support.programs import Programs, root_filesystem, wrap
 from ..support.sandbox import Sandbox
@@ -507,6 +509,31 @@ def test_the_shell_that_waits_for_a_dump_that_began_ahead_is_killed(sandbox: San
     assert "postgres_backup_resources" in outcome.log
 
 
+# Only compression is hindered: what decompresses or tests goes to the real program.
+_COMPRESSING = 'for word; do case $word in -*d*|-*t*|--decompress|--test|--version) exec $real "$@";; esac; done; '
+_SHELLS = {
+    "of the compressor": "kill -9 $PPID; exit 1",
+    "of all parts": "read -r _ _ _ parent _ </proc/$PPID/stat; kill -9 $parent; exit 1",
+    "of all parts, after one": '$real "$@"; read -r _ _ _ parent _ </proc/$PPID/stat; kill -9 $parent; exit 0',
+}
+
+
+@pytest.mark.parametrize("shell", _SHELLS)
+@pytest.mark.parametrize("encrypts", [False, True], ids=["plain", "encrypted"])
+def test_a_shell_of_the_dump_is_killed(sandbox: Sandbox, shell: str, encrypts: bool) -> None:
+    """Those that wait for something from it do not wait for ever."""
+    before = fill_volume(sandbox)
+    # The globals have been dumped by then.
+    began = sandbox.workspace.directory("began", mode=0o777) / "globals"
+    body = f'if [ -e {began} ]; then {_SHELLS[shell]}; fi; : >{began}; exec $real "$@"'
+    sandbox.shim("gzip", _COMPRESSING + body)
+    recipients = [make_key().recipient for _ in range(2)] if encrypts else []
+    env = {"POSTGRES_BACKUP_RECIPIENTS": "\n".join(recipients), "POSTGRES_BACKUP_AGE": str(program("age"))}
+    outcome = sandbox.run("run", env={"POSTGRES_BACKUP_COMPRESSOR": "gzip", **env})
+    # Of the shell of all parts, its pipeline shows nothing but that it ended too early.
+    assert_failed(sandbox, outcome, before, *(["killed"] if shell == "of the compressor" else []))
+
+
 def test_a_dump_cut_short_with_exit_0(sandbox: Sandbox) -> None:
     """The one that a plain pipe never notices, under every combination."""
     before = fill_volume(sandbox)
@@ -514,8 +541,6 @@ def test_a_dump_cut_short_with_exit_0(sandbox: Sandbox) -> None:
     assert_failed(sandbox, sandbox.run("run"), before, "dump")
 
 
-# Only compression is hindered: what decompresses or tests goes to the real program.
-_COMPRESSING = 'for word; do case $word in -*d*|-*t*|--decompress|--test|--version) exec $real "$@";; esac; done; '
 _BAD_COMPRESSORS = {
     "fails at once": "exit 1",
     "fails at the end": '$real "$@"; exit 1',
