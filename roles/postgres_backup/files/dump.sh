@@ -88,7 +88,8 @@ write_stream() {
     hasher=$!
     if [ "$encrypts" = yes ]; then
         rm -f "$work/encrypt.status"
-        dump_parts 0 | stage encrypt encrypt | stage split tee "$work/hash.fifo" | stage write dd bs=65536 conv=fsync >>"$1"
+        large_pipes=yes
+        into_pipe dump_parts 0 | into_pipe stage encrypt encrypt | into_pipe stage split tee "$work/hash.fifo" | stage write dd bs=65536 conv=fsync >>"$1"
     else
         dump_parts "$stream_offset" | stage split tee "$work/hash.fifo" | stage write dd bs=65536 conv=fsync >>"$1"
     fi
@@ -231,7 +232,7 @@ dump_part() {
     if [ "$dump_stage" = dump ]; then
         # If the shell of a stage is killed, the status of an earlier part must not remain.
         for stage_name in dump compress size; do printf '%s\n' none >"$work/$stage_name.status"; done
-        run_stage dump "$2" | stage compress compress | count_part
+        into_pipe run_stage dump "$2" | into_pipe stage compress compress | count_part
     else
         count_part <&6
         exec 6<&-

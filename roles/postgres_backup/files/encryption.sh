@@ -12,6 +12,11 @@ AGE_CHUNK_BYTES=65536
 AGE_TAG_BYTES=16
 AGE_NONCE_BYTES=16
 
+# In an encrypted run, each program waits for the one after it. With pipes of this size, the largest that any user may set
+# (pipe(7), /proc/sys/fs/pipe-max-size), they wait less: with those of 64 KiB, a run takes a tenth longer.
+LARGE_PIPE_BYTES=1048576
+large_pipes=no
+
 # read_encryption: sets `encrypts` (yes or no) and `name_ending`, that of the names of new backups.
 read_encryption() {
     : "${POSTGRES_BACKUP_RECIPIENTS:=}" "${POSTGRES_BACKUP_AGE:=age}" "${POSTGRES_BACKUP_KEY_REHEARSAL:=90d}"
@@ -61,6 +66,15 @@ RECIPIENTS
     [ "$recipient_count" -gt 1 ] || warn "there is only one recipient: if its identity is lost, so is every backup that is encrypted to it. Add a second one (postgres_backup_recipients)"
 }
 
+# into_pipe COMMAND...: runs a command whose standard output is a pipe; enlarges the pipe if `large_pipes` is yes.
+into_pipe() {
+    [ "$large_pipes" = no ] || enlarge_pipe 1
+    "$@"
+}
+
+# enlarge_pipe DESCRIPTOR: only perl can (1031 is F_SETPIPE_SZ, fcntl.h). In an image without it, pipes keep their size.
+enlarge_pipe() { perl -e 'open(PIPE, ">&=" . shift) and fcntl(PIPE, 1031, int(shift))' "$1" "$LARGE_PIPE_BYTES" 2>/dev/null || :; }
+
 # encrypt: standard input to standard output.
 encrypt() { "$POSTGRES_BACKUP_AGE" --recipients-file "$work/recipients"; }
 
@@ -89,6 +103,10 @@ begin_check() {
     rm -f "$work/judged" "$work/count"
     # Opened for both, so that no end waits for another that was killed.
     exec 4<>"$work/part.fifo"
+    # To start perl takes longer than what it saves with little text.
+    large_pipes=yes
+    ! is_small "$1" || large_pipes=no
+    [ "$large_pipes" = no ] || enlarge_pipe 4
     # The redirections of a subshell: a function's are undone, and the shell keeps a copy of what they close.
     (check_part "$1") >/dev/null 3<&- 4<&- 6<&- 7<&- &
     part_checker=$!
@@ -96,7 +114,7 @@ begin_check() {
 
 # count_part: copies a compressed part, and counts its bytes as count_bytes does.
 count_part() {
-    if [ "$encrypts" = yes ]; then count_bytes size | stage fork tee "$work/part.fifo"; else count_bytes size; fi
+    if [ "$encrypts" = yes ]; then into_pipe count_bytes size | stage fork tee "$work/part.fifo"; else count_bytes size; fi
 }
 
 # end_check: waits for the check.

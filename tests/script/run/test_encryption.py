@@ -184,6 +184,18 @@ def test_a_database_that_fails_during_its_dump(
     assert text.endswith(b"-- PostgreSQL database cluster dump complete\n--\n\n")
 
 
+@under_one
+@pytest.mark.parametrize(("perl", "expected"), [('exec "$real" "$@"', 1 << 20), ("exit 127", 1 << 16)])
+def test_the_pipes_are_large_where_perl_is(sandbox: Sandbox, keys: Keys, perl: str, expected: int) -> None:
+    sandbox.shim("perl", perl)
+    sizes = sandbox.workspace.directory("sizes", mode=0o777) / "bytes"
+    # F_GETPIPE_SZ, of what age reads and of where it writes to.
+    get = 'open F, ">", shift; printf F "%d %d", map { fcntl($_, 1032, 0) } STDIN, STDOUT'
+    age = f"""{program("perl")} -e '{get}' {sizes}; exec {program("age")} "$@\""""
+    run(sandbox, keys[0].recipient, keys[1].recipient, **age_that(sandbox, age)).check()
+    assert sizes.read_text() == f"{expected} {expected}"
+
+
 MARKER = b"a row that no disk may have"
 
 
