@@ -154,6 +154,12 @@ class Copier:
         return {**result, "status": process.returncode, "log": log}
 
 
+def place_of(result: dict[str, Any]) -> dict[str, Any]:
+    """What became of the first place."""
+    place: dict[str, Any] = result["places"][0]
+    return place
+
+
 def install(folder: Path, rclone: Path, *places: dict[str, Any], code: Path | None = None) -> Copier:
     """Copies of an empty volume in `folder`; `rclone` is its path, `code` a copy of the program that exists."""
     for number, place in enumerate(places):

@@ -6,17 +6,15 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.copy_program import Copier, install
-from tests.script.support.programs import DEFAULT_VERSION, root_filesystem, wrap
 from tests.script.support.server import Server
-from tests.script.support.workspace import Workspace
 from tests.stores.loopback import rclone, restic
 
 from .figures import Figure, NotMeasuredError
+from .servers import new_server
 from .verify import Say
 
 NIGHTS = 30
@@ -56,11 +54,7 @@ INSERT INTO t SELECT * FROM made(:rows)
 
 def measure(say: Say) -> list[Figure]:
     """The size after the last night, for each pattern."""
-    with ExitStack() as stack:
-        space = Workspace()
-        stack.callback(space.close)
-        programs = wrap(space.show(root_filesystem(DEFAULT_VERSION)), DEFAULT_VERSION, space.directory("postgresql"))
-        server = stack.enter_context(Server(programs, space.directory("server", mode=0o777)).create())
+    with new_server() as (space, server):
         return [
             _measure(pattern, server, space.directory(f"copies{number}"), say)
             for number, pattern in enumerate(_PATTERNS)

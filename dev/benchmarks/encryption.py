@@ -9,15 +9,12 @@ import shutil
 import statistics
 import subprocess
 import time
-from contextlib import ExitStack
 
 from tests.script.support.encryption import make_key
-from tests.script.support.programs import DEFAULT_VERSION, root_filesystem, wrap
-from tests.script.support.server import Server
-from tests.script.support.workspace import Workspace
 
 from .backup import DATA, image, run_environment
 from .figures import Figure, NotMeasuredError
+from .servers import new_server
 from .verify import Say
 
 ROUNDS = 5
@@ -27,11 +24,7 @@ _AGE = "/age"
 
 def measure(say: Say) -> list[Figure]:
     """All figures of encryption: wall time and processor time of runs in pairs, the order of which alternates."""
-    with ExitStack() as stack:
-        space = Workspace()
-        stack.callback(space.close)
-        programs = wrap(space.show(root_filesystem(DEFAULT_VERSION)), DEFAULT_VERSION, space.directory("postgresql"))
-        server = stack.enter_context(Server(programs, space.directory("server", mode=0o777)).create())
+    with new_server() as (space, server):
         say("creating 1.1 GB of data")
         server.sql("CREATE DATABASE bench")
         server.sql(DATA, "bench")

@@ -6,15 +6,14 @@ from __future__ import annotations
 
 import shutil
 import time
-from contextlib import ExitStack
 from pathlib import Path
 
-from tests.script.support.programs import DEFAULT_VERSION, root_filesystem, wrap
 from tests.script.support.server import Server
 from tests.script.support.workspace import Workspace
 
 from .backup import DATA, FILES, ROWS, Say, peak_memory
 from .figures import Figure
+from .servers import new_server
 
 RUN = ["sh", str(FILES / "backup.sh"), "run"]
 GROWTH = 5  # times the data of the benchmark `backup`, which is 1.1 GB of text
@@ -53,11 +52,5 @@ def _big(server: Server, space: Workspace, say: Say) -> list[Figure]:
 
 def measure(say: Say) -> list[Figure]:
     """All figures of what is large."""
-    figures = []
-    with ExitStack() as stack:
-        space = Workspace()
-        stack.callback(space.close)
-        programs = wrap(space.show(root_filesystem(DEFAULT_VERSION)), DEFAULT_VERSION, space.directory("postgresql"))
-        with Server(programs, space.directory("server", mode=0o777)).create() as server:
-            figures += _big(server, space, say)
-    return figures
+    with new_server() as (space, server):
+        return _big(server, space, say)

@@ -19,9 +19,9 @@ from typing import Any
 
 import pytest
 
-from tests.copy_program import NAME, Copier, copy_program, install
+from tests.copy_program import NAME, Copier, install, place_of
 from tests.in_turn import weekly
-from tests.stores.loopback import minio_server, rclone, rclone_s3_server, sftp_server
+from tests.stores.loopback import minio_server, rclone, sftp_server
 from tests.stores.servers import S3Store, SftpStore
 
 CLAIM = {"kind": "claim", "name": "usb", "options": {"folder": "of/this installation"}}
@@ -29,23 +29,10 @@ LARGE = 6 << 20
 OTHER_HOST = "nas ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMLw8Uq1wKcNqVdGZ9b8s8K0m3ce2nCuSkGAbXJSh5nF\n"
 
 
-@pytest.fixture(scope="session")
-def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One copy of the program, so that Python compiles it once."""
-    return copy_program(tmp_path_factory.mktemp("program"))
-
-
 @pytest.fixture
 def usb(tmp_path: Path, code: Path) -> Copier:
     """A claim as the place."""
     return install(tmp_path, rclone(), dict(CLAIM), code=code)
-
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[S3Store]:
-    with rclone_s3_server() as found:
-        found.make_bucket("backups")
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -71,11 +58,6 @@ def offsite(tmp_path: Path, code: Path, store: S3Store) -> Copier:
     copier = install(tmp_path, rclone(), s3_place(store, tmp_path.name), code=code)
     copier.add_secret(s3_keys(store))
     return copier
-
-
-def place_of(result: dict[str, Any]) -> dict[str, Any]:
-    place: dict[str, Any] = result["places"][0]
-    return place
 
 
 def there(copier: Copier) -> Path:

@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -20,19 +20,14 @@ import pytest
 
 from plugins.module_utils._volume.manifest import parse_manifest
 from tests.backup_parts import BackupParts, make_backup
-from tests.copy_program import DEFAULTS, NAME, Copier, copy_program, install
+from tests.copy_program import DEFAULTS, NAME, Copier, install, place_of
 from tests.in_turn import weekly
-from tests.stores.loopback import rclone, rclone_s3_server, restic, sftp_server
+from tests.stores.loopback import rclone, restic, sftp_server
 from tests.stores.servers import S3Store
 
 CLUSTER = (Path(__file__).parents[1] / "dumps" / "18-all.sql").read_bytes()
 PASSWORD = "correct horse"
 CLAIM = {"kind": "restic", "repository": "claim", "name": "dedup", "options": {"folder": "of/this installation"}}
-
-
-@pytest.fixture(scope="session")
-def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return copy_program(tmp_path_factory.mktemp("program"))
 
 
 def installed(folder: Path, code: Path, place: dict[str, Any], keys: dict[str, str]) -> Copier:
@@ -82,11 +77,6 @@ def add_whole(copier: Copier, text: bytes = CLUSTER) -> BackupParts:
     (copier.volume / f"{backup.name}.json").write_text(backup.manifest)
     (copier.volume / f"{backup.name}.sha256").write_text(f"{backup.sha256}  {backup.name}\n")
     return backup
-
-
-def place_of(result: dict[str, Any]) -> dict[str, Any]:
-    place: dict[str, Any] = result["places"][0]
-    return place
 
 
 def lose_volume(copier: Copier) -> None:
@@ -300,13 +290,6 @@ def newest_list(copier: Copier) -> dict[str, Any]:
         "copies"
     ]
     return copies
-
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[S3Store]:
-    with rclone_s3_server() as found:
-        found.make_bucket("backups")
-        yield found
 
 
 def s3_place(store: S3Store, folder: str, **options: str) -> dict[str, Any]:
