@@ -58,13 +58,26 @@ class Content(Protocol):
     def sha256(self) -> str: ...
 
 
+class Uploaded(Protocol):
+    """A file that was uploaded, which can be read under its name.
+
+    `source` is what was read of the backup if the store's hash shows that the file is the same; None if it does not.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def source(self) -> Content | None: ...
+
+
 class Place(Protocol):
     """What is done at a place. Each method may raise PlaceError or WindowClosedError."""
 
     def list_files(self) -> dict[str, Entry]: ...
 
-    def upload(self, name: str, lock_until: datetime | None, progress: Progress) -> str:
-        """The name under which the uploaded file can be read."""
+    def upload(self, name: str, lock_until: datetime | None, progress: Progress) -> Uploaded:
+        """Copy a backup of the volume. May raise OSError."""
 
     def read(self, name: str, progress: Progress) -> Content: ...
 
@@ -169,6 +182,8 @@ class Copying:
         self._attempt = Attempt()
         self._copies: dict[str, Copy] = {}
         self._changed: set[str] = set()
+        # After the last copy; None if something was written or deleted since.
+        self._newest_entries: Mapping[str, Entry] | None = None
         self._is_done = False
         self._remembered = clock()
 
@@ -196,7 +211,7 @@ class Copying:
         return attempt, record
 
     def _work(self, before: Record, catalog: Catalog) -> None:
-        entries = self._list()
+        entries: Mapping[str, Entry] = self._list()
         checksums = self._checksums()
         kept, lost = still_proven(before.copies, entries, checksums)
         sources = candidates(catalog)
@@ -235,7 +250,7 @@ class Copying:
             self._prove_again()
         self._is_done = not conflicts and all(source.name in self._copies for source in sources if source.name in keep)
         if todo:
-            entries = self._list()
+            entries = self._newest_entries or self._list()
             self._check_again(entries)
             self._checksums()
         self._delete(entries)
@@ -304,6 +319,7 @@ class Copying:
 
     def _prove(self, task: Task, there: Entry | None) -> None:
         """Make a copy of the backup, or prove the one that lies there."""
+        self._newest_entries = None
         if task.is_there:
             self._log(f"reading {task.backup} back")
             content = self._read_again(task.backup, None)
@@ -363,18 +379,17 @@ class Copying:
             uploaded = self._place.upload(task.backup, until, self._progress("copied", source.size_bytes))
         self._attempt.transferred_bytes += source.size_bytes
         # What is read is what is listed before and after it.
-        entry = self._list().get(uploaded)
+        entry = self._list().get(uploaded.name)
         if entry is None:
             raise _vanished(task)
-        reads_back = self._options.reads_back
-        content = self._read_uploaded(task, uploaded, entry) if reads_back else self._place.read_source(task.backup)
+        content = uploaded.source or self._read_uploaded(task, uploaded.name, entry)
         if content.sha256 != task.sha256:
-            self._refuse(task, uploaded, content, reads_back)
-        if uploaded != task.backup:
-            self._check_that_none_is_there(task, uploaded)
-            with _step(f"rename {uploaded}"):
-                self._place.rename(uploaded, task.backup)
-        self._publish(task, entry, READ_BACK if reads_back else STORE, until)
+            self._refuse(task, uploaded, content)
+        if uploaded.name != task.backup:
+            self._check_that_none_is_there(task, uploaded.name)
+            with _step(f"rename {uploaded.name}"):
+                self._place.rename(uploaded.name, task.backup)
+        self._publish(task, entry, STORE if uploaded.source else READ_BACK, until)
 
     def _check_that_none_is_there(self, task: Task, uploaded: str | None = None) -> None:
         """Raise PlaceError if another copier has made a copy of this name since the first listing."""
@@ -416,10 +431,10 @@ class Copying:
             raise PlaceError(f"{task.backup} was changed right after it had been copied")
         return found
 
-    def _refuse(self, task: Task, uploaded: str, found: Content, was_read_back: bool) -> None:
+    def _refuse(self, task: Task, uploaded: Uploaded, found: Content) -> None:
         """Raise BackupFaultError for a copy with another content: where the difference is."""
-        source = self._place.read_source(task.backup) if was_read_back else found
-        self._delete_file(uploaded)
+        source = uploaded.source or self._place.read_source(task.backup)
+        self._delete_file(uploaded.name)
         if source.sha256 != task.sha256:
             raise BackupFaultError(
                 f"{task.backup} on the volume is damaged: expected the sha256 {task.sha256}, found {source.sha256}. "
@@ -441,7 +456,8 @@ class Copying:
                     raise PlaceError(f"{task.backup} has no checksum file on the volume any more")
                 if text is not None:
                     self._write(f"{task.backup}{suffix}", text, until)
-        found = self._list().get(task.backup)
+        entries = self._list()
+        found = entries.get(task.backup)
         if found != proven and task.source is not None and self._checksums().get(task.backup) == task.sha256:
             self._delete_file(f"{task.backup}{CHECKSUM_FILE}")
         entry = self._check_entry(task, proven, found)
@@ -450,6 +466,7 @@ class Copying:
         )
         self._remember_copies()
         self._attempt.copied.append(task.backup)
+        self._newest_entries = entries
         self._log(f"proven: {task.backup}" + (f", locked until {locked:%Y-%m-%d}" if locked else ""))
 
     def _remember_copies(self) -> None:

@@ -8,7 +8,9 @@ import hashlib
 import json
 import os
 import subprocess
+import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -35,6 +37,14 @@ class Content:
 
     size_bytes: int
     sha256: str
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """A file that was uploaded (`copying.Uploaded`)."""
+
+    name: str
+    source: Content | None
 
 
 class Digest:
@@ -197,21 +207,33 @@ class RclonePlace:
             if not error.is_absence:
                 raise
 
-    def upload(self, name: str, lock_until: datetime | None, progress: Progress) -> str:
-        """Copy a backup of the volume; returns the name that it has now, with which it can be read."""
+    def upload(self, name: str, lock_until: datetime | None, progress: Progress) -> Uploaded:
+        """Copy a backup of the volume; reads it at the same time if it is not read back. May raise OSError."""
         uploaded = name if self._is_atomic else f"{name}.{self._token}{PARTIAL}"
-        arguments = ["--no-check-dest", "--s3-upload-concurrency=4", "--s3-chunk-size=16Mi", *self._limit]
-        arguments += self._lock(lock_until)
-        # What is read back needs no other hash. Otherwise the store's hash of each part is compared.
-        arguments += ["--s3-disable-checksum", "--ignore-checksum"] if self._options.reads_back else []
-        arguments += [] if self._options.reads_back else ["--s3-use-multipart-etag=true"]
+        if self._options.reads_back:
+            # It needs no other hash.
+            self._send(name, uploaded, lock_until, progress, "--s3-disable-checksum", "--ignore-checksum")
+            return Uploaded(uploaded, None)
+        ended = threading.Event()
+        with ThreadPoolExecutor(1) as pool:
+            reading = pool.submit(self._read_source, name, ended)
+            try:
+                # The store's hash of each part is compared.
+                self._send(name, uploaded, lock_until, progress, "--s3-use-multipart-etag=true")
+            except BaseException:
+                ended.set()
+                raise
+            return Uploaded(uploaded, reading.result())
+
+    def _send(self, name: str, uploaded: str, lock_until: datetime | None, progress: Progress, *options: str) -> None:
+        arguments = ["--no-check-dest", "--s3-upload-concurrency=4", "--s3-chunk-size=16Mi", *options, *self._limit]
+        arguments += [*self._lock(lock_until), str(self.volume / name), self._path(uploaded)]
         try:
-            self._rclone.run("copyto", *arguments, str(self.volume / name), self._path(uploaded), progress=progress)
+            self._rclone.run("copyto", *arguments, progress=progress)
         except PlaceError as error:
             if lock_until is None or error.code != ACCESS_DENIED:
                 raise
             raise PlaceError(f"{error}, and with lock_days to set its retention", is_lasting=True) from None
-        return uploaded
 
     def _lock(self, until: datetime | None) -> list[str]:
         if until is None:
@@ -247,9 +269,13 @@ class RclonePlace:
 
     def read_source(self, name: str) -> Content:
         """Read a backup of the volume."""
+        return self._read_source(name, threading.Event())
+
+    def _read_source(self, name: str, ended: threading.Event) -> Content:
+        """Read the backup, until its end or the event."""
         digest = Digest()
         with (self.volume / name).open("rb") as file:
-            while data := file.read(_READ_BYTES):
+            while not ended.is_set() and (data := file.read(_READ_BYTES)):
                 digest(data)
         return digest.content
 

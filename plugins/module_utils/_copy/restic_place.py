@@ -23,7 +23,7 @@ from .._volume.backup_names import is_encrypted_name
 from .configuration import PlaceOptions
 from .copy_list import ListedCopy, dump_copy_list, parse_copy_list
 from .faults import BackupFaultError, PlaceError
-from .place import Content, Digest, RclonePlace, required
+from .place import Content, Digest, RclonePlace, Uploaded, required
 from .plan import CHECKSUM_FILE, MANIFEST, PARTIAL, Entry
 from .process import Write
 from .rclone import REMOTE, Progress
@@ -248,8 +248,8 @@ class ResticPlace:
                     if suffix in copy.texts:
                         Path(folder, f"{name}{suffix}").write_bytes(copy.texts[suffix].encode())
 
-    def upload(self, name: str, lock_until: datetime | None, progress: Progress) -> str:
-        """Make a snapshot of the text of a backup; returns the name that it has now, with which it can be read."""
+    def upload(self, name: str, lock_until: datetime | None, progress: Progress) -> Uploaded:
+        """Make a snapshot of the text of a backup."""
         del lock_until  # refused by the role: prune must delete
         path = _path_of(name)
         read: list[tuple[Content, Content]] = []
@@ -269,7 +269,7 @@ class ResticPlace:
             text_sha256=text.sha256,
             text_bytes=text.size_bytes,
         )
-        return uploaded
+        return Uploaded(uploaded, None)
 
     def _feed(self, name: str, write: Write, progress: Progress) -> tuple[Content, Content]:
         """Write the text of a backup; what was read of the file, and what was written. May raise BackupFaultError."""
