@@ -149,9 +149,10 @@ require_readable() {
         fail_for_good "the backup is encrypted" "$backup: only an identity, the private key of one of its recipients, shows what is in it" \
             "Give an identity: the option identity_file of the module, -e postgres_backup_identity_file=PATH of the playbook, for scheduled drills postgres_backup_drill_identity_secret, and outside of Kubernetes POSTGRES_BACKUP_IDENTITY_FILE."
     command -v "$POSTGRES_BACKUP_AGE" >/dev/null 2>&1 ||
-        fail_for_good "the program age is missing" "the backup is encrypted, and there is no program $POSTGRES_BACKUP_AGE" "Install age, or set POSTGRES_BACKUP_AGE to its path."
+        fail_for_good "the program age is missing" "the backup is encrypted, and there is no program $POSTGRES_BACKUP_AGE" \
+            "In Kubernetes, set postgres_backup_recipients and postgres_backup_tools_image, and run the role again: its pods have age then. Elsewhere, install age, or set POSTGRES_BACKUP_AGE to its path."
     if [ "$(decrypt "$file" 2>"$work/decrypt.err" | head -c 1 | tr '\037' x)" != x ]; then
-        fail_for_good "the backup cannot be decrypted" "$backup: $(head -n 2 "$work/decrypt.err" | cut -c 1-400)" \
+        fail_for_good "the backup cannot be decrypted" "$backup: $(identity_fault "$file")$(grep -v 'report unexpected or unhelpful errors' "$work/decrypt.err" | head -n 2 | cut -c 1-400)" \
             "Give an identity of one of the recipients that ${backup}.json names. If it is one, the file is damaged: use another copy."
     fi
     decrypts=yes

@@ -77,7 +77,9 @@ kit_backup() {
     esac
     # In a pod of the CronJob, they are set for another task.
     POSTGRES_BACKUP_EXPECTED_MOUNT='' POSTGRES_BACKUP_TERMINATION_LOG=/dev/null POSTGRES_BACKUP_POD=kit-$$ POSTGRES_BACKUP_JOB=''
-    export POSTGRES_BACKUP_DIR POSTGRES_BACKUP_NAME POSTGRES_BACKUP_EXPECTED_MOUNT POSTGRES_BACKUP_TERMINATION_LOG POSTGRES_BACKUP_POD POSTGRES_BACKUP_JOB
+    # The folder of the backup is not written to.
+    keeps_key_record=no
+    export keeps_key_record POSTGRES_BACKUP_DIR POSTGRES_BACKUP_NAME POSTGRES_BACKUP_EXPECTED_MOUNT POSTGRES_BACKUP_TERMINATION_LOG POSTGRES_BACKUP_POD POSTGRES_BACKUP_JOB
     checksum=$(head -c 64 "$file.sha256" 2>/dev/null | tr 'A-F' 'a-f')
     case $checksum in *[!0-9a-f]*) checksum='' ;; esac
     [ ${#checksum} -eq 64 ] || checksum=''

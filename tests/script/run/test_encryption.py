@@ -10,7 +10,6 @@ import gzip
 import json
 import re
 import shutil
-import subprocess
 import time
 import zlib
 from collections.abc import Iterator
@@ -23,10 +22,11 @@ from tests.dump import truth
 from tests.in_turn import ALL
 
 from ..support.combinations import program, under_all, under_one
-from ..support.encryption import Key, decrypt, make_key
+from ..support.encryption import Key, decrypt, make_key, make_ssh_key
 from ..support.failed_runs import assert_failed, fill_volume
 from ..support.sandbox import Outcome, Sandbox
 from ..support.server import Server
+from ..support.volume import put
 from ..support.workspace import Workspace, kill_all
 
 Keys = tuple[Key, Key]
@@ -39,9 +39,7 @@ def keys() -> Keys:
 
 @pytest.fixture(scope="module")
 def ssh_key(workspace: Workspace) -> Key:
-    file = workspace.directory("ssh") / "id"
-    subprocess.run([program("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-C", "me@nas", "-f", file], check=True)
-    return Key(file.read_text(), Path(f"{file}.pub").read_text().strip())
+    return make_ssh_key(workspace, "ed25519")
 
 
 def environment(*recipients: str) -> dict[str, str]:
@@ -133,6 +131,56 @@ def test_without_age_it_fails_before_the_dump(sandbox: Sandbox, keys: Keys) -> N
     before = fill_volume(sandbox)
     outcome = run(sandbox, keys[0].recipient, POSTGRES_BACKUP_AGE="/nowhere/age")
     assert_failed(sandbox, outcome, before, "the program age is missing")
+
+
+def check(sandbox: Sandbox, workspace: Workspace, *identities: str) -> Outcome:
+    """The kit's check of the backup that was made."""
+    file = put(workspace.directory("identity", sandbox.uid) / "identity.txt", "".join(f"{one}\n" for one in identities))
+    file.chmod(0o644)
+    more = {"POSTGRES_BACKUP_IDENTITY_FILE": str(file), "POSTGRES_BACKUP_AGE": str(program("age"))}
+    return sandbox.run("_kit", "check", str(published(sandbox)), env=more)
+
+
+@under_all
+def test_the_identity_of_somebody_else_is_compared_with_the_recipients(
+    sandbox: Sandbox, keys: Keys, ssh_key: Key, workspace: Workspace
+) -> None:
+    rsa, other, stranger = make_ssh_key(workspace, "rsa"), make_ssh_key(workspace, "ed25519"), make_key()
+    run(sandbox, keys[0].recipient, ssh_key.recipient, rsa.recipient).check()
+    data = rsa.recipient.split(" ")[1]
+    bare = ssh_key.recipient.rpartition(" ")[0]
+    recipients = f"{keys[0].recipient}, {bare}, ssh-rsa {data[:24]}...{data[-24:]}"
+    expected = f"expected the identity of one of its recipients, {recipients}, found "
+    given = {
+        f"that of {stranger.recipient}, {keys[1].recipient}. age: error": (stranger.identity, keys[1].identity),
+        f"that of {other.recipient.rpartition(' ')[0]}. age: error": (other.identity,),
+        "another. age: error": ("1SECRET",),
+    }
+    for found, identities in given.items():
+        outcome = check(sandbox, workspace, *identities)
+        assert (outcome.code, expected + found in outcome.log) == (2, True), outcome.log
+        assert "SECRET" not in outcome.log + outcome.out
+    (sandbox.volume / f"{published(sandbox).name}.json").unlink()
+    log = check(sandbox, workspace, stranger.identity).log
+    assert f"expected the identity of one of its recipients, found that of {stranger.recipient}. age: error" in log
+
+
+@under_one
+def test_of_many_recipients_some_are_shown(sandbox: Sandbox, workspace: Workspace) -> None:
+    many = [make_key().recipient for _ in range(7)]
+    run(sandbox, *many).check()
+    log = check(sandbox, workspace, make_key().identity).log
+    assert f"one of its recipients, {', '.join(many[:5])} and 2 others, found that of" in log
+
+
+@under_one
+def test_a_damaged_file_is_not_called_that_of_others(sandbox: Sandbox, keys: Keys, workspace: Workspace) -> None:
+    run(sandbox, keys[0].recipient, keys[1].recipient).check()
+    path = published(sandbox)
+    path.write_bytes(path.read_bytes()[:400])
+    outcome = check(sandbox, workspace, make_key().identity, keys[1].identity)
+    assert "the backup cannot be decrypted" in outcome.log
+    assert "expected the identity" not in outcome.log
 
 
 def age_that(sandbox: Sandbox, body: str) -> dict[str, str]:

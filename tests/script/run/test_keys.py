@@ -5,15 +5,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import struct
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ..support.combinations import program, under_all, under_one
-from ..support.encryption import Key, make_key, put_encrypted
+from ..support.encryption import Key, make_key, make_ssh_key, put_encrypted
 from ..support.programs import Programs
 from ..support.rehearsal import NAME, Rehearsal
 from ..support.sandbox import Sandbox
@@ -22,12 +23,6 @@ from ..support.workspace import Workspace
 
 FILE = "postgres-backup.keys.jsonl"
 DAYS = 86400
-
-
-def ssh_key(workspace: Workspace, kind: str) -> Key:
-    file = workspace.directory("ssh") / "id"
-    subprocess.run([program("ssh-keygen"), "-q", "-t", kind, "-N", "", "-C", "me@nas", "-f", file], check=True)
-    return Key(file.read_text(), Path(f"{file}.pub").read_text().strip())
 
 
 def listed(sandbox: Sandbox) -> list[dict[str, Any]]:
@@ -45,7 +40,7 @@ def environment(*recipients: str, **more: str) -> dict[str, str]:
 
 @under_all
 def test_a_run_adds_its_recipients_once(sandbox: Sandbox, workspace: Workspace) -> None:
-    old, new, ssh = make_key(), make_key(), ssh_key(workspace, "ed25519")
+    old, new, ssh = make_key(), make_key(), make_ssh_key(workspace, "ed25519")
     bare = ssh.recipient.rpartition(" ")[0]
     assert listed(sandbox) == []
     sandbox.run("run", env=environment(old.recipient, ssh.recipient)).check()
@@ -128,10 +123,11 @@ def rehearsal(offline: Sandbox, postgresql: Programs) -> Rehearsal:
     return Rehearsal.of(offline, postgresql)
 
 
-@pytest.mark.parametrize("kind", ["age", "ed25519", "rsa"])
+@under_all
+@pytest.mark.parametrize("kind", ["age", "ed25519", "rsa", "rsa PEM", "rsa PKCS8"])
 def test_a_drill_names_the_identity_that_opened(rehearsal: Rehearsal, workspace: Workspace, kind: str) -> None:
     """Of three identities in the file, one is that of a recipient. The drill fails later: the text is not a dump."""
-    key = make_key() if kind == "age" else ssh_key(workspace, kind)
+    key = make_key() if kind == "age" else make_ssh_key(workspace, *kind.split())
     stranger = make_key()
     put_encrypted(rehearsal.volume, NAME, key)
     give(rehearsal.volume, rehearsal.uid)
@@ -142,6 +138,25 @@ def test_a_drill_names_the_identity_that_opened(rehearsal: Rehearsal, workspace:
     outcome = rehearsal.run("drill", env=more)
     words = key.recipient.split(" ")
     assert outcome.result["opened_by"] == [" ".join(words[:2])]
+    assert not outcome.result["warnings"]
+
+
+def test_an_identity_whose_recipient_is_not_known_is_named(rehearsal: Rehearsal, workspace: Workspace) -> None:
+    """PKCS #8 of Ed25519 has no public key, and age decrypts with it."""
+    folder = workspace.directory("identity", rehearsal.uid)
+    identity = folder / "identity.pem"
+    subprocess.run([program("openssl"), "genpkey", "-algorithm", "ed25519", "-out", identity], check=True)
+    words = ["pkey", "-in", identity, "-pubout", "-outform", "DER"]
+    public = subprocess.run([program("openssl"), *words], check=True, capture_output=True).stdout[-32:]
+    wire = b"".join(struct.pack(">I", len(part)) + part for part in (b"ssh-ed25519", public))
+    put_encrypted(rehearsal.volume, NAME, Key(identity.read_text(), f"ssh-ed25519 {base64.b64encode(wire).decode()}"))
+    give(rehearsal.volume, rehearsal.uid)
+    identity.chmod(0o644)
+    more = {"POSTGRES_BACKUP_IDENTITY_FILE": str(identity), "POSTGRES_BACKUP_AGE": str(program("age"))}
+    outcome = rehearsal.run("drill", env=more)
+    assert "opened_by" not in outcome.result
+    (warning,) = outcome.result["warnings"]
+    assert "it is not known which identity has opened the backup" in warning
 
 
 @pytest.mark.parametrize(("state", "is_noted"), [("succeeded", True), ("failed", False)])

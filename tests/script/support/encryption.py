@@ -12,6 +12,7 @@ from pathlib import Path
 
 from .combinations import program
 from .volume import DUMP, checksum_line, put
+from .workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,14 @@ def make_key() -> Key:
     text = subprocess.run([program("age-keygen")], check=True, capture_output=True, text=True).stdout
     lines = text.splitlines()
     return Key(lines[-1], lines[1].removeprefix("# public key: "))
+
+
+def make_ssh_key(workspace: Workspace, kind: str, form: str = "RFC4716") -> Key:
+    """A pair of keys of OpenSSH; `form` is that of the private key: RFC4716, which is OpenSSH's own, PEM or PKCS8."""
+    file = workspace.directory("ssh") / "id"
+    words = ["-q", "-t", kind, "-m", form, "-N", "", "-C", "me@nas", "-f", file]
+    subprocess.run([program("ssh-keygen"), *words], check=True)
+    return Key(file.read_text(), Path(f"{file}.pub").read_text().strip())
 
 
 def encrypt(content: bytes, *recipients: str) -> bytes:
