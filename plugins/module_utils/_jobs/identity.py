@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import TemplateError
 from .job_templates import PREFIX, Object, pod_spec
 
 # The key of the Secret, and the name of its file in the container.
@@ -67,32 +66,37 @@ def _secret_name(job: str) -> str:
 
 
 def add_identity(spec: Object, cronjob: Mapping[str, Any], job: str, identity: Identity) -> None:
-    """Give the only container of a pod the identity and age; `job` is the name of the Job.
+    """Give the only container of a pod the identity, and age; `job` is the name of the Job.
 
-    Raises TemplateError if the CronJob has no init container that brings age.
+    Without postgres_backup_recipients, the CronJob has no age. The script still reads backups that are not encrypted
+    then, and its message for the others names what brings age.
     """
+    environment = {f"{PREFIX}IDENTITY_FILE": f"{FOLDER}/{KEY}"}
+    mounts: list[Object] = [{"name": _VOLUME, "mountPath": FOLDER, "readOnly": True}]
+    # Every user id of the pod may read it: only this container mounts it.
+    secret = {"secretName": identity.secret_name or _secret_name(job), "defaultMode": 0o444}
+    volumes: list[Object] = [{"name": _VOLUME, "secret": secret}]
     template = pod_spec(cronjob)
     bringer = next((one for one in template.get("initContainers") or [] if one["name"] == AGE), None)
     mount = next((one for one in (bringer or {}).get("volumeMounts") or [] if one["name"] == AGE), None)
-    if bringer is None or mount is None:
-        raise TemplateError(
-            f"the CronJob '{cronjob['metadata']['name']}': expected the init container '{AGE}', which brings the "
-            "program that decrypts, found none. Set postgres_backup_recipients and postgres_backup_tools_image, and "
-            "run site.yml"
-        )
+    if bringer is not None and mount is not None:
+        environment[f"{PREFIX}AGE"] = f"{mount['mountPath']}/age"
+        mounts.append({"name": AGE, "mountPath": mount["mountPath"], "readOnly": True})
+        volumes.append(copy.deepcopy(next(volume for volume in template["volumes"] if volume["name"] == AGE)))
+        spec["initContainers"] = [copy.deepcopy(bringer), *(spec.get("initContainers") or [])]
     (container,) = spec["containers"]
-    variables = {f"{PREFIX}AGE": f"{mount['mountPath']}/age", f"{PREFIX}IDENTITY_FILE": f"{FOLDER}/{KEY}"}
-    mounts = [
-        {"name": AGE, "mountPath": mount["mountPath"], "readOnly": True},
-        {"name": _VOLUME, "mountPath": FOLDER, "readOnly": True},
+    others = [entry for entry in container["env"] if entry["name"] not in environment]
+    variables = [{"name": name, "value": text} for name, text in environment.items()]
+    spec["containers"] = [
+        {
+            **container,
+            "env": [*others, *variables],
+            "volumeMounts": [*_without(container["volumeMounts"], volumes), *mounts],
+        }
     ]
-    others = [one for one in container["volumeMounts"] if one["name"] not in (AGE, _VOLUME)]
-    environment = [entry for entry in container["env"] if entry["name"] not in variables]
-    environment += [{"name": name, "value": text} for name, text in variables.items()]
-    spec["containers"] = [{**container, "env": environment, "volumeMounts": [*others, *mounts]}]
-    spec["initContainers"] = [copy.deepcopy(bringer), *(spec.get("initContainers") or [])]
-    # Every user id of the pod may read it: only this container mounts it.
-    secret = {"secretName": identity.secret_name or _secret_name(job), "defaultMode": 0o444}
-    kept = [one for one in spec["volumes"] if one["name"] not in (AGE, _VOLUME)]
-    volume = next(one for one in template["volumes"] if one["name"] == AGE)
-    spec["volumes"] = [*kept, copy.deepcopy(volume), {"name": _VOLUME, "secret": secret}]
+    spec["volumes"] = [*_without(spec["volumes"], volumes), *volumes]
+
+
+def _without(entries: list[Object], replaced: list[Object]) -> list[Object]:
+    names = {one["name"] for one in replaced}
+    return [entry for entry in entries if entry["name"] not in names]

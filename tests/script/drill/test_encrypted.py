@@ -36,6 +36,29 @@ def test_without_an_identity_it_is_refused_and_not_called_damaged(rehearsal: Reh
     assert "damaged" not in outcome.log
 
 
+def test_without_age_a_message_says_how_to_get_it(rehearsal: Rehearsal, workspace: Workspace) -> None:
+    key = make_key()
+    put_encrypted(rehearsal.volume, NAME, key)
+    give(rehearsal.volume, rehearsal.uid)
+    identity = put(workspace.directory("identity", rehearsal.uid) / "identity.txt", key.identity)
+    identity.chmod(0o644)
+    outcome = rehearsal.run("drill", env={"POSTGRES_BACKUP_IDENTITY_FILE": str(identity)}).check(2)
+    assert "the program age is missing: the backup is encrypted" in outcome.result["reason"]
+    assert "set postgres_backup_recipients and postgres_backup_tools_image, and run the role again" in outcome.log
+
+
+def test_a_backup_that_is_not_encrypted_may_be_given_an_identity(
+    rehearsal: Rehearsal, text: bytes, workspace: Workspace
+) -> None:
+    """Without age: a pod of an installation without recipients has none."""
+    rehearsal.put_with_manifest(text)
+    identity = put(workspace.directory("identity", rehearsal.uid) / "identity.txt", make_key().identity)
+    identity.chmod(0o644)
+    outcome = rehearsal.run("drill", env={"POSTGRES_BACKUP_IDENTITY_FILE": str(identity)}).check()
+    assert counted(outcome)["app"] == {("public", "numbers"): 1000}
+    assert "opened_by" not in outcome.result
+
+
 @pytest.fixture(scope="module")
 def text(template: Server, workspace: Workspace) -> bytes:
     with template.clone(workspace.directory("encrypted", mode=0o777)) as server:

@@ -14,7 +14,6 @@ import pytest
 from plugins.module_utils._jobs.drill_job import DrillRequest, drill_work
 from plugins.module_utils._jobs.identity import DRILL_ANNOTATION, Identity, identity_of_drills, secret_of_job
 from plugins.module_utils._jobs.volume_jobs import RESTORE, VolumeWork, volume_job
-from plugins.module_utils.errors import TemplateError
 
 from ..cronjobs import cronjob
 
@@ -85,9 +84,19 @@ def test_without_an_identity_there_is_no_other_container(pod: Any) -> None:
 
 
 @pytest.mark.parametrize("pod", [restore, drill])
-def test_a_cronjob_without_age_is_named(pod: Any) -> None:
-    with pytest.raises(TemplateError, match=r"expected the init container 'age'.*Set postgres_backup_recipients"):
-        pod(Identity(text=TEXT), cronjob())
+def test_a_cronjob_without_age_gives_the_identity_alone(pod: Any) -> None:
+    """The script decides whether the backup needs it (tests/script/drill/test_encrypted.py)."""
+    plain, spec = pod(None, cronjob()), pod(Identity(text=TEXT), cronjob())
+    (container,) = spec["containers"]
+    assert container["env"][-1] == {
+        "name": "POSTGRES_BACKUP_IDENTITY_FILE", "value": "/opt/postgres-backup-identity/identity"
+    }  # fmt: skip
+    assert container["volumeMounts"][-1]["mountPath"] == "/opt/postgres-backup-identity"
+    assert spec["volumes"][-1]["name"] == "postgres-backup-identity"
+    # Nothing else.
+    for entries in (container["env"], container["volumeMounts"], spec["volumes"]):
+        entries.pop()
+    assert spec == plain
 
 
 def test_the_secret_ends_with_the_job() -> None:
