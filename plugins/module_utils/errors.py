@@ -163,6 +163,10 @@ class FetchError(BackupError):
     check = "fetch"
 
 
+class UndecryptedError(FetchError):
+    """An encrypted backup was transferred, and no identity that was given decrypts it."""
+
+
 class LostError(FetchError):
     """The connection or the pod was lost: another attempt may succeed."""
 

@@ -207,7 +207,10 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._fetch.des
     remove,
     resolve,
 )
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._fetch.manifest_copy import update_manifest
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._fetch.manifest_copy import (
+    naming_recipients,
+    update_manifest,
+)
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._fetch.transfer import (
     RemoteFile,
     RetryPolicy,
@@ -397,10 +400,11 @@ def fetch(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
         if parameters["keep_local"] is not None and destination is not None and not destination.in_directory:
             raise ExpectationError(f"keep_local: expected dest to be a directory, found {parameters['dest']}")
         try:
-            if destination is None:
-                return read(source, backup, retry_policy, connection.reporter, identities)
-            how = {"mode": mode, "retry_policy": retry_policy, "reporter": connection.reporter}
-            return ensure_local_copy(module, source, backup, destination, identities=identities, **how)
+            with naming_recipients(source.manifest, backup.name):
+                if destination is None:
+                    return read(source, backup, retry_policy, connection.reporter, identities)
+                how = {"mode": mode, "retry_policy": retry_policy, "reporter": connection.reporter}
+                return ensure_local_copy(module, source, backup, destination, identities=identities, **how)
         except DamagedError as error:
             return {
                 "failed": True,

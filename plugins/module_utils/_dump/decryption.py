@@ -176,8 +176,8 @@ class DecryptedStream:
             return TruncatedFileError(f"the file is cut off: expected {expected} bytes, found {total}. {_AGAIN}")
         if "No matching keys" in message:
             return IdentityError(
-                "none of the identities decrypts the file: it was encrypted to other recipients, or its header was "
-                "changed. Give an identity of one of the recipients that its manifest names"
+                f"none of the identities decrypts the file: it was encrypted to other recipients{self._given()}, or "
+                "its header was changed. Give an identity of one of the recipients that its manifest names"
             )
         if "Incomplete header" in message or "failed to fill" in message or "truncated" in message:
             return _cut_off(total)
@@ -195,6 +195,11 @@ class DecryptedStream:
         if left <= _TAG_BYTES:
             return _cut_off(total)
         return CutOffOrAlteredFileError(f"the file is cut off at its end, or was changed {where}. {_AGAIN}")
+
+    def _given(self) -> str:
+        """The public keys of the identities; pyrage does not have those of OpenSSH's."""
+        known = [str(one.to_public()) for one in self._identities if hasattr(one, "to_public")]
+        return f" than {', '.join(known)}" if known else ""
 
 
 def _cut_off(total: int) -> TruncatedFileError:

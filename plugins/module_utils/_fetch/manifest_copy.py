@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Callable
 
+from .._verify.verification import named_recipients
 from .._volume.manifest import SUFFIX, parse_manifest
-from ..errors import BackupError, ManifestError
+from ..errors import BackupError, ManifestError, UndecryptedError
 from .destination import Destination, local_errors, read_manifest, write_companion
 
 
@@ -60,6 +62,18 @@ def update_manifest(
         return ManifestCopy(None, is_changed=local is not None, warning=warning)
     except BackupError as error:
         return ManifestCopy(None, warning=f"the manifest of {backup} was not copied: {error}")
+
+
+@contextmanager
+def naming_recipients(read: Callable[[], str], backup: str) -> Iterator[None]:
+    """Add the recipients to the message of an UndecryptedError; `read` returns the text of the volume's manifest."""
+    try:
+        yield
+    except UndecryptedError as error:
+        recipients = ""
+        with suppress(BackupError):
+            recipients = named_recipients(parse_manifest(read(), backup))
+        raise UndecryptedError(f"{error}{recipients}") from error
 
 
 def _is_of(text: bytes, backup: str, sha256: str | None) -> bool:

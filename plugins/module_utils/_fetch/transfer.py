@@ -24,7 +24,15 @@ from .._dump.decryption import Identities
 from .._progress.event import Event
 from .._progress.reporter import SILENT, CountedStream, Reporter
 from .._verify.verification import read_backup
-from ..errors import ChangedError, DamagedError, DestinationError, FetchError, IdentityError, LostError
+from ..errors import (
+    ChangedError,
+    DamagedError,
+    DestinationError,
+    FetchError,
+    IdentityError,
+    LostError,
+    UndecryptedError,
+)
 from ..findings import Failure
 from .attempts import Attempts, RetryPolicy
 from .destination import (
@@ -203,7 +211,7 @@ def _require_undamaged(file: FileContents, sha256: str, name: str) -> None:
         message = f"the local disk returned other data: expected the sha256 {sha256}, found {file.sha256}"
         failures = (Failure("sha256", message), *failures)
     if [failure.check for failure in failures] == [IdentityError.check]:
-        raise FetchError(f"{name} was transferred unchanged, and could not be verified: {_reasons(failures)}")
+        raise UndecryptedError(f"{name} was transferred unchanged, and could not be verified: {_reasons(failures)}")
     if failures:
         raise DamagedError(
             f"{name} was transferred unchanged, but the backup on the volume is damaged: {_reasons(failures)}", file

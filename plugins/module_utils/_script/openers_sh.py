@@ -124,6 +124,6 @@ shown_keys() {
         { bytes = length($NF) }
         bytes > 72 { $NF = substr($NF, 1, 24) "..." substr($NF, bytes - 23) }
         NR <= 5 { printf "%s%s", (NR == 1 ? prefix : ", "), $0 }
-        END { if (NR > 5) printf " and %d others", NR - 5 }'
+        END { if (NR > 5) printf " and %d more", NR - 5 }'
 }
 """

@@ -9,7 +9,7 @@ import hashlib
 import os
 import re
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -22,9 +22,10 @@ from .._progress.event import Event
 from .._progress.reporter import SILENT, CountedStream, Reporter
 from .._volume.backup_names import parse_time, time_in_name
 from .._volume.checksum_file import LIMIT_BYTES, SUFFIX, parse_checksum_file
+from .._volume.key_health import listed
 from .._volume.manifest import LIMIT_BYTES as MANIFEST_LIMIT_BYTES
 from .._volume.manifest import SUFFIX as MANIFEST_SUFFIX
-from .._volume.manifest import parse_manifest
+from .._volume.manifest import Manifest, parse_manifest
 from ..errors import (
     ChecksumFileError,
     DumpError,
@@ -154,10 +155,11 @@ def verify(
         except ChecksumFileError as error:
             failures.append(Failure(error.check, str(error)))
         meter = reporter.meter(Event("verify", done_bytes=0, total_bytes=size))
+        manifest = _manifest_next_to(path)
         actual_hash, contents, damage = read_backup(
-            cast(BinaryIO, CountedStream(stream, meter)), identities, _size_in_manifest(path)
+            cast(BinaryIO, CountedStream(stream, meter)), identities, manifest.size_bytes if manifest else None
         )
-    failures += damage
+    failures += [_with_recipients(failure, manifest) for failure in damage]
     if expected_hash is not None and actual_hash is not None and actual_hash != expected_hash:
         failures.insert(
             0,
@@ -185,13 +187,25 @@ def verify(
 _SOURCES = {"sha256": "given", "sidecar": "in its checksum file"}
 
 
-def _size_in_manifest(path: str) -> int | None:
-    """The size that the manifest next to the file has, if there is one; it shows whether the file is cut off."""
+def _manifest_next_to(path: str) -> Manifest | None:
+    """The manifest next to the file, if there is one; its size shows whether the file is cut off."""
     try:
         with open_backup(path + MANIFEST_SUFFIX) as stream:
-            return parse_manifest(stream.read(MANIFEST_LIMIT_BYTES), Path(path).name).size_bytes
+            return parse_manifest(stream.read(MANIFEST_LIMIT_BYTES), Path(path).name)
     except (OSError, UnreadableError, ManifestError):
         return None
+
+
+def _with_recipients(failure: Failure, manifest: Manifest | None) -> Failure:
+    if failure.check != IdentityError.check:
+        return failure
+    return replace(failure, message=failure.message + named_recipients(manifest))
+
+
+def named_recipients(manifest: Manifest | None) -> str:
+    """The end of the message of an IdentityError: whose identities are expected; empty if that is not known."""
+    recipients = manifest.encryption.recipients if manifest and manifest.encryption else ()
+    return f": {listed(recipients)}" if recipients else ""
 
 
 def read_backup(
@@ -218,7 +232,7 @@ def read_backup(
 
 _NO_IDENTITY = (
     "the file is encrypted, so its contents were not checked: expected an identity, the private key of one of its "
-    "recipients, found none. Give one (identity or identity_file)"
+    "recipients, found none. Give that of one of the recipients (identity or identity_file)"
 )
 
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from ..findings import Failure
@@ -12,6 +12,7 @@ from ..units import format_duration
 from .key_record import Key
 
 _SHOWN = 24
+_MOST = 5
 
 
 def key_problems(keys: Iterable[Key], now: datetime) -> Iterator[Failure]:
@@ -30,6 +31,13 @@ def key_problems(keys: Iterable[Key], now: datetime) -> Iterator[Failure]:
                 "-e postgres_backup_identity_file=IDENTITY-FILE. If it is lost, exchange the recipient "
                 "(postgres_backup_recipients)",
             )
+
+
+def listed(recipients: Sequence[str]) -> str:
+    """Some of the recipients, without the comments of keys of OpenSSH."""
+    texts = [shown(" ".join(recipient.split(" ")[:2])) for recipient in recipients[:_MOST]]
+    more = len(recipients) - len(texts)
+    return ", ".join(texts) + (f" and {more} more" if more else "")
 
 
 def shown(recipient: str) -> str:

@@ -170,7 +170,7 @@ def test_of_many_recipients_some_are_shown(sandbox: Sandbox, workspace: Workspac
     many = [make_key().recipient for _ in range(7)]
     run(sandbox, *many).check()
     log = check(sandbox, workspace, make_key().identity).log
-    assert f"one of its recipients, {', '.join(many[:5])} and 2 others, found that of" in log
+    assert f"one of its recipients, {', '.join(many[:5])} and 2 more, found that of" in log
 
 
 @under_one

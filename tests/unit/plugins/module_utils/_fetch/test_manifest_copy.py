@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from plugins.module_utils._fetch.destination import Destination, remove
-from plugins.module_utils._fetch.manifest_copy import ManifestCopy, update_manifest
-from plugins.module_utils.errors import BackupError, CommandFailedError, FetchError, LostError
+from plugins.module_utils._fetch.manifest_copy import ManifestCopy, naming_recipients, update_manifest
+from plugins.module_utils.errors import BackupError, CommandFailedError, FetchError, LostError, UndecryptedError
 from tests.backup_parts import NAME, make_backup
 
 CLUSTER = (Path(__file__).parents[1] / "dumps" / "18-all.sql").read_bytes()
@@ -49,6 +49,22 @@ def test_manifest_is_copied_and_not_read_again(tmp_path: Path) -> None:
     assert manifest(tmp_path).stat().st_mode & 0o777 == 0o640
     assert update(tmp_path, never) == ManifestCopy(path)
     assert [*tmp_path.iterdir()] == [manifest(tmp_path)]
+
+
+def test_the_recipients_are_those_of_the_manifest_on_the_volume() -> None:
+    encryption = {"recipients": ["age1abc", "ssh-ed25519 AAAA me@nas"], "gzip_bytes": len(BACKUP.file)}
+    text = json.dumps({**json.loads(BACKUP.manifest), "encryption": encryption})
+
+    def lost() -> str:
+        raise LostError("the connection was lost")
+
+    def message(read: Callable[[], str]) -> str:
+        with pytest.raises(UndecryptedError) as caught, naming_recipients(read, NAME):
+            raise UndecryptedError("none of these")
+        return str(caught.value)
+
+    assert message(lambda: text) == "none of these: age1abc, ssh-ed25519 AAAA"
+    assert [message(read) for read in (lambda: BACKUP.manifest, lambda: "", lost)] == ["none of these"] * 3
 
 
 def test_backup_without_a_manifest(tmp_path: Path) -> None:

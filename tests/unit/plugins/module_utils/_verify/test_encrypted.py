@@ -78,6 +78,41 @@ def test_the_identity_of_somebody_else() -> None:
     assert checks_of(FILE, STRANGER) == ["identity"]
 
 
+def with_manifest(folder: Path, *recipients: str) -> Path:
+    path = put(folder)
+    manifest = {
+        **{"format": 1, "backup": NAME, "state": "complete", "dumped": [], "missing": [], "left_out": False},
+        **{"sha256": "0" * 64, "bytes": len(FILE), "uncompressed_bytes": len(TEXT), "parts": []},
+        "encryption": {"recipients": recipients, "gzip_bytes": len(DATA)},
+    }
+    (folder / f"{NAME}.json").write_text(json.dumps(manifest))
+    return path
+
+
+def test_the_message_has_whose_identity_is_expected_and_whose_was_given(tmp_path: Path) -> None:
+    rsa = f"ssh-rsa {'A' * 400} me@nas"
+    path = with_manifest(tmp_path, *[str(key.to_public()) for key in (KEY, OTHER)], rsa)
+    (failure,) = found(path, STRANGER).failures
+    assert failure.message.startswith(
+        f"none of the identities decrypts the file: it was encrypted to other recipients than {STRANGER.to_public()}, "
+    )
+    assert failure.message.endswith(
+        f"that its manifest names: {KEY.to_public()}, {OTHER.to_public()}, ssh-rsa {'A' * 24}…{'A' * 24}"
+    )
+    assert "SECRET" not in failure.message
+    (failure,) = found(path).failures
+    assert f"identity_file): {KEY.to_public()}, {OTHER.to_public()}, ssh-rsa" in failure.message
+    (failure,) = found(with_manifest(tmp_path, *[f"age1{number}" for number in range(8)]), STRANGER).failures
+    assert failure.message.endswith(": age10, age11, age12, age13, age14 and 3 more")
+
+
+def test_an_identity_without_a_known_public_key(tmp_path: Path) -> None:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "id")], check=True)
+    (failure,) = found(put(tmp_path), *read_identities(None, str(tmp_path / "id"))).failures
+    assert "it was encrypted to other recipients, or" in failure.message
+    assert failure.message.endswith("that its manifest names")
+
+
 def test_every_end_within_the_header_and_the_edges_of_chunks() -> None:
     chunks = [HEADER_BYTES + 16 + number * 65552 for number in range(4)]
     points = {*range(len(pyrage_magic()), HEADER_BYTES + 40)}
@@ -124,11 +159,8 @@ def test_the_size_is_that_of_the_manifest(tmp_path: Path) -> None:
     point = HEADER_BYTES + 16 + 2 * 65552 + 5000
     path = put(tmp_path, FILE[:point])
     assert [failure.check for failure in found(path, KEY).failures] == ["cut_off_or_changed"]
-    manifest = {
-        **{"format": 1, "backup": NAME, "state": "complete", "dumped": [], "missing": [], "left_out": False},
-        **{"sha256": "0" * 64, "bytes": len(FILE), "uncompressed_bytes": len(TEXT), "parts": []},
-    }
-    (tmp_path / f"{NAME}.json").write_text(json.dumps(manifest))
+    with_manifest(tmp_path)
+    put(tmp_path, FILE[:point])
     (failure,) = found(path, KEY).failures
     assert failure.check == "cut_off"
     assert f"expected {len(FILE)} bytes, found {point}" in failure.message
