@@ -24,6 +24,7 @@ from .files_txt import TEXT as FILES_TXT
 from .globals_awk import TEXT as GLOBALS_AWK
 from .history_sh import TEXT as HISTORY_SH
 from .json_awk import TEXT as JSON_AWK
+from .keys_sh import TEXT as KEYS_SH
 from .openers_sh import TEXT as OPENERS_SH
 from .output_sh import TEXT as OUTPUT_SH
 from .postgres_sh import TEXT as POSTGRES_SH
@@ -57,6 +58,7 @@ FILES = {
     "globals.awk": GLOBALS_AWK,
     "history.sh": HISTORY_SH,
     "json.awk": JSON_AWK,
+    "keys.sh": KEYS_SH,
     "openers.sh": OPENERS_SH,
     "output.sh": OUTPUT_SH,
     "postgres.sh": POSTGRES_SH,

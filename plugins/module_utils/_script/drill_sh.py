@@ -11,7 +11,7 @@ TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # `backup.sh drill`: restores a backup into a temporary server, and counts every row.
 # It has no credentials and no network, and reads the backups read-only: a dump's text can run code as superuser.
 # shellcheck shell=sh
-# shellcheck disable=SC2034,SC2154 # variables are shared with the other files
+# shellcheck disable=SC2034,SC2153,SC2154 # variables are shared with the other files
 # shellcheck disable=SC2329 # stage() and hooks call functions by name
 
 # How often the watch measures the disk space of the data, in seconds.
@@ -86,6 +86,8 @@ drill() {
     check_text
     end_step count
     end_drill
+    # A pod may only read the volume: another one records it.
+    [ -n "$POSTGRES_BACKUP_JOB" ] || [ -z "${opened_by:-}" ] || record_drill_keys "[$opened_by]" "$backup"
     log "OK: $backup restores: $databases databases, $tables tables, $rows rows, all counted"
     # The result is printed last: a program that follows the log stops there.
     report_drill succeeded
@@ -366,7 +368,10 @@ drill_record() {
     esac
     write_last_drill "$text"
     record_in_history "$text"
-    record_drill_keys "$text"
+    case $text in
+        '{"state":"succeeded",'*',"opened_by":['*)
+            record_drill_keys "$(printf '%s\n' "$text" | sed -n 's/.*,"opened_by":\(\[[^]]*\]\).*/\1/p')" "$(json_field backup "$text" | tr -d '"')" ;;
+    esac
     update_metrics || :
     printf '%s\n' "$text"
     case $text in
@@ -376,13 +381,10 @@ drill_record() {
     esac
 }
 
-# record_drill_keys RESULT: notes the identity of a drill that has succeeded.
+# record_drill_keys OPENED_BY BACKUP: notes the identity of a drill that has succeeded.
 record_drill_keys() {
-    case $1 in '{"state":"succeeded",'*',"opened_by":['*) ;; *) return 0 ;; esac
-    drill_backup=$(json_field backup "$1" | tr -d '"')
-    case $drill_backup in *[!A-Za-z0-9._-]*) return 0 ;; esac
-    record_keys "$(printf '%s\n' "$1" | sed -n 's/.*,"opened_by":\(\[[^]]*\]\).*/\1/p')" "$drill_backup" drill ||
-        warn "${keys_file##*/} could not be written: $message"
+    case $2 in *[!A-Za-z0-9._-]*) return 0 ;; esac
+    record_keys "$1" "$2" drill || warn "${keys_file##*/} could not be written: $message"
 }
 
 write_last_drill() {

@@ -14,13 +14,15 @@ from tests.backup_parts import make_backup
 from tests.dump import truth
 
 from ..support.combinations import program
-from ..support.encryption import encrypt, make_key, put_encrypted
+from ..support.encryption import Key, encrypt, make_key, put_encrypted
 from ..support.programs import Programs
 from ..support.rehearsal import NAME, Rehearsal, counted
 from ..support.sandbox import Sandbox
 from ..support.server import Server
 from ..support.volume import checksum_line, give, put
 from ..support.workspace import Workspace
+
+RECORD = "postgres-backup.keys.jsonl"
 
 
 @pytest.fixture
@@ -67,6 +69,33 @@ def text(template: Server, workspace: Workspace) -> bytes:
         return truth.dump(server, "pg_dumpall")
 
 
+def test_outside_of_kubernetes_a_drill_writes_the_record(
+    rehearsal: Rehearsal, text: bytes, workspace: Workspace
+) -> None:
+    key, stranger = make_key(), make_key()
+    put_encrypted(rehearsal.volume, NAME, key, text)
+    give(rehearsal.volume, rehearsal.uid)
+    identity = workspace.directory("identity", rehearsal.uid) / "identity.txt"
+    more = {"POSTGRES_BACKUP_IDENTITY_FILE": str(identity), "POSTGRES_BACKUP_AGE": str(program("age"))}
+    more["POSTGRES_BACKUP_JOB"] = ""
+
+    def records(given: Key) -> list[tuple[str, str, str]]:
+        put(identity, given.identity).chmod(0o644)
+        outcome = rehearsal.run("drill", env=more)
+        assert outcome.result["warnings"] == []
+        listed = [json.loads(line) for line in rehearsal.run("list").check().out.splitlines()]
+        keys = [line["record"] for line in listed if line["type"] == "key"]
+        return [(record["recipient"], record["backup"], record["by"]) for record in keys]
+
+    assert records(stranger) == []
+    assert records(key) == [(key.recipient, f"{NAME}.age", "drill")]
+    (rehearsal.volume / RECORD).unlink()
+    (rehearsal.volume / RECORD).mkdir()
+    outcome = rehearsal.run("drill", env=more).check()
+    (warning,) = outcome.result["warnings"]
+    assert f"{RECORD} could not be written" in warning
+
+
 @pytest.mark.parametrize("has_manifest", [True, False])
 def test_with_an_identity_it_is_restored(
     rehearsal: Rehearsal, text: bytes, workspace: Workspace, has_manifest: bool
@@ -86,6 +115,8 @@ def test_with_an_identity_it_is_restored(
     environment = {"POSTGRES_BACKUP_IDENTITY_FILE": str(identity), "POSTGRES_BACKUP_AGE": str(program("age"))}
     outcome = rehearsal.run("drill", env=environment).check()
     assert counted(outcome)["app"] == {("public", "numbers"): 1000}
+    # In a pod, which this one is, another container or Job writes the record.
+    assert not (rehearsal.volume / RECORD).exists()
     identity.write_text(make_key().identity)
     outcome = rehearsal.run("drill", env=environment).check(2)
     assert "the backup cannot be decrypted" in outcome.result["reason"]
