@@ -18,6 +18,9 @@ CLOCK_TOLERANCE_SECONDS=300
 # An active run touches the record of the last run each minute; a run that has not done so for this time was interrupted.
 HEARTBEAT_MINUTES=5
 
+# How long a writer of a record waits for another one before it writes nevertheless.
+RECORD_LOCK_SECONDS=5
+
 # Larger manifests are ignored: 16 MiB in blocks of 512 bytes. The listing reads the first line of each.
 MANIFEST_BLOCKS=32768
 
@@ -258,6 +261,24 @@ replace_text() {
     rm -f "$text_partial" 2>/dev/null
     return 1
 }
+
+# lock_record FILE: makes sure that two writers at once do not lose each other's lines, until unlock_record; fails with `message` if
+# the volume cannot be written. The lock of a writer that was killed is removed when it is some minutes old.
+lock_record() {
+    record_lock=${1%/*}/.${1##*/}.lock record_locked=no
+    lock_deadline=$(($(now_epoch) + RECORD_LOCK_SECONDS))
+    while ! message=$(mkdir "$record_lock" 2>&1); do
+        case $message in *'File exists'*) ;; *) return 1 ;; esac
+        if [ -n "$(find "$record_lock" -maxdepth 0 -mmin +1 2>/dev/null)" ]; then
+            rmdir "$record_lock" 2>/dev/null && continue
+        fi
+        [ "$(now_epoch)" -lt "$lock_deadline" ] || return 0
+        sleep 0.1 2>/dev/null || sleep 1
+    done
+    record_locked=yes
+}
+
+unlock_record() { [ "$record_locked" = no ] || rmdir "$record_lock" 2>/dev/null; }
 
 # mode_for FILE: prints the mode for a record that is replaced: the configured one, which only a run reads, else that of the file.
 mode_for() {

@@ -10,9 +10,6 @@
 HISTORY_LINES=10000
 HISTORY_BYTES=16777216
 
-# How long a writer waits for another one before it writes nevertheless.
-HISTORY_LOCK_SECONDS=5
-
 # history_lines: prints the entries, the oldest first.
 history_lines() {
     read_history || return
@@ -55,15 +52,16 @@ valid_entries() {
 # was before or after. Nothing fails because of the history: at most, a warning is logged.
 append_history() {
     [ -n "$history_file" ] || return 0
-    history_fault='' history_locked=no
-    history_lock=$POSTGRES_BACKUP_DIR/.${history_file##*/}.lock
+    history_fault=''
     history_partial=$POSTGRES_BACKUP_DIR/.${history_file##*/}.$POSTGRES_BACKUP_POD
     if [ -z "$1" ] || [ "$(printf '%s\n' "$1" | valid_entries)" != "$1" ]; then
         history_fault="an entry is not a flat JSON object: $1"
-    elif lock_history; then
+    elif lock_record "$history_file"; then
         write_history "$1" || { rm -f "$history_partial" 2>/dev/null; }
+        unlock_record
+    else
+        history_fault=$message
     fi
-    [ "$history_locked" = no ] || rmdir "$history_lock" 2>/dev/null
     [ -z "$history_fault" ] || log "WARNING: ${history_file##*/} could not be written: $history_fault"
 }
 
@@ -88,22 +86,6 @@ write_history() {
     # A link to a folder would move the file into that folder.
     [ ! -L "$history_file" ] || rm -f "$history_file" 2>/dev/null
     history_fault=$(mv -f "$history_partial" "$history_file" 2>&1)
-}
-
-# lock_history: makes sure that two writers at once do not lose each other's entry; fails if the volume cannot be written. The
-# lock of a writer that was killed is removed when it is some minutes old.
-lock_history() {
-    lock_deadline=$(($(now_epoch) + HISTORY_LOCK_SECONDS))
-    while ! history_fault=$(mkdir "$history_lock" 2>&1); do
-        case $history_fault in *'File exists'*) ;; *) return 1 ;; esac
-        history_fault=''
-        if [ -n "$(find "$history_lock" -maxdepth 0 -mmin +1 2>/dev/null)" ]; then
-            rmdir "$history_lock" 2>/dev/null && continue
-        fi
-        [ "$(now_epoch)" -lt "$lock_deadline" ] || return 0
-        sleep 0.1 2>/dev/null || sleep 1
-    done
-    history_locked=yes
 }
 
 # history_entry OPERATION STATE STARTED SECONDS BACKUP BACKUP_STATE BYTES UNCOMPRESSED_BYTES DELETED REASON [TABLES ROWS]:

@@ -30,10 +30,17 @@ list_keys() { key_lines | sed -e 's/^/{"type":"key","record":/' -e 's/$/}/'; }
 # note_recipients: adds the recipients of a run in $work/recipients to the record. Those of earlier runs remain, as not current, also
 # after the encryption was turned off.
 note_recipients() {
-    key_lines >"$work/keys"
     : >"$work/keys.current"
     # The comment of a key of OpenSSH does not count.
     [ "$encrypts" = no ] || awk '{ print (/^ssh-/ ? $1 " " $2 : $1) }' "$work/recipients" >"$work/keys.current"
+    key_lines >"$work/keys"
+    with_recipients >"$work/keys.new"
+    # Most runs change nothing.
+    ! keys_differ || change_keys with_recipients || warn "${keys_file##*/} could not be written: $message"
+}
+
+# with_recipients: prints the record in $work/keys with the recipients in $work/keys.current.
+with_recipients() {
     awk -v now="$(now_iso)" -v limit="$key_rehearsal_seconds" -v known="$work/keys" -v current="$work/keys.current" "$KEYS_AWK"'
         BEGIN {
             while ((getline line < known) > 0) {
@@ -52,17 +59,20 @@ note_recipients() {
                 sub(/"is_current":.*/, "\"is_current\":" ((order[i] in is_current) ? "true" : "false") ",\"limit_seconds\":" limit "}", line)
                 print line
             }
-        }' >"$work/keys.new"
-    [ "$(cat "$work/keys")" != "$(cat "$work/keys.new")" ] || return 0
-    write_keys || warn "${keys_file##*/} could not be written: $message"
+        }'
 }
 
 # record_keys OPENED_BY BACKUP BY: notes that identities have opened a backup; OPENED_BY is a JSON array of recipients, BY is
 # what has decrypted it: drill or restore. Fails with `message` if the record cannot be written.
 record_keys() {
-    key_lines >"$work/keys"
     printf '%s\n' "$1" | tr -d '[]"' | tr ',' '\n' | grep -E '^(age1[a-z0-9]+|ssh-(ed25519|rsa) [A-Za-z0-9+/=]+)$' >"$work/keys.opened" || return 0
-    awk -v now="$(now_iso)" -v backup="$2" -v by="$3" -v known="$work/keys" -v opened="$work/keys.opened" "$KEYS_AWK"'
+    opened_backup=$2 opened_in=$3
+    change_keys with_openings
+}
+
+# with_openings: prints the record in $work/keys with the time of the recipients in $work/keys.opened.
+with_openings() {
+    awk -v now="$(now_iso)" -v backup="$opened_backup" -v by="$opened_in" -v known="$work/keys" -v opened="$work/keys.opened" "$KEYS_AWK"'
         function with_time(line) {
             sub(/"opened":.*,"is_current"/, "\"opened\":\"" now "\",\"backup\":\"" backup "\",\"by\":\"" by "\",\"is_current\"", line)
             return line
@@ -75,11 +85,21 @@ record_keys() {
                 print line
             }
             for (recipient in is_opened) print with_time(new_line(recipient))
-        }' >"$work/keys.new"
-    write_keys
+        }'
 }
 
-write_keys() { replace_text "$keys_file" "$(cat "$work/keys.new")" "$(mode_for "$keys_file")"; }
+# change_keys FUNCTION: replaces the record with what the function prints; fails with `message`.
+change_keys() {
+    lock_record "$keys_file" || return 1
+    key_lines >"$work/keys"
+    "$1" >"$work/keys.new"
+    keys_status=0
+    ! keys_differ || replace_text "$keys_file" "$(cat "$work/keys.new")" "$(mode_for "$keys_file")" || keys_status=1
+    unlock_record
+    return "$keys_status"
+}
+
+keys_differ() { [ "$(cat "$work/keys")" != "$(cat "$work/keys.new")" ]; }
 
 # keys OPENED_BY BACKUP BY: `backup.sh _keys`, by which the modules note what their Jobs, which cannot write to the volume, found.
 keys() {

@@ -9,6 +9,7 @@ import base64
 import json
 import struct
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -116,6 +117,20 @@ def test_an_opening_is_noted_by_a_module(offline: Sandbox) -> None:
     keys(offline, json.dumps([one]), backup, "x", code=2)
     keys(offline, json.dumps(["$(touch PWNED)"]), backup, "drill")
     assert (offline.volume / FILE).read_bytes() == before
+
+
+@under_all
+def test_writers_at_the_same_time_lose_nothing(offline: Sandbox) -> None:
+    recipients = [make_key().recipient for _ in range(6)]
+
+    def note(number: int) -> None:
+        words = (json.dumps([recipients[number]]), "postgres-backup-2026-11-22-020000.sql.gz.age", "drill")
+        offline.run("_keys", *words, env={"POSTGRES_BACKUP_POD": f"writer-{number}"}).check()
+
+    with ThreadPoolExecutor() as pool:
+        assert list(pool.map(note, range(len(recipients)))) == [None] * len(recipients)
+    assert {key["recipient"] for key in listed(offline)} == {*recipients}
+    assert [path.name for path in offline.volume.iterdir() if FILE in path.name] == [FILE]
 
 
 @pytest.fixture

@@ -289,7 +289,7 @@ def test_the_lock_of_a_writer_that_was_killed(offline: Sandbox) -> None:
     lock = offline.volume / LOCK
     lock.mkdir()
     give(offline.volume, offline.uid)
-    _writer(offline, "HISTORY_LOCK_SECONDS=1").run("1", "1").check()
+    _writer(offline, "RECORD_LOCK_SECONDS=1").run("1", "1").check()
     assert lock.exists()
     os.utime(lock, (1, 1))
     offline.run("2", "1").check()
@@ -316,7 +316,7 @@ def _check_after_a_kill(sandbox: Sandbox, acknowledged: list[int], last: int) ->
 
 def test_killed_at_any_time(offline: Sandbox) -> None:
     """Seventy points with each combination of shell and awk."""
-    _writer(offline, "HISTORY_LOCK_SECONDS=0")
+    _writer(offline, "RECORD_LOCK_SECONDS=0")
     random = Random(str(offline.combination))  # noqa: S311 - the same moments each time
     acknowledged: list[int] = []
     number = killed_while_writing = 0
@@ -345,7 +345,7 @@ def test_killed_at_any_time(offline: Sandbox) -> None:
 @pytest.mark.parametrize("name", ["mkdir", "tail", "awk", "dd", "chmod", "mv", "rmdir"])
 def test_killed_at_each_program(offline: Sandbox, name: str, moment: str) -> None:
     _put(offline, _entry(1))
-    _writer(offline, 'HISTORY_LOCK_SECONDS=0; : >"$TMPDIR/ready"')
+    _writer(offline, 'RECORD_LOCK_SECONDS=0; : >"$TMPDIR/ready"')
     ready, killing = offline.tmp / "ready", 'kill -9 "$(cat "$TMPDIR/pid")"; kill -9 $PPID; exit 1'
     offline.shim(
         name,
