@@ -117,8 +117,13 @@ class Job:
             return
         try:
             self._connection.write_secret(secret_of_job(self.manifest, self._identity_text))
-        except BaseException:
+        except BaseException as error:
             self._delete()
+            if isinstance(error, ForbiddenError):
+                raise ForbiddenError(
+                    f"identity: expected the right to create Secrets in the namespace '{self.namespace}', found none: "
+                    f"{error}, and the one in docs/examples/rbac/decrypt.yaml"
+                ) from error
             raise
 
     def __exit__(

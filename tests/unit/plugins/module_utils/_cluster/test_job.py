@@ -234,6 +234,10 @@ def test_the_secret_of_an_identity_belongs_to_the_job() -> None:
 @pytest.mark.parametrize("deletion", [Deletion.ALWAYS, Deletion.UNLESS_UNREACHABLE])
 def test_a_job_without_the_secret_that_it_needs_is_deleted(deletion: Deletion) -> None:
     cluster: Any = SecretCluster(write_secret=ForbiddenError("this user may not use the Secret"))
-    with pytest.raises(ForbiddenError), Job(cluster, MANIFEST, deletion, Identity(text="AGE-SECRET-KEY-1X")):
+    expected = r"^identity: expected the right to create Secrets in the namespace 'data', .*decrypt\.yaml$"
+    with (
+        pytest.raises(ForbiddenError, match=expected),
+        Job(cluster, MANIFEST, deletion, Identity(text="AGE-SECRET-KEY-1X")),
+    ):
         pytest.fail("the Job must not be used")
     assert cluster.deleted == ["j"]
