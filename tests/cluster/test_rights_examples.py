@@ -13,9 +13,11 @@ import pytest
 import yaml
 
 from tests.cluster.support.ansible_runs import Ansible
-from tests.cluster.support.kube import CHECKOUT, NAME, apply, kubectl
+from tests.cluster.support.kube import CHECKOUT, NAME, apply, kubectl, names, run_cronjob, wait_until
 from tests.cluster.support.rights_proxy import Right, RightsProxy
 from tests.cluster.support.servers import Server
+from tests.cluster.support.tools_image import tools_image
+from tests.script.support.encryption import make_key
 
 EXAMPLES = CHECKOUT / "docs" / "examples" / "rbac"
 GROUP = "rbac.authorization.k8s.io"
@@ -25,7 +27,7 @@ UPGRADE = {("", "configmaps", "patch"), ("", "serviceaccounts", "patch")}
 # What only a server that is found needs, and a service without a selector.
 NOT_FOR_A_SET_HOST = {("", "services", "list"), ("discovery.k8s.io", "endpointslices", "list")}
 Env = dict[str, str]
-User = Callable[[str], tuple[Env, RightsProxy]]
+User = Callable[..., tuple[Env, RightsProxy]]
 
 
 def manifests(name: str) -> list[dict[str, Any]]:
@@ -52,16 +54,16 @@ def used(recorder: RightsProxy, example: str) -> str:
 
 @pytest.fixture
 def user(namespace: str, server: Server, tmp_path: Path) -> Iterator[User]:
-    """Makes a user with an example's Roles and ClusterRoles, whose requests are recorded."""
+    """Makes a user with the Roles and ClusterRoles of examples, whose requests are recorded."""
     recorders: list[RightsProxy] = []
     bound: list[list[str]] = []
 
-    def make(example: str) -> tuple[Env, RightsProxy]:
-        account = {"kind": "ServiceAccount", "name": f"user-{example}", "namespace": namespace}
+    def make(*examples: str) -> tuple[Env, RightsProxy]:
+        account = {"kind": "ServiceAccount", "name": "-".join(("user", *examples)), "namespace": namespace}
         about = {"name": account["name"], "namespace": namespace}
         apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": about})
-        for role in manifests(example):
-            kind, name = role["kind"], f"{role['metadata']['name']}-{namespace}"
+        for role in (role for example in examples for role in manifests(example)):
+            kind, name = role["kind"], f"{role['metadata']['name']}-{len(recorders)}-{namespace}"
             place = server.namespace if name.startswith("postgres-backup-installer-server") else namespace
             where = {} if kind == "ClusterRole" else {"namespace": place}
             role["metadata"] = {"name": name, **where}
@@ -79,7 +81,7 @@ def user(namespace: str, server: Server, tmp_path: Path) -> Iterator[User]:
         config = yaml.safe_load(own.read_text())
         token = kubectl("create", "token", account["name"], "-n", namespace).strip()
         config["users"] = [{"name": config["contexts"][0]["context"]["user"], "user": {"token": token}}]
-        path = tmp_path / f"{example}.kubeconfig"
+        path = tmp_path / f"{account['name']}.kubeconfig"
         path.write_text(yaml.safe_dump(config))
         recorder = RightsProxy(own, tmp_path)
         recorders.append(recorder.__enter__())
@@ -152,3 +154,34 @@ def test_operator_and_reader_rights_are_all_used_and_enough(
         assert f"the {kind} of all namespaces" in text
     refused = ansible.module("backup_fetch", env=looker, dest=f"{tmp_path}/other/", **where)
     assert refused["failed"] and not (tmp_path / "other").exists()
+
+
+@pytest.mark.weekly
+def test_rights_to_decrypt_are_all_used_and_enough(
+    ansible: Ansible, role_variables: dict[str, Any], namespace: str, user: User
+) -> None:
+    owner, spare = make_key(), make_key()
+    recipients = [owner.recipient, spare.recipient]
+    made = ansible.site(image=IMAGE, recipients=recipients, tools_image=tools_image(), **role_variables)
+    assert made.status == 0, made.output
+    backup = run_cronjob(namespace)["backup"]
+    options = {"namespace": namespace, "database": "postgres", "new_name": f"postgres-{namespace}"}
+    operator, recorder = user("operate")
+    for name, more in (("restore_database", options), ("restore_drill", {"namespace": namespace})):
+        refused = ansible.module(name, env=operator, identity=owner.identity, **more)
+        assert refused["failed"]
+        assert f"identity: expected the right to create Secrets in the namespace '{namespace}'" in refused["msg"]
+        assert "docs/examples/rbac/decrypt.yaml" in refused["msg"]
+        assert owner.identity not in str(refused)
+    assert recorder.refused >= rights("decrypt")
+    # The Jobs that could not get the identity are gone.
+    wait_until(lambda: names("job", namespace) == {"manual-backup"}, "the Jobs are gone")
+
+    decrypter, recorder = user("operate", "decrypt")
+    check = ansible.module("restore_database", "--check", env=decrypter, identity=spare.identity, **options)
+    assert not check["failed"], check["msg"]
+    drill = ansible.module("restore_drill", env=decrypter, identity=owner.identity, namespace=namespace)
+    assert not drill["failed"], drill["msg"]
+    assert drill["backup"] == backup
+    assert recorder.used >= rights("decrypt"), used(recorder, "decrypt")
+    assert not recorder.refused & rights("decrypt")

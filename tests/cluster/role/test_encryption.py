@@ -5,14 +5,24 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cluster.support.ansible_runs import Ansible
-from tests.cluster.support.kube import NAME, create, delete_namespace, kubectl, must_get, names, run_cronjob
+from tests.cluster.support.ansible_runs import Ansible, signal_all
+from tests.cluster.support.kube import (
+    NAME,
+    create,
+    delete_namespace,
+    kubectl,
+    must_get,
+    names,
+    run_cronjob,
+    wait_until,
+)
 from tests.cluster.support.live_server import POD, LiveServer
 from tests.cluster.support.namespaces import new_namespace
 from tests.cluster.support.pod_commands import PodShell
@@ -27,10 +37,10 @@ INSERT INTO orders SELECT n, 'secret value ' || n FROM generate_series(1, 1000) 
 """
 
 
-@pytest.fixture
-def live(ansible: Ansible) -> Iterator[LiveServer]:
+@pytest.fixture(scope="module")
+def live(collections: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     namespace = new_namespace("encryption")
-    server = bring_server_up(ansible, namespace)
+    server = bring_server_up(Ansible(tmp_path_factory.mktemp("encryption"), collections), namespace)
     shell = PodShell(namespace, POD)
     running = LiveServer(server, shell, {})
     running.sql("CREATE DATABASE shop;")
@@ -54,6 +64,14 @@ def assert_not_shown(keys: tuple[Key, ...], namespace: str, texts: list[str]) ->
     logs = [kubectl("logs", pod, "-n", namespace, "--all-containers", check=False) for pod in pods]
     for key in keys:
         assert not [text for text in (*texts, objects, *logs) if key.identity in text]
+
+
+def install(ansible: Ansible, namespace: str, *keys: Key) -> None:
+    """The role, without drills."""
+    recipients = [key.recipient for key in keys]
+    files: dict[str, Any] = {"manifest_dir": "", "runbook_dir": ""}
+    play = ansible.site(namespace=namespace, recipients=recipients, tools_image=tools_image(), **files)
+    assert play.status == 0, play.output
 
 
 def test_an_installation_with_recipients(ansible: Ansible, live: LiveServer) -> None:
@@ -146,3 +164,60 @@ def test_an_installation_with_recipients(ansible: Ansible, live: LiveServer) -> 
     assert [one["name"] for one in containers if any(mount["name"] == "identity" for mount in one["volumeMounts"])] == [
         "drill"
     ]
+
+
+def restores(namespace: str) -> set[str]:
+    return {name for name in names("job", namespace) if "-restore-" in name}
+
+
+@pytest.mark.weekly
+def test_ansible_killed_during_a_restore_leaves_no_identity(ansible: Ansible, live: LiveServer) -> None:
+    """The Job continues to its end. Kubernetes deletes it after its time to live, and the Secret with it."""
+    namespace, (owner, spare) = live.server.namespace, (make_key(), make_key())
+    install(ansible, namespace, owner, spare)
+    secrets = names("secret", namespace)
+    live.sql("CREATE DATABASE archive;")
+    live.sql(TABLES, "archive")
+    made = ansible.module("backup_job", namespace=namespace)
+    assert not made["failed"], made["msg"]
+    given = str(identity_file(ansible, "spare", spare))
+    options = live.options(replace=True, connections_timeout="10m", identity_file=given)
+    with live.session("archive"):
+        process = ansible.start("restore_cluster", **options)
+        wait_until(lambda: process.poll() is not None or live.waits(), "the restore waits", 120)
+        assert process.poll() is None, process.communicate()[0]
+        (job,) = restores(namespace)
+        assert names("secret", namespace) - secrets == {f"{job}-identity"}
+        signal_all(process, signal.SIGKILL)
+        process.communicate()
+        assert_not_shown((owner, spare), namespace, [])
+    kubectl("wait", "--for=condition=complete", f"job/{job}", "-n", namespace, "--timeout=180s")
+    assert_not_shown((owner, spare), namespace, [])
+    wait_until(lambda: not restores(namespace), "its time to live is over", 200)
+    wait_until(lambda: names("secret", namespace) == secrets, "the Secret is gone", 60)
+
+
+@pytest.mark.weekly
+def test_an_identity_without_recipients(ansible: Ansible, live: LiveServer) -> None:
+    """The recipients were removed: the pods have no age, and the volume has an encrypted backup and a plain one."""
+    namespace, key = live.server.namespace, make_key()
+    secrets = names("secret", namespace)
+    install(ansible, namespace, key)
+    encrypted = ansible.module("backup_job", namespace=namespace)
+    assert not encrypted["failed"], encrypted["msg"]
+    install(ansible, namespace)
+    plain = ansible.module("backup_job", namespace=namespace)
+    assert not plain["failed"], plain["msg"]
+    assert (encrypted["backup"].endswith(".age"), plain["backup"].endswith(".age")) == (True, False)
+    given: dict[str, Any] = {"namespace": namespace, "identity": key.identity}
+    database: dict[str, Any] = {"database": "shop", "new_name": "shop_from_plain"}
+    for name, more in (("restore_drill", {}), ("restore_database", database)):
+        refused = ansible.module(name, **given, backup=encrypted["backup"], **more)
+        assert refused["failed"] and "the program age is missing" in refused["msg"], refused["msg"]
+        assert "set postgres_backup_recipients and postgres_backup_tools_image" in refused["msg"], refused["msg"]
+        done = ansible.module(name, **given, backup=plain["backup"], **more)
+        assert not done["failed"], done["msg"]
+    assert live.sql("SELECT count(*) FROM orders;", "shop_from_plain") == "1000"
+    # An identity that is not needed is secret, too.
+    assert_not_shown((key,), namespace, [])
+    wait_until(lambda: names("secret", namespace) == secrets, "the Secrets are gone")

@@ -161,7 +161,7 @@ def test_an_identity_whose_recipient_is_not_known_is_named(rehearsal: Rehearsal,
     folder = workspace.directory("identity", rehearsal.uid)
     identity = folder / "identity.pem"
     subprocess.run([program("openssl"), "genpkey", "-algorithm", "ed25519", "-out", identity], check=True)
-    words = ["pkey", "-in", identity, "-pubout", "-outform", "DER"]
+    words = ["pkey", "-in", str(identity), "-pubout", "-outform", "DER"]
     public = subprocess.run([program("openssl"), *words], check=True, capture_output=True).stdout[-32:]
     wire = b"".join(struct.pack(">I", len(part)) + part for part in (b"ssh-ed25519", public))
     put_encrypted(rehearsal.volume, NAME, Key(identity.read_text(), f"ssh-ed25519 {base64.b64encode(wire).decode()}"))

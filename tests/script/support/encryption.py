@@ -32,7 +32,7 @@ def make_key() -> Key:
 def make_ssh_key(workspace: Workspace, kind: str, form: str = "RFC4716") -> Key:
     """A pair of keys of OpenSSH; `form` is that of the private key: RFC4716, which is OpenSSH's own, PEM or PKCS8."""
     file = workspace.directory("ssh") / "id"
-    words = ["-q", "-t", kind, "-m", form, "-N", "", "-C", "me@nas", "-f", file]
+    words = ["-q", "-t", kind, "-m", form, "-N", "", "-C", "me@nas", "-f", str(file)]
     subprocess.run([program("ssh-keygen"), *words], check=True)
     return Key(file.read_text(), Path(f"{file}.pub").read_text().strip())
 
