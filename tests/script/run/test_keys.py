@@ -9,7 +9,6 @@ import base64
 import json
 import struct
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -119,18 +118,34 @@ def test_an_opening_is_noted_by_a_module(offline: Sandbox) -> None:
     assert (offline.volume / FILE).read_bytes() == before
 
 
+def start_writer(sandbox: Sandbox, recipient: str) -> subprocess.Popen[str]:
+    """A module that notes an opening."""
+    words = (json.dumps([recipient]), "postgres-backup-2026-11-22-020000.sql.gz.age", "drill")
+    return sandbox.start("_keys", *words, env={"POSTGRES_BACKUP_POD": f"pod-{recipient[-8:]}"})
+
+
 @under_all
 def test_writers_at_the_same_time_lose_nothing(offline: Sandbox) -> None:
     recipients = [make_key().recipient for _ in range(6)]
-
-    def note(number: int) -> None:
-        words = (json.dumps([recipients[number]]), "postgres-backup-2026-11-22-020000.sql.gz.age", "drill")
-        offline.run("_keys", *words, env={"POSTGRES_BACKUP_POD": f"writer-{number}"}).check()
-
-    with ThreadPoolExecutor() as pool:
-        assert list(pool.map(note, range(len(recipients)))) == [None] * len(recipients)
+    for writer in [start_writer(offline, recipient) for recipient in recipients]:
+        offline.finish(writer).check()
+    offline.assert_nothing_left()
     assert {key["recipient"] for key in listed(offline)} == {*recipients}
     assert [path.name for path in offline.volume.iterdir() if FILE in path.name] == [FILE]
+
+
+@under_one
+def test_a_run_and_a_drill_at_the_same_time_lose_nothing(sandbox: Sandbox, workspace: Workspace) -> None:
+    """The run is about to replace the record, which it has read, when the identity of a drill is noted."""
+    new, opened = make_key().recipient, make_key().recipient
+    reached = workspace.directory("reached", sandbox.uid) / "reached"
+    sandbox.shim("mv", f'case "$*" in *{FILE}) : >"{reached}"; sleep 1 ;; esac\nexec "$real" "$@"')
+    run = sandbox.start("run", env=environment(new))
+    sandbox.wait_until(reached.exists, "the record is about to be replaced", run)
+    for process in (start_writer(sandbox, opened), run):
+        sandbox.finish(process).check()
+    sandbox.assert_nothing_left()
+    assert {key["recipient"]: key["is_current"] for key in listed(sandbox)} == {new: True, opened: True}
 
 
 @pytest.fixture
