@@ -16,8 +16,8 @@ TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 # find_openers FILE: sets `opened_by` to the public keys of the identities in POSTGRES_BACKUP_IDENTITY_FILE that decrypt the begin
 # of the file, as JSON strings with commas. Each is tried alone: a file may have several.
 find_openers() {
-    # A restore of everything has found them before it starts that of each database.
-    [ -z "${opened_by:-}" ] || return 0
+    # A restore of everything has found them before it starts that of each database. Nobody asks the kit for them.
+    [ -z "${opened_by:-}" ] && [ "${keeps_key_record:-yes}" = yes ] || return 0
     opened_by=
     while IFS= read -r opener; do
         [ -z "$opener" ] || opened_by=$opened_by${opened_by:+,}\"$opener\"
@@ -25,7 +25,7 @@ find_openers() {
 $(public_keys opens "$1")
 OPENERS
     export opened_by
-    [ -n "$opened_by" ] || [ "${keeps_key_record:-yes}" = no ] ||
+    [ -n "$opened_by" ] ||
         warn "it is not known which identity has opened the backup: its private key does not contain the public key, or age-keygen is missing next to $POSTGRES_BACKUP_AGE"
 }
 
