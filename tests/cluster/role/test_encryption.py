@@ -74,6 +74,19 @@ def install(ansible: Ansible, namespace: str, *keys: Key) -> None:
     assert play.status == 0, play.output
 
 
+def refusals_of(
+    ansible: Ansible, table: dict[str, Any], file: Path, stranger: Key, recipients: str
+) -> list[dict[str, Any]]:
+    """The results with the identity of somebody else, which is compared with the recipients in the pod and here."""
+    wrong = ansible.module("restore_table", **table, identity_file=str(file))
+    assert wrong["failed"] and "the backup cannot be decrypted" in wrong["msg"], wrong["msg"]
+    assert f"one of its recipients, {recipients}, found that of {stranger.recipient}." in wrong["msg"], wrong["msg"]
+    unread = ansible.module("backup_fetch", namespace=table["namespace"], verify=True, identity_file=str(file))
+    assert unread["failed"] and f"other recipients than {stranger.recipient}" in unread["msg"], unread["msg"]
+    assert unread["msg"].endswith(f"names: {recipients}"), unread["msg"]
+    return [wrong, unread]
+
+
 def test_an_installation_with_recipients(ansible: Ansible, live: LiveServer) -> None:
     namespace = live.server.namespace
     owner, spare, drills, stranger = (make_key() for _ in range(4))
@@ -122,8 +135,7 @@ def test_an_installation_with_recipients(ansible: Ansible, live: LiveServer) -> 
     without = ansible.module("restore_table", **table)
     assert without["failed"] and "the backup is encrypted" in without["msg"]
     assert "-e postgres_backup_identity_file=PATH" in without["msg"]
-    wrong = ansible.module("restore_table", **table, identity_file=str(files[stranger]))
-    assert wrong["failed"] and "the backup cannot be decrypted" in wrong["msg"], wrong["msg"]
+    refusals = [without, *refusals_of(ansible, table, files[stranger], stranger, ", ".join(variables["recipients"]))]
     # One of the keys is lost.
     merged = ansible(
         "homelab.postgres_backup.restore_table",
@@ -156,7 +168,7 @@ def test_an_installation_with_recipients(ansible: Ansible, live: LiveServer) -> 
     openers = {key["recipient"]: key["by"] for key in info["keys"]}
     assert openers == {owner.recipient: "restore", spare.recipient: "restore", drills.recipient: "drill"}
     shown = [merged.output, by_module.output, verified.output]
-    shown += [json.dumps(each) for each in (without, wrong, restored, info)]
+    shown += [json.dumps(each) for each in (*refusals, restored, info)]
     assert_not_shown((owner, spare, drills, stranger), namespace, shown)
     assert names("secret", namespace) == {"drill-identity", "postgres-postgresql"}
     mounts = must_get("cronjob", DRILL, namespace)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
@@ -203,19 +215,17 @@ def test_an_identity_without_recipients(ansible: Ansible, live: LiveServer) -> N
     namespace, key = live.server.namespace, make_key()
     secrets = names("secret", namespace)
     install(ansible, namespace, key)
-    encrypted = ansible.module("backup_job", namespace=namespace)
-    assert not encrypted["failed"], encrypted["msg"]
+    encrypted = run_cronjob(namespace, job="encrypted")["backup"]
     install(ansible, namespace)
-    plain = ansible.module("backup_job", namespace=namespace)
-    assert not plain["failed"], plain["msg"]
-    assert (encrypted["backup"].endswith(".age"), plain["backup"].endswith(".age")) == (True, False)
+    plain = run_cronjob(namespace, job="plain")["backup"]
+    assert (encrypted.endswith(".age"), plain.endswith(".age")) == (True, False)
     given: dict[str, Any] = {"namespace": namespace, "identity": key.identity}
     database: dict[str, Any] = {"database": "shop", "new_name": "shop_from_plain"}
     for name, more in (("restore_drill", {}), ("restore_database", database)):
-        refused = ansible.module(name, **given, backup=encrypted["backup"], **more)
+        refused = ansible.module(name, **given, backup=encrypted, **more)
         assert refused["failed"] and "the program age is missing" in refused["msg"], refused["msg"]
         assert "set postgres_backup_recipients and postgres_backup_tools_image" in refused["msg"], refused["msg"]
-        done = ansible.module(name, **given, backup=plain["backup"], **more)
+        done = ansible.module(name, **given, backup=plain, **more)
         assert not done["failed"], done["msg"]
     assert live.sql("SELECT count(*) FROM orders;", "shop_from_plain") == "1000"
     # An identity that is not needed is secret, too.
