@@ -101,9 +101,11 @@ def variables_of(options: PlaceOptions, secrets: Mapping[str, str]) -> dict[str,
         }
     elif options.store == SFTP:
         required(secrets, "known_hosts")
+        host = str(values["host"])
         variables = {
             "type": "sftp",
-            "host": values["host"],
+            # rclone appends the port, with a colon.
+            "host": f"[{host}]" if ":" in host and not host.startswith("[") else host,
             "port": str(values.get("port") or 22),
             "user": values["user"],
             "known_hosts_file": f"{options.secrets}/known_hosts",

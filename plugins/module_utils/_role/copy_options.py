@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
@@ -74,7 +75,7 @@ _DEFAULT_DELAY = "24h"
 _HIDDEN = "(not shown)"
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
-_HOST = re.compile(r"[A-Za-z0-9:]([A-Za-z0-9_.:-]*[A-Za-z0-9.:])?")
+_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9.])?")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]*")
 _WINDOW = re.compile(r"(([01][0-9]|2[0-3]):[0-5][0-9])-(([01][0-9]|2[0-3]):[0-5][0-9])")
@@ -308,8 +309,8 @@ def _expected_of_s3(place: Mapping[str, Any], _variables: Variables) -> Iterator
 
 def _expected_of_sftp(place: Mapping[str, Any], _variables: Variables) -> Iterator[str | None]:
     yield _secret(place, "the key known_hosts, and private_key or password")
-    if not _HOST.fullmatch(str(place.get("host") or "")):
-        yield "host, the name or the address of a server,"
+    if not _is_host(str(place.get("host") or "")):
+        yield "host, the name or the address of a server (its port is `port`),"
     if _is_set(place, "port") and number(1, 65535)(place["port"], {}) is not None:
         yield "a port from 1 to 65535"
     if not _USER.fullmatch(str(place.get("user") or "")):
@@ -322,8 +323,8 @@ def _expected_of_sftp(place: Mapping[str, Any], _variables: Variables) -> Iterat
 
 def _expected_of_nfs(place: Mapping[str, Any], variables: Variables) -> Iterator[str | None]:
     yield _own_job(place, variables)
-    if not _HOST.fullmatch(str(place.get("server") or "")):
-        yield "server, the name or the address of an NFS server,"
+    if not _is_host(str(place.get("server") or "")):
+        yield "server, the name or the address of an NFS server, without a port,"
     if not _PATH.fullmatch(str(place.get("path") or "")):
         yield "path, the path of a share from its root, such as /volume1/copies,"
     yield _folder(place)
@@ -401,12 +402,25 @@ def _is_endpoint(text: str) -> bool:
     return bool(
         ONE_LINE.fullmatch(text)
         and not set(text) & set(" \"'\\<>")
+        # rclone takes HTTPS:// for the name of a host.
+        and text.startswith(f"{url.scheme}://")
         and url.scheme in _SCHEME_PORTS
-        and _HOST.fullmatch(url.hostname or "")
+        and _is_host(url.hostname or "")
         and "@" not in url.netloc
         and not (url.query or url.fragment)
         and port != 0
     )
+
+
+def _is_host(text: str) -> bool:
+    """Whether it is a name or an address, an IPv6 address also in brackets. A port is none."""
+    if ":" not in text:
+        return _HOST_NAME.fullmatch(text) is not None
+    try:
+        ipaddress.IPv6Address(text[1:-1] if text.startswith("[") and text.endswith("]") else text)
+    except ValueError:
+        return False
+    return "%" not in text
 
 
 def _is_window(text: str) -> bool:

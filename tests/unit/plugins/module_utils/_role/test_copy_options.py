@@ -40,6 +40,8 @@ POLICY = {
 }
 
 
+# None of them is a host: a port is another option, and fe80::1%eth0 is known to one machine only.
+HOSTS = ["", None, "a b", "-a", "a;b", "nas:22", "192.168.2.3:22", "[2001:db8::1]:22", ":", "a:", "fe80::1%eth0"]
 DEDUP = {**S3, "name": "dedup", "kind": "restic", "repository": "s3"}
 
 
@@ -105,6 +107,13 @@ def test_options_of_a_repository_that_are_refused(
     assert any(expected in message for message in refused({**DEDUP, **options}, **variables))
 
 
+@pytest.mark.parametrize(
+    "host", ["nas", "NAS.lan.", "192.168.2.3", "2001:db8::1", "[2001:db8::1]", "::ffff:192.168.2.3"]
+)
+def test_names_and_addresses_of_servers(host: str) -> None:
+    assert refused({**SFTP, "host": host}, {**NFS, "server": host}) == []
+
+
 @pytest.mark.parametrize("folder", ["/srv/copies", "copies/a b", "~x"])
 def test_a_folder_of_sftp_from_the_root_or_the_home(folder: str) -> None:
     assert refused({**SFTP, "folder": folder, "port": "22"}) == []
@@ -140,6 +149,8 @@ def test_a_folder_of_sftp_from_the_root_or_the_home(folder: str) -> None:
                 "https://a:99999",
                 "https://a\n",
                 "https://$(id)",
+                "HTTPS://s3.example.com",
+                "https://[fe80::1%25eth0]",
             ]
         ],
         *[
@@ -155,12 +166,12 @@ def test_a_folder_of_sftp_from_the_root_or_the_home(folder: str) -> None:
         ({**S3, "lock_mode": "legal"}, "a lock_mode, one of compliance, governance,"),
         ({**S3, "host": "x"}, "no host, which the kind s3 does not have"),
         ({**SFTP, "secret": ""}, "with the key known_hosts, and private_key or password,"),
-        *[({**SFTP, "host": host}, "host, the name") for host in ["", None, "a b", "-a", "a;b"]],
+        *[({**SFTP, "host": host}, "host, the name") for host in HOSTS],
         *[({**SFTP, "port": port}, "a port from 1 to 65535") for port in [0, 65536, "ssh"]],
         *[({**SFTP, "user": user}, "user, the name") for user in ["", None, "a b", "-o", "a:b"]],
         *[({**SFTP, "folder": folder}, "a folder in one line") for folder in ["../x", "/a/../b", "a\nb"]],
         ({**SFTP, "lock_days": 3}, "no lock_days, which the kind sftp does not have"),
-        *[({**NFS, "server": server}, "server, the name") for server in ["", None, "a b", "nas:/x"]],
+        *[({**NFS, "server": server}, "server, the name") for server in [*HOSTS, "nas:/x"]],
         *[({**NFS, "path": path}, "path, the path of a share") for path in ["", None, "x", "/x/..", "/x\n"]],
         ({**NFS, "secret": "x"}, "no secret, which the kind nfs does not have"),
         *[({**CLAIM, "claim_name": name}, "claim_name, the name of a") for name in ["", None, "A", "a/b"]],
