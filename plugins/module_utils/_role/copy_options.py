@@ -90,11 +90,16 @@ def are_places(value: Any, variables: Variables) -> str | None:
     names = [str(place.get("name") or "") for place in value]
     if len(set(names)) < len(names):
         return "places with different names"
+    locations: dict[tuple[str, ...], str] = {}
     for place, name in zip(value, names):
         expected = _expected(place, variables)
         if expected is not None:
             # A name that is not valid may be anything.
             return f"{expected} in the place {name if LABEL.fullmatch(name) else f'number {names.index(name) + 1}'}"
+        # Retention of one would delete the copies of the other.
+        other = locations.setdefault(_location(place), name)
+        if other != name:
+            return f"another folder in the place {name} than in the place {other}"
     return None
 
 
@@ -271,6 +276,26 @@ def _expected(place: Mapping[str, Any], variables: Variables) -> str | None:
     return next((text for text in checks if text), None)
 
 
+def _location(place: Mapping[str, Any]) -> tuple[str, ...]:
+    """Where the files lie; it has the same value for two places in one folder. The place is valid."""
+    store, folder = store_of(place), str(_of(place, "folder", ""))
+    if store == S3:
+        return store, str(place["endpoint"]).lower().rstrip("/"), str(place["bucket"]), folder.rstrip("/")
+    if store == NFS:
+        return store, str(place["server"]).lower().strip("[]"), _joined(place["path"], folder)
+    if store == CLAIM:
+        return store, str(place["claim_name"]), folder.rstrip("/")
+    # From the root, or from the home of the user.
+    begin = "/" if folder.startswith("/") else str(place["user"])
+    port = str(_of(place, "port", SFTP_PORT))
+    return store, str(place["host"]).lower().strip("[]"), port, begin, _joined(folder)
+
+
+def _joined(*paths: object) -> str:
+    """The path from the root, without empty parts."""
+    return "/" + "/".join(part for path in paths for part in str(path).split("/") if part not in ("", "."))
+
+
 def _options_of(kind: str, store: str) -> Set[str]:
     if kind != RESTIC:
         return _OPTIONS[kind]
@@ -328,6 +353,12 @@ def _expected_of_nfs(place: Mapping[str, Any], variables: Variables) -> Iterator
     if not _PATH.fullmatch(str(place.get("path") or "")):
         yield "path, the path of a share from its root, such as /volume1/copies,"
     yield _folder(place)
+    volume = variables["postgres_backup_nfs"]
+    if isinstance(volume, Mapping) and volume:
+        server, path = str(volume.get("server")).lower().strip("[]"), _joined(volume.get("path"))
+        _store, place_server, place_path = _location(place)
+        if place_server == server and f"{place_path}/".startswith(f"{path}/"):
+            yield "another share than that of the backup volume (postgres_backup_nfs)"
 
 
 def _expected_of_claim(place: Mapping[str, Any], variables: Variables) -> Iterator[str | None]:

@@ -203,6 +203,60 @@ def test_two_places_need_two_names() -> None:
 
 
 @pytest.mark.parametrize(
+    ("place", "changed"),
+    [
+        (S3, {}),
+        (S3, {"endpoint": "https://S3.example.com/", "secret": "other-keys", "lock_days": 3}),
+        ({**S3, "folder": "a/b"}, {"folder": "a/b/"}),
+        (S3, {"kind": "restic", "repository": "s3"}),
+        (SFTP, {"port": 22, "folder": ""}),
+        ({**SFTP, "folder": "/srv/copies"}, {"folder": "/srv/./copies/", "user": "other"}),
+        ({**SFTP, "host": "2001:db8::1"}, {"host": "[2001:db8::1]"}),
+        (NFS, {"path": "/volume1/copies/"}),
+        (NFS, {"path": "/volume1", "folder": "copies"}),
+        (CLAIM, {}),
+    ],
+)
+def test_two_places_in_one_folder_are_refused(place: dict[str, Any], changed: dict[str, Any]) -> None:
+    """Retention of each would delete what the other one keeps."""
+    (message,) = refused(place, {**place, "name": "second", **changed})
+    assert f"expected another folder in the place second than in the place {place['name']}; found" in message
+
+
+@pytest.mark.parametrize(
+    ("place", "changed"),
+    [
+        (S3, {"folder": "x"}),
+        ({**S3, "folder": "x"}, {"folder": "x/y"}),
+        (S3, {"bucket": "others"}),
+        (SFTP, {"user": "other"}),
+        ({**SFTP, "folder": "x"}, {"folder": "/x"}),
+        (NFS, {"server": "192.168.2.4"}),
+        (CLAIM, {"folder": "x"}),
+    ],
+)
+def test_two_places_in_two_folders(place: dict[str, Any], changed: dict[str, Any]) -> None:
+    assert refused(place, {**place, "name": "second", **changed}) == []
+
+
+@pytest.mark.parametrize("path", ["/volume1/copies", "/volume1/copies/", "/volume1"])
+@pytest.mark.parametrize("folder", ["", "x", "copies"])
+def test_a_share_of_the_backup_volume_is_refused(path: str, folder: str) -> None:
+    """Retention of the place would delete the backups, or they would be lost together with their copies."""
+    share = {"server": "192.168.2.3", "path": "/volume1/copies"}
+    place = {**NFS, "path": path, "folder": folder}
+    messages = refused(place, postgres_backup_nfs=share)
+    if path == "/volume1" and folder != "copies":
+        assert messages == []
+    else:
+        (message,) = messages
+        assert (
+            "expected another share than that of the backup volume (postgres_backup_nfs) in the place nas; found"
+        ) in message
+    assert refused(place, postgres_backup_nfs={**share, "server": "192.168.2.4"}) == []
+
+
+@pytest.mark.parametrize(
     ("options", "named"),
     [
         ({"secret_access_key": "hunter2"}, "no secret_access_key, which the kind s3 does not have"),
