@@ -71,7 +71,11 @@ _CONFIGURED: dict[str, tuple[str, ...]] = {
     NFS: ("folder",),
     CLAIM: ("folder",),
 }
+# Those that are texts.
+_TEXTS: Set[str] = frozenset({"repository"}).union(*_OPTIONS.values()) - {"port", "lock_days"}
 _DEFAULT_DELAY = "24h"
+# What is uploaded with them cannot be read before it is restored, which takes hours.
+_ARCHIVES = {"GLACIER", "DEEP_ARCHIVE"}
 _HIDDEN = "(not shown)"
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
@@ -271,6 +275,9 @@ def _expected(place: Mapping[str, Any], variables: Variables) -> str | None:
             f"no {', '.join(sorted(others))}, which the kind {kind} does not have (secrets are in a Secret, whose name "
             "is `secret`),"
         )
+    for key, item in place.items():
+        if isinstance(item, (Mapping, list, tuple)) or (key in _TEXTS and isinstance(item, bool)):
+            return f"{key}, a text or a number,"
     check = {S3: _expected_of_s3, SFTP: _expected_of_sftp, NFS: _expected_of_nfs, CLAIM: _expected_of_claim}[store]
     checks = (*_expected_of_restic(place, variables), *check(place, variables), *_expected_of_all(place, variables))
     return next((text for text in checks if text), None)
@@ -326,6 +333,8 @@ def _expected_of_s3(place: Mapping[str, Any], _variables: Variables) -> Iterator
     for key in ("region", "provider", "storage_class"):
         if _is_set(place, key) and not _WORD.fullmatch(str(place[key])):
             yield f"a {key} of letters, digits, '-', '_' and '.'"
+    if str(place.get("storage_class") or "").upper() in _ARCHIVES:
+        yield "a storage_class whose objects can be read at once, such as GLACIER_IR, since what is there is read,"
     if _is_set(place, "lock_days") and number(0, 36500)(place["lock_days"], {}) is not None:
         yield "lock_days, a number from 0 to 36500,"
     if _is_set(place, "lock_mode") and place["lock_mode"] not in _LOCK_MODES:
@@ -342,8 +351,8 @@ def _expected_of_sftp(place: Mapping[str, Any], _variables: Variables) -> Iterat
         yield "user, the name of a user of the server,"
     # From the user's home, or from the root.
     folder = str(_of(place, "folder", "x"))
-    if not _FOLDER.fullmatch(folder) and not _PATH.fullmatch(folder):
-        yield "a folder in one line, without .."
+    if f"{folder}/".startswith("~/") or not (_FOLDER.fullmatch(folder) or _PATH.fullmatch(folder)):
+        yield "a folder in one line, without .. and ~, such as postgres (in the user's home) or /srv/postgres,"
 
 
 def _expected_of_nfs(place: Mapping[str, Any], variables: Variables) -> Iterator[str | None]:
@@ -375,7 +384,7 @@ def _expected_of_all(place: Mapping[str, Any], variables: Variables) -> Iterator
     if _is_set(place, "bandwidth") and not is_size(place["bandwidth"]):
         yield "a bandwidth in bytes a second, such as 10Mi,"
     if _is_set(place, "window") and not _is_window(str(place["window"])):
-        yield "a window such as 22:00-06:00"
+        yield "a window such as 22:00-06:00, with two different times from 00:00 to 23:59,"
     for key in _KEEP_COUNTS:
         if place.get(key) is not None and number(0, 100000)(place[key], {}) is not None:
             yield f"{key}, a number from 0 to 100000,"
@@ -421,7 +430,7 @@ def _secret(place: Mapping[str, Any], keys: str) -> str | None:
 def _folder(place: Mapping[str, Any]) -> str | None:
     if _FOLDER.fullmatch(str(_of(place, "folder", "x"))):
         return None
-    return "a folder such as postgres/home, without .. and not from the root,"
+    return "a folder such as postgres/home, without . and .. and empty parts, and not from the root,"
 
 
 def _is_endpoint(text: str) -> bool:

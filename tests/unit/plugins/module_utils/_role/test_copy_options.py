@@ -162,6 +162,20 @@ def test_a_folder_of_sftp_from_the_root_or_the_home(folder: str) -> None:
             for folder in ["/x", "..", "a/../b", "a//b", "./a", "a\nb", "a/.."]
         ],
         *[({**S3, key: "a b"}, f"a {key} of letters") for key in ["region", "provider", "storage_class"]],
+        *[
+            ({**S3, "storage_class": name}, "a storage_class whose objects can be read at once, such as GLACIER_IR")
+            for name in ["GLACIER", "DEEP_ARCHIVE", "glacier"]
+        ],
+        *[
+            ({**S3, key: item}, f"{key}, a text or a number, in the place cloud")
+            for key, item in [
+                ("folder", ["a"]),
+                ("folder", {"a": 1}),
+                ("folder", True),
+                ("bucket", True),
+                ("window", ["x"]),
+            ]
+        ],
         *[({**S3, "lock_days": days}, "lock_days, a number from 0") for days in [-1, "many", 36501, True]],
         ({**S3, "lock_mode": "legal"}, "a lock_mode, one of compliance, governance,"),
         ({**S3, "host": "x"}, "no host, which the kind s3 does not have"),
@@ -169,7 +183,7 @@ def test_a_folder_of_sftp_from_the_root_or_the_home(folder: str) -> None:
         *[({**SFTP, "host": host}, "host, the name") for host in HOSTS],
         *[({**SFTP, "port": port}, "a port from 1 to 65535") for port in [0, 65536, "ssh"]],
         *[({**SFTP, "user": user}, "user, the name") for user in ["", None, "a b", "-o", "a:b"]],
-        *[({**SFTP, "folder": folder}, "a folder in one line") for folder in ["../x", "/a/../b", "a\nb"]],
+        *[({**SFTP, "folder": folder}, "a folder in one line") for folder in ["../x", "/a/../b", "a\nb", "~", "~/x"]],
         ({**SFTP, "lock_days": 3}, "no lock_days, which the kind sftp does not have"),
         *[({**NFS, "server": server}, "server, the name") for server in [*HOSTS, "nas:/x"]],
         *[({**NFS, "path": path}, "path, the path of a share") for path in ["", None, "x", "/x/..", "/x\n"]],
