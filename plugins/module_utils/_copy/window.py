@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 _WINDOW = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-3]):([0-5][0-9])")
 _DAY = timedelta(days=1)
@@ -23,11 +23,16 @@ class Window:
         return f"{_clock(self.begin)} to {_clock(self.end)}"
 
     def left(self, now: datetime) -> timedelta | None:
-        """How long the window is open from now on; None if it is closed. `now` is the local time."""
+        """How long the window is open from now on; None if it is closed. `now` is the local time, with its zone."""
         since_midnight = timedelta(hours=now.hour, minutes=now.minute, seconds=now.second)
         length = (self.end - self.begin) % _DAY
         passed = (since_midnight - self.begin) % _DAY
-        return length - passed if passed < length else None
+        if passed >= length:
+            return None
+        # When the clocks change meanwhile, more or less time passes than they show.
+        closes = (now + (length - passed)).replace(fold=now.fold)
+        left = closes.astimezone(timezone.utc) - now.astimezone(timezone.utc)
+        return left if left > timedelta(0) else None
 
 
 def parse_window(text: str) -> Window:

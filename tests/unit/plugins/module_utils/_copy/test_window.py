@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -32,6 +33,27 @@ MINUTES = st.integers(0, 24 * 60 - 1)
 def test_time_left(window: str, clock: str, left: int | None) -> None:
     found = parse_window(window).left(datetime.fromisoformat(f"2026-11-29T{clock}+00:00"))
     assert found == (None if left is None else timedelta(seconds=left))
+
+
+@pytest.mark.parametrize(
+    ("window", "moment", "minutes"),
+    [
+        # In the night to 29 March, the clocks of Berlin went from 02:00 to 03:00.
+        ("22:00-06:00", "2026-03-28T21:00Z", 7 * 60),
+        ("22:00-06:00", "2026-03-29T01:00Z", 3 * 60),
+        ("01:00-02:30", "2026-03-29T00:30Z", 60),
+        ("02:15-02:45", "2026-03-29T01:15Z", None),
+        # In the night to 25 October, they went from 03:00 to 02:00.
+        ("22:00-06:00", "2026-10-24T20:00Z", 9 * 60),
+        ("22:00-06:00", "2026-10-25T01:30Z", 3 * 60 + 30),
+        ("01:00-02:30", "2026-10-25T00:10Z", 20),
+        ("01:00-02:30", "2026-10-25T00:45Z", None),
+        ("01:00-02:30", "2026-10-25T01:10Z", 20),
+    ],
+)
+def test_the_nights_in_which_the_clocks_change(window: str, moment: str, minutes: int | None) -> None:
+    local = datetime.fromisoformat(moment).astimezone(ZoneInfo("Europe/Berlin"))
+    assert parse_window(window).left(local) == (None if minutes is None else timedelta(minutes=minutes))
 
 
 @given(begin=MINUTES, end=MINUTES, now=MINUTES)
