@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from plugins.module_utils._role.recipients import are_recipients
+
 from .rendering import evaluate, objects
 
 RECIPIENTS = [
-    "age1x0q06mr07tt5cg8cqtqu9pqkmcqcw8yuaqn8uz4kcfgk7h2zu3dqk29hjr",
+    "age1p5gymhzpww54ltvh5ekfz9dm4qdlld84jut6l7r8mfxhl2jz847qwyardv",
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGeg9APpox3dp/6CIVsn0eyS5t6kuA3NJQEuNdodj+YJ me@nas $(HOME)",
 ]
 SET = {"postgres_backup_recipients": RECIPIENTS, "postgres_backup_tools_image": "tools:1"}
@@ -88,6 +90,43 @@ def test_what_is_no_public_key_is_refused_and_not_printed(entry: str, expected: 
     (refusal,) = refusals(**{**SET, "postgres_backup_recipients": [RECIPIENTS[0], entry]})
     assert expected in refusal
     assert "SECRET" not in refusal
+
+
+PLUGIN_KEY = "age1yubikey1q2w7u3vpya839jxxuq8g0sedh3d740d4xvn639sqhr95ejj8vu3hyfumptt"
+MISTAKE = "entry 2 is not a public key: it has a mistake, or lacks characters"
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ("", "entry 2 is not a public key in one line: it is empty"),
+        ("# mine", "entry 2 is not a public key in one line: it is a comment"),
+        *[(text, "it begins or ends with a space or a line break") for text in [" age1x", "age1x ", "age1x\r\n"]],
+        (f"{RECIPIENTS[0]}\n{RECIPIENTS[1]}", "it has more than one line"),
+        (f"{RECIPIENTS[0]} # mine", "a text follows the key"),
+        (PLUGIN_KEY, "keys of plugins are not supported: the pods have no plugin"),
+        ("age1pq1" + "q" * 1900, "post-quantum keys are not supported"),
+        ("ecdsa-sha2-nistp256 AAAAE2VjZHNh me", "of SSH keys, age takes ssh-ed25519 and ssh-rsa"),
+        ("sk-ssh-ed25519@openssh.com AAAAGnNr", "of SSH keys, age takes ssh-ed25519 and ssh-rsa"),
+        (f'command="x y" {RECIPIENTS[1]}', "a text, such as options, is before the key"),
+        # One letter is another one; one is missing.
+        (RECIPIENTS[0][:20] + ("q" if RECIPIENTS[0][20] == "p" else "p") + RECIPIENTS[0][21:], MISTAKE),
+        (RECIPIENTS[0][:-1], MISTAKE),
+        (RECIPIENTS[1].replace("YJ me", " me"), MISTAKE),
+        (RECIPIENTS[1].replace("-ed25519 ", "-rsa "), MISTAKE),
+        (RECIPIENTS[0], "entry 2 is the same key as entry 1"),
+    ],
+)
+def test_the_message_says_why_a_key_is_refused(entry: str, expected: str) -> None:
+    found = are_recipients([RECIPIENTS[0], entry], {})
+    assert expected in (found or "")
+    assert not entry or entry not in (found or "")
+
+
+def test_the_comment_does_not_make_another_key() -> None:
+    """The run would not warn that there is only one recipient."""
+    found = are_recipients([RECIPIENTS[1], RECIPIENTS[1].replace("me@nas", "spare")], {})
+    assert "entry 2 is the same key as entry 1" in (found or "")
 
 
 def test_age_is_copied_with_its_libraries(tmp_path: Path) -> None:
