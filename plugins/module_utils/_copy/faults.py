@@ -93,6 +93,8 @@ _CODE_OF_STATUS = {
 }
 _NETWORK = "Check the network and postgres_backup_copy_egress"
 _AUTHORITY = "Is its authority in the key ca.crt of the Secret?"
+_PRIVATE_KEY = "It must be an OpenSSH private key without a passphrase"
+_HOST_KEY = "Add it to the key known_hosts, as ssh-keyscan -p PORT HOST shows it"
 _LATE, _CUT = "the server did not answer in time", "the connection was cut off"
 _SPACE = "Add space, or keep fewer backups there"
 # By words in the message, the first that fits: what is meant, what to do, and whether it lasts.
@@ -108,9 +110,9 @@ _WORDS: tuple[tuple[str, str, str, bool], ...] = (
     ("certificate", "the server's TLS certificate is not trusted", _AUTHORITY, True),
     ("server gave HTTP response to HTTPS client", "the server does not use TLS", "Correct the place's endpoint", True),
     ("knownhosts: key mismatch", "the server's SSH host key is another one", "Check it, then known_hosts", True),
-    ("knownhosts: key is unknown", "the server's SSH host key is not known", "Add it to the key known_hosts", True),
+    ("knownhosts: key is unknown", "the server's SSH host key is not known", _HOST_KEY, True),
     ("parse known_hosts_file", "the key known_hosts cannot be read", "Write it as ssh-keyscan does", True),
-    ("failed to parse private key", "the key private_key cannot be read", "It must be an OpenSSH private key", True),
+    ("failed to parse private key", "the key private_key cannot be read", _PRIVATE_KEY, True),
     ("attempted methods [none password", "the server refused the SSH user or password", _CREDENTIALS, True),
     ("unable to authenticate", "the server refused the SSH user or key", _CREDENTIALS, True),
     ("is a file not a directory", "the folder is a file", "Correct the place's folder", True),

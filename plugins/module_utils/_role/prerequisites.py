@@ -89,7 +89,11 @@ def _copy_messages(prerequisites: Object, variables: Object) -> Iterator[str]:
         start = f"postgres_backup_copies: the place {place['name']}: expected the"
         secret = secrets.get(str(place.get("secret") or "")) or {}
         if secret.get("readable") and not secret["found"]:
-            yield f"{start} Secret {namespace}/{place['secret']}, found none. Create it, or set `secret`."
+            keys_of_place = ", ".join(" or ".join(keys) for keys in required_keys(place))
+            yield (
+                f"{start} Secret {namespace}/{place['secret']}, found none. Create it with {keys_of_place}, or set "
+                "`secret`."
+            )
         elif secret.get("readable"):
             for keys in required_keys(place):
                 if not set(keys) & set(secret["keys"]):
