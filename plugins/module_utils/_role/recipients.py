@@ -43,7 +43,7 @@ def _problems(value: Any) -> Iterator[str]:
     if not is_list(value):
         yield "it is not a list"
         return
-    # The number of the first entry with each key. The comment of an SSH key is no part of it.
+    # The number of the first entry with each key. It does not include the comment of an SSH key.
     first: dict[tuple[str, ...], int] = {}
     for number, entry in enumerate(value, 1):
         text = str(entry)

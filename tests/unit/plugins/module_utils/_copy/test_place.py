@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What rclone is told about a server, and files of a mounted place that cannot be read."""
+"""The variables of rclone for a server, and files of a mounted place that cannot be read."""
 
 from __future__ import annotations
 

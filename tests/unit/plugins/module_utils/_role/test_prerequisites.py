@@ -304,7 +304,7 @@ S3_KEYS = ["access_key_id", "secret_access_key"]
     ("place", "keys", "expected"),
     [
         (S3, S3_KEYS, []),
-        (S3, None, ["expected the Secret data/s3-keys, found none. Create it with access_key_id, secret_access_key, or"]),
+        (S3, None, ["expected the Secret data/s3-keys, found none. Create it with access_key_id, secret_access_key"]),
         (S3, ["access_key_id"], ["expected the key secret_access_key in the Secret data/s3-keys, found access_key_id"]),
         (S3, [], ["the key access_key_id", "the key secret_access_key"]),
         (SFTP, ["known_hosts", "password"], []),
