@@ -49,6 +49,7 @@ MONITORING = Claim(test="tests/cluster/role/test_monitoring.py::test_metrics_and
 RESTIC = Claim(
     test="tests/unit/plugins/module_utils/_copy/test_restic_place.py::test_a_backup_is_a_snapshot_of_its_text"
 )
+SSH = Claim(reason="needs a server of this name; the tests of SFTP use files that OpenSSH has written")
 BENCH = Claim(reason="takes minutes, and a quiet machine; that the benchmark is there is checked")
 
 BENCHMARKS = (
@@ -138,6 +139,9 @@ CLAIMS: dict[str, dict[str, Claim]] = {
     "docs/copies.md": {
         "kubectl create secret generic postgres-backup-offsite -n data "
         "--from-file=access_key_id --from-file=secret_access_key": COPY,
+        'ssh-keygen -t ed25519 -N "" -f id_ed25519': SSH,
+        "ssh-keyscan -p 22 nas2.example.com >known_hosts": SSH,
+        "ssh-keygen -l -f known_hosts": SSH,
         "kubectl create secret generic postgres-backup-nas2 -n data "
         "--from-file=private_key=id_ed25519 --from-file=known_hosts": COPY,
         f"{PLAY}copy": COPY,
