@@ -80,7 +80,8 @@ def choose(wanted: str | None, place: str, copies: Sequence[Backup]) -> Backup:
     complete = [backup for backup in proven if backup.state == COMPLETE and not backup.is_future]
     if not complete:
         raise PlaceError(
-            f"expected a copy of a complete backup at the place {place}, found none. Check its options",
+            f"expected a copy of a complete backup at the place {place}, found none. Check its options, and "
+            "postgres_backup_name, with which the names of the files begin",
             is_lasting=True,
         )
     return complete[0]

@@ -349,6 +349,17 @@ def test_retrieval_from_an_unknown_place(usb: Copier) -> None:
     assert "expected the name of a place (usb), found none" in usb.run("retrieve", "none")["reason"]
 
 
+def test_retrieval_where_another_installation_has_its_copies(usb: Copier) -> None:
+    name = usb.add_backup(state="complete")
+    assert usb.run()["status"] == 0
+    for path in [*usb.mount().rglob("*"), *usb.volume.glob("*.sql.gz*")]:
+        if name in path.name:
+            path.rename(path.with_name(f"other-{path.name}"))
+    reason = usb.run("retrieve", "usb")["reason"]
+    assert "expected a copy of a complete backup at the place usb, found none. Check its options, and " in reason
+    assert "postgres_backup_name" in reason
+
+
 def listed(copier: Copier, kind: str) -> list[dict[str, Any]]:
     """The objects of one type in the script's listing of the volume."""
     environment = copier.environment()
