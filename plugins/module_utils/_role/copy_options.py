@@ -74,6 +74,7 @@ _CONFIGURED: dict[str, tuple[str, ...]] = {
 # Those that are texts.
 _TEXTS: Set[str] = frozenset({"repository"}).union(*_OPTIONS.values()) - {"port", "lock_days"}
 _DEFAULT_DELAY = "24h"
+_LEAST_BANDWIDTH = 1000
 # What is uploaded with them cannot be read before it is restored, which takes hours.
 _ARCHIVES = {"GLACIER", "DEEP_ARCHIVE"}
 _HIDDEN = "(not shown)"
@@ -237,9 +238,10 @@ def _policy(place: Mapping[str, Any], variables: Variables) -> dict[str, Any]:
 def _shown(place: Mapping[str, Any]) -> dict[str, Any]:
     known = _COMMON | frozenset({"repository"}).union(*_OPTIONS.values())
     shown = {str(key): item if key in known else _HIDDEN for key, item in place.items()}
-    # A URL may have a user with a password.
-    if "@" in str(shown.get("endpoint", "")):
-        shown["endpoint"] = _HIDDEN
+    # A user with a password: of a URL, or in front of a host.
+    for key, separator in (("endpoint", "@"), ("host", "@"), ("server", "@"), ("user", ":")):
+        if separator in str(shown.get(key, "")):
+            shown[key] = _HIDDEN
     return shown
 
 
@@ -339,6 +341,8 @@ def _expected_of_s3(place: Mapping[str, Any], _variables: Variables) -> Iterator
         yield "lock_days, a number from 0 to 36500,"
     if _is_set(place, "lock_mode") and place["lock_mode"] not in _LOCK_MODES:
         yield f"a lock_mode, one of {', '.join(_LOCK_MODES)},"
+    if _is_set(place, "lock_mode") and not _is_set(place, "lock_days"):
+        yield "lock_days with lock_mode, since nothing is locked without them,"
 
 
 def _expected_of_sftp(place: Mapping[str, Any], _variables: Variables) -> Iterator[str | None]:
@@ -381,8 +385,8 @@ def _expected_of_claim(place: Mapping[str, Any], variables: Variables) -> Iterat
 
 
 def _expected_of_all(place: Mapping[str, Any], variables: Variables) -> Iterator[str | None]:
-    if _is_set(place, "bandwidth") and not is_size(place["bandwidth"]):
-        yield "a bandwidth in bytes a second, such as 10Mi,"
+    if _is_set(place, "bandwidth") and not _is_bandwidth(place["bandwidth"]):
+        yield "a bandwidth in bytes a second, such as 10Mi, and at least 1k,"
     if _is_set(place, "window") and not _is_window(str(place["window"])):
         yield "a window such as 22:00-06:00, with two different times from 00:00 to 23:59,"
     for key in _KEEP_COUNTS:
@@ -461,6 +465,11 @@ def _is_host(text: str) -> bool:
     except ValueError:
         return False
     return "%" not in text
+
+
+def _is_bandwidth(value: Any) -> bool:
+    """Whether it is a size. Less than 1000 bytes a second were meant as another unit."""
+    return is_size(value) and parse_size(value) >= _LEAST_BANDWIDTH
 
 
 def _is_window(text: str) -> bool:

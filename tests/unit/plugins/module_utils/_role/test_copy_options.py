@@ -177,6 +177,7 @@ def test_a_folder_of_sftp_from_the_root_or_the_home(folder: str) -> None:
             ]
         ],
         *[({**S3, "lock_days": days}, "lock_days, a number from 0") for days in [-1, "many", 36501, True]],
+        ({**S3, "lock_mode": "governance"}, "lock_days with lock_mode, since nothing is locked without them, in"),
         ({**S3, "lock_mode": "legal"}, "a lock_mode, one of compliance, governance,"),
         ({**S3, "host": "x"}, "no host, which the kind s3 does not have"),
         ({**SFTP, "secret": ""}, "with the key known_hosts, and private_key or password,"),
@@ -192,7 +193,7 @@ def test_a_folder_of_sftp_from_the_root_or_the_home(folder: str) -> None:
         ({**CLAIM, "claim_name": "postgres-backup"}, "another claim_name than that of the backup volume"),
         *[
             ({**NFS, "bandwidth": text}, "a bandwidth in bytes a second")
-            for text in ["fast", "0", "100m", "-1Mi", "1MB/s"]
+            for text in ["fast", "0", "100m", "-1Mi", "1MB/s", 10, "999"]
         ],
         *[
             ({**NFS, "window": text}, "a window such as 22:00-06:00")
@@ -282,6 +283,19 @@ def test_a_secret_among_the_options_is_not_shown(options: dict[str, str], named:
     (message,) = refused({**S3, **options})
     assert named in message and "hunter2" not in message and "(not shown)" in message
     assert "hunter2" not in "".join(refused({**S3, **options}, postgres_backup_copy_egress=[]))
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {**SFTP, "user": "backup:hunter2"},
+        {**SFTP, "host": "backup:hunter2@nas"},
+        {**NFS, "server": "backup:hunter2@nas"},
+    ],
+)
+def test_a_password_with_a_user_is_not_shown(place: dict[str, Any]) -> None:
+    (message,) = refused(place)
+    assert "hunter2" not in message and "(not shown)" in message
 
 
 def test_a_list_of_texts_is_not_shown() -> None:
