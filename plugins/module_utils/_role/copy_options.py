@@ -286,12 +286,12 @@ def _expected(place: Mapping[str, Any], variables: Variables) -> str | None:
 
 
 def _location(place: Mapping[str, Any]) -> tuple[str, ...]:
-    """Where the files lie; it has the same value for two places in one folder. The place is valid."""
+    """Where the files lie; it has the same value for two places in one folder. Unless it is a share, it is valid."""
     store, folder = store_of(place), str(_of(place, "folder", ""))
     if store == S3:
         return store, str(place["endpoint"]).lower().rstrip("/"), str(place["bucket"]), folder.rstrip("/")
     if store == NFS:
-        return store, str(place["server"]).lower().strip("[]"), _joined(place["path"], folder)
+        return store, str(place.get("server")).lower().strip("[]"), _joined(place.get("path"), folder)
     if store == CLAIM:
         return store, str(place["claim_name"]), folder.rstrip("/")
     # From the root, or from the home of the user.

@@ -271,6 +271,11 @@ def test_a_share_of_the_backup_volume_is_refused(path: str, folder: str) -> None
     assert refused(place, postgres_backup_nfs={**share, "server": "192.168.2.4"}) == []
 
 
+def test_a_share_without_its_options_beside_a_backup_volume_on_nfs() -> None:
+    (message,) = refused({"name": "nas", "kind": "nfs"}, postgres_backup_nfs={"server": "nas", "path": "/x"})
+    assert "expected server, the name or the address of an NFS server" in message
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [
