@@ -7,6 +7,7 @@ Most values are checked as text, whatever their type: with `-e postgres_backup_p
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Optional
@@ -25,6 +26,7 @@ SUBDOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]
 # A key of a Secret or a ConfigMap.
 KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 ONE_LINE = re.compile(r"[^\x00-\x1f\x7f]+")
+_HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9.])?")
 # The CronJob controller appends up to 11 characters for the names of its Jobs (batch/v1 CronJob).
 CRONJOB_NAME_LIMIT = 52
 # What the name of the CronJob of the drills ends in; no other CronJob's does.
@@ -115,6 +117,18 @@ def _is_accepted(parse: Callable[[str], object], value: object) -> bool:
     except ExpectationError:
         return False
     return True
+
+
+def is_host(value: object) -> bool:
+    """Whether it is a name or an address, an IPv6 address also in brackets. A port is none, nor is a zone (%eth0)."""
+    text = str(value)
+    if ":" not in text:
+        return _HOST_NAME.fullmatch(text) is not None
+    try:
+        ipaddress.IPv6Address(text[1:-1] if text.startswith("[") and text.endswith("]") else text)
+    except ValueError:
+        return False
+    return "%" not in text
 
 
 def is_list(value: object) -> bool:

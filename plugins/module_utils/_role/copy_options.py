@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
@@ -19,6 +18,7 @@ from .checks import (
     ONE_LINE,
     SUBDOMAIN,
     Variables,
+    is_host,
     is_list,
     is_size,
     is_true,
@@ -80,7 +80,6 @@ _ARCHIVES = {"GLACIER", "DEEP_ARCHIVE"}
 _HIDDEN = "(not shown)"
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
-_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9.])?")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]*")
 _WINDOW = re.compile(r"(([01][0-9]|2[0-3]):[0-5][0-9])-(([01][0-9]|2[0-3]):[0-5][0-9])")
@@ -347,7 +346,7 @@ def _expected_of_s3(place: Mapping[str, Any], _variables: Variables) -> Iterator
 
 def _expected_of_sftp(place: Mapping[str, Any], _variables: Variables) -> Iterator[str | None]:
     yield _secret(place, "the key known_hosts, and private_key or password")
-    if not _is_host(str(place.get("host") or "")):
+    if not is_host(str(place.get("host") or "")):
         yield "host, the name or the address of a server (its port is `port`),"
     if _is_set(place, "port") and number(1, 65535)(place["port"], {}) is not None:
         yield "a port from 1 to 65535"
@@ -361,7 +360,7 @@ def _expected_of_sftp(place: Mapping[str, Any], _variables: Variables) -> Iterat
 
 def _expected_of_nfs(place: Mapping[str, Any], variables: Variables) -> Iterator[str | None]:
     yield _own_job(place, variables)
-    if not _is_host(str(place.get("server") or "")):
+    if not is_host(str(place.get("server") or "")):
         yield "server, the name or the address of an NFS server, without a port,"
     if not _PATH.fullmatch(str(place.get("path") or "")):
         yield "path, the path of a share from its root, such as /volume1/copies,"
@@ -449,22 +448,11 @@ def _is_endpoint(text: str) -> bool:
         # rclone takes HTTPS:// for the name of a host.
         and text.startswith(f"{url.scheme}://")
         and url.scheme in _SCHEME_PORTS
-        and _is_host(url.hostname or "")
+        and is_host(url.hostname or "")
         and "@" not in url.netloc
         and not (url.query or url.fragment)
         and port != 0
     )
-
-
-def _is_host(text: str) -> bool:
-    """Whether it is a name or an address, an IPv6 address also in brackets. A port is none."""
-    if ":" not in text:
-        return _HOST_NAME.fullmatch(text) is not None
-    try:
-        ipaddress.IPv6Address(text[1:-1] if text.startswith("[") and text.endswith("]") else text)
-    except ValueError:
-        return False
-    return "%" not in text
 
 
 def _is_bandwidth(value: Any) -> bool:

@@ -15,14 +15,14 @@ _COMMENT = re.compile(r"[ \t]*#")
 _KEPT_LINES = 3
 
 
-def without_comments(text: str) -> str:
+def without_comments(text: str, kept_lines: int = _KEPT_LINES) -> str:
     """The text of a shell, awk or list file without its lines of comments, except the first lines.
 
     The script is larger than an annotation may be. No line of a here-document of the script begins with `#` (a test
     checks this).
     """
     lines = text.splitlines(keepends=True)
-    return "".join(line for number, line in enumerate(lines) if number < _KEPT_LINES or not _COMMENT.match(line))
+    return "".join(line for number, line in enumerate(lines) if number < kept_lines or not _COMMENT.match(line))
 
 
 def restore_kit(files: Mapping[str, str]) -> str:
@@ -36,7 +36,8 @@ def restore_kit(files: Mapping[str, str]) -> str:
         end = f"==== end of {name} ===="
         if end in text or not text.endswith("\n"):
             raise ValueError(f"{name} cannot be put into restore-kit.sh")
-        parts.append(f"put {name} <<'{end}'\n{without_comments(text)}{end}\n")
+        # The kit has the licence once.
+        parts.append(f"put {name} <<'{end}'\n{without_comments(text, 0)}{end}\n")
     return "".join([*parts, _KIT_END])
 
 

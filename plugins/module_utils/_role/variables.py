@@ -25,6 +25,7 @@ from .checks import (
     duration,
     holds,
     id_or_none,
+    is_host,
     is_list,
     is_quantity,
     is_size,
@@ -60,17 +61,14 @@ _KEEP_RULES = ("last", "daily", "weekly", "monthly", "yearly")
 
 _NAME = re.compile(rf"(?=.{{1,{CRONJOB_NAME_LIMIT}}}\Z)(?!.*{DRILL_SUFFIX}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _TIME_ZONE = re.compile(r"(?!(?i:local)\Z)[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
-_IPV6 = r"[0-9A-Fa-f]*:[0-9A-Fa-f:.]+"
 # The name of a server, alone or after its kind.
 _SERVER = re.compile(r"(?=.{1,253}\Z)([A-Za-z]+/)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
-_HOST = re.compile(rf"(?=.{{1,253}}\Z)([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9.])?|{_IPV6}|\[{_IPV6}\])")
 _FILE_MODE = re.compile(r"0[67][0-7][0-7]")
 _IMAGE = re.compile(r"[^ \t\r\n]*")
 _USER_ID = re.compile(r"[1-9][0-9]{0,9}")
 _GROUP_ID = re.compile(r"[0-9]{1,10}")
 _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_]*([.][A-Za-z_][A-Za-z0-9_]*)*")
 _SETTING_VALUE = re.compile(r"[^\x00-\x1f\x7f]*")
-_NFS_SERVER = re.compile(rf"[A-Za-z0-9]([A-Za-z0-9_.:-]*[A-Za-z0-9.])?|{_IPV6}|\[{_IPV6}\]")
 _NFS_PATH = re.compile(r"/(?!(.*/)?[.][.](/|\Z))[^\x00-\x1f\x7f]*")
 
 _LETTERS = "lower-case letters, digits and '-'"
@@ -246,7 +244,7 @@ def _is_nfs(value: object) -> bool:
     if not isinstance(value, Mapping):
         return False
     return not value or bool(
-        _NFS_SERVER.fullmatch(str(value.get("server", "")))
+        is_host(value.get("server", ""))
         and _NFS_PATH.fullmatch(str(value.get("path", "")))
         and not isinstance(value.get("mount_options", []), str)
     )
@@ -322,7 +320,7 @@ def _rules() -> tuple[Rule, ...]:
         ("job_ttl", duration(1, INT32_MAX, "a duration, such as 1d")),
         # Server
         ("server", matches(_SERVER, "auto, none, or the name of a server, such as shop or CloudNativePG/shop")),
-        ("host", matches(_HOST, "a host name or an address")),
+        ("host", holds(is_host, "a host name or an address, without a port")),
         ("port", number(1, 65535)),
         ("user", matches(ONE_LINE, "the name of a PostgreSQL role, in one line")),
         ("database", matches(ONE_LINE, "the name of a database, in one line")),

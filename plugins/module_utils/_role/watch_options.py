@@ -9,7 +9,7 @@ from collections.abc import Mapping, Set
 from typing import Any
 
 from ..units import duration_seconds
-from .checks import LABEL, ONE_LINE, SUBDOMAIN, Variables, is_list, is_true, number
+from .checks import LABEL, ONE_LINE, SUBDOMAIN, Variables, is_host, is_list, is_true, number
 from .copy_options import copy_jobs
 from .egress import EGRESS_RULES, HOSTS, are_egress_rules
 
@@ -27,7 +27,6 @@ _OPTIONS: dict[str, Set[str]] = {
 _TEMPLATES = ("json", "slack", "discord", "teams", "matrix", "body")
 _PRIORITIES = ("min", "low", "default", "high", "max", "urgent")
 _TLS = ("starttls", "tls", "none")
-_HOST = re.compile(r"[A-Za-z0-9:]([A-Za-z0-9_.:-]*[A-Za-z0-9.:])?")
 _ADDRESS = re.compile(r"[^\s@<>,;\"]+@[^\s@<>,;\"]+")
 
 
@@ -153,8 +152,8 @@ def _expected_of_webhook(channel: Mapping[str, Any]) -> str | None:
 
 
 def _expected_of_mail(channel: Mapping[str, Any]) -> str | None:
-    if not _HOST.fullmatch(str(channel.get("host") or "")):
-        return "host, the name or the address of a mail server,"
+    if not is_host(channel.get("host") or ""):
+        return "host, the name or the address of a mail server (its port is `port`),"
     port = channel.get("port")
     if _is_set(port) and number(1, 65535)(port, {}) is not None:
         return "a port from 1 to 65535"

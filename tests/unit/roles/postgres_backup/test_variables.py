@@ -73,7 +73,18 @@ REFUSED: list[tuple[str, Any]] = [
     *[("postgres_backup_server", name) for name in ["", "A", "a b", "a/", "/a", "a/b/c", "$(id)/a", "a\n"]],
     *[
         ("postgres_backup_host", host)
-        for host in ["", "a b", "/var/run/postgresql", "host:", "a\n", "-a", "a;b", "h" * 254]
+        for host in [
+            "",
+            "a b",
+            "/var/run/postgresql",
+            "host:",
+            "db:5432",
+            "[fd00::1]:5432",
+            "a\n",
+            "-a",
+            "a;b",
+            "h" * 254,
+        ]
     ],
     *[("postgres_backup_port", port) for port in [0, -1, 65536, "70000", True]],
     *[(f"postgres_backup_{name}", text) for name in ["user", "database"] for text in ["", "a\nb", "a\n", "\x00"]],
@@ -206,6 +217,7 @@ REFUSED: list[tuple[str, Any]] = [
     *[
         ("postgres_backup_nfs", value)
         for value in [
+            {"server": "nas:2049", "path": "/volume1"},
             "server=nas path=/x",
             {"server": "nas"},
             {"path": "/x"},
