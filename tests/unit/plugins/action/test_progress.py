@@ -8,6 +8,7 @@ backup_verify runs for some seconds, since its interpreter waits before it start
 from __future__ import annotations
 
 import gzip
+import importlib
 import json
 import os
 import pty
@@ -25,9 +26,8 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._progress.follower import Follower, Pace
-from ansible_collections.homelab.postgres_backup.plugins.plugin_utils import progress_action
 
+from plugins.module_utils._progress.follower import Follower, Pace
 from tests.warm_python import warm_python
 
 ROOT = Path(__file__).parents[4]
@@ -272,6 +272,10 @@ def test_a_signal_waits_for_the_end_of_a_line(number: int, monkeypatch: pytest.M
         happened.append("handled")
         was_handled.set()
 
+    # ansible-core, which it is derived from, has no types.
+    progress_action = importlib.import_module(
+        "ansible_collections.homelab.postgres_backup.plugins.plugin_utils.progress_action"
+    )
     monkeypatch.setattr(progress_action.Display, "display", display)
     before = signal.signal(number, handle)
     try:
