@@ -11,16 +11,16 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tests.script.support.combinations import ALL, make_path
-from tests.script.support.programs import DEFAULT_VERSION, REPOSITORY, root_filesystem, wrap
+from tests.script.support.programs import DEFAULT_VERSION, REPOSITORY, root_filesystem
 from tests.script.support.server import Server
 from tests.script.support.workspace import Workspace
 
 from .figures import Figure
+from .servers import new_server
 
 FILES = REPOSITORY / "roles" / "postgres_backup" / "files"
 ROUNDS = 3
@@ -210,12 +210,8 @@ def _shell(path: list[Path]) -> Path:
 
 def measure(say: Say) -> list[Figure]:
     """All figures of the backup run, its listing and its pruning."""
-    with ExitStack() as stack:
-        space = Workspace()
-        stack.callback(space.close)
+    with new_server() as (space, server):
         figures = _lists(space, say)
-        programs = wrap(space.show(root_filesystem(DEFAULT_VERSION)), DEFAULT_VERSION, space.directory("postgresql"))
-        server = stack.enter_context(Server(programs, space.directory("server", mode=0o777)).create())
         say("creating 1.1 GB of data")
         server.sql("CREATE DATABASE bench")
         server.sql(DATA, "bench")

@@ -346,7 +346,7 @@ def _expected_of_s3(place: Mapping[str, Any], _variables: Variables) -> Iterator
 
 def _expected_of_sftp(place: Mapping[str, Any], _variables: Variables) -> Iterator[str | None]:
     yield _secret(place, "the key known_hosts, and private_key or password")
-    if not is_host(str(place.get("host") or "")):
+    if not is_host(place.get("host") or ""):
         yield "host, the name or the address of a server (its port is `port`),"
     if _is_set(place, "port") and number(1, 65535)(place["port"], {}) is not None:
         yield "a port from 1 to 65535"
@@ -360,7 +360,7 @@ def _expected_of_sftp(place: Mapping[str, Any], _variables: Variables) -> Iterat
 
 def _expected_of_nfs(place: Mapping[str, Any], variables: Variables) -> Iterator[str | None]:
     yield _own_job(place, variables)
-    if not is_host(str(place.get("server") or "")):
+    if not is_host(place.get("server") or ""):
         yield "server, the name or the address of an NFS server, without a port,"
     if not _PATH.fullmatch(str(place.get("path") or "")):
         yield "path, the path of a share from its root, such as /volume1/copies,"

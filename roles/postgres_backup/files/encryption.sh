@@ -104,9 +104,7 @@ begin_check() {
     # Opened for both, so that no end waits for another that was killed.
     exec 4<>"$work/part.fifo"
     # To start perl takes longer than what it saves with little text.
-    large_pipes=yes
-    ! is_small "$1" || large_pipes=no
-    [ "$large_pipes" = no ] || enlarge_pipe 4
+    if is_small "$1"; then large_pipes=no; else large_pipes=yes; enlarge_pipe 4; fi
     # The redirections of a subshell: a function's are undone, and the shell keeps a copy of what they close.
     (check_part "$1") >/dev/null 3<&- 4<&- 6<&- 7<&- &
     part_checker=$!
