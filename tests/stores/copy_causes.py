@@ -342,6 +342,18 @@ def a_file_as_folder(bench: Bench, _point: str) -> Iterator[None]:
     path.unlink()
 
 
+@contextmanager
+def the_backup_volume(bench: Bench, _point: str) -> Iterator[None]:
+    """The place is the backup volume, mounted once more."""
+    _two_backups(bench)
+    bench.options["folder"] = ""
+    subprocess.run(["mount", "--bind", bench.copier.volume, bench.copier.mount()], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", bench.copier.mount()], check=True)
+
+
 # Object Lock
 
 

@@ -308,6 +308,14 @@ _OPTIONS = {
         f"{_COPY}the folder is a file",
         "correct `folder`",
     ),
+    "the place is the backup volume under another name": Fault(
+        "the volume is mounted once more",
+        causes.the_backup_volume,
+        (FOLDER,),
+        FAILED,
+        "expected another folder than that of the backups, found the backup volume itself",
+        "give it another share, claim or folder",
+    ),
     "the TLS certificate is not trusted": Fault(
         "a Secret without `ca.crt`",
         causes.secret({"ca.crt": ""}),

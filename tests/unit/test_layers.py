@@ -76,18 +76,22 @@ FOLDERS = {
     "interruption": _folder(io=True),
     "script_output": _folder(),
     "script_1_0": _folder(),
+    "secret_files": _folder(io=True),
     "_script": _folder(),
     "_progress": _folder("units", io_files="event_file"),
     "_dump": _folder("errors", OPTIONAL),
-    "_volume": _folder("errors findings units script_output script_1_0", io_files="checksum_file record_folder"),
+    "_volume": _folder(
+        "errors findings units script_output script_1_0", io_files="checksum_file file_replacement record_folder"
+    ),
     "_verify": _folder("errors findings units _progress _dump _volume", io_files="identity_file verification"),
     "_jobs": _folder("errors findings units script_output _dump"),
     "_servers": _folder("_jobs _volume"),
     "_role": _folder("errors units _jobs _volume"),
     "_report": _folder("units _volume _role"),
-    "_watch": _folder("errors findings units _volume _role", io_files="delivery program"),
+    "_watch": _folder("errors findings units secret_files _volume _role", io_files="delivery program"),
     "_copy": _folder(
-        "errors units _volume", io_files="mirror object_lock place process program restic_place volume_files"
+        "errors units secret_files _volume",
+        io_files="mirror object_lock place process program restic_place volume_files",
     ),
     "_fetch": _folder("errors findings _progress _dump _volume _verify", io=True),
     "_cluster": _folder(

@@ -16,7 +16,8 @@ from datetime import datetime
 from pathlib import Path
 
 from .._volume.backup_names import TIME_FORMAT
-from .._volume.record_folder import flush_folder
+from .._volume.file_replacement import flush_folder
+from ..secret_files import read_secrets
 from .configuration import S3, SFTP, PlaceOptions
 from .faults import ACCESS_DENIED, PlaceError, fault
 from .object_lock import read_lock
@@ -25,7 +26,6 @@ from .process import Processes
 from .rclone import REMOTE, Progress, Rclone, rclone_environment
 from .record import Unfinished
 
-_SECRET_BYTES = 1 << 20
 _READ_BYTES = 1 << 20
 # A file that is read as text: more than any manifest has.
 _TEXT_BYTES = 16 << 20
@@ -63,17 +63,6 @@ class Digest:
     @property
     def content(self) -> Content:
         return Content(self._size, self._sha256.hexdigest())
-
-
-def read_secrets(folder: str) -> dict[str, str]:
-    """The values of a place's Secret by their keys: files that the kubelet wrote. Empty without a Secret."""
-    secrets = {}
-    path = Path(folder)
-    for file in path.iterdir() if path.is_dir() else ():
-        if not file.name.startswith("."):
-            with file.open("rb") as stream:
-                secrets[file.name] = stream.read(_SECRET_BYTES).decode("utf-8", "replace")
-    return secrets
 
 
 def required(secrets: Mapping[str, str], key: str) -> str:
@@ -133,6 +122,36 @@ def folder_of(options: PlaceOptions) -> str:
     else:
         base = "/" if given.startswith("/") else ""
     return f"{base.rstrip('/')}/{folder}" if folder and base else folder or base
+
+
+def refuse_backup_folder(options: PlaceOptions, volume: str, file: Path) -> None:
+    """Raises PlaceError if the place's folder is that of the backups, or lies in it. `file` is on the backup volume.
+
+    Such a copy would be none, and retention there would delete the backups. A claim or a share shows that under any
+    name: what is mounted twice may have two device numbers, but its files have the same inode numbers and times.
+    """
+    if not options.is_mounted:
+        return
+    mount = Path(options.mount)
+    folder = Path(folder_of(options))
+    for path in (folder, *folder.parents):
+        if _is_same(path / file.relative_to(volume), file):
+            where = "" if path == folder else f", in its folder {folder.relative_to(path)}"
+            raise PlaceError(
+                f"expected another folder than that of the backups, found the backup volume itself{where}: what lies "
+                "there is lost with the backups. Give the place another share, claim or folder",
+                is_lasting=True,
+            )
+        if path == mount:
+            return
+
+
+def _is_same(first: Path, second: Path) -> bool:
+    try:
+        one, other = first.stat(), second.stat()
+    except OSError:
+        return False
+    return (one.st_ino, one.st_mtime_ns) == (other.st_ino, other.st_mtime_ns)
 
 
 def _obscured(password: str) -> str:

@@ -31,7 +31,7 @@ from .configuration import RESTIC, Configuration, PlaceOptions, parse_configurat
 from .copying import Attempt, Copying
 from .faults import PlaceError
 from .mirror import Mirror, Script
-from .place import RclonePlace
+from .place import RclonePlace, refuse_backup_folder
 from .plan import Copy
 from .record import COPYING, FAILED, OUTSIDE_WINDOW, Unfinished, dump_record, next_record, parse_record
 from .restic_place import CHECK_PARTS, ResticPlace
@@ -39,6 +39,8 @@ from .retrieval import choose, retrieve
 from .volume_files import VolumeFiles
 
 _TERMINATION_BYTES = 4096
+# The suffix of the file that is locked while a process copies to the place.
+_LOCK = ".lock"
 
 
 def _now() -> datetime:
@@ -114,6 +116,8 @@ def _copy_to(
             _log(f"{options.name}: its window is from {options.window}: nothing is copied now")
             record = next_record(before, before.copies, (), _now(), error=None, is_done=False)
         else:
+            records = Path(script.volume, f"{configuration.name}.copies")
+            refuse_backup_folder(options, script.volume, records / f"{options.name}{_LOCK}")
             closes = None if left is None else time.monotonic() + left
             token = secrets.token_hex(4)
             with tempfile.TemporaryDirectory(prefix="copy-") as temporary:
@@ -207,7 +211,7 @@ def copy(configuration: Configuration, names: Sequence[str], environment: Mappin
         # Jobs of different places run at the same time.
         folder = RecordFolder(environment["POSTGRES_BACKUP_COPY_FOLDER"], configuration.file_mode)
         try:
-            if folder.acquire(f"{options.name}.lock"):
+            if folder.acquire(f"{options.name}{_LOCK}"):
                 began = time.monotonic()
                 attempt, _record = _copy_to(options, configuration, script, catalog, environment)
                 done.append((options, attempt, time.monotonic() - began))

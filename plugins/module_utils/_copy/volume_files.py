@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from .._volume.record_folder import flush_folder
+from .._volume.file_replacement import flush_folder, replace_file
 from .place import Digest, read_flushed
 from .plan import MANIFEST
 
@@ -40,7 +40,8 @@ class VolumeFiles:
         with contextlib.suppress(OSError):  # not every share lets its mode be set
             self._partial(name).chmod(self._mode)
         for suffix, text in texts.items():
-            self._replace(f"{name}{suffix}", text)
+            path = self._folder / f"{name}{suffix}"
+            replace_file(path, text, self._mode, self._partial(path.name))
         # Unlike a rename, a link replaces no file that was written meanwhile; not every file system has links.
         try:
             os.link(self._partial(name), self._folder / name)
@@ -54,16 +55,6 @@ class VolumeFiles:
         with contextlib.suppress(FileNotFoundError):
             return (self._folder / f"{name}{MANIFEST}").read_bytes()
         return None
-
-    def _replace(self, name: str, text: bytes) -> None:
-        partial = self._partial(name)
-        partial.unlink(missing_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with os.fdopen(os.open(partial, flags, self._mode), "wb") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(self._folder / name)
 
     def discard(self, name: str) -> None:
         self._partial(name).unlink(missing_ok=True)

@@ -125,14 +125,16 @@ def is_copy_egress(value: Any, variables: Variables) -> str | None:
     if are_places(places, variables) is not None or any("namespace" in rule for rule in value):
         return None
     allowed = {int(rule["port"]) for rule in value}
+    missing: dict[int, str] = {}
     for place in places:
         port = _port(place)
         if port is not None and port not in allowed:
-            return (
-                f"a rule with the port {port}, which the place {place['name']} has, such as "
-                f"[{{cidr: 0.0.0.0/0, port: {port}}}]"
-            )
-    return None
+            missing.setdefault(port, str(place["name"]))
+    if not missing:
+        return None
+    ports = " and ".join(f"the port {port} (of the place {name})" for port, name in missing.items())
+    example = ", ".join(f"{{cidr: 0.0.0.0/0, port: {port}}}" for port in missing)
+    return f"{'rules' if len(missing) > 1 else 'a rule'} with {ports}, such as [{example}] (for IPv6, with ::/0)"
 
 
 def shown_places(value: Any) -> Any:
@@ -237,9 +239,9 @@ def _policy(place: Mapping[str, Any], variables: Variables) -> dict[str, Any]:
 def _shown(place: Mapping[str, Any]) -> dict[str, Any]:
     known = _COMMON | frozenset({"repository"}).union(*_OPTIONS.values())
     shown = {str(key): item if key in known else _HIDDEN for key, item in place.items()}
-    # A user with a password: of a URL, or in front of a host.
-    for key, separator in (("endpoint", "@"), ("host", "@"), ("server", "@"), ("user", ":")):
-        if separator in str(shown.get(key, "")):
+    # A user with a password, of a URL or in front of a host, and the signature of a URL.
+    for key, separators in (("endpoint", "@?#"), ("host", "@?#"), ("server", "@?#"), ("user", ":")):
+        if set(separators) & set(str(shown.get(key, ""))):
             shown[key] = _HIDDEN
     return shown
 

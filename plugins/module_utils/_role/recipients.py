@@ -41,7 +41,8 @@ def are_recipients(value: Any, _variables: Variables) -> str | None:
 
 def _problems(value: Any) -> Iterator[str]:
     if not is_list(value):
-        yield "it is not a list"
+        is_private = isinstance(value, str) and _PRIVATE.search(value)
+        yield "it is a private key: set a list with its public key" if is_private else "it is not a list"
         return
     # The number of the first entry with each key. It does not include the comment of an SSH key.
     first: dict[tuple[str, ...], int] = {}

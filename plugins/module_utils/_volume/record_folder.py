@@ -10,20 +10,12 @@ import fcntl
 import os
 from pathlib import Path
 
+from .file_replacement import flush_folder, replace_file
+
 _LOCK, _RESERVE = "lock", "reserve"
 _RESERVE_BYTES = 256 << 10
 _READ_BYTES = 4 << 20
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-
-
-def flush_folder(path: str | Path) -> None:
-    """Flush what was created or renamed in a folder, where the file system can do that."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 class RecordFolder:
@@ -83,18 +75,5 @@ class RecordFolder:
                 self._replace(_RESERVE, os.urandom(_RESERVE_BYTES))
 
     def _replace(self, name: str, data: bytes) -> None:
-        partial = self._path / f".{name}.partial"
-        try:
-            partial.unlink(missing_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            with os.fdopen(os.open(partial, flags, self._mode), "wb") as file:
-                os.fchmod(file.fileno(), self._mode)
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(self._path / name)
-        except OSError:
-            with contextlib.suppress(OSError):
-                partial.unlink(missing_ok=True)
-            raise
+        replace_file(self._path / name, data, self._mode, self._path / f".{name}.partial")
         flush_folder(self._path)

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Mapping
 from email.message import EmailMessage
 from email.utils import formatdate
-from pathlib import Path
 from typing import Any, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.request import (
@@ -25,6 +24,7 @@ from urllib.request import (
     build_opener,
 )
 
+from ..secret_files import read_secrets
 from .configuration import APPRISE, MAIL, Channel
 from .messages import Message
 from .redaction import redacted
@@ -32,7 +32,6 @@ from .requests import HttpRequest, SecretError, message_request, secret_value
 
 # For one message through one channel, and for one step of it.
 _SECONDS, _STEP_SECONDS = 45, 20
-_SECRET_BYTES = 1 << 20
 _ERROR_CHARACTERS = 300
 _ADVICE = {
     401: "Check the token, or user and password",
@@ -75,19 +74,6 @@ def within(seconds: float, function: Callable[[], Result]) -> Result:
     return results[0]
 
 
-def read_secrets(channel: Channel) -> dict[str, str]:
-    """The values of a channel's Secret by their keys: files that the kubelet wrote. Empty without a Secret."""
-    folder = Path(channel.folder)
-    if not folder.is_dir():
-        return {}
-    secrets = {}
-    for path in folder.iterdir():
-        if not path.name.startswith("."):
-            with path.open("rb") as file:
-                secrets[path.name] = file.read(_SECRET_BYTES).decode("utf-8", "replace")
-    return secrets
-
-
 def send_message(channel: Channel, message: Message) -> None:
     """Send a message; raises DeliveryError."""
     send = {MAIL: _mail, APPRISE: _apprise}.get(channel.kind, _http_message)
@@ -103,7 +89,7 @@ def _guarded(channel: Channel, send: Callable[[Mapping[str, str]], None]) -> Non
     secrets: dict[str, str] = {}
 
     def work() -> None:
-        secrets.update(read_secrets(channel))
+        secrets.update(read_secrets(channel.folder))
         send(secrets)
 
     try:

@@ -92,6 +92,12 @@ def test_what_is_no_public_key_is_refused_and_not_printed(entry: str, expected: 
     assert "SECRET" not in refusal
 
 
+def test_a_private_key_instead_of_the_list_is_named_and_not_printed() -> None:
+    (refusal,) = refusals(**{**SET, "postgres_backup_recipients": "AGE-SECRET-KEY-1SECRET"})
+    assert "it is a private key: set a list with its public key" in refusal
+    assert "1SECRET" not in refusal
+
+
 PLUGIN_KEY = "age1yubikey1q2w7u3vpya839jxxuq8g0sedh3d740d4xvn639sqhr95ejj8vu3hyfumptt"
 MISTAKE = "entry 2 is not a public key: it has a mistake, or lacks characters"
 

@@ -81,6 +81,22 @@ def test_a_claim(usb: Copier) -> None:
     assert (place_of(again)["state"], usb.record("usb")["copies"]) == ("nothing_to_do", before["copies"])
 
 
+@pytest.mark.parametrize("inside", ["", "copies/here"])
+@pytest.mark.parametrize("mounted", ["", "one folder above"])
+def test_the_backup_volume_under_another_name_is_no_place(usb: Copier, mounted: str, inside: str) -> None:
+    """As two PersistentVolumes of one share are, or a share that has the backup volume as a folder."""
+    name = usb.add_backup(1)
+    usb.mount().rmdir()
+    usb.mount().symlink_to(usb.volume.parent if mounted else usb.volume)
+    folder = "/".join(part for part in (mounted and usb.volume.name, inside) if part)
+    usb.places[0]["options"] = {**usb.places[0]["options"], "folder": folder}
+    result = usb.run()
+    assert (result["status"], result["places"][0]["state"]) == (1, "failed")
+    assert "expected another folder than that of the backups" in result["places"][0]["error"]
+    assert (f", in its folder {inside}" in result["places"][0]["error"]) == bool(inside)
+    assert (usb.volume / name).exists()
+
+
 def test_only_proven_backups_are_copied(usb: Copier) -> None:
     name = usb.add_backup(1)
     (usb.volume / f"{usb.add_backup(2)}.sha256").unlink()

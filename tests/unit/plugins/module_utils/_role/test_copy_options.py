@@ -282,6 +282,8 @@ def test_a_share_without_its_options_beside_a_backup_volume_on_nfs() -> None:
         ({"secret_access_key": "hunter2"}, "no secret_access_key, which the kind s3 does not have"),
         ({"password": "hunter2", "access_key_id": "hunter2"}, "no access_key_id, password, which"),
         ({"endpoint": "https://me:hunter2@s3.example.com"}, "endpoint, a URL"),
+        ({"endpoint": "https://s3.example.com/?X-Amz-Signature=hunter2"}, "endpoint, a URL"),
+        ({"endpoint": "https://s3.example.com#hunter2"}, "endpoint, a URL"),
     ],
 )
 def test_a_secret_among_the_options_is_not_shown(options: dict[str, str], named: str) -> None:
@@ -333,7 +335,11 @@ def test_the_name_of_the_cronjob_has_a_suffix() -> None:
         ({**S3, "endpoint": "http://minio.lan"}, [{"cidr": "0.0.0.0/0", "port": 443}], "a rule with the port 80"),
         ({**S3, "endpoint": "http://minio.minio"}, [{"namespace": "minio", "port": 9000}], None),
         (SFTP, [{"cidr": "0.0.0.0/0", "port": "22"}], None),
-        ({**SFTP, "port": 2222}, [{"cidr": "0.0.0.0/0", "port": 22}], "port 2222, which the place friend has"),
+        (
+            {**SFTP, "port": 2222},
+            [{"cidr": "0.0.0.0/0", "port": 22}],
+            "a rule with the port 2222 (of the place friend)",
+        ),
         (NFS, [], None),
         (CLAIM, [], None),
         (NFS, [{"cidr": "nas.lan", "port": 22}], "a list of hosts as a NetworkPolicy knows them"),
@@ -343,6 +349,14 @@ def test_the_name_of_the_cronjob_has_a_suffix() -> None:
 def test_egress(place: dict[str, Any], egress: Any, expected: str | None) -> None:
     found = is_copy_egress(egress, variables(postgres_backup_copies=[place]))
     assert found == expected if expected is None else expected in (found or "")
+
+
+def test_all_missing_ports_are_named_at_once() -> None:
+    places = [S3, {**SFTP, "port": 2222}, {**SFTP, "name": "other", "folder": "other", "port": 2222}]
+    assert is_copy_egress([], variables(postgres_backup_copies=places)) == (
+        f"rules with the port 443 (of the place {S3['name']}) and the port 2222 (of the place friend), such as "
+        "[{cidr: 0.0.0.0/0, port: 443}, {cidr: 0.0.0.0/0, port: 2222}] (for IPv6, with ::/0)"
+    )
 
 
 def configured(place: dict[str, Any], **values: Any) -> dict[str, Any]:
