@@ -126,7 +126,7 @@ class Copier:
         package = f"{PACKAGE.replace('/', '.')}._copy"
         if not self.changes:
             return [sys.executable, "-m", f"{package}.program", *words]
-        imports = f"import os, sys\nfrom {package} import copying, program, rclone\n"
+        imports = f"import os, sys\nfrom {package} import program, rclone, steps\n"
         begin = "\nsys.exit(program.main(sys.argv[1:], os.environ))"
         return [sys.executable, "-c", f"{imports}{self.changes}{begin}", *words]
 

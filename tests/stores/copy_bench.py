@@ -41,7 +41,7 @@ BUCKET, LOCKED_BUCKET = "backups", "locked"
 MIB = 1 << 20
 LARGE = 6 * MIB
 # Nobody waits for the pauses between tries.
-QUICK = "copying.PAUSES_SECONDS = (0.1, 0.2)"
+QUICK = "steps.PAUSES_SECONDS = (0.1, 0.2)"
 _WAIT_SECONDS = 60
 _GATE = """#!/bin/sh
 case "$*" in

@@ -68,7 +68,7 @@ class Script:
 
 
 class Mirror:
-    """A place as a folder (`copying.Judge`). `fetch_texts` copies its manifests and checksum files into a folder."""
+    """A place as a folder (`interface.Judge`). `fetch_texts` copies its manifests and checksum files into a folder."""
 
     def __init__(
         self, script: Script, policy: Mapping[str, Any], fetch_texts: Callable[[str, str], None], folder: str

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""A place as copying.py uses it: how files lie there, are written, read, renamed and deleted."""
+"""A place as the steps of an attempt use it: how files lie there, are written, read, renamed and deleted."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Content:
 
 @dataclass(frozen=True)
 class Uploaded:
-    """A file that was uploaded (`copying.Uploaded`)."""
+    """A file that was uploaded (`interface.Uploaded`)."""
 
     name: str
     source: Content | None
@@ -170,7 +170,7 @@ def read_flushed(path: Path, add: Callable[[bytes], None]) -> None:
 
 
 class RclonePlace:
-    """One place (`copying.Place`), whose files are in `folder` there. Every method may raise PlaceError.
+    """One place (`interface.Place`), whose files are in `folder` there. Every method may raise PlaceError.
 
     `processes` runs programs in rclone's environment; `secrets` are those of the place.
     """

@@ -28,7 +28,7 @@ from .._volume.backup_names import TIME_FORMAT
 from .._volume.catalog import Catalog
 from .._volume.record_folder import RecordFolder
 from .configuration import RESTIC, Configuration, PlaceOptions, parse_configuration
-from .copying import Attempt, Copying
+from .copying import Copying
 from .faults import PlaceError
 from .mirror import Mirror, Script
 from .place import RclonePlace, refuse_backup_folder
@@ -36,6 +36,7 @@ from .plan import Copy
 from .record import COPYING, FAILED, OUTSIDE_WINDOW, Unfinished, dump_record, next_record, parse_record
 from .restic_place import CHECK_PARTS, ResticPlace
 from .retrieval import choose, retrieve
+from .steps import Attempt, Steps
 from .volume_files import VolumeFiles
 
 _TERMINATION_BYTES = 4096
@@ -138,17 +139,8 @@ def _copy_to(
                     record = replace(before, copies=tuple(copies), unfinished=place.unfinished)
                     folder.write(file, dump_record(record, options, COPYING, None, _now()))
 
-                copying = Copying(
-                    options,
-                    configuration.name,
-                    place,
-                    mirror,
-                    clock=_now,
-                    sleep=time.sleep,
-                    log=_log,
-                    remember=remember,
-                )
-                attempt, record = copying.run(before, catalog)
+                steps = Steps(options, place, mirror, clock=_now, sleep=time.sleep, log=_log, remember=remember)
+                attempt, record = Copying(configuration.name, steps).run(before, catalog)
                 record = replace(record, unfinished=place.unfinished)
     except (PlaceError, OSError) as error:
         attempt = Attempt(state=FAILED, error=str(error))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""A restic repository as copying.py uses it.
+"""A restic repository as the steps of an attempt use it.
 
 Each backup is a snapshot of one file, its uncompressed text, of which only what is new takes space. The list of the
 copies (copy_list.py) is a snapshot too, without which no other one is a copy. An encrypted backup is stored as it is.
@@ -82,7 +82,7 @@ def _modified(snapshot: _Snapshot) -> str:
 
 
 class ResticPlace:
-    """One restic repository (`copying.Place`). Every method may raise PlaceError.
+    """One restic repository (`interface.Place`). Every method may raise PlaceError.
 
     It lies in the folder of `store`. `installation` is the name of the snapshots' host, `temporary` a folder for
     restic's cache. With `check_part`, which is from 1 to CHECK_PARTS, a repository is made where there is none, and

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""What an attempt needs of a place, and of what judges it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Protocol
+
+from .._volume.catalog import Backup, Plan
+from .plan import Entry
+from .record import Unfinished
+
+Progress = Callable[[int], None]
+
+
+class Content(Protocol):
+    """What was read of a file."""
+
+    @property
+    def size_bytes(self) -> int: ...
+
+    @property
+    def sha256(self) -> str: ...
+
+
+class Uploaded(Protocol):
+    """A file that was uploaded, which can be read under its name.
+
+    `source` is what was read of the backup if the store's hash shows that the file is the same; None if it does not.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def source(self) -> Content | None: ...
+
+
+class Place(Protocol):
+    """What is done at a place. Each method may raise PlaceError or WindowClosedError."""
+
+    def list_files(self) -> dict[str, Entry]: ...
+
+    def upload(self, name: str, lock_until: datetime | None, progress: Progress) -> Uploaded:
+        """Copy a backup of the volume. May raise OSError."""
+
+    def read(self, name: str, progress: Progress) -> Content: ...
+
+    def read_source(self, name: str) -> Content:
+        """Read the backup on the volume. May raise OSError."""
+
+    def read_text(self, name: str) -> bytes | None:
+        """The manifest or the checksum file of a backup on the volume; None without it. May raise OSError."""
+
+    def rename(self, uploaded: str, name: str) -> None: ...
+
+    def write_text(self, name: str, text: bytes, lock_until: datetime | None) -> None: ...
+
+    def locked_until(self, name: str) -> datetime | None: ...
+
+    def delete(self, name: str) -> None: ...
+
+    def finish(self) -> None:
+        """What has to be done after the last deletion."""
+
+    @property
+    def unfinished(self) -> Unfinished:
+        """What the next attempt has to do if this one ends now."""
+
+
+class Judge(Protocol):
+    """What the script finds at a place."""
+
+    def checksums(self) -> Mapping[str, str]:
+        """The hashes of the checksum files at the place, by the names of the backups. May raise PlaceError."""
+
+    def manifest_of(self, name: str) -> bytes | None:
+        """The manifest of a copy at the place, after `checksums`; None without one."""
+
+    def plan(self, entries: Mapping[str, Entry], sources: Iterable[Backup]) -> Plan:
+        """What retention would do at the place if the `sources` were there too. May raise PlaceError."""

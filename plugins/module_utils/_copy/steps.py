@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
+"""The steps of an attempt at one place: their errors, repetitions and log, and the copies that are proven so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from ..units import format_size
+from .configuration import PlaceOptions
+from .faults import BackupFaultError, PlaceError
+from .interface import Content, Judge, Place, Progress
+from .plan import Copy, Entry
+from .record import NOTHING_TO_DO
+
+# After an error that may pass.
+PAUSES_SECONDS = (5.0, 30.0)
+# So often the record is written during a long upload: readers expect one in the time of some schedules.
+_HEARTBEAT = timedelta(minutes=10)
+
+Result = TypeVar("Result")
+
+
+@dataclass
+class Attempt:
+    """What an attempt has done."""
+
+    state: str = NOTHING_TO_DO
+    error: str | None = None
+    copied: list[str] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
+    transferred_bytes: int = 0
+
+
+@contextmanager
+def named(words: str) -> Iterator[None]:
+    """Names the step in an error of the place."""
+    try:
+        yield
+    except BackupFaultError:
+        raise
+    except PlaceError as error:
+        raise PlaceError(
+            f"could not {words}: {error}", is_lasting=error.is_lasting, is_absence=error.is_absence
+        ) from None
+
+
+class Steps:
+    """The steps of one attempt; `clock` returns the time (UTC) without fractions of a second.
+
+    `copies` are the proven ones by the names of the backups. `remember` gets all of them after each new one, since an
+    attempt that is killed must not lose their proofs, and from time to time.
+    """
+
+    def __init__(
+        self,
+        options: PlaceOptions,
+        place: Place,
+        judge: Judge,
+        *,
+        clock: Callable[[], datetime],
+        sleep: Callable[[float], None],
+        log: Callable[[str], None],
+        remember: Callable[[Iterable[Copy]], None],
+    ) -> None:
+        self.options = options
+        self.place = place
+        self.judge = judge
+        self.clock = clock
+        self.attempt = Attempt()
+        self.copies: dict[str, Copy] = {}
+        self._sleep = sleep
+        self._print = log
+        self._remember = remember
+        self._remembered = clock()
+
+    def log(self, text: str) -> None:
+        """Print a line."""
+        self._print(f"{self.options.name}: {text}")
+
+    def find(self, text: str) -> None:
+        """Something that somebody should know, and that is no error of this attempt."""
+        self.attempt.findings.append(text)
+        self.log(f"WARNING: {text}")
+
+    def remember(self) -> None:
+        """Record the copies."""
+        self._remembered = self.clock()
+        self._remember(self.copies.values())
+
+    def list_files(self) -> dict[str, Entry]:
+        """The files that lie there."""
+        return self.again("list the files", self.place.list_files)
+
+    def checksums(self) -> Mapping[str, str]:
+        """The hashes of the checksum files there, by the names of the backups."""
+        return self.again("read the checksum files", self.judge.checksums)
+
+    def read(self, name: str, size_bytes: int | None) -> Content:
+        """Read a file of the place back."""
+        return self.again(f"read {name} back", lambda: self.place.read(name, self.progress("read", size_bytes)))
+
+    def write(self, name: str, text: bytes, until: datetime | None) -> None:
+        """Write a small file, locked until a time."""
+        self.again(f"write {name}", lambda: self.place.write_text(name, text, until))
+
+    def delete(self, name: str) -> None:
+        """Delete a file if it exists."""
+        self.again(f"delete {name}", lambda: self.place.delete(name))
+
+    def locked_until(self, name: str) -> datetime | None:
+        """Until when the store refuses to delete a file."""
+        return self.again(f"read the lock of {name}", lambda: self.place.locked_until(name))
+
+    def lock_until(self) -> datetime | None:
+        """Until when what is written now shall be locked; None without Object Lock."""
+        days = self.options.lock_days
+        return self.clock() + timedelta(days=days) if days else None
+
+    def progress(self, word: str, total: int | None) -> Progress:
+        """Shows every ten seconds how much was transferred."""
+        shown = self.clock()
+
+        def show(done: int) -> None:
+            nonlocal shown
+            now = self.clock()
+            if now - self._remembered >= _HEARTBEAT:
+                self.remember()
+            if now - shown >= timedelta(seconds=10):
+                shown = now
+                self.log(f"{word} {format_size(done)}" + (f" of {format_size(total)}" if total else ""))
+
+        return show
+
+    def again(self, words: str | None, act: Callable[[], Result]) -> Result:
+        """The result of a step, named by `words` in its errors; repeated after pauses while its error may pass."""
+
+        def step() -> Result:
+            if words is None:
+                return act()
+            with named(words):
+                return act()
+
+        for pause in PAUSES_SECONDS:
+            try:
+                return step()
+            except PlaceError as error:
+                if error.is_lasting or error.is_absence:
+                    raise
+                self.log(f"{error}: the next try is in {pause:.0f} s")
+                self._sleep(pause)
+        try:
+            return step()
+        except PlaceError as error:
+            # A step that this one is a part of is not repeated because of it.
+            error.is_lasting = True
+            raise
