@@ -9,6 +9,9 @@
 # How many bytes of the file are read at most.
 KEYS_BYTES=1048576
 
+# A recipient without the comment of an SSH key, as an extended regular expression.
+PUBLIC_KEY='(age1[a-z0-9]+|ssh-(ed25519|rsa) [A-Za-z0-9+/=]+)'
+
 # What both changes of the record have in common: whose line it is, and the line of a recipient that has none.
 # shellcheck disable=SC2016 # a program of awk
 KEYS_AWK='
@@ -21,7 +24,7 @@ KEYS_AWK='
 key_lines() {
     [ -f "$keys_file" ] && [ ! -L "$keys_file" ] || return 0
     head -c "$KEYS_BYTES" "$keys_file" | tr '\000-\011\013-\037\177-\377' '?' |
-        grep -E '^[{]"recipient":"(age1[a-z0-9]+|ssh-(ed25519|rsa) [A-Za-z0-9+/=]+)","since":"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z","opened":("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"|null),"backup":("[A-Za-z0-9._-]+"|null),"by":("[a-z]+"|null),"is_current":(true|false),"limit_seconds":[0-9]{1,12}[}]$'
+        grep -E '^[{]"recipient":"'"$PUBLIC_KEY"'","since":"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z","opened":("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"|null),"backup":("[A-Za-z0-9._-]+"|null),"by":("[a-z]+"|null),"is_current":(true|false),"limit_seconds":[0-9]{1,12}[}]$'
 }
 
 # list_keys: prints the record of each recipient.
@@ -65,7 +68,7 @@ with_recipients() {
 # record_keys OPENED_BY BACKUP BY: notes that identities have opened a backup; OPENED_BY is a JSON array of recipients, BY is
 # what has decrypted it: drill or restore. Fails with `message` if the record cannot be written.
 record_keys() {
-    printf '%s\n' "$1" | tr -d '[]"' | tr ',' '\n' | grep -E '^(age1[a-z0-9]+|ssh-(ed25519|rsa) [A-Za-z0-9+/=]+)$' >"$work/keys.opened" || return 0
+    printf '%s\n' "$1" | tr -d '[]"' | tr ',' '\n' | grep -E '^'"$PUBLIC_KEY"'$' >"$work/keys.opened" || return 0
     opened_backup=$2 opened_in=$3
     change_keys with_openings
 }
