@@ -47,11 +47,15 @@ copy_range() {
     return "$copy_status"
 }
 
-# begins_section: whether standard input begins with the section of a database: since version 12 a comment that names the
-# database, before that \connect, or in version 11 pg_dump's comment.
+# begins_section [-e PATTERN ...]: whether standard input begins with the section of a database: since version 12 a comment
+# that names the database, before that \connect, or in version 11 pg_dump's comment; or with a line that matches a PATTERN.
 begins_section() {
-    head -c 64 | tr -d '\r' | head -n 2 | grep -q -e '^-- Database "' -e '^-- PostgreSQL database dump$' -e '^\\connect '
+    head -c 64 | tr -d '\r' | head -n 2 | grep -q -e '^-- Database "' -e '^-- PostgreSQL database dump$' -e '^\\connect ' "$@"
 }
+
+# follows_section: whether standard input begins with what follows a section: another one, the names of the databases that the
+# run could not dump, or the end of the dump.
+follows_section() { begins_section -e '^-- Databases that could not be dumped: ' -e '^-- PostgreSQL database cluster dump complete$'; }
 
 # find_counter: sets `dd_counts` to yes if dd prints how many bytes it has copied (busybox's may not): it counts at a tenth
 # of the cost of a tee and a wc.

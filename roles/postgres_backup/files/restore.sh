@@ -253,10 +253,7 @@ restore_section() {
         is_read=$(stage_status_of read)$(stage_status_of expand)
     else
         is_read=no
-        case $(head -n 2 "$work/after_section" 2>/dev/null | tr '\n' ' ' | tr -d '\r') in
-            '-- -- PostgreSQL database cluster dump complete'*) is_read=00 ;;
-            *) ! begins_section <"$work/after_section" || is_read=00 ;;
-        esac
+        ! follows_section <"$work/after_section" || is_read=00
     fi
     [ "$is_read$(stage_status_of edit)" = 000 ] || fail_with_backup "the backup could not be read to the end of the database" \
         "its decompressor ended $(status_in_words "$(stage_status_of expand)")" "Check the storage behind the volume, and fetch the backup with verify again."

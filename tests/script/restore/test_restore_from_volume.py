@@ -123,6 +123,18 @@ def test_database_that_the_run_could_not_dump(offline: Sandbox, small: Live) -> 
     assert outcome.result["missing_databases"] == [HOSTILE]
 
 
+@under_all
+def test_each_database_of_an_incomplete_backup_without_manifest(offline: Sandbox, small: Live) -> None:
+    """After the last database, its text names the missing ones."""
+    backup = as_of_run(small.backup, HOSTILE)
+    for text in (gzip.decompress(backup.data), gzip.decompress(backup.data).replace(b"\n", b"\r\n")):
+        data = gzip.compress(text)
+        (offline.volume / NAME).write_bytes(data)
+        offline.server = small.server
+        for name in ("template1", "app", "zoo"):
+            assert restored(offline, small, name, backup=NAME)["missing_databases"] == [HOSTILE]
+
+
 def test_only_the_part_of_the_database_is_read(offline: Sandbox, small: Live, workspace: Workspace) -> None:
     backup = as_of_run(small.backup)
     prepare(offline, small.server, backup)
