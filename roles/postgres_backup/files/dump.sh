@@ -136,7 +136,7 @@ dump_parts() {
     ahead_number=none
     next_database
     while [ -n "$next_number" ]; do
-        number=$next_number octal=$next_octal json_name=$next_json_name oid=$next_oid arguments=$next_arguments
+        number=$next_number octal=$next_octal json_name=$next_json_name oid=$next_oid arguments=$next_arguments encoding=$next_encoding
         next_database
         [ "$number" = "$part" ] || tries=1
         take_tries
@@ -155,9 +155,10 @@ dump_parts() {
 }
 
 # next_database: reads the next database to dump from descriptor 3 into `next_number`, which is empty after the last one, and
-# `next_octal`, `next_json_name`, `next_oid` and `next_arguments`.
+# `next_octal`, `next_json_name`, `next_oid`, `next_arguments` and `next_encoding`.
 next_database() {
-    while IFS=$TAB read -r next_number next_state next_octal next_json_name next_oid next_arguments _ <&3; do
+    while IFS=$TAB read -r next_number next_state next_octal next_json_name next_oid next_arguments next_members <&3; do
+        next_encoding=${next_members#*,\"encoding\":\"} next_encoding=${next_encoding%%\"*}
         if [ "$next_state" = dump ] && [ "$next_number" -ge "$part" ] && ! was_given_up "$next_number"; then return 0; fi
     done
     next_number=
@@ -177,7 +178,7 @@ dump_ahead() {
     # Opened for both, so that neither end waits for the other.
     exec 5<>"$work/$ahead_name.fifo" 7<"$work/$ahead_name.fifo"
     (
-        octal=$next_octal arguments=$next_arguments
+        octal=$next_octal arguments=$next_arguments encoding=$next_encoding
         run_stage "dump_$ahead_name" database_text | run_stage "compress_$ahead_name" compress
     ) >&5 3<&- 5<&- 6<&- 7<&- &
     exec 5<&-
@@ -354,7 +355,7 @@ globals_text() {
     done <<ARGUMENTS
 $globals_args
 ARGUMENTS
-    { pg_dumpall "$@"; echo $? >"$work/globals.status"; } | without_end || return 1
+    { in_encoding "$first_encoding" pg_dumpall "$@"; echo $? >"$work/globals.status"; } | without_end || return 1
     return "$(cat "$work/globals.status")"
 }
 
@@ -418,8 +419,17 @@ database_text() {
 $database_args
 $own_arguments
 ARGUMENTS
-    pg_dump "$@"
+    in_encoding "$encoding" pg_dump "$@"
 }
+
+# in_encoding ENCODING COMMAND ...: runs a dump program with the encoding of its database: it would use that of the client_encoding
+# setting of the server, the database or the user, which may lack characters of the database.
+in_encoding() (
+    PGCLIENTENCODING=$1
+    export PGCLIENTENCODING
+    shift
+    exec "$@"
+)
 
 # end_text: prints the end of the dump; before it, the names of databases that could not be dumped.
 end_text() {

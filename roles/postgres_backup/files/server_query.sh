@@ -14,13 +14,16 @@ step_query_server() {
         --command="SELECT current_setting('server_version_num')" \
         --command="SELECT floor(extract(epoch FROM clock_timestamp()))" \
         --command="SELECT to_json(rolname::text) FROM pg_catalog.pg_roles WHERE oid = 10" \
-        --command="SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user" \
+        --command="SELECT bool_or(rolsuper) FROM pg_catalog.pg_roles WHERE rolname IN (current_user, session_user)" \
         --command="SELECT coalesce(json_agg(datname::text ORDER BY datname), '[]') FROM pg_catalog.pg_database
             WHERE datconnlimit = -2 OR NOT datallowconn AND datname <> 'template0'" \
         --command="SELECT coalesce(json_agg(datname::text ORDER BY datname), '[]') FROM pg_catalog.pg_database WHERE datconnlimit = -2" \
         --command="SELECT string_agg('DROP DATABASE \"' || regexp_replace(replace(datname, '\"', '\"\"'), '[[:cntrl:]]', '?', 'g') || '\";', ' ')
             FROM (SELECT datname::text FROM pg_catalog.pg_database WHERE datconnlimit = -2 ORDER BY datname LIMIT 5) AS first_ones" \
-        --command="SELECT rolsuper AND current_setting('lc_messages') !~ '^(C|POSIX|en)([._]|$)' FROM pg_catalog.pg_roles WHERE rolname = session_user" \
+        --command="SELECT pg_catalog.pg_encoding_to_char(encoding) FROM pg_catalog.pg_database WHERE datname = current_database()" \
+        --command="SELECT concat_ws(' ', CASE WHEN current_setting('lc_messages') !~ '^(C|POSIX|en)([._]|$)' THEN '-c lc_messages=C' END,
+                CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_db_role_setting, unnest(setconfig) AS setting WHERE setting LIKE 'role=%') THEN '-c role=none' END)
+            FROM pg_catalog.pg_roles WHERE rolname = session_user AND rolsuper" \
         >"$work/answers" 2>"$work/psql.err" || return
     # A member of pg_read_all_data may read the passwords of roles, too, but a provider's server may refuse it all the same.
     if query_psql '' --command="SELECT count(rolpassword) FROM pg_catalog.pg_authid" >/dev/null 2>&1; then echo t; else echo f; fi >"$work/may_read_passwords"
@@ -32,10 +35,11 @@ query_server() {
     answer_epoch=$(now_epoch)
     [ "$step_status" -eq 0 ] || fail_query "the server does not answer"
     { IFS= read -r server_version; IFS= read -r server_version_num; IFS= read -r server_epoch; IFS= read -r superuser; IFS= read -r is_superuser
-        IFS= read -r skipped; IFS= read -r invalid; IFS= read -r drop_invalid; IFS= read -r may_set_language; } <"$work/answers"
-    # The messages that the run knows are English (postgres_fault). Only superusers may set their language.
-    if [ "$may_set_language" = t ]; then
-        PGOPTIONS="${PGOPTIONS:-} -c lc_messages=C"
+        IFS= read -r skipped; IFS= read -r invalid; IFS= read -r drop_invalid; IFS= read -r first_encoding; IFS= read -r superuser_options; } <"$work/answers"
+    # The messages that the run knows are English (postgres_fault); only superusers may set their language. A superuser may read
+    # everything, unless a setting of a database makes the session that of another role.
+    if [ -n "$superuser_options" ]; then
+        PGOPTIONS="${PGOPTIONS:-} $superuser_options"
         export PGOPTIONS
     fi
     # Names in an SQL_ASCII database may be in any encoding.
@@ -58,7 +62,7 @@ query_server() {
             "Use an image of the server's major version: unset postgres_backup_image, or set it to one of PostgreSQL $((server_version_num / 10000))."
     fi
     clock_difference=$((answer_epoch - server_epoch))
-    export is_superuser server_version_num
+    export is_superuser server_version_num first_encoding
     list_databases
     check_health
 }
@@ -106,7 +110,7 @@ list_databases() {
     warn_about_unmatched
     IFS= read -r may_read_passwords <"$work/may_read_passwords"
     case $globals_args in *"$NEWLINE--role"*) may_read_passwords=t ;; esac # that role may
-    if [ "$may_read_passwords" != t ] && [ "$no_role_passwords" = no ]; then
+    if [ "$may_read_passwords$is_superuser" = ff ] && [ "$no_role_passwords" = no ]; then
         no_role_passwords=yes
         warn "the backup has no passwords of roles, because $(json "$POSTGRES_BACKUP_USER") may not read them (pg_authid)"
     fi

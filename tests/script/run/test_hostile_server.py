@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import subprocess
 
 import pytest
@@ -35,6 +36,27 @@ def test_settings_of_the_user(sandbox: Sandbox, fresh_server: Server) -> None:
     assert manifest.dumped == ("template1", "a\\b", "postgres")
     assert b"kept in a" in gzip.decompress(path.read_bytes())
     assert [warning for warning in outcome.result["warnings"] if "inspected" in warning] == []
+
+
+def test_settings_of_databases_that_stand_in_the_way(sandbox: Sandbox, fresh_server: Server) -> None:
+    """A session as another role, which may read nothing; a client encoding that lacks characters of the database."""
+    sandbox.server = fresh_server
+    fresh_server.sql("CREATE ROLE nobody; CREATE ROLE \"łukasz\" PASSWORD 'x';")
+    for name in ("as_nobody", "euro"):
+        fresh_server.sql(f"CREATE DATABASE {name}; ")
+        fresh_server.sql("CREATE TABLE t AS SELECT '€ of ' || current_database() AS a;", name)
+    for name in ("euro", "postgres"):
+        fresh_server.sql(f"ALTER DATABASE {name} SET client_encoding TO LATIN1;")
+    for name in ("as_nobody", "postgres"):
+        fresh_server.sql(f"ALTER DATABASE {name} SET role TO nobody;")
+    outcome = sandbox.run("run").check()
+    (path,) = sandbox.backup_files()
+    text = gzip.decompress(path.read_bytes()).decode()
+    assert 'ALTER ROLE "łukasz" WITH' in text and "PASSWORD 'SCRAM" in text
+    assert "€ of as_nobody" in text and "€ of euro" in text
+    manifest = json.loads(path.with_name(f"{path.name}.json").read_text())
+    assert (manifest["server"]["is_superuser"], manifest["server"]["role_passwords"]) == (True, True)
+    assert not [warning for warning in outcome.result["warnings"] if "nobody" in warning or "password" in warning]
 
 
 @pytest.mark.parametrize("first", ["latin", "bytes", "postgres"])
