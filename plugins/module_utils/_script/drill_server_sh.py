@@ -70,7 +70,6 @@ make_server() {
     # more memory than the pod has.
     PGOPTIONS="$(session_options "$image_major" yes) -c role=none"
     case $POSTGRES_BACKUP_DRILL_SETTINGS in *maintenance_work_mem*) ;; *) PGOPTIONS="$PGOPTIONS -c maintenance_work_mem=64MB" ;; esac
-    [ "$image_major" -lt 17 ] || PGOPTIONS="$PGOPTIONS -c event_triggers=off"
     export PGOPTIONS
     start_server
 }

@@ -13,7 +13,10 @@ session_options() {
         ' -c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0 -c array_nulls=on -c quote_all_identifiers=off'
     [ "$1" -lt 14 ] || printf ' -c idle_session_timeout=0'
     [ "$1" -lt 17 ] || printf ' -c transaction_timeout=0'
-    if [ "$2" = yes ]; then printf ' -c lc_messages=C -c temp_file_limit=-1'; fi
+    [ "$2" = yes ] || return 0
+    printf ' -c lc_messages=C -c temp_file_limit=-1'
+    # Login triggers of the restored database, and those of statements, which its dump creates before it fills materialized views.
+    [ "$1" -lt 17 ] || printf ' -c event_triggers=off'
 }
 
 # feed_psql DATABASE [PARAMETER ...]: runs SQL from standard input; stops at the first error.

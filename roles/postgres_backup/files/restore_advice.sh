@@ -47,6 +47,7 @@ restore_advice() {
             echo "The object existed before the backup created it, usually because an extension has another version than on the backed-up server: install the same version, and start the restore again." ;;
         23505) echo "Two rows of the backup have the same key, or an extension created the row before. Check the table that was backed up for duplicates (a damaged index hides them: REINDEX reports them), repair it, and make a new backup; or use an older one." ;;
         23503) echo "Rows of the backup refer to rows that are not in it: the constraint did not hold in the database that was backed up either (disabled triggers, session_replication_role). Repair the rows there, and make a new backup; or use an older one." ;;
+        23514) echo "Rows of the backup do not fulfil the constraint that the message names: it was violated in the database that was backed up, or it calls a function that returns another result in a restore, such as one that reads another table, whose rows may be restored later. A restore by hand would fail in the same way: in the live database, repair the rows, or replace the constraint by a trigger, which is restored after all rows, and make a new backup; or use an older one." ;;
         23*) echo "Rows of the backup do not fulfil the constraint that the message names: it calls a function that now returns another result, or was violated in the database that was backed up. Repair it there, and make a new backup; or use an older one." ;;
         53100 | 58030) echo "Free disk space on the server's volume: a restore needs as much as the database takes." ;;
         53200) case $error_text in
@@ -137,6 +138,7 @@ drill_advice() {
         22023:*locale* | 22023:*collation* | 42809:*locale* | 42704:'collation "'* | 42704:'locale '* | 22023:*encoding*)
             echo "The image lacks that locale: use the live server's image." ;;
         42501:*) echo "The statement runs with the rights of an object's owner (a materialized view is filled with them, for instance), who lacks the right, or BYPASSRLS if row-level security is the cause. A restore by hand would fail in the same way: grant it on the live server, and make a new backup." ;;
+        23514:*) restore_advice "$1" ;;
         23*:*) echo "Rows of the backup do not fulfil the constraint that the message names. A restore by hand would fail in the same way: repair the rows in the live database, and make a new backup." ;;
         *) restore_advice "$1" ;;
     esac

@@ -76,8 +76,6 @@ check_target() {
     server_answered=yes
     # PGOPTIONS are applied with the rights of the user that connects, whose settings may switch to another role.
     PGOPTIONS="$given_options $(session_options "$server_major" "$connects_as_superuser")"
-    # A login trigger of the restored database must not run.
-    [ "$connects_as_superuser" = no ] || [ "$server_major" -lt 17 ] || quiet_options="$quiet_options -c event_triggers=off"
     # Names in an SQL_ASCII database may be in any encoding.
     server_databases=$(utf8 "$server_databases")
     check_version

@@ -46,7 +46,7 @@ MESSAGES = [
     ('ERROR:  42P07: relation "role" already exists', "another version"),
     ('ERROR:  23505: could not create unique index "role_pkey"', "REINDEX"),
     ('ERROR:  23503: insert or update on table "a" violates foreign key constraint "b"', "refer to rows"),
-    ('ERROR:  23514: check constraint "c" of relation "t" is violated by some row', "constraint"),
+    ('ERROR:  23514: check constraint "c" of relation "t" is violated by some row', "replace the constraint"),
     ('ERROR:  53100: could not extend file "base/1/2": No space left on device', "Free disk space"),
     ("ERROR:  53200: out of memory", "memory limit"),
     ("ERROR:  53200: out of shared memory", "max_locks_per_transaction"),
@@ -101,6 +101,7 @@ DRILL_MESSAGES = [
     ('ERROR:  42704: unrecognized configuration parameter "vacuum_defer_cleanup_age"', "does not accept that setting"),
     ('ERROR:  22023: invalid value for parameter "x": "role"', "that value of a setting"),
     ('ERROR:  23505: could not create unique index "locale_key"', "the constraint that the message names"),
+    ('ERROR:  23514: new row for relation "locale" violates check constraint "c"', "reads another table"),
     ("ERROR:  XX000: cache lookup failed for locale", "internal error"),
 ]
 _ADVISE = r"""

@@ -141,6 +141,7 @@ def test_rows_that_are_deleted_or_added_after_copy(offline: Sandbox, fresh_serve
         ("INSERT INTO public.tree SELECT 10 FROM public.tree WHERE n = 9", "9 rows in the backup, the table has 10"),
     ):
         trigger = (
+            "SET event_triggers = on;"
             "CREATE FUNCTION public.change() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN"
             f" IF EXISTS (SELECT FROM pg_class WHERE relname = 'tree') THEN {change}; END IF; END $$;"
             "CREATE EVENT TRIGGER change ON ddl_command_end WHEN tag IN ('ALTER TABLE')"

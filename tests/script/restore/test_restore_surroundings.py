@@ -270,6 +270,28 @@ def test_a_login_trigger_of_the_restored_database(offline: Sandbox, fresh_server
     drop(fresh_server, "again")
 
 
+@under_one
+def test_event_triggers_of_the_restored_database(offline: Sandbox, fresh_server: Server) -> None:
+    """A dump creates them before it fills the materialized views, which is a statement that they see."""
+    fresh_server.sql("CREATE DATABASE watched STRATEGY file_copy;")
+    fresh_server.sql(
+        "CREATE TABLE seen (tag text); CREATE TABLE t AS SELECT 1 AS a; CREATE MATERIALIZED VIEW m AS SELECT * FROM t;"
+        "CREATE FUNCTION see() RETURNS event_trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN INSERT INTO public.seen VALUES (tg_tag); END $$;"
+        "CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not by hand'; END $$;"
+        "CREATE EVENT TRIGGER see ON ddl_command_end EXECUTE FUNCTION see(); ALTER EVENT TRIGGER see ENABLE ALWAYS;"
+        "CREATE EVENT TRIGGER zzz ON ddl_command_start EXECUTE FUNCTION refuse();",
+        "watched",
+    )
+    backup = back_up(fresh_server)
+    rehearse(offline, fresh_server.programs, backup).check()
+    prepare(offline, fresh_server, backup)
+    restore(offline, plan_restore(request_of(backup, "watched", new_name="again"))).check()
+    assert truth.tables(fresh_server, "again") == truth.tables(fresh_server, "watched")
+    assert fresh_server.sql("SELECT * FROM m;", "again") == "1"
+    drop(fresh_server, "again")
+
+
 # ------------------------------------------------------------------------------------------------- subscriptions
 
 
