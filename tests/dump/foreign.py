@@ -7,6 +7,8 @@ r"""Dumps that this collection did not create and damaged dumps, each with the e
 - `message`: a line that is neither SQL of a dump nor a comment, such as a program's warning, or `\.` outside of COPY
 - `command`: a command of psql that no dump has and that would change what is restored
 - `rows`: COPY rows that PostgreSQL rejects, so that the table would remain empty
+- `unfinished`: a statement that begins before the one before it has ended
+- `elsewhere`: objects that psql would restore into another database than theirs
 - `cut`: the text ends before the dump does
 - `after`: something follows the dump's end
 - `two`: more than one dump
@@ -28,7 +30,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Foreign:
-    """A text; `line` is the line that a `message`, `command` or `rows` must name, 0 where there is none."""
+    """A text; `line` is the one that the reason must name, 0 where it names none."""
 
     text: bytes
     reason: str = ""
@@ -313,6 +315,33 @@ def _with(reason: str, text: bytes, mark: bytes, line: bytes, kind: str | None =
 _CLUSTER_ROWS = (("template1", 0), ("app", 2), ("postgres", 0))
 
 
+def _line(text: bytes, mark: bytes) -> int:
+    """The number of the line in which the mark is."""
+    return text[: text.index(mark)].count(b"\n") + 1
+
+
+_COPY_T = b"COPY public.t (n, v) FROM stdin;"
+_CONNECT = b"\\connect app\n\nSET"
+
+
+def _copied_by(statement: bytes, reason: str = "message") -> Foreign:
+    """The dump with another COPY."""
+    text = DATABASE.replace(_COPY_T, statement)
+    return Foreign(text, reason, "database", (), _line(text, b"\nCOPY") + 1)
+
+
+def _inserted_by(statement: bytes) -> Foreign:
+    """The dump with another first INSERT."""
+    text = INSERTS.replace(b"INSERT INTO public.t VALUES (1, 'one: 1');", statement)
+    return Foreign(text, "message", "database", (), _line(text, b"\nINSERT") + 1)
+
+
+def _connected_by(command: bytes, reason: str) -> Foreign:
+    """The dump with another \\connect before the objects of the database."""
+    text = CLUSTER.replace(_CONNECT, command + b"\n\nSET")
+    return Foreign(text, reason, "cluster", (), _line(CLUSTER, _CONNECT))
+
+
 def _crlf(text: bytes) -> bytes:
     return text.replace(b"\n", b"\r\n")
 
@@ -340,6 +369,11 @@ def _file(name: str) -> bytes:
     folder = Path(__file__).parents[1] / "unit" / "plugins" / "module_utils" / "dumps"
     return (folder / f"{name}.sql").read_bytes()
 
+
+# The reasons that name a line.
+WITH_A_LINE = ("message", "command", "rows", "unfinished", "elsewhere")
+# What only the modules notice: for the script it is for psql, which has an error, or restores the rows.
+ONLY_BY_MODULES = {"insert-or-update", "insert-returning", "latin1-rows", "zstd-within-gzip", "encrypted-within-gzip"}
 
 TEXTS: dict[str, Foreign] = {
     # -------------------------------------------------------------------------------------------------- found elsewhere
@@ -391,6 +425,81 @@ TEXTS: dict[str, Foreign] = {
     ),
     "case-in-a-slice": Foreign(_SLICES, "", "database", ((None, 2),)),
     "crlf-case-in-a-slice": Foreign(_crlf(_SLICES), "", "database", ((None, 2),)),
+    "copy-with-comments": Foreign(
+        DATABASE.replace(_COPY_T, b"COPY /* the rows */ public.t -- of t\n (n, v) FROM stdin; -- all"),
+        "",
+        "database",
+        ((None, 2),),
+    ),
+    "copy-in-capitals": Foreign(
+        DATABASE.replace(_COPY_T, b"COPY PUBLIC.T (N, V) FROM STDIN;"), "", "database", ((None, 2),)
+    ),
+    "copy-with-quotes": Foreign(
+        DATABASE.replace(_COPY_T, b'COPY "public" . "t" ("n", "v") FROM stdin;'), "", "database", ((None, 2),)
+    ),
+    "comments-in-an-insert": Foreign(
+        INSERTS.replace(b"(1, 'one: 1');", b"(1, 'one'), -- ), (2\n (5, 'x') /* ,(3) */;"), "", "database", ((None, 5),)
+    ),
+    # ------------------------------------------------------------------------------------ statements that dumps lack
+    "copy-csv": _copied_by(b"COPY public.t (n, v) FROM stdin WITH (FORMAT csv, HEADER);"),
+    "copy-where": _copied_by(b"COPY public.t (n, v) FROM stdin WHERE n > 1;"),
+    "copy-freeze": _copied_by(b"COPY public.t (n, v) FROM stdin WITH (FREEZE);"),
+    "copy-of-another-database": _copied_by(b"COPY fresh.public.t (n, v) FROM stdin;"),
+    "copy-of-a-file": _copied_by(b"COPY public.t (n, v) FROM '/etc/hostname';"),
+    "copy-to-a-file": _copied_by(b"COPY public.t (n, v) TO '/tmp/t';"),
+    "insert-select": _inserted_by(b"INSERT INTO public.t SELECT n, 'x' FROM generate_series(1, 10) AS n;"),
+    "insert-select-values": _inserted_by(b"INSERT INTO public.t (SELECT * FROM (SELECT 1, 'x') AS x);"),
+    "insert-or-update": _inserted_by(
+        b"INSERT INTO public.t VALUES (1, 'one') ON CONFLICT (n) DO UPDATE SET v = (EXCLUDED.v);"
+    ),
+    "insert-returning": _inserted_by(b"INSERT INTO public.t VALUES (1, 'one') RETURNING (n), (v);"),
+    "update": _with("message", CLUSTER, b"ALTER TABLE ONLY", b"UPDATE public.t SET n = 5;"),
+    # ------------------------------------------------------------------------- other databases, commands that connect
+    "connect-as-another-user": _connected_by(b"\\connect app postgres", "command"),
+    "connect-to-another-host": _connected_by(b'\\connect "dbname=app host=other"', "command"),
+    "connect-by-uri": _connected_by(b"\\connect postgresql://other/app", "command"),
+    "connect-again": _connected_by(b"\\connect", "command"),
+    "connected-to-another-database": _connected_by(b"\\connect postgres", "elsewhere"),
+    "created-with-another-name": Foreign(
+        CLUSTER.replace(b"CREATE DATABASE app", b"CREATE DATABASE app2"),
+        "elsewhere",
+        "cluster",
+        (),
+        _line(CLUSTER, _CONNECT),
+    ),
+    "connected-within-a-database": _with("elsewhere", CLUSTER, _COPY_T, b"\\connect postgres"),
+    "not-connected": Foreign(
+        CLUSTER.replace(_CONNECT, b"SET"), "elsewhere", "cluster", (), _line(CLUSTER, b"CREATE TABLE") - 2
+    ),
+    "database-created-and-not-connected": Foreign(
+        (_BEGIN + _CREATE + _BODY + _end()).replace(_CONNECT, b"SET"),
+        "elsewhere",
+        "database",
+        (),
+        _line(_BEGIN + _CREATE + _BODY, b"CREATE TABLE") - 2,
+    ),
+    # ------------------------------------------------------------------------------------------------ pieces missing
+    "end-of-a-statement-missing": Foreign(
+        CLUSTER.replace(b"    v text\n);\n", b"    v text\n)\n"),
+        "unfinished",
+        "cluster",
+        (),
+        _line(CLUSTER, b"ALTER TABLE public.t OWNER"),
+    ),
+    "piece-of-two-statements-missing": Foreign(
+        CLUSTER.replace(b"    v text\n);\n\n\nALTER TABLE public.t OWNER TO postgres;\n", b""),
+        "unfinished",
+        "cluster",
+        (),
+        _line(CLUSTER, _COPY_T) - 5,
+    ),
+    "beginning-of-a-statement-missing": Foreign(
+        CLUSTER.replace(b"CREATE TABLE public.t (\n    n integer,\n", b"CREATE TABLE public.t\n"),
+        "message",
+        "cluster",
+        (),
+        _line(CLUSTER, b"    v text"),
+    ),
     # ---------------------------------------------------------------------------------- messages among the statements
     **{f"message-{name}": _with("message", CLUSTER, b"ALTER TABLE public.t", line) for name, line in MESSAGES.items()},
     **{
@@ -505,6 +614,10 @@ TEXTS: dict[str, Foreign] = {
         (),
         CLUSTER[: CLUSTER.index(b"\ttwo")].count(b"\n") + 1,
     ),
+    # An editor that saved the file in another encoding.
+    "latin1-rows": Foreign(
+        CLUSTER.replace(b"\ttwo", b"\tzwei f\xfcr"), "rows", "cluster", (), _line(CLUSTER, b"2\ttwo")
+    ),
     # ---------------------------------------------------------------------------------------------------- cut, joined
     "cut-in-the-globals": Foreign(CLUSTER[: CLUSTER.index(b"ALTER ROLE")], "cut", "cluster"),
     "cut-in-the-rows": Foreign(CLUSTER[: CLUSTER.index(b"2\ttwo")], "cut", "cluster"),
@@ -559,6 +672,8 @@ TEXTS: dict[str, Foreign] = {
     "custom": Foreign(b"PGDMP\x01\x0e\x00\x04\x08\x01\x01\x01", "format"),
     "directory": Foreign(b"x" * 257 + b"ustar\x0000", "format"),
     "gzip-twice": Foreign(b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03", "format"),
+    "zstd-within-gzip": Foreign(bytes.fromhex("28b52ffd04584100"), "format"),
+    "encrypted-within-gzip": Foreign(b"age-encryption.org/v1\n", "format"),
     "empty": Foreign(b"", "empty"),
     "bom-alone": Foreign(b"\xef\xbb\xbf", "empty"),
     "messages-alone": Foreign(MESSAGES["pg_dump"] + b"\n", "message", None, (), 1),

@@ -8,6 +8,7 @@ The rules are those of PostgreSQL's src/bin/psql/copy.c (what ends the data) and
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable
 
@@ -29,6 +30,7 @@ class CopyData:
         With the offset of the row, the reason, and the number of rows that end before it in the bytes being read.
         """
         self.columns = 0  # how many each row must have, 0 for any number
+        self.is_utf8 = False  # whether the server expects UTF-8
         self._refuse = refuse
         self._base = 0  # the offset of the first of the bytes being read
         self._line_begins = False
@@ -37,6 +39,7 @@ class CopyData:
         self._tabs = self._returns = 0  # in it
         self._ends_in_return = False
         self._line_end = b""  # of all rows, once it is known
+        self._begun_character = b""  # at the end of what was read
 
     def begin(self, offset: int) -> None:
         """The data of a COPY begins at this offset."""
@@ -44,7 +47,7 @@ class CopyData:
         self._row_offset = self._copy_offset = offset
         self._tabs = self._returns = 0
         self._ends_in_return = False
-        self._line_end = b""
+        self._line_end = self._begun_character = b""
 
     def read_rows(self, chunk: bytes, offset: int) -> int | None:
         """How many rows end in a chunk that is nothing but rows; None for one that `read` has to read.
@@ -70,6 +73,7 @@ class CopyData:
             marks = marks.translate(None, b"\\")
         self._base = offset
         rows, last = self._check_columns(chunk, 0, len(chunk), marks)
+        self._check_characters(chunk)
         if rows:
             self._line_end = b"\n"
             self._row_offset = offset + last
@@ -126,7 +130,9 @@ class CopyData:
         CopyReadLineText() in copyfromparse.c: all of a COPY's lines end as its first one does, and no other carriage
         return is in them. NextCopyFrom(): each has as many columns as were named.
         """
-        rows, last = self._check_columns(buffer, start, end, buffer[start:end].translate(None, _NO_COLUMN_ENDS))
+        piece = buffer[start:end]
+        rows, last = self._check_columns(buffer, start, end, piece.translate(None, _NO_COLUMN_ENDS))
+        self._check_characters(piece, start)
         if self._returns or self._line_end == b"\r\n" or buffer.find(b"\r", start, end) >= 0:
             self._check_line_ends(buffer, start, last, end, rows)
         elif rows:
@@ -153,6 +159,24 @@ class CopyData:
             self._find_bad_row(buffer, start, last)
         self._tabs = len(rest)
         return rows, last
+
+    def _check_characters(self, piece: bytes, start: int = 0) -> None:
+        """Report the first row with bytes that are not UTF-8, if the server expects that.
+
+        The piece begins at `start` in the bytes being read. (pg_verify_mbstr() in mbutils.c)
+        """
+        if not self.is_utf8 or (not self._begun_character and piece.isascii()):
+            return
+        data = self._begun_character + piece
+        try:
+            read = codecs.utf_8_decode(data, "strict", False)[1]
+        except UnicodeDecodeError as error:
+            row = data.rfind(b"\n", 0, error.start) + 1
+            offset = self._base + start - len(self._begun_character) + row if row else self._row_offset
+            reason = "expected UTF-8, the dump's client_encoding, found other bytes"
+            self._refuse(offset, reason, data.count(b"\n", 0, error.start))
+        else:
+            self._begun_character = data[read:]
 
     def _check_line_ends(self, buffer: bytes, start: int, last: int, end: int, rows: int) -> None:
         if rows:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
+from typing import NoReturn
 
 from ..errors import (
     DumpError,
@@ -29,7 +30,7 @@ from .backup_header import HEADER_BYTES, read_header
 from .contents import Contents, Database, Table
 from .database_statements import CREATE_DATABASE, DatabaseStatements
 from .encodings import codec_of, decode
-from .identifiers import IDENTIFIER, PLAIN_IDENTIFIER, decoded_name, unquoted
+from .identifiers import IDENTIFIER, PLAIN_IDENTIFIER, decoded_name, folded, unquoted
 from .other_formats import BYTE_ORDER_MARK, other_format
 from .psql_commands import arguments_of, database_name, is_idle
 from .section_statements import SectionStatements
@@ -57,9 +58,10 @@ _TAIL = b"\n--\n\n"
 _TAIL_UNRESTRICT = re.compile(rb"\n--\n\n\\unrestrict [A-Za-z0-9]+\n\n")
 _TAIL_UNRESTRICT_BEGUN = re.compile(rb"\n--\n\n(?:\\(?:[a-z]{0,10}|unrestrict [A-Za-z0-9]*\n?))?")
 _TAIL_BYTES = 4096
-_QUALIFIED = rb"\s+(" + IDENTIFIER + rb")(?:\.(" + IDENTIFIER + rb"))?"
+_QUALIFIED = rb"\s+(" + IDENTIFIER + rb")(?:\s*\.\s*(" + IDENTIFIER + rb"))?"
+# The form that pg_dump writes: the text format, without options.
 _COPY = re.compile(
-    rb"COPY" + _QUALIFIED + rb"\s*(\((?:[^\"()]|\"[^\"]*\")*\))?\s*(WITH\s+OIDS\s*)?FROM\s+STDIN\b(\s*;)?",
+    rb"COPY" + _QUALIFIED + rb"\s*(\((?:[^\"()]|\"[^\"]*\")*\))?\s*(WITH\s+OIDS\s+)?FROM\s+STDIN\s*;",
     re.IGNORECASE,
 )
 # The form in which pg_dump writes it where no name is quoted.
@@ -68,12 +70,12 @@ _USUAL_COPY = re.compile(
 )
 _COLUMN = re.compile(rb"[^\",()\s]+|\"[^\"]*\"")
 _COLUMNS = re.compile(rb"\(\s*(?:(?:\"(?:[^\"]|\"\")*\"|[^\",()\s]+)\s*(?:,\s*)?)+\)")
-_COPY_FROM_STDIN = re.compile(rb"\bFROM\s+STDIN\b", re.IGNORECASE)
-_QUOTED_OR_COMMENT = re.compile(rb"'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|/\*.*?\*/", re.DOTALL)
+_QUOTED_OR_COMMENT = re.compile(rb"('[^']*'|\"[^\"]*\")|--[^\n\r]*|/\*.*?\*/", re.DOTALL)
 _INSERT = re.compile(rb"INSERT\s+INTO" + _QUALIFIED, re.IGNORECASE)
 _CREATE_TABLE = re.compile(rb"CREATE\s+(?:UNLOGGED\s+)?TABLE(?:\s+IF\s+NOT\s+EXISTS)?" + _QUALIFIED)
 _CREATE_ROLE = re.compile(rb"CREATE\s+(?:ROLE|USER)\s+(" + IDENTIFIER + rb")\s*;")
 _CREATE_TABLESPACE = re.compile(rb"CREATE\s+TABLESPACE\s+(" + IDENTIFIER + rb")")
+_UPDATE = re.compile(rb"UPDATE\s+(?:pg_catalog\.)?\"?pg_", re.IGNORECASE)
 _SEARCH_PATH = re.compile(rb"SET\s+search_path\s*(?:=|TO)\s*(" + IDENTIFIER + rb")", re.IGNORECASE)
 _BEGIN = re.compile(rb"(BEGIN|COMMIT)(?:\s+(?:WORK|TRANSACTION))?\s*;")
 _SET = re.compile(rb"SET\s+(client_encoding|standard_conforming_strings)\s*(?:=|TO)\s*'?([^';]*)'?\s*;", re.IGNORECASE)
@@ -96,6 +98,18 @@ class _Section(DatabaseStatements):
         self.was_open = False
         self.tables: dict[tuple[bytes, bytes], int] = {}
         self.codecs: dict[tuple[bytes, bytes], str] = {}
+        self.created: bytes | None = None  # the name in CREATE DATABASE
+        self.connected_to: bytes | None = None
+
+    def connect(self, name: bytes, end: int) -> bool:
+        r"""At a \connect that ends there: whether it names the section's database.
+
+        Names that are not ASCII are not compared: pg_dump escapes their bytes, which may be parts of characters.
+        """
+        expected = self.created or self.connected_to or name
+        self.connected_to, self.body_offset = name, end
+        self.statements.connected()
+        return name == expected or not (name + expected).isascii()
 
     def to_database(self, text_bytes: int, roles: dict[bytes, str] | None) -> Database:
         """What was read; `roles` are those of the dump, by their bytes."""
@@ -104,7 +118,7 @@ class _Section(DatabaseStatements):
         tables = []
         for (schema, name), rows in self.tables.items():
             codec = self.codecs.get((schema, name), "utf-8") if self.codecs else "utf-8"
-            tables.append(Table(decoded_name(schema, codec), decoded_name(name, codec), rows))
+            tables.append(Table(decode(schema, codec), decode(name, codec), rows))
         return Database(
             name=self.name,
             offset_bytes=self.offset,
@@ -159,7 +173,7 @@ class DumpReader:
         self._copy_offset = 0  # of the COPY whose data is being read
         self._transaction = 0  # the line of a BEGIN without its COMMIT
         # Before version 12, the \\connect that may begin a section: its offset, where its line ends, the database.
-        self._connected: tuple[int, int, str] | None = None
+        self._connected: tuple[int, int, bytes] | None = None
         # Before version 11, the databases that the globals declare.
         self._declared: dict[str, _Section] = {}
         self._session = SectionStatements()
@@ -358,12 +372,13 @@ class DumpReader:
                 section = self._begin_section(offset)
             else:
                 offset, end, name = connected
-                section = self._begin_section(offset, self._declared.pop(name, None))
-                section.name, section.body_offset = name, end
-                section.statements.connected()
+                decoded = decode(name, self._codec)
+                section = self._begin_section(offset, self._declared.pop(decoded, None))
+                section.name = decoded
+                section.connect(name, end)
         section.is_open = section.was_open = True
 
-    def _rows_before(self, offset: int) -> None:
+    def _rows_before(self, offset: int) -> NoReturn:
         self._foreign(
             offset,
             "the dump contains rows that belong to none of its databases: expected rows after pg_dump's first comment, "
@@ -390,13 +405,13 @@ class DumpReader:
             if self._kind == "cluster" and self._section is not None:
                 self._section.end = offset
 
-    def _refuse(self, error: DumpError) -> None:
+    def _refuse(self, error: DumpError) -> NoReturn:
         """Stop reading; the first error is the one that is reported."""
         if self._refused is None:
             self._refused = error
         raise _RefusedError
 
-    def _more(self, offset: int) -> None:
+    def _more(self, offset: int) -> NoReturn:
         self._refuse(
             MoreThanOneDumpError(
                 f"the file contains more than one dump: another one begins at byte {offset} of the text. Was a dump "
@@ -405,7 +420,7 @@ class DumpReader:
             )
         )
 
-    def _after_end(self, offset: int) -> None:
+    def _after_end(self, offset: int) -> NoReturn:
         self._refuse(
             TextAfterDumpError(
                 f"something follows the dump's end at byte {offset} of the text: expected nothing. "
@@ -414,7 +429,7 @@ class DumpReader:
             )
         )
 
-    def _foreign(self, offset: int, message: str) -> None:
+    def _foreign(self, offset: int, message: str) -> NoReturn:
         """Refuse text that psql would not read as part of a dump."""
         if self._end is not None:
             self._after_end(offset)
@@ -423,12 +438,19 @@ class DumpReader:
     def _where(self, offset: int, line: int) -> str:
         return f"line {line} (byte {offset} of the text), {self._place()}"
 
-    def not_sql(self, offset: int, line: int) -> None:
+    def not_sql(self, offset: int, line: int) -> NoReturn:
         self._foreign(
             offset,
             f"the dump contains text that is not SQL of pg_dumpall or pg_dump: {self._where(offset, line)}. psql would "
             "not restore the backup as it was made. Was a program's message written into it (2>&1, kubectl exec with "
             "a terminal)? Use another backup, and keep messages out of the dump",
+        )
+
+    def not_ended(self, offset: int, line: int) -> NoReturn:
+        self._foreign(
+            offset,
+            f"a statement of the dump begins before the one before it has ended: {self._where(offset, line)}. Some "
+            "text is missing there, so that psql would execute neither: use another backup",
         )
 
     def not_a_row(self, offset: int, line: int, reason: str, rows: int) -> None:
@@ -437,13 +459,13 @@ class DumpReader:
         self._foreign(
             offset,
             f"the dump contains a row that PostgreSQL refuses, so that its table would remain empty: {reason}, in "
-            f"{self._where(offset, line)}{table}. Was a program's message written into the dump, or its line ends "
-            "changed? Use another backup, or copy it again without changing it",
+            f"{self._where(offset, line)}{table}. Was a program's message written into the dump, or were its "
+            "line ends or its encoding changed? Use another backup, or copy it again without changing it",
         )
 
     def _table_name(self) -> str:
         assert self._target is not None  # only called during COPY
-        return ".".join(decoded_name(part, self._codec) for part in self._target)
+        return ".".join(decode(part, self._codec) for part in self._target)
 
     def _not_committed(self) -> IncompleteDumpError:
         return IncompleteDumpError(
@@ -475,42 +497,51 @@ class DumpReader:
         if name == b"restrict":
             self._key = rest.strip()
             self._was_restricted = True
-        elif name in (b"connect", b"c"):
-            self._connect(arguments_of(rest)[: 1 if is_cut else None], offset, end)
+        elif name in (b"connect", b"c") and not is_cut:
+            self._connect(arguments_of(rest), offset, end)
         elif name == b"encoding":
             arguments = arguments_of(rest)
             if arguments:
                 self._lexer.set_encoding(decode(arguments[0], "utf-8"))
         elif not is_cut and not is_idle(name, rest):
-            self._foreign(
-                offset,
-                "the dump contains a command of psql that pg_dumpall and pg_dump do not write and that may change what "
-                f"is restored: {self._where(offset, self._lexer.line_at(offset))}. Remove it, or use another backup",
-            )
+            self._other_command(offset)
+
+    def _other_command(self, offset: int) -> NoReturn:
+        self._foreign(
+            offset,
+            "the dump contains a command of psql that pg_dumpall and pg_dump do not write and that may change what "
+            f"is restored: {self._where(offset, self._lexer.line_at(offset))}. Remove it, or use another backup",
+        )
+
+    def _elsewhere(self, offset: int) -> NoReturn:
+        self._foreign(
+            offset,
+            "psql would restore objects into another database than theirs: expected \\connect with the database's name "
+            f"before its objects, found another name or none: {self._where(offset, self._lexer.line_at(offset))}. Was "
+            "a name changed in the dump, or a line removed? Change it everywhere, or use another backup",
+        )
 
     def _connect(self, arguments: list[bytes], offset: int, end: int) -> None:
         positional = [argument for argument in arguments if not argument.startswith(b"-reuse-previous=")]
         self._set_standard_strings(True)
-        self._lexer.set_encoding("UTF8")
+        self._lexer.set_encoding("")
         self._schema = b"public"
         if self._transaction:
             self._refuse(self._not_committed())
-        if len(positional) > 1:
-            self.not_sql(offset, self._lexer.line_at(offset))
-        if self._kind is None or not positional:
+        name = database_name(positional[0]) if len(positional) == 1 else None
+        if name is None:
+            self._other_command(offset)
+        if self._kind is None:
             return
         section = self._section
-        name = database_name(positional[0])
-        if name is None:
-            return
         if section is None or (section.was_open and not section.is_open):
-            self._connected = (offset, end, decode(name, self._codec))
+            self._connected = (offset, end, name)
             self._session.connected()
             return
-        if not section.create_options:
+        if not section.connect(name, end):
+            self._elsewhere(offset)
+        if section.created is None:
             section.name = decode(name, self._codec)
-        section.body_offset = end
-        section.statements.connected()
 
     def copied(self, rows: int, ended: bool) -> None:
         """Rows of COPY data."""
@@ -526,15 +557,19 @@ class DumpReader:
         if self._end is not None:
             self._after_end(offset)
         if first[:4] == b"COPY":
-            return self._copy(text, offset)
+            self._copy(text, offset)
+            return True
         if first == b"INSERT":
             insert = _INSERT.match(text)
-            if insert is not None:
-                self._add_rows(self._table(insert), rows, offset)
+            if insert is None or not rows:
+                self.not_sql(offset, self._lexer.line_at(offset))
+            self._add_rows(self._table(insert), rows, offset)
         elif first == b"CREATE":
             self._create(text, offset)
         elif first[:5] in (b"BEGIN", b"COMMI"):
             self._begin_or_commit(text, offset)
+        elif first == b"UPDATE" and not _UPDATE.match(text):
+            self.not_sql(offset, self._lexer.line_at(offset))
         else:
             if first[:3] == b"SET":
                 self._set(text)
@@ -574,28 +609,25 @@ class DumpReader:
             length = self._lexer.end - offset
             section.statements.add_property(about, offset, length, self._codec, self._standard_strings)
 
-    def _copy(self, text: bytes, offset: int) -> bool:
+    def _copy(self, text: bytes, offset: int) -> None:
         copy = _USUAL_COPY.match(text)
         if copy is not None:
             columns = copy[3].count(b",") + 1
         else:
-            copy = _COPY.match(text)
+            copy = _COPY.fullmatch(_without_comments(text))
             if copy is None:
-                self._lexer.set_columns(0)
-                return _COPY_FROM_STDIN.search(_QUOTED_OR_COMMENT.sub(b" ", text)) is not None
-            # The form that pg_dump writes is the text format, without options.
-            columns = _columns(copy[3]) + int(copy[4] is not None) if copy[3] and copy[5] else 0
+                self.not_sql(offset, self._lexer.line_at(offset))
+            columns = _columns(copy[3]) + int(copy[4] is not None) if copy[3] else 0
         self._lexer.set_columns(columns)
         self._target = self._table(copy)
         self._block_rows = 0
         self._copy_offset = offset
         self._add_rows(self._target, 0, offset)
-        return True
 
     def _table(self, statement: re.Match[bytes]) -> tuple[bytes, bytes]:
-        """The schema and the name of a table as they are written in a statement."""
+        """The schema and the name of a table in a statement."""
         first, second = statement[1], statement[2]
-        return (self._schema, first) if second is None else (first, second)
+        return (self._schema, folded(first)) if second is None else (folded(first), folded(second))
 
     def _add_rows(self, table: tuple[bytes, bytes], rows: int, offset: int) -> None:
         section = self._section
@@ -603,6 +635,8 @@ class DumpReader:
             if rows and self._early is None:
                 self._early = offset
             return
+        if section.body_offset is None and (self._kind == "cluster" or section.created is not None):
+            self._elsewhere(offset)
         section.tables[table] = section.tables.get(table, 0) + rows
         if self._codec != "utf-8":
             section.codecs[table] = self._codec
@@ -628,8 +662,9 @@ class DumpReader:
         if table is not None:
             self._add_rows(self._table(table), 0, offset)
             return
-        database = None if section.create_options else CREATE_DATABASE.match(text)
+        database = CREATE_DATABASE.match(text) if section.created is None else None
         if database is not None:
+            section.created = unquoted(database[1])
             section.create(database, self._codec, self._standard_strings)
         section.statements.read(text, self._codec)
 
@@ -638,7 +673,7 @@ class DumpReader:
         if setting is None:
             path = _SEARCH_PATH.match(text)
             if path is not None:
-                self._schema = path[1]
+                self._schema = folded(path[1])
             return
         value = decode(setting[2], "utf-8").strip()
         if setting[1].lower() == b"client_encoding":
@@ -661,6 +696,10 @@ def _names(text: bytes) -> tuple[str, ...]:
     if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
         return tuple(names)
     return (text.decode("utf-8", "backslashreplace"),)
+
+
+def _without_comments(text: bytes) -> bytes:
+    return _QUOTED_OR_COMMENT.sub(lambda part: part[1] or b" ", text)
 
 
 def _columns(names: bytes) -> int:

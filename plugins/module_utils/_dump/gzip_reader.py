@@ -28,6 +28,7 @@ from ..errors import (
     TruncatedGzipError,
     UnreadableError,
 )
+from .other_formats import COMPRESSIONS, ENCRYPTED
 
 try:
     from isal import igzip_lib, isal_zlib
@@ -45,17 +46,13 @@ _BEGIN_BYTES = 512
 _RECOMPRESS = "Decompress it with {0} and compress it with gzip: {0} -dc FILE | gzip > FILE.sql.gz"
 # The beginnings of files in other formats, and what to do.
 _OTHERS = (
-    (rb"\x28\xb5\x2f\xfd", "It is compressed with zstd. " + _RECOMPRESS.format("zstd")),
-    (rb"\xfd7zXZ\x00", "It is compressed with xz. " + _RECOMPRESS.format("xz")),
-    (rb"BZh[1-9]", "It is compressed with bzip2. " + _RECOMPRESS.format("bzip2")),
-    (rb"\x04\x22\x4d\x18|\x02\x21\x4c\x18", "It is compressed with lz4. " + _RECOMPRESS.format("lz4")),
-    (rb"LZIP", "It is compressed with lzip. " + _RECOMPRESS.format("lzip")),
+    *((magic, f"It is compressed with {name}. " + _RECOMPRESS.format(name)) for magic, name in COMPRESSIONS),
     (rb"\x1f\x9d", "It is compressed with compress. Compress it with gzip: zcat FILE | gzip > FILE.sql.gz"),
     (rb"PK(?:\x03\x04|\x05\x06)", "It is a zip archive. Extract the dump from it, and compress it with gzip"),
     (rb"7z\xbc\xaf\x27\x1c", "It is a 7z archive. Extract the dump from it, and compress it with gzip"),
     (rb"PGDMP", "It is in pg_dump's custom format, which pg_restore reads. Dump with --format=plain"),
     (rb"[\s\S]{257}ustar", "It is a tar archive. Expected one file of SQL, compressed with gzip"),
-    (rb"age-encryption\.org/|-----BEGIN |Salted__", "It is encrypted. Decrypt it first"),
+    (ENCRYPTED, "It is encrypted. Decrypt it first"),
     (rb"\x00+\Z", "It begins with zeros: it was not written, or its storage lost the data. Use another copy"),
     (
         rb"\xff\xfe|\xfe\xff|(?:[\t\n\r -~]\x00){2}|(?:\x00[\t\n\r -~]){2}",

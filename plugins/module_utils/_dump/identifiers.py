@@ -18,6 +18,11 @@ def unquoted(identifier: bytes) -> bytes:
     return identifier[1:-1].replace(b'""', b'"') if identifier[:1] == b'"' else identifier
 
 
+def folded(identifier: bytes) -> bytes:
+    """The bytes of the name that a quoted or plain identifier stands for; letters of a plain one become small."""
+    return unquoted(identifier) if identifier[:1] == b'"' else identifier.lower()
+
+
 def decoded_name(identifier: bytes, codec: str) -> str:
     """A quoted or plain identifier as the name that it stands for (each part of a qualified setting is plain)."""
     text = decode(identifier, codec)

@@ -16,7 +16,7 @@ LEAST_WINDOW_BYTES = 1 << 10
 REST_ROWS = 16
 VALUES = re.compile(rb"(?<![" + WORD + rb"])VALUES\Z", re.I)
 DEFAULT = re.compile(rb"DEFAULT\Z", re.I)
-_BLANKS = b" \t\n\r\f"
+BLANKS = b" \t\n\r\f"
 _BEFORE_A_BLANK = re.compile(rb":[" + SPACE + rb"]")
 _SEPARATOR = re.compile(rb"\),[" + SPACE + rb"]*\(")
 _USUAL_SEPARATOR = b"),\n\t("
@@ -105,6 +105,6 @@ _NO_ESCAPES = re.compile(rb"[bBxX&]'")
 
 def before_blanks(word: Pattern[bytes], text: bytes) -> bytes:
     """What stands before that word at the text's end, where only blanks may follow; empty when it is not there."""
-    text = text.rstrip(_BLANKS)
+    text = text.rstrip(BLANKS)
     found = word.search(text, max(0, len(text) - WORD_BYTES))
     return text[: found.start()] if found else b""

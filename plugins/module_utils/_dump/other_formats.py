@@ -8,6 +8,21 @@ import re
 
 # psql skips it at the beginning of a file (mainloop.c).
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# The beginnings of data that other programs compressed; zstd data may begin with a skippable frame.
+COMPRESSIONS = (
+    (rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18", "zstd"),
+    (rb"\xfd7zXZ\x00|\x5d\x00\x00[\x00-\xff]{2}", "xz"),
+    (rb"BZh[1-9]", "bzip2"),
+    (rb"\x04\x22\x4d\x18|\x02\x21\x4c\x18", "lz4"),
+    (rb"LZIP", "lzip"),
+    (rb"\x89LZO\x00\x0d\x0a\x1a\x0a", "lzop"),
+)
+# Those of age and OpenSSL, of armoured text, and of OpenPGP: a session key, encrypted with a public key or a passphrase
+# (RFC 9580, 5.1 and 5.3).
+ENCRYPTED = (
+    rb"age-encryption\.org/|-----BEGIN |Salted__|[\x84\xc1][\x00-\xff][\x03\x06]|\x85[\x00-\xff]{2}[\x03\x06]"
+    rb"|[\x8c\xc3][\x00-\xff][\x04-\x06]"
+)
 _CUSTOM_FORMAT = b"PGDMP"
 _TAR_MAGIC = b"ustar"
 _UTF_16_OR_32 = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
@@ -25,6 +40,7 @@ _PRODUCT = re.compile(
 def other_format(begin: bytes) -> str | None:
     """The format of a text with this beginning, and what to do, for people; None where it is not known."""
     product = _product_of(begin)
+    compression = next((name for magic, name in COMPRESSIONS if re.match(magic, begin)), None)
     formats = (
         (not begin or begin == BYTE_ORDER_MARK, "the text is empty: the program that was to write it failed"),
         (
@@ -38,6 +54,8 @@ def other_format(begin: bytes) -> str | None:
         ),
         (begin[257:262] == _TAR_MAGIC, "found a tar archive; expected the SQL text itself"),
         (begin.startswith(b"\x1f\x8b"), "found gzip data within gzip data; decompress it once"),
+        (compression is not None, f"found {compression} data within gzip data; decompress both, and compress it once"),
+        (re.match(ENCRYPTED, begin) is not None, "found encrypted data within gzip data; decrypt it first"),
         (product is not None, f"found a dump of {product}; its own programs restore it"),
         (
             b"\r" in begin and b"\n" not in begin,

@@ -12,7 +12,7 @@ _IDLE_COMMANDS = frozenset((b"echo", b"qecho", b"warn", b"timing", b"pset", b"en
 _IDLE_VARIABLES = frozenset(
     (b"ON_ERROR_STOP", b"VERBOSITY", b"SHOW_CONTEXT", b"ECHO", b"QUIET", b"HISTFILE", b"HISTCONTROL", b"ECHO_HIDDEN")
 )
-_CONNECTION_NAME = re.compile(rb"(?:^|\s)dbname\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s\\]|\\.)*))")
+_CONNECTION_STRING = re.compile(rb"\s*dbname\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s\\]|\\.)*))\s*", re.DOTALL)
 
 
 def is_idle(command: bytes, rest: bytes) -> bool:
@@ -36,10 +36,12 @@ def arguments_of(text: bytes) -> list[bytes]:
 
 
 def database_name(argument: bytes) -> bytes | None:
-    r"""The database in the first argument of \connect, a name or a connection string; None in a string without one."""
+    r"""The database in the argument of \connect, a name or a connection string; None if that has anything else."""
+    if argument.startswith((b"postgresql://", b"postgres://")):
+        return None
     if b"=" not in argument:
         return argument
-    match = _CONNECTION_NAME.search(argument)
+    match = _CONNECTION_STRING.fullmatch(argument)
     if match is None:
         return None
     value = match[1] if match[1] is not None else match[2]

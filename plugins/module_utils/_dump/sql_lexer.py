@@ -32,7 +32,16 @@ from .ascii_bytes import (
 )
 from .copy_data import CopyData
 from .encodings import canonical_encoding
-from .insert_rows import DEFAULT, LEAST_WINDOW_BYTES, MOST_WINDOW_BYTES, REST_ROWS, VALUES, before_blanks, rows_after
+from .insert_rows import (
+    BLANKS,
+    DEFAULT,
+    LEAST_WINDOW_BYTES,
+    MOST_WINDOW_BYTES,
+    REST_ROWS,
+    VALUES,
+    before_blanks,
+    rows_after,
+)
 from .masking import MASKS, masked
 from .sql_patterns import (
     BEFORE_A_CASE,
@@ -50,6 +59,7 @@ from .sql_patterns import (
     NOT_A_WORD_YET,
     PATTERNS,
     ROUTINE,
+    STATEMENT_LINE,
     STOP,
     STOP_IN_ROUTINE,
     WORD_BYTES,
@@ -94,6 +104,9 @@ class Handler(Protocol):
 
     def not_sql(self, offset: int, line: int) -> None:
         """Text that no statement of a dump contains; it begins at `offset`, in this line, counted from 1."""
+
+    def not_ended(self, offset: int, line: int) -> None:
+        """A statement that begins at `offset`, in this line, before the one before it has ended."""
 
     def not_a_row(self, offset: int, line: int, reason: str, rows: int) -> None:
         """A row for which PostgreSQL refuses this COPY; `rows` precede it since the last call of `copied`."""
@@ -196,8 +209,9 @@ class SqlLexer:
         self._prefix, self._streak = b"", 0
 
     def set_encoding(self, name: str) -> None:
-        """Set client_encoding, from the next statement on."""
+        """Set client_encoding, from the next statement on; empty where it is not known."""
         canonical = canonical_encoding(name)
+        self._copy_data.is_utf8 = canonical == "UTF8"
         self._encoding = canonical if canonical in MASKS else ""
         self._is_stale = True
         self._prefix, self._streak = b"", 0
@@ -375,6 +389,8 @@ class SqlLexer:
             if self._streak >= _RUN_AFTER:
                 more, end = self._count_run(end)
                 rows += more
+        if first != b"INSERT" and STATEMENT_LINE.search(text):
+            return False
         self._position = end
         if self._handler.statement(text, self._base + start, rows):
             self._state = _State.COPY_LINE
@@ -466,10 +482,14 @@ class SqlLexer:
         limit = self._limit()
         while True:
             found = search(lexed, self._position, limit)
+            start, end = (limit, limit) if found is None else found.span()
+            another = STATEMENT_LINE.search(lexed, max(0, self._offset - self._base, self._position - 1), start)
+            if another is not None:
+                begin = self._base + another.start() + 1
+                self._handler.not_ended(begin, self.line_at(begin))
             if found is None:
                 self._position = limit
                 return False
-            start, end = found.span()
             first = lexed[start]
             if first == APOSTROPHE:
                 return self._begin_string(start)
@@ -484,6 +504,8 @@ class SqlLexer:
             elif first == CLOSING_PARENTHESIS:
                 if self._parens == 1 and self._is_insert and self._rows > 0:
                     end = self._more_rows(start)
+                if self._parens == 0:
+                    self._handler.not_sql(self._base + start, self.line_at(self._base + start))
                 self._parens = max(0, self._parens - 1)
             elif first == SEMICOLON:
                 if self._parens == 0 and self._begins == 0:
@@ -542,7 +564,10 @@ class SqlLexer:
 
     def _open_row(self, start: int) -> None:
         """A parenthesis opens at the outer level of an INSERT."""
-        if self._rows >= 0:
+        if self._rows > 0:
+            before = self._lexed[max(self._floor, start - WORD_BYTES) : start].rstrip(BLANKS)
+            if before and not before.endswith(b","):
+                self._handler.not_sql(self._base + start, self.line_at(self._base + start))
             self._rows += 1
         elif before_blanks(VALUES, self._head_text(start)):
             self._rows = 1
@@ -690,6 +715,7 @@ class SqlLexer:
             elif self._depth:
                 self._depth -= 1
             else:
+                self._floor = self._position
                 self._state = self._outer
                 return True
 
@@ -698,7 +724,7 @@ class SqlLexer:
         if found is None:
             self._position = len(self._lexed)
             return False
-        self._position = found.end()
+        self._position = self._floor = found.end()
         self._state = self._outer
         return True
 

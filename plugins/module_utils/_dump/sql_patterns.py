@@ -14,6 +14,8 @@ FIRST_WORD = re.compile(
     rb"(?:ALTER|BEGIN|COMMENT|COMMIT|COPY|CREATE|DROP|GRANT|INSERT|REFRESH|RESET|REVOKE|SECURITY|SELECT|SET|UPDATE)"
     rb"(?![A-Za-z0-9_$\x80-\xff])(?![A-Z0-9 ]{0,40}\r?\n)|;"
 )
+# A line with which pg_dump begins a statement. Those within one begin with blanks, unless they are in a string.
+STATEMENT_LINE = re.compile(rb"\n(?:ALTER|COMMENT ON|COPY|CREATE|DROP|GRANT|INSERT INTO|REVOKE|SELECT|SET|UPDATE) ")
 # That may become one with more text; or a comment, after which the statement begins.
 NOT_A_WORD_YET = re.compile(rb"(?:[A-Z]*|[/-])\Z|/\*")
 

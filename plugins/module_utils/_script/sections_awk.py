@@ -33,7 +33,8 @@ TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 #   reason KEY LINE DETAIL                     why not. LINE is the line in question or 0; DETAIL has details or is empty
 #
 # Keys, as in the modules: message (neither SQL of a dump nor a comment, such as a program's warning; \. outside of COPY),
-# command (a psql command that dumps do not contain), rows (COPY data that PostgreSQL rejects), cut (DETAIL newline: only
+# command (a psql command that dumps do not contain), rows (COPY data that PostgreSQL rejects), unfinished (a statement begins
+# within another one), elsewhere (psql would restore objects into another database than theirs), cut (DETAIL newline: only
 # the last bytes are missing; transaction: one is not committed), after (something follows the end), two (dumps), product
 # (a dump of another product: DETAIL), encoding (UTF-16, UTF-32), format (DETAIL: custom, tar, gzip), empty, unknown.
 
@@ -74,6 +75,7 @@ state <= STATEMENT && standard && (state || ended == "") && is_plain_insert() {
     if (state == BETWEEN && substr(line, 1, 2) == "--" && !index(line, "\r")) comment(line)
     else {
         dashes = -1
+        if (state == STATEMENT && line ~ /^(ALTER|COMMENT ON|COPY|CREATE|DROP|GRANT|INSERT INTO|REVOKE|SELECT|SET|UPDATE) /) refuse("unfinished")
         if (line != "") scan(line)
     }
     size += length($0) + 1
@@ -97,9 +99,9 @@ END {
 
 function refuse(key, reason_detail) {
     if (reason != "") return
-    if (kind == "" && key ~ /^(message|command|rows|unknown)$/ && product != "") { key = "product"; reason_detail = product }
+    if (kind == "" && key ~ /^(message|command|rows|unfinished|unknown)$/ && product != "") { key = "product"; reason_detail = product }
     reason = key
-    reason_line = key ~ /^(message|command|rows)$/ ? NR : 0
+    reason_line = key ~ /^(message|command|rows|unfinished|elsewhere)$/ ? NR : 0
     found_at = NR
     detail = reason_detail
 }
@@ -169,12 +171,15 @@ function begin_statement(rest,    word) {
     match(rest, /^[A-Z]*/)
     word = substr(rest, 1, RLENGTH)
     # A line with only capitals is a command tag of psql.
-    if (!(word in is_word) || substr(rest, RLENGTH + 1, 1) ~ /[A-Za-z0-9_$\200-\377]/ || rest ~ /^[A-Z0-9 ]+\r?$/) {
+    if (!(word in is_word) || substr(rest, RLENGTH + 1, 1) ~ /[A-Za-z0-9_$\200-\377]/ || rest ~ /^[A-Z0-9 ]+\r?$/ || \
+        (word == "UPDATE" && rest !~ /^UPDATE[ \t]+(pg_catalog[.])?"?pg_/)) {
         refuse("message")
         return
     }
     start_statement(word, rest)
+    statement_line = NR
     is_insert = verb == "INSERT"
+    has_values = 0
     plain = ""
     head = verb ~ /^(CREATE|SET|BEGIN|COMMIT)$/ ? rest : ""
 }
@@ -204,24 +209,45 @@ function words(text, at_end) {
     }
     if (at_end && (text ~ /[^ \t\r\f\v:[]:$/ || (before != "" && text == ":"))) colon_at = NR
     if (verb == "COPY") plain = substr(plain text " ", 1, 200000)
+    else if (is_insert && toupper(text) ~ /(^|[^A-Z0-9_$\200-\377])VALUES([^A-Z0-9_$\200-\377]|$)/) has_values = 1
     count_blocks(text)
 }
 
 # parenthesis CHARACTER
-function parenthesis(character) { plain = plain character }
+function parenthesis(character) {
+    if (character == ")" && !parens) refuse("message")
+    plain = plain character
+}
+
+# refuse_statement KEY: because of the statement that has ended.
+function refuse_statement(key) {
+    if (reason != "") return
+    refuse(key)
+    reason_line = statement_line
+}
 
 function end_statement(    text) {
     state = BETWEEN
     # Rows outside of the databases.
     if (!in_section && (verb == "INSERT" || (verb == "COPY" && plain ~ /FROM +[Ss][Tt][Dd][Ii][Nn]/))) { refuse("message"); return }
-    if (verb == "BEGIN" || verb == "COMMIT") {
+    # Before \connect.
+    if (in_section && !has_body && (kind == "cluster" || is_created) && (verb ~ /^(COPY|INSERT)$/ || head ~ /^CREATE (UNLOGGED )?TABLE /)) {
+        refuse_statement("elsewhere")
+        return
+    }
+    if (is_insert && !has_values) refuse_statement("message")
+    else if (verb == "BEGIN" || verb == "COMMIT") {
         if (head !~ /^(BEGIN|COMMIT)([ \t]+(WORK|TRANSACTION))?[ \t]*;/) refuse("message")
         in_transaction = verb == "BEGIN"
     } else if (verb == "COPY") {
+        # The form that pg_dump writes: the text format, without options.
         text = toupper(plain)
-        if (text !~ /[ \t\r)]FROM[ \t\r]+STDIN([^A-Z0-9_]|$)/) return
+        if (text !~ /^COPY[^().]*([.][^().]*)?(\([^()]*\))?[ \t\r]*(WITH[ \t\r]+OIDS[ \t\r]+)?FROM[ \t\r]+STDIN[ \t\r]*$/ || text ~ /^COPY[ \t\r]+BINARY[ \t\r]/) {
+            refuse_statement("message")
+            return
+        }
         columns = -1
-        if (text ~ /^COPY[^()]*\([^()]*\)[ \t\r]*FROM[ \t\r]+STDIN[ \t\r]*$/) columns = gsub(/,/, ",", text) + 1
+        if (text ~ /\)[ \t\r]*FROM/) columns = gsub(/,/, ",", text) + 1
         in_copy = 1
     } else if (verb == "SET") setting(head)
     else if (verb == "CREATE" && in_section && !is_created && match(head, /^CREATE DATABASE /)) {
@@ -330,12 +356,21 @@ function command(text,    word) {
         refuse("command")
 }
 
-function connect(text,    database) {
+# is_connection TEXT: whether it is the argument of \connect as pg_dump writes it: a name, or a connection string with nothing else.
+function is_connection(text,    name) {
+    sub(/^-reuse-previous=[a-z]+[ \t]+/, "", text)
+    if (text !~ /^("([^"]|"")*"|'[^']*'|[^ \t"']+)$/ || text ~ /^["']?postgres(ql)?:\/\//) return 0
+    name = substr(text, 1, 1) == "\"" ? identifier(text) : text
+    return name !~ /=/ || name ~ /^'?[ \t]*dbname[ \t]*=[ \t]*('([^'\\]|\\.)*'|([^ \t'\\]|\\.)*)[ \t]*'?$/
+}
+
+function connect(text,    database, expected) {
     standard = 1
     is_wide = 0
     if (in_transaction) { refuse("cut", "transaction"); return }
+    if (!is_connection(text)) { refuse("command"); return }
     database = connected_database(text)
-    if (kind == "" || database == "") return
+    if (kind == "") return
     connect_end = size + length($0) + 1
     if (!in_section || (was_open && !is_open)) {
         # Before version 12 it begins a database, if pg_dump's first comment follows.
@@ -343,6 +378,9 @@ function connect(text,    database) {
         connect_name = database
         return
     }
+    # pg_dump escapes bytes of names that are not ASCII, which may be parts of characters.
+    expected = is_created || has_body ? name : database
+    if (database != expected && (database expected) !~ /[\200-\377]/) { refuse("elsewhere"); return }
     if (!is_created) name = database
     body_at = connect_end
     has_body = 1

@@ -117,6 +117,8 @@ damage_of() {
             else if (key == "message") print line " of its text is neither a statement that dumps have nor a comment: was the message of a program written into it (2>&1, kubectl exec -t)?"
             else if (key == "command") print line " of its text is a command of psql that no dump has"
             else if (key == "rows") print line " of its text, among the rows of a table, is not a row that PostgreSQL accepts: the table would stay empty"
+            else if (key == "unfinished") print line " of its text begins a statement before the one before it has ended: some text is missing"
+            else if (key == "elsewhere") print line " of its text is for another database than the one that is connected: psql would restore objects into the wrong one"
             else if (key == "zeros") print "its text holds NUL bytes, which no dump does"
             else if (key == "cut" && detail == "newline") print "its last bytes are missing: all statements are there, but it does not end as pg_dumpall ends a dump"
             else if (key == "cut" && detail == "transaction") print "it begins a transaction and does not commit it: psql would restore nothing of it"

@@ -9,7 +9,7 @@
 #   end_statement()            the statement has ended; sets `in_copy` if COPY data follow
 #   words(TEXT, AT_END)        TEXT of a statement, outside of strings, quoted names and comments; AT_END of a line; it
 #                              calls count_blocks()
-#   parenthesis(CHARACTER)     one of a statement
+#   parenthesis(CHARACTER)     one of a statement; `parens` counts it
 #   command(TEXT)              a backslash command, which ends with its line
 #   client_encoding(NAME)      the statement sets it
 #
@@ -72,7 +72,7 @@ function scan(rest,    at, one) {
                 rest = substr(rest, at + 1)
             } else if (one == "\"") { state = NAME; rest = substr(rest, at + 1) }
             else if (one == "(") { parens++; rest = substr(rest, at + 1); parenthesis("(") }
-            else if (one == ")") { if (parens) parens--; rest = substr(rest, at + 1); parenthesis(")") }
+            else if (one == ")") { parenthesis(")"); if (parens) parens--; rest = substr(rest, at + 1) }
             else if (one == ";") {
                 rest = substr(rest, at + 1)
                 if (!parens && !blocks) { end_statement(); if (in_copy) return }
@@ -162,7 +162,7 @@ function identifier(text,    at) {
 function connected_database(text,    database) {
     sub(/^-reuse-previous=[a-z]+[ \t]+/, "", text)
     if (text == "") return ""
-    database = substr(text, 1, 1) == "\"" ? identifier(text) : text
+    database = substr(text, 1, 1) == "\"" ? identifier(text) : text ~ /^'.*'$/ ? substr(text, 2, length(text) - 2) : text
     if (match(database, /(^|[ \t])dbname[ \t]*=[ \t]*/)) {
         database = substr(database, RSTART + RLENGTH)
         if (match(database, /^'([^'\\]|\\.)*'/)) database = substr(database, 2, RLENGTH - 2)

@@ -50,6 +50,9 @@ class Recorder:
     def not_sql(self, offset: int, line: int) -> None:
         """What a dump would not have is read all the same here."""
 
+    def not_ended(self, offset: int, line: int) -> None:
+        """The same."""
+
     def not_a_row(self, offset: int, line: int, reason: str, rows: int) -> None:
         """The same."""
 

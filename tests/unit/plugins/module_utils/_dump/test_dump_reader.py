@@ -334,6 +334,8 @@ ERRORS = {
     "message": ForeignTextError,
     "command": ForeignTextError,
     "rows": ForeignTextError,
+    "unfinished": ForeignTextError,
+    "elsewhere": ForeignTextError,
     "cut": IncompleteDumpError,
     "after": TextAfterDumpError,
     "two": MoreThanOneDumpError,
@@ -368,6 +370,13 @@ def test_a_dump_of_any_make_is_read_or_refused_with_the_true_reason(name: str, e
         else:
             again = failure(each.text, size)
             assert (type(again), str(again), partial(again)) == (type(error), str(error), partial(error))
+
+
+@pytest.mark.parametrize("name", ["copy-in-capitals", "copy-with-quotes", "copy-with-comments"])
+def test_a_table_has_one_name(name: str) -> None:
+    """Letters without quotes are folded, as PostgreSQL does."""
+    (database,) = read(TEXTS[name].text).databases
+    assert [(table.schema, table.name, table.rows) for table in database.tables] == [("public", "t", 2)]
 
 
 @pytest.mark.parametrize(

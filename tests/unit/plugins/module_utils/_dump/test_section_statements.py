@@ -20,6 +20,12 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def connection(name: str) -> str:
+    """The argument of \\connect, as pg_dump writes it for a name with unusual characters."""
+    value = name.replace("\\", "\\\\").replace("'", "\\'").replace('"', '""')
+    return f"-reuse-previous=on \"dbname='{value}'\""
+
+
 def dump(sql: str | bytes, name: str = "app", encoding: str = "UTF8", body: str | bytes = b"") -> bytes:
     """A cluster's dump with that SQL in the first section of the database, and in its body."""
     parts = [
@@ -28,7 +34,7 @@ def dump(sql: str | bytes, name: str = "app", encoding: str = "UTF8", body: str 
         f'--\n-- Database "{name}" dump\n--\n\n--\n-- PostgreSQL database dump\n--\n\n',
         f"SET client_encoding = '{encoding}';\nCREATE DATABASE {quoted(name)} WITH TEMPLATE = template0;\n",
         sql,
-        f"\n\\connect x\n\nSET client_encoding = '{encoding}';\n",
+        f"\n\\connect {connection(name)}\n\nSET client_encoding = '{encoding}';\n",
         body,
         "\n--\n-- PostgreSQL database dump complete\n--\n\n",
         "--\n-- PostgreSQL database cluster dump complete\n--\n\n",
@@ -196,7 +202,7 @@ def test_roles_are_compared_as_bytes(encoding: str, role: bytes) -> None:
 def test_names_in_an_encoding_with_ascii_bytes() -> None:
     statement = "COMMENT ON DATABASE \"表能\" IS 'ソ'' 表';".encode("cp932")
     text = dump("", "表能", "SJIS").replace("表能".encode(), "表能".encode("cp932"))
-    text = text.replace(b"\n\\connect x", statement + b"\n\\connect x")
+    text = text.replace(b"\n\\connect", statement + b"\n\\connect")
     (found,) = section(text).properties
     assert (found.before, found.after) == ("COMMENT ON DATABASE ", " IS 'ソ'' 表';")
 
