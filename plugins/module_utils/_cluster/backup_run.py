@@ -35,10 +35,13 @@ class BackupEnd:
 
 def run_in_progress(connection: Connection, cronjob: Object, container: str) -> str | None:
     """The oldest unfinished run of the CronJob; `container` is the one that makes the backup."""
+    namespace = cronjob["metadata"]["namespace"]
     names = (
         str(job["metadata"]["name"]) for job in unfinished_jobs(connection, cronjob) if is_run(job, cronjob, container)
     )
-    return next((name for name in names if not _script_has_ended(connection, cronjob, name, container)), None)
+    if not is_ours(cronjob):
+        return next(names, None)
+    return next((name for name in names if not script_has_ended(connection, namespace, name, container)), None)
 
 
 def unfinished_jobs(connection: Connection, cronjob: Object) -> list[Object]:
@@ -54,15 +57,13 @@ def unfinished_jobs(connection: Connection, cronjob: Object) -> list[Object]:
     return sorted(jobs, key=lambda job: str(job["metadata"]["creationTimestamp"]))
 
 
-def _script_has_ended(connection: Connection, cronjob: Object, job: str, container: str) -> bool:
-    """Whether the script ended, and the Job only continues for another container of its pod.
+def script_has_ended(connection: Connection, namespace: str, job: str, container: str) -> bool:
+    """Whether the program of this container ended, and the Job only continues for another container of its pod.
 
-    After a failure, Kubernetes makes another attempt once all containers of the pod have ended: until then, nobody
-    makes a backup.
+    After a failure, Kubernetes makes another attempt once all containers of the pod have ended: until then, nobody does
+    the work.
     """
-    if not is_ours(cronjob):
-        return False
-    pods = connection.pods_of_job(cronjob["metadata"]["namespace"], job)
+    pods = connection.pods_of_job(namespace, job)
     return any(has_succeeded(pod, container) for pod in pods) or any(
         has_failed(pod, container) and running_beside(pod, container) for pod in pods[-1:]
     )

@@ -14,7 +14,7 @@ from .._jobs.copy_job import copy_job, covers, places_of_job
 from .._jobs.job_outcome import COPIES, JobEnd, JobOutcome, outcome_of, outcome_of_error
 from .._jobs.volume_jobs import COPY
 from ..errors import BusyError, ClusterError, ExpectationError, NotInstalledError
-from .backup_run import advice_on, unfinished_jobs
+from .backup_run import advice_on, script_has_ended, unfinished_jobs
 from .connection import Connection, Object
 from .copies import UNKNOWN_PLACES, configured_places, copy_cronjobs, mounted_place
 from .job import Deletion, Job, StartLimits
@@ -75,12 +75,17 @@ def copying_in_progress(connection: Connection, copies: Object, places: Sequence
 
     Raises BusyError if a Job copies to other places: two at once would share their bandwidth, and may meet at a place.
     """
-    jobs = [job for job in unfinished_jobs(connection, copies) if places_of_job(job) is not None]
+    namespace = copies["metadata"]["namespace"]
+    jobs = [
+        job
+        for job in unfinished_jobs(connection, copies)
+        if places_of_job(job) is not None and not script_has_ended(connection, namespace, job["metadata"]["name"], COPY)
+    ]
     for job in jobs:
         if covers(job, places):
             return str(job["metadata"]["name"])
     if jobs:
-        name, namespace = jobs[0]["metadata"]["name"], copies["metadata"]["namespace"]
+        name = jobs[0]["metadata"]["name"]
         raise BusyError(
             f"the Job '{namespace}/{name}' copies to {', '.join(places_of_job(jobs[0]) or [])} only: expected none, or "
             f"one that copies to {', '.join(places) or 'all places'}. Wait for its end, or delete it: "

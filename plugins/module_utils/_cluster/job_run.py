@@ -77,8 +77,8 @@ class JobRun:
 
         With `trust_script_result`, the script's own result of success is the end: the Job's status follows a second or
         two later. `patient` is for a Job that is not to be given up: it is waited for if the reason that its pod does
-        not start may resolve itself, and its other containers are not waited for after the script's success. After its
-        failure they are never waited for: as long as they run, Kubernetes does not start another attempt. Waits up to a
+        not start may resolve itself. The other containers of its pod are not waited for after the script's end: some
+        never end, and as long as they run after a failure, Kubernetes does not start another attempt. Waits up to a
         minute while the API server is not available, then raises ClusterError.
         """
         watch = PodWatch(self._connection, self._namespace, self._name, startup_seconds, patient=patient)
@@ -100,7 +100,7 @@ class JobRun:
             unavailable_since = None
             if end is not None:
                 return _with_cause(end, watch.problem)
-            if self._running_containers and (patient or self._has_failed):
+            if self._running_containers:
                 ended_since = ended_since or time.monotonic()
                 if time.monotonic() - ended_since > _OTHER_CONTAINERS_SECONDS:
                     return self._ended_beside()

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .component_job import component_job
+from .component_job import component_job, container_of
 from .job_templates import Object, backup_mount
 from .volume_jobs import COPY, TTL_SECONDS
 
@@ -46,7 +46,7 @@ def retrieve_job(
     """
     job = component_job(cronjob, name, COPY, [_RETRIEVE, place, *([backup] if backup else [])])
     path = backup_mount(cronjob).mount["mountPath"]
-    for mount in job["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]:
+    for mount in container_of(job["spec"]["template"]["spec"], cronjob, COPY)["volumeMounts"]:
         if mount["mountPath"] == path:
             mount.pop("readOnly", None)
     job["spec"] |= {

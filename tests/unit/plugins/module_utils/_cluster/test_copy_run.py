@@ -52,8 +52,12 @@ def job(name: str, *arguments: str, ended: bool = False, owner: str = "1") -> di
 class Api:
     """In place of the API server."""
 
-    def __init__(self, *jobs: dict[str, Any], cronjob: Any = None) -> None:
-        self._jobs, self._cronjob = jobs, cronjob
+    def __init__(self, *jobs: dict[str, Any], cronjob: Any = None, pods: Any = None) -> None:
+        self._jobs, self._cronjob, self._pods = jobs, cronjob, pods or {}
+
+    def pods_of_job(self, namespace: str, job: str) -> list[dict[str, Any]]:
+        assert namespace == "data"
+        return [*self._pods.get(job, [])]
 
     def jobs(self, _namespace: str) -> list[dict[str, Any]]:
         return [*self._jobs]
@@ -79,6 +83,22 @@ def connection(*jobs: dict[str, Any], **values: Any) -> Connection:
 )
 def test_the_job_in_progress(jobs: list[dict[str, Any]], places: list[str], found: str | None) -> None:
     assert copying_in_progress(connection(*jobs), COPIES, places) == found
+
+
+def pod(exit_code: int | None) -> dict[str, Any]:
+    """One with a container that does not end, next to that of the copies."""
+    state = {"running": {}} if exit_code is None else {"terminated": {"exitCode": exit_code}}
+    statuses = [{"name": "proxy", "state": {"running": {}}}, {"name": "copy", "state": state}]
+    return {"spec": {"restartPolicy": "Never"}, "status": {"containerStatuses": statuses}}
+
+
+@pytest.mark.parametrize(
+    ("pods", "found"),
+    [({"1": [pod(0)]}, "2"), ({"1": [pod(1)]}, "2"), ({"1": [pod(None)]}, "1"), ({"1": [pod(0)], "2": [pod(0)]}, None)],
+)
+def test_a_job_that_only_continues_for_another_container(pods: Any, found: str | None) -> None:
+    api = connection(job("1", "copy"), job("2", "copy"), pods=pods)
+    assert copying_in_progress(api, COPIES, []) == found
 
 
 @pytest.mark.parametrize(

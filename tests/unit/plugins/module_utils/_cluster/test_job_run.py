@@ -267,11 +267,12 @@ def beside(state: dict[str, Any], exit_code: int = 0) -> dict[str, Any]:
     return made
 
 
-def test_second_container_that_continues(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("patient", [True, False])
+def test_second_container_that_continues(monkeypatch: pytest.MonkeyPatch, patient: bool) -> None:
     monkeypatch.setattr(job_run, "_OTHER_CONTAINERS_SECONDS", 0.1)
     fake = Fake([job()], [[pod(RUNNING)], [beside(RUNNING)]], {False: [Log("one", PUBLISHED)]})
     run: Any = JobRun(fake, "data", "j", "backup")  # type: ignore[arg-type]
-    end = run.wait(20, 10, patient=True)
+    end = run.wait(20, 10, patient=patient)
     assert (end.state, end.running_containers, end.result) == ("Complete", ("proxy",), json.loads(PUBLISHED))
 
 

@@ -35,8 +35,25 @@ def test_the_job_copies_to_these_places(places: list[str]) -> None:
     assert made["spec"]["ttlSecondsAfterFinished"] == 86400
 
 
+def with_a_proxy(made: dict[str, Any]) -> dict[str, Any]:
+    """As a patch adds it: before the others."""
+    made["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"].insert(0, {"name": "proxy", "args": ["run"]})
+    return made
+
+
+def test_a_container_that_somebody_added_is_unchanged() -> None:
+    for made in (
+        copy_job(with_a_proxy(with_the_volume()), "now", ["cloud"]),
+        retrieve_job(with_a_proxy(with_the_volume()), "now", "cloud", None, limit_seconds=1),
+    ):
+        proxy, container = made["spec"]["template"]["spec"]["containers"]
+        assert proxy == {"name": "proxy", "args": ["run"]}
+        assert container["args"] in (["copy", "cloud"], ["retrieve", "cloud"])
+    assert "readOnly" not in container["volumeMounts"][0]
+
+
 def test_another_cronjob_is_refused() -> None:
-    with pytest.raises(TemplateError, match="the CronJob 'backup-watch': expected the container copy, found another"):
+    with pytest.raises(TemplateError, match="the CronJob 'backup-watch': expected the container copy, found watch"):
         copy_job(cronjob("watch"), "now", [])
     with pytest.raises(TemplateError, match="expected the container watch"):
         watch_test_job(cronjob("copy"), "now")
