@@ -47,13 +47,19 @@ class PlaceOptions:
 
 @dataclass(frozen=True)
 class Configuration:
-    """An installation and its places; `file_mode` is that of the records, `time_zone` that of the windows."""
+    """An installation and its places; `file_mode` is that of all files, `time_zone` that of the windows."""
 
     name: str
     namespace: str
     time_zone: str
     file_mode: int
     places: tuple[PlaceOptions, ...]
+
+    @property
+    def umask(self) -> int:
+        """That of files with `file_mode`; a folder can be searched by those who may read its files."""
+        searchable = (self.file_mode & 0o444) >> 2
+        return 0o777 & ~(0o700 | self.file_mode | searchable)
 
 
 def parse_configuration(content: Mapping[str, Any], secrets: str, mounts: str) -> Configuration:

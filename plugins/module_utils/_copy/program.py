@@ -275,6 +275,8 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     configuration = parse_configuration(
         content, environment["POSTGRES_BACKUP_COPY_SECRETS"], environment["POSTGRES_BACKUP_COPY_PLACES"]
     )
+    # Files that rclone writes: partial files on the volume, and copies at a share or a claim.
+    os.umask(configuration.umask)
     signal.signal(signal.SIGTERM, _end)
     if command == "copy":
         result = copy(configuration, others, environment)

@@ -72,7 +72,10 @@ def test_a_claim(usb: Copier) -> None:
     assert usb.copies("usb") == names
     for name in (each for backup in names for each in (backup, f"{backup}.json", f"{backup}.sha256")):
         assert (there(usb) / name).read_bytes() == (usb.volume / name).read_bytes()
-    assert len(list(there(usb).iterdir())) == 6
+    # Who may not read the backups on the volume may not read their copies either.
+    files, folders = list(there(usb).iterdir()), [there(usb), there(usb).parent]
+    assert [oct(path.stat().st_mode & 0o777) for path in files] == ["0o640"] * 6
+    assert [oct(path.stat().st_mode & 0o777) for path in folders] == ["0o750"] * 2
     assert json.loads((usb.folder / "termination-log").read_text()) == {
         key: value for key, value in result.items() if key not in ("status", "log")
     }
