@@ -393,7 +393,7 @@ def fetch(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
         if backup.is_encrypted and parameters["verify"] and not identities:
             raise ExpectationError(
                 f"identity: expected the private key of a recipient of {backup.name}, which is encrypted, found none. "
-                "Give one (identity or identity_file), or fetch the backup with verify: false"
+                "Give one (the option identity or identity_file), or fetch the backup with verify: false"
             )
         source = VolumeFile(reader, backup.name)
         destination = resolve(parameters["dest"], backup.name) if parameters["dest"] is not None else None

@@ -232,7 +232,8 @@ def read_backup(
 
 _NO_IDENTITY = (
     "the file is encrypted, so its contents were not checked: expected an identity, the private key of one of its "
-    "recipients, found none. Give that of one of the recipients (identity or identity_file)"
+    "recipients, found none. Give that of one of the recipients (the option identity or identity_file of the module, "
+    "-e postgres_backup_identity_file=PATH of the playbook)"
 )
 
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from .recorded import WELL, Recorded
 
 FAILED = {
@@ -16,6 +18,30 @@ FAILED = {
     "seconds": 1,
     "error": "the server refused the key",
 }
+
+
+def test_findings_at_a_place_that_has_all_copies_are_shown(recorded: Recorded) -> None:
+    answer = WELL["backup_copy"]
+    deleted, unlocked = "no longer there, though not deleted by retention: a.sql.gz", "not locked: b.sql.gz"
+    recorded.answers["default"]["backup_copy"] = {
+        **answer,
+        "places": [{**answer["places"][0], "findings": [deleted, unlocked]}, {**FAILED, "error": None}],
+    }
+    done = recorded("copy")
+    assert done.status == 0 and done.has_no_template_error(), done.output
+    assert f'"found at cloud: {deleted}",' in done.output and f'"found at cloud: {unlocked}"' in done.output
+
+
+@pytest.mark.parametrize(
+    ("attached", "words"), [(False, "would copy what the places lack"), (True, "copies at this time")]
+)
+def test_a_check_shows_the_jobs(recorded: Recorded, attached: bool, words: str) -> None:
+    recorded.answers["default"]["backup_copy"] = {
+        **WELL["backup_copy"], "attached": attached, "state": None, "places": [], "jobs": ["copy-1", "copy-usb-1"]
+    }  # fmt: skip
+    done = recorded("copy", "--check")
+    assert done.status == 0 and done.has_no_template_error(), done.output
+    assert f"The Job copy-1 and copy-usb-1 {words}; the places are not read in check mode." in done.output
 
 
 def test_the_places_are_shown(recorded: Recorded) -> None:

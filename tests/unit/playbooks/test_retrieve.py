@@ -11,6 +11,7 @@ import pytest
 from .dumps import COMPLETE_BACKUP
 from .recorded import BACKUP, WELL, Recorded
 
+COMMAND = "ansible-playbook homelab.postgres_backup"
 OLDER = "postgres-backup-2026-01-02-020000.sql.gz"
 SHA256 = "1" * 64
 PLACE = {"postgres_backup_place": "offsite"}
@@ -32,8 +33,12 @@ ANSWER: dict[str, Any] = {**WELL["backup_retrieve"], "backup": OLDER, "sha256": 
 
 def test_what_was_brought_back_is_shown(recorded: Recorded) -> None:
     recorded.answers["there"] = {"backup_retrieve": {**WELL["backup_retrieve"], "changed": False}}
+    recorded.answers["age"] = {"backup_retrieve": {**WELL["backup_retrieve"], "backup": f"{BACKUP}.age"}}
     named = {"postgres_backup_retrieve_backup": BACKUP, "postgres_backup_retrieve_timeout": "9h"}
-    done = recorded.many("retrieve", {"none": {}, "there": PLACE, "named": {**PLACE, **named}})
+    done = recorded.many(
+        "retrieve",
+        {"none": {}, "there": {**PLACE, "postgres_backup_name": "other"}, "named": {**PLACE, **named}, "age": PLACE},
+    )
     assert done.has_no_template_error(), done.output
     for line in (
         f"backup   {BACKUP}",
@@ -41,17 +46,19 @@ def test_what_was_brought_back_is_shown(recorded: Recorded) -> None:
         "place    offsite",
         "size     2.00 KB",
         f"sha256   {'0' * 64}",
-        "verify   ansible-playbook homelab.postgres_backup.verify -e postgres_backup_place=offsite "
+        f"verify   {COMMAND}.verify -e postgres_backup_namespace=named -e postgres_backup_place=offsite "
         f"-e postgres_backup_retrieve_backup={BACKUP}",
-        f"drill    ansible-playbook homelab.postgres_backup.drill -e postgres_backup_drill_backup={BACKUP}",
-        f"restore  ansible-playbook homelab.postgres_backup.disaster -e postgres_backup_restore_backup={BACKUP}",
+        f"drill    {COMMAND}.drill -e postgres_backup_namespace=there -e postgres_backup_name=other "
+        f"-e postgres_backup_drill_backup={BACKUP}",
+        f"restore  {COMMAND}.disaster -e postgres_backup_namespace=age -e postgres_backup_identity_file=identity.txt "
+        f"-e postgres_backup_restore_backup={BACKUP}.age",
     ):
         assert f'"{line}"' in done.output
     asked = {call.options["namespace"]: [call.options[name] for name in ("backup", "timeout")] for call in done.calls}
-    assert asked == {"named": [BACKUP, "9h"], "there": [None, "6h"]}
+    assert asked == {"named": [BACKUP, "9h"], "there": [None, "6h"], "age": [None, "6h"]}
     assert "postgres_backup_place: expected the name of a place" in done.about("none")
     left = done.stats("retrieve")
-    assert {name: stats["changed"] for name, stats in left.items()} == {"named": True, "there": False}
+    assert {name: stats["changed"] for name, stats in left.items()} == {"named": True, "there": False, "age": True}
     assert (left["named"]["backup"], left["named"]["place"], left["named"]["seconds"]) == (BACKUP, "offsite", 3.0)
 
 

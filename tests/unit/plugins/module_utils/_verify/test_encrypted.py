@@ -101,7 +101,7 @@ def test_the_message_has_whose_identity_is_expected_and_whose_was_given(tmp_path
     )
     assert "SECRET" not in failure.message
     (failure,) = found(path).failures
-    assert f"identity_file): {KEY.to_public()}, {OTHER.to_public()}, ssh-rsa" in failure.message
+    assert f"of the playbook): {KEY.to_public()}, {OTHER.to_public()}, ssh-rsa" in failure.message
     (failure,) = found(with_manifest(tmp_path, *[f"age1{number}" for number in range(8)]), STRANGER).failures
     assert failure.message.endswith(": age10, age11, age12, age13, age14 and 3 more")
 
