@@ -27,6 +27,7 @@ TEXT = r"""# SPDX-License-Identifier: GPL-3.0-or-later
 #                  in these roles and in those of the file -v existing=FILE; writes the others to -v left_out=FILE
 
 BEGIN {
+    GRANTOR = " GRANTED BY (\"([^\"]|\"\")*\"|[^ ;\"]*);$"
     superuser = ENVIRON["SUPERUSER"] # awk -v would interpret its backslashes
     if (wanted != "") while ((getline role < wanted) > 0) is_wanted[role] = is_known[role] = 1
     if (existing != "") while ((getline role < existing) > 0) is_known[role] = is_existing[role] = 1
@@ -66,6 +67,7 @@ END {
         printf "complete %d\nbytes %.0f\nencoding %s\ntablespaces %d\n", is_complete, bytes, encoding, tablespaces
         if (dump_superuser != "") printf "superuser %s\n", dump_superuser
     }
+    print_memberships()
 }
 
 function keep(text) {
@@ -146,10 +148,8 @@ function end_statement(text, role) {
         if (role == "") role = named(text, "COMMENT ON ROLE ")
         if (role == "" && text ~ /^GRANT /) {
             role = member(text)
-            # The grantor in the backup may not exist on this server, or lack the right.
-            sub(/ GRANTED BY ("([^"]|"")*"|[^ ;"]*);$/, ";", text)
-        }
-        if (role != "" && (role in is_wanted)) print text
+            if (role != "" && (role in is_wanted)) keep_membership(text)
+        } else if (role != "" && (role in is_wanted)) print text
     }
 }
 
@@ -160,6 +160,33 @@ function member(text, role) {
     text = identifier(substr(remainder, 5))
     if ((text in is_wanted) && !(role in is_known)) { print role > left_out; return "" }
     return text
+}
+
+# keep_membership TEXT: a statement `GRANT role TO member …`. Its grantor may not exist on this server, or lack the right: what
+# several grantors have given is one membership there, with the options of all of them (PostgreSQL 16 and newer).
+function keep_membership(text,    pair, options, number) {
+    sub(GRANTOR, ";", text)
+    pair = named(text, "GRANT ")
+    pair = pair SUBSEP identifier(substr(remainder, 5))
+    options = remainder
+    if (!(pair in number_of)) {
+        number_of[pair] = ++memberships
+        membership[memberships] = substr(text, 1, length(text) - length(options))
+    }
+    number = number_of[pair]
+    if (options ~ /[ ,]ADMIN (OPTION|TRUE)/) is_admin[number] = 1
+    if (options ~ /[ ,]INHERIT (OPTION|TRUE)/) inherits[number] = "TRUE"
+    else if (options ~ /[ ,]INHERIT FALSE/ && !(number in inherits)) inherits[number] = "FALSE"
+    if (options !~ /[ ,]SET FALSE/) may_set[number] = 1
+}
+
+function print_memberships(    number, options) {
+    for (number = 1; number <= memberships; number++) {
+        options = number in is_admin ? ", ADMIN OPTION" : ""
+        if (number in inherits) options = options ", INHERIT " inherits[number]
+        if (!(number in may_set)) options = options ", SET FALSE"
+        print membership[number] (options == "" ? "" : " WITH " substr(options, 3)) ";"
+    }
 }
 
 # end_cluster_statement TEXT: mode=cluster.
@@ -195,16 +222,17 @@ function end_cluster_statement(text, role, space, rest) {
         if (!(role in is_existing) || may_alter(role)) print text
         return
     }
-    # A right is added, not taken away: memberships, and rights on settings and tablespaces. The grantor in the backup may not
-    # exist on this server, or lack the right.
+    # A right is added, not taken away: memberships, and rights on settings and tablespaces.
     if (text !~ /^GRANT / || text ~ /^GRANT [A-Z, ]+ ON DATABASE /) return
-    sub(/ GRANTED BY ("([^"]|"")*"|[^ ;"]*);$/, ";", text)
     role = escaped(named(text, "GRANT "))
     if (index(remainder, " TO ") == 1) {
         space = escaped(identifier(substr(remainder, 5)))
         if ((role in is_existing) && (space in is_existing) && !may_alter(space)) return
-        print text
-    } else if (match(text, / TO ("([^"]|"")*"|[^ ;"]+)( WITH GRANT OPTION)?;$/)) {
+        keep_membership(text)
+        return
+    }
+    sub(GRANTOR, ";", text)
+    if (match(text, / TO ("([^"]|"")*"|[^ ;"]+)( WITH GRANT OPTION)?;$/)) {
         role = escaped(identifier(substr(text, RSTART + 4)))
         if (!(role in is_existing) || may_alter(role)) print text
     }

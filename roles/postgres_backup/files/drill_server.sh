@@ -61,7 +61,7 @@ make_server() {
     check_hash
     # Overrides the settings of the restored databases and of the superuser's role that would prevent the restore or need
     # more memory than the pod has.
-    PGOPTIONS="$(session_options "$image_major" yes) -c role=none"
+    PGOPTIONS=$(session_options "$image_major" yes)
     case $POSTGRES_BACKUP_DRILL_SETTINGS in *maintenance_work_mem*) ;; *) PGOPTIONS="$PGOPTIONS -c maintenance_work_mem=64MB" ;; esac
     export PGOPTIONS
     start_server

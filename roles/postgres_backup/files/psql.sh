@@ -14,7 +14,7 @@ session_options() {
     [ "$1" -lt 14 ] || printf ' -c idle_session_timeout=0'
     [ "$1" -lt 17 ] || printf ' -c transaction_timeout=0'
     [ "$2" = yes ] || return 0
-    printf ' -c lc_messages=C -c temp_file_limit=-1'
+    printf ' -c role=none -c lc_messages=C -c temp_file_limit=-1'
     # Login triggers of the restored database, and those of statements, which its dump creates before it fills materialized views.
     [ "$1" -lt 17 ] || printf ' -c event_triggers=off'
 }

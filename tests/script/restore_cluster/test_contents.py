@@ -135,3 +135,42 @@ def test_settings_of_server_and_roles(offline: Sandbox, fresh_server: Server) ->
     (warning,) = outcome.result["warnings"]
     assert "no_such_setting" in warning
     assert fresh_server.sql("SELECT rolconfig FROM pg_roles WHERE rolname = 'app';").strip() == "{work_mem=8MB}"
+
+
+RIGHTS = """
+SELECT m.rolname, r.rolname, bool_or(admin_option), bool_or(inherit_option), bool_or(set_option)
+FROM pg_auth_members JOIN pg_roles m ON m.oid = member JOIN pg_roles r ON r.oid = roleid
+WHERE roleid >= 16384 GROUP BY 1, 2 ORDER BY 1, 2;
+"""
+
+
+@under_one
+def test_memberships_that_several_roles_granted(offline: Sandbox, fresh_server: Server) -> None:
+    """A role that creates others grants them to itself, in addition to what PostgreSQL grants it."""
+    fresh_server.sql(
+        'CREATE ROLE chief CREATEROLE; CREATE ROLE grp; CREATE ROLE "m,e; m"; CREATE ROLE reader;'
+        "GRANT grp TO chief WITH ADMIN TRUE, INHERIT FALSE, SET FALSE;"
+        "GRANT grp TO reader WITH INHERIT FALSE, SET FALSE;"
+        'GRANT grp TO "m,e; m" WITH SET FALSE; SET ROLE chief; GRANT grp TO "m,e; m" WITH INHERIT FALSE;'
+        "SET createrole_self_grant = 'set, inherit'; CREATE ROLE made;"
+    )
+    backup = as_of_run(back_up(fresh_server))
+    rights = fresh_server.sql(RIGHTS)
+    assert "chief|made|t|t|t" in rights and "m,e; m|grp|f|t|t" in rights and "reader|grp|f|f|f" in rights
+    fresh_server.sql('DROP ROLE made; DROP ROLE "m,e; m"; DROP ROLE reader; DROP ROLE grp; DROP ROLE chief;')
+    prepare(offline, fresh_server, backup)
+    restore(offline, backup).check()
+    assert fresh_server.sql(RIGHTS) == rights
+
+
+@under_one
+def test_a_database_whose_sessions_have_another_role(offline: Sandbox, fresh_server: Server) -> None:
+    """The superuser restores and analyzes it all the same, and a warning of PostgreSQL is not a failure."""
+    fresh_server.sql("CREATE ROLE nobody; CREATE DATABASE one STRATEGY file_copy;")
+    fresh_server.sql("CREATE TABLE numbers AS SELECT generate_series(1, 10) AS n;", "one")
+    fresh_server.sql("GRANT SELECT ON numbers TO nobody; ALTER DATABASE one SET role TO nobody;", "one")
+    backup = as_of_run(back_up(fresh_server))
+    fresh_server.sql("DROP DATABASE one;")
+    prepare(offline, fresh_server, backup)
+    assert restore(offline, backup).check().result["warnings"] == []
+    assert fresh_server.sql("SELECT reltuples FROM pg_class WHERE relname = 'numbers';", "one") == "10"
