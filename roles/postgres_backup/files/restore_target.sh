@@ -79,6 +79,9 @@ check_target() {
     # Names in an SQL_ASCII database may be in any encoding.
     server_databases=$(utf8 "$server_databases")
     check_version
+    [ "$standard" != off ] || [ "$server_major" -lt 19 ] || fail "the server cannot read the strings of the backup" \
+        "the text of $RESTORE_DATABASE has standard_conforming_strings = off, which PostgreSQL $server_version no longer has" \
+        "Reset that setting in the server that was backed up (ALTER DATABASE or ALTER ROLE ... RESET), and make a new backup; or restore this one into PostgreSQL 18 or older."
     if [ "$target_exists" = yes ] && [ "$RESTORE_REPLACE" = no ]; then
         fail "the database already exists" "'$RESTORE_TARGET' is on the server" "Set new_name, or replace to have the old one renamed."
     fi

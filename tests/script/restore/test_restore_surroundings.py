@@ -22,6 +22,7 @@ from ..support.programs import Programs, root_filesystem, wrap
 from ..support.rehearsal import Rehearsal, database
 from ..support.restores import (
     Backup,
+    as_of_run,
     assert_failed,
     back_up,
     backup_of,
@@ -131,6 +132,24 @@ def test_settings_and_subscriptions_on_an_older_server(offline: Sandbox, workspa
         everywhere(offline, server, backup, "settled")
         a_failed_restore_leaves_no_subscription(offline, server)
         assert offline.run("run").check().result["state"] == "succeeded"
+
+
+@under_one
+def test_strings_that_a_newer_server_does_not_read(
+    offline: Sandbox, workspace: Workspace, fresh_server: Server
+) -> None:
+    """PostgreSQL 19 no longer has standard_conforming_strings = off."""
+    for name in ("escaped", "standard"):
+        fresh_server.sql(f"CREATE DATABASE {name} STRATEGY file_copy;")
+        fresh_server.sql(r"CREATE TABLE t (a text DEFAULT E'\\'); INSERT INTO t VALUES (E'\\n');", name)
+    fresh_server.sql("ALTER DATABASE escaped SET standard_conforming_strings TO off;")
+    backup = as_of_run(back_up(fresh_server))
+    with older(workspace, "19") as server:
+        prepare(offline, server, backup)
+        before = state_of(server)
+        words = ("the server cannot read the strings of the backup", "RESET")
+        assert_failed(restore(offline, plan_restore(request_of(backup, "escaped"))), server, before, *words)
+        restore(offline, plan_restore(request_of(backup, "standard"))).check()
 
 
 @under_one
