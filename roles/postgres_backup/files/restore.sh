@@ -342,6 +342,7 @@ finish_database() {
     progress count "$progress_members"
     if is_transformed; then
         compare_counted_rows
+        warn_compared_as_text
         check_transformation
         warn_left_out
         end_step count
@@ -349,12 +350,43 @@ finish_database() {
     fi
     run_step count "the rows of the restored database could not be counted"
     compare_counted_rows
+    warn_compared_as_text
     [ ! -s "$work/extensions.sql" ] || run_step extensions "the restore of an extension could not be ended"
     run_step properties "the properties of the database could not be set"
     warn_left_out
     [ -z "$RESTORE_AFTER_SQL" ] || run_step after "after_sql failed"
     log "restored $rows rows in $tables tables, all counted"
     end_step count
+}
+
+# warn_compared_as_text: warns about expressions that compared values of citext without regard to upper and lower case in the
+# database that was backed up, and that compare them as text now. A dump cannot name the operators of IS DISTINCT FROM and NULLIF
+# with a schema: with an empty search_path, PostgreSQL takes those of text, to which citext is converted.
+warn_compared_as_text() {
+    grep -q "^extension${TAB}[0-9]*${TAB}citext${TAB}" "$work/facts" || return 0
+    compared_as_text=$(compared_as_text_sql | quiet_psql "$RESTORE_TEMPORARY" 2>/dev/null) || return 0
+    [ -n "$compared_as_text" ] || return 0
+    suggest_search_path
+    warn "IS DISTINCT FROM or NULLIF compares values of citext as text, with regard to upper and lower case, in $(utf8 "$compared_as_text"), because a dump is restored with an empty search_path. To have them compared as before, restore with search_path = $suggested_path"
+}
+
+# compared_as_text_sql: 98 is the operator of text, 25 is text, and the format 2 is a conversion that is not written
+# (pg_operator.dat, pg_type.dat, primnodes.h).
+compared_as_text_sql() {
+    cat <<'SQL'
+SELECT string_agg(object, ', ' ORDER BY object) FROM (
+    SELECT DISTINCT translate(pg_describe_object(class, trees.oid, 0), E'\n\r', '??') AS object FROM (
+        SELECT 'pg_trigger'::regclass AS class, oid, tgqual::text AS tree FROM pg_trigger
+        UNION ALL SELECT 'pg_rewrite'::regclass, oid, concat(ev_qual, ev_action) FROM pg_rewrite WHERE oid >= 16384
+        UNION ALL SELECT 'pg_policy'::regclass, oid, concat(polqual, polwithcheck) FROM pg_policy
+        UNION ALL SELECT 'pg_attrdef'::regclass, oid, adbin::text FROM pg_attrdef
+        UNION ALL SELECT 'pg_constraint'::regclass, oid, conbin::text FROM pg_constraint
+        UNION ALL SELECT 'pg_class'::regclass, indexrelid, concat(indexprs, indpred) FROM pg_index
+    ) AS trees JOIN pg_type ON typname = 'citext'
+    WHERE tree ~ format('\{(DISTINCTEXPR|NULLIFEXPR) :opno 98 [^{}]*:args \(\{RELABELTYPE :arg \{[^{}]*:(vartype|consttype|funcresulttype|resulttype) %s '
+        '[^}]*(\{.*?\}[^{}]*)?\} :resulttype 25 [^{}]*:relabelformat 2', pg_type.oid)
+    LIMIT 10) AS found;
+SQL
 }
 
 set_properties() {

@@ -122,6 +122,31 @@ def test_sql_before_and_after(offline: Sandbox, fresh_server: Server) -> None:
         assert_failed(outcome, fresh_server, before, "22012")
 
 
+@under_one
+def test_comparisons_of_citext_that_a_dump_cannot_write(offline: Sandbox, fresh_server: Server) -> None:
+    """With an empty search_path they become comparisons of text, without an error."""
+    fresh_server.sql("CREATE DATABASE shop STRATEGY file_copy;")
+    fresh_server.sql(
+        "CREATE EXTENSION citext; CREATE TABLE t (e citext, x text CHECK (NULLIF(x, 'y') IS DISTINCT FROM 'z'));"
+        "CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+        "CREATE TRIGGER changed BEFORE UPDATE ON t FOR EACH ROW WHEN (OLD.e IS DISTINCT FROM NEW.e)"
+        " EXECUTE FUNCTION touch();"
+        "CREATE TRIGGER exact BEFORE UPDATE ON t FOR EACH ROW WHEN (OLD.e::text IS DISTINCT FROM NEW.e::text)"
+        " EXECUTE FUNCTION touch();"
+        "CREATE VIEW named AS SELECT NULLIF(e, 'None') AS e, e IN ('a', 'b') AS q, length(e) FROM t;",
+        "shop",
+    )
+    backup = as_of_run(back_up(fresh_server))
+    prepare(offline, fresh_server, backup)
+    (warning,) = restore(offline, plan_restore(request("shop", new_name="again"))).check().result["warnings"]
+    assert "in rule _RETURN on view public.named, trigger changed on table public.t, because" in warning
+    assert warning.endswith("search_path = public")
+    drop(fresh_server, "again")
+    plan = plan_restore(request("shop", new_name="again", search_path="public"))
+    assert restore(offline, plan).check().result["warnings"] == []
+    assert text_of(fresh_server, "again") == text_of(fresh_server, "shop")
+
+
 @under_all
 def test_rows_that_are_deleted_or_added_after_copy(offline: Sandbox, fresh_server: Server) -> None:
     """COPY has reported them: only the tables show it. Tables of a partition tree are counted together."""
