@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ from tests.cluster.support.kube import (
 from tests.cluster.support.live_server import POD, LiveServer
 from tests.cluster.support.namespaces import new_namespace
 from tests.cluster.support.pod_commands import PodShell
+from tests.cluster.support.runbook import Runbook
 from tests.cluster.support.servers import bring_server_up
 from tests.cluster.support.tools_image import tools_image
 from tests.script.support.encryption import Key, make_key
@@ -231,3 +233,31 @@ def test_an_identity_without_recipients(ansible: Ansible, live: LiveServer) -> N
     # An identity that is not needed is secret, too.
     assert_not_shown((key,), namespace, [])
     wait_until(lambda: names("secret", namespace) == secrets, "the Secrets are gone")
+
+
+def test_the_runbook_of_encrypted_backups(ansible: Ansible, live: LiveServer) -> None:
+    """Its commands find, read and restore them with an identity, of which nothing is left."""
+    namespace = live.server.namespace
+    owner, spare = make_key(), make_key()
+    identity_file(ansible, "identity.txt", owner)
+    recipients = [owner.recipient, spare.recipient]
+    installed = ansible.site(name="nightly", namespace=namespace, recipients=recipients, tools_image=tools_image())
+    assert installed.status == 0, installed.output
+    page = Runbook(ansible.folder / "docs/runbooks/postgres-backup.md", ansible.folder)
+    assert "Complete" in page.run("Run a backup now")
+    in_pod = "Work with the files inside the cluster"
+    backup = re.search(r"\S+\.sql\.gz\.age\b", page.run(in_pod, 0))
+    assert backup is not None and page.run(in_pod, 1).strip() == backup[0]
+    page.run(in_pod, 2)
+    verified = page.run("Verify by hand", 0)
+    assert f"{backup[0]}: OK" in verified and "-- PostgreSQL database cluster dump complete" in verified
+    assert "postgres" in page.run("Verify by hand", 1, is_cut=True)
+    page.blocks["Restore one database by hand"][0] = page.blocks["Restore one database by hand"][0].replace(
+        "database=backup_test", "database=shop"
+    )
+    page.run("Restore one database by hand", 0)
+    assert live.sql("SELECT count(*) FROM orders;", "shop_restored").strip() == "1000"
+    live.sql("DROP DATABASE shop_restored;")
+    page.run("Run a restore drill")
+    page.run("Undo the replacement", 1)
+    assert_not_shown((owner, spare), namespace, [])

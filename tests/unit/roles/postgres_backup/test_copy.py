@@ -13,7 +13,7 @@ from plugins.module_utils._cluster.copies import PLACES_ANNOTATION
 from plugins.module_utils._jobs.copy_job import MOUNTED_ANNOTATION, mounted_places
 from plugins.module_utils._role.copy_options import copy_secret_keys
 
-from .rendering import evaluate, objects
+from .rendering import evaluate, objects, render
 
 UTILS = Path(__file__).resolve().parents[4] / "plugins" / "module_utils"
 PLACES = [
@@ -269,3 +269,28 @@ def test_the_prerequisites_are_the_secrets_and_the_claims() -> None:
     assert evaluate("{{ __postgres_backup_copy_secrets }}", **COPIED) == ["s3-keys", "ssh"]
     assert evaluate("{{ __postgres_backup_copy_claims }}", **COPIED) == ["copies"]
     assert evaluate("{{ __postgres_backup_copy_secrets + __postgres_backup_copy_claims }}") == []
+
+
+def test_the_runbook_shows_where_the_copies_are() -> None:
+    """Who has lost the cluster has this page."""
+    claim = {"spec": {"volumeName": "pv"}}
+    restic = {
+        "name": "dedup",
+        "kind": "restic",
+        "repository": "s3",
+        "secret": "x",
+        "endpoint": "https://s",
+        "bucket": "b",
+    }
+    page = render(
+        "postgres-backup.md.j2", __postgres_backup_claim_now=claim, __postgres_backup_location="nas:/x",
+        __postgres_backup_reclaim_policy="Retain", **{**COPIED, "postgres_backup_copies": [*PLACES, restic]},
+    )  # fmt: skip
+    for line in (
+        "| copies at nas | nfs, server `192.168.2.3`, path `/volume1/copies`, folder `pg` |",
+        "| copies at cloud | s3, endpoint `https://s3.example.com`, bucket `backups` |",
+        "| copies at dedup | restic at s3, endpoint `https://s`, bucket `b` |",
+        "ansible-playbook homelab.postgres_backup.retrieve -e postgres_backup_namespace=data "
+        "-e postgres_backup_name=postgres-backup -e postgres_backup_place=nas",
+    ):
+        assert f"\n{line}\n" in page

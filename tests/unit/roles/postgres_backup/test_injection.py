@@ -270,6 +270,7 @@ STUBS = {
     # restore-kit.sh, in the pod and on another machine.
     "sh": 'case $1 in *restore-kit.sh) exec psql "$@" ;; *) exec /bin/sh "$@" ;; esac',
     "gzip": ":",
+    "age": ":",
     "ansible-playbook": ":",
     "touch": ":",
     "ls": "echo backup",
@@ -277,9 +278,12 @@ STUBS = {
 }
 
 
+@pytest.mark.parametrize("recipients", [[], ["age1p5gymhzpww54ltvh5ekfz9dm4qdlld84jut6l7r8mfxhl2jz847qwyardv"]])
 @pytest.mark.parametrize("template", ["postgres-backup.md.j2", "RESTORE.md.j2"])
 @pytest.mark.parametrize("text", ["postgres", "my-admin", "it's", f'{SHELL} "^.*[x]\\/$ '])
-def test_hostile_value_in_a_page_runs_nothing_else(tmp_path: Path, text: str, template: str) -> None:
+def test_hostile_value_in_a_page_runs_nothing_else(
+    tmp_path: Path, text: str, template: str, recipients: list[str]
+) -> None:
     """Each block as a person would paste it, with stand-ins for the programs."""
     programs, out, work = (tmp_path / name for name in ("programs", "out", "work"))
     for folder in (programs, out, work):
@@ -293,6 +297,7 @@ def test_hostile_value_in_a_page_runs_nothing_else(tmp_path: Path, text: str, te
         template,
         postgres_backup_user=text,
         postgres_backup_database=text,
+        postgres_backup_recipients=recipients,
         __postgres_backup_claim_now={"spec": {"volumeName": "pv"}},
         __postgres_backup_location="nas:/x",
         __postgres_backup_reclaim_policy="Retain",

@@ -12,7 +12,7 @@ import pytest
 
 from plugins.module_utils._role.recipients import are_recipients
 
-from .rendering import evaluate, objects
+from .rendering import evaluate, objects, render
 
 RECIPIENTS = [
     "age1p5gymhzpww54ltvh5ekfz9dm4qdlld84jut6l7r8mfxhl2jz847qwyardv",
@@ -57,6 +57,38 @@ def test_the_image_is_only_used_to_copy_age() -> None:
     page = changed[0]["data"]["RESTORE.md"]
     assert all(f"- `{recipient}`\n" in page for recipient in RECIPIENTS)
     assert "*.sql.gz.age | tail" in page
+
+
+def runbook(**variables: Any) -> str:
+    claim = {"spec": {"volumeName": "pv"}}
+    page: str = render(
+        "postgres-backup.md.j2", __postgres_backup_claim_now=claim, __postgres_backup_location="nas:/x",
+        __postgres_backup_reclaim_policy="Retain", **variables,
+    )  # fmt: skip
+    return page
+
+
+@pytest.mark.parametrize("kit", [True, False])
+def test_each_command_of_the_pages_that_reads_a_backup_gets_an_identity(kit: bool) -> None:
+    page = runbook(**SET, postgres_backup_restore_kit=kit)
+    assert all(f"`{recipient}`" in page for recipient in RECIPIENTS)
+    (copied,) = [each["data"]["RESTORE.md"] for each in objects(**SET) if "RESTORE.md" in (each.get("data") or {})]
+    for text in (page, copied):
+        blocks = [block.partition("\n```")[0] for block in text.split("```sh\n")[1:]]
+        commands = [line for block in blocks for line in block.splitlines()]
+        reading = [
+            line
+            for line in commands
+            if "restore-kit.sh restore" in line or "-s restore" in line or "gzip" in line or "-playbook" in line
+        ]
+        assert len(reading) >= 4
+        for line in reading:
+            assert "dentity" in line or line.startswith("sh restore-kit.sh"), line
+        assert any("cat >/dev/shm/identity.txt' < identity.txt" in line for line in commands)
+
+
+def test_without_recipients_no_page_has_an_identity() -> None:
+    assert "dentity" not in runbook() and ".age" not in runbook()
 
 
 def test_the_image_of_the_watch_is_used_and_the_other_way_round() -> None:
