@@ -132,7 +132,9 @@ def outcome_of(operation: Operation, end: JobEnd, volume_result: str = "") -> Jo
         return JobOutcome(log, message, operation.check)
     # A drill and a restore may choose the backup themselves.
     backup = (end.result or {}).get("backup") if operation in (DRILL, RESTORE, RESTORE_CLUSTER) else None
-    tail = "\n".join(log_tail(end.log, FAILED_LOG_LINES))
+    # After these lines, the script of the other operations prints what to do.
+    repeated = _failure_lines(end.result or {}) if operation in (COPIES, RETRIEVAL) else ()
+    tail = "\n".join(line for line in log_tail(end.log, FAILED_LOG_LINES) if not line.endswith(repeated))
     message = (
         f"the {operation.name}{f' of {backup}' if backup else ''} failed: expected the Job '{end.job}' to complete, "
         f"found {end.state.lower()} ({end.reason}). Reason: {_reason(operation, end)}"
@@ -175,6 +177,14 @@ def _incomplete(result: Mapping[str, Any]) -> str:
     return "\n".join(
         [f"{number} could not be dumped; the incomplete backup {result.get('backup')} has the others:", *lines]
     )
+
+
+def _failure_lines(result: Mapping[str, Any]) -> tuple[str, ...]:
+    """How the lines of the log end that have no more than the reasons in the result: nobody reads a reason twice."""
+    places = result.get("places")
+    failed = [place for place in places if isinstance(place, Mapping)] if isinstance(places, list) else []
+    errors = [f"{place.get('name')}: {place['error']}" for place in failed if place.get("error")]
+    return tuple(f" FAILED: {reason}" for reason in (result.get("reason"), *errors) if reason)
 
 
 def _failed_places(result: Mapping[str, Any]) -> list[str]:

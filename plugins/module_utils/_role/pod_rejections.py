@@ -34,6 +34,8 @@ _VARIABLES = {
     re.compile(r"metadata\.annotations|\bannotations?\b", re.IGNORECASE): "postgres_backup_pod_annotations",
     re.compile(r"\bimages?\b|\bregistr(y|ies)\b", re.IGNORECASE): "postgres_backup_image",
     re.compile(r"imagePullPolicy"): "postgres_backup_image_pull_policy",
+    # Pod Security "restricted" of the pod that copies to a share.
+    re.compile(r'"place-[0-9]+" uses restricted volume type "nfs"'): "postgres_backup_copies",
 }
 _CHANGEABLE = (
     "postgres_backup_resources, postgres_backup_pod_labels, postgres_backup_pod_annotations, postgres_backup_image, "
@@ -42,6 +44,10 @@ _CHANGEABLE = (
 )
 _ADVICE = {
     "postgres_backup_resources": ". Set requests and limits that the namespace's quota and limit ranges allow.",
+    "postgres_backup_copies": (
+        ". Make a PersistentVolume of the share and a claim that is bound to it, and use the kind claim: a pod of this "
+        "namespace may mount claims."
+    ),
     "": f". Variables that change the pods: {_CHANGEABLE}.",
 }
 # A webhook that is not available, or that has side effects (k8s.io/apiserver/pkg/admission/plugin/webhook).

@@ -193,6 +193,23 @@ def test_copying_that_failed_as_a_unit(places: Any) -> None:
     assert text.endswith("Reason: the volume is missing")
 
 
+def test_a_reason_is_not_repeated_by_the_log() -> None:
+    reason = "expected a copy of a.sql.gz at the place cloud, found none"
+    log = ("2026-11-22T02:00:00Z connecting", f"2026-11-22T02:00:01Z FAILED: {reason}")
+    text = message(RETRIEVAL, result={"state": "failed", "reason": reason}, log=log)
+    assert text.count(reason) == 1 and text.endswith("The last lines of its log:\n2026-11-22T02:00:00Z connecting")
+    assert outcome_of(RETRIEVAL, end(result={"state": "failed", "reason": reason}, log=log)).log == [*log]
+    text = message(RETRIEVAL, result={"state": "failed", "reason": reason}, log=log[1:])
+    assert text.endswith(f"Reason: {reason}")
+    log = ("2026-11-22T02:00:00Z FAILED: friend: the server refused the key", "2026-11-22T02:00:01Z cloud: copied")
+    text = message(COPIES, result={"state": "failed", "reason": "a place failed", "places": [CLOUD, FRIEND]}, log=log)
+    assert text.count("the server refused the key") == 1 and text.endswith("cloud: copied")
+    # The script prints what to do below.
+    log = ("2026-11-22T02:00:00Z FAILED: the volume is full", "2026-11-22T02:00:00Z   what to do: Free disk space.")
+    text = message(BACKUP, result={"state": "failed", "reason": "the volume is full"}, log=log)
+    assert all(line in text for line in log)
+
+
 def test_a_retrieval_that_failed_names_the_reason_of_its_program() -> None:
     reason = "expected a copy of a.sql.gz at the place cloud, found none"
     text = message(RETRIEVAL, result={"state": "failed", "backup": "a.sql.gz", "reason": reason})

@@ -98,6 +98,18 @@ def test_refusal_for_another_reason_names_what_changes_the_pods() -> None:
     assert "Variables that change the pods: postgres_backup_resources, postgres_backup_pod_labels, " in line
 
 
+def test_share_that_pod_security_does_not_admit_may_be_a_claim() -> None:
+    message = (
+        'violates PodSecurity "restricted:latest": restricted volume types (volume "place-0" uses restricted volume '
+        'type "nfs")'
+    )
+    copies = cronjob("backup-copy-nas")
+    copies["metadata"]["labels"] = {"app.kubernetes.io/component": "copy"}
+    (line,) = explain_pods([copies], [ACCEPTED, error(f"{FORBIDDEN}{message}")])["refused"]
+    assert line.startswith("postgres_backup_copies: the API server refuses the pods of the copies: ")
+    assert line.endswith("use the kind claim: a pod of this namespace may mount claims.")
+
+
 def test_refusal_of_both_pods_is_reported_once() -> None:
     refusal = error(f"{FORBIDDEN}failed quota: q: must specify limits.cpu for: backup")
     (line,) = explained(refusal, refusal)["refused"]
