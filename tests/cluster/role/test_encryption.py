@@ -243,6 +243,8 @@ def test_the_runbook_of_encrypted_backups(ansible: Ansible, live: LiveServer) ->
     recipients = [owner.recipient, spare.recipient]
     installed = ansible.site(name="nightly", namespace=namespace, recipients=recipients, tools_image=tools_image())
     assert installed.status == 0, installed.output
+    assert "Encryption: to 2 recipients. Verify, drill and restore need the identity" in installed.output
+    assert "encrypted with age" in (ansible.folder / "applications/postgres/README.md").read_text()
     page = Runbook(ansible.folder / "docs/runbooks/postgres-backup.md", ansible.folder)
     assert "Complete" in page.run("Run a backup now")
     in_pod = "Work with the files inside the cluster"

@@ -87,6 +87,22 @@ def test_each_command_of_the_pages_that_reads_a_backup_gets_an_identity(kit: boo
         assert any("cat >/dev/shm/identity.txt' < identity.txt" in line for line in commands)
 
 
+def notes(recipients: list[str]) -> str:
+    text: str = render(
+        "notes.txt.j2", __postgres_backup_prerequisites={"unwanted": {"readable": True}}, __postgres_backup_secret={},
+        __postgres_backup_reclaim_policy="Retain", __postgres_backup_class_info={}, __postgres_backup_volume_info={},
+        __postgres_backup_policy_info={}, __postgres_backup_claims_now=[], __postgres_backup_removed={},
+        __postgres_backup_objects=[], __postgres_backup_check={"result": {"results": []}},
+        postgres_backup_recipients=recipients,
+    )  # fmt: skip
+    return text
+
+
+def test_a_single_recipient_is_warned_about() -> None:
+    assert "WARNING: there is only one recipient" in notes(RECIPIENTS[:1])
+    assert "recipient" not in notes(RECIPIENTS) + notes([])
+
+
 def test_without_recipients_no_page_has_an_identity() -> None:
     assert "dentity" not in runbook() and ".age" not in runbook()
 
