@@ -148,6 +148,8 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         "restic -r sftp:backup@nas2.example.com:restic/data snapshots --host postgres-backup": RESTIC,
         "restic -r sftp:backup@nas2.example.com:restic/data dump 4bba301e postgres-backup-2026-11-22-020000.sql "
         "| psql --username=postgres postgres": RESTIC,
+        f"{PLAY}drill -e postgres_backup_place=offsite "
+        "-e postgres_backup_drill_backup=postgres-backup-2026-10-01-020000.sql.gz": RETRIEVE,
         f"{PLAY}retrieve -e postgres_backup_place=offsite": RETRIEVE,
         f"{PLAY}drill": RUNBOOK,
         f"{PLAY}disaster -e postgres_backup_place=offsite": RETRIEVE,
