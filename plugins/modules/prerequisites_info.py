@@ -213,13 +213,16 @@ found:
       host: shop-rw.data.svc.cluster.local
       secret_name: shop-superuser
 secret:
-  description: Whether O(secret) is C(readable), whether it exists (C(found)), and its C(keys); empty without O(secret).
+  description:
+    - Whether O(secret) is C(readable), whether it exists (C(found)), its C(keys), and those of them that have no value
+      (C(empty)). An empty dictionary without O(secret).
   type: dict
   returned: always
   sample:
     readable: true
     found: true
     keys: [postgres-password]
+    empty: []
 ca:
   description: The same information about O(ca_name), as RV(secret); empty without O(ca_name).
   type: dict

@@ -10,6 +10,7 @@ respond, or does not know the user.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -102,13 +103,19 @@ def read(request: Callable[[], Object | Iterable[Object] | None]) -> Object:
 
 
 def read_keys(connection: Connection, kind: str, namespace: str, name: str) -> Object:
-    """The keys of a Secret or ConfigMap without their values, as `found` and `keys`."""
+    """The keys of a Secret or ConfigMap without their values, as `found`, `keys` and those of them that are `empty`."""
     get = connection.secret if kind == "Secret" else connection.config_map
     result = read(partial(get, namespace, name))
     if not result["readable"]:
-        return {**result, "found": False, "keys": []}
-    keys = [sorted(resource.get("data") or {}) for resource in result["resources"]]
-    return {"readable": True, "found": bool(keys), "keys": keys[0] if keys else []}
+        return {**result, "found": False, "keys": [], "empty": []}
+    data = [resource.get("data") or {} for resource in result["resources"]]
+    values: Mapping[str, str | None] = data[0] if data else {}
+    empty = [key for key, value in values.items() if not _decoded(kind, value or "").strip()]
+    return {"readable": True, "found": bool(data), "keys": sorted(values), "empty": sorted(empty)}
+
+
+def _decoded(kind: str, value: str) -> str | bytes:
+    return base64.b64decode(value) if kind == "Secret" else value
 
 
 def read_cronjob(connection: Connection, namespace: str, name: str) -> Object:

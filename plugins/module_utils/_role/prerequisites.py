@@ -96,10 +96,10 @@ def _copy_messages(prerequisites: Object, variables: Object) -> Iterator[str]:
             )
         elif secret.get("readable"):
             for keys in required_keys(place):
-                if not set(keys) & set(secret["keys"]):
+                if not set(keys) & _keys_with_a_value(secret):
                     yield (
                         f"{start} key {' or '.join(keys)} in the Secret {namespace}/{place['secret']}, found "
-                        f"{_keys(secret)}. Add it to the Secret."
+                        f"{_keys(secret)}. Add it to the Secret, with a value."
                     )
         claim = claims.get(str(place.get("claim_name") or "")) or {}
         if claim.get("readable") and not claim["resources"]:
@@ -119,8 +119,11 @@ def _drill_messages(secrets: Object, variables: Object) -> Iterator[str]:
             f"{start} Secret {path}, found none. Create it: kubectl create secret generic {name} "
             f"-n {variables['postgres_backup_namespace']} --from-file={IDENTITY_KEY}=IDENTITY-FILE"
         )
-    elif secret.get("readable") and IDENTITY_KEY not in secret["keys"]:
-        yield f"{start} key {IDENTITY_KEY} in the Secret {path}, found {_keys(secret)}. Add it to the Secret."
+    elif secret.get("readable") and IDENTITY_KEY not in _keys_with_a_value(secret):
+        yield (
+            f"{start} key {IDENTITY_KEY} in the Secret {path}, found {_keys(secret)}. Add it to the Secret, with a "
+            "value."
+        )
 
 
 def _secret_messages(secret: Object, variables: Object, found: Object) -> Iterator[str]:
@@ -285,6 +288,12 @@ def _isolates(policy: Object, labels: Mapping[str, str]) -> bool:
     return selects and "Ingress" in (spec.get("policyTypes") or [])
 
 
+def _keys_with_a_value(answer: Object) -> set[str]:
+    """Those with more than spaces and line ends, such as of a file that was empty when its Secret was created."""
+    return set(answer["keys"]) - set(answer.get("empty") or [])
+
+
 def _keys(answer: Object) -> str:
     """The keys of a Secret or ConfigMap, as a list for people."""
-    return ", ".join(sorted(answer["keys"])) or "no keys"
+    empty = answer.get("empty") or []
+    return ", ".join(f"{key} (empty)" if key in empty else key for key in sorted(answer["keys"])) or "no keys"

@@ -82,19 +82,27 @@ def api(**objects: Any) -> Connection:
 
 
 def test_of_a_secret_only_its_keys_are_read() -> None:
-    secret = {"metadata": {"name": "s"}, "data": {"password": "c2VjcmV0", "other": "eA=="}}
+    secret = {
+        "metadata": {"name": "s"},
+        "data": {"password": "c2VjcmV0", "other": "eA==", "line": "Cg==", "file": None},
+    }
     answer = read_keys(api(secret_s=secret), "Secret", "data", "s")
-    assert answer == {"readable": True, "found": True, "keys": ["other", "password"]}
+    keys = ["file", "line", "other", "password"]
+    assert answer == {"readable": True, "found": True, "keys": keys, "empty": ["file", "line"]}
+    answer = read_keys(
+        api(config_map_s={"metadata": {}, "data": {"ca": "Cg==", "none": "\n"}}), "ConfigMap", "data", "s"
+    )
+    assert (answer["keys"], answer["empty"]) == (["ca", "none"], ["none"])
 
 
 @pytest.mark.parametrize("kind", ["Secret", "ConfigMap"])
 def test_keys_of_objects_that_are_missing_empty_or_not_readable(kind: str) -> None:
     prefix = "secret" if kind == "Secret" else "config_map"
     empty = api(**{f"{prefix}_s": {"metadata": {}, "data": None}})
-    assert read_keys(api(), kind, "data", "s") == {"readable": True, "found": False, "keys": []}
-    assert read_keys(empty, kind, "data", "s") == {"readable": True, "found": True, "keys": []}
+    assert read_keys(api(), kind, "data", "s") == {"readable": True, "found": False, "keys": [], "empty": []}
+    assert read_keys(empty, kind, "data", "s") == {"readable": True, "found": True, "keys": [], "empty": []}
     answer = read_keys(api(**{f"{prefix}_s": FORBIDDEN}), kind, "data", "s")
-    assert answer == {"readable": False, "error": str(FORBIDDEN), "found": False, "keys": []}
+    assert answer == {"readable": False, "error": str(FORBIDDEN), "found": False, "keys": [], "empty": []}
 
 
 READS: list[Callable[[Connection], Any]] = [

@@ -318,6 +318,17 @@ def test_the_secret_of_a_place(place: dict[str, Any], keys: list[str] | None, ex
     assert all(words in message for words, message in zip(expected, found, strict=True))
 
 
+def test_a_key_without_a_value_is_missing() -> None:
+    """Such as of a file that was empty, or not yet written, when its Secret was created."""
+    answer = {"readable": True, "found": True, "keys": S3_KEYS, "empty": ["secret_access_key"]}
+    (message,) = messages_of_copies(S3, other_secrets={"s3-keys": answer})
+    assert "found access_key_id, secret_access_key (empty). Add it to the Secret, with a value." in message
+    secrets = {"keys": {"readable": True, "found": True, "keys": ["identity"], "empty": ["identity"]}}
+    prerequisites = {"server": SERVER, "secret": SECRET, "namespace": {}, "other_secrets": secrets}
+    (message,) = missing_prerequisites(variables(drill_identity_secret="keys"), prerequisites)  # noqa: S106 - a name
+    assert "expected the key identity in the Secret data/keys, found identity (empty). Add it" in message
+
+
 def messages_of_copies(place: dict[str, Any], **read: Any) -> list[str]:
     prerequisites = {"server": SERVER, "secret": SECRET, "namespace": {}, **read}
     return missing_prerequisites(variables(copies=[place]), prerequisites)
