@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import re
 
+# Where a file is written: a copy to the place, or one that is brought back.
+PLACE, VOLUME = "the place", "the backup volume"
 # rclone's exit statuses (https://rclone.org/docs/#exit-code).
 NO_FOLDER, NO_FILE = 3, 4
 # restic's exit statuses (https://restic.readthedocs.io/en/stable/075_scripting.html#exit-codes).
@@ -143,13 +145,14 @@ _DAMAGE = (
 )
 
 
-def fault(message: str, status: int, *, is_silent: bool = False) -> PlaceError:
+def fault(message: str, status: int, *, is_silent: bool = False, target: str = PLACE) -> PlaceError:
     """The error for rclone's last message and its exit status.
 
-    `is_silent` where no byte was transferred before for so long that rclone itself ended the connection.
+    `is_silent` where no byte was transferred before for so long that rclone itself ended the connection. `target` is
+    where rclone wrote to.
     """
     text = " ".join(message.split())
-    known = _known(text, is_silent=is_silent)
+    known = _known(text, is_silent=is_silent, target=target)
     if known is not None:
         return known
     code = _CODE.search(text)
@@ -157,7 +160,16 @@ def fault(message: str, status: int, *, is_silent: bool = False) -> PlaceError:
     return PlaceError(found or f"rclone ended with the exit status {status}", is_absence=status in (NO_FOLDER, NO_FILE))
 
 
-def _known(text: str, *, is_silent: bool = False) -> PlaceError | None:
+def volume_fault(error: OSError) -> PlaceError:
+    """The error for one of the operating system while a backup was written to the volume."""
+    text = error.strerror or str(error)
+    known = _known(text, target=VOLUME)
+    if known is not None and VOLUME in str(known):
+        return known
+    return PlaceError(f"{VOLUME} cannot be written: {text}", is_lasting=True)
+
+
+def _known(text: str, *, is_silent: bool = False, target: str = PLACE) -> PlaceError | None:
     code = _CODE.search(text)
     if code and code[1] in _CODES:
         return PlaceError(f"the store answered {code[1]}. {_CODES[code[1]]}", is_lasting=True, code=code[1])
@@ -169,7 +181,7 @@ def _known(text: str, *, is_silent: bool = False) -> PlaceError | None:
         if words.lower() in text.lower():
             if meaning == _CUT and is_silent:
                 return PlaceError(f"{_LATE}. {_NETWORK}")
-            return PlaceError(f"{meaning}. {advice}", is_lasting=is_lasting)
+            return PlaceError(f"{meaning.replace(PLACE, target)}. {advice}", is_lasting=is_lasting)
     return None
 
 

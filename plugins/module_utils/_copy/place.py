@@ -19,7 +19,7 @@ from .._volume.backup_names import TIME_FORMAT
 from .._volume.file_replacement import flush_folder
 from ..secret_files import read_secrets
 from .configuration import S3, SFTP, PlaceOptions
-from .faults import ACCESS_DENIED, PlaceError, fault
+from .faults import ACCESS_DENIED, VOLUME, PlaceError, fault
 from .object_lock import read_lock
 from .plan import CHECKSUM_FILE, MANIFEST, PARTIAL, Entry
 from .process import Processes
@@ -283,7 +283,7 @@ class RclonePlace:
     def download(self, name: str, path: str, progress: Progress) -> None:
         """Copy a file of the place to a path of this pod, as it is."""
         arguments = ("--no-check-dest", "--ignore-checksum", "--inplace", *self._limit)
-        self._rclone.run("copyto", *arguments, self._path(name), path, progress=progress)
+        self._rclone.run("copyto", *arguments, self._path(name), path, progress=progress, target=VOLUME)
 
     def _mounted(self, name: str) -> Path:
         return Path(f"{self.folder}/{name}")

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .faults import fault
+from .faults import PLACE, fault
 from .process import Processes, Write
 
 REMOTE = "PLACE"
@@ -51,20 +51,24 @@ class Rclone:
     def __init__(self, processes: Processes) -> None:
         self._processes = processes
 
-    def run(self, *arguments: str, text: bytes | None = None, progress: Progress | None = None) -> bytes:
+    def run(
+        self, *arguments: str, text: bytes | None = None, progress: Progress | None = None, target: str = PLACE
+    ) -> bytes:
         """Its standard output; `text` is its input. Raises PlaceError, or WindowClosedError.
 
-        `progress` gets the bytes transferred, each STATS_SECONDS.
+        `progress` gets the bytes transferred, each STATS_SECONDS. `target` is where it writes to, for an error.
         """
         output: list[bytes] = []
-        self._run(arguments, text, output.append, progress)
+        self._run(arguments, text, output.append, progress, target)
         return b"".join(output)
 
     def read(self, *arguments: str, chunk: Write) -> None:
         """Calls `chunk` with each piece of its standard output. Raises PlaceError, or WindowClosedError."""
-        self._run(arguments, None, chunk, None)
+        self._run(arguments, None, chunk, None, PLACE)
 
-    def _run(self, arguments: Sequence[str], text: bytes | None, chunk: Write, progress: Progress | None) -> None:
+    def _run(
+        self, arguments: Sequence[str], text: bytes | None, chunk: Write, progress: Progress | None, target: str
+    ) -> None:
         command, *others = arguments
         log = _Log(progress, self._processes.clock)
         status = self._processes.run(
@@ -77,7 +81,7 @@ class Rclone:
         if status:
             # The last bytes may have been reported late.
             is_silent = self._processes.clock() - log.moved >= IDLE_SECONDS - 2 * STATS_SECONDS
-            raise fault(self._processes.hidden(log.last_message), status, is_silent=is_silent)
+            raise fault(self._processes.hidden(log.last_message), status, is_silent=is_silent, target=target)
 
 
 class _Log:

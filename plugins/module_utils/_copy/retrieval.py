@@ -13,7 +13,7 @@ from typing import Callable, Protocol
 
 from .._volume.catalog import COMPLETE, Backup, Catalog
 from ..units import format_size
-from .faults import PlaceError
+from .faults import PlaceError, volume_fault
 from .plan import MANIFEST
 from .recompression import origin
 
@@ -52,7 +52,7 @@ class Target(Protocol):
         """The manifest of a backup on the volume; None without one."""
 
     def discard(self, name: str) -> None:
-        """Delete the partial file of a backup if it exists."""
+        """Delete the partial file of a backup if it exists and can be deleted; raises nothing."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def retrieve(
     *,
     log: Callable[[str], None],
 ) -> Retrieved:
-    """Bring the copy back unless the volume has it. Raises PlaceError, WindowClosedError, or OSError of the volume.
+    """Bring the copy back unless the volume has it. Raises PlaceError or WindowClosedError.
 
     `texts` has the copy's manifest and checksum file by their suffixes.
     """
@@ -127,6 +127,8 @@ def retrieve(
                 is_lasting=True,
             )
         target.publish(name, texts)
+    except OSError as error:
+        raise volume_fault(error) from error
     finally:
         target.discard(name)
     log(f"proven: {name}")

@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 import pytest
 
-from plugins.module_utils._copy.faults import fault, restic_fault
+from plugins.module_utils._copy.faults import VOLUME, fault, restic_fault, volume_fault
 
 S3 = "operation error S3: PutObject, https response error StatusCode: 400, RequestID: 18EC, HostID: dc4b, "
 
@@ -109,3 +112,33 @@ def test_messages_of_restic(messages: str, status: int, found: str, is_lasting: 
     error = restic_fault(messages, status)
     assert found in str(error)
     assert error.is_lasting == is_lasting
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("write /backups/.x.partial: no space left on device", "the backup volume is full. Add space"),
+        ("preallocate: file too big for remaining disk space", "the backup volume is full. Add space"),
+        ("close /backups/.x.partial: disk quota exceeded", "the backup volume is full: its quota is used up"),
+        ("open /backups/.x.partial: read-only file system", "the backup volume is mounted read-only"),
+        ("dial tcp 127.0.0.1:9: connect: connection refused", "the server refused the connection"),
+    ],
+)
+def test_a_backup_that_is_brought_back_is_written_to_the_volume(message: str, expected: str) -> None:
+    assert str(fault(message, 1, target=VOLUME)).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (errno.ENOSPC, "the backup volume is full. Add space"),
+        (errno.EDQUOT, "the backup volume is full: its quota is used up"),
+        (errno.EROFS, "the backup volume is mounted read-only"),
+        (errno.EACCES, "the backup volume cannot be written: Permission denied"),
+        (errno.EIO, "the backup volume cannot be written: Input/output error"),
+    ],
+)
+def test_an_error_of_the_operating_system_at_the_volume(number: int, expected: str) -> None:
+    error = volume_fault(OSError(number, os.strerror(number), "/backups/.x.partial"))
+    assert str(error).startswith(expected) and error.is_lasting
+    assert "/backups" not in str(error) and "Errno" not in str(error)
