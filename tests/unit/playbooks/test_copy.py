@@ -32,16 +32,14 @@ def test_findings_at_a_place_that_has_all_copies_are_shown(recorded: Recorded) -
     assert f'"found at cloud: {deleted}",' in done.output and f'"found at cloud: {unlocked}"' in done.output
 
 
-@pytest.mark.parametrize(
-    ("attached", "words"), [(False, "would copy what the places lack"), (True, "copies at this time")]
-)
+@pytest.mark.parametrize(("attached", "words"), [(False, "Would be started: "), (True, "In progress: ")])
 def test_a_check_shows_the_jobs(recorded: Recorded, attached: bool, words: str) -> None:
     recorded.answers["default"]["backup_copy"] = {
         **WELL["backup_copy"], "attached": attached, "state": None, "places": [], "jobs": ["copy-1", "copy-usb-1"]
     }  # fmt: skip
     done = recorded("copy", "--check")
     assert done.status == 0 and done.has_no_template_error(), done.output
-    assert f"The Job copy-1 and copy-usb-1 {words}; the places are not read in check mode." in done.output
+    assert f"{words}Job copy-1, Job copy-usb-1. What the places lack is not read in check mode." in done.output
 
 
 def test_the_places_are_shown(recorded: Recorded) -> None:
