@@ -90,7 +90,7 @@ FOLDERS = {
     "_report": _folder("units _volume _role"),
     "_watch": _folder("errors findings units secret_files _volume _role", io_files="delivery program"),
     "_copy": _folder(
-        "errors units secret_files _volume",
+        "errors units secret_files _progress _volume",
         io_files="mirror object_lock place process program restic_place volume_files",
     ),
     "_fetch": _folder("errors findings _progress _dump _volume _verify", io=True),

@@ -21,6 +21,8 @@ from ..errors import BackupError
 from .faults import PlaceError
 from .plan import CHECKSUM_FILE, MANIFEST, Entry, backups_among
 
+# Asks the programs of a pod for events (job_templates.ask_for_progress).
+PROGRESS_VARIABLE = "POSTGRES_BACKUP_PROGRESS"
 _SECONDS = 240
 _KEEP = ".keep"
 
@@ -32,7 +34,8 @@ class Script:
 
     def __init__(self, path: str, environment: Mapping[str, str]) -> None:
         self._path = path
-        self._environment = dict(environment)
+        # Its output is read by this program only.
+        self._environment = {name: value for name, value in environment.items() if name != PROGRESS_VARIABLE}
         self.volume = environment["POSTGRES_BACKUP_DIR"]
         self.name = environment["POSTGRES_BACKUP_NAME"]
 

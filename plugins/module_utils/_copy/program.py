@@ -24,19 +24,21 @@ from types import FrameType
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from .._progress.reporter import SILENT, Reporter
 from .._volume.backup_names import TIME_FORMAT
 from .._volume.catalog import Catalog
 from .._volume.record_folder import RecordFolder
 from .configuration import RESTIC, Configuration, PlaceOptions, parse_configuration
 from .copying import Copying
 from .faults import PlaceError
-from .mirror import Mirror, Script
+from .mirror import PROGRESS_VARIABLE, Mirror, Script
 from .place import RclonePlace, refuse_backup_folder
 from .plan import Copy
 from .record import COPYING, FAILED, OUTSIDE_WINDOW, Unfinished, dump_record, next_record, parse_record
 from .restic_place import CHECK_PARTS, ResticPlace
 from .retrieval import choose, retrieve
 from .steps import Attempt, Steps
+from .transfer_progress import RETRIEVE, TransferProgress
 from .volume_files import VolumeFiles
 
 _TERMINATION_BYTES = 4096
@@ -55,6 +57,11 @@ def _log(text: str) -> None:
 def _print(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
+
+
+def _reporter(environment: Mapping[str, str]) -> Reporter:
+    """Prints events if the module that created the Job asks for them."""
+    return Reporter(_print, time.monotonic) if environment.get(PROGRESS_VARIABLE) == "yes" else SILENT
 
 
 def _window_seconds(options: PlaceOptions, time_zone: str) -> float | None:
@@ -139,7 +146,16 @@ def _copy_to(
                     record = replace(before, copies=tuple(copies), unfinished=place.unfinished)
                     folder.write(file, dump_record(record, options, COPYING, None, _now()))
 
-                steps = Steps(options, place, mirror, clock=_now, sleep=time.sleep, log=_log, remember=remember)
+                steps = Steps(
+                    options,
+                    place,
+                    mirror,
+                    clock=_now,
+                    sleep=time.sleep,
+                    log=_log,
+                    remember=remember,
+                    reporter=_reporter(environment),
+                )
                 attempt, record = Copying(configuration.name, steps).run(before, catalog)
                 record = replace(record, unfinished=place.unfinished)
     except (PlaceError, OSError) as error:
@@ -244,7 +260,17 @@ def retrieve_from(
             copies = mirror.plan(place.list_files(), ()).backups
             files = VolumeFiles(script.volume, configuration.file_mode, token)
             wanted = choose(backup, name, copies)
-            found = retrieve(wanted, place, mirror.texts_of(wanted.name), files, catalog, log=_log)
+            progress = TransferProgress(
+                RETRIEVE,
+                wanted.name,
+                name,
+                wanted.size_bytes if options.kind != RESTIC else None,
+                reporter=_reporter(environment),
+                log=_log,
+                clock=time.monotonic,
+            )
+            texts = mirror.texts_of(wanted.name)
+            found = retrieve(wanted, place, texts, files, catalog, log=_log, progress=progress)
     except (PlaceError, OSError) as error:
         _log(f"FAILED: {error}")
         return {**result, "changed": False, "reason": str(error)}

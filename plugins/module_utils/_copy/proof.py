@@ -19,6 +19,7 @@ from .faults import BackupFaultError, PlaceError
 from .interface import Content, Uploaded
 from .plan import CHECKSUM_FILE, MANIFEST, Copy, Entry, Task, oldest_proof
 from .steps import Steps, named
+from .transfer_progress import COPY, READ
 
 READ_BACK, STORE = "read_back", "store"
 # Clocks may differ, and an upload takes time.
@@ -102,7 +103,9 @@ class Prover:
             self._steps.delete(f"{task.backup}{CHECKSUM_FILE}")
         self._steps.log(f"copying {task.backup} ({format_size(source.size_bytes)})")
         with named(f"copy {task.backup}"):
-            uploaded = self._steps.place.upload(task.backup, until, self._steps.progress("copied", source.size_bytes))
+            uploaded = self._steps.place.upload(
+                task.backup, until, self._steps.progress(COPY, task.backup, source.size_bytes)
+            )
         self._steps.attempt.transferred_bytes += source.size_bytes
         # What is read is what is listed before and after it.
         entry = self._steps.list_files().get(uploaded.name)
@@ -143,7 +146,7 @@ class Prover:
     def _read_uploaded(self, task: Task, uploaded: str, entry: Entry) -> Content:
         try:
             with named(f"read {task.backup} back"):
-                content = self._steps.place.read(uploaded, self._steps.progress("read back", entry.size_bytes))
+                content = self._steps.place.read(uploaded, self._steps.progress(READ, task.backup, entry.size_bytes))
         except PlaceError as error:
             if error.is_absence:
                 raise _vanished(task) from None

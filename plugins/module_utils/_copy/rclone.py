@@ -18,7 +18,7 @@ _OPTIONS = (
     *("--stats-log-level=NOTICE", "--use-server-modtime"),
 )
 # So often rclone writes how many bytes it has transferred.
-STATS_SECONDS = 10
+STATS_SECONDS = 2
 # A connection without a byte for this time is given up; rclone opens another one several times.
 IDLE_SECONDS = 60
 # So long may take what transfers no backup, with all its connections.

@@ -95,6 +95,7 @@ def retrieve(
     catalog: Catalog,
     *,
     log: Callable[[str], None],
+    progress: Callable[[int], None],
 ) -> Retrieved:
     """Bring the copy back unless the volume has it. Raises PlaceError or WindowClosedError.
 
@@ -114,9 +115,7 @@ def retrieve(
     size = copy.size_bytes
     log(f"copying {name} ({format_size(size)}) to the volume")
     try:
-        replacement = source.download(
-            name, target.partial_path(name), lambda done: log(f"copied {format_size(done)} of {format_size(size)}")
-        )
+        replacement = source.download(name, target.partial_path(name), progress)
         if replacement is not None:
             size, sha256, texts = replacement.size_bytes, replacement.sha256, replacement.texts
         found_bytes, found = target.read(name)

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from ..units import format_size
-from .configuration import PlaceOptions
+from .._progress.reporter import SILENT, Reporter
+from .configuration import RESTIC, PlaceOptions
 from .faults import BackupFaultError, PlaceError
 from .interface import Content, Judge, Place, Progress
 from .plan import Copy, Entry
 from .record import NOTHING_TO_DO
+from .transfer_progress import COPY, READ, TransferProgress
 
 # After an error that may pass.
 PAUSES_SECONDS = (5.0, 30.0)
@@ -67,6 +68,7 @@ class Steps:
         sleep: Callable[[float], None],
         log: Callable[[str], None],
         remember: Callable[[Iterable[Copy]], None],
+        reporter: Reporter = SILENT,
     ) -> None:
         self.options = options
         self.place = place
@@ -77,6 +79,7 @@ class Steps:
         self._sleep = sleep
         self._print = log
         self._remember = remember
+        self._reporter = reporter
         self._remembered = clock()
 
     def log(self, text: str) -> None:
@@ -84,7 +87,7 @@ class Steps:
         self._print(f"{self.options.name}: {text}")
 
     def find(self, text: str) -> None:
-        """Something that somebody should know, and that is no error of this attempt."""
+        """Note what somebody should know, and what does not make this attempt fail."""
         self.attempt.findings.append(text)
         self.log(f"WARNING: {text}")
 
@@ -103,7 +106,7 @@ class Steps:
 
     def read(self, name: str, size_bytes: int | None) -> Content:
         """Read a file of the place back."""
-        return self.again(f"read {name} back", lambda: self.place.read(name, self.progress("read", size_bytes)))
+        return self.again(f"read {name} back", lambda: self.place.read(name, self.progress(READ, name, size_bytes)))
 
     def write(self, name: str, text: bytes, until: datetime | None) -> None:
         """Write a small file, locked until a time."""
@@ -122,20 +125,26 @@ class Steps:
         days = self.options.lock_days
         return self.clock() + timedelta(days=days) if days else None
 
-    def progress(self, word: str, total: int | None) -> Progress:
-        """Shows every ten seconds how much was transferred."""
-        shown = self.clock()
+    def progress(self, activity: str, backup: str, size_bytes: int | None) -> Progress:
+        """Shows what is transferred of a backup of that size, and records the copies from time to time."""
+        # What a repository gives back is the text, whose size is another one.
+        is_known = activity == COPY or self.options.kind != RESTIC
+        show = TransferProgress(
+            activity,
+            backup,
+            self.options.name,
+            size_bytes if is_known else None,
+            reporter=self._reporter,
+            log=self.log,
+            clock=lambda: self.clock().timestamp(),
+        )
 
-        def show(done: int) -> None:
-            nonlocal shown
-            now = self.clock()
-            if now - self._remembered >= _HEARTBEAT:
+        def transferred(done_bytes: int) -> None:
+            if self.clock() - self._remembered >= _HEARTBEAT:
                 self.remember()
-            if now - shown >= timedelta(seconds=10):
-                shown = now
-                self.log(f"{word} {format_size(done)}" + (f" of {format_size(total)}" if total else ""))
+            show(done_bytes)
 
-        return show
+        return transferred
 
     def again(self, words: str | None, act: Callable[[], Result]) -> Result:
         """The result of a step, named by `words` in its errors; repeated after pauses while its error may pass."""

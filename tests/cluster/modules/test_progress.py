@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What a person sees while a backup, a fetch and a drill run on a real cluster."""
+"""What a person sees while a backup, a fetch, a drill, copies and a retrieval run on a real cluster."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ import yaml
 
 from plugins.module_utils._progress.event import parse_event
 from tests.cluster.support.ansible_runs import Ansible, warm
+from tests.cluster.support.foreign_cronjobs import claim
 from tests.cluster.support.installed_objects import create_in
-from tests.cluster.support.kube import NAME, kubectl
+from tests.cluster.support.kube import NAME, create, kubectl, run_in_volume
+from tests.cluster.support.tools_image import tools_image
 
 # Each database takes so long to be dumped that a line is due meanwhile.
 SLOW = """
@@ -146,3 +148,29 @@ def test_a_run_of_somebody_else(ansible: Ansible, installed: dict[str, Any]) -> 
     seen.require_pace()
     assert re.search(r"waiting for the end of the Job night, \d+ s so far", "\n".join(seen.progress)), seen
     assert '{"type":"progress"' not in kubectl("logs", "-n", namespace, "job/night")
+
+
+@pytest.mark.weekly
+def test_copies_and_a_retrieval(ansible: Ansible, role_variables: dict[str, Any], namespace: str) -> None:
+    """With a limit of the bandwidth; rclone sends the first 4 MiB at once."""
+    create(claim(namespace, "usb"))
+    place = {"name": "usb", "kind": "claim", "claim_name": "usb", "bandwidth": "2M"}
+    variables = {**role_variables, "copy_image": tools_image(), "copy_schedule": "0 0 1 1 *", "copies": [place]}
+    installed = ansible.site(**variables)
+    assert installed.status == 0, installed.output
+    backup = f"{NAME}-2026-11-22-020000.sql.gz"
+    make = f"head -c 40000000 /dev/urandom >{backup} && sha256sum {backup} >{backup}.sha256"
+    run_in_volume(namespace, f"cd /backups && {make}")
+
+    copied = watched(ansible, "backup_copy", namespace=namespace, name=NAME)
+    copied.require_pace()
+    amount = r"[\d.]+ of 38\.1 MiB \(\d+ %\), [\d.]+ (MiB|KiB)/s, about \d+ s left"
+    assert re.search(rf": copying {backup} \(usb\), {amount}$", "\n".join(copied.progress), re.MULTILINE), copied
+    assert not [line for line in copied.result["log"] if "progress" in line]
+
+    run_in_volume(namespace, f"rm /backups/{backup}*")
+    retrieved = watched(ansible, "backup_retrieve", namespace=namespace, name=NAME, place="usb")
+    retrieved.require_pace()
+    assert re.search(rf": retrieving {backup} \(usb\), {amount}$", "\n".join(retrieved.progress), re.MULTILINE), (
+        retrieved
+    )

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from plugins.module_utils._progress.event import parse_event
 from tests.copy_program import NAME, Copier, install, place_of
 from tests.in_turn import weekly
 from tests.stores.loopback import minio_server, rclone, sftp_server
@@ -313,6 +314,24 @@ def test_sftp(nas: Copier, sftp_store: SftpStore) -> None:
     del nas.places[0]["options"]["folder"]
     nas.run()
     assert sftp_store.read(name) == content
+
+
+def events_of(result: dict[str, Any]) -> set[tuple[str, str | None]]:
+    return {event.key for line in result["log"].splitlines() if (event := parse_event(line)) is not None}
+
+
+def test_events_are_printed_for_those_who_ask(usb: Copier) -> None:
+    """And no other program of the pod prints any."""
+    name = usb.add_backup(1)
+    usb.variables["POSTGRES_BACKUP_PROGRESS"] = "yes"
+    result = usb.run()
+    assert result["status"] == 0
+    assert events_of(result) == {("copy", f"{name} (usb)"), ("read_copy", f"{name} (usb)")}
+    for path in usb.volume.glob(f"{NAME}-*"):
+        path.unlink()
+    assert events_of(usb.run("retrieve", "usb")) == {("retrieve", f"{name} (usb)")}
+    del usb.variables["POSTGRES_BACKUP_PROGRESS"]
+    assert events_of(usb.run()) == set()
 
 
 def test_unknown_place(usb: Copier) -> None:

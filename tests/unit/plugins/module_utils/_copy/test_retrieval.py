@@ -25,7 +25,7 @@ def refuse(number: int) -> None:
     raise OSError(number, os.strerror(number), "/backups/x")
 
 
-def ignore(_line: str) -> None:
+def ignore(_line: object) -> None:
     pass
 
 
@@ -63,11 +63,11 @@ def test_an_error_of_the_volume_is_not_one_of_the_place(
     tmp_path: Path, source: FullVolume | Intact, target: type[VolumeFiles], reason: str
 ) -> None:
     with pytest.raises(PlaceError, match=reason):
-        retrieve(COPY, source, {}, target(str(tmp_path), 0o640, "token"), EMPTY, log=ignore)
+        retrieve(COPY, source, {}, target(str(tmp_path), 0o640, "token"), EMPTY, log=ignore, progress=ignore)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_partial_file_that_cannot_be_deleted_hides_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "unlink", lambda *_values, **_options: refuse(errno.EROFS))
     with pytest.raises(PlaceError, match="the backup volume is full"):
-        retrieve(COPY, FullVolume(), {}, VolumeFiles(str(tmp_path), 0o640, "token"), EMPTY, log=ignore)
+        retrieve(COPY, FullVolume(), {}, VolumeFiles(str(tmp_path), 0o640, "token"), EMPTY, log=ignore, progress=ignore)
