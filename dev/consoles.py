@@ -166,6 +166,7 @@ NOT_ASKED = {
     "postgres_backup_drill_contents": "a file, which a job does not have",
     "postgres_backup_restore_file": "a file, which a job does not have",
     "postgres_backup_restore_keep": "of a file that is uploaded",
+    "postgres_backup_identity_file": "of the playbook retrieve, which only shows it",
     "postgres_backup_identity": "a private key: a credential of AWX, not an answer that it keeps",
     "postgres_backup_verify_file": "a file, which a job does not have",
     "postgres_backup_verify_kind": "of a file",

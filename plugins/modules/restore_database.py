@@ -103,8 +103,8 @@ options:
     description:
       - SQL that runs in the new database before the text of the backup, in the same session, for example for an
         extension that this collection does not know.
-      - Event triggers do not run during the restore if PostgreSQL is version 17 or newer and the user is a superuser. To
-        have them run, include C(SET event_triggers = on;).
+      - Event triggers do not run during the restore if PostgreSQL is version 17 or newer and the user is a superuser.
+        To have them run, include C(SET event_triggers = on;).
     type: str
     version_added: 1.1.0
   after_sql:

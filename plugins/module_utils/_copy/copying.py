@@ -61,7 +61,7 @@ class Copying:
         self._find_lost(lost)
         for copy in before.copies:
             if copy.backup in entries and f"{copy.backup}{CHECKSUM_FILE}" not in entries:
-                self._steps.find(
+                self._steps.warn(
                     f"{copy.backup}{CHECKSUM_FILE} was deleted there: the copy is read again, and gets a new one. Has "
                     "somebody changed files?"
                 )
@@ -77,7 +77,7 @@ class Copying:
             recompressed=recompressed,
         )
         for name in conflicts:
-            self._steps.find(conflict(name))
+            self._steps.warn(conflict(name))
         faults = []
         for task in todo:
             try:
@@ -119,7 +119,7 @@ class Copying:
         try:
             self._steps.again("tidy up", self._steps.place.finish)
         except BackupFaultError as error:
-            self._steps.find(str(error))
+            self._steps.warn(str(error))
             raise
 
     def _find_lost(self, lost: list[Copy]) -> None:
@@ -127,7 +127,7 @@ class Copying:
             return
         names = ", ".join(copy.backup for copy in lost[:_NAMED])
         more = f" and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
-        self._steps.find(
+        self._steps.warn(
             f"no longer there, though not deleted by retention: {names}{more}. Has somebody deleted files, or renamed "
             "the folder or the bucket?"
         )
@@ -143,7 +143,7 @@ class Copying:
             if text is not None and text != found:
                 changed = f"{name} is another one than on the volume: it is written again. Has somebody changed files?"
                 deleted = f"{name} was deleted: it is written again. Has somebody deleted files?"
-                self._steps.find(deleted if found is None else changed)
+                self._steps.warn(deleted if found is None else changed)
                 self._steps.write(name, text, self._steps.lock_until())
 
     def _check_again(self, entries: Mapping[str, Entry]) -> None:
@@ -153,4 +153,4 @@ class Copying:
             if copy is not None and entry != Entry(copy.size_bytes, copy.modified):
                 del self._steps.copies[name]
                 self._is_done = False
-                self._steps.find(f"{name} was changed or deleted right after it had been copied")
+                self._steps.warn(f"{name} was changed or deleted right after it had been copied")

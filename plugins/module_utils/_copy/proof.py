@@ -57,13 +57,13 @@ class Prover:
                 self._publish(task, there, READ_BACK, None if task.was_copy else self._steps.lock_until())
                 return
             if task.was_copy and not task.is_recompressed:
-                self._steps.find(
+                self._steps.warn(
                     f"{task.backup} is damaged or was changed: expected the sha256 {task.sha256}, found "
                     + content.sha256
                     + ("" if task.source else ". The volume does not have it any more")
                 )
         elif task.was_copy and not task.is_recompressed and task.found_bytes is not None and task.source is not None:
-            self._steps.find(
+            self._steps.warn(
                 f"{task.backup} is damaged or was changed: expected {task.source.size_bytes} bytes, found "
                 f"{task.found_bytes}"
             )
@@ -86,7 +86,7 @@ class Prover:
             self._steps.copies[copy.backup] = replace(copy, proven=self._steps.clock(), proof=READ_BACK)
         else:
             del self._steps.copies[copy.backup]
-            self._steps.find(
+            self._steps.warn(
                 f"{copy.backup} was damaged there since {copy.proven:%Y-%m-%d}: expected the sha256 {copy.sha256}, "
                 f"found {content.sha256}. If the volume still has it, it is copied again"
             )
@@ -207,7 +207,7 @@ class Prover:
             return None
         found = self._steps.locked_until(name)
         if until is not None and (found is None or found < until - _LOCK_TOLERANCE):
-            self._steps.find(
+            self._steps.warn(
                 f"{name} is not locked as wanted: expected until {until.strftime(TIME_FORMAT)}, "
                 f"found {found.strftime(TIME_FORMAT) if found else 'no lock'}. Has the bucket Object Lock, and may "
                 "these keys use it (s3:PutObjectRetention)?"

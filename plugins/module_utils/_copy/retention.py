@@ -24,7 +24,7 @@ def apply_retention(entries: Mapping[str, Entry], installation: str, steps: Step
     there = set(backups_among(entries, installation))
     due = [name for name in plan.deleted if name in there]
     if plan.held_back:
-        steps.find(
+        steps.warn(
             f"retention would delete {plan.held_back} copies at once, and deletes none. Check the keep_* options "
             "of the place"
         )

@@ -86,7 +86,7 @@ class Steps:
         """Print a line."""
         self._print(f"{self.options.name}: {text}")
 
-    def find(self, text: str) -> None:
+    def warn(self, text: str) -> None:
         """Note what somebody should know, and what does not make this attempt fail."""
         self.attempt.findings.append(text)
         self.log(f"WARNING: {text}")

@@ -25,6 +25,12 @@ def without_comments(text: str, kept_lines: int = _KEPT_LINES) -> str:
     return "".join(line for number, line in enumerate(lines) if number < kept_lines or not _COMMENT.match(line))
 
 
+def _without_layout(program: str) -> str:
+    """An awk program without indentation and empty lines, which mean nothing in awk: no token has a line end."""
+    lines = (line.lstrip(" \t") for line in program.splitlines(keepends=True))
+    return "".join(line for line in lines if line != "\n")
+
+
 def restore_kit(files: Mapping[str, str]) -> str:
     """The text of restore-kit.sh: one program that consists of these files of the script, by their names.
 
@@ -37,7 +43,8 @@ def restore_kit(files: Mapping[str, str]) -> str:
         if end in text or not text.endswith("\n"):
             raise ValueError(f"{name} cannot be put into restore-kit.sh")
         # The kit has the licence once.
-        parts.append(f"put {name} <<'{end}'\n{without_comments(text, 0)}{end}\n")
+        program = without_comments(text, 0)
+        parts.append(f"put {name} <<'{end}'\n{_without_layout(program) if name.endswith('.awk') else program}{end}\n")
     return "".join([*parts, _KIT_END])
 
 

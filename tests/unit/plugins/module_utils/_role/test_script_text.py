@@ -47,6 +47,13 @@ def test_the_kit_fits_into_its_config_map() -> None:
     assert len(json.dumps(text)) < ANNOTATIONS_LIMIT_BYTES - 12288
 
 
+def test_the_kit_has_awk_programs_without_layout() -> None:
+    awk, shell = '# licence\n\nBEGIN {\n    print "  x"\n\n}\n', "echo '\n    kept\n\n'\n"
+    kit = restore_kit({"a.awk": awk, "a.sh": shell})
+    assert "put a.awk <<'==== end of a.awk ===='\nBEGIN {\nprint \"  x\"\n}\n====" in kit
+    assert f"put a.sh <<'==== end of a.sh ===='\n{shell}====" in kit
+
+
 @pytest.mark.parametrize("text", ["no newline at its end", "echo\n==== end of a.sh ====\n"])
 def test_a_file_that_a_here_document_cannot_hold_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"a\.sh cannot be put into restore-kit\.sh"):
