@@ -145,7 +145,8 @@ def test_rows_are_compared_with_the_text(offline: Sandbox, fresh_server: Server,
     drop(fresh_server, "few")
     body = "BEGIN INSERT INTO public.u VALUES (1); END"
     more = f"CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql AS $$ {body} $$;"
-    more = f"CREATE TABLE u (i int); {more} CREATE EVENT TRIGGER t ON ddl_command_end EXECUTE FUNCTION f();"
+    more = f"SET event_triggers = on; CREATE TABLE u (i int); {more}"
+    more = f"{more} CREATE EVENT TRIGGER t ON ddl_command_end EXECUTE FUNCTION f();"
     plan = plan_restore(request("people", new_name="few", transform_sql="SELECT", before_sql=more))
     assert_failed(restore(offline, plan), fresh_server, before, "the number of rows does not match the backup")
 
