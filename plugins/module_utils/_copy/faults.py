@@ -99,7 +99,9 @@ _PRIVATE_KEY = "It must be an OpenSSH private key without a passphrase"
 _HOST_KEY = "Add it to the key known_hosts, as ssh-keyscan -p PORT HOST shows it"
 _LATE, _CUT = "the server did not answer in time", "the connection was cut off"
 _SPACE = "Add space, or keep fewer backups there"
-# By words in the message, the first that fits: what is meant, what to do, and whether it lasts.
+_TARGET = "{target}"
+# By words in the message, the first that fits: what is meant (with _TARGET if it is about where a file is written),
+# what to do, and whether it lasts.
 _WORDS: tuple[tuple[str, str, str, bool], ...] = (
     ("no such host", "the host is unknown", "Check the host, and the cluster's DNS", False),
     ("connection refused", "the server refused the connection", "Is the server running? Check host and port", False),
@@ -120,11 +122,11 @@ _WORDS: tuple[tuple[str, str, str, bool], ...] = (
     ("is a file not a directory", "the folder is a file", "Correct the place's folder", True),
     ("destination is a file", "the folder is a file", "Correct the place's folder", True),
     ("corrupted on transfer", "the server did not keep what it was sent", "Is the endpoint that of a store?", True),
-    ("no space left on device", "the place is full", _SPACE, True),
-    ("file too big for remaining disk space", "the place is full", _SPACE, True),
-    ("disk quota exceeded", "the place is full: its quota is used up", "Raise the quota", True),
+    ("no space left on device", "{target} is full", _SPACE, True),
+    ("file too big for remaining disk space", "{target} is full", _SPACE, True),
+    ("disk quota exceeded", "{target} is full: its quota is used up", "Raise the quota", True),
     ("SSH_FX_FAILURE", "the server refused it without a reason (SSH_FX_FAILURE)", "Is its disk full?", False),
-    ("read-only file system", "the place is mounted read-only", "Check the share's export", True),
+    ("read-only file system", "{target} is mounted read-only", "Check the share's export", True),
     ("permission denied", "access was refused", "Allow this user to write to the folder", True),
     ("connection reset", _CUT, "Check the network", False),
     ("broken pipe", _CUT, "Check the network", False),
@@ -163,9 +165,9 @@ def fault(message: str, status: int, *, is_silent: bool = False, target: str = P
 def volume_fault(error: OSError) -> PlaceError:
     """The error for one of the operating system while a backup was written to the volume."""
     text = error.strerror or str(error)
-    known = _known(text, target=VOLUME)
-    if known is not None and VOLUME in str(known):
-        return known
+    entry = _entry_for(text)
+    if entry is not None and _TARGET in entry[1]:
+        return _known_fault(entry, VOLUME)
     return PlaceError(f"{VOLUME} cannot be written: {text}", is_lasting=True)
 
 
@@ -177,12 +179,21 @@ def _known(text: str, *, is_silent: bool = False, target: str = PLACE) -> PlaceE
     passing = code[1] if code else _CODE_OF_STATUS.get(status_code[1], "") if status_code else ""
     if passing in _PASSING_CODES:
         return PlaceError(f"the store answered {passing}. {_PASSING_CODES[passing]}")
-    for words, meaning, advice, is_lasting in _WORDS:
-        if words.lower() in text.lower():
-            if meaning == _CUT and is_silent:
-                return PlaceError(f"{_LATE}. {_NETWORK}")
-            return PlaceError(f"{meaning.replace(PLACE, target)}. {advice}", is_lasting=is_lasting)
-    return None
+    entry = _entry_for(text)
+    if entry is None:
+        return None
+    if entry[1] == _CUT and is_silent:
+        return PlaceError(f"{_LATE}. {_NETWORK}")
+    return _known_fault(entry, target)
+
+
+def _entry_for(text: str) -> tuple[str, str, str, bool] | None:
+    return next((entry for entry in _WORDS if entry[0].lower() in text.lower()), None)
+
+
+def _known_fault(entry: tuple[str, str, str, bool], target: str) -> PlaceError:
+    _words, meaning, advice, is_lasting = entry
+    return PlaceError(f"{meaning.replace(_TARGET, target)}. {advice}", is_lasting=is_lasting)
 
 
 def restic_fault(messages: str, status: int) -> PlaceError:
