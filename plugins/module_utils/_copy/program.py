@@ -38,7 +38,7 @@ from .record import COPYING, FAILED, OUTSIDE_WINDOW, Unfinished, dump_record, ne
 from .restic_place import CHECK_PARTS, ResticPlace
 from .retrieval import choose, retrieve
 from .steps import Attempt, Steps
-from .transfer_progress import RETRIEVE, TransferProgress
+from .transfer_progress import RETRIEVE, TransferProgress, total_bytes
 from .volume_files import VolumeFiles
 
 _TERMINATION_BYTES = 4096
@@ -264,7 +264,7 @@ def retrieve_from(
                 RETRIEVE,
                 wanted.name,
                 name,
-                wanted.size_bytes if options.kind != RESTIC else None,
+                total_bytes(RETRIEVE, options.kind, wanted.size_bytes),
                 reporter=_reporter(environment),
                 log=_log,
                 clock=time.monotonic,

@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from .._progress.reporter import SILENT, Reporter
-from .configuration import RESTIC, PlaceOptions
+from .configuration import PlaceOptions
 from .faults import BackupFaultError, PlaceError
 from .interface import Content, Judge, Place, Progress
 from .plan import Copy, Entry
 from .record import NOTHING_TO_DO
-from .transfer_progress import COPY, READ, TransferProgress
+from .transfer_progress import READ, TransferProgress, total_bytes
 
 # After an error that may pass.
 PAUSES_SECONDS = (5.0, 30.0)
@@ -127,13 +127,11 @@ class Steps:
 
     def progress(self, activity: str, backup: str, size_bytes: int | None) -> Progress:
         """Shows what is transferred of a backup of that size, and records the copies from time to time."""
-        # What a repository gives back is the text, whose size is another one.
-        is_known = activity == COPY or self.options.kind != RESTIC
         show = TransferProgress(
             activity,
             backup,
             self.options.name,
-            size_bytes if is_known else None,
+            total_bytes(activity, self.options.kind, size_bytes),
             reporter=self._reporter,
             log=self.log,
             clock=lambda: self.clock().timestamp(),
