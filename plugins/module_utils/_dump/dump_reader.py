@@ -446,6 +446,9 @@ class DumpReader:
             "a terminal)? Use another backup, and keep messages out of the dump",
         )
 
+    def _not_of_a_dump(self, offset: int) -> NoReturn:
+        self.not_sql(offset, self._lexer.line_at(offset))
+
     def not_ended(self, offset: int, line: int) -> NoReturn:
         self._foreign(
             offset,
@@ -480,7 +483,7 @@ class DumpReader:
         is_cut = end == offset + len(line)
         if match is None:
             if not is_cut:
-                self.not_sql(offset, self._lexer.line_at(offset))
+                self._not_of_a_dump(offset)
             return
         name, rest = match[1], match[2]
         if name == b"unrestrict":
@@ -489,7 +492,7 @@ class DumpReader:
             return
         if name == b"." and not is_cut:
             # The COPY before it was not read as one.
-            self.not_sql(offset, self._lexer.line_at(offset))
+            self._not_of_a_dump(offset)
         if self._key is not None:
             return
         if self._end is not None:
@@ -562,14 +565,14 @@ class DumpReader:
         if first == b"INSERT":
             insert = _INSERT.match(text)
             if insert is None or not rows:
-                self.not_sql(offset, self._lexer.line_at(offset))
+                self._not_of_a_dump(offset)
             self._add_rows(self._table(insert), rows, offset)
         elif first == b"CREATE":
             self._create(text, offset)
         elif first[:5] in (b"BEGIN", b"COMMI"):
             self._begin_or_commit(text, offset)
         elif first == b"UPDATE" and not _UPDATE.match(text):
-            self.not_sql(offset, self._lexer.line_at(offset))
+            self._not_of_a_dump(offset)
         else:
             if first[:3] == b"SET":
                 self._set(text)
@@ -583,7 +586,7 @@ class DumpReader:
 
     def _begin_or_commit(self, text: bytes, offset: int) -> None:
         if _BEGIN.fullmatch(text) is None:
-            self.not_sql(offset, self._lexer.line_at(offset))
+            self._not_of_a_dump(offset)
         self._transaction = self._lexer.line_at(offset) if text[:1] in (b"B", b"b") else 0
 
     def _read_globals(self, text: bytes, offset: int) -> None:
@@ -616,7 +619,7 @@ class DumpReader:
         else:
             copy = _COPY.fullmatch(_without_comments(text))
             if copy is None:
-                self.not_sql(offset, self._lexer.line_at(offset))
+                self._not_of_a_dump(offset)
             columns = _columns(copy[3]) + int(copy[4] is not None) if copy[3] else 0
         self._lexer.set_columns(columns)
         self._target = self._table(copy)
