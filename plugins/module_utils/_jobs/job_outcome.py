@@ -179,23 +179,25 @@ def _incomplete(result: Mapping[str, Any]) -> str:
     )
 
 
+def _places(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    places = result.get("places")
+    return [place for place in places if isinstance(place, Mapping)] if isinstance(places, list) else []
+
+
 def _failure_lines(result: Mapping[str, Any]) -> tuple[str, ...]:
     """How the lines of the log end that have no more than the reasons in the result: nobody reads a reason twice."""
-    places = result.get("places")
-    failed = [place for place in places if isinstance(place, Mapping)] if isinstance(places, list) else []
-    errors = [f"{place.get('name')}: {place['error']}" for place in failed if place.get("error")]
+    errors = [f"{place.get('name')}: {place['error']}" for place in _places(result) if place.get("error")]
     return tuple(f" FAILED: {reason}" for reason in (result.get("reason"), *errors) if reason)
 
 
 def _failed_places(result: Mapping[str, Any]) -> list[str]:
     """Each place that failed with its error, after a line with their number; empty if none is known."""
-    places = result.get("places")
-    all_places = [place for place in places if isinstance(place, Mapping)] if isinstance(places, list) else []
-    failed = [place for place in all_places if place.get("error")]
+    places = _places(result)
+    failed = [place for place in places if place.get("error")]
     if not failed:
         return []
     lines = [f"  the place {place.get('name')} ({place.get('kind')}): {place['error']}" for place in failed]
-    return [f"{len(failed)} of {len(all_places)} places failed:", *lines]
+    return [f"{len(failed)} of {len(places)} places failed:", *lines]
 
 
 def _reason(operation: Operation, end: JobEnd) -> str:
