@@ -341,11 +341,10 @@ restore_one() {
     )
     echo $(($(now_epoch) - began)) >"$work/seconds.$1"
     if [ "$(cat "$work/status.$1")" = 0 ] && [ "$stopping" = no ] && [ "$only_check$RESTORE_ANALYZE" = noyes ]; then
-        if PGAPPNAME='postgres-backup analyze' quiet_psql "$RESTORE_DATABASE" >/dev/null 2>"$work/analyze.$1" <<'SQL'
+        if PGAPPNAME='postgres-backup analyze' quiet_psql "$RESTORE_DATABASE" >/dev/null 2>"$work/analyze.$1" <<'SQL' || [ "$stopping" = yes ]
 ANALYZE;
 SQL
         then rm -f "$work/analyze.$1"; fi
-        [ "$stopping" = no ] || rm -f "$work/analyze.$1"
     fi
 }
 
