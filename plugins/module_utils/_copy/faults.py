@@ -99,9 +99,15 @@ _PRIVATE_KEY = "It must be an OpenSSH private key without a passphrase"
 _HOST_KEY = "Add it to the key known_hosts, as ssh-keyscan -p PORT HOST shows it"
 _LATE, _CUT = "the server did not answer in time", "the connection was cut off"
 _SPACE = "Add space, or keep fewer backups there"
-_TARGET = "{target}"
-# By words in the message, the first that fits: what is meant (with _TARGET if it is about where a file is written),
-# what to do, and whether it lasts.
+_FULL, _OVER_QUOTA = "the place is full", "the place is full: its quota is used up"
+_READ_ONLY = "the place is mounted read-only"
+# What is meant when the backup volume is where a file is written.
+_ON_THE_VOLUME = {
+    _FULL: "the backup volume is full",
+    _OVER_QUOTA: "the backup volume is full: its quota is used up",
+    _READ_ONLY: "the backup volume is mounted read-only",
+}
+# By words in the message, the first that fits: what is meant, what to do, and whether it lasts.
 _WORDS: tuple[tuple[str, str, str, bool], ...] = (
     ("no such host", "the host is unknown", "Check the host, and the cluster's DNS", False),
     ("connection refused", "the server refused the connection", "Is the server running? Check host and port", False),
@@ -122,11 +128,11 @@ _WORDS: tuple[tuple[str, str, str, bool], ...] = (
     ("is a file not a directory", "the folder is a file", "Correct the place's folder", True),
     ("destination is a file", "the folder is a file", "Correct the place's folder", True),
     ("corrupted on transfer", "the server did not keep what it was sent", "Is the endpoint that of a store?", True),
-    ("no space left on device", "{target} is full", _SPACE, True),
-    ("file too big for remaining disk space", "{target} is full", _SPACE, True),
-    ("disk quota exceeded", "{target} is full: its quota is used up", "Raise the quota", True),
+    ("no space left on device", _FULL, _SPACE, True),
+    ("file too big for remaining disk space", _FULL, _SPACE, True),
+    ("disk quota exceeded", _OVER_QUOTA, "Raise the quota", True),
     ("SSH_FX_FAILURE", "the server refused it without a reason (SSH_FX_FAILURE)", "Is its disk full?", False),
-    ("read-only file system", "{target} is mounted read-only", "Check the share's export", True),
+    ("read-only file system", _READ_ONLY, "Check the share's export", True),
     ("permission denied", "access was refused", "Allow this user to write to the folder", True),
     ("connection reset", _CUT, "Check the network", False),
     ("broken pipe", _CUT, "Check the network", False),
@@ -166,7 +172,7 @@ def volume_fault(error: OSError) -> PlaceError:
     """The error for one of the operating system while a backup was written to the volume."""
     text = error.strerror or str(error)
     entry = _entry_for(text)
-    if entry is not None and _TARGET in entry[1]:
+    if entry is not None and entry[1] in _ON_THE_VOLUME:
         return _known_fault(entry, VOLUME)
     return PlaceError(f"{VOLUME} cannot be written: {text}", is_lasting=True)
 
@@ -193,7 +199,9 @@ def _entry_for(text: str) -> tuple[str, str, str, bool] | None:
 
 def _known_fault(entry: tuple[str, str, str, bool], target: str) -> PlaceError:
     _words, meaning, advice, is_lasting = entry
-    return PlaceError(f"{meaning.replace(_TARGET, target)}. {advice}", is_lasting=is_lasting)
+    if target == VOLUME:
+        meaning = _ON_THE_VOLUME.get(meaning, meaning)
+    return PlaceError(f"{meaning}. {advice}", is_lasting=is_lasting)
 
 
 def restic_fault(messages: str, status: int) -> PlaceError:
