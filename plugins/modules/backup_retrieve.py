@@ -13,8 +13,9 @@ version_added: 1.1.0
 description:
   - Brings a copy of a backup back from a place of an installation (C(postgres_backup_copies)) to its volume, with a Job
     from the CronJob of its copies that may write to the volume. The Job is deleted afterwards.
-  - The file gets its name after its sha256 was compared with that of the copy. If the volume has the backup, nothing is
-    changed; if it has another file of that name, the module fails.
+  - The file gets its name after its sha256 was compared with that of the copy. If the volume has the backup, its file
+    is read. An undamaged one is not changed; a damaged one, whose sha256 is not that of its checksum file, is replaced
+    by the copy. If the volume has another backup of that name, the module fails.
   - The window of the place does not apply. Retention applies to the backup as to any other, so the next run may delete
     one that is old.
 options:
@@ -27,6 +28,12 @@ options:
     description:
       - The name of the backup. By default, the newest complete one that the place has is used.
     type: str
+  read_copy:
+    description:
+      - Whether the copy is read completely, and its sha256 compared, even if the volume has the backup, undamaged. Then
+        what restores or verifies the file of the volume does so for the copy, which has the same content.
+    type: bool
+    default: false
   timeout:
     description:
       - How long it may take, such as V(90m) or V(6h). An attempt that does not end in this time is not resumed.
@@ -40,8 +47,8 @@ attributes:
   check_mode:
     support: partial
     details:
-      - The place is not read. With O(backup), C(changed) is whether the volume does not have a backup of that name;
-        without it, C(changed) is V(true), since the backup is not known.
+      - Neither the place nor a file of the volume is read. With O(backup), C(changed) is whether the volume does not
+        have a backup of that name; without it, C(changed) is V(true), since the backup is not known.
   diff_mode:
     support: N/A
     details: The module does not change any object in the cluster.
@@ -87,6 +94,15 @@ size_bytes:
   description: The size of the backup; null if it is not known.
   type: int
   returned: always
+replaced_damaged:
+  description:
+    - Whether the volume had a damaged file of this backup, which was replaced by the copy; V(false) in check mode.
+  type: bool
+  returned: always
+copy_read:
+  description: Whether the copy was read completely, and has its sha256; V(false) in check mode.
+  type: bool
+  returned: always
 duration_seconds:
   description: The time from the creation of the Job to its end, including the start of its pod.
   type: float
@@ -125,9 +141,11 @@ if TYPE_CHECKING:
 ARGUMENTS = {
     "place": {"type": "str", "required": True},
     "backup": {"type": "str"},
+    "read_copy": {"type": "bool", "default": False},
     "timeout": {"type": "str", "default": "6h"},
 }
 _RETURNED = ("backup", "sha256", "size_bytes")
+_FLAGS = ("replaced_damaged", "copy_read")
 
 
 def retrieve(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
@@ -138,21 +156,41 @@ def retrieve(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     place, wanted = parameters["place"], parameters["backup"] or None
     cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
     ((copies, _places),) = chosen_copies(connection, copies_of_installation(connection, cronjob), [place], "place")
-    result: dict[str, Any] = {**dict.fromkeys(_RETURNED), "changed": True, "place": place, "backup": wanted, "log": []}
+    result: dict[str, Any] = {
+        **dict.fromkeys(_RETURNED),
+        **dict.fromkeys(_FLAGS, False),
+        "changed": True,
+        "place": place,
+        "backup": wanted,
+        "log": [],
+    }
     if module.check_mode:
         there = read_catalog(connection, cronjob, parameters["directory"], limits).named(wanted) if wanted else None
         if there is not None:
             return {**result, "changed": False, "sha256": there.sha256, "size_bytes": there.size_bytes}
         return {**result, "msg": f"{wanted or 'the newest complete backup'} would be brought back from {place}"}
     try:
-        end = run_retrieval(connection, copies, place, wanted, timeout_seconds=timeout, limits=limits)
+        end = run_retrieval(
+            connection,
+            copies,
+            place,
+            wanted,
+            reads_copy=parameters["read_copy"],
+            timeout_seconds=timeout,
+            limits=limits,
+        )
     except ClusterError as error:
         outcome = outcome_of_error(error)
         return {**result, "log": outcome.log, **outcome.failure()}
     outcome, found = outcome_of(RETRIEVAL, end), end.result or {}
     for warning in outcome.warnings:
         module.warn(warning)
-    known = {name: found[name] for name in (*_RETURNED, "changed") if found.get(name) is not None}
+    known = {name: found[name] for name in (*_RETURNED, *_FLAGS, "changed") if found.get(name) is not None}
+    if known.get("replaced_damaged"):
+        module.warn(
+            f"{known['backup']} was damaged on the volume, and was replaced by the copy at {place}. Check the storage "
+            "of the volume"
+        )
     return {**result, **known, "duration_seconds": end.duration_seconds, "log": outcome.log, **outcome.failure()}
 
 

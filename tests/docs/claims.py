@@ -152,6 +152,8 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         "-e postgres_backup_drill_backup=postgres-backup-2026-10-01-020000.sql.gz": RETRIEVE,
         f"{PLAY}retrieve -e postgres_backup_place=offsite": RETRIEVE,
         f"{PLAY}drill": RUNBOOK,
+        f"{PLAY}retrieve -e postgres_backup_place=offsite "
+        "-e postgres_backup_retrieve_backup=postgres-backup-2026-11-22-020000.sql.gz": RETRIEVE,
         f"{PLAY}disaster -e postgres_backup_place=offsite": RETRIEVE,
         "sha256sum -c postgres-backup-2026-11-22-020000.sql.gz.sha256": PLAIN,
         "gunzip -c postgres-backup-2026-11-22-020000.sql.gz | psql --username=postgres postgres": PLAIN,

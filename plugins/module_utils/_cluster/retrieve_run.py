@@ -25,12 +25,13 @@ def run_retrieval(
     place: str,
     backup: str | None,
     *,
+    reads_copy: bool,
     timeout_seconds: float,
     limits: StartLimits,
 ) -> JobEnd:
     """The end of the Job, which is deleted; raises ClusterError, with the lines of its log as `partial`."""
     name = job_name(copies["metadata"]["name"], "retrieve", secrets.token_hex(3))
-    manifest = retrieve_job(copies, name, place, backup, limit_seconds=timeout_seconds)
+    manifest = retrieve_job(copies, name, place, backup, reads_copy=reads_copy, limit_seconds=timeout_seconds)
     with signals_raise(), Job(connection, manifest) as job:
         return job.wait_for_end(
             PREPARE,

@@ -2,8 +2,9 @@
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
 """The program in the pod of the copies: `python3 -m …_copy.program copy [PLACE …]`, or `retrieve PLACE [BACKUP]`.
 
-`retrieve` needs a volume that it can write to. The last line, which is also the termination message, is the result as
-JSON. Exit status: 0 if every place has what it should have, or its window is closed; 1 if something failed.
+`retrieve` needs a volume that it can write to; with `--read-copy` before the place, it also reads a copy that need not
+be brought back. The last line, which is also the termination message, is the result as JSON. Exit status: 0 if every
+place has what it should have, or its window is closed; 1 if something failed.
 """
 
 from __future__ import annotations
@@ -38,12 +39,13 @@ from .record import COPYING, FAILED, OUTSIDE_WINDOW, Unfinished, dump_record, ne
 from .restic_place import CHECK_PARTS, ResticPlace
 from .retrieval import choose, retrieve
 from .steps import Attempt, Steps
-from .transfer_progress import RETRIEVE, TransferProgress, total_bytes
+from .transfer_progress import TransferProgress, total_bytes
 from .volume_files import VolumeFiles
 
 _TERMINATION_BYTES = 4096
 # The suffix of the file that is locked while a process copies to the place.
 _LOCK = ".lock"
+_READ_COPY = "--read-copy"
 
 
 def _now() -> datetime:
@@ -231,7 +233,7 @@ def copy(configuration: Configuration, names: Sequence[str], environment: Mappin
 
 
 def retrieve_from(
-    configuration: Configuration, name: str, backup: str | None, environment: Mapping[str, str]
+    configuration: Configuration, name: str, backup: str | None, environment: Mapping[str, str], *, reads_copy: bool
 ) -> dict[str, Any]:
     """Bring a copy from the place of that name back to the volume, by default the newest complete one; the result."""
     result: dict[str, Any] = {"state": "failed", "operation": "retrieve", "place": name, "backup": backup}
@@ -260,17 +262,20 @@ def retrieve_from(
             copies = mirror.plan(place.list_files(), ()).backups
             files = VolumeFiles(script.volume, configuration.file_mode, token)
             wanted = choose(backup, name, copies)
-            progress = TransferProgress(
-                RETRIEVE,
-                wanted.name,
-                name,
-                total_bytes(RETRIEVE, options.kind, wanted.size_bytes),
-                reporter=_reporter(environment),
-                log=_log,
-                clock=time.monotonic,
-            )
+
+            def progress(activity: str) -> TransferProgress:
+                return TransferProgress(
+                    activity,
+                    wanted.name,
+                    name,
+                    total_bytes(activity, options.kind, wanted.size_bytes),
+                    reporter=_reporter(environment),
+                    log=_log,
+                    clock=time.monotonic,
+                )
+
             texts = mirror.texts_of(wanted.name)
-            found = retrieve(wanted, place, texts, files, catalog, log=_log, progress=progress)
+            found = retrieve(wanted, place, texts, files, catalog, reads_copy=reads_copy, log=_log, progress=progress)
     except (PlaceError, OSError) as error:
         _log(f"FAILED: {error}")
         return {**result, "changed": False, "reason": str(error)}
@@ -281,6 +286,8 @@ def retrieve_from(
         "sha256": found.sha256,
         "size_bytes": found.size_bytes,
         "changed": found.is_new,
+        "replaced_damaged": found.replaces_damaged,
+        "copy_read": found.copy_is_read,
         "seconds": round(time.monotonic() - began, 1),
         "reason": None,
     }
@@ -294,8 +301,11 @@ def _end(_signal: int, _frame: FrameType | None) -> None:
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """The exit status."""
     command, *others = arguments or [""]
+    reads_copy = command == "retrieve" and others[:1] == [_READ_COPY]
+    if reads_copy:
+        del others[0]
     if command not in ("copy", "retrieve") or (command == "retrieve" and len(others) not in (1, 2)):
-        sys.stderr.write("usage: program copy [PLACE ...] | retrieve PLACE [BACKUP]\n")
+        sys.stderr.write(f"usage: program copy [PLACE ...] | retrieve [{_READ_COPY}] PLACE [BACKUP]\n")
         return 2
     content = json.loads(Path(environment["POSTGRES_BACKUP_COPY_CONFIGURATION"]).read_text())
     configuration = parse_configuration(
@@ -307,7 +317,8 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     if command == "copy":
         result = copy(configuration, others, environment)
     else:
-        result = retrieve_from(configuration, others[0], others[1] if len(others) > 1 else None, environment)
+        backup = others[1] if len(others) > 1 else None
+        result = retrieve_from(configuration, others[0], backup, environment, reads_copy=reads_copy)
     _print_result(result, environment.get("POSTGRES_BACKUP_TERMINATION_LOG", "/dev/termination-log"))
     return 1 if result["reason"] else 0
 

@@ -7,6 +7,7 @@ The volume gets it as a run writes a backup: a partial file, its proof, manifest
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Callable, Protocol
@@ -14,10 +15,15 @@ from typing import Callable, Protocol
 from .._volume.catalog import COMPLETE, Backup, Catalog
 from ..units import format_size
 from .faults import PlaceError, volume_fault
+from .interface import Content, Progress
 from .plan import MANIFEST
 from .recompression import origin
+from .transfer_progress import READ, RETRIEVE
 
 _NAMED = 5
+# What an error means that no better rights, and no other time, would mend: blocks that cannot be read, and a file that
+# was deleted since the listing.
+_LOST = {errno.EIO, errno.ENOENT}
 
 
 @dataclass(frozen=True)
@@ -30,10 +36,13 @@ class Replacement:
 
 
 class Source(Protocol):
-    """The place. May raise PlaceError or WindowClosedError."""
+    """The place. Each method may raise PlaceError or WindowClosedError."""
 
-    def download(self, name: str, path: str, progress: Callable[[int], None]) -> Replacement | None:
+    def download(self, name: str, path: str, progress: Progress) -> Replacement | None:
         """Write the backup to a path; None if it has the bytes of the copy."""
+
+    def read(self, name: str, progress: Progress) -> Content:
+        """Read the copy completely."""
 
 
 class Target(Protocol):
@@ -42,11 +51,17 @@ class Target(Protocol):
     def partial_path(self, name: str) -> str:
         """Where the partial file of a backup is written."""
 
-    def read(self, name: str) -> tuple[int, str]:
-        """The size and the sha256 of a file, read past the page cache."""
+    def read(self, name: str) -> Content:
+        """Read a backup completely, past the page cache."""
 
-    def publish(self, name: str, texts: Mapping[str, bytes]) -> None:
-        """Write manifest and checksum file, which are `texts` by their suffixes, and give the partial file its name."""
+    def read_partial(self, name: str) -> Content:
+        """Read the partial file of a backup in the same way."""
+
+    def publish(self, name: str, texts: Mapping[str, bytes], *, replaces: bool) -> None:
+        """Write manifest and checksum file, which are `texts` by their suffixes, and give the partial file its name.
+
+        Only where it `replaces` a file, there may be one of that name.
+        """
 
     def manifest(self, name: str) -> bytes | None:
         """The manifest of a backup on the volume; None without one."""
@@ -57,12 +72,18 @@ class Target(Protocol):
 
 @dataclass(frozen=True)
 class Retrieved:
-    """The backup that the volume has now; `is_new` where it was brought back now."""
+    """The backup that the volume has now.
+
+    `is_new` where it was brought back now, `replaces_damaged` where the volume had a damaged file of it, and
+    `copy_is_read` where the copy was read completely.
+    """
 
     backup: str
     sha256: str
     size_bytes: int
     is_new: bool
+    replaces_damaged: bool
+    copy_is_read: bool
 
 
 def choose(wanted: str | None, place: str, copies: Sequence[Backup]) -> Backup:
@@ -94,41 +115,63 @@ def retrieve(
     target: Target,
     catalog: Catalog,
     *,
+    reads_copy: bool,
     log: Callable[[str], None],
-    progress: Callable[[int], None],
+    progress: Callable[[str], Progress],
 ) -> Retrieved:
-    """Bring the copy back unless the volume has it. Raises PlaceError or WindowClosedError.
+    """Bring the copy back unless the volume has the backup, undamaged. Raises PlaceError or WindowClosedError.
 
-    `texts` has the copy's manifest and checksum file by their suffixes.
+    `texts` has the copy's manifest and checksum file by their suffixes. With `reads_copy`, the copy is read even if it
+    need not be brought back. `progress` is called with the activity (transfer_progress.py).
     """
-    name, sha256 = copy.name, copy.sha256 or ""
+    name, sha256, size = copy.name, copy.sha256 or "", copy.size_bytes
     there = catalog.named(name)
     if there is not None:
-        if there.sha256 and origin(target.manifest(name), there.sha256) == origin(texts.get(MANIFEST), sha256):
-            log(f"the volume has {name}")
-            return Retrieved(name, there.sha256, there.size_bytes, False)
-        raise PlaceError(
-            f"the volume has another file of the name {name}: expected the sha256 {sha256}, found "
-            f"{there.sha256 or 'no checksum file'}. Verify it, and move it away",
-            is_lasting=True,
-        )
-    size = copy.size_bytes
-    log(f"copying {name} ({format_size(size)}) to the volume")
-    try:
-        replacement = source.download(name, target.partial_path(name), progress)
-        if replacement is not None:
-            size, sha256, texts = replacement.size_bytes, replacement.sha256, replacement.texts
-        found_bytes, found = target.read(name)
-        if found != sha256:
+        if not there.sha256 or origin(target.manifest(name), there.sha256) != origin(texts.get(MANIFEST), sha256):
             raise PlaceError(
-                f"the copy of {name} is damaged: expected {size} bytes with the sha256 {sha256}, found {found_bytes} "
-                f"bytes with {found}. Take an older backup, or another place",
+                f"the volume has another file of the name {name}: expected the sha256 {sha256}, found "
+                f"{there.sha256 or 'no checksum file'}. Verify it, and move it away",
                 is_lasting=True,
             )
-        target.publish(name, texts)
+        damage = _damage(target, name, there.sha256)
+        if damage is None:
+            log(f"the volume has {name}, undamaged")
+            if reads_copy:
+                _check(name, size, sha256, source.read(name, progress(READ)))
+                log(f"proven: the copy of {name}")
+            return Retrieved(name, there.sha256, there.size_bytes, False, False, reads_copy)
+        log(f"WARNING: {name} on the volume is damaged ({damage}): it is replaced")
+    log(f"copying {name} ({format_size(size)}) to the volume")
+    try:
+        replacement = source.download(name, target.partial_path(name), progress(RETRIEVE))
+        if replacement is not None:
+            size, sha256, texts = replacement.size_bytes, replacement.sha256, replacement.texts
+        _check(name, size, sha256, target.read_partial(name))
+        target.publish(name, texts, replaces=there is not None)
     except OSError as error:
         raise volume_fault(error) from error
     finally:
         target.discard(name)
     log(f"proven: {name}")
-    return Retrieved(name, sha256, found_bytes, True)
+    return Retrieved(name, sha256, size, True, there is not None, True)
+
+
+def _damage(target: Target, name: str, sha256: str) -> str | None:
+    """What is wrong with a backup on the volume; None if it has that hash."""
+    try:
+        found = target.read(name)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.errno not in _LOST:
+            raise PlaceError(f"{name} on the volume cannot be read: {reason}", is_lasting=True) from error
+        return reason
+    return None if found.sha256 == sha256 else f"expected the sha256 {sha256}, found {found.sha256}"
+
+
+def _check(name: str, size_bytes: int, sha256: str, found: Content) -> None:
+    if found.sha256 != sha256:
+        raise PlaceError(
+            f"the copy of {name} is damaged: expected {size_bytes} bytes with the sha256 {sha256}, found "
+            f"{found.size_bytes} bytes with {found.sha256}. Take an older backup, or another place",
+            is_lasting=True,
+        )

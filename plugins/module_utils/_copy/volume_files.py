@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .._volume.file_replacement import flush_folder, replace_file
-from .place import Digest, read_flushed
+from .place import Content, Digest, read_flushed
 from .plan import MANIFEST
 
 
@@ -31,17 +31,25 @@ class VolumeFiles:
     def _partial(self, name: str) -> Path:
         return self._folder / f".{name}.{self._token}.partial"
 
-    def read(self, name: str) -> tuple[int, str]:
-        digest = Digest()
-        read_flushed(self._partial(name), digest)
-        return digest.content.size_bytes, digest.content.sha256
+    def read(self, name: str) -> Content:
+        return _read(self._folder / name)
 
-    def publish(self, name: str, texts: Mapping[str, bytes]) -> None:
+    def read_partial(self, name: str) -> Content:
+        return _read(self._partial(name))
+
+    def publish(self, name: str, texts: Mapping[str, bytes], *, replaces: bool) -> None:
         with contextlib.suppress(OSError):  # not every share lets its mode be set
             self._partial(name).chmod(self._mode)
         for suffix, text in texts.items():
             path = self._folder / f"{name}{suffix}"
             replace_file(path, text, self._mode, self._partial(path.name))
+        if replaces:
+            self._partial(name).rename(self._folder / name)
+        else:
+            self._link(name)
+        flush_folder(self._folder)
+
+    def _link(self, name: str) -> None:
         # Unlike a rename, a link replaces no file that was written meanwhile; not every file system has links.
         try:
             os.link(self._partial(name), self._folder / name)
@@ -49,7 +57,6 @@ class VolumeFiles:
             if (self._folder / name).exists():
                 raise
             self._partial(name).rename(self._folder / name)
-        flush_folder(self._folder)
 
     def manifest(self, name: str) -> bytes | None:
         with contextlib.suppress(FileNotFoundError):
@@ -59,3 +66,9 @@ class VolumeFiles:
     def discard(self, name: str) -> None:
         with contextlib.suppress(OSError):  # what went wrong before counts
             self._partial(name).unlink()
+
+
+def _read(path: Path) -> Content:
+    digest = Digest()
+    read_flushed(path, digest)
+    return digest.content

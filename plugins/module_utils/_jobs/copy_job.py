@@ -16,7 +16,7 @@ from .volume_jobs import COPY, TTL_SECONDS
 # The role sets it, on the CronJob of the backups to the names of the places that are mounted, and on the CronJob of
 # such a place to its name.
 MOUNTED_ANNOTATION = "postgres-backup.homelab/mounted-places"
-_COMMAND, _RETRIEVE = "copy", "retrieve"
+_COMMAND, _RETRIEVE, _READ_COPY = "copy", "retrieve", "--read-copy"
 # How long the pod may take to start, in addition to the time that the work may take.
 _START_SECONDS = 300
 
@@ -37,14 +37,17 @@ def copy_job(cronjob: Mapping[str, Any], name: str, places: Sequence[str]) -> Ob
 
 
 def retrieve_job(
-    cronjob: Mapping[str, Any], name: str, place: str, backup: str | None, *, limit_seconds: float
+    cronjob: Mapping[str, Any], name: str, place: str, backup: str | None, *, reads_copy: bool, limit_seconds: float
 ) -> Object:
     """The Job that brings a backup back from the place, by default the newest complete one.
+
+    With `reads_copy`, it also reads a copy that need not be brought back.
 
     Only its container has the volume writable. Raises TemplateError as copy_job does, and where it is not clear which
     volume has the backups.
     """
-    job = component_job(cronjob, name, COPY, [_RETRIEVE, place, *([backup] if backup else [])])
+    words = [_RETRIEVE, *([_READ_COPY] if reads_copy else []), place, *([backup] if backup else [])]
+    job = component_job(cronjob, name, COPY, words)
     path = backup_mount(cronjob).mount["mountPath"]
     for mount in container_of(job["spec"]["template"]["spec"], cronjob, COPY)["volumeMounts"]:
         if mount["mountPath"] == path:

@@ -49,6 +49,14 @@ def claim(namespace: str, name: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
 
 
+def check_that_a_damaged_backup_is_replaced(ansible: Ansible, namespace: str, backup: str) -> None:
+    run_in_volume(namespace, f"printf damaged | dd of=/backups/{backup} bs=1 seek=40 conv=notrunc")
+    for replaced in (True, False):
+        result = ansible.module("backup_retrieve", namespace=namespace, place="offsite", read_copy=True)
+        found = [result[name] for name in ("changed", "replaced_damaged", "copy_read", "backup")]
+        assert found == [replaced, replaced, True, backup], result
+
+
 @pytest.fixture
 def lost_share(namespace: str) -> Iterator[dict[str, Any]]:
     """A claim that is bound to a share which cannot be mounted: Pod Security "restricted" allows a share only so."""
@@ -139,8 +147,7 @@ def test_an_installation_with_copies(
         "dedup": True, "gone": False, "lost": True, "nas": True, "offsite": True, "usb": True
     }  # fmt: skip
 
-    variables["copies"] = variables["copies"][1:-1]
-    assert ansible.site(**variables).status == 0
+    assert ansible.site(**{**variables, "copies": variables["copies"][1:-1]}).status == 0
     assert names("cronjobs", namespace) >= {COPY, USB} and LOST not in names("cronjobs", namespace)
     result = ansible.module("backup_copy", namespace=namespace, places=["offsite", "usb"])
     assert [(place["name"], place["state"]) for place in result["places"]] == [
@@ -168,11 +175,12 @@ def test_an_installation_with_copies(
         name: ([backup], []) for name in ("offsite", "nas", "dedup", "usb")
     }
 
+    check_that_a_damaged_backup_is_replaced(ansible, namespace, backup)
+
     hidden = (s3.secret_key, "of-somebody-else", REPOSITORY_PASSWORD, sftp.private_key[40:80])
     assert not [text for text in hidden if text in copied.output + shown(namespace)]
     assert run_in_volume(namespace, HARM, cronjob=COPY).split("\n") == ["may write its folder", ""]
 
-    variables["copies"] = []
-    assert ansible.site(**variables).status == 0
+    assert ansible.site(**{**variables, "copies": []}).status == 0
     left = kubectl("get", "cronjob,configmap,networkpolicy", "-n", namespace, "-o", "name")
     assert COPY not in left

@@ -164,6 +164,8 @@ WELL: dict[str, dict[str, Any]] = {
         "backup": BACKUP,
         "sha256": "0" * 64,
         "size_bytes": 2048,
+        "replaced_damaged": False,
+        "copy_read": True,
         "duration_seconds": 3.0,
         "log": [],
     },

@@ -28,21 +28,31 @@ CONTINUED = {
     "restore_table": ("postgres_backup_restore_backup", "restore_table"),
     "verify": ("postgres_backup_retrieve_backup", "backup_fetch"),
 }
+# What they say of the backup is meant of the copy, too.
+PROVING = ("drill", "verify")
 ANSWER: dict[str, Any] = {**WELL["backup_retrieve"], "backup": OLDER, "sha256": SHA256}
 
 
 def test_what_was_brought_back_is_shown(recorded: Recorded) -> None:
     recorded.answers["there"] = {"backup_retrieve": {**WELL["backup_retrieve"], "changed": False}}
+    recorded.answers["damaged"] = {"backup_retrieve": {**WELL["backup_retrieve"], "replaced_damaged": True}}
     recorded.answers["age"] = {"backup_retrieve": {**WELL["backup_retrieve"], "backup": f"{BACKUP}.age"}}
     named = {"postgres_backup_retrieve_backup": BACKUP, "postgres_backup_retrieve_timeout": "9h"}
     done = recorded.many(
         "retrieve",
-        {"none": {}, "there": {**PLACE, "postgres_backup_name": "other"}, "named": {**PLACE, **named}, "age": PLACE},
+        {
+            "none": {},
+            "there": {**PLACE, "postgres_backup_name": "other"},
+            "named": {**PLACE, **named},
+            "age": PLACE,
+            "damaged": PLACE,
+        },
     )
     assert done.has_no_template_error(), done.output
     for line in (
         f"backup   {BACKUP}",
-        f"backup   {BACKUP} (it was on the volume already)",
+        f"backup   {BACKUP} (it is on the volume already, undamaged)",
+        f"backup   {BACKUP} (it was damaged on the volume)",
         "place    offsite",
         "size     2.00 KB",
         f"sha256   {'0' * 64}",
@@ -55,10 +65,15 @@ def test_what_was_brought_back_is_shown(recorded: Recorded) -> None:
     ):
         assert f'"{line}"' in done.output
     asked = {call.options["namespace"]: [call.options[name] for name in ("backup", "timeout")] for call in done.calls}
-    assert asked == {"named": [BACKUP, "9h"], "there": [None, "6h"], "age": [None, "6h"]}
+    assert asked == {"named": [BACKUP, "9h"], **{key: [None, "6h"] for key in ("there", "age", "damaged")}}
     assert "postgres_backup_place: expected the name of a place" in done.about("none")
     left = done.stats("retrieve")
-    assert {name: stats["changed"] for name, stats in left.items()} == {"named": True, "there": False, "age": True}
+    assert {name: stats["changed"] for name, stats in left.items()} == {
+        "named": True,
+        "there": False,
+        "age": True,
+        "damaged": True,
+    }
     assert (left["named"]["backup"], left["named"]["place"], left["named"]["seconds"]) == (BACKUP, "offsite", 3.0)
 
 
@@ -87,6 +102,7 @@ def test_the_playbook_continues_with_the_backup(recorded: Recorded, playbook: st
         names = [call.module for call in done.of(name)]
         retrieval = done.of(name)[names.index("backup_retrieve")]
         assert (retrieval.options["place"], retrieval.options["backup"]) == ("offsite", wanted)
+        assert retrieval.options["read_copy"] is (playbook in PROVING)
         after = [call for call in done.of(name)[names.index("backup_retrieve") :] if call.module == module]
         assert after and {call.options["backup"] for call in after} == {OLDER}, done.output
         assert "backup_job" not in names

@@ -383,6 +383,44 @@ def test_what_cannot_be_brought_back(
     assert sorted(usb.volume.iterdir()) == before
 
 
+def test_a_damaged_backup_on_the_volume_is_replaced(usb: Copier) -> None:
+    """By the copy, which has what the run wrote; nothing else of the volume is changed."""
+    name = usb.add_backup(1, b"content 1")
+    usb.run()
+    for damaged in (b"content 2", b"content", b""):
+        (usb.volume / name).write_bytes(damaged)
+        result = usb.run("retrieve", "usb", name)
+        assert (result["status"], result["changed"], result["replaced_damaged"]) == (0, True, True), result["log"]
+        assert (usb.volume / name).read_bytes() == b"content 1"
+        assert f"WARNING: {name} on the volume is damaged (expected the sha256 " in result["log"]
+    assert [(backup["name"], backup["state"]) for backup in listed(usb, "backup")] == [(name, "complete")]
+    result = usb.run("retrieve", "usb", name)
+    assert (result["changed"], result["replaced_damaged"], result["copy_read"]) == (False, False, False)
+
+
+def test_nothing_is_replaced_by_a_damaged_copy(usb: Copier) -> None:
+    name = usb.add_backup(1, b"content 1")
+    usb.run()
+    change(there(usb) / name)
+    (usb.volume / name).write_bytes(b"content 2")
+    result = usb.run("retrieve", "usb")
+    assert result["status"] == 1 and f"the copy of {name} is damaged: expected 9 bytes" in result["reason"]
+    assert (usb.volume / name).read_bytes() == b"content 2"
+    assert not list(usb.volume.glob(".*.partial"))
+
+
+def test_a_copy_is_read_though_the_volume_has_the_backup(usb: Copier) -> None:
+    name = usb.add_backup(1, b"content 1")
+    usb.run()
+    result = usb.run("retrieve", "--read-copy", "usb")
+    assert (result["status"], result["changed"], result["copy_read"]) == (0, False, True)
+    change(there(usb) / name)
+    assert usb.run("retrieve", "usb")["status"] == 0
+    result = usb.run("retrieve", "--read-copy", "usb", name)
+    assert result["status"] == 1 and f"the copy of {name} is damaged: expected 9 bytes" in result["reason"]
+    assert (usb.volume / name).read_bytes() == b"content 1"
+
+
 def test_retrieval_from_an_unknown_place(usb: Copier) -> None:
     assert "expected the name of a place (usb), found none" in usb.run("retrieve", "none")["reason"]
 

@@ -171,11 +171,26 @@ def test_a_lost_volume(dedup: Copier) -> None:
     assert (dedup.volume / f"{backup.name}.sha256").read_text() == f"{digest}  {backup.name}\n"
     assert not list(dedup.volume.glob(".*.partial"))
     # It is the same backup for another call, and for its place, which gets it as it is now.
-    assert dedup.run("retrieve", "dedup", backup.name)["changed"] is False
+    again = dedup.run("retrieve", "--read-copy", "dedup", backup.name)
+    assert (again["changed"], again["copy_read"]) == (False, True)
     again = dedup.run()
     assert (place_of(again)["copied"], place_of(again)["findings"], again["status"]) == ([backup.name], [], 0), again
     assert dedup.record("dedup")["copies"][0]["sha256"] == digest
     assert place_of(dedup.run())["state"] == "nothing_to_do"
+
+
+def test_a_damaged_backup_on_the_volume_is_replaced(dedup: Copier) -> None:
+    backup = add_whole(dedup)
+    dedup.places[0]["policy"] |= {"keep_last": 30}
+    assert dedup.run()["status"] == 0
+    file = bytearray(backup.file)
+    file[len(file) // 2] ^= 1
+    (dedup.volume / backup.name).write_bytes(file)
+    result = dedup.run("retrieve", "dedup", backup.name)
+    assert (result["status"], result["replaced_damaged"]) == (0, True), result["log"]
+    found = (dedup.volume / backup.name).read_bytes()
+    assert gzip.decompress(found) == backup.text and hashlib.sha256(found).hexdigest() == result["sha256"]
+    assert dedup.run("retrieve", "dedup", backup.name)["changed"] is False
 
 
 @pytest.mark.parametrize(

@@ -5,34 +5,63 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from plugins.module_utils._copy.faults import PlaceError
-from plugins.module_utils._copy.retrieval import retrieve
+from plugins.module_utils._copy.interface import Progress
+from plugins.module_utils._copy.place import Content
+from plugins.module_utils._copy.retrieval import Retrieved, retrieve
 from plugins.module_utils._copy.volume_files import VolumeFiles
 from plugins.module_utils._volume.catalog import Backup, Catalog
 
-COPY = Backup("backup-2026-11-22-020000.sql.gz", datetime(2026, 11, 22, 2, tzinfo=UTC), 9, "0" * 64, "complete", "", ())
+CONTENT = b"content 1"
+COPY = Backup(
+    "backup-2026-11-22-020000.sql.gz",
+    datetime(2026, 11, 22, 2, tzinfo=UTC),
+    len(CONTENT),
+    hashlib.sha256(CONTENT).hexdigest(),
+    "complete",
+    "",
+    (),
+)
 EMPTY = Catalog((), "/backups", None, 100, 50, {}, None)
+THERE = replace(EMPTY, backups=(COPY,))
 
 
-def refuse(number: int) -> None:
+def refuse(number: int) -> NoReturn:
     raise OSError(number, os.strerror(number), "/backups/x")
 
 
-def ignore(_line: object) -> None:
+def bring_back(target: VolumeFiles, source: Source, catalog: Catalog = EMPTY) -> Retrieved:
+    return retrieve(COPY, source, {}, target, catalog, reads_copy=False, log=ignore, progress=lambda _activity: ignore)
+
+
+def ignore(_value: object) -> None:
     pass
 
 
-class FullVolume:
+class Source:
+    """A place with an intact copy."""
+
+    def download(self, _name: str, path: str, _progress: Progress) -> None:
+        Path(path).write_bytes(CONTENT)
+
+    def read(self, _name: str, _progress: Progress) -> Content:
+        return Content(len(CONTENT), COPY.sha256 or "")
+
+
+class FullVolume(Source):
     """A place whose copies do not fit: restic's text is written by this process."""
 
-    def download(self, _name: str, path: str, _progress: Callable[[int], None]) -> None:
+    def download(self, _name: str, path: str, _progress: Progress) -> None:
         Path(path).write_bytes(b"the first")
         refuse(errno.ENOSPC)
 
@@ -40,34 +69,53 @@ class FullVolume:
 class Unpublished(VolumeFiles):
     """A volume that becomes read-only after the download."""
 
-    def read(self, _name: str) -> tuple[int, str]:
-        return 9, "0" * 64
-
-    def publish(self, _name: str, _texts: Mapping[str, bytes]) -> None:
+    def publish(self, name: str, texts: Mapping[str, bytes], *, replaces: bool) -> None:
+        del name, texts, replaces
         refuse(errno.EROFS)
 
 
-class Intact:
-    def download(self, _name: str, path: str, _progress: Callable[[int], None]) -> None:
-        Path(path).write_bytes(b"content 1")
+class Unreadable(VolumeFiles):
+    """A volume with a file that it cannot read."""
+
+    number = errno.EIO
+
+    def read(self, _name: str) -> Content:
+        refuse(self.number)
+
+
+class Forbidden(Unreadable):
+    number = errno.EACCES
 
 
 @pytest.mark.parametrize(
     ("source", "target", "reason"),
     [
         (FullVolume(), VolumeFiles, "the backup volume is full. Add space"),
-        (Intact(), Unpublished, "the backup volume is mounted read-only"),
+        (Source(), Unpublished, "the backup volume is mounted read-only"),
     ],
 )
 def test_an_error_of_the_volume_is_not_one_of_the_place(
-    tmp_path: Path, source: FullVolume | Intact, target: type[VolumeFiles], reason: str
+    tmp_path: Path, source: Source, target: type[VolumeFiles], reason: str
 ) -> None:
     with pytest.raises(PlaceError, match=reason):
-        retrieve(COPY, source, {}, target(str(tmp_path), 0o640, "token"), EMPTY, log=ignore, progress=ignore)
+        bring_back(target(str(tmp_path), 0o640, "token"), source)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_partial_file_that_cannot_be_deleted_hides_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "unlink", lambda *_values, **_options: refuse(errno.EROFS))
     with pytest.raises(PlaceError, match="the backup volume is full"):
-        retrieve(COPY, FullVolume(), {}, VolumeFiles(str(tmp_path), 0o640, "token"), EMPTY, log=ignore, progress=ignore)
+        bring_back(VolumeFiles(str(tmp_path), 0o640, "token"), FullVolume())
+
+
+def test_a_backup_whose_blocks_cannot_be_read_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / COPY.name).write_bytes(b"damaged")
+    found = bring_back(Unreadable(str(tmp_path), 0o640, "token"), Source(), THERE)
+    assert found.is_new and found.replaces_damaged
+    assert (tmp_path / COPY.name).read_bytes() == CONTENT
+
+
+def test_a_backup_that_this_user_may_not_read_is_not_damaged(tmp_path: Path) -> None:
+    (tmp_path / COPY.name).write_bytes(CONTENT)
+    with pytest.raises(PlaceError, match="on the volume cannot be read: Permission denied"):
+        bring_back(Forbidden(str(tmp_path), 0o640, "token"), Source(), THERE)

@@ -44,7 +44,7 @@ def with_a_proxy(made: dict[str, Any]) -> dict[str, Any]:
 def test_a_container_that_somebody_added_is_unchanged() -> None:
     for made in (
         copy_job(with_a_proxy(with_the_volume()), "now", ["cloud"]),
-        retrieve_job(with_a_proxy(with_the_volume()), "now", "cloud", None, limit_seconds=1),
+        retrieve_job(with_a_proxy(with_the_volume()), "now", "cloud", None, reads_copy=False, limit_seconds=1),
     ):
         proxy, container = made["spec"]["template"]["spec"]["containers"]
         assert proxy == {"name": "proxy", "args": ["run"]}
@@ -93,11 +93,18 @@ def with_the_volume() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("backup", "arguments"), [(None, ["retrieve", "cloud"]), ("a.sql.gz", ["retrieve", "cloud", "a.sql.gz"])]
+    ("backup", "reads_copy", "arguments"),
+    [
+        (None, False, ["retrieve", "cloud"]),
+        ("a.sql.gz", False, ["retrieve", "cloud", "a.sql.gz"]),
+        ("a.sql.gz", True, ["retrieve", "--read-copy", "cloud", "a.sql.gz"]),
+    ],
 )
-def test_the_job_that_retrieves_may_write_to_the_volume(backup: str | None, arguments: list[str]) -> None:
+def test_the_job_that_retrieves_may_write_to_the_volume(
+    backup: str | None, reads_copy: bool, arguments: list[str]
+) -> None:
     copies = with_the_volume()
-    made = retrieve_job(copies, "now", "cloud", backup, limit_seconds=0.5)
+    made = retrieve_job(copies, "now", "cloud", backup, reads_copy=reads_copy, limit_seconds=0.5)
     (container,) = made["spec"]["template"]["spec"]["containers"]
     assert container["args"] == arguments and places_of_job(made) is None and not covers(made, [])
     assert [mount.get("readOnly", False) for mount in container["volumeMounts"]] == [False, False, True]
@@ -110,4 +117,4 @@ def test_the_job_that_retrieves_may_write_to_the_volume(backup: str | None, argu
 
 def test_a_cronjob_that_does_not_copy_does_not_retrieve() -> None:
     with pytest.raises(TemplateError, match="expected the container copy"):
-        retrieve_job(cronjob("watch"), "now", "cloud", None, limit_seconds=1)
+        retrieve_job(cronjob("watch"), "now", "cloud", None, reads_copy=False, limit_seconds=1)
