@@ -263,12 +263,12 @@ def retrieve_from(
             files = VolumeFiles(script.volume, configuration.file_mode, token)
             wanted = choose(backup, name, copies)
 
-            def progress(activity: str) -> TransferProgress:
+            def progress(activity: str, size_bytes: int) -> TransferProgress:
                 return TransferProgress(
                     activity,
                     wanted.name,
                     name,
-                    total_bytes(activity, options.kind, wanted.size_bytes),
+                    total_bytes(activity, options.kind, size_bytes),
                     reporter=_reporter(environment),
                     log=_log,
                     clock=time.monotonic,

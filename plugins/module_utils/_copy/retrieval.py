@@ -18,7 +18,7 @@ from .faults import PlaceError, volume_fault
 from .interface import Content, Progress
 from .plan import MANIFEST
 from .recompression import origin
-from .transfer_progress import READ, RETRIEVE
+from .transfer_progress import READ, READ_VOLUME, RETRIEVE
 
 _NAMED = 5
 # What an error means that no better rights, and no other time, would mend: blocks that cannot be read, and a file that
@@ -51,10 +51,10 @@ class Target(Protocol):
     def partial_path(self, name: str) -> str:
         """Where the partial file of a backup is written."""
 
-    def read(self, name: str) -> Content:
+    def read(self, name: str, progress: Progress) -> Content:
         """Read a backup completely, past the page cache."""
 
-    def read_partial(self, name: str) -> Content:
+    def read_partial(self, name: str, progress: Progress) -> Content:
         """Read the partial file of a backup in the same way."""
 
     def publish(self, name: str, texts: Mapping[str, bytes], *, replaces: bool) -> None:
@@ -117,12 +117,12 @@ def retrieve(
     *,
     reads_copy: bool,
     log: Callable[[str], None],
-    progress: Callable[[str], Progress],
+    progress: Callable[[str, int], Progress],
 ) -> Retrieved:
     """Bring the copy back unless the volume has the backup, undamaged. Raises PlaceError or WindowClosedError.
 
     `texts` has the copy's manifest and checksum file by their suffixes. With `reads_copy`, the copy is read even if it
-    need not be brought back. `progress` is called with the activity (transfer_progress.py).
+    need not be brought back. `progress` is called with the activity (transfer_progress.py) and the size of the file.
     """
     name, sha256, size = copy.name, copy.sha256 or "", copy.size_bytes
     there = catalog.named(name)
@@ -133,20 +133,20 @@ def retrieve(
                 f"{there.sha256 or 'no checksum file'}. Verify it, and move it away",
                 is_lasting=True,
             )
-        damage = _damage(target, name, there.sha256)
+        damage = _damage(target, name, there.sha256, progress(READ_VOLUME, there.size_bytes))
         if damage is None:
             log(f"the volume has {name}, undamaged")
             if reads_copy:
-                _check(name, size, sha256, source.read(name, progress(READ)))
+                _check(name, size, sha256, source.read(name, progress(READ, size)))
                 log(f"proven: the copy of {name}")
             return Retrieved(name, there.sha256, there.size_bytes, False, False, reads_copy)
         log(f"WARNING: {name} on the volume is damaged ({damage}): it is replaced")
     log(f"copying {name} ({format_size(size)}) to the volume")
     try:
-        replacement = source.download(name, target.partial_path(name), progress(RETRIEVE))
+        replacement = source.download(name, target.partial_path(name), progress(RETRIEVE, size))
         if replacement is not None:
             size, sha256, texts = replacement.size_bytes, replacement.sha256, replacement.texts
-        _check(name, size, sha256, target.read_partial(name))
+        _check(name, size, sha256, target.read_partial(name, progress(READ_VOLUME, size)))
         target.publish(name, texts, replaces=there is not None)
     except OSError as error:
         raise volume_fault(error) from error
@@ -156,10 +156,10 @@ def retrieve(
     return Retrieved(name, sha256, size, True, there is not None, True)
 
 
-def _damage(target: Target, name: str, sha256: str) -> str | None:
+def _damage(target: Target, name: str, sha256: str, progress: Progress) -> str | None:
     """What is wrong with a backup on the volume; None if it has that hash."""
     try:
-        found = target.read(name)
+        found = target.read(name, progress)
     except OSError as error:
         reason = error.strerror or str(error)
         if error.errno not in _LOST:

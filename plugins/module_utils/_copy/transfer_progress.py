@@ -12,17 +12,17 @@ from ..units import format_size
 from .configuration import RESTIC
 
 # Activities (line.WORDS), and what has happened to the bytes so far.
-COPY, READ, RETRIEVE = "copy", "read_copy", "retrieve"
-_DONE = {COPY: "copied", READ: "read back", RETRIEVE: "copied"}
+COPY, READ, RETRIEVE, READ_VOLUME = "copy", "read_copy", "retrieve", "read_volume"
+_DONE = {COPY: "copied", READ: "read back", RETRIEVE: "copied", READ_VOLUME: "read on the volume:"}
 _LOG_SECONDS = 10
 
 
 def total_bytes(activity: str, kind: str, size_bytes: int | None) -> int | None:
-    """How much is transferred of a backup of that size, from or to a place of that kind; None if it is not known.
+    """How much is read or written of a backup of that size, for a place of that kind; None if it is not known.
 
     What a restic repository gives back is the text, whose size is another one.
     """
-    return size_bytes if activity == COPY or kind != RESTIC else None
+    return size_bytes if activity in (COPY, READ_VOLUME) or kind != RESTIC else None
 
 
 class TransferProgress:

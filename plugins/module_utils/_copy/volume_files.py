@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .._volume.file_replacement import flush_folder, replace_file
+from .interface import Progress
 from .place import Content, Digest, read_flushed
 from .plan import MANIFEST
 
@@ -31,11 +32,11 @@ class VolumeFiles:
     def _partial(self, name: str) -> Path:
         return self._folder / f".{name}.{self._token}.partial"
 
-    def read(self, name: str) -> Content:
-        return _read(self._folder / name)
+    def read(self, name: str, progress: Progress) -> Content:
+        return _read(self._folder / name, progress)
 
-    def read_partial(self, name: str) -> Content:
-        return _read(self._partial(name))
+    def read_partial(self, name: str, progress: Progress) -> Content:
+        return _read(self._partial(name), progress)
 
     def publish(self, name: str, texts: Mapping[str, bytes], *, replaces: bool) -> None:
         with contextlib.suppress(OSError):  # not every share lets its mode be set
@@ -68,7 +69,7 @@ class VolumeFiles:
             self._partial(name).unlink()
 
 
-def _read(path: Path) -> Content:
-    digest = Digest()
+def _read(path: Path, progress: Progress) -> Content:
+    digest = Digest(progress)
     read_flushed(path, digest)
     return digest.content

@@ -37,6 +37,7 @@ WORDS = {
     "read_back": "reading back what was written",
     "read_copy": "reading back",
     "read_local": "reading the local file",
+    "read_volume": "reading on the volume",
     "restore": "restoring",
     "retention": "applying retention",
     "retrieve": "retrieving",

@@ -329,7 +329,10 @@ def test_events_are_printed_for_those_who_ask(usb: Copier) -> None:
     assert events_of(result) == {("copy", f"{name} (usb)"), ("read_copy", f"{name} (usb)")}
     for path in usb.volume.glob(f"{NAME}-*"):
         path.unlink()
-    assert events_of(usb.run("retrieve", "usb")) == {("retrieve", f"{name} (usb)")}
+    steps = {("retrieve", f"{name} (usb)"), ("read_volume", f"{name} (usb)")}
+    assert events_of(usb.run("retrieve", "usb")) == steps
+    steps = {("read_volume", f"{name} (usb)"), ("read_copy", f"{name} (usb)")}
+    assert events_of(usb.run("retrieve", "--read-copy", "usb")) == steps
     del usb.variables["POSTGRES_BACKUP_PROGRESS"]
     assert events_of(usb.run()) == set()
 

@@ -41,7 +41,9 @@ def refuse(number: int) -> NoReturn:
 
 
 def bring_back(target: VolumeFiles, source: Source, catalog: Catalog = EMPTY) -> Retrieved:
-    return retrieve(COPY, source, {}, target, catalog, reads_copy=False, log=ignore, progress=lambda _activity: ignore)
+    return retrieve(
+        COPY, source, {}, target, catalog, reads_copy=False, log=ignore, progress=lambda _activity, _size: ignore
+    )
 
 
 def ignore(_value: object) -> None:
@@ -79,7 +81,7 @@ class Unreadable(VolumeFiles):
 
     number = errno.EIO
 
-    def read(self, _name: str) -> Content:
+    def read(self, _name: str, _progress: Progress) -> Content:
         refuse(self.number)
 
 
