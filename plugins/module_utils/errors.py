@@ -282,6 +282,12 @@ class InterruptedRestoreError(ClusterError):
     check = "interrupted"
 
 
+class RetrievalError(BackupError):
+    """A backup could not be brought back from another place."""
+
+    check = "copy"
+
+
 class DrillError(BackupError):
     """A restore drill that failed, or whose result is missing."""
 

@@ -18,9 +18,10 @@ from ._jobs.job_outcome import JobEnd, JobOutcome, Operation, outcome_of
 from ._jobs.restore_server import restore_server
 from .identity_support import given_identity
 from .module_support import seconds, start_limits
+from .place_support import backup_for
 
 # A file that is uploaded names the backup, and has a hash.
-MUTUALLY_EXCLUSIVE = [("src", "backup"), ("src", "sha256")]
+MUTUALLY_EXCLUSIVE = [("src", "backup"), ("src", "sha256"), ("src", "place")]
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,10 @@ class RestoreCall:
 
 
 def restore_call(module: Any, connection: Connection, names: Iterable[str]) -> RestoreCall:
-    """That of the module, with the options `names`; `src` is uploaded first, and is the backup then.
+    """That of the module, with the options `names`.
 
-    Raises BackupError as connection.cronjob, restore_server and backup_on_volume do.
+    `src` is uploaded first, and is the backup then; so is what is brought back from `place`. Raises BackupError as
+    connection.cronjob, restore_server, backup_on_volume and backup_for do.
     """
     parameters = module.params
     timeout, limits, identity = seconds(parameters, "timeout"), start_limits(parameters), given_identity(parameters)
@@ -45,6 +47,9 @@ def restore_call(module: Any, connection: Connection, names: Iterable[str]) -> R
     options = {name: parameters[name] for name in names}
     if parameters["src"] is not None:
         options["backup"], options["sha256"] = backup_on_volume(module, connection, cronjob, parameters["src"])
+    elif parameters["place"]:
+        wanted = backup_for(module, connection, cronjob, reads_copy=False)
+        options |= {"backup": wanted.name, "sha256": parameters["sha256"] or wanted.sha256}
     run = partial(
         run_restore,
         connection,

@@ -42,6 +42,14 @@ def parse_duration(text: str) -> timedelta:
     return timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
 
 
+def parse_mode(text: str) -> int:
+    """Permissions of a file, as an octal number of four digits; raises ExpectationError."""
+    # YAML reads 0640 without quotes as 416: only a leading zero shows that the text is octal.
+    if len(text) != 4 or text[0] != "0" or not set(text) <= set("01234567"):
+        raise ExpectationError(f"mode: expected an octal number in quotes such as '0640', found '{text}'")
+    return int(text, 8)
+
+
 def format_duration(duration: timedelta) -> str:
     """A duration for people, to two units: `1d 2h`, `3h 20m`, `45s`."""
     left = int(duration.total_seconds())

@@ -54,6 +54,7 @@ options:
     description:
       - Whether to read the dump to its end during the transfer, and to return its RV(contents). If it is damaged or not
         a single complete dump, the module fails and leaves no file.
+      - With O(place), the copy there is read completely, too, even if the volume has the backup.
     type: bool
     default: false
   identity:
@@ -94,6 +95,7 @@ options:
 extends_documentation_fragment:
   - homelab.postgres_backup.attributes
   - homelab.postgres_backup.cluster
+  - homelab.postgres_backup.place
   - kubernetes.core.k8s_auth_options
 attributes:
   check_mode:
@@ -231,6 +233,8 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_sup
     seconds,
     start_limits,
 )
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.place_support import PLACE_ARGUMENTS, backup_for
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.units import parse_mode
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -252,15 +256,8 @@ ARGUMENTS: dict[str, Any] = {
     "retries": {"type": "int", "default": 6},
     "timeout": {"type": "str", "default": "6h"},
     "silence_timeout": {"type": "str", "default": "60s"},
+    **PLACE_ARGUMENTS,
 }
-
-
-def mode_of(text: str) -> int:
-    """The permissions; raises ExpectationError."""
-    # YAML reads 0640 without quotes as 416: only a leading zero shows that the text is octal.
-    if len(text) != 4 or text[0] != "0" or not set(text) <= set("01234567"):
-        raise ExpectationError(f"mode: expected an octal number in quotes such as '0640', found '{text}'")
-    return int(text, 8)
 
 
 def diff_line(destination: Destination) -> str:
@@ -363,7 +360,7 @@ def ensure_local_copy(
 def fetch(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     """The module's result, with `failed` for a damaged backup."""
     parameters = module.params
-    mode = mode_of(parameters["mode"])
+    mode = parse_mode(parameters["mode"])
     for name, least in (("keep_local", 1), ("retries", 0)):
         if parameters[name] is not None and parameters[name] < least:
             raise ExpectationError(f"{name}: expected at least {least}, found {parameters[name]}")
@@ -375,9 +372,10 @@ def fetch(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     if parameters["dest"] is None and parameters["keep_local"] is not None:
         raise ExpectationError("keep_local: expected dest to be a directory, found nothing")
     identities = read_identities(parameters["identity"], parameters["identity_file"])
-    retry_policy = RetryPolicy(parameters["retries"], deadline=time.monotonic() + seconds(parameters, "timeout"))
-    silence = seconds(parameters, "silence_timeout")
+    timeout, silence = seconds(parameters, "timeout"), seconds(parameters, "silence_timeout")
     cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
+    wanted = backup_for(module, connection, cronjob, reads_copy=parameters["verify"])
+    retry_policy = RetryPolicy(parameters["retries"], deadline=time.monotonic() + timeout)
     # A reader that ended before a large file was read is replaced by one that waits longer.
     stays = chain(_STAY_SECONDS, repeat(_STAY_SECONDS[-1]))
 
@@ -387,7 +385,7 @@ def fetch(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
 
     with ReplaceableReader(lambda: connection.core, new, silence) as reader:
         catalog = parse_listing(reader.current().listing())
-        backup, warning = choose(catalog, parameters["backup"], allow_incomplete=parameters["allow_incomplete"])
+        backup, warning = choose(catalog, wanted.name, allow_incomplete=parameters["allow_incomplete"])
         if warning:
             module.warn(warning)
         if backup.is_encrypted and parameters["verify"] and not identities:
@@ -402,9 +400,11 @@ def fetch(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
         try:
             with naming_recipients(source.manifest, backup.name):
                 if destination is None:
-                    return read(source, backup, retry_policy, connection.reporter, identities)
-                how = {"mode": mode, "retry_policy": retry_policy, "reporter": connection.reporter}
-                return ensure_local_copy(module, source, backup, destination, identities=identities, **how)
+                    result = read(source, backup, retry_policy, connection.reporter, identities)
+                else:
+                    how = {"mode": mode, "retry_policy": retry_policy, "reporter": connection.reporter}
+                    result = ensure_local_copy(module, source, backup, destination, identities=identities, **how)
+                return {**result, "changed": result["changed"] or wanted.changed}
         except DamagedError as error:
             return {
                 "failed": True,

@@ -54,6 +54,9 @@ attributes:
     details: The module does not change any object in the cluster.
   idempotent:
     support: full
+seealso:
+  - module: homelab.postgres_backup.backup_fetch
+    description: Its option C(place) does this first, as do those of the modules for drills and restores.
 author:
   - The homelab.postgres_backup developers (@homelab)
 """
@@ -68,6 +71,10 @@ EXAMPLES = r"""
   homelab.postgres_backup.restore_drill:
     backup: "{{ retrieved.backup }}"
     sha256: "{{ retrieved.sha256 }}"
+
+- name: Both in one task, and the copy is read even if the volume has the backup
+  homelab.postgres_backup.restore_drill:
+    place: offsite
 
 - name: Bring a specific backup back
   homelab.postgres_backup.backup_retrieve:
@@ -117,23 +124,8 @@ log:
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.connection import Connection
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.copy_run import (
-    chosen_copies,
-    copies_of_installation,
-)
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.reader import read_catalog
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.retrieve_run import run_retrieval
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_outcome import (
-    RETRIEVAL,
-    outcome_of,
-    outcome_of_error,
-)
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import ClusterError
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
-    run_module,
-    seconds,
-    start_limits,
-)
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import run_module
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.place_support import bring_back
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -144,54 +136,13 @@ ARGUMENTS = {
     "read_copy": {"type": "bool", "default": False},
     "timeout": {"type": "str", "default": "6h"},
 }
-_RETURNED = ("backup", "sha256", "size_bytes")
-_FLAGS = ("replaced_damaged", "copy_read")
 
 
 def retrieve(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     """The module's result; with `failed` and `msg` if the backup is not on the volume now."""
     parameters = module.params
-    timeout, limits = seconds(parameters, "timeout"), start_limits(parameters)
-    # Without a name, an empty variable of a playbook is the same as none.
-    place, wanted = parameters["place"], parameters["backup"] or None
     cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
-    ((copies, _places),) = chosen_copies(connection, copies_of_installation(connection, cronjob), [place], "place")
-    result: dict[str, Any] = {
-        **dict.fromkeys(_RETURNED),
-        **dict.fromkeys(_FLAGS, False),
-        "changed": True,
-        "place": place,
-        "backup": wanted,
-        "log": [],
-    }
-    if module.check_mode:
-        there = read_catalog(connection, cronjob, parameters["directory"], limits).named(wanted) if wanted else None
-        if there is not None:
-            return {**result, "changed": False, "sha256": there.sha256, "size_bytes": there.size_bytes}
-        return {**result, "msg": f"{wanted or 'the newest complete backup'} would be brought back from {place}"}
-    try:
-        end = run_retrieval(
-            connection,
-            copies,
-            place,
-            wanted,
-            reads_copy=parameters["read_copy"],
-            timeout_seconds=timeout,
-            limits=limits,
-        )
-    except ClusterError as error:
-        outcome = outcome_of_error(error)
-        return {**result, "log": outcome.log, **outcome.failure()}
-    outcome, found = outcome_of(RETRIEVAL, end), end.result or {}
-    for warning in outcome.warnings:
-        module.warn(warning)
-    known = {name: found[name] for name in (*_RETURNED, *_FLAGS, "changed") if found.get(name) is not None}
-    if known.get("replaced_damaged"):
-        module.warn(
-            f"{known['backup']} was damaged on the volume, and was replaced by the copy at {place}. Check the storage "
-            "of the volume"
-        )
-    return {**result, **known, "duration_seconds": end.duration_seconds, "log": outcome.log, **outcome.failure()}
+    return bring_back(module, connection, cronjob, reads_copy=parameters["read_copy"])
 
 
 def main() -> None:

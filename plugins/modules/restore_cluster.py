@@ -77,6 +77,7 @@ options:
 extends_documentation_fragment:
   - homelab.postgres_backup.attributes
   - homelab.postgres_backup.cluster
+  - homelab.postgres_backup.place
   - homelab.postgres_backup.restore_server
   - kubernetes.core.k8s_auth_options
   - homelab.postgres_backup.identity
@@ -232,6 +233,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.rest
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._script.restore_cluster import FILES
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.identity_support import IDENTITY_ARGUMENTS
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import run_module, seconds
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.place_support import PLACE_ARGUMENTS
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.restore_support import (
     MUTUALLY_EXCLUSIVE,
     restore_call,
@@ -252,6 +254,7 @@ ARGUMENTS = {
     "analyze": {"type": "bool", "default": True},
     "timeout": {"type": "str", "default": "12h"},
     **IDENTITY_ARGUMENTS,
+    **PLACE_ARGUMENTS,
     **RESTORE_SERVER_ARGUMENTS,
 }
 CLUSTER_OPTIONS = ("backup", "sha256", "replace", "alter_roles", "terminate_connections", "analyze")

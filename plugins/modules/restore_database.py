@@ -138,6 +138,7 @@ options:
 extends_documentation_fragment:
   - homelab.postgres_backup.attributes
   - homelab.postgres_backup.cluster
+  - homelab.postgres_backup.place
   - homelab.postgres_backup.restore_server
   - kubernetes.core.k8s_auth_options
   - homelab.postgres_backup.identity
@@ -334,6 +335,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.rest
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import ClusterError
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.identity_support import IDENTITY_ARGUMENTS
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import run_module, seconds
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.place_support import PLACE_ARGUMENTS
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.restore_support import (
     MUTUALLY_EXCLUSIVE,
     restore_call,
@@ -361,6 +363,7 @@ ARGUMENTS = {
     "transform_sql": {"type": "str"},
     "assert_sql": {"type": "str"},
     **IDENTITY_ARGUMENTS,
+    **PLACE_ARGUMENTS,
     **RESTORE_SERVER_ARGUMENTS,
 }
 # How long the pod may take that cleans up after a killed one.

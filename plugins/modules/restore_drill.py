@@ -24,6 +24,8 @@ description:
   - Without O(contents), the rows are compared with the numbers that COPY and INSERT reported, of a backup with a
     manifest table by table.
   - Roles, their passwords and the settings of databases are restored too, but only in the pod.
+  - With O(place), the file of the volume is restored after the copy was read completely, and found to have the same
+    content. The module has changed something if the volume did not have the backup.
 options:
   backup:
     description:
@@ -102,6 +104,7 @@ options:
 extends_documentation_fragment:
   - homelab.postgres_backup.attributes
   - homelab.postgres_backup.cluster
+  - homelab.postgres_backup.place
   - kubernetes.core.k8s_auth_options
   - homelab.postgres_backup.identity
 attributes:
@@ -110,7 +113,7 @@ attributes:
     details: Nothing is restored. A reader of the volume determines which backup would be restored.
   diff_mode:
     support: N/A
-    details: The module does not change anything outside its own pod.
+    details: The module does not change anything outside its own pod, except that O(place) brings a backup back.
   idempotent:
     support: full
 seealso:
@@ -379,6 +382,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_sup
     seconds,
     start_limits,
 )
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.place_support import PLACE_ARGUMENTS, backup_for
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -397,6 +401,7 @@ ARGUMENTS: dict[str, Any] = {
     "after_sql": {"type": "dict", "default": {}},
     "timeout": {"type": "str", "default": "6h"},
     **IDENTITY_ARGUMENTS,
+    **PLACE_ARGUMENTS,
 }
 REQUEST_OPTIONS = (
     *("backup", "size_limit", "in_memory", "settings", "superuser", "timeout", "directory", "image"),
@@ -470,8 +475,10 @@ def drill(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     timeout, limits, sha256 = seconds(parameters, "timeout"), start_limits(parameters), parameters["sha256"]
     cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
     request = replace(request, identity=identity_for_drill(parameters, cronjob))
+    wanted = backup_for(module, connection, cronjob, reads_copy=True)
+    request = replace(request, backup=wanted.name)
     if module.check_mode or sha256 is not None:
-        options = {"name": parameters["backup"], "sha256": sha256, "directory": parameters["directory"]}
+        options = {"name": request.backup, "sha256": sha256, "directory": parameters["directory"]}
         backup = find_backup(connection, cronjob, limits=limits, **options)
         if module.check_mode:
             message = f"a restore drill of {backup.name} would be run"
@@ -487,7 +494,7 @@ def drill(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     outcome = outcome_of(DRILL, end)
     for warning in outcome.warnings:
         module.warn(warning)
-    result = to_result(outcome, end, expected)
+    result = {**to_result(outcome, end, expected), "changed": wanted.changed}
     if sha256 is not None and result["sha256"] not in {None, sha256.lower()}:
         message = f"sha256: expected {sha256.lower()}, but a backup with {result['sha256']} was restored"
         result |= JobOutcome([], message, DRILL.check).failure()

@@ -87,6 +87,7 @@ options:
 extends_documentation_fragment:
   - homelab.postgres_backup.attributes
   - homelab.postgres_backup.cluster
+  - homelab.postgres_backup.place
   - homelab.postgres_backup.restore_server
   - kubernetes.core.k8s_auth_options
   - homelab.postgres_backup.identity
@@ -251,6 +252,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.tabl
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._script.restore_table import FILES
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.identity_support import IDENTITY_ARGUMENTS
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import run_module
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.place_support import PLACE_ARGUMENTS
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.restore_support import (
     MUTUALLY_EXCLUSIVE,
     restore_call,
@@ -273,6 +275,7 @@ ARGUMENTS = {
     "timeout": {"type": "str", "default": "6h"},
     "search_path": {"type": "str"},
     **IDENTITY_ARGUMENTS,
+    **PLACE_ARGUMENTS,
     **RESTORE_SERVER_ARGUMENTS,
 }
 TABLE_OPTIONS = ("database", "tables", "backup", "sha256", "target", "merge", "keys", "search_path")

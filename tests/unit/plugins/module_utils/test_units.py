@@ -20,6 +20,7 @@ from plugins.module_utils.units import (
     format_duration,
     format_part,
     parse_duration,
+    parse_mode,
     parse_quantity,
     parse_size,
 )
@@ -172,3 +173,11 @@ def test_what_is_not_a_size_is_refused(text: str) -> None:
 )
 def test_a_part_is_shown_in_the_unit_of_the_total(part: int, total: int, shown: tuple[str, str]) -> None:
     assert format_part(part, total) == shown
+
+
+def test_permissions() -> None:
+    assert parse_mode("0640") == 0o640
+    # As YAML reads 0640 without quotes.
+    for text in ("416", "u=rw", "0648", "00640", "1640", ""):
+        with pytest.raises(ExpectationError, match=f"expected an octal number in quotes .*found '{text}'"):
+            parse_mode(text)

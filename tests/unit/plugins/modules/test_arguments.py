@@ -13,6 +13,7 @@ import yaml
 
 from plugins.module_utils._jobs.restore_server import RESTORE_SERVER_ARGUMENTS
 from plugins.module_utils.identity_support import IDENTITY_ARGUMENTS
+from plugins.module_utils.place_support import PLACE_ARGUMENTS
 
 ROOT = Path(__file__).parents[4]
 # What an argument specification does not have.
@@ -21,6 +22,7 @@ CLUSTER = "kubernetes.core.k8s_auth_options"
 # By fragments of the documentation: the constant that modules unpack into their ARGUMENTS, and its value.
 SHARED = {
     "homelab.postgres_backup.identity": ("IDENTITY_ARGUMENTS", IDENTITY_ARGUMENTS),
+    "homelab.postgres_backup.place": ("PLACE_ARGUMENTS", PLACE_ARGUMENTS),
     "homelab.postgres_backup.restore_server": ("RESTORE_SERVER_ARGUMENTS", RESTORE_SERVER_ARGUMENTS),
 }
 
