@@ -18,8 +18,10 @@ COPYING, COPIED, NOTHING_TO_DO = "copying", "copied", "nothing_to_do"
 OUTSIDE_WINDOW, FAILED = "outside_window", "failed"
 # How long a finding is shown after it was last found.
 _SHOWN = timedelta(days=1)
-# The script reads 64 KiB of a record.
-_LIMIT_BYTES = 60_000
+# The script reads 1 MiB of a record: 3,000 copies with findings. What is not in it is read again by each attempt.
+_LIMIT_BYTES = 1_000_000
+# The newest findings, and of each of them so much, so that they leave space for the copies.
+_FINDINGS = 100
 _CHARACTERS = 500
 
 
@@ -87,7 +89,7 @@ def next_record(
         copies=tuple(sorted(copies, key=lambda copy: copy.backup, reverse=True)),
         last_success=now if is_done else before.last_success,
         failing_since=(before.failing_since or now) if error else None,
-        events={**recent, **{text[:_CHARACTERS]: now for text in findings}},
+        events=dict(list({**recent, **{text[:_CHARACTERS]: now for text in findings}}.items())[-_FINDINGS:]),
         unfinished=before.unfinished,
     )
 

@@ -166,7 +166,7 @@ is_own_record() {
 # record_text FILE: prints the record in a file, without what is not text.
 record_text() {
     [ -f "$1" ] && [ ! -L "$1" ] || return 0
-    utf8 "$(head -c 65536 "$1" 2>/dev/null | tr -d '\000')"
+    utf8 "$(head -c 1048576 "$1" 2>/dev/null | tr -d '\000')"
 }
 
 # last_run: prints the record of the last run if a run wrote it; the state `running` without a recent heartbeat becomes

@@ -5,7 +5,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -13,8 +16,11 @@ from plugins.module_utils._copy.configuration import PlaceOptions, parse_configu
 from plugins.module_utils._copy.plan import Copy
 from plugins.module_utils._copy.record import FAILED, Record, dump_record, next_record, parse_record
 from tests.copy_program import DEFAULTS
+from tests.watch_program import SCRIPT
 
 NOW = datetime(2026, 11, 29, 2, 0, tzinfo=UTC)
+# Of a record, by the script.
+READ_BYTES = 1 << 20
 
 
 def place() -> PlaceOptions:
@@ -48,13 +54,35 @@ def test_success_ends_a_failure() -> None:
     assert done.failing_since is None and done.last_success == NOW
 
 
-def test_a_long_record_has_the_newest_copies() -> None:
-    record = Record(tuple(copy(number) for number in range(900, 0, -1)))
+def test_eight_years_of_nights_fit_into_a_record() -> None:
+    """And with them more findings than anybody reads, of which the newest are shown: no proof may be lost for them."""
+    found = [f"{number}: {'x' * 600}" for number in range(3000)]
+    before = Record(events={"old": NOW - timedelta(hours=1)})
+    copies = [copy(number) for number in range(3000, 0, -1)]
+    record = next_record(before, copies, found, NOW, error=None, is_done=False)
     line = dump_record(record, place(), FAILED, None, NOW)
-    assert len(line) < 65536
+    assert len(line) < READ_BYTES
+    assert parse_record(line) == record
+    assert len(record.copies) == 3000
+    assert [text[:4] for text in record.events] == [str(number) for number in range(2900, 3000)]
+
+
+def test_a_longer_record_has_the_newest_copies() -> None:
+    record = Record(tuple(copy(number) for number in range(9000, 0, -1)))
+    line = dump_record(record, place(), FAILED, None, NOW)
+    assert len(line) < READ_BYTES
     copies = parse_record(line).copies
-    assert 100 < len(copies) < 900
+    assert 3000 < len(copies) < 9000
     assert copies == record.copies[: len(copies)]
+
+
+def test_the_script_lists_a_long_record(tmp_path: Path) -> None:
+    (tmp_path / "b.copies").mkdir()
+    line = dump_record(Record(tuple(map(copy, range(9000)))), place(), FAILED, None, NOW)
+    (tmp_path / "b.copies" / "offsite.json").write_text(f"{line}\n")
+    environment = {**os.environ, "POSTGRES_BACKUP_NAME": "b", "POSTGRES_BACKUP_DIR": str(tmp_path)}
+    done = subprocess.run(["sh", str(SCRIPT), "list"], env=environment, capture_output=True, text=True, check=True)
+    assert {"type": "copies", "record": json.loads(line)} in map(json.loads, done.stdout.splitlines())
 
 
 @pytest.mark.parametrize(
