@@ -78,14 +78,14 @@ class Copying:
         )
         for name in conflicts:
             self._steps.warn(conflict(name))
-        faults = []
+        faults: dict[str, str] = {}
         for task in todo:
             try:
                 self._prover.prove(task, entries.get(task.backup))
             except BackupFaultError as error:
                 # The others do not wait for somebody to mend it.
                 self._steps.log(f"FAILED: {error}")
-                faults.append(str(error))
+                faults[task.backup] = str(error)
         if not todo:
             self._prover.prove_again()
         self._is_done = not conflicts and all(
@@ -94,11 +94,14 @@ class Copying:
         if todo:
             entries = self._prover.newest_entries or self._steps.list_files()
             self._check_again(entries)
-            self._steps.checksums()
-        apply_retention(entries, self._installation, self._steps)
+            checksums = self._steps.checksums()
+        if faults.keys() & checksums.keys():
+            self._steps.log("nothing is deleted: retention would count copies that cannot be read")
+        else:
+            apply_retention(entries, self._installation, self._steps)
         self._finish()
         if faults:
-            raise PlaceError("; ".join(faults))
+            raise PlaceError("; ".join(faults.values()))
 
     def _recompressed(self, sources: Iterable[Backup], checksums: Mapping[str, str]) -> set[str]:
         """The backups whose file there has another hash than on the volume and the same text."""

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from .._volume.backup_names import TIME_FORMAT
 from .._volume.catalog import Backup
 from ..units import format_size
+from .configuration import RESTIC
 from .faults import BackupFaultError, PlaceError
 from .interface import Content, Uploaded
 from .plan import CHECKSUM_FILE, MANIFEST, Copy, Entry, Task, oldest_proof
@@ -22,6 +23,10 @@ from .steps import Steps, named
 from .transfer_progress import COPY, READ
 
 READ_BACK, STORE = "read_back", "store"
+_LOST = (
+    "The volume does not have it any more: its checksum file there is deleted, so that nothing takes it for a copy and "
+    "retention does not count it"
+)
 # Clocks may differ, and an upload takes time.
 _LOCK_TOLERANCE = timedelta(days=1)
 
@@ -53,6 +58,9 @@ class Prover:
         if task.is_there:
             self._steps.log(f"reading {task.backup} back")
             content = self._steps.read(task.backup, None)
+            if content.sha256 != task.sha256 and task.source is None:
+                # Nothing can mend it: an error of the network or of this node must not make it no copy.
+                content = self._steps.read(task.backup, None)
             if content.sha256 == task.sha256:
                 self._publish(task, there, READ_BACK, None if task.was_copy else self._steps.lock_until())
                 return
@@ -60,8 +68,10 @@ class Prover:
                 self._steps.warn(
                     f"{task.backup} is damaged or was changed: expected the sha256 {task.sha256}, found "
                     + content.sha256
-                    + ("" if task.source else ". The volume does not have it any more")
+                    + ("" if task.source else f". {_LOST}")
                 )
+            if task.source is None and self._steps.options.kind != RESTIC:  # where this would delete its snapshot, too
+                self._steps.delete(f"{task.backup}{CHECKSUM_FILE}")
         elif task.was_copy and not task.is_recompressed and task.found_bytes is not None and task.source is not None:
             self._steps.warn(
                 f"{task.backup} is damaged or was changed: expected {task.source.size_bytes} bytes, found "

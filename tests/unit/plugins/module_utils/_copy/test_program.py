@@ -193,6 +193,40 @@ def test_a_lost_record_means_new_proofs(usb: Copier) -> None:
     assert [names[1] in found and "does not have it any more" in found for found in result["findings"]] == [True]
 
 
+def test_a_damaged_copy_that_nothing_can_mend(usb: Copier) -> None:
+    """It is not a copy any more: it is not read at each look, costs no good copy its slot, and is not brought back."""
+    usb.places[0]["policy"] |= {"keep_last": 2, "keep_daily": 0}
+    good, damaged = [usb.add_backup(days, b"content %d" % days) for days in (9, 8)]
+    usb.run()
+    change(there(usb) / damaged)
+    for path in usb.volume.glob(f"{NAME}-*"):
+        path.unlink()
+    assert [f"{damaged} is damaged" in found for found in place_of(usb.run())["findings"]] == [True]
+    assert "reading" not in usb.run()["log"]
+    newest = usb.add_backup(1)
+    assert place_of(usb.run())["deleted"] == []
+    assert usb.copies("usb") == [newest, good]
+    (usb.volume / newest).unlink()
+    (there(usb) / newest).unlink()
+    assert usb.run("retrieve", "usb")["backup"] == good
+
+
+@pytest.mark.weekly
+def test_a_copy_that_was_read_wrongly_once_remains_one(usb: Copier) -> None:
+    """As by a node with bad memory. The fake is that the file is intact again when the copy is read the second time."""
+    name = usb.add_backup(1, b"content 1")
+    usb.run()
+    change(there(usb) / name)
+    for path in [*usb.volume.glob(f"{NAME}-*"), usb.records / "usb.json"]:
+        path.unlink()
+    usb.changes = "from ansible_collections.homelab.postgres_backup.plugins.module_utils._copy import place\n"
+    usb.changes += "read = place.read_flushed\n"
+    usb.changes += "def read_flushed(path, add):\n    read(path, add)\n    path.write_bytes(path.read_bytes()[::-1])\n"
+    usb.changes += "place.read_flushed = read_flushed\n"
+    usb.run()
+    assert (there(usb) / f"{name}.sha256").exists()
+
+
 @pytest.mark.weekly
 def test_old_proofs_are_renewed(usb: Copier) -> None:
     name = usb.add_backup(1, b"content 1")

@@ -257,6 +257,26 @@ def test_damage_is_found(dedup: Copier) -> None:
     assert dedup.copies("dedup") == []
 
 
+def test_copies_that_cannot_be_read_cost_no_other_its_slot(dedup: Copier) -> None:
+    """Nothing is deleted until the repository is repaired: the damaged ones would count as the newest copies."""
+    keep(dedup, 2)
+    good = add(dedup, os.urandom(1 << 20), 9)
+    dedup.run()
+    packs = set((repository(dedup) / "data").glob("*/*"))
+    damaged = add(dedup, os.urandom(1 << 20), 8)
+    dedup.run()
+    for pack in set((repository(dedup) / "data").glob("*/*")) - packs:
+        if pack.stat().st_size > 1 << 18:
+            pack.chmod(0o600)
+            pack.write_bytes(pack.read_bytes()[::-1])
+    lose_volume(dedup)
+    (dedup.records / "dedup.json").unlink()
+    newest = add(dedup, b"-- new\n")
+    result = dedup.run()
+    assert "the restic repository is damaged" in result["reason"] and place_of(result)["deleted"] == []
+    assert newest_list(dedup).keys() == {newest, good, damaged}
+
+
 def test_a_backup_that_is_damaged_on_the_volume_makes_no_snapshot(dedup: Copier) -> None:
     """Neither a file that ends too early nor one with another content."""
     content = gzip.compress(os.urandom(1 << 20))
