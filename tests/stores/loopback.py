@@ -84,7 +84,8 @@ def sftp_server(*, size: str = "") -> Iterator[SftpStore]:
         port, inside = _free_port(), f"/tmp/{folder.name}"
         command = servers.sshd(HOST, port, f"{inside}/data", inside)
         shutil.chown(folder / "data", SFTP_USER)
-        shutil.chown(folder / "host_key", SFTP_USER)
+        for name in ("host_key", "host_ecdsa_key"):
+            shutil.chown(folder / name, SFTP_USER)
         chroot = ["chroot", f"--userspec={SFTP_USER}", str(root)]
         with running([*chroot, *command], folder, port, {"PATH": _SYSTEM_PATH}):
             known_hosts = of_tools / "known_hosts"
@@ -117,11 +118,11 @@ def sftp_password_server() -> Iterator[SftpStore]:
 
 
 def make_sftp_files(folder: Path) -> tuple[str, str]:
-    """Writes host_key and authorized_keys for servers.sshd; returns the client's private key and the host's public."""
+    """Writes what servers.sshd needs; returns the client's private key and the host's public one that clients know."""
     root = rootfs("sftp")
     inside = f"/tmp/{folder.name}"
-    for name in ("host_key", "client_key"):
-        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", f"{inside}/{name}"]
+    for name, kind in (("host_key", "ed25519"), ("host_ecdsa_key", "ecdsa"), ("client_key", "ed25519")):
+        command = ["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "test", "-f", f"{inside}/{name}"]
         subprocess.run(["chroot", str(root), *command], check=True, capture_output=True)
     shutil.copy(folder / "client_key.pub", folder / "authorized_keys")
     host_key = " ".join((folder / "host_key.pub").read_text().split()[:2])
@@ -129,7 +130,7 @@ def make_sftp_files(folder: Path) -> tuple[str, str]:
 
 
 def sftp_files() -> dict[str, str]:
-    """What a server in a pod needs: host_key, authorized_keys; and client_key, host_key.pub for its clients."""
+    """What a server in a pod needs: host_key, host_ecdsa_key, authorized_keys; and client_key, host_key.pub for its clients."""
     with _folder(rootfs("sftp")) as folder:
         make_sftp_files(folder)
         return {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}

@@ -49,7 +49,10 @@ def rclone_s3(host: str, port: int, folder: str, certificates: str | None = None
 
 
 def sshd(host: str, port: int, folder: str, files: str) -> list[str]:
-    """sshd for SFTP alone, with host_key and authorized_keys of the folder `files`; a session begins in `folder`."""
+    """sshd for SFTP alone, with host_key and authorized_keys of the folder `files`; a session begins in `folder`.
+
+    It has a second key, host_ecdsa_key, which clients do not know, and which many would ask for first.
+    """
     options = {
         "ListenAddress": f"{host}:{port}",
         "HostKey": f"{files}/host_key",
@@ -62,7 +65,8 @@ def sshd(host: str, port: int, folder: str, files: str) -> list[str]:
         "Subsystem": "sftp internal-sftp",
         "ForceCommand": f"internal-sftp -d {folder}",
     }
-    return ["/usr/sbin/sshd", "-D", "-e", "-f", "/dev/null", *(f"-o{name}={value}" for name, value in options.items())]
+    words = [f"-oHostKey={files}/host_ecdsa_key", *(f"-o{name}={value}" for name, value in options.items())]
+    return ["/usr/sbin/sshd", "-D", "-e", "-f", "/dev/null", *words]
 
 
 def rclone_sftp(host: str, port: int, folder: str, files: str) -> list[str]:
@@ -252,6 +256,7 @@ class SftpStore(Store):
             "user": self.user,
             **login,
             "known_hosts_file": self.known_hosts_file,
+            "host_key_algorithms": self.host_key.split()[0],
             "shell_type": "none",
         }
 

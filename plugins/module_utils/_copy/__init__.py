@@ -5,7 +5,8 @@
 plan.py decides what is copied, proven again and deleted; copying.py, proof.py and retention.py do it for one place, in
 steps (steps.py) through an interface (interface.py). retrieval.py brings a copy back to the volume. Files, processes
 and the network are in these files only: process.py runs rclone.py's and restic.py's programs, which move the bytes,
-place.py knows how each kind of place is used, and restic_place.py a repository there, object_lock.py asks a store for a
+place.py knows how each kind of place is used, known_hosts.py what is known of an SFTP server, and restic_place.py how
+a repository is used there, object_lock.py asks a store for a
 lock, mirror.py has the script judge what retention keeps at a place, volume_files.py writes a backup to the volume, and
 program.py is the process in the pod. copy_list.py has the format of a repository's list of copies, recompression.py
 makes a backup from its text.

@@ -120,6 +120,12 @@ _WORDS: tuple[tuple[str, str, str, bool], ...] = (
     ("certificate", "the server's TLS certificate is not trusted", _AUTHORITY, True),
     ("server gave HTTP response to HTTPS client", "the server does not use TLS", "Correct the place's endpoint", True),
     ("knownhosts: key mismatch", "the server's SSH host key is another one", "Check it, then known_hosts", True),
+    (
+        "no common algorithm for host key",
+        "the server's SSH host key is another one",
+        "Check it, then known_hosts",
+        True,
+    ),
     ("knownhosts: key is unknown", "the server's SSH host key is not known", _HOST_KEY, True),
     ("parse known_hosts_file", "the key known_hosts cannot be read", "Write it as ssh-keyscan does", True),
     ("failed to parse private key", "the key private_key cannot be read", _PRIVATE_KEY, True),

@@ -20,6 +20,7 @@ from .._volume.file_replacement import flush_folder
 from ..secret_files import read_secrets
 from .configuration import S3, SFTP, PlaceOptions
 from .faults import ACCESS_DENIED, VOLUME, PlaceError, fault
+from .known_hosts import host_key_algorithms
 from .object_lock import read_lock
 from .plan import CHECKSUM_FILE, MANIFEST, PARTIAL, Entry
 from .process import Processes
@@ -89,15 +90,16 @@ def variables_of(options: PlaceOptions, secrets: Mapping[str, str]) -> dict[str,
             "no_check_bucket": "true",
         }
     elif options.store == SFTP:
-        required(secrets, "known_hosts")
-        host = str(values["host"])
+        known_hosts = required(secrets, "known_hosts")
+        host, port = str(values["host"]), int(values.get("port") or 22)
         variables = {
             "type": "sftp",
             # rclone appends the port, with a colon.
             "host": f"[{host}]" if ":" in host and not host.startswith("[") else host,
-            "port": str(values.get("port") or 22),
+            "port": str(port),
             "user": values["user"],
             "known_hosts_file": f"{options.secrets}/known_hosts",
+            "host_key_algorithms": " ".join(host_key_algorithms(known_hosts, host, port)),
             # No command is run on the server: an account for sftp only is enough.
             "shell_type": "none",
             "disable_hashcheck": "true",

@@ -55,7 +55,7 @@ def sftp(namespace: str, name: str = "sftp") -> SftpStore:
     run, known_hosts_file = _Tools(namespace, name), f"{_CLIENT}/known_hosts"
     store = SftpStore(_host(name, namespace), SFTP_PORT, run, files["client_key"], host_key, known_hosts_file)
     client = {"user": SFTP_USER, "private_key": store.private_key, "known_hosts": store.known_hosts}
-    of_server = {key: files[key] for key in ("host_key", "authorized_keys")}
+    of_server = {key: files[key] for key in ("host_key", "host_ecdsa_key", "authorized_keys")}
     command = servers.sshd("0.0.0.0", SFTP_PORT, _DATA, _SERVER)  # noqa: S104 - a pod
     _start(namespace, name, _Server(_image("sftp"), command, SFTP_PORT, _SFTP_USER, of_server), client)
     return store

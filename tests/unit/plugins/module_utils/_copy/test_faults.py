@@ -28,6 +28,12 @@ S3 = "operation error S3: PutObject, https response error StatusCode: 400, Reque
         ("tls: failed to verify certificate: x509: certificate signed by unknown authority", "ca.crt", True),
         ("http: server gave HTTP response to HTTPS client", "does not use TLS", True),
         ("ssh: handshake failed: knownhosts: key mismatch", "host key is another one", True),
+        (
+            "ssh: handshake failed: ssh: no common algorithm for host key; we offered: [ssh-ed25519], peer offered: "
+            "[ecdsa-sha2-nistp256]",
+            "host key is another one",
+            True,
+        ),
         ("ssh: handshake failed: knownhosts: key is unknown", "key known_hosts, as ssh-keyscan", True),
         ("failed to parse private key file: this private key is passphrase protected", "without a passphrase", True),
         ("ssh: handshake failed: ssh: unable to authenticate, attempted methods [none publickey]", "user or key", True),
