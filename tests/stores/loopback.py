@@ -76,13 +76,13 @@ def rclone_s3_server(*, tls: bool = False, size: str = "") -> Iterator[S3Store]:
 
 
 @contextmanager
-def sftp_server(*, size: str = "") -> Iterator[SftpStore]:
-    """OpenSSH's sshd, which accepts SFTP only; a session begins in an empty folder."""
+def sftp_server(*, size: str = "", refused: str = "") -> Iterator[SftpStore]:
+    """OpenSSH's sshd, which accepts SFTP only, without the requests `refused`; a session begins in an empty folder."""
     root = rootfs("sftp")
     with _folder(root, size) as folder, _folder(rootfs("tools")) as of_tools:
         private_key, host_key = make_sftp_files(folder)
         port, inside = _free_port(), f"/tmp/{folder.name}"
-        command = servers.sshd(HOST, port, f"{inside}/data", inside)
+        command = servers.sshd(HOST, port, f"{inside}/data", inside, refused)
         shutil.chown(folder / "data", SFTP_USER)
         for name in ("host_key", "host_ecdsa_key"):
             shutil.chown(folder / name, SFTP_USER)
@@ -130,7 +130,7 @@ def make_sftp_files(folder: Path) -> tuple[str, str]:
 
 
 def sftp_files() -> dict[str, str]:
-    """What a server in a pod needs: host_key, host_ecdsa_key, authorized_keys; and client_key, host_key.pub for its clients."""
+    """What a server in a pod needs: its two host keys, authorized_keys; and client_key, host_key.pub for its clients."""
     with _folder(rootfs("sftp")) as folder:
         make_sftp_files(folder)
         return {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}

@@ -48,10 +48,11 @@ def rclone_s3(host: str, port: int, folder: str, certificates: str | None = None
     return ["serve", "s3", f"--addr={host}:{port}", login, "--vfs-cache-mode=off", *tls, folder]
 
 
-def sshd(host: str, port: int, folder: str, files: str) -> list[str]:
+def sshd(host: str, port: int, folder: str, files: str, refused: str = "") -> list[str]:
     """sshd for SFTP alone, with host_key and authorized_keys of the folder `files`; a session begins in `folder`.
 
-    It has a second key, host_ecdsa_key, which clients do not know, and which many would ask for first.
+    It has a second key, host_ecdsa_key, which clients do not know, and which many would ask for first. `refused` are
+    requests of SFTP that it does not know, with commas between them.
     """
     options = {
         "ListenAddress": f"{host}:{port}",
@@ -63,7 +64,7 @@ def sshd(host: str, port: int, folder: str, files: str) -> list[str]:
         "PasswordAuthentication": "no",
         "KbdInteractiveAuthentication": "no",
         "Subsystem": "sftp internal-sftp",
-        "ForceCommand": f"internal-sftp -d {folder}",
+        "ForceCommand": f"internal-sftp -d {folder}{f' -P {refused}' if refused else ''}",
     }
     words = [f"-oHostKey={files}/host_ecdsa_key", *(f"-o{name}={value}" for name, value in options.items())]
     return ["/usr/sbin/sshd", "-D", "-e", "-f", "/dev/null", *words]

@@ -97,6 +97,8 @@ _NETWORK = "Check the network and postgres_backup_copy_egress"
 _AUTHORITY = "Is its authority in the key ca.crt of the Secret?"
 _PRIVATE_KEY = "It must be an OpenSSH private key without a passphrase"
 _HOST_KEY = "Add it to the key known_hosts, as ssh-keyscan -p PORT HOST shows it"
+_NO_SFTP = "the server does not speak SFTP"
+_SFTP = "Allow SFTP for this user. If the user has a shell, it must print nothing"
 _LATE, _CUT = "the server did not answer in time", "the connection was cut off"
 _SPACE = "Add space, or keep fewer backups there"
 _FULL, _OVER_QUOTA = "the place is full", "the place is full: its quota is used up"
@@ -131,6 +133,8 @@ _WORDS: tuple[tuple[str, str, str, bool], ...] = (
     ("failed to parse private key", "the key private_key cannot be read", _PRIVATE_KEY, True),
     ("attempted methods [none password", "the server refused the SSH user or password", _CREDENTIALS, True),
     ("unable to authenticate", "the server refused the SSH user or key", _CREDENTIALS, True),
+    ("packet too long", _NO_SFTP, _SFTP, True),
+    ("subsystem request failed", _NO_SFTP, _SFTP, True),
     ("is a file not a directory", "the folder is a file", "Correct the place's folder", True),
     ("destination is a file", "the folder is a file", "Correct the place's folder", True),
     ("corrupted on transfer", "the server did not keep what it was sent", "Is the endpoint that of a store?", True),

@@ -103,6 +103,8 @@ def variables_of(options: PlaceOptions, secrets: Mapping[str, str]) -> dict[str,
             # No command is run on the server: an account for sftp only is enough.
             "shell_type": "none",
             "disable_hashcheck": "true",
+            # Not every server lets the time of a file be set.
+            "set_modtime": "false",
         }
         if secrets.get("private_key", "").strip():
             variables["key_file"] = f"{options.secrets}/private_key"

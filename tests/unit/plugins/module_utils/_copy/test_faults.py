@@ -37,6 +37,8 @@ S3 = "operation error S3: PutObject, https response error StatusCode: 400, Reque
         ("ssh: handshake failed: knownhosts: key is unknown", "key known_hosts, as ssh-keyscan", True),
         ("failed to parse private key file: this private key is passphrase protected", "without a passphrase", True),
         ("ssh: handshake failed: ssh: unable to authenticate, attempted methods [none publickey]", "user or key", True),
+        ("NewFs: error receiving version packet from server: packet too long", "speak SFTP", True),
+        ("NewFs: ssh: subsystem request failed", "the server does not speak SFTP. Allow", True),
         ("write /places/0/x: no space left on device", "the place is full", True),
         ("open /places/0/x: read-only file system", "read-only", True),
         ("open /places/0/x: permission denied", "access was refused", True),

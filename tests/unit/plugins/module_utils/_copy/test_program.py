@@ -329,7 +329,10 @@ def sftp_store() -> Iterator[SftpStore]:
 @pytest.fixture
 def nas(tmp_path: Path, code: Path, sftp_store: SftpStore) -> Copier:
     """A real sshd as the place."""
-    store = sftp_store
+    return sftp_copier(tmp_path, code, sftp_store)
+
+
+def sftp_copier(tmp_path: Path, code: Path, store: SftpStore) -> Copier:
     options = {"host": store.host, "port": store.port, "user": store.user, "folder": tmp_path.name}
     copier = install(tmp_path, rclone(), {"kind": "sftp", "name": "nas", "options": options}, code=code)
     copier.add_secret({"private_key": store.private_key, "known_hosts": store.known_hosts})
@@ -348,6 +351,18 @@ def test_sftp(nas: Copier, sftp_store: SftpStore) -> None:
     del nas.places[0]["options"]["folder"]
     nas.run()
     assert sftp_store.read(name) == content
+
+
+@pytest.mark.parametrize("refused", ["setstat,fsetstat", weekly("posix-rename"), weekly("fsync,statvfs,limits")])
+def test_an_sftp_server_without_some_requests(tmp_path: Path, code: Path, refused: str) -> None:
+    """As servers in front of object stores are. A damaged copy is replaced there, too."""
+    with sftp_server(refused=refused) as store:
+        nas = sftp_copier(tmp_path, code, store)
+        name = nas.add_backup(1, b"content 1")
+        assert nas.run()["status"] == 0
+        change(Path(store.data, nas.folder.name, name))
+        assert nas.run()["status"] == 0
+        assert store.read(f"{nas.folder.name}/{name}") == b"content 1"
 
 
 def events_of(result: dict[str, Any]) -> set[tuple[str, str | None]]:
