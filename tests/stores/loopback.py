@@ -130,7 +130,7 @@ def make_sftp_files(folder: Path) -> tuple[str, str]:
 
 
 def sftp_files() -> dict[str, str]:
-    """What a server in a pod needs: its two host keys, authorized_keys; and client_key, host_key.pub for its clients."""
+    """What a server in a pod needs: its two host keys, authorized_keys; and client_key and host_key.pub for clients."""
     with _folder(rootfs("sftp")) as folder:
         make_sftp_files(folder)
         return {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}

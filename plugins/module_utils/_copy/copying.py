@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from .._volume.catalog import Backup, Catalog
 from .faults import BackupFaultError, PlaceError, WindowClosedError
-from .plan import CHECKSUM_FILE, MANIFEST, Copy, Entry, candidates, still_proven, tasks
+from .plan import CHECKSUM_FILE, KEEP_FILE, MANIFEST, Copy, Entry, candidates, still_proven, tasks
 from .proof import Prover, conflict
 from .recompression import origin
 from .record import COPIED, FAILED, NOTHING_TO_DO, OUTSIDE_WINDOW, Record, Unfinished, next_record
@@ -95,6 +95,7 @@ class Copying:
             entries = self._prover.newest_entries or self._steps.list_files()
             self._check_again(entries)
             checksums = self._steps.checksums()
+        self._mend_keep_files(sources, entries)
         if faults.keys() & checksums.keys():
             self._steps.log("nothing is deleted: retention would count copies that cannot be read")
         else:
@@ -148,6 +149,16 @@ class Copying:
                 deleted = f"{name} was deleted: it is written again. Has somebody deleted files?"
                 self._steps.warn(deleted if found is None else changed)
                 self._steps.write(name, text, self._steps.lock_until())
+
+    def _mend_keep_files(self, sources: Iterable[Backup], entries: Mapping[str, Entry]) -> None:
+        """Keep there what somebody keeps on the volume, also when the volume is lost, and no longer."""
+        for name in (source.name for source in sources if source.name in self._steps.copies):
+            keep = f"{name}{KEEP_FILE}"
+            text = self._steps.place.read_text(keep)
+            if text is not None and keep not in entries:
+                self._steps.write(keep, text, None)
+            elif text is None and keep in entries:
+                self._steps.delete(keep)
 
     def _check_again(self, entries: Mapping[str, Entry]) -> None:
         """Whether each new copy is still the file that was proven."""

@@ -52,7 +52,7 @@ class Place(Protocol):
         """Read the backup on the volume. May raise OSError."""
 
     def read_text(self, name: str) -> bytes | None:
-        """The manifest or the checksum file of a backup on the volume; None without it. May raise OSError."""
+        """The manifest, checksum file or keep file of a backup on the volume; None without it. May raise OSError."""
 
     def rename(self, uploaded: str, name: str) -> None: ...
 

@@ -19,12 +19,11 @@ from .._volume.catalog import Backup, Catalog, Plan, parse_listing, parse_plan
 from .._volume.checksum_file import parse_checksum_file
 from ..errors import BackupError
 from .faults import PlaceError
-from .plan import CHECKSUM_FILE, MANIFEST, Entry, backups_among
+from .plan import CHECKSUM_FILE, KEEP_FILE, MANIFEST, Entry, backups_among
 
 # Asks the programs of a pod for events (job_templates.ask_for_progress).
 PROGRESS_VARIABLE = "POSTGRES_BACKUP_PROGRESS"
 _SECONDS = 240
-_KEEP = ".keep"
 
 Result = TypeVar("Result")
 
@@ -106,13 +105,14 @@ class Mirror:
     def plan(self, entries: Mapping[str, Entry], sources: Iterable[Backup]) -> Plan:
         self._renewed(self._place)
         volume = Path(self._script.volume)
-        for backup in sources:
-            self._add(backup.name, backup.size_bytes, volume)
-        for name in backups_among(entries, self._script.name):
-            if not (self._place / name).exists():
-                self._add(name, entries[name].size_bytes, self._texts)
-            if (volume / f"{name}{_KEEP}").exists():
-                (self._place / f"{name}{_KEEP}").touch()
+        there = {name: entries[name].size_bytes for name in backups_among(entries, self._script.name)}
+        on_volume = {backup.name: backup.size_bytes for backup in sources}
+        for name, size_bytes in {**there, **on_volume}.items():
+            self._add(name, size_bytes, volume if name in on_volume else self._texts)
+            keep = f"{name}{KEEP_FILE}"
+            # The keep file of a backup that the volume has is the one on the volume.
+            if (volume / keep).exists() or (keep in entries and not (volume / name).exists()):
+                (self._place / keep).touch()
         return self._script.plan(str(self._place), self._policy)
 
     def _add(self, name: str, size_bytes: int, texts: Path) -> None:

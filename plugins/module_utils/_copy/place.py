@@ -305,7 +305,7 @@ class RclonePlace:
         return digest.content
 
     def read_text(self, name: str) -> bytes | None:
-        """The manifest or the checksum file of a backup on the volume; None without it."""
+        """The manifest, the checksum file or the keep file of a backup on the volume; None without it."""
         try:
             return (self.volume / name).read_bytes()
         except FileNotFoundError:

@@ -12,7 +12,7 @@ from .._volume.backup_names import prefix_in_name, time_in_name
 from .._volume.catalog import COMPLETE, INCOMPLETE, Backup, Catalog
 from .._volume.checksum_file import SUFFIX
 
-CHECKSUM_FILE, MANIFEST, PARTIAL = SUFFIX, ".json", ".partial"
+CHECKSUM_FILE, MANIFEST, KEEP_FILE, PARTIAL = SUFFIX, ".json", ".keep", ".partial"
 # An upload that another copier began before has ended, or never will.
 _PARTIAL_AGE = timedelta(days=2)
 # After this time a copy is read again: what a store keeps can be damaged without a change of its listing.

@@ -34,7 +34,7 @@ from .copying import Copying
 from .faults import PlaceError
 from .mirror import PROGRESS_VARIABLE, Mirror, Script
 from .place import RclonePlace, refuse_backup_folder
-from .plan import Copy
+from .plan import KEEP_FILE, Copy
 from .record import COPYING, FAILED, OUTSIDE_WINDOW, Unfinished, dump_record, next_record, parse_record
 from .restic_place import CHECK_PARTS, ResticPlace
 from .retrieval import choose, retrieve
@@ -259,7 +259,8 @@ def retrieve_from(
             )
             mirror = Mirror(script, options.policy, place.fetch_texts, temporary)
             mirror.checksums()
-            copies = mirror.plan(place.list_files(), ()).backups
+            entries = place.list_files()
+            copies = mirror.plan(entries, ()).backups
             files = VolumeFiles(script.volume, configuration.file_mode, token)
             wanted = choose(backup, name, copies)
 
@@ -275,6 +276,8 @@ def retrieve_from(
                 )
 
             texts = mirror.texts_of(wanted.name)
+            if f"{wanted.name}{KEEP_FILE}" in entries:
+                texts[KEEP_FILE] = b""
             found = retrieve(wanted, place, texts, files, catalog, reads_copy=reads_copy, log=_log, progress=progress)
     except (PlaceError, OSError) as error:
         _log(f"FAILED: {error}")

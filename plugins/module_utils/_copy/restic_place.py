@@ -24,7 +24,7 @@ from .configuration import PlaceOptions
 from .copy_list import ListedCopy, dump_copy_list, parse_copy_list
 from .faults import BackupFaultError, PlaceError
 from .place import Content, Digest, RclonePlace, Uploaded, required
-from .plan import CHECKSUM_FILE, MANIFEST, PARTIAL, Entry
+from .plan import CHECKSUM_FILE, KEEP_FILE, MANIFEST, PARTIAL, Entry
 from .process import Write
 from .rclone import REMOTE, Progress
 from .recompression import Gunzip, Recompression, new_manifest, part_ends
@@ -74,6 +74,12 @@ def _snapshot(item: Mapping[str, Any]) -> _Snapshot:
     """A snapshot as `restic snapshots` shows it."""
     numbers = [int(match[1]) for tag in item.get("tags") or [] if (match := _LIST_TAG.fullmatch(tag))]
     return _Snapshot(item["id"], item["paths"][0], item["time"], max(numbers, default=0))
+
+
+def _remove_text(copies: dict[str, ListedCopy], backup: str, suffix: str) -> None:
+    copy = copies.get(backup)
+    if copy is not None:
+        copies[backup] = replace(copy, texts={key: text for key, text in copy.texts.items() if key != suffix})
 
 
 def _modified(snapshot: _Snapshot) -> str:
@@ -344,7 +350,7 @@ class ResticPlace:
         return self._store.read_source(name)
 
     def read_text(self, name: str) -> bytes | None:
-        """The manifest or the checksum file of a backup on the volume; None without it."""
+        """The manifest, the checksum file or the keep file of a backup on the volume; None without it."""
         return self._store.read_text(name)
 
     def rename(self, uploaded: str, name: str) -> None:
@@ -352,9 +358,9 @@ class ResticPlace:
         self._uploads[name] = self._uploads.pop(uploaded)
 
     def write_text(self, name: str, text: bytes, lock_until: datetime | None) -> None:
-        """Write the manifest or the checksum file of a backup. The checksum file makes it a copy."""
+        """Write the manifest, checksum file or keep file of a backup. The checksum file makes it a copy."""
         del lock_until
-        suffix = CHECKSUM_FILE if name.endswith(CHECKSUM_FILE) else MANIFEST
+        suffix = next(each for each in (CHECKSUM_FILE, KEEP_FILE, MANIFEST) if name.endswith(each))
         backup = name[: -len(suffix)]
         copy = self._uploads.get(backup) or self._copies[backup]
         copy = replace(copy, texts={**copy.texts, suffix: text.decode("utf-8", "replace")})
@@ -376,6 +382,9 @@ class ResticPlace:
             if copy is not None:
                 self._change_list(lambda copies: copies.pop(backup, None))
                 self._unneeded.add(copy.snapshot)
+        elif name.endswith(KEEP_FILE):
+            backup = name[: -len(KEEP_FILE)]
+            self._change_list(lambda copies: _remove_text(copies, backup, KEEP_FILE))
         elif name.endswith(PARTIAL):
             self._unneeded |= {one.id for one in self._snapshots.values() if one.upload_name == name}
 

@@ -16,7 +16,7 @@ from .._volume.catalog import COMPLETE, Backup, Catalog
 from ..units import format_size
 from .faults import PlaceError, volume_fault
 from .interface import Content, Progress
-from .plan import MANIFEST
+from .plan import KEEP_FILE, MANIFEST
 from .recompression import origin
 from .transfer_progress import READ, READ_VOLUME, RETRIEVE
 
@@ -58,7 +58,7 @@ class Target(Protocol):
         """Read the partial file of a backup in the same way."""
 
     def publish(self, name: str, texts: Mapping[str, bytes], *, replaces: bool) -> None:
-        """Write manifest and checksum file, which are `texts` by their suffixes, and give the partial file its name.
+        """Write the small files, which are `texts` by their suffixes, and give the partial file its name.
 
         Only where it `replaces` a file, there may be one of that name.
         """
@@ -121,8 +121,9 @@ def retrieve(
 ) -> Retrieved:
     """Bring the copy back unless the volume has the backup, undamaged. Raises PlaceError or WindowClosedError.
 
-    `texts` has the copy's manifest and checksum file by their suffixes. With `reads_copy`, the copy is read even if it
-    need not be brought back. `progress` is called with the activity (transfer_progress.py) and the size of the file.
+    `texts` has the copy's manifest, checksum file and keep file by their suffixes. With `reads_copy`, the copy is read
+    even if it need not be brought back. `progress` is called with the activity (transfer_progress.py) and the size of
+    the file.
     """
     name, sha256, size = copy.name, copy.sha256 or "", copy.size_bytes
     there = catalog.named(name)
@@ -141,11 +142,15 @@ def retrieve(
                 log(f"proven: the copy of {name}")
             return Retrieved(name, there.sha256, there.size_bytes, False, False, reads_copy)
         log(f"WARNING: {name} on the volume is damaged ({damage}): it is replaced")
+        # The volume says whether it is kept.
+        texts = {suffix: text for suffix, text in texts.items() if suffix != KEEP_FILE}
     log(f"copying {name} ({format_size(size)}) to the volume")
     try:
         replacement = source.download(name, target.partial_path(name), progress(RETRIEVE, size))
         if replacement is not None:
-            size, sha256, texts = replacement.size_bytes, replacement.sha256, replacement.texts
+            size, sha256 = replacement.size_bytes, replacement.sha256
+            kept = {suffix: text for suffix, text in texts.items() if suffix == KEEP_FILE}
+            texts = {**kept, **replacement.texts}
         _check(name, size, sha256, target.read_partial(name, progress(READ_VOLUME, size)))
         target.publish(name, texts, replaces=there is not None)
     except OSError as error:

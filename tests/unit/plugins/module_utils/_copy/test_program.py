@@ -126,6 +126,31 @@ def test_retention_of_the_place(usb: Copier) -> None:
     )
 
 
+def lose_volume(copier: Copier) -> None:
+    for path in copier.volume.glob(f"{NAME}-*"):
+        path.unlink()
+
+
+def test_what_somebody_keeps(usb: Copier) -> None:
+    """It is copied and kept there, also after a loss of the volume; when it is brought back, too. Until it is not."""
+    usb.places[0]["policy"] |= {"keep_last": 2, "keep_daily": 0}
+    kept = usb.add_backup(30, b"kept")
+    (usb.volume / f"{kept}.keep").write_text("before the migration\n")
+    names = [usb.add_backup(days) for days in (9, 8)]
+    usb.run()
+    assert usb.copies("usb") == [*names[::-1], kept]
+    lose_volume(usb)
+    for days in (4, 3):
+        names.append(usb.add_backup(days))
+        usb.run()
+    assert usb.copies("usb") == [*names[:1:-1], kept]
+    assert usb.run("retrieve", "usb", kept)["status"] == 0
+    assert (usb.volume / f"{kept}.keep").exists()
+    (usb.volume / f"{kept}.keep").unlink()
+    assert place_of(usb.run())["deleted"] == [kept]
+    assert not [path.name for path in there(usb).iterdir() if path.name.startswith(kept)]
+
+
 @pytest.mark.weekly
 def test_the_brake_holds_back_deletions(usb: Copier) -> None:
     for days in range(9, 0, -1):
@@ -199,8 +224,7 @@ def test_a_damaged_copy_that_nothing_can_mend(usb: Copier) -> None:
     good, damaged = [usb.add_backup(days, b"content %d" % days) for days in (9, 8)]
     usb.run()
     change(there(usb) / damaged)
-    for path in usb.volume.glob(f"{NAME}-*"):
-        path.unlink()
+    lose_volume(usb)
     assert [f"{damaged} is damaged" in found for found in place_of(usb.run())["findings"]] == [True]
     assert "reading" not in usb.run()["log"]
     newest = usb.add_backup(1)

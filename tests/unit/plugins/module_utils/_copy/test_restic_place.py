@@ -133,6 +133,23 @@ def test_retention_of_the_place(dedup: Copier) -> None:
     assert dedup.copies("dedup") == names[:1]
 
 
+def test_what_somebody_keeps(dedup: Copier) -> None:
+    """Also after a loss of the volume; when it is brought back, too. Until it is not."""
+    keep(dedup, 1)
+    kept = add(dedup, b"-- kept\n", 30)
+    (dedup.volume / f"{kept}.keep").write_text("before the migration\n")
+    add(dedup, b"-- old\n", 2)
+    dedup.run()
+    lose_volume(dedup)
+    newest = add(dedup, b"-- new\n", 1)
+    dedup.run()
+    assert dedup.copies("dedup") == [newest, kept]
+    assert dedup.run("retrieve", "dedup", kept)["status"] == 0
+    (dedup.volume / f"{kept}.keep").unlink()
+    assert place_of(dedup.run())["deleted"] == [kept]
+    assert newest_list(dedup).keys() == {newest}
+
+
 def test_an_encrypted_backup_is_stored_as_it_is(dedup: Copier) -> None:
     content = b"age-encryption.org/v1\n" + os.urandom(100)
     name = dedup.add_backup(1, content)
