@@ -151,8 +151,14 @@ def forgotten_uploads(entries: Mapping[str, Entry], installation: str, now: date
     return [
         name
         for name, entry in entries.items()
-        if name.startswith(f"{installation}-") and name.endswith(PARTIAL) and _is_old(entry.modified, now)
+        if name.endswith(PARTIAL) and _is_of(name, installation) and _is_old(entry.modified, now)
     ]
+
+
+def _is_of(name: str, installation: str) -> bool:
+    """Whether a name begins with that of a backup, and a point: rclone adds more to it than this program does."""
+    ends = (at for at, character in enumerate(name) if character == ".")
+    return any(prefix_in_name(name[:end]) == installation for end in ends)
 
 
 def _is_old(modified: str, now: datetime) -> bool:

@@ -100,8 +100,11 @@ def test_files_of_others_are_left_alone() -> None:
 
 def test_forgotten_uploads_are_old_and_ours() -> None:
     old, new = Entry(1, "2026-11-26T01:00:00.123456789Z"), Entry(1, "2026-11-29T01:00:00Z")
-    entries = {f"{NAME}.1.partial": old, f"{NAME}.2.partial": new, "other.3.partial": old, f"{NAME}.4": old}
-    assert forgotten_uploads(entries, "b", NOW) == [f"{NAME}.1.partial"]
+    ours = [f"{NAME}.1.partial", f"{NAME}.1.partial.0a1b2c3d.partial", f"{NAME}.json.0a1b2c3d.partial"]
+    # Of a person, and of an installation whose name begins with ours.
+    others = ["other.3.partial", f"{NAME}.4", "b-film.mkv.partial", f"b-{NAME}.5.partial"]
+    entries = {f"{NAME}.2.partial": new, **dict.fromkeys((*ours, *others), old)}
+    assert forgotten_uploads(entries, "b", NOW) == ours
     assert forgotten_uploads({f"{NAME}.1.partial": Entry(1, "")}, "b", NOW) == []
 
 
