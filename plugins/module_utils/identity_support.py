@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ._jobs.identity import Identity, identity_of_drills
-from ._verify.identity_file import private_text
+from ._verify.identity_file import identity_text
 
 # For the argument specification of a module, as the fragment identity documents them.
 IDENTITY_ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -19,7 +19,7 @@ IDENTITY_ARGUMENTS: dict[str, dict[str, Any]] = {
 
 def given_identity(parameters: Mapping[str, Any]) -> Identity | None:
     """That of the options; raises IdentityError."""
-    text = private_text(parameters["identity"] or None, parameters["identity_file"] or None)
+    text = identity_text(parameters["identity"] or None, parameters["identity_file"] or None)
     return None if text is None else Identity(text=text)
 
 

@@ -32,7 +32,7 @@ options:
   identity:
     description:
       - The private key of a recipient of an encrypted backup, as C(age-keygen) prints it (C(AGE-SECRET-KEY-1…)), or a
-        private key of OpenSSH without a passphrase. Several can be given, one after the other.
+        private key of OpenSSH without a passphrase. Several of age can be given, one a line.
       - Without an identity, only the hash of an encrypted backup is compared, and the module fails.
     type: str
     version_added: 1.1.0

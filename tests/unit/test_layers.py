@@ -73,6 +73,7 @@ FOLDERS = {
     "errors": _folder(),
     "findings": _folder(),
     "units": _folder("errors"),
+    "key_forms": _folder(),
     "interruption": _folder(io=True),
     "script_output": _folder(),
     "script_1_0": _folder(),
@@ -83,10 +84,12 @@ FOLDERS = {
     "_volume": _folder(
         "errors findings units script_output script_1_0", io_files="checksum_file file_replacement record_folder"
     ),
-    "_verify": _folder("errors findings units _progress _dump _volume", io_files="identity_file verification"),
+    "_verify": _folder(
+        "errors findings units key_forms _progress _dump _volume", io_files="identity_file verification"
+    ),
     "_jobs": _folder("errors findings units script_output _dump"),
     "_servers": _folder("_jobs _volume"),
-    "_role": _folder("errors units _jobs _volume"),
+    "_role": _folder("errors units key_forms _jobs _volume"),
     "_report": _folder("units _volume _role"),
     "_watch": _folder("errors findings units secret_files _volume _role", io_files="delivery program"),
     "_copy": _folder(
@@ -109,7 +112,18 @@ FOLDERS = {
 }
 # backup_verify runs with these alone, on Python 3.9 and without libraries.
 STANDALONE = frozenset(
-    ["errors", "findings", "units", "script_output", "script_1_0", "_progress", "_dump", "_volume", "_verify"]
+    [
+        "errors",
+        "findings",
+        "units",
+        "key_forms",
+        "script_output",
+        "script_1_0",
+        "_progress",
+        "_dump",
+        "_volume",
+        "_verify",
+    ]
 )
 
 

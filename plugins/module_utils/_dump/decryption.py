@@ -33,14 +33,13 @@ _TAG_BYTES = 16
 _SEALED_BYTES = _CHUNK_BYTES + _TAG_BYTES
 _HEADER_LIMIT = 1 << 20
 _HEADER_END = re.compile(rb"^--- [^\n]*\n", re.MULTILINE)
-_SSH_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----\n?", re.DOTALL)
 _AGAIN = "Copy it again, or use another backup"
 
 Identities = tuple[Any, ...]
 
 
 def parse_identities(text: str) -> Identities:
-    """The identities in a text: lines that `age-keygen` prints, or private keys of OpenSSH without a passphrase.
+    """The identities in a text that identity_file.py has checked.
 
     Raises IdentityError, whose message contains nothing of the text.
     """
@@ -51,28 +50,16 @@ def parse_identities(text: str) -> Identities:
             "the Python library pyrage is missing, which decrypts backups. Install it for the Python that runs the "
             "module: python3 -m pip install pyrage"
         ) from error
-    identities: list[Any] = []
-    for key in _SSH_KEY.findall(text):
-        try:
-            identities.append(pyrage.ssh.Identity.from_buffer(key.encode()))
-        except Exception as error:
-            raise IdentityError(
-                "identity: expected a private key of OpenSSH, of the type ed25519 or rsa and without a passphrase, "
-                "found another one"
-            ) from error
-    for number, line in enumerate(_SSH_KEY.sub("", text).splitlines(), 1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        try:
-            identities.append(pyrage.x25519.Identity.from_str(line.strip()))
-        except Exception as error:
-            found = "a public key" if line.startswith(("age1", "ssh-")) else "something else"
-            raise IdentityError(
-                f"identity: expected a line that begins with AGE-SECRET-KEY-1, found {found} in line {number}"
-            ) from error
-    if not identities:
-        raise IdentityError("identity: expected the private key of a recipient, found none")
-    return tuple(identities)
+    try:
+        if text.startswith("-----BEGIN "):
+            return (pyrage.ssh.Identity.from_buffer(text.encode()),)
+        lines = [line.rstrip("\r") for line in text.split("\n")]
+        return tuple(pyrage.x25519.Identity.from_str(line) for line in lines if line and not line.startswith("#"))
+    except Exception as error:
+        raise IdentityError(
+            "identity: expected a private key that the library pyrage takes, found one that only age takes. Write a "
+            "copy of a key of OpenSSH in its own format: ssh-keygen -p -f COPY"
+        ) from error
 
 
 class DecryptedStream:

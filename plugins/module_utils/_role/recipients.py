@@ -9,13 +9,16 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from ..key_forms import has_checksum, next_string
 from .checks import Variables, is_list
 
 # The keys that age takes without a plugin: the pods have none. A run lets age itself check each.
 _AGE = re.compile(r"age1[ac-hj-np-z02-9]{50,4000}")
 _SSH = re.compile(r"ssh-(ed25519|rsa) [A-Za-z0-9+/]{40,8000}={0,2}( [^\x00-\x1f\x7f]*)?")
-# The bytes with which the key of each type begins (RFC 4253, 6.6), and how many it has; None for any number.
-_SSH_KEYS = {"ssh-ed25519": (b"\0\0\0\x0bssh-ed25519\0\0\0 ", 51), "ssh-rsa": (b"\0\0\0\x07ssh-rsa", None)}
+_ED25519_BYTES = 32
+# Fewer are refused by age (Go's crypto/rsa).
+_RSA_BITS = 2048
+_MISTAKE = "it has a mistake, or lacks characters"
 # What is refused, and why; the first one that fits is named.
 _REFUSED = (
     (re.compile(r"\s*"), "it is empty"),
@@ -28,8 +31,6 @@ _REFUSED = (
     (re.compile(r"(ecdsa|sk|ssh-dss)[a-z0-9-]*(@openssh[.]com)? .*"), "of SSH keys, age takes ssh-ed25519 and ssh-rsa"),
     (re.compile(r".+ (ssh|ecdsa|sk)-[a-z0-9@.-]+ AAAA.*"), "a text, such as options, is before the key"),
 )
-_LETTERS = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
-_GENERATORS = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
 _PRIVATE = re.compile(r"AGE-SECRET-KEY-|AGE-PLUGIN-|PRIVATE KEY", re.IGNORECASE)
 
 
@@ -53,36 +54,29 @@ def _problems(value: Any) -> Iterator[str]:
         elif not isinstance(entry, str) or not (_AGE.fullmatch(text) or _SSH.fullmatch(text)):
             reason = next((f": {reason}" for pattern, reason in _REFUSED if pattern.fullmatch(text)), "")
             yield f"entry {number} is not a public key in one line{reason}"
-        elif not _is_undamaged(text):
-            yield f"entry {number} is not a public key: it has a mistake, or lacks characters"
+        elif fault := _fault(text):
+            yield f"entry {number} is not a public key: {fault}"
         elif first.setdefault(tuple(text.split()[:2]), number) != number:
             yield f"entry {number} is the same key as entry {first[tuple(text.split()[:2])]}"
 
 
-def _is_undamaged(text: str) -> bool:
-    """Whether the checksum of a key of age fits, or an SSH key has its type and length."""
+def _fault(text: str) -> str | None:
+    """What is wrong with a text that has the form of a key; None if it is one."""
     if _AGE.fullmatch(text):
-        return _has_checksum(text)
+        return None if has_checksum(text) else _MISTAKE
     kind, key = text.split()[:2]
-    begin, size = _SSH_KEYS[kind]
     try:
-        content = base64.b64decode(key, validate=True)
+        name, rest = next_string(base64.b64decode(key, validate=True))
+        last, rest = next_string(rest)
+        if kind == "ssh-rsa":
+            last, rest = next_string(rest)
     except ValueError:
-        return False
-    return content.startswith(begin) and size in (None, len(content))
-
-
-def _has_checksum(text: str) -> bool:
-    """The checksum of Bech32 (BIP 173), the encoding of age's keys."""
-    prefix, _separator, data = text.rpartition("1")
-    values = [*(ord(letter) >> 5 for letter in prefix), 0, *(ord(letter) & 31 for letter in prefix)]
-    checksum = 1
-    for value in [*values, *(_LETTERS.index(letter) for letter in data)]:
-        top = checksum >> 25
-        checksum = (checksum & 0x1FFFFFF) << 5 ^ value
-        for bit, generator in enumerate(_GENERATORS):
-            checksum ^= generator if top >> bit & 1 else 0
-    return checksum == 1
+        return _MISTAKE
+    if name != kind.encode() or rest or (kind == "ssh-ed25519" and len(last) != _ED25519_BYTES):
+        return _MISTAKE
+    if kind == "ssh-rsa" and int.from_bytes(last, "big").bit_length() < _RSA_BITS:
+        return f"of RSA keys, age takes those of {_RSA_BITS} bits or more"
+    return None
 
 
 def has_age_image(value: Any, variables: Variables) -> str | None:

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import base64
+import struct
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -146,6 +148,19 @@ def test_a_private_key_instead_of_the_list_is_named_and_not_printed() -> None:
     assert "1SECRET" not in refusal
 
 
+def rsa(bits: int) -> str:
+    """A public key of SSH (RFC 4253, 6.6); its number is as good as another for what is compared."""
+    parts = (b"ssh-rsa", b"\1\0\1", b"\0" + (2**bits - 1).to_bytes(bits // 8, "big"))
+    return f"ssh-rsa {base64.b64encode(b''.join(struct.pack('>I', len(part)) + part for part in parts)).decode()}"
+
+
+@pytest.mark.parametrize("bits", [1024, 2040, 2048, 4096])
+def test_an_rsa_key_is_taken_if_age_takes_it(bits: int) -> None:
+    text = rsa(bits)
+    done = subprocess.run(["age", "-r", text], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    assert (are_recipients([RECIPIENTS[0], text], {}) is None) == (done.returncode == 0)
+
+
 PLUGIN_KEY = "age1yubikey1q2w7u3vpya839jxxuq8g0sedh3d740d4xvn639sqhr95ejj8vu3hyfumptt"
 MISTAKE = "entry 2 is not a public key: it has a mistake, or lacks characters"
 
@@ -168,6 +183,8 @@ MISTAKE = "entry 2 is not a public key: it has a mistake, or lacks characters"
         (RECIPIENTS[0][:-1], MISTAKE),
         (RECIPIENTS[1].replace("YJ me", " me"), MISTAKE),
         (RECIPIENTS[1].replace("-ed25519 ", "-rsa "), MISTAKE),
+        (rsa(2048)[:-40], MISTAKE),
+        (rsa(1024), "entry 2 is not a public key: of RSA keys, age takes those of 2048 bits or more"),
         (RECIPIENTS[0], "entry 2 is the same key as entry 1"),
     ],
 )

@@ -198,24 +198,6 @@ def test_pieces_of_any_size() -> None:
         assert stream.sha256 == hashlib.sha256(FILE).hexdigest()
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "found none"),
-        ("# a comment\n\n", "found none"),
-        (str(KEY.to_public()), "found a public key in line 1"),
-        ("# x\nAGE-SECRET-KEY-1SECRET", "found something else in line 2"),
-        ("-----BEGIN OPENSSH PRIVATE KEY-----\nSECRET\n-----END OPENSSH PRIVATE KEY-----\n", "found another one"),
-    ],
-    ids=["empty", "comment", "public", "text", "ssh"],
-)
-def test_an_identity_that_is_none_is_not_printed(text: str, message: str) -> None:
-    with pytest.raises(IdentityError) as error:
-        parse_identities(text)
-    assert message in str(error.value)
-    assert "SECRET" not in str(error.value).replace("AGE-SECRET-KEY-1,", "")
-
-
 def test_identities_of_a_file(tmp_path: Path) -> None:
     file = tmp_path / "identity.txt"
     file.write_text(f"# created: today\n{KEY}\n{OTHER}\n")

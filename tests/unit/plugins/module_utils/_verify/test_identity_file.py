@@ -1,58 +1,182 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""What is taken as an identity, and what is refused without being shown."""
+"""What is taken as an identity: age and pyrage decrypt with it. What age refuses is refused, without being shown."""
 
 from __future__ import annotations
 
+import io
 import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from plugins.module_utils._verify.identity_file import identity_text, private_text
+from plugins.module_utils._dump.decryption import DecryptedStream
+from plugins.module_utils._verify.identity_file import identity_text
+from plugins.module_utils._verify.verification import read_identities
 from plugins.module_utils.errors import IdentityError
 
-PRIVATE = "# created: today\nAGE-SECRET-KEY-1SECRET\n"
-SSH = "-----BEGIN OPENSSH PRIVATE KEY-----\nSECRET\n-----END OPENSSH PRIVATE KEY-----\n"
+CONTENT = b"a backup"
+# age: `age-keygen` has printed it; the others are of OpenSSH: type, format, passphrase.
+SSH_KINDS = {
+    "ed25519": ("ed25519", "RFC4716", ""),
+    "ed25519 with a passphrase": ("ed25519", "RFC4716", "secret"),
+    "rsa": ("rsa", "RFC4716", ""),
+    "rsa with a passphrase": ("rsa", "RFC4716", "secret"),
+    "rsa PEM": ("rsa", "PEM", ""),
+    "rsa PEM with a passphrase": ("rsa", "PEM", "secret"),
+    "rsa PKCS8": ("rsa", "PKCS8", ""),
+    "rsa PKCS8 with a passphrase": ("rsa", "PKCS8", "secret"),
+    "ecdsa": ("ecdsa", "RFC4716", ""),
+    "ecdsa PEM": ("ecdsa", "PEM", ""),
+}
 
 
-@pytest.mark.parametrize("text", [PRIVATE, SSH, "-----BEGIN RSA PRIVATE KEY-----\nSECRET\n"])
-def test_a_private_key(tmp_path: Path, text: str) -> None:
-    file = tmp_path / "identity"
-    file.write_text(text)
-    assert private_text(text, None) == private_text(None, str(file)) == text
+@dataclass(frozen=True)
+class Pair:
+    """A pair of keys, and a file that is encrypted to it; None if age does not take its public key."""
+
+    identity: str
+    recipient: str
+    encrypted: bytes | None
+
+
+def encrypt(recipient: str) -> bytes | None:
+    done = subprocess.run(["age", "-r", recipient], input=CONTENT, capture_output=True, check=False)
+    return done.stdout if done.returncode == 0 else None
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pair]:
+    folder = tmp_path_factory.mktemp("keys")
+    text = subprocess.run(["age-keygen"], capture_output=True, text=True, check=True).stdout
+    recipient = text.split("public key: ")[1].splitlines()[0]
+    made = {"age": Pair(text, recipient, encrypt(recipient))}
+    for name, (kind, form, passphrase) in SSH_KINDS.items():
+        file = folder / name
+        words = ["-q", "-t", kind, "-m", form, "-N", passphrase, "-f", str(file)]
+        subprocess.run(["ssh-keygen", *(["-b", "2048"] if kind == "rsa" else []), *words], check=True)
+        recipient = Path(f"{file}.pub").read_text().strip()
+        made[name] = Pair(file.read_text(), recipient, encrypt(recipient))
+    return made
+
+
+Form = Callable[[str], str]
+
+
+def same(text: str) -> str:
+    return text
+
+
+def windows(text: str) -> str:
+    return text.replace("\n", "\r\n")
+
+
+# Of which pair, and how it is written.
+TAKEN: list[tuple[str, Form]] = [
+    ("age", same),
+    ("age", windows),
+    ("age", lambda text: text.splitlines()[-1]),
+    ("age", lambda text: f"\n{text}\n# \u2028 the same\n{text}"),
+    *[(name, form) for name in ("ed25519", "rsa", "rsa PEM") for form in (same, windows, str.rstrip)],
+    ("rsa", lambda text: f"{text}\n \n"),
+]
+REFUSED: list[tuple[str, Form, str]] = [
+    ("age", lambda text: f"\ufeff{text}", "a byte order mark"),
+    ("ed25519", lambda text: f"\ufeff{text}", "a byte order mark"),
+    ("age", "\0".join, "UTF-16"),
+    ("age", lambda text: text.replace("AGE-", " AGE-"), "a space at the beginning or the end of line 3"),
+    ("age", lambda text: text.replace("\n", " \n"), "a space at the beginning or the end of line 3"),
+    ("age", lambda text: f"  # mine\n{text}", "a space at the beginning or the end of line 1"),
+    ("age", lambda text: text.splitlines()[-1].lower(), "a key in small letters in line 1"),
+    ("age", lambda text: f'"{text.splitlines()[-1]}"', "something else in line 1"),
+    ("age", lambda text: text.rstrip()[:-1], "a key that has a mistake, or lacks characters, in line 3"),
+    ("age", lambda text: text.replace("AGE-SECRET-KEY-1", "AGE-SECRET-KEY-PQ-1"), "a post-quantum key"),
+    ("age", lambda text: f"{text}AGE-PLUGIN-YUBIKEY-1QQPQQQS\n", "a key of a plugin, which the pods do not have"),
+    ("age", lambda text: text.replace("# public key: ", ""), "a public key in line 2"),
+    (
+        "age",
+        lambda text: f"{text}-----BEGIN OPENSSH PRIVATE KEY-----",
+        "which needs a separate file, after other text",
+    ),
+    ("age", lambda _: "", "none"),
+    ("age", lambda text: text.splitlines()[0], "none"),
+    ("age", lambda _: "age-encryption.org/v1\n-> scrypt", "an encrypted one"),
+    ("age", lambda _: "-----BEGIN AGE ENCRYPTED FILE-----\nYWdl", "an encrypted one"),
+    ("ed25519", lambda text: f"# mine\n{text}", "which needs a separate file, after other text in line 2"),
+    ("ed25519", lambda text: text.replace("\n", " "), "one that is cut off, or lacks its line breaks"),
+    ("ed25519", lambda text: text[:-10], "one that is cut off, or lacks its line breaks"),
+    ("ed25519", lambda text: text[:90] + text[100:], "one that has a mistake, or lacks characters"),
+    *[(name, same, "one with a passphrase") for name in SSH_KINDS if name.endswith("passphrase")],
+    *[(name, same, "another type: of SSH keys, age takes") for name in SSH_KINDS if name.startswith("ecdsa")],
+    ("ed25519", lambda text: f"{text}{text}", "more text after the first one"),
+]
+
+
+def decrypted_by_age(folder: Path, identity: str, encrypted: bytes | None) -> bool:
+    file = folder / "identity.txt"
+    file.write_bytes(identity.encode())
+    words = ["age", "--decrypt", "--identity", str(file)]
+    done = subprocess.run(words, input=encrypted, capture_output=True, check=False, start_new_session=True)
+    return encrypted is not None and done.stdout == CONTENT
+
+
+@pytest.mark.parametrize(("name", "form"), TAKEN)
+def test_what_is_taken_decrypts_in_both_ways(tmp_path: Path, pairs: dict[str, Pair], name: str, form: Form) -> None:
+    pair = pairs[name]
+    identity = form(pair.identity)
+    assert decrypted_by_age(tmp_path, identity, pair.encrypted)
+    assert identity_text(identity, None) == identity_text(None, str(tmp_path / "identity.txt")) == identity
+    assert pair.encrypted is not None
+    stream = DecryptedStream(io.BytesIO(pair.encrypted), read_identities(identity, None))
+    assert stream.read(100) == CONTENT
+
+
+@pytest.mark.parametrize(("name", "form", "found"), REFUSED)
+def test_what_age_refuses_is_refused_and_not_shown(
+    tmp_path: Path, pairs: dict[str, Pair], name: str, form: Form, found: str
+) -> None:
+    pair = pairs[name]
+    identity = form(pair.identity)
+    # Of two keys of OpenSSH, age reads the first one only, without a message.
+    assert decrypted_by_age(tmp_path, identity, pair.encrypted) == found.startswith("more text")
+    for words in ((identity, None), (None, str(tmp_path / "identity.txt"))):
+        for read in (identity_text, read_identities):
+            with pytest.raises(IdentityError) as error:
+                read(*words)
+            assert f", found {found}" in str(error.value) or f"OpenSSH, {found}" in str(error.value)
+            assert not {word for word in pair.identity.split() if len(word) > 30 and word in str(error.value)}
+
+
+def test_a_format_that_only_age_takes(tmp_path: Path, pairs: dict[str, Pair]) -> None:
+    """A pod decrypts with it; to verify with it, it must be converted."""
+    pair = pairs["rsa PKCS8"]
+    assert decrypted_by_age(tmp_path, pair.identity, pair.encrypted)
+    assert identity_text(pair.identity, None) == pair.identity
+    with pytest.raises(IdentityError, match="found one that only age takes"):
+        read_identities(pair.identity, None)
 
 
 def test_neither() -> None:
     assert identity_text(None, None) is None
-    assert private_text(None, None) is None
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [("age1SECRET", "found a public key"), ("ssh-ed25519 SECRET", "found a public key"), ("SECRET", "found none")],
-)
-def test_what_is_none_is_not_shown(text: str, found: str) -> None:
-    with pytest.raises(IdentityError) as error:
-        private_text(text, None)
-    assert found in str(error.value)
-    assert "SECRET" not in str(error.value).replace("AGE-SECRET-KEY-1,", "")
 
 
 def test_both_are_refused() -> None:
     with pytest.raises(IdentityError, match="expected one of identity and identity_file, found both"):
-        private_text(PRIVATE, "/x")
+        identity_text("AGE-SECRET-KEY-1SECRET", "/x")
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for name in ("nothing", "pipe", "."):
         with pytest.raises(IdentityError, match=r"identity_file: .* cannot be read: check its path and mode"):
-            private_text(None, str(tmp_path / name))
+            identity_text(None, str(tmp_path / name))
 
 
 def test_an_encrypted_identity(tmp_path: Path) -> None:
     file = tmp_path / "identity.age"
     file.write_bytes(b"age-encryption.org/v1\n\xff")
     with pytest.raises(IdentityError, match="found an encrypted one"):
-        private_text(None, str(file))
+        identity_text(None, str(file))
