@@ -157,10 +157,14 @@ require_readable() {
     command -v "$POSTGRES_BACKUP_AGE" >/dev/null 2>&1 ||
         fail_for_good "the program age is missing" "the backup is encrypted, and there is no program $POSTGRES_BACKUP_AGE" \
             "In Kubernetes, set postgres_backup_recipients and postgres_backup_tools_image, and run the role again: its pods have age then. Elsewhere, install age, or set POSTGRES_BACKUP_AGE to its path."
-    if [ "$(decrypt "$file" 2>"$work/decrypt.err" | head -c 1 | tr '\037' x)" != x ]; then
-        fail_for_good "the backup cannot be decrypted" "$backup: $(identity_fault "$file")$(grep -v 'report unexpected or unhelpful errors' "$work/decrypt.err" | head -n 2 | cut -c 1-400)" \
-            "Give an identity of one of the recipients that ${backup}.json names. If it is one, the file is damaged: use another copy."
-    fi
+    # It may also end without a message, such as by its memory limit.
+    decrypted=$({ decrypt "$file" 2>"$work/decrypt.err" || echo "age: status $?" >>"$work/decrypt.err"; } | head -c 1 | tr '\037\000\012x' 'x???')
+    case $decrypted:$(head -c 1 "$work/decrypt.err") in
+        x:*) ;;
+        :?) fail_for_good "the backup cannot be decrypted" "$backup: $(identity_fault "$file")$(grep -v 'report unexpected or unhelpful errors' "$work/decrypt.err" | head -n 2 | cut -c 1-400)" \
+            "Give an identity of one of the recipients that ${backup}.json names. If it is one, the file is damaged: use another copy." ;;
+        *) fail_for_good "the backup is damaged" "$backup: decrypted, $(decrypt "$file" 2>/dev/null | describe_other_format -)" "Take another backup, or another copy of this one." ;;
+    esac
     decrypts=yes
     find_openers "$file"
 }

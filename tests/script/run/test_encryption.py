@@ -22,11 +22,11 @@ from tests.dump import truth
 from tests.in_turn import ALL
 
 from ..support.combinations import program, under_all, under_one
-from ..support.encryption import Key, decrypt, make_key, make_ssh_key
+from ..support.encryption import Key, decrypt, encrypt, make_key, make_ssh_key, put_encrypted
 from ..support.failed_runs import assert_failed, fill_volume
 from ..support.sandbox import Outcome, Sandbox
 from ..support.server import Server
-from ..support.volume import put
+from ..support.volume import give, put
 from ..support.workspace import Workspace, kill_all
 
 Keys = tuple[Key, Key]
@@ -133,11 +133,11 @@ def test_without_age_it_fails_before_the_dump(sandbox: Sandbox, keys: Keys) -> N
     assert_failed(sandbox, outcome, before, "the program age is missing")
 
 
-def check(sandbox: Sandbox, workspace: Workspace, *identities: str) -> Outcome:
+def check(sandbox: Sandbox, workspace: Workspace, *identities: str, **more: str) -> Outcome:
     """The kit's check of the backup that was made."""
     file = put(workspace.directory("identity", sandbox.uid) / "identity.txt", "".join(f"{one}\n" for one in identities))
     file.chmod(0o644)
-    more = {"POSTGRES_BACKUP_IDENTITY_FILE": str(file), "POSTGRES_BACKUP_AGE": str(program("age"))}
+    more = {"POSTGRES_BACKUP_IDENTITY_FILE": str(file), "POSTGRES_BACKUP_AGE": str(program("age"))} | more
     return sandbox.run("_kit", "check", str(published(sandbox)), env=more)
 
 
@@ -174,13 +174,62 @@ def test_of_many_recipients_some_are_shown(sandbox: Sandbox, workspace: Workspac
 
 
 @under_one
-def test_a_damaged_file_is_not_called_that_of_others(sandbox: Sandbox, keys: Keys, workspace: Workspace) -> None:
+@pytest.mark.parametrize("manifest", [True, False], ids=["manifest", ""])
+def test_a_damaged_file_is_not_called_that_of_others(
+    sandbox: Sandbox, keys: Keys, workspace: Workspace, manifest: bool
+) -> None:
     run(sandbox, keys[0].recipient, keys[1].recipient).check()
     path = published(sandbox)
-    path.write_bytes(path.read_bytes()[:400])
-    outcome = check(sandbox, workspace, make_key().identity, keys[1].identity)
-    assert "the backup cannot be decrypted" in outcome.log
-    assert "expected the identity" not in outcome.log
+    if not manifest:
+        (sandbox.volume / f"{path.name}.json").unlink()
+    content = path.read_bytes()
+    header = content.index(b"\n", content.index(b"\n--- ") + 1) + 1
+    for damaged in (
+        content[:100],
+        content[:header],
+        content[: header + 16],
+        content[:header] + b"?" + content[header:],
+    ):
+        path.write_bytes(damaged)
+        outcome = check(sandbox, workspace, make_key().identity, keys[1].identity)
+        assert "the backup cannot be decrypted" in outcome.log
+        assert "age: error: " in outcome.log
+        assert "expected the identity" not in outcome.log
+
+
+@under_all
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", "it is not gzip data (an empty file)"),
+        (b"-- SQL\n" * 40000, "it is not gzip data (plain SQL: compress it with gzip)"),
+        (b"\n\nSQL", "it is not gzip data (plain text)"),
+        (b"xz", "it is not gzip data (plain text)"),
+        (bytes(100), "it is not gzip data (zeros"),
+    ],
+    ids=["empty", "text", "line break", "x", "zeros"],
+)
+def test_what_is_decrypted_and_is_no_backup_is_damaged(
+    offline: Sandbox, keys: Keys, workspace: Workspace, content: bytes, expected: str
+) -> None:
+    """The identity is the right one: no other would help."""
+    path = put(offline.volume / "postgres-backup-2026-11-22-020000.sql.gz.age", encrypt(content, keys[0].recipient))
+    path.chmod(0o644)
+    outcome = check(offline, workspace, keys[0].identity).check(2)
+    assert "FAILED: the backup is damaged" in outcome.log
+    assert f"{path.name}: decrypted, {expected}" in outcome.log
+
+
+@under_one
+def test_age_that_ends_without_a_message(offline: Sandbox, keys: Keys, workspace: Workspace) -> None:
+    """Such as by a memory limit: that does not prove that the file is damaged."""
+    put_encrypted(offline.volume, "postgres-backup-2026-11-22-020000.sql.gz", keys[0])
+    give(offline.volume, offline.uid)
+    age = put(offline.shims / "killed-age", "#!/bin/sh\nkill -KILL $$\n")
+    age.chmod(0o755)
+    outcome = check(offline, workspace, keys[0].identity, POSTGRES_BACKUP_AGE=str(age)).check(2)
+    assert "FAILED: the backup cannot be decrypted" in outcome.log
+    assert "age: status 137" in outcome.log
 
 
 def age_that(sandbox: Sandbox, body: str) -> dict[str, str]:
