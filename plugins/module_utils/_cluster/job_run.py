@@ -13,6 +13,7 @@ from typing import Any
 from .._jobs.job_outcome import COMPLETE, FAILED, GONE, JobEnd
 from .._jobs.pod_diagnosis import (
     PodProblem,
+    failed_preparation,
     has_failed,
     has_succeeded,
     job_end,
@@ -54,6 +55,7 @@ class JobRun:
         self._read_to_end: set[_Attempt] = set()
         self._termination_message: str | None = None
         self._terminated_by: PodProblem | None = None
+        self._preparation: str | None = None
         self._succeeded = threading.Event()
         self._has_progress = False
         self._running_containers: tuple[str, ...] = ()
@@ -166,7 +168,7 @@ class JobRun:
     def _end(self, state: str, reason: str | None) -> JobEnd:
         log = self.log
         job = f"{self._namespace}/{self._name}"
-        return JobEnd(job, state, reason, self._result(log, state), log, self._terminated_by)
+        return JobEnd(job, state, reason, self._result(log, state), log, self._terminated_by, self._preparation)
 
     def _result(self, log: tuple[str, ...], state: str) -> dict[str, Any] | None:
         """The script's own result: the last that agrees with the Job's end, from the log or the termination message.
@@ -189,6 +191,7 @@ class JobRun:
                     self._lines[name], self._terminated_by = [], None
         if pods and pods[-1]["metadata"]["name"] == next(reversed(self._lines)):
             self._terminated_by = termination_cause(pods[-1]) or self._terminated_by
+            self._preparation = failed_preparation(pods[-1])
 
     def _follow(self, pod: Object) -> None:
         """Follow every attempt of the pod's containers whose log was not read to its end."""

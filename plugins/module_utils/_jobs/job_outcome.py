@@ -24,9 +24,9 @@ class JobEnd:
 
     `reason` is Kubernetes' reason for a failure. `result` is the result that the script printed; None if it is not
     known, or another script ran. `log` has the lines of all attempts, pod after pod. `terminated_by` is what ended the
-    newest pod from outside; None if nothing did. `running_containers` are the names of containers that continue after
-    the script's end: the Job itself has not ended then. `duration_seconds` counts from the creation of the Job, or from
-    attaching to it.
+    newest pod from outside, `preparation` which of its init containers failed; None if nothing did.
+    `running_containers` are the names of containers that continue after the script's end: the Job itself has not ended
+    then. `duration_seconds` counts from the creation of the Job, or from attaching to it.
     """
 
     job: str
@@ -35,6 +35,7 @@ class JobEnd:
     result: dict[str, Any] | None
     log: tuple[str, ...]
     terminated_by: PodProblem | None = None
+    preparation: str | None = None
     running_containers: tuple[str, ...] = ()
     duration_seconds: float = 0.0
 
@@ -216,6 +217,8 @@ def _reason(operation: Operation, end: JobEnd) -> str:
         reasons.append(f"The last attempt: {last_reason}")
     if end.terminated_by is not None:
         reasons.append(f"Kubernetes terminated its pod: {end.terminated_by}")
+    if not reasons and end.preparation is not None:
+        reasons.append(end.preparation)
     if end.reason is not None and end.reason.startswith("DeadlineExceeded"):
         reasons = [f"it took longer than {operation.time_limit}", *(reasons or ["Raise the limit"])]
     if not reasons:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .identity import AGE
 from .quota import is_quota_exceeded, quota_is_too_small
 
 # Reasons of a waiting container that is not just being started (kubernetes pkg/kubelet/images/types.go,
@@ -114,6 +115,8 @@ def startup_problem(pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]] 
             cause = message if reason != "ImagePullBackOff" else f"{message} {_pull_failure(events)}"
             if _OTHER_PLATFORM.search(cause):
                 advice = _PLATFORM_ADVICE
+            if container["name"] == AGE:
+                advice = advice.replace("postgres_backup_image", "postgres_backup_tools_image")
             return PodProblem(reason, message, advice, _may_pass(reason, cause))
     if any("waiting" not in container.get("state", {}) for container in containers):
         return None
@@ -187,6 +190,16 @@ def termination_cause(pod: Mapping[str, Any]) -> PodProblem | None:
             if terminated.get("reason") == "OOMKilled":
                 message = f"the container '{container['name']}' needed more memory than its limit"
                 return PodProblem("OOMKilled", message, _KILLED_ADVICE["OOMKilled"])
+    return None
+
+
+def failed_preparation(pod: Mapping[str, Any]) -> str | None:
+    """The init container that failed, so that no other was started, and what it has printed; None if none has."""
+    for container in pod.get("status", {}).get("initContainerStatuses") or []:
+        terminated = (container.get("state") or {}).get("terminated") or {}
+        if terminated.get("exitCode"):
+            found = str(terminated.get("message") or f"exit status {terminated['exitCode']}").strip()
+            return f"the container '{container['name']}', which prepares its pod, failed: {found}"
     return None
 
 

@@ -150,8 +150,7 @@ require_readable() {
     command -v "$POSTGRES_BACKUP_AGE" >/dev/null 2>&1 ||
         fail_for_good "the program age is missing" "the backup is encrypted, and there is no program $POSTGRES_BACKUP_AGE" \
             "In Kubernetes, set postgres_backup_recipients and postgres_backup_tools_image, and run the role again: its pods have age then. Elsewhere, install age, or set POSTGRES_BACKUP_AGE to its path."
-    # It may also end without a message, such as by its memory limit.
-    decrypted=$({ decrypt "$file" 2>"$work/decrypt.err" || echo "age: status $?" >>"$work/decrypt.err"; } | head -c 1 | tr '\037\000\012x' 'x???')
+    decrypted=$({ decrypt "$file" 2>"$work/decrypt.err" || note_status "$?" "$work/decrypt.err"; } | head -c 1 | tr '\037\000\012x' 'x???')
     case $decrypted:$(head -c 1 "$work/decrypt.err") in
         x:*) ;;
         :?) fail_for_good "the backup cannot be decrypted" "$backup: $(identity_fault "$file")$(grep -v 'report unexpected or unhelpful errors' "$work/decrypt.err" | head -n 2 | cut -c 1-400)" \
@@ -161,6 +160,9 @@ require_readable() {
     decrypts=yes
     find_openers "$file"
 }
+
+# note_status STATUS FILE: what has failed without a message in the file, such as by its memory limit, gets one.
+note_status() { [ -s "$2" ] || echo "age ended with status $1" >"$2"; }
 
 # decrypt FILE
 decrypt() { "$POSTGRES_BACKUP_AGE" --decrypt --identity "$POSTGRES_BACKUP_IDENTITY_FILE" "$1"; }

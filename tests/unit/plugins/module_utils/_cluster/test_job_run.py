@@ -244,6 +244,16 @@ def test_failing_init_container_is_reported() -> None:
     assert end.terminated_by is not None and end.terminated_by.reason == "Evicted"
 
 
+@pytest.mark.parametrize(("text", "expected"), [("FAILED: no age\n", "FAILED: no age"), ("", "exit status 1")])
+def test_failing_init_container_that_is_not_followed(text: str, expected: str) -> None:
+    """Its status has the last lines of its log; of an installation of an earlier role, only the exit status."""
+    made = pod({"waiting": {"reason": "PodInitializing"}})
+    first = {"name": "age", "restartCount": 0, "state": {"terminated": {"exitCode": 1, "message": text}}}
+    made["status"] |= {"phase": "Failed", "initContainerStatuses": [first]}
+    end = watched(Fake([job("Failed")], [[made]], {}))
+    assert end.preparation == f"the container 'age', which prepares its pod, failed: {expected}"
+
+
 def test_result_of_the_script_is_the_end() -> None:
     """The Job itself does not report it here."""
     word = '{"state":"succeeded","operation":"drill"}'

@@ -132,6 +132,17 @@ def test_pod_terminated_from_outside(operation: Operation) -> None:
 
 
 @OPERATIONS
+def test_a_pod_that_could_not_be_prepared(operation: Operation) -> None:
+    """Its script has never run, and so has no result."""
+    assert "Reason: the container 'age' failed: no age" in message(
+        operation, preparation="the container 'age' failed: no age"
+    )
+    assert "container 'age'" not in message(
+        operation, "Failed", LIMIT, {"reason": "x"}, preparation="the container 'age'"
+    )
+
+
+@OPERATIONS
 def test_same_reason_of_the_last_attempt_is_not_repeated(operation: Operation) -> None:
     assert message(operation, "Failed", LIMIT, {"reason": "one", "last_reason": "one"}).endswith("Reason: one")
 

@@ -42,6 +42,13 @@ def event(
     return {"type": kind, "reason": reason, "message": message or f"about {reason}", "lastTimestamp": at}
 
 
+def test_the_image_of_age_is_another_one() -> None:
+    found = pod()
+    found["status"]["initContainerStatuses"] = [{"name": "age", "state": waiting("ErrImagePull")}]
+    problem = startup_problem(found)
+    assert problem is not None and problem.advice.endswith("pull secrets (postgres_backup_tools_image)")
+
+
 @pytest.mark.parametrize(
     ("found", "events", "reason"),
     [
