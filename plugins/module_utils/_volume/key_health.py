@@ -19,11 +19,12 @@ def key_problems(keys: Iterable[Key], now: datetime) -> Iterator[Failure]:
     """A problem for each identity that was not tried for too long."""
     for key in keys:
         if key.limit is not None and key.is_overdue(now):
-            found = (
-                f"{key.opened:%Y-%m-%d}, {format_duration(now - key.opened)} ago ({key.backup})"
-                if key.opened
-                else f"never since {key.since:%Y-%m-%d}, when the first backup was encrypted to it"
-            )
+            if key.opened is None:
+                found = f"never since {key.since:%Y-%m-%d}, when the first backup was encrypted to it"
+            elif key.is_of_future(now):
+                found = f"{key.opened:%Y-%m-%d}, which is in the future: a clock was wrong ({key.backup})"
+            else:
+                found = f"{key.opened:%Y-%m-%d}, {format_duration(now - key.opened)} ago ({key.backup})"
             yield Failure(
                 "key",
                 f"expected the identity of the recipient {shown(key.recipient)} to have opened a backup within "

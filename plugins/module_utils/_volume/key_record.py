@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from ..units import CLOCK_TOLERANCE
 from .backup_names import TIME_FORMAT, parse_time
 
 
@@ -29,8 +30,17 @@ class Key:
     limit: timedelta | None
 
     def is_overdue(self, now: datetime) -> bool:
-        """Whether a current recipient's identity has not opened a backup for longer than the limit."""
-        return self.is_current and self.limit is not None and now - (self.opened or self.since) > self.limit
+        """Whether a current recipient's identity has not opened a backup for longer than the limit.
+
+        A time in the future, of a wrong clock, does not show when that was.
+        """
+        if not self.is_current or self.limit is None:
+            return False
+        return now - (self.opened or self.since) > self.limit or self.is_of_future(now)
+
+    def is_of_future(self, now: datetime) -> bool:
+        """Whether the clock was wrong when its identity opened a backup."""
+        return self.opened is not None and self.opened > now + CLOCK_TOLERANCE
 
     def to_dict(self, now: datetime) -> dict[str, Any]:
         """As backup_info returns it."""

@@ -63,6 +63,20 @@ def test_a_run_adds_its_recipients_once(sandbox: Sandbox, workspace: Workspace) 
     assert not any(key["is_current"] for key in third)
 
 
+@under_all
+def test_a_beginning_in_the_future_is_corrected(sandbox: Sandbox) -> None:
+    """The clock of the first run was wrong: until then, nobody would be asked to try the identity."""
+    key = make_key()
+    sandbox.run("run", env=environment(key.recipient)).check()
+    (record,) = listed(sandbox)
+    file = sandbox.volume / FILE
+    file.write_text(file.read_text().replace(record["since"], "2036-01-01T02:00:00Z"))
+    sandbox.run("run", env=environment(key.recipient)).check()
+    (corrected,) = listed(sandbox)
+    assert record["since"] <= corrected["since"] < "2036"
+    assert {**corrected, "since": ""} == {**record, "since": ""}
+
+
 @under_one
 def test_a_run_without_recipients_writes_nothing(sandbox: Sandbox) -> None:
     sandbox.run("run").check()

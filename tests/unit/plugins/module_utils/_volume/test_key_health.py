@@ -41,7 +41,9 @@ def parsed(**changes: Any) -> Any:
         ({"since": "2026-11-20T02:00:00Z"}, False),
         ({"is_current": False}, False),
         ({"limit_seconds": 0}, False),
-        ({"opened": "2027-01-01T00:00:00Z"}, False),
+        ({"opened": "2026-11-22T12:04:00Z"}, False),
+        # The clock was wrong: for years, nobody would be asked to try it.
+        ({**OPENED, "opened": "2036-01-01T00:00:00Z"}, True),
     ],
 )
 def test_when_a_key_is_overdue(changes: dict[str, Any], is_overdue: bool) -> None:
@@ -60,6 +62,8 @@ def test_what_is_said() -> None:
     )
     (problem,) = key_problems([parsed(**{**OPENED, "opened": "2026-01-01T00:00:00Z"})], NOW)
     assert "found 2026-01-01, 325d 12h ago (postgres-backup-2026-11-01-020000.sql.gz.age)" in problem.message
+    (problem,) = key_problems([parsed(**{**OPENED, "opened": "2036-01-01T00:00:00Z"})], NOW)
+    assert "found 2036-01-01, which is in the future: a clock was wrong (postgres-backup-" in problem.message
 
 
 @pytest.mark.parametrize(
