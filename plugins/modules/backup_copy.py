@@ -163,7 +163,7 @@ def copy(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     if module.check_mode:
         return result
     started = [
-        (copies, copying(connection, copies, name, own, attach=attach is not None))
+        (copies, copying(connection, copies, name, own, attach=attach is not None, followed=parameters["wait"]))
         for name, attach, (copies, own) in zip(names, running, chosen)
     ]
     if not parameters["wait"]:

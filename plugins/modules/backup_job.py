@@ -175,7 +175,7 @@ def ensure(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     result = {**EMPTY_RESULT, "changed": True, "job": name, "attached": running is not None}
     if module.check_mode:
         return result
-    job = backup_run(connection, cronjob, name, attach=running is not None)
+    job = backup_run(connection, cronjob, name, attach=running is not None, followed=parameters["wait"])
     if not parameters["wait"]:
         with job:
             return result

@@ -154,6 +154,12 @@ def test_operator_and_reader_rights_are_all_used_and_enough(
         assert f"the {kind} of all namespaces" in text
     refused = ansible.module("backup_fetch", env=looker, dest=f"{tmp_path}/other/", **where)
     assert refused["failed"] and not (tmp_path / "other").exists()
+    # What this user could start and not follow is not started: a restore would continue unseen.
+    there = names("job", namespace)
+    for module, options in (("backup_job", {}), ("restore_database", {"database": "postgres", "new_name": "unseen"})):
+        refused = ansible.module(module, env=looker, **where, **options)
+        assert "found none. Nothing was started: this user may not use the Job" in refused["msg"], refused["msg"]
+    assert {name for name in names("job", namespace) - there if "-reader-" not in name} == set()
 
 
 @pytest.mark.weekly

@@ -69,11 +69,11 @@ def script_has_ended(connection: Connection, namespace: str, job: str, container
     )
 
 
-def backup_run(connection: Connection, cronjob: Object, name: str, *, attach: bool) -> Job:
+def backup_run(connection: Connection, cronjob: Object, name: str, *, attach: bool, followed: bool = True) -> Job:
     """The Job of that name, which is created on entering it; with `attach`, one that exists already."""
     if attach:
         return Job.attached(connection, cronjob["metadata"]["namespace"], name)
-    return Job(connection, manual_job(cronjob, name), Deletion.IF_STUCK)
+    return Job(connection, manual_job(cronjob, name), Deletion.IF_STUCK, followed=followed)
 
 
 def follow_run(

@@ -94,11 +94,13 @@ def copying_in_progress(connection: Connection, copies: Object, places: Sequence
     return None
 
 
-def copying(connection: Connection, copies: Object, name: str, places: Sequence[str], *, attach: bool) -> Job:
+def copying(
+    connection: Connection, copies: Object, name: str, places: Sequence[str], *, attach: bool, followed: bool
+) -> Job:
     """The Job of that name, which is created on entering it; with `attach`, one that exists already."""
     if attach:
         return Job.attached(connection, copies["metadata"]["namespace"], name)
-    return Job(connection, copy_job(copies, name, places), Deletion.IF_STUCK)
+    return Job(connection, copy_job(copies, name, places), Deletion.IF_STUCK, followed=followed)
 
 
 def follow_copying(started: Sequence[tuple[Object, Job]], timeout_seconds: float, limits: StartLimits) -> list[CopyEnd]:

@@ -14,7 +14,14 @@ from types import TracebackType
 from .._jobs.identity import Identity, secret_of_job
 from .._jobs.job_outcome import JobEnd
 from .._jobs.job_templates import ask_for_progress
-from ..errors import ClusterError, ConcurrentRestoreError, ForbiddenError, StuckError, WaitTimeoutError
+from ..errors import (
+    ClusterError,
+    ConcurrentRestoreError,
+    ForbiddenError,
+    NotFoundError,
+    StuckError,
+    WaitTimeoutError,
+)
 from ..interruption import InterruptedBySignal
 from ..script_output import split_lines
 from .connection import Connection, Object
@@ -64,7 +71,8 @@ class StartLimits:
 class Job:
     """`with Job(connection, manifest, deletion) as job:` creates a Job; leaving deletes it as `deletion` defines.
 
-    The text of `identity` gets into a Secret that belongs to the Job, so that none can remain without it.
+    The text of `identity` gets into a Secret that belongs to the Job, so that none can remain without it. A Job that is
+    `followed` is not created if this user may not read it: nobody would learn what it does.
     It is deleted in the same way after an error, and after a signal within `signals_raise()` (interruption.py). A
     deletion that fails is not an error: every Job has a deadline and a time to live, and what happened before counts.
     Raises ClusterError if the Job cannot be created.
@@ -76,8 +84,11 @@ class Job:
         manifest: Object,
         deletion: Deletion = Deletion.ALWAYS,
         identity: Identity | None = None,
+        *,
+        followed: bool = True,
     ) -> None:
         self._connection = connection
+        self._is_followed = followed
         self._identity_text = identity.text if identity else None
         self._deletion = deletion
         self._began = 0.0
@@ -99,6 +110,8 @@ class Job:
     def __enter__(self) -> Job:
         self._began = time.monotonic()
         if not self.is_attached:
+            if self._is_followed:
+                self._require_rights()
             if self._connection.reporter.is_heard:
                 self.manifest = ask_for_progress(self.manifest)
             try:
@@ -110,6 +123,18 @@ class Job:
             self._give_identity()
         self.is_created = True
         return self
+
+    def _require_rights(self) -> None:
+        """Of wait_for_end. The API server refuses a request whether what it asks for exists or not."""
+        try:
+            with contextlib.suppress(NotFoundError):
+                self._connection.job(self.namespace, self.name)
+            self._connection.pods_of_job(self.namespace, self.name)
+        except ForbiddenError as error:
+            raise ForbiddenError(
+                f"expected the right to read Jobs and pods in the namespace '{self.namespace}', found none. "
+                f"Nothing was started: {error} (docs/examples/rbac/operate.yaml)"
+            ) from error
 
     def _give_identity(self) -> None:
         """The pod waits for the Secret if it is faster."""

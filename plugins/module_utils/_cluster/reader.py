@@ -52,7 +52,8 @@ class Reader:
         request = replace(self._request, node=node)
         name = job_name(self._cronjob["metadata"]["name"], READER, secrets.token_hex(3))
         with contextlib.ExitStack() as stack:
-            job = stack.enter_context(Job(self._connection, reader_job(self._cronjob, name, FILES, request)))
+            manifest = reader_job(self._cronjob, name, FILES, request)
+            job = stack.enter_context(Job(self._connection, manifest, followed=False))
             self.job = job.name
             self.pod = job.wait_for_pod(self._limits)
             self._lines = self._read_log(job)

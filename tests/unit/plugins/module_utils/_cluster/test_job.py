@@ -21,6 +21,7 @@ from plugins.module_utils.errors import (
     ClusterError,
     ConcurrentRestoreError,
     ForbiddenError,
+    NotFoundError,
     StuckError,
     WaitTimeoutError,
 )
@@ -65,9 +66,11 @@ class Cluster:
             raise self.errors[name]
 
     def job(self, *_: str) -> dict[str, Any]:
+        self._fail("job")
         return {"status": {}}
 
     def pods_of_job(self, *_: str) -> list[dict[str, Any]]:
+        self._fail("pods")
         return self._pods
 
     def events(self, *_: str) -> list[Any]:
@@ -107,6 +110,24 @@ def test_deletion_on_leaving(deletion: Deletion, error: BaseException | None, de
     assert cluster.created == ["j"]
     assert cluster.deleted == (["j"] if deletion in deletions else [])
     assert job.is_deleted == (deletion in deletions)
+
+
+@pytest.mark.parametrize("unreadable", ["job", "pods"])
+def test_job_that_nobody_could_follow_is_not_created(unreadable: str) -> None:
+    cluster: Any = Cluster()
+    cluster.errors[unreadable] = ForbiddenError("this user may not use it")
+    words = "expected the right to read Jobs and pods in the namespace 'data', found none. Nothing was started: this"
+    with pytest.raises(ForbiddenError, match=words), Job(cluster, MANIFEST):
+        pytest.fail("it was entered")
+    assert not cluster.created and not cluster.deleted
+    with Job(cluster, MANIFEST, followed=False):
+        assert cluster.created == ["j"]
+
+
+def test_rights_are_known_before_the_job_exists() -> None:
+    cluster: Any = Cluster(job=NotFoundError("there is none yet"))
+    with Job(cluster, MANIFEST):
+        assert cluster.created == ["j"]
 
 
 def test_attached_job_is_neither_created_nor_deleted() -> None:

@@ -49,7 +49,10 @@ class Cluster:
         return job
 
     def job(self, _namespace: str, name: str) -> dict[str, Any]:
-        return next(job for job in self.all if job["metadata"]["name"] == name)
+        found = next((job for job in self.all if job["metadata"]["name"] == name), None)
+        if found is None:
+            raise NotFoundError(name)
+        return found
 
     def pods_of_job(self, _namespace: str, _job: str) -> list[dict[str, Any]]:
         return []
