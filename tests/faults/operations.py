@@ -316,7 +316,11 @@ class FaultSetup:
         assert not list(self.here.glob(".*.partial"))
         selector = "app.kubernetes.io/component in (reader, drill, restore)"
         wait_until(
-            lambda: not any(listed(kind, self.namespace, selector) for kind in ("job", "pod")), "its Jobs are gone"
+            lambda: (
+                not any(listed(kind, self.namespace, selector) for kind in ("job", "pod"))
+                and not any("-restore-" in name for name in names("pod", self.namespace))
+            ),
+            "its Jobs are gone",
         )
         for server, _ in self._servers():
             wait_until(partial(_is_idle, server), "no database of a restore is left")

@@ -64,6 +64,8 @@ def run_restore(
         node=node_of_volume(connection, cronjob, directory),
         variables=variables,
         credentials=True,
+        # Those of the backups may forbid the way to another server.
+        reaches_server=server.address is None,
         sources=server.environment(),
         identity=identity,
     )

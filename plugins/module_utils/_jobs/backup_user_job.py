@@ -14,7 +14,7 @@ from typing import Any
 from .backup_user_secret import NEW_PASSWORD, NEW_PASSWORD_KEY, PASSWORD, SecretKey
 from .credentials import Credentials, secret_reference
 from .job_templates import Object, backup_mount
-from .volume_jobs import COMPONENT, VolumeWork, volume_job
+from .volume_jobs import VolumeWork, volume_job
 
 BACKUP_USER = "backup-user"
 DEADLINE_SECONDS = 600
@@ -36,7 +36,7 @@ class BackupUserWork:
 
 
 def backup_user_job(cronjob: Mapping[str, Any], name: str, script: Mapping[str, str], work: BackupUserWork) -> Object:
-    """The Job; its pod has the labels of the CronJob's, which the NetworkPolicies of the server select.
+    """The Job.
 
     `script` has the texts of the script's files, by their names. Raises TemplateError for a CronJob that is not clear.
     """
@@ -51,6 +51,7 @@ def backup_user_job(cronjob: Mapping[str, Any], name: str, script: Mapping[str, 
             "BACKUP_USER_SETS": work.sets,
         },
         credentials=True,
+        reaches_server=True,
         sources={
             **work.administrator.environment(),
             f"BACKUP_USER_{PASSWORD}": secret_reference(work.secret.name, work.secret.key, optional=True),
@@ -58,11 +59,8 @@ def backup_user_job(cronjob: Mapping[str, Any], name: str, script: Mapping[str, 
         },
     )
     job = volume_job(cronjob, name, script, volume_work)
-    template = job["spec"]["template"]
-    own_labels = cronjob["spec"]["jobTemplate"]["spec"]["template"].get("metadata", {}).get("labels") or {}
-    template["metadata"]["labels"] |= {COMPONENT: own_labels.get(COMPONENT, BACKUP_USER)}
     backups = backup_mount(cronjob).volume["name"]
-    spec = template["spec"]
+    spec = job["spec"]["template"]["spec"]
     spec["volumes"] = [volume for volume in spec["volumes"] if volume["name"] != backups]
     for container in spec["containers"]:
         container["volumeMounts"] = [mount for mount in container["volumeMounts"] if mount["name"] != backups]

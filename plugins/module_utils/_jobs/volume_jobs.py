@@ -39,10 +39,11 @@ class VolumeWork:
 
     `directory` is the folder with the backups where the CronJob does not define it; `writes` mounts the volume
     writable; `node` is where the pod must run; `variables` are added to the CronJob's POSTGRES_BACKUP_*; `credentials`
-    keeps the rest of the container's environment and its mounts; `sources` has variables as Kubernetes has them (value
-    or valueFrom), which replace the CronJob's; `volumes` and `mounts` are added to the pod and to its containers;
-    `passwd` adds a passwd file that names the container's user id; `image` replaces the CronJob's; `identity` decrypts
-    the backup; a reader then waits for `stay_seconds`, so that more can be read.
+    keeps the rest of the container's environment and its mounts; `reaches_server` gives the pod the labels of the
+    CronJob's, which the NetworkPolicies of the server of the backups select; `sources` has variables as Kubernetes has
+    them (value or valueFrom), which replace the CronJob's; `volumes` and `mounts` are added to the pod and to its
+    containers; `passwd` adds a passwd file that names the container's user id; `image` replaces the CronJob's;
+    `identity` decrypts the backup; a reader then waits for `stay_seconds`, so that more can be read.
     """
 
     kind: str
@@ -55,6 +56,7 @@ class VolumeWork:
     node: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
     credentials: bool = False
+    reaches_server: bool = False
     sources: Mapping[str, Object] = field(default_factory=dict)
     passwd: bool = False
     volumes: tuple[Object, ...] = ()
@@ -101,7 +103,9 @@ def volume_job(cronjob: Mapping[str, Any], name: str, script: Mapping[str, str],
     mount = backup_mount(cronjob, work.directory)
     template = cronjob["spec"]["jobTemplate"]["spec"]["template"]
     metadata = template.get("metadata") or {}
-    labels = {**(metadata.get("labels") or {}), COMPONENT: work.kind}
+    own_labels = metadata.get("labels") or {}
+    labels = {**own_labels, COMPONENT: work.kind}
+    pod_labels = {**labels, **own_labels} if work.reaches_server else labels
     annotations = dict(metadata.get("annotations") or {})
     spec = copy.deepcopy(dict(template["spec"]))
     for key in ("initContainers", "ephemeralContainers", "activeDeadlineSeconds"):
@@ -134,7 +138,7 @@ def volume_job(cronjob: Mapping[str, Any], name: str, script: Mapping[str, str],
             "backoffLimit": 0,
             "activeDeadlineSeconds": work.deadline_seconds,
             "ttlSecondsAfterFinished": TTL_SECONDS,
-            "template": {"metadata": {"labels": dict(labels), "annotations": annotations}, "spec": spec},
+            "template": {"metadata": {"labels": dict(pod_labels), "annotations": annotations}, "spec": spec},
         },
     }
 

@@ -44,6 +44,10 @@ def restores(namespace: str) -> set[str]:
     return {name for name in names("job", namespace) if "-restore-" in name}
 
 
+def pods_of_restores(namespace: str) -> list[str]:
+    return [name for name in names("pod", namespace) if "-restore-" in name]
+
+
 @pytest.fixture(scope="module")
 def live(collections: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     """A server of these tests' own, its installation, and a fetched backup."""
@@ -242,9 +246,7 @@ def test_pod_killed_leaves_nothing(ansible: Ansible, untouched: LiveServer) -> N
     """Nobody can clean up: the next restore does."""
     namespace = untouched.server.namespace
     with waiting(ansible, untouched) as process:
-        kubectl(
-            "delete", "pod", "-n", namespace, "-l", "app.kubernetes.io/component=restore", "--grace-period=0", "--force"
-        )
+        kubectl("delete", "pod", "-n", namespace, *pods_of_restores(namespace), "--grace-period=0", "--force")
         output, _ = process.communicate(timeout=150)
         assert re.search(r"the restore( of \S+)? failed", output), output
     if untouched.waits():  # the kubelet may have let it end by itself
@@ -290,9 +292,7 @@ def test_pod_killed_while_it_transforms_leaves_nothing(ansible: Ansible, untouch
     wait_until(lambda: process.poll() is not None or untouched.sql(sleeping) == "1", "the transformation", 90)
     assert process.poll() is None, process.communicate()[0]
     assert untouched.sql(closed) == "1"
-    kubectl(
-        "delete", "pod", "-n", namespace, "-l", "app.kubernetes.io/component=restore", "--grace-period=0", "--force"
-    )
+    kubectl("delete", "pod", "-n", namespace, *pods_of_restores(namespace), "--grace-period=0", "--force")
     output, _ = process.communicate(timeout=200)
     assert re.search(r"the restore( of \S+)? failed", output), output
     assert untouched.sql("SELECT count(*) FROM pg_database WHERE datname LIKE 'masked%';") == "0", output

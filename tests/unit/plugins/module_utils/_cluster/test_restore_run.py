@@ -164,6 +164,17 @@ def test_job_continues_while_the_api_server_is_away(monkeypatch: pytest.MonkeyPa
     assert not cluster.deleted
 
 
+@pytest.mark.parametrize(("host", "component"), [(None, "backup"), ("staging", "restore")])
+def test_network_policies_of_the_server_select_the_pod(host: str | None, component: str) -> None:
+    """Those of the backups let it pass; they would forbid the way to another server."""
+    cluster = Cluster()
+    run(cluster, server=RestoreServer(Credentials("u", "n", "k"), host))
+    (made,) = cluster.made
+    label = "app.kubernetes.io/component"
+    assert made["metadata"]["labels"][label] == "restore"
+    assert made["spec"]["template"]["metadata"]["labels"][label] == component
+
+
 def test_restore_into_another_server() -> None:
     """A restore of the same name into the server of the backups does not keep it waiting, nor the other way round."""
     staging = RestoreServer(Credentials("u", "n", "k"), "staging")
