@@ -13,6 +13,8 @@ version_added: 1.1.0
 description:
   - Brings a copy of a backup back from a place of an installation (C(postgres_backup_copies)) to its volume, with a Job
     from the CronJob of its copies that may write to the volume. The Job is deleted afterwards.
+  - If a Job in progress brings the same backup back from the same place, for example that of a call that was killed,
+    the module waits for it.
   - The file gets its name after its sha256 was compared with that of the copy. If the volume has the backup, its file
     is read. An undamaged one is not changed; a damaged one, whose sha256 is not that of its checksum file, is replaced
     by the copy. If the volume has another backup of that name, the module fails.

@@ -27,7 +27,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from .._progress.reporter import SILENT, Reporter
 from .._volume.backup_names import TIME_FORMAT
-from .._volume.catalog import Catalog
+from .._volume.catalog import Backup, Catalog
 from .._volume.record_folder import RecordFolder
 from .configuration import RESTIC, Configuration, PlaceOptions, parse_configuration
 from .copying import Copying
@@ -244,7 +244,6 @@ def retrieve_from(
             known = ", ".join(options.name for options in configuration.places)
             raise PlaceError(f"expected the name of a place ({known}), found {name}")
         script, token = Script(environment["POSTGRES_BACKUP_COPY_SCRIPT"], environment), secrets.token_hex(4)
-        catalog = script.catalog()
         # A backup that is needed does not wait for the window.
         with tempfile.TemporaryDirectory(prefix="copy-") as temporary:
             place = _place(
@@ -278,7 +277,11 @@ def retrieve_from(
             texts = mirror.texts_of(wanted.name)
             if f"{wanted.name}{KEEP_FILE}" in entries:
                 texts[KEEP_FILE] = b""
-            found = retrieve(wanted, place, texts, files, catalog, reads_copy=reads_copy, log=_log, progress=progress)
+
+            def find(name: str) -> Backup | None:
+                return script.catalog().named(name)
+
+            found = retrieve(wanted, place, texts, files, find, reads_copy=reads_copy, log=_log, progress=progress)
     except (PlaceError, OSError) as error:
         _log(f"FAILED: {error}")
         return {**result, "changed": False, "reason": str(error)}

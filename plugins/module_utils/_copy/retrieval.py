@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Callable, Protocol
 
-from .._volume.catalog import COMPLETE, Backup, Catalog
+from .._volume.catalog import COMPLETE, Backup
 from ..units import format_size
 from .faults import PlaceError, volume_fault
 from .interface import Content, Progress
@@ -60,7 +60,7 @@ class Target(Protocol):
     def publish(self, name: str, texts: Mapping[str, bytes], *, replaces: bool) -> None:
         """Write the small files, which are `texts` by their suffixes, and give the partial file its name.
 
-        Only where it `replaces` a file, there may be one of that name.
+        Raises FileExistsError if the volume has a file of that name, unless it `replaces` it.
         """
 
     def manifest(self, name: str) -> bytes | None:
@@ -113,7 +113,7 @@ def retrieve(
     source: Source,
     texts: Mapping[str, bytes],
     target: Target,
-    catalog: Catalog,
+    find: Callable[[str], Backup | None],
     *,
     reads_copy: bool,
     log: Callable[[str], None],
@@ -121,26 +121,22 @@ def retrieve(
 ) -> Retrieved:
     """Bring the copy back unless the volume has the backup, undamaged. Raises PlaceError or WindowClosedError.
 
-    `texts` has the copy's manifest, checksum file and keep file by their suffixes. With `reads_copy`, the copy is read
-    even if it need not be brought back. `progress` is called with the activity (transfer_progress.py) and the size of
-    the file.
+    `texts` has the copy's manifest, checksum file and keep file by their suffixes; `find` returns the backup of a name
+    that the volume has now. With `reads_copy`, the copy is read even if it need not be brought back. `progress` is
+    called with the activity (transfer_progress.py) and the size of the file.
     """
     name, sha256, size = copy.name, copy.sha256 or "", copy.size_bytes
-    there = catalog.named(name)
+    copied = origin(texts.get(MANIFEST), sha256)
+    there = _same(find(name), name, target, copied)
     if there is not None:
-        if not there.sha256 or origin(target.manifest(name), there.sha256) != origin(texts.get(MANIFEST), sha256):
-            raise PlaceError(
-                f"the volume has another file of the name {name}: expected the sha256 {sha256}, found "
-                f"{there.sha256 or 'no checksum file'}. Verify it, and move it away",
-                is_lasting=True,
-            )
-        damage = _damage(target, name, there.sha256, progress(READ_VOLUME, there.size_bytes))
+        found = str(there.sha256)
+        damage = _damage(target, name, found, progress(READ_VOLUME, there.size_bytes))
         if damage is None:
             log(f"the volume has {name}, undamaged")
             if reads_copy:
                 _check(name, size, sha256, source.read(name, progress(READ, size)))
                 log(f"proven: the copy of {name}")
-            return Retrieved(name, there.sha256, there.size_bytes, False, False, reads_copy)
+            return Retrieved(name, found, there.size_bytes, False, False, reads_copy)
         log(f"WARNING: {name} on the volume is damaged ({damage}): it is replaced")
         # The volume says whether it is kept.
         texts = {suffix: text for suffix, text in texts.items() if suffix != KEEP_FILE}
@@ -153,12 +149,30 @@ def retrieve(
             texts = {**kept, **replacement.texts}
         _check(name, size, sha256, target.read_partial(name, progress(READ_VOLUME, size)))
         target.publish(name, texts, replaces=there is not None)
+    except FileExistsError as error:
+        # Another call, perhaps one whose Ansible was killed, has brought it back meanwhile.
+        there = _same(find(name), name, target, copied)
+        if there is None:
+            raise volume_fault(error) from error
+        log(f"the volume has {name} meanwhile")
+        return Retrieved(name, str(there.sha256), there.size_bytes, False, False, True)
     except OSError as error:
         raise volume_fault(error) from error
     finally:
         target.discard(name)
     log(f"proven: {name}")
     return Retrieved(name, sha256, size, True, there is not None, True)
+
+
+def _same(there: Backup | None, name: str, target: Target, copied: str) -> Backup | None:
+    """The backup that the volume has; None without one. Raises PlaceError if its origin is not that of the copy."""
+    if there is None or (there.sha256 and origin(target.manifest(name), there.sha256) == copied):
+        return there
+    raise PlaceError(
+        f"the volume has another file of the name {name}: expected the sha256 {copied}, found "
+        f"{there.sha256 or 'no checksum file'}. Verify it, and move it away",
+        is_lasting=True,
+    )
 
 
 def _damage(target: Target, name: str, sha256: str, progress: Progress) -> str | None:

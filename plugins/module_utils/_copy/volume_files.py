@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,6 +40,9 @@ class VolumeFiles:
         return _read(self._partial(name), progress)
 
     def publish(self, name: str, texts: Mapping[str, bytes], *, replaces: bool) -> None:
+        if not replaces and (self._folder / name).exists():
+            # Its checksum file must not be replaced by that of another file.
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
         with contextlib.suppress(OSError):  # not every share lets its mode be set
             self._partial(name).chmod(self._mode)
         for suffix, text in texts.items():

@@ -46,8 +46,7 @@ def retrieve_job(
     Only its container has the volume writable. Raises TemplateError as copy_job does, and where it is not clear which
     volume has the backups.
     """
-    words = [_RETRIEVE, *([_READ_COPY] if reads_copy else []), place, *([backup] if backup else [])]
-    job = component_job(cronjob, name, COPY, words)
+    job = component_job(cronjob, name, COPY, _retrieval(place, backup, reads_copy=reads_copy))
     path = backup_mount(cronjob).mount["mountPath"]
     for mount in container_of(job["spec"]["template"]["spec"], cronjob, COPY)["volumeMounts"]:
         if mount["mountPath"] == path:
@@ -61,9 +60,22 @@ def retrieve_job(
 
 def places_of_job(job: Mapping[str, Any]) -> list[str] | None:
     """The places that the Job copies to, an empty list for all of its CronJob; None if it does something else."""
+    arguments = _arguments(job)
+    return arguments[1:] if arguments[:1] == [_COMMAND] else None
+
+
+def retrieves(job: Mapping[str, Any], place: str, backup: str | None, *, reads_copy: bool) -> bool:
+    """Whether the Job brings this backup back from the place, by default the newest complete one."""
+    return _arguments(job) == _retrieval(place, backup, reads_copy=reads_copy)
+
+
+def _retrieval(place: str, backup: str | None, *, reads_copy: bool) -> list[str]:
+    return [_RETRIEVE, *([_READ_COPY] if reads_copy else []), place, *([backup] if backup else [])]
+
+
+def _arguments(job: Mapping[str, Any]) -> list[str]:
     containers = job["spec"]["template"]["spec"]["containers"]
-    arguments = next((one.get("args") or [] for one in containers if one["name"] == COPY), [])
-    return [str(place) for place in arguments[1:]] if arguments[:1] == [_COMMAND] else None
+    return [str(word) for word in next((one.get("args") or [] for one in containers if one["name"] == COPY), [])]
 
 
 def covers(job: Mapping[str, Any], places: Sequence[str]) -> bool:
