@@ -138,7 +138,7 @@ def retrieve(
                 log(f"proven: the copy of {name}")
             return Retrieved(name, found, there.size_bytes, False, False, reads_copy)
         log(f"WARNING: {name} on the volume is damaged ({damage}): it is replaced")
-        # The volume says whether it is kept.
+        # Whether it is kept is known from the volume.
         texts = {suffix: text for suffix, text in texts.items() if suffix != KEEP_FILE}
     log(f"copying {name} ({format_size(size)}) to the volume")
     try:
