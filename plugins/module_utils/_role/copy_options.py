@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..units import duration_seconds, parse_size
+from ..units import duration_seconds, format_duration, parse_size
 from .checks import (
     CRONJOB_NAME_LIMIT,
     DRILL_SUFFIX,
@@ -26,6 +27,8 @@ from .checks import (
     seconds,
 )
 from .egress import EGRESS_RULES, are_egress_rules
+from .metrics import schedule_interval
+from .schedules import times_of_day
 
 S3, SFTP, NFS, CLAIM, RESTIC = "s3", "sftp", "nfs", "claim", "restic"
 # Each has a separate CronJob: what cannot be mounted keeps a pod from starting, and must not stop the other places.
@@ -403,8 +406,41 @@ def _expected_of_all(place: Mapping[str, Any], variables: Variables) -> Iterator
     delay = seconds(_of(place, "max_delay", _DEFAULT_DELAY))
     if delay is None or delay > INT32_MAX:
         yield "max_delay, a duration such as 24h,"
+    elif _is_set(place, "max_delay"):
+        yield _too_early(timedelta(seconds=delay), place, variables)
+    if _is_set(place, "window") and not _has_time(str(place["window"]), variables):
+        yield "a window in which postgres_backup_copy_schedule has a time, since nothing is copied at other times,"
     if not _keeps_something(place, variables):
         yield "at least one keep_* above 0, or keep_within,"
+
+
+def _too_early(delay: timedelta, place: Mapping[str, Any], variables: Variables) -> str | None:
+    """What is expected of a max_delay after which no Job could have copied a backup yet."""
+    interval = schedule_interval(str(variables["postgres_backup_copy_schedule"]))
+    if delay < interval:
+        return (
+            f"a max_delay of at least {format_duration(interval)}, the longest time between two Jobs of "
+            "postgres_backup_copy_schedule,"
+        )
+    window = str(_of(place, "window", ""))
+    if not _is_window(window):
+        return None
+    begin, end = (timedelta(hours=int(text[:2]), minutes=int(text[3:])) for text in window.split("-"))
+    closed = (begin - end) % timedelta(days=1)
+    return (
+        None
+        if delay >= closed
+        else f"a max_delay of at least {format_duration(closed)}, for which its window is closed,"
+    )
+
+
+def _has_time(window: str, variables: Variables) -> bool:
+    """Whether the schedule of the copies has a time in the window; also where one of them is refused by itself."""
+    times = [f"{each:%H:%M}" for each in times_of_day(str(variables["postgres_backup_copy_schedule"]))]
+    if not times or not _is_window(window):
+        return True
+    begin, end = window.split("-")
+    return any(begin <= each < end if begin < end else each >= begin or each < end for each in times)
 
 
 def _keeps_something(place: Mapping[str, Any], variables: Variables) -> bool:

@@ -101,18 +101,26 @@ def last_time(text: str, now: datetime) -> datetime | None:
 
     None for a text that is not a schedule, and for one that counts from the start of a program (@every).
     """
-    lowered = text.lower()
-    if not is_schedule(text) or lowered.startswith("@every"):
+    times = times_of_day(text)
+    if not times:
         return None
-    minutes, hours, *day_fields = _DESCRIPTORS.get(lowered, lowered).split()
-    times = sorted(
-        time(hour, minute) for hour in _numbers(hours, *_RANGES[1]) for minute in _numbers(minutes, *_RANGES[0])
-    )
+    day_fields = _DESCRIPTORS.get(text.lower(), text.lower()).split()[2:]
     for day in _matching_days(day_fields, now.date(), -1):
         due = [moment for moment in times if datetime.combine(day, moment) <= now]
         if due:
             return datetime.combine(day, due[-1])
     return None
+
+
+def times_of_day(text: str) -> list[time]:
+    """The times of a schedule on each of its days, in their order; none for a text that is not one, and for @every."""
+    lowered = text.lower()
+    if not is_schedule(text) or lowered.startswith("@every"):
+        return []
+    minutes, hours, *_days = _DESCRIPTORS.get(lowered, lowered).split()
+    return sorted(
+        time(hour, minute) for hour in _numbers(hours, *_RANGES[1]) for minute in _numbers(minutes, *_RANGES[0])
+    )
 
 
 def days_and_times(text: str, first: date) -> tuple[Iterator[date], list[time]]:

@@ -212,6 +212,39 @@ def test_what_is_refused(place: Any, expected: str) -> None:
     assert message.startswith("postgres_backup_copies: expected ") and expected in message
 
 
+@pytest.mark.parametrize(
+    ("options", "schedule", "expected"),
+    [
+        ({"max_delay": "30m"}, "*/30 * * * *", None),
+        ({"max_delay": "29m"}, "*/30 * * * *", "a max_delay of at least 30m, the longest time between two Jobs of"),
+        ({"max_delay": "24h"}, "0 3 * * 0", "a max_delay of at least 7d, the longest"),
+        ({"max_delay": "2h"}, "@every 3h", "a max_delay of at least 3h, the longest"),
+        ({}, "0 0 1 1 *", None),  # started by hand
+        ({"max_delay": "12h", "window": "22:00-06:00"}, "@hourly", "a max_delay of at least 16h, for which its window"),
+        ({"max_delay": "16h", "window": "22:00-06:00"}, "@hourly", None),
+        ({"max_delay": "14h", "window": "08:00-18:00"}, "@hourly", None),
+        ({"window": "22:00-06:00"}, "0 22 * * *", None),
+        ({"window": "22:00-06:00"}, "0 6 * * *", "a window in which postgres_backup_copy_schedule has a time"),
+        ({"window": "22:00-06:00"}, "59 5 * * *", None),
+        ({"window": "22:00-06:00"}, "0 12,20 * * *", "a window in which postgres_backup_copy_schedule has a time"),
+        ({"window": "02:05-02:25"}, "*/30 * * * *", "a window in which postgres_backup_copy_schedule has a time"),
+        ({"window": "02:05-02:25"}, "@every 1h", None),
+        ({"window": "08:00-18:00"}, "30 7,8 * * *", None),
+        ({"window": "08:00-18:00"}, "0 18 * * *", "a window in which postgres_backup_copy_schedule has a time"),
+    ],
+)
+def test_times_that_do_not_fit_the_schedule(options: dict[str, Any], schedule: str, expected: str | None) -> None:
+    """A delay that is always exceeded, or a window in which no Job begins."""
+    messages = refused({**NFS, **options}, postgres_backup_copy_schedule=schedule)
+    assert len(messages) == (expected is not None)
+    assert expected is None or expected in messages[0]
+
+
+def test_a_schedule_that_is_refused_itself_is_named_alone() -> None:
+    (message,) = refused({**NFS, "window": "22:00-06:00", "max_delay": "1d"}, postgres_backup_copy_schedule="daily")
+    assert message.startswith("postgres_backup_copy_schedule: ")
+
+
 def test_two_places_need_two_names() -> None:
     (message,) = refused(NFS, {**CLAIM, "name": "nas"})
     assert "expected places with different names; found" in message
