@@ -109,7 +109,9 @@ def variables_of(options: PlaceOptions, secrets: Mapping[str, str]) -> dict[str,
         if secrets.get("private_key", "").strip():
             variables["key_file"] = f"{options.secrets}/private_key"
         else:
-            variables["pass"] = _obscured(required(secrets, "password"))
+            required(secrets, "password")
+            # Spaces are a part of it, the end of the line is not.
+            variables["pass"] = _obscured(secrets["password"].rstrip("\r\n"))
     else:
         variables = {"type": "local"}
     return {name: value for name, value in variables.items() if value}

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from plugins.module_utils._copy.configuration import PlaceOptions, parse_configu
 from plugins.module_utils._copy.faults import PlaceError
 from plugins.module_utils._copy.place import RclonePlace, variables_of
 from tests.copy_program import DEFAULTS, NAME
+from tests.stores.loopback import rclone
 
 
 def parsed(place: dict[str, Any], folder: Path) -> PlaceOptions:
@@ -40,6 +43,16 @@ def test_a_folder_in_place_of_a_file(place: RclonePlace, tmp_path: Path) -> None
     (tmp_path / "0" / "backup").mkdir()
     with pytest.raises(PlaceError, match="Is a directory"):
         place.read("backup", lambda _size: None)
+
+
+@pytest.mark.parametrize("password", ["plain", " with spaces ", "a!b$c\"d\\e'f", "-ü#%41"])
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_a_password_is_used_as_it_is(password: str, end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{rclone().parent}:{os.environ['PATH']}")
+    options = parsed({"name": "nas", "kind": "sftp", "options": {"host": "nas", "user": "backup"}}, tmp_path)
+    found = variables_of(options, {"known_hosts": "x", "password": f"{password}{end}"})["pass"]
+    revealed = subprocess.run(["rclone", "reveal", found], capture_output=True, text=True, check=True).stdout
+    assert revealed == f"{password}\n"
 
 
 @pytest.mark.parametrize(
