@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from .._dump.decryption import MAGIC
 from .._progress.event import Event
 from .._progress.reporter import SILENT, Reporter
 from .._volume.backup_names import backup_name, is_encrypted_name, prefix_in_name, time_in_name
@@ -83,11 +84,8 @@ def read_source(path: str, installation: str | None, *, rename: bool, reporter: 
     with _opened(path) as stream:
         status = os.fstat(stream.fileno())
         result = hashlib.sha256()
-        beginning = stream.read(len(_GZIP_MAGIC))
-        if beginning != _GZIP_MAGIC:
-            raise SourceError(
-                f"{path} is not a backup: expected a gzip file, found {'nothing' if not beginning else 'other data'}"
-            )
+        beginning = stream.read(len(MAGIC))
+        _require_kind(path, beginning, is_encrypted_name(local_name))
         result.update(beginning)
         meter = reporter.meter(Event("read_local", done_bytes=len(beginning), total_bytes=status.st_size))
         while data := stream.read(_READ_BYTES):
@@ -108,6 +106,20 @@ def read_source(path: str, installation: str | None, *, rename: bool, reporter: 
         identity=_identity(status),
         warnings=(warning,) if warning else (),
     )
+
+
+def _require_kind(path: str, beginning: bytes, has_encrypted_name: bool) -> None:
+    """Raises SourceError unless the file begins as its name ends: with gzip data, or .age with the header of age."""
+    is_encrypted = beginning == MAGIC
+    if not is_encrypted and not beginning.startswith(_GZIP_MAGIC):
+        raise SourceError(
+            f"{path} is not a backup: expected a gzip file, or one that age has encrypted, found "
+            f"{'other data' if beginning else 'nothing'}"
+        )
+    if is_encrypted and not has_encrypted_name:
+        raise SourceError(f"{path} is encrypted: expected a name that ends in .sql.gz.age. Rename the file")
+    if has_encrypted_name and not is_encrypted:
+        raise SourceError(f"{path} is not encrypted: expected a name that ends in .sql.gz. Rename the file")
 
 
 def _opened(path: str):  # type: ignore[no-untyped-def]  # a raw file

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyrage
 import pytest
 
 from plugins.module_utils._fetch.attempts import RetryPolicy
@@ -24,6 +25,7 @@ from plugins.module_utils.errors import BackupError, ChecksumFileError, LostErro
 NAME = "postgres-backup-2026-11-22-020000.sql.gz"
 DATA = gzip.compress(os.urandom(300_000), mtime=0)
 SHA256 = hashlib.sha256(DATA).hexdigest()
+ENCRYPTED: bytes = pyrage.encrypt(DATA, [pyrage.x25519.Identity.generate().to_public()])
 FOREVER = RetryPolicy(retries=10**6, sleep=lambda _: None)
 
 
@@ -96,7 +98,7 @@ def test_what_is_done_is_reported(local: Path) -> None:
     events = [parse_event(line) for line in lines]
     size = len(DATA)
     expected = [
-        Event("read_local", None, 2, size),
+        Event("read_local", None, len(b"age-encryption.org/v1"), size),
         Event("read_local", None, size, size),
         Event("compare_hash"),
         Event("upload", NAME, 0, size),
@@ -198,15 +200,39 @@ def folder(path: Path) -> None:
         (Path.unlink, "cannot be read: No such file"),
         (pipe, "is not a file"),
         (folder, "is not a file"),
-        (lambda path: path.write_bytes(b""), "expected a gzip file, found nothing"),
-        (lambda path: path.write_bytes(b"SELECT 1;"), "expected a gzip file, found other data"),
+        (lambda path: path.write_bytes(b""), "expected a gzip file, or one that age has encrypted, found nothing"),
+        (lambda path: path.write_bytes(b"SELECT 1;"), "or one that age has encrypted, found other data"),
         (lambda path: path.write_bytes(DATA + b"?"), "does not match its checksum file"),
+        (lambda path: path.write_bytes(ENCRYPTED), "is encrypted: expected a name that ends in .sql.gz.age"),
     ],
 )
 def test_local_files_that_are_refused(local: Path, change: Callable[[Path], None], message: str) -> None:
     change(local)
     with pytest.raises(SourceError, match=message):
         source(local)
+
+
+def encrypted(folder: Path, content: bytes) -> Path:
+    path = folder / f"{NAME}.age"
+    path.write_bytes(content)
+    Path(f"{path}.sha256").write_text(f"{hashlib.sha256(content).hexdigest()}  {path.name}\n")
+    return path
+
+
+@pytest.mark.parametrize("rename", [False, True])
+def test_an_encrypted_backup(tmp_path: Path, rename: bool) -> None:
+    """It is proven by its checksum file, as a plain one."""
+    volume, installation = Volume(), "other" if rename else "postgres-backup"
+    backup = read_source(str(encrypted(tmp_path, ENCRYPTED)), installation, rename=rename)
+    name = f"{NAME}.age".replace("postgres-backup", installation)
+    assert (backup.name, backup.checksum_file is not None) == (name, True)
+    assert upload(volume, backup, FOREVER, keep=False).changed
+    assert volume.files == {name: ENCRYPTED}
+
+
+def test_a_plain_file_with_the_name_of_an_encrypted_one(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"is not encrypted: expected a name that ends in \.sql\.gz\. Rename"):
+        source(encrypted(tmp_path, DATA))
 
 
 @pytest.mark.parametrize(
