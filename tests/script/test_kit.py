@@ -6,9 +6,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import json
+import os
+import pty
 import re
 import subprocess
 from collections.abc import Callable, Iterator
@@ -412,3 +415,48 @@ def test_an_encrypted_backup_is_not_called_damaged(kit: Kit, workspace: Workspac
     assert done.returncode == 2
     assert "the backup is encrypted" in done.stderr
     assert "damaged" not in done.stderr
+
+
+def at_terminal(command: list[str], environment: dict[str, str], typed: bytes) -> str:
+    """What a program shows at a terminal, where these letters are typed."""
+    ours, theirs = pty.openpty()
+    words = [program("setsid"), "--ctty", *command]
+    process = subprocess.Popen(words, env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    os.write(ours, typed)
+    shown = b""
+    # The end of a terminal is an error (pty(7)).
+    with contextlib.suppress(OSError):
+        while data := os.read(ours, 4096):
+            shown += data
+    process.wait(60)
+    os.close(ours)
+    return shown.decode()
+
+
+def test_an_identity_with_a_passphrase_is_refused_at_a_terminal(
+    combination: Combination,
+    paths: Callable[[Combination], list[Path]],
+    kit_file: Path,
+    workspace: Workspace,
+    source: Source,
+) -> None:
+    """age would ask for it, and later, where the kit reads in the background, it cannot: the backup looked damaged."""
+    folder = workspace.directory("passphrase", workspace.uid)
+    identity, backup = folder / "id", folder / "postgres-backup-2026-11-22-020000.sql.gz.age"
+    words = ["-q", "-t", "ed25519", "-N", "secret", "-f", str(identity)]
+    subprocess.run([program("ssh-keygen"), *words], check=True)
+    backup.write_bytes(encrypt(source.backup.read_bytes(), Path(f"{identity}.pub").read_text().strip()))
+    os.chown(identity, workspace.uid, workspace.uid)
+    path = [*paths(combination), Path(program("setsid")).parent]
+    environment = {
+        "PATH": ":".join(map(str, path)),
+        "TMPDIR": str(workspace.directory("kit-tmp", workspace.uid)),
+        "POSTGRES_BACKUP_IDENTITY_FILE": str(identity),
+        "POSTGRES_BACKUP_AGE": str(program("age")),
+    }
+    shell = next(part / "sh" for part in path if (part / "sh").exists())
+    command = [*as_user(workspace.uid), str(shell), str(kit_file), "check", str(backup)]
+    shown = at_terminal(command, environment, b"secret\n" * 5)
+    assert "FAILED: the backup cannot be decrypted" in shown
+    assert "what to do: Give an identity without a passphrase" in shown

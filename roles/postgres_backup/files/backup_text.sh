@@ -150,11 +150,16 @@ require_readable() {
     command -v "$POSTGRES_BACKUP_AGE" >/dev/null 2>&1 ||
         fail_for_good "the program age is missing" "the backup is encrypted, and there is no program $POSTGRES_BACKUP_AGE" \
             "In Kubernetes, set postgres_backup_recipients and postgres_backup_tools_image, and run the role again: its pods have age then. Elsewhere, install age, or set POSTGRES_BACKUP_AGE to its path."
+    # Without a terminal: there, age would ask for a passphrase, which the steps that run apart from it cannot.
+    apart=$(command -v setsid) || apart=
     decrypted=$({ decrypt "$file" 2>"$work/decrypt.err" || note_status "$?" "$work/decrypt.err"; } | head -c 1 | tr '\037\000\012x' 'x???')
+    apart=
+    advice="Give an identity of one of the recipients that ${backup}.json names. If it is one, the file is damaged: use another copy."
+    ! grep -q -e 'obtain passphrase' -e 'read passphrase' "$work/decrypt.err" ||
+        advice="Give an identity without a passphrase: decrypt a copy of it (age --decrypt IDENTITY), or of a key of OpenSSH remove it (ssh-keygen -p -f COPY)."
     case $decrypted:$(head -c 1 "$work/decrypt.err") in
         x:*) ;;
-        :?) fail_for_good "the backup cannot be decrypted" "$backup: $(identity_fault "$file")$(grep -v 'report unexpected or unhelpful errors' "$work/decrypt.err" | head -n 2 | cut -c 1-400)" \
-            "Give an identity of one of the recipients that ${backup}.json names. If it is one, the file is damaged: use another copy." ;;
+        :?) fail_for_good "the backup cannot be decrypted" "$backup: $(identity_fault "$file")$(grep -v 'report unexpected or unhelpful errors' "$work/decrypt.err" | head -n 2 | cut -c 1-400)" "$advice" ;;
         *) fail_for_good "the backup is damaged" "$backup: decrypted, $(decrypt "$file" 2>/dev/null | describe_other_format -)" "Take another backup, or another copy of this one." ;;
     esac
     decrypts=yes
@@ -165,7 +170,7 @@ require_readable() {
 note_status() { [ -s "$2" ] || echo "age ended with status $1" >"$2"; }
 
 # decrypt FILE
-decrypt() { "$POSTGRES_BACKUP_AGE" --decrypt --identity "$POSTGRES_BACKUP_IDENTITY_FILE" "$1"; }
+decrypt() { ${apart:-} "$POSTGRES_BACKUP_AGE" --decrypt --identity "$POSTGRES_BACKUP_IDENTITY_FILE" "$1"; }
 
 # backup_text FILE: prints the text of a backup.
 backup_text() {

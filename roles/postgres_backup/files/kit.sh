@@ -19,7 +19,7 @@ POSTGRES_BACKUP_RESTORE_REPLACE (no; an existing database is renamed), POSTGRES_
 All databases: POSTGRES_BACKUP_RESTORE_ALTER_ROLES (no; existing roles get the attributes of the backup, never a password),
 POSTGRES_BACKUP_RESTORE_ANALYZE (yes). One database: POSTGRES_BACKUP_RESTORE_CREATE_ROLES (yes), and as texts
 POSTGRES_BACKUP_RESTORE_SEARCH_PATH, _BEFORE_SQL, _AFTER_SQL, _TRANSFORM_SQL and _ASSERT_SQL, as the options of restore_database.
-Encrypted backups (.age) need the program age and POSTGRES_BACKUP_IDENTITY_FILE, the path of an identity.
+Encrypted backups (.age) need the program age and POSTGRES_BACKUP_IDENTITY_FILE, the path of an identity without passphrase.
 Temporary files: TMPDIR, by default /tmp. The folder of the backup is not written to.
 Needs: sh, gzip, the usual text tools (busybox has them), and for restores a psql at least as new as the program that made
 the backup. Exit status: 0 when it succeeded, 1 when it failed, 2 when something must be changed first.
