@@ -420,7 +420,7 @@ def test_an_encrypted_backup_is_not_called_damaged(kit: Kit, workspace: Workspac
 def at_terminal(command: list[str], environment: dict[str, str], typed: bytes) -> str:
     """What a program shows at a terminal, where these letters are typed."""
     ours, theirs = pty.openpty()
-    words = [program("setsid"), "--ctty", *command]
+    words = [str(program("setsid")), "--ctty", *command]
     process = subprocess.Popen(words, env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     os.write(ours, typed)

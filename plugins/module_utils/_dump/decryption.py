@@ -22,7 +22,9 @@ from ..errors import (
     TruncatedFileError,
 )
 
-MAGIC = b"age-encryption.org/v1"
+# How an encrypted file begins, also one that age wrote as text (--armor).
+BEGINNINGS = (b"age-encryption.org/v1", b"-----BEGIN AGE ENCRYPTED FILE-----")
+BEGINNING_BYTES = max(map(len, BEGINNINGS))
 _READ_BYTES = 1 << 17
 _WRITE_BYTES = 1 << 17
 _QUEUED = 8

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .._dump.decryption import MAGIC
+from .._dump.decryption import BEGINNING_BYTES, BEGINNINGS
 from .._progress.event import Event
 from .._progress.reporter import SILENT, Reporter
 from .._volume.backup_names import backup_name, is_encrypted_name, prefix_in_name, time_in_name
@@ -84,7 +84,7 @@ def read_source(path: str, installation: str | None, *, rename: bool, reporter: 
     with _opened(path) as stream:
         status = os.fstat(stream.fileno())
         result = hashlib.sha256()
-        beginning = stream.read(len(MAGIC))
+        beginning = stream.read(BEGINNING_BYTES)
         _require_kind(path, beginning, is_encrypted_name(local_name))
         result.update(beginning)
         meter = reporter.meter(Event("read_local", done_bytes=len(beginning), total_bytes=status.st_size))
@@ -110,7 +110,7 @@ def read_source(path: str, installation: str | None, *, rename: bool, reporter: 
 
 def _require_kind(path: str, beginning: bytes, has_encrypted_name: bool) -> None:
     """Raises SourceError unless the file begins as its name ends: with gzip data, or .age with the header of age."""
-    is_encrypted = beginning == MAGIC
+    is_encrypted = beginning.startswith(BEGINNINGS)
     if not is_encrypted and not beginning.startswith(_GZIP_MAGIC):
         raise SourceError(
             f"{path} is not a backup: expected a gzip file, or one that age has encrypted, found "

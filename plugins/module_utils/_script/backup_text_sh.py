@@ -141,8 +141,11 @@ damage_of() {
         }' "$1"
 }
 
-# is_encrypted FILE: whether age has encrypted it (https://age-encryption.org/v1), whatever its name is.
-is_encrypted() { [ "$(head -c 21 "$1" 2>/dev/null | tr '\000' '?')" = age-encryption.org/v1 ]; }
+# is_encrypted FILE: whether age has encrypted it (https://age-encryption.org/v1), also as text (--armor), whatever its name is.
+is_encrypted() {
+    case $(head -c 26 "$1" 2>/dev/null | tr '\000' '?') in age-encryption.org/v1* | '-----BEGIN AGE ENCRYPTED '*) return 0 ;; esac
+    return 1
+}
 
 # require_readable: fails if the backup $file is encrypted, and POSTGRES_BACKUP_IDENTITY_FILE has no identity of a recipient;
 # sets `decrypts` (yes or no).

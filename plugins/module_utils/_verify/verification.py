@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from .._dump.contents import Contents
-from .._dump.decryption import MAGIC, DecryptedStream, Identities, parse_identities
+from .._dump.decryption import BEGINNING_BYTES, BEGINNINGS, DecryptedStream, Identities, parse_identities
 from .._dump.dump_reader import DumpReader
 from .._dump.gzip_reader import READ_BYTES, GzipReader
 from .._progress.event import Event
@@ -256,12 +256,12 @@ class _Beginning:
         self._first = b""
         try:
             # As much as any other piece: each is reported.
-            while len(self._first) < len(MAGIC) and (data := stream.read(READ_BYTES)):
+            while len(self._first) < BEGINNING_BYTES and (data := stream.read(READ_BYTES)):
                 self._first += data
             self._error: OSError | None = None
         except OSError as error:
             self._error = error
-        self.is_encrypted = self._first.startswith(MAGIC)
+        self.is_encrypted = self._first.startswith(BEGINNINGS)
 
     def read(self, number: int) -> bytes:
         if self._error is not None:

@@ -50,6 +50,8 @@ check_unchecked() {
         if [ -n "$damage" ]; then
             replace_text "$file.damaged" "$damage (checked $(now_iso))" || warn "$unchecked could not be marked as damaged: $message"
             warn "$unchecked is damaged: $damage"
+        elif [ "$unchecked" != "${unchecked%.age}" ]; then
+            warn "$unchecked is not encrypted, although its name ends in .age, and remains unchecked: encrypt it, or rename it"
         elif [ -e "$file.sha256" ] && [ ! -f "$file.sha256" ]; then
             warn "no checksum file could be written for $unchecked: $unchecked.sha256 is not a regular file"
         elif ! record_missing "$file"; then

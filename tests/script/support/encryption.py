@@ -37,8 +37,8 @@ def make_ssh_key(workspace: Workspace, kind: str, form: str = "RFC4716") -> Key:
     return Key(file.read_text(), Path(f"{file}.pub").read_text().strip())
 
 
-def encrypt(content: bytes, *recipients: str) -> bytes:
-    arguments = [word for recipient in recipients for word in ("-r", recipient)]
+def encrypt(content: bytes, *recipients: str, armor: bool = False) -> bytes:
+    arguments = [word for recipient in recipients for word in ("-r", recipient)] + ["--armor"] * armor
     return subprocess.run([program("age"), *arguments], input=content, check=True, capture_output=True).stdout
 
 

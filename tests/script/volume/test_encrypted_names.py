@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
+import gzip
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ..support.combinations import under_all
-from ..support.encryption import Key, make_key, put_encrypted
+from ..support.combinations import program, under_all
+from ..support.encryption import Key, encrypt, make_key, put_encrypted
 from ..support.sandbox import Sandbox
-from ..support.volume import HOUR, backup_name, give, put, put_backup, snapshot
+from ..support.volume import DUMP, HOUR, backup_name, give, put, put_backup, snapshot
 
 NOON = datetime(2025, 6, 1, 12, tzinfo=UTC)
 
@@ -77,6 +78,35 @@ def test_a_run_leaves_one_without_a_checksum_file_unchecked(sandbox: Sandbox, ke
     assert snapshot(sandbox.volume)[path.name.encode()] == before
     assert not [file for file in sandbox.volume.glob(f"{path.name}.*") if file.name != path.name]
     assert not stale.exists()
+
+
+def test_one_that_age_wrote_as_text_is_not_damaged(sandbox: Sandbox, key: Key) -> None:
+    """Of a script that calls age with --armor; an identity decrypts it."""
+    path = put(sandbox.volume / f"{_name(sandbox, 0)}.age", encrypt(b"text", key.recipient, armor=True), 2 * HOUR)
+    give(sandbox.volume, sandbox.uid)
+    outcome = sandbox.run("run").check()
+    assert f"{path.name} has no checksum file and remains unchecked: it is encrypted" in outcome.log
+    assert outcome.result["warnings"] == []
+    assert [file.name for file in sandbox.volume.glob(f"{path.name}*")] == [path.name]
+
+
+@under_all
+def test_the_kit_reads_one_that_age_wrote_as_text(offline: Sandbox, key: Key) -> None:
+    path = put(offline.volume / f"{_name(offline, 0)}.age", encrypt(gzip.compress(DUMP), key.recipient, armor=True))
+    identity = put(offline.volume / "identity.txt", key.identity)
+    give(offline.volume, offline.uid)
+    more = {"POSTGRES_BACKUP_IDENTITY_FILE": str(identity), "POSTGRES_BACKUP_AGE": str(program("age"))}
+    assert f"{path.name}: complete" in offline.run("_kit", "check", str(path), env=more).check().out
+
+
+def test_a_plain_one_with_the_name_of_an_encrypted_one_stays_unchecked(sandbox: Sandbox) -> None:
+    """It would be listed as complete and as encrypted."""
+    path = put(sandbox.volume / f"{_name(sandbox, 0)}.age", gzip.compress(DUMP), 2 * HOUR)
+    give(sandbox.volume, sandbox.uid)
+    (warning,) = sandbox.run("run").check().result["warnings"]
+    assert warning.startswith(f"{path.name} is not encrypted, although its name ends in .age, and remains unchecked")
+    states = {line["name"]: line["state"] for line in sandbox.run("list").check().backups}
+    assert states[path.name] == "unchecked"
 
 
 def test_the_record_of_version_1_0_may_name_one(offline: Sandbox, key: Key) -> None:

@@ -66,6 +66,17 @@ def test_one_of_two_identities_is_enough(tmp_path: Path, key: Any) -> None:
     assert verification.contents.rows > 0
 
 
+def test_a_file_that_age_wrote_as_text(tmp_path: Path) -> None:
+    """Of a script that calls age with --armor. The pods decrypt it, too."""
+    words = ["age", "--armor", "-r", str(KEY.to_public())]
+    text = subprocess.run(words, input=DATA, capture_output=True, check=True).stdout
+    assert found(put(tmp_path, text), KEY).failures == ()
+    (failure,) = found(put(tmp_path, text)).failures
+    assert failure.check == "identity"
+    (failure,) = found(put(tmp_path, text[: len(text) // 2]), KEY).failures
+    assert failure.check in KINDS
+
+
 def test_without_an_identity_only_the_hash_is_compared(tmp_path: Path) -> None:
     path = put(tmp_path)
     (failure,) = found(path).failures
