@@ -3,7 +3,7 @@
 #
 # Prints the metrics of an installation in Prometheus' text format (docs/monitoring.md has a table of them).
 #
-# Input: the lines of the types backup, history and trend that `backup.sh list --history` prints. Variables: labels (those of
+# Input: the lines of the types backup, copies, history and trend, in this order, that `backup.sh list --history` prints. Variables: labels (those of
 # every series, as they are in the file), now (seconds since 1970), interval (seconds of the schedule, or nothing), size_bytes
 # and free_bytes (of the volume).
 #
@@ -13,10 +13,12 @@
 
 BEGIN {
     MOST_DATABASES = 8
+    DAY = 86400
     PROVEN = "\"state\":\"(complete|incomplete)\",\"future\":false,"
 }
 
 /^[{]"type":"backup",/ { read_backup() }
+/^[{]"type":"copies",/ { if (copy != "" && index($0, copy)) copies++ }
 /^[{]"type":"history","operation":"run",/ { last_run = $0 }
 /^[{]"type":"history","operation":"drill",/ { last_drill = $0; if (text_of($0, "state") == "succeeded") proof = $0 }
 /^[{]"type":"trend",/ { trend = $0 }
@@ -44,8 +46,8 @@ END {
     put("", newest_size)
     begin("backups", "How many backups of each state are on the volume.")
     for (i = 1; i <= number_of_states; i++) put("state=\"" states[i] "\"", backups[states[i]] + 0)
-    begin("copies", "At how many places beyond the volume the newest backup is proven.")
-    put("", 0)
+    begin("copies", "At how many places beyond the volume the newest complete backup that is a day old is proven.")
+    put("", copies + 0)
     print_databases()
 
     begin("last_drill_timestamp_seconds", "When the last scheduled restore drill ended.")
@@ -74,6 +76,9 @@ function read_backup(    at, lists) {
         newest = epoch_of(text_of($0, "created"))
         newest_size = whole_number_of($0, "size_bytes")
     }
+    # The one of the last run cannot have been copied yet.
+    if (copy == "" && text_of($0, "state") == "complete" && epoch_of(text_of($0, "created")) <= now - DAY)
+        copy = "\"backup\":\"" text_of($0, "name") "\",\"sha256\":\"" text_of($0, "sha256") "\","
     # "dumped":[…],"missing":[…],"left_out":… are the last members.
     at = index($0, ",\"manifest\":true,\"dumped\":[")
     if (!at) return

@@ -24,7 +24,7 @@ update_metrics() {
 
 # print_metrics: prints the metrics, as metrics.awk makes them from what `backup.sh list --history` prints.
 print_metrics() {
-    { listing && list_history; } >"$work/metrics.input" || return 1
+    { listing && list_places && list_history; } >"$work/metrics.input" || return 1
     awk -v labels="$(metrics_labels)" -v now="$(now_epoch)" -v interval="$(metrics_interval)" -v size_bytes="$(volume_bytes)" \
         -v free_bytes="$(free_bytes)" -f "$work/calendar.awk" -f "$work/json.awk" -f "$work/metrics.awk" "$work/metrics.input"
 }

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import stat
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,20 @@ def test_a_run_and_what_it_found(sandbox: Sandbox) -> None:
     # node_exporter is another user.
     assert stat.S_IMODE((sandbox.volume / FILE).stat().st_mode) == 0o644
     assert not [entry for entry in sandbox.volume.iterdir() if entry.name.startswith(".")]
+
+
+def test_copies_of_the_backup_of_yesterday(sandbox: Sandbox) -> None:
+    name, content = backup_name(sandbox.name, datetime.now(UTC) - timedelta(days=1, minutes=1)), b"a copied backup"
+    digest = hashlib.sha256(content).hexdigest()
+    (sandbox.volume / name).write_bytes(content)
+    (sandbox.volume / f"{name}.sha256").write_text(f"{digest}  {name}\n")
+    folder = sandbox.volume / f"{sandbox.name}.copies"
+    folder.mkdir()
+    for place in ("nas", "offsite"):
+        record = {"format": 1, "place": place, "copies": [{"backup": name, "sha256": digest, "size_bytes": 15}]}
+        (folder / f"{place}.json").write_text(f"{json.dumps(record, separators=(',', ':'))}\n")
+    sandbox.run("run", env=METRICS).check()
+    assert value(metrics(sandbox), "postgres_backup_copies") == 2
 
 
 def test_a_run_without_metrics(sandbox: Sandbox) -> None:

@@ -125,6 +125,28 @@ def test_every_metric(awk: str) -> None:
     assert value(text, "postgres_backup_last_run_state", state="succeeded") == 1
 
 
+@each_awk
+def test_copies(awk: str) -> None:
+    """Of the newest complete backup that may have been copied: the last run has just made its own."""
+
+    def place(name: str, *backups: str, sha256: str = "0") -> str:
+        copies = [{"backup": f"postgres-backup-{days}.sql.gz", "sha256": sha256, "size_bytes": 1} for days in backups]
+        return item(type="copies", record={"format": 1, "place": name, "copies": copies})
+
+    backups = [backup(0), backup(0.5), backup(1.1, "incomplete"), backup(1.5), backup(2)]
+    places = [
+        place("a", "0", "1.5", "2"),
+        place("b", "1.5"),
+        place("only-older", "2"),
+        place("only-newer", "0", "0.5", "1.1"),
+        place("another-file", "1.5", sha256="1"),
+        place("empty"),
+    ]
+    assert value(metrics(*backups, *places, awk=awk), "postgres_backup_copies") == 2
+    assert value(metrics(*backups[:2], *places, awk=awk), "postgres_backup_copies") == 0
+    assert value(metrics(*backups, awk=awk), "postgres_backup_copies") == 0
+
+
 def test_nothing_is_known_yet() -> None:
     """What is not known has no series."""
     text = metrics(interval="", size_bytes="", free_bytes="")
