@@ -56,7 +56,12 @@ class Copying:
         kept, lost = still_proven(before.copies, entries, checksums)
         sources = candidates(catalog)
         recompressed = self._recompressed(sources, checksums)
-        kept = {name: copy for name, copy in kept.items() if name not in recompressed}
+        on_volume = {source.name: source.sha256 for source in sources}
+        kept = {
+            name: copy
+            for name, copy in kept.items()
+            if name not in recompressed and on_volume.get(name, copy.sha256) == copy.sha256
+        }
         self._steps.copies = dict(kept)
         self._find_lost(lost)
         for copy in before.copies:

@@ -178,6 +178,21 @@ def test_a_finding_is_shown_for_a_day(usb: Copier) -> None:
     assert usb.record("usb")["findings"] == findings
 
 
+def test_a_backup_that_was_replaced_on_the_volume_has_no_copy(usb: Copier) -> None:
+    """Neither is overwritten with the other one: somebody has to say which is the right one."""
+    names = [usb.add_backup(days, b"content %d" % days) for days in (1, 2)]
+    usb.run()
+    (usb.volume / names[1]).write_bytes(b"another content")
+    digest = hashlib.sha256(b"another content").hexdigest()
+    (usb.volume / f"{names[1]}.sha256").write_text(f"{digest}  {names[1]}\n")
+    before = usb.record("usb")["last_success"]
+    for _look in range(2):
+        (finding,) = place_of(usb.run())["findings"]
+        assert f"{names[1]} differs from the backup of this name on the volume" in finding
+        assert usb.copies("usb") == names[:1] and usb.record("usb")["last_success"] == before
+    assert (there(usb) / names[1]).read_bytes() == b"content 2"
+
+
 @pytest.mark.weekly
 def test_a_copy_with_another_time_is_read_again(usb: Copier) -> None:
     """It is not uploaded again."""
