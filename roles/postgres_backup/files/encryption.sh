@@ -37,6 +37,10 @@ prepare_encryption() {
     command -v "$POSTGRES_BACKUP_AGE" >/dev/null 2>&1 || fail_with 2 "the program age is missing" \
         "POSTGRES_BACKUP_RECIPIENTS is set, and there is no program $POSTGRES_BACKUP_AGE" \
         "Set POSTGRES_BACKUP_AGE to its path; the role copies it from the image of postgres_backup_tools_image."
+    age_version=$("$POSTGRES_BACKUP_AGE" --version 2>"$work/age.err") || fail_with 2 "the program age cannot be run" \
+        "$POSTGRES_BACKUP_AGE: $(head -n 1 "$work/age.err" | cut -c 1-400)" \
+        "Set postgres_backup_tools_image to an image whose age runs on the nodes, and let them run programs from an emptyDir."
+    age_version=$(printf '%s\n' "$age_version" | head -n 1 | tr -c -d 'A-Za-z0-9.()+-' | cut -c 1-40)
     : >"$work/recipients" || fail_records
     recipient_number=0
     while IFS= read -r recipient; do
@@ -52,7 +56,8 @@ prepare_encryption() {
         esac
         message=$("$POSTGRES_BACKUP_AGE" -r "$recipient" </dev/null 2>&1 >/dev/null) || fail_with 2 "age refuses a recipient" \
             "recipient $recipient_number, $recipient: $(printf '%s\n' "$message" | head -n 1 | cut -c 1-400)" "Correct postgres_backup_recipients."
-        grep -q -x -F -e "$recipient" "$work/recipients" || printf '%s\n' "$recipient" >>"$work/recipients"
+        # The comment of a key of OpenSSH does not make another one.
+        grep -q -F -e "$(printf '%s\n' "$recipient" | cut -d ' ' -f 1,2)" "$work/recipients" || printf '%s\n' "$recipient" >>"$work/recipients"
     done <<RECIPIENTS
 $POSTGRES_BACKUP_RECIPIENTS
 RECIPIENTS
@@ -60,7 +65,6 @@ RECIPIENTS
     recipients=
     while IFS= read -r recipient; do recipients=$recipients${recipients:+,}$(json "$recipient"); done <"$work/recipients"
     recipients="[$recipients]"
-    age_version=$("$POSTGRES_BACKUP_AGE" --version 2>/dev/null | head -n 1 | tr -c -d 'A-Za-z0-9.()+-' | cut -c 1-40)
     find_kernel_counter
     log "encrypting to $recipient_count recipients with age ${age_version:-of an unknown version}"
     [ "$recipient_count" -gt 1 ] || warn "there is only one recipient: if its identity is lost, so is every backup that is encrypted to it. Add a second one (postgres_backup_recipients)"

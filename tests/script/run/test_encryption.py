@@ -99,8 +99,11 @@ def test_each_identity_decrypts_the_dump(
     assert "only an identity shows that it can be decrypted" in outcome.log
 
 
-def test_one_recipient_is_warned_of(sandbox: Sandbox, keys: Keys) -> None:
-    outcome = run(sandbox, keys[0].recipient, "", keys[0].recipient).check()
+@pytest.mark.parametrize("kind", ["age", "ssh"])
+def test_one_recipient_is_warned_of(sandbox: Sandbox, keys: Keys, ssh_key: Key, kind: str) -> None:
+    one = keys[0].recipient if kind == "age" else ssh_key.recipient
+    # The comment of a key of OpenSSH does not make another one.
+    outcome = run(sandbox, one, "", one.replace("me@nas", "spare")).check()
     (warning,) = outcome.result["warnings"]
     assert warning.startswith("there is only one recipient")
     manifest = json.loads((sandbox.volume / f"{published(sandbox).name}.json").read_text())
@@ -131,6 +134,16 @@ def test_without_age_it_fails_before_the_dump(sandbox: Sandbox, keys: Keys) -> N
     before = fill_volume(sandbox)
     outcome = run(sandbox, keys[0].recipient, POSTGRES_BACKUP_AGE="/nowhere/age")
     assert_failed(sandbox, outcome, before, "the program age is missing")
+
+
+@pytest.mark.parametrize("text", ["#!/nowhere/loader\n", "not a program\n"], ids=["loader", "format"])
+def test_an_age_that_cannot_be_run_is_not_a_fault_of_the_recipients(sandbox: Sandbox, keys: Keys, text: str) -> None:
+    before = fill_volume(sandbox)
+    age = put(sandbox.shims / "broken-age", text)
+    age.chmod(0o755)
+    outcome = run(sandbox, keys[0].recipient, POSTGRES_BACKUP_AGE=str(age))
+    assert_failed(sandbox, outcome, before, "the program age cannot be run")
+    assert outcome.code == 2
 
 
 def check(sandbox: Sandbox, workspace: Workspace, *identities: str, **more: str) -> Outcome:
