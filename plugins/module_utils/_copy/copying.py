@@ -30,7 +30,7 @@ class Copying:
     def run(self, before: Record, catalog: Catalog) -> tuple[Attempt, Record]:
         """What was done, and the record after it. Errors of the place are in both."""
         attempt = self._steps.attempt
-        self._steps.copies = {copy.backup: copy for copy in before.copies}
+        self._steps.begin(self._installation, before, [backup.name for backup in catalog.backups])
         try:
             self._work(before, catalog)
         except WindowClosedError:
@@ -47,6 +47,7 @@ class Copying:
             self._steps.clock(),
             error=attempt.error,
             is_done=self._is_done and attempt.error is None,
+            others=self._steps.others - set(self._steps.copies) - set(attempt.deleted),
         )
         return attempt, record
 
@@ -105,6 +106,7 @@ class Copying:
             self._steps.log("nothing is deleted: retention would count copies that cannot be read")
         else:
             apply_retention(entries, self._installation, self._steps)
+        self._find_strangers()
         self._finish()
         if faults:
             raise PlaceError("; ".join(faults.values()))
@@ -132,14 +134,19 @@ class Copying:
             raise
 
     def _find_lost(self, lost: list[Copy]) -> None:
-        if not lost:
-            return
-        names = ", ".join(copy.backup for copy in lost[:_NAMED])
-        more = f" and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
-        self._steps.warn(
-            f"no longer there, though not deleted by retention: {names}{more}. Has somebody deleted files, or renamed "
-            "the folder or the bucket?"
-        )
+        if lost:
+            self._steps.warn(
+                f"no longer there, though not deleted by retention: {_named(copy.backup for copy in lost)}. Has "
+                "somebody deleted files, or renamed the folder or the bucket?"
+            )
+
+    def _find_strangers(self) -> None:
+        if self._steps.strangers:
+            self._steps.warn(
+                f"copies that this installation has not made: {_named(sorted(self._steps.strangers, reverse=True))}. "
+                "They are left alone. If another installation has the same name, set another folder for one of them; "
+                "if they are of this one, give the place another name, or delete them there"
+            )
 
     def _mend_manifests(self, sources: Iterable[Backup]) -> None:
         """Write the manifests of proven copies again that are not those of the volume."""
@@ -173,3 +180,9 @@ class Copying:
                 del self._steps.copies[name]
                 self._is_done = False
                 self._steps.warn(f"{name} was changed or deleted right after it had been copied")
+
+
+def _named(backups: Iterable[str]) -> str:
+    names = [*backups]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

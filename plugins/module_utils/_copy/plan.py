@@ -68,6 +68,18 @@ def backups_among(entries: Mapping[str, Entry], installation: str) -> list[str]:
     return sorted(names, reverse=True)
 
 
+def complete_among(entries: Mapping[str, Entry], installation: str) -> set[str]:
+    """The names of the installation's backups that have a checksum file there."""
+    return {name for name in backups_among(entries, installation) if f"{name}{CHECKSUM_FILE}" in entries}
+
+
+def without(entries: Mapping[str, Entry], backups: Container[str]) -> dict[str, Entry]:
+    """The files of a place without those of these backups."""
+    endings = (CHECKSUM_FILE, MANIFEST, KEEP_FILE)
+    owners = {name: next((name[: -len(end)] for end in endings if name.endswith(end)), name) for name in entries}
+    return {name: entry for name, entry in entries.items() if owners[name] not in backups}
+
+
 def candidates(catalog: Catalog) -> list[Backup]:
     """The backups on the volume that may be copied: those that a run has proven."""
     return [

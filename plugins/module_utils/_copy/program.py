@@ -34,7 +34,7 @@ from .copying import Copying
 from .faults import PlaceError
 from .mirror import PROGRESS_VARIABLE, Mirror, Script
 from .place import RclonePlace, refuse_backup_folder
-from .plan import KEEP_FILE, Copy
+from .plan import KEEP_FILE, Copy, Entry, complete_among
 from .record import COPYING, FAILED, OUTSIDE_WINDOW, Unfinished, dump_record, next_record, parse_record
 from .restic_place import CHECK_PARTS, ResticPlace
 from .retrieval import choose, retrieve
@@ -145,7 +145,9 @@ def _copy_to(
                 mirror = Mirror(script, options.policy, place.fetch_texts, temporary)
 
                 def remember(copies: Iterable[Copy]) -> None:
-                    record = replace(before, copies=tuple(copies), unfinished=place.unfinished)
+                    known = tuple(copies)
+                    others = steps.others - {copy.backup for copy in known}
+                    record = replace(before, copies=known, others=tuple(others), unfinished=place.unfinished)
                     folder.write(file, dump_record(record, options, COPYING, None, _now()))
 
                 steps = Steps(
@@ -258,10 +260,15 @@ def retrieve_from(
             )
             mirror = Mirror(script, options.policy, place.fetch_texts, temporary)
             mirror.checksums()
-            entries = place.list_files()
+            entries: Mapping[str, Entry] = place.list_files()
             copies = mirror.plan(entries, ()).backups
+            folder = RecordFolder(environment["POSTGRES_BACKUP_COPY_FOLDER"], configuration.file_mode)
+            on_volume = {one.name for one in script.catalog().backups}
+            strangers = parse_record(folder.read(f"{name}.json")).strangers(
+                complete_among(entries, configuration.name), on_volume
+            )
             files = VolumeFiles(script.volume, configuration.file_mode, token)
-            wanted = choose(backup, name, copies)
+            wanted = choose(backup, name, copies, strangers)
 
             def progress(activity: str, size_bytes: int) -> TransferProgress:
                 return TransferProgress(

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,6 +23,7 @@ _LIMIT_BYTES = 1_000_000
 # The newest findings, and of each of them so much, so that they leave space for the copies.
 _FINDINGS = 100
 _CHARACTERS = 500
+_OTHERS = 200
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Record:
     """What is remembered of a place.
 
     `events` has each finding with the time when it was last found, `unfinished` what a restic repository still needs.
+    `others` are backups that lay there and were not proven, `is_cut` where the record lacks the oldest copies.
     """
 
     copies: tuple[Copy, ...] = ()
@@ -45,6 +47,19 @@ class Record:
     failing_since: datetime | None = None
     events: Mapping[str, datetime] = field(default_factory=dict)
     unfinished: Unfinished = Unfinished()
+    others: tuple[str, ...] = ()
+    is_cut: bool = False
+
+    def strangers(self, complete: Iterable[str], on_volume: Container[str]) -> set[str]:
+        """The complete backups there that this installation never had: another one with its name copies there, too.
+
+        At the first attempt, what is there is that of an earlier volume, and is adopted.
+        """
+        known = {copy.backup for copy in self.copies}.union(self.others)
+        if not self.copies:
+            return set()
+        oldest = min(known) if self.is_cut else ""
+        return {name for name in complete if name > oldest and name not in known and name not in on_volume}
 
 
 def parse_record(text: str | None) -> Record:
@@ -68,6 +83,8 @@ def parse_record(text: str | None) -> Record:
             failing_since=parse_time(str(content.get("failing_since"))),
             events={str(event["text"]): _time(event["time"]) for event in content.get("events", [])},
             unfinished=Unfinished(content.get("unpruned") is True, content.get("damaged_part")),
+            others=tuple(str(name) for name in content.get("others", [])),
+            is_cut=content.get("cut") is True,
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         return Record()
@@ -81,9 +98,19 @@ def _time(text: Any) -> datetime:
 
 
 def next_record(
-    before: Record, copies: Iterable[Copy], findings: Iterable[str], now: datetime, *, error: str | None, is_done: bool
+    before: Record,
+    copies: Iterable[Copy],
+    findings: Iterable[str],
+    now: datetime,
+    *,
+    error: str | None,
+    is_done: bool,
+    others: Iterable[str] | None = None,
 ) -> Record:
-    """The record after an attempt; `is_done` where every backup that should be there is a copy."""
+    """The record after an attempt; `is_done` where every backup that should be there is a copy.
+
+    Without `others`, those of the record before.
+    """
     recent = {text: time for text, time in before.events.items() if now - time <= _SHOWN}
     return Record(
         copies=tuple(sorted(copies, key=lambda copy: copy.backup, reverse=True)),
@@ -91,12 +118,14 @@ def next_record(
         failing_since=(before.failing_since or now) if error else None,
         events=dict(list({**recent, **{text[:_CHARACTERS]: now for text in findings}}.items())[-_FINDINGS:]),
         unfinished=before.unfinished,
+        others=before.others if others is None else tuple(sorted(others)),
     )
 
 
 def dump_record(record: Record, place: PlaceOptions, state: str, error: str | None, now: datetime) -> str:
     """The record in one line, which readers recognise by its beginning. A long one lacks the oldest copies."""
     copies = [_copy(copy) for copy in record.copies]
+    others = [*record.others][-_OTHERS:]
     while True:
         content = {
             "format": 1,
@@ -113,6 +142,8 @@ def dump_record(record: Record, place: PlaceOptions, state: str, error: str | No
             "events": [{"time": _text(time), "text": text} for text, time in record.events.items()],
             **({"unpruned": True} if record.unfinished.is_unpruned else {}),
             **({"damaged_part": record.unfinished.damaged_part} if record.unfinished.damaged_part else {}),
+            **({"cut": True} if len(copies) + len(others) < len(record.copies) + len(record.others) else {}),
+            **({"others": others} if others else {}),
             "copies": copies,
         }
         line = json.dumps(content, separators=(",", ":"), ensure_ascii=True)

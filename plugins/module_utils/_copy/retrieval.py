@@ -8,7 +8,7 @@ The volume gets it as a run writes a backup: a partial file, its proof, manifest
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Callable, Protocol
 
@@ -86,10 +86,10 @@ class Retrieved:
     copy_is_read: bool
 
 
-def choose(wanted: str | None, place: str, copies: Sequence[Backup]) -> Backup:
+def choose(wanted: str | None, place: str, copies: Sequence[Backup], strangers: Container[str] = ()) -> Backup:
     """The wanted backup among the copies at a place, newest first; by default the newest complete one.
 
-    Raises PlaceError.
+    Raises PlaceError, also if that is one of the `strangers`, which this installation has not made.
     """
     proven = [backup for backup in copies if backup.sha256 is not None]
     if wanted is not None:
@@ -103,6 +103,14 @@ def choose(wanted: str | None, place: str, copies: Sequence[Backup]) -> Backup:
         raise PlaceError(
             f"expected a copy of a complete backup at the place {place}, found none. Check its options, and "
             "postgres_backup_name, with which the names of the files begin",
+            is_lasting=True,
+        )
+    if complete[0].name in strangers:
+        own = next((backup.name for backup in complete if backup.name not in strangers), "none")
+        raise PlaceError(
+            f"expected the newest complete copy at the place {place} to be of this installation, found "
+            f"{complete[0].name}, which its record does not have. The newest one that it has is {own}. Name the backup "
+            "that you want",
             is_lasting=True,
         )
     return complete[0]

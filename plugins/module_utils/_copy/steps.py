@@ -14,8 +14,8 @@ from .._progress.reporter import SILENT, Reporter
 from .configuration import PlaceOptions
 from .faults import BackupFaultError, PlaceError
 from .interface import Content, Judge, Place, Progress
-from .plan import Copy, Entry
-from .record import NOTHING_TO_DO
+from .plan import Copy, Entry, complete_among, without
+from .record import NOTHING_TO_DO, Record
 from .transfer_progress import READ, TransferProgress, total_bytes
 
 # After an error that may pass.
@@ -54,7 +54,8 @@ def named(words: str) -> Iterator[None]:
 class Steps:
     """The steps of one attempt; `clock` returns the time (UTC) without fractions of a second.
 
-    `copies` are the proven ones by the names of the backups. `remember` gets all of them after each new one, since an
+    `copies` are the proven ones by the names of the backups, `others` are known and not proven, and `strangers` are of
+    another installation: these are neither judged nor deleted. `remember` gets all of them after each new one, since an
     attempt that is killed must not lose their proofs, and from time to time.
     """
 
@@ -76,6 +77,9 @@ class Steps:
         self.clock = clock
         self.attempt = Attempt()
         self.copies: dict[str, Copy] = {}
+        self.others: set[str] = set()
+        self.strangers: set[str] = set()
+        self._installation, self._before, self._on_volume = "", Record(), frozenset[str]()
         self._sleep = sleep
         self._print = log
         self._remember = remember
@@ -96,9 +100,21 @@ class Steps:
         self._remembered = self.clock()
         self._remember(self.copies.values())
 
+    def begin(self, installation: str, before: Record, on_volume: Iterable[str]) -> None:
+        """Set what is known before the attempt: the record, and the backups on the volume."""
+        self._installation, self._before, self._on_volume = installation, before, frozenset(on_volume)
+        self.copies = {copy.backup: copy for copy in before.copies}
+        self.others = set(before.others)
+
     def list_files(self) -> dict[str, Entry]:
-        """The files that lie there."""
-        return self.again("list the files", self.place.list_files)
+        """The files that lie there, without those of another installation."""
+        entries = self.again("list the files", self.place.list_files)
+        complete = complete_among(entries, self._installation)
+        self.strangers |= self._before.strangers(complete, self._on_volume)
+        known = {*(copy.backup for copy in self._before.copies), *self.others}
+        # Also those that are no longer proven: they remain known.
+        self.others = complete & known if self._before.copies else complete
+        return without(entries, self.strangers)
 
     def checksums(self) -> Mapping[str, str]:
         """The hashes of the checksum files there, by the names of the backups."""

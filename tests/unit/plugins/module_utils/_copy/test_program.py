@@ -151,6 +151,29 @@ def test_what_somebody_keeps(usb: Copier) -> None:
     assert not [path.name for path in there(usb).iterdir() if path.name.startswith(kept)]
 
 
+def test_another_installation_of_the_same_name_in_the_same_folder(usb: Copier) -> None:
+    """Its copies are not called copies of this one, take no slot of its retention, and are not deleted by it."""
+    usb.places[0]["policy"] |= {"keep_last": 1, "keep_daily": 0}
+    own = usb.add_backup(3, state="complete")
+    usb.run()
+    foreign = usb.add_backup(1, b"of another", "complete")
+    for path in usb.volume.glob(f"{foreign}*"):
+        path.rename(there(usb) / path.name)
+    for _again in range(2):
+        result = place_of(usb.run())
+        assert (result["state"], usb.copies("usb")) == ("nothing_to_do", [own])
+        assert f"copies that this installation has not made: {foreign}. They are left alone" in result["findings"][0]
+    newest = usb.add_backup(2, state="complete")
+    assert place_of(usb.run())["deleted"] == [own]
+    assert usb.copies("usb") == [newest] and (there(usb) / foreign).exists()
+
+    (usb.volume / newest).unlink()
+    refused = usb.run("retrieve", "usb")["reason"]
+    assert f"to be of this installation, found {foreign}, which its record does not have" in refused
+    assert f"The newest one that it has is {newest}. Name the backup that you want" in refused
+    assert usb.run("retrieve", "usb", newest)["changed"] is True
+
+
 @pytest.mark.weekly
 def test_the_brake_holds_back_deletions(usb: Copier) -> None:
     for days in range(9, 0, -1):

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -44,6 +45,23 @@ def test_a_record_is_read_as_it_was_written() -> None:
     assert content["findings"] == ["recent", "new"]
     assert content["failing_since"] == content["time"] == "2026-11-29T02:00:00Z"
     assert [entry["backup"] for entry in content["copies"]] == [copy(2).backup, copy(1).backup]
+
+
+def test_strangers() -> None:
+    """What neither an attempt has found there nor the volume has."""
+    known, other, volume, stranger = (copy(number).backup for number in range(1, 5))
+    complete = [known, other, volume, stranger]
+    record = Record((copy(1),), others=(other,))
+    assert record.strangers(complete, [volume]) == {stranger}
+    assert parse_record(dump_record(record, place(), FAILED, None, NOW)) == record
+    # The first attempt adopts what a volume that was lost has left there.
+    assert Record(others=(other,)).strangers(complete, []) == set()
+    # A long record lacks the oldest copies.
+    assert replace(record, is_cut=True).strangers([copy(0).backup, *complete], [volume]) == {stranger}
+    long = parse_record(
+        dump_record(Record(tuple(copy(each) for each in range(900, 0, -1))), place(), FAILED, None, NOW)
+    )
+    assert long.is_cut
 
 
 def test_success_ends_a_failure() -> None:
