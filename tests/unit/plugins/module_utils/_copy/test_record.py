@@ -59,7 +59,7 @@ def test_strangers() -> None:
     # A long record lacks the oldest copies.
     assert replace(record, is_cut=True).strangers([copy(0).backup, *complete], [volume]) == {stranger}
     long = parse_record(
-        dump_record(Record(tuple(copy(each) for each in range(900, 0, -1))), place(), FAILED, None, NOW)
+        dump_record(Record(tuple(copy(each) for each in range(9000, 0, -1))), place(), FAILED, None, NOW)
     )
     assert long.is_cut
 
