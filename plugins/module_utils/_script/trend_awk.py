@@ -25,8 +25,10 @@ BEGIN {
     TREND_WINDOW = 90 * DAY
     TREND_DAYS = 30
     LEAST_DAYS = 7
-    # A change that is this many times the usual one is not growth: somebody cleaned the volume or changed its size.
+    # A change that is this many times the usual one, and lasts, is not growth: somebody cleaned the volume or changed its size.
     STEP = 10
+    # It lasts if the middle value of so many days after it differs as much from that of so many days before it.
+    STEP_DAYS = 9
     # Times are compared as texts first: a history of ten thousand entries takes a tenth of a second.
     since = day_text(int((now - TREND_WINDOW) / DAY))
 }
@@ -102,7 +104,7 @@ function print_growth(    first, n, i, k, slope, slopes, pairs) {
 }
 
 # Sets `level`, the free space of each day with each step replaced by the usual change. A step is a change of more than ten
-# times the usual one, and than ten backups.
+# times the usual one, and than ten backups, which lasts: a single day with another value is left to the median.
 function level_steps(n,    i, usual, limit, rate, rates, sizes) {
     for (i = 1; i < n; i++) rates[i] = (free_at[day_of[i + 1]] - free_at[day_of[i]]) / (day_of[i + 1] - day_of[i])
     for (i = 1; i <= n; i++) sizes[i] = size_at[day_of[i]]
@@ -115,9 +117,21 @@ function level_steps(n,    i, usual, limit, rate, rates, sizes) {
     usual = median(rates, n - 1)
     level[1] = free_at[day_of[1]]
     for (i = 1; i < n; i++) {
-        if (rate[i] - usual > limit || usual - rate[i] > limit) rate[i] = usual
+        if ((rate[i] - usual > limit || usual - rate[i] > limit) && is_lasting(i, n, usual, limit)) rate[i] = usual
         level[i + 1] = level[i] + rate[i] * (day_of[i + 1] - day_of[i])
     }
+}
+
+# Whether the free space differs by more than `limit` after day i, apart from the usual change.
+function is_lasting(i, n, usual, limit,    shift) {
+    shift = middle_of(i + 1, i + STEP_DAYS < n ? i + STEP_DAYS : n, i, usual) - middle_of(i < STEP_DAYS ? 1 : i - STEP_DAYS + 1, i, i, usual)
+    return shift > limit || shift < -limit
+}
+
+# The median of the free space of days `from` to `to`, as it would be on day i.
+function middle_of(from, to, i, usual,    k, values, count) {
+    for (k = from; k <= to; k++) values[++count] = free_at[day_of[k]] - usual * (day_of[k] - day_of[i])
+    return median(values, count)
 }
 
 function print_worst_gap(    i, end, length_of_gap, worst, at) {

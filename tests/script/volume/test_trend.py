@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ..support.awks import each_awk, run_awk
@@ -223,6 +223,7 @@ def test_recent_days_decide() -> None:
     jumps=st.dictionaries(st.integers(0, 29), st.floats(-90, 90), max_size=4),
     free=st.floats(1, 1000),
 )
+@example(slope=1, jumps={15: 1, 0: 0, 16: 11}, free=1)  # only the change after it is ten times the usual one
 @settings(max_examples=30, deadline=None)
 def test_few_outliers_change_little(slope: float, jumps: dict[int, float], free: float) -> None:
     history = volume(lambda day: 400 - slope * day + jumps.get(day, 0))
