@@ -18,8 +18,6 @@ from tests.cluster.support.pod_commands import PodShell
 from tests.cluster.support.servers import bring_server_up
 from tests.cluster.support.tools_image import tools_image
 
-pytestmark = pytest.mark.weekly
-
 PLACE = {"name": "usb", "kind": "claim", "claim_name": "usb"}
 CLAIM_SPEC = {
     "accessModes": ["ReadWriteMany"],
@@ -60,6 +58,7 @@ def live(collections: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     delete_namespace(namespace)
 
 
+@pytest.mark.weekly
 @pytest.mark.parametrize("module", MODULES)
 def test_the_backup_is_brought_back_first(ansible: Ansible, live: LiveServer, module: str) -> None:
     options, rows = MODULES[module]
@@ -75,6 +74,7 @@ def test_the_backup_is_brought_back_first(ansible: Ansible, live: LiveServer, mo
     assert found["changed"] is True and rows(found) == 10, found
 
 
+@pytest.mark.weekly
 def test_a_place_that_is_not_configured(ansible: Ansible, live: LiveServer) -> None:
     found = ansible.module("restore_drill", namespace=live.server.namespace, place="offsite")
     assert "place: expected places of postgres_backup_copies (usb), found offsite" in found["msg"]
