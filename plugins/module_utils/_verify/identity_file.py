@@ -99,8 +99,8 @@ def _openssh_fault(content: bytes) -> str | None:
     if not content.startswith(_SSH_MAGIC):
         raise ValueError("no key of OpenSSH")
     cipher, rest = next_string(content[len(_SSH_MAGIC) :])
-    for _ in range(2):  # how the key of the cipher is made
-        _, rest = next_string(rest)
+    _derivation, rest = next_string(rest)
+    _derivation_options, rest = next_string(rest)
     public, rest = next_string(rest[4:])
     next_string(rest)
     if cipher != b"none":
