@@ -81,9 +81,9 @@ class Retrieved:
     backup: str
     sha256: str
     size_bytes: int
-    is_new: bool
-    replaces_damaged: bool
-    copy_is_read: bool
+    is_new: bool = False
+    replaces_damaged: bool = False
+    copy_is_read: bool = False
 
 
 def choose(wanted: str | None, place: str, copies: Sequence[Backup], strangers: Container[str] = ()) -> Backup:
@@ -144,7 +144,7 @@ def retrieve(
             if reads_copy:
                 _check(name, size, sha256, source.read(name, progress(READ, size)))
                 log(f"proven: the copy of {name}")
-            return Retrieved(name, found, there.size_bytes, False, False, reads_copy)
+            return Retrieved(name, found, there.size_bytes, copy_is_read=reads_copy)
         log(f"WARNING: {name} on the volume is damaged ({damage}): it is replaced")
         # Whether it is kept is known from the volume.
         texts = {suffix: text for suffix, text in texts.items() if suffix != KEEP_FILE}
@@ -163,13 +163,13 @@ def retrieve(
         if there is None:
             raise volume_fault(error) from error
         log(f"the volume has {name} meanwhile")
-        return Retrieved(name, str(there.sha256), there.size_bytes, False, False, True)
+        return Retrieved(name, str(there.sha256), there.size_bytes, copy_is_read=True)
     except OSError as error:
         raise volume_fault(error) from error
     finally:
         target.discard(name)
     log(f"proven: {name}")
-    return Retrieved(name, sha256, size, True, there is not None, True)
+    return Retrieved(name, sha256, size, is_new=True, replaces_damaged=there is not None, copy_is_read=True)
 
 
 def _same(there: Backup | None, name: str, target: Target, copied: str) -> Backup | None:

@@ -41,10 +41,8 @@ def retrieve_job(
 ) -> Object:
     """The Job that brings a backup back from the place, by default the newest complete one.
 
-    With `reads_copy`, it also reads a copy that need not be brought back.
-
-    Only its container has the volume writable. Raises TemplateError as copy_job does, and where it is not clear which
-    volume has the backups.
+    With `reads_copy`, it also reads a copy that need not be brought back. Only its container has the volume writable.
+    Raises TemplateError as copy_job does, and where it is not clear which volume has the backups.
     """
     job = component_job(cronjob, name, COPY, _retrieval(place, backup, reads_copy=reads_copy))
     path = backup_mount(cronjob).mount["mountPath"]

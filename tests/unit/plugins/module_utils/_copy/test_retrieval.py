@@ -154,7 +154,7 @@ def test_a_backup_that_another_call_has_brought_back_meanwhile(tmp_path: Path, *
     texts = {".sha256": b"of this call"}
     if is_the_same:
         found = bring_back(target, rival, rival.find, texts=texts)
-        assert found == Retrieved(COPY.name, digest, 9, False, False, True)
+        assert found == Retrieved(COPY.name, digest, 9, copy_is_read=True)
     else:
         with pytest.raises(PlaceError, match="the volume has another file of the name"):
             bring_back(target, rival, rival.find, texts=texts)
