@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ from .rclone import REMOTE, Progress, Rclone, rclone_environment
 from .record import Unfinished
 
 _READ_BYTES = 1 << 20
+# The times of files have whole seconds (draft-ietf-secsh-filexfer-02, 5), and are those of the server (set_modtime).
+_SFTP_TIME_SECONDS = 1.1
 # A file that is read as text: more than any manifest has.
 _TEXT_BYTES = 16 << 20
 
@@ -240,6 +243,9 @@ class RclonePlace:
         if self._options.reads_back:
             # It needs no other hash.
             self._send(name, uploaded, lock_until, progress, "--s3-disable-checksum", "--ignore-checksum")
+            if self._options.store == SFTP:
+                # So that what is changed from now on has another time.
+                time.sleep(_SFTP_TIME_SECONDS)
             return Uploaded(uploaded, None)
         ended = threading.Event()
         with ThreadPoolExecutor(1) as pool:
