@@ -82,6 +82,16 @@ class Prometheus:
             assert time.monotonic() < deadline, f"waited a minute for {expression}: {self.log.read_text()[-2000:]}"
             time.sleep(0.2)
 
+    def alerts_that_fire(self, rules: list[dict[str, Any]]) -> list[str]:
+        """Those that fire at the last of ten looks: on a busy machine, a scrape that takes too long makes series stale."""
+        firing: list[str] = []
+        for _look in range(10):
+            firing = [str(rule["alert"]) for rule in rules if self.query(rule["expr"])]
+            if not firing:
+                break
+            time.sleep(1)
+        return firing
+
 
 @contextmanager
 def prometheus(folder: Path, exporter_program: Path, textfiles: str) -> Iterator[Prometheus]:
@@ -167,7 +177,7 @@ def test_every_query_returns_something(
         assert len(asked) >= 10
         assert [selector for selector in asked if not server.query(selector)] == []
         # No alert fires after a successful run.
-        assert [rule["alert"] for rule in rules if server.query(rule["expr"])] == []
+        assert server.alerts_that_fire(rules) == []
 
 
 def test_labels_are_in_each_legend() -> None:
