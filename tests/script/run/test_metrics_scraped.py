@@ -83,7 +83,7 @@ class Prometheus:
             time.sleep(0.2)
 
     def alerts_that_fire(self, rules: list[dict[str, Any]]) -> list[str]:
-        """Those that fire at the last of ten looks: on a busy machine, a scrape that takes too long makes series stale."""
+        """Those that fire at each of ten looks: a scrape that takes too long makes series stale."""
         firing: list[str] = []
         for _look in range(10):
             firing = [str(rule["alert"]) for rule in rules if self.query(rule["expr"])]
