@@ -29,7 +29,7 @@ from .rclone import REMOTE, Progress, Rclone, rclone_environment
 from .record import Unfinished
 
 _READ_BYTES = 1 << 20
-# The times of files have no fractions of a second (draft-ietf-secsh-filexfer-02, 5), and are the server's (set_modtime).
+# The time of a file there has no fractions of a second (draft-ietf-secsh-filexfer-02, 5), and is the server's.
 _SFTP_TIME_SECONDS = 1.1
 # A file that is read as text: more than any manifest has.
 _TEXT_BYTES = 16 << 20
