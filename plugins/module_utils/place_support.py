@@ -12,7 +12,6 @@ from ._cluster.copy_run import chosen_copies, copies_of_installation
 from ._cluster.reader import read_catalog
 from ._cluster.retrieve_run import run_retrieval
 from ._jobs.job_outcome import RETRIEVAL, outcome_of, outcome_of_error
-from ._volume.catalog import Backup
 from .errors import ClusterError, ExpectationError, RetrievalError
 from .module_support import seconds, start_limits
 
@@ -42,7 +41,7 @@ def bring_back(module: Any, connection: Connection, cronjob: Object, *, reads_co
         "log": [],
     }
     if module.check_mode:
-        there = _on_volume(module, connection, cronjob)
+        there = read_catalog(connection, cronjob, parameters["directory"], limits).named(wanted) if wanted else None
         if there is not None:
             return {**result, "changed": False, "sha256": there.sha256, "size_bytes": there.size_bytes}
         return {**result, "msg": f"{wanted or 'the newest complete backup'} would be brought back from {place}"}
@@ -96,11 +95,3 @@ def backup_for(module: Any, connection: Connection, cronjob: Object, *, reads_co
             f"{place}, found no {name} there. Bring it back first (backup_retrieve)"
         )
     return Wanted(result["backup"], result["sha256"], result["changed"])
-
-
-def _on_volume(module: Any, connection: Connection, cronjob: Object) -> Backup | None:
-    parameters = module.params
-    if not parameters["backup"]:
-        return None
-    catalog = read_catalog(connection, cronjob, parameters["directory"], start_limits(parameters))
-    return catalog.named(parameters["backup"])

@@ -97,6 +97,7 @@ _NETWORK = "Check the network and postgres_backup_copy_egress"
 _AUTHORITY = "Is its authority in the key ca.crt of the Secret?"
 _PRIVATE_KEY = "It must be an OpenSSH private key without a passphrase"
 _HOST_KEY = "Add it to the key known_hosts, as ssh-keyscan -p PORT HOST shows it"
+_OTHER_KEY = "the server's SSH host key is another one"
 _NO_SFTP = "the server does not speak SFTP"
 _SFTP = "Allow SFTP for this user. If the user has a shell, it must print nothing"
 _LATE, _CUT = "the server did not answer in time", "the connection was cut off"
@@ -121,13 +122,8 @@ _WORDS: tuple[tuple[str, str, str, bool], ...] = (
     ("timed out", _LATE, _NETWORK, False),
     ("certificate", "the server's TLS certificate is not trusted", _AUTHORITY, True),
     ("server gave HTTP response to HTTPS client", "the server does not use TLS", "Correct the place's endpoint", True),
-    ("knownhosts: key mismatch", "the server's SSH host key is another one", "Check it, then known_hosts", True),
-    (
-        "no common algorithm for host key",
-        "the server's SSH host key is another one",
-        "Check it, then known_hosts",
-        True,
-    ),
+    ("knownhosts: key mismatch", _OTHER_KEY, "Check it, then known_hosts", True),
+    ("no common algorithm for host key", _OTHER_KEY, "Check it, then known_hosts", True),
     ("knownhosts: key is unknown", "the server's SSH host key is not known", _HOST_KEY, True),
     ("parse known_hosts_file", "the key known_hosts cannot be read", "Write it as ssh-keyscan does", True),
     ("failed to parse private key", "the key private_key cannot be read", _PRIVATE_KEY, True),
