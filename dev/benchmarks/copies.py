@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.copy_program import Copier, install
-from tests.stores.loopback import rclone, rclone_s3_server
+from tests.stores.loopback import minio_server, rclone
 from tests.stores.servers import S3Store
 
 from .figures import Figure, NotMeasuredError
@@ -29,7 +29,7 @@ _BAR = 1 / 0.9
 
 def measure(say: Say) -> list[Figure]:
     """All figures of copies."""
-    with tempfile.TemporaryDirectory(prefix="postgres-backup-bench.") as folder, rclone_s3_server() as store:
+    with tempfile.TemporaryDirectory(prefix="postgres-backup-bench.") as folder, minio_server() as store:
         store.make_bucket("backups")
         return _measure(Path(folder), store, say)
 
@@ -53,12 +53,14 @@ def _measure(folder: Path, store: S3Store, say: Say) -> list[Figure]:
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for number in range(ROUNDS):
         for name, work in works.items():
+            # What one has written must not slow down the next one.
+            for path in ("plain", *(str(copier.places[0]["options"]["folder"]) for copier in copiers.values())):
+                store.rclone("purge", f"store:backups/{path}", check=False)
+            os.sync()
             began = time.monotonic()
             work()
             seconds[name].append(time.monotonic() - began)
             say(f"round {number + 1} of {ROUNDS}: {name}: {seconds[name][-1]:.2f} s")
-        for path in ("plain", *(str(copier.places[0]["options"]["folder"]) for copier in copiers.values())):
-            store.rclone("purge", f"store:backups/{path}")
     reference = statistics.median(seconds["rclone"])
     return [
         Figure(f"a copy of {_BYTES / 1e9:.0f} GB, {name}", statistics.median(values), "s", _BAR, "rclone", reference)

@@ -28,7 +28,8 @@ class Content(Protocol):
 class Uploaded(Protocol):
     """A file that was uploaded, which can be read under its name.
 
-    `source` is what was read of the backup if the store's hash shows that the file is the same; None if it does not.
+    If the store's hash shall prove it, `source` is what was read of the backup meanwhile, and `etag` the hash that the
+    store should have of it. Else both are None.
     """
 
     @property
@@ -36,6 +37,9 @@ class Uploaded(Protocol):
 
     @property
     def source(self) -> Content | None: ...
+
+    @property
+    def etag(self) -> str | None: ...
 
 
 class Place(Protocol):
@@ -59,6 +63,9 @@ class Place(Protocol):
     def write_text(self, name: str, text: bytes, lock_until: datetime | None) -> None: ...
 
     def locked_until(self, name: str) -> datetime | None: ...
+
+    def read_etag(self, name: str) -> str | None:
+        """The hash that the store has of a file, None if it shows none."""
 
     def delete(self, name: str) -> None: ...
 

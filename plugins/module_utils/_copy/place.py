@@ -20,13 +20,14 @@ from .._volume.backup_names import TIME_FORMAT
 from .._volume.file_replacement import flush_folder
 from ..secret_files import read_secrets
 from .configuration import S3, SFTP, PlaceOptions
+from .etag import PARTS_FROM_BYTES, Etag, part_bytes
 from .faults import ACCESS_DENIED, VOLUME, PlaceError, fault
 from .known_hosts import host_key_algorithms
-from .object_lock import read_lock
 from .plan import CHECKSUM_FILE, MANIFEST, PARTIAL, Entry
 from .process import Processes
 from .rclone import REMOTE, Progress, Rclone, rclone_environment
 from .record import Unfinished
+from .s3_requests import S3Requests
 
 _READ_BYTES = 1 << 20
 # The time of a file there has no fractions of a second (draft-ietf-secsh-filexfer-02, 5), and is the server's.
@@ -49,6 +50,7 @@ class Uploaded:
 
     name: str
     source: Content | None
+    etag: str | None = None
 
 
 class Digest:
@@ -241,26 +243,32 @@ class RclonePlace:
         """Copy a backup of the volume; reads it at the same time if it is not read back. May raise OSError."""
         uploaded = name if self._is_atomic else f"{name}.{self._token}{PARTIAL}"
         if self._options.reads_back:
-            # It needs no other hash.
-            self._send(name, uploaded, lock_until, progress, "--s3-disable-checksum", "--ignore-checksum")
+            self._send(name, uploaded, lock_until, progress)
             if self._options.store == SFTP:
                 # So that what is changed from now on has another time.
                 time.sleep(_SFTP_TIME_SECONDS)
             return Uploaded(uploaded, None)
-        ended = threading.Event()
+        ended, etag = threading.Event(), Etag((self.volume / name).stat().st_size)
         with ThreadPoolExecutor(1) as pool:
-            reading = pool.submit(self._read_source, name, ended)
+            reading = pool.submit(self._read_source, name, ended, etag)
             try:
-                # The store's hash of each part is compared.
-                self._send(name, uploaded, lock_until, progress, "--s3-use-multipart-etag=true")
+                self._send(name, uploaded, lock_until, progress)
             except BaseException:
                 ended.set()
                 raise
-            return Uploaded(uploaded, reading.result())
+            return Uploaded(uploaded, reading.result(), etag.value)
 
-    def _send(self, name: str, uploaded: str, lock_until: datetime | None, progress: Progress, *options: str) -> None:
-        arguments = ["--no-check-dest", "--s3-upload-concurrency=4", "--s3-chunk-size=16Mi", *options, *self._limit]
-        arguments += [*self._lock(lock_until), str(self.volume / name), self._path(uploaded)]
+    def _send(self, name: str, uploaded: str, lock_until: datetime | None, progress: Progress) -> None:
+        part = part_bytes((self.volume / name).stat().st_size)
+        arguments = [
+            *("--no-check-dest", "--s3-upload-concurrency=4"),
+            *(f"--s3-upload-cutoff={PARTS_FROM_BYTES}B", f"--s3-chunk-size={part}B"),
+            # Neither is a proof: rclone compares the hash of the backup with the one that it has stored with it.
+            *("--s3-disable-checksum", "--ignore-checksum"),
+            *self._limit,
+            *self._lock(lock_until),
+            *(str(self.volume / name), self._path(uploaded)),
+        ]
         try:
             self._rclone.run("copyto", *arguments, progress=progress)
         except PlaceError as error:
@@ -276,7 +284,15 @@ class RclonePlace:
 
     def locked_until(self, name: str) -> datetime | None:
         """Until when the store refuses to delete the file; None without a lock."""
-        return read_lock(self._options.options, self.secrets, f"{self.folder}/{name}", self._authority)
+        return self._s3.read_lock(f"{self.folder}/{name}")
+
+    def read_etag(self, name: str) -> str | None:
+        """The hash that the S3 store has of the file, None if it shows none."""
+        return self._s3.read_etag(f"{self.folder}/{name}")
+
+    @property
+    def _s3(self) -> S3Requests:
+        return S3Requests(self._options.options, self.secrets, self._authority)
 
     def read(self, name: str, progress: Progress) -> Content:
         """Read a file completely."""
@@ -302,14 +318,15 @@ class RclonePlace:
 
     def read_source(self, name: str) -> Content:
         """Read a backup of the volume."""
-        return self._read_source(name, threading.Event())
+        return self._read_source(name, threading.Event(), lambda _data: None)
 
-    def _read_source(self, name: str, ended: threading.Event) -> Content:
-        """Read the backup, until its end or the event."""
+    def _read_source(self, name: str, ended: threading.Event, add: Callable[[bytes], None]) -> Content:
+        """Read the backup, until its end or the event; `add` gets each piece."""
         digest = Digest()
         with (self.volume / name).open("rb") as file:
             while not ended.is_set() and (data := file.read(_READ_BYTES)):
                 digest(data)
+                add(data)
         return digest.content
 
     def read_text(self, name: str) -> bytes | None:

@@ -121,14 +121,32 @@ class Prover:
         entry = self._steps.list_files().get(uploaded.name)
         if entry is None:
             raise _vanished(task)
-        content = uploaded.source or self._read_uploaded(task, uploaded.name, entry)
+        source_content = uploaded.source if self._has_same_hash(uploaded) else None
+        content = source_content or self._read_uploaded(task, uploaded.name, entry)
         if content.sha256 != task.sha256:
             self._refuse(task, uploaded, content)
         if uploaded.name != task.backup:
             self._check_that_none_is_there(task, uploaded.name)
             with named(f"rename {uploaded.name}"):
                 self._steps.place.rename(uploaded.name, task.backup)
-        self._publish(task, entry, STORE if uploaded.source else READ_BACK, until)
+        self._publish(task, entry, STORE if source_content else READ_BACK, until)
+
+    def _has_same_hash(self, uploaded: Uploaded) -> bool:
+        """Whether the store's hash proves the copy. If it should and does not, the copy is read back."""
+        if uploaded.etag is None:
+            return False
+        try:
+            found = self._steps.read_etag(uploaded.name)
+        except PlaceError as error:
+            self._steps.warn(f"{error}. The copy is read back: its hash in the store is not known")
+            return False
+        if found == uploaded.etag:
+            return True
+        self._steps.warn(
+            f"{uploaded.name} has another hash in the store than was sent: expected the ETag {uploaded.etag}, found "
+            f"{found or 'none'}. The copy is read back. If the store computes other hashes, set read_back to true"
+        )
+        return False
 
     def _check_that_none_is_there(self, task: Task, uploaded: str | None = None) -> None:
         """Raise PlaceError if another copier has made a copy of this name since the first listing."""

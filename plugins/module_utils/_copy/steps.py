@@ -136,6 +136,10 @@ class Steps:
         """Until when the store refuses to delete a file."""
         return self.again(f"read the lock of {name}", lambda: self.place.locked_until(name))
 
+    def read_etag(self, name: str) -> str | None:
+        """The hash that the store has of a file."""
+        return self.again(f"read the hash of {name}", lambda: self.place.read_etag(name))
+
     def lock_until(self) -> datetime | None:
         """Until when what is written now shall be locked; None without Object Lock."""
         days = self.options.lock_days

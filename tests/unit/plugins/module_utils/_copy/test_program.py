@@ -22,11 +22,14 @@ import pytest
 from plugins.module_utils._progress.event import parse_event
 from tests.copy_program import NAME, Copier, install, place_of
 from tests.in_turn import weekly
+from tests.stores.copy_bench import QUICK
+from tests.stores.http_proxy import HttpProxy, Request, Rule
 from tests.stores.loopback import minio_server, rclone, sftp_server
 from tests.stores.servers import S3Store, SftpStore
 
 CLAIM = {"kind": "claim", "name": "usb", "options": {"folder": "of/this installation"}}
-LARGE = 6 << 20
+MIB = 1 << 20
+LARGE = 6 * MIB
 OTHER_HOST = "nas ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMLw8Uq1wKcNqVdGZ9b8s8K0m3ce2nCuSkGAbXJSh5nF\n"
 
 
@@ -380,6 +383,75 @@ def test_proof_by_the_store(tmp_path: Path, code: Path, store: S3Store, is_read:
     copier.places[0]["options"]["folder"] += "-other"
     result = copier.run()
     assert f"{name} on the volume is damaged" in result["reason"]
+
+
+@pytest.mark.parametrize(
+    "size_mib",
+    [
+        *(1, 200),
+        # rclone sends the parts of a file of 256 MiB or more in another way.
+        256,
+        weekly(199),
+        weekly(333),
+    ],
+)
+def test_the_hash_of_the_store(tmp_path: Path, code: Path, locking_store: S3Store, size_mib: int) -> None:
+    copier = install(tmp_path, rclone(), s3_place(locking_store, tmp_path.name, read_back=False), code=code)
+    copier.add_secret(s3_keys(locking_store))
+    copier.add_backup(1, os.urandom(MIB) * size_mib)
+    assert copier.run()["status"] == 0
+    record = copier.record("offsite")
+    assert ([copy["proof"] for copy in record["copies"]], record["findings"]) == (["store"], [])
+
+
+def test_another_hash_of_the_store(tmp_path: Path, code: Path, locking_store: S3Store) -> None:
+    """The store has received what was sent, and has another object when it is listed: it is copied again."""
+    with HttpProxy(locking_store.host, locking_store.port) as proxy:
+        copier = install(
+            tmp_path, rclone(), s3_place(locking_store.through(proxy.port), tmp_path.name, read_back=False), code=code
+        )
+        copier.add_secret(s3_keys(locking_store))
+        name = copier.add_backup(1, b"a" * MIB)
+        copier.changes = QUICK
+
+        def replace_uploaded(_request: Request) -> None:
+            if name in locking_store.files(f"backups/{tmp_path.name}") and len(proxy.rules) == 1:
+                proxy.rules.append(proxy.rules[0])
+                locking_store.rclone("rcat", f"store:backups/{tmp_path.name}/{name}", stdin=b"b" * MIB)
+
+        proxy.rules.append(Rule(replace_uploaded, "GET", "list-type"))
+        result = copier.run()
+    assert f"{name} was read back differently" in result["log"]
+    assert ["has another hash in the store than was sent" in found for found in place_of(result)["findings"]] == [True]
+    assert copier.copies("offsite") == [name]
+    assert locking_store.rclone("cat", f"store:backups/{tmp_path.name}/{name}").stdout == b"a" * MIB
+
+
+def test_a_store_with_other_hashes(tmp_path: Path, code: Path, store: S3Store) -> None:
+    """rclone's S3 server has the md5 of an object also if it was sent in parts: the copy is proven by reading."""
+    copier = install(tmp_path, rclone(), s3_place(store, tmp_path.name, read_back=False), code=code)
+    copier.add_secret(s3_keys(store))
+    copier.add_backup(1, bytes(200 * MIB))
+    result = copier.run()
+    assert result["status"] == 0
+    assert [copy["proof"] for copy in copier.record("offsite")["copies"]] == ["read_back"]
+    assert "The copy is read back. If the store computes other hashes" in place_of(result)["findings"][0]
+
+
+def test_without_curl_a_copy_is_read_back(tmp_path: Path, code: Path, store: S3Store) -> None:
+    copier = install(tmp_path, rclone(), s3_place(store, tmp_path.name, read_back=False), code=code)
+    copier.add_secret(s3_keys(store))
+    copier.add_backup(1)
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for path in Path("/usr/bin").iterdir():
+        if path.name != "curl":
+            (programs / path.name).symlink_to(path)
+    copier.variables["PATH"] = f"{tmp_path / 'bin'}:{programs}"
+    result = copier.run()
+    assert result["status"] == 0
+    assert [copy["proof"] for copy in copier.record("offsite")["copies"]] == ["read_back"]
+    assert "expected the command curl in the image" in place_of(result)["findings"][0]
 
 
 @pytest.fixture(scope="module")
