@@ -7,7 +7,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from plugins.module_utils._role.program_text import without_docstrings
 from tests.watch_program import CHECKOUT, PACKAGE, SCRIPT, UTILS
 
 VARIABLES = yaml.safe_load((CHECKOUT / "roles/postgres_backup/vars/main/copy.yml").read_text())
@@ -180,5 +180,5 @@ def copy_program(folder: Path) -> Path:
     for name in FILES:
         target = folder / PACKAGE / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(UTILS / name, target)
+        target.write_text(without_docstrings((UTILS / name).read_text()))
     return folder

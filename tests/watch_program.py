@@ -7,7 +7,6 @@ from __future__ import annotations
 import ast
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from plugins.module_utils._role.program_text import without_docstrings
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 UTILS = CHECKOUT / "plugins" / "module_utils"
@@ -76,7 +77,7 @@ def copy_program(folder: Path) -> Path:
     for name in FILES:
         target = folder / PACKAGE / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(UTILS / name, target)
+        target.write_text(without_docstrings((UTILS / name).read_text()))
     return folder
 
 

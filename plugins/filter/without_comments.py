@@ -10,8 +10,8 @@ name: without_comments
 short_description: Text of a script without its comments
 version_added: 1.1.0
 description:
-  - Removes the lines of comments from a file of C(backup.sh) or of the program of the copies, except the first lines.
-    With them, its ConfigMap would be larger than Kubernetes allows.
+  - Removes the lines of comments from a file of C(backup.sh), except the first lines. With them, its ConfigMap would be
+    larger than Kubernetes allows.
 positional: _input
 options:
   _input:

@@ -16,10 +16,10 @@ _KEPT_LINES = 3
 
 
 def without_comments(text: str, kept_lines: int = _KEPT_LINES) -> str:
-    """The text of a shell, awk, Python or list file without its lines of comments, except the first lines.
+    """The text of a shell, awk or list file without its lines of comments, except the first lines.
 
-    The script is larger than an annotation may be. No line of a here-document of the script begins with `#`, nor one of
-    a text in Python (tests check this).
+    The script is larger than an annotation may be. No line of a here-document of the script begins with `#` (a test
+    checks this).
     """
     lines = text.splitlines(keepends=True)
     return "".join(line for number, line in enumerate(lines) if number < kept_lines or not _COMMENT.match(line))
