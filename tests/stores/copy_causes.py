@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from plugins.module_utils._copy.etag import PARTS_FROM_BYTES
 from tests.copy_program import Copier, install
 from tests.stores import http_proxy
 from tests.stores.copy_bench import LARGE, LOCKED_BUCKET, MIB, QUICK, RCLONE, SFTP, Bench, Process, kill, wait_for
@@ -470,6 +471,14 @@ def changed_meanwhile(bench: Bench, point: str) -> Iterator[None]:
             reverse(bench, name)
 
     bench.at(_READS[bench.kind], act)
+    yield
+
+
+@contextmanager
+def other_hashes(bench: Bench, _point: str) -> Iterator[None]:
+    """The proof is the hash of the store, for a backup that is sent in parts."""
+    bench.place["read_back"] = False
+    _two_backups(bench, PARTS_FROM_BYTES)
     yield
 
 

@@ -586,6 +586,14 @@ _CHANGES = {
         "was read back differently: expected …",
         "check the storage there; it is copied again",
     ),
+    "the store computes other hashes than the ETags of S3": Fault(
+        "rclone's server has the md5 of an object that was sent in parts; `read_back` is `false`",
+        causes.other_hashes,
+        (RCLONE,),
+        FOUND,
+        "has another hash in the store than was sent: expected the ETag …, found …",
+        "nothing: the copy is read back. Set `read_back: true`",
+    ),
     "an upload is deleted before it is proven": Fault(
         "a deletion",
         causes.changed_meanwhile,
