@@ -26,9 +26,8 @@ from .checks import (
     number,
     seconds,
 )
+from .copy_times import default_delay, has_time, longest_pause
 from .egress import EGRESS_RULES, are_egress_rules
-from .metrics import schedule_interval
-from .schedules import times_of_day
 
 S3, SFTP, NFS, CLAIM, RESTIC = "s3", "sftp", "nfs", "claim", "restic"
 # Each has a separate CronJob: what cannot be mounted keeps a pod from starting, and must not stop the other places.
@@ -76,7 +75,6 @@ _CONFIGURED: dict[str, tuple[str, ...]] = {
 }
 # Those that are texts.
 _TEXTS: Set[str] = frozenset({"repository"}).union(*_OPTIONS.values()) - {"port", "lock_days"}
-_DEFAULT_DELAY = "24h"
 _LEAST_BANDWIDTH = 1000
 # What is uploaded with them cannot be read before it is restored, which takes hours.
 _ARCHIVES = {"GLACIER", "DEEP_ARCHIVE"}
@@ -224,7 +222,7 @@ def _configured(place: Mapping[str, Any], variables: Variables) -> dict[str, Any
         "lock_mode": str(_of(place, "lock_mode", _LOCK_MODES[0])),
         "read_back": is_true(_of(place, "read_back", True)),
         "offsite": is_true(_of(place, "offsite", store in (S3, SFTP))),
-        "max_delay_seconds": duration_seconds(str(_of(place, "max_delay", _DEFAULT_DELAY))),
+        "max_delay_seconds": _delay_seconds(place, variables),
     }
 
 
@@ -403,44 +401,38 @@ def _expected_of_all(place: Mapping[str, Any], variables: Variables) -> Iterator
     for key in ("read_back", "offsite"):
         if _is_set(place, key) and str(place[key]).lower() not in {"true", "false", "yes", "no"}:
             yield f"{key}, true or false,"
-    delay = seconds(_of(place, "max_delay", _DEFAULT_DELAY))
-    if delay is None or delay > INT32_MAX:
-        yield "max_delay, a duration such as 24h,"
-    elif _is_set(place, "max_delay"):
-        yield _too_early(timedelta(seconds=delay), place, variables)
     if _is_set(place, "window") and not _has_time(str(place["window"]), variables):
         yield "a window in which postgres_backup_copy_schedule has a time, since nothing is copied at other times,"
+    if _is_set(place, "max_delay"):
+        yield _expected_delay(place, variables)
     if not _keeps_something(place, variables):
         yield "at least one keep_* above 0, or keep_within,"
 
 
-def _too_early(delay: timedelta, place: Mapping[str, Any], variables: Variables) -> str | None:
-    """What is expected of a max_delay after which no Job could have copied a backup yet."""
-    interval = schedule_interval(str(variables["postgres_backup_copy_schedule"]))
-    if delay < interval:
-        return (
-            f"a max_delay of at least {format_duration(interval)}, the longest time between two Jobs of "
-            "postgres_backup_copy_schedule,"
-        )
-    window = str(_of(place, "window", ""))
-    if not _is_window(window):
+def _expected_delay(place: Mapping[str, Any], variables: Variables) -> str | None:
+    """What is expected of max_delay. Before a Job could have copied a backup, nothing is wrong."""
+    delay, window = seconds(place["max_delay"]), str(_of(place, "window", ""))
+    if delay is None or delay > INT32_MAX:
+        return "max_delay, a duration such as 24h,"
+    pause = longest_pause(str(variables["postgres_backup_copy_schedule"]), window if _is_window(window) else None)
+    if timedelta(seconds=delay) >= pause:
         return None
-    begin, end = (timedelta(hours=int(text[:2]), minutes=int(text[3:])) for text in window.split("-"))
-    closed = (begin - end) % timedelta(days=1)
     return (
-        None
-        if delay >= closed
-        else f"a max_delay of at least {format_duration(closed)}, for which its window is closed,"
+        f"a max_delay of at least {format_duration(pause)}, the longest time between two Jobs of "
+        f"postgres_backup_copy_schedule{' in its window' if window else ''},"
     )
 
 
 def _has_time(window: str, variables: Variables) -> bool:
     """Whether the schedule of the copies has a time in the window; also where one of them is refused by itself."""
-    times = [f"{each:%H:%M}" for each in times_of_day(str(variables["postgres_backup_copy_schedule"]))]
-    if not times or not _is_window(window):
-        return True
-    begin, end = window.split("-")
-    return any(begin <= each < end if begin < end else each >= begin or each < end for each in times)
+    return not _is_window(window) or has_time(str(variables["postgres_backup_copy_schedule"]), window)
+
+
+def _delay_seconds(place: Mapping[str, Any], variables: Variables) -> int:
+    if _is_set(place, "max_delay"):
+        return duration_seconds(str(place["max_delay"]))
+    window = str(place["window"]) if _is_set(place, "window") else None
+    return int(default_delay(str(variables["postgres_backup_copy_schedule"]), window).total_seconds())
 
 
 def _keeps_something(place: Mapping[str, Any], variables: Variables) -> bool:

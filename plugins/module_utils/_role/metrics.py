@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from collections.abc import Callable
+from datetime import datetime, time, timedelta, timezone
 
 from .checks import Variables, is_true, seconds
 from .schedules import longest_interval
@@ -32,9 +33,9 @@ def metrics_environment(variables: Variables) -> dict[str, str]:
     }
 
 
-def schedule_interval(schedule: str) -> timedelta:
-    """The longest time between two runs by a schedule; a day for one that has no times."""
-    return longest_interval(schedule, _END, _PERIOD) or timedelta(days=1)
+def schedule_interval(schedule: str, counts: Callable[[time], bool] = lambda _moment: True) -> timedelta:
+    """The longest time between two runs by a schedule, of those that count; a day for one that has no times."""
+    return longest_interval(schedule, _END, _PERIOD, counts) or timedelta(days=1)
 
 
 def max_age(variables: Variables) -> timedelta:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, time, timedelta
 
 _NUMBERS = (
@@ -64,11 +64,14 @@ _WORDS = {**{name: number for number, name in enumerate(_MONTHS, 1)}, **{n: i fo
 _SEARCHED_DAYS = 9 * 366
 
 
-def longest_interval(text: str, now: datetime, window: timedelta) -> timedelta | None:
+def longest_interval(
+    text: str, now: datetime, window: timedelta, counts: Callable[[time], bool] = lambda _moment: True
+) -> timedelta | None:
     """The longest time between two consecutive times of the schedule, the second in `window` or the next one.
 
-    `window` ends `now`. None for a text that is not a schedule. Changes of the clock (daylight saving time) are not
-    considered: they change an interval by an hour.
+    `window` ends `now`. With `counts`, only these times of day matter, except for @every. None for a text that is not a
+    schedule, and without a time. Changes of the clock (daylight saving time) are not considered: they change an
+    interval by an hour.
     """
     if not is_schedule(text):
         return None
@@ -76,12 +79,10 @@ def longest_interval(text: str, now: datetime, window: timedelta) -> timedelta |
     if lowered.startswith("@every"):
         seconds = sum(int(number) * _UNITS[unit] for number, unit in _EVERY.findall(lowered))
         return timedelta(seconds=max(seconds, 1))
-    minutes, hours, *day_fields = _DESCRIPTORS.get(lowered, lowered).split()
-    times = sorted(
-        timedelta(hours=hour, minutes=minute)
-        for hour in _numbers(hours, *_RANGES[1])
-        for minute in _numbers(minutes, *_RANGES[0])
-    )
+    day_fields = _DESCRIPTORS.get(lowered, lowered).split()[2:]
+    times = [timedelta(hours=each.hour, minutes=each.minute) for each in times_of_day(text) if counts(each)]
+    if not times:
+        return None
     longest = max((after - before for before, after in zip(times, times[1:])), default=timedelta())
     between_days = timedelta(days=1) - times[-1] + times[0]
     today, since = now.date(), (now - window).date()

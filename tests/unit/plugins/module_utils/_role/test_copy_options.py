@@ -220,9 +220,19 @@ def test_what_is_refused(place: Any, expected: str) -> None:
         ({"max_delay": "24h"}, "0 3 * * 0", "a max_delay of at least 7d, the longest"),
         ({"max_delay": "2h"}, "@every 3h", "a max_delay of at least 3h, the longest"),
         ({}, "0 0 1 1 *", None),  # started by hand
-        ({"max_delay": "12h", "window": "22:00-06:00"}, "@hourly", "a max_delay of at least 16h, for which its window"),
-        ({"max_delay": "16h", "window": "22:00-06:00"}, "@hourly", None),
-        ({"max_delay": "14h", "window": "08:00-18:00"}, "@hourly", None),
+        (
+            {"max_delay": "16h", "window": "22:00-06:00"},
+            "@hourly",
+            "a max_delay of at least 17h, the longest time between two Jobs of postgres_backup_copy_schedule in its",
+        ),
+        ({"max_delay": "17h", "window": "22:00-06:00"}, "@hourly", None),
+        ({"max_delay": "15h", "window": "08:00-18:00"}, "@hourly", None),
+        ({"max_delay": "12h", "window": "22:00-06:00"}, "0 3,15 * * *", "a max_delay of at least 1d, the longest"),
+        (
+            {"max_delay": "12h", "window": "22:00-06:00"},
+            "0 12 * * *",
+            "a window in which postgres_backup_copy_schedule",
+        ),
         ({"window": "22:00-06:00"}, "0 22 * * *", None),
         ({"window": "22:00-06:00"}, "0 6 * * *", "a window in which postgres_backup_copy_schedule has a time"),
         ({"window": "22:00-06:00"}, "59 5 * * *", None),
@@ -238,6 +248,31 @@ def test_times_that_do_not_fit_the_schedule(options: dict[str, Any], schedule: s
     messages = refused({**NFS, **options}, postgres_backup_copy_schedule=schedule)
     assert len(messages) == (expected is not None)
     assert expected is None or expected in messages[0]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "window", "hours"),
+    [
+        ("*/30 * * * *", None, 24),
+        ("0 3 * * *", None, 24 + 6),
+        ("0 3 * * 0", None, 7 * 24 + 6),
+        ("@every 40h", None, 40 + 6),
+        ("*/30 * * * *", "22:00-06:00", 24),
+        ("*/30 * * * *", "03:00-04:00", 23.5 + 6),
+        ("0 3,15 * * *", "22:00-06:00", 24 + 6),
+        ("0 3 * * 0", "22:00-06:00", 7 * 24 + 6),
+        ("0 0,12,23 * * 0", "08:00-16:00", 7 * 24 + 6),
+        ("@every 3h", "22:00-06:00", 16 + 3 + 6),
+        ("0 3 1 * *", None, 31 * 24 + 6),
+    ],
+)
+def test_the_delay_follows_the_schedule(schedule: str, window: str | None, hours: float) -> None:
+    """Otherwise, a place that works would be reported between two Jobs."""
+    for options, expected in ({}, hours * 3600), ({"max_delay": "40d"}, 40 * 86400):
+        place = {**NFS, "window": window, **options}
+        assert not refused(place, postgres_backup_copy_schedule=schedule)
+        (job,) = copy_jobs(variables(postgres_backup_copies=[place], postgres_backup_copy_schedule=schedule))
+        assert job["configuration"]["places"][0]["max_delay_seconds"] == expected
 
 
 def test_a_schedule_that_is_refused_itself_is_named_alone() -> None:
