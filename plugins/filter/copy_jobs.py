@@ -40,7 +40,7 @@ _value:
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._role.copy_options import copy_jobs
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._role.copy_jobs import copy_jobs
 
 
 class FilterModule:

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The variables of the copies: the places, where they may connect to, and what their program reads of both."""
+"""What is expected of the variables of the copies: the places, and where they may connect to."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Set
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..units import duration_seconds, format_duration, parse_size
+from ..units import format_duration, parse_size
 from .checks import (
     CRONJOB_NAME_LIMIT,
     DRILL_SUFFIX,
@@ -26,55 +26,33 @@ from .checks import (
     number,
     seconds,
 )
-from .copy_times import default_delay, has_time, longest_pause
+from .copy_places import (
+    CLAIM,
+    COMMON_OPTIONS,
+    KEEP_COUNTS,
+    LOCK_MODES,
+    NFS,
+    OPTIONS,
+    RESTIC,
+    S3,
+    SCHEME_PORTS,
+    SFTP,
+    is_set,
+    joined,
+    location_of,
+    mounted_job_name,
+    options_of,
+    policy_of,
+    port_of,
+    required_keys,
+    store_of,
+    value_of,
+)
+from .copy_times import has_time, longest_pause
 from .egress import EGRESS_RULES, are_egress_rules
 
-S3, SFTP, NFS, CLAIM, RESTIC = "s3", "sftp", "nfs", "claim", "restic"
-# Each has a separate CronJob: what cannot be mounted keeps a pod from starting, and must not stop the other places.
-MOUNTED_KINDS = (NFS, CLAIM)
-COPY_SUFFIX = "-copy"
-# The keys of a place's Secret by its kind: one of each tuple must exist. OPTIONAL_KEYS are mounted if it has them.
-SECRET_KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
-    S3: (("access_key_id",), ("secret_access_key",)),
-    SFTP: (("known_hosts",), ("private_key", "password")),
-}
-OPTIONAL_KEYS = {S3: ("ca.crt",)}
-# The key of a restic repository's password, in addition to those of the place where it lies.
-REPOSITORY_PASSWORD = "repository_password"  # noqa: S105 - a key
-SFTP_PORT = 22
-_SCHEME_PORTS = {"https": 443, "http": 80}
-_LOCK_MODES = ("compliance", "governance")
-_KEEP_COUNTS = ("keep_last", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly")
-_POLICY = (*_KEEP_COUNTS, "keep_within", "max_deletions")
-_COMMON: Set[str] = {"name", "kind", "bandwidth", "window", "read_back", "offsite", "max_delay", *_POLICY}
-# The options that only this kind has.
-_OPTIONS: dict[str, Set[str]] = {
-    S3: {
-        "secret",
-        "endpoint",
-        "bucket",
-        "folder",
-        "region",
-        "provider",
-        "storage_class",
-        "lock_days",
-        "lock_mode",
-    },
-    SFTP: {"secret", "host", "port", "user", "folder"},
-    NFS: {"server", "path", "folder"},
-    CLAIM: {"claim_name", "folder"},
-}
-# Those of them that a place with a restic repository does not have: prune deletes, and restic names what it stores.
-_NOT_OF_REPOSITORIES = {"lock_days", "lock_mode", "storage_class"}
-# Those of them that the program's configuration has as `options`.
-_CONFIGURED: dict[str, tuple[str, ...]] = {
-    S3: ("endpoint", "bucket", "folder", "region", "provider", "storage_class"),
-    SFTP: ("host", "port", "user", "folder"),
-    NFS: ("folder",),
-    CLAIM: ("folder",),
-}
-# Those that are texts.
-_TEXTS: Set[str] = frozenset({"repository"}).union(*_OPTIONS.values()) - {"port", "lock_days"}
+# The options that are texts.
+_TEXTS: Set[str] = frozenset({"repository"}).union(*OPTIONS.values()) - {"port", "lock_days"}
 _LEAST_BANDWIDTH = 1000
 # What is uploaded with them cannot be read before it is restored, which takes hours.
 _ARCHIVES = {"GLACIER", "DEEP_ARCHIVE"}
@@ -102,7 +80,7 @@ def are_places(value: Any, variables: Variables) -> str | None:
             # A name that is not valid may be anything.
             return f"{expected} in the place {name if LABEL.fullmatch(name) else f'number {names.index(name) + 1}'}"
         # Retention of one would delete the copies of the other.
-        other = locations.setdefault(_location(place), name)
+        other = locations.setdefault(location_of(place), name)
         if other != name:
             return f"another folder in the place {name} than in the place {other}"
     return None
@@ -128,7 +106,7 @@ def is_copy_egress(value: Any, variables: Variables) -> str | None:
     allowed = {int(rule["port"]) for rule in value}
     missing: dict[int, str] = {}
     for place in places:
-        port = _port(place)
+        port = port_of(place)
         if port is not None and port not in allowed:
             missing.setdefault(port, str(place["name"]))
     if not missing:
@@ -145,100 +123,8 @@ def shown_places(value: Any) -> Any:
     return [_shown(place) if isinstance(place, Mapping) else _HIDDEN for place in value]
 
 
-def copy_jobs(variables: Variables) -> list[dict[str, Any]]:
-    """The CronJobs of the copies: one for the places that are reached over the network, and one for each mounted place.
-
-    Each has its `name`, `place` (the name of the place that it mounts; empty for the first one), `file` (the key of its
-    configuration in the ConfigMap), `places` (as the variable has them), `secrets` (the names of Secrets, each with the
-    `keys` that are mounted into the `folder` of its place) and `configuration`, which is that of the program
-    (_copy/configuration.py), without secrets. The variables are valid.
-    """
-    places = variables["postgres_backup_copies"]
-    reached = [place for place in places if store_of(place) not in MOUNTED_KINDS]
-    mounted = [place for place in places if store_of(place) in MOUNTED_KINDS]
-    name = f"{variables['postgres_backup_name']}{COPY_SUFFIX}"
-    first = [_job(name, "", reached, variables)] if reached else []
-    return [*first, *(_job(_job_name(place, variables), str(place["name"]), [place], variables) for place in mounted)]
-
-
-def _job(name: str, place: str, places: Sequence[Mapping[str, Any]], variables: Variables) -> dict[str, Any]:
-    return {
-        "name": name,
-        "place": place,
-        "file": f"copy-{place}.json" if place else "copy.json",
-        "places": list(places),
-        "secrets": [
-            {"name": str(place["secret"]), "folder": str(number), "keys": copy_secret_keys(place)}
-            for number, place in enumerate(places)
-            if _is_set(place, "secret")
-        ],
-        "configuration": {
-            "name": str(variables["postgres_backup_name"]),
-            "namespace": str(variables["postgres_backup_namespace"]),
-            "time_zone": str(variables["postgres_backup_time_zone"]),
-            "file_mode": str(variables["postgres_backup_file_mode"]),
-            "places": [_configured(each, variables) for each in places],
-        },
-    }
-
-
-def _job_name(place: Mapping[str, Any], variables: Variables) -> str:
-    """The name of the CronJob of a mounted place."""
-    return f"{variables['postgres_backup_name']}{COPY_SUFFIX}-{place['name']}"
-
-
-def store_of(place: Mapping[str, Any]) -> str:
-    """The kind of the store: that of the place, or for a restic repository that of the place where it lies."""
-    kind = str(place.get("kind"))
-    return str(place.get("repository")) if kind == RESTIC else kind
-
-
-def required_keys(place: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """The keys of the place's Secret: one of each tuple must exist."""
-    own = [(REPOSITORY_PASSWORD,)] if place["kind"] == RESTIC else []
-    return [*own, *SECRET_KEYS.get(store_of(place), ())]
-
-
-def copy_secret_keys(place: Mapping[str, Any]) -> list[str]:
-    """The keys of the place's Secret that its pod gets, as far as the Secret has them."""
-    return [key for keys in required_keys(place) for key in keys] + [*OPTIONAL_KEYS.get(store_of(place), ())]
-
-
-def _configured(place: Mapping[str, Any], variables: Variables) -> dict[str, Any]:
-    kind, store = str(place["kind"]), store_of(place)
-    options: dict[str, Any] = {key: str(_of(place, key, "")) for key in _CONFIGURED[store]}
-    if "port" in options:
-        options["port"] = int(_of(place, "port", SFTP_PORT))
-    return {
-        "name": str(place["name"]),
-        "kind": kind,
-        "repository": store if kind == RESTIC else None,
-        "secret": str(_of(place, "secret", "")),
-        "options": options,
-        "policy": _policy(place, variables),
-        "bandwidth_bytes": parse_size(place["bandwidth"]) if _is_set(place, "bandwidth") else None,
-        "window": str(place["window"]) if _is_set(place, "window") else None,
-        "lock_days": int(_of(place, "lock_days", 0)),
-        "lock_mode": str(_of(place, "lock_mode", _LOCK_MODES[0])),
-        "read_back": is_true(_of(place, "read_back", True)),
-        "offsite": is_true(_of(place, "offsite", store in (S3, SFTP))),
-        "max_delay_seconds": _delay_seconds(place, variables),
-    }
-
-
-def _policy(place: Mapping[str, Any], variables: Variables) -> dict[str, Any]:
-    """The retention of the place; what it does not set is that of the installation. An empty string is a value."""
-    values = {key: variables[f"postgres_backup_{key}"] if place.get(key) is None else place[key] for key in _POLICY}
-    deletions = values["max_deletions"]
-    return {
-        **{key: int(values[key]) for key in _KEEP_COUNTS},
-        "keep_within": str(values["keep_within"]),
-        "max_deletions": int(deletions) if str(deletions) else "",
-    }
-
-
 def _shown(place: Mapping[str, Any]) -> dict[str, Any]:
-    known = _COMMON | frozenset({"repository"}).union(*_OPTIONS.values())
+    known = COMMON_OPTIONS | frozenset({"repository"}).union(*OPTIONS.values())
     shown = {str(key): item if key in known else _HIDDEN for key, item in place.items()}
     # A user with a password, of a URL or in front of a host, and the signature of a URL.
     for key, separators in (("endpoint", "@?#"), ("host", "@?#"), ("server", "@?#"), ("user", ":")):
@@ -247,33 +133,15 @@ def _shown(place: Mapping[str, Any]) -> dict[str, Any]:
     return shown
 
 
-def _is_set(place: Mapping[str, Any], key: str) -> bool:
-    return place.get(key) is not None and place[key] != ""
-
-
-def _of(place: Mapping[str, Any], key: str, default: Any) -> Any:
-    return place[key] if _is_set(place, key) else default
-
-
-def _port(place: Mapping[str, Any]) -> int | None:
-    """The port to which a pod connects for the place; None for one that the node mounts."""
-    if store_of(place) == SFTP:
-        return int(_of(place, "port", SFTP_PORT))
-    if store_of(place) == S3:
-        url = urlsplit(str(place["endpoint"]))
-        return url.port or _SCHEME_PORTS[url.scheme]
-    return None
-
-
 def _expected(place: Mapping[str, Any], variables: Variables) -> str | None:
     kind, store = str(place.get("kind")), store_of(place)
-    if kind not in (*_OPTIONS, RESTIC):
-        return f"a kind, one of {', '.join((*_OPTIONS, RESTIC))},"
+    if kind not in (*OPTIONS, RESTIC):
+        return f"a kind, one of {', '.join((*OPTIONS, RESTIC))},"
     if not LABEL.fullmatch(str(place.get("name") or "")):
         return "a name of lower-case letters, digits and '-'"
-    if store not in _OPTIONS:
-        return f"repository, the kind of the place where it lies, one of {', '.join(_OPTIONS)},"
-    others = {str(key) for key in place if _is_set(place, key)} - _options_of(kind, store) - _COMMON
+    if store not in OPTIONS:
+        return f"repository, the kind of the place where it lies, one of {', '.join(OPTIONS)},"
+    others = {str(key) for key in place if is_set(place, key)} - options_of(kind, store) - COMMON_OPTIONS
     if others:
         return (
             f"no {', '.join(sorted(others))}, which the kind {kind} does not have (secrets are in a Secret, whose name "
@@ -287,32 +155,6 @@ def _expected(place: Mapping[str, Any], variables: Variables) -> str | None:
     return next((text for text in checks if text), None)
 
 
-def _location(place: Mapping[str, Any]) -> tuple[str, ...]:
-    """Where the files lie; it has the same value for two places in one folder. Unless it is a share, it is valid."""
-    store, folder = store_of(place), str(_of(place, "folder", ""))
-    if store == S3:
-        return store, str(place["endpoint"]).lower().rstrip("/"), str(place["bucket"]), folder.rstrip("/")
-    if store == NFS:
-        return store, str(place.get("server")).lower().strip("[]"), _joined(place.get("path"), folder)
-    if store == CLAIM:
-        return store, str(place["claim_name"]), folder.rstrip("/")
-    # From the root, or from the home of the user.
-    begin = "/" if folder.startswith("/") else str(place["user"])
-    port = str(_of(place, "port", SFTP_PORT))
-    return store, str(place["host"]).lower().strip("[]"), port, begin, _joined(folder)
-
-
-def _joined(*paths: object) -> str:
-    """The path from the root, without empty parts."""
-    return "/" + "/".join(part for path in paths for part in str(path).split("/") if part not in ("", "."))
-
-
-def _options_of(kind: str, store: str) -> Set[str]:
-    if kind != RESTIC:
-        return _OPTIONS[kind]
-    return (_OPTIONS[store] | {"repository", "secret"}) - _NOT_OF_REPOSITORIES
-
-
 def _expected_of_restic(place: Mapping[str, Any], variables: Variables) -> Iterator[str | None]:
     if place["kind"] != RESTIC:
         return
@@ -323,7 +165,7 @@ def _expected_of_restic(place: Mapping[str, Any], variables: Variables) -> Itera
             "no kind restic together with postgres_backup_recipients, since it stores equal parts once, and encrypted "
             "backups have none (restic encrypts its repository itself),"
         )
-    if not is_true(_of(place, "read_back", True)):
+    if not is_true(value_of(place, "read_back", True)):
         yield "no read_back: false, since the hashes of the store are not those of the backup,"
 
 
@@ -335,15 +177,15 @@ def _expected_of_s3(place: Mapping[str, Any], _variables: Variables) -> Iterator
         yield "bucket, the name of a bucket of 3 to 63 letters, digits, '-' and '.',"
     yield _folder(place)
     for key in ("region", "provider", "storage_class"):
-        if _is_set(place, key) and not _WORD.fullmatch(str(place[key])):
+        if is_set(place, key) and not _WORD.fullmatch(str(place[key])):
             yield f"a {key} of letters, digits, '-', '_' and '.'"
     if str(place.get("storage_class") or "").upper() in _ARCHIVES:
         yield "a storage_class whose objects can be read at once, such as GLACIER_IR, since what is there is read,"
-    if _is_set(place, "lock_days") and number(0, 36500)(place["lock_days"], {}) is not None:
+    if is_set(place, "lock_days") and number(0, 36500)(place["lock_days"], {}) is not None:
         yield "lock_days, a number from 0 to 36500,"
-    if _is_set(place, "lock_mode") and place["lock_mode"] not in _LOCK_MODES:
-        yield f"a lock_mode, one of {', '.join(_LOCK_MODES)},"
-    if _is_set(place, "lock_mode") and not _is_set(place, "lock_days"):
+    if is_set(place, "lock_mode") and place["lock_mode"] not in LOCK_MODES:
+        yield f"a lock_mode, one of {', '.join(LOCK_MODES)},"
+    if is_set(place, "lock_mode") and not is_set(place, "lock_days"):
         yield "lock_days with lock_mode, since nothing is locked without them,"
 
 
@@ -351,12 +193,12 @@ def _expected_of_sftp(place: Mapping[str, Any], _variables: Variables) -> Iterat
     yield _secret(place, "the key known_hosts, and private_key or password")
     if not is_host(place.get("host") or ""):
         yield "host, the name or the address of a server (its port is `port`),"
-    if _is_set(place, "port") and number(1, 65535)(place["port"], {}) is not None:
+    if is_set(place, "port") and number(1, 65535)(place["port"], {}) is not None:
         yield "a port from 1 to 65535"
     if not _USER.fullmatch(str(place.get("user") or "")):
         yield "user, the name of a user of the server,"
     # From the user's home, or from the root.
-    folder = str(_of(place, "folder", "x"))
+    folder = str(value_of(place, "folder", "x"))
     if f"{folder}/".startswith("~/") or not (_FOLDER.fullmatch(folder) or _PATH.fullmatch(folder)):
         yield "a folder in one line, without .. and ~, such as postgres (in the user's home) or /srv/postgres,"
 
@@ -370,8 +212,8 @@ def _expected_of_nfs(place: Mapping[str, Any], variables: Variables) -> Iterator
     yield _folder(place)
     volume = variables["postgres_backup_nfs"]
     if isinstance(volume, Mapping) and volume:
-        server, path = str(volume.get("server")).lower().strip("[]"), _joined(volume.get("path"))
-        _store, place_server, place_path = _location(place)
+        server, path = str(volume.get("server")).lower().strip("[]"), joined(volume.get("path"))
+        _store, place_server, place_path = location_of(place)
         if place_server == server and f"{place_path}/".startswith(f"{path}/"):
             yield "another share than that of the backup volume (postgres_backup_nfs)"
 
@@ -387,23 +229,23 @@ def _expected_of_claim(place: Mapping[str, Any], variables: Variables) -> Iterat
 
 
 def _expected_of_all(place: Mapping[str, Any], variables: Variables) -> Iterator[str | None]:
-    if _is_set(place, "bandwidth") and not _is_bandwidth(place["bandwidth"]):
+    if is_set(place, "bandwidth") and not _is_bandwidth(place["bandwidth"]):
         yield "a bandwidth in bytes a second, such as 10Mi, and at least 1k,"
-    if _is_set(place, "window") and not _is_window(str(place["window"])):
+    if is_set(place, "window") and not _is_window(str(place["window"])):
         yield "a window such as 22:00-06:00, with two different times from 00:00 to 23:59,"
-    for key in _KEEP_COUNTS:
+    for key in KEEP_COUNTS:
         if place.get(key) is not None and number(0, 100000)(place[key], {}) is not None:
             yield f"{key}, a number from 0 to 100000,"
-    if _is_set(place, "keep_within") and seconds(place["keep_within"]) is None:
+    if is_set(place, "keep_within") and seconds(place["keep_within"]) is None:
         yield "keep_within, a duration such as 14d,"
-    if _is_set(place, "max_deletions") and number(1, 100000)(place["max_deletions"], {}) is not None:
+    if is_set(place, "max_deletions") and number(1, 100000)(place["max_deletions"], {}) is not None:
         yield "max_deletions, a number from 1 to 100000,"
     for key in ("read_back", "offsite"):
-        if _is_set(place, key) and str(place[key]).lower() not in {"true", "false", "yes", "no"}:
+        if is_set(place, key) and str(place[key]).lower() not in {"true", "false", "yes", "no"}:
             yield f"{key}, true or false,"
-    if _is_set(place, "window") and not _has_time(str(place["window"]), variables):
+    if is_set(place, "window") and not _has_time(str(place["window"]), variables):
         yield "a window in which postgres_backup_copy_schedule has a time, since nothing is copied at other times,"
-    if _is_set(place, "max_delay"):
+    if is_set(place, "max_delay"):
         yield _expected_delay(place, variables)
     if not _keeps_something(place, variables):
         yield "at least one keep_* above 0, or keep_within,"
@@ -411,7 +253,7 @@ def _expected_of_all(place: Mapping[str, Any], variables: Variables) -> Iterator
 
 def _expected_delay(place: Mapping[str, Any], variables: Variables) -> str | None:
     """What is expected of max_delay. Before a Job could have copied a backup, nothing is wrong."""
-    delay, window = seconds(place["max_delay"]), str(_of(place, "window", ""))
+    delay, window = seconds(place["max_delay"]), str(value_of(place, "window", ""))
     if delay is None or delay > INT32_MAX:
         return "max_delay, a duration such as 24h,"
     pause = longest_pause(str(variables["postgres_backup_copy_schedule"]), window if _is_window(window) else None)
@@ -428,24 +270,17 @@ def _has_time(window: str, variables: Variables) -> bool:
     return not _is_window(window) or has_time(str(variables["postgres_backup_copy_schedule"]), window)
 
 
-def _delay_seconds(place: Mapping[str, Any], variables: Variables) -> int:
-    if _is_set(place, "max_delay"):
-        return duration_seconds(str(place["max_delay"]))
-    window = str(place["window"]) if _is_set(place, "window") else None
-    return int(default_delay(str(variables["postgres_backup_copy_schedule"]), window).total_seconds())
-
-
 def _keeps_something(place: Mapping[str, Any], variables: Variables) -> bool:
     try:
-        policy = _policy(place, variables)
+        policy = policy_of(place, variables)
     except ValueError:
         return True  # refused for that
-    return bool(policy["keep_within"]) or any(policy[key] > 0 for key in _KEEP_COUNTS)
+    return bool(policy["keep_within"]) or any(policy[key] > 0 for key in KEEP_COUNTS)
 
 
 def _own_job(place: Mapping[str, Any], variables: Variables) -> str | None:
     """What is expected of the name of a mounted place, which is a part of the name of its CronJob."""
-    job = _job_name(place, variables)
+    job = mounted_job_name(place, variables)
     if len(job) > CRONJOB_NAME_LIMIT:
         return (
             f"a name that is at least {len(job) - CRONJOB_NAME_LIMIT} characters shorter, or a shorter "
@@ -461,7 +296,7 @@ def _secret(place: Mapping[str, Any], keys: str) -> str | None:
 
 
 def _folder(place: Mapping[str, Any]) -> str | None:
-    if _FOLDER.fullmatch(str(_of(place, "folder", "x"))):
+    if _FOLDER.fullmatch(str(value_of(place, "folder", "x"))):
         return None
     return "a folder such as postgres/home, without . and .. and empty parts, and not from the root,"
 
@@ -477,7 +312,7 @@ def _is_endpoint(text: str) -> bool:
         and not set(text) & set(" \"'\\<>")
         # rclone takes HTTPS:// for the name of a host.
         and text.startswith(f"{url.scheme}://")
-        and url.scheme in _SCHEME_PORTS
+        and url.scheme in SCHEME_PORTS
         and is_host(url.hostname or "")
         and "@" not in url.netloc
         and not (url.query or url.fragment)

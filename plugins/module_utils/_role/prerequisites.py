@@ -11,7 +11,7 @@ from .._jobs.identity import KEY as IDENTITY_KEY
 from .._jobs.postgres_server import ServiceName, service_behind
 from .._jobs.volume_jobs import COMPONENT, COPY
 from .checks import is_true
-from .copy_options import required_keys
+from .copy_places import required_keys
 from .dump_selection import unsupported_messages
 from .monitoring import RULE_KIND, RULE_VERSION
 from .variables import AUTO, DEFAULT_CA_KEY, DEFAULT_CERTIFICATE_KEYS

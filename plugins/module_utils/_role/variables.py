@@ -36,7 +36,8 @@ from .checks import (
     strings,
     whole_number,
 )
-from .copy_options import COPY_SUFFIX, are_places, has_copy_image, is_copy_egress, shown_places
+from .copy_options import are_places, has_copy_image, is_copy_egress, shown_places
+from .copy_places import COPY_SUFFIX
 from .drill_options import are_texts_of_databases
 from .dump_selection import (
     are_arguments_of_pg_dumpall,

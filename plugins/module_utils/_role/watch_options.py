@@ -10,7 +10,7 @@ from typing import Any
 
 from ..units import duration_seconds
 from .checks import LABEL, ONE_LINE, SUBDOMAIN, Variables, is_host, is_list, is_true, number
-from .copy_options import copy_jobs
+from .copy_jobs import copy_jobs
 from .egress import EGRESS_RULES, HOSTS, are_egress_rules
 
 # The keys of a channel's Secret that are mounted, as far as it has them.

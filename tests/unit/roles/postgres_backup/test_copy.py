@@ -11,7 +11,7 @@ from typing import Any
 
 from plugins.module_utils._cluster.copies import PLACES_ANNOTATION
 from plugins.module_utils._jobs.copy_job import MOUNTED_ANNOTATION, mounted_places
-from plugins.module_utils._role.copy_options import copy_secret_keys
+from plugins.module_utils._role.copy_places import copy_secret_keys
 from plugins.module_utils._role.program_text import without_docstrings
 
 from .rendering import evaluate, objects, render
