@@ -37,15 +37,17 @@ def limited(namespace: str, tmp_path: Path) -> dict[str, str]:
 
 @pytest.mark.weekly
 def test_missing_read_rights_are_noted(
-    ansible: Ansible, role_variables: dict[str, Any], namespace: str, limited: dict[str, str]
+    ansible: Ansible, role_variables: dict[str, Any], namespace: str, limited: dict[str, str], tmp_path: Path
 ) -> None:
     unknown = ansible.site(env=limited, **role_variables)
     assert unknown.status != 0
     expected = "postgres_backup_image: the server's image is unknown, because this user may not read the service"
     assert expected in unknown.output
 
-    image = {"image": "localhost/postgresql:18-bitnami", "misspelt": True}
-    first = ansible.site(env=limited, **image, **role_variables)
+    image = {"image": "localhost/postgresql:18-bitnami"}
+    # One of the command line is refused.
+    (tmp_path / "inventory.yml").write_text("all: {hosts: {localhost: {postgres_backup_my_nas: nas}}}\n")
+    first = ansible.site("-i", str(tmp_path / "inventory.yml"), env=limited, **image, **role_variables)
     assert first.status == 0, first.output
     notes = "\n".join(first.summary)
     for note in (
@@ -54,7 +56,7 @@ def test_missing_read_rights_are_noted(
         "Not known: where the backups are stored and whether they outlive the claim, "
         "since this user may not read volumes.",
         "Not removed: NetworkPolicies of an earlier run, if there are any: this user may not read or delete them.",
-        "Unknown variables (ignored): postgres_backup_misspelt",
+        "Unknown variables (ignored): postgres_backup_my_nas",
     ):
         assert note in notes
     second = ansible.site(env=limited, **image, **role_variables)
