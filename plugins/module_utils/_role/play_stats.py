@@ -262,7 +262,7 @@ def play_stats(results: Results, playbook: str, failed: bool, check_mode: bool =
     known = {name: result for name, result in results.items() if isinstance(result, Mapping) and result}
     stats: dict[str, Any] = {
         "failed": failed,
-        "message": _message(known) if failed else None,
+        "message": (failure(known)[1] or None) if failed else None,
         "changed": _changed(known),
         "check_mode": check_mode,
     }
@@ -276,17 +276,17 @@ def _changed(results: Results) -> bool | None:
     return any(changes) if changes else None
 
 
-def _message(results: Results) -> str | None:
-    """The reason of a failure."""
-    for result in results.values():
-        if result.get("failed") is True and result.get("msg"):
-            return str(result["msg"])
-    for path in ("verify.failures", "drill.failures", "info.problems"):
-        messages = _each(path, "message")(results)
+def failure(results: Results) -> tuple[str, str]:
+    """The name of the result with the reason of a failure, and the reason; empty texts if neither is known."""
+    for name, result in results.items():
+        if isinstance(result, Mapping) and result.get("failed") is True and result.get("msg"):
+            return name, str(result["msg"])
+    for name, key in (("verify", "failures"), ("drill", "failures"), ("info", "problems")):
+        messages = _each(f"{name}.{key}", "message")(results)
         if messages:
-            return "\n".join(messages)
+            return name, "\n".join(messages)
     blocking = _blocking(results)
-    return "\n".join(blocking) if blocking else None
+    return ("drill", "\n".join(blocking)) if blocking else ("", "")
 
 
 def _bounded(value: Any) -> Any:

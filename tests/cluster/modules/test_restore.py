@@ -365,7 +365,9 @@ def test_documented_call_without_a_terminal(ansible: Ansible, live: LiveServer) 
     }
     there = ansible("homelab.postgres_backup.restore", postgres_backup_restore_database="app", **given)
     assert there.status != 0
-    assert "replace" in there.output, there.output
+    assert "Set new_name, or replace to have the old one renamed." in there.output, there.output
+    for option in ("new_name", "replace"):
+        assert re.search(rf'"{option} +postgres_backup_restore_{option}"', there.output), there.output
     assert live.state() == before
     # A name that is also what an unanswered question would give, and one that needs quotes.
     for name in ("None", 'my "odd"-app'):
