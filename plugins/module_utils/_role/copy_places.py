@@ -56,7 +56,7 @@ def store_of(place: Mapping[str, Any]) -> str:
 
 
 def options_of(kind: str, store: str) -> Set[str]:
-    """The options that a place of this kind may have, beside COMMON_OPTIONS."""
+    """The options that a place of this kind may have, in addition to COMMON_OPTIONS."""
     if kind != RESTIC:
         return OPTIONS[kind]
     return (OPTIONS[store] | {"repository", "secret"}) - _NOT_OF_REPOSITORIES
