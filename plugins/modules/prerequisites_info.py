@@ -133,10 +133,14 @@ options:
     default: []
   other_secrets:
     description:
-      - The names of the Secrets of the places of the copies, and of the one with the identity of the drills.
+      - The names of the Secrets of the places of the copies.
     type: list
     elements: str
     default: []
+  identity_secret:
+    description:
+      - The name of the Secret with the identity of the drills.
+    type: str
   copy_claims:
     description:
       - The names of the claims to which backups are copied.
@@ -283,6 +287,18 @@ other_secrets:
   description: The same information about each of O(other_secrets), as RV(secret), by its name.
   type: dict
   returned: always
+identity_secret:
+  description:
+    - The same information about O(identity_secret), as RV(secret); empty without O(identity_secret). C(faults) has what
+      is wrong with values that are not identities that age takes, by their keys; nothing of a value is in it.
+  type: dict
+  returned: always
+  sample:
+    readable: true
+    found: true
+    keys: [identity]
+    empty: []
+    faults: {identity: a public key in line 1}
 copy_claims:
   description: Each of O(copy_claims), in the form of RV(namespace), by its name.
   type: dict
@@ -328,6 +344,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._role.moni
     recorded,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._servers.choose import variables_of
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.key_forms import identity_fault
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_runner import run_module
 
 ARGUMENTS = {
@@ -364,13 +381,14 @@ ARGUMENTS = {
     "unwanted": {"type": "list", "elements": "dict", "default": []},
     "reserved": {"type": "list", "elements": "dict", "default": []},
     "other_secrets": {"type": "list", "elements": "str", "default": [], "no_log": False},
+    "identity_secret": {"type": "str", "no_log": False},
     "copy_claims": {"type": "list", "elements": "str", "default": []},
 }
 
 _POSTGRES_PORT = 5432
 RESULTS = (
     *("found", "server", "secret", "ca", "cert", "namespace", "server_policies"),
-    *("claim", "volume", "storage_classes", "cronjob", "rules", "other_secrets", "copy_claims"),
+    *("claim", "volume", "storage_classes", "cronjob", "rules", "other_secrets", "copy_claims", "identity_secret"),
 )
 
 
@@ -439,14 +457,13 @@ def info(module: Any, connection: Connection) -> dict[str, Any]:
         result["rules"] = read_served(connection, RULE_VERSION, RULE_KIND)
     of_copies = read_of_copies(connection, namespace, parameters["other_secrets"], parameters["copy_claims"])
     result["other_secrets"], result["copy_claims"] = of_copies
+    if parameters["identity_secret"]:
+        result["identity_secret"] = read_keys(
+            connection, "Secret", namespace, parameters["identity_secret"], identity_fault
+        )
     result["foreign"] = read_foreign(connection, parameters["reserved"])
     annotations = next((each["annotations"] for each in result["cronjob"].get("resources", [])), {})
-    reserved = {(each["kind"], each["metadata"]["name"]) for each in parameters["reserved"]}
-    of_places = [
-        each
-        for each in cronjobs_of_places(namespace, parameters["name"] or "", annotations)
-        if (each["kind"], each["metadata"]["name"]) not in reserved
-    ]
+    of_places = cronjobs_of_places(namespace, parameters["name"] or "", annotations, parameters["reserved"])
     result["unwanted"] = read_existing(connection, [*of_places, *recorded(parameters["unwanted"], annotations)])
     return {"changed": False, **result}
 

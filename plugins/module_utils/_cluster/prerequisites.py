@@ -4,8 +4,8 @@
 
 Each result is a dictionary. `readable` is false where this user may not read the objects (the API server's 403); then
 `error` has the reason. Otherwise `resources` has the objects that exist. Of Secrets and of CronJobs, which may hold
-passwords, only keys, labels and claims are passed on. Every function raises ClusterError when the API server does not
-respond, or does not know the user.
+passwords, only keys, faults of values, labels and claims are passed on. Every function raises ClusterError when the API
+server does not respond, or does not know the user.
 """
 
 from __future__ import annotations
@@ -102,20 +102,29 @@ def read(request: Callable[[], Object | Iterable[Object] | None]) -> Object:
     return {"readable": True, "resources": resources}
 
 
-def read_keys(connection: Connection, kind: str, namespace: str, name: str) -> Object:
-    """The keys of a Secret or ConfigMap without their values, as `found`, `keys` and those of them that are `empty`."""
+def read_keys(
+    connection: Connection, kind: str, namespace: str, name: str, fault: Callable[[str], str | None] | None = None
+) -> Object:
+    """The keys of a Secret or ConfigMap without their values, as `found`, `keys` and those of them that are `empty`.
+
+    With `fault`, also the `faults` that this function finds in values, by their keys; nothing of a value is in them.
+    """
     get = connection.secret if kind == "Secret" else connection.config_map
     result = read(partial(get, namespace, name))
     if not result["readable"]:
         return {**result, "found": False, "keys": [], "empty": []}
     data = [resource.get("data") or {} for resource in result["resources"]]
-    values: Mapping[str, str | None] = data[0] if data else {}
-    empty = [key for key, value in values.items() if not _decoded(kind, value or "").strip()]
-    return {"readable": True, "found": bool(data), "keys": sorted(values), "empty": sorted(empty)}
+    values = {key: _decoded(kind, value or "") for key, value in (data[0] if data else {}).items()}
+    empty = [key for key, value in values.items() if not value.strip()]
+    answer = {"readable": True, "found": bool(data), "keys": sorted(values), "empty": sorted(empty)}
+    if fault is not None:
+        texts = {key: value.decode("utf-8", "replace") for key, value in values.items() if key not in empty}
+        answer["faults"] = {key: found for key, text in texts.items() if (found := fault(text))}
+    return answer
 
 
-def _decoded(kind: str, value: str) -> str | bytes:
-    return base64.b64decode(value) if kind == "Secret" else value
+def _decoded(kind: str, value: str) -> bytes:
+    return base64.b64decode(value) if kind == "Secret" else value.encode()
 
 
 def read_cronjob(connection: Connection, namespace: str, name: str) -> Object:
@@ -155,16 +164,24 @@ def read_of_copies(
     )
 
 
-def cronjobs_of_places(namespace: str, name: str, annotations: Mapping[str, str]) -> list[Object]:
-    """Definitions of the CronJobs of the mounted places that the CronJob of that name records in its annotations."""
+def cronjobs_of_places(
+    namespace: str, name: str, annotations: Mapping[str, str], reserved: Iterable[Object]
+) -> list[Object]:
+    """Definitions of the CronJobs of the mounted places that the CronJob of that name records in its annotations.
+
+    Without those of `reserved`, definitions of what the installation will create.
+    """
     labels = {"app.kubernetes.io/instance": name, COMPONENT: COPY}
+    kept = {each["metadata"]["name"] for each in reserved if each["kind"] == "CronJob"}
+    names = [f"{name}-{COPY}-{place}" for place in mounted_places({"metadata": {"annotations": annotations}})]
     return [
         {
             "apiVersion": "batch/v1",
             "kind": "CronJob",
-            "metadata": {"name": f"{name}-{COPY}-{place}", "namespace": namespace, "labels": labels},
+            "metadata": {"name": each, "namespace": namespace, "labels": labels},
         }
-        for place in mounted_places({"metadata": {"annotations": annotations}})
+        for each in names
+        if each not in kept
     ]
 
 

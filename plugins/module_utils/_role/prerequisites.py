@@ -10,6 +10,7 @@ from typing import Any
 from .._jobs.identity import KEY as IDENTITY_KEY
 from .._jobs.postgres_server import ServiceName, service_behind
 from .._jobs.volume_jobs import COMPONENT, COPY
+from ..key_forms import IDENTITY
 from .checks import is_true
 from .copy_places import required_keys
 from .dump_selection import unsupported_messages
@@ -63,7 +64,7 @@ def missing_prerequisites(variables: Object, prerequisites: Object) -> list[str]
         )
     if has_namespace:
         messages += _copy_messages(prerequisites, variables)
-        messages += _drill_messages(prerequisites.get("other_secrets") or {}, variables)
+        messages += _drill_messages(prerequisites.get("identity_secret") or {}, variables)
     return [*messages, *_foreign_messages(prerequisites.get("foreign") or {})]
 
 
@@ -109,10 +110,10 @@ def _copy_messages(prerequisites: Object, variables: Object) -> Iterator[str]:
             )
 
 
-def _drill_messages(secrets: Object, variables: Object) -> Iterator[str]:
+def _drill_messages(secret: Object, variables: Object) -> Iterator[str]:
     name = str(variables["postgres_backup_drill_identity_secret"])
     path = f"{variables['postgres_backup_namespace']}/{name}"
-    secret = secrets.get(name) or {}
+    fault = (secret.get("faults") or {}).get(IDENTITY_KEY)
     start = "postgres_backup_drill_identity_secret: expected the"
     if secret.get("readable") and not secret["found"]:
         yield (
@@ -123,6 +124,12 @@ def _drill_messages(secrets: Object, variables: Object) -> Iterator[str]:
         yield (
             f"{start} key {IDENTITY_KEY} in the Secret {path}, found {_keys(secret)}. Add it to the Secret, with a "
             "value."
+        )
+    elif fault:
+        yield (
+            f"postgres_backup_drill_identity_secret: expected the key {IDENTITY_KEY} in the Secret {path} to have "
+            f"{IDENTITY}, found {fault}. Create the Secret again, with the private key of one of "
+            "postgres_backup_recipients."
         )
 
 

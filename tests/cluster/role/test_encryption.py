@@ -89,6 +89,26 @@ def refusals_of(
     return [wrong, unread]
 
 
+def make_identity_of_drills(ansible: Ansible, variables: dict[str, Any], drills: Key) -> None:
+    """The Secret, at first missing, then with the other key of the pair: both are refused before anything is done."""
+    namespace = variables["namespace"]
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": variables["drill_identity_secret"], "namespace": namespace},
+    }
+    missing = ansible.site(**variables)
+    assert missing.status != 0
+    assert "expected the Secret " + namespace + "/drill-identity, found none" in missing.output
+    create({**secret, "stringData": {"identity": drills.recipient}})
+    public = ansible.site(**variables)
+    assert public.status != 0
+    assert "or one private key of OpenSSH, found a public key in line 1. Create the Secret again" in public.output
+    assert NAME not in names("cronjob", namespace)
+    kubectl("delete", "secret", "drill-identity", "-n", namespace)
+    create({**secret, "stringData": {"identity": drills.identity}})
+
+
 def test_an_installation_with_recipients(ansible: Ansible, live: LiveServer) -> None:
     namespace = live.server.namespace
     owner, spare, drills, stranger = (make_key() for _ in range(4))
@@ -101,18 +121,7 @@ def test_an_installation_with_recipients(ansible: Ansible, live: LiveServer) -> 
         "drill_schedule": "0 0 1 1 *",
         "drill_identity_secret": "drill-identity",
     }
-    refused = ansible.site(**variables)
-    assert refused.status != 0
-    assert "expected the Secret " + namespace + "/drill-identity, found none" in refused.output
-    assert NAME not in names("cronjob", namespace)
-    create(
-        {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": "drill-identity", "namespace": namespace},
-            "stringData": {"identity": drills.identity},
-        }
-    )
+    make_identity_of_drills(ansible, variables, drills)
     installed = ansible.site(**variables)
     assert installed.status == 0, installed.output
     assert ansible.site(**variables).changed == 0

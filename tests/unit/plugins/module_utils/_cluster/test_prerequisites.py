@@ -95,6 +95,19 @@ def test_of_a_secret_only_its_keys_are_read() -> None:
     assert (answer["keys"], answer["empty"]) == (["ca", "none"], ["none"])
 
 
+def test_faults_of_values_are_found_and_the_values_are_not_passed_on() -> None:
+    secret = {"metadata": {}, "data": {"good": "eA==", "bad": "c2VjcmV0/w==", "empty": "Cg==", "none": None}}
+    seen = []
+
+    def fault(text: str) -> str | None:
+        seen.append(text)
+        return "too long" if len(text) > 1 else None
+
+    answer = read_keys(api(secret_s=secret), "Secret", "data", "s", fault)
+    assert answer["faults"] == {"bad": "too long"}
+    assert "secret" not in str(answer) and seen == ["x", "secret\ufffd"]
+
+
 @pytest.mark.parametrize("kind", ["Secret", "ConfigMap"])
 def test_keys_of_objects_that_are_missing_empty_or_not_readable(kind: str) -> None:
     prefix = "secret" if kind == "Secret" else "config_map"
@@ -189,7 +202,7 @@ def test_only_objects_with_the_labels_of_their_definition() -> None:
 
 
 def test_the_cronjobs_of_mounted_places_that_are_recorded() -> None:
-    found = cronjobs_of_places("data", "backup", {MOUNTED_ANNOTATION: '["nas", "usb"]'})
+    found = cronjobs_of_places("data", "backup", {MOUNTED_ANNOTATION: '["nas", "usb"]'}, [])
     assert [(each["kind"], each["metadata"]["name"]) for each in found] == [
         ("CronJob", "backup-copy-nas"),
         ("CronJob", "backup-copy-usb"),
@@ -197,7 +210,9 @@ def test_the_cronjobs_of_mounted_places_that_are_recorded() -> None:
     # One with this name may be that of another installation.
     labels = {"app.kubernetes.io/instance": "backup", "app.kubernetes.io/component": "copy"}
     assert all(each["metadata"]["labels"] == labels for each in found)
-    assert cronjobs_of_places("data", "backup", {}) == []
+    assert cronjobs_of_places("data", "backup", {}, []) == []
+    reserved = [definition("CronJob", "backup-copy-nas"), definition("ConfigMap", "backup-copy-usb")]
+    assert cronjobs_of_places("data", "backup", {MOUNTED_ANNOTATION: '["nas", "usb"]'}, reserved) == found[1:]
 
 
 def test_which_objects_exist() -> None:

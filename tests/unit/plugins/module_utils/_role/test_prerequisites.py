@@ -323,9 +323,8 @@ def test_a_key_without_a_value_is_missing() -> None:
     answer = {"readable": True, "found": True, "keys": S3_KEYS, "empty": ["secret_access_key"]}
     (message,) = messages_of_copies(S3, other_secrets={"s3-keys": answer})
     assert "found access_key_id, secret_access_key (empty). Add it to the Secret, with a value." in message
-    secrets = {"keys": {"readable": True, "found": True, "keys": ["identity"], "empty": ["identity"]}}
-    prerequisites = {"server": SERVER, "secret": SECRET, "namespace": {}, "other_secrets": secrets}
-    (message,) = missing_prerequisites(variables(drill_identity_secret="keys"), prerequisites)  # noqa: S106 - a name
+    secret = {"readable": True, "found": True, "keys": ["identity"], "empty": ["identity"]}
+    (message,) = messages_of_drills(secret)
     assert "expected the key identity in the Secret data/keys, found identity (empty). Add it" in message
 
 
@@ -355,9 +354,23 @@ def test_a_secret_that_may_not_be_read_counts_as_present() -> None:
 )
 def test_the_identity_of_drills(keys: list[str] | None, expected: str) -> None:
     answer = {"readable": True, "found": keys is not None, "keys": keys or []}
-    prerequisites = {"server": SERVER, "secret": SECRET, "namespace": {}, "other_secrets": {"keys": answer}}
-    found = missing_prerequisites(variables(drill_identity_secret="keys"), prerequisites)  # noqa: S106 - a name
-    assert [expected in message for message in found] == ([True] if expected else [])
+    assert [expected in message for message in messages_of_drills(answer)] == ([True] if expected else [])
+
+
+def messages_of_drills(answer: dict[str, Any]) -> list[str]:
+    prerequisites = {"server": SERVER, "secret": SECRET, "namespace": {}, "identity_secret": answer}
+    return missing_prerequisites(variables(drill_identity_secret="keys"), prerequisites)  # noqa: S106 - a name
+
+
+def test_an_identity_of_drills_that_age_refuses() -> None:
+    answer = {"readable": True, "found": True, "keys": ["identity", "other"], "empty": []}
+    assert messages_of_drills({**answer, "faults": {"other": "a public key in line 1"}}) == []
+    assert messages_of_drills({**answer, "faults": {"identity": "a public key in line 1"}}) == [
+        "postgres_backup_drill_identity_secret: expected the key identity in the Secret data/keys to have lines that "
+        "begin with AGE-SECRET-KEY-1, or one private key of OpenSSH, found a public key in line 1. Create the Secret "
+        "again, with the private key of one of postgres_backup_recipients."
+    ]
+    assert messages_of_drills(UNREADABLE) == []
 
 
 @pytest.mark.parametrize(("component", "variable"), [("watch", "watch"), ("copy", "copies")])
