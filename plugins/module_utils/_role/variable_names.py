@@ -8,6 +8,9 @@ from collections.abc import Collection, Iterable
 from difflib import SequenceMatcher, get_close_matches
 
 PREFIX = "postgres_backup_"
+# What the old names of variables begin with, too.
+_START = "postgres_"
+_TOLERATED = 2
 # Shorter names are often similar by chance, such as nas and nfs.
 _LONG = len(PREFIX) + 5
 
@@ -39,10 +42,10 @@ def refused_names(names: Iterable[str], given: Collection[str], known: Collectio
 def _meant(name: str, known: Collection[str]) -> list[str]:
     """The known names that differ in one letter, or in two that are missing or additional."""
     plain = name.lower().replace("-", "_")
-    # An internal variable of the role may have a known name after two of these.
-    if plain.startswith("_"):
+    # An internal variable of the role may have a known name after two of these. Names of other roles are many.
+    if plain.startswith("_") or _difference(plain[: len(_START)], _START) > 2 * _TOLERATED:
         return []
-    return sorted(other for other in known if _difference(plain, other) <= (2 if len(other) >= _LONG else 1))
+    return sorted(other for other in known if _difference(plain, other) <= (_TOLERATED if len(other) >= _LONG else 1))
 
 
 def _difference(one: str, other: str) -> int:

@@ -51,12 +51,17 @@ def test_a_name_that_users_defined_is_refused_only_on_the_command_line(name: str
     assert message.startswith(full + UNKNOWN)
 
 
-@pytest.mark.parametrize("name", ["postgres_bakup_place", "postgresql_backup_place", "postgresbackup_place"])
+@pytest.mark.parametrize(
+    "name", ["postgres_bakup_place", "postgresql_backup_place", "postgresbackup_place", "psotgres_backup_place"]
+)
 def test_a_misspelt_prefix_is_refused_on_the_command_line(name: str) -> None:
     assert refused_names([], [name], KNOWN) == [f"{name}{UNKNOWN} Did you mean postgres_backup_place?"]
 
 
-@pytest.mark.parametrize("name", ["max_age", "place", "ansible_user", "__postgres_backup_place", "backup_place"])
+# postgres_backup has the results of an earlier step of a workflow of AWX.
+@pytest.mark.parametrize(
+    "name", ["max_age", "ansible_user", "__postgres_backup_place", "backup_place", "postgres_backup"]
+)
 def test_other_variables_of_the_command_line_are_accepted(name: str) -> None:
     assert refused_names([], [name], KNOWN) == []
 
