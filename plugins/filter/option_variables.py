@@ -21,11 +21,6 @@ options:
     description: The name of the playbook.
     type: str
     required: true
-  known:
-    description: The names of the variables of the role and the playbooks.
-    type: list
-    elements: str
-    required: true
 seealso:
   - plugin: homelab.postgres_backup.play_stats
     plugin_type: filter
@@ -36,7 +31,7 @@ author:
 EXAMPLES = r"""
 - name: Show the variables of the options in the message
   ansible.builtin.debug:
-    msg: "{{ {'result': result} | homelab.postgres_backup.option_variables(playbook='restore', known=known) }}"
+    msg: "{{ {'result': result} | homelab.postgres_backup.option_variables(playbook='restore') }}"
 """
 
 RETURN = r"""

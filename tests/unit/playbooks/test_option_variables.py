@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from plugins.module_utils._role.option_variables import option_variables
+from plugins.module_utils._role.option_variables import OPTIONS, RETRIEVE
 from tests.in_turn import weekly
 
 from .recorded import PLAYBOOKS, PREFIX, Recorded
@@ -19,7 +19,7 @@ from .test_variable_names import CONFIRMED, OF_PLAYBOOKS, OF_ROLE
 
 KNOWN = {*OF_ROLE, *OF_PLAYBOOKS["__postgres_backup_playbook_variables"]}
 FILES = {path.stem: yaml.safe_load(path.read_text()) for path in PLAYBOOKS.glob("*.yml")}
-RETRIEVE = yaml.safe_load((PLAYBOOKS / "tasks" / "retrieve.yml").read_text())
+RETRIEVE_TASKS = yaml.safe_load((PLAYBOOKS / "tasks" / "retrieve.yml").read_text())
 TITLE = "option in the message"
 
 
@@ -28,7 +28,7 @@ def modules(tasks: list[dict[str, Any]], private: dict[str, Any]) -> Iterator[tu
     for task in tasks:
         private |= task.get("vars", {})
         if task.get("ansible.builtin.import_tasks") == "tasks/retrieve.yml":
-            yield from modules(RETRIEVE, private)
+            yield from modules(RETRIEVE_TASKS, private)
         for section in ("block", "rescue", "always"):
             yield from modules(task.get(section, []), private)
         for action, options in task.items():
@@ -56,28 +56,27 @@ def options() -> Iterator[tuple[str, str, str, set[str]]]:
                 yield playbook, module, option, public(value, private)
 
 
-OPTIONS = [option for option in options() if option[3]]
+FOUND = [option for option in options() if option[3]]
 
 
 def test_options_are_found() -> None:
-    found = {(playbook, option): names for playbook, _, option, names in OPTIONS}
+    found = {(playbook, option): names for playbook, _, option, names in FOUND}
     assert found["restore", "database"] == {"postgres_backup_restore_database"}
     assert found["verify", "identity_file"] == {"postgres_backup_identity_file"}
     assert found["restore_table", "tables"] == {"postgres_backup_restore_tables"}
-    assert len(OPTIONS) > 100
+    assert len(FOUND) > 100
 
 
-@pytest.mark.parametrize(
-    ("playbook", "module", "option", "names"), [pytest.param(*found, id="-".join(found[:3])) for found in OPTIONS]
-)
-def test_variable_of_an_option_is_the_one_that_the_playbook_passes(
-    playbook: str, module: str, option: str, names: set[str]
-) -> None:
-    result = "retrieve" if module == "backup_retrieve" else "other"
-    message = {"failed": True, "msg": f"{option}: expected another value"}
-    (row,) = option_variables({result: message}, playbook, KNOWN)
-    assert row["option"] == option
-    assert row["variable"] in names
+@pytest.mark.parametrize("playbook", FILES)
+def test_options_of_a_playbook_have_the_variables_that_it_passes(playbook: str) -> None:
+    variables = OPTIONS.get(playbook, {})
+    passed = set()
+    for name, module, option, names in FOUND:
+        if name == playbook:
+            is_retrieve = module == "backup_retrieve" and option in RETRIEVE
+            assert (RETRIEVE if is_retrieve else variables)[option] in names, (module, option)
+            passed |= set() if is_retrieve else {option}
+    assert passed == variables.keys()
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,9 @@ import pytest
 from plugins.module_utils._role.option_variables import option_variables
 from plugins.module_utils._role.variable_names import PREFIX
 
-from .test_variable_names import KNOWN
-
 
 def found(playbook: str, message: str, result: str = "result") -> dict[str, str]:
-    rows = option_variables({"other": {}, result: {"failed": True, "msg": message}}, playbook, KNOWN)
+    rows = option_variables({"other": {}, result: {"failed": True, "msg": message}}, playbook)
     return {row["option"]: row["variable"].removeprefix(PREFIX) for row in rows}
 
 
@@ -26,6 +24,7 @@ RESTORES = [
     ("restore", "Leave out backup, sha256 and contents: then the newest is restored", ["backup"]),
     ("restore", "database: expected one of those in the backup (app), found 'shop'", ["database"]),
     ("restore_table", "Restore it (restore_database), or set target to the database", ["target"]),
+    ("restore_table", "Check the names; restore_database with new_name restores the complete database", []),
     ("restore_table", "keys: expected a number from 0 to 1000, found -1", ["keys"]),
     ("disaster", "the database 'shop' has objects: drop it, or set replace to have it renamed", ["replace"]),
     ("disaster", "retention deletes it after the next run. Set `keep` to keep it", ["keep"]),
@@ -85,5 +84,5 @@ def test_what_brings_a_backup_back_has_another_timeout() -> None:
 
 def test_problems_of_a_backup_are_a_message() -> None:
     results = {"verify": {"failed": False, "failures": [{"message": "Verify another file, or set kind"}]}}
-    assert option_variables(results, "verify", KNOWN) == [{"option": "kind", "variable": "postgres_backup_verify_kind"}]
-    assert option_variables({"verify": {}, "info": None}, "verify", KNOWN) == []
+    assert option_variables(results, "verify") == [{"option": "kind", "variable": "postgres_backup_verify_kind"}]
+    assert option_variables({"verify": {}, "info": None}, "verify") == []
