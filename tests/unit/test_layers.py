@@ -94,7 +94,7 @@ FOLDERS = {
     "_watch": _folder("errors findings units secret_files _volume _role", io_files="delivery program"),
     "_copy": _folder(
         "errors units secret_files _progress _volume",
-        io_files="mirror place process program restic_place s3_requests volume_files",
+        io_files="mirror place process program restic_place s3_requests scratch volume_files",
     ),
     "_fetch": _folder("errors findings _progress _dump _volume _verify", io=True),
     "_cluster": _folder(

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import re
 
-# Where a file is written: a copy to the place, or one that is brought back.
-PLACE, VOLUME = "the place", "the backup volume"
+# Where a file is written: a copy to the place, one that is brought back, or a temporary file.
+PLACE, VOLUME, SCRATCH = "the place", "the backup volume", "the temporary folder of the pod"
 # rclone's exit statuses (https://rclone.org/docs/#exit-code).
 NO_FOLDER, NO_FILE = 3, 4
 # restic's exit statuses (https://restic.readthedocs.io/en/stable/075_scripting.html#exit-codes).
@@ -110,6 +110,9 @@ _ON_THE_VOLUME = {
     _OVER_QUOTA: "the backup volume is full: its quota is used up",
     _READ_ONLY: "the backup volume is mounted read-only",
 }
+# The same for the temporary folder, with what to do: it is an emptyDir.
+_SCRATCH_IS_FULL = "the temporary folder of the pod (/tmp) is full. It is on the disk of the node: add free space there"
+_IN_SCRATCH = {_FULL: _SCRATCH_IS_FULL, _OVER_QUOTA: _SCRATCH_IS_FULL}
 # By words in the message, the first that fits: what is meant, what to do, and whether it lasts.
 _WORDS: tuple[tuple[str, str, str, bool], ...] = (
     ("no such host", "the host is unknown", "Check the host, and the cluster's DNS", False),
@@ -183,6 +186,17 @@ def volume_fault(error: OSError) -> PlaceError:
     return PlaceError(f"{VOLUME} cannot be written: {text}", is_lasting=True)
 
 
+def scratch_fault(error: OSError) -> PlaceError:
+    """The error for one of the operating system while a temporary file was written."""
+    text = error.strerror or str(error)
+    entry = _entry_for(text)
+    if entry is not None and entry[1] in _IN_SCRATCH:
+        return _known_fault(entry, SCRATCH)
+    return PlaceError(
+        f"the temporary folder of the pod (/tmp) cannot be written: {text}. Check the disk of the node", is_lasting=True
+    )
+
+
 def _known(text: str, *, is_silent: bool = False, target: str = PLACE) -> PlaceError | None:
     code = _CODE.search(text)
     if code and code[1] in _CODES:
@@ -205,13 +219,15 @@ def _entry_for(text: str) -> tuple[str, str, str, bool] | None:
 
 def _known_fault(entry: tuple[str, str, str, bool], target: str) -> PlaceError:
     _words, meaning, advice, is_lasting = entry
+    if target == SCRATCH and meaning in _IN_SCRATCH:
+        return PlaceError(_IN_SCRATCH[meaning], is_lasting=True)
     if target == VOLUME:
         meaning = _ON_THE_VOLUME.get(meaning, meaning)
     return PlaceError(f"{meaning}. {advice}", is_lasting=is_lasting)
 
 
-def restic_fault(messages: str, status: int) -> PlaceError:
-    """The error for restic's last messages, one in a line, and its exit status."""
+def restic_fault(messages: str, status: int, *, target: str = PLACE) -> PlaceError:
+    """The error for restic's last messages, one in a line, and its exit status; `target` is where restic wrote to."""
     if status == _WRONG_PASSWORD:
         return PlaceError(
             "the key repository_password does not open the restic repository. Correct it in the place's Secret, or "
@@ -224,7 +240,7 @@ def restic_fault(messages: str, status: int) -> PlaceError:
         )
     if status == _NO_REPOSITORY:
         return PlaceError("there is no restic repository", is_lasting=True, is_absence=True)
-    known = _known(" ".join(messages.split()))
+    known = _known(" ".join(messages.split()), target=target)
     if known is not None:
         return known
     if any(words in messages for words in _DAMAGE):

@@ -20,6 +20,7 @@ from .._volume.checksum_file import parse_checksum_file
 from ..errors import BackupError
 from .faults import PlaceError
 from .plan import CHECKSUM_FILE, KEEP_FILE, MANIFEST, Entry, backups_among
+from .scratch import check_scratch, writing_scratch
 
 # Asks the programs of a pod for events (job_templates.ask_for_progress).
 PROGRESS_VARIABLE = "POSTGRES_BACKUP_PROGRESS"
@@ -66,6 +67,7 @@ class Script:
         try:
             return parse(done.stdout.decode("utf-8", "replace").splitlines())
         except BackupError as error:
+            check_scratch(self._environment)
             raise PlaceError(str(error), is_lasting=True) from None
 
 
@@ -112,17 +114,21 @@ class Mirror:
             keep = f"{name}{KEEP_FILE}"
             # The keep file of a backup that the volume has is the one on the volume.
             if (volume / keep).exists() or (keep in entries and not (volume / name).exists()):
-                (self._place / keep).touch()
+                with writing_scratch():
+                    (self._place / keep).touch()
         return self._script.plan(str(self._place), self._policy)
 
     def _add(self, name: str, size_bytes: int, texts: Path) -> None:
-        with (self._place / name).open("wb") as file:
+        with writing_scratch(), (self._place / name).open("wb") as file:
             os.truncate(file.fileno(), size_bytes)
         for suffix in (CHECKSUM_FILE, MANIFEST):
             with contextlib.suppress(FileNotFoundError):
-                shutil.copyfile(texts / f"{name}{suffix}", self._place / f"{name}{suffix}")
+                text = (texts / f"{name}{suffix}").read_bytes()
+                with writing_scratch():
+                    (self._place / f"{name}{suffix}").write_bytes(text)
 
     @staticmethod
     def _renewed(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        with writing_scratch():
+            folder.mkdir(parents=True)

@@ -21,7 +21,7 @@ from .._volume.file_replacement import flush_folder
 from ..secret_files import read_secrets
 from .configuration import S3, SFTP, PlaceOptions
 from .etag import PARTS_FROM_BYTES, Etag, part_bytes
-from .faults import ACCESS_DENIED, VOLUME, PlaceError, fault
+from .faults import ACCESS_DENIED, SCRATCH, VOLUME, PlaceError, fault
 from .known_hosts import host_key_algorithms
 from .plan import CHECKSUM_FILE, MANIFEST, PARTIAL, Entry
 from .process import Processes
@@ -234,7 +234,7 @@ class RclonePlace:
         filters = [f"--include=/{prefix}-*{suffix}" for suffix in (CHECKSUM_FILE, MANIFEST)]
         arguments = (*filters, f"--max-size={_TEXT_BYTES}B", "--max-depth=1", "--transfers=8")
         try:
-            self._rclone.run("copy", *arguments, self._path(), folder)
+            self._rclone.run("copy", *arguments, self._path(), folder, target=SCRATCH)
         except PlaceError as error:
             if not error.is_absence:
                 raise

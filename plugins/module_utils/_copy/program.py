@@ -15,7 +15,6 @@ import os
 import secrets
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -38,6 +37,7 @@ from .plan import KEEP_FILE, Copy, Entry, complete_among
 from .record import COPYING, FAILED, OUTSIDE_WINDOW, Unfinished, dump_record, next_record, parse_record
 from .restic_place import CHECK_PARTS, ResticPlace
 from .retrieval import choose, retrieve
+from .scratch import scratch_folder
 from .steps import Attempt, Steps
 from .transfer_progress import TransferProgress, total_bytes
 from .volume_files import VolumeFiles
@@ -130,7 +130,7 @@ def _copy_to(
             refuse_backup_folder(options, script.volume, records / f"{options.name}{_LOCK}")
             closes = None if left is None else time.monotonic() + left
             token = secrets.token_hex(4)
-            with tempfile.TemporaryDirectory(prefix="copy-") as temporary:
+            with scratch_folder(environment) as temporary:
                 check_part = _now().timetuple().tm_yday % CHECK_PARTS + 1
                 place = _place(
                     options,
@@ -247,7 +247,7 @@ def retrieve_from(
             raise PlaceError(f"expected the name of a place ({known}), found {name}")
         script, token = Script(environment["POSTGRES_BACKUP_COPY_SCRIPT"], environment), secrets.token_hex(4)
         # A backup that is needed does not wait for the window.
-        with tempfile.TemporaryDirectory(prefix="copy-") as temporary:
+        with scratch_folder(environment) as temporary:
             place = _place(
                 options,
                 script,

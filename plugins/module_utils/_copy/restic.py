@@ -8,8 +8,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .faults import LOCKED, PlaceError, fault, restic_fault
+from .faults import LOCKED, PLACE, SCRATCH, PlaceError, fault, restic_fault
 from .process import Processes, Write
+from .scratch import names_scratch
 
 # restic starts rclone as the server of its repository. restic itself tries again, for up to 15 minutes.
 _RCLONE = (
@@ -58,7 +59,9 @@ class Restic:
             self._status(["unlock"], None, lambda _output: None)
             status, messages = self._status(["--retry-lock=2m", *arguments], feed, chunk)
         if status:
-            raise restic_fault(self._processes.hidden("\n".join(messages)), status)
+            text = "\n".join(messages)
+            target = SCRATCH if names_scratch(text, self._processes.environment) else PLACE
+            raise restic_fault(self._processes.hidden(text), status, target=target)
 
     def _status(
         self, arguments: Sequence[str], feed: Callable[[Write], object] | None, chunk: Write

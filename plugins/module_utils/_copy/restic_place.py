@@ -31,6 +31,7 @@ from .recompression import Gunzip, Recompression, new_manifest, part_ends
 from .record import Unfinished
 from .restic import Restic, restic_environment
 from .retrieval import Replacement
+from .scratch import writing_scratch
 
 _PASSWORD = "repository_password"  # noqa: S105 - a key
 _TAG = "postgres-backup"
@@ -252,7 +253,8 @@ class ResticPlace:
             if name.startswith(f"{prefix}-") and "/" not in name:
                 for suffix in (CHECKSUM_FILE, MANIFEST):
                     if suffix in copy.texts:
-                        Path(folder, f"{name}{suffix}").write_bytes(copy.texts[suffix].encode())
+                        with writing_scratch():
+                            Path(folder, f"{name}{suffix}").write_bytes(copy.texts[suffix].encode())
 
     def upload(self, name: str, lock_until: datetime | None, progress: Progress) -> Uploaded:
         """Make a snapshot of the text of a backup."""

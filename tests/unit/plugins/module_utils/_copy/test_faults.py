@@ -9,7 +9,8 @@ import os
 
 import pytest
 
-from plugins.module_utils._copy.faults import VOLUME, fault, restic_fault, volume_fault
+from plugins.module_utils._copy.faults import SCRATCH, VOLUME, fault, restic_fault, scratch_fault, volume_fault
+from plugins.module_utils._copy.scratch import names_scratch
 
 S3 = "operation error S3: PutObject, https response error StatusCode: 400, RequestID: 18EC, HostID: dc4b, "
 
@@ -150,3 +151,30 @@ def test_an_error_of_the_operating_system_at_the_volume(number: int, expected: s
     error = volume_fault(OSError(number, os.strerror(number), "/backups/.x.partial"))
     assert str(error).startswith(expected) and error.is_lasting
     assert "/backups" not in str(error) and "Errno" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (errno.ENOSPC, "the temporary folder of the pod (/tmp) is full. It is on the disk of the node"),
+        (errno.EDQUOT, "the temporary folder of the pod (/tmp) is full. It is on the disk of the node"),
+        (
+            errno.EROFS,
+            "the temporary folder of the pod (/tmp) cannot be written: Read-only file system. Check the disk",
+        ),
+        (errno.EACCES, "the temporary folder of the pod (/tmp) cannot be written: Permission denied. Check the disk"),
+    ],
+)
+def test_an_error_of_the_operating_system_in_the_temporary_folder(number: int, expected: str) -> None:
+    error = scratch_fault(OSError(number, os.strerror(number), "/tmp/copy-x/place"))
+    assert str(error).startswith(expected) and error.is_lasting
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [("/tmp/restic-temp-pack-1", "the temporary folder of the pod"), ("/places/0/data/1", "the place is full")],
+)
+def test_the_path_in_a_message_of_restic(path: str, expected: str) -> None:
+    message = f"Fatal: unable to save snapshot: Write: write {path}: no space left on device"
+    target = SCRATCH if names_scratch(message, {"TMPDIR": "/tmp/"}) else "the place"
+    assert str(restic_fault(message, 1, target=target)).startswith(expected)
