@@ -76,8 +76,8 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {
 RETRIEVE = _variables("timeout", "retrieve_")
 """Those of backup_retrieve that differ from those of the module that continues with the backup."""
 
-# How messages name an option: after what to do with it (set, leave out), before its problem, with a value; or it is
-# not a word of a sentence.
+# How messages name an option: after what to do with it (set, leave out), before its problem, with a value, in
+# backquotes; or it is not a word of a sentence.
 _NAME = r"['`]?[a-z][a-z0-9_]*['`]?"
 _ADVICE = re.compile(
     rf"\b(?:set|out|options?|raise|lower) ({_NAME}(?:(?:, and |, or | and | or |, ){_NAME})*)", re.IGNORECASE
@@ -85,6 +85,7 @@ _ADVICE = re.compile(
 _OTHER_WAYS = (
     re.compile(r"^([a-z][a-z0-9_]*): ", re.MULTILINE),
     re.compile(r"(?<![\w.])([a-z][a-z0-9_]*)(?:: ?|=)(?:true|false)\b"),
+    re.compile(r"`([a-z][a-z0-9_]*)`"),
     re.compile(r"(?<![\w./-])([a-z]+_[a-z0-9_]+)(?![\w/-])"),
 )
 

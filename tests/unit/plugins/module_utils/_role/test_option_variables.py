@@ -47,6 +47,7 @@ OTHERS: list[tuple[str, str, dict[str, str]]] = [
     ("verify", "Rename the file, or leave out max_age", {"max_age": "max_age"}),
     ("copy", "places: expected places of the CronJob", {"places": "copy_places"}),
     ("backup_user", "role: expected a name of 1 to 63 bytes", {"role": "user_role"}),
+    ("retention", "There is no namespace: check `namespace` and `context`", {"namespace": "namespace"}),
     ("retention", "name: expected the name of a CronJob", {"name": "name"}),
 ]
 
