@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from .._volume.catalog import Backup, Catalog
 from .faults import BackupFaultError, PlaceError, WindowClosedError
-from .plan import CHECKSUM_FILE, KEEP_FILE, MANIFEST, Copy, Entry, candidates, still_proven, tasks
+from .plan import CHECKSUM_FILE, KEEP_FILE, MANIFEST, Copy, Entry, candidates, complete_among, still_proven, tasks
 from .proof import Prover, conflict
 from .recompression import origin
 from .record import COPIED, FAILED, NOTHING_TO_DO, OUTSIDE_WINDOW, Record, Unfinished, next_record
@@ -74,8 +74,10 @@ class Copying:
         self._mend_manifests(sources)
         wanted = self._steps.judge.plan(entries, sources)
         keep = [backup.name for backup in wanted.backups if backup.verdict == "keep"]
+        # What the brake on deletions holds back remains, and counts.
+        remaining = complete_among(entries, self._installation) if wanted.held_back else set()
         todo, conflicts = tasks(
-            set(keep) - set(kept),
+            {*keep, *remaining} - set(kept),
             sources,
             entries,
             checksums,
@@ -92,7 +94,8 @@ class Copying:
                 # The others do not wait for somebody to mend it.
                 self._steps.log(f"FAILED: {error}")
                 faults[task.backup] = str(error)
-        if not todo:
+        # Also where a task has failed: it may fail each time.
+        if not self._steps.attempt.copied:
             self._prover.prove_again()
         self._is_done = not conflicts and all(
             source.name in self._steps.copies for source in sources if source.name in keep

@@ -313,6 +313,50 @@ def test_old_proofs_are_renewed(usb: Copier) -> None:
     assert usb.copies("usb") == [name]
 
 
+def hold_back(copier: Copier) -> list[str]:
+    """Copies of six backups of which retention would delete four, if the brake did not hold them back; newest first."""
+    names = [copier.add_backup(days, f"content {days}".encode(), "complete") for days in range(6)]
+    copier.run()
+    copier.places[0]["policy"] |= {"keep_last": 2, "keep_daily": 0, "max_deletions": 1}
+    assert "retention would delete 4 copies at once" in copier.run()["log"]
+    assert copier.copies("usb") == names
+    return names
+
+
+def test_a_copy_that_is_held_back_is_proven_again(usb: Copier) -> None:
+    """It lies there and counts, whatever retention would do."""
+    names = hold_back(usb)
+    os.utime(there(usb) / names[4])
+    result = usb.run()
+    assert place_of(result)["copied"] == [names[4]] and f"proven: {names[4]}" in result["log"]
+    assert usb.copies("usb") == names
+
+
+def test_a_copy_that_is_held_back_and_damaged(usb: Copier) -> None:
+    names = hold_back(usb)
+    (usb.volume / names[5]).unlink()
+    (there(usb) / names[5]).write_bytes(b"CONTENT 5")
+    result = usb.run()
+    assert f"{names[5]} is damaged or was changed: expected the sha256 " in result["log"]
+    assert usb.copies("usb") == names[:5] and not (there(usb) / f"{names[5]}.sha256").exists()
+    # What retention would not keep is not copied because of it.
+    assert place_of(usb.run())["copied"] == []
+
+
+def test_an_old_proof_is_renewed_although_one_backup_cannot_be_copied(usb: Copier) -> None:
+    name = usb.add_backup(1)
+    usb.run()
+    record = usb.record("usb")
+    record["copies"][0]["proven"] = f"{datetime.now(UTC) - timedelta(days=31):%Y-%m-%dT%H:%M:%SZ}"
+    (usb.records / "usb.json").write_text(json.dumps(record, separators=(",", ":")))
+    damaged = usb.add_backup(0)
+    (usb.volume / damaged).write_bytes(b"CONTENT")
+    result = usb.run()
+    assert (result["status"], place_of(result)["copied"]) == (1, []) and "on the volume is damaged" in result["reason"]
+    assert f"reading {name} again" in result["log"]
+    assert usb.record("usb")["copies"][0]["proven"][:10] == f"{datetime.now(UTC):%Y-%m-%d}"
+
+
 def test_a_closed_window(usb: Copier) -> None:
     usb.add_backup(1)
     now = datetime.now(UTC)
