@@ -15,10 +15,13 @@ import pty
 import re
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from plugins.module_utils._verify.expectations import Expectations
+from plugins.module_utils._verify.verification import verify
 from tests.backup_parts import make_backup
 
 from .support.combinations import Combination, program, under_one
@@ -247,6 +250,42 @@ def test_a_file_that_is_not_a_complete_backup(
         assert "FAILED: the backup is " in done.stderr
         assert done.stdout == "" or json.loads(done.stdout)["state"] == "failed"
     assert state_of(fresh_server) == before
+
+
+# Of the end of the gzip data, and whether it is part of a complete backup: as backup_verify has it.
+ENDS = {
+    "garbage": (b"garbage", False),
+    "one byte": (b"x", False),
+    "zeros": (b"\0" * 100_000, True),
+    "one zero": (b"\0", True),
+    "zeros and then garbage": (b"\0" * 100_000 + b"x", False),
+    "zeros after garbage": (b"x" + b"\0" * 100_000, False),
+    "the begin of gzip data": (b"\x1f\x8b", False),
+}
+
+
+@under_one
+@pytest.mark.parametrize("decompressor", ["gzip", "igzip", "pigz", "busybox"])
+@pytest.mark.parametrize("end", ENDS)
+def test_what_follows_the_gzip_data(
+    kit: Kit, source: Source, workspace: Workspace, end: str, decompressor: str
+) -> None:
+    """Most decompressors are silent about it."""
+    text, is_complete = ENDS[end]
+    folder = workspace.directory("followed", mode=0o755)
+    path = folder / "followed.sql.gz"
+    path.write_bytes(source.backup.read_bytes() + text)
+    path.chmod(0o644)
+    name = "gzip" if decompressor == "busybox" else decompressor
+    (folder / name).symlink_to(program(decompressor))
+    done = kit("check", path, shims=folder)
+    assert (done.returncode == 0) == is_complete, done.stderr
+    assert (
+        not verify(str(path), Expectations(kind="cluster"), datetime.now(UTC), None, "auto").failures
+    ) == is_complete
+    # What is short, or begins as gzip data does, may be taken for gzip data that is cut off.
+    if not is_complete and end not in ("one byte", "the begin of gzip data"):
+        assert f"{path.name}: something that is neither gzip data nor zeros follows the end of its gzip" in done.stderr
 
 
 @under_one

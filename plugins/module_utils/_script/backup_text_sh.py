@@ -32,6 +32,31 @@ choose_decompressor() {
     export decompressor
 }
 
+# The damage that follows_gzip_data finds.
+GARBAGE="something that is neither gzip data nor zeros follows the end of its gzip data"
+
+# follows_gzip_data FILE: whether something that is not zeros follows the gzip data of a file that was decompressed with the status 0, or
+# with 2, by which GNU gzip warns of it. Other programs are silent: they accept the file without its last byte that is not zero, too. If
+# only zeros follow, that byte is a part of the gzip data, and no program accepts the file without it.
+follows_gzip_data() {
+    { echo | "$decompressor" -c; echo x; } 2>/dev/null | decompress >/dev/null 2>&1 || [ "$(stage_status_of check)" != 0 ] || return 1
+    needed_bytes=$(bytes_before_zeros "$1") && [ "$needed_bytes" -gt 0 ] || return 1
+    head -c $((needed_bytes - 1)) "$1" | decompress >/dev/null 2>&1
+    case $? in 0 | 2) ;; *) return 1 ;; esac
+}
+
+# bytes_before_zeros FILE: prints the size of the file without the zeros at its end.
+bytes_before_zeros() {
+    whole_bytes=$(stat -c %s "$1") tail_bytes=4096
+    while [ "$(tail -c "$tail_bytes" "$1" | tr -d '\000' | wc -c)" -eq 0 ]; do
+        [ "$tail_bytes" -lt "$whole_bytes" ] || return 1
+        tail_bytes=$((tail_bytes * 16))
+    done
+    zero_bytes=$(tail -c "$tail_bytes" "$1" | od -A n -v -t u1 |
+        awk '{ for (i = 1; i <= NF; i++) zeros = $i == 0 ? zeros + 1 : 0 } END { if (NR) printf "%.0f", zeros }')
+    [ -n "$zero_bytes" ] && printf '%s\n' "$((whole_bytes - zero_bytes))"
+}
+
 # copy_bytes BYTES: copies exactly that many bytes of standard input, and reads no more. (head reads more than it copies.)
 copy_bytes() {
     blocks=$(($1 / 1048576)) rest=$(($1 % 1048576))

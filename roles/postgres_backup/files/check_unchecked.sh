@@ -42,8 +42,10 @@ check_unchecked() {
             0)
                 [ "$(stage_status_of hash)" = 0 ] || { warn "$unchecked could not be hashed: $(stage_message_of hash)"; continue; }
                 [ "$(stage_status_of end)" = 0 ] || { warn "$unchecked could not be checked: awk ended $(status_in_words "$(stage_status_of end)")"; continue; }
-                damage=$(damage_of "$work/end" "$(tr -d ' \n' <"$work/count")") ;;
+                damage=$(damage_of "$work/end" "$(tr -d ' \n' <"$work/count")")
+                [ -n "$damage" ] || ! follows_gzip_data "$file" || damage=$GARBAGE ;;
             1 | 2) damage=$(describe_other_format "$file")
+                [ -n "$damage" ] || [ "$(stage_status_of check)" = 1 ] || ! follows_gzip_data "$file" || damage=$GARBAGE
                 [ -n "$damage" ] || damage="gzip cannot read it: $(stage_message_of check | grep -m 1 .)" ;;
             *) warn "$unchecked could not be checked: gzip ended $(status_in_words "$(stage_status_of check)")"; continue ;;
         esac

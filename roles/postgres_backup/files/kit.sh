@@ -47,7 +47,7 @@ kit() {
         restore:*) kit_restore "$3" "${4-$3}"; return ;;
     esac
     read_configuration
-    require_tools awk cp cut dd find grep gzip head mktemp mv sed sha256sum sort stat tail tr
+    require_tools awk cp cut dd find grep gzip head mktemp mv od sed sha256sum sort stat tail tr
     check_volume
     require_work_folder
     kit_read

@@ -227,6 +227,26 @@ def test_a_damaged_one_is_called_so_and_never_counts(sandbox: Sandbox, server: S
         assert reason == f"damaged: {stored}"
 
 
+@pytest.mark.parametrize("compressor", ["gzip", "igzip"])
+def test_what_follows_the_gzip_data(sandbox: Sandbox, compressor: str) -> None:
+    """igzip is silent about it. Zeros may follow."""
+    sandbox.add_programs(*{compressor} - {"gzip"})
+    ends = {b"garbage": "damaged", b"\0" * 100 + b"x": "damaged", b"\0" * 10_000: "complete"}
+    states = {}
+    for number, (end, state) in enumerate(ends.items()):
+        name = backup_name(sandbox.name, OLD + timedelta(days=number))
+        put(sandbox.volume / name, gzip.compress(DUMP) + end, 2 * HOUR)
+        states[name] = state
+    give(sandbox.volume, sandbox.uid)
+    sandbox.run("run", env={"POSTGRES_BACKUP_COMPRESSOR": compressor}).check()
+    found = _states(sandbox)
+    assert {name: found[name][0] for name in states} == states
+    found_reasons = {found[name][1][0].partition(" (checked")[0] for name in states if states[name] == "damaged"}
+    assert found_reasons == {
+        "damaged: something that is neither gzip data nor zeros follows the end of its gzip data",
+    }
+
+
 def test_several_members_in_one_file_are_fine(sandbox: Sandbox) -> None:
     path = put(sandbox.volume / NAME, gzip.compress(DUMP[:40]) + gzip.compress(DUMP[40:]), 2 * HOUR)
     give(sandbox.volume, sandbox.uid)
