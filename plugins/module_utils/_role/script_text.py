@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 # kubectl and kubernetes.core keep a copy of an object in one of its annotations, which together have no more bytes
 # (apimachinery, pkg/api/validation/objectmeta.go, TotalAnnotationSizeLimitB).
@@ -13,6 +13,8 @@ ANNOTATIONS_LIMIT_BYTES = 256 * 1024
 _COMMENT = re.compile(r"[ \t]*#")
 # The interpreter, and the licence.
 _KEPT_LINES = 3
+# The files of each command of the script.
+COMMANDS = "files.txt"
 
 
 def without_comments(text: str, kept_lines: int = _KEPT_LINES) -> str:
@@ -31,6 +33,12 @@ def _without_layout(program: str) -> str:
     return "".join(line for line in lines if line != "\n")
 
 
+def _with_files(commands: str, files: Collection[str]) -> str:
+    """The lines of files.txt for the commands that these files are enough for."""
+    lines = commands.splitlines(keepends=True)
+    return "".join(line for line in lines if set(line.partition(":")[2].split()) <= set(files))
+
+
 def restore_kit(files: Mapping[str, str]) -> str:
     """The text of restore-kit.sh: one program that consists of these files of the script, by their names.
 
@@ -44,7 +52,11 @@ def restore_kit(files: Mapping[str, str]) -> str:
             raise ValueError(f"{name} cannot be put into restore-kit.sh")
         # The kit has the licence once.
         program = without_comments(text, 0)
-        parts.append(f"put {name} <<'{end}'\n{_without_layout(program) if name.endswith('.awk') else program}{end}\n")
+        if name.endswith(".awk"):
+            program = _without_layout(program)
+        elif name == COMMANDS:
+            program = _with_files(program, files)
+        parts.append(f"put {name} <<'{end}'\n{program}{end}\n")
     return "".join([*parts, _KIT_END])
 
 

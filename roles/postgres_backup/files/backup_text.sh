@@ -30,8 +30,10 @@ GARBAGE="something that is neither gzip data nor zeros follows the end of its gz
 
 # follows_gzip_data FILE: whether something that is not zeros follows the gzip data of a file that was decompressed with the status 0, or
 # with 2, by which GNU gzip warns of it. Other programs are silent: they accept the file without its last byte that is not zero, too. If
-# only zeros follow, that byte is a part of the gzip data, and no program accepts the file without it.
+# only zeros follow, that byte is a part of the gzip data, and no program accepts the file without it. In an encrypted file nothing can follow
+# what age has sealed.
 follows_gzip_data() {
+    [ "${decrypts:-no}" = no ] || return 1
     { echo | "$decompressor" -c; echo x; } 2>/dev/null | decompress >/dev/null 2>&1 || [ "$(stage_status_of check)" != 0 ] || return 1
     needed_bytes=$(bytes_before_zeros "$1") && [ "$needed_bytes" -gt 0 ] || return 1
     head -c $((needed_bytes - 1)) "$1" | decompress >/dev/null 2>&1

@@ -142,11 +142,11 @@ find_text_damage() {
     clear_stages
     run_group restore_sections
     damage=$(damage_of "$work/sections" "$(tr -d ' \n' <"$work/count" 2>/dev/null)")
-    case $(stage_status_of check) in
-        0) [ -n "$damage$expected_sha256" ] || [ "${decrypts:-no}" = yes ] || ! follows_gzip_data "$file" || damage=$GARBAGE ;;
-        2) if [ "${decrypts:-no}" = no ] && follows_gzip_data "$file"; then damage=$GARBAGE; else damage="it cannot be decompressed: $(stage_message_of check)"; fi ;;
-        *) damage="it cannot be decompressed: $(stage_message_of check)" ;;
-    esac
+    check_status=$(stage_status_of check)
+    [ "$check_status" = 0 ] || damage="it cannot be decompressed: $(stage_message_of check)"
+    if [ "$check_status" = 2 ] || [ -z "$damage$expected_sha256" ]; then
+        ! follows_gzip_data "$file" || damage=$GARBAGE
+    fi
 }
 
 # find_section: sets where the database is in the backup: `section_offset` and `section_bytes` in the text, and with a

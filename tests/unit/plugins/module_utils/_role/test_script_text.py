@@ -54,6 +54,13 @@ def test_the_kit_has_awk_programs_without_layout() -> None:
     assert f"put a.sh <<'==== end of a.sh ===='\n{shell}====" in kit
 
 
+def test_the_kit_lists_only_commands_whose_files_it_has() -> None:
+    kit = restore_kit(
+        {"a.sh": "\n", "b.awk": "\n", "files.txt": "# licence\nrun: a.sh c.sh\n_kit: a.sh b.awk\n_keys: a.sh\n"}
+    )
+    assert "put files.txt <<'==== end of files.txt ===='\n_kit: a.sh b.awk\n_keys: a.sh\n====" in kit
+
+
 @pytest.mark.parametrize("text", ["no newline at its end", "echo\n==== end of a.sh ====\n"])
 def test_a_file_that_a_here_document_cannot_hold_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"a\.sh cannot be put into restore-kit\.sh"):
