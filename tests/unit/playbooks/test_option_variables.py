@@ -15,9 +15,8 @@ from plugins.module_utils._role.option_variables import OPTIONS, RETRIEVE
 from tests.in_turn import weekly
 
 from .recorded import PLAYBOOKS, PREFIX, Recorded
-from .test_variable_names import CONFIRMED, OF_PLAYBOOKS, OF_ROLE
+from .variable_names import CONFIRMED, NAMES
 
-KNOWN = {*OF_ROLE, *OF_PLAYBOOKS["__postgres_backup_playbook_variables"]}
 FILES = {path.stem: yaml.safe_load(path.read_text()) for path in PLAYBOOKS.glob("*.yml")}
 RETRIEVE_TASKS = yaml.safe_load((PLAYBOOKS / "tasks" / "retrieve.yml").read_text())
 TITLE = "option in the message"
@@ -39,7 +38,7 @@ def modules(tasks: list[dict[str, Any]], private: dict[str, Any]) -> Iterator[tu
 def public(value: Any, private: dict[str, Any], seen: frozenset[str] = frozenset()) -> set[str]:
     """The variables of users that a value is made of."""
     names = set(re.findall(r"\b\w*postgres_backup_\w+", str(value))) - seen
-    found = names & KNOWN
+    found = names & set(NAMES)
     for name in names & private.keys():
         found |= public(private[name], private, seen | names)
     return found

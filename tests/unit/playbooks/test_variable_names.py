@@ -14,27 +14,22 @@ from ansible.template import Templar, trust_as_template
 
 from tests.in_turn import weekly_but
 
-from .recorded import CHECKOUT, PLAYBOOKS, Recorded
-from .test_renamed_variables import RENAMED
+from .recorded import PLAYBOOKS, Recorded
+from .variable_names import CONFIRMED, NAMES, OLD_NAMES
 
-ROLE = CHECKOUT / "roles" / "postgres_backup"
 COMMON: dict[str, Any] = yaml.safe_load((PLAYBOOKS / "vars" / "common.yml").read_text())
-OF_ROLE = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
-# Complete: tests/unit/roles/postgres_backup/test_argument_specs.py compares it with what the playbooks use.
-OF_PLAYBOOKS = yaml.safe_load((ROLE / "vars" / "main" / "playbooks.yml").read_text())
-NAMES = sorted(path.stem for path in PLAYBOOKS.glob("*.yml"))
-CONFIRMED = {"postgres_backup_restore_database": "shop", "postgres_backup_restore_confirmed": True}
+ALL = sorted(path.stem for path in PLAYBOOKS.glob("*.yml"))
 
 
 def test_playbooks_know_the_variables_of_the_role_and_of_all_playbooks_with_their_old_names() -> None:
     expressions = {name: trust_as_template(text) for name, text in COMMON.items() if isinstance(text, str)}
     templar = Templar(DataLoader(), variables={"playbook_dir": str(PLAYBOOKS), **expressions})
     known = templar.template(trust_as_template("{{ __postgres_backup_known_variables }}"))
-    old = [name for names in RENAMED.values() for name in names if name.startswith("postgres_")]
-    assert sorted(known) == sorted([*OF_ROLE, *OF_PLAYBOOKS["__postgres_backup_playbook_variables"], *old])
+    old = [name for name in OLD_NAMES if name.startswith("postgres_")]
+    assert sorted(known) == sorted([*NAMES, *old])
 
 
-@pytest.mark.parametrize("playbook", weekly_but(NAMES, "restore", "retention", "site"))
+@pytest.mark.parametrize("playbook", weekly_but(ALL, "restore", "retention", "site"))
 def test_playbook_refuses_misspelt_variables_of_the_command_line(recorded: Recorded, playbook: str) -> None:
     given = {"postgres_backup_restore_bakup": "a.sql.gz", "postgres_backup_my_nas": "nas", "my_own": 1}
     path = recorded.here / "given.yml"

@@ -5,14 +5,11 @@
 from __future__ import annotations
 
 import pytest
-import yaml
 
 from plugins.module_utils._role.variable_names import PREFIX, refused_names
 
-from .default_variables import DEFAULTS, ROLE
+from .known_names import KNOWN
 
-OF_PLAYBOOKS = yaml.safe_load((ROLE / "vars" / "main" / "playbooks.yml").read_text())
-KNOWN = [*yaml.safe_load(DEFAULTS.read_text()), *OF_PLAYBOOKS["__postgres_backup_playbook_variables"]]
 UNKNOWN = ": expected a variable of the role or of a playbook, found an unknown name."
 
 # What somebody wrote, and what was meant.
