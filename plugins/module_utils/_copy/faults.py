@@ -102,17 +102,22 @@ _NO_SFTP = "the server does not speak SFTP"
 _SFTP = "Allow SFTP for this user. If the user has a shell, it must print nothing"
 _LATE, _CUT = "the server did not answer in time", "the connection was cut off"
 _SPACE = "Add space, or keep fewer backups there"
+_QUOTA, _EXPORT = "Raise the quota", "Check the share's export"
 _FULL, _OVER_QUOTA = "the place is full", "the place is full: its quota is used up"
 _READ_ONLY = "the place is mounted read-only"
-# What is meant when the backup volume is where a file is written.
-_ON_THE_VOLUME = {
-    _FULL: "the backup volume is full",
-    _OVER_QUOTA: "the backup volume is full: its quota is used up",
-    _READ_ONLY: "the backup volume is mounted read-only",
+_NODE_SPACE = "It is on the disk of the node: add free space there"
+# What is meant, and what to do, where the file is not written to the place. The temporary folder is an emptyDir.
+_ELSEWHERE = {
+    VOLUME: {
+        _FULL: ("the backup volume is full", _SPACE),
+        _OVER_QUOTA: ("the backup volume is full: its quota is used up", _QUOTA),
+        _READ_ONLY: ("the backup volume is mounted read-only", _EXPORT),
+    },
+    SCRATCH: {
+        _FULL: ("the temporary folder of the pod (/tmp) is full", _NODE_SPACE),
+        _OVER_QUOTA: ("the temporary folder of the pod (/tmp) is full", _NODE_SPACE),
+    },
 }
-# The same for the temporary folder, with what to do: it is an emptyDir.
-_SCRATCH_IS_FULL = "the temporary folder of the pod (/tmp) is full. It is on the disk of the node: add free space there"
-_IN_SCRATCH = {_FULL: _SCRATCH_IS_FULL, _OVER_QUOTA: _SCRATCH_IS_FULL}
 # By words in the message, the first that fits: what is meant, what to do, and whether it lasts.
 _WORDS: tuple[tuple[str, str, str, bool], ...] = (
     ("no such host", "the host is unknown", "Check the host, and the cluster's DNS", False),
@@ -139,9 +144,9 @@ _WORDS: tuple[tuple[str, str, str, bool], ...] = (
     ("corrupted on transfer", "the server did not keep what it was sent", "Is the endpoint that of a store?", True),
     ("no space left on device", _FULL, _SPACE, True),
     ("file too big for remaining disk space", _FULL, _SPACE, True),
-    ("disk quota exceeded", _OVER_QUOTA, "Raise the quota", True),
+    ("disk quota exceeded", _OVER_QUOTA, _QUOTA, True),
     ("SSH_FX_FAILURE", "the server refused it without a reason (SSH_FX_FAILURE)", "Is its disk full?", False),
-    ("read-only file system", _READ_ONLY, "Check the share's export", True),
+    ("read-only file system", _READ_ONLY, _EXPORT, True),
     ("permission denied", "access was refused", "Allow this user to write to the folder", True),
     ("connection reset", _CUT, "Check the network", False),
     ("broken pipe", _CUT, "Check the network", False),
@@ -180,21 +185,20 @@ def fault(message: str, status: int, *, is_silent: bool = False, target: str = P
 def volume_fault(error: OSError) -> PlaceError:
     """The error for one of the operating system while a backup was written to the volume."""
     text = error.strerror or str(error)
-    entry = _entry_for(text)
-    if entry is not None and entry[1] in _ON_THE_VOLUME:
-        return _known_fault(entry, VOLUME)
-    return PlaceError(f"{VOLUME} cannot be written: {text}", is_lasting=True)
+    return _write_fault(text, VOLUME) or PlaceError(f"{VOLUME} cannot be written: {text}", is_lasting=True)
 
 
 def scratch_fault(error: OSError) -> PlaceError:
     """The error for one of the operating system while a temporary file was written."""
     text = error.strerror or str(error)
-    entry = _entry_for(text)
-    if entry is not None and entry[1] in _IN_SCRATCH:
-        return _known_fault(entry, SCRATCH)
-    return PlaceError(
+    return _write_fault(text, SCRATCH) or PlaceError(
         f"the temporary folder of the pod (/tmp) cannot be written: {text}. Check the disk of the node", is_lasting=True
     )
+
+
+def _write_fault(text: str, target: str) -> PlaceError | None:
+    entry = _entry_for(text)
+    return _known_fault(entry, target) if entry is not None and entry[1] in _ELSEWHERE[target] else None
 
 
 def _known(text: str, *, is_silent: bool = False, target: str = PLACE) -> PlaceError | None:
@@ -219,10 +223,7 @@ def _entry_for(text: str) -> tuple[str, str, str, bool] | None:
 
 def _known_fault(entry: tuple[str, str, str, bool], target: str) -> PlaceError:
     _words, meaning, advice, is_lasting = entry
-    if target == SCRATCH and meaning in _IN_SCRATCH:
-        return PlaceError(_IN_SCRATCH[meaning], is_lasting=True)
-    if target == VOLUME:
-        meaning = _ON_THE_VOLUME.get(meaning, meaning)
+    meaning, advice = _ELSEWHERE.get(target, {}).get(meaning, (meaning, advice))
     return PlaceError(f"{meaning}. {advice}", is_lasting=is_lasting)
 
 
