@@ -18,8 +18,7 @@ from typing import Any
 
 import yaml
 
-from plugins.module_utils._role.program_text import without_docstrings
-from tests.watch_program import CHECKOUT, PACKAGE, SCRIPT, UTILS
+from tests.watch_program import CHECKOUT, PACKAGE, SCRIPT, write_program
 
 VARIABLES = yaml.safe_load((CHECKOUT / "roles/postgres_backup/vars/main/copy.yml").read_text())
 FILES: list[str] = VARIABLES["__postgres_backup_copy_files"]
@@ -177,8 +176,4 @@ def install(folder: Path, rclone: Path, *places: dict[str, Any], code: Path | No
 
 def copy_program(folder: Path) -> Path:
     """The folder with the files of the ConfigMap."""
-    for name in FILES:
-        target = folder / PACKAGE / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(without_docstrings((UTILS / name).read_text()))
-    return folder
+    return write_program(folder, FILES)

@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,12 @@ class Program:
 
 def copy_program(folder: Path) -> Path:
     """The folder with the files of the ConfigMap."""
-    for name in FILES:
+    return write_program(folder, FILES)
+
+
+def write_program(folder: Path, files: Sequence[str]) -> Path:
+    """These files of plugins/module_utils in `folder`, as a ConfigMap has them; returns it."""
+    for name in files:
         target = folder / PACKAGE / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(without_docstrings((UTILS / name).read_text()))
