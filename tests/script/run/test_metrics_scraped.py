@@ -152,12 +152,13 @@ def test_every_query_returns_something(
     sandbox: Sandbox, as_pattern: bool, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     put_history(sandbox)
-    sandbox.run("_drill_record", env=drill_record(sandbox, "succeeded")).check()
+    sandbox.run("_drill_record", env=drill_record(sandbox, "succeeded", datetime.now(UTC))).check()
     sandbox.run("run", env=METRICS).check()
     folder = tmp_path_factory.mktemp("prometheus")
     # Another user cannot enter the cache.
     exporter = Path(shutil.copy(program("prometheus-node-exporter"), sandbox.workspace.directory("node-exporter")))
-    textfiles = f"{sandbox.volume.parent}/{sandbox.volume.name[:-1]}?" if as_pattern else str(sandbox.volume)
+    # A pattern that no other folder matches: the volumes of other tests lie next to this one.
+    textfiles = f"{sandbox.volume.parent}/?{sandbox.volume.name[1:]}" if as_pattern else str(sandbox.volume)
     with prometheus(folder, exporter, textfiles) as server:
         (found,) = server.wait_for("postgres_backup_copies")
         assert {name: found["metric"][name] for name in ("name", "backup_namespace", "job")} == {

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, datetime, timedelta
 
 from .sandbox import Json, Sandbox
 from .volume import put
@@ -19,11 +20,14 @@ METRICS = {
 }
 
 
-def drill_record(sandbox: Sandbox, state: str) -> dict[str, str]:
+def drill_record(
+    sandbox: Sandbox, state: str, finished: datetime = datetime(2026, 11, 22, 4, 5, tzinfo=UTC)
+) -> dict[str, str]:
     """The environment of `_drill_record` after a drill of 33 seconds that counted 5,000,000,000 rows."""
+    started = finished - timedelta(minutes=5)
     result: Json = {
         "state": state, "operation": "drill", "job": "postgres-backup-drill-29000000", "pod": "p",
-        "started": "2026-11-22T04:00:00Z", "finished": "2026-11-22T04:05:00Z",
+        "started": f"{started:%Y-%m-%dT%H:%M:%SZ}", "finished": f"{finished:%Y-%m-%dT%H:%M:%SZ}",
         "reason": None if state == "succeeded" else "it did not restore", "signal": None, "backup": None,
         "bytes": 12345, "sha256": None, "seconds": {"prepare": 1, "initdb": 2, "restore": 30}, "server_version": "18.1",
         "databases": 1, "tables": 40, "rows": 5000000000, "copied_rows": 7, "can_heal": True, "warnings": [],
