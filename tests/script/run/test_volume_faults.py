@@ -108,7 +108,7 @@ def test_refused_when_the_last_backup_would_not_fit(small: Sandbox) -> None:
         json.dumps({"state": "succeeded", "bytes": 600_000, "backup": newest.name}) + "\n",
     )
     newest.write_bytes(b"y" * 300_000)
-    for entry in small.volume.glob("postgres-backup-202[5-6]-*.sql.gz"):
+    for entry in small.volume.glob("postgres-backup-*.sql.gz"):
         if entry not in (big, newest):
             entry.unlink()
             Path(f"{entry}.sha256").unlink()
