@@ -12,6 +12,7 @@ _GENERATORS = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
 
 IDENTITY = "lines that begin with AGE-SECRET-KEY-1, or one private key of OpenSSH"
 _PEM = re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----\r?\n(.*?)-----END \1-----[ \t]*(\r?\n|\Z)", re.DOTALL)
+_OPENSSH = "OPENSSH PRIVATE KEY"
 _SSH_MAGIC = b"openssh-key-v1\0"
 _SSH_TYPES = (b"ssh-ed25519", b"ssh-rsa")
 # What a line is if not the private key of a pair of age; the first one that fits is named.
@@ -85,7 +86,7 @@ def _ssh_fault(text: str) -> str | None:
         return _OTHER_TYPE
     try:
         content = base64.b64decode("".join(body.split()), validate=True)
-        return _openssh_fault(content) if kind == "OPENSSH PRIVATE KEY" else None
+        return _openssh_fault(content) if kind == _OPENSSH else None
     except ValueError:
         return "one that has a mistake, or lacks characters"
 
@@ -95,7 +96,24 @@ _OTHER_TYPE = "another type: of SSH keys, age takes ssh-ed25519 and ssh-rsa"
 
 
 def _openssh_fault(content: bytes) -> str | None:
-    """That of a key in the format of OpenSSH (PROTOCOL.key); raises ValueError if it is damaged."""
+    """That of a key in the format of OpenSSH; raises ValueError if it is damaged."""
+    cipher, public = _openssh_parts(content)
+    if cipher != b"none":
+        return _PASSPHRASE
+    return None if next_string(public)[0] in _SSH_TYPES else _OTHER_TYPE
+
+
+def openssh_public_key(text: str) -> str | None:
+    """The public key in an identity without a fault, as its `.pub` file has it; None if it has another format."""
+    match = _PEM.match(text)
+    if match is None or match[1] != _OPENSSH:
+        return None
+    _cipher, public = _openssh_parts(base64.b64decode("".join(match[2].split())))
+    return f"{next_string(public)[0].decode()} {base64.b64encode(public).decode()}"
+
+
+def _openssh_parts(content: bytes) -> tuple[bytes, bytes]:
+    """The cipher and the public key of a key in the format of OpenSSH (PROTOCOL.key); ValueError if it is damaged."""
     if not content.startswith(_SSH_MAGIC):
         raise ValueError("no key of OpenSSH")
     cipher, rest = next_string(content[len(_SSH_MAGIC) :])
@@ -103,6 +121,4 @@ def _openssh_fault(content: bytes) -> str | None:
     _derivation_options, rest = next_string(rest)
     public, rest = next_string(rest[4:])
     next_string(rest)
-    if cipher != b"none":
-        return _PASSPHRASE
-    return None if next_string(public)[0] in _SSH_TYPES else _OTHER_TYPE
+    return cipher, public

@@ -291,6 +291,8 @@ identity_secret:
   description:
     - The same information about O(identity_secret), as RV(secret); empty without O(identity_secret). C(faults) has what
       is wrong with values that are not identities that age takes, by their keys; nothing of a value is in it.
+      C(public_keys) has the public keys of the others, where they can be found out; those of age need the Python
+      library pyrage.
   type: dict
   returned: always
   sample:
@@ -299,6 +301,7 @@ identity_secret:
     keys: [identity]
     empty: []
     faults: {identity: a public key in line 1}
+    public_keys: {}
 copy_claims:
   description: Each of O(copy_claims), in the form of RV(namespace), by its name.
   type: dict
@@ -344,7 +347,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._role.moni
     recorded,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._servers.choose import variables_of
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.key_forms import identity_fault
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._verify.identity_examination import EXAMINATIONS
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_runner import run_module
 
 ARGUMENTS = {
@@ -459,7 +462,7 @@ def info(module: Any, connection: Connection) -> dict[str, Any]:
     result["other_secrets"], result["copy_claims"] = of_copies
     if parameters["identity_secret"]:
         result["identity_secret"] = read_keys(
-            connection, "Secret", namespace, parameters["identity_secret"], identity_fault
+            connection, "Secret", namespace, parameters["identity_secret"], EXAMINATIONS
         )
     result["foreign"] = read_foreign(connection, parameters["reserved"])
     annotations = next((each["annotations"] for each in result["cronjob"].get("resources", [])), {})

@@ -4,8 +4,8 @@
 
 Each result is a dictionary. `readable` is false where this user may not read the objects (the API server's 403); then
 `error` has the reason. Otherwise `resources` has the objects that exist. Of Secrets and of CronJobs, which may hold
-passwords, only keys, faults of values, labels and claims are passed on. Every function raises ClusterError when the API
-server does not respond, or does not know the user.
+passwords, only keys, what is found out about values, labels and claims are passed on. Every function raises
+ClusterError when the API server does not respond, or does not know the user.
 """
 
 from __future__ import annotations
@@ -103,11 +103,15 @@ def read(request: Callable[[], Object | Iterable[Object] | None]) -> Object:
 
 
 def read_keys(
-    connection: Connection, kind: str, namespace: str, name: str, fault: Callable[[str], str | None] | None = None
+    connection: Connection,
+    kind: str,
+    namespace: str,
+    name: str,
+    examinations: Mapping[str, Callable[[str], object]] | None = None,
 ) -> Object:
     """The keys of a Secret or ConfigMap without their values, as `found`, `keys` and those of them that are `empty`.
 
-    With `fault`, also the `faults` that this function finds in values, by their keys; nothing of a value is in them.
+    Under the name of each examination, it also has what that finds in values that are not empty, by their keys.
     """
     get = connection.secret if kind == "Secret" else connection.config_map
     result = read(partial(get, namespace, name))
@@ -117,9 +121,9 @@ def read_keys(
     values = {key: _decoded(kind, value or "") for key, value in (data[0] if data else {}).items()}
     empty = [key for key, value in values.items() if not value.strip()]
     answer = {"readable": True, "found": bool(data), "keys": sorted(values), "empty": sorted(empty)}
-    if fault is not None:
-        texts = {key: value.decode("utf-8", "replace") for key, value in values.items() if key not in empty}
-        answer["faults"] = {key: found for key, text in texts.items() if (found := fault(text))}
+    texts = {key: value.decode("utf-8", "replace") for key, value in values.items() if key not in empty}
+    for title, examine in (examinations or {}).items():
+        answer[title] = {key: found for key, text in texts.items() if (found := examine(text))}
     return answer
 
 

@@ -114,6 +114,7 @@ def _drill_messages(secret: Object, variables: Object) -> Iterator[str]:
     name = str(variables["postgres_backup_drill_identity_secret"])
     path = f"{variables['postgres_backup_namespace']}/{name}"
     fault = (secret.get("faults") or {}).get(IDENTITY_KEY)
+    keys = (secret.get("public_keys") or {}).get(IDENTITY_KEY)
     start = "postgres_backup_drill_identity_secret: expected the"
     if secret.get("readable") and not secret["found"]:
         yield (
@@ -131,6 +132,16 @@ def _drill_messages(secret: Object, variables: Object) -> Iterator[str]:
             f"{IDENTITY}, found {fault}. Create the Secret again, with the private key of one of "
             "postgres_backup_recipients."
         )
+    elif keys and not {_without_comment(key) for key in variables["postgres_backup_recipients"]} & set(keys):
+        yield (
+            f"postgres_backup_drill_identity_secret: expected the key {IDENTITY_KEY} in the Secret {path} to have the "
+            f"private key of one of postgres_backup_recipients, found that of {' and '.join(keys)}. Create the Secret "
+            "again, or add its public key to postgres_backup_recipients."
+        )
+
+
+def _without_comment(recipient: str) -> str:
+    return " ".join(str(recipient).split()[:2])
 
 
 def _secret_messages(secret: Object, variables: Object, found: Object) -> Iterator[str]:

@@ -89,8 +89,8 @@ def refusals_of(
     return [wrong, unread]
 
 
-def make_identity_of_drills(ansible: Ansible, variables: dict[str, Any], drills: Key) -> None:
-    """The Secret, at first missing, then with the other key of the pair: both are refused before anything is done."""
+def make_identity_of_drills(ansible: Ansible, variables: dict[str, Any], drills: Key, stranger: Key) -> None:
+    """The Secret, at first missing, then with a public key, then with another's: refused before anything is done."""
     namespace = variables["namespace"]
     secret = {
         "apiVersion": "v1",
@@ -104,6 +104,11 @@ def make_identity_of_drills(ansible: Ansible, variables: dict[str, Any], drills:
     public = ansible.site(**variables)
     assert public.status != 0
     assert "or one private key of OpenSSH, found a public key in line 1. Create the Secret again" in public.output
+    kubectl("delete", "secret", "drill-identity", "-n", namespace)
+    create({**secret, "stringData": {"identity": stranger.identity}})
+    strange = ansible.site(**variables)
+    assert strange.status != 0
+    assert f"of one of postgres_backup_recipients, found that of {stranger.recipient}. Create" in strange.output
     assert NAME not in names("cronjob", namespace)
     kubectl("delete", "secret", "drill-identity", "-n", namespace)
     create({**secret, "stringData": {"identity": drills.identity}})
@@ -121,7 +126,7 @@ def test_an_installation_with_recipients(ansible: Ansible, live: LiveServer) -> 
         "drill_schedule": "0 0 1 1 *",
         "drill_identity_secret": "drill-identity",
     }
-    make_identity_of_drills(ansible, variables, drills)
+    make_identity_of_drills(ansible, variables, drills, stranger)
     installed = ansible.site(**variables)
     assert installed.status == 0, installed.output
     assert ansible.site(**variables).changed == 0

@@ -103,8 +103,8 @@ def test_faults_of_values_are_found_and_the_values_are_not_passed_on() -> None:
         seen.append(text)
         return "too long" if len(text) > 1 else None
 
-    answer = read_keys(api(secret_s=secret), "Secret", "data", "s", fault)
-    assert answer["faults"] == {"bad": "too long"}
+    answer = read_keys(api(secret_s=secret), "Secret", "data", "s", {"faults": fault, "lengths": len})
+    assert answer["faults"] == {"bad": "too long"} and answer["lengths"] == {"good": 1, "bad": 7}
     assert "secret" not in str(answer) and seen == ["x", "secret\ufffd"]
 
 

@@ -15,6 +15,8 @@ SECRET = {"readable": True, "found": True, "keys": ["password"]}
 NO_SECRET = {"readable": True, "found": False, "keys": []}
 UNREADABLE = {"readable": False, "found": False, "keys": []}
 IMAGE = "postgres_backup_image: expected "
+# As they are written; no private keys belong to them.
+RECIPIENT, SSH_RECIPIENT = "age1qqqq", "ssh-ed25519 AAAA"
 
 
 def variables(**values: Any) -> dict[str, Any]:
@@ -35,6 +37,7 @@ def variables(**values: Any) -> dict[str, Any]:
         "alerts": "auto",
         "copies": [],
         "drill_identity_secret": "",
+        "recipients": [RECIPIENT, f"{SSH_RECIPIENT} jane@laptop"],
         **values,
     }
     return {f"postgres_backup_{name}": value for name, value in names.items()}
@@ -355,6 +358,25 @@ def test_a_secret_that_may_not_be_read_counts_as_present() -> None:
 def test_the_identity_of_drills(keys: list[str] | None, expected: str) -> None:
     answer = {"readable": True, "found": keys is not None, "keys": keys or []}
     assert [expected in message for message in messages_of_drills(answer)] == ([True] if expected else [])
+
+
+@pytest.mark.parametrize(
+    ("public_keys", "expected"),
+    [
+        ([RECIPIENT], []),
+        ([SSH_RECIPIENT], []),
+        (["age1other", RECIPIENT], []),
+        (None, []),
+        (["age1other"], ["found that of age1other. Create the Secret again, or add its public key to"]),
+        (["age1other", "age1more"], ["found that of age1other and age1more. Create"]),
+    ],
+)
+def test_the_identity_of_drills_belongs_to_a_recipient(public_keys: list[str] | None, expected: list[str]) -> None:
+    found = {} if public_keys is None else {"identity": public_keys}
+    answer = {"readable": True, "found": True, "keys": ["identity"], "empty": [], "public_keys": found}
+    messages = messages_of_drills(answer)
+    assert len(messages) == len(expected)
+    assert [text in message for text, message in zip(expected, messages, strict=True)] == [True] * len(expected)
 
 
 def messages_of_drills(answer: dict[str, Any]) -> list[str]:
