@@ -42,6 +42,11 @@ def has_checksum(text: str) -> bool:
     return checksum == 1
 
 
+def without_comment(public_key: str) -> str:
+    """The public key without the comment that one of OpenSSH may have; without it, equal keys are equal texts."""
+    return " ".join(public_key.split()[:2])
+
+
 def next_string(content: bytes) -> tuple[bytes, bytes]:
     """The string at the beginning, and what follows it; raises ValueError if it is cut off."""
     end = 4 + int.from_bytes(content[:4], "big")

@@ -10,7 +10,7 @@ from typing import Any
 from .._jobs.identity import KEY as IDENTITY_KEY
 from .._jobs.postgres_server import ServiceName, service_behind
 from .._jobs.volume_jobs import COMPONENT, COPY
-from ..key_forms import IDENTITY
+from ..key_forms import IDENTITY, without_comment
 from .checks import is_true
 from .copy_places import required_keys
 from .dump_selection import unsupported_messages
@@ -132,16 +132,12 @@ def _drill_messages(secret: Object, variables: Object) -> Iterator[str]:
             f"{IDENTITY}, found {fault}. Create the Secret again, with the private key of one of "
             "postgres_backup_recipients."
         )
-    elif keys and not {_without_comment(key) for key in variables["postgres_backup_recipients"]} & set(keys):
+    elif keys and not {without_comment(str(key)) for key in variables["postgres_backup_recipients"]} & set(keys):
         yield (
             f"postgres_backup_drill_identity_secret: expected the key {IDENTITY_KEY} in the Secret {path} to have the "
             f"private key of one of postgres_backup_recipients, found that of {' and '.join(keys)}. Create the Secret "
             "again, or add its public key to postgres_backup_recipients."
         )
-
-
-def _without_comment(recipient: str) -> str:
-    return " ".join(str(recipient).split()[:2])
 
 
 def _secret_messages(secret: Object, variables: Object, found: Object) -> Iterator[str]:

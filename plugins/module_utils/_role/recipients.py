@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from ..key_forms import has_checksum, next_string
+from ..key_forms import has_checksum, next_string, without_comment
 from .checks import Variables, is_list
 
 # The keys that age takes without a plugin: the pods have none. A run lets age itself check each.
@@ -45,8 +45,8 @@ def _problems(value: Any) -> Iterator[str]:
         is_private = isinstance(value, str) and _PRIVATE.search(value)
         yield "it is a private key: set a list with its public key" if is_private else "it is not a list"
         return
-    # The number of the first entry with each key. It does not include the comment of an SSH key.
-    first: dict[tuple[str, ...], int] = {}
+    # The number of the first entry with each key.
+    first: dict[str, int] = {}
     for number, entry in enumerate(value, 1):
         text = str(entry)
         if _PRIVATE.search(text):
@@ -56,8 +56,8 @@ def _problems(value: Any) -> Iterator[str]:
             yield f"entry {number} is not a public key in one line{reason}"
         elif fault := _fault(text):
             yield f"entry {number} is not a public key: {fault}"
-        elif first.setdefault(tuple(text.split()[:2]), number) != number:
-            yield f"entry {number} is the same key as entry {first[tuple(text.split()[:2])]}"
+        elif first.setdefault(without_comment(text), number) != number:
+            yield f"entry {number} is the same key as entry {first[without_comment(text)]}"
 
 
 def _fault(text: str) -> str | None:
