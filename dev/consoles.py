@@ -235,7 +235,7 @@ def render() -> str:
 class _Indented(yaml.SafeDumper):
     """Indents lists, as yamllint wants it."""
 
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002  # PyYAML calls it so
         super().increase_indent(flow, False)
 
 

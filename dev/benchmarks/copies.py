@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tests.copy_program import Copier, install
@@ -47,8 +48,8 @@ def _measure(folder: Path, store: S3Store, say: Say) -> list[Figure]:
     plain = [str(rclone()), "copyto", str(first.volume / backup), "store:backups/plain/backup"]
     environment = {**os.environ, **store.environment()}
     works: dict[str, Callable[[], None]] = {
-        "rclone": lambda: _run(plain, environment),
-        **{name: lambda copier=copier: _copy(copier) for name, copier in copiers.items()},  # type: ignore[misc]
+        "rclone": partial(_run, plain, environment),
+        **{name: partial(_copy, copier) for name, copier in copiers.items()},
     }
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for number in range(ROUNDS):

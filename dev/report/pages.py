@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+# mypy checks this file under its path in the checkout, and does not know the name that Ansible gives it.
 from ansible_collections.homelab.postgres_backup.plugins.filter.report_page import (  # type: ignore[import-untyped]
     report_page,
 )
