@@ -54,9 +54,9 @@ def named(words: str) -> Iterator[None]:
 class Steps:
     """The steps of one attempt; `clock` returns the time (UTC) without fractions of a second.
 
-    `copies` are the proven ones by the names of the backups, `others` are known and not proven, and `strangers` are of
-    another installation: these are neither judged nor deleted. `remember` gets all of them after each new one, since an
-    attempt that is killed must not lose their proofs, and from time to time.
+    `before` is the record before it. `copies` are the proven ones by the names of the backups, `others` are known and
+    not proven, and `strangers` are of another installation: these are neither judged nor deleted. `remember` gets all
+    of them after each new one, since an attempt that is killed must not lose their proofs, and from time to time.
     """
 
     def __init__(
@@ -79,7 +79,8 @@ class Steps:
         self.copies: dict[str, Copy] = {}
         self.others: set[str] = set()
         self.strangers: set[str] = set()
-        self._installation, self._before, self._on_volume = "", Record(), frozenset[str]()
+        self.before = Record()
+        self._installation, self._on_volume = "", frozenset[str]()
         self._sleep = sleep
         self._print = log
         self._remember = remember
@@ -102,7 +103,8 @@ class Steps:
 
     def begin(self, installation: str, before: Record, on_volume: Iterable[str]) -> None:
         """Set what is known before the attempt: the record, and the backups on the volume."""
-        self._installation, self._before, self._on_volume = installation, before, frozenset(on_volume)
+        self.before = before
+        self._installation, self._on_volume = installation, frozenset(on_volume)
         self.copies = {copy.backup: copy for copy in before.copies}
         self.others = set(before.others)
 
@@ -110,10 +112,10 @@ class Steps:
         """The files that lie there, without those of another installation."""
         entries = self.again("list the files", self.place.list_files)
         complete = complete_among(entries, self._installation)
-        self.strangers |= self._before.strangers(complete, self._on_volume)
-        known = {*(copy.backup for copy in self._before.copies), *self.others}
+        self.strangers |= self.before.strangers(complete, self._on_volume)
+        known = {*(copy.backup for copy in self.before.copies), *self.others}
         # Also those that are no longer proven: they remain known.
-        self.others = complete & known if self._before.copies else complete
+        self.others = complete & known if self.before.copies else complete
         return without(entries, self.strangers)
 
     def checksums(self) -> Mapping[str, str]:

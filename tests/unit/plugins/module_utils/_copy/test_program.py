@@ -189,6 +189,50 @@ def test_the_brake_holds_back_deletions(usb: Copier) -> None:
     assert len(usb.copies("usb")) == 9
 
 
+def change_record(copier: Copier, **values: Any) -> None:
+    (copier.records / "usb.json").write_text(json.dumps({**copier.record("usb"), **values}, separators=(",", ":")))
+
+
+def days_away(days: float) -> str:
+    return f"{datetime.now(UTC) + timedelta(days=days):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def test_the_brake_does_not_hold_after_an_outage_of_the_place(usb: Copier) -> None:
+    """What was made meanwhile is copied at once, and explains the deletions. It explains no other policy."""
+    usb.places[0]["policy"] |= {"keep_last": 7, "keep_daily": 0}
+    old = [usb.add_backup(days) for days in range(18, 11, -1)]
+    usb.run()
+    change_record(usb, last_success=days_away(-11.5))
+    for days in range(11, 4, -1):
+        usb.add_backup(days)
+    result = place_of(usb.run())
+    assert (result["deleted"], result["findings"]) == (old, [])
+    change_record(usb, last_success=days_away(-4.5))
+    for days in range(4):
+        usb.add_backup(days)
+    usb.places[0]["policy"] |= {"keep_last": 1}
+    result = place_of(usb.run())
+    assert result["deleted"] == [] and "would delete 7 copies at once" in result["findings"][0]
+
+
+def test_the_brake_does_not_count_what_is_locked(usb: Copier) -> None:
+    """As where lock_days is longer than retention. After an outage, many locks have ended."""
+    usb.places[0]["policy"] |= {"keep_last": 14, "keep_daily": 0}
+    names = [usb.add_backup(days) for days in range(14, 0, -1)]
+    usb.run()
+    copies = usb.record("usb")["copies"]
+    # From the newest on: the oldest one is locked for another hour.
+    locks = [{**copy, "locked_until": days_away(13 - number + 1 / 24)} for number, copy in enumerate(copies)]
+    change_record(usb, copies=locks)
+    usb.places[0]["policy"] |= {"keep_last": 3}
+    result = place_of(usb.run())
+    assert (result["deleted"], result["findings"]) == ([], [])
+    locks = [{**copy, "locked_until": days_away(6 - number - 1 / 24)} for number, copy in enumerate(copies)]
+    change_record(usb, copies=locks, last_success=days_away(-8))
+    result = place_of(usb.run())
+    assert (result["deleted"], result["findings"]) == (names[:8], [])
+
+
 def change(path: Path) -> None:
     """The same size, another content."""
     path.write_bytes(path.read_bytes()[::-1])
