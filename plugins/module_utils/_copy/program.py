@@ -222,13 +222,18 @@ def copy(configuration: Configuration, names: Sequence[str], environment: Mappin
             continue
         # Jobs of different places run at the same time.
         folder = RecordFolder(environment["POSTGRES_BACKUP_COPY_FOLDER"], configuration.file_mode)
+        began = time.monotonic()
         try:
             if folder.acquire(f"{options.name}{_LOCK}"):
-                began = time.monotonic()
                 attempt, _record = _copy_to(options, configuration, script, catalog, environment)
                 done.append((options, attempt, time.monotonic() - began))
             else:
                 _log(f"{options.name}: another Job copies to it at this time: there is nothing to do")
+        except OSError as error:
+            # The other places do not wait for somebody to mend it.
+            reason = f"its lock or its record on the backup volume cannot be used: {error}"
+            _log(f"FAILED: {options.name}: {reason}")
+            done.append((options, Attempt(state=FAILED, error=reason), time.monotonic() - began))
         finally:
             folder.release()
     return _result(done, ())

@@ -425,6 +425,19 @@ def test_a_job_of_another_place_does_not_wait(usb: Copier) -> None:
         assert "usb: another Job copies to it at this time" in result["log"]
 
 
+@pytest.mark.parametrize("file", ["first.json", "first.lock", ".first.json.partial"])
+def test_a_record_that_cannot_be_used_delays_no_other_place(tmp_path: Path, code: Path, file: str) -> None:
+    """A folder in its place is the fake for a volume that is full, a damaged disk, or a file of another user."""
+    places = ({**CLAIM, "name": name} for name in ("first", "second"))
+    copier = install(tmp_path, rclone(), *places, code=code)
+    name = copier.add_backup(1)
+    (copier.records / file).mkdir()
+    result = copier.run()
+    assert (result["status"], copier.copies("second")) == (1, [name])
+    assert [place["state"] for place in result["places"]] == ["failed", "copied"]
+    assert result["reason"].startswith("first: its lock or its record on the backup volume cannot be used: [Errno 21] ")
+
+
 def test_s3(offsite: Copier, store: S3Store) -> None:
     content = os.urandom(LARGE)
     name = offsite.add_backup(1, content)
