@@ -197,7 +197,8 @@ def _result(done: Sequence[tuple[PlaceOptions, Attempt, float]], faults: Sequenc
 def _print_result(result: dict[str, Any], termination_log: str) -> None:
     text = json.dumps(result, separators=(",", ":"))
     if len(text) > _TERMINATION_BYTES:  # Kubernetes cuts what is longer
-        short = json.dumps({**result, "places": [], "reason": str(result["reason"])[:1000]}, separators=(",", ":"))
+        reason = result["reason"] and result["reason"][:1000]
+        short = json.dumps({**result, "places": [], "reason": reason}, separators=(",", ":"))
     else:
         short = text
     with contextlib.suppress(OSError):

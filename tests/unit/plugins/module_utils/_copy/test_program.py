@@ -614,6 +614,16 @@ def test_events_are_printed_for_those_who_ask(usb: Copier) -> None:
     assert events_of(usb.run()) == set()
 
 
+def test_a_result_that_is_too_long_for_the_termination_message(usb: Copier) -> None:
+    """It has no places there. The fake is the limit."""
+    usb.add_backup(1)
+    usb.changes = "program._TERMINATION_BYTES = 100\n"
+    for words, reason in (("copy",), None), (("copy", "nas"), "expected names of places (usb), found nas"):
+        assert usb.run(*words)["reason"] == reason
+        message = json.loads((usb.folder / "termination-log").read_text())
+        assert (message["places"], message["reason"]) == ([], reason)
+
+
 def test_unknown_place(usb: Copier) -> None:
     assert "expected names of places (usb), found none" in usb.run("copy", "none")["reason"]
 
