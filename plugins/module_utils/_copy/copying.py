@@ -8,7 +8,18 @@ from collections.abc import Iterable, Mapping
 
 from .._volume.catalog import Backup, Catalog
 from .faults import BackupFaultError, PlaceError, WindowClosedError
-from .plan import CHECKSUM_FILE, KEEP_FILE, MANIFEST, Copy, Entry, candidates, complete_among, still_proven, tasks
+from .plan import (
+    CHECKSUM_FILE,
+    KEEP_FILE,
+    MANIFEST,
+    Copy,
+    Entry,
+    Task,
+    candidates,
+    complete_among,
+    still_proven,
+    tasks,
+)
 from .proof import Prover, conflict
 from .recompression import origin
 from .record import COPIED, FAILED, NOTHING_TO_DO, OUTSIDE_WINDOW, Record, Unfinished, next_record
@@ -94,6 +105,11 @@ class Copying:
                 # The others do not wait for somebody to mend it.
                 self._steps.log(f"FAILED: {error}")
                 faults[task.backup] = str(error)
+            except (PlaceError, OSError):
+                if not self._is_gone(task):
+                    raise
+                self._steps.log(f"{task.backup} was deleted on the volume meanwhile: it is not copied")
+                sources = [source for source in sources if source.name != task.backup]
         # Also where a task has failed: it may fail each time.
         if not self._steps.attempt.copied:
             self._prover.prove_again()
@@ -113,6 +129,10 @@ class Copying:
         self._finish()
         if faults:
             raise PlaceError("; ".join(faults.values()))
+
+    def _is_gone(self, task: Task) -> bool:
+        """Whether the volume had the backup, and has it no longer, as when retention deletes during a long upload."""
+        return task.source is not None and self._steps.place.read_text(f"{task.backup}{CHECKSUM_FILE}") is None
 
     def _recompressed(self, sources: Iterable[Backup], checksums: Mapping[str, str]) -> set[str]:
         """The backups whose file there has another hash than on the volume and the same text."""

@@ -214,7 +214,7 @@ class Prover:
             for suffix in (MANIFEST, CHECKSUM_FILE):
                 text = self._steps.place.read_text(f"{task.backup}{suffix}")
                 if text is None and suffix == CHECKSUM_FILE:
-                    raise PlaceError(f"{task.backup} has no checksum file on the volume any more")
+                    raise PlaceError(f"{task.backup} has no checksum file on the volume any more", is_lasting=True)
                 if text is not None:
                     self._steps.write(f"{task.backup}{suffix}", text, until)
         entries = self._steps.list_files()

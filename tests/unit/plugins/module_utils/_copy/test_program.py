@@ -288,6 +288,28 @@ def test_a_damaged_backup_on_the_volume_is_never_a_copy(usb: Copier) -> None:
     assert not [path for path in there(usb).iterdir() if path.name.startswith(name)]
 
 
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_backup_that_is_deleted_on_the_volume_during_the_attempt(usb: Copier, moment: str) -> None:
+    """As by retention, before or after its own upload: the attempt succeeds, and the others are copied."""
+    usb.places[0]["policy"] |= {"keep_last": 2, "keep_daily": 0}
+    old, oldest = usb.add_backup(3), usb.add_backup(4)
+    usb.run()
+    new, gone = [usb.add_backup(days, state="complete") for days in (1, 2)]
+    usb.changes = "from pathlib import Path\nRclonePlace = program.RclonePlace\n"
+    usb.changes += f"upload, gone = RclonePlace.upload, {str(usb.volume / gone)!r}\n"
+    usb.changes += "def upload_once(self, name, *others):\n"
+    usb.changes += "    def delete():\n"
+    usb.changes += "        if gone.endswith(name):\n"
+    usb.changes += "            [Path(gone + end).unlink(missing_ok=True) for end in ('', '.sha256', '.json')]\n"
+    calls = ("delete()", "found = upload(self, name, *others)")
+    usb.changes += "".join(f"    {call}\n" for call in (calls if moment == "before" else calls[::-1]))
+    usb.changes += "    return found\nRclonePlace.upload = upload_once\n"
+    result = usb.run()
+    assert (result["status"], place_of(result)["copied"], place_of(result)["deleted"]) == (0, [new], [oldest])
+    assert f"{gone} was deleted on the volume meanwhile: it is not copied" in result["log"]
+    assert usb.copies("usb") == [new, old]
+
+
 def test_a_lost_record_means_new_proofs(usb: Copier) -> None:
     """Also of what only the place still has."""
     names = [usb.add_backup(days, b"content %d" % days) for days in (1, 2)]
