@@ -13,6 +13,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -453,6 +454,27 @@ def test_an_encrypted_backup_is_not_called_damaged(kit: Kit, workspace: Workspac
     done = kit("check", path)
     assert done.returncode == 2
     assert "the backup is encrypted" in done.stderr
+    assert "damaged" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("identity", "found"),
+    [("<(cat {})", "found l"), ("nothing", "found ls: "), ("/tmp", "found d"), ("pipe", "found p")],
+    ids=["substitution", "nothing", "folder", "pipe"],
+)
+def test_an_identity_that_is_no_file(kit_file: Path, workspace: Workspace, identity: str, found: str) -> None:
+    """A pipe can be read only once: the backup, which the first program decrypted, looked damaged to the second."""
+    key, folder = make_key(), workspace.directory("pipe")
+    path = put_encrypted(folder, "postgres-backup-2026-11-22-020000.sql.gz", key)
+    (folder / "identity.txt").write_text(key.identity)
+    os.mkfifo(folder / "pipe")
+    command = (
+        f"POSTGRES_BACKUP_IDENTITY_FILE={identity.format('identity.txt')} sh {shlex.quote(str(kit_file))} check {path}"
+    )
+    done = subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "FAILED: the identity cannot be read" in done.stderr
+    assert f"expected a file that this user may read, {found}" in done.stderr
     assert "damaged" not in done.stderr
 
 

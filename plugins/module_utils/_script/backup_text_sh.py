@@ -187,6 +187,10 @@ require_readable() {
     command -v "$POSTGRES_BACKUP_AGE" >/dev/null 2>&1 ||
         fail_for_good "the program age is missing" "the backup is encrypted, and there is no program $POSTGRES_BACKUP_AGE" \
             "In Kubernetes, set postgres_backup_recipients and postgres_backup_tools_image, and run the role again: its pods have age then. Elsewhere, install age, or set POSTGRES_BACKUP_AGE to its path."
+    # Each program of the pipelines opens it again: another one than a file could be read only once.
+    [ -f "$POSTGRES_BACKUP_IDENTITY_FILE" ] && [ -r "$POSTGRES_BACKUP_IDENTITY_FILE" ] ||
+        fail_for_good "the identity cannot be read" "POSTGRES_BACKUP_IDENTITY_FILE: expected a file that this user may read, found $(ls -dl -- "$POSTGRES_BACKUP_IDENTITY_FILE" 2>&1)" \
+            "Set it to the path of a file, not of a pipe: it is read several times. In Kubernetes, the Secret must have the key identity."
     # Without a terminal: there, age would ask for a passphrase, which the steps that run apart from it cannot.
     apart=$(command -v setsid) || apart=
     decrypted=$({ decrypt "$file" 2>"$work/decrypt.err" || note_status "$?" "$work/decrypt.err"; } | head -c 1 | tr '\037\000\012x' 'x???')
