@@ -131,6 +131,16 @@ def test_a_check_ends_before_the_backup_is_on_the_volume(recorded: Recorded, pla
     assert left["lost"]["changed"] is True
 
 
+@pytest.mark.parametrize("check", ["identity", "expectation"])
+def test_a_wrong_option_is_found_before_anything_is_installed(recorded: Recorded, check: str) -> None:
+    """It was taken for a volume without backups: the message was that there is no CronJob."""
+    recorded.answers["default"]["restore_cluster"] = {"failed": True, "check": check, "msg": "no such file"}
+    done = recorded("disaster", **PLACE, **GIVEN)
+    assert [call.module for call in done.calls] == ["restore_cluster"], done.output
+    (left,) = done.stats("disaster").values()
+    assert (left["failed"], left["message"]) == (True, "no such file")
+
+
 @pytest.mark.weekly
 @pytest.mark.parametrize(
     ("playbook", "file"), [("disaster", "postgres_backup_restore_file"), ("verify", "postgres_backup_verify_file")]
