@@ -21,7 +21,7 @@ description:
   - Reads the volume through a short-lived Job with the CronJob's image, which is deleted afterwards.
 requirements:
   - isal (optional; makes O(verify=true) about three times as fast)
-  - pyrage (only for O(verify=true) with an encrypted backup)
+  - pyrage >= 1.3 (only for O(verify=true) with an encrypted backup)
 options:
   backup:
     description:

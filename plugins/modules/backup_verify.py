@@ -18,7 +18,7 @@ description:
   - An encrypted backup is decrypted while it is read, if an identity is given. Nothing decrypted is written to a disk.
 requirements:
   - isal (optional; makes reading about three times as fast)
-  - pyrage (only to decrypt backups)
+  - pyrage >= 1.3 (only to decrypt backups)
 options:
   path:
     description:

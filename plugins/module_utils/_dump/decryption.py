@@ -12,6 +12,7 @@ import hashlib
 import queue
 import re
 import threading
+from importlib.metadata import version
 from typing import Any, BinaryIO
 
 from ..errors import (
@@ -47,11 +48,19 @@ def parse_identities(text: str) -> Identities:
     """
     try:
         import pyrage  # noqa: PLC0415 - only where it is needed
+
+        found = version("pyrage")
     except ImportError as error:
         raise IdentityError(
             "the Python library pyrage is missing, which decrypts backups. Install it for the Python that runs the "
             "module: python3 -m pip install pyrage"
         ) from error
+    # Older ones do not read files that age wrote as text, or no file in pieces: an intact one would look damaged.
+    if [int(number) for number in re.findall("[0-9]+", found)[:2]] < [1, 3]:
+        raise IdentityError(
+            f"the Python library pyrage is too old: expected version 1.3 or newer, found {found}. Upgrade it for the "
+            "Python that runs the module: python3 -m pip install --upgrade pyrage"
+        )
     try:
         if text.startswith("-----BEGIN "):
             return (pyrage.ssh.Identity.from_buffer(text.encode()),)

@@ -242,6 +242,17 @@ def test_without_the_library_its_name_is_in_the_message(monkeypatch: pytest.Monk
         parse_identities(str(KEY))
 
 
+@pytest.mark.parametrize(("version", "is_taken"), [("1.1.2", False), ("1.2.5", False), ("1.3.0", True), ("2.0", True)])
+def test_a_library_that_is_too_old_is_named(monkeypatch: pytest.MonkeyPatch, version: str, is_taken: bool) -> None:
+    """With it, an intact backup looked damaged: 1.1 lacks decrypt_io, and 1.2 does not read what age wrote as text."""
+    monkeypatch.setattr("plugins.module_utils._dump.decryption.version", lambda _name: version)
+    if is_taken:
+        assert parse_identities(str(KEY))
+        return
+    with pytest.raises(IdentityError, match=f"expected version 1.3 or newer, found {version}"):
+        parse_identities(str(KEY))
+
+
 _LARGE = """
 import io, resource, sys
 sys.path.insert(0, sys.argv[1])
