@@ -179,9 +179,16 @@ class DecryptedStream:
             )
         if "Incomplete header" in message or "failed to fill" in message or "truncated" in message:
             return _cut_off(total)
+        if self._beginning.startswith(BEGINNINGS[1]):
+            return CutOffOrAlteredFileError(
+                f"the file is cut off, or was changed: what age wrote as text (--armor) is not valid. {_AGAIN}"
+            )
         end = _HEADER_END.search(self._beginning)
         if end is None or "decryption error" not in message:
-            return AlteredFileError(f"the file was changed: the header of age in it is not valid. {_AGAIN}")
+            return AlteredFileError(
+                "the file was changed: the header of age in it is not valid, or something follows what age wrote. "
+                f"{_AGAIN}"
+            )
         payload = total - end.end() - _NONCE_BYTES
         last = max(payload - 1, 0) // _SEALED_BYTES
         failing = self._given_bytes // _CHUNK_BYTES

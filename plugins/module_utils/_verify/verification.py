@@ -227,6 +227,10 @@ def read_backup(
         return _without_identity(beginning), dump.contents(), [Failure(IdentityError.check, _NO_IDENTITY)]
     decrypted = DecryptedStream(cast(BinaryIO, beginning), identities, expected_bytes)
     contents = _read(GzipReader(cast(BinaryIO, decrypted)), dump, failures)
+    # What they call the file is what was decrypted.
+    failures = [
+        replace(one, message=f"decrypted, {one.message}") if one.check == GzipError.check else one for one in failures
+    ]
     return decrypted.sha256, contents, failures
 
 

@@ -73,8 +73,13 @@ def test_a_file_that_age_wrote_as_text(tmp_path: Path) -> None:
     assert found(put(tmp_path, text), KEY).failures == ()
     (failure,) = found(put(tmp_path, text)).failures
     assert failure.check == "identity"
-    (failure,) = found(put(tmp_path, text[: len(text) // 2]), KEY).failures
-    assert failure.check in KINDS
+    middle = len(text) // 2
+    other = b"A" if text[middle : middle + 1] != b"A" else b"B"
+    for damaged in (text[:middle], text[:middle] + other + text[middle + 1 :], text + b"more\n"):
+        (failure,) = found(put(tmp_path, damaged), KEY).failures
+        assert failure.check == "cut_off_or_changed"
+        # It may be intact.
+        assert "header" not in failure.message
 
 
 def test_without_an_identity_only_the_hash_is_compared(tmp_path: Path) -> None:
@@ -180,6 +185,14 @@ def test_the_size_is_that_of_the_manifest(tmp_path: Path) -> None:
 def test_a_dump_that_is_not_complete_is_found_in_an_intact_file() -> None:
     content = pyrage.encrypt(gzip.compress(TEXT[:-60]), [KEY.to_public()])
     assert checks_of(content) == ["dump"]
+
+
+@pytest.mark.parametrize("inner", [TEXT, DATA[:1000], b"", FILE], ids=["text", "cut off", "empty", "encrypted twice"])
+def test_an_intact_file_with_something_else_in_it(inner: bytes) -> None:
+    """Of one that is intact, the message was that it is cut off, or that it is SQL."""
+    _, _, (failure,) = read_backup(io.BytesIO(pyrage.encrypt(inner, [KEY.to_public()])), (KEY,))
+    assert failure.check == "gzip"
+    assert failure.message.startswith("decrypted, the file is ")
 
 
 class Failing(io.BytesIO):
