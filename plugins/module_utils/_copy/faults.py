@@ -19,7 +19,7 @@ NO_FOLDER, NO_FILE = 3, 4
 _NO_REPOSITORY, LOCKED, _WRONG_PASSWORD = 10, 11, 12
 # In the messages of the AWS SDK for Go: before the message of the server.
 _CODE = re.compile(r"(?:\bapi error |\bHostID: [^,]*, )([A-Z]\w+):")
-_STATUS = re.compile(r"\bStatusCode: (400|5\d\d)\b")
+_STATUS = re.compile(r"\bStatusCode: (\d+)\b")
 _CHARACTERS = 300
 
 
@@ -50,6 +50,7 @@ class WindowClosedError(Exception):
 ACCESS_DENIED = "AccessDenied"
 _CREDENTIALS = "Check the keys of its Secret"
 _RIGHTS = "Allow these keys to list the bucket, and to read, write and delete objects in it"
+_RATE = "It limits the rate of requests: set the place's bandwidth, or another window"
 _REGION = "Correct the region of the place, or its endpoint"
 # By error code of S3; all last until somebody does something.
 _CODES = {
@@ -61,6 +62,7 @@ _CODES = {
     "EntityTooLarge": "The store accepts no object of this size",
     "Forbidden": _RIGHTS,
     "InvalidAccessKeyId": _CREDENTIALS,
+    "InsufficientStorage": "The store is full: add space, or keep fewer backups there",
     "InvalidBucketState": "The bucket has no Object Lock: create it with Object Lock, or set lock_days to 0",
     "InvalidRequest": "With lock_days, the bucket must have been created with Object Lock",
     "MovedPermanently": _REGION,
@@ -83,15 +85,19 @@ _PASSING_CODES = {
     "InternalError": "Is its disk full? If it lasts, read its log",
     "RequestTimeout": "Check the network",
     "ServiceUnavailable": "If it lasts, read its log",
-    "SlowDown": "It limits the rate of requests: set the place's bandwidth, or another window",
+    "SlowDown": _RATE,
+    "TooManyRequests": _RATE,
 }
-# Where an answer has no code of the protocol.
+# Where an answer has no code of the protocol, as that of a proxy.
 _CODE_OF_STATUS = {
     "400": "BadRequest",
+    "413": "RequestEntityTooLarge",
+    "429": "TooManyRequests",
     "500": "InternalError",
     "502": "BadGateway",
     "503": "ServiceUnavailable",
     "504": "GatewayTimeout",
+    "507": "InsufficientStorage",
 }
 _NETWORK = "Check the network and postgres_backup_copy_egress"
 _AUTHORITY = "Is its authority in the key ca.crt of the Secret?"
@@ -101,6 +107,8 @@ _OTHER_KEY = "the server's SSH host key is another one"
 _NO_SFTP = "the server does not speak SFTP"
 _SFTP = "Allow SFTP for this user. If the user has a shell, it must print nothing"
 _LATE, _CUT = "the server did not answer in time", "the connection was cut off"
+_ARCHIVED = "the store has archived the object, and cannot read it"
+_ARCHIVE = "Restore it there, and let no lifecycle rule archive objects of the place's folder"
 _SPACE = "Add space, or keep fewer backups there"
 _QUOTA, _EXPORT = "Raise the quota", "Check the share's export"
 _FULL, _OVER_QUOTA = "the place is full", "the place is full: its quota is used up"
@@ -141,6 +149,8 @@ _WORDS: tuple[tuple[str, str, str, bool], ...] = (
     ("subsystem request failed", _NO_SFTP, _SFTP, True),
     ("is a file not a directory", "the folder is a file", "Correct the place's folder", True),
     ("destination is a file", "the folder is a file", "Correct the place's folder", True),
+    ("object in glacier", _ARCHIVED, _ARCHIVE, True),
+    ("not valid for the object's storage class", _ARCHIVED, _ARCHIVE, True),
     ("corrupted on transfer", "the server did not keep what it was sent", "Is the endpoint that of a store?", True),
     ("no space left on device", _FULL, _SPACE, True),
     ("file too big for remaining disk space", _FULL, _SPACE, True),
@@ -202,13 +212,12 @@ def _write_fault(text: str, target: str) -> PlaceError | None:
 
 
 def _known(text: str, *, is_silent: bool = False, target: str = PLACE) -> PlaceError | None:
-    code = _CODE.search(text)
-    if code and code[1] in _CODES:
-        return PlaceError(f"the store answered {code[1]}. {_CODES[code[1]]}", is_lasting=True, code=code[1])
-    status_code = _STATUS.search(text)
-    passing = code[1] if code else _CODE_OF_STATUS.get(status_code[1], "") if status_code else ""
-    if passing in _PASSING_CODES:
-        return PlaceError(f"the store answered {passing}. {_PASSING_CODES[passing]}")
+    found, status = _CODE.search(text), _STATUS.search(text)
+    code = found[1] if found else _CODE_OF_STATUS.get(status[1], "") if status else ""
+    if code in _CODES:
+        return PlaceError(f"the store answered {code}. {_CODES[code]}", is_lasting=True, code=code)
+    if code in _PASSING_CODES:
+        return PlaceError(f"the store answered {code}. {_PASSING_CODES[code]}")
     entry = _entry_for(text)
     if entry is None:
         return None

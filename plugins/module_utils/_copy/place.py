@@ -299,7 +299,7 @@ class RclonePlace:
         digest = Digest(progress)
         if self._options.is_mounted:
             try:
-                read_flushed(self._mounted(name), digest)
+                read_flushed(self._mounted(name), self._paced(digest))
             except FileNotFoundError:
                 raise PlaceError(f"{name} is not there", is_absence=True) from None
             except OSError as error:
@@ -307,6 +307,21 @@ class RclonePlace:
         else:
             self._rclone.read("cat", *self._limit, self._path(name), chunk=digest)
         return digest.content
+
+    def _paced(self, add: Callable[[bytes], None]) -> Callable[[bytes], None]:
+        """Calls `add` no faster than the place's bandwidth allows, until its window closes, as rclone does it."""
+        began, added_bytes = self.processes.clock(), 0
+
+        def add_paced(data: bytes) -> None:
+            nonlocal added_bytes
+            self.processes.check_window()
+            add(data)
+            added_bytes += len(data)
+            if self._options.bandwidth_bytes:
+                due = began + added_bytes / self._options.bandwidth_bytes
+                time.sleep(max(0.0, due - self.processes.clock()))
+
+        return add_paced
 
     def download(self, name: str, path: str, progress: Progress) -> None:
         """Copy a file of the place to a path of this pod, as it is."""

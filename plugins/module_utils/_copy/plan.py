@@ -153,9 +153,12 @@ def tasks(
 
 
 def oldest_proof(copies: Iterable[Copy], now: datetime) -> Copy | None:
-    """The copy that should be read again, None if each was proven not long ago."""
-    oldest = min(copies, key=lambda copy: copy.proven, default=None)
-    return oldest if oldest is not None and now - oldest.proven > _PROOF_AGE else None
+    """The copy that should be read again, None if each was proven not long ago.
+
+    A proof that is far in the future was dated by a wrong clock.
+    """
+    oldest = max(copies, key=lambda copy: abs(now - copy.proven), default=None)
+    return oldest if oldest is not None and abs(now - oldest.proven) > _PROOF_AGE else None
 
 
 def forgotten_uploads(entries: Mapping[str, Entry], installation: str, now: datetime) -> list[str]:

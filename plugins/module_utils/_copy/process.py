@@ -48,6 +48,13 @@ class Processes:
         """The same in another environment."""
         return Processes(environment, self._secrets, self.clock, self._closes)
 
+    def check_window(self) -> float | None:
+        """The seconds until the window closes, None if it stays open. Raises WindowClosedError."""
+        left = None if self._closes is None else self._closes - self.clock()
+        if left is not None and left <= 0:
+            raise WindowClosedError
+        return left
+
     def run(
         self,
         command: Sequence[str],
@@ -65,9 +72,7 @@ class Processes:
         which prints what `feed` writes with the function that it gets. If `feed` raises an error, the shell command
         fails, and the error is raised here.
         """
-        left = None if self._closes is None else self._closes - self.clock()
-        if left is not None and left <= 0:
-            raise WindowClosedError
+        left = self.check_window()
         late: Exception = WindowClosedError()
         if seconds is not None and (left is None or left > seconds):
             left, late = seconds, fault("i/o timeout", 0)

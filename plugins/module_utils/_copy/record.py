@@ -111,7 +111,7 @@ def next_record(
 
     Without `others`, those of the record before.
     """
-    recent = {text: time for text, time in before.events.items() if now - time <= _SHOWN}
+    recent = {text: time for text, time in before.events.items() if abs(now - time) <= _SHOWN}
     return Record(
         copies=tuple(sorted(copies, key=lambda copy: copy.backup, reverse=True)),
         last_success=now if is_done else before.last_success,

@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""The variables of rclone for a server, and files of a mounted place that cannot be read."""
+"""The variables of rclone for a server, and files of a mounted place."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from plugins.module_utils._copy.configuration import PlaceOptions, parse_configuration
-from plugins.module_utils._copy.faults import PlaceError
+from plugins.module_utils._copy.faults import PlaceError, WindowClosedError
 from plugins.module_utils._copy.place import RclonePlace, variables_of
 from tests.copy_program import DEFAULTS, NAME
 from tests.stores.loopback import rclone
@@ -26,11 +27,33 @@ def parsed(place: dict[str, Any], folder: Path) -> PlaceOptions:
     return options
 
 
+def mounted(
+    folder: Path, clock: Callable[[], float] = time.monotonic, closes: float | None = None, **options: Any
+) -> RclonePlace:
+    (folder / "0").mkdir()
+    (folder / "0" / "file").write_bytes(bytes(2 << 20))
+    usb = parsed({"name": "usb", "kind": "claim", **options}, folder)
+    return RclonePlace(usb, str(folder), environment={}, clock=clock, closes=closes, token="0")  # noqa: S106 - of file names
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> RclonePlace:
-    (tmp_path / "0").mkdir()
-    options = parsed({"name": "usb", "kind": "claim"}, tmp_path)
-    return RclonePlace(options, str(tmp_path), environment={}, clock=time.monotonic, closes=None, token="0")  # noqa: S106 - of file names
+    return mounted(tmp_path)
+
+
+def test_a_mounted_place_is_read_within_its_bandwidth(tmp_path: Path) -> None:
+    limited = mounted(tmp_path, bandwidth_bytes=4 << 20)
+    began = time.monotonic()
+    assert limited.read("file", lambda _size: None).size_bytes == 2 << 20
+    assert time.monotonic() - began >= 0.5
+
+
+def test_a_mounted_place_is_read_until_its_window_closes(tmp_path: Path) -> None:
+    read: list[int] = []
+    closing = mounted(tmp_path, lambda: 10.0 * len(read), closes=5)
+    with pytest.raises(WindowClosedError):
+        closing.read("file", read.append)
+    assert read == [1 << 20]
 
 
 def test_a_file_that_is_not_there(place: RclonePlace) -> None:

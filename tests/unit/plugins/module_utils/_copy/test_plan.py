@@ -108,7 +108,7 @@ def test_forgotten_uploads_are_old_and_ours() -> None:
     assert forgotten_uploads({f"{NAME}.1.partial": Entry(1, "")}, "b", NOW) == []
 
 
-@pytest.mark.parametrize(("days", "is_due"), [(0, False), (30, False), (31, True)])
-def test_old_proofs_are_renewed(days: int, is_due: bool) -> None:
+@pytest.mark.parametrize(("days", "is_due"), [(0, False), (30, False), (31, True), (-1, False), (-31, True)])
+def test_old_proofs_are_renewed_and_those_of_a_wrong_clock(days: int, is_due: bool) -> None:
     found = oldest_proof([COPY], NOW + timedelta(days=days))
     assert found == (COPY if is_due else None)
