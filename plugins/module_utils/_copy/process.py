@@ -49,7 +49,7 @@ class Processes:
         return Processes(environment, self._secrets, self.clock, self._closes)
 
     def check_window(self) -> float | None:
-        """The seconds until the window closes, None if it stays open. Raises WindowClosedError."""
+        """The seconds until the window closes, None without one. Raises WindowClosedError."""
         left = None if self._closes is None else self._closes - self.clock()
         if left is not None and left <= 0:
             raise WindowClosedError
