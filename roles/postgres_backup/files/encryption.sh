@@ -47,6 +47,8 @@ prepare_encryption() {
         recipient=${recipient%"$CARRIAGE_RETURN"}
         [ -n "$recipient" ] || continue
         recipient_number=$((recipient_number + 1))
+        # Of a key of OpenSSH, age takes more than one space.
+        recipient=$(printf '%s\n' "$recipient" | sed 's/[[:blank:]]\{1,\}/ /g')
         # Anything else may be a private key, and is not printed.
         case $recipient in
             age1* | 'ssh-ed25519 '* | 'ssh-rsa '*) ;;
@@ -57,7 +59,8 @@ prepare_encryption() {
         message=$("$POSTGRES_BACKUP_AGE" -r "$recipient" </dev/null 2>&1 >/dev/null) || fail_with 2 "age refuses a recipient" \
             "recipient $recipient_number, $recipient: $(printf '%s\n' "$message" | head -n 1 | cut -c 1-400)" "Correct postgres_backup_recipients."
         # The comment of a key of OpenSSH does not make another one.
-        grep -q -F -e "$(printf '%s\n' "$recipient" | cut -d ' ' -f 1,2)" "$work/recipients" || printf '%s\n' "$recipient" >>"$work/recipients"
+        cut -d ' ' -f 1,2 "$work/recipients" | grep -q -x -F -e "$(printf '%s\n' "$recipient" | cut -d ' ' -f 1,2)" ||
+            printf '%s\n' "$recipient" >>"$work/recipients"
     done <<RECIPIENTS
 $POSTGRES_BACKUP_RECIPIENTS
 RECIPIENTS

@@ -110,6 +110,20 @@ def test_one_recipient_is_warned_of(sandbox: Sandbox, keys: Keys, ssh_key: Key, 
     assert manifest["warnings"] == [warning]
 
 
+def test_each_key_is_a_recipient_however_it_is_written(
+    sandbox: Sandbox, keys: Keys, ssh_key: Key, workspace: Workspace
+) -> None:
+    """With two spaces, which age takes, or with another key as its comment."""
+    other = make_ssh_key(workspace, "ed25519")
+    kind, data, _comment = other.recipient.split(" ")
+    outcome = run(sandbox, f"{ssh_key.recipient} {keys[0].recipient}", f"{kind}  {data}\tme", keys[0].recipient)
+    assert outcome.check().result["warnings"] == []
+    path = published(sandbox)
+    assert len({text_of(path, key, workspace) for key in (ssh_key, other, keys[0])}) == 1
+    manifest = json.loads((sandbox.volume / f"{path.name}.json").read_text())
+    assert manifest["encryption"]["recipients"][1:] == [f"{kind} {data} me", keys[0].recipient]
+
+
 @pytest.mark.parametrize(
     ("recipient", "expected"),
     [
