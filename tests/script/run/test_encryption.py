@@ -131,6 +131,8 @@ def test_each_key_is_a_recipient_however_it_is_written(
         ("ssh-ed25519 AAAA me", "recipient 2, ssh-ed25519 AAAA me: "),
         ("AGE-SECRET-KEY-1SECRET", "recipient 2 does not begin with"),
         ("1SECRET", "recipient 2 does not begin with"),
+        ("age1qqqq AGE-SECRET-KEY-1SECRET", "recipient 2 contains a private key"),
+        ("ssh-ed25519 AAAA AGE-SECRET-KEY-1SECRET", "recipient 2 contains a private key"),
     ],
 )
 def test_a_recipient_that_is_none_fails_before_the_dump(
