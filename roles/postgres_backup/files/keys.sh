@@ -20,15 +20,19 @@ KEYS_AWK='
         return "{\"recipient\":\"" recipient "\",\"since\":\"" now "\",\"opened\":null,\"backup\":null,\"by\":null,\"is_current\":true,\"limit_seconds\":0}"
     }'
 
-# key_lines: prints the valid lines of the record.
+# key_lines: prints the valid lines of the record; fails with `message` if it cannot be read.
 key_lines() {
     [ -f "$keys_file" ] && [ ! -L "$keys_file" ] || return 0
-    head -c "$KEYS_BYTES" "$keys_file" | tr '\000-\011\013-\037\177-\377' '?' |
-        grep -E '^[{]"recipient":"'"$PUBLIC_KEY"'","since":"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z","opened":("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"|null),"backup":("[A-Za-z0-9._-]+"|null),"by":("[a-z]+"|null),"is_current":(true|false),"limit_seconds":[0-9]{1,12}[}]$'
+    message=$(head -c "$KEYS_BYTES" "$keys_file" 2>&1 >"$work/keys.read") || return 1
+    tr '\000-\011\013-\037\177-\377' '?' <"$work/keys.read" |
+        grep -E '^[{]"recipient":"'"$PUBLIC_KEY"'","since":"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z","opened":("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"|null),"backup":("[A-Za-z0-9._-]+"|null),"by":("[a-z]+"|null),"is_current":(true|false),"limit_seconds":[0-9]{1,12}[}]$' || :
 }
 
 # list_keys: prints the record of each recipient.
-list_keys() { key_lines | sed -e 's/^/{"type":"key","record":/' -e 's/$/}/'; }
+list_keys() {
+    key_lines >"$work/keys" || log "WARNING: ${keys_file##*/} could not be read: $message"
+    sed -e 's/^/{"type":"key","record":/' -e 's/$/}/' "$work/keys"
+}
 
 # note_recipients: adds the recipients of a run in $work/recipients to the record. Those of earlier runs remain, as not current, also
 # after the encryption was turned off.
@@ -36,10 +40,9 @@ note_recipients() {
     : >"$work/keys.current"
     # The comment of a key of OpenSSH does not count.
     [ "$encrypts" = no ] || awk '{ print (/^ssh-/ ? $1 " " $2 : $1) }' "$work/recipients" >"$work/keys.current"
-    key_lines >"$work/keys"
-    with_recipients >"$work/keys.new"
     # Most runs change nothing.
-    ! keys_differ || change_keys with_recipients || warn "${keys_file##*/} could not be written: $message"
+    { key_lines >"$work/keys" && with_recipients >"$work/keys.new" && ! keys_differ; } ||
+        change_keys with_recipients || warn "${keys_file##*/} could not be written: $message"
 }
 
 # with_recipients: prints the record in $work/keys with the recipients in $work/keys.current.
@@ -97,10 +100,10 @@ with_openings() {
 # change_keys FUNCTION: replaces the record with what the function prints; fails with `message`.
 change_keys() {
     lock_record "$keys_file" || return 1
-    key_lines >"$work/keys"
-    "$1" >"$work/keys.new"
     keys_status=0
-    ! keys_differ || replace_text "$keys_file" "$(cat "$work/keys.new")" "$(mode_for "$keys_file")" || keys_status=1
+    # What cannot be read is not replaced: the record would begin again.
+    { key_lines >"$work/keys" && "$1" >"$work/keys.new" &&
+        { ! keys_differ || replace_text "$keys_file" "$(cat "$work/keys.new")" "$(mode_for "$keys_file")"; }; } || keys_status=1
     unlock_record
     return "$keys_status"
 }

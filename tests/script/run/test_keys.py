@@ -22,6 +22,7 @@ from ..support.volume import give, put
 from ..support.workspace import Workspace
 
 FILE = "postgres-backup.keys.jsonl"
+BACKUP = "postgres-backup-2026-11-22-020000.sql.gz.age"
 DAYS = 86400
 
 
@@ -81,6 +82,22 @@ def test_a_beginning_in_the_future_is_corrected(sandbox: Sandbox) -> None:
 def test_a_run_without_recipients_writes_nothing(sandbox: Sandbox) -> None:
     sandbox.run("run").check()
     assert not (sandbox.volume / FILE).exists()
+
+
+@under_one
+def test_a_record_that_cannot_be_read_is_kept(sandbox: Sandbox) -> None:
+    """It would begin again: no identity would be asked for until the limit has passed once more."""
+    old, new = make_key().recipient, make_key().recipient
+    keys(sandbox, json.dumps([old]), BACKUP, "drill")
+    before = (sandbox.volume / FILE).read_bytes()
+    message = f"head: {FILE}: Input/output error"
+    sandbox.shim("head", f'case "$*" in *{FILE}) echo "{message}" >&2; exit 1 ;; esac\nexec "$real" "$@"')
+    outcome = sandbox.run("run", env=environment(new)).check()
+    assert f"{FILE} could not be written: {message}" in outcome.result["warnings"]
+    keys(sandbox, json.dumps([new]), BACKUP, "drill", code=1)
+    assert (sandbox.volume / FILE).read_bytes() == before
+    assert f"{FILE} could not be read: {message}" in sandbox.run("list").check().log
+    sandbox.assert_nothing_left()
 
 
 @under_all
