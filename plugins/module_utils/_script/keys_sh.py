@@ -126,10 +126,11 @@ keys() {
     require_work_folder
     case $2 in
         *[!A-Za-z0-9._-]*) bad=yes ;;
-        "$POSTGRES_BACKUP_NAME"-*.sql.gz.age) bad=no ;;
+        # Whatever its name is, its beginning shows that it is encrypted.
+        "$POSTGRES_BACKUP_NAME"-*.sql.gz | "$POSTGRES_BACKUP_NAME"-*.sql.gz.age) bad=no ;;
         *) bad=yes ;;
     esac
-    [ "$bad" = no ] || config_error "_keys: expected the name of an encrypted backup, found '$2'"
+    [ "$bad" = no ] || config_error "_keys: expected the name of a backup, found '$2'"
     case $3 in drill | restore) ;; *) config_error "_keys: expected drill or restore, found '$3'" ;; esac
     record_keys "$1" "$2" "$3" || fail "${keys_file##*/} cannot be written" "$message" "$ADVICE_PERMISSION"
     printf '{"type":"keys","backup":"%s","by":"%s"}\n' "$2" "$3"

@@ -134,8 +134,9 @@ def keys(sandbox: Sandbox, *words: str, code: int = 0) -> None:
 @under_all
 def test_an_opening_is_noted_by_a_module(offline: Sandbox) -> None:
     one, other = make_key().recipient, make_key().recipient
-    backup = "postgres-backup-2026-11-22-020000.sql.gz.age"
-    keys(offline, json.dumps([one]), backup, "restore")
+    backup = BACKUP
+    # An encrypted one may have the name of a plain one: its beginning counts.
+    keys(offline, json.dumps([one]), backup.removesuffix(".age"), "restore")
     keys(offline, json.dumps([other]), backup, "drill")
     newer = backup.replace("22", "23")
     keys(offline, json.dumps([one]), newer, "drill")
