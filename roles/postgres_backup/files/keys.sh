@@ -17,7 +17,7 @@ PUBLIC_KEY='(age1[a-z0-9]+|ssh-(ed25519|rsa) [A-Za-z0-9+/=]+)'
 KEYS_AWK='
     function recipient_of(line) { match(line, /"recipient":"[^"]*"/); return substr(line, RSTART + 13, RLENGTH - 14) }
     function new_line(recipient) {
-        return "{\"recipient\":\"" recipient "\",\"since\":\"" now "\",\"opened\":null,\"backup\":null,\"by\":null,\"is_current\":true,\"limit_seconds\":0}"
+        return "{\"recipient\":\"" recipient "\",\"since\":\"" now "\",\"opened\":null,\"backup\":null,\"by\":null,\"is_current\":false,\"limit_seconds\":0}"
     }'
 
 # key_lines: prints the valid lines of the record; fails with `message` if it cannot be read.
