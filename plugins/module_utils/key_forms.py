@@ -11,7 +11,7 @@ _LETTERS = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _GENERATORS = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
 
 IDENTITY = "lines that begin with AGE-SECRET-KEY-1, or one private key of OpenSSH"
-_PEM = re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----\r?\n(.*?)-----END \1-----[ \t]*(\r?\n|\Z)", re.DOTALL)
+_PEM = re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----\r?\n(.*?)(?<=\n)-----END \1-----[ \t]*(\r?\n|\Z)", re.DOTALL)
 _OPENSSH = "OPENSSH PRIVATE KEY"
 _SSH_MAGIC = b"openssh-key-v1\0"
 _SSH_TYPES = (b"ssh-ed25519", b"ssh-rsa")
@@ -71,7 +71,7 @@ def _age_fault(text: str) -> str | None:
     for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
         if not line or line.startswith("#"):
             continue
-        if not line.startswith("AGE-SECRET-KEY-1") or not has_checksum(line.lower()):
+        if not line.startswith("AGE-SECRET-KEY-1") or not line.isupper() or not has_checksum(line.lower()):
             found = next((found for pattern, found in _LINES if pattern.fullmatch(line)), "something else in")
             return f"{found} line {number}"
         keys += 1
@@ -81,7 +81,7 @@ def _age_fault(text: str) -> str | None:
 def _ssh_fault(text: str) -> str | None:
     match = _PEM.match(text)
     if match is None:
-        return "one that is cut off, or lacks its line breaks"
+        return "one that is cut off, indented, or lacks its line breaks"
     kind, body = match[1], match[2]
     if text[match.end() :].strip():
         return "more text after the first one, which age would not read"
