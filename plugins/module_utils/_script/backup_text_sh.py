@@ -196,6 +196,8 @@ require_readable() {
     decrypted=$({ decrypt "$file" 2>"$work/decrypt.err" || note_status "$?" "$work/decrypt.err"; } | head -c 1 | tr '\037\000\012x' 'x???')
     apart=
     advice="Give an identity of one of the recipients that ${backup}.json names. If it is one, the file is damaged: use another copy."
+    ! grep -q 'reading "' "$work/decrypt.err" ||
+        advice="Correct the file of the identity: expected lines that begin with AGE-SECRET-KEY-1, or one private key of OpenSSH without a passphrase, in UTF-8 without a byte order mark."
     ! grep -q -e 'obtain passphrase' -e 'read passphrase' "$work/decrypt.err" ||
         advice="Give an identity without a passphrase: decrypt a copy of it (age --decrypt IDENTITY), or of a key of OpenSSH remove it (ssh-keygen -p -f COPY)."
     case $decrypted:$(head -c 1 "$work/decrypt.err") in

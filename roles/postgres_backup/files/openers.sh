@@ -96,9 +96,9 @@ ssh_public_key() {
 print_openers() { [ -z "${opened_by:-}" ] || printf ',"opened_by":[%s]' "$opened_by"; }
 
 # identity_fault FILE: prints of whom an identity is expected, and whose was given; nothing if it is one of them, or if the message
-# of age is about another fault: then the file is damaged. Private keys are not printed.
+# of age is about another fault. Private keys are not printed.
 identity_fault() {
-    grep -q -e 'no identity matched' -e 'reading "' "$work/decrypt.err" || return 0
+    grep -q 'no identity matched' "$work/decrypt.err" || return 0
     named_keys=$(recipients_in_manifest "$1.json") given_keys=$(public_keys true)
     [ -z "$named_keys" ] || ! printf '%s\n' "$given_keys" | grep -q -x -F -e "$named_keys" || return 0
     printf 'expected the identity of one of its recipients%s, found %s. ' \

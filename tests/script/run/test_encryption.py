@@ -183,16 +183,31 @@ def test_the_identity_of_somebody_else_is_compared_with_the_recipients(
     given = {
         f"that of {stranger.recipient}, {keys[1].recipient}. age: error": (stranger.identity, keys[1].identity),
         f"that of {other.recipient.rpartition(' ')[0]}. age: error": (other.identity,),
-        "another. age: error": ("1SECRET",),
     }
     for found, identities in given.items():
         outcome = check(sandbox, workspace, *identities)
         assert (outcome.code, expected + found in outcome.log) == (2, True), outcome.log
         assert "status" not in outcome.log
-        assert "SECRET" not in outcome.log + outcome.out
     (sandbox.volume / f"{published(sandbox).name}.json").unlink()
     log = check(sandbox, workspace, stranger.identity).log
     assert f"expected the identity of one of its recipients, found that of {stranger.recipient}. age: error" in log
+
+
+@under_one
+@pytest.mark.parametrize("form", ["\ufeff# mine\n{}", "{}\n1SECRET", "{}Q", "# {}"])
+def test_an_identity_that_age_refuses_is_not_called_that_of_others(
+    sandbox: Sandbox, keys: Keys, workspace: Workspace, form: str
+) -> None:
+    """It may be the right one, and the backup is not damaged."""
+    run(sandbox, keys[0].recipient, keys[1].recipient).check()
+    (sandbox.volume / f"{published(sandbox).name}.json").unlink()
+    outcome = check(sandbox, workspace, form.format(keys[0].identity))
+    assert outcome.code == 2
+    assert 'age: error: reading "' in outcome.log
+    assert "what to do: Correct the file of the identity: " in outcome.log
+    assert "one of its recipients" not in outcome.log
+    assert "damaged" not in outcome.log
+    assert "SECRET" not in outcome.log.replace("AGE-SECRET-KEY-1,", "") + outcome.out
 
 
 @under_one
