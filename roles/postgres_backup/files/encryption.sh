@@ -51,9 +51,9 @@ prepare_encryption() {
         recipient=$(printf '%s\n' "$recipient" | sed 's/[[:blank:]]\{1,\}/ /g')
         # Anything else may be a private key, and is not printed.
         case $recipient in
-            *AGE-SECRET-KEY-* | *'PRIVATE KEY'*) fail_recipient "contains a private key" ;;
+            *AGE-SECRET-KEY-* | *'PRIVATE KEY'*) refuse_recipient "contains a private key" ;;
             age1* | 'ssh-ed25519 '* | 'ssh-rsa '*) ;;
-            *) fail_recipient "does not begin with age1, ssh-ed25519 or ssh-rsa" ;;
+            *) refuse_recipient "does not begin with age1, ssh-ed25519 or ssh-rsa" ;;
         esac
         message=$("$POSTGRES_BACKUP_AGE" -r "$recipient" </dev/null 2>&1 >/dev/null) || fail_with 2 "age refuses a recipient" \
             "recipient $recipient_number, $recipient: $(printf '%s\n' "$message" | head -n 1 | cut -c 1-400)" "Correct postgres_backup_recipients."
@@ -72,8 +72,8 @@ RECIPIENTS
     [ "$recipient_count" -gt 1 ] || warn "there is only one recipient: if its identity is lost, so is every backup that is encrypted to it. Add a second one (postgres_backup_recipients)"
 }
 
-# fail_recipient FOUND
-fail_recipient() {
+# refuse_recipient FOUND
+refuse_recipient() {
     fail_with 2 "a recipient is not a public key" "recipient $recipient_number $1" \
         "Correct postgres_backup_recipients. If it is a private key, make another pair of keys: this one has been in the cluster."
 }
