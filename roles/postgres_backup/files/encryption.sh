@@ -26,7 +26,7 @@ read_encryption() {
         key_rehearsal_seconds=$seconds
     fi
     encrypts=no name_ending=.sql.gz recipients='[]'
-    case $POSTGRES_BACKUP_RECIPIENTS in *[!"$IFS"]*) encrypts=yes name_ending=.sql.gz.age ;; esac
+    case $POSTGRES_BACKUP_RECIPIENTS in *[!"$IFS$CARRIAGE_RETURN"]*) encrypts=yes name_ending=.sql.gz.age ;; esac
     export encrypts POSTGRES_BACKUP_AGE
 }
 

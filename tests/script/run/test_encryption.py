@@ -99,6 +99,13 @@ def test_each_identity_decrypts_the_dump(
     assert "only an identity shows that it can be decrypted" in outcome.log
 
 
+@under_one
+def test_empty_lines_are_no_recipients(sandbox: Sandbox) -> None:
+    """Also those of Windows: age was started without a recipient, and was called broken."""
+    run(sandbox, "\r", " \t", "").check()
+    assert [path.suffix for path in sandbox.volume.glob("*.sql.gz*") if path.suffix in {".gz", ".age"}] == [".gz"]
+
+
 @pytest.mark.parametrize("kind", ["age", "ssh"])
 def test_one_recipient_is_warned_of(sandbox: Sandbox, keys: Keys, ssh_key: Key, kind: str) -> None:
     one = keys[0].recipient if kind == "age" else ssh_key.recipient
