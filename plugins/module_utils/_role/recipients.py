@@ -31,7 +31,8 @@ _REFUSED = (
     (re.compile(r"(ecdsa|sk|ssh-dss)[a-z0-9-]*(@openssh[.]com)? .*"), "of SSH keys, age takes ssh-ed25519 and ssh-rsa"),
     (re.compile(r".+ (ssh|ecdsa|sk)-[a-z0-9@.-]+ AAAA.*"), "a text, such as options, is before the key"),
 )
-_PRIVATE = re.compile(r"AGE-SECRET-KEY-|AGE-PLUGIN-|PRIVATE KEY", re.IGNORECASE)
+# A comment may have the words "private key".
+_PRIVATE = re.compile(r"(?i:AGE-SECRET-KEY-|AGE-PLUGIN-)|PRIVATE KEY")
 
 
 def are_recipients(value: Any, _variables: Variables) -> str | None:
@@ -72,7 +73,8 @@ def _fault(text: str) -> str | None:
             last, rest = next_string(rest)
     except ValueError:
         return _MISTAKE
-    if name != kind.encode() or rest or (kind == "ssh-ed25519" and len(last) != _ED25519_BYTES):
+    # Python takes more padding than there must be.
+    if name != kind.encode() or rest or len(key) % 4 or (kind == "ssh-ed25519" and len(last) != _ED25519_BYTES):
         return _MISTAKE
     if kind == "ssh-rsa" and int.from_bytes(last, "big").bit_length() < _RSA_BITS:
         return f"of RSA keys, age takes those of {_RSA_BITS} bits or more"

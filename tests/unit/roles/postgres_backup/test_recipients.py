@@ -183,6 +183,7 @@ MISTAKE = "entry 2 is not a public key: it has a mistake, or lacks characters"
         (RECIPIENTS[0][:-1], MISTAKE),
         (RECIPIENTS[1].replace("YJ me", " me"), MISTAKE),
         (RECIPIENTS[1].replace("-ed25519 ", "-rsa "), MISTAKE),
+        (RECIPIENTS[1].replace("YJ me", "YJ= me"), MISTAKE),
         (rsa(2048)[:-40], MISTAKE),
         (rsa(1024), "entry 2 is not a public key: of RSA keys, age takes those of 2048 bits or more"),
         (RECIPIENTS[0], "entry 2 is the same key as entry 1"),
@@ -198,6 +199,11 @@ def test_the_comment_does_not_make_another_key() -> None:
     """The run would not warn that there is only one recipient."""
     found = are_recipients([RECIPIENTS[1], RECIPIENTS[1].replace("me@nas", "spare")], {})
     assert "entry 2 is the same key as entry 1" in (found or "")
+
+
+def test_a_comment_may_mention_a_private_key() -> None:
+    assert are_recipients([RECIPIENTS[0], RECIPIENTS[1].replace("me@nas", "for my private key")], {}) is None
+    assert "private key" in (are_recipients([RECIPIENTS[1].replace("me@nas", "age-secret-key-1x")], {}) or "")
 
 
 def test_age_is_copied_with_its_libraries(tmp_path: Path) -> None:
