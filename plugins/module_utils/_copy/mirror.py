@@ -112,8 +112,10 @@ class Mirror:
         for name, size_bytes in {**there, **on_volume}.items():
             self._add(name, size_bytes, volume if name in on_volume else self._texts)
             keep = f"{name}{KEEP_FILE}"
-            # The keep file of a backup that the volume has is the one on the volume.
-            if (volume / keep).exists() or (keep in entries and not (volume / name).exists()):
+            # The keep file of a backup that the volume has is the one on the volume. It may have only a part of one, as
+            # while somebody copies it there by hand.
+            is_on_volume = all((volume / file).exists() for file in (name, f"{name}{CHECKSUM_FILE}"))
+            if (volume / keep).exists() or (keep in entries and not is_on_volume):
                 with writing_scratch():
                     (self._place / keep).touch()
         return self._script.plan(str(self._place), self._policy)

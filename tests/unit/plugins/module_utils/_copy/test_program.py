@@ -154,6 +154,19 @@ def test_what_somebody_keeps(usb: Copier) -> None:
     assert not [path.name for path in there(usb).iterdir() if path.name.startswith(kept)]
 
 
+def test_what_somebody_keeps_while_it_is_copied_to_the_volume_by_hand(usb: Copier) -> None:
+    """A part of it without a checksum file does not mean that nobody keeps it any more."""
+    usb.places[0]["policy"] |= {"keep_last": 1, "keep_daily": 0}
+    kept = usb.add_backup(30, b"kept")
+    (usb.volume / f"{kept}.keep").touch()
+    there(usb).mkdir(parents=True)
+    for path in usb.volume.glob(f"{kept}*"):
+        path.rename(there(usb) / path.name)
+    newest = usb.add_backup(2)
+    (usb.volume / kept).write_bytes(b"ke")
+    assert (place_of(usb.run())["deleted"], usb.copies("usb")) == ([], [newest, kept])
+
+
 def test_another_installation_of_the_same_name_in_the_same_folder(usb: Copier) -> None:
     """Its copies are not called copies of this one, take no slot of its retention, and are not deleted by it."""
     usb.places[0]["policy"] |= {"keep_last": 1, "keep_daily": 0}
