@@ -39,7 +39,9 @@ class Record:
     """What is remembered of a place.
 
     `events` has each finding with the time when it was last found, `unfinished` what a restic repository still needs.
-    `others` are backups that lay there and were not proven, `is_cut` where the record lacks the oldest copies.
+    `others` are further backups that are known: those that lay there and were not proven, and copies that are no longer
+    there, whose folder may come back. `left_out` is the newest known backup for which the record had no space; all that
+    are not newer count as known. It is empty if there is none.
     """
 
     copies: tuple[Copy, ...] = ()
@@ -48,7 +50,7 @@ class Record:
     events: Mapping[str, datetime] = field(default_factory=dict)
     unfinished: Unfinished = Unfinished()
     others: tuple[str, ...] = ()
-    is_cut: bool = False
+    left_out: str = ""
 
     def strangers(self, complete: Iterable[str], on_volume: Container[str]) -> set[str]:
         """The complete backups there that this installation never had: another one with its name copies there, too.
@@ -58,8 +60,7 @@ class Record:
         known = {copy.backup for copy in self.copies}.union(self.others)
         if not self.copies:
             return set()
-        oldest = min(known) if self.is_cut else ""
-        return {name for name in complete if name > oldest and name not in known and name not in on_volume}
+        return {name for name in complete if name > self.left_out and name not in known and name not in on_volume}
 
 
 def parse_record(text: str | None) -> Record:
@@ -84,7 +85,7 @@ def parse_record(text: str | None) -> Record:
             events={str(event["text"]): _time(event["time"]) for event in content.get("events", [])},
             unfinished=Unfinished(content.get("unpruned") is True, content.get("damaged_part")),
             others=tuple(str(name) for name in content.get("others", [])),
-            is_cut=content.get("cut") is True,
+            left_out=str(content.get("left_out", "")),
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         return Record()
@@ -111,6 +112,7 @@ def next_record(
 
     Without `others`, those of the record before.
     """
+    others = before.others if others is None else tuple(sorted(others))
     recent = {text: time for text, time in before.events.items() if abs(now - time) <= _SHOWN}
     return Record(
         copies=tuple(sorted(copies, key=lambda copy: copy.backup, reverse=True)),
@@ -118,15 +120,18 @@ def next_record(
         failing_since=(before.failing_since or now) if error else None,
         events=dict(list({**recent, **{text[:_CHARACTERS]: now for text in findings}}.items())[-_FINDINGS:]),
         unfinished=before.unfinished,
-        others=before.others if others is None else tuple(sorted(others)),
+        others=others,
+        left_out="" if is_done and not others else before.left_out,
     )
 
 
 def dump_record(record: Record, place: PlaceOptions, state: str, error: str | None, now: datetime) -> str:
     """The record in one line, which readers recognise by its beginning. A long one lacks the oldest copies."""
     copies = [_copy(copy) for copy in record.copies]
-    others = [*record.others][-_OTHERS:]
+    others = sorted(record.others)[-_OTHERS:]
     while True:
+        known = {*others, *(copy["backup"] for copy in copies)}
+        left_out = {*record.others, *(copy.backup for copy in record.copies)} - known
         content = {
             "format": 1,
             "place": place.name,
@@ -142,7 +147,7 @@ def dump_record(record: Record, place: PlaceOptions, state: str, error: str | No
             "events": [{"time": _text(time), "text": text} for text, time in record.events.items()],
             **({"unpruned": True} if record.unfinished.is_unpruned else {}),
             **({"damaged_part": record.unfinished.damaged_part} if record.unfinished.damaged_part else {}),
-            **({"cut": True} if len(copies) + len(others) < len(record.copies) + len(record.others) else {}),
+            **({"left_out": max(left_out | {record.left_out})} if left_out or record.left_out else {}),
             **({"others": others} if others else {}),
             "copies": copies,
         }

@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -56,12 +55,30 @@ def test_strangers() -> None:
     assert parse_record(dump_record(record, place(), FAILED, None, NOW)) == record
     # The first attempt adopts what a volume that was lost has left there.
     assert Record(others=(other,)).strangers(complete, []) == set()
-    # A long record lacks the oldest copies.
-    assert replace(record, is_cut=True).strangers([copy(0).backup, *complete], [volume]) == {stranger}
-    long = parse_record(
-        dump_record(Record(tuple(copy(each) for each in range(9000, 0, -1))), place(), FAILED, None, NOW)
-    )
-    assert long.is_cut
+
+
+def test_what_a_long_record_leaves_out_is_known() -> None:
+    """Also after attempts that are killed, fail or have a closed window, until all is in the record again."""
+    copies = [copy(number) for number in range(20, 0, -1)]
+    others = [f"b-2026-10-{number % 28 + 1:02d}-{number:06d}.sql.gz" for number in range(400)]
+    names = [*others, *(each.backup for each in copies)]
+    # In the order of a set, as a killed attempt leaves it: a known old backup must not make newer ones unknown.
+    first = Record(tuple(copies[:3]), others=(*others[::2], *others[1::2], *(each.backup for each in copies[3:])))
+    killed = parse_record(dump_record(first, place(), FAILED, None, NOW))
+    assert len(killed.others) < len(first.others) and killed.strangers(names, []) == set()
+    closed = next_record(killed, killed.copies, (), NOW, error=None, is_done=False)
+    later = parse_record(dump_record(closed, place(), FAILED, None, NOW))
+    assert later.strangers(names, []) == set()
+    assert later.strangers(["b-2026-12-01-000000.sql.gz"], []) == {"b-2026-12-01-000000.sql.gz"}
+    done = next_record(later, copies, (), NOW, error=None, is_done=True, others=())
+    assert done.left_out == "" and done.strangers(names[:1], []) == {names[0]}
+
+
+def test_a_known_old_backup_and_copies_that_a_long_record_leaves_out() -> None:
+    many = [copy(number) for number in range(9000, 0, -1)]
+    record = Record(tuple(many), others=(copy(0).backup,))
+    long = parse_record(dump_record(record, place(), FAILED, None, NOW))
+    assert len(long.copies) < len(many) and long.strangers([each.backup for each in many], []) == set()
 
 
 def test_success_ends_a_failure() -> None:
