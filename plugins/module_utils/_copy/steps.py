@@ -114,8 +114,8 @@ class Steps:
         complete = complete_among(entries, self._installation)
         self.strangers |= self.before.strangers(complete, self._on_volume)
         known = {*(copy.backup for copy in self.before.copies), *self.others}
-        # Also those that are no longer proven: they remain known.
-        self.others = complete & known if self.before.copies else complete
+        # Also those that are no longer proven, or no longer there: they remain known.
+        self.others = known if self.before.copies else complete | known
         return without(entries, self.strangers)
 
     def checksums(self) -> Mapping[str, str]:

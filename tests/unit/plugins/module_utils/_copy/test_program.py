@@ -191,6 +191,19 @@ def test_another_installation_of_the_same_name_in_the_same_folder(usb: Copier) -
 
 
 @pytest.mark.weekly
+def test_a_folder_that_is_away_and_comes_back(usb: Copier) -> None:
+    """As with a disk that is not mounted at the server for a time: what only the place has remains of this one."""
+    names = [usb.add_backup(days) for days in (1, 2)]
+    usb.run()
+    (usb.volume / names[1]).unlink()
+    away = there(usb).rename(usb.mount() / "away")
+    assert place_of(usb.run())["copied"] == names[:1]
+    for path in away.iterdir():
+        path.replace(there(usb) / path.name)
+    assert (place_of(usb.run())["findings"], usb.copies("usb")) == ([], names)
+
+
+@pytest.mark.weekly
 def test_the_brake_holds_back_deletions(usb: Copier) -> None:
     for days in range(9, 0, -1):
         usb.add_backup(days)
