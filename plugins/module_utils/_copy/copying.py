@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 
 from .._volume.catalog import Backup, Catalog
@@ -17,6 +18,7 @@ from .plan import (
     Task,
     candidates,
     complete_among,
+    forgotten_uploads,
     still_proven,
     tasks,
 )
@@ -64,6 +66,7 @@ class Copying:
 
     def _work(self, before: Record, catalog: Catalog) -> None:
         entries: Mapping[str, Entry] = self._steps.list_files()
+        self._delete_forgotten_uploads(entries)
         checksums = self._steps.checksums()
         kept, lost = still_proven(before.copies, entries, checksums)
         sources = candidates(catalog)
@@ -129,6 +132,13 @@ class Copying:
         self._finish()
         if faults:
             raise PlaceError("; ".join(faults.values()))
+
+    def _delete_forgotten_uploads(self, entries: Mapping[str, Entry]) -> None:
+        """Before anything can fail: each attempt that ends during an upload, as with the window, leaves one."""
+        for name in forgotten_uploads(entries, self._installation, self._steps.clock()):
+            # Where files cannot be deleted, retention says so, after the copies.
+            with contextlib.suppress(PlaceError):
+                self._steps.place.delete(name)
 
     def _is_gone(self, task: Task) -> bool:
         """Whether the volume had the backup, and has it no longer, as when retention deletes during a long upload."""

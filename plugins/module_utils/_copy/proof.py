@@ -8,7 +8,8 @@ again, its checksum file is deleted, so that what lies there is not called a cop
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -117,19 +118,31 @@ class Prover:
                 task.backup, until, self._steps.progress(COPY, task.backup, source.size_bytes)
             )
         self._steps.attempt.transferred_bytes += source.size_bytes
-        # What is read is what is listed before and after it.
-        entry = self._steps.list_files().get(uploaded.name)
-        if entry is None:
-            raise _vanished(task)
-        source_content = uploaded.source if self._has_same_hash(uploaded) else None
-        content = source_content or self._read_uploaded(task, uploaded.name, entry)
-        if content.sha256 != task.sha256:
-            self._refuse(task, uploaded, content)
-        if uploaded.name != task.backup:
-            self._check_that_none_is_there(task, uploaded.name)
-            with named(f"rename {uploaded.name}"):
-                self._steps.place.rename(uploaded.name, task.backup)
+        with self._discarding(uploaded.name, task.backup):
+            # What is read is what is listed before and after it.
+            entry = self._steps.list_files().get(uploaded.name)
+            if entry is None:
+                raise _vanished(task)
+            source_content = uploaded.source if self._has_same_hash(uploaded) else None
+            content = source_content or self._read_uploaded(task, uploaded.name, entry)
+            if content.sha256 != task.sha256:
+                self._refuse(task, uploaded, content)
+            if uploaded.name != task.backup:
+                self._check_that_none_is_there(task, uploaded.name)
+                with named(f"rename {uploaded.name}"):
+                    self._steps.place.rename(uploaded.name, task.backup)
         self._publish(task, entry, STORE if source_content else READ_BACK, until)
+
+    @contextmanager
+    def _discarding(self, uploaded: str, backup: str) -> Iterator[None]:
+        """Delete an upload that gets no final name: if each attempt left one, the place would become full."""
+        try:
+            yield
+        except PlaceError:
+            if uploaded != backup:
+                with suppress(PlaceError):
+                    self._steps.place.delete(uploaded)
+            raise
 
     def _has_same_hash(self, uploaded: Uploaded) -> bool:
         """Whether the store's hash proves the copy. If it should and does not, the copy is read back."""

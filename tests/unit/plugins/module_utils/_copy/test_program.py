@@ -26,6 +26,7 @@ from tests.stores.copy_bench import QUICK
 from tests.stores.http_proxy import HttpProxy, Request, Rule
 from tests.stores.loopback import minio_server, rclone, sftp_server
 from tests.stores.servers import S3Store, SftpStore
+from tests.watch_program import PACKAGE
 
 CLAIM = {"kind": "claim", "name": "usb", "options": {"folder": "of/this installation"}}
 MIB = 1 << 20
@@ -334,6 +335,24 @@ def test_a_backup_that_is_deleted_on_the_volume_during_the_attempt(usb: Copier, 
     assert (result["status"], place_of(result)["copied"], place_of(result)["deleted"]) == (0, [new], [oldest])
     assert f"{gone} was deleted on the volume meanwhile: it is not copied" in result["log"]
     assert usb.copies("usb") == [new, old]
+
+
+def test_attempts_that_fail_do_not_fill_the_place(usb: Copier) -> None:
+    """What cannot be read back is deleted, and what attempts have left that were killed, though nothing is copied."""
+    name = usb.add_backup(1)
+    usb.changes = f"""
+from {PACKAGE.replace("/", ".")}._copy import place
+steps.PAUSES_SECONDS = (0.0,)
+def read_flushed(path, add):
+    raise OSError(5, "Input/output error")
+place.read_flushed = read_flushed
+"""
+    there(usb).mkdir(parents=True)
+    killed = there(usb) / f"{name}.01234567.partial"
+    killed.touch()
+    os.utime(killed, (0, 0))
+    assert "could not read" in place_of(usb.run())["error"]
+    assert list(there(usb).iterdir()) == []
 
 
 def test_a_lost_record_means_new_proofs(usb: Copier) -> None:
