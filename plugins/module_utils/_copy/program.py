@@ -124,7 +124,8 @@ def _copy_to(
         if left == 0.0:
             attempt = Attempt(state=OUTSIDE_WINDOW)
             _log(f"{options.name}: its window is from {options.window}: nothing is copied now")
-            record = next_record(before, before.copies, (), _now(), error=None, is_done=False)
+            # Until the window opens again, the last attempt in it says whether the place works.
+            record = next_record(before, before.copies, (), _now(), error=before.error, is_done=False)
         else:
             records = Path(script.volume, f"{configuration.name}.copies")
             refuse_backup_folder(options, script.volume, records / f"{options.name}{_LOCK}")
@@ -167,7 +168,7 @@ def _copy_to(
         record = next_record(before, before.copies, (), _now(), error=str(error), is_done=False)
     if attempt.error:
         _log(f"FAILED: {options.name}: {attempt.error}")
-    folder.write(file, dump_record(record, options, attempt.state, attempt.error, _now()))
+    folder.write(file, dump_record(record, options, attempt.state, record.error, _now()))
     return attempt, record
 
 

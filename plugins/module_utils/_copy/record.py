@@ -38,7 +38,8 @@ class Unfinished:
 class Record:
     """What is remembered of a place.
 
-    `events` has each finding with the time when it was last found, `unfinished` what a restic repository still needs.
+    `error` is that of the last attempt in the window, None if it did not fail. `events` has each finding with the time
+    when it was last found, `unfinished` what a restic repository still needs.
     `others` are further backups that are known: those that lay there and were not proven, and copies that are no longer
     there, whose folder may come back. `left_out` is the newest known backup for which the record had no space; all that
     are not newer count as known. It is empty if there is none.
@@ -51,6 +52,7 @@ class Record:
     unfinished: Unfinished = Unfinished()
     others: tuple[str, ...] = ()
     left_out: str = ""
+    error: str | None = None
 
     def strangers(self, complete: Iterable[str], on_volume: Container[str]) -> set[str]:
         """The complete backups there that this installation never had: another one with its name copies there, too.
@@ -81,6 +83,7 @@ def parse_record(text: str | None) -> Record:
                 for copy in content.get("copies", [])
             ),
             last_success=parse_time(str(content.get("last_success"))),
+            error=str(content["error"]) if content.get("error") else None,
             failing_since=parse_time(str(content.get("failing_since"))),
             events={str(event["text"]): _time(event["time"]) for event in content.get("events", [])},
             unfinished=Unfinished(content.get("unpruned") is True, content.get("damaged_part")),
@@ -117,6 +120,7 @@ def next_record(
     return Record(
         copies=tuple(sorted(copies, key=lambda copy: copy.backup, reverse=True)),
         last_success=now if is_done else before.last_success,
+        error=error,
         failing_since=(before.failing_since or now) if error else None,
         events=dict(list({**recent, **{text[:_CHARACTERS]: now for text in findings}}.items())[-_FINDINGS:]),
         unfinished=before.unfinished,

@@ -476,6 +476,19 @@ def test_a_closed_window(usb: Copier) -> None:
     result = usb.run()
     assert (result["status"], place_of(result)["state"]) == (0, "outside_window")
     assert usb.record("usb")["state"] == "outside_window" and usb.copies("usb") == []
+    assert (usb.record("usb")["error"], usb.record("usb")["failing_since"]) == (None, None)
+
+
+def test_a_closed_window_after_an_attempt_that_has_failed(usb: Copier) -> None:
+    """During the day, it is still known why the place has got nothing in the night."""
+    now = datetime.now(UTC)
+    failed = {"error": "the server refused the connection", "failing_since": days_away(-2)}
+    (usb.records / "usb.json").write_text(json.dumps({"format": 1, "place": "usb", "state": "failed", **failed}))
+    usb.places[0]["window"] = "-".join(f"{now + timedelta(hours=after):%H:00}" for after in (2, 3))
+    result = usb.run()
+    assert (result["status"], place_of(result)["error"]) == (0, None)
+    assert usb.record("usb") | failed == usb.record("usb")
+    assert usb.record("usb")["state"] == "outside_window"
 
 
 def test_a_job_of_another_place_does_not_wait(usb: Copier) -> None:
