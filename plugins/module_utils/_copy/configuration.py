@@ -13,6 +13,7 @@ from .window import Window, parse_window
 
 S3, SFTP, NFS, CLAIM, RESTIC = "s3", "sftp", "nfs", "claim", "restic"
 MOUNTED_KINDS = (NFS, CLAIM)
+_LOCATION = ("endpoint", "bucket", "host", "port", "server", "path", "claim_name", "folder")
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,11 @@ class PlaceOptions:
     @property
     def is_mounted(self) -> bool:
         return self.store in MOUNTED_KINDS
+
+    @property
+    def location(self) -> str:
+        """Where its files lie: another text after a change of the kind, the server, the folder and the like."""
+        return " ".join((self.kind, *(str(self.options.get(key) or "-") for key in _LOCATION)))
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from .._volume.catalog import Backup, Catalog
 from .faults import BackupFaultError, PlaceError, WindowClosedError
@@ -39,10 +40,12 @@ class Copying:
         self._steps = steps
         self._prover = Prover(steps)
         self._is_done = False
+        self._location = ""
 
     def run(self, before: Record, catalog: Catalog) -> tuple[Attempt, Record]:
         """What was done, and the record after it. Errors of the place are in both."""
         attempt = self._steps.attempt
+        self._location = before.location
         self._steps.begin(self._installation, before, [backup.name for backup in catalog.backups])
         try:
             self._work(before, catalog)
@@ -62,7 +65,7 @@ class Copying:
             is_done=self._is_done and attempt.error is None,
             others=self._steps.others - set(self._steps.copies) - set(attempt.deleted),
         )
-        return attempt, record
+        return attempt, replace(record, location=self._location)
 
     def _work(self, before: Record, catalog: Catalog) -> None:
         entries: Mapping[str, Entry] = self._steps.list_files()
@@ -72,12 +75,14 @@ class Copying:
         sources = candidates(catalog)
         recompressed = self._recompressed(sources, checksums)
         on_volume = {source.name: source.sha256 for source in sources}
+        # Somebody may have moved the files there, with their times: the proofs are not of these.
+        is_moved = before.location not in ("", self._steps.options.location)
         kept = {
             name: copy
             for name, copy in kept.items()
-            if name not in recompressed and on_volume.get(name, copy.sha256) == copy.sha256
+            if not is_moved and name not in recompressed and on_volume.get(name, copy.sha256) == copy.sha256
         }
-        self._steps.copies = dict(kept)
+        self._steps.copies, self._location = dict(kept), self._steps.options.location
         self._find_lost(lost)
         for copy in before.copies:
             if copy.backup in entries and f"{copy.backup}{CHECKSUM_FILE}" not in entries:

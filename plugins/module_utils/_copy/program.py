@@ -148,7 +148,13 @@ def _copy_to(
                 def remember(copies: Iterable[Copy]) -> None:
                     known = tuple(copies)
                     others = steps.others - {copy.backup for copy in known}
-                    record = replace(before, copies=known, others=tuple(others), unfinished=place.unfinished)
+                    record = replace(
+                        before,
+                        copies=known,
+                        others=tuple(others),
+                        unfinished=place.unfinished,
+                        location=options.location,
+                    )
                     folder.write(file, dump_record(record, options, COPYING, None, _now()))
 
                 steps = Steps(

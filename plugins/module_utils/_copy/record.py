@@ -42,7 +42,8 @@ class Record:
     when it was last found, `unfinished` what a restic repository still needs.
     `others` are further backups that are known: those that lay there and were not proven, and copies that are no longer
     there, whose folder may come back. `left_out` is the newest known backup for which the record had no space; all that
-    are not newer count as known. It is empty if there is none.
+    are not newer count as known. It is empty if there is none. `location` is where the copies were proven
+    (`PlaceOptions.location`), empty if it is not known.
     """
 
     copies: tuple[Copy, ...] = ()
@@ -53,6 +54,7 @@ class Record:
     others: tuple[str, ...] = ()
     left_out: str = ""
     error: str | None = None
+    location: str = ""
 
     def strangers(self, complete: Iterable[str], on_volume: Container[str]) -> set[str]:
         """The complete backups there that this installation never had: another one with its name copies there, too.
@@ -88,6 +90,7 @@ def parse_record(text: str | None) -> Record:
             events={str(event["text"]): _time(event["time"]) for event in content.get("events", [])},
             unfinished=Unfinished(content.get("unpruned") is True, content.get("damaged_part")),
             others=tuple(str(name) for name in content.get("others", [])),
+            location=str(content.get("location", "")),
             left_out=str(content.get("left_out", "")),
         )
     except (AttributeError, KeyError, TypeError, ValueError):
@@ -125,6 +128,7 @@ def next_record(
         events=dict(list({**recent, **{text[:_CHARACTERS]: now for text in findings}}.items())[-_FINDINGS:]),
         unfinished=before.unfinished,
         others=others,
+        location=before.location,
         left_out="" if is_done and not others else before.left_out,
     )
 
@@ -147,6 +151,7 @@ def dump_record(record: Record, place: PlaceOptions, state: str, error: str | No
             "failing_since": _text(record.failing_since),
             "last_success": _text(record.last_success),
             "max_delay_seconds": int(place.max_delay.total_seconds()),
+            **({"location": record.location} if record.location else {}),
             "findings": list(record.events),
             "events": [{"time": _text(time), "text": text} for text, time in record.events.items()],
             **({"unpruned": True} if record.unfinished.is_unpruned else {}),

@@ -32,8 +32,8 @@ from .copy_times import default_delay
 _CONFIGURED: dict[str, tuple[str, ...]] = {
     S3: ("endpoint", "bucket", "folder", "region", "provider", "storage_class"),
     SFTP: ("host", "port", "user", "folder"),
-    NFS: ("folder",),
-    CLAIM: ("folder",),
+    NFS: ("server", "path", "folder"),
+    CLAIM: ("claim_name", "folder"),
 }
 
 

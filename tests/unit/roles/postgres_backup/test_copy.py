@@ -215,7 +215,7 @@ def test_the_configuration_is_that_of_the_filter() -> None:
         content = json.loads(data[file])
         assert [place["name"] for place in content["places"]] == names
         assert json.loads(made("CronJob", cronjob)["metadata"]["annotations"][PLACES_ANNOTATION]) == content["places"]
-    assert content["places"][0]["options"] == {"folder": "pg"}
+    assert content["places"][0]["options"] == {"server": "192.168.2.3", "path": "/volume1/copies", "folder": "pg"}
 
 
 def test_the_network_policy_allows_the_hosts_and_dns() -> None:

@@ -192,6 +192,23 @@ def test_another_installation_of_the_same_name_in_the_same_folder(usb: Copier) -
 
 
 @pytest.mark.weekly
+def test_copies_that_were_moved_to_another_claim_are_proven_again(usb: Copier) -> None:
+    """They may have been damaged on the way, and have the same times."""
+    names = [usb.add_backup(days) for days in (1, 2)]
+    usb.places[0]["options"] = {"claim_name": "usb", "folder": "of/this installation"}
+    usb.run()
+    moved = there(usb) / names[1]
+    times = moved.stat()
+    moved.write_bytes(b"damaged")
+    os.utime(moved, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert place_of(usb.run())["state"] == "nothing_to_do"
+    usb.places[0]["options"] = {"claim_name": "nas", "folder": "of/this installation"}
+    result = place_of(usb.run())
+    assert result["copied"] == names and f"{names[1]} is damaged or was changed" in result["findings"][0]
+    assert moved.read_bytes() == b"content" and place_of(usb.run())["state"] == "nothing_to_do"
+
+
+@pytest.mark.weekly
 def test_a_folder_that_is_away_and_comes_back(usb: Copier) -> None:
     """As with a disk that is not mounted at the server for a time: what only the place has remains of this one."""
     names = [usb.add_backup(days) for days in (1, 2)]

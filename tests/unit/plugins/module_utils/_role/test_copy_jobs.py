@@ -72,7 +72,8 @@ def test_the_configuration() -> None:
         "max_delay_seconds": 86400,
     }
     assert places[1]["options"] == {"host": "nas.example.com", "port": 22, "user": "backup", "folder": ""}
-    assert [place["options"] for place in places[2:]] == [{"folder": ""}, {"folder": ""}]
+    assert places[2]["options"] == {"server": "192.168.2.3", "path": "/volume1/copies", "folder": ""}
+    assert places[3]["options"].keys() == {"claim_name", "folder"} and places[3]["options"]["claim_name"]
 
 
 def test_each_mounted_place_has_its_cronjob() -> None:
