@@ -78,13 +78,18 @@ class Place:
 
 
 def parse_places(items: Iterable[Mapping[str, Any]]) -> tuple[Place, ...]:
-    """The places whose records these lines of a listing have, each once, by their names."""
+    """The places whose records these lines of a listing have, each once, by their names.
+
+    Of two records of a place, the one that was written last counts: somebody may have copied the file.
+    """
     places: dict[str, Place] = {}
     for item in items:
         record = item.get("record")
         if isinstance(record, dict) and _text(record, "place"):
             place = _place(record)
-            places.setdefault(place.name, place)
+            before = places.setdefault(place.name, place)
+            if place.time and (before.time is None or place.time > before.time):
+                places[place.name] = place
     return tuple(places[name] for name in sorted(places))
 
 

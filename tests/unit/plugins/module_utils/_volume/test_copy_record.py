@@ -96,6 +96,14 @@ def test_what_is_not_a_record_is_left_out(record: Any) -> None:
     assert parsed(record) == ()
 
 
+@pytest.mark.parametrize("older", ["2026-11-21T03:00:00Z", None])
+def test_a_copy_of_a_record_hides_no_newer_one(older: str | None) -> None:
+    """As `cloud (copy).json`, which the script lists before `cloud.json`."""
+    records = [{"record": {**RECORD, "time": older, "error": None}}, {"record": RECORD}]
+    for items in (records, records[::-1]):
+        assert parse_places(items) == parsed(RECORD)
+
+
 def test_each_place_is_listed_once_by_its_name() -> None:
     names = ["b", "a", "b"]
     places = parse_places({"record": {**RECORD, "place": name, "state": str(n)}} for n, name in enumerate(names))
