@@ -76,11 +76,10 @@ class Copying:
         recompressed = self._recompressed(sources, checksums)
         on_volume = {source.name: source.sha256 for source in sources}
         # Somebody may have moved the files there, with their times: the proofs are not of these.
-        is_moved = before.location not in ("", self._steps.options.location)
         kept = {
             name: copy
             for name, copy in kept.items()
-            if not is_moved and name not in recompressed and on_volume.get(name, copy.sha256) == copy.sha256
+            if not self._steps.is_moved and name not in recompressed and on_volume.get(name, copy.sha256) == copy.sha256
         }
         self._steps.copies, self._location = dict(kept), self._steps.options.location
         self._find_lost(lost)

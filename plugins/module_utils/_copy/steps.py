@@ -87,6 +87,11 @@ class Steps:
         self._reporter = reporter
         self._remembered = clock()
 
+    @property
+    def is_moved(self) -> bool:
+        """Whether the copies of the record were proven at another location."""
+        return self.before.location not in ("", self.options.location)
+
     def log(self, text: str) -> None:
         """Print a line."""
         self._print(f"{self.options.name}: {text}")
@@ -114,8 +119,10 @@ class Steps:
         complete = complete_among(entries, self._installation)
         self.strangers |= self.before.strangers(complete, self._on_volume)
         known = {*(copy.backup for copy in self.before.copies), *self.others}
-        # Also those that are no longer proven, or no longer there: they remain known.
-        self.others = known if self.before.copies else complete | known
+        # Also those that are no longer proven, or no longer there: they remain known. Not those of another location.
+        self.others = complete & known if self.is_moved else known
+        if not self.before.copies:
+            self.others |= complete
         return without(entries, self.strangers)
 
     def checksums(self) -> Mapping[str, str]:
