@@ -140,7 +140,7 @@ class Copying:
     def _delete_forgotten_uploads(self, entries: Mapping[str, Entry]) -> None:
         """Before anything can fail: each attempt that ends during an upload, as with the window, leaves one."""
         for name in forgotten_uploads(entries, self._installation, self._steps.clock()):
-            # Where files cannot be deleted, retention says so, after the copies.
+            # Where files cannot be deleted, retention fails, after the copies.
             with contextlib.suppress(PlaceError):
                 self._steps.place.delete(name)
 

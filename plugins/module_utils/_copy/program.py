@@ -124,7 +124,7 @@ def _copy_to(
         if left == 0.0:
             attempt = Attempt(state=OUTSIDE_WINDOW)
             _log(f"{options.name}: its window is from {options.window}: nothing is copied now")
-            # Until the window opens again, the last attempt in it says whether the place works.
+            # Until the window opens again, the error of the last attempt in it is that of the place.
             record = next_record(before, before.copies, (), _now(), error=before.error, is_done=False)
         else:
             records = Path(script.volume, f"{configuration.name}.copies")

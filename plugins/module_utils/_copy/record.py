@@ -41,8 +41,8 @@ class Record:
     `error` is that of the last attempt in the window, None if it did not fail. `events` has each finding with the time
     when it was last found, `unfinished` what a restic repository still needs.
     `others` are further backups that are known: those that lay there and were not proven, and copies that are no longer
-    there, whose folder may come back. `left_out` is the newest known backup for which the record had no space; all that
-    are not newer count as known. It is empty if there is none. `location` is where the copies were proven
+    there, and may be again. `left_out` is the newest known backup for which the record had no space, empty if
+    there is none: those that are not newer count as known. `location` is where the copies were proven
     (`PlaceOptions.location`), empty if it is not known.
     """
 
