@@ -13,7 +13,7 @@ from .window import Window, parse_window
 
 S3, SFTP, NFS, CLAIM, RESTIC = "s3", "sftp", "nfs", "claim", "restic"
 MOUNTED_KINDS = (NFS, CLAIM)
-_LOCATION = ("endpoint", "bucket", "host", "port", "server", "path", "claim_name", "folder")
+_LOCATION = ("endpoint", "bucket", "host", "port", "user", "server", "path", "claim_name", "folder")
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from .copy_record import DEFAULT_DELAY, Place
 _MISSED_TIMES = 3
 _DEFAULT_INTERVAL = timedelta(hours=1)
 _NAMED = 5
+_ADVICE = "Correct it, and run homelab.postgres_backup.copy"
 # 3-2-1: the live data, the backup volume and a place; on two storages; one of them offsite.
 _COPIES, _STORAGES = 3, 2
 
@@ -125,6 +126,9 @@ def _no_run(schedule: CopySchedule, places: tuple[Place, ...], now: datetime) ->
 
 def _behind(place: Place, catalog: Catalog, now: datetime, *, is_known: bool) -> Iterator[Failure]:
     backup = missing_backup(place, catalog, now)
+    since = f"{place.failing_since:%Y-%m-%d %H:%M} UTC" if place.failing_since else ""
+    error = (place.error or "").rstrip(". ")
+    kind = f" ({place.kind})" if place.kind else ""
     if backup is None:
         # Without a backup to copy, only a place that was never used shows that it does not work.
         if place.time is None and is_known:
@@ -132,18 +136,19 @@ def _behind(place: Place, catalog: Catalog, now: datetime, *, is_known: bool) ->
                 "copy",
                 f"expected a record of the place {place.name}, found none. Check the Job of the copies and its pod",
             )
+        elif error and place.failing_since and now - place.failing_since > place.max_delay:
+            # It has the newest backup, and something else fails each time, such as retention or an old copy.
+            yield Failure("copy", f"the place {place.name}{kind} has failed since {since}: {error}. {_ADVICE}")
         return
     reason = "nothing was copied to it yet"
-    if place.error:
-        since = f" since {place.failing_since:%Y-%m-%d %H:%M} UTC" if place.failing_since else ""
-        reason = f"it fails{since}: {place.error.rstrip('. ')}"
+    if error:
+        reason = f"it has failed{f' since {since}' if since else ''}: {error}"
     elif place.last_success:
         reason = f"it was last copied to at {place.last_success:%Y-%m-%d %H:%M} UTC"
     yield Failure(
         "copy",
         f"expected a copy of {backup.name}, which is {format_duration(now - backup.created)} old, at the place "
-        f"{place.name}{f' ({place.kind})' if place.kind else ''} after {format_duration(place.max_delay)}, found none: "
-        f"{reason}. Correct it, and run homelab.postgres_backup.copy",
+        f"{place.name}{kind} after {format_duration(place.max_delay)}, found none: {reason}. {_ADVICE}",
     )
 
 

@@ -101,13 +101,19 @@ FAILS: dict[str, Any] = {"state": "failed", "error": "the server answered 403.",
         (None, [], []),
         (None, [place()], []),
         (SCHEDULE, [FINE], []),
-        (SCHEDULE, [replace(FINE, **FAILS)], []),  # a failure is a problem when something is missing
+        # With the newest copy, a failure is a problem when it lasts.
+        (SCHEDULE, [replace(FINE, **{**FAILS, "failing_since": NOW - 23 * HOURS})], []),
+        (
+            SCHEDULE,
+            [replace(FINE, **FAILS)],
+            ["the place cloud (s3) has failed since 2026-11-21 06:00 UTC: the server answered 403. Correct it, and"],
+        ),
         (
             SCHEDULE,
             [place(copy(49), **FAILS)],
             [
-                "expected a copy of b-975, which is 1d 1h old, at the place cloud (s3) after 1d, found none: it fails "
-                "since 2026-11-21 06:00 UTC: the server answered 403. Correct it, and run"
+                "expected a copy of b-975, which is 1d 1h old, at the place cloud (s3) after 1d, found none: it has "
+                "failed since 2026-11-21 06:00 UTC: the server answered 403. Correct it, and run"
             ],
         ),
         (SCHEDULE, [place(last_success=NOW - 50 * HOURS)], ["found none: it was last copied to at 2026-11-20 10:00"]),
