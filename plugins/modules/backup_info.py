@@ -206,9 +206,10 @@ places:
   description:
     - The places of the copies (C(postgres_backup_copies)), each with what its record on the volume contains. Empty
       without copies.
-    - C(state) is V(copied), V(nothing_to_do), V(outside_window) or V(failed), and null if the place has no record. With
-      V(failed), C(error) is the reason, and C(failing_since) the time of the first of the failures in succession. With
-      V(outside_window), these are those of the last attempt in the window, and null if it did not fail.
+    - C(state) is V(copied), V(nothing_to_do), V(outside_window) or V(failed), V(copying) during an attempt or if it was
+      killed, and null if the place has no record. With V(failed), C(error) is the reason, and C(failing_since) the time
+      of the first of the failures in succession. With V(outside_window) and V(copying), these are those of the last
+      attempt that ended in the window, and null if it did not fail.
     - C(copies) is how many proven copies it has, C(newest) the newest one, and C(size_bytes) the size of all.
     - C(is_behind) is whether it lacks the newest complete backup that is older than its C(max_delay), and every newer
       one. This is a problem, as are findings about copies.

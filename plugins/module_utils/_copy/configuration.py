@@ -13,7 +13,7 @@ from .window import Window, parse_window
 
 S3, SFTP, NFS, CLAIM, RESTIC = "s3", "sftp", "nfs", "claim", "restic"
 MOUNTED_KINDS = (NFS, CLAIM)
-_LOCATION = ("endpoint", "bucket", "host", "port", "user", "server", "path", "claim_name", "folder")
+_LOCATION = ("endpoint", "bucket", "host", "port", "user", "server", "path", "claim_name")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,10 @@ class PlaceOptions:
     @property
     def location(self) -> str:
         """Where its files lie: another text after a change of the kind, the server, the folder and the like."""
-        return " ".join((self.kind, *(str(self.options.get(key) or "-") for key in _LOCATION)))
+        folder = str(self.options.get("folder") or "").rstrip("/")
+        if self.store != SFTP:  # there, the first slash has a meaning
+            folder = folder.lstrip("/")
+        return " ".join((self.kind, *(str(self.options.get(key) or "-") for key in _LOCATION), folder or "-"))
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ class Copying:
         self._installation = installation
         self._steps = steps
         self._prover = Prover(steps)
+        self._faults: dict[str, str] = {}
         self._is_done = False
         self._location = ""
 
@@ -52,17 +53,20 @@ class Copying:
         except WindowClosedError:
             attempt.state = OUTSIDE_WINDOW
             self._steps.log("the window has closed: the rest follows in the next one")
+            if self._faults:
+                attempt.state, attempt.error = FAILED, self._joined_faults()
         except (PlaceError, OSError) as error:
             attempt.state, attempt.error = FAILED, str(error)
         else:
             attempt.state = COPIED if attempt.copied or attempt.deleted else NOTHING_TO_DO
         record = next_record(
-            before,
+            self._steps.before,
             self._steps.copies.values(),
             attempt.findings,
             self._steps.clock(),
             error=attempt.error,
-            is_done=self._is_done and attempt.error is None,
+            is_done=self._is_done and attempt.error is None and attempt.state != OUTSIDE_WINDOW,
+            is_judged=attempt.is_judged,
             others=self._steps.others - set(self._steps.copies) - set(attempt.deleted),
         )
         return attempt, replace(record, location=self._location)
@@ -83,7 +87,8 @@ class Copying:
         }
         self._steps.copies, self._location = dict(kept), self._steps.options.location
         self._find_lost(lost)
-        for copy in before.copies:
+        # Files may be moved without their checksum files.
+        for copy in () if self._steps.is_moved else before.copies:
             if copy.backup in entries and f"{copy.backup}{CHECKSUM_FILE}" not in entries:
                 self._steps.warn(
                     f"{copy.backup}{CHECKSUM_FILE} was deleted there: the copy is read again, and gets a new one. Has "
@@ -104,19 +109,17 @@ class Copying:
         )
         for name in conflicts:
             self._steps.warn(conflict(name))
-        faults: dict[str, str] = {}
         for task in todo:
             try:
                 self._prover.prove(task, entries.get(task.backup))
             except BackupFaultError as error:
                 # The others do not wait for somebody to mend it.
                 self._steps.log(f"FAILED: {error}")
-                faults[task.backup] = str(error)
+                self._faults[task.backup] = str(error)
             except (PlaceError, OSError):
                 if not self._is_gone(task):
                     raise
                 self._steps.log(f"{task.backup} was deleted on the volume meanwhile: it is not copied")
-                sources = [source for source in sources if source.name != task.backup]
         # Also where a task has failed: it may fail each time.
         if not self._steps.attempt.copied:
             self._prover.prove_again()
@@ -128,14 +131,17 @@ class Copying:
             self._check_again(entries)
             checksums = self._steps.checksums()
         self._mend_keep_files(sources, entries)
-        if faults.keys() & checksums.keys():
+        if self._faults.keys() & checksums.keys():
             self._steps.log("nothing is deleted: retention would count copies that cannot be read")
         else:
             apply_retention(entries, self._installation, self._steps)
         self._find_strangers()
         self._finish()
-        if faults:
-            raise PlaceError("; ".join(faults.values()))
+        if self._faults:
+            raise PlaceError(self._joined_faults())
+
+    def _joined_faults(self) -> str:
+        return "; ".join(self._faults.values())
 
     def _delete_forgotten_uploads(self, entries: Mapping[str, Entry]) -> None:
         """Before anything can fail: each attempt that ends during an upload, as with the window, leaves one."""
@@ -146,7 +152,10 @@ class Copying:
 
     def _is_gone(self, task: Task) -> bool:
         """Whether the volume had the backup, and has it no longer, as when retention deletes during a long upload."""
-        return task.source is not None and self._steps.place.read_text(f"{task.backup}{CHECKSUM_FILE}") is None
+        return task.source is not None and not self._is_on_volume(task.backup)
+
+    def _is_on_volume(self, backup: str) -> bool:
+        return self._steps.place.read_text(f"{backup}{CHECKSUM_FILE}") is not None
 
     def _recompressed(self, sources: Iterable[Backup], checksums: Mapping[str, str]) -> set[str]:
         """The backups whose file there has another hash than on the volume and the same text."""
@@ -206,7 +215,7 @@ class Copying:
             text = self._steps.place.read_text(keep)
             if text is not None and keep not in entries:
                 self._steps.write(keep, text, None)
-            elif text is None and keep in entries:
+            elif text is None and keep in entries and self._is_on_volume(name):
                 self._steps.delete(keep)
 
     def _check_again(self, entries: Mapping[str, Entry]) -> None:

@@ -319,7 +319,9 @@ class RclonePlace:
             added_bytes += len(data)
             if self._options.bandwidth_bytes:
                 due = began + added_bytes / self._options.bandwidth_bytes
-                time.sleep(max(0.0, due - self.processes.clock()))
+                pause = max(0.0, due - self.processes.clock())
+                left = self.processes.check_window()
+                time.sleep(pause if left is None else min(pause, left))
 
         return add_paced
 

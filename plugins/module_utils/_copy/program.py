@@ -149,13 +149,13 @@ def _copy_to(
                     known = tuple(copies)
                     others = steps.others - {copy.backup for copy in known}
                     record = replace(
-                        before,
+                        steps.before,
                         copies=known,
                         others=tuple(others),
                         unfinished=place.unfinished,
                         location=options.location,
                     )
-                    folder.write(file, dump_record(record, options, COPYING, None, _now()))
+                    folder.write(file, dump_record(record, options, COPYING, record.error, _now()))
 
                 steps = Steps(
                     options,

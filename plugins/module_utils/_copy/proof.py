@@ -17,7 +17,7 @@ from .._volume.backup_names import TIME_FORMAT
 from .._volume.catalog import Backup
 from ..units import format_size
 from .configuration import RESTIC
-from .faults import BackupFaultError, PlaceError
+from .faults import BackupFaultError, PlaceError, WindowClosedError
 from .interface import Content, Uploaded
 from .plan import CHECKSUM_FILE, MANIFEST, Copy, Entry, Task, oldest_proof
 from .steps import Steps, named
@@ -140,7 +140,7 @@ class Prover:
             yield
         except PlaceError:
             if uploaded != backup:
-                with suppress(PlaceError):
+                with suppress(PlaceError, WindowClosedError):
                     self._steps.place.delete(uploaded)
             raise
 

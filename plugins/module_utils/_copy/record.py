@@ -43,7 +43,8 @@ class Record:
     `others` are further backups that are known: those that lay there and were not proven, and copies that are no longer
     there, and may be again. `left_out` is the newest known backup for which the record had no space, empty if
     there is none: those that are not newer count as known. `location` is where the copies were proven
-    (`PlaceOptions.location`), empty if it is not known.
+    (`PlaceOptions.location`), empty if it is not known. `judged` is when retention was last applied there, also where
+    its brake held it back.
     """
 
     copies: tuple[Copy, ...] = ()
@@ -55,6 +56,12 @@ class Record:
     left_out: str = ""
     error: str | None = None
     location: str = ""
+    judged: datetime | None = None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether no attempt has listed the files of the place yet."""
+        return not (self.copies or self.others or self.left_out or self.location)
 
     def strangers(self, complete: Iterable[str], on_volume: Container[str]) -> set[str]:
         """The complete backups there that this installation never had: another one with its name copies there, too.
@@ -62,7 +69,7 @@ class Record:
         At the first attempt, what is there is that of an earlier volume, and is adopted.
         """
         known = {copy.backup for copy in self.copies}.union(self.others)
-        if not self.copies:
+        if self.is_new:
             return set()
         return {name for name in complete if name > self.left_out and name not in known and name not in on_volume}
 
@@ -87,6 +94,7 @@ def parse_record(text: str | None) -> Record:
             last_success=parse_time(str(content.get("last_success"))),
             error=str(content["error"]) if content.get("error") else None,
             failing_since=parse_time(str(content.get("failing_since"))),
+            judged=parse_time(str(content.get("judged"))),
             events={str(event["text"]): _time(event["time"]) for event in content.get("events", [])},
             unfinished=Unfinished(content.get("unpruned") is True, content.get("damaged_part")),
             others=tuple(str(name) for name in content.get("others", [])),
@@ -112,6 +120,7 @@ def next_record(
     *,
     error: str | None,
     is_done: bool,
+    is_judged: bool = False,
     others: Iterable[str] | None = None,
 ) -> Record:
     """The record after an attempt; `is_done` where every backup that should be there is a copy.
@@ -124,7 +133,9 @@ def next_record(
         copies=tuple(sorted(copies, key=lambda copy: copy.backup, reverse=True)),
         last_success=now if is_done else before.last_success,
         error=error,
-        failing_since=(before.failing_since or now) if error else None,
+        # A wrong clock may have written a later time.
+        failing_since=min(before.failing_since or now, now) if error else None,
+        judged=now if is_judged else before.judged,
         events=dict(list({**recent, **{text[:_CHARACTERS]: now for text in findings}}.items())[-_FINDINGS:]),
         unfinished=before.unfinished,
         others=others,
@@ -150,6 +161,7 @@ def dump_record(record: Record, place: PlaceOptions, state: str, error: str | No
             "error": error,
             "failing_since": _text(record.failing_since),
             "last_success": _text(record.last_success),
+            "judged": _text(record.judged),
             "max_delay_seconds": int(place.max_delay.total_seconds()),
             **({"location": record.location} if record.location else {}),
             "findings": list(record.events),

@@ -33,21 +33,23 @@ def apply_retention(entries: Mapping[str, Entry], installation: str, steps: Step
             f"retention would delete {len(deletable)} copies at once, and deletes none. Check the keep_* options "
             "of the place"
         )
+        steps.attempt.is_judged = True
         return
     for name in deletable:
         _delete_copy(name, entries, steps)
         steps.attempt.deleted.append(name)
         steps.log(f"deleted {name}")
+    steps.attempt.is_judged = True
 
 
 def _is_unexplained(
     entries: Mapping[str, Entry], there: Iterable[str], locks: Mapping[str, datetime], now: datetime, steps: Steps
 ) -> bool:
-    """Whether the brake also holds without what is new, or was locked, since the last success.
+    """Whether the brake also holds without what is new, or was locked, since retention was last applied.
 
     After an outage of the place, many copies are new at once, and many locks have ended.
     """
-    since = steps.before.last_success or now
+    since = min(steps.before.judged or steps.before.last_success or now, now)
     if steps.options.policy["max_deletions"] != "":
         since = now
     new = {name for name in there if (time_in_name(name) or since) > since}

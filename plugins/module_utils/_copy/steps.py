@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -36,6 +36,8 @@ class Attempt:
     deleted: list[str] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
     transferred_bytes: int = 0
+    is_judged: bool = False
+    """Whether retention was applied, or held back by its brake."""
 
 
 @contextmanager
@@ -90,7 +92,10 @@ class Steps:
     @property
     def is_moved(self) -> bool:
         """Whether the copies of the record were proven at another location."""
-        return self.before.location not in ("", self.options.location)
+        return self._is_of_another_location(self.before)
+
+    def _is_of_another_location(self, record: Record) -> bool:
+        return record.location not in ("", self.options.location)
 
     def log(self, text: str) -> None:
         """Print a line."""
@@ -108,7 +113,8 @@ class Steps:
 
     def begin(self, installation: str, before: Record, on_volume: Iterable[str]) -> None:
         """Set what is known before the attempt: the record, and the backups on the volume."""
-        self.before = before
+        # What a record of another location had no space for is not known here.
+        self.before = replace(before, left_out="") if self._is_of_another_location(before) else before
         self._installation, self._on_volume = installation, frozenset(on_volume)
         self.copies = {copy.backup: copy for copy in before.copies}
         self.others = set(before.others)
@@ -121,7 +127,7 @@ class Steps:
         known = {*(copy.backup for copy in self.before.copies), *self.others}
         # Also those that are no longer proven, or no longer there: they remain known. Not those of another location.
         self.others = complete & known if self.is_moved else known
-        if not self.before.copies:
+        if self.before.is_new:
             self.others |= complete
         return without(entries, self.strangers)
 

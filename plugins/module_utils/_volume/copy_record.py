@@ -38,7 +38,7 @@ class Copy:
 
 @dataclass(frozen=True)
 class Place:
-    """The record of a place: `state` is copied, nothing_to_do, outside_window or failed, or empty.
+    """The record of a place: `state` is copied, nothing_to_do, outside_window, failed or copying, or empty.
 
     `time` is when the record was written, `last_success` when copying last succeeded, `failing_since` when the first of
     the failures since then was. `findings` are sentences about copies that are not as they should be.

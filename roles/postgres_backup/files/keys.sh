@@ -23,14 +23,17 @@ KEYS_AWK='
 # key_lines: prints the valid lines of the record; fails with `message` if it cannot be read.
 key_lines() {
     [ -f "$keys_file" ] && [ ! -L "$keys_file" ] || return 0
-    message=$(head -c "$KEYS_BYTES" "$keys_file" 2>&1 >"$work/keys.read") || return 1
+    message=$(head -c "$KEYS_BYTES" "$keys_file" 2>&1 >"$work/keys.read") || {
+        message="it cannot be read: $message"
+        return 1
+    }
     tr '\000-\011\013-\037\177-\377' '?' <"$work/keys.read" |
         grep -E '^[{]"recipient":"'"$PUBLIC_KEY"'","since":"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z","opened":("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"|null),"backup":("[A-Za-z0-9._-]+"|null),"by":("[a-z]+"|null),"is_current":(true|false),"limit_seconds":[0-9]{1,12}[}]$' || :
 }
 
 # list_keys: prints the record of each recipient.
 list_keys() {
-    key_lines >"$work/keys" || log "WARNING: ${keys_file##*/} could not be read: $message"
+    key_lines >"$work/keys" || log "WARNING: ${keys_file##*/}: $message"
     sed -e 's/^/{"type":"key","record":/' -e 's/$/}/' "$work/keys"
 }
 

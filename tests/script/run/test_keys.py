@@ -93,10 +93,10 @@ def test_a_record_that_cannot_be_read_is_kept(sandbox: Sandbox) -> None:
     message = f"head: {FILE}: Input/output error"
     sandbox.shim("head", f'case "$*" in *{FILE}) echo "{message}" >&2; exit 1 ;; esac\nexec "$real" "$@"')
     outcome = sandbox.run("run", env=environment(new)).check()
-    assert f"{FILE} could not be written: {message}" in outcome.result["warnings"]
+    assert f"{FILE} could not be written: it cannot be read: {message}" in outcome.result["warnings"]
     keys(sandbox, json.dumps([new]), BACKUP, "drill", code=1)
     assert (sandbox.volume / FILE).read_bytes() == before
-    assert f"{FILE} could not be read: {message}" in sandbox.run("list").check().log
+    assert f"{FILE}: it cannot be read: {message}" in sandbox.run("list").check().log
     sandbox.assert_nothing_left()
 
 

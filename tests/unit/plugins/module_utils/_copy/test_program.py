@@ -241,17 +241,35 @@ def days_away(days: float) -> str:
     return f"{datetime.now(UTC) + timedelta(days=days):%Y-%m-%dT%H:%M:%SZ}"
 
 
+def closing_window(method: str, name: str) -> str:
+    """Changes of the program: the window closes when a method of the place is called for a file of this backup."""
+    return f"""
+from {PACKAGE.replace("/", ".")}._copy.faults import WindowClosedError
+{method} = program.RclonePlace.{method}
+def until_closed(self, name, *others):
+    if name.startswith({name!r}):
+        raise WindowClosedError
+    return {method}(self, name, *others)
+program.RclonePlace.{method} = until_closed
+"""
+
+
 def test_the_brake_does_not_hold_after_an_outage_of_the_place(usb: Copier) -> None:
     """What was made meanwhile is copied at once, and explains the deletions. It explains no other policy."""
     usb.places[0]["policy"] |= {"keep_last": 7, "keep_daily": 0}
     old = [usb.add_backup(days) for days in range(18, 11, -1)]
     usb.run()
-    change_record(usb, last_success=days_away(-11.5))
+    change_record(usb, judged=None, last_success=days_away(-11.5))
     for days in range(11, 4, -1):
         usb.add_backup(days)
+    # The window closes while they are deleted.
+    usb.changes = closing_window("delete", old[3])
+    assert place_of(usb.run())["deleted"] == old[:3]
+    usb.changes = ""
     result = place_of(usb.run())
-    assert (result["deleted"], result["findings"]) == (old, [])
-    change_record(usb, last_success=days_away(-4.5))
+    assert (result["deleted"], result["findings"]) == (old[3:], [])
+    # Retention was applied since the last success.
+    change_record(usb, judged=days_away(-4.5), last_success=days_away(-60))
     for days in range(4):
         usb.add_backup(days)
     usb.places[0]["policy"] |= {"keep_last": 1}
@@ -267,12 +285,12 @@ def test_the_brake_does_not_count_what_is_locked(usb: Copier) -> None:
     copies = usb.record("usb")["copies"]
     # From the newest on: the oldest one is locked for another hour.
     locks = [{**copy, "locked_until": days_away(13 - number + 1 / 24)} for number, copy in enumerate(copies)]
-    change_record(usb, copies=locks)
+    change_record(usb, copies=locks, judged=days_away(400))  # by a wrong clock
     usb.places[0]["policy"] |= {"keep_last": 3}
     result = place_of(usb.run())
     assert (result["deleted"], result["findings"]) == ([], [])
     locks = [{**copy, "locked_until": days_away(6 - number - 1 / 24)} for number, copy in enumerate(copies)]
-    change_record(usb, copies=locks, last_success=days_away(-8))
+    change_record(usb, copies=locks, judged=days_away(-8))
     result = place_of(usb.run())
     assert (result["deleted"], result["findings"]) == (names[:8], [])
 
@@ -352,6 +370,47 @@ def test_a_backup_that_is_deleted_on_the_volume_during_the_attempt(usb: Copier, 
     assert (result["status"], place_of(result)["copied"], place_of(result)["deleted"]) == (0, [new], [oldest])
     assert f"{gone} was deleted on the volume meanwhile: it is not copied" in result["log"]
     assert usb.copies("usb") == [new, old]
+
+
+def test_what_somebody_keeps_when_the_volume_is_lost_during_the_attempt(usb: Copier) -> None:
+    usb.places[0]["policy"] |= {"keep_last": 1, "keep_daily": 0}
+    kept = usb.add_backup(30)
+    (usb.volume / f"{kept}.keep").touch()
+    usb.run()
+    newest = usb.add_backup(1)
+    usb.changes = f"""
+from pathlib import Path
+upload = program.RclonePlace.upload
+def upload_and_lose(self, *others):
+    found = upload(self, *others)
+    [path.unlink() for path in Path({str(usb.volume)!r}).glob("{NAME}-*")]
+    return found
+program.RclonePlace.upload = upload_and_lose
+"""
+    usb.run()
+    usb.changes = ""
+    assert (there(usb) / f"{kept}.keep").exists() and not (there(usb) / f"{newest}.sha256").exists()
+    assert (place_of(usb.run())["deleted"], usb.copies("usb")) == ([], [kept])
+
+
+def test_an_attempt_that_is_killed_does_not_end_a_failure(usb: Copier) -> None:
+    """A place that fails each time would seem to recover in between."""
+    names = [usb.add_backup(days) for days in (1, 2)]
+    failed = {"error": "the server refused the connection", "failing_since": days_away(-2)}
+    (usb.records / "usb.json").write_text(json.dumps({"format": 1, "place": "usb", "state": "failed", **failed}))
+    usb.changes = closing_window("upload", names[1]).replace("raise WindowClosedError", "os._exit(9)")
+    assert usb.start().wait() == 9
+    assert (usb.record("usb")["state"], usb.copies("usb")) == ("copying", names[:1])
+    assert usb.record("usb") | failed == usb.record("usb")
+
+
+def test_a_window_that_closes_after_a_backup_that_cannot_be_copied(usb: Copier) -> None:
+    damaged, name = usb.add_backup(1), usb.add_backup(2)
+    (usb.volume / damaged).write_bytes(b"changed")
+    usb.changes = closing_window("upload", name)
+    result = usb.run()
+    assert (result["status"], place_of(result)["state"]) == (1, "failed")
+    assert f"{damaged} on the volume is damaged" in usb.record("usb")["error"]
 
 
 def test_attempts_that_fail_do_not_fill_the_place(usb: Copier) -> None:

@@ -53,8 +53,10 @@ def test_strangers() -> None:
     record = Record((copy(1),), others=(other,))
     assert record.strangers(complete, [volume]) == {stranger}
     assert parse_record(dump_record(record, place(), FAILED, None, NOW)) == record
-    # The first attempt adopts what a volume that was lost has left there.
-    assert Record(others=(other,)).strangers(complete, []) == set()
+    # The first attempt adopts what a volume that was lost has left there. Later ones do not, also if none was proven.
+    assert Record().strangers(complete, []) == set()
+    assert Record(others=(other,)).strangers(complete, [volume]) == {known, stranger}
+    assert Record(location="claim usb").strangers(complete, []) == set(complete)
 
 
 def test_what_a_long_record_leaves_out_is_known() -> None:
@@ -87,6 +89,8 @@ def test_success_ends_a_failure() -> None:
     assert still.failing_since == before.failing_since and still.last_success is None
     done = next_record(still, (), (), NOW, error=None, is_done=True)
     assert done.failing_since is None and done.last_success == NOW
+    of_a_wrong_clock = Record(failing_since=NOW + timedelta(days=400))
+    assert next_record(of_a_wrong_clock, (), (), NOW, error="again", is_done=False).failing_since == NOW
 
 
 def test_eight_years_of_nights_fit_into_a_record() -> None:
