@@ -48,10 +48,13 @@ class PlaceOptions:
     @property
     def location(self) -> str:
         """Where its files lie: another text after a change of the kind, the server, the folder and the like."""
-        folder = str(self.options.get("folder") or "").rstrip("/")
-        if self.store != SFTP:  # there, the first slash has a meaning
-            folder = folder.lstrip("/")
-        return " ".join((self.kind, *(str(self.options.get(key) or "-") for key in _LOCATION), folder or "-"))
+        return " ".join((self.kind, *(str(self.options.get(key) or "-") for key in _LOCATION), self.folder or "-"))
+
+    @property
+    def folder(self) -> str:
+        """The folder without slashes at its ends; on an SFTP server, the first one shows that it begins at the root."""
+        given = str(self.options.get("folder") or "")
+        return "/" * (self.store == SFTP and given.startswith("/")) + given.strip("/")
 
 
 @dataclass(frozen=True)

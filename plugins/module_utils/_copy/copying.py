@@ -41,6 +41,7 @@ class Copying:
         self._prover = Prover(steps)
         self._faults: dict[str, str] = {}
         self._is_done = False
+        self._is_judged = False
         self._location = ""
 
     def run(self, before: Record, catalog: Catalog) -> tuple[Attempt, Record]:
@@ -66,14 +67,13 @@ class Copying:
             self._steps.clock(),
             error=attempt.error,
             is_done=self._is_done and attempt.error is None and attempt.state != OUTSIDE_WINDOW,
-            is_judged=attempt.is_judged,
+            is_judged=self._is_judged,
             others=self._steps.others - set(self._steps.copies) - set(attempt.deleted),
         )
         return attempt, replace(record, location=self._location)
 
     def _work(self, before: Record, catalog: Catalog) -> None:
-        entries: Mapping[str, Entry] = self._steps.list_files()
-        self._delete_forgotten_uploads(entries)
+        entries: Mapping[str, Entry] = self._without_forgotten_uploads(self._steps.list_files())
         checksums = self._steps.checksums()
         kept, lost = still_proven(before.copies, entries, checksums)
         sources = candidates(catalog)
@@ -135,6 +135,7 @@ class Copying:
             self._steps.log("nothing is deleted: retention would count copies that cannot be read")
         else:
             apply_retention(entries, self._installation, self._steps)
+            self._is_judged = True
         self._find_strangers()
         self._finish()
         if self._faults:
@@ -143,12 +144,15 @@ class Copying:
     def _joined_faults(self) -> str:
         return "; ".join(self._faults.values())
 
-    def _delete_forgotten_uploads(self, entries: Mapping[str, Entry]) -> None:
-        """Before anything can fail: each attempt that ends during an upload, as with the window, leaves one."""
+    def _without_forgotten_uploads(self, entries: Mapping[str, Entry]) -> dict[str, Entry]:
+        """Delete them before anything can fail: each attempt that ends during an upload leaves one."""
+        left = dict(entries)
         for name in forgotten_uploads(entries, self._installation, self._steps.clock()):
             # Where files cannot be deleted, retention fails, after the copies.
             with contextlib.suppress(PlaceError):
                 self._steps.place.delete(name)
+                del left[name]
+        return left
 
     def _is_gone(self, task: Task) -> bool:
         """Whether the volume had the backup, and has it no longer, as when retention deletes during a long upload."""

@@ -124,15 +124,10 @@ def variables_of(options: PlaceOptions, secrets: Mapping[str, str]) -> dict[str,
 
 def folder_of(options: PlaceOptions) -> str:
     """The path of the place's folder as rclone's backend knows it; empty for the one where an SFTP session begins."""
-    given = str(options.options.get("folder") or "")
-    folder = given.strip("/")
-    if options.store == S3:
-        base = str(options.options["bucket"])
-    elif options.is_mounted:
-        base = options.mount
-    else:
-        base = "/" if given.startswith("/") else ""
-    return f"{base.rstrip('/')}/{folder}" if folder and base else folder or base
+    if options.store == SFTP:
+        return options.folder
+    base = options.mount if options.is_mounted else str(options.options["bucket"])
+    return f"{base.rstrip('/')}/{options.folder}" if options.folder else base
 
 
 def refuse_backup_folder(options: PlaceOptions, volume: str, file: Path) -> None:

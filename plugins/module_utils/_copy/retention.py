@@ -33,13 +33,11 @@ def apply_retention(entries: Mapping[str, Entry], installation: str, steps: Step
             f"retention would delete {len(deletable)} copies at once, and deletes none. Check the keep_* options "
             "of the place"
         )
-        steps.attempt.is_judged = True
         return
     for name in deletable:
         _delete_copy(name, entries, steps)
         steps.attempt.deleted.append(name)
         steps.log(f"deleted {name}")
-    steps.attempt.is_judged = True
 
 
 def _is_unexplained(

@@ -36,8 +36,6 @@ class Attempt:
     deleted: list[str] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
     transferred_bytes: int = 0
-    is_judged: bool = False
-    """Whether retention was applied, or held back by its brake."""
 
 
 @contextmanager
