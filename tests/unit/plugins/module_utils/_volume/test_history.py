@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 from plugins.module_utils._volume.catalog import parse_listing
 from plugins.module_utils._volume.history import Entry, Gap, Trend, parse_entry, parse_trend
 from plugins.module_utils.errors import ListingError
+from tests.processor_time import ratio
 
 NOW = datetime(2026, 11, 22, 3, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -128,11 +128,9 @@ def test_listing_has_the_trend() -> None:
         parse_listing(['{"type":"trend","growth":null,"worst_gap":{}}', ending])
 
 
-def test_ten_thousand_lines_are_read_in_half_a_second() -> None:
+def test_reading_takes_little_more_than_its_json() -> None:
+    """About 3 times as long; what is computed once for each line and not once for each history would show here."""
     ending = '{"type":"volume","path":"/b","source":null,"size_bytes":1,"free_bytes":1,"policy":{},"last_run":null}'
     lines = [*(json.dumps(line(number / 24)) for number in range(10_000)), ending]
-    began = time.process_time()
-    history = parse_listing(lines).history
-    seconds = time.process_time() - began
-    assert len(history) == 10_000
-    assert seconds < 0.5
+    assert len(parse_listing(lines).history) == 10_000
+    assert ratio(lambda: parse_listing(lines), lambda: [json.loads(each) for each in lines]) < 10
