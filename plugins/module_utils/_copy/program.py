@@ -30,7 +30,7 @@ from .._volume.catalog import Backup, Catalog
 from .._volume.record_folder import RecordFolder
 from .configuration import RESTIC, Configuration, PlaceOptions, parse_configuration
 from .copying import Copying
-from .faults import PlaceError
+from .faults import PlaceError, volume_fault
 from .mirror import PROGRESS_VARIABLE, Mirror, Script
 from .place import RclonePlace, refuse_backup_folder
 from .plan import KEEP_FILE, Copy, Entry, complete_among
@@ -155,7 +155,10 @@ def _copy_to(
                         unfinished=place.unfinished,
                         location=options.location,
                     )
-                    folder.write(file, dump_record(record, options, COPYING, record.error, _now()))
+                    try:
+                        folder.write(file, dump_record(record, options, COPYING, record.error, _now()))
+                    except OSError as error:
+                        raise volume_fault(error) from error
 
                 steps = Steps(
                     options,

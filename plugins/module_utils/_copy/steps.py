@@ -56,7 +56,8 @@ class Steps:
 
     `before` is the record before it. `copies` are the proven ones by the names of the backups, `others` are known and
     not proven, and `strangers` are of another installation: these are neither judged nor deleted. `remember` gets all
-    of them after each new one, since an attempt that is killed must not lose their proofs, and from time to time.
+    of them after each new one, since an attempt that is killed must not lose their proofs, and from time to time. It
+    raises PlaceError if the volume does not take the record.
     """
 
     def __init__(
@@ -172,10 +173,18 @@ class Steps:
 
         def transferred(done_bytes: int) -> None:
             if self.clock() - self._remembered >= _HEARTBEAT:
-                self.remember()
+                self._give_sign_of_life()
             show(done_bytes)
 
         return transferred
+
+    def _give_sign_of_life(self) -> None:
+        try:
+            self.remember()
+        except PlaceError as error:
+            # It must not end the transfer. The record at the end of the attempt cannot be written either, unless this
+            # has passed.
+            self.log(f"WARNING: its record: {error}")
 
     def again(self, words: str | None, act: Callable[[], Result]) -> Result:
         """The result of a step, named by `words` in its errors; repeated after pauses while its error may pass."""

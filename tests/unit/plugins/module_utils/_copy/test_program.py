@@ -431,6 +431,39 @@ place.read_flushed = read_flushed
     assert list(there(usb).iterdir()) == []
 
 
+@pytest.mark.parametrize("activity", ["copy", "read_copy"])
+def test_a_sign_of_life_that_the_volume_does_not_take_is_no_fault_of_the_place(usb: Copier, activity: str) -> None:
+    """It is shown, and the attempt continues. The fakes: the volume is full meanwhile, and no time is between two."""
+    name = usb.add_backup(1, os.urandom(LARGE))
+    usb.places[0]["bandwidth_bytes"] = LARGE // 3
+    usb.changes = f"""
+import errno
+from contextlib import contextmanager
+from datetime import timedelta
+steps._HEARTBEAT = timedelta(0)
+progress, write, transferring = steps.Steps.progress, program.RecordFolder.write, []
+@contextmanager
+def during_transfer():
+    transferring.append(True)
+    try:
+        yield
+    finally:
+        transferring.pop()
+def progress_of(self, activity, *others):
+    show = progress(self, activity, *others)
+    return during_transfer()(show) if activity == {activity!r} else show
+def write_if_there_is_space(self, *others):
+    if transferring:
+        raise OSError(errno.ENOSPC, "No space left on device")
+    write(self, *others)
+steps.Steps.progress, program.RecordFolder.write = progress_of, write_if_there_is_space
+"""
+    result = usb.run()
+    assert (result["status"], place_of(result)["error"], usb.copies("usb")) == (0, None, [name]), result["log"]
+    assert "WARNING: its record: the backup volume is full" in result["log"]
+    assert "Traceback" not in result["log"]
+
+
 def test_a_lost_record_means_new_proofs(usb: Copier) -> None:
     """Also of what only the place still has."""
     names = [usb.add_backup(days, b"content %d" % days) for days in (1, 2)]
