@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from plugins.module_utils._role.copy_places import location_text
 from tests.watch_program import CHECKOUT, PACKAGE, SCRIPT, write_program
 
 VARIABLES = yaml.safe_load((CHECKOUT / "roles/postgres_backup/vars/main/copy.yml").read_text())
@@ -42,6 +43,7 @@ DEFAULTS: dict[str, Any] = {
     "read_back": True,
     "offsite": True,
     "max_delay_seconds": 86400,
+    "location": "",
 }
 
 
@@ -119,7 +121,7 @@ class Copier:
             "namespace": "data",
             "time_zone": "Etc/UTC",
             "file_mode": "0640",
-            "places": self.places,
+            "places": [{**place, "location": place["location"] or _location(place)} for place in self.places],
         }
         (self.folder / "copy.json").write_text(json.dumps(content))
         package = f"{PACKAGE.replace('/', '.')}._copy"
@@ -151,6 +153,10 @@ class Copier:
         except (IndexError, ValueError):
             raise AssertionError(log) from None
         return {**result, "status": process.returncode, "log": log}
+
+
+def _location(place: dict[str, Any]) -> str:
+    return location_text({"claim_name": "claim", **place, **place["options"]})
 
 
 def place_of(result: dict[str, Any]) -> dict[str, Any]:

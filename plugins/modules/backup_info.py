@@ -211,6 +211,8 @@ places:
       of the first of the failures in succession. With V(outside_window) and V(copying), these are those of the last
       attempt that ended in the window, and null if it did not fail.
     - C(copies) is how many proven copies it has, C(newest) the newest one, and C(size_bytes) the size of all.
+    - C(is_moved) is whether its location, such as the bucket, was changed, and no Job of the copies has listed the
+      files at the new one yet. Then nothing is known of its copies, and none counts.
     - C(is_behind) is whether it lacks the newest complete backup that is older than its C(max_delay), and every newer
       one. This is a problem, as are findings about copies.
   type: list
@@ -228,6 +230,7 @@ places:
       newest: postgres-backup-2026-11-22-020000.sql.gz
       copies: 7
       size_bytes: 7340032
+      is_moved: false
       is_behind: false
 keys:
   description:

@@ -138,7 +138,7 @@ HARMLESS = {
     f"POSTGRES_BACKUP_{name}"
     for name in (
         *("TERMINATION_LOG", "SSLROOTCERT", "SSLCERT", "SSLKEY", "EXCLUDE_DATABASES", "KIT", "SCHEDULE_SECONDS"),
-        *("AGE", "IDENTITY_FILE", "METRICS", "NAMESPACE", "PROGRESS"),
+        *("AGE", "IDENTITY_FILE", "METRICS", "NAMESPACE", "PROGRESS", "COPY_LOCATIONS"),
     )
 }
 # Lines of a pattern for databases and a value.

@@ -80,6 +80,7 @@ def configured_places(connection: Connection, cronjob: Object, notes: list[str])
             is_offsite=place["offsite"],
             max_delay=timedelta(seconds=place["max_delay_seconds"]),
             storage=_storage(connection, metadata["namespace"], place, volumes.get(f"place-{number}") or {}, notes),
+            location=str(place.get("location", "")),
         )
         for number, place in enumerate(json.loads(metadata["annotations"][PLACES_ANNOTATION]))
     )

@@ -13,7 +13,6 @@ from .window import Window, parse_window
 
 S3, SFTP, NFS, CLAIM, RESTIC = "s3", "sftp", "nfs", "claim", "restic"
 MOUNTED_KINDS = (NFS, CLAIM)
-_LOCATION = ("endpoint", "bucket", "host", "port", "user", "server", "path", "claim_name")
 
 
 @dataclass(frozen=True)
@@ -21,6 +20,7 @@ class PlaceOptions:
     """A place: `name` is unique, `secrets` the folder with the files of its Secret, `mount` where it is mounted.
 
     `store` is the kind of the store: that of the place, or for a restic repository that of the place where it lies.
+    `location` is where its files lie: another text after a change of the kind, the server, the folder and the like.
     `options` are those of the store, `policy` has the `keep_*` variables of its retention. `bandwidth_bytes` is for a
     second, None without a limit. `lock_days` is 0 without Object Lock. With `reads_back`, a copy is proven by reading
     it; otherwise by the hashes of the store. `is_offsite` and `max_delay` are for those who read the record.
@@ -29,6 +29,7 @@ class PlaceOptions:
     name: str
     kind: str
     store: str
+    location: str
     secrets: str
     mount: str
     options: Mapping[str, Any]
@@ -44,11 +45,6 @@ class PlaceOptions:
     @property
     def is_mounted(self) -> bool:
         return self.store in MOUNTED_KINDS
-
-    @property
-    def location(self) -> str:
-        """Where its files lie: another text after a change of the kind, the server, the folder and the like."""
-        return " ".join((self.kind, *(str(self.options.get(key) or "-") for key in _LOCATION), self.folder or "-"))
 
     @property
     def folder(self) -> str:
@@ -90,6 +86,7 @@ def parse_configuration(content: Mapping[str, Any], secrets: str, mounts: str) -
                 name=place["name"],
                 kind=place["kind"],
                 store=place.get("repository") or place["kind"],
+                location=place["location"],
                 secrets=f"{secrets}/{number}",
                 mount=f"{mounts}/{number}",
                 options=place["options"],

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from .._progress.reporter import SILENT, Reporter
+from .._volume.copy_record import is_elsewhere
 from .configuration import PlaceOptions
 from .faults import BackupFaultError, PlaceError
 from .interface import Content, Judge, Place, Progress
@@ -91,10 +92,7 @@ class Steps:
     @property
     def is_moved(self) -> bool:
         """Whether the copies of the record were proven at another location."""
-        return self._is_of_another_location(self.before)
-
-    def _is_of_another_location(self, record: Record) -> bool:
-        return record.location not in ("", self.options.location)
+        return is_elsewhere(self.before.location, self.options.location)
 
     def log(self, text: str) -> None:
         """Print a line."""
@@ -112,8 +110,10 @@ class Steps:
 
     def begin(self, installation: str, before: Record, on_volume: Iterable[str]) -> None:
         """Set what is known before the attempt: the record, and the backups on the volume."""
-        # What a record of another location had no space for is not known here.
-        self.before = replace(before, left_out="") if self._is_of_another_location(before) else before
+        self.before = before
+        if self.is_moved:
+            # What the record of another location had no space for is not known here.
+            self.before = replace(before, left_out="")
         self._installation, self._on_volume = installation, frozenset(on_volume)
         self.copies = {copy.backup: copy for copy in before.copies}
         self.others = set(before.others)

@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from .._volume.copy_health import MOVED
 from ..units import format_size
 from .facts import Facts, number
 from .text import counted, format_short_time
@@ -39,15 +42,19 @@ def place_rows(facts: Facts) -> list[PlaceRow]:
                 copies=counted(number(place, "copies") or 0, "copy", "copies"),
                 size=format_size(number(place, "size_bytes") or 0),
                 newest=format_short_time(time) if time else newest or "none",
-                state=": ".join(["behind" if is_behind else "not behind", *_error(place.get("error"))]),
+                state=": ".join(["behind" if is_behind else "not behind", *_reasons(place)]),
                 is_behind=is_behind,
             )
         )
     return rows
 
 
-def _error(error: object) -> list[str]:
-    return [f"its last attempt failed: {error}"] if error else []
+def _reasons(place: Mapping[str, Any]) -> list[str]:
+    error = place.get("error")
+    reasons = [MOVED] if place.get("is_moved") is True else []
+    if error:
+        reasons.append(f"its last attempt failed: {error}")
+    return ["; ".join(reasons)] if reasons else []
 
 
 def rule_in_words(facts: Facts) -> str:

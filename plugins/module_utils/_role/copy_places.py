@@ -119,6 +119,12 @@ def location_of(place: Mapping[str, Any]) -> tuple[str, ...]:
     return store, str(place["host"]).lower().strip("[]"), port, begin, joined(folder)
 
 
+def location_text(place: Mapping[str, Any]) -> str:
+    """Where the copies of a valid place lie, as its record has it: another text after a change of server, folder, …"""
+    location = location_of(place)
+    return " ".join((RESTIC, *location) if place["kind"] == RESTIC else location)
+
+
 def joined(*paths: object) -> str:
     """The path from the root, without empty parts."""
     return "/" + "/".join(part for path in paths for part in str(path).split("/") if part not in ("", "."))

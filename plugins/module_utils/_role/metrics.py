@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from datetime import datetime, time, timedelta, timezone
+from typing import Any
 
 from .checks import Variables, is_true, seconds
+from .copy_places import location_text
 from .schedules import longest_interval
 
 # For a run with its retries, and for the change of the clock by an hour.
@@ -26,11 +29,18 @@ def metrics_environment(variables: Variables) -> dict[str, str]:
     if not is_true(variables["postgres_backup_metrics"]):
         return {}
     interval = schedule_interval(str(variables["postgres_backup_schedule"]))
+    places = variables["postgres_backup_copies"]
     return {
         "POSTGRES_BACKUP_METRICS": "1",
         "POSTGRES_BACKUP_NAMESPACE": str(variables["postgres_backup_namespace"]),
         "POSTGRES_BACKUP_SCHEDULE_SECONDS": f"{interval.total_seconds():.0f}",
+        **({"POSTGRES_BACKUP_COPY_LOCATIONS": "\n".join(map(_location, places))} if places else {}),
     }
+
+
+def _location(place: Mapping[str, Any]) -> str:
+    """The name of a place, and its location as a record has it (_copy/record.py)."""
+    return f"{place['name']} {json.dumps(location_text(place))}"
 
 
 def schedule_interval(schedule: str, counts: Callable[[time], bool] = lambda _moment: True) -> timedelta:

@@ -85,7 +85,7 @@ def watch_configuration(variables: Variables) -> dict[str, Any]:
 
 def _copies(variables: Variables) -> dict[str, Any]:
     """What the watch must know of the copies: when they run, and the places without what only their program needs."""
-    keys = ("name", "kind", "offsite", "max_delay_seconds")
+    keys = ("name", "kind", "offsite", "max_delay_seconds", "location")
     return {
         "schedule": str(variables["postgres_backup_copy_schedule"]),
         "places": [

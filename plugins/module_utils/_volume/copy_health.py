@@ -5,19 +5,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from ..findings import Failure
 from ..units import format_duration
 from .catalog import COMPLETE, Backup, Catalog
-from .copy_record import DEFAULT_DELAY, Place
+from .copy_record import DEFAULT_DELAY, Place, is_elsewhere
 
 # The copies may miss this many of their times before that is a problem: their Job may have to wait for a node.
 _MISSED_TIMES = 3
 _DEFAULT_INTERVAL = timedelta(hours=1)
 _NAMED = 5
+MOVED = "its location was changed, and nothing was listed at the new one yet"
 _ADVICE = "Correct it, and run homelab.postgres_backup.copy"
 # 3-2-1: the live data, the backup volume and a place; on two storages; one of them offsite.
 _COPIES, _STORAGES = 3, 2
@@ -25,13 +26,17 @@ _COPIES, _STORAGES = 3, 2
 
 @dataclass(frozen=True)
 class ConfiguredPlace:
-    """A place as the installation has it. `storage` is where it stores, such as a server; empty if it is not known."""
+    """A place as the installation has it.
+
+    `storage` is where it stores, such as a server, and `location` where its files lie; empty if it is not known.
+    """
 
     name: str
     kind: str
     is_offsite: bool = False
     max_delay: timedelta = DEFAULT_DELAY
     storage: str = ""
+    location: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,15 +62,31 @@ class CopySchedule:
 def places_of(schedules: Sequence[CopySchedule], catalog: Catalog) -> tuple[Place, ...]:
     """The places of the installation, in the order of its CronJobs; those without a record are empty.
 
-    The records of a place that is no longer configured are left out. Nothing without copies.
+    The records of a place that is no longer configured are left out, and so are copies at a location that is not.
+    Nothing without copies.
     """
     if any(schedule.places is None for schedule in schedules):
         return catalog.places
     records = {place.name: place for place in catalog.places}
     return tuple(
-        records.get(each.name, Place(each.name, each.kind, each.is_offsite, max_delay=each.max_delay))
-        for schedule in schedules
-        for each in schedule.places or ()
+        _as_configured(each, records.get(each.name)) for schedule in schedules for each in schedule.places or ()
+    )
+
+
+def _as_configured(configured: ConfiguredPlace, record: Place | None) -> Place:
+    """What is known of the place. What a record of another location has is not known of this one, except attempts."""
+    if record is not None and not is_elsewhere(record.location, configured.location):
+        return record
+    empty = Place(configured.name, configured.kind, configured.is_offsite, max_delay=configured.max_delay)
+    if record is None:
+        return empty
+    return replace(
+        empty,
+        time=record.time,
+        state=record.state,
+        error=record.error,
+        failing_since=record.failing_since,
+        is_moved=True,
     )
 
 
@@ -140,9 +161,10 @@ def _behind(place: Place, catalog: Catalog, now: datetime, *, is_known: bool) ->
             # It has the newest backup, and something else fails each time, such as retention or an old copy.
             yield Failure("copy", f"the place {place.name}{kind} has failed since {since}: {error}. {_ADVICE}")
         return
-    reason = "nothing was copied to it yet"
+    reason = MOVED if place.is_moved else "nothing was copied to it yet"
     if error:
-        reason = f"it has failed{f' since {since}' if since else ''}: {error}"
+        failed = f"it has failed{f' since {since}' if since else ''}: {error}"
+        reason = f"{reason}; {failed}" if place.is_moved else failed
     elif place.last_success:
         reason = f"it was last copied to at {place.last_success:%Y-%m-%d %H:%M} UTC"
     yield Failure(
@@ -181,7 +203,7 @@ def three_two_one(schedules: Sequence[CopySchedule], catalog: Catalog, storage: 
     where = {each.name: each.storage for schedule in schedules for each in schedule.places or ()}
     storages = {storage, *(where.get(place.name) or place.kind for place in holders)}
     offsite = any(place.is_offsite for place in holders)
-    missing = [place.name for place in places if place not in holders]
+    missing = [f"{place.name} ({MOVED})" if place.is_moved else place.name for place in places if place not in holders]
     reason = None
     if not holders:
         reason = f"no place has a copy of {newest.name}"

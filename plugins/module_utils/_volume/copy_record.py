@@ -17,6 +17,11 @@ from .backup_names import TIME_FORMAT, parse_time
 DEFAULT_DELAY = timedelta(hours=24)
 
 
+def is_elsewhere(recorded: str, configured: str) -> bool:
+    """Whether a record is of another location than the configured one; False where one of them is not known."""
+    return recorded != configured and "" not in (recorded, configured)
+
+
 @dataclass(frozen=True)
 class Copy:
     """A copy of a backup at a place; `proven` is when its bytes were found to be those of `sha256`, None if never.
@@ -41,7 +46,9 @@ class Place:
     """The record of a place: `state` is copied, nothing_to_do, outside_window, failed or copying, or empty.
 
     `time` is when the record was written, `last_success` when copying last succeeded, `failing_since` when the first of
-    the failures since then was. `findings` are sentences about copies that are not as they should be.
+    the failures since then was. `findings` are sentences about copies that are not as they should be. `location` is
+    where the copies were proven, empty if it is not known. `is_moved` where another location is configured now, at
+    which nothing was listed yet: then nothing is known of its copies.
     """
 
     name: str
@@ -55,6 +62,8 @@ class Place:
     max_delay: timedelta = DEFAULT_DELAY
     findings: tuple[str, ...] = ()
     copies: tuple[Copy, ...] = ()
+    location: str = ""
+    is_moved: bool = False
 
     def holds(self, backup: str, sha256: str | None) -> bool:
         """Whether a proven copy of this backup, with this hash, is at the place."""
@@ -74,6 +83,7 @@ class Place:
             "newest": newest,
             "copies": len(proven),
             "size_bytes": sum(copy.size_bytes for copy in proven),
+            "is_moved": self.is_moved,
         }
 
 
@@ -108,6 +118,7 @@ def _place(record: Mapping[str, Any]) -> Place:
         max_delay=timedelta(seconds=delay) if 0 < delay < _LONGEST else DEFAULT_DELAY,
         findings=tuple(item for item in _list(record, "findings") if isinstance(item, str) and item),
         copies=tuple(copy for copy in copies if copy.backup),
+        location=_text(record, "location"),
     )
 
 

@@ -102,6 +102,7 @@ def _copies(content: Mapping[str, Any], now: datetime) -> tuple[CopySchedule, ..
     places: dict[str, list[ConfiguredPlace]] = {}
     for place in content["places"]:
         delay = timedelta(seconds=place["max_delay_seconds"])
-        configured = ConfiguredPlace(place["name"], place["kind"], place["offsite"], delay)
+        location = place.get("location", "")
+        configured = ConfiguredPlace(place["name"], place["kind"], place["offsite"], delay, location=location)
         places.setdefault(place["name"] if place.get("own_job") else "", []).append(configured)
     return tuple(CopySchedule(False, interval, None, tuple(each), mounts) for mounts, each in places.items())

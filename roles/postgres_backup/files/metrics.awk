@@ -5,7 +5,8 @@
 #
 # Input: the lines of the types backup, copies, history and trend, in this order, that `backup.sh list --history` prints. Variables: labels (those of
 # every series, as they are in the file), now (seconds since 1970), interval (seconds of the schedule, or nothing), size_bytes
-# and free_bytes (of the volume).
+# and free_bytes (of the volume). POSTGRES_BACKUP_COPY_LOCATIONS of the environment has a line for each place of the copies: its
+# name and its location as JSON. Without it, the records of all places count.
 #
 # At most 30 series, whatever the number of databases: 22 without those of databases.
 #
@@ -14,11 +15,12 @@
 BEGIN {
     MOST_DATABASES = 8
     DAY = 86400
+    read_locations()
     PROVEN = "\"state\":\"(complete|incomplete)\",\"future\":false,"
 }
 
 /^[{]"type":"backup",/ { read_backup() }
-/^[{]"type":"copies",/ { if (copy != "" && index($0, copy)) copies++ }
+/^[{]"type":"copies",/ { if (copy != "" && index($0, copy) && is_configured()) copies++ }
 /^[{]"type":"history","operation":"run",/ { last_run = $0 }
 /^[{]"type":"history","operation":"drill",/ { last_drill = $0; if (text_of($0, "state") == "succeeded") proof = $0 }
 /^[{]"type":"trend",/ { trend = $0 }
@@ -66,6 +68,22 @@ END {
     begin("volume_full_timestamp_seconds", "When the volume will be full if it fills as before; +Inf if it does not fill.")
     put("", full_time())
     print "# EOF"
+}
+
+function read_locations(    lines, n, i, at) {
+    n = split(ENVIRON["POSTGRES_BACKUP_COPY_LOCATIONS"], lines, "\n")
+    for (i = 1; i <= n; i++) {
+        at = index(lines[i], " ")
+        location[substr(lines[i], 1, at - 1)] = substr(lines[i], at + 1)
+        number_of_places++
+    }
+}
+
+# Whether the record is of a place that is configured, and of the location that it has now: what lies at another one is not a
+# copy at this place. A record of an earlier version has no location.
+function is_configured(    place) {
+    place = text_of($0, "place")
+    return !number_of_places || (place in location && (!index($0, ",\"location\":") || index($0, ",\"location\":" location[place] ",")))
 }
 
 # Backups are listed from the newest one on.

@@ -16,7 +16,7 @@ from .script_files import source
 each_awk = pytest.mark.parametrize("awk", AWKS)
 
 
-def run_awk(awk: str, files: Sequence[str], variables: Mapping[str, str], text: str | bytes) -> str:
+def run_awk(awk: str, files: Sequence[str], variables: Mapping[str, str], text: str | bytes, **environment: str) -> str:
     """What the files print for the text: UTF-8."""
     command = [str(program(awk)), *(["awk"] if awk == "busybox" else [])]
     for name, value in variables.items():
@@ -24,6 +24,6 @@ def run_awk(awk: str, files: Sequence[str], variables: Mapping[str, str], text: 
     for file in files:
         command += ["-f", str(source() / file)]
     raw = text.encode() if isinstance(text, str) else text
-    done = subprocess.run(command, input=raw, capture_output=True, check=False, env={"LC_ALL": "C"})
+    done = subprocess.run(command, input=raw, capture_output=True, check=False, env={"LC_ALL": "C", **environment})
     assert (done.returncode, done.stderr) == (0, b""), done.stderr.decode(errors="replace")
     return done.stdout.decode("utf-8")

@@ -67,7 +67,7 @@ def trend(days_until_full: float | None = 12.5, failures: int = 0, gap: int = 86
     )
 
 
-def metrics(*lines: str, awk: str = "mawk", **variables: str) -> str:
+def metrics(*lines: str, awk: str = "mawk", locations: str | None = None, **variables: str) -> str:
     given_variables = {
         "labels": ",".join(f'{name}="{text}"' for name, text in LABELS.items()),
         "now": f"{NOW.timestamp():.0f}",
@@ -76,7 +76,10 @@ def metrics(*lines: str, awk: str = "mawk", **variables: str) -> str:
         "free_bytes": "1000000000000",
         **variables,
     }
-    text = run_awk(awk, ["calendar.awk", "json.awk", "metrics.awk"], given_variables, "".join(f"{x}\n" for x in lines))
+    files, environment = ["calendar.awk", "json.awk", "metrics.awk"], {}
+    if locations is not None:
+        environment = {"POSTGRES_BACKUP_COPY_LOCATIONS": locations}
+    text = run_awk(awk, files, given_variables, "".join(f"{x}\n" for x in lines), **environment)
     assert text.endswith("\n# EOF\n")
     assert number_of_series(text) <= MOST
     return text
@@ -145,6 +148,22 @@ def test_copies(awk: str) -> None:
     assert value(metrics(*backups, *places, awk=awk), "postgres_backup_copies") == 2
     assert value(metrics(*backups[:2], *places, awk=awk), "postgres_backup_copies") == 0
     assert value(metrics(*backups, awk=awk), "postgres_backup_copies") == 0
+
+
+@each_awk
+def test_copies_at_another_location_than_the_configured_one(awk: str) -> None:
+    """And those of a place that is configured no longer. A location has any characters, and any length."""
+    new = 'nfs 192.168.2.3 /volume1/"copies" and\\n more ' + "x" * 100
+
+    def place(name: str, location: str | None) -> str:
+        copies = [{"backup": "postgres-backup-1.sql.gz", "sha256": "0", "size_bytes": 1}]
+        known = {"location": location} if location is not None else {}
+        return item(type="copies", record={"format": 1, "place": name, **known, "copies": copies})
+
+    listing = [backup(1), *(place(*record) for record in (("a", new), ("b", f"{new}x"), ("c", None), ("d", new)))]
+    assert value(metrics(*listing, awk=awk), "postgres_backup_copies") == 4
+    locations = "\n".join(f"{name} {json.dumps(new)}" for name in "abc")
+    assert value(metrics(*listing, awk=awk, locations=locations), "postgres_backup_copies") == 2
 
 
 def test_nothing_is_known_yet() -> None:

@@ -34,7 +34,7 @@ def containers(**variables: Any) -> dict[str, dict[str, Any]]:
         if made["kind"] == "CronJob"
     ]
     return {
-        container["name"]: {entry["name"]: entry.get("value") for entry in container["env"]}
+        container["name"]: {entry["name"]: entry.get("value") for entry in container.get("env", [])}
         for pod in pods
         for container in [*pod.get("initContainers", []), *pod["containers"]]
     }
@@ -75,6 +75,24 @@ def test_what_writes_metrics(schedule: str, seconds: int) -> None:
     # Neither the server of the drill, which mounts the volume read-only.
     for name in ("prepare", "drill"):
         assert not expected.keys() & made[name].keys()
+
+
+def test_what_writes_metrics_knows_where_the_copies_lie() -> None:
+    """As their program records it: a path with a dollar sign is not replaced by Kubernetes."""
+    places = [
+        {"name": "cloud", "kind": "s3", "endpoint": "https://s3.example.com", "bucket": "backups", "folder": "of/data"},
+        {"name": "nas", "kind": "nfs", "server": "192.168.2.3", "path": "/volume1/$(copies)"},
+    ]
+    for name in ("backup", "record"):
+        made = containers(postgres_backup_copies=places, postgres_backup_drill_schedule="@weekly", **METRICS)[name]
+        assert made["POSTGRES_BACKUP_COPY_LOCATIONS"].replace("$$", "$").splitlines() == [
+            'cloud "s3 https://s3.example.com backups of/data"',
+            'nas "nfs 192.168.2.3 /volume1/$(copies)"',
+        ]
+    assert "POSTGRES_BACKUP_COPY_LOCATIONS" not in {
+        *environment(**METRICS),
+        *environment(postgres_backup_copies=places),
+    }
 
 
 @pytest.mark.parametrize("alerts", ["auto", True, False])

@@ -23,6 +23,7 @@ PLACES: list[dict[str, Any]] = [
         "options": {"endpoint": "https://s3.example.com:9000/x"},
         **OF_ALL,
         "offsite": True,
+        "location": "s3 https://s3.example.com:9000/x backups ",
     },
     {"name": "friend", "kind": "sftp", "options": {"host": "nas.example.com"}, **OF_ALL},
     {"name": "nas", "kind": "nfs", "options": {}, **OF_ALL},
@@ -82,7 +83,10 @@ def test_the_places_and_their_servers() -> None:
     # Not the change of its status.
     assert schedule.since == datetime(2026, 11, 20, 10, tzinfo=UTC)
     assert schedule.places is not None
-    assert schedule.places[0] == ConfiguredPlace("cloud", "s3", True, timedelta(hours=1), "s3.example.com")
+    assert schedule.places[0] == ConfiguredPlace(
+        "cloud", "s3", True, timedelta(hours=1), "s3.example.com", "s3 https://s3.example.com:9000/x backups "
+    )
+    assert schedule.places[1].location == ""
     assert [place.storage for place in schedule.places[1:]] == [
         "nas.example.com",
         "192.168.2.3",

@@ -92,18 +92,3 @@ def test_an_ipv6_address_is_in_brackets(host: str, expected: str, tmp_path: Path
     """rclone appends a colon and the port to it."""
     options = parsed({"name": "nas", "kind": "sftp", "options": {"host": host, "user": "backup"}}, tmp_path)
     assert variables_of(options, {"known_hosts": "x", "private_key": "x"})["host"] == expected
-
-
-@pytest.mark.parametrize(
-    ("kind", "folder", "other", "is_same"),
-    [
-        ("claim", "copies", "/copies/", True),
-        ("s3", "copies/", "copies", True),
-        ("sftp", "copies", "copies/", True),
-        ("sftp", "copies", "/copies", False),
-        ("s3", "copies", "copies/here", False),
-    ],
-)
-def test_the_location_of_a_place(kind: str, folder: str, other: str, is_same: bool, tmp_path: Path) -> None:
-    found = [parsed({"name": "p", "kind": kind, "options": {"folder": each}}, tmp_path) for each in (folder, other)]
-    assert (found[0].location == found[1].location) == is_same

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from dev.report.samples import HEALTHY, NOT_READABLE, NOW, UNHEALTHY, Installation, several
 from plugins.module_utils._report.installation import Section
 from plugins.module_utils._report.page import Page, page
+from plugins.module_utils._volume.copy_health import MOVED
 
 Result = dict[str, Any]
 REFUSED = "could not connect to the server: FATAL: password authentication failed for user postgres"
@@ -259,12 +260,14 @@ def test_copies_at_other_places() -> None:
         {**CLOUD, "newest": newest, "is_behind": False},
         {**CLOUD, "name": "nas", "kind": "nfs", "newest": "b-1", "is_behind": True, "error": "no answer", "copies": 1},
         {**CLOUD, "name": "new", "copies": 0, "size_bytes": 0, "is_behind": True},
+        {**CLOUD, "name": "moved", "is_moved": True, "is_behind": False, "error": "no answer"},
     ]
     section = shown(of(result, places=places, three_two_one=RULE))
     assert [(row.name, row.kind, row.copies, row.size, row.newest, row.state) for row in section.places] == [
         ("cloud", "s3", "7 copies", "3.0 GiB", "28 Nov 2026, 02:00", "not behind"),
         ("nas", "nfs", "1 copy", "3.0 GiB", "b-1", "behind: its last attempt failed: no answer"),
         ("new", "s3", "0 copies", "0 bytes", "none", "behind"),
+        ("moved", "s3", "7 copies", "3.0 GiB", "none", f"not behind: {MOVED}; its last attempt failed: no answer"),
     ]
     assert section.missing == ("Copies of the newest backups, at places that are behind: nas, new.",)
     assert section.rule == (

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from plugins.module_utils._role.copy_jobs import copy_jobs
+from plugins.module_utils._role.copy_places import location_text
 from plugins.module_utils._role.watch_options import watch_configuration
 from plugins.module_utils._volume.copy_health import ConfiguredPlace, CopySchedule
 from plugins.module_utils._watch.configuration import parse_configuration
@@ -62,6 +63,7 @@ def test_the_configuration() -> None:
             "provider": "",
             "storage_class": "",
         },
+        "location": "s3 https://s3.example.com backups ",
         "policy": POLICY,
         "bandwidth_bytes": None,
         "window": None,
@@ -131,10 +133,12 @@ def test_the_watch_knows_the_places() -> None:
     content = watch_configuration(variables(postgres_backup_copies=[S3], postgres_backup_copy_schedule="@hourly"))
     assert content["copies"] == {
         "schedule": "@hourly",
-        "places": [{"name": "cloud", "kind": "s3", "offsite": True, "max_delay_seconds": 86400}],
+        "places": [
+            {"name": "cloud", "kind": "s3", "offsite": True, "max_delay_seconds": 86400, "location": location_text(S3)}
+        ],
     }
     found = parse_configuration(content, "/secrets", datetime(2026, 11, 22, tzinfo=UTC)).copies
-    place = ConfiguredPlace("cloud", "s3", is_offsite=True, max_delay=timedelta(days=1))
+    place = ConfiguredPlace("cloud", "s3", is_offsite=True, max_delay=timedelta(days=1), location=location_text(S3))
     assert found == (CopySchedule(False, timedelta(hours=1), None, (place,)),)
     content = watch_configuration(variables(postgres_backup_copies=[NFS, S3, SFTP, CLAIM]))
     found = parse_configuration(content, "/secrets", datetime(2026, 11, 22, tzinfo=UTC)).copies

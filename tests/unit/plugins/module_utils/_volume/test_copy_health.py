@@ -12,6 +12,7 @@ import pytest
 
 from plugins.module_utils._volume.catalog import Backup, Catalog
 from plugins.module_utils._volume.copy_health import (
+    MOVED,
     ConfiguredPlace,
     CopySchedule,
     copies_of,
@@ -47,6 +48,7 @@ def catalog(*backups: Backup, places: tuple[Place, ...] = ()) -> Catalog:
     return Catalog(backups, "/backups", None, 9, 9, {}, None, places=places)
 
 
+MOVED_SCHEDULE = replace(SCHEDULE, places=(replace(CLOUD, location="s3 new"),))
 BACKUPS = (backup(1), backup(25), backup(49))
 
 
@@ -134,6 +136,21 @@ FAILS: dict[str, Any] = {"state": "failed", "error": "the server answered 403.",
             [FINE],
             ["expected a copy of b-975, which is 1d 1h old, at the place nas (nfs)"],
         ),
+        # What the record of another location has, is of that one.
+        (
+            MOVED_SCHEDULE,
+            [replace(FINE, location="s3 old")],
+            [f"at the place cloud (s3) after 1d, found none: {MOVED}. Co"],
+        ),
+        (
+            MOVED_SCHEDULE,
+            [replace(FINE, location="s3 old", findings=("b-9 is gone",), last_success=NOW, **FAILS)],
+            [f"{MOVED}; it has failed since 2026-11-21 06:00 UTC: the server answered 403. Correct it, and"],
+        ),
+        (replace(MOVED_SCHEDULE, since=NOW), [replace(FINE, location="s3 old")], []),
+        (MOVED_SCHEDULE, [replace(FINE, location="s3 new")], []),
+        (MOVED_SCHEDULE, [FINE], []),
+        (SCHEDULE, [replace(FINE, location="s3 old")], []),
         # A place of earlier, and places that may not be read.
         (SCHEDULE, [FINE, place(name="old")], []),
         (replace(SCHEDULE, places=None), [FINE, place(name="old")], ["at the place old (s3)"]),
@@ -152,6 +169,22 @@ FAILS: dict[str, Any] = {"state": "failed", "error": "the server answered 403.",
 def test_problems(schedule: CopySchedule | None, places: list[Place], expected: list[str]) -> None:
     found = messages(schedule, *places)
     assert all(words in message for words, message in zip(expected, found, strict=True))
+
+
+def test_the_copies_at_another_location_than_the_configured_one_do_not_count() -> None:
+    """A share in this house that is now a server elsewhere is judged by what is configured."""
+    record = place(copy(1), copy(25), location="nfs old", kind="nfs", is_offsite=False, last_success=NOW)
+    found = catalog(*BACKUPS, places=(replace(record, max_delay=HOURS),))
+    (moved,) = places_of([MOVED_SCHEDULE], found)
+    assert copies_of(BACKUPS[0], (moved,)) == []
+    (result,) = place_results([MOVED_SCHEDULE], found, NOW)
+    shown = {"kind": "s3", "offsite": True, "state": "copied", "copies": 0, "newest": None, "size_bytes": 0}
+    assert result.items() >= {**shown, "last_success": None, "is_moved": True, "is_behind": True}.items()
+    assert moved.max_delay == timedelta(days=1)
+    rule = three_two_one([MOVED_SCHEDULE], found, "192.168.2.2") or {}
+    assert (rule["holds"], rule["copies"]) == (False, 2)
+    assert rule["reason"] == f"no place has a copy of b-999; without one: cloud ({MOVED})"
+    assert place_results([SCHEDULE], found, NOW)[0]["is_moved"] is False
 
 
 def test_a_new_place_without_a_record_and_without_a_backup() -> None:

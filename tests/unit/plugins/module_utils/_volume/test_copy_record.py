@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from plugins.module_utils._volume.catalog import parse_listing
-from plugins.module_utils._volume.copy_record import Copy, Place, parse_places
+from plugins.module_utils._volume.copy_record import Copy, Place, is_elsewhere, parse_places
 
 BACKUP, HASH = "postgres-backup-2026-11-22-020000.sql.gz", "a" * 64
 COPY = {
@@ -110,6 +110,13 @@ def test_each_place_is_listed_once_by_its_name() -> None:
     assert [(place.name, place.state) for place in places] == [("a", "1"), ("b", "0")]
 
 
+def test_the_location_of_a_record() -> None:
+    changes: list[dict[str, Any]] = [{"location": "s3 x"}, {"location": 7}, {}]
+    assert [parsed({**RECORD, **change})[0].location for change in changes] == ["s3 x", "", ""]
+    pairs = [("s3 a", "s3 a"), ("", "s3 a"), ("s3 a", ""), ("s3 a", "s3 b")]
+    assert [is_elsewhere(*pair) for pair in pairs] == [False, False, False, True]
+
+
 @pytest.mark.parametrize(
     ("change", "backup", "sha256", "holds"),
     [
@@ -142,6 +149,7 @@ def test_a_place_as_modules_return_it() -> None:
         "newest": BACKUP,
         "copies": 2,
         "size_bytes": 12,
+        "is_moved": False,
     }
 
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -37,6 +39,18 @@ def test_copies_that_are_missing(copies: CopySchedule | None, ages: tuple[int, .
     schedules = (copies,) if copies else ()
     found = judged(Volume(backups=[NOW - timedelta(hours=age) for age in ages]), copies=schedules)
     assert ("copy" in found.problems) is is_behind
+
+
+@pytest.mark.parametrize(("location", "is_behind"), [("s3 new", False), ("s3 old", True)])
+def test_copies_at_another_location_than_the_configured_one(location: str, is_behind: bool) -> None:
+    found = Volume(backups=[NOW - timedelta(hours=30)])
+    listed = parse_listing(found.lines()).backups[0]
+    copy = {"backup": listed.name, "sha256": listed.sha256, "size_bytes": 1, "proven": "2026-11-21T07:00:00Z"}
+    record = {"format": 1, "place": "cloud", "time": "2026-11-22T11:50:00Z", "location": location, "copies": [copy]}
+    catalog = parse_listing([json.dumps({"type": "copies", "record": record}), *found.lines()])
+    copies = replace(COPIES, places=(replace(PLACE, location="s3 new"),))
+    judgement = judge(configuration(copies=(copies,)), catalog, NOW, drill_since=LONG_AGO)
+    assert ("its location was changed" in " ".join(judgement.problems.get("copy", ()))) is is_behind
 
 
 def volume(**values: Any) -> Volume:
