@@ -87,13 +87,9 @@ class Copying:
         }
         self._steps.copies, self._location = dict(kept), self._steps.options.location
         self._find_lost(lost)
-        # Files may be moved without their checksum files.
-        for copy in () if self._steps.is_moved else before.copies:
-            if copy.backup in entries and f"{copy.backup}{CHECKSUM_FILE}" not in entries:
-                self._steps.warn(
-                    f"{copy.backup}{CHECKSUM_FILE} was deleted there: the copy is read again, and gets a new one. Has "
-                    "somebody changed files?"
-                )
+        # Files may be moved without their checksum files, and in part.
+        recorded = set() if self._steps.is_moved else {copy.backup for copy in before.copies}
+        self._find_without_checksum_file(recorded, entries)
         self._mend_manifests(sources)
         wanted = self._steps.judge.plan(entries, sources)
         keep = [backup.name for backup in wanted.backups if backup.verdict == "keep"]
@@ -104,7 +100,7 @@ class Copying:
             sources,
             entries,
             checksums,
-            recorded={copy.backup for copy in before.copies},
+            recorded=recorded,
             recompressed=recompressed,
         )
         for name in conflicts:
@@ -120,8 +116,9 @@ class Copying:
                 if not self._is_gone(task):
                     raise
                 self._steps.log(f"{task.backup} was deleted on the volume meanwhile: it is not copied")
+        has_copied = bool(self._steps.attempt.copied)
         # Also where a task has failed: it may fail each time.
-        if not self._steps.attempt.copied:
+        if not has_copied:
             self._prover.prove_again()
         self._is_done = not conflicts and all(
             source.name in self._steps.copies for source in sources if source.name in keep
@@ -138,6 +135,10 @@ class Copying:
             self._is_judged = True
         self._find_strangers()
         self._finish()
+        if has_copied:
+            # Each attempt may have something to copy. What the window has no time left for does not fail.
+            with contextlib.suppress(WindowClosedError):
+                self._prover.prove_again()
         if self._faults:
             raise PlaceError(self._joined_faults())
 
@@ -189,6 +190,14 @@ class Copying:
                 f"no longer there, though not deleted by retention: {_named(copy.backup for copy in lost)}. Has "
                 "somebody deleted files, or renamed the folder or the bucket?"
             )
+
+    def _find_without_checksum_file(self, recorded: Iterable[str], entries: Mapping[str, Entry]) -> None:
+        for name in sorted(recorded, reverse=True):
+            if name in entries and f"{name}{CHECKSUM_FILE}" not in entries:
+                self._steps.warn(
+                    f"{name}{CHECKSUM_FILE} was deleted there: the copy is read again, and gets a new one. Has "
+                    "somebody changed files?"
+                )
 
     def _find_strangers(self) -> None:
         if self._steps.strangers:

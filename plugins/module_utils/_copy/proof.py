@@ -74,9 +74,11 @@ class Prover:
             if task.source is None and self._steps.options.kind != RESTIC:  # where this would delete its snapshot, too
                 self._steps.delete(f"{task.backup}{CHECKSUM_FILE}")
         elif task.was_copy and not task.is_recompressed and task.found_bytes is not None and task.source is not None:
+            # What was moved there was not proven there.
+            is_part = self._steps.is_moved and task.found_bytes < task.source.size_bytes
             self._steps.warn(
-                f"{task.backup} is damaged or was changed: expected {task.source.size_bytes} bytes, found "
-                f"{task.found_bytes}"
+                f"{task.backup} {'is shorter than the backup' if is_part else 'is damaged or was changed'}: expected "
+                f"{task.source.size_bytes} bytes, found {task.found_bytes}"
             )
         if task.source is not None:
             source = task.source

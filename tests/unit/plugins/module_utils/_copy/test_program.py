@@ -208,6 +208,19 @@ def test_copies_that_were_moved_to_another_claim_are_proven_again(usb: Copier) -
     assert moved.read_bytes() == b"content" and place_of(usb.run())["state"] == "nothing_to_do"
 
 
+def test_copies_of_which_a_part_was_moved_to_another_claim(usb: Copier) -> None:
+    """The move was interrupted, with the checksum files there or not: nothing was proven there, or has changed."""
+    names = [usb.add_backup(days) for days in (1, 2)]
+    usb.run()
+    usb.places[0]["options"] = {**usb.places[0]["options"], "claim_name": "nas"}
+    for name in names:
+        (there(usb) / name).write_bytes(b"con")
+    (there(usb) / f"{names[1]}.sha256").unlink()
+    result = place_of(usb.run())
+    assert result["copied"] == names and (there(usb) / names[0]).read_bytes() == b"content"
+    assert result["findings"] == [f"{names[0]} is shorter than the backup: expected 7 bytes, found 3"]
+
+
 @pytest.mark.weekly
 def test_a_folder_that_is_away_and_comes_back(usb: Copier) -> None:
     """As with a disk that is not mounted at the server for a time: what only the place has remains of this one."""
@@ -561,6 +574,41 @@ def test_a_copy_that_is_held_back_and_damaged(usb: Copier) -> None:
     assert usb.copies("usb") == names[:5] and not (there(usb) / f"{names[5]}.sha256").exists()
     # What retention would not keep is not copied because of it.
     assert place_of(usb.run())["copied"] == []
+
+
+def make_proofs_old(copier: Copier) -> None:
+    old = days_away(-31)
+    change_record(copier, copies=[{**copy, "proven": old} for copy in copier.record("usb")["copies"]])
+
+
+def proofs_of_today(copier: Copier) -> list[str]:
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    return [copy["backup"] for copy in copier.record("usb")["copies"] if copy["proven"][:10] == today]
+
+
+def test_an_old_proof_is_renewed_by_an_attempt_that_copies(usb: Copier) -> None:
+    """Each one may have something to copy, as where there is one in each night. It reads one copy again."""
+    old = [usb.add_backup(days) for days in (3, 4)]
+    usb.run()
+    make_proofs_old(usb)
+    new = usb.add_backup(1)
+    assert place_of(usb.run())["copied"] == [new]
+    assert proofs_of_today(usb) == [new, old[0]]
+    assert place_of(usb.run())["copied"] == []
+    assert proofs_of_today(usb) == [new, *old]
+
+
+def test_an_old_proof_delays_nothing_else_when_the_window_closes(usb: Copier) -> None:
+    usb.places[0]["policy"] |= {"keep_last": 2, "keep_daily": 0}
+    old, oldest = [usb.add_backup(days) for days in (3, 4)]
+    usb.run()
+    make_proofs_old(usb)
+    new = usb.add_backup(1)
+    usb.changes = closing_window("read", old)
+    result = usb.run()
+    assert (result["status"], place_of(result)["state"]) == (0, "copied")
+    assert (place_of(result)["copied"], place_of(result)["deleted"]) == ([new], [oldest])
+    assert proofs_of_today(usb) == [new] and usb.record("usb")["last_success"] is not None
 
 
 def test_an_old_proof_is_renewed_although_one_backup_cannot_be_copied(usb: Copier) -> None:
