@@ -74,12 +74,11 @@ class Prover:
             if task.source is None and self._steps.options.kind != RESTIC:  # where this would delete its snapshot, too
                 self._steps.delete(f"{task.backup}{CHECKSUM_FILE}")
         elif task.was_copy and not task.is_recompressed and task.found_bytes is not None and task.source is not None:
+            size_bytes, found_bytes = task.source.size_bytes, task.found_bytes
+            change = f"{task.backup} is damaged or was changed: expected {size_bytes} bytes, found {found_bytes}"
+            part = f"{task.backup} is shorter than the backup: expected {size_bytes} bytes, found {found_bytes}"
             # What was moved there was not proven there.
-            is_part = self._steps.is_moved and task.found_bytes < task.source.size_bytes
-            self._steps.warn(
-                f"{task.backup} {'is shorter than the backup' if is_part else 'is damaged or was changed'}: expected "
-                f"{task.source.size_bytes} bytes, found {task.found_bytes}"
-            )
+            self._steps.warn(part if self._steps.is_moved and found_bytes < size_bytes else change)
         if task.source is not None:
             source = task.source
             self._steps.again(None, lambda: self._upload(task, source))
