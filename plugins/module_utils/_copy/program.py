@@ -34,7 +34,17 @@ from .faults import PlaceError, volume_fault
 from .mirror import PROGRESS_VARIABLE, Mirror, Script
 from .place import RclonePlace, refuse_backup_folder
 from .plan import KEEP_FILE, Copy, Entry, complete_among
-from .record import COPYING, FAILED, OUTSIDE_WINDOW, Unfinished, dump_record, next_record, parse_record
+from .record import (
+    COPYING,
+    FAILED,
+    OUTSIDE_WINDOW,
+    Record,
+    Unfinished,
+    dump_record,
+    next_record,
+    parse_record,
+    record_of_place,
+)
 from .restic_place import CHECK_PARTS, ResticPlace
 from .retrieval import choose, retrieve
 from .scratch import scratch_folder
@@ -43,8 +53,8 @@ from .transfer_progress import TransferProgress, total_bytes
 from .volume_files import VolumeFiles
 
 _TERMINATION_BYTES = 4096
-# The suffix of the file that is locked while a process copies to the place.
-_LOCK = ".lock"
+# The suffixes of the record of a place, and of the file that is locked while a process copies to the place.
+_RECORD, _LOCK = ".json", ".lock"
 _READ_COPY = "--read-copy"
 
 
@@ -108,6 +118,20 @@ def _place(
     )
 
 
+def _record_file(options: PlaceOptions) -> str:
+    return f"{options.name}{_RECORD}"
+
+
+def _record_before(options: PlaceOptions, folder: RecordFolder) -> Record:
+    """The record of the place, perhaps under another name. Raises OSError."""
+    others = []
+    for name in {*folder.names(_RECORD)} - {_record_file(options)}:
+        # Only its own one must be readable.
+        with contextlib.suppress(OSError):
+            others.append(parse_record(folder.read(name)))
+    return record_of_place(parse_record(folder.read(_record_file(options))), others, options.location)
+
+
 def _copy_to(
     options: PlaceOptions,
     configuration: Configuration,
@@ -117,8 +141,8 @@ def _copy_to(
 ) -> tuple[Attempt, Any]:
     """One attempt at a place; what it has done, and its record."""
     folder = RecordFolder(environment["POSTGRES_BACKUP_COPY_FOLDER"], configuration.file_mode)
-    file = f"{options.name}.json"
-    before = parse_record(folder.read(file))
+    file = _record_file(options)
+    before = _record_before(options, folder)
     try:
         left = _window_seconds(options, configuration.time_zone)
         if left == 0.0:
@@ -280,7 +304,7 @@ def retrieve_from(
             copies = mirror.plan(entries, ()).backups
             folder = RecordFolder(environment["POSTGRES_BACKUP_COPY_FOLDER"], configuration.file_mode)
             on_volume = {one.name for one in script.catalog().backups}
-            strangers = parse_record(folder.read(f"{name}.json")).strangers(
+            strangers = _record_before(options, folder).strangers(
                 complete_among(entries, configuration.name), on_volume
             )
             files = VolumeFiles(script.volume, configuration.file_mode, token)

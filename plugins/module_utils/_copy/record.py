@@ -44,7 +44,7 @@ class Record:
     there, and may be again. `left_out` is the newest known backup for which the record had no space, empty if
     there is none: those that are not newer count as known. `location` is where the copies were proven
     (`PlaceOptions.location`), empty if it is not known. `judged` is when retention was last applied there, also where
-    its brake held it back.
+    its brake held it back. `time` is when the record was written.
     """
 
     copies: tuple[Copy, ...] = ()
@@ -57,6 +57,7 @@ class Record:
     error: str | None = None
     location: str = ""
     judged: datetime | None = None
+    time: datetime | None = None
 
     @property
     def is_new(self) -> bool:
@@ -100,9 +101,19 @@ def parse_record(text: str | None) -> Record:
             others=tuple(str(name) for name in content.get("others", [])),
             location=str(content.get("location", "")),
             left_out=str(content.get("left_out", "")),
+            time=parse_time(str(content.get("time"))),
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         return Record()
+
+
+def record_of_place(own: Record, others: Iterable[Record], location: str) -> Record:
+    """The newest record of the location: the place may have had another name. `own` is the record of its present name.
+
+    No two places have one location. A place that was given a new name adopts what lies there.
+    """
+    by_time = {record.time: record for record in (*others, own) if record.time and record.location == location}
+    return by_time[max(by_time)] if by_time and not own.is_new else own
 
 
 def _time(text: Any) -> datetime:
@@ -140,6 +151,7 @@ def next_record(
         unfinished=before.unfinished,
         others=others,
         location=before.location,
+        time=now,
         left_out="" if is_done and not others else before.left_out,
     )
 

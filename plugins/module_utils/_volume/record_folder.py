@@ -56,6 +56,10 @@ class RecordFolder:
         with os.fdopen(descriptor, "rb") as file:
             return file.read(_READ_BYTES).decode("utf-8", "replace")
 
+    def names(self, suffix: str) -> list[str]:
+        """The names in the folder that end with a suffix."""
+        return sorted(path.name for path in self._path.iterdir() if path.name.endswith(suffix))
+
     def write(self, name: str, text: str) -> None:
         """Replace a file of the folder."""
         data = f"{text}\n".encode()

@@ -208,6 +208,34 @@ def test_copies_that_were_moved_to_another_claim_are_proven_again(usb: Copier) -
     assert moved.read_bytes() == b"content" and place_of(usb.run())["state"] == "nothing_to_do"
 
 
+@pytest.mark.parametrize("is_retrieval", [False, True])
+def test_a_place_that_gets_a_name_again_that_it_had_earlier(usb: Copier, is_retrieval: bool) -> None:
+    """What it got under the other name is of this installation, also if the volume does not have it any more.
+
+    And what retention has deleted meanwhile is not missed.
+    """
+    usb.places[0]["policy"] |= {"keep_last": 2, "keep_daily": 0}
+    names = [usb.add_backup(4)]
+    for name in ("usb", "disk"):
+        usb.places[0]["name"] = name
+        names.insert(0, usb.add_backup(4 - len(names)))
+        assert usb.run()["status"] == 0
+    lose_volume(usb)
+    foreign = usb.add_backup(1, b"of another")
+    for path in usb.volume.glob(f"{foreign}*"):
+        path.rename(there(usb) / path.name)
+    # It is written in the second in which the other one was.
+    change_record(usb, time=days_away(-1))
+    usb.places[0]["name"] = "usb"
+    if is_retrieval:
+        assert f"The newest one that it has is {names[0]}." in usb.run("retrieve", "usb")["reason"]
+        return
+    for _again in range(2):
+        (finding,) = place_of(usb.run())["findings"]
+        assert f"copies that this installation has not made: {foreign}. They are left alone" in finding
+        assert usb.copies("usb") == names[:2]
+
+
 def test_copies_of_which_a_part_was_moved_to_another_claim(usb: Copier) -> None:
     """The move was interrupted, with the checksum files there or not: nothing was proven there, or has changed."""
     names = [usb.add_backup(days) for days in (1, 2)]

@@ -14,7 +14,7 @@ import pytest
 
 from plugins.module_utils._copy.configuration import PlaceOptions, parse_configuration
 from plugins.module_utils._copy.plan import Copy
-from plugins.module_utils._copy.record import FAILED, Record, dump_record, next_record, parse_record
+from plugins.module_utils._copy.record import FAILED, Record, dump_record, next_record, parse_record, record_of_place
 from tests.copy_program import DEFAULTS
 from tests.watch_program import SCRIPT
 
@@ -50,7 +50,7 @@ def test_strangers() -> None:
     """What neither an attempt has found there nor the volume has."""
     known, other, volume, stranger = (copy(number).backup for number in range(1, 5))
     complete = [known, other, volume, stranger]
-    record = Record((copy(1),), others=(other,))
+    record = Record((copy(1),), others=(other,), time=NOW)
     assert record.strangers(complete, [volume]) == {stranger}
     assert parse_record(dump_record(record, place(), FAILED, None, NOW)) == record
     # The first attempt adopts what a volume that was lost has left there. Later ones do not, also if none was proven.
@@ -131,3 +131,26 @@ def test_the_script_lists_a_long_record(tmp_path: Path) -> None:
 def test_other_texts_are_an_empty_record(text: str | None) -> None:
     """Then every copy is proven again."""
     assert parse_record(text) == Record()
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "found"),
+    [
+        (("here", 1), [("here", 2), ("here", 3), ("away", 4)], ("here", 3)),
+        (("here", 3), [("here", 3), ("here", 2)], ("here", 3)),
+        (("here", 3), [("away", 4), ("", 5)], ("here", 3)),
+        # At a location that it had under another name, and at a new one.
+        (("away", 3), [("here", 2)], ("here", 2)),
+        (("away", 3), [("", 4)], ("away", 3)),
+        # A place with a new name adopts what lies there.
+        (("", 0), [("here", 2)], ("", 0)),
+    ],
+)
+def test_the_record_of_a_place_that_had_another_name(
+    own: tuple[str, int], others: list[tuple[str, int]], found: tuple[str, int]
+) -> None:
+    def record(location: str, days: int) -> Record:
+        return Record(location=location, time=NOW + timedelta(days=days) if days else None)
+
+    first = record(*own)
+    assert record_of_place(first, [record(*each) for each in others], "here") == record(*found)
