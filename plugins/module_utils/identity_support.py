@@ -19,7 +19,7 @@ IDENTITY_ARGUMENTS: dict[str, dict[str, Any]] = {
 
 def given_identity(parameters: Mapping[str, Any]) -> Identity | None:
     """That of the options; raises IdentityError."""
-    text = identity_text(parameters["identity"] or None, parameters["identity_file"] or None)
+    text = identity_text(parameters["identity"], parameters["identity_file"])
     return None if text is None else Identity(text=text)
 
 

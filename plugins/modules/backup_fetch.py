@@ -371,7 +371,7 @@ def fetch(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
         )
     if parameters["dest"] is None and parameters["keep_local"] is not None:
         raise ExpectationError("keep_local: expected dest to be a directory, found nothing")
-    identities = read_identities(parameters["identity"] or None, parameters["identity_file"] or None)
+    identities = read_identities(parameters["identity"], parameters["identity_file"])
     timeout, silence = seconds(parameters, "timeout"), seconds(parameters, "silence_timeout")
     cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
     wanted = backup_for(module, connection, cronjob, reads_copy=parameters["verify"])

@@ -365,7 +365,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         now,
         parameters["sha256"],
         parameters["sidecar"],
-        identities=read_identities(parameters["identity"] or None, parameters["identity_file"] or None),
+        identities=read_identities(parameters["identity"], parameters["identity_file"]),
         reporter=reporter_of(os.environ),
     )
     duration = time.monotonic() - began

@@ -16,12 +16,13 @@ _LIMIT_BYTES = 1 << 20
 def identity_text(identity: str | None, identity_file: str | None) -> str | None:
     """The text of the identity, None without both; raises IdentityError, whose message has nothing of the text.
 
-    What age refuses in a pod, or at home after a loss, is refused here, also if pyrage would take it.
+    An empty option is not given, such as an empty variable of a playbook; an empty file is refused. What age refuses in
+    a pod, or at home after a loss, is refused here, also if pyrage would take it.
     """
-    if identity is not None and identity_file is not None:
+    if identity and identity_file:
         raise IdentityError("identity: expected one of identity and identity_file, found both")
-    text = identity
-    if identity_file is not None:
+    text = identity or None
+    if identity_file:
         try:
             text = _read(identity_file)
         except OSError as error:

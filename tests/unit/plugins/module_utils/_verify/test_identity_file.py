@@ -58,7 +58,6 @@ REFUSED: list[tuple[str, Form, str]] = [
         lambda text: f"{text}-----BEGIN OPENSSH PRIVATE KEY-----",
         "which needs a separate file, after other text",
     ),
-    ("age", lambda _: "", "none"),
     ("age", lambda text: text.splitlines()[0], "none"),
     ("age", lambda _: "age-encryption.org/v1\n-> scrypt", "an encrypted one"),
     ("age", lambda _: "-----BEGIN AGE ENCRYPTED FILE-----\nYWdl", "an encrypted one"),
@@ -117,8 +116,23 @@ def test_a_format_that_only_age_takes(tmp_path: Path, pairs: dict[str, Pair]) ->
         read_identities(pair.identity, None)
 
 
-def test_neither() -> None:
-    assert identity_text(None, None) is None
+@pytest.mark.parametrize("identity", [None, ""])
+@pytest.mark.parametrize("identity_file", [None, ""])
+def test_an_empty_option_is_not_given(
+    tmp_path: Path, pairs: dict[str, Pair], identity: str | None, identity_file: str | None
+) -> None:
+    """Such as an empty variable of a playbook."""
+    text = pairs["age"].identity
+    (tmp_path / "identity.txt").write_text(text)
+    assert identity_text(identity, identity_file) is None
+    assert read_identities(identity, identity_file) == ()
+    assert identity_text(text, identity_file) == identity_text(identity, str(tmp_path / "identity.txt")) == text
+
+
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "identity.txt").touch()
+    with pytest.raises(IdentityError, match="found none. Give the private key"):
+        identity_text(None, str(tmp_path / "identity.txt"))
 
 
 def test_both_are_refused() -> None:
