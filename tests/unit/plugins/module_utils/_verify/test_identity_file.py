@@ -131,7 +131,7 @@ def test_an_empty_option_is_not_given(
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "identity.txt").touch()
-    with pytest.raises(IdentityError, match="found none. Give the private key"):
+    with pytest.raises(IdentityError, match="found none"):
         identity_text(None, str(tmp_path / "identity.txt"))
 
 
