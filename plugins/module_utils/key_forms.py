@@ -65,15 +65,6 @@ def public_keys(identity: str) -> list[str]:
     return [key for key in keys if key] if all(keys) else []
 
 
-def are_of_others(keys: Iterable[str], recipients: Iterable[str]) -> bool:
-    """Whether identities with these public keys certainly decrypt nothing that is encrypted to the recipients.
-
-    It is not certain without public keys, which cannot be found out then, nor if the recipients are not known.
-    """
-    given, named = set(keys), {without_comment(recipient) for recipient in recipients}
-    return bool(given and named) and given.isdisjoint(named)
-
-
 _AGE_PREFIX = "age"
 _KEY_BYTES = 32
 # 32 bytes in letters of 5 bits; the last one has 4 more, which are 0.
@@ -116,11 +107,6 @@ def _x25519(private_key: bytes) -> bytes:
         if is_set:
             left, left_z, right, right_z = right, right_z, left, left_z
     return (left * pow(left_z, _PRIME - 2, _PRIME) % _PRIME).to_bytes(_KEY_BYTES, "little")
-
-
-def without_comment(public_key: str) -> str:
-    """The public key without the comment that one of OpenSSH may have; without it, equal keys are equal texts."""
-    return " ".join(public_key.split()[:2])
 
 
 def next_string(content: bytes) -> tuple[bytes, bytes]:

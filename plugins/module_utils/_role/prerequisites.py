@@ -10,7 +10,8 @@ from typing import Any
 from .._jobs.identity import KEY as IDENTITY_KEY
 from .._jobs.postgres_server import ServiceName, service_behind
 from .._jobs.volume_jobs import COMPONENT, COPY
-from ..key_forms import IDENTITY, are_of_others
+from .._volume.recipients import are_of_others
+from ..key_forms import IDENTITY
 from .checks import is_true
 from .copy_places import required_keys
 from .dump_selection import unsupported_messages

@@ -8,7 +8,7 @@ import os
 import stat
 
 from ..errors import IdentityError
-from ..key_forms import IDENTITY, identity_fault
+from ..key_forms import IDENTITY, identity_fault, public_keys
 
 _LIMIT_BYTES = 1 << 20
 
@@ -32,6 +32,11 @@ def identity_text(identity: str | None, identity_file: str | None) -> str | None
             f"identity: expected {IDENTITY}, found {found}. Give the private key of one of the recipients"
         )
     return text
+
+
+def identity_keys(identity: str | None, identity_file: str | None) -> list[str]:
+    """The public keys of the identities, as key_forms.public_keys finds them out; raises IdentityError."""
+    return public_keys(identity_text(identity, identity_file) or "")
 
 
 def _read(path: str) -> str:

@@ -10,7 +10,7 @@ import pyrage
 import pytest
 
 from plugins.module_utils import key_forms
-from plugins.module_utils.key_forms import are_of_others, has_checksum, public_keys
+from plugins.module_utils.key_forms import has_checksum, public_keys
 
 from .key_pairs import Pair
 
@@ -69,19 +69,3 @@ def test_without_pyrage(pairs: dict[str, Pair], monkeypatch: pytest.MonkeyPatch)
     """Restores do not need it where Ansible runs."""
     monkeypatch.setitem(sys.modules, "pyrage", None)
     assert public_keys(pairs["age"].identity) == [pairs["age"].recipient]
-
-
-@pytest.mark.parametrize(
-    ("keys", "recipients", "is_certain"),
-    [
-        (["age1a"], ["age1b", "age1c"], True),
-        (["age1a"], ["age1b", "age1a"], False),
-        (["age1a", "age1b"], ["age1b"], False),
-        (["ssh-rsa AA"], ["ssh-rsa AA me@nas"], False),
-        (["ssh-rsa AA"], ["ssh-rsa AB me@nas"], True),
-        ([], ["age1b"], False),
-        (["age1a"], [], False),
-    ],
-)
-def test_whether_identities_are_certainly_of_others(keys: list[str], recipients: list[str], is_certain: bool) -> None:
-    assert are_of_others(keys, recipients) is is_certain
