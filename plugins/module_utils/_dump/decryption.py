@@ -68,8 +68,9 @@ def parse_identities(text: str) -> Identities:
         return tuple(pyrage.x25519.Identity.from_str(line) for line in lines if line and not line.startswith("#"))
     except Exception as error:
         raise IdentityError(
-            "identity: expected a private key that the library pyrage takes, found one that only age takes. Write a "
-            "copy of a key of OpenSSH in its own format: ssh-keygen -p -f COPY"
+            "identity: expected a private key that the library pyrage takes, found one that only age takes, such as "
+            "one in the format PKCS #8. Convert a copy that only you may read: ssh-keygen -p -N '' -f COPY (of an "
+            "Ed25519 key, with OpenSSH 9.6 or newer)"
         ) from error
 
 

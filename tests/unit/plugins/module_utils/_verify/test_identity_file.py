@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import io
 import os
+import re
+import shlex
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -108,12 +110,24 @@ def test_what_age_refuses_is_refused_and_not_shown(
 
 
 def test_a_format_that_only_age_takes(tmp_path: Path, pairs: dict[str, Pair]) -> None:
-    """A pod decrypts with it; to verify with it, it must be converted."""
+    """A pod decrypts with it; to verify with it, it must be converted with the command in the message."""
     pair = pairs["rsa PKCS8"]
     assert decrypted_by_age(tmp_path, pair.identity, pair.encrypted)
     assert identity_text(pair.identity, None) == pair.identity
-    with pytest.raises(IdentityError, match="found one that only age takes"):
+    with pytest.raises(
+        IdentityError, match=r"found one that only age takes, such as one in the format PKCS #8"
+    ) as error:
         read_identities(pair.identity, None)
+    command = re.search(r"only you may read: (ssh-keygen .* COPY) \(", str(error.value))
+    assert command is not None
+    copy = tmp_path / "copy"
+    copy.write_text(pair.identity)
+    copy.chmod(0o600)
+    words = [str(copy) if word == "COPY" else word for word in shlex.split(command[1])]
+    subprocess.run(words, check=True, stdin=subprocess.DEVNULL, capture_output=True, start_new_session=True)
+    assert pair.encrypted is not None
+    stream = DecryptedStream(io.BytesIO(pair.encrypted), read_identities(None, str(copy)))
+    assert stream.read(100) == CONTENT
 
 
 @pytest.mark.parametrize("identity", [None, ""])
