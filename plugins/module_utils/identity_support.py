@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ._jobs.identity import Identity, identity_of_drills
-from ._verify.identity_file import identity_text
+from ._verify.identity_file import identity_keys, identity_text
 
 # For the argument specification of a module, as the fragment identity documents them.
 IDENTITY_ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -19,8 +19,13 @@ IDENTITY_ARGUMENTS: dict[str, dict[str, Any]] = {
 
 def given_identity(parameters: Mapping[str, Any]) -> Identity | None:
     """That of the options; raises IdentityError."""
-    text = identity_text(parameters["identity"] or None, parameters["identity_file"] or None)
+    text = identity_text(parameters["identity"], parameters["identity_file"])
     return None if text is None else Identity(text=text)
+
+
+def given_public_keys(parameters: Mapping[str, Any]) -> list[str]:
+    """Those that belong to the identity of the options; empty without one, and if one of them is not known."""
+    return identity_keys(parameters["identity"], parameters["identity_file"])
 
 
 def identity_for_drill(parameters: Mapping[str, Any], cronjob: Mapping[str, Any]) -> Identity | None:

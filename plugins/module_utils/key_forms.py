@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""How keys are written: those of age in Bech32 (BIP 173), those of OpenSSH as strings (RFC 4251, 5)."""
+"""How keys are written: those of age in Bech32 (BIP 173), those of OpenSSH as strings (RFC 4251, 5).
+
+And which public key belongs to an identity: what is encrypted to it, the identity decrypts.
+"""
 
 from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Iterable
 
 _LETTERS = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _GENERATORS = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
@@ -32,19 +36,77 @@ def has_checksum(text: str) -> bool:
     prefix, _separator, data = text.rpartition("1")
     if not prefix or not set(data) <= set(_LETTERS) or len(data) < 6:
         return False
+    return _checksum(prefix, [_LETTERS.index(letter) for letter in data]) == 1
+
+
+def _checksum(prefix: str, data: Iterable[int]) -> int:
     values = [*(ord(letter) >> 5 for letter in prefix), 0, *(ord(letter) & 31 for letter in prefix)]
     checksum = 1
-    for value in [*values, *(_LETTERS.index(letter) for letter in data)]:
+    for value in [*values, *data]:
         top = checksum >> 25
         checksum = (checksum & 0x1FFFFFF) << 5 ^ value
         for bit, generator in enumerate(_GENERATORS):
             checksum ^= generator if top >> bit & 1 else 0
-    return checksum == 1
+    return checksum
 
 
-def without_comment(public_key: str) -> str:
-    """The public key without the comment that one of OpenSSH may have; without it, equal keys are equal texts."""
-    return " ".join(public_key.split()[:2])
+def public_keys(identity: str) -> list[str]:
+    """That of each private key in the text; empty if one of them cannot be found out here, or is none.
+
+    It can for keys of age, and for those of SSH in the format of OpenSSH, which have it in them.
+    """
+    if identity_fault(identity):
+        return []
+    if identity.startswith("-----BEGIN "):
+        key = _openssh_public_key(identity)
+        return [key] if key else []
+    lines = [line for line in identity.replace("\r\n", "\n").split("\n") if line and not line.startswith("#")]
+    keys = [_age_public_key(line.lower()) for line in lines]
+    return [key for key in keys if key] if all(keys) else []
+
+
+_AGE_PREFIX = "age"
+_KEY_BYTES = 32
+# 32 bytes in letters of 5 bits; the last one has 4 more, which are 0.
+_KEY_LETTERS, _KEY_PADDING = 52, 4
+
+
+def _age_public_key(private_key: str) -> str | None:
+    """That of a private key of age, in small letters, whose checksum fits; None if it has another length."""
+    letters = private_key.rpartition("1")[2][:-6]
+    if len(letters) != _KEY_LETTERS:
+        return None
+    number = 0
+    for letter in letters:
+        number = number << 5 | _LETTERS.index(letter)
+    public = _x25519((number >> _KEY_PADDING).to_bytes(_KEY_BYTES, "big"))
+    number = int.from_bytes(public, "big") << _KEY_PADDING
+    data = [number >> 5 * place & 31 for place in reversed(range(_KEY_LETTERS))]
+    checksum = _checksum(_AGE_PREFIX, [*data, *[0] * 6]) ^ 1
+    data += [checksum >> 5 * place & 31 for place in reversed(range(6))]
+    return f"{_AGE_PREFIX}1{''.join(_LETTERS[value] for value in data)}"
+
+
+_PRIME = (1 << 255) - 19
+
+
+def _x25519(private_key: bytes) -> bytes:
+    """The public key (RFC 7748, 5 and 6.1). Its time depends on the key: call it only where the key is at home."""
+    scalar = int.from_bytes(private_key, "little") & ~7 & (1 << 255) - 1 | 1 << 254
+    left, left_z, right, right_z = 1, 0, 9, 1
+    for place in reversed(range(255)):
+        is_set = scalar >> place & 1
+        if is_set:
+            left, left_z, right, right_z = right, right_z, left, left_z
+        total, difference = left + left_z, left - left_z
+        crossed, other = (right - right_z) * total, (right + right_z) * difference
+        right, right_z = (crossed + other) ** 2 % _PRIME, 9 * (crossed - other) ** 2 % _PRIME
+        larger, smaller = total * total % _PRIME, difference * difference % _PRIME
+        gap = larger - smaller
+        left, left_z = larger * smaller % _PRIME, gap * (larger + 121665 * gap) % _PRIME
+        if is_set:
+            left, left_z, right, right_z = right, right_z, left, left_z
+    return (left * pow(left_z, _PRIME - 2, _PRIME) % _PRIME).to_bytes(_KEY_BYTES, "little")
 
 
 def next_string(content: bytes) -> tuple[bytes, bytes]:
@@ -108,7 +170,7 @@ def _openssh_fault(content: bytes) -> str | None:
     return None if next_string(public)[0] in _SSH_TYPES else _OTHER_TYPE
 
 
-def openssh_public_key(text: str) -> str | None:
+def _openssh_public_key(text: str) -> str | None:
     """The public key in an identity without a fault, as its `.pub` file has it; None if it has another format."""
     match = _PEM.match(text)
     if match is None or match[1] != _OPENSSH:

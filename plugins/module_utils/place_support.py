@@ -11,8 +11,10 @@ from ._cluster.connection import Connection, Object
 from ._cluster.copy_run import chosen_copies, copies_of_installation
 from ._cluster.reader import read_catalog
 from ._cluster.retrieve_run import run_retrieval
+from ._jobs.copy_job import Retrieval
 from ._jobs.job_outcome import RETRIEVAL, outcome_of, outcome_of_error
 from .errors import ClusterError, ExpectationError, RetrievalError
+from .identity_support import given_public_keys
 from .module_support import seconds, start_limits
 
 # For the argument specification of a module, as the fragment place documents it.
@@ -29,6 +31,8 @@ def bring_back(module: Any, connection: Connection, cronjob: Object, *, reads_co
     """
     parameters = module.params
     timeout, limits = seconds(parameters, "timeout"), start_limits(parameters)
+    # What they do not decrypt is not brought back.
+    public_keys = given_public_keys(parameters)
     # Without a name, an empty variable of a playbook is the same as none.
     place, wanted = parameters["place"], parameters["backup"] or None
     ((copies, _places),) = chosen_copies(connection, copies_of_installation(connection, cronjob), [place], "place")
@@ -47,7 +51,11 @@ def bring_back(module: Any, connection: Connection, cronjob: Object, *, reads_co
         return {**result, "msg": f"{wanted or 'the newest complete backup'} would be brought back from {place}"}
     try:
         end = run_retrieval(
-            connection, copies, place, wanted, reads_copy=reads_copy, timeout_seconds=timeout, limits=limits
+            connection,
+            copies,
+            Retrieval(place, wanted, reads_copy, tuple(public_keys)),
+            timeout_seconds=timeout,
+            limits=limits,
         )
     except ClusterError as error:
         outcome = outcome_of_error(error)

@@ -16,7 +16,7 @@ from ._cluster.restore_run import run_restore
 from ._cluster.volume_upload import backup_on_volume
 from ._jobs.job_outcome import JobEnd, JobOutcome, Operation, outcome_of
 from ._jobs.restore_server import restore_server
-from .identity_support import given_identity
+from .identity_support import given_identity, given_public_keys
 from .module_support import seconds, start_limits
 from .place_support import backup_for
 
@@ -46,7 +46,8 @@ def restore_call(module: Any, connection: Connection, names: Iterable[str]) -> R
     server = restore_server(cronjob, parameters)
     options = {name: parameters[name] for name in names}
     if parameters["src"] is not None:
-        options["backup"], options["sha256"] = backup_on_volume(module, connection, cronjob, parameters["src"])
+        keys = given_public_keys(parameters)
+        options["backup"], options["sha256"] = backup_on_volume(module, connection, cronjob, parameters["src"], keys)
     elif parameters["place"]:
         wanted = backup_for(module, connection, cronjob, reads_copy=False)
         options |= {"backup": wanted.name, "sha256": parameters["sha256"] or wanted.sha256}

@@ -61,6 +61,7 @@ options:
     description:
       - The private key of a recipient, for O(verify=true) with an encrypted backup, as C(age-keygen) prints it
         (C(AGE-SECRET-KEY-1…)), or a private key of OpenSSH without a passphrase. The file at O(dest) remains encrypted.
+      - If the manifest names other recipients, the module fails before the transfer.
     type: str
     version_added: 1.1.0
   identity_file:
@@ -211,6 +212,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._fetch.des
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._fetch.manifest_copy import (
     naming_recipients,
+    require_identity,
     update_manifest,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._fetch.transfer import (
@@ -225,6 +227,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._fetch.tra
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.volume_jobs import ReaderRequest
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._progress.reporter import Reporter
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._verify.identity_file import identity_keys
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._verify.verification import read_identities
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.catalog import Backup, parse_listing
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import DamagedError, ExpectationError
@@ -371,7 +374,8 @@ def fetch(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
         )
     if parameters["dest"] is None and parameters["keep_local"] is not None:
         raise ExpectationError("keep_local: expected dest to be a directory, found nothing")
-    identities = read_identities(parameters["identity"] or None, parameters["identity_file"] or None)
+    identity = (parameters["identity"], parameters["identity_file"])
+    identities, public_keys = read_identities(*identity), identity_keys(*identity)
     timeout, silence = seconds(parameters, "timeout"), seconds(parameters, "silence_timeout")
     cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
     wanted = backup_for(module, connection, cronjob, reads_copy=parameters["verify"])
@@ -388,12 +392,9 @@ def fetch(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
         backup, warning = choose(catalog, wanted.name, allow_incomplete=parameters["allow_incomplete"])
         if warning:
             module.warn(warning)
-        if backup.is_encrypted and parameters["verify"] and not identities:
-            raise ExpectationError(
-                f"identity: expected the private key of a recipient of {backup.name}, which is encrypted, found none. "
-                "Give one (the option identity or identity_file), or fetch the backup with verify: false"
-            )
         source = VolumeFile(reader, backup.name)
+        if parameters["verify"]:
+            require_identity(backup, source.manifest, identities, public_keys)
         destination = resolve(parameters["dest"], backup.name) if parameters["dest"] is not None else None
         if parameters["keep_local"] is not None and destination is not None and not destination.in_directory:
             raise ExpectationError(f"keep_local: expected dest to be a directory, found {parameters['dest']}")

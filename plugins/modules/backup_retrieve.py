@@ -36,6 +36,17 @@ options:
         what restores or verifies the file of the volume does so for the copy, which has the same content.
     type: bool
     default: false
+  identity:
+    description:
+      - The private key with which the backup will be decrypted, as C(age-keygen) prints it (C(AGE-SECRET-KEY-1…)), or
+        a private key of OpenSSH without a passphrase. It is compared with the recipients that the manifest of the copy
+        names, and a copy of others is not brought back.
+      - It does not leave the host where the module runs.
+    type: str
+  identity_file:
+    description:
+      - A file with O(identity) on the host where the module runs.
+    type: path
   timeout:
     description:
       - How long it may take, such as V(90m) or V(6h). An attempt that does not end in this time is not resumed.
@@ -136,6 +147,8 @@ ARGUMENTS = {
     "place": {"type": "str", "required": True},
     "backup": {"type": "str"},
     "read_copy": {"type": "bool", "default": False},
+    "identity": {"type": "str", "no_log": True},
+    "identity_file": {"type": "path"},
     "timeout": {"type": "str", "default": "6h"},
 }
 

@@ -36,6 +36,17 @@ options:
         decide, delete that file.
     type: bool
     default: false
+  identity:
+    description:
+      - The private key with which the backup will be decrypted, as C(age-keygen) prints it (C(AGE-SECRET-KEY-1…)), or
+        a private key of OpenSSH without a passphrase. It is compared with the recipients that the manifest of the file
+        names, and a file of others is not uploaded.
+      - It does not leave the host where the module runs.
+    type: str
+  identity_file:
+    description:
+      - A file with O(identity) on the host where the module runs.
+    type: path
   retries:
     description:
       - How often to try again in a row without sending any data.
@@ -134,6 +145,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.v
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._fetch.attempts import RetryPolicy
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._fetch.upload_source import read_source
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.errors import ExpectationError, NotInstalledError
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.identity_support import given_public_keys
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
     run_module,
     seconds,
@@ -147,6 +159,8 @@ ARGUMENTS: dict[str, Any] = {
     "src": {"type": "path", "required": True},
     "rename": {"type": "bool", "default": False},
     "keep": {"type": "bool", "default": False},
+    "identity": {"type": "str", "no_log": True},
+    "identity_file": {"type": "path"},
     "retries": {"type": "int", "default": 6},
     "timeout": {"type": "str", "default": "6h"},
     "silence_timeout": {"type": "str", "default": "60s"},
@@ -160,15 +174,15 @@ def send(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
         raise ExpectationError(f"retries: expected at least 0, found {parameters['retries']}")
     deadline = time.monotonic() + seconds(parameters, "timeout")
     silence = seconds(parameters, "silence_timeout")
-    rename = parameters["rename"]
+    how = {"rename": parameters["rename"], "public_keys": given_public_keys(parameters)}
     try:
         cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
     except NotInstalledError:
         # The file is the more important news: a playbook installs the backup only for a good one.
-        read_source(parameters["src"], None, rename=rename, reporter=connection.reporter)
+        read_source(parameters["src"], None, **how, reporter=connection.reporter)
         raise
     installation = installation_name(cronjob, parameters["directory"])
-    local = read_source(parameters["src"], installation, rename=rename, reporter=connection.reporter)
+    local = read_source(parameters["src"], installation, **how, reporter=connection.reporter)
     result = ensure_on_volume(
         connection,
         cronjob,

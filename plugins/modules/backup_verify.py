@@ -34,6 +34,8 @@ options:
       - The private key of a recipient of an encrypted backup, as C(age-keygen) prints it (C(AGE-SECRET-KEY-1…)), or a
         private key of OpenSSH without a passphrase. Several of age can be given, one a line.
       - Without an identity, only the hash of an encrypted backup is compared, and the module fails.
+      - If the manifest next to the file names other recipients, and the header of the file is not for the identity, the
+        module fails before it reads the file.
     type: str
     version_added: 1.1.0
   identity_file:
@@ -277,6 +279,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._verify.ex
     Expectations,
     TableExpectation,
 )
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._verify.identity_file import identity_keys
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._verify.verification import (
     read_identities,
     verify,
@@ -357,6 +360,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     """The module's result; raises BackupError when the file cannot be checked."""
     parameters = module.params
     expected = expectations_of(parameters)
+    identity = (parameters["identity"], parameters["identity_file"])
     now = datetime.now(timezone.utc)
     began = time.monotonic()
     verification = verify(
@@ -365,7 +369,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         now,
         parameters["sha256"],
         parameters["sidecar"],
-        identities=read_identities(parameters["identity"] or None, parameters["identity_file"] or None),
+        identities=read_identities(*identity),
+        public_keys=identity_keys(*identity),
         reporter=reporter_of(os.environ),
     )
     duration = time.monotonic() - began

@@ -291,8 +291,7 @@ identity_secret:
   description:
     - The same information about O(identity_secret), as RV(secret); empty without O(identity_secret). C(faults) has what
       is wrong with values that are not identities that age takes, by their keys; nothing of a value is in it.
-      C(public_keys) has the public keys of the others, where they can be found out; those of age need the Python
-      library pyrage.
+      C(public_keys) has the public keys of the others, where they can be found out.
   type: dict
   returned: always
   sample:
@@ -347,7 +346,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._role.moni
     recorded,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._servers.choose import variables_of
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._verify.identity_examination import EXAMINATIONS
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.key_forms import identity_fault, public_keys
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_runner import run_module
 
 ARGUMENTS = {
@@ -461,9 +460,8 @@ def info(module: Any, connection: Connection) -> dict[str, Any]:
     of_copies = read_of_copies(connection, namespace, parameters["other_secrets"], parameters["copy_claims"])
     result["other_secrets"], result["copy_claims"] = of_copies
     if parameters["identity_secret"]:
-        result["identity_secret"] = read_keys(
-            connection, "Secret", namespace, parameters["identity_secret"], EXAMINATIONS
-        )
+        checks = {"faults": identity_fault, "public_keys": public_keys}
+        result["identity_secret"] = read_keys(connection, "Secret", namespace, parameters["identity_secret"], checks)
     result["foreign"] = read_foreign(connection, parameters["reserved"])
     annotations = next((each["annotations"] for each in result["cronjob"].get("resources", [])), {})
     of_places = cronjobs_of_places(namespace, parameters["name"] or "", annotations, parameters["reserved"])

@@ -47,7 +47,7 @@ OPTIONAL = frozenset({"isal", "pyrage"})
 KUBERNETES = frozenset({"ansible_collections", "kubernetes", "urllib3", "websocket"})
 
 # How many lines of code these modules may have; every other one has at most 150.
-LARGER_MODULES = {"backup_fetch": 218}
+LARGER_MODULES = {"backup_fetch": 217}
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ FOLDERS = {
     ),
     "module_support": _folder("errors units _cluster module_runner"),
     "identity_support": _folder("_jobs _verify", io=True),
-    "place_support": _folder("errors _cluster _jobs module_support", io=True),
+    "place_support": _folder("errors _cluster _jobs identity_support module_support", io=True),
     "restore_support": _folder("_cluster _jobs identity_support module_support place_support", io=True),
 }
 # backup_verify runs with these alone, on Python 3.9 and without libraries.

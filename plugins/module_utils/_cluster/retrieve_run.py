@@ -7,7 +7,7 @@ from __future__ import annotations
 import secrets
 
 from .._jobs.component_job import PREPARE
-from .._jobs.copy_job import retrieve_job, retrieves
+from .._jobs.copy_job import Retrieval, retrieve_job, retrieves
 from .._jobs.job_outcome import GONE, JobEnd
 from .._jobs.job_templates import job_name
 from .._jobs.volume_jobs import COPY
@@ -23,10 +23,8 @@ _END_SECONDS = 60
 def run_retrieval(
     connection: Connection,
     copies: Object,
-    place: str,
-    backup: str | None,
+    retrieval: Retrieval,
     *,
-    reads_copy: bool,
     timeout_seconds: float,
     limits: StartLimits,
 ) -> JobEnd:
@@ -36,7 +34,7 @@ def run_retrieval(
     """
     namespace = copies["metadata"]["namespace"]
     name = job_name(copies["metadata"]["name"], "retrieve", secrets.token_hex(3))
-    manifest = retrieve_job(copies, name, place, backup, reads_copy=reads_copy, limit_seconds=timeout_seconds)
+    manifest = retrieve_job(copies, name, retrieval, limit_seconds=timeout_seconds)
 
     def followed(job: Job) -> JobEnd:
         with signals_raise(), job:
@@ -50,9 +48,7 @@ def run_retrieval(
 
     for job in unfinished_jobs(connection, copies):
         same = str(job["metadata"]["name"])
-        if retrieves(job, place, backup, reads_copy=reads_copy) and not script_has_ended(
-            connection, namespace, same, COPY
-        ):
+        if retrieves(job, retrieval) and not script_has_ended(connection, namespace, same, COPY):
             end = followed(Job.attached(connection, namespace, same))
             if end.state != GONE or end.result is not None:
                 return end

@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import Any
@@ -319,15 +319,19 @@ def _verdict_warnings(local: LocalBackup, listed: Backup | None) -> list[str]:
     return warnings
 
 
-def backup_on_volume(module: Any, connection: Connection, cronjob: Object, src: str) -> tuple[str, str]:
+def backup_on_volume(
+    module: Any, connection: Connection, cronjob: Object, src: str, public_keys: Sequence[str]
+) -> tuple[str, str]:
     """The name and the sha256 of the local file `src` on the volume, to which it is uploaded unless it is there.
+
+    Not what identities with these public keys certainly do not decrypt (read_source).
 
     For restores: `module` has their options `directory`, `timeout` and `startup_timeout`. Warns through the module.
     Raises ExpectationError in check mode if it is not on the volume, which a check must not change.
     """
     parameters = module.params
     installation = installation_name(cronjob, parameters["directory"])
-    local = read_source(src, installation, rename=True, reporter=connection.reporter)
+    local = read_source(src, installation, rename=True, public_keys=public_keys, reporter=connection.reporter)
     result = ensure_on_volume(
         connection,
         cronjob,

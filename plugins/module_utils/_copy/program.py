@@ -3,8 +3,9 @@
 """The program in the pod of the copies: `python3 -m …_copy.program copy [PLACE …]`, or `retrieve PLACE [BACKUP]`.
 
 `retrieve` needs a volume that it can write to; with `--read-copy` before the place, it also reads a copy that need not
-be brought back. The last line, which is also the termination message, is the result as JSON. Exit status: 0 if every
-place has what it should have, or its window is closed; 1 if something failed.
+be brought back, and with `--public-keys`, it brings no copy back that identities with these keys do not decrypt. The
+last line, which is also the termination message, is the result as JSON. Exit status: 0 if every place has what it
+should have, or its window is closed; 1 if something failed.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from .copying import Copying
 from .faults import PlaceError, volume_fault
 from .mirror import PROGRESS_VARIABLE, Mirror, Script
 from .place import RclonePlace, refuse_backup_folder
-from .plan import KEEP_FILE, Copy, Entry, complete_among
+from .plan import KEEP_FILE, MANIFEST, Copy, Entry, complete_among
 from .record import (
     COPYING,
     FAILED,
@@ -46,7 +47,7 @@ from .record import (
     record_of_place,
 )
 from .restic_place import CHECK_PARTS, ResticPlace
-from .retrieval import choose, retrieve
+from .retrieval import choose, require_recipient, retrieve
 from .scratch import scratch_folder
 from .steps import Attempt, Steps
 from .transfer_progress import TransferProgress, total_bytes
@@ -56,6 +57,7 @@ _TERMINATION_BYTES = 4096
 # The suffixes of the record of a place, and of the file that is locked while a process copies to the place.
 _RECORD, _LOCK = ".json", ".lock"
 _READ_COPY = "--read-copy"
+_PUBLIC_KEYS = "--public-keys"
 
 
 def _now() -> datetime:
@@ -275,7 +277,13 @@ def copy(configuration: Configuration, names: Sequence[str], environment: Mappin
 
 
 def retrieve_from(
-    configuration: Configuration, name: str, backup: str | None, environment: Mapping[str, str], *, reads_copy: bool
+    configuration: Configuration,
+    name: str,
+    backup: str | None,
+    environment: Mapping[str, str],
+    *,
+    reads_copy: bool,
+    public_keys: Sequence[str],
 ) -> dict[str, Any]:
     """Bring a copy from the place of that name back to the volume, by default the newest complete one; the result."""
     result: dict[str, Any] = {"state": "failed", "operation": "retrieve", "place": name, "backup": backup}
@@ -322,6 +330,7 @@ def retrieve_from(
                 )
 
             texts = mirror.texts_of(wanted.name)
+            require_recipient(wanted, texts.get(MANIFEST), public_keys)
             if f"{wanted.name}{KEEP_FILE}" in entries:
                 texts[KEEP_FILE] = b""
 
@@ -357,8 +366,14 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     reads_copy = command == "retrieve" and others[:1] == [_READ_COPY]
     if reads_copy:
         del others[0]
+    public_keys: list[str] = []
+    if command == "retrieve" and others[:1] == [_PUBLIC_KEYS] and len(others) > 1:
+        public_keys = others[1].split(",")
+        del others[:2]
     if command not in ("copy", "retrieve") or (command == "retrieve" and len(others) not in (1, 2)):
-        sys.stderr.write(f"usage: program copy [PLACE ...] | retrieve [{_READ_COPY}] PLACE [BACKUP]\n")
+        sys.stderr.write(
+            f"usage: program copy [PLACE ...] | retrieve [{_READ_COPY}] [{_PUBLIC_KEYS} KEY[,KEY ...]] PLACE [BACKUP]\n"
+        )
         return 2
     content = json.loads(Path(environment["POSTGRES_BACKUP_COPY_CONFIGURATION"]).read_text())
     configuration = parse_configuration(
@@ -371,7 +386,8 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         result = copy(configuration, others, environment)
     else:
         backup = others[1] if len(others) > 1 else None
-        result = retrieve_from(configuration, others[0], backup, environment, reads_copy=reads_copy)
+        how: dict[str, Any] = {"reads_copy": reads_copy, "public_keys": public_keys}
+        result = retrieve_from(configuration, others[0], backup, environment, **how)
     _print_result(result, environment.get("POSTGRES_BACKUP_TERMINATION_LOG", "/dev/termination-log"))
     return 1 if result["reason"] else 0
 

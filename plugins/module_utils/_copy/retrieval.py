@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from typing import Callable, Protocol
 
 from .._volume.catalog import COMPLETE, Backup
+from .._volume.manifest import parse_manifest
+from .._volume.recipients import wrong_identity
+from ..errors import ManifestError
 from ..units import format_size
 from .faults import PlaceError, volume_fault
 from .interface import Content, Progress
@@ -114,6 +117,20 @@ def choose(wanted: str | None, place: str, copies: Sequence[Backup], strangers: 
             is_lasting=True,
         )
     return complete[0]
+
+
+def require_recipient(copy: Backup, manifest: bytes | None, public_keys: Sequence[str]) -> None:
+    """Raise PlaceError if identities with these public keys certainly do not decrypt the copy, which has the manifest.
+
+    One that names another hash may be that of another file.
+    """
+    try:
+        found = parse_manifest(manifest or b"", copy.name)
+    except ManifestError:
+        return
+    wrong = wrong_identity(public_keys, found.recipients, copy.name) if found.sha256 == copy.sha256 else None
+    if wrong:
+        raise PlaceError(wrong, is_lasting=True)
 
 
 def retrieve(

@@ -34,7 +34,7 @@ _NONCE_BYTES = 16
 _CHUNK_BYTES = 1 << 16
 _TAG_BYTES = 16
 _SEALED_BYTES = _CHUNK_BYTES + _TAG_BYTES
-_HEADER_LIMIT = 1 << 20
+HEADER_LIMIT = 1 << 20
 _HEADER_END = re.compile(rb"^--- [^\n]*\n", re.MULTILINE)
 _AGAIN = "Copy it again, or use another backup"
 
@@ -68,8 +68,9 @@ def parse_identities(text: str) -> Identities:
         return tuple(pyrage.x25519.Identity.from_str(line) for line in lines if line and not line.startswith("#"))
     except Exception as error:
         raise IdentityError(
-            "identity: expected a private key that the library pyrage takes, found one that only age takes. Write a "
-            "copy of a key of OpenSSH in its own format: ssh-keygen -p -f COPY"
+            "identity: expected a private key that the library pyrage takes, found one that only age takes, such as "
+            "one in the format PKCS #8. Convert a copy that only you may read: ssh-keygen -p -N '' -f COPY (of an "
+            "Ed25519 key, with OpenSSH 9.6 or newer)"
         ) from error
 
 
@@ -150,7 +151,7 @@ class DecryptedStream:
                 raise
             self._hash.update(self._block)
             self.taken_bytes += len(self._block)
-            if len(self._beginning) < _HEADER_LIMIT and not _HEADER_END.search(self._beginning):
+            if len(self._beginning) < HEADER_LIMIT and not _HEADER_END.search(self._beginning):
                 self._beginning += self._block
         data, self._block = self._block[:number], self._block[number:]
         return data
@@ -205,6 +206,20 @@ class DecryptedStream:
         """The public keys of the identities; pyrage does not have those of OpenSSH's."""
         known = [str(one.to_public()) for one in self._identities if hasattr(one, "to_public")]
         return f" than {', '.join(known)}" if known else ""
+
+
+def none_opens(beginning: BinaryIO, identities: Identities) -> bool:
+    """Whether a file with this beginning is encrypted to others, or its header was changed.
+
+    It is not known if the header is not complete, or not valid.
+    """
+    decrypted = DecryptedStream(beginning, identities)
+    try:
+        while decrypted.read(_READ_BYTES):
+            pass
+    except EncryptionError as error:
+        return isinstance(error, IdentityError)
+    return False
 
 
 def _cut_off(total: int) -> TruncatedFileError:

@@ -5,14 +5,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Callable
 
-from .._verify.verification import named_recipients
+from .._dump.decryption import Identities
+from .._verify.verification import expected_recipients
+from .._volume.catalog import Backup
 from .._volume.manifest import SUFFIX, parse_manifest
-from ..errors import BackupError, ManifestError, UndecryptedError
+from .._volume.recipients import wrong_identity
+from ..errors import BackupError, ExpectationError, IdentityError, ManifestError, UndecryptedError
 from .destination import Destination, local_errors, read_manifest, write_companion
 
 
@@ -64,6 +67,29 @@ def update_manifest(
         return ManifestCopy(None, warning=f"the manifest of {backup} was not copied: {error}")
 
 
+def require_identity(
+    backup: Backup, read: Callable[[], str], identities: Identities, public_keys: Sequence[str]
+) -> None:
+    """Raise ExpectationError without an identity for an encrypted backup, IdentityError for one certainly of others.
+
+    `read` returns the text of the manifest on the volume; without one that is that of the file, nothing is certain.
+    """
+    if not backup.is_encrypted:
+        return
+    if not identities:
+        raise ExpectationError(
+            f"identity: expected the private key of a recipient of {backup.name}, which is encrypted, found none. "
+            "Give one (the option identity or identity_file), or fetch the backup with verify: false"
+        )
+    wrong = None
+    with suppress(BackupError):
+        manifest = parse_manifest(read(), backup.name)
+        if manifest.sha256 == backup.sha256:
+            wrong = wrong_identity(public_keys, manifest.recipients, backup.name)
+    if wrong:
+        raise IdentityError(wrong)
+
+
 @contextmanager
 def naming_recipients(read: Callable[[], str], backup: str) -> Iterator[None]:
     """Add the recipients to the message of an UndecryptedError; `read` returns the text of the volume's manifest."""
@@ -72,7 +98,7 @@ def naming_recipients(read: Callable[[], str], backup: str) -> Iterator[None]:
     except UndecryptedError as error:
         recipients = ""
         with suppress(BackupError):
-            recipients = named_recipients(parse_manifest(read(), backup))
+            recipients = expected_recipients(parse_manifest(read(), backup))
         raise UndecryptedError(f"{error}{recipients}") from error
 
 

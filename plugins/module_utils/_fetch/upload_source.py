@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from .._progress.reporter import SILENT, Reporter
 from .._volume.backup_names import backup_name, is_encrypted_name, prefix_in_name, time_in_name
 from .._volume.checksum_file import LIMIT_BYTES, SUFFIX, format_checksum_file, parse_checksum_file
 from .._volume.manifest import parse_manifest
-from ..errors import ChecksumFileError, ManifestError, SourceError
+from .._volume.recipients import wrong_identity
+from ..errors import ChecksumFileError, IdentityError, ManifestError, SourceError
 from .destination import read_manifest
 
 _READ_BYTES = 1 << 20
@@ -73,11 +74,19 @@ class LocalBackup:
         return result.hexdigest()
 
 
-def read_source(path: str, installation: str | None, *, rename: bool, reporter: Reporter = SILENT) -> LocalBackup:
+def read_source(
+    path: str,
+    installation: str | None,
+    *,
+    rename: bool,
+    public_keys: Sequence[str] = (),
+    reporter: Reporter = SILENT,
+) -> LocalBackup:
     """The local file, after it was hashed and compared with its checksum file and its manifest.
 
     `installation` is the name with which its backups begin; None if there is none yet, then any name is accepted. With
-    `rename`, the backup gets a name of the installation. Raises SourceError and ChecksumFileError.
+    `rename`, the backup gets a name of the installation. Raises SourceError and ChecksumFileError, and IdentityError if
+    identities with these public keys certainly do not decrypt it.
     """
     local_name = Path(path).name
     name = _name_on_volume(path, local_name, installation, rename)
@@ -96,6 +105,8 @@ def read_source(path: str, installation: str | None, *, rename: bool, reporter: 
     sha256 = result.hexdigest()
     is_proven = _compare_checksum_file(path, local_name, sha256)
     manifest, warning = _manifest(path, local_name, name, sha256)
+    if manifest and (wrong := wrong_identity(public_keys, parse_manifest(manifest, name).recipients, local_name)):
+        raise IdentityError(wrong)
     return LocalBackup(
         path=path,
         name=name,

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from .component_job import component_job, container_of
@@ -16,7 +17,8 @@ from .volume_jobs import COPY, TTL_SECONDS
 # The role sets it, on the CronJob of the backups to the names of the places that are mounted, and on the CronJob of
 # such a place to its name.
 MOUNTED_ANNOTATION = "postgres-backup.homelab/mounted-places"
-_COMMAND, _RETRIEVE, _READ_COPY = "copy", "retrieve", "--read-copy"
+_COMMAND, _RETRIEVE = "copy", "retrieve"
+_READ_COPY, _PUBLIC_KEYS = "--read-copy", "--public-keys"
 # How long the pod may take to start, in addition to the time that the work may take.
 _START_SECONDS = 300
 
@@ -36,15 +38,33 @@ def copy_job(cronjob: Mapping[str, Any], name: str, places: Sequence[str]) -> Ob
     return component_job(cronjob, name, COPY, [_COMMAND, *places])
 
 
-def retrieve_job(
-    cronjob: Mapping[str, Any], name: str, place: str, backup: str | None, *, reads_copy: bool, limit_seconds: float
-) -> Object:
-    """The Job that brings a backup back from the place, by default the newest complete one.
+@dataclass(frozen=True)
+class Retrieval:
+    """Brings a backup back from the place, by default the newest complete one.
 
-    With `reads_copy`, it also reads a copy that need not be brought back. Only its container has the volume writable.
+    With `reads_copy`, it also reads a copy that need not be brought back. It brings nothing back that is encrypted to
+    others than identities that have these `public_keys`; without them, it does not compare.
+    """
+
+    place: str
+    backup: str | None
+    reads_copy: bool = False
+    public_keys: tuple[str, ...] = ()
+
+    def arguments(self) -> list[str]:
+        """Those of the program."""
+        options = [_READ_COPY] if self.reads_copy else []
+        if self.public_keys:
+            options += [_PUBLIC_KEYS, ",".join(self.public_keys)]
+        return [_RETRIEVE, *options, self.place, *([self.backup] if self.backup else [])]
+
+
+def retrieve_job(cronjob: Mapping[str, Any], name: str, retrieval: Retrieval, *, limit_seconds: float) -> Object:
+    """The Job of the retrieval; only its container has the volume writable.
+
     Raises TemplateError as copy_job does, and where it is not clear which volume has the backups.
     """
-    job = component_job(cronjob, name, COPY, _retrieval(place, backup, reads_copy=reads_copy))
+    job = component_job(cronjob, name, COPY, retrieval.arguments())
     path = backup_mount(cronjob).mount["mountPath"]
     for mount in container_of(job["spec"]["template"]["spec"], cronjob, COPY)["volumeMounts"]:
         if mount["mountPath"] == path:
@@ -62,13 +82,9 @@ def places_of_job(job: Mapping[str, Any]) -> list[str] | None:
     return arguments[1:] if arguments[:1] == [_COMMAND] else None
 
 
-def retrieves(job: Mapping[str, Any], place: str, backup: str | None, *, reads_copy: bool) -> bool:
-    """Whether the Job brings this backup back from the place, by default the newest complete one."""
-    return _arguments(job) == _retrieval(place, backup, reads_copy=reads_copy)
-
-
-def _retrieval(place: str, backup: str | None, *, reads_copy: bool) -> list[str]:
-    return [_RETRIEVE, *([_READ_COPY] if reads_copy else []), place, *([backup] if backup else [])]
+def retrieves(job: Mapping[str, Any], retrieval: Retrieval) -> bool:
+    """Whether the Job is that of an equal retrieval."""
+    return _arguments(job) == retrieval.arguments()
 
 
 def _arguments(job: Mapping[str, Any]) -> list[str]:

@@ -60,7 +60,7 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "restore_table": {**_RESTORE, **_variables("database tables target merge keys search_path", "restore_")},
     "retention": _INSTALLATION,
-    "retrieve": {**_INSTALLATION, **_variables("place"), **_variables("backup", "retrieve_")},
+    "retrieve": {**_INSTALLATION, **_IDENTITY, **_variables("place"), **_variables("backup", "retrieve_")},
     "unprotected": _variables("namespaces max_age"),
     "upgrade_rehearsal": {**_DRILL, **_variables("image", "upgrade_")},
     "verify": {

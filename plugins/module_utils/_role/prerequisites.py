@@ -10,7 +10,8 @@ from typing import Any
 from .._jobs.identity import KEY as IDENTITY_KEY
 from .._jobs.postgres_server import ServiceName, service_behind
 from .._jobs.volume_jobs import COMPONENT, COPY
-from ..key_forms import IDENTITY, without_comment
+from .._volume.recipients import are_of_others
+from ..key_forms import IDENTITY
 from .checks import is_true
 from .copy_places import required_keys
 from .dump_selection import unsupported_messages
@@ -114,7 +115,7 @@ def _drill_messages(secret: Object, variables: Object) -> Iterator[str]:
     name = str(variables["postgres_backup_drill_identity_secret"])
     path = f"{variables['postgres_backup_namespace']}/{name}"
     fault = (secret.get("faults") or {}).get(IDENTITY_KEY)
-    keys = (secret.get("public_keys") or {}).get(IDENTITY_KEY)
+    keys: list[str] = (secret.get("public_keys") or {}).get(IDENTITY_KEY) or []
     start = "postgres_backup_drill_identity_secret: expected the"
     if secret.get("readable") and not secret["found"]:
         yield (
@@ -132,7 +133,7 @@ def _drill_messages(secret: Object, variables: Object) -> Iterator[str]:
             f"{IDENTITY}, found {fault}. Create the Secret again, with the private key of one of "
             "postgres_backup_recipients."
         )
-    elif keys and not {without_comment(str(key)) for key in variables["postgres_backup_recipients"]} & set(keys):
+    elif are_of_others(keys, map(str, variables["postgres_backup_recipients"])):
         yield (
             f"postgres_backup_drill_identity_secret: expected the key {IDENTITY_KEY} in the Secret {path} to have the "
             f"private key of one of postgres_backup_recipients, found that of {' and '.join(keys)}. Create the Secret "

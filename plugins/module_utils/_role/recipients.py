@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from ..key_forms import has_checksum, next_string, without_comment
+from .._volume.recipients import without_comment
+from ..key_forms import has_checksum, next_string
 from .checks import Variables, is_list
 
 # The keys that age takes without a plugin: the pods have none. A run lets age itself check each.

@@ -19,6 +19,9 @@ KEYS_BYTES=1048576
 # A recipient without the comment of an SSH key, as an extended regular expression.
 PUBLIC_KEY='(age1[a-z0-9]+|ssh-(ed25519|rsa) [A-Za-z0-9+/=]+)'
 
+# A line of the record, as an extended regular expression.
+KEY_LINE='[{]"recipient":"'$PUBLIC_KEY'","since":"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z","opened":("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"|null),"backup":("[A-Za-z0-9._-]+"|null),"by":("[a-z]+"|null),"is_current":(true|false),"limit_seconds":[0-9]{1,12}[}]'
+
 # What both changes of the record have in common: whose line it is, and the line of a recipient that has none.
 # shellcheck disable=SC2016 # a program of awk
 KEYS_AWK='
@@ -27,16 +30,19 @@ KEYS_AWK='
         return "{\"recipient\":\"" recipient "\",\"since\":\"" now "\",\"opened\":null,\"backup\":null,\"by\":null,\"is_current\":false,\"limit_seconds\":0}"
     }'
 
-# key_lines: prints the valid lines of the record; fails with `message` if it cannot be read.
+# key_lines: prints the valid lines of the record, whose beginning is in $work/keys.read then; fails with `message` if it cannot be read.
 key_lines() {
+    : >"$work/keys.read"
     [ -f "$keys_file" ] && [ ! -L "$keys_file" ] || return 0
     message=$(head -c "$KEYS_BYTES" "$keys_file" 2>&1 >"$work/keys.read") || {
         message="it cannot be read: $message"
         return 1
     }
-    tr '\000-\011\013-\037\177-\377' '?' <"$work/keys.read" |
-        grep -E '^[{]"recipient":"'"$PUBLIC_KEY"'","since":"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z","opened":("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"|null),"backup":("[A-Za-z0-9._-]+"|null),"by":("[a-z]+"|null),"is_current":(true|false),"limit_seconds":[0-9]{1,12}[}]$' || :
+    tr '\000-\011\013-\037\177-\377' '?' <"$work/keys.read" | grep -x -E -e "$KEY_LINE" || :
 }
+
+# other_lines: prints the other lines in $work/keys.read, which a later version may understand, as they are. JSON has no NUL.
+other_lines() { tr -d '\000' <"$work/keys.read" | grep -v -x -E -e "$KEY_LINE" -e '' || :; }
 
 # list_keys: prints the record of each recipient.
 list_keys() {
@@ -112,10 +118,18 @@ change_keys() {
     lock_record "$keys_file" || return 1
     keys_status=0
     # What cannot be read is not replaced: the record would begin again.
-    { key_lines >"$work/keys" && "$1" >"$work/keys.new" &&
-        { ! keys_differ || replace_text "$keys_file" "$(cat "$work/keys.new")" "$(mode_for "$keys_file")"; }; } || keys_status=1
+    { key_lines >"$work/keys" && keys_are_complete && "$1" >"$work/keys.new" &&
+        { ! keys_differ || replace_text "$keys_file" "$(other_lines && cat "$work/keys.new")" "$(mode_for "$keys_file")"; }; } || keys_status=1
     unlock_record
     return "$keys_status"
+}
+
+# keys_are_complete: fails with `message` if the record has more than what is read of it.
+keys_are_complete() {
+    [ -f "$keys_file" ] && [ ! -L "$keys_file" ] || return 0
+    keys_bytes=$(stat -c %s "$keys_file")
+    message="expected at most $KEYS_BYTES bytes, found $keys_bytes: move it away"
+    [ "$keys_bytes" -le "$KEYS_BYTES" ]
 }
 
 keys_differ() { [ "$(cat "$work/keys")" != "$(cat "$work/keys.new")" ]; }

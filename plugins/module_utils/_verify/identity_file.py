@@ -8,7 +8,7 @@ import os
 import stat
 
 from ..errors import IdentityError
-from ..key_forms import IDENTITY, identity_fault
+from ..key_forms import IDENTITY, identity_fault, public_keys
 
 _LIMIT_BYTES = 1 << 20
 
@@ -16,12 +16,13 @@ _LIMIT_BYTES = 1 << 20
 def identity_text(identity: str | None, identity_file: str | None) -> str | None:
     """The text of the identity, None without both; raises IdentityError, whose message has nothing of the text.
 
-    What age refuses in a pod, or at home after a loss, is refused here, also if pyrage would take it.
+    An empty option is not given, such as an empty variable of a playbook; an empty file is refused. What age refuses in
+    a pod, or at home after a loss, is refused here, also if pyrage would take it.
     """
-    if identity is not None and identity_file is not None:
+    if identity and identity_file:
         raise IdentityError("identity: expected one of identity and identity_file, found both")
-    text = identity
-    if identity_file is not None:
+    text = identity or None
+    if identity_file:
         try:
             text = _read(identity_file)
         except OSError as error:
@@ -31,6 +32,11 @@ def identity_text(identity: str | None, identity_file: str | None) -> str | None
             f"identity: expected {IDENTITY}, found {found}. Give the private key of one of the recipients"
         )
     return text
+
+
+def identity_keys(identity: str | None, identity_file: str | None) -> list[str]:
+    """The public keys of the identities, as key_forms.public_keys finds them out; raises IdentityError."""
+    return public_keys(identity_text(identity, identity_file) or "")
 
 
 def _read(path: str) -> str:

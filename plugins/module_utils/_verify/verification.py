@@ -6,26 +6,36 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
 import re
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from .._dump.contents import Contents
-from .._dump.decryption import BEGINNING_BYTES, BEGINNINGS, DecryptedStream, Identities, parse_identities
+from .._dump.decryption import (
+    BEGINNING_BYTES,
+    BEGINNINGS,
+    HEADER_LIMIT,
+    DecryptedStream,
+    Identities,
+    none_opens,
+    parse_identities,
+)
 from .._dump.dump_reader import DumpReader
 from .._dump.gzip_reader import READ_BYTES, GzipReader
 from .._progress.event import Event
 from .._progress.reporter import SILENT, CountedStream, Reporter
 from .._volume.backup_names import parse_time, time_in_name
 from .._volume.checksum_file import LIMIT_BYTES, SUFFIX, parse_checksum_file
-from .._volume.key_health import listed
 from .._volume.manifest import LIMIT_BYTES as MANIFEST_LIMIT_BYTES
 from .._volume.manifest import SUFFIX as MANIFEST_SUFFIX
 from .._volume.manifest import Manifest, parse_manifest
+from .._volume.recipients import listed, wrong_identity
 from ..errors import (
     ChecksumFileError,
     DumpError,
@@ -134,13 +144,15 @@ def verify(
     sidecar: str,
     *,
     identities: Identities = (),
+    public_keys: Sequence[str] = (),
     reporter: Reporter = SILENT,
 ) -> Verification:
     """Read the file once and compare it with everything that is expected of it; the bytes read are reported.
 
-    An encrypted file needs one of the identities of its recipients.
+    An encrypted file needs one of the identities of its recipients; `public_keys` are those of the identities.
 
-    Raises UnreadableError when there is nothing to read, ExpectationError for expectations that nothing can meet;
+    Raises UnreadableError when there is nothing to read, ExpectationError for expectations that nothing can meet, and
+    IdentityError, before the file is read, if neither its manifest nor its header is for one of the identities;
     everything else is a failure in the result.
     """
     expectations.require_usable(expected)
@@ -154,8 +166,11 @@ def verify(
             expected_hash, source = expected_sha256(path, sha256, sidecar)
         except ChecksumFileError as error:
             failures.append(Failure(error.check, str(error)))
-        meter = reporter.meter(Event("verify", done_bytes=0, total_bytes=size))
         manifest = _manifest_next_to(path)
+        wrong = wrong_identity(public_keys, manifest.recipients if manifest else (), Path(path).name)
+        if wrong and none_opens(io.BytesIO(os.pread(stream.fileno(), HEADER_LIMIT, 0)), identities):
+            raise IdentityError(wrong)
+        meter = reporter.meter(Event("verify", done_bytes=0, total_bytes=size))
         actual_hash, contents, damage = read_backup(
             cast(BinaryIO, CountedStream(stream, meter)), identities, manifest.size_bytes if manifest else None
         )
@@ -199,12 +214,12 @@ def _manifest_next_to(path: str) -> Manifest | None:
 def _with_recipients(failure: Failure, manifest: Manifest | None) -> Failure:
     if failure.check != IdentityError.check:
         return failure
-    return replace(failure, message=failure.message + named_recipients(manifest))
+    return replace(failure, message=failure.message + expected_recipients(manifest))
 
 
-def named_recipients(manifest: Manifest | None) -> str:
+def expected_recipients(manifest: Manifest | None) -> str:
     """The end of the message of an IdentityError: whose identities are expected; empty if that is not known."""
-    recipients = manifest.encryption.recipients if manifest and manifest.encryption else ()
+    recipients = manifest.recipients if manifest else ()
     return f": {listed(recipients)}" if recipients else ""
 
 

@@ -4,15 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from ..findings import Failure
 from ..units import format_duration
 from .key_record import Key
-
-_SHOWN = 24
-_MOST = 5
+from .recipients import shown
 
 
 def key_problems(keys: Iterable[Key], now: datetime) -> Iterator[Failure]:
@@ -32,18 +30,3 @@ def key_problems(keys: Iterable[Key], now: datetime) -> Iterator[Failure]:
                 "-e postgres_backup_identity_file=IDENTITY-FILE. If it is lost, exchange the recipient "
                 "(postgres_backup_recipients)",
             )
-
-
-def listed(recipients: Sequence[str]) -> str:
-    """Some of the recipients, without the comments of keys of OpenSSH."""
-    texts = [shown(" ".join(recipient.split(" ")[:2])) for recipient in recipients[:_MOST]]
-    more = len(recipients) - len(texts)
-    return ", ".join(texts) + (f" and {more} more" if more else "")
-
-
-def shown(recipient: str) -> str:
-    """A recipient, shortened if it is long: keys of the type ssh-rsa have hundreds of characters."""
-    kind, _space, data = recipient.rpartition(" ")
-    if len(data) <= 3 * _SHOWN:
-        return recipient
-    return f"{kind} {data[:_SHOWN]}…{data[-_SHOWN:]}".strip()

@@ -129,6 +129,11 @@ class Manifest:
     parts: tuple[Part, ...] = ()
     encryption: Encryption | None = None
 
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """The public keys to which the backup is encrypted; none if they are not known, or it is not encrypted."""
+        return self.encryption.recipients if self.encryption else ()
+
     def database(self, name: str) -> Part | None:
         """The part of the database with that name; None where the manifest does not name it."""
         return next((part for part in self.parts if part.kind == "database" and part.name == name), None)

@@ -127,6 +127,50 @@ def test_what_is_no_record_is_left_out(offline: Sandbox) -> None:
     assert listed(offline) == []
 
 
+# As a later version may write them: with other members, another order, UTF-8, and what shells and awk would interpret.
+LATER = [
+    b'{"format":2}',
+    b'{"recipient":"age1pq1qqqqqqqqqqqqqqqqqqqq","since":"2026-08-01T02:00:00Z","opened":null}',
+    '{"since":1785549600,"owner":"Zoë  ","note":"%s \\n \\\\ \\u0000 $(touch PWNED) & \'  x"}'.encode(),
+    b'  {"recipient":"age1x" }\t\r',
+    b'{"torn":"\x01\x81\x82\x88\xc3\xff',
+    b"-n",
+]
+
+
+@under_all
+def test_lines_of_a_later_format_are_kept(sandbox: Sandbox) -> None:
+    """An earlier version that runs for a time, such as after a rollback, keeps what it does not understand."""
+    old, new = make_key().recipient, make_key().recipient
+    keys(sandbox, json.dumps([old]), BACKUP, "drill")
+    file = sandbox.volume / FILE
+    known = file.read_bytes().strip(b"\n")
+    # The last line has no line break; the blank one is nobody's.
+    put(file, b"\n".join([*LATER[:3], known, b"", *LATER[3:]]))
+    give(sandbox.volume, sandbox.uid)
+    keys(sandbox, json.dumps([new]), BACKUP, "drill")
+    assert file.read_bytes().split(b"\n")[: len(LATER) + 1] == [*LATER, known]
+    sandbox.run("run", env=environment(new)).check()
+    *later, first, second, end = file.read_bytes().split(b"\n")
+    assert (later, end) == (LATER, b"")
+    found = {key["recipient"]: key["is_current"] for key in map(json.loads, (first, second))}
+    assert found == {key["recipient"]: key["is_current"] for key in listed(sandbox)} == {old: False, new: True}
+
+
+@under_one
+def test_a_record_that_is_too_large_is_kept(offline: Sandbox) -> None:
+    """Only its beginning is read: the rest would be lost."""
+    keys(offline, json.dumps([make_key().recipient]), BACKUP, "drill")
+    file = offline.volume / FILE
+    put(file, file.read_bytes() + b'{"x":1}\n' * (1 << 17))
+    give(offline.volume, offline.uid)
+    before = file.read_bytes()
+    outcome = offline.run("_keys", json.dumps([make_key().recipient]), BACKUP, "drill").check(1)
+    assert f"expected at most 1048576 bytes, found {len(before)}" in outcome.log
+    assert file.read_bytes() == before
+    assert len(listed(offline)) == 1
+
+
 def keys(sandbox: Sandbox, *words: str, code: int = 0) -> None:
     sandbox.run("_keys", *words).check(code)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pyrage
 import pytest
 
 from .dumps import COMPLETE_BACKUP
@@ -90,8 +91,10 @@ def test_the_playbook_continues_with_the_backup(recorded: Recorded, playbook: st
     }
     failure = {"failed": True, "msg": "the server refused the key"}
     recorded.answers["fails"] = {"backup_retrieve": failure}
+    identity = recorded.here / "identity.txt"
+    identity.write_text(str(pyrage.x25519.Identity.generate()))
     hosts: dict[str, dict[str, Any]] = {
-        "any": PLACE,
+        "any": {**PLACE, "postgres_backup_identity_file": identity.name},
         "named": {**PLACE, variable: OLDER},
         "fails": PLACE,
         "without": {"postgres_backup_place": ""},
@@ -103,6 +106,8 @@ def test_the_playbook_continues_with_the_backup(recorded: Recorded, playbook: st
         retrieval = done.of(name)[names.index("backup_retrieve")]
         assert (retrieval.options["place"], retrieval.options["backup"]) == ("offsite", wanted)
         assert retrieval.options["read_copy"] is (playbook in PROVING)
+        # What it does not decrypt is not brought back.
+        assert retrieval.options["identity_file"] == (str(identity) if name == "any" else None)
         after = [call for call in done.of(name)[names.index("backup_retrieve") :] if call.module == module]
         assert after and {call.options["backup"] for call in after} == {OLDER}, done.output
         assert "backup_job" not in names
@@ -139,6 +144,20 @@ def test_a_wrong_option_is_found_before_anything_is_installed(recorded: Recorded
     assert [call.module for call in done.calls] == ["restore_cluster"], done.output
     (left,) = done.stats("disaster").values()
     assert (left["failed"], left["message"]) == (True, "no such file")
+
+
+def test_an_identity_of_others_is_found_before_anything_is_installed(recorded: Recorded) -> None:
+    """The file was uploaded first, to an installation that was made for it."""
+    file, identity = recorded.here / BACKUP, recorded.here / "identity.txt"
+    file.write_bytes(COMPLETE_BACKUP)
+    identity.touch()
+    recorded.answers["default"]["backup_upload"] = {"failed": True, "check": "identity", "msg": "that of others"}
+    options = {"postgres_backup_restore_file": file.name, "postgres_backup_identity_file": identity.name}
+    done = recorded("disaster", **options, **GIVEN)
+    (call,) = done.calls
+    assert (call.module, call.options["identity_file"]) == ("backup_upload", str(identity)), done.output
+    (left,) = done.stats("disaster").values()
+    assert (left["failed"], left["message"]) == (True, "that of others")
 
 
 @pytest.mark.weekly

@@ -8,13 +8,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import cast
 
+import pyrage
 import pytest
 
 from plugins.module_utils import place_support
 from plugins.module_utils._cluster.connection import Connection
+from plugins.module_utils._jobs.copy_job import Retrieval
 from plugins.module_utils._jobs.job_outcome import COMPLETE, FAILED, JobEnd
 from plugins.module_utils._volume.catalog import Backup, Catalog
-from plugins.module_utils.errors import BackupError, ExpectationError, RetrievalError, StuckError
+from plugins.module_utils.errors import BackupError, ExpectationError, IdentityError, RetrievalError, StuckError
 from plugins.module_utils.place_support import Wanted, backup_for
 
 NAME = "backup-2026-11-22-020000.sql.gz"
@@ -27,9 +29,10 @@ END = JobEnd(job="data/retrieve", state=COMPLETE, reason=None, result=RESULT, lo
 class Module:
     """In place of an AnsibleModule."""
 
-    def __init__(self, backup: str | None, *, check: bool) -> None:
+    def __init__(self, backup: str | None, *, check: bool, identity: str | None = None) -> None:
         self.params = {
             "place": "offsite", "backup": backup, "timeout": "6h", "startup_timeout": "30s", "directory": None,
+            "identity": identity, "identity_file": None,
         }  # fmt: skip
         self.check_mode = check
         self.warnings: list[str] = []
@@ -45,11 +48,13 @@ def from_place(
     backup: str | None = None,
     check: bool = False,
     catalog: Catalog = EMPTY,
+    identity: str | None = None,
+    retrieval: Retrieval | None = None,
 ) -> tuple[Wanted, Module]:
-    """What the Job and the volume say is given."""
+    """What the Job and the volume say is given, and what the Job is to do is expected."""
 
-    def run(*_values: object, **_options: object) -> JobEnd:
-        assert not check
+    def run(*values: object, **_options: object) -> JobEnd:
+        assert not check and values[-1] == (retrieval or Retrieval("offsite", backup))
         if isinstance(end, BackupError):
             raise end
         return end
@@ -58,7 +63,7 @@ def from_place(
     monkeypatch.setattr(place_support, "chosen_copies", lambda *_values: [({}, ["offsite"])])
     monkeypatch.setattr(place_support, "run_retrieval", run)
     monkeypatch.setattr(place_support, "read_catalog", lambda *_values: catalog)
-    module = Module(backup, check=check)
+    module = Module(backup, check=check, identity=identity)
     return backup_for(module, cast(Connection, None), {}, reads_copy=False), module
 
 
@@ -66,6 +71,15 @@ def test_the_backup_that_was_brought_back(monkeypatch: pytest.MonkeyPatch) -> No
     found, module = from_place(monkeypatch)
     assert found == Wanted(NAME, "2" * 64, True)
     assert module.warnings == []
+
+
+def test_the_pod_gets_the_public_keys_of_the_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It compares them before it brings anything back; it never has the identity."""
+    one, other = (pyrage.x25519.Identity.generate() for _ in range(2))
+    keys = (str(one.to_public()), str(other.to_public()))
+    from_place(monkeypatch, identity=f"{one}\n{other}\n", retrieval=Retrieval("offsite", None, public_keys=keys))
+    with pytest.raises(IdentityError, match="found a public key in line 1"):
+        from_place(monkeypatch, identity=keys[0])
 
 
 def test_a_damaged_file_that_was_replaced_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:

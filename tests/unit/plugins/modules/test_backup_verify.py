@@ -214,3 +214,16 @@ def test_an_encrypted_file(verify: Verify, tmp_path: Path) -> None:
     assert str(key) not in result["shown"]
     result = verify(path=str(path))
     assert [failure["check"] for failure in result["failures"]] == ["identity"]
+    other = pyrage.x25519.Identity.generate()
+    summary = {
+        **{"format": 1, "backup": path.name, "state": "complete", "dumped": [], "missing": [], "left_out": False},
+        **{"sha256": "0" * 64, "bytes": path.stat().st_size, "uncompressed_bytes": len(TEXT), "parts": []},
+        "encryption": {"recipients": [str(key.to_public())], "gzip_bytes": 9},
+    }
+    Path(f"{path}.json").write_text(json.dumps(summary))
+    result = verify(path=str(path), identity=str(other))
+    assert [failure["check"] for failure in result["failures"]] == ["identity"]
+    assert result["msg"].startswith("identity: expected ") and result["msg"].endswith(
+        "Give the identity of one of these recipients"
+    )
+    assert "sha256" not in result

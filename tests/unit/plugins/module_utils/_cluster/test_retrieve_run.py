@@ -11,7 +11,7 @@ import pytest
 
 from plugins.module_utils._cluster.job import StartLimits
 from plugins.module_utils._cluster.retrieve_run import run_retrieval
-from plugins.module_utils._jobs.copy_job import retrieve_job
+from plugins.module_utils._jobs.copy_job import Retrieval, retrieve_job
 from plugins.module_utils._jobs.job_outcome import COMPLETE
 from plugins.module_utils._progress.reporter import SILENT
 from plugins.module_utils.errors import NotFoundError
@@ -31,7 +31,7 @@ COMPLETE_STATUS = {"conditions": [{"type": "Complete", "status": "True"}]}
 
 
 def of_another_call(*words: str) -> dict[str, Any]:
-    job = retrieve_job(COPIES, "of-another-call", "cloud", None, reads_copy=False, limit_seconds=1)
+    job = retrieve_job(COPIES, "of-another-call", Retrieval("cloud", None), limit_seconds=1)
     job["metadata"]["creationTimestamp"] = "2026-11-22T02:00:00Z"
     job["spec"]["template"]["spec"]["containers"][0]["args"] = [*words]
     return job
@@ -73,7 +73,7 @@ class Cluster:
 
 
 def run(cluster: Any, backup: str | None = None) -> Any:
-    return run_retrieval(cluster, COPIES, "cloud", backup, reads_copy=False, timeout_seconds=9, limits=StartLimits())
+    return run_retrieval(cluster, COPIES, Retrieval("cloud", backup), timeout_seconds=9, limits=StartLimits())
 
 
 @pytest.mark.parametrize(

@@ -938,6 +938,35 @@ def test_what_cannot_be_brought_back(
     assert sorted(usb.volume.iterdir()) == before
 
 
+@pytest.mark.parametrize("words", [[], ["--read-copy"]])
+def test_what_the_identity_does_not_decrypt_is_not_brought_back(usb: Copier, words: list[str]) -> None:
+    """It was brought back first, which may take hours, and then could not be restored."""
+    name = usb.add_backup(1, b"content 1", "complete")
+    file = usb.volume / f"{name}.json"
+    manifest = {
+        **json.loads(file.read_text()),
+        **{"left_out": False, "sha256": hashlib.sha256(b"content 1").hexdigest(), "bytes": 9, "parts": []},
+        **{"uncompressed_bytes": 9, "encryption": {"recipients": ["age1a", "ssh-rsa AA me"], "gzip_bytes": 9}},
+    }
+    file.write_text(json.dumps(manifest, separators=(",", ":")))
+    usb.run()
+    for path in usb.volume.glob(f"{NAME}-*"):
+        path.unlink()
+    result = usb.run("retrieve", *words, "--public-keys", "age1x,age1y", "usb")
+    assert (result["status"], result["state"], result["changed"]) == (1, "failed", False)
+    assert result["reason"] == (
+        f"identity: expected the private key of one of the recipients of {name}, which are age1a, ssh-rsa AA, found "
+        "that of age1x, age1y. Give the identity of one of these recipients"
+    )
+    assert not list(usb.volume.glob(f"*{NAME}-*")) and "copying" not in result["log"]
+    assert usb.run("retrieve", *words, "--public-keys", "age1x,ssh-rsa AA", "usb", name)["changed"] is True
+    # A manifest of another file, such as one that was encrypted again to others, decides nothing.
+    for path in usb.volume.glob(f"{NAME}-*"):
+        path.unlink()
+    (there(usb) / f"{name}.json").write_text(json.dumps({**manifest, "sha256": "0" * 64}))
+    assert usb.run("retrieve", *words, "--public-keys", "age1x", "usb")["changed"] is True
+
+
 def test_a_damaged_backup_on_the_volume_is_replaced(usb: Copier) -> None:
     """By the copy, which has what the run wrote; nothing else of the volume is changed."""
     name = usb.add_backup(1, b"content 1")

@@ -20,7 +20,14 @@ from plugins.module_utils._fetch.upload import partial_name, upload
 from plugins.module_utils._fetch.upload_source import LocalBackup, read_source
 from plugins.module_utils._progress.event import Event, parse_event
 from plugins.module_utils._progress.reporter import Reporter
-from plugins.module_utils.errors import BackupError, ChecksumFileError, LostError, SourceError, UploadError
+from plugins.module_utils.errors import (
+    BackupError,
+    ChecksumFileError,
+    IdentityError,
+    LostError,
+    SourceError,
+    UploadError,
+)
 
 NAME = "postgres-backup-2026-11-22-020000.sql.gz"
 DATA = gzip.compress(os.urandom(300_000), mtime=0)
@@ -228,6 +235,27 @@ def test_an_encrypted_backup(tmp_path: Path, rename: bool) -> None:
     assert (backup.name, backup.checksum_file is not None) == (name, True)
     assert upload(volume, backup, FOREVER, keep=False).changed
     assert volume.files == {name: ENCRYPTED}
+
+
+@pytest.mark.parametrize("installation", ["postgres-backup", "other", None])
+def test_what_the_identity_does_not_decrypt_is_not_uploaded(tmp_path: Path, installation: str | None) -> None:
+    """Also before there is an installation: a playbook installs the backup only for a file that it can restore."""
+    path = encrypted(tmp_path, ENCRYPTED)
+    manifest = {
+        **{"format": 1, "backup": path.name, "state": "complete", "dumped": [], "missing": [], "left_out": False},
+        **{"sha256": hashlib.sha256(ENCRYPTED).hexdigest(), "bytes": len(ENCRYPTED), "uncompressed_bytes": 9},
+        **{"parts": [], "encryption": {"recipients": ["age1a"], "gzip_bytes": 9}},
+    }
+
+    def read(public_keys: list[str], **changes: object) -> LocalBackup:
+        Path(f"{path}.json").write_text(json.dumps({**manifest, **changes}, separators=(",", ":")))
+        return read_source(str(path), installation, rename=True, public_keys=public_keys)
+
+    with pytest.raises(IdentityError, match=f"^identity: expected .* of {path.name}, which are age1a, found that of a"):
+        read(["age1x"])
+    assert read(["age1x", "age1a"]).manifest and read([]).manifest
+    # A manifest of another file decides nothing, and is not uploaded.
+    assert read(["age1x"], sha256="0" * 64).manifest is None
 
 
 def test_a_plain_file_with_the_name_of_an_encrypted_one(tmp_path: Path) -> None:

@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from plugins.module_utils._jobs.copy_job import copy_job, covers, places_of_job, retrieve_job
+from plugins.module_utils._jobs.copy_job import Retrieval, copy_job, covers, places_of_job, retrieve_job, retrieves
 from plugins.module_utils._jobs.watch_job import watch_test_job
 from plugins.module_utils.errors import TemplateError
 
@@ -44,7 +45,7 @@ def with_a_proxy(made: dict[str, Any]) -> dict[str, Any]:
 def test_a_container_that_somebody_added_is_unchanged() -> None:
     for made in (
         copy_job(with_a_proxy(with_the_volume()), "now", ["cloud"]),
-        retrieve_job(with_a_proxy(with_the_volume()), "now", "cloud", None, reads_copy=False, limit_seconds=1),
+        retrieve_job(with_a_proxy(with_the_volume()), "now", Retrieval("cloud", None), limit_seconds=1),
     ):
         proxy, container = made["spec"]["template"]["spec"]["containers"]
         assert proxy == {"name": "proxy", "args": ["run"]}
@@ -93,18 +94,20 @@ def with_the_volume() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("backup", "reads_copy", "arguments"),
+    ("retrieval", "arguments"),
     [
-        (None, False, ["retrieve", "cloud"]),
-        ("a.sql.gz", False, ["retrieve", "cloud", "a.sql.gz"]),
-        ("a.sql.gz", True, ["retrieve", "--read-copy", "cloud", "a.sql.gz"]),
+        (Retrieval("cloud", None), ["retrieve", "cloud"]),
+        (Retrieval("cloud", "a.sql.gz"), ["retrieve", "cloud", "a.sql.gz"]),
+        (
+            Retrieval("cloud", "a.sql.gz", reads_copy=True, public_keys=("age1a", "ssh-rsa AA")),
+            ["retrieve", "--read-copy", "--public-keys", "age1a,ssh-rsa AA", "cloud", "a.sql.gz"],
+        ),
     ],
 )
-def test_the_job_that_retrieves_may_write_to_the_volume(
-    backup: str | None, reads_copy: bool, arguments: list[str]
-) -> None:
+def test_the_job_that_retrieves_may_write_to_the_volume(retrieval: Retrieval, arguments: list[str]) -> None:
     copies = with_the_volume()
-    made = retrieve_job(copies, "now", "cloud", backup, reads_copy=reads_copy, limit_seconds=0.5)
+    made = retrieve_job(copies, "now", retrieval, limit_seconds=0.5)
+    assert retrieves(made, retrieval) and not retrieves(made, replace(retrieval, public_keys=("age1b",)))
     (container,) = made["spec"]["template"]["spec"]["containers"]
     assert container["args"] == arguments and places_of_job(made) is None and not covers(made, [])
     assert [mount.get("readOnly", False) for mount in container["volumeMounts"]] == [False, False, True]
@@ -117,4 +120,4 @@ def test_the_job_that_retrieves_may_write_to_the_volume(
 
 def test_a_cronjob_that_does_not_copy_does_not_retrieve() -> None:
     with pytest.raises(TemplateError, match="expected the container copy"):
-        retrieve_job(cronjob("watch"), "now", "cloud", None, reads_copy=False, limit_seconds=1)
+        retrieve_job(cronjob("watch"), "now", Retrieval("cloud", None), limit_seconds=1)

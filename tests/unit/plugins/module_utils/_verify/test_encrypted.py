@@ -13,6 +13,7 @@ import random
 import subprocess
 import sys
 import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,14 @@ import pyrage
 import pytest
 
 from plugins.module_utils._dump.decryption import DecryptedStream, parse_identities
+from plugins.module_utils._progress.reporter import Reporter
 from plugins.module_utils._verify.expectations import Expectations
+from plugins.module_utils._verify.identity_file import identity_keys
 from plugins.module_utils._verify.verification import Verification, read_backup, read_identities, verify
 from plugins.module_utils.errors import IdentityError, UnreadableError
 from tests.in_turn import ALL
+
+from .key_pairs import Pair
 
 DUMPS = Path(__file__).parents[1] / "dumps"
 TEXT = (DUMPS / "18-all.sql").read_bytes()
@@ -94,11 +99,11 @@ def test_the_identity_of_somebody_else() -> None:
     assert checks_of(FILE, STRANGER) == ["identity"]
 
 
-def with_manifest(folder: Path, *recipients: str) -> Path:
-    path = put(folder)
+def with_manifest(folder: Path, *recipients: str, content: bytes = FILE) -> Path:
+    path = put(folder, content)
     manifest = {
         **{"format": 1, "backup": NAME, "state": "complete", "dumped": [], "missing": [], "left_out": False},
-        **{"sha256": "0" * 64, "bytes": len(FILE), "uncompressed_bytes": len(TEXT), "parts": []},
+        **{"sha256": "0" * 64, "bytes": len(content), "uncompressed_bytes": len(TEXT), "parts": []},
         "encryption": {"recipients": recipients, "gzip_bytes": len(DATA)},
     }
     (folder / f"{NAME}.json").write_text(json.dumps(manifest))
@@ -120,6 +125,56 @@ def test_the_message_has_whose_identity_is_expected_and_whose_was_given(tmp_path
     assert f"of the playbook): {KEY.to_public()}, {OTHER.to_public()}, ssh-rsa" in failure.message
     (failure,) = found(with_manifest(tmp_path, *[f"age1{number}" for number in range(8)]), STRANGER).failures
     assert failure.message.endswith(": age10, age11, age12, age13, age14 and 3 more")
+
+
+def checked(path: Path, text: str) -> list[str]:
+    """The failed checks, as the module finds them with that identity."""
+    given = {"identities": read_identities(text, None), "public_keys": identity_keys(text, None)}
+    verification = verify(str(path), Expectations(kind="cluster"), NOW, None, "auto", **given)
+    assert verification.sha256 is not None
+    return [failure.check for failure in verification.failures]
+
+
+def test_a_wrong_identity_is_found_before_the_file_is_read(tmp_path: Path, pairs: dict[str, Pair]) -> None:
+    """By the public keys that the manifest names, and by the header, with keys of age and of SSH."""
+    ssh = pairs["ed25519"]
+    assert ssh.encrypted is not None
+    for content, recipient, wrong in (
+        (FILE, str(KEY.to_public()), str(STRANGER)),
+        (FILE, str(KEY.to_public()), ssh.identity),
+        (ssh.encrypted, ssh.recipient, str(STRANGER)),
+        (ssh.encrypted, ssh.recipient, pairs["rsa"].identity),
+    ):
+        path = with_manifest(tmp_path, recipient, content=content)
+        lines: list[str] = []
+        reporter = Reporter(lines.append, time.monotonic)
+        given = {"identities": read_identities(wrong, None), "public_keys": identity_keys(wrong, None)}
+        with pytest.raises(IdentityError, match=f"^identity: expected .* of {NAME}, which are .*, found that of .*"):
+            verify(str(path), Expectations(), NOW, None, "auto", **given, reporter=reporter)
+        assert lines == []
+    assert checked(with_manifest(tmp_path, ssh.recipient, content=ssh.encrypted), ssh.identity) == ["gzip"]
+
+
+def test_the_header_decides_where_the_manifest_is_that_of_another_file(tmp_path: Path) -> None:
+    """Somebody has encrypted the backup again, and left its manifest. The file may be larger than its beginning."""
+    path = with_manifest(tmp_path, str(STRANGER.to_public()))
+    assert checked(path, str(KEY)) == []
+    assert not [thread for thread in threading.enumerate() if "_decrypt" in thread.name]
+    # Without a manifest, nothing names the recipients: the complete file is read, as its hash may show more.
+    (tmp_path / f"{NAME}.json").unlink()
+    assert checked(path, str(STRANGER)) == ["identity"]
+
+
+def test_a_damaged_header_is_no_wrong_identity(tmp_path: Path) -> None:
+    """That of a recipient does not decrypt it: the hash shows why."""
+    header = bytearray(FILE)
+    header[HEADER_BYTES - 100] ^= 1
+    path = with_manifest(tmp_path, str(KEY.to_public()), content=bytes(header))
+    (tmp_path / f"{NAME}.sha256").write_text(f"{hashlib.sha256(FILE).hexdigest()}  {NAME}\n")
+    assert checked(path, str(KEY))[0] == "sha256"
+    # Without a complete header, that of an identity of others is not certain either.
+    (tmp_path / NAME).write_bytes(FILE[:100])
+    assert checked(path, str(STRANGER)) == ["sha256", "cut_off"]
 
 
 def test_an_identity_without_a_known_public_key(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import io
 import os
+import re
+import shlex
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -58,7 +60,6 @@ REFUSED: list[tuple[str, Form, str]] = [
         lambda text: f"{text}-----BEGIN OPENSSH PRIVATE KEY-----",
         "which needs a separate file, after other text",
     ),
-    ("age", lambda _: "", "none"),
     ("age", lambda text: text.splitlines()[0], "none"),
     ("age", lambda _: "age-encryption.org/v1\n-> scrypt", "an encrypted one"),
     ("age", lambda _: "-----BEGIN AGE ENCRYPTED FILE-----\nYWdl", "an encrypted one"),
@@ -109,16 +110,43 @@ def test_what_age_refuses_is_refused_and_not_shown(
 
 
 def test_a_format_that_only_age_takes(tmp_path: Path, pairs: dict[str, Pair]) -> None:
-    """A pod decrypts with it; to verify with it, it must be converted."""
+    """A pod decrypts with it; to verify with it, it must be converted with the command in the message."""
     pair = pairs["rsa PKCS8"]
     assert decrypted_by_age(tmp_path, pair.identity, pair.encrypted)
     assert identity_text(pair.identity, None) == pair.identity
-    with pytest.raises(IdentityError, match="found one that only age takes"):
+    with pytest.raises(
+        IdentityError, match=r"found one that only age takes, such as one in the format PKCS #8"
+    ) as error:
         read_identities(pair.identity, None)
+    command = re.search(r"only you may read: (ssh-keygen .* COPY) \(", str(error.value))
+    assert command is not None
+    copy = tmp_path / "copy"
+    copy.write_text(pair.identity)
+    copy.chmod(0o600)
+    words = [str(copy) if word == "COPY" else word for word in shlex.split(command[1])]
+    subprocess.run(words, check=True, stdin=subprocess.DEVNULL, capture_output=True, start_new_session=True)
+    assert pair.encrypted is not None
+    stream = DecryptedStream(io.BytesIO(pair.encrypted), read_identities(None, str(copy)))
+    assert stream.read(100) == CONTENT
 
 
-def test_neither() -> None:
-    assert identity_text(None, None) is None
+@pytest.mark.parametrize("identity", [None, ""])
+@pytest.mark.parametrize("identity_file", [None, ""])
+def test_an_empty_option_is_not_given(
+    tmp_path: Path, pairs: dict[str, Pair], identity: str | None, identity_file: str | None
+) -> None:
+    """Such as an empty variable of a playbook."""
+    text = pairs["age"].identity
+    (tmp_path / "identity.txt").write_text(text)
+    assert identity_text(identity, identity_file) is None
+    assert read_identities(identity, identity_file) == ()
+    assert identity_text(text, identity_file) == identity_text(identity, str(tmp_path / "identity.txt")) == text
+
+
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "identity.txt").touch()
+    with pytest.raises(IdentityError, match="found none"):
+        identity_text(None, str(tmp_path / "identity.txt"))
 
 
 def test_both_are_refused() -> None:

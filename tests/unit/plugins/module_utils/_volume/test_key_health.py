@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from plugins.module_utils._volume.key_health import key_problems, shown
+from plugins.module_utils._volume.key_health import key_problems
 from plugins.module_utils._volume.key_record import parse_keys
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -76,9 +76,3 @@ def test_what_is_no_record_is_left_out(record: Any) -> None:
 
 def test_a_limit_that_is_too_large_is_none_that_ends() -> None:
     assert parsed(limit_seconds=10**12).limit > timedelta(days=36500)
-
-
-def test_a_long_key_is_shortened() -> None:
-    assert shown("age1abc") == "age1abc"
-    assert shown("ssh-ed25519 " + "A" * 68) == "ssh-ed25519 " + "A" * 68
-    assert shown("ssh-rsa " + "A" * 300) == f"ssh-rsa {'A' * 24}…{'A' * 24}"
