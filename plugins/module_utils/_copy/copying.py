@@ -145,9 +145,16 @@ class Copying:
         return "; ".join(self._faults.values())
 
     def _without_forgotten_uploads(self, entries: Mapping[str, Entry]) -> dict[str, Entry]:
-        """Delete them before anything can fail: each attempt that ends during an upload leaves one."""
+        """Delete them before anything can fail: each attempt that ends during an upload leaves one.
+
+        Where copies are lost, somebody has changed what lies there, perhaps the list of a restic repository: then what
+        looks like an upload of an earlier attempt may be a copy, also at the next attempts, which have another token.
+        """
         left = dict(entries)
-        for name in forgotten_uploads(entries, self._installation, self._steps.clock()):
+        if any(copy.backup not in entries for copy in self._steps.before.copies):
+            self._steps.before = replace(self._steps.before, token="")
+        token = self._steps.before.token
+        for name in forgotten_uploads(entries, self._installation, token, self._steps.clock()):
             # Where files cannot be deleted, retention fails, after the copies.
             with contextlib.suppress(PlaceError):
                 self._steps.place.delete(name)

@@ -102,6 +102,7 @@ def _place(
         options,
         store,
         installation=script.name,
+        token=token,
         temporary=temporary,
         check_part=check_part,
         unfinished=unfinished,
@@ -119,6 +120,8 @@ def _copy_to(
     folder = RecordFolder(environment["POSTGRES_BACKUP_COPY_FOLDER"], configuration.file_mode)
     file = f"{options.name}.json"
     before = parse_record(folder.read(file))
+    if not before.token:
+        before = replace(before, token=secrets.token_hex(4))
     try:
         left = _window_seconds(options, configuration.time_zone)
         if left == 0.0:
@@ -130,7 +133,8 @@ def _copy_to(
             records = Path(script.volume, f"{configuration.name}.copies")
             refuse_backup_folder(options, script.volume, records / f"{options.name}{_LOCK}")
             closes = None if left is None else time.monotonic() + left
-            token = secrets.token_hex(4)
+            # An attempt that is killed during its first upload must have written the token.
+            folder.write(file, dump_record(before, options, COPYING, before.error, _now()))
             with scratch_folder(environment) as temporary:
                 check_part = _now().timetuple().tm_yday % CHECK_PARTS + 1
                 place = _place(
@@ -138,7 +142,7 @@ def _copy_to(
                     script,
                     environment,
                     closes=closes,
-                    token=token,
+                    token=before.token,
                     temporary=temporary,
                     check_part=check_part,
                     unfinished=before.unfinished,
@@ -266,7 +270,7 @@ def retrieve_from(
                 script,
                 environment,
                 closes=None,
-                token=token,
+                token="",
                 temporary=temporary,
                 check_part=None,
                 unfinished=Unfinished(),
