@@ -20,6 +20,7 @@ from .plan import (
     candidates,
     complete_among,
     forgotten_uploads,
+    is_forgotten_upload,
     still_proven,
     tasks,
 )
@@ -159,7 +160,21 @@ class Copying:
             with contextlib.suppress(PlaceError):
                 self._steps.place.delete(name)
                 del left[name]
+        self._remove_unlisted_uploads()
         return left
+
+    def _remove_unlisted_uploads(self) -> None:
+        """A store that does not allow or know it gets its copies all the same."""
+        installation, now = self._installation, self._steps.clock()
+        try:
+            number = self._steps.place.remove_unlisted_uploads(
+                f"{installation}-", lambda name, began: is_forgotten_upload(name, began, installation, now)
+            )
+        except PlaceError as error:
+            self._steps.log(f"parts of interrupted uploads may remain there: {error}")
+        else:
+            if number:
+                self._steps.log(f"removed the parts of {number} interrupted uploads")
 
     def _is_gone(self, task: Task) -> bool:
         """Whether the volume had the backup, and has it no longer, as when retention deletes during a long upload."""

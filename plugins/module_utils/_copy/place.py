@@ -286,6 +286,30 @@ class RclonePlace:
         """The hash that the S3 store has of the file, None if it shows none."""
         return self._s3.read_etag(f"{self.folder}/{name}")
 
+    def remove_unlisted_uploads(self, prefix: str, is_forgotten: Callable[[str, str], bool]) -> int:
+        """Abort the uploads in parts that `is_forgotten` fits.
+
+        Not by rclone's `backend cleanup`: it aborts all whose paths begin like the folder, also those of others, and
+        refuses the path of an object that exists.
+        """
+        if self._options.store != S3:
+            return 0
+        bucket, _slash, folder = self.folder.partition("/")
+        before = f"{folder}/" if folder else ""
+        try:
+            uploads = [
+                upload
+                for upload in self._s3.multipart_uploads(bucket, f"{before}{prefix}")
+                if upload.path.startswith(before) and is_forgotten(upload.path[len(before) :], upload.began)
+            ]
+            for upload in uploads:
+                self._s3.abort(bucket, upload)
+        except PlaceError as error:
+            if error.code != ACCESS_DENIED:
+                raise
+            raise PlaceError(f"the store answered {error.code}. Allow these keys to list and abort uploads") from None
+        return len(uploads)
+
     @property
     def _s3(self) -> S3Requests:
         return S3Requests(self._options.options, self.secrets, self._authority)

@@ -412,6 +412,11 @@ class ResticPlace:
             self._unfinished = replace(self._unfinished, is_unpruned=True)
             self._restic.run("forget", *sorted(uploads))
 
+    def remove_unlisted_uploads(self, prefix: str, is_forgotten: Callable[[str, str], bool]) -> int:
+        """None: restic's files are so small that they are not sent in parts."""
+        del prefix, is_forgotten
+        return 0
+
     def finish(self) -> None:
         """Free the space of what was deleted, and have restic check the repository with a part of its data."""
         if self._unneeded:
