@@ -83,6 +83,8 @@ def test_fault(cell: str, servers: Serve, code: Path, tmp_path: Path) -> None:
     after = bench.run()
     assert (after["status"], bench.recorded(), bench.missing()) == (0, bench.names, []), after["log"]
     assert bench.half_copies() == []
+    if fault.ends in (KILLED, CLOSED):
+        assert bench.remains() == []
     assert bench.copier.record(PLACE)["failing_since"] is None
     for secret in bench.secrets():
         assert secret not in result["log"] + after["log"]

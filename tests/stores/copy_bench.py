@@ -280,8 +280,14 @@ class Bench:
     def missing(self) -> list[str]:
         """Files of the backups that the place should have and has not."""
         there = self.contents()
-        files = [f"{name}{suffix}" for name in self.names for suffix in ("", ".json", ".sha256")]
-        return [name for name in files if there.get(name) != (self.copier.volume / name).read_bytes()]
+        return [name for name in self._files() if there.get(name) != (self.copier.volume / name).read_bytes()]
+
+    def remains(self) -> list[str]:
+        """Files that lie there and are not those of the backups that it should have."""
+        return sorted(self.contents().keys() - set(self._files()))
+
+    def _files(self) -> list[str]:
+        return [f"{name}{suffix}" for name in self.names for suffix in ("", ".json", ".sha256")]
 
 
 def make_bench(server: Server, folder: Path, code: Path) -> Bench:

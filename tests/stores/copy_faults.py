@@ -220,6 +220,14 @@ _RIGHTS = {
         f"{_DELETE}the store answered AccessDenied",
         "allow `DeleteObject`",
     ),
+    "the keys may not list multipart uploads": Fault(
+        _DENIED,
+        causes.denied("s3:ListBucketMultipartUploads"),
+        (MINIO,),
+        COPIED,
+        "parts of interrupted uploads may remain there: the store answered AccessDenied",
+        "allow `ListBucketMultipartUploads` and `AbortMultipartUpload`, or let a rule of the bucket abort them",
+    ),
     "the user may not write": Fault(
         _MODE, causes.not_writable(), (SFTP,), FAILED, f"{_COPY}access was refused", "correct its owner or mode"
     ),

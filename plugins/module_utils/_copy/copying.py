@@ -20,6 +20,7 @@ from .plan import (
     candidates,
     complete_among,
     forgotten_uploads,
+    is_forgotten_upload,
     still_proven,
     tasks,
 )
@@ -146,14 +147,35 @@ class Copying:
         return "; ".join(self._faults.values())
 
     def _without_forgotten_uploads(self, entries: Mapping[str, Entry]) -> dict[str, Entry]:
-        """Delete them before anything can fail: each attempt that ends during an upload leaves one."""
+        """Delete them before anything can fail: each attempt that ends during an upload leaves one.
+
+        Where copies are lost, somebody has changed what lies there, perhaps the list of a restic repository: then what
+        looks like an upload of an earlier attempt may be a copy, also at the next attempts, which have another token.
+        """
         left = dict(entries)
-        for name in forgotten_uploads(entries, self._installation, self._steps.clock()):
+        if any(copy.backup not in entries for copy in self._steps.before.copies):
+            self._steps.before = replace(self._steps.before, token="")
+        token = self._steps.before.token
+        for name in forgotten_uploads(entries, self._installation, token, self._steps.clock()):
             # Where files cannot be deleted, retention fails, after the copies.
             with contextlib.suppress(PlaceError):
                 self._steps.place.delete(name)
                 del left[name]
+        self._remove_unlisted_uploads()
         return left
+
+    def _remove_unlisted_uploads(self) -> None:
+        """A store that does not allow or know it gets its copies all the same."""
+        installation, now = self._installation, self._steps.clock()
+        try:
+            number = self._steps.place.remove_unlisted_uploads(
+                f"{installation}-", lambda name, began: is_forgotten_upload(name, began, installation, now)
+            )
+        except PlaceError as error:
+            self._steps.log(f"parts of interrupted uploads may remain there: {error}")
+        else:
+            if number:
+                self._steps.log(f"removed the parts of {number} interrupted uploads")
 
     def _is_gone(self, task: Task) -> bool:
         """Whether the volume had the backup, and has it no longer, as when retention deletes during a long upload."""

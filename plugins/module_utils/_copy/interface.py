@@ -69,6 +69,12 @@ class Place(Protocol):
 
     def delete(self, name: str) -> None: ...
 
+    def remove_unlisted_uploads(self, prefix: str, is_forgotten: Callable[[str, str], bool]) -> int:
+        """Remove unfinished uploads of names with the prefix which `list_files` does not have; the number of them.
+
+        `is_forgotten` is called with the name and the time of each of them.
+        """
+
     def finish(self) -> None:
         """What has to be done after the last deletion."""
 

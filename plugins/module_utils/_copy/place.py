@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from secrets import token_hex
 
 from .._volume.backup_names import TIME_FORMAT
 from .._volume.file_replacement import flush_folder
@@ -23,7 +24,7 @@ from .configuration import S3, SFTP, PlaceOptions
 from .etag import PARTS_FROM_BYTES, Etag, part_bytes
 from .faults import ACCESS_DENIED, SCRATCH, VOLUME, PlaceError, fault
 from .known_hosts import host_key_algorithms
-from .plan import CHECKSUM_FILE, MANIFEST, PARTIAL, Entry
+from .plan import CHECKSUM_FILE, MANIFEST, Entry, partial_name
 from .process import Processes
 from .rclone import REMOTE, Progress, Rclone, rclone_environment
 from .record import Unfinished
@@ -178,7 +179,7 @@ def read_flushed(path: Path, add: Callable[[bytes], None]) -> None:
 class RclonePlace:
     """One place (`interface.Place`), whose files are in `folder` there. Every method may raise PlaceError.
 
-    `processes` runs programs in rclone's environment; `secrets` are those of the place.
+    `processes` runs programs in rclone's environment; `secrets` are those of the place, and `token` that of its record.
     """
 
     def __init__(
@@ -201,7 +202,7 @@ class RclonePlace:
         self._options = options
         self.volume = Path(volume)
         # Another copier may write to the same place at the same time.
-        self._token = token
+        self._upload = f"{token}{token_hex(4)}"
         # A store has an object completely or not at all.
         self._is_atomic = options.store == S3
         self.folder = folder_of(options)
@@ -236,7 +237,7 @@ class RclonePlace:
 
     def upload(self, name: str, lock_until: datetime | None, progress: Progress) -> Uploaded:
         """Copy a backup of the volume; reads it at the same time if it is not read back. May raise OSError."""
-        uploaded = name if self._is_atomic else f"{name}.{self._token}{PARTIAL}"
+        uploaded = name if self._is_atomic else partial_name(name, self._upload)
         if self._options.reads_back:
             self._send(name, uploaded, lock_until, progress)
             if self._options.store == SFTP:
@@ -284,6 +285,30 @@ class RclonePlace:
     def read_etag(self, name: str) -> str | None:
         """The hash that the S3 store has of the file, None if it shows none."""
         return self._s3.read_etag(f"{self.folder}/{name}")
+
+    def remove_unlisted_uploads(self, prefix: str, is_forgotten: Callable[[str, str], bool]) -> int:
+        """Abort the uploads in parts that `is_forgotten` fits.
+
+        Not by rclone's `backend cleanup`: it aborts all whose paths begin like the folder, also those of others, and
+        refuses the path of an object that exists.
+        """
+        if self._options.store != S3:
+            return 0
+        bucket, _slash, folder = self.folder.partition("/")
+        before = f"{folder}/" if folder else ""
+        try:
+            uploads = [
+                upload
+                for upload in self._s3.multipart_uploads(bucket, f"{before}{prefix}")
+                if upload.path.startswith(before) and is_forgotten(upload.path[len(before) :], upload.began)
+            ]
+            for upload in uploads:
+                self._s3.abort(bucket, upload)
+        except PlaceError as error:
+            if error.code != ACCESS_DENIED:
+                raise
+            raise PlaceError(f"the store answered {error.code}. Allow these keys to list and abort uploads") from None
+        return len(uploads)
 
     @property
     def _s3(self) -> S3Requests:

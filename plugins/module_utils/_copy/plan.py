@@ -13,7 +13,7 @@ from .._volume.catalog import COMPLETE, INCOMPLETE, Backup, Catalog
 from .._volume.checksum_file import SUFFIX
 
 CHECKSUM_FILE, MANIFEST, KEEP_FILE, PARTIAL = SUFFIX, ".json", ".keep", ".partial"
-# An upload that another copier began before has ended, or never will.
+# An upload that another copier began before, or that no record has, has ended, or never will.
 _PARTIAL_AGE = timedelta(days=2)
 # After this time a copy is read again: what a store keeps can be damaged without a change of its listing.
 _PROOF_AGE = timedelta(days=30)
@@ -161,18 +161,35 @@ def oldest_proof(copies: Iterable[Copy], now: datetime) -> Copy | None:
     return oldest if oldest is not None and abs(now - oldest.proven) > _PROOF_AGE else None
 
 
-def forgotten_uploads(entries: Mapping[str, Entry], installation: str, now: datetime) -> list[str]:
-    """Files of uploads that were interrupted long ago."""
+def partial_name(backup: str, upload: str) -> str:
+    """The name of a backup at a place until it is proven; `upload` begins with the token of the record."""
+    return f"{backup}.{upload}{PARTIAL}"
+
+
+def forgotten_uploads(entries: Mapping[str, Entry], installation: str, token: str, now: datetime) -> list[str]:
+    """Files of uploads that were interrupted: long ago, or by an earlier attempt with the same record.
+
+    Only one attempt at a time has the record, whose token is in their names.
+    """
     return [
         name
         for name, entry in entries.items()
-        if name.endswith(PARTIAL) and _is_of(name, installation) and _is_old(entry.modified, now)
+        if name.endswith(PARTIAL)
+        and (
+            is_forgotten_upload(name, entry.modified, installation, now)
+            or (token != "" and f".{token}" in name and is_of(name, installation))
+        )
     ]
 
 
-def _is_of(name: str, installation: str) -> bool:
-    """Whether a name begins with that of a backup, and a point: rclone adds more to it than this program does."""
-    ends = (at for at, character in enumerate(name) if character == ".")
+def is_forgotten_upload(name: str, began: str, installation: str, now: datetime) -> bool:
+    """Whether an upload of that file has begun so long ago that nobody continues it."""
+    return is_of(name, installation) and _is_old(began, now)
+
+
+def is_of(name: str, installation: str) -> bool:
+    """Whether a name is that of a backup, also with a point and more: rclone adds more to it than this program does."""
+    ends = (at for at, character in enumerate(f"{name}.") if character == ".")
     return any(prefix_in_name(name[:end]) == installation for end in ends)
 
 

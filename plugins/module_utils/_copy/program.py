@@ -51,7 +51,7 @@ from .retrieval import choose, require_recipient, retrieve
 from .scratch import scratch_folder
 from .steps import Attempt, Steps
 from .transfer_progress import TransferProgress, total_bytes
-from .volume_files import VolumeFiles
+from .volume_files import VolumeFiles, without_forgotten_partials
 
 _TERMINATION_BYTES = 4096
 # The suffixes of the record of a place, and of the file that is locked while a process copies to the place.
@@ -114,6 +114,7 @@ def _place(
         options,
         store,
         installation=script.name,
+        token=token,
         temporary=temporary,
         check_part=check_part,
         unfinished=unfinished,
@@ -145,6 +146,8 @@ def _copy_to(
     folder = RecordFolder(environment["POSTGRES_BACKUP_COPY_FOLDER"], configuration.file_mode)
     file = _record_file(options)
     before = _record_before(options, folder)
+    if not before.token:
+        before = replace(before, token=secrets.token_hex(4))
     try:
         left = _window_seconds(options, configuration.time_zone)
         if left == 0.0:
@@ -156,7 +159,8 @@ def _copy_to(
             records = Path(script.volume, f"{configuration.name}.copies")
             refuse_backup_folder(options, script.volume, records / f"{options.name}{_LOCK}")
             closes = None if left is None else time.monotonic() + left
-            token = secrets.token_hex(4)
+            # An attempt that is killed during its first upload must have written the token.
+            folder.write(file, dump_record(before, options, COPYING, before.error, _now()))
             with scratch_folder(environment) as temporary:
                 check_part = _now().timetuple().tm_yday % CHECK_PARTS + 1
                 place = _place(
@@ -164,7 +168,7 @@ def _copy_to(
                     script,
                     environment,
                     closes=closes,
-                    token=token,
+                    token=before.token,
                     temporary=temporary,
                     check_part=check_part,
                     unfinished=before.unfinished,
@@ -293,15 +297,19 @@ def retrieve_from(
         if options is None:
             known = ", ".join(options.name for options in configuration.places)
             raise PlaceError(f"expected the name of a place ({known}), found {name}")
-        script, token = Script(environment["POSTGRES_BACKUP_COPY_SCRIPT"], environment), secrets.token_hex(4)
+        script = Script(environment["POSTGRES_BACKUP_COPY_SCRIPT"], environment)
+        records = environment["POSTGRES_BACKUP_COPY_FOLDER"]
         # A backup that is needed does not wait for the window.
-        with scratch_folder(environment) as temporary:
+        with (
+            scratch_folder(environment) as temporary,
+            without_forgotten_partials(script.volume, configuration.name, records),
+        ):
             place = _place(
                 options,
                 script,
                 environment,
                 closes=None,
-                token=token,
+                token="",
                 temporary=temporary,
                 check_part=None,
                 unfinished=Unfinished(),
@@ -310,12 +318,12 @@ def retrieve_from(
             mirror.checksums()
             entries: Mapping[str, Entry] = place.list_files()
             copies = mirror.plan(entries, ()).backups
-            folder = RecordFolder(environment["POSTGRES_BACKUP_COPY_FOLDER"], configuration.file_mode)
+            folder = RecordFolder(records, configuration.file_mode)
             on_volume = {one.name for one in script.catalog().backups}
             strangers = _record_before(options, folder).strangers(
                 complete_among(entries, configuration.name), on_volume
             )
-            files = VolumeFiles(script.volume, configuration.file_mode, token)
+            files = VolumeFiles(script.volume, configuration.file_mode, secrets.token_hex(4))
             wanted = choose(backup, name, copies, strangers)
 
             def progress(activity: str, size_bytes: int) -> TransferProgress:

@@ -44,7 +44,8 @@ class Record:
     there, and may be again. `left_out` is the newest known backup for which the record had no space, empty if
     there is none: those that are not newer count as known. `location` is where the copies were proven
     (`PlaceOptions.location`), empty if it is not known. `judged` is when retention was last applied there, also where
-    its brake held it back. `time` is when the record was written.
+    its brake held it back. `time` is when the record was written. `token` is in the names of the uploads of attempts
+    with this record.
     """
 
     copies: tuple[Copy, ...] = ()
@@ -58,6 +59,7 @@ class Record:
     location: str = ""
     judged: datetime | None = None
     time: datetime | None = None
+    token: str = ""
 
     @property
     def is_new(self) -> bool:
@@ -102,6 +104,7 @@ def parse_record(text: str | None) -> Record:
             location=str(content.get("location", "")),
             left_out=str(content.get("left_out", "")),
             time=parse_time(str(content.get("time"))),
+            token=str(content.get("token", "")),
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         return Record()
@@ -152,6 +155,7 @@ def next_record(
         others=others,
         location=before.location,
         time=now,
+        token=before.token,
         left_out="" if is_done and not others else before.left_out,
     )
 
@@ -176,6 +180,7 @@ def dump_record(record: Record, place: PlaceOptions, state: str, error: str | No
             "judged": _text(record.judged),
             "max_delay_seconds": int(place.max_delay.total_seconds()),
             **({"location": record.location} if record.location else {}),
+            **({"token": record.token} if record.token else {}),
             "findings": list(record.events),
             "events": [{"time": _text(time), "text": text} for text, time in record.events.items()],
             **({"unpruned": True} if record.unfinished.is_unpruned else {}),

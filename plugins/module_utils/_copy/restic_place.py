@@ -24,7 +24,7 @@ from .configuration import PlaceOptions
 from .copy_list import ListedCopy, dump_copy_list, parse_copy_list
 from .faults import BackupFaultError, PlaceError
 from .place import Content, Digest, RclonePlace, Uploaded, required
-from .plan import CHECKSUM_FILE, KEEP_FILE, MANIFEST, PARTIAL, Entry
+from .plan import CHECKSUM_FILE, KEEP_FILE, MANIFEST, PARTIAL, Entry, partial_name
 from .process import Write
 from .rclone import REMOTE, Progress
 from .recompression import Gunzip, Recompression, new_manifest, part_ends
@@ -37,6 +37,7 @@ _PASSWORD = "repository_password"  # noqa: S105 - a key
 _TAG = "postgres-backup"
 # Lists are in the order of their numbers: clocks may differ.
 _LIST_TAG = re.compile(r"list-([0-9]{1,9})")
+_TOKEN_TAG = re.compile(r"by-([0-9a-f]+)")
 # So many lists are kept: one may be damaged.
 _KEPT_LISTS = 2
 _LIST_ATTEMPTS = 5
@@ -48,17 +49,21 @@ _READ_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class _Snapshot:
-    """A snapshot of this installation: `path` is its file, `time` when it was made, `number` that of a list."""
+    """A snapshot of this installation: `path` is its file, `time` when it was made, `number` that of a list.
+
+    `token` is that of the record of the attempt that has made it; empty for a list.
+    """
 
     id: str
     path: str
     time: str
     number: int
+    token: str
 
     @property
     def upload_name(self) -> str:
         """The name under which it is listed while it is not a copy."""
-        return f"{_backup_of(self.path)}.{self.id[:8]}{PARTIAL}"
+        return partial_name(_backup_of(self.path), f"{self.token}{self.id[:8]}")
 
 
 def _path_of(backup: str) -> str:
@@ -73,8 +78,10 @@ def _backup_of(path: str) -> str:
 
 def _snapshot(item: Mapping[str, Any]) -> _Snapshot:
     """A snapshot as `restic snapshots` shows it."""
-    numbers = [int(match[1]) for tag in item.get("tags") or [] if (match := _LIST_TAG.fullmatch(tag))]
-    return _Snapshot(item["id"], item["paths"][0], item["time"], max(numbers, default=0))
+    tags = item.get("tags") or []
+    numbers = [int(match[1]) for tag in tags if (match := _LIST_TAG.fullmatch(tag))]
+    tokens = [match[1] for tag in tags if (match := _TOKEN_TAG.fullmatch(tag))]
+    return _Snapshot(item["id"], item["paths"][0], item["time"], max(numbers, default=0), "".join(tokens[:1]))
 
 
 def _remove_text(copies: dict[str, ListedCopy], backup: str, suffix: str) -> None:
@@ -91,9 +98,10 @@ def _modified(snapshot: _Snapshot) -> str:
 class ResticPlace:
     """One restic repository (`interface.Place`). Every method may raise PlaceError.
 
-    It lies in the folder of `store`. `installation` is the name of the snapshots' host, `temporary` a folder for
-    restic's cache. With `check_part`, which is from 1 to CHECK_PARTS, a repository is made where there is none, and
-    checked after a change with that part of its data. `unfinished` is what earlier attempts have left to do.
+    It lies in the folder of `store`. `installation` is the name of the snapshots' host, `token` that of the record,
+    `temporary` a folder for restic's cache. With `check_part`, which is from 1 to CHECK_PARTS, a repository is made
+    where there is none, and checked after a change with that part of its data. `unfinished` is what earlier attempts
+    have left to do.
     """
 
     def __init__(
@@ -102,6 +110,7 @@ class ResticPlace:
         store: RclonePlace,
         *,
         installation: str,
+        token: str,
         temporary: str,
         check_part: int | None,
         unfinished: Unfinished,
@@ -115,6 +124,7 @@ class ResticPlace:
         self._store = store
         self._name = options.name
         self._host = installation
+        self._token = token
         self._list_path = f"/{installation}.copies.json"
         self._data = Path(store.folder, "data") if options.is_mounted else None
         self._check_part = check_part
@@ -238,11 +248,12 @@ class ResticPlace:
                 entries[name] = Entry(copy.size_bytes, _modified(snapshot))
         listed = {copy.snapshot for copy in self._copies.values()} | self._unneeded | set(self._lists)
         for snapshot in self._snapshots.values():
-            is_upload = snapshot.upload_name in self._uploads
-            # Without a list, the others may be copies: only what has a copy can be an upload that was interrupted.
-            if snapshot.id not in listed and (is_upload or _backup_of(snapshot.path) in self._copies):
-                upload = self._uploads.get(snapshot.upload_name)
-                entries[snapshot.upload_name] = Entry(upload.size_bytes if upload else 0, _modified(snapshot))
+            upload, has_copy = self._uploads.get(snapshot.upload_name), _backup_of(snapshot.path) in entries
+            is_own = snapshot.token != "" and snapshot.token == self._token
+            if snapshot.id not in listed and (has_copy or is_own):
+                # If the list is lost, it may be a copy: however old it is, it is not an upload that was interrupted.
+                modified = _modified(snapshot) if has_copy or upload else ""
+                entries[snapshot.upload_name] = Entry(upload.size_bytes if upload else 0, modified)
         return entries
 
     def fetch_texts(self, prefix: str, folder: str) -> None:
@@ -266,9 +277,9 @@ class ResticPlace:
             # It is called again if the repository was locked.
             read.append(self._feed(name, write, progress))
 
-        snapshot = self._save(path, feed)
+        snapshot = self._save(path, feed, f"{_TAG},by-{self._token}")
         source, text = read[-1]
-        uploaded = _Snapshot(snapshot, path, "", 0).upload_name
+        uploaded = _Snapshot(snapshot, path, "", 0, self._token).upload_name
         self._uploads[uploaded] = ListedCopy(
             snapshot=snapshot,
             path=path,
@@ -393,7 +404,18 @@ class ResticPlace:
             backup = name[: -len(KEEP_FILE)]
             self._change_list(lambda copies: _remove_text(copies, backup, KEEP_FILE))
         elif name.endswith(PARTIAL):
-            self._unneeded |= {one.id for one in self._snapshots.values() if one.upload_name == name}
+            self._forget({one.id for one in self._snapshots.values() if one.upload_name == name})
+
+    def _forget(self, uploads: set[str]) -> None:
+        """At once, since this attempt may fail; their space is freed by the next one that does not fail."""
+        if uploads:
+            self._unfinished = replace(self._unfinished, is_unpruned=True)
+            self._restic.run("forget", *sorted(uploads))
+
+    def remove_unlisted_uploads(self, prefix: str, is_forgotten: Callable[[str, str], bool]) -> int:
+        """None: restic's files are so small that they are not sent in parts."""
+        del prefix, is_forgotten
+        return 0
 
     def finish(self) -> None:
         """Free the space of what was deleted, and have restic check the repository with a part of its data."""

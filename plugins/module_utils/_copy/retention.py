@@ -21,7 +21,7 @@ _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 def apply_retention(entries: Mapping[str, Entry], installation: str, steps: Steps) -> None:
     """Apply retention to what lies there."""
     now = steps.clock()
-    for name in forgotten_uploads(entries, installation, now):
+    for name in forgotten_uploads(entries, installation, steps.before.token, now):
         steps.delete(name)
     plan = steps.judge.plan(entries, ())
     there = set(backups_among(entries, installation))

@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import html
 import re
 import subprocess
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
 
@@ -14,13 +16,26 @@ from .faults import PlaceError, fault
 
 _SECONDS = 60
 _BYTES = 65536
+# More than a list of 1,000 uploads, the longest one that a store sends.
+_LIST_BYTES = 4 << 20
 # curl's exit status (https://curl.se/docs/manpage.html#EXIT).
 _TOO_LARGE = 63
 _DATE = re.compile(r"<RetainUntilDate>([0-9T:-]{19})[0-9.]*Z</RetainUntilDate>")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
+_UPLOAD = re.compile(r"<Upload>(.*?)</Upload>", re.DOTALL)
+_FIELD = re.compile(r"<(Key|UploadId|Initiated)>([^<]*)</")
 _ETAG = re.compile(r'^etag: *(?:W/)?"?([^"\r\n]*)', re.IGNORECASE | re.MULTILINE)
 # The store has no lock for this object, or none at all.
 _UNLOCKED = ("NoSuchObjectLockConfiguration", "InvalidRequest", "ObjectLockConfigurationNotFoundError")
+
+
+@dataclass(frozen=True)
+class MultipartUpload:
+    """An upload in parts that has not ended: of an object `path` of the bucket, begun at the time `began`."""
+
+    path: str
+    id: str
+    began: str
 
 
 class S3Requests:
@@ -61,6 +76,33 @@ class S3Requests:
         """
         found = _ETAG.search(self._send(path, "--head"))
         return found[1].strip().lower() if found else None
+
+    def multipart_uploads(self, bucket: str, prefix: str) -> list[MultipartUpload]:
+        """The first 1,000 of the objects whose paths begin with the prefix. Raises PlaceError.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListMultipartUploads.html. MinIO shows those of one object
+        alone, whose path is the prefix; it removes them itself after a day.
+        """
+        query = f"?prefix={quote(prefix, safe='')}&uploads="
+        answer = self._checked(self._send(bucket, "--max-filesize", str(_LIST_BYTES), query=query))
+        fields = [dict(_FIELD.findall(upload)) for upload in _UPLOAD.findall(answer)]
+        return [
+            MultipartUpload(html.unescape(each["Key"]), html.unescape(each["UploadId"]), each["Initiated"])
+            for each in fields
+            if len(each) == len(MultipartUpload.__dataclass_fields__)
+        ]
+
+    def abort(self, bucket: str, upload: MultipartUpload) -> None:
+        """End an upload: the store deletes its parts. Raises PlaceError."""
+        query = f"?uploadId={quote(upload.id, safe='')}"
+        self._checked(self._send(f"{bucket}/{upload.path}", "--request", "DELETE", query=query))
+
+    @staticmethod
+    def _checked(answer: str) -> str:
+        code = _CODE.search(answer)
+        if code:
+            raise fault(f"api error {code[1]}:", 0)
+        return answer
 
     def _send(self, path: str, *options: str, query: str = "") -> str:
         """The answer; empty if it is too large."""

@@ -15,6 +15,7 @@ from plugins.module_utils._copy.plan import (
     backups_among,
     forgotten_uploads,
     oldest_proof,
+    partial_name,
     still_proven,
     tasks,
 )
@@ -104,8 +105,17 @@ def test_forgotten_uploads_are_old_and_ours() -> None:
     # Of a person, and of an installation whose name begins with ours.
     others = ["other.3.partial", f"{NAME}.4", "b-film.mkv.partial", f"b-{NAME}.5.partial"]
     entries = {f"{NAME}.2.partial": new, **dict.fromkeys((*ours, *others), old)}
-    assert forgotten_uploads(entries, "b", NOW) == ours
-    assert forgotten_uploads({f"{NAME}.1.partial": Entry(1, "")}, "b", NOW) == []
+    assert forgotten_uploads(entries, "b", "", NOW) == ours
+    assert forgotten_uploads({f"{NAME}.1.partial": Entry(1, "")}, "b", "", NOW) == []
+
+
+def test_forgotten_uploads_of_earlier_attempts() -> None:
+    """Where the record has the token in their names, however new they are."""
+    uploaded = [partial_name(NAME, f"{token}89abcdef") for token in ("01234567", "76543210")]
+    entries = dict.fromkeys([uploaded[0], f"{uploaded[0]}.0a1b2c3d.partial", uploaded[1], NAME], ENTRY)
+    now = datetime.fromisoformat(ENTRY.modified)
+    assert forgotten_uploads(entries, "b", "01234567", now) == [*entries][:2]
+    assert forgotten_uploads(entries, "other", "01234567", now) == []
 
 
 @pytest.mark.parametrize(("days", "is_due"), [(0, False), (30, False), (31, True), (-1, False), (-31, True)])

@@ -35,10 +35,12 @@ def copy(number: int) -> Copy:
 
 
 def test_a_record_is_read_as_it_was_written() -> None:
-    before = Record((copy(1),), NOW, None, {"old": NOW - timedelta(days=2), "recent": NOW - timedelta(hours=1)})
+    events = {"old": NOW - timedelta(days=2), "recent": NOW - timedelta(hours=1)}
+    before = Record((copy(1),), NOW, None, events, token="01234567")  # noqa: S106 - of file names
     record = next_record(before, [copy(1), copy(2)], ["new"], NOW, error="it failed", is_done=False)
     line = dump_record(record, place(), FAILED, "it failed", NOW)
     assert parse_record(line) == record
+    assert record.token == before.token
     assert "\n" not in line and line.startswith('{"format":1,"place":')
     content = json.loads(line)
     assert content["findings"] == ["recent", "new"]

@@ -22,7 +22,7 @@ import pytest
 from plugins.module_utils._volume.manifest import parse_manifest
 from tests.backup_parts import BackupParts, make_backup
 from tests.copy_program import DEFAULTS, NAME, Copier, install, place_of
-from tests.in_turn import weekly
+from tests.in_turn import weekly, weekly_but
 from tests.stores.loopback import rclone, restic, sftp_server
 from tests.stores.servers import S3Store
 
@@ -326,6 +326,13 @@ def test_a_copier_that_is_killed(dedup: Copier, seconds: float) -> None:
     assert dedup.copies("dedup") == [*texts]
     for name, text in texts.items():
         assert run_restic(dedup, "dump", *latest_of(dedup, name)) == text
+    assert remains(dedup) == []
+
+
+def remains(copier: Copier) -> list[str]:
+    """The files of snapshots that are neither a copy nor a list."""
+    known = {*lists_of(copier)[-2:], *(copy["snapshot"] for copy in newest_list(copier).values())}
+    return [each["paths"][0] for each in snapshots(copier) if each["id"] not in known]
 
 
 def restic_runs(copier: Copier) -> bool:
@@ -435,6 +442,7 @@ def test_a_lost_list_loses_no_copy(dedup: Copier) -> None:
     result = dedup.run()
     assert "no longer there, though not deleted by retention" in place_of(result)["findings"][0]
     assert dedup.copies("dedup") == [new]
+    assert dedup.run()["status"] == 0
     assert set(files_in(dedup)) >= {f"/{name.removesuffix('.gz')}" for name in names}
 
 
@@ -517,6 +525,31 @@ def test_a_clock_that_is_behind(dedup: Copier) -> None:
     new = add(dedup, b"-- two\n")
     result = dedup.run()
     assert (result["status"], dedup.copies("dedup")) == (0, [new, before]), result["log"]
+
+
+# Before which restic an attempt ends, by its words.
+STEPS = {
+    "before the upload": '*" --stdin-filename=/"*".sql "*',
+    "before it is read back": '*" dump "*".sql "*',
+    "before it is in the list": f'*" --stdin-filename=/{NAME}.copies.json "*',
+    "before the list is read back": f'*" dump "*"/{NAME}.copies.json "*',
+}
+KILL, FAIL = "kill -KILL $PPID; exit 1", "exit 1"
+
+
+@pytest.mark.parametrize("end", [KILL, FAIL], ids=["killed", "failed"])
+@pytest.mark.parametrize("step", weekly_but(STEPS, "before it is read back", "before it is in the list"))
+def test_an_attempt_that_is_killed_or_fails(dedup: Copier, step: str, end: str) -> None:
+    """What it has not proven is forgotten by the next one, also if that one fails."""
+    dedup.changes = "steps.PAUSES_SECONDS = ()\n"
+    name = add(dedup, os.urandom(1 << 20))
+    wrap_restic(dedup, f'if [[ " $* " == {STEPS[step]} ]]; then {end}; fi')
+    for _attempt in range(3):
+        dedup.start().communicate(timeout=120)
+    assert [each["paths"] for each in snapshots(dedup)].count([f"/{name.removesuffix('.gz')}"]) <= 1
+    wrap_restic(dedup, "")
+    result = dedup.run()
+    assert (result["status"], dedup.copies("dedup"), remains(dedup)) == (0, [name], []), result["log"]
 
 
 def test_an_interrupted_prune_is_repeated(dedup: Copier) -> None:
