@@ -16,6 +16,7 @@ description:
     for each place that is mounted. A Job uses the image, the Secrets and the NetworkPolicy of its CronJob.
   - A window of a place applies to these Jobs, too. If the module is interrupted, they continue.
   - A place that cannot be mounted fails after O(startup_timeout), and its Job is deleted. The others are copied to.
+  - A CronJob of the copies that somebody has deleted is a warning.
 options:
   places:
     description:
@@ -131,6 +132,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.c
     merged,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_templates import job_name
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.copy_health import missing_cronjob
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_support import (
     run_module,
     seconds,
@@ -153,7 +155,10 @@ def copy(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     parameters = module.params
     timeout, limits, places = seconds(parameters, "wait_timeout"), start_limits(parameters), parameters["places"]
     cronjob = connection.cronjob(parameters["namespace"], parameters["name"])
-    chosen = chosen_copies(connection, copies_of_installation(connection, cronjob), places)
+    cronjobs = copies_of_installation(connection, cronjob)
+    for missing in [] if places else cronjobs.missing:
+        module.warn(missing_cronjob(missing))
+    chosen = chosen_copies(connection, cronjobs.found, places)
     running = [copying_in_progress(connection, copies, own) for copies, own in chosen]
     token = f"{datetime.now(timezone.utc):%Y%m%d%H%M%S}-{secrets.token_hex(2)}"
     names = [

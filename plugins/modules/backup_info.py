@@ -427,9 +427,8 @@ def info(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     watch, watch_notes = component_cronjob(connection, cronjob, WATCH)
     watching = watch_schedule(watch, longest_interval(watch["spec"]["schedule"], now, GAP_WINDOW)) if watch else None
     continuing = continuing_job(connection, cronjob, mount.container["name"], interval)
-    copy, copy_notes = copy_cronjobs(connection, cronjob)
-    copies, place_notes = copy_schedules(connection, copy, lambda text: longest_interval(text, now, GAP_WINDOW))
-    copy_notes += place_notes
+    cronjobs = copy_cronjobs(connection, cronjob)
+    copies, copy_notes = copy_schedules(connection, cronjobs, lambda text: longest_interval(text, now, GAP_WINDOW))
     state = replace(state, continuing_job=continuing, watch=watching, copies=copies)
     disk, disk_notes = volume(connection, mount, parameters["namespace"], catalog.source)
     gap, growth = catalog.trend.gap(interval), catalog.trend.growth

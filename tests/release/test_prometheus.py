@@ -182,6 +182,12 @@ def test_textfile_script_reports_the_volume(shell: list[str], promtool: Path, tm
         NEWEST: "1001",
         'postgres_backup_newest_size_bytes{name="postgres-backup"}': "11",
     }
+    # An encrypted backup, and later a plain one again.
+    for day, ending in ((5, ".age"), (6, "")):
+        (volume / f"{backup % day}{ending}").write_text("x")
+        os.utime(volume / f"{backup % day}{ending}", (1000 + day, 1000 + day))
+        (volume / f"{backup % day}{ending}.sha256").touch()
+        assert metrics()[NEWEST] == str(1000 + day)
     # The rules ask for nothing that the script does not say.
     text = (EXAMPLES / "last-run.yaml").read_text()
     asked = set(re.findall(r"\bpostgres_backup_\w+", text))

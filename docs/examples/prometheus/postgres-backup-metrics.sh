@@ -43,7 +43,11 @@ metrics() {
     # The newest complete backup is the last name that has a checksum file, since the names contain the times; unless its
     # manifest records that a database is missing.
     newest=
-    for backup in "$folder/$name"-[0-9]*.sql.gz; do
+    for backup in "$folder/$name"-[0-9]*.sql.gz*; do
+        case $backup in
+            *.sql.gz | *.sql.gz.age) ;; # plain, or encrypted
+            *) continue ;;
+        esac
         [ -f "$backup" ] && [ -f "$backup.sha256" ] || continue
         ! head -n 1 "$backup.json" 2>/dev/null | grep -q '"state":"incomplete"' || continue
         newest=$backup

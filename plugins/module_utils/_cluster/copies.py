@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from .._jobs.copy_job import mounted_places
+from .._jobs.copy_job import mounted_places, reached_places
 from .._jobs.job_templates import pod_spec
 from .._jobs.volume_jobs import COPY
 from .._volume.backup_names import parse_time
@@ -26,30 +26,45 @@ PLACES_ANNOTATION = "postgres-backup.homelab/places"
 UNKNOWN_PLACES = (AttributeError, KeyError, TypeError, ValueError)
 
 
-def copy_cronjobs(connection: Connection, cronjob: Object) -> tuple[list[Object], list[str]]:
-    """The CronJobs of the copies of the installation whose backups `cronjob` makes; none without copies.
+@dataclass(frozen=True)
+class CopyCronjobs:
+    """The CronJobs of the copies of an installation; none without copies.
 
-    The first is that of the places that are reached over the network, if there are any; each of the others mounts one
-    place. With notes about what this user may not read.
+    The first one `found` is that of the places that are reached over the network, if there are any; each of the others
+    mounts one place. `missing` are those that the installation records and that somebody has deleted. With notes about
+    what this user may not read.
     """
-    found, notes = [], []
-    for part in ("", *(f"-{place}" for place in mounted_places(cronjob))):
-        one, more = component_cronjob(connection, cronjob, COPY, part)
-        found += [one] if one is not None else []
-        notes += more
-    return found, notes
+
+    found: list[Object]
+    missing: list[CopySchedule]
+    notes: list[str]
+
+
+def copy_cronjobs(connection: Connection, cronjob: Object) -> CopyCronjobs:
+    """Those of the installation whose backups `cronjob` makes."""
+    result = CopyCronjobs([], [], [])
+    for mounts in ("", *mounted_places(cronjob)):
+        one, notes = component_cronjob(connection, cronjob, COPY, f"-{mounts}" if mounts else "")
+        result.notes.extend(notes)
+        places = [mounts] if mounts else reached_places(cronjob)
+        if one is not None:
+            result.found.append(one)
+        elif places and not notes:
+            configured = tuple(ConfiguredPlace(name, "") for name in places)
+            result.missing.append(CopySchedule(False, None, None, configured, mounts, is_missing=True))
+    return result
 
 
 def copy_schedules(
-    connection: Connection, cronjobs: Iterable[Object], interval_of: Callable[[str], timedelta | None]
+    connection: Connection, cronjobs: CopyCronjobs, interval_of: Callable[[str], timedelta | None]
 ) -> tuple[tuple[CopySchedule, ...], list[str]]:
     """What the installation's health depends on; `interval_of` is the longest interval of a schedule. With notes."""
-    schedules, notes = [], []
-    for cronjob in cronjobs:
+    schedules, notes = [], [*cronjobs.notes]
+    for cronjob in cronjobs.found:
         one, more = copy_schedule(connection, cronjob, interval_of(cronjob["spec"]["schedule"]))
         schedules.append(one)
         notes += more
-    return tuple(schedules), notes
+    return (*schedules, *cronjobs.missing), notes
 
 
 def copy_schedule(

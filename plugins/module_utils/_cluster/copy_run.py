@@ -16,7 +16,7 @@ from .._jobs.volume_jobs import COPY
 from ..errors import BusyError, ClusterError, ExpectationError, NotInstalledError
 from .backup_run import advice_on, script_has_ended, unfinished_jobs
 from .connection import Connection, Object
-from .copies import UNKNOWN_PLACES, configured_places, copy_cronjobs, mounted_place
+from .copies import UNKNOWN_PLACES, CopyCronjobs, configured_places, copy_cronjobs, mounted_place
 from .job import Deletion, Job, StartLimits
 
 
@@ -34,16 +34,16 @@ class CopyEnd:
         return [*(self.result.get("places") or [])]
 
 
-def copies_of_installation(connection: Connection, cronjob: Object) -> list[Object]:
+def copies_of_installation(connection: Connection, cronjob: Object) -> CopyCronjobs:
     """The CronJobs of the copies, as `copy_cronjobs` has them; raises NotInstalledError if there is none."""
-    found, notes = copy_cronjobs(connection, cronjob)
-    if not found:
-        metadata = cronjob["metadata"]
+    cronjobs = copy_cronjobs(connection, cronjob)
+    if not cronjobs.found:
+        metadata, notes = cronjob["metadata"], "; ".join(cronjobs.notes)
         raise NotInstalledError(
-            f"expected copies of {metadata['namespace']}/{metadata['name']}, found {'; '.join(notes) or 'none'}. "
+            f"expected copies of {metadata['namespace']}/{metadata['name']}, found {notes or 'none'}. "
             "Set postgres_backup_copies, and run site.yml"
         )
-    return found
+    return cronjobs
 
 
 def chosen_copies(

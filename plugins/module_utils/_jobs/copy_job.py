@@ -17,6 +17,8 @@ from .volume_jobs import COPY, TTL_SECONDS
 # The role sets it, on the CronJob of the backups to the names of the places that are mounted, and on the CronJob of
 # such a place to its name.
 MOUNTED_ANNOTATION = "postgres-backup.homelab/mounted-places"
+# Likewise, on the CronJob of the backups to the names of the places that are reached over the network.
+REACHED_ANNOTATION = "postgres-backup.homelab/reached-places"
 _COMMAND, _RETRIEVE = "copy", "retrieve"
 _READ_COPY, _PUBLIC_KEYS = "--read-copy", "--public-keys"
 # How long the pod may take to start, in addition to the time that the work may take.
@@ -24,8 +26,18 @@ _START_SECONDS = 300
 
 
 def mounted_places(cronjob: Mapping[str, Any]) -> list[str]:
+    """The places that the installation, or its CronJob, mounts."""
+    return _recorded(cronjob, MOUNTED_ANNOTATION)
+
+
+def reached_places(cronjob: Mapping[str, Any]) -> list[str]:
+    """The places that the installation reaches over the network."""
+    return _recorded(cronjob, REACHED_ANNOTATION)
+
+
+def _recorded(cronjob: Mapping[str, Any], annotation: str) -> list[str]:
     """The names in the annotation of a CronJob; none if it is missing, or was set by something else."""
-    text = (cronjob["metadata"].get("annotations") or {}).get(MOUNTED_ANNOTATION) or "[]"
+    text = (cronjob["metadata"].get("annotations") or {}).get(annotation) or "[]"
     try:
         names = json.loads(text)
     except ValueError:

@@ -130,6 +130,9 @@ def _shown(place: Mapping[str, Any]) -> dict[str, Any]:
     for key, separators in (("endpoint", "@?#"), ("host", "@?#"), ("server", "@?#"), ("user", ":")):
         if set(separators) & set(str(shown.get(key, ""))):
             shown[key] = _HIDDEN
+    # The secret itself in place of the name of a Secret.
+    if is_set(shown, "secret") and not SUBDOMAIN.fullmatch(str(shown["secret"])):
+        shown["secret"] = _HIDDEN
     return shown
 
 

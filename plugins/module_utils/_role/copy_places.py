@@ -108,7 +108,9 @@ def location_of(place: Mapping[str, Any]) -> tuple[str, ...]:
     """Where the files lie; it has the same value for two places in one folder. Unless it is a share, it is valid."""
     store, folder = store_of(place), str(value_of(place, "folder", ""))
     if store == S3:
-        return store, str(place["endpoint"]).lower().rstrip("/"), str(place["bucket"]), folder.rstrip("/")
+        url = urlsplit(str(place["endpoint"]))
+        address = f"{url.scheme}://{url.hostname}:{port_of(place)}{url.path.rstrip('/')}"
+        return store, address, str(place["bucket"]), folder.rstrip("/")
     if store == NFS:
         return store, str(place.get("server")).lower().strip("[]"), joined(place.get("path"), folder)
     if store == CLAIM:

@@ -9,7 +9,7 @@ from typing import Any
 
 from .._jobs.identity import KEY as IDENTITY_KEY
 from .._jobs.postgres_server import ServiceName, service_behind
-from .._jobs.volume_jobs import COMPONENT, COPY
+from .._jobs.volume_jobs import COMPONENT, COPY, WATCH
 from .._volume.recipients import are_of_others
 from ..key_forms import IDENTITY
 from .checks import is_true
@@ -21,6 +21,8 @@ from .variables import AUTO, DEFAULT_CA_KEY, DEFAULT_CERTIFICATE_KEYS
 SERVER_POLICY_SUFFIX = "-server"
 # The problems of a server (PostgresServer) that do not stop the role if the image is set.
 _WITHOUT_A_POD = frozenset({"selector", "container"})
+# What a CronJob is that does not make backups, by its component.
+_OWNERS = {COPY: "that of the copies", WATCH: "the watch"}
 
 Object = Mapping[str, Any]
 
@@ -66,7 +68,20 @@ def missing_prerequisites(variables: Object, prerequisites: Object) -> list[str]
     if has_namespace:
         messages += _copy_messages(prerequisites, variables)
         messages += _drill_messages(prerequisites.get("identity_secret") or {}, variables)
+    messages += _name_messages(prerequisites.get("cronjob") or {}, variables)
     return [*messages, *_foreign_messages(prerequisites.get("foreign") or {})]
+
+
+def _name_messages(cronjob: Object, variables: Object) -> Iterator[str]:
+    """The CronJob of this name may be that of the copies or of the watch of another installation."""
+    for found in cronjob.get("resources") or []:
+        owner = _OWNERS.get(str((found.get("labels") or {}).get(COMPONENT)))
+        if owner:
+            yield (
+                f"postgres_backup_name: expected the CronJob {variables['postgres_backup_name']} to be that of "
+                f"backups, found {owner} of another installation, which this one would replace. Set another "
+                "postgres_backup_name."
+            )
 
 
 def _foreign_messages(foreign: Object) -> Iterator[str]:

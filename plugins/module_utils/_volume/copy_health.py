@@ -44,7 +44,8 @@ class CopySchedule:
     """A CronJob of the copies: `interval` is the longest time between two Jobs, `since` when it last changed (UTC).
 
     Both are None where they are not known; `places` is None where the CronJob does not show them. `mounts` is the name
-    of the place that it mounts, empty for the CronJob of the places that are reached over the network.
+    of the place that it mounts, empty for the CronJob of the places that are reached over the network. `is_missing`
+    where the installation should have the CronJob, and somebody has deleted it.
     """
 
     is_suspended: bool
@@ -52,6 +53,7 @@ class CopySchedule:
     since: datetime | None
     places: tuple[ConfiguredPlace, ...] | None = None
     mounts: str = ""
+    is_missing: bool = False
 
     @property
     def limit(self) -> timedelta:
@@ -111,6 +113,12 @@ def copy_problems(schedules: Sequence[CopySchedule], catalog: Catalog, now: date
         yield from _problems_of(schedule, catalog, now)
 
 
+def missing_cronjob(schedule: CopySchedule) -> str:
+    """The message for one that is missing."""
+    names = ", ".join(place.name for place in schedule.places or ())
+    return f"expected a CronJob of the copies to {names}, found none: nothing is copied there. Run site.yml"
+
+
 def _to(schedule: CopySchedule) -> str:
     return f" to {schedule.mounts}" if schedule.mounts else ""
 
@@ -121,8 +129,10 @@ def _problems_of(schedule: CopySchedule, catalog: Catalog, now: datetime) -> Ite
             "copy", f"the CronJob of the copies{_to(schedule)} is suspended: nothing is copied until it is resumed"
         )
     places = places_of([schedule], catalog)
+    if schedule.is_missing:
+        yield Failure("copy", missing_cronjob(schedule))
     is_new = schedule.since is not None and now - schedule.since <= schedule.limit
-    if not schedule.is_suspended and not is_new:
+    if not (schedule.is_suspended or schedule.is_missing or is_new):
         yield from _no_run(schedule, places, now)
     for place in places:
         for finding in place.findings[:_NAMED]:

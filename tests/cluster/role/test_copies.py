@@ -57,6 +57,22 @@ def check_that_a_damaged_backup_is_replaced(ansible: Ansible, namespace: str, ba
         assert found == [replaced, replaced, True, backup], result
 
 
+def check_that_a_deleted_cronjob_is_missed(ansible: Ansible, namespace: str) -> None:
+    kept = must_get("cronjob", COPY, namespace)
+    kubectl("delete", "cronjob", COPY, "-n", namespace)
+    missing = (
+        "expected a CronJob of the copies to offsite, nas, dedup, found none: nothing is copied there. Run site.yml"
+    )
+    info = ansible.module("backup_info", namespace=namespace)
+    assert [problem["message"] for problem in info["problems"]] == [missing]
+    assert info["three_two_one"]["holds"] is True
+    copied = ansible.module("backup_copy", namespace=namespace)
+    assert [place["name"] for place in copied["places"]] == ["usb"]
+    assert [warning for warning in copied["warnings"] if missing in str(warning)]
+    kept["metadata"] = {key: kept["metadata"][key] for key in ("name", "namespace", "labels", "annotations")}
+    create(kept)
+
+
 @pytest.fixture
 def lost_share(namespace: str) -> Iterator[dict[str, Any]]:
     """A claim that is bound to a share which cannot be mounted: Pod Security "restricted" allows a share only so."""
@@ -176,6 +192,8 @@ def test_an_installation_with_copies(
     }
 
     check_that_a_damaged_backup_is_replaced(ansible, namespace, backup)
+
+    check_that_a_deleted_cronjob_is_missed(ansible, namespace)
 
     hidden = (s3.secret_key, "of-somebody-else", REPOSITORY_PASSWORD, sftp.private_key[40:80])
     assert not [text for text in hidden if text in copied.output + shown(namespace)]

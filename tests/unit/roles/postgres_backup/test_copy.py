@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from plugins.module_utils._cluster.copies import PLACES_ANNOTATION
-from plugins.module_utils._jobs.copy_job import MOUNTED_ANNOTATION, mounted_places
+from plugins.module_utils._jobs.copy_job import MOUNTED_ANNOTATION, REACHED_ANNOTATION, mounted_places, reached_places
 from plugins.module_utils._role.copy_places import copy_secret_keys
 from plugins.module_utils._role.program_text import without_docstrings
 
@@ -53,6 +53,11 @@ def names_of(**variables: Any) -> set[tuple[str, str]]:
     return {(each["kind"], each["metadata"]["name"]) for each in objects(**variables)}
 
 
+def _without_annotations(found: dict[str, Any]) -> dict[str, Any]:
+    metadata = {key: value for key, value in found["metadata"].items() if key != "annotations"}
+    return {**found, "metadata": metadata}
+
+
 def of_backups(found: list[dict[str, Any]]) -> dict[str, Any]:
     """The metadata of the CronJob of the backups."""
     (one,) = (each for each in found if (each["kind"], each["metadata"]["name"]) == ("CronJob", "postgres-backup"))
@@ -72,13 +77,18 @@ def test_without_places_nothing_changes() -> None:
         ("NetworkPolicy", f"{NAME}-mounted"),
     }
     network = objects(**{**COPIED, "postgres_backup_copies": REACHED})
-    assert [each for each in network if each["metadata"]["name"] != NAME] == without
-    assert len(network) == len(without) + 3
+    assert of_backups(network).pop("annotations") == {REACHED_ANNOTATION: '["cloud", "friend"]'}
+    of_copies = [each for each in network if each["metadata"]["name"] == NAME]
+    assert len(of_copies) == 3 and len(network) == len(without) + 3
+    assert [_without_annotations(each) for each in network if each not in of_copies] == [
+        _without_annotations(each) for each in without
+    ]
 
 
-def test_the_installation_records_the_places_that_are_mounted() -> None:
+def test_the_installation_records_its_places() -> None:
     assert of_backups(copied())["annotations"][MOUNTED_ANNOTATION] == '["nas", "other"]'
-    assert MOUNTED_ANNOTATION not in of_backups(objects()).get("annotations", {})
+    assert not {MOUNTED_ANNOTATION, REACHED_ANNOTATION} & of_backups(objects()).get("annotations", {}).keys()
+    assert reached_places({"metadata": of_backups(copied())}) == ["cloud", "friend"]
     assert mounted_places(made("CronJob", NAS)) == ["nas"] and mounted_places(made("CronJob")) == []
 
 

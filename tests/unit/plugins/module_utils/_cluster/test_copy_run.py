@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from plugins.module_utils._cluster.connection import Connection
-from plugins.module_utils._cluster.copies import PLACES_ANNOTATION, copy_cronjobs
+from plugins.module_utils._cluster.copies import PLACES_ANNOTATION, CopyCronjobs, copy_cronjobs, copy_schedules
 from plugins.module_utils._cluster.copy_run import (
     chosen_copies,
     copies_of_installation,
@@ -20,7 +20,7 @@ from plugins.module_utils._cluster.copy_run import (
     merged,
 )
 from plugins.module_utils._cluster.job import StartLimits
-from plugins.module_utils._jobs.copy_job import MOUNTED_ANNOTATION
+from plugins.module_utils._jobs.copy_job import MOUNTED_ANNOTATION, REACHED_ANNOTATION
 from plugins.module_utils._jobs.job_outcome import COMPLETE, JobEnd
 from plugins.module_utils._jobs.pod_diagnosis import PodProblem
 from plugins.module_utils.errors import BusyError, ExpectationError, ForbiddenError, NotInstalledError, StuckError
@@ -230,7 +230,7 @@ def test_an_installation_without_copies(found: Any) -> None:
     backup = {"metadata": {"name": "backup", "namespace": "data"}}
     with pytest.raises(NotInstalledError, match="expected copies of data/backup, found none"):
         copies_of_installation(connection(cronjob=found), backup)
-    assert copies_of_installation(connection(cronjob=COPIES), backup) == [COPIES]
+    assert copies_of_installation(connection(cronjob=COPIES), backup).found == [COPIES]
 
 
 def test_the_cronjobs_of_mounted_places_are_those_that_the_installation_records() -> None:
@@ -244,8 +244,27 @@ def test_the_cronjobs_of_mounted_places_are_those_that_the_installation_records(
     backup: dict[str, Any] = {"metadata": {"name": "backup", "namespace": "data"}}
     backup["metadata"]["annotations"] = {MOUNTED_ANNOTATION: '["usb", "gone", "secret", "share"]'}
     api = cast(Connection, Cronjobs())
-    assert copies_of_installation(api, backup) == [USB, SHARE]
-    assert copy_cronjobs(api, backup)[1] == ["this user may not read it"]
+    assert copies_of_installation(api, backup).found == [USB, SHARE]
+    found = copy_cronjobs(api, backup)
+    assert found.notes == ["this user may not read it"]
+    assert [schedule.mounts for schedule in found.missing] == ["gone"]
     for text in ("", "x", "7", "{}", "[7]"):
         backup["metadata"]["annotations"] = {MOUNTED_ANNOTATION: text}
-        assert copy_cronjobs(api, backup) == ([], [])
+        assert copy_cronjobs(api, backup) == CopyCronjobs([], [], [])
+
+
+@pytest.mark.parametrize("found", [None, {"metadata": {"name": "backup-copy", "labels": {}}}])
+def test_a_cronjob_of_the_copies_that_somebody_has_deleted(found: Any) -> None:
+    """Also if an installation took its name."""
+
+    class Cronjobs(Api):
+        def cronjob_if_any(self, namespace: str, name: str) -> Any:
+            assert namespace == "data"
+            return found if name == "backup-copy" else None
+
+    annotations = {REACHED_ANNOTATION: '["cloud", "nas"]', MOUNTED_ANNOTATION: '["usb"]'}
+    backup = {"metadata": {"name": "backup", "namespace": "data", "annotations": annotations}}
+    api = cast(Connection, Cronjobs())
+    schedules, notes = copy_schedules(api, copy_cronjobs(api, backup), lambda _text: None)
+    shown = [(one.is_missing, one.mounts, [place.name for place in one.places or ()]) for one in schedules]
+    assert (shown, notes) == ([(True, "", ["cloud", "nas"]), (True, "usb", ["usb"])], [])

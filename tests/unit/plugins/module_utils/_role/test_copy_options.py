@@ -265,6 +265,7 @@ def test_two_places_need_two_names() -> None:
     [
         (S3, {}),
         (S3, {"endpoint": "https://S3.example.com/", "secret": "other-keys", "lock_days": 3}),
+        (S3, {"endpoint": "https://s3.example.com:443"}),
         ({**S3, "folder": "a/b"}, {"folder": "a/b/"}),
         (S3, {"kind": "restic", "repository": "s3"}),
         (SFTP, {"port": 22, "folder": ""}),
@@ -324,6 +325,7 @@ def test_a_share_without_its_options_beside_a_backup_volume_on_nfs() -> None:
     [
         ({"secret_access_key": "hunter2"}, "no secret_access_key, which the kind s3 does not have"),
         ({"password": "hunter2", "access_key_id": "hunter2"}, "no access_key_id, password, which"),
+        ({"secret": "hunter2/+Aa="}, "secret, the name of a Secret"),
         ({"endpoint": "https://me:hunter2@s3.example.com"}, "endpoint, a URL"),
         ({"endpoint": "https://s3.example.com/?X-Amz-Signature=hunter2"}, "endpoint, a URL"),
         ({"endpoint": "https://s3.example.com#hunter2"}, "endpoint, a URL"),

@@ -402,3 +402,16 @@ def test_an_object_of_something_else_is_not_replaced(component: str, variable: s
     prerequisites = {"server": SERVER, "secret": SECRET, "namespace": {}, "foreign": foreign}
     (message,) = missing_prerequisites(variables(), prerequisites)
     assert message.startswith(f"postgres_backup_{variable}: expected CronJob backup-{component} to be ")
+
+
+@pytest.mark.parametrize(("component", "owner"), [("watch", "the watch"), ("copy", "that of the copies")])
+def test_the_cronjob_of_another_installations_component_is_not_replaced(component: str, owner: str) -> None:
+    prerequisites = {"server": SERVER, "secret": SECRET, "namespace": {}}
+    labels = {"app.kubernetes.io/component": component}
+    found = {"cronjob": {"resources": [{"labels": labels}]}}
+    assert missing_prerequisites(variables(name="db-copy"), prerequisites | found) == [
+        f"postgres_backup_name: expected the CronJob db-copy to be that of backups, found {owner} of another "
+        "installation, which this one would replace. Set another postgres_backup_name."
+    ]
+    of_backups = {"cronjob": {"resources": [{"labels": {"app.kubernetes.io/component": "backup"}}]}}
+    assert missing_prerequisites(variables(name="db-copy"), prerequisites | of_backups) == []

@@ -30,6 +30,8 @@ CLOUD = ConfiguredPlace("cloud", "s3", is_offsite=True, storage="s3.example.com"
 NAS = ConfiguredPlace("nas", "nfs", storage="192.168.2.3")
 SCHEDULE = CopySchedule(False, timedelta(minutes=30), NOW - timedelta(days=9), (CLOUD,))
 
+DELETED = CopySchedule(False, None, None, (ConfiguredPlace("cloud", ""), ConfiguredPlace("nas", "")), is_missing=True)
+
 
 def backup(age: float, state: str = "complete", *, is_future: bool = False) -> Backup:
     return Backup(f"b-{1000 - age}", NOW - age * HOURS, 9, "a" * 64, state, "keep", (), is_future)
@@ -125,6 +127,13 @@ FAILS: dict[str, Any] = {"state": "failed", "error": "the server answered 403.",
         (SCHEDULE, [replace(FINE, time=NOW - 2 * HOURS)], ["the record of one at 2026-11-22 10:00 UTC. Check"]),
         (replace(SCHEDULE, interval=None), [replace(FINE, time=NOW - 2 * HOURS)], []),
         (replace(SCHEDULE, is_suspended=True), [replace(FINE, time=NOW - 2 * HOURS)], ["is suspended: nothing is"]),
+        (
+            CopySchedule(
+                False, None, None, (ConfiguredPlace("cloud", ""), ConfiguredPlace("nas", "")), is_missing=True
+            ),
+            [replace(FINE, time=NOW - 30 * HOURS), place(copy(1), name="nas")],
+            ["expected a CronJob of the copies to cloud, nas, found none: nothing is copied there. Run site.yml"],
+        ),
         # Changed a short time ago: the new place is not known yet.
         (replace(SCHEDULE, since=NOW - HOURS), [], []),
         (replace(SCHEDULE, since=NOW - HOURS), [place()], []),
