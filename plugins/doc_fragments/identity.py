@@ -15,6 +15,7 @@ options:
       - For this call, a Secret in the namespace of the CronJob has it. Only the container that decrypts mounts it, and
         Kubernetes deletes it with the Job. This needs the right to create Secrets.
       - A backup that is not encrypted needs none.
+      - If the manifest names other recipients, no file is uploaded, and no copy is brought back from another place.
     type: str
     version_added: 1.1.0
   identity_file:

@@ -54,7 +54,7 @@ class Volume:
         return self
 
     def listing(self) -> list[str]:
-        backup = {
+        backup: dict[str, Any] = {
             **{"type": "backup", "name": NAME, "created": "2026-11-22T02:00:00Z", "bytes": len(FILE), "sha256": SHA256},
             **{
                 "size_bytes": len(FILE),
@@ -65,7 +65,7 @@ class Volume:
                 "future": False,
             },
         }
-        volume = {
+        volume: dict[str, Any] = {
             **{"type": "volume", "path": "/backups", "source": None, "size_bytes": 9, "free_bytes": 9, "policy": {}},
             **{"last_run": None, "last_drill": None},
         }

@@ -129,7 +129,7 @@ def test_the_message_has_whose_identity_is_expected_and_whose_was_given(tmp_path
 
 def checked(path: Path, text: str) -> list[str]:
     """The failed checks, as the module finds them with that identity."""
-    given = {"identities": read_identities(text, None), "public_keys": identity_keys(text, None)}
+    given: dict[str, Any] = {"identities": read_identities(text, None), "public_keys": identity_keys(text, None)}
     verification = verify(str(path), Expectations(kind="cluster"), NOW, None, "auto", **given)
     assert verification.sha256 is not None
     return [failure.check for failure in verification.failures]
@@ -148,7 +148,7 @@ def test_a_wrong_identity_is_found_before_the_file_is_read(tmp_path: Path, pairs
         path = with_manifest(tmp_path, recipient, content=content)
         lines: list[str] = []
         reporter = Reporter(lines.append, time.monotonic)
-        given = {"identities": read_identities(wrong, None), "public_keys": identity_keys(wrong, None)}
+        given: dict[str, Any] = {"identities": read_identities(wrong, None), "public_keys": identity_keys(wrong, None)}
         with pytest.raises(IdentityError, match=f"^identity: expected .* of {NAME}, which are .*, found that of .*"):
             verify(str(path), Expectations(), NOW, None, "auto", **given, reporter=reporter)
         assert lines == []
