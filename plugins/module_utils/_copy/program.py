@@ -40,7 +40,7 @@ from .retrieval import choose, retrieve
 from .scratch import scratch_folder
 from .steps import Attempt, Steps
 from .transfer_progress import TransferProgress, total_bytes
-from .volume_files import VolumeFiles
+from .volume_files import VolumeFiles, without_forgotten_partials
 
 _TERMINATION_BYTES = 4096
 # The suffix of the file that is locked while a process copies to the place.
@@ -262,9 +262,13 @@ def retrieve_from(
         if options is None:
             known = ", ".join(options.name for options in configuration.places)
             raise PlaceError(f"expected the name of a place ({known}), found {name}")
-        script, token = Script(environment["POSTGRES_BACKUP_COPY_SCRIPT"], environment), secrets.token_hex(4)
+        script = Script(environment["POSTGRES_BACKUP_COPY_SCRIPT"], environment)
+        records = environment["POSTGRES_BACKUP_COPY_FOLDER"]
         # A backup that is needed does not wait for the window.
-        with scratch_folder(environment) as temporary:
+        with (
+            scratch_folder(environment) as temporary,
+            without_forgotten_partials(script.volume, configuration.name, records),
+        ):
             place = _place(
                 options,
                 script,
@@ -279,12 +283,12 @@ def retrieve_from(
             mirror.checksums()
             entries: Mapping[str, Entry] = place.list_files()
             copies = mirror.plan(entries, ()).backups
-            folder = RecordFolder(environment["POSTGRES_BACKUP_COPY_FOLDER"], configuration.file_mode)
+            folder = RecordFolder(records, configuration.file_mode)
             on_volume = {one.name for one in script.catalog().backups}
             strangers = parse_record(folder.read(f"{name}.json")).strangers(
                 complete_among(entries, configuration.name), on_volume
             )
-            files = VolumeFiles(script.volume, configuration.file_mode, token)
+            files = VolumeFiles(script.volume, configuration.file_mode, secrets.token_hex(4))
             wanted = choose(backup, name, copies, strangers)
 
             def progress(activity: str, size_bytes: int) -> TransferProgress:

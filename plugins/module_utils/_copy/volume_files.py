@@ -6,20 +6,50 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from .._volume.file_replacement import flush_folder, replace_file
 from .interface import Progress
 from .place import Content, Digest, read_flushed
-from .plan import MANIFEST
+from .plan import MANIFEST, PARTIAL, is_of
+
+_RETRIEVE = "retrieve-"
+# The file that is locked while a process writes partial files.
+_LOCK = ".retrieve.lock"
+
+
+@contextlib.contextmanager
+def without_forgotten_partials(volume: str, installation: str, records: str) -> Iterator[None]:
+    """First delete the partial files of calls that were killed; meanwhile, no other call deletes those of this one.
+
+    They take space when it is needed most. While another call is active, and where files cannot be locked, they remain:
+    a run deletes them when they are a day old. `records` is the folder of the lock.
+    """
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # what goes wrong with the volume is found when the backup is written
+            lock = os.open(Path(records, _LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            stack.callback(os.close, lock)
+            with contextlib.suppress(BlockingIOError, PermissionError):  # another call is active
+                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _delete_partials(Path(volume), installation)
+            fcntl.lockf(lock, fcntl.LOCK_SH)
+        yield
+
+
+def _delete_partials(volume: Path, installation: str) -> None:
+    for path in volume.glob(f".{installation}-*.{_RETRIEVE}*{PARTIAL}"):
+        if is_of(path.name[1:], installation):
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 class VolumeFiles:
     """The backup volume (`retrieval.Target`).
 
-    A partial file is deleted by a run when it is a day old, if nobody else does.
+    A partial file is deleted by the next call, or by a run when it is a day old, if this process does not.
     """
 
     def __init__(self, folder: str, mode: int, token: str) -> None:
@@ -31,7 +61,7 @@ class VolumeFiles:
         return str(self._partial(name))
 
     def _partial(self, name: str) -> Path:
-        return self._folder / f".{name}.{self._token}.partial"
+        return self._folder / f".{name}.{_RETRIEVE}{self._token}{PARTIAL}"
 
     def read(self, name: str, progress: Progress) -> Content:
         return _read(self._folder / name, progress)
