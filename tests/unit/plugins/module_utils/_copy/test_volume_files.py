@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -31,14 +32,21 @@ def partials(copier: Copier) -> list[Path]:
     return sorted(copier.volume.glob(".*.partial"))
 
 
-def start_slowly(copier: Copier, name: str) -> subprocess.Popen[str]:
-    """One that transfers that backup."""
+def stopped(copier: Copier, name: str) -> subprocess.Popen[str]:
+    """One that is stopped while it transfers that backup, until `end`."""
     before = partials(copier)
     copier.places[0]["bandwidth_bytes"] = MIB
     process = copier.start("retrieve", "usb", name)
     wait_for(lambda: len(partials(copier)) > len(before))
+    process.send_signal(signal.SIGSTOP)
     copier.places[0]["bandwidth_bytes"] = None
     return process
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGCONT)
+    log = process.communicate(timeout=120)[0]
+    assert process.returncode == 0, log
 
 
 def test_what_a_killed_one_has_left_is_deleted_by_the_next(usb: Copier) -> None:
@@ -52,7 +60,7 @@ def test_what_a_killed_one_has_left_is_deleted_by_the_next(usb: Copier) -> None:
     for path in others:
         path.touch()
     for name in (newest, other):
-        process = start_slowly(usb, newest)
+        process = stopped(usb, newest)
         kill(process)
         process.communicate()
         assert len(partials(usb)) == 4
@@ -64,13 +72,12 @@ def test_what_a_killed_one_has_left_is_deleted_by_the_next(usb: Copier) -> None:
 def test_two_at_the_same_time(usb: Copier) -> None:
     """Neither the second one nor one that begins after the first has ended deletes the partial file of another one."""
     newest, other = usb.copies("usb")
-    first = start_slowly(usb, newest)
-    second = start_slowly(usb, other)
-    log = first.communicate(timeout=120)[0]
-    assert first.returncode == 0, log
+    first = stopped(usb, newest)
+    second = stopped(usb, other)
+    assert len(partials(usb)) == 2
+    end(first)
     third = usb.run("retrieve", "usb", newest)
     assert third["status"] == 0 and len(partials(usb)) == 1
-    log = second.communicate(timeout=120)[0]
-    assert second.returncode == 0, log
+    end(second)
     assert partials(usb) == []
     assert {newest, other} <= {path.name for path in usb.volume.iterdir()}
