@@ -11,6 +11,8 @@ from ..errors import IdentityError
 from ..key_forms import IDENTITY, identity_fault, public_keys
 
 _LIMIT_BYTES = 1 << 20
+# A path that has them, and of which there is no file, is a key.
+_OF_A_KEY = ("AGE-SECRET-KEY-", "PRIVATE KEY-----")
 
 
 def identity_text(identity: str | None, identity_file: str | None) -> str | None:
@@ -26,6 +28,10 @@ def identity_text(identity: str | None, identity_file: str | None) -> str | None
         try:
             text = _read(identity_file)
         except OSError as error:
+            if any(words in identity_file.upper() for words in _OF_A_KEY):
+                raise IdentityError(
+                    "identity_file: expected a path, found a private key. Give it as identity"
+                ) from None
             raise IdentityError(f"identity_file: {identity_file} cannot be read: check its path and mode") from error
     if text is not None and (found := identity_fault(text)):
         raise IdentityError(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from .rendering import evaluate, objects
+from .rendering import evaluate, objects, render
 
 VARIABLES = {
     "postgres_backup_server": "none",
@@ -81,6 +81,34 @@ def test_same_bytes_twice_without_a_cluster(site: Any, api_server: dict[str, str
     second = site(env=api_server | {"PYTHONHASHSEED": "2"}, **variables)
     assert second.returncode == 0, second.stdout + second.stderr
     assert written(tmp_path) == files
+
+
+def test_the_manifests_have_what_the_role_applies() -> None:
+    """With each part that has a ConfigMap: a program and its configuration, which has no line break at its end."""
+    variables = VARIABLES | {
+        "postgres_backup_tools_image": "tools:1",
+        "postgres_backup_drill_schedule": "@weekly",
+        "postgres_backup_metrics": True,
+        "postgres_backup_dashboard": True,
+        "postgres_backup_watch": True,
+        "postgres_backup_watch_channels": [{"name": "phone", "kind": "ntfy", "secret": "ntfy"}],
+        "postgres_backup_copies": [
+            {"name": "usb", "kind": "claim", "claim_name": "usb"},
+            {"name": "nas", "kind": "sftp", "secret": "ssh", "host": "nas", "user": "backup"},
+        ],
+    }
+    applied = objects(**variables)
+    made = {each["metadata"]["name"]: set(each["data"]) for each in applied if each["kind"] == "ConfigMap"}
+    assert (
+        made["postgres-backup-copy"] >= {"copy.json", "copy-usb.json"} and "watch.json" in made["postgres-backup-watch"]
+    )
+    written_objects = [
+        each
+        for name in ("backup-pvc.yaml.j2", "backup-cronjob.yaml.j2")
+        for each in yaml.safe_load_all(render(name, **variables, __postgres_backup_objects=applied))
+        if each
+    ]
+    assert written_objects == applied
 
 
 def test_one_failure_names_each_variable_that_is_missing(site: Any, api_server: dict[str, str], tmp_path: Path) -> None:

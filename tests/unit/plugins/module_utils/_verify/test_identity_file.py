@@ -161,6 +161,17 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
             identity_text(None, str(tmp_path / name))
 
 
+@pytest.mark.parametrize(
+    "key",
+    ["AGE-SECRET-KEY-1HUNTER2", "# mine\nage-secret-key-1hunter2\n", "-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2"],
+)
+def test_a_key_in_place_of_its_file_is_not_shown(key: str) -> None:
+    """As an option of the type path, it may follow the working directory."""
+    with pytest.raises(IdentityError, match="identity_file: expected a path, found a private key") as raised:
+        identity_text(None, f"/home/me/{key}")
+    assert "hunter2" not in str(raised.value).lower() and raised.value.__suppress_context__
+
+
 def test_an_encrypted_identity(tmp_path: Path) -> None:
     file = tmp_path / "identity.age"
     file.write_bytes(b"age-encryption.org/v1\n\xff")
