@@ -53,7 +53,8 @@ def _checksum(prefix: str, data: Iterable[int]) -> int:
 def public_keys(identity: str) -> list[str]:
     """That of each private key in the text; empty if one of them cannot be found out here, or is none.
 
-    It can for keys of age, and for those of SSH in the format of OpenSSH, which have it in them.
+    It can for keys of age, where Python has the library cryptography, and for those of SSH in the format of OpenSSH,
+    which have it in them.
     """
     if identity_fault(identity):
         return []
@@ -72,7 +73,7 @@ _KEY_LETTERS, _KEY_PADDING = 52, 4
 
 
 def _age_public_key(private_key: str) -> str | None:
-    """That of a private key of age, in small letters, whose checksum fits; None if it has another length."""
+    """That of a private key of age, in small letters, whose checksum fits; None if it cannot be found out."""
     letters = private_key.rpartition("1")[2][:-6]
     if len(letters) != _KEY_LETTERS:
         return None
@@ -80,6 +81,8 @@ def _age_public_key(private_key: str) -> str | None:
     for letter in letters:
         number = number << 5 | _LETTERS.index(letter)
     public = _x25519((number >> _KEY_PADDING).to_bytes(_KEY_BYTES, "big"))
+    if public is None:
+        return None
     number = int.from_bytes(public, "big") << _KEY_PADDING
     data = [number >> 5 * place & 31 for place in reversed(range(_KEY_LETTERS))]
     checksum = _checksum(_AGE_PREFIX, [*data, *[0] * 6]) ^ 1
@@ -87,26 +90,19 @@ def _age_public_key(private_key: str) -> str | None:
     return f"{_AGE_PREFIX}1{''.join(_LETTERS[value] for value in data)}"
 
 
-_PRIME = (1 << 255) - 19
-
-
-def _x25519(private_key: bytes) -> bytes:
-    """The public key (RFC 7748, 5 and 6.1). Its time depends on the key: call it only where the key is at home."""
-    scalar = int.from_bytes(private_key, "little") & ~7 & (1 << 255) - 1 | 1 << 254
-    left, left_z, right, right_z = 1, 0, 9, 1
-    for place in reversed(range(255)):
-        is_set = scalar >> place & 1
-        if is_set:
-            left, left_z, right, right_z = right, right_z, left, left_z
-        total, difference = left + left_z, left - left_z
-        crossed, other = (right - right_z) * total, (right + right_z) * difference
-        right, right_z = (crossed + other) ** 2 % _PRIME, 9 * (crossed - other) ** 2 % _PRIME
-        larger, smaller = total * total % _PRIME, difference * difference % _PRIME
-        gap = larger - smaller
-        left, left_z = larger * smaller % _PRIME, gap * (larger + 121665 * gap) % _PRIME
-        if is_set:
-            left, left_z, right, right_z = right, right_z, left, left_z
-    return (left * pow(left_z, _PRIME - 2, _PRIME) % _PRIME).to_bytes(_KEY_BYTES, "little")
+def _x25519(private_key: bytes) -> bytes | None:
+    """The public key (RFC 7748, 6.1); None without the library cryptography, which ansible-core requires."""
+    try:
+        from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - only where it is needed
+        from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey  # noqa: PLC0415 - only where it is needed
+        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # noqa: PLC0415 - only where it is needed
+    except ImportError:
+        return None
+    try:
+        key = X25519PrivateKey.from_private_bytes(private_key)
+    except UnsupportedAlgorithm:
+        return None
+    return key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
 
 
 def next_string(content: bytes) -> tuple[bytes, bytes]:

@@ -63,7 +63,7 @@ def test_the_configuration() -> None:
             "provider": "",
             "storage_class": "",
         },
-        "location": "s3 https://s3.example.com backups ",
+        "location": "s3 https://s3.example.com:443 backups ",
         "policy": POLICY,
         "bandwidth_bytes": None,
         "window": None,

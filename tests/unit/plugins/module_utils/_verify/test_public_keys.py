@@ -36,7 +36,7 @@ def test_formats_without_a_public_key_and_what_is_no_identity(pairs: dict[str, P
 
 
 def test_keys_of_age_by_chance() -> None:
-    """pyrage has its own implementation of X25519; among the keys are those whose numbers begin or end with zeros."""
+    """Among the keys are those whose numbers begin or end with zeros."""
     for number in range(300):
         identity = pyrage.x25519.Identity.generate()
         assert public_keys(f"{identity}\n") == [str(identity.to_public())], number
@@ -69,3 +69,9 @@ def test_without_pyrage(pairs: dict[str, Pair], monkeypatch: pytest.MonkeyPatch)
     """Restores do not need it where Ansible runs."""
     monkeypatch.setitem(sys.modules, "pyrage", None)
     assert public_keys(pairs["age"].identity) == [pairs["age"].recipient]
+
+
+def test_without_the_library(pairs: dict[str, Pair], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cryptography.exceptions", None)
+    assert public_keys(pairs["age"].identity) == []
+    assert public_keys(pairs["ed25519"].identity) == [without_comment(pairs["ed25519"].recipient)]
