@@ -19,7 +19,8 @@ import pytest
 ROOT = Path(__file__).parents[4]
 DUMPS = ROOT / "tests" / "unit" / "plugins" / "module_utils" / "dumps"
 NAME = "postgres-backup-2026-11-22-020000.sql.gz.age"
-KEY, OTHER = (pyrage.x25519.Identity.generate() for _ in range(2))
+KEY = pyrage.x25519.Identity.generate()
+OTHER = pyrage.x25519.Identity.generate()
 DATA = gzip.compress((DUMPS / "18-all.sql").read_bytes(), mtime=0)
 FILE: bytes = pyrage.encrypt(DATA, [KEY.to_public()])
 SHA256 = hashlib.sha256(FILE).hexdigest()
