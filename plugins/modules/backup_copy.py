@@ -16,7 +16,8 @@ description:
     for each place that is mounted. A Job uses the image, the Secrets and the NetworkPolicy of its CronJob.
   - A window of a place applies to these Jobs, too. If the module is interrupted, they continue.
   - A place that cannot be mounted fails after O(startup_timeout), and its Job is deleted. The others are copied to.
-  - A CronJob of the copies that somebody has deleted is a warning.
+  - A CronJob of the copies that somebody has deleted is a warning. So is a place to which the Jobs have not copied,
+    such as one that was added after a Job in progress had begun.
 options:
   places:
     description:
@@ -130,6 +131,7 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._cluster.c
     copying_in_progress,
     follow_copying,
     merged,
+    without_result,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._jobs.job_templates import job_name
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._volume.copy_health import missing_cronjob
@@ -183,6 +185,12 @@ def copy(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     if end.seconds is not None:
         known["duration_seconds"] = end.seconds
     if end.outcome.message is None:
+        unknown = without_result(connection, chosen, end.places)
+        if unknown and end.places:
+            module.warn(
+                f"the Job has not copied to {', '.join(unknown)}: it began before a place was changed, or another Job "
+                "copies to it at this time. Copy again when that has ended"
+            )
         known["changed"] = any(place.get("copied") or place.get("deleted") for place in known.get("places", []))
     return {**result, **known, "log": end.outcome.log, **end.outcome.failure()}
 

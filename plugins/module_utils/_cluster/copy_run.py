@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -68,6 +69,21 @@ def chosen_copies(
         )
     wanted = [(cronjob, [place for place in places if place in each]) for cronjob, each in zip(copies, known)]
     return [(cronjob, own) for cronjob, own in wanted if own]
+
+
+def without_result(
+    connection: Connection, chosen: Iterable[tuple[Object, Sequence[str]]], results: Iterable[Mapping[str, Any]]
+) -> list[str]:
+    """The chosen places of which the Jobs that ended have no result.
+
+    A Job that was in progress may have begun before a place was added, and another Job may copy to a place.
+    """
+    names: list[str] = []
+    for cronjob, own in chosen:
+        with suppress(*UNKNOWN_PLACES):
+            names += own or [place.name for place in configured_places(connection, cronjob, [])]
+    found = {result.get("name") for result in results}
+    return [name for name in names if name not in found]
 
 
 def copying_in_progress(connection: Connection, copies: Object, places: Sequence[str]) -> str | None:

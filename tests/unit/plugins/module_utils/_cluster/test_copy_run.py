@@ -18,6 +18,7 @@ from plugins.module_utils._cluster.copy_run import (
     copying_in_progress,
     follow_copying,
     merged,
+    without_result,
 )
 from plugins.module_utils._cluster.job import StartLimits
 from plugins.module_utils._jobs.copy_job import MOUNTED_ANNOTATION, REACHED_ANNOTATION
@@ -223,6 +224,14 @@ def test_a_job_that_cannot_be_created() -> None:
         followed((COPIES, refused), (USB, refused))
     with pytest.raises(KeyError):
         followed((COPIES, FakeJob("a", ended("a", "cloud"))), (USB, FakeJob("b", KeyError("a defect"))))
+
+
+def test_places_of_which_a_job_has_no_result() -> None:
+    """It began before the place nas was added, or another Job copied to it."""
+    chosen: list[tuple[Any, list[str]]] = [(COPIES, []), (SHARE, [])]
+    assert without_result(connection(), chosen, [{"name": "cloud"}, {"name": "gone"}]) == ["nas", "share"]
+    assert without_result(connection(), [(COPIES, ["cloud"])], [{"name": "cloud"}]) == []
+    assert without_result(connection(), [({"metadata": {}}, [])], []) == []
 
 
 @pytest.mark.parametrize("found", [None, {"metadata": {"name": "backup-copy", "labels": {}}}])
