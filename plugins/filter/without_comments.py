@@ -7,17 +7,21 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: without_comments
-short_description: Text of a script without its comments
+short_description: Text of a script without what only its readers need
 version_added: 1.1.0
 description:
-  - Removes the lines of comments from a file of C(backup.sh), except the first lines. With them, its ConfigMap would be
-    larger than Kubernetes allows.
-positional: _input
+  - Removes the lines of comments from a file of C(backup.sh), except the first lines, and the indentation and the empty
+    lines of an awk program. With them, its ConfigMap would be larger than Kubernetes allows.
+positional: _input, file
 options:
   _input:
     description: The text of the file.
     type: str
     required: true
+  file:
+    description: The name of the file. That of an awk program has the ending C(.awk).
+    type: str
+    default: ""
 author:
   - The homelab.postgres_backup developers (@homelab)
 """
@@ -25,23 +29,25 @@ author:
 EXAMPLES = r"""
 - name: Show the program as it runs in the cluster
   ansible.builtin.debug:
-    msg: "{{ lookup('ansible.builtin.file', 'backup.sh', rstrip=false) | homelab.postgres_backup.without_comments }}"
+    msg: >-
+      {{ lookup('ansible.builtin.file', 'globals.awk', rstrip=false)
+      | homelab.postgres_backup.without_comments('globals.awk') }}
 """
 
 RETURN = r"""
 _value:
-  description: The text without these lines.
+  description: The text without them.
   type: str
 """
 
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.homelab.postgres_backup.plugins.module_utils._role.script_text import without_comments
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._role.script_text import deployed_text
 
 
 class FilterModule:
     """The filter under its name."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"without_comments": without_comments}
+        return {"without_comments": deployed_text}

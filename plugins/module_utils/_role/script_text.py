@@ -27,6 +27,12 @@ def without_comments(text: str, kept_lines: int = _KEPT_LINES) -> str:
     return "".join(line for number, line in enumerate(lines) if number < kept_lines or not _COMMENT.match(line))
 
 
+def deployed_text(text: str, file: str = "") -> str:
+    """The text of a file of the script as a ConfigMap has it; `file` is its name."""
+    program = without_comments(text)
+    return _without_layout(program) if file.endswith(".awk") else program
+
+
 def _without_layout(program: str) -> str:
     """An awk program without indentation and empty lines, which mean nothing in awk: no token has a line end."""
     lines = (line.lstrip(" \t") for line in program.splitlines(keepends=True))

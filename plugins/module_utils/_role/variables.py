@@ -76,9 +76,6 @@ _LETTERS = "lower-case letters, digits and '-'"
 _DOTTED_LETTERS = f"{_LETTERS} and '.'"
 
 
-_SECRET = frozenset({"postgres_backup_recipients"})
-
-
 @dataclass(frozen=True)
 class Rule:
     """A rule for one variable, named in full."""
@@ -103,8 +100,7 @@ def refused_variables(variables: Variables) -> list[str]:
 
 def _message(name: str, value: object, expected: str) -> str:
     shown = shown_places(value) if name == "postgres_backup_copies" else value
-    # What was meant to be a public key may be a private one.
-    found = "another value" if name in _SECRET else json.dumps(_plain(shown), default=str)
+    found = "another value" if _may_be_a_key(name, value) else json.dumps(_plain(shown), default=str)
     message = f"{name}: expected {expected}; found {found}"
     if name.endswith("schedule") and is_cut_schedule(str(value)):
         message += (
@@ -112,6 +108,12 @@ def _message(name: str, value: object, expected: str) -> str:
             f"""-e '{name}="0 2 * * *"'"""
         )
     return message
+
+
+def _may_be_a_key(name: str, value: object) -> bool:
+    """Whether it may be a private key, in place of a public one or of the name of a Secret."""
+    is_name = name == "postgres_backup_drill_identity_secret" and SUBDOMAIN.fullmatch(str(value))
+    return name in ("postgres_backup_recipients", "postgres_backup_drill_identity_secret") and not is_name
 
 
 def _plain(value: Any) -> Any:

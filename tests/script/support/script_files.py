@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from plugins.module_utils._role.script_text import restore_kit, without_comments
+from plugins.module_utils._role.script_text import deployed_text, restore_kit
 
 from .programs import REPOSITORY
 
@@ -36,7 +36,7 @@ def copy_script(folder: Path, *commands: str) -> Path:
     It is what the role puts into the cluster: without comments.
     """
     for name in files_of(*commands):
-        (folder / name).write_text(without_comments((source() / name).read_text()))
+        (folder / name).write_text(deployed_text((source() / name).read_text(), name))
         (folder / name).chmod(0o444)
     return folder / "backup.sh"
 

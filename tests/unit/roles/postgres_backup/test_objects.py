@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from plugins.module_utils._role.script_text import restore_kit, without_comments
+from plugins.module_utils._role.script_text import deployed_text, restore_kit
 from tests.script.support.script_files import files_of
 
 from .rendering import ROLE, cronjob, environment, evaluate, objects, render
@@ -77,7 +77,7 @@ def test_the_config_maps_hold_the_script_without_its_comments() -> None:
         (drill, ("drill", "_drill_prepare", "_drill_record")),
     ):
         names = files_of(*commands)
-        assert config_map["data"] == {name: without_comments((ROLE / "files" / name).read_text()) for name in names}
+        assert config_map["data"] == {name: deployed_text((ROLE / "files" / name).read_text(), name) for name in names}
     assert {"backup.sh", "run.sh", "sections.awk"} < run["data"].keys()
     assert {"backup.sh", "drill.sh", "sections.awk"} < drill["data"].keys()
     assert {"drill.sh", "restore.sh"}.isdisjoint(run["data"])

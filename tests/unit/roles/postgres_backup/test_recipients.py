@@ -148,6 +148,12 @@ def test_a_private_key_instead_of_the_list_is_named_and_not_printed() -> None:
     assert "1SECRET" not in refusal
 
 
+def test_a_private_key_instead_of_the_name_of_its_secret_is_not_printed() -> None:
+    refused = refusals(**{**SET, "postgres_backup_drill_identity_secret": "AGE-SECRET-KEY-1SECRET"})
+    assert refused[0].startswith("postgres_backup_drill_identity_secret: expected the name of a Secret (")
+    assert refused[0].endswith("; found another value") and "1SECRET" not in "".join(refused)
+
+
 def rsa(bits: int) -> str:
     """A public key of SSH (RFC 4253, 6.6); its number is as good as another for what is compared."""
     parts = (b"ssh-rsa", b"\1\0\1", b"\0" + (2**bits - 1).to_bytes(bits // 8, "big"))

@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
+from plugins.module_utils._role.script_text import ANNOTATIONS_LIMIT_BYTES
+from tests.kubectl_copy import copy_bytes
+
 from .rendering import evaluate, objects, render
 
 VARIABLES = {
@@ -109,6 +112,8 @@ def test_the_manifests_have_what_the_role_applies() -> None:
         if each
     ]
     assert written_objects == applied
+    sizes = {each["metadata"]["name"]: copy_bytes(each) for each in applied}
+    assert max(sizes.values()) < ANNOTATIONS_LIMIT_BYTES - 2048, sizes
 
 
 def test_one_failure_names_each_variable_that_is_missing(site: Any, api_server: dict[str, str], tmp_path: Path) -> None:
