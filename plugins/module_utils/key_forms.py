@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 The homelab.postgres_backup developers
-"""How keys are written: those of age in Bech32 (BIP 173), those of OpenSSH as strings (RFC 4251, 5).
-
-And which public key belongs to an identity: what is encrypted to it, the identity decrypts.
-"""
+"""How keys are written: those of age in Bech32 (BIP 173), those of OpenSSH as strings (RFC 4251, 5)."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ import base64
 import re
 from collections.abc import Iterable
 
-_LETTERS = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+BECH32_LETTERS = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _GENERATORS = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
 
 IDENTITY = "lines that begin with AGE-SECRET-KEY-1, or one private key of OpenSSH"
@@ -34,12 +31,13 @@ _LINES = (
 def has_checksum(text: str) -> bool:
     """Whether the checksum at the end of a key of age, in small letters, fits."""
     prefix, _separator, data = text.rpartition("1")
-    if not prefix or not set(data) <= set(_LETTERS) or len(data) < 6:
+    if not prefix or not set(data) <= set(BECH32_LETTERS) or len(data) < 6:
         return False
-    return _checksum(prefix, [_LETTERS.index(letter) for letter in data]) == 1
+    return bech32_checksum(prefix, [BECH32_LETTERS.index(letter) for letter in data]) == 1
 
 
-def _checksum(prefix: str, data: Iterable[int]) -> int:
+def bech32_checksum(prefix: str, data: Iterable[int]) -> int:
+    """The checksum of the values of letters, 1 for a text whose last six letters are its checksum."""
     values = [*(ord(letter) >> 5 for letter in prefix), 0, *(ord(letter) & 31 for letter in prefix)]
     checksum = 1
     for value in [*values, *data]:
@@ -48,61 +46,6 @@ def _checksum(prefix: str, data: Iterable[int]) -> int:
         for bit, generator in enumerate(_GENERATORS):
             checksum ^= generator if top >> bit & 1 else 0
     return checksum
-
-
-def public_keys(identity: str) -> list[str]:
-    """That of each private key in the text; empty if one of them cannot be found out here, or is none.
-
-    It can for keys of age, where Python has the library cryptography, and for those of SSH in the format of OpenSSH,
-    which have it in them.
-    """
-    if identity_fault(identity):
-        return []
-    if identity.startswith("-----BEGIN "):
-        key = _openssh_public_key(identity)
-        return [key] if key else []
-    lines = [line for line in identity.replace("\r\n", "\n").split("\n") if line and not line.startswith("#")]
-    keys = [_age_public_key(line.lower()) for line in lines]
-    return [key for key in keys if key] if all(keys) else []
-
-
-_AGE_PREFIX = "age"
-_KEY_BYTES = 32
-# 32 bytes in letters of 5 bits; the last one has 4 more, which are 0.
-_KEY_LETTERS, _KEY_PADDING = 52, 4
-
-
-def _age_public_key(private_key: str) -> str | None:
-    """That of a private key of age, in small letters, whose checksum fits; None if it cannot be found out."""
-    letters = private_key.rpartition("1")[2][:-6]
-    if len(letters) != _KEY_LETTERS:
-        return None
-    number = 0
-    for letter in letters:
-        number = number << 5 | _LETTERS.index(letter)
-    public = _x25519((number >> _KEY_PADDING).to_bytes(_KEY_BYTES, "big"))
-    if public is None:
-        return None
-    number = int.from_bytes(public, "big") << _KEY_PADDING
-    data = [number >> 5 * place & 31 for place in reversed(range(_KEY_LETTERS))]
-    checksum = _checksum(_AGE_PREFIX, [*data, *[0] * 6]) ^ 1
-    data += [checksum >> 5 * place & 31 for place in reversed(range(6))]
-    return f"{_AGE_PREFIX}1{''.join(_LETTERS[value] for value in data)}"
-
-
-def _x25519(private_key: bytes) -> bytes | None:
-    """The public key (RFC 7748, 6.1); None without the library cryptography, which ansible-core requires."""
-    try:
-        from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - only where it is needed
-        from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey  # noqa: PLC0415 - only where it is needed
-        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # noqa: PLC0415 - only where it is needed
-    except ImportError:
-        return None
-    try:
-        key = X25519PrivateKey.from_private_bytes(private_key)
-    except UnsupportedAlgorithm:
-        return None
-    return key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
 
 
 def next_string(content: bytes) -> tuple[bytes, bytes]:
@@ -166,7 +109,7 @@ def _openssh_fault(content: bytes) -> str | None:
     return None if next_string(public)[0] in _SSH_TYPES else _OTHER_TYPE
 
 
-def _openssh_public_key(text: str) -> str | None:
+def openssh_public_key(text: str) -> str | None:
     """The public key in an identity without a fault, as its `.pub` file has it; None if it has another format."""
     match = _PEM.match(text)
     if match is None or match[1] != _OPENSSH:

@@ -346,7 +346,8 @@ from ansible_collections.homelab.postgres_backup.plugins.module_utils._role.moni
     recorded,
 )
 from ansible_collections.homelab.postgres_backup.plugins.module_utils._servers.choose import variables_of
-from ansible_collections.homelab.postgres_backup.plugins.module_utils.key_forms import identity_fault, public_keys
+from ansible_collections.homelab.postgres_backup.plugins.module_utils._verify.public_keys import public_keys
+from ansible_collections.homelab.postgres_backup.plugins.module_utils.key_forms import identity_fault
 from ansible_collections.homelab.postgres_backup.plugins.module_utils.module_runner import run_module
 
 ARGUMENTS = {

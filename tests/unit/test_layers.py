@@ -44,6 +44,8 @@ IO_CALLS = frozenset({"now", "utcnow", "today", "open", "print", "input"})
 STANDARD_LIBRARY = frozenset(sys.stdlib_module_names)
 # Faster decompression, and decryption, where they are installed.
 OPTIONAL = frozenset({"isal", "pyrage"})
+# The public key of an identity is found out where this one is installed.
+PUBLIC_KEYS = frozenset({"cryptography"})
 KUBERNETES = frozenset({"ansible_collections", "kubernetes", "urllib3", "websocket"})
 
 # How many lines of code these modules may have; every other one has at most 150.
@@ -85,7 +87,7 @@ FOLDERS = {
         "errors findings units script_output script_1_0", io_files="checksum_file file_replacement record_folder"
     ),
     "_verify": _folder(
-        "errors findings units key_forms _progress _dump _volume", io_files="identity_file verification"
+        "errors findings units key_forms _progress _dump _volume", PUBLIC_KEYS, io_files="identity_file verification"
     ),
     "_jobs": _folder("errors findings units script_output _dump"),
     "_servers": _folder("_jobs _volume"),
@@ -228,7 +230,7 @@ def test_input_and_output_are_where_they_are_declared(path: Path) -> None:
 def test_what_runs_without_libraries_uses_nothing_else() -> None:
     for name in STANDALONE:
         assert FOLDERS[name].uses <= STANDALONE
-        assert FOLDERS[name].libraries <= OPTIONAL
+        assert FOLDERS[name].libraries <= OPTIONAL | PUBLIC_KEYS
     used = {
         name.removeprefix(f"{COLLECTION}.").partition(".")[0]
         for name in imports(PLUGINS / "modules/backup_verify.py")

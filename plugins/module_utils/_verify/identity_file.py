@@ -8,7 +8,8 @@ import os
 import stat
 
 from ..errors import IdentityError
-from ..key_forms import IDENTITY, identity_fault, public_keys
+from ..key_forms import IDENTITY, identity_fault
+from .public_keys import public_keys
 
 _LIMIT_BYTES = 1 << 20
 # A path that has them, and of which there is no file, is a key.

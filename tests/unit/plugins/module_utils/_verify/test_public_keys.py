@@ -9,8 +9,8 @@ import sys
 import pyrage
 import pytest
 
-from plugins.module_utils import key_forms
-from plugins.module_utils.key_forms import has_checksum, public_keys
+from plugins.module_utils._verify.public_keys import public_keys
+from plugins.module_utils.key_forms import BECH32_LETTERS, bech32_checksum, has_checksum
 
 from .key_pairs import Pair
 
@@ -60,9 +60,9 @@ def written(secret: bytes) -> str:
     bits = "".join(f"{byte:08b}" for byte in secret)
     bits += "0" * (-len(bits) % 5)
     data = [int(bits[at : at + 5], 2) for at in range(0, len(bits), 5)]
-    checksum = key_forms._checksum("age-secret-key-", [*data, *[0] * 6]) ^ 1
+    checksum = bech32_checksum("age-secret-key-", [*data, *[0] * 6]) ^ 1
     data += [checksum >> 5 * place & 31 for place in reversed(range(6))]
-    return f"AGE-SECRET-KEY-1{''.join(key_forms._LETTERS[value] for value in data).upper()}"
+    return f"AGE-SECRET-KEY-1{''.join(BECH32_LETTERS[value] for value in data).upper()}"
 
 
 def test_without_pyrage(pairs: dict[str, Pair], monkeypatch: pytest.MonkeyPatch) -> None:
