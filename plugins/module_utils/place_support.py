@@ -35,9 +35,7 @@ def bring_back(module: Any, connection: Connection, cronjob: Object, *, reads_co
     public_keys = given_public_keys(parameters)
     # Without a name, an empty variable of a playbook is the same as none.
     place, wanted = parameters["place"], parameters["backup"] or None
-    ((copies, _places),) = chosen_copies(
-        connection, copies_of_installation(connection, cronjob).found, [place], "place"
-    )
+    ((copies, _places),) = chosen_copies(copies_of_installation(connection, cronjob), [place], "place")
     result: dict[str, Any] = {
         **dict.fromkeys(_VALUES),
         **dict.fromkeys(_FLAGS, False),

@@ -160,7 +160,7 @@ def copy(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     cronjobs = copies_of_installation(connection, cronjob)
     for missing in [] if places else cronjobs.missing:
         module.warn(missing_cronjob(missing))
-    chosen = chosen_copies(connection, cronjobs.found, places)
+    chosen = chosen_copies(cronjobs, places)
     running = [copying_in_progress(connection, copies, own) for copies, own in chosen]
     token = f"{datetime.now(timezone.utc):%Y%m%d%H%M%S}-{secrets.token_hex(2)}"
     names = [
@@ -185,8 +185,8 @@ def copy(module: AnsibleModule, connection: Connection) -> dict[str, Any]:
     if end.seconds is not None:
         known["duration_seconds"] = end.seconds
     if end.outcome.message is None:
-        unknown = without_result(connection, chosen, end.places)
-        if unknown and end.places:
+        unknown = without_result(chosen, end.places)
+        if unknown and end.result.get("places") is not None:
             module.warn(
                 f"the Job has not copied to {', '.join(unknown)}: it began before a place was changed, or another Job "
                 "copies to it at this time. Copy again when that has ended"

@@ -84,6 +84,11 @@ def copy_schedule(
     return CopySchedule(bool(cronjob["spec"].get("suspend")), interval, _last_change(cronjob), places, mounts), notes
 
 
+def names_of_places(cronjob: Object) -> list[str]:
+    """Those of a CronJob of the copies. Raises one of UNKNOWN_PLACES if it does not show them."""
+    return [str(place["name"]) for place in json.loads(cronjob["metadata"]["annotations"][PLACES_ANNOTATION])]
+
+
 def configured_places(connection: Connection, cronjob: Object, notes: list[str]) -> tuple[ConfiguredPlace, ...]:
     """The places in the annotation of the CronJob; `notes` is extended. Raises UNKNOWN_PLACES for other content."""
     metadata = cronjob["metadata"]

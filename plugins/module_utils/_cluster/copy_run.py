@@ -14,10 +14,11 @@ from .._jobs.component_job import PREPARE
 from .._jobs.copy_job import copy_job, covers, places_of_job
 from .._jobs.job_outcome import COPIES, JobEnd, JobOutcome, outcome_of, outcome_of_error
 from .._jobs.volume_jobs import COPY
+from .._volume.copy_health import missing_cronjob
 from ..errors import BusyError, ClusterError, ExpectationError, NotInstalledError
 from .backup_run import advice_on, script_has_ended, unfinished_jobs
 from .connection import Connection, Object
-from .copies import UNKNOWN_PLACES, CopyCronjobs, configured_places, copy_cronjobs, mounted_place
+from .copies import UNKNOWN_PLACES, CopyCronjobs, copy_cronjobs, mounted_place, names_of_places
 from .job import Deletion, Job, StartLimits
 
 
@@ -48,32 +49,33 @@ def copies_of_installation(connection: Connection, cronjob: Object) -> CopyCronj
 
 
 def chosen_copies(
-    connection: Connection, copies: Sequence[Object], places: Sequence[str], option: str = "places"
+    cronjobs: CopyCronjobs, places: Sequence[str], option: str = "places"
 ) -> list[tuple[Object, list[str]]]:
     """The CronJobs that copy to these places, each with those of them that are its own; without places, all.
 
-    Raises ExpectationError if one of the places is not configured, as far as the CronJobs show that. `option` is that
-    of the module.
+    Raises ExpectationError if one of the places is not configured, as far as the CronJobs show that, or if its CronJob
+    was deleted. `option` is that of the module.
     """
     if not places:
-        return [(cronjob, []) for cronjob in copies]
+        return [(cronjob, []) for cronjob in cronjobs.found]
     try:
-        known = [[place.name for place in configured_places(connection, cronjob, [])] for cronjob in copies]
+        known = [names_of_places(cronjob) for cronjob in cronjobs.found]
     except UNKNOWN_PLACES:
-        return [(copies[0], [*places])]  # the program checks it, too
+        return [(cronjobs.found[0], [*places])]  # the program checks it, too
     names = [name for each in known for name in each]
     unknown = [place for place in places if place not in names]
+    for missing in cronjobs.missing:
+        if any(place.name in unknown for place in missing.places or ()):
+            raise ExpectationError(f"{option}: {missing_cronjob(missing)}")
     if unknown:
         raise ExpectationError(
             f"{option}: expected places of postgres_backup_copies ({', '.join(names)}), found {', '.join(unknown)}"
         )
-    wanted = [(cronjob, [place for place in places if place in each]) for cronjob, each in zip(copies, known)]
+    wanted = [(cronjob, [place for place in places if place in each]) for cronjob, each in zip(cronjobs.found, known)]
     return [(cronjob, own) for cronjob, own in wanted if own]
 
 
-def without_result(
-    connection: Connection, chosen: Iterable[tuple[Object, Sequence[str]]], results: Iterable[Mapping[str, Any]]
-) -> list[str]:
+def without_result(chosen: Iterable[tuple[Object, Sequence[str]]], results: Iterable[Mapping[str, Any]]) -> list[str]:
     """The chosen places of which the Jobs that ended have no result.
 
     A Job that was in progress may have begun before a place was added, and another Job may copy to a place.
@@ -81,7 +83,7 @@ def without_result(
     names: list[str] = []
     for cronjob, own in chosen:
         with suppress(*UNKNOWN_PLACES):
-            names += own or [place.name for place in configured_places(connection, cronjob, [])]
+            names += own or names_of_places(cronjob)
     found = {result.get("name") for result in results}
     return [name for name in names if name not in found]
 

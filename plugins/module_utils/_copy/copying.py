@@ -121,9 +121,8 @@ class Copying:
         # Also where a task has failed: it may fail each time.
         if not has_copied:
             self._prover.prove_again()
-        self._is_done = not conflicts and all(
-            source.name in self._steps.copies for source in sources if source.name in keep
-        )
+        due = [source.name for source in sources if source.name in keep]
+        self._is_done = not conflicts and self._are_copies(due)
         if todo:
             entries = self._prover.newest_entries or self._steps.list_files()
             self._check_again(entries)
@@ -140,8 +139,12 @@ class Copying:
             # Each attempt may have something to copy. What the window has no time left for does not fail.
             with contextlib.suppress(WindowClosedError):
                 self._prover.prove_again()
+            self._is_done = self._is_done and self._are_copies(due)
         if self._faults:
             raise PlaceError(self._joined_faults())
+
+    def _are_copies(self, names: Iterable[str]) -> bool:
+        return all(name in self._steps.copies for name in names)
 
     def _joined_faults(self) -> str:
         return "; ".join(self._faults.values())

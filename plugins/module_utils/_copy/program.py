@@ -132,7 +132,18 @@ def _record_before(options: PlaceOptions, folder: RecordFolder) -> Record:
         # Only its own one must be readable.
         with contextlib.suppress(OSError):
             others.append(parse_record(folder.read(name)))
-    return record_of_place(parse_record(folder.read(_record_file(options))), others, options.location)
+    return record_of_place(parse_record(folder.read(_record_file(options))), others, options.location, _now())
+
+
+def _record_token(folder: RecordFolder, file: str, text: str) -> None:
+    """Before the first upload: what an attempt that is killed leaves is found by the token.
+
+    Where the volume does not take the record, the newest backup is copied all the same.
+    """
+    try:
+        folder.write(file, text)
+    except OSError as error:
+        _log(f"WARNING: its record: {volume_fault(error)}")
 
 
 def _copy_to(
@@ -146,7 +157,8 @@ def _copy_to(
     folder = RecordFolder(environment["POSTGRES_BACKUP_COPY_FOLDER"], configuration.file_mode)
     file = _record_file(options)
     before = _record_before(options, folder)
-    if not before.token:
+    is_new_token = not before.token
+    if is_new_token:
         before = replace(before, token=secrets.token_hex(4))
     try:
         left = _window_seconds(options, configuration.time_zone)
@@ -159,8 +171,8 @@ def _copy_to(
             records = Path(script.volume, f"{configuration.name}.copies")
             refuse_backup_folder(options, script.volume, records / f"{options.name}{_LOCK}")
             closes = None if left is None else time.monotonic() + left
-            # An attempt that is killed during its first upload must have written the token.
-            folder.write(file, dump_record(before, options, COPYING, before.error, _now()))
+            if is_new_token:
+                _record_token(folder, file, dump_record(before, options, COPYING, before.error, _now()))
             with scratch_folder(environment) as temporary:
                 check_part = _now().timetuple().tm_yday % CHECK_PARTS + 1
                 place = _place(

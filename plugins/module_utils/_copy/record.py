@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -110,13 +110,21 @@ def parse_record(text: str | None) -> Record:
         return Record()
 
 
-def record_of_place(own: Record, others: Iterable[Record], location: str) -> Record:
-    """The newest record of the location: the place may have had another name. `own` is the record of its present name.
+def record_of_place(own: Record, others: Iterable[Record], location: str, now: datetime) -> Record:
+    """The record with which an attempt at the location begins; `own` is that of the place's present name.
 
-    No two places have one location. A place that was given a new name adopts what lies there.
+    The place may have had another name there: a newer record has its proofs. An older one, and one of the future, which
+    a wrong clock has written, may be out of date; but no backup that one of them knows is of another installation. A
+    place that was given a new name adopts what lies there.
     """
-    by_time = {record.time: record for record in (*others, own) if record.time and record.location == location}
-    return by_time[max(by_time)] if by_time and not own.is_new else own
+    there = [record for record in others if record.location == location]
+    if own.is_new or not there:
+        return own
+    newer = [record for record in there if record.time and (own.time or record.time) <= record.time <= now]
+    newest = max(newer, key=lambda record: record.time or now, default=own)
+    known = {name for record in (own, *there) for name in (*record.others, *(copy.backup for copy in record.copies))}
+    # Its token may be in use, by an attempt under its name.
+    return replace(newest, others=tuple(sorted(known - {copy.backup for copy in newest.copies})), token=own.token)
 
 
 def _time(text: Any) -> datetime:

@@ -128,8 +128,10 @@ change_keys() {
 keys_are_complete() {
     [ -f "$keys_file" ] && [ ! -L "$keys_file" ] || return 0
     keys_bytes=$(stat -c %s "$keys_file")
-    message="expected at most $KEYS_BYTES bytes, found $keys_bytes: move it away"
-    [ "$keys_bytes" -le "$KEYS_BYTES" ]
+    [ "$keys_bytes" -le "$KEYS_BYTES" ] || {
+        message="expected at most $KEYS_BYTES bytes, found $keys_bytes: move it away"
+        return 1
+    }
 }
 
 keys_differ() { [ "$(cat "$work/keys")" != "$(cat "$work/keys.new")" ]; }

@@ -42,7 +42,7 @@ def identity_text(identity: str | None, identity_file: str | None) -> str | None
 
 
 def identity_keys(identity: str | None, identity_file: str | None) -> list[str]:
-    """The public keys of the identities, as key_forms.public_keys finds them out; raises IdentityError."""
+    """The public keys of the identities, as public_keys.py finds them out; raises IdentityError."""
     return public_keys(identity_text(identity, identity_file) or "")
 
 

@@ -85,9 +85,9 @@ def test_what_writes_metrics_knows_where_the_copies_lie() -> None:
     ]
     for name in ("backup", "record"):
         made = containers(postgres_backup_copies=places, postgres_backup_drill_schedule="@weekly", **METRICS)[name]
-        assert made["POSTGRES_BACKUP_COPY_LOCATIONS"].replace("$$", "$").splitlines() == [
+        assert made["POSTGRES_BACKUP_COPY_LOCATIONS"].splitlines() == [
             'cloud "s3 https://s3.example.com:443 backups of/data"',
-            'nas "nfs 192.168.2.3 /volume1/$(copies)"',
+            'nas "nfs 192.168.2.3 /volume1/$$(copies)"',
         ]
     assert "POSTGRES_BACKUP_COPY_LOCATIONS" not in {
         *environment(**METRICS),

@@ -24,6 +24,7 @@ from plugins.module_utils._cluster.job import StartLimits
 from plugins.module_utils._jobs.copy_job import MOUNTED_ANNOTATION, REACHED_ANNOTATION
 from plugins.module_utils._jobs.job_outcome import COMPLETE, JobEnd
 from plugins.module_utils._jobs.pod_diagnosis import PodProblem
+from plugins.module_utils._volume.copy_health import ConfiguredPlace, CopySchedule
 from plugins.module_utils.errors import BusyError, ExpectationError, ForbiddenError, NotInstalledError, StuckError
 
 LABELS = {"app.kubernetes.io/component": "copy"}
@@ -127,28 +128,36 @@ SHARE = mounted("share", "3", nfs={"server": "192.168.2.3", "path": "/copies"})
 
 
 def test_places_that_are_not_configured() -> None:
-    assert chosen_copies(connection(), [COPIES, USB], []) == [(COPIES, []), (USB, [])]
-    assert chosen_copies(connection(), [COPIES, USB], ["nas", "cloud"]) == [(COPIES, ["nas", "cloud"])]
+    assert chosen_copies(CopyCronjobs([COPIES, USB], [], []), []) == [(COPIES, []), (USB, [])]
+    assert chosen_copies(CopyCronjobs([COPIES, USB], [], []), ["nas", "cloud"]) == [(COPIES, ["nas", "cloud"])]
     with pytest.raises(ExpectationError, match=r"expected places of postgres_backup_copies \(cloud, nas\), found moon"):
-        chosen_copies(connection(), [COPIES], ["nas", "moon"])
+        chosen_copies(CopyCronjobs([COPIES], [], []), ["nas", "moon"])
     with pytest.raises(ExpectationError, match=r"^place: expected"):
-        chosen_copies(connection(), [COPIES], ["moon"], "place")
+        chosen_copies(CopyCronjobs([COPIES], [], []), ["moon"], "place")
+
+
+def test_a_place_whose_cronjob_was_deleted() -> None:
+    missing = CopySchedule(False, None, None, (ConfiguredPlace("usb", ""),), "usb", is_missing=True)
+    cronjobs = CopyCronjobs([COPIES], [missing], [])
+    with pytest.raises(ExpectationError, match=r"^place: expected a CronJob of the copies to usb, found none: "):
+        chosen_copies(cronjobs, ["usb"], "place")
+    assert chosen_copies(cronjobs, ["nas"]) == [(COPIES, ["nas"])]
+    with pytest.raises(ExpectationError, match="found moon"):
+        chosen_copies(cronjobs, ["moon"])
 
 
 def test_each_place_is_copied_to_by_its_cronjob() -> None:
-    class Claims(Api):
-        def claim(self, _namespace: str, _name: str) -> Any:
-            return {"spec": {"storageClassName": "x"}}
-
-    api = cast(Connection, Claims())
-    assert chosen_copies(api, [COPIES, USB, SHARE], ["usb", "nas"]) == [(COPIES, ["nas"]), (USB, ["usb"])]
-    assert chosen_copies(api, [COPIES, USB, SHARE], ["share"]) == [(SHARE, ["share"])]
+    assert chosen_copies(CopyCronjobs([COPIES, USB, SHARE], [], []), ["usb", "nas"]) == [
+        (COPIES, ["nas"]),
+        (USB, ["usb"]),
+    ]
+    assert chosen_copies(CopyCronjobs([COPIES, USB, SHARE], [], []), ["share"]) == [(SHARE, ["share"])]
 
 
 @pytest.mark.parametrize("annotations", [None, {}, {PLACES_ANNOTATION: "x"}])
 def test_places_that_are_not_known_are_left_to_the_program(annotations: Any) -> None:
     copies = {**COPIES, "metadata": {**COPIES["metadata"], "annotations": annotations}}
-    assert chosen_copies(connection(), [copies], ["moon"]) == [(copies, ["moon"])]
+    assert chosen_copies(CopyCronjobs([copies], [], []), ["moon"]) == [(copies, ["moon"])]
 
 
 class FakeJob:
@@ -229,9 +238,9 @@ def test_a_job_that_cannot_be_created() -> None:
 def test_places_of_which_a_job_has_no_result() -> None:
     """It began before the place nas was added, or another Job copied to it."""
     chosen: list[tuple[Any, list[str]]] = [(COPIES, []), (SHARE, [])]
-    assert without_result(connection(), chosen, [{"name": "cloud"}, {"name": "gone"}]) == ["nas", "share"]
-    assert without_result(connection(), [(COPIES, ["cloud"])], [{"name": "cloud"}]) == []
-    assert without_result(connection(), [({"metadata": {}}, [])], []) == []
+    assert without_result(chosen, [{"name": "cloud"}, {"name": "gone"}]) == ["nas", "share"]
+    assert without_result([(COPIES, ["cloud"])], [{"name": "cloud"}]) == []
+    assert without_result([({"metadata": {}}, [])], []) == []
 
 
 @pytest.mark.parametrize("found", [None, {"metadata": {"name": "backup-copy", "labels": {}}}])

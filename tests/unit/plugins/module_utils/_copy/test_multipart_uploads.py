@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
+from plugins.module_utils._copy.faults import PlaceError
 from plugins.module_utils._copy.s3_requests import S3Requests
 from tests.copy_program import NAME, Copier, install, place_of
 from tests.stores.authority import Authority
@@ -116,6 +117,13 @@ def test_rights_at_minio(tmp_path: Path, code: Path, right: str) -> None:
         begin(store, path)
         authority.denied.add(f"s3:{right}")
         assert copier.run()["status"] == 0
+        if right == "AbortMultipartUpload":
+            (upload,) = requests(store).multipart_uploads("backups", path)
+            with pytest.raises(PlaceError, match="AccessDenied"):
+                requests(store).abort("backups", upload)
+        else:
+            with pytest.raises(PlaceError, match="AccessDenied"):
+                requests(store).multipart_uploads("backups", path)
         authority.denied.clear()
         assert begun(store, path) == [path]
         (upload,) = requests(store).multipart_uploads("backups", path)

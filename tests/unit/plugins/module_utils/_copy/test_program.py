@@ -505,6 +505,22 @@ steps.Steps.progress, program.RecordFolder.write = progress_of, write_if_there_i
     assert "Traceback" not in result["log"]
 
 
+def test_a_full_backup_volume_does_not_keep_the_newest_backup_from_its_place(usb: Copier) -> None:
+    """The attempt fails, since nothing can be recorded. The fake: the volume is full."""
+    name = usb.add_backup(1)
+    usb.changes = """
+import errno
+def write(self, *others):
+    raise OSError(errno.ENOSPC, "No space left on device")
+program.RecordFolder.write = write
+"""
+    result = usb.run()
+    assert result["status"] == 1 and "WARNING: its record: the backup volume is full" in result["log"]
+    assert {path.name for path in there(usb).iterdir()} == {name, f"{name}.sha256"}
+    usb.changes = ""
+    assert usb.run()["status"] == 0 and usb.copies("usb") == [name]
+
+
 def test_a_lost_record_means_new_proofs(usb: Copier) -> None:
     """Also of what only the place still has."""
     names = [usb.add_backup(days, b"content %d" % days) for days in (1, 2)]

@@ -139,10 +139,14 @@ def test_other_texts_are_an_empty_record(text: str | None) -> None:
     ("own", "others", "found"),
     [
         (("here", 1), [("here", 2), ("here", 3), ("away", 4)], ("here", 3)),
+        (("", 3), [("here", 4)], ("here", 4)),
+        # A wrong clock.
+        (("here", 1), [("here", 2), ("here", 9)], ("here", 2)),
         (("here", 3), [("here", 3), ("here", 2)], ("here", 3)),
         (("here", 3), [("away", 4), ("", 5)], ("here", 3)),
         # At a location that it had under another name, and at a new one.
-        (("away", 3), [("here", 2)], ("here", 2)),
+        (("away", 3), [("here", 4)], ("here", 4)),
+        (("away", 3), [("here", 2)], ("away", 3)),
         (("away", 3), [("", 4)], ("away", 3)),
         # A place with a new name adopts what lies there.
         (("", 0), [("here", 2)], ("", 0)),
@@ -152,7 +156,15 @@ def test_the_record_of_a_place_that_had_another_name(
     own: tuple[str, int], others: list[tuple[str, int]], found: tuple[str, int]
 ) -> None:
     def record(location: str, days: int) -> Record:
-        return Record(location=location, time=NOW + timedelta(days=days) if days else None)
+        time = NOW + timedelta(days=days) if days else None
+        return Record((copy(days),) if days else (), location=location, time=time, token=f"{location} {days}")
 
-    first = record(*own)
-    assert record_of_place(first, [record(*each) for each in others], "here") == record(*found)
+    first, of_others = record(*own), [record(*each) for each in others]
+    result = record_of_place(first, of_others, "here", NOW + timedelta(days=8))
+    assert (result.copies, result.location, result.time) == (record(*found).copies, found[0], record(*found).time)
+    # Another attempt may have the token of the other name.
+    assert result.token == first.token
+    if not first.is_new:
+        there = [first, *(each for each in of_others if each.location == "here")]
+        known = {one.backup for each in there for one in each.copies}
+        assert {*result.others, *(one.backup for one in result.copies)} == known
