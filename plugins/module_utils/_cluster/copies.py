@@ -86,7 +86,12 @@ def copy_schedule(
 
 def names_of_places(cronjob: Object) -> list[str]:
     """Those of a CronJob of the copies. Raises one of UNKNOWN_PLACES if it does not show them."""
-    return [str(place["name"]) for place in json.loads(cronjob["metadata"]["annotations"][PLACES_ANNOTATION])]
+    return [str(place["name"]) for place in _places(cronjob)]
+
+
+def _places(cronjob: Object) -> list[dict[str, Any]]:
+    places: list[dict[str, Any]] = json.loads(cronjob["metadata"]["annotations"][PLACES_ANNOTATION])
+    return places
 
 
 def configured_places(connection: Connection, cronjob: Object, notes: list[str]) -> tuple[ConfiguredPlace, ...]:
@@ -102,7 +107,7 @@ def configured_places(connection: Connection, cronjob: Object, notes: list[str])
             storage=_storage(connection, metadata["namespace"], place, volumes.get(f"place-{number}") or {}, notes),
             location=str(place.get("location", "")),
         )
-        for number, place in enumerate(json.loads(metadata["annotations"][PLACES_ANNOTATION]))
+        for number, place in enumerate(_places(cronjob))
     )
 
 

@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from typing import Callable, Protocol
 
 from .._volume.catalog import COMPLETE, Backup
-from .._volume.manifest import parse_manifest
-from .._volume.recipients import wrong_identity
-from ..errors import ManifestError
+from .._volume.manifest import wrong_identity_by_manifest
 from ..units import format_size
 from .faults import PlaceError, volume_fault
 from .interface import Content, Progress
@@ -124,11 +122,7 @@ def require_recipient(copy: Backup, manifest: bytes | None, public_keys: Sequenc
 
     One that names another hash may be that of another file.
     """
-    try:
-        found = parse_manifest(manifest or b"", copy.name)
-    except ManifestError:
-        return
-    wrong = wrong_identity(public_keys, found.recipients, copy.name) if found.sha256 == copy.sha256 else None
+    wrong = wrong_identity_by_manifest(public_keys, manifest or b"", copy.name, copy.sha256)
     if wrong:
         raise PlaceError(wrong, is_lasting=True)
 

@@ -13,8 +13,7 @@ from typing import Callable
 from .._dump.decryption import Identities
 from .._verify.verification import expected_recipients
 from .._volume.catalog import Backup
-from .._volume.manifest import SUFFIX, parse_manifest
-from .._volume.recipients import wrong_identity
+from .._volume.manifest import SUFFIX, parse_manifest, wrong_identity_by_manifest
 from ..errors import BackupError, ExpectationError, IdentityError, ManifestError, UndecryptedError
 from .destination import Destination, local_errors, read_manifest, write_companion
 
@@ -83,9 +82,7 @@ def require_identity(
         )
     wrong = None
     with suppress(BackupError):
-        manifest = parse_manifest(read(), backup.name)
-        if manifest.sha256 == backup.sha256:
-            wrong = wrong_identity(public_keys, manifest.recipients, backup.name)
+        wrong = wrong_identity_by_manifest(public_keys, read(), backup.name, backup.sha256)
     if wrong:
         raise IdentityError(wrong)
 

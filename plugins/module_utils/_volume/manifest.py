@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ManifestError
 from .backup_names import time_in_name
+from .recipients import wrong_identity
 
 SUFFIX = ".json"
 FORMAT = 1
@@ -158,6 +159,17 @@ def parse_manifest(text: str | bytes, backup: str) -> Manifest:
     except _InvalidError as error:
         raise ManifestError(f"the manifest of {backup} is damaged: {error}") from error
     return manifest
+
+
+def wrong_identity_by_manifest(
+    public_keys: Sequence[str], text: str | bytes, backup: str, sha256: str | None
+) -> str | None:
+    """As `wrong_identity`, by the text of a manifest; None if it is unusable, or may be that of another file."""
+    try:
+        manifest = parse_manifest(text, backup)
+    except ManifestError:
+        return None
+    return wrong_identity(public_keys, manifest.recipients, backup) if manifest.sha256 == sha256 else None
 
 
 def is_manifest(text: str | bytes) -> bool:
